@@ -1,0 +1,125 @@
+//! What can go wrong between a call and its answer, without Python.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::http::Response;
+
+/// The part of an exchange in which time ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting for one of the client's `max_connections`.
+    Pool,
+    /// Resolving the name, opening the socket, or the TLS handshake.
+    Connect,
+    /// The request is on its way, or the answer's head has not come.
+    Response,
+    /// Between two parts of the answer's body.
+    Body,
+    /// The caller's deadline over everything, retries included.
+    Total,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Pool => "waiting for a free connection",
+            Phase::Connect => "connecting",
+            Phase::Response => "waiting for the response",
+            Phase::Body => "reading the response body",
+            Phase::Total => "over all attempts",
+        })
+    }
+}
+
+/// The kinds of failure; each becomes one class of the Python tree.
+#[derive(Debug)]
+pub enum Kind {
+    /// The caller asked for something that cannot be sent.
+    Invalid,
+    /// No connection could be made: nothing was sent.
+    Connect,
+    /// The connection broke while a request was under way.
+    Disconnected,
+    /// Time ran out.
+    Timeout(Phase, Duration),
+    /// The peer did not speak HTTP as expected.
+    Protocol,
+    /// The body is larger than the limit, in bytes.
+    TooLarge(usize),
+    /// The server answered with a status of 400 or more.
+    Status(Box<Response>),
+    /// A local file could not be read or written.
+    File,
+}
+
+/// One failed call.
+#[derive(Debug)]
+pub struct Error {
+    /// What went wrong.
+    pub kind: Kind,
+    /// One line for people; never holds a header's value.
+    pub message: String,
+    /// The operating system's error number, where it gave one.
+    pub errno: Option<i32>,
+    /// Whether a byte of the request may have left this machine.
+    pub sent: bool,
+}
+
+impl Error {
+    /// A failure before anything was sent.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), errno: None, sent: false }
+    }
+
+    /// The caller's mistake.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, message)
+    }
+
+    /// Time ran out in `phase` after `limit`.
+    pub fn timeout(phase: Phase, limit: Duration) -> Self {
+        let message = format!("timed out after {} s, {phase}", limit.as_secs_f64());
+        Self { sent: !matches!(phase, Phase::Pool | Phase::Connect), ..Self::new(Kind::Timeout(phase, limit), message) }
+    }
+
+    /// A local file failed; `what` says what was being done to which path.
+    pub fn file(what: impl fmt::Display, error: &std::io::Error) -> Self {
+        Self { errno: error.raw_os_error(), ..Self::new(Kind::File, format!("{what}: {error}")) }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<reqwest::Error> for Error {
+    fn from(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let (mut text, mut errno, mut io_kind) = (error.to_string(), None, None);
+        let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
+        while let Some(inner) = cause {
+            text = inner.to_string();
+            if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+                errno = io.raw_os_error().or(errno);
+                io_kind = Some(io.kind());
+            }
+            cause = inner.source();
+        }
+        let kind = if error.is_connect() {
+            Kind::Connect
+        } else if error.is_builder() {
+            Kind::Invalid
+        } else if io_kind.is_some() || text.contains("connection closed") || text.contains("end of file") {
+            Kind::Disconnected
+        } else {
+            Kind::Protocol
+        };
+        let sent = !matches!(kind, Kind::Connect | Kind::Invalid);
+        Self { kind, message: text, errno, sent }
+    }
+}

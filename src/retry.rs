@@ -1,0 +1,145 @@
+//! Wait how long before the next attempt, or give up.
+//!
+//! A request that may not be repeated (POST, PATCH) is sent again only where no byte of it left, or where the server says that it
+//! did not take it (429).
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::Method;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+use crate::error::{Error, Kind, Phase};
+
+/// The longest advice of a server that is obeyed; a longer one is the caller's to decide.
+const LONGEST_ADVICE: Duration = Duration::from_secs(60);
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
+
+/// The attempts of one call.
+pub struct Attempts {
+    left: u32,
+    made: u32,
+    repeatable: bool,
+}
+
+impl Attempts {
+    /// `retries` attempts may follow the first.
+    pub fn new(method: &Method, retries: u32) -> Self {
+        Self { left: retries, made: 0, repeatable: matches!(*method, Method::GET | Method::HEAD | Method::DELETE) }
+    }
+
+    /// How long to wait before the next attempt, or None to give up.
+    ///
+    /// `jitter` is a random number from 0 to 1 (full jitter).
+    pub fn after(&mut self, error: &Error, jitter: f64) -> Option<Duration> {
+        let repeat = match &error.kind {
+            Kind::Status(response) => match response.status {
+                429 => true,
+                408 | 500..=599 => self.repeatable,
+                _ => false,
+            },
+            Kind::Connect | Kind::Timeout(Phase::Connect, _) => true,
+            Kind::Disconnected | Kind::Timeout(Phase::Response | Phase::Body, _) => self.repeatable || !error.sent,
+            _ => false,
+        };
+        self.left = if repeat { self.left.checked_sub(1)? } else { return None };
+        let longest = FIRST_BACKOFF.saturating_mul(1_u32.checked_shl(self.made).unwrap_or(u32::MAX)).min(LONGEST_BACKOFF);
+        self.made = self.made.saturating_add(1);
+        let backoff = longest.mul_f64(jitter.clamp(0.0, 1.0));
+        match &error.kind {
+            Kind::Status(response) => match advice(&response.headers, &response.body) {
+                Some(wait) if wait > LONGEST_ADVICE => None,
+                // Spread over a tenth, so that callers told the same do not come back together.
+                Some(wait) => Some(wait + wait.mul_f64(jitter.clamp(0.0, 1.0) / 10.0)),
+                None => Some(backoff),
+            },
+            _ => Some(backoff),
+        }
+    }
+}
+
+/// What the server said about when to come back: `Retry-After` (RFC 9110 §10.2.3), else `retry_after` in a JSON body.
+pub fn advice(headers: &HeaderMap, body: &[u8]) -> Option<Duration> {
+    if let Some(text) = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()) {
+        let text = text.trim();
+        if let Some(wait) = text.parse().ok().and_then(seconds) {
+            return Some(wait);
+        }
+        if let Ok(date) = httpdate::parse_http_date(text) {
+            return Some(date.duration_since(SystemTime::now()).unwrap_or_default());
+        }
+    }
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    body.get("retry_after")?.as_f64().and_then(seconds)
+}
+
+fn seconds(number: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(number).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Response;
+
+    fn status(code: u16, retry_after: Option<&str>, body: &str) -> Error {
+        let mut response = Response::new(code, body);
+        if let Some(text) = retry_after {
+            response.headers.insert(RETRY_AFTER, text.parse().unwrap());
+        }
+        Error { sent: true, ..Error::new(Kind::Status(Box::new(response)), "") }
+    }
+
+    fn disconnected(sent: bool) -> Error {
+        Error { sent, ..Error::new(Kind::Disconnected, "") }
+    }
+
+    #[test]
+    fn a_create_is_repeated_only_when_it_was_not_taken() {
+        let after = |error: &Error| Attempts::new(&Method::POST, 5).after(error, 0.5);
+        assert!(after(&status(429, None, "")).is_some());
+        assert!(after(&Error::new(Kind::Connect, "")).is_some());
+        assert!(after(&disconnected(false)).is_some());
+        assert!(after(&disconnected(true)).is_none());
+        assert!(after(&status(503, None, "")).is_none());
+        assert!(after(&Error::timeout(Phase::Response, Duration::from_secs(1))).is_none());
+    }
+
+    #[test]
+    fn a_fetch_is_repeated_on_passing_faults_only() {
+        let after = |error: &Error| Attempts::new(&Method::GET, 5).after(error, 0.5);
+        assert!(after(&status(500, None, "")).is_some());
+        assert!(after(&status(408, None, "")).is_some());
+        assert!(after(&disconnected(true)).is_some());
+        assert!(after(&status(404, None, "")).is_none());
+        assert!(after(&Error::timeout(Phase::Total, Duration::from_secs(1))).is_none());
+    }
+
+    #[test]
+    fn attempts_are_counted_and_waits_grow() {
+        let mut attempts = Attempts::new(&Method::GET, 3);
+        let waits: Vec<_> = std::iter::from_fn(|| attempts.after(&disconnected(true), 1.0)).collect();
+        assert_eq!(waits, [250, 500, 1000].map(Duration::from_millis));
+    }
+
+    #[test]
+    fn advice_comes_in_all_its_forms() {
+        let wait = |header: Option<&str>, body: &str| match status(429, header, body).kind {
+            Kind::Status(response) => advice(&response.headers, &response.body),
+            _ => None,
+        };
+        assert_eq!(wait(Some("2"), ""), Some(Duration::from_secs(2)));
+        assert_eq!(wait(Some("1.5"), ""), Some(Duration::from_millis(1500)));
+        assert_eq!(wait(None, r#"{"retry_after": 5}"#), Some(Duration::from_secs(5)));
+        assert_eq!(wait(Some("soon"), ""), None);
+        assert_eq!(wait(Some("-3"), "[]"), None);
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(20));
+        assert!(wait(Some(&date), "").is_some_and(|wait| wait > Duration::from_secs(18)));
+    }
+
+    #[test]
+    fn advice_above_the_cap_is_not_slept_through() {
+        assert!(Attempts::new(&Method::GET, 5).after(&status(429, Some("86400"), ""), 0.0).is_none());
+        assert_eq!(Attempts::new(&Method::GET, 5).after(&status(429, Some("2"), ""), 0.0), Some(Duration::from_secs(2)));
+    }
+}
