@@ -49,6 +49,8 @@ pub enum Kind {
     TooLarge(usize),
     /// The server answered with a status of 400 or more.
     Status(Box<Response>),
+    /// The caller gave up.
+    Aborted,
     /// A local file could not be read or written.
     File,
 }

@@ -10,3 +10,42 @@ pub mod sse;
 pub mod tls;
 pub mod url;
 pub mod webhook;
+
+#[cfg(feature = "python")]
+mod py;
+
+#[cfg(feature = "python")]
+#[pyo3::pymodule]
+mod _core {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::py::abort::{AbortController, AbortSignal};
+    #[pymodule_export]
+    use crate::py::bridge::Pending;
+    #[pymodule_export]
+    use crate::py::client::Core;
+    #[pymodule_export]
+    use crate::py::files::{read_data_uri, write_file};
+    #[pymodule_export]
+    use crate::py::response::{Expect, Response};
+    #[pymodule_export]
+    use crate::py::runtime::finish_detached;
+    #[pymodule_export]
+    use crate::py::streams::Stream;
+    #[pymodule_export]
+    use crate::py::webhook::{sign_webhook, verify_webhook};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
+        crate::py::runtime::process();
+        let forked = pyo3::wrap_pyfunction!(crate::py::runtime::after_fork_in_child, py)?;
+        if let Ok(register) = py.import("os")?.getattr("register_at_fork") {
+            register.call((), Some(&[("after_in_child", forked)].into_py_dict(py)?))?;
+        }
+        Ok(())
+    }
+
+    use pyo3::types::IntoPyDict;
+}

@@ -1,0 +1,142 @@
+"""The Rust core. Everything that takes time is a `Pending`: `wait()` blocks, `await` does not."""
+
+from collections.abc import Callable, Generator, Sequence
+from os import PathLike
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, final
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+_Pairs = Sequence[tuple[str, str]]
+_Target = str | tuple[str, ...]
+_Body = bytes | tuple[bytes, bytes | PathLike[str], bytes]
+
+@final
+class Pending(Generic[_T_co]):
+    """Some work of the core, to be waited for or awaited, once."""
+
+    def wait(self) -> _T_co: ...
+    def __await__(self) -> Generator[Any, Any, _T_co]: ...
+    def __next__(self) -> Self: ...
+    def get_loop(self) -> Any: ...
+    def add_done_callback(self, callback: Any, *, context: Any = None) -> None: ...
+    def result(self) -> None: ...
+    def cancel(self, msg: Any = None) -> bool: ...
+    @property
+    def _asyncio_future_blocking(self) -> bool: ...
+    @_asyncio_future_blocking.setter
+    def _asyncio_future_blocking(self, value: bool) -> None: ...
+
+@final
+class Expect(Generic[_T_co]):
+    """What an endpoint answers with."""
+
+    OBJECT: ClassVar[Expect[dict[str, Any]]]
+    ARRAY: ClassVar[Expect[list[Any]]]
+    TEXT: ClassVar[Expect[str]]
+    BYTES: ClassVar[Expect[bytes]]
+    STATUS: ClassVar[Expect[int]]
+    RESPONSE: ClassVar[Expect[Response]]
+
+@final
+class Core:
+    """The core of a client: its configuration and its connections."""
+
+    def __new__(
+        cls,
+        base_url: str,
+        token: str | Callable[[], str | None] | None,
+        *,
+        user_agent: str,
+        headers: _Pairs,
+        connect: float | None,
+        read: float | None,
+        pool: float | None,
+        total: float | None,
+        max_retries: int,
+        max_connections: int | None,
+        max_bytes: int,
+    ) -> Self: ...
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def is_local(self) -> bool: ...
+    @property
+    def is_closed(self) -> bool: ...
+    def close(self) -> None: ...
+    def send(
+        self,
+        method: str,
+        target: _Target,
+        expect: Expect[_T],
+        *,
+        query: _Pairs | None = None,
+        body: _Body | None = None,
+        content_type: str | None = None,
+        headers: _Pairs | None = None,
+        total: float | None = None,
+        read: float | None = None,
+        retries: int | None = None,
+        signal: AbortSignal | None = None,
+    ) -> Pending[_T]: ...
+    def download(
+        self, url: str, path: str | PathLike[str], *, total: float | None = None, signal: AbortSignal | None = None
+    ) -> Pending[int]: ...
+    def open(
+        self, url: str, *, events: bool, total: float | None = None, signal: AbortSignal | None = None
+    ) -> Pending[Stream]: ...
+    def detach(self, method: str, target: _Target, total: float) -> None: ...
+    def sleep(self, seconds: float, *, signal: AbortSignal | None = None) -> Pending[None]: ...
+
+@final
+class Stream:
+    """An open stream. Dropping or closing it closes its connection."""
+
+    def next(self) -> Pending[list[Any]]: ...
+    def close(self) -> None: ...
+
+@final
+class Response:
+    """A response that has been read to its end."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def headers(self) -> dict[str, str]: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def text(self) -> str: ...
+    def json(self) -> Any: ...
+
+@final
+class AbortSignal:
+    """Tells a call to stop. Get one from an `AbortController`, or from `AbortSignal.timeout(seconds)`."""
+
+    @staticmethod
+    def abort(reason: object = None) -> AbortSignal: ...
+    @staticmethod
+    def timeout(seconds: float) -> AbortSignal: ...
+    @property
+    def aborted(self) -> bool: ...
+    @property
+    def reason(self) -> Any: ...
+    def throw_if_aborted(self) -> None: ...
+
+@final
+class AbortController:
+    """Aborts the calls that were given its `signal`."""
+
+    def __new__(cls) -> Self: ...
+    @property
+    def signal(self) -> AbortSignal: ...
+    def abort(self, reason: object = None) -> None: ...
+
+def finish_detached(seconds: float) -> None: ...
+def read_data_uri(uri: str) -> tuple[str, bytes]: ...
+def write_file(path: str | PathLike[str], content: bytes) -> int: ...
+def verify_webhook(
+    secrets: Sequence[str], id: bytes, timestamp: bytes, signature: bytes, body: bytes, tolerance: int | None
+) -> Literal["secret", "timestamp", "signature", "tolerance"] | None: ...
+def sign_webhook(secret: str, id: bytes, timestamp: bytes, body: bytes) -> str | None: ...

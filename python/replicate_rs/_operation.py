@@ -1,0 +1,197 @@
+"""State an endpoint once; call it from the sync client and the async client.
+
+An operation is an ``async def`` method of a `Resource`. Its body awaits the resource's transport and nothing else, so whether it
+suspends is the transport's choice:
+
+* through an ``Async`` resource it is the coroutine function it looks like;
+* through a ``Sync`` resource its coroutine is run to its end in one step, because the `Blocking` transport never suspends;
+* through the class (``Predictions.get(self, id)``) it is the plain function, which is how one operation awaits another.
+"""
+
+from __future__ import annotations
+
+from ._transport import Blocking, Suspending
+from ._typing import Generic, ParamSpec, TypeVar, overload
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from typing import Any, Concatenate, Literal, Self
+
+    from ._core import Core
+    from ._transport import Transport
+
+    FileEncodingStrategy = Literal["default", "upload", "url", "data-uri", "base64"]
+
+
+class Sync:
+    """Operations return their result."""
+
+    transport: type[Transport] = Blocking
+
+
+class Async:
+    """Operations return a coroutine."""
+
+    transport: type[Transport] = Suspending
+
+
+M = TypeVar("M", bound="Sync | Async", covariant=True)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Session:
+    """What the parts of one client share, whatever their mode."""
+
+    __slots__ = ("core", "file_encoding_strategy", "poll_interval", "use_file_output")
+
+    def __init__(
+        self, core: Core, *, poll_interval: float, file_encoding_strategy: FileEncodingStrategy, use_file_output: bool
+    ) -> None:
+        self.core = core
+        self.poll_interval = poll_interval
+        self.file_encoding_strategy: FileEncodingStrategy = file_encoding_strategy
+        self.use_file_output = use_file_output
+
+
+class Resource(Generic[M]):
+    """A group of operations in mode `M` over one session."""
+
+    __slots__ = ("_core", "_mode", "_session", "_transport")
+
+    _core: Core
+    _mode: type[Sync] | type[Async]
+    _session: Session
+    _transport: type[Transport]
+
+    def __init__(self, session: Session, mode: type[Sync] | type[Async]) -> None:
+        self._session = session
+        self._core = session.core
+        self._mode = mode
+        self._transport = mode.transport
+
+    def _in(self, mode: type[Sync] | type[Async]) -> Self:
+        """The same resource in another mode."""
+        return type(self)(self._session, mode)
+
+
+class operation(Generic[P, T]):  # noqa: N801 - reads as a decorator
+    """A method with one answer: any ``async def``."""
+
+    def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
+        self.function = function
+        self.stepped = _stepped(function)
+        self.__doc__ = function.__doc__
+
+    @overload
+    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]: ...
+    @overload
+    def __get__(self, resource: Resource[Sync], owner: object) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, resource: Resource[Async], owner: object) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
+        if resource is None:
+            return self.function
+        return _bound(self.function if resource._mode is Async else self.stepped, resource)
+
+
+class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
+    """A method whose answer comes in pieces: any async generator."""
+
+    def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[T, None]]) -> None:
+        self.function = function
+        self.iterated = _iterated(function)
+        self.__doc__ = function.__doc__
+
+    @overload
+    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], AsyncGenerator[T, None]]: ...
+    @overload
+    def __get__(self, resource: Resource[Sync], owner: object) -> Callable[P, Generator[T, None, None]]: ...
+    @overload
+    def __get__(self, resource: Resource[Async], owner: object) -> Callable[P, AsyncGenerator[T, None]]: ...
+    def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
+        if resource is None:
+            return self.function
+        return _bound(self.function if resource._mode is Async else self.iterated, resource)
+
+
+class awaitable(Generic[P, T]):  # noqa: N801 - reads as a decorator
+    """The ``async_`` twin of an operation, on whatever client."""
+
+    def __init__(self, twin: operation[P, T]) -> None:
+        self.function = twin.function
+        self.__doc__ = twin.__doc__
+
+    def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, Coroutine[Any, Any, T]]:
+        return _bound(self.function, resource._in(Async))
+
+
+class asynchronously(Generic[P, T]):  # noqa: N801 - reads as a decorator
+    """The ``async_`` twin of a streaming method, on whatever client."""
+
+    def __init__(self, twin: streaming[P, T]) -> None:
+        self.function = twin.function
+        self.__doc__ = twin.__doc__
+
+    def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, AsyncGenerator[T, None]]:
+        return _bound(self.function, resource._in(Async))
+
+
+def _bound(function: Callable[..., T], resource: Resource[Any]) -> Callable[..., T]:
+    method: Callable[..., T] = _Method(function, resource)
+    return method
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    coroutine.close()
+    raise RuntimeError(f"{coroutine!r} suspended under a blocking transport")
+
+
+def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
+    """Iterate over an async generator that never suspends."""
+    try:
+        while True:
+            yield run(items.__anext__())  # type: ignore[arg-type]  # an async generator's step is a coroutine in all but name
+    except StopAsyncIteration:
+        return
+    finally:
+        run(items.aclose())
+
+
+def _stepped(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return run(function(*args, **kwargs))
+
+    return _named(call, function)
+
+
+def _iterated(function: Callable[P, AsyncGenerator[T, None]]) -> Callable[P, Generator[T, None, None]]:
+    def call(*args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
+        return iterate(function(*args, **kwargs))
+
+    return _named(call, function)
+
+
+if TYPE_CHECKING:
+    from types import MethodType as _Method
+
+    F = TypeVar("F", bound=Callable[..., Any])
+
+    def _named(call: F, function: Callable[..., Any]) -> F: ...
+else:
+    # `types` and `functools.wraps` would cost a quarter of the package's import.
+    _Method = type(Resource._in.__get__(object()))
+
+    def _named(call, function):
+        for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
+            setattr(call, name, getattr(function, name))
+        call.__wrapped__ = function
+        return call

@@ -1,0 +1,132 @@
+"""Records: typed views of the JSON objects that the API answers with.
+
+A record keeps the decoded object as it came: fields that the API added yesterday are there as attributes too, and fields that it
+left out are None.
+"""
+
+from __future__ import annotations
+
+from ._operation import Async, Resource, Sync
+from ._transport import Blocking
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, ClassVar, Self, TypeAlias
+
+    from ._operation import Session
+
+    # Inside the class, `dict` is a method.
+    JSONObject: TypeAlias = dict[str, Any]
+
+
+class Record(Resource[Sync]):
+    """The base of all records. Its annotations are the documented fields."""
+
+    __slots__ = ("_data",)
+
+    _data: JSONObject
+    fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, **data: Any) -> None:
+        self._data = data
+        self._mode = Sync
+        self._transport = Blocking
+
+    def __init_subclass__(cls) -> None:
+        own = tuple(name for name in cls.__dict__.get("__annotations__", ()) if not name.startswith("_"))
+        cls.fields = (*cls.fields, *own)
+        for name in own:
+            setattr(cls, name, _field(name))
+
+    @classmethod
+    def _of(cls, data: JSONObject, session: Session) -> Self:
+        """View an object that the API answered with."""
+        record = cls.__new__(cls)
+        record._data = data
+        record._session = session
+        record._core = session.core
+        record._mode = Sync
+        record._transport = Blocking
+        return record
+
+    def _in(self, mode: type[Sync] | type[Async]) -> Self:
+        """View the same object in another mode: what one updates, the other shows."""
+        record = self._of(self._data, self._session)
+        record._mode = mode
+        record._transport = mode.transport
+        return record
+
+    def _update(self, data: Mapping[str, Any]) -> None:
+        """Take over a newer answer."""
+        if data is not self._data:
+            new = dict(data)
+            self._data.clear()
+            self._data.update(new)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Find undocumented fields, and bind records that no client made to the default client."""
+            if name in ("_session", "_core"):
+                from . import default_client
+
+                self._session = default_client()._session
+                self._core = self._session.core
+                return object.__getattribute__(self, name)
+            if name.startswith("_"):
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            try:
+                return self._data[name]
+            except KeyError:
+                raise AttributeError(f"this {type(self).__name__} has no field {name!r}") from None
+
+    def dict(self) -> JSONObject:
+        """Give a copy of the object, with every field that came."""
+        return self._data.copy()
+
+    def json(self) -> str:
+        """Give the object as JSON text."""
+        from json import dumps
+
+        return dumps(self._data, ensure_ascii=False)
+
+    def copy(self, *, update: Mapping[str, Any] | None = None) -> Self:
+        """Give an independent record, with some fields changed."""
+        from copy import deepcopy
+
+        return self._of({**deepcopy(self._data), **(update or {})}, self._session)
+
+    @classmethod
+    def parse_obj(cls, data: Mapping[str, Any]) -> Self:
+        """View an object that came from elsewhere, for instance from a webhook."""
+        return cls(**data)
+
+    model_dump = dict
+    model_dump_json = json
+    model_validate = parse_obj
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter(self._data.items())
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._data == other._data if isinstance(other, Record) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # records change when they are reloaded
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._data.items())})"
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[JSONObject]]:
+        return type(self).parse_obj, (self._data,)
+
+
+def _field(name: str) -> property:
+    def get(record: Record) -> Any:
+        return record._data.get(name)
+
+    def put(record: Record, value: Any) -> None:
+        record._data[name] = value
+
+    return property(get, put)

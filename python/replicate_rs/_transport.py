@@ -1,0 +1,98 @@
+"""The only place where blocking and suspending differ.
+
+Every verb of the core gives a `Pending`. `Blocking` waits for it on this thread; `Suspending` lets the event loop go on. Both
+have one async-shaped face, `Transport`, so that an endpoint is stated once.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Protocol, TypeVar
+
+    from ._core import Core, Pending
+
+    T = TypeVar("T")
+
+    class Transport(Protocol):
+        """How an operation waits."""
+
+        @staticmethod
+        def finish(pending: Pending[T]) -> Awaitable[T]:
+            """Wait for an answer of the core."""
+            ...
+
+        @staticmethod
+        def call(function: Callable[..., T], *args: object) -> Awaitable[T]:
+            """Run a function that may block (a caller's file, a disk) where it disturbs nobody."""
+            ...
+
+        @staticmethod
+        def part(core: Core, method: str, target: tuple[str, ...]) -> None:
+            """Send a last request on the way out: best effort, bounded, never raising."""
+            ...
+
+
+# Seconds for a last request: a caller that is leaving must not be held up for longer.
+PARTING = 5.0
+
+
+class Blocking:
+    """Async in form only: no await in here ever suspends."""
+
+    @staticmethod
+    async def finish(pending: Pending[T]) -> T:
+        """Wait on this thread."""
+        return pending.wait()
+
+    @staticmethod
+    async def call(function: Callable[..., T], *args: object) -> T:
+        """Call it right here."""
+        return function(*args)
+
+    @staticmethod
+    def part(core: Core, method: str, target: tuple[str, ...]) -> None:
+        """Send it and wait for the answer: the program may end right after."""
+        from ._core import Expect
+
+        try:
+            core.send(method, target, Expect.STATUS, total=PARTING, retries=0).wait()
+        except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own
+            pass
+
+
+class Suspending:
+    """For event loops."""
+
+    @staticmethod
+    def finish(pending: Pending[T]) -> Pending[T]:
+        """Wait without blocking the loop: the core's awaitable itself."""
+        return pending
+
+    @staticmethod
+    async def call(function: Callable[..., T], *args: object) -> T:
+        """Call it on a thread of the loop's executor."""
+        from asyncio import to_thread
+
+        return await to_thread(function, *args)
+
+    @staticmethod
+    def part(core: Core, method: str, target: tuple[str, ...]) -> None:
+        """Hand it to the core and go: a cancelled task must not wait. The interpreter's end waits for it."""
+        global _registered
+        from atexit import register
+
+        from ._core import finish_detached
+
+        if not _registered:
+            _registered = True
+            register(finish_detached, PARTING)
+        try:
+            core.detach(method, target, PARTING)
+        except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own
+            pass
+
+
+_registered = False

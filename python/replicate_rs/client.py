@@ -1,0 +1,288 @@
+"""The two clients."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ._core import Core
+from ._operation import Async, M, Resource, Session, Sync, asynchronously, awaitable, operation, streaming
+from .prediction import Predictions
+from .run import run as run_model
+from .run import wait as wait_for
+from .stream import stream as stream_model
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+    from typing import Any, ClassVar, Self, TypeAlias
+
+    from ._operation import FileEncodingStrategy
+    from .file import Files
+    from .webhook import Webhooks
+
+    Token: TypeAlias = str | Callable[[], str | None]
+
+DEFAULT_BASE_URL = "https://api.replicate.com/v1"
+USER_AGENT = "replicate-rs/0.1.0"
+# Attempts after the first, for requests that may be repeated.
+MAX_RETRIES = 5
+# Bytes of a decompressed JSON answer, or of one event of a stream.
+MAX_RESPONSE_BYTES = 64 << 20
+
+
+class Timeout:
+    """Seconds that each part of a request may take; None is without limit."""
+
+    __slots__ = ("connect", "pool", "read", "total")
+
+    def __init__(
+        self, *, connect: float | None = 5.0, read: float | None = 30.0, pool: float | None = None, total: float | None = None
+    ) -> None:
+        self.connect = connect
+        """To open a connection."""
+        self.read = read
+        """For the answer to begin, and between two parts of it. A request that holds for output gets the hold on top."""
+        self.pool = pool
+        """For one of `max_connections` to become free."""
+        self.total = total
+        """For all of it, retries included."""
+
+    def __repr__(self) -> str:
+        return f"Timeout(connect={self.connect!r}, read={self.read!r}, pool={self.pool!r}, total={self.total!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return repr(self) == repr(other) if isinstance(other, Timeout) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+
+def token_from_surroundings() -> str | None:
+    """Find the API token where none was given: in the scope of a running cog model, else in the environment."""
+    cog = sys.modules.get("cog")
+    if cog is not None:
+        try:
+            context: Mapping[str, str | None] = cog.current_scope().context
+            for name, value in context.items():
+                if name.upper() == "REPLICATE_API_TOKEN":
+                    return value
+        except Exception:  # noqa: BLE001, S110 - any cog, of whatever version, without a scope
+            pass
+    return os.environ.get("REPLICATE_API_TOKEN")
+
+
+class Client(Resource[M]):
+    """What both clients are made of."""
+
+    __slots__ = ("__weakref__", "_options", "_resources")
+
+    mode: ClassVar[type[Sync] | type[Async]]
+
+    def __init__(
+        self,
+        api_token: Token | None = None,
+        *,
+        auth: Token | None = None,
+        bearer_token: Token | None = None,
+        base_url: str | None = None,
+        timeout: float | Timeout | None = None,
+        max_retries: int = MAX_RETRIES,
+        max_connections: int | None = None,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
+        headers: Mapping[str, str] | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        user_agent: str | None = None,
+        poll_interval: float | None = None,
+        file_encoding_strategy: FileEncodingStrategy = "default",
+        use_file_output: bool = True,
+    ) -> None:
+        """Make a client; nothing is connected, and no token read, before the first request.
+
+        Args:
+            api_token: The API token, or a function that gives it, asked at each request. Without it: the scope of a running
+                cog model, else `REPLICATE_API_TOKEN`.
+            auth: The same, under the Node client's name.
+            bearer_token: The same, under the 2.0 client's name.
+            base_url: The API's address, with or without ``/v1``; without it `REPLICATE_BASE_URL`, else Replicate's.
+            timeout: Seconds for each part of a request, or a `Timeout`.
+            max_retries: Attempts after the first, for requests that may be repeated.
+            max_connections: Requests at a time; further ones wait. Without it there is no limit.
+            max_response_bytes: The largest answer, decompressed, and the largest event of a stream. Files have no limit.
+            headers: Sent with every request to the API, and nowhere else.
+            default_headers: The same, under the 2.0 client's name.
+            user_agent: Replaces this library's.
+            poll_interval: Seconds between polls; without it `REPLICATE_POLL_INTERVAL`, else 0.5.
+            file_encoding_strategy: ``default``: upload files, or send them inline if that fails on the server's side;
+                ``upload`` (``url``); or ``data-uri`` (``base64``): always inline.
+            use_file_output: Give files of an output as `FileOutput`, or as text.
+
+        """
+        options: dict[str, Any] = {
+            "api_token": _only("api_token", auth=auth, bearer_token=bearer_token, api_token=api_token),
+            "base_url": base_url,
+            "timeout": timeout,
+            "max_retries": max_retries,
+            "max_connections": max_connections,
+            "max_response_bytes": max_response_bytes,
+            "headers": _only("headers", headers=headers, default_headers=default_headers),
+            "user_agent": user_agent,
+            "poll_interval": poll_interval,
+            "file_encoding_strategy": file_encoding_strategy,
+            "use_file_output": use_file_output,
+        }
+        self._options = options
+        self._resources: dict[str, Resource[Any]] = {}
+        super().__init__(_session(**options), self.mode)
+
+    @property
+    def predictions(self) -> Predictions[M]:
+        """Runs of models."""
+        return self._resource("predictions", Predictions)
+
+    @property
+    def files(self) -> Files[M]:
+        """Uploaded files."""
+        from .file import Files
+
+        return self._resource("files", Files)
+
+    @property
+    def webhooks(self) -> Webhooks[M]:
+        """The account's webhook secret."""
+        from .webhook import Webhooks
+
+        return self._resource("webhooks", Webhooks)
+
+    def _resource(self, name: str, kind: Callable[[Session, Any], Any]) -> Any:
+        try:
+            return self._resources[name]
+        except KeyError:
+            return self._resources.setdefault(name, kind(self._session, self._mode))
+
+    run = operation(run_model)
+    async_run = awaitable(run)
+    wait = operation(wait_for)
+    async_wait = awaitable(wait)
+    stream = streaming(stream_model)
+    async_stream = asynchronously(stream)
+
+    @property
+    def base_url(self) -> str:
+        """The API's address, which ends in its version."""
+        return self._core.base_url
+
+    @property
+    def poll_interval(self) -> float:
+        """Seconds between polls."""
+        return self._session.poll_interval
+
+    @poll_interval.setter
+    def poll_interval(self, seconds: float) -> None:
+        self._session.poll_interval = seconds
+
+    def close(self) -> None:
+        """Close idle connections and refuse further calls; calls that are under way go on to their end."""
+        self._core.close()
+
+    async def aclose(self) -> None:
+        """Close, from async code."""
+        self._core.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._core.is_closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._core.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._core.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self.base_url!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A token must not end up in a queue or a file; what made one may.
+        kept = {name: value for name, value in self._options.items() if not (name == "api_token" and isinstance(value, str))}
+        if kept["headers"]:
+            kept["headers"] = {name: value for name, value in kept["headers"].items() if name.lower() != "authorization"}
+        return _remade, (type(self), kept)
+
+
+def _remade(kind: type[Client[Any]], options: dict[str, Any]) -> Client[Any]:
+    return kind(**options)
+
+
+def _only(name: str, **spellings: Any) -> Any:
+    given = {spelling: value for spelling, value in spellings.items() if value is not None}
+    if len(given) > 1:
+        raise TypeError(f"{' and '.join(given)} are the same argument: give one")
+    return next(iter(given.values()), None)
+
+
+def _session(
+    *,
+    api_token: Token | None,
+    base_url: str | None,
+    timeout: float | Timeout | None,
+    max_retries: int,
+    max_connections: int | None,
+    max_response_bytes: int,
+    headers: Mapping[str, str] | None,
+    user_agent: str | None,
+    poll_interval: float | None,
+    file_encoding_strategy: FileEncodingStrategy,
+    use_file_output: bool,
+) -> Session:
+    if timeout is None:
+        timeout = Timeout()
+    elif not isinstance(timeout, Timeout):
+        timeout = Timeout(connect=timeout, read=timeout, pool=timeout)
+    core = Core(
+        base_url or os.environ.get("REPLICATE_BASE_URL") or DEFAULT_BASE_URL,
+        token_from_surroundings if api_token is None else api_token,
+        user_agent=user_agent or USER_AGENT,
+        headers=list((headers or {}).items()),
+        connect=timeout.connect,
+        read=timeout.read,
+        pool=timeout.pool,
+        total=timeout.total,
+        max_retries=max_retries,
+        max_connections=max_connections,
+        max_bytes=max_response_bytes,
+    )
+    if poll_interval is None:
+        text = os.environ.get("REPLICATE_POLL_INTERVAL", "0.5")
+        try:
+            poll_interval = float(text)
+        except ValueError:
+            raise ValueError(f"REPLICATE_POLL_INTERVAL must be a number of seconds, not {text!r}") from None
+    return Session(
+        core, poll_interval=poll_interval, file_encoding_strategy=file_encoding_strategy, use_file_output=use_file_output
+    )
+
+
+class Replicate(Client[Sync]):
+    """A client whose calls block; each has an ``async_`` twin. Safe in threads, in any event loop, and across forks."""
+
+    __slots__ = ()
+
+    mode = Sync
+
+
+class AsyncReplicate(Client[Async]):
+    """A client whose calls are awaited. Safe in threads, in any number of event loops, and across forks."""
+
+    __slots__ = ()
+
+    mode = Async

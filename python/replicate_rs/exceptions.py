@@ -1,0 +1,369 @@
+"""Everything this library raises for what goes wrong outside the program.
+
+    ReplicateException                      the root
+    └── ReplicateError                      an error of the API or of the way to it
+        ├── MissingTokenError               no API token, and the API is not on this machine
+        ├── APIError
+        │   ├── APIStatusError              the API answered with a status of 400 or more
+        │   │   ├── BadRequestError         400
+        │   │   ├── AuthenticationError     401
+        │   │   ├── InsufficientCreditError 402
+        │   │   ├── PermissionDeniedError   403
+        │   │   ├── NotFoundError           404
+        │   │   ├── ConflictError           409
+        │   │   ├── PayloadTooLargeError    413
+        │   │   ├── UnprocessableEntityError 422
+        │   │   ├── RateLimitError          429
+        │   │   └── InternalServerError     500 and above
+        │   ├── APIConnectionError          no answer: no connection, or a broken one
+        │   │   └── APITimeoutError         (also a TimeoutError) no answer in time
+        │   └── APIResponseValidationError  an answer that is not what the endpoint promises
+        ├── ModelError                      the prediction failed
+        │   └── PredictionCanceled          the prediction was canceled or aborted
+        ├── PredictionTimeout               (also a TimeoutError) the caller's deadline passed first
+        ├── StreamError                     a stream reported an error
+        │   └── StreamInterrupted           a stream ended before it was done
+        ├── FileError                       (also an OSError) a local file could not be read or written
+        └── AbortError                      the caller's signal was aborted
+
+Mistakes of the caller (a malformed reference, a wrong keyword) are `ValueError` and `TypeError`. Webhook refusals are
+`ValueError`s too, as in `replicate` 1.0.7; `replicate_rs.webhook` has them.
+
+Every error carries what is known of `status`, `detail`, `request_id`, `prediction` and `retry_after` (seconds).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .prediction import Prediction
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIResponseValidationError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AbortError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConflictError",
+    "FileError",
+    "InsufficientCreditError",
+    "InternalServerError",
+    "MissingTokenError",
+    "ModelError",
+    "NotFoundError",
+    "PayloadTooLargeError",
+    "PermissionDeniedError",
+    "PredictionCanceled",
+    "PredictionTimeout",
+    "RateLimitError",
+    "ReplicateError",
+    "ReplicateException",
+    "StreamError",
+    "StreamInterrupted",
+    "UnprocessableEntityError",
+]
+
+# Bytes of an answer that an error message shows.
+EXCERPT = 200
+
+
+class ReplicateException(Exception):  # noqa: N818 - the name of 1.0.7
+    """The root of all errors of this library."""
+
+
+class ReplicateError(ReplicateException):
+    """An error of the API or of the way to it, with the fields of its problem document (RFC 9457)."""
+
+    prediction: Prediction | None = None
+    request_id: str | None = None
+    retry_after: float | None = None
+
+    def __init__(
+        self,
+        type: str | None = None,
+        title: str | None = None,
+        status: int | None = None,
+        detail: str | None = None,
+        instance: str | None = None,
+    ) -> None:
+        super().__init__(type, title, status, detail, instance)
+        self.type = type
+        self.title = title
+        self.status = status
+        self.detail = detail
+        self.instance = instance
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the problem document's fields that are known."""
+        fields = {name: getattr(self, name) for name in ("type", "title", "status", "detail", "instance")}
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def __str__(self) -> str:
+        if self.title is None and self.status is None:
+            return self.detail or self.type or ""
+        return "ReplicateError Details:\n" + "\n".join(f"{name}: {value}" for name, value in self.to_dict().items())
+
+
+class MissingTokenError(ReplicateError):
+    """There is no API token, and the API is not on this machine; nothing was sent."""
+
+
+class APIError(ReplicateError):
+    """A request that brought no usable answer."""
+
+    method: str = ""
+    url: str = ""
+    body: bytes = b""
+    headers: dict[str, str]
+
+    def __init__(
+        self,
+        type: str | None = None,
+        title: str | None = None,
+        status: int | None = None,
+        detail: str | None = None,
+        instance: str | None = None,
+    ) -> None:
+        super().__init__(type, title, status, detail, instance)
+        self.headers = {}
+
+    @property
+    def status_code(self) -> int | None:
+        """The HTTP status, under the name of 2.0."""
+        return self.status
+
+    @property
+    def message(self) -> str:
+        """The error as text, under the name of 2.0."""
+        return str(self)
+
+
+class APIStatusError(APIError):
+    """The API answered with a status of 400 or more."""
+
+
+class BadRequestError(APIStatusError):
+    """Status 400."""
+
+
+class AuthenticationError(APIStatusError):
+    """Status 401: the token is missing or wrong."""
+
+
+class InsufficientCreditError(APIStatusError):
+    """Status 402: the account has no credit left."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """Status 403."""
+
+
+class NotFoundError(APIStatusError):
+    """Status 404."""
+
+
+class ConflictError(APIStatusError):
+    """Status 409."""
+
+
+class PayloadTooLargeError(APIStatusError):
+    """Status 413: the file is larger than the API takes."""
+
+
+class UnprocessableEntityError(APIStatusError):
+    """Status 422: the input does not fit the model."""
+
+
+class RateLimitError(APIStatusError):
+    """Status 429: too many requests; `retry_after` says when to come back."""
+
+
+class InternalServerError(APIStatusError):
+    """Status 500 or above."""
+
+
+class APIConnectionError(APIError):
+    """No answer came: there was no connection, or it broke. `__cause__` has the system's error, where there was one."""
+
+
+class APITimeoutError(APIConnectionError, TimeoutError):
+    """No answer came in time; the message names the phase."""
+
+    is_deadline: bool = False
+
+
+class APIResponseValidationError(APIError):
+    """An answer that is not what the endpoint promises."""
+
+
+class ModelError(ReplicateError):
+    """The prediction failed; its message is the model's."""
+
+    prediction: Prediction
+
+    def __init__(self, prediction: Prediction) -> None:
+        super().__init__(detail=prediction.error or f"the prediction {prediction.id} {prediction.status}")
+        self.prediction = prediction
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.prediction,)
+
+
+class PredictionCanceled(ModelError):
+    """The prediction was canceled, or aborted before it started."""
+
+
+class PredictionTimeout(ReplicateError, TimeoutError):
+    """The caller's deadline passed before the prediction was done; `prediction` is how far it was, if it was created."""
+
+    def __init__(self, detail: str, prediction: Prediction | None = None) -> None:
+        super().__init__(detail=detail)
+        self.prediction = prediction
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.detail, self.prediction)
+
+
+class StreamError(ReplicateError):
+    """A stream reported an error."""
+
+    def __init__(self, detail: str, prediction: Prediction | None = None) -> None:
+        super().__init__(detail=detail)
+        self.prediction = prediction
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.detail, self.prediction)
+
+
+class StreamInterrupted(StreamError):
+    """A stream ended before it was done."""
+
+
+class FileError(ReplicateError, OSError):
+    """A local file could not be read or written."""
+
+
+class AbortError(ReplicateError):
+    """The caller's signal was aborted; `reason` is what was given to `abort()`."""
+
+    def __init__(self, reason: object = None) -> None:
+        super().__init__(detail="the call was aborted" if reason is None else f"the call was aborted: {reason}")
+        self.reason = reason
+        if isinstance(reason, BaseException):
+            self.__cause__ = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reason,)
+
+
+_BY_STATUS: dict[int, type[APIStatusError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    402: InsufficientCreditError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    413: PayloadTooLargeError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+_BY_FAILURE: dict[str, type[ReplicateError]] = {
+    "deadline": APITimeoutError,
+    "timeout": APITimeoutError,
+    "connect": APIConnectionError,
+    "disconnected": APIConnectionError,
+    "protocol": APIConnectionError,
+    "too_large": APIResponseValidationError,
+    "file": FileError,
+}
+
+
+# What follows is called by the core, with what it knows of a failure.
+
+
+def missing_token(base_url: str) -> MissingTokenError:
+    """Make the error for a request without a token."""
+    return MissingTokenError(
+        detail=f"no API token for {base_url}: set REPLICATE_API_TOKEN, or pass api_token= to the client. "
+        "Tokens are at https://replicate.com/account/api-tokens"
+    )
+
+
+def from_failure(kind: str, message: str, request: tuple[str, str] | None, errno: int | None, sent: bool) -> ReplicateError:  # noqa: FBT001 - called by the core
+    """Make the error for a request without an answer."""
+    method, url = request or ("", "")
+    detail = f"{method} {url}: {message}" if request else message
+    if sent and method == "POST":
+        detail += ". The server may have taken this request: before you repeat it, look for what it made"
+    error = _BY_FAILURE[kind](detail=detail)
+    if isinstance(error, APIError):
+        error.method, error.url = method, url
+    if isinstance(error, APITimeoutError):
+        error.is_deadline = kind == "deadline"
+    if isinstance(error, FileError):
+        error.errno = errno
+    elif errno is not None:
+        error.__cause__ = OSError(errno, message)
+    return error
+
+
+def from_response(status: int, method: str, url: str, headers: list[tuple[str, str]], body: bytes) -> APIStatusError:
+    """Make the error for a status of 400 or more, from a problem document or whatever else came."""
+    error = _BY_STATUS.get(status, InternalServerError if status >= 500 else APIStatusError)()
+    problem = _problem(body)
+    detail = problem.get("detail")
+    if detail is None:
+        detail = f"{method} {url}: {excerpt(body)}"
+    fields = (problem.get("type"), problem.get("title"), status, detail, problem.get("instance"))
+    error.args = fields
+    error.type, error.title, error.status, error.detail, error.instance = (
+        field if field is None or isinstance(field, int) else str(field) for field in fields
+    )
+    _add(error, method, url, headers, body)
+    advice = error.headers.get("retry-after", problem.get("retry_after"))
+    try:
+        error.retry_after = None if advice is None else float(advice)
+    except (TypeError, ValueError):
+        error.retry_after = None
+    return error
+
+
+def from_unexpected(
+    problem: str, status: int, method: str, url: str, headers: list[tuple[str, str]], body: bytes
+) -> APIResponseValidationError:
+    """Make the error for an answer that is not what the endpoint promises."""
+    error = APIResponseValidationError(status=status, detail=f"the answer to {method} {url} {problem}: {excerpt(body)}")
+    _add(error, method, url, headers, body)
+    return error
+
+
+def excerpt(body: bytes) -> str:
+    """Show the beginning of a body, with control characters escaped."""
+    if not body:
+        return "(empty)"
+    text = body[:EXCERPT].decode("utf-8", "replace")
+    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return shown + (f"… ({len(body)} bytes)" if len(body) > EXCERPT else "")
+
+
+def _add(error: APIError, method: str, url: str, headers: list[tuple[str, str]], body: bytes) -> None:
+    error.method, error.url, error.body = method, url, body
+    error.headers = dict(headers)
+    error.request_id = error.headers.get("x-request-id") or error.headers.get("cf-ray")
+
+
+def _problem(body: bytes) -> dict[str, Any]:
+    from json import loads
+
+    try:
+        problem: object = loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return problem if isinstance(problem, dict) else {}  # pyright: ignore[reportUnknownVariableType] - JSON

@@ -1,0 +1,184 @@
+"""Files uploaded to Replicate, which models may read for 24 hours."""
+
+from __future__ import annotations
+
+from ._core import Expect
+from ._operation import M, Resource, awaitable, operation
+from ._record import Record
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from pathlib import Path
+    from typing import IO, Any, Protocol, TypeAlias, TypeGuard
+
+    from ._core import AbortSignal
+
+    FileLike: TypeAlias = "str | PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | IO[str]"
+
+    class Readable(Protocol):
+        """Anything with a `read` that gives bytes or text."""
+
+        def read(self) -> bytes | str:
+            """Give the rest."""
+            ...
+
+
+class File(Record):
+    """An uploaded file."""
+
+    __slots__ = ()
+
+    id: str
+    name: str | None
+    content_type: str | None
+    size: int | None
+    """Bytes."""
+    etag: str | None
+    checksums: dict[str, str] | None
+    """``sha256`` and ``md5``, in hexadecimal."""
+    metadata: dict[str, Any] | None
+    created_at: str | None
+    expires_at: str | None
+    """24 hours after `created_at`."""
+    urls: dict[str, str] | None
+    """``get`` is what to pass to a model."""
+
+
+class Files(Resource[M]):
+    """`client.files`."""
+
+    __slots__ = ()
+
+    @operation
+    async def create(
+        self,
+        file: FileLike,
+        *,
+        filename: str | None = None,
+        content_type: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        signal: AbortSignal | None = None,
+        timeout: float | None = None,
+    ) -> File:
+        """Upload a file, at most 100 MB (https://replicate.com/docs/reference/http#files.create).
+
+        Args:
+            file: A path, an open file (read from where it stands to its end, and left open), or bytes.
+            filename: The name to give it; the file's own where it has one.
+            content_type: Its media type; guessed from its name where it is not given.
+            metadata: Anything that JSON can hold.
+            signal: Stops the upload.
+            timeout: Seconds for all of it.
+
+        """
+        source = await self._transport.call(Source.of, file)
+        return await self.upload(source.named(filename, content_type), metadata, signal=signal, timeout=timeout)
+
+    async_create = awaitable(create)
+
+    async def upload(
+        self, source: Source, metadata: dict[str, Any] | None = None, *, signal: AbortSignal | None, timeout: float | None = None
+    ) -> File:
+        """Send a source; awaits the transport and nothing else."""
+        head, tail, boundary = _multipart(source.name, source.content_type, metadata)
+        data = await self._transport.finish(
+            self._core.send(
+                "POST",
+                ("files",),
+                Expect.OBJECT,
+                body=(head, source.content, tail),
+                content_type=f"multipart/form-data; boundary={boundary}",
+                total=timeout,
+                signal=signal,
+            )
+        )
+        return File._of(data, self._session)
+
+    @operation
+    async def get(self, file_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> File:
+        """Fetch what is known of a file."""
+        data = self._core.send("GET", ("files", file_id), Expect.OBJECT, total=timeout, signal=signal)
+        return File._of(await self._transport.finish(data), self._session)
+
+    async_get = awaitable(get)
+
+    @operation
+    async def delete(self, file_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> bool:
+        """Delete a file before its time; True if it is gone."""
+        status = self._core.send("DELETE", ("files", file_id), Expect.STATUS, total=timeout, signal=signal)
+        return await self._transport.finish(status) < 300
+
+    async_delete = awaitable(delete)
+
+
+class Source:
+    """What there is to send: bytes, or a path whose content the core reads while it sends it."""
+
+    __slots__ = ("content", "content_type", "name")
+
+    def __init__(self, content: bytes | Path, name: str, content_type: str | None = None) -> None:
+        self.content = content
+        self.name = name
+        self.content_type = content_type or _guess(name)
+
+    @classmethod
+    def of(cls, file: FileLike | Readable) -> Source:
+        """Read a caller's file. May block, where the file does."""
+        from os import PathLike, fspath
+        from pathlib import Path
+
+        if isinstance(file, (str, PathLike)):
+            path = Path(fspath(file))
+            return cls(path, path.name)
+        if isinstance(file, (bytes, bytearray, memoryview)):
+            return cls(bytes(file), "file")
+        if not is_readable(file):
+            raise TypeError(f"file must be a path, an open file or bytes, not {type(file).__name__}")
+        name = getattr(file, "name", None)
+        content = file.read()
+        if isinstance(content, str):
+            content = content.encode(getattr(file, "encoding", None) or "utf-8")
+        return cls(content, Path(name).name if isinstance(name, str) else "file")
+
+    def named(self, name: str | None, content_type: str | None) -> Source:
+        """Give the same content under another name or type."""
+        name = name or self.name
+        return Source(self.content, name, content_type)
+
+    def data_uri(self) -> str:
+        """Write the content as a `data:` URI. May block, where it reads a path."""
+        from base64 import b64encode
+
+        content = self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+        return f"data:{self.content_type};base64,{b64encode(content).decode('ascii')}"
+
+
+def is_readable(value: object) -> TypeGuard[Readable]:
+    """Whether a value is an open file, or reads like one."""
+    return callable(getattr(value, "read", None))
+
+
+def _guess(name: str) -> str:
+    from mimetypes import guess_type
+
+    return guess_type(name)[0] or "application/octet-stream"
+
+
+def _multipart(name: str, kind: str, metadata: dict[str, Any] | None) -> tuple[bytes, bytes, str]:
+    """Build what stands before and after the file's content (RFC 7578), and the boundary."""
+    from json import dumps
+    from os import urandom
+
+    if any(each in kind for each in "\r\n\0"):
+        raise ValueError(f"content_type must not hold a line break: {kind!r}")
+    boundary = f"replicate-rs-{urandom(16).hex()}"
+    # Escaped as the HTML standard says ("multipart form data", §4.10.21.8).
+    shown = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A").replace("\0", "")
+    parts: list[str] = []
+    if metadata:
+        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{dumps(metadata)}\r\n')
+    parts.append(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="content"; filename="{shown}"\r\nContent-Type: {kind}\r\n\r\n'
+    )
+    return "".join(parts).encode(), f"\r\n--{boundary}--\r\n".encode(), boundary

@@ -1,0 +1,85 @@
+"""Files among a model's inputs: uploaded, or written into the request as `data:` URIs."""
+
+from __future__ import annotations
+
+from .exceptions import APIConnectionError, InternalServerError
+from .file import Files, Source, is_readable
+from .file_output import FileOutput
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._core import AbortSignal
+    from ._operation import FileEncodingStrategy, Resource
+
+# Characters of all data URIs together that a request may carry.
+MOST_INLINE = 10_000_000
+
+STRATEGIES = ("default", "upload", "url", "data-uri", "base64")
+
+
+async def encoded(
+    resource: Resource[Any], value: object, strategy: FileEncodingStrategy | None, signal: AbortSignal | None
+) -> Any:
+    """Give `value` with every file in it, at any depth, replaced by something the API takes.
+
+    The same file is uploaded once. Nothing of the caller's is changed beyond being read.
+
+    Raises:
+        ValueError: The strategy is unknown, or the inline files are larger than 10 MB together.
+
+    """
+    strategy = strategy or resource._session.file_encoding_strategy
+    if strategy not in STRATEGIES:
+        raise ValueError(f"file_encoding_strategy must be one of {', '.join(STRATEGIES)}, not {strategy!r}")
+    return await _Encoding(resource, strategy, signal).walk(value)
+
+
+class _Encoding:
+    """One request's inputs."""
+
+    def __init__(self, resource: Resource[Any], strategy: FileEncodingStrategy, signal: AbortSignal | None) -> None:
+        self.resource = resource
+        self.strategy = strategy
+        self.signal = signal
+        self.inline = 0
+        self.done: dict[int, str] = {}
+
+    async def walk(self, value: Any) -> Any:
+        if value is None or isinstance(value, (str, int, float)):
+            return value
+        if isinstance(value, dict):
+            return {key: await self.walk(each) for key, each in value.items()}  # pyright: ignore[reportUnknownVariableType] - JSON
+        if isinstance(value, (list, tuple)):
+            return [await self.walk(each) for each in value]  # pyright: ignore[reportUnknownVariableType] - JSON
+        if isinstance(value, FileOutput):
+            return value.url
+        if hasattr(value, "__fspath__") or isinstance(value, (bytes, bytearray, memoryview)) or is_readable(value):
+            if id(value) not in self.done:
+                self.done[id(value)] = await self.file(value)
+            return self.done[id(value)]
+        return value
+
+    async def file(self, file: Any) -> str:
+        source = await self.resource._transport.call(Source.of, file)
+        if self.strategy in ("data-uri", "base64"):
+            return await self.data_uri(source)
+        try:
+            uploaded = await Files(self.resource._session, self.resource._mode).upload(source, signal=self.signal)
+        except (APIConnectionError, InternalServerError):
+            if self.strategy != "default":
+                raise
+            return await self.data_uri(source)
+        return (uploaded.urls or {})["get"]
+
+    async def data_uri(self, source: Source) -> str:
+        text = await self.resource._transport.call(source.data_uri)
+        self.inline += len(text)
+        if self.inline > MOST_INLINE:
+            raise ValueError(
+                f"the files of this input are larger than {MOST_INLINE} characters together as data URIs: "
+                "use file_encoding_strategy='upload', or pass URLs"
+            )
+        return text

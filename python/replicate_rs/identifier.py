@@ -1,0 +1,98 @@
+"""References to models: ``owner/name`` and ``owner/name:version``."""
+
+from __future__ import annotations
+
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, Protocol, TypeAlias
+
+    class HasOwnerAndName(Protocol):
+        """A model, as this library, or anyone, describes it."""
+
+        @property
+        def owner(self) -> str:
+            """The user or organization."""
+            ...
+
+        @property
+        def name(self) -> str:
+            """The model's name."""
+            ...
+
+    Ref: TypeAlias = "str | ModelVersionIdentifier | HasOwnerAndName"
+
+
+class ModelVersionIdentifier(tuple["Any", ...]):
+    """A model, and perhaps one version of it: ``(owner, name, version)``."""
+
+    __slots__ = ()
+
+    def __new__(cls, owner: str, name: str, version: str | None = None) -> ModelVersionIdentifier:
+        """Put the three together; `parse` checks them."""
+        return tuple.__new__(cls, (owner, name, version))
+
+    @property
+    def owner(self) -> str:
+        """The user or organization."""
+        owner: str = self[0]
+        return owner
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        name: str = self[1]
+        return name
+
+    @property
+    def version(self) -> str | None:
+        """The version's id, if one is named."""
+        version: str | None = self[2]
+        return version
+
+    def __getnewargs__(self) -> tuple[str, str, str | None]:
+        return self.owner, self.name, self.version
+
+    def __str__(self) -> str:
+        return f"{self.owner}/{self.name}" + (f":{self.version}" if self.version else "")
+
+    def __repr__(self) -> str:
+        return f"ModelVersionIdentifier(owner={self.owner!r}, name={self.name!r}, version={self.version!r})"
+
+    @classmethod
+    def parse(cls, ref: str) -> ModelVersionIdentifier:
+        """Read a reference.
+
+        Raises:
+            ValueError: It is not ``owner/name`` or ``owner/name:version``.
+
+        """
+        owner, slash, rest = ref.partition("/")
+        name, colon, version = rest.partition(":")
+        parts = [owner, name, version] if colon else [owner, name]
+        if not slash or "/" in rest or not all(parts) or any(_is_odd(part) for part in parts):
+            raise ValueError(f"Invalid reference to model version: {ref!r}. Expected format: owner/name or owner/name:version")
+        return cls(owner, name, version or None)
+
+
+def _is_odd(part: str) -> bool:
+    return part in (".", "..") or any(each.isspace() or not each.isprintable() for each in part)
+
+
+def resolve(ref: Ref) -> ModelVersionIdentifier:
+    """Read a reference in any of its forms.
+
+    Raises:
+        TypeError: `ref` is neither text nor a model.
+        ValueError: The text is not a reference.
+
+    """
+    if isinstance(ref, ModelVersionIdentifier):
+        return ref
+    if isinstance(ref, str):
+        return ModelVersionIdentifier.parse(ref)
+    owner, name = getattr(ref, "owner", None), getattr(ref, "name", None)
+    if isinstance(owner, str) and isinstance(name, str):
+        version = getattr(ref, "version", None)
+        return ModelVersionIdentifier(owner, name, version if isinstance(version, str) else None)
+    raise TypeError(f"ref must be 'owner/name', 'owner/name:version' or a model, not {type(ref).__name__}")

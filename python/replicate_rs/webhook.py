@@ -1,0 +1,168 @@
+"""Webhooks: the account's signing secret, and whether a request was signed with it (https://replicate.com/docs/webhooks)."""
+
+from __future__ import annotations
+
+from ._core import Expect
+from ._operation import M, Resource, awaitable, operation
+from ._record import Record
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import TypeAlias
+
+    from ._core import AbortSignal
+
+    Secret: TypeAlias = "str | WebhookSigningSecret"
+    Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
+
+# Seconds between a webhook's timestamp and now that are accepted, one way or the other.
+TOLERANCE = 300
+
+
+class WebhookValidationError(ValueError):
+    """A webhook that cannot be judged, or is not genuine."""
+
+
+class MissingWebhookHeaderError(WebhookValidationError):
+    """A header is missing."""
+
+
+class MissingWebhookBodyError(WebhookValidationError):
+    """The body is missing."""
+
+
+class InvalidSecretKeyError(WebhookValidationError):
+    """The secret is not one."""
+
+
+class InvalidTimestampError(WebhookValidationError):
+    """The timestamp is not one, or is too far from now."""
+
+
+class InvalidSignatureError(WebhookValidationError):
+    """Nobody with the secret signed this."""
+
+
+class WebhookSigningSecret(Record):
+    """The account's signing secret; its repr does not show it."""
+
+    __slots__ = ()
+
+    key: str
+    """``whsec_`` and base64."""
+
+    def __repr__(self) -> str:
+        return "WebhookSigningSecret(key=[REDACTED])"
+
+
+def validate_webhook(
+    *,
+    secret: Secret | Sequence[Secret],
+    body: bytes | bytearray | memoryview | str,
+    headers: Headers | None = None,
+    id: str | None = None,
+    timestamp: str | None = None,
+    signature: str | None = None,
+    tolerance: int | None = TOLERANCE,
+) -> bool:
+    """Whether a webhook was signed with the secret, and lately.
+
+    Args:
+        secret: From `client.webhooks.default.secret.get()`; several while keys are rotated.
+        body: The raw body, as it came; a parsed one cannot be verified.
+        headers: The request's headers, or give the next three.
+        id: The header ``webhook-id``.
+        timestamp: The header ``webhook-timestamp``.
+        signature: The header ``webhook-signature``.
+        tolerance: Seconds between the timestamp and now that are accepted; None for any.
+
+    Raises:
+        MissingWebhookHeaderError: A header is missing.
+        InvalidSecretKeyError: A secret is not one.
+
+    """
+    from ._core import verify_webhook
+
+    if not isinstance(body, (bytes, bytearray, memoryview, str)):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
+        raise TypeError(f"body must be the raw body (bytes or str), not a parsed {type(body).__name__}")
+    if headers is not None:
+        given = _lowered(headers)
+        id, timestamp, signature = (given.get(f"webhook-{name}") for name in ("id", "timestamp", "signature"))
+    for name, value in (("id", id), ("timestamp", timestamp), ("signature", signature)):
+        if not value:
+            raise MissingWebhookHeaderError(f"Missing webhook {name}")
+    secrets = [secret] if isinstance(secret, (str, WebhookSigningSecret)) else [*secret]
+    keys = [each if isinstance(each, str) else each.key for each in secrets]
+    parts = (_bytes(each) for each in (id or "", timestamp or "", signature or "", body))
+    refusal = verify_webhook(keys, *parts, tolerance)
+    if refusal == "secret":
+        raise InvalidSecretKeyError("the webhook secret must be 'whsec_' and base64")
+    return refusal is None
+
+
+def _bytes(part: bytes | bytearray | memoryview | str) -> bytes:
+    return part.encode() if isinstance(part, str) else bytes(part)
+
+
+def _lowered(headers: Headers) -> dict[str, str]:
+    items = headers.items() if hasattr(headers, "items") else headers
+    text = [[each.decode("latin-1") if isinstance(each, bytes) else each for each in item] for item in items]
+    return {name.lower(): value for name, value in text}
+
+
+def sign_webhook(secret: Secret, id: str, timestamp: int | str, body: bytes | str) -> str:
+    """Give the header ``webhook-signature`` for a webhook, as Replicate would.
+
+    Raises:
+        InvalidSecretKeyError: The secret is not one.
+
+    """
+    from ._core import sign_webhook as sign
+
+    key = secret if isinstance(secret, str) else secret.key
+    signature = sign(key, id.encode(), str(timestamp).encode(), _bytes(body))
+    if signature is None:
+        raise InvalidSecretKeyError("the webhook secret must be 'whsec_' and base64")
+    return signature
+
+
+class DefaultSecret(Resource[M]):
+    """`client.webhooks.default.secret`."""
+
+    __slots__ = ()
+
+    @operation
+    async def get(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> WebhookSigningSecret:
+        """Fetch the account's signing secret; keep it, it rarely changes."""
+        target = ("webhooks", "default", "secret")
+        pending = self._core.send("GET", target, Expect.OBJECT, total=timeout, signal=signal)
+        return WebhookSigningSecret._of(await self._transport.finish(pending), self._session)
+
+    async_get = awaitable(get)
+
+    # In 1.0.7 it is called: `webhooks.default.secret()`.
+    __call__ = get
+
+
+class DefaultWebhook(Resource[M]):
+    """`client.webhooks.default`."""
+
+    __slots__ = ()
+
+    @property
+    def secret(self) -> DefaultSecret[M]:
+        """The account's signing secret."""
+        return DefaultSecret(self._session, self._mode)
+
+
+class Webhooks(Resource[M]):
+    """`client.webhooks`."""
+
+    __slots__ = ()
+
+    @property
+    def default(self) -> DefaultWebhook[M]:
+        """What belongs to the account."""
+        return DefaultWebhook(self._session, self._mode)

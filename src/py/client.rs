@@ -1,0 +1,344 @@
+//! The core of a client: its configuration, and one verb per kind of exchange.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
+use pyo3::types::{PyString, PyTuple};
+use reqwest::Method;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use super::abort::AbortSignal;
+use super::bridge::{Pending, delivery, job};
+use super::exceptions::{About, missing_token, raised};
+use super::locked;
+use super::response::{Expect, deliver};
+use super::runtime::Connections;
+use super::streams::{Stream, What};
+use crate::error::Error;
+use crate::files::{self, Upload};
+use crate::http::{self, Body, Call, Home, Timeouts};
+use crate::url::{Base, Origin};
+
+type Pairs = Vec<(PyBackedStr, PyBackedStr)>;
+
+/// Where the token comes from.
+enum Token {
+    /// Given once.
+    Fixed,
+    /// Asked for before each request; what it said last, and the headers made of it.
+    Asked(Py<PyAny>, Mutex<Option<(String, Arc<Home>)>>),
+}
+
+/// The core of a client.
+#[pyclass(frozen, weakref, module = "replicate_rs._core")]
+pub struct Core {
+    connections: Arc<Connections>,
+    base: Base,
+    token: Token,
+    home: Arc<Home>,
+    headers: HeaderMap,
+    timeouts: Timeouts,
+    retries: u32,
+    limit: usize,
+    closed: Arc<std::sync::atomic::AtomicBool>,
+}
+
+fn header(name: &str, value: &str) -> PyResult<(HeaderName, HeaderValue)> {
+    let wrong = |what| PyValueError::new_err(format!("header {name:?}: its {what} holds characters that HTTP does not allow"));
+    let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("name"))?;
+    Ok((parsed, HeaderValue::from_str(value).map_err(|_| wrong("value"))?))
+}
+
+fn header_map(pairs: &Pairs) -> PyResult<HeaderMap> {
+    pairs.iter().map(|(name, value)| header(name, value)).collect()
+}
+
+fn bearer(token: &str) -> PyResult<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+        .map_err(|_| PyValueError::new_err("the API token holds a line break or another control character; remove it"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duration>> {
+    let wrong = || PyValueError::new_err(format!("{name} must be a number of seconds above 0, or None"));
+    match value {
+        None => Ok(None),
+        Some(value) if value > 0.0 => Duration::try_from_secs_f64(value).map(Some).map_err(|_| wrong()),
+        Some(_) => Err(wrong()),
+    }
+}
+
+#[pymethods]
+impl Core {
+    #[new]
+    #[pyo3(signature = (base_url, token, *, user_agent, headers, connect, read, pool, total, max_retries, max_connections, max_bytes))]
+    #[allow(clippy::too_many_arguments, reason = "one call site, all by keyword")]
+    fn new(
+        base_url: &str,
+        token: Option<Bound<'_, PyAny>>,
+        user_agent: &str,
+        headers: Pairs,
+        connect: Option<f64>,
+        read: Option<f64>,
+        pool: Option<f64>,
+        total: Option<f64>,
+        max_retries: u32,
+        max_connections: Option<usize>,
+        max_bytes: usize,
+    ) -> PyResult<Self> {
+        let base = Base::parse(base_url).map_err(|error| PyValueError::new_err(error.message))?;
+        if max_connections == Some(0) {
+            return Err(PyValueError::new_err("max_connections must be 1 or more, or None"));
+        }
+        let mut at_home = header_map(&headers)?;
+        let token = match token {
+            None => Token::Fixed,
+            Some(token) if token.is_callable() => Token::Asked(token.unbind(), Mutex::default()),
+            Some(token) => {
+                let token = token.cast::<PyString>().map_err(|_| PyTypeError::new_err("the API token must be a str or a callable"))?;
+                if !token.to_str()?.is_empty() {
+                    at_home.insert(AUTHORIZATION, bearer(token.to_str()?)?);
+                }
+                Token::Fixed
+            }
+        };
+        let (name, value) = header("user-agent", user_agent)?;
+        Ok(Self {
+            connections: Arc::new(Connections::new(seconds("connect", connect)?, max_connections)),
+            home: Arc::new(Home { origin: base.origin().clone(), headers: at_home }),
+            headers: HeaderMap::from_iter([(name, value)]),
+            timeouts: Timeouts { read: seconds("read", read)?, pool: seconds("pool", pool)?, total: seconds("total", total)? },
+            base,
+            token,
+            retries: max_retries,
+            limit: max_bytes,
+            closed: Arc::default(),
+        })
+    }
+
+    /// The API's address, which ends in its version.
+    #[getter]
+    fn base_url(&self) -> &str {
+        self.base.as_str()
+    }
+
+    /// Whether the API runs on this machine's own loopback, and needs no token.
+    #[getter]
+    fn is_local(&self) -> bool {
+        self.base.is_loopback()
+    }
+
+    /// Closes idle connections, and refuses further calls.
+    fn close(&self) {
+        self.closed.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.connections.close();
+    }
+
+    /// Whether `close` was called.
+    #[getter]
+    fn is_closed(&self) -> bool {
+        self.closed.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// One request, read to its end.
+    #[pyo3(signature = (method, target, expect, *, query=None, body=None, content_type=None, headers=None, total=None, read=None, retries=None, signal=None))]
+    #[allow(clippy::too_many_arguments, reason = "one call site, all by keyword")]
+    fn send(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        target: &Bound<'_, PyAny>,
+        expect: Expect,
+        query: Option<Pairs>,
+        body: Option<Bound<'_, PyAny>>,
+        content_type: Option<&str>,
+        headers: Option<Pairs>,
+        total: Option<f64>,
+        read: Option<f64>,
+        retries: Option<u32>,
+        signal: Option<Py<AbortSignal>>,
+    ) -> PyResult<Pending> {
+        let mut url = self.url(py, target)?;
+        for (name, value) in query.iter().flatten() {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        let mut call = self.call(py, method, url)?;
+        if let Some(body) = body {
+            call.body = self.body(py, &body)?;
+        }
+        if let Some(content_type) = content_type {
+            let (name, value) = header(CONTENT_TYPE.as_str(), content_type)?;
+            call.headers.insert(name, value);
+        }
+        if expect == Expect::Bytes {
+            // Files are compressed already, and a length of what arrives is worth more than a second compression.
+            call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            call.limit = usize::MAX;
+        }
+        call.headers.extend(header_map(&headers.unwrap_or_default())?);
+        self.limit_in_time(&mut call, total, read)?;
+        call.retries = retries.unwrap_or(call.retries);
+        let call = Arc::new(call);
+        let about = About { call: Some(call.clone()), signal };
+        let work = job(move |pool| async move {
+            let response = http::send(&pool, &call).await?;
+            deliver(call, response, expect)
+        });
+        Ok(Pending::new(self.connections.clone(), about, work))
+    }
+
+    /// Downloads to a path; gives the number of bytes.
+    #[pyo3(signature = (url, path, *, total=None, signal=None))]
+    fn download(&self, py: Python<'_>, url: &str, path: PathBuf, total: Option<f64>, signal: Option<Py<AbortSignal>>) -> PyResult<Pending> {
+        let url = Url::parse(url).map_err(|error| PyValueError::new_err(format!("{url:?} is not a URL: {error}")))?;
+        let mut call = self.call(py, "GET", url)?;
+        call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        self.limit_in_time(&mut call, total, None)?;
+        let call = Arc::new(call);
+        let about = About { call: Some(call.clone()), signal };
+        let work = job(move |pool| async move {
+            let bytes = files::download(&pool, &call, &path).await?;
+            delivery(move |py| Ok(bytes.into_pyobject(py)?.into_any().unbind()))
+        });
+        Ok(Pending::new(self.connections.clone(), about, work))
+    }
+
+    /// Opens a stream of server-sent events, or of bytes; gives a `Stream`.
+    #[pyo3(signature = (url, *, events, total=None, signal=None))]
+    fn open(&self, py: Python<'_>, url: &str, events: bool, total: Option<f64>, signal: Option<Py<AbortSignal>>) -> PyResult<Pending> {
+        let url = Url::parse(url).map_err(|error| PyValueError::new_err(format!("{url:?} is not a URL: {error}")))?;
+        let mut call = self.call(py, "GET", url)?;
+        call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if events {
+            call.headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        }
+        self.limit_in_time(&mut call, total, None)?;
+        let call = Arc::new(call);
+        let about = About { call: Some(call.clone()), signal: signal.as_ref().map(|signal| signal.clone_ref(py)) };
+        let (connections, limit) = (self.connections.clone(), self.limit);
+        // Whoever reads it, a stream lives on the runtime: its connection must go on while nobody waits for it.
+        let task = job(move |_| Stream::open(connections, call, if events { What::Events { limit } } else { What::Bytes }, signal));
+        Ok(Pending::new(self.connections.clone(), about, task))
+    }
+
+    /// Sends a request that nobody waits for, at most for `total` seconds.
+    fn detach(&self, py: Python<'_>, method: &str, target: &Bound<'_, PyAny>, total: f64) -> PyResult<()> {
+        let mut call = self.call(py, method, self.url(py, target)?)?;
+        self.limit_in_time(&mut call, Some(total), None)?;
+        let (connections, about) = (self.connections.clone(), About::default());
+        super::runtime::process()
+            .detach(async move {
+                // Best effort: whoever cared has gone.
+                let _ = http::send(&connections.on_runtime(), &call).await;
+            })
+            .map_err(|error| raised(py, error, &about))
+    }
+
+    /// Nothing, for some seconds.
+    #[pyo3(signature = (seconds, *, signal=None))]
+    fn sleep(&self, seconds: f64, signal: Option<Py<AbortSignal>>) -> PyResult<Pending> {
+        let wait = Duration::try_from_secs_f64(seconds).map_err(|_| PyValueError::new_err(format!("cannot sleep {seconds} s")))?;
+        let about = About { call: None, signal };
+        let work = job(move |_| async move {
+            tokio::time::sleep(wait).await;
+            delivery(|py| Ok(py.None()))
+        });
+        Ok(Pending::new(self.connections.clone(), about, work))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Core {}>", self.base.as_str())
+    }
+}
+
+impl Core {
+    /// An absolute or relative route, or the segments of a path.
+    fn url(&self, py: Python<'_>, target: &Bound<'_, PyAny>) -> PyResult<Url> {
+        let url = if let Ok(route) = target.cast::<PyString>() {
+            self.base.resolve(route.to_str()?)
+        } else {
+            let tuple = target.cast::<PyTuple>()?;
+            let parts: Vec<PyBackedStr> = tuple.iter().map(|part| part.extract()).collect::<PyResult<_>>().map_err(|_| {
+                PyTypeError::new_err(format!("ids and names must be str, not {}", types(tuple)))
+            })?;
+            self.base.join(parts.iter().map(|part| &**part))
+        };
+        url.map_err(|error| raised(py, error, &About::default()))
+    }
+
+    fn call(&self, py: Python<'_>, method: &str, url: Url) -> PyResult<Call> {
+        if self.is_closed() {
+            return Err(PyRuntimeError::new_err("this client is closed"));
+        }
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| PyValueError::new_err(format!("method {method:?}")))?;
+        let (headers, home) = (self.headers.clone(), self.home(py, &url)?);
+        Ok(Call { method, url, headers, body: Body::Empty, home, timeouts: self.timeouts, retries: self.retries, limit: self.limit })
+    }
+
+    /// The token's headers, asked for only where they would be sent.
+    fn home(&self, py: Python<'_>, url: &Url) -> PyResult<Arc<Home>> {
+        if Origin::of(url) != self.home.origin {
+            return Ok(self.home.clone());
+        }
+        let token = match &self.token {
+            Token::Asked(ask, last) => {
+                let token = ask.call0(py)?;
+                let token = token.extract::<Option<PyBackedStr>>(py).map_err(|_| PyTypeError::new_err("the API token must be a str"))?;
+                token.filter(|token| !token.is_empty()).map(|token| (token, last))
+            }
+            Token::Fixed => None,
+        };
+        let Some((token, last)) = token else {
+            if self.home.headers.contains_key(AUTHORIZATION) || self.base.is_loopback() {
+                return Ok(self.home.clone());
+            }
+            return Err(missing_token(py, self.base.as_str()));
+        };
+        if let Some((known, home)) = &*locked(last)
+            && **known == *token
+        {
+            return Ok(home.clone());
+        }
+        let mut headers = self.home.headers.clone();
+        headers.insert(AUTHORIZATION, bearer(&token)?);
+        let home = Arc::new(Home { origin: self.home.origin.clone(), headers });
+        *locked(last) = Some((token.to_string(), home.clone()));
+        Ok(home)
+    }
+
+    /// Bytes, or `(head, bytes or path, tail)`.
+    fn body(&self, py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<Body> {
+        let bytes = |bytes: PyBackedBytes| Bytes::from_owner(bytes);
+        if let Ok(whole) = body.extract::<PyBackedBytes>() {
+            return Ok(Body::Bytes(bytes(whole)));
+        }
+        let (head, content, tail) = body.extract::<(PyBackedBytes, Bound<'_, PyAny>, PyBackedBytes)>()?;
+        let upload = match content.extract::<PyBackedBytes>() {
+            Ok(content) => Ok(Upload::from_memory(bytes(head), bytes(content), bytes(tail))),
+            Err(_) => Upload::from_disk(bytes(head), content.extract()?, bytes(tail)),
+        };
+        Ok(Body::Upload(Arc::new(upload.map_err(|error: Error| raised(py, error, &About::default()))?)))
+    }
+
+    fn limit_in_time(&self, call: &mut Call, total: Option<f64>, read: Option<f64>) -> PyResult<()> {
+        if total.is_some() {
+            call.timeouts.total = seconds("timeout", total)?;
+        }
+        if read.is_some() {
+            call.timeouts.read = seconds("read", read)?;
+        }
+        Ok(())
+    }
+}
+
+fn types(tuple: &Bound<'_, PyTuple>) -> String {
+    let names = tuple.iter().filter(|part| !part.is_instance_of::<PyString>()).map(|part| part.get_type().name());
+    names.filter_map(|name| name.ok().map(|name| name.to_string())).collect::<Vec<_>>().join(", ")
+}

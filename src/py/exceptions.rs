@@ -1,0 +1,81 @@
+//! Failures of the core become exceptions of the Python tree, which `replicate_rs.exceptions` draws.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::abort::{self, AbortSignal, Flag};
+use super::response::pairs;
+use crate::error::{Error, Kind, Phase};
+use crate::http::{Call, Response};
+
+/// What is known of a call before its answer.
+#[derive(Default)]
+pub struct About {
+    /// The request, where there is one.
+    pub call: Option<Arc<Call>>,
+    /// The caller's signal.
+    pub signal: Option<Py<AbortSignal>>,
+}
+
+impl About {
+    /// What a worker watches.
+    pub fn flag(&self, py: Python<'_>) -> Option<Flag> {
+        self.signal.as_ref().map(|signal| signal.bind(py).get().flag())
+    }
+
+    fn request(&self) -> Option<(String, String)> {
+        self.call.as_ref().map(|call| (call.method.to_string(), call.url.to_string()))
+    }
+}
+
+/// The exception for a failure.
+pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
+    let Error { kind, message, errno, sent } = error;
+    let name = match kind {
+        Kind::Invalid => return PyValueError::new_err(message),
+        Kind::Aborted => {
+            return match &about.signal {
+                Some(signal) => abort::error(py, signal.bind(py).get()),
+                None => PyValueError::new_err(message),
+            };
+        }
+        Kind::Status(response) => return from_response(py, about, &response),
+        Kind::Timeout(Phase::Total, _) => "deadline",
+        Kind::Timeout(..) => "timeout",
+        Kind::Connect => "connect",
+        Kind::Disconnected => "disconnected",
+        Kind::Protocol => "protocol",
+        Kind::TooLarge(_) => "too_large",
+        Kind::File => "file",
+    };
+    made(py, "from_failure", |make| make.call1((name, message, about.request(), errno, sent)))
+}
+
+fn from_response(py: Python<'_>, about: &About, response: &Response) -> PyErr {
+    let body = PyBytes::new(py, &response.body);
+    let method = about.call.as_ref().map_or("", |call| call.method.as_str());
+    made(py, "from_response", |make| make.call1((response.status, method, &response.url, pairs(&response.headers), body)))
+}
+
+/// The exception for an answer that is not what the endpoint promises.
+pub fn unexpected(py: Python<'_>, call: &Call, response: &Response, problem: &str) -> PyErr {
+    let body = PyBytes::new(py, &response.body);
+    made(py, "from_unexpected", |make| {
+        make.call1((problem, response.status, call.method.as_str(), &response.url, pairs(&response.headers), body))
+    })
+}
+
+/// The exception for a request to `base_url` without a token.
+pub fn missing_token(py: Python<'_>, base_url: &str) -> PyErr {
+    made(py, "missing_token", |make| make.call1((base_url,)))
+}
+
+fn made<'py>(py: Python<'py>, maker: &str, make: impl FnOnce(Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>) -> PyErr {
+    match py.import("replicate_rs.exceptions").and_then(|module| module.getattr(maker)).and_then(make) {
+        Ok(error) => PyErr::from_value(error),
+        Err(error) => error,
+    }
+}

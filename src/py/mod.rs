@@ -1,0 +1,18 @@
+//! The binding half: the only place that knows Python.
+
+pub mod abort;
+pub mod bridge;
+pub mod client;
+pub mod exceptions;
+pub mod files;
+pub mod response;
+pub mod runtime;
+pub mod streams;
+pub mod webhook;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks a mutex; a panic elsewhere while it was held does not matter, since each holder leaves it consistent.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

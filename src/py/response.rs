@@ -1,0 +1,119 @@
+//! Answers as Python objects.
+
+use std::sync::Arc;
+
+use jiter::{PythonParse, StringCacheMode};
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+use reqwest::header::HeaderMap;
+
+use super::bridge::{Outcome, delivery};
+use super::exceptions;
+use crate::http::{self, Call};
+
+/// What an endpoint answers with.
+#[pyclass(frozen, eq, from_py_object, module = "replicate_rs._core", rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// A JSON object, given as a dict.
+    Object,
+    /// A JSON array, given as a list.
+    Array,
+    /// Text, given as str.
+    Text,
+    /// Bytes.
+    Bytes,
+    /// Nothing of interest: the status, given as int.
+    Status,
+    /// Anything: a [`Response`].
+    Response,
+}
+
+/// Header names and values; what is not ASCII is read as Latin-1, as HTTP once said.
+pub fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect();
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes()))).collect()
+}
+
+fn decode<'py>(py: Python<'py>, json: &[u8]) -> Result<Bound<'py, PyAny>, String> {
+    let parser = PythonParse { cache_mode: StringCacheMode::All, ..PythonParse::default() };
+    parser.python_parse(py, json).map_err(|error| format!("is not JSON: {}", error.description(json)))
+}
+
+/// The delivery of a whole response.
+pub fn deliver(call: Arc<Call>, response: http::Response, expect: Expect) -> Outcome {
+    delivery(move |py| {
+        let unexpected = |problem: &str| exceptions::unexpected(py, &call, &response, problem);
+        match expect {
+            Expect::Object | Expect::Array => {
+                let value = decode(py, &response.body).map_err(|problem| unexpected(&problem))?;
+                match expect {
+                    Expect::Object if !value.is_instance_of::<PyDict>() => Err(unexpected("is JSON, but not an object")),
+                    Expect::Array if !value.is_instance_of::<PyList>() => Err(unexpected("is JSON, but not an array")),
+                    _ => Ok(value.unbind()),
+                }
+            }
+            Expect::Text => String::from_utf8_lossy(&response.body).into_py_any(py),
+            Expect::Bytes => Ok(PyBytes::new(py, &response.body).into_any().unbind()),
+            Expect::Status => response.status.into_py_any(py),
+            Expect::Response => Response { inner: response }.into_py_any(py),
+        }
+    })
+}
+
+/// A response that has been read to its end.
+#[pyclass(frozen, module = "replicate_rs._core")]
+pub struct Response {
+    inner: http::Response,
+}
+
+#[pymethods]
+impl Response {
+    /// The HTTP status.
+    #[getter]
+    fn status(&self) -> u16 {
+        self.inner.status
+    }
+
+    /// Where it came from, after redirects.
+    #[getter]
+    fn url(&self) -> &str {
+        &self.inner.url
+    }
+
+    /// The headers by lower-case name; repeated ones are joined with a comma.
+    #[getter]
+    fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let joined = PyDict::new(py);
+        for (name, value) in pairs(&self.inner.headers) {
+            match joined.get_item(&name)? {
+                Some(before) => joined.set_item(name, format!("{before}, {value}"))?,
+                None => joined.set_item(name, value)?,
+            }
+        }
+        Ok(joined)
+    }
+
+    /// The decompressed body.
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.inner.body)
+    }
+
+    /// The body as UTF-8 text.
+    #[getter]
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.inner.body).into_owned()
+    }
+
+    /// The body as the JSON value it holds; raises ValueError where it holds none.
+    fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        decode(py, &self.inner.body).map_err(|problem| PyValueError::new_err(format!("the body {problem}")))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Response {} {}>", self.inner.status, self.inner.url)
+    }
+}
