@@ -5,6 +5,7 @@
 //! * only GET and HEAD follow redirects; none leads from https to http;
 //! * every wait has a limit: a free connection, the head, each part of the body, and all of it together.
 
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -120,7 +121,7 @@ impl Incoming {
 
     /// The next part of the body as it came, or None at its end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let next = async { self.response.chunk().await.map_err(Error::from) };
+        let next = pin!(async { self.response.chunk().await.map_err(Error::from) });
         let next = limited(self.read, Phase::Body, next);
         match self.deadline {
             Some((at, limit)) => timeout_at(at, next).await.unwrap_or_else(|_| Err(Error::timeout(Phase::Total, limit))),
@@ -221,23 +222,26 @@ fn a_proxy_may_be_set() -> bool {
 
 /// Sends a call and reads the whole answer; a status of 400 or more is an error.
 pub async fn send(pool: &Pool, call: &Call) -> Result<Response, Error> {
-    let attempts = async {
+    let attempts = pin!(async {
         let mut attempts = Attempts::new(&call.method, call.retries);
         loop {
-            let answer = async { exchange(pool, call).await?.whole(call.limit).await };
-            match answer.await {
+            match attempt(pool, call).await {
                 Ok(response) => return Ok(response),
                 Err(error) => pause(&mut attempts, error).await?,
             }
         }
-    };
+    });
     limited(call.timeouts.total, Phase::Total, attempts).await
+}
+
+async fn attempt(pool: &Pool, call: &Call) -> Result<Response, Error> {
+    exchange(pool, call).await?.whole(call.limit).await
 }
 
 /// Sends a call and returns as soon as the answer's head is there; a status of 400 or more is an error.
 pub async fn open(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
     let deadline = call.timeouts.total.map(|limit| (Instant::now() + limit, limit));
-    let attempts = async {
+    let attempts = pin!(async {
         let mut attempts = Attempts::new(&call.method, call.retries);
         loop {
             match exchange(pool, call).await {
@@ -245,7 +249,7 @@ pub async fn open(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
                 Err(error) => pause(&mut attempts, error).await?,
             }
         }
-    };
+    });
     limited(call.timeouts.total, Phase::Total, attempts).await
 }
 
@@ -263,7 +267,7 @@ async fn pause(attempts: &mut Attempts, error: Error) -> Result<(), Error> {
 async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
     let permit = match &pool.free {
         Some(free) => {
-            let wait = async { free.clone().acquire_owned().await.map_err(|error| Error::new(Kind::Connect, error.to_string())) };
+            let wait = pin!(async { free.clone().acquire_owned().await.map_err(|error| Error::new(Kind::Connect, error.to_string())) });
             Some(limited(call.timeouts.pool, Phase::Pool, wait).await?)
         }
         None => None,
@@ -290,7 +294,7 @@ async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
 /// One request on the wire.
 async fn hop(pool: &Pool, call: &Call, url: Url) -> Result<reqwest::Response, Error> {
     let client = pool.client(&url)?;
-    let at_home = Origin::of(&url) == call.home.origin;
+    let at_home = call.home.origin.has(&url);
     let mut request = reqwest::Request::new(call.method.clone(), url);
     let headers = request.headers_mut();
     if at_home {
@@ -309,7 +313,7 @@ async fn hop(pool: &Pool, call: &Call, url: Url) -> Result<reqwest::Response, Er
             Some(body)
         }
     };
-    let answer = async { client.execute(request).await.map_err(|error| connect_timeout(pool, error)) };
+    let answer = pin!(async { client.execute(request).await.map_err(|error| connect_timeout(pool, error)) });
     match (progress, call.timeouts.read) {
         (Some(sent), Some(read)) => tokio::select! {
             answer = answer => answer,
@@ -343,11 +347,11 @@ fn redirect(call: &Call, response: &reqwest::Response) -> Result<Option<Url>, Er
     }
 }
 
-async fn limited<T>(
-    limit: Option<Duration>,
-    phase: Phase,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
+/// Takes pinned work: moving a whole exchange about would cost more than the timer.
+async fn limited<T, F>(limit: Option<Duration>, phase: Phase, work: Pin<&mut F>) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     match limit {
         Some(limit) => timeout(limit, work).await.unwrap_or_else(|_| Err(Error::timeout(phase, limit))),
         None => work.await,

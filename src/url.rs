@@ -12,12 +12,22 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// Scheme, host and port: where a token may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin(url::Origin);
+pub struct Origin {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
 
 impl Origin {
     /// The origin of a URL.
     pub fn of(url: &Url) -> Self {
-        Self(url.origin())
+        let host = url.host_str().unwrap_or_default();
+        Self { scheme: url.scheme().to_owned(), host: host.to_owned(), port: url.port_or_known_default() }
+    }
+
+    /// Whether a URL has this origin.
+    pub fn has(&self, url: &Url) -> bool {
+        url.host_str() == Some(&self.host) && url.scheme() == self.scheme && url.port_or_known_default() == self.port
     }
 }
 
@@ -25,6 +35,7 @@ impl Origin {
 #[derive(Clone, Debug)]
 pub struct Base {
     prefix: String,
+    url: Url,
     origin: Origin,
     loopback: bool,
 }
@@ -46,7 +57,8 @@ impl Base {
         if !prefix.rsplit('/').next().is_some_and(is_version) {
             prefix.push_str("/v1");
         }
-        Ok(Self { prefix, origin: Origin::of(&url), loopback: is_loopback(&url) })
+        let url = Url::parse(&prefix).map_err(|error| Error::invalid(format!("base_url {text:?}: {error}")))?;
+        Ok(Self { origin: Origin::of(&url), loopback: is_loopback(&url), prefix, url })
     }
 
     /// The address as text, without a slash at its end.
@@ -66,13 +78,15 @@ impl Base {
 
     /// The address of an endpoint.
     pub fn join<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Result<Url, Error> {
-        let mut text = String::with_capacity(self.prefix.len() + 64);
-        text.push_str(&self.prefix);
+        let mut path = String::with_capacity(96);
+        path.push_str(self.url.path());
         for part in segments {
-            text.push('/');
-            text.extend(segment(part)?);
+            path.push('/');
+            path.extend(segment(part)?);
         }
-        Url::parse(&text).map_err(|error| Error::invalid(format!("{text:?}: {error}")))
+        let mut url = self.url.clone();
+        url.set_path(&path);
+        Ok(url)
     }
 
     /// The address a route names: absolute, or relative to this base.

@@ -85,8 +85,13 @@ impl Slot {
         let awaited = waiter.is_some();
         *state = State::Done(waiter, outcome);
         drop(state);
-        if awaited {
-            port.push([self.clone()]);
+        if awaited && port.push([self.clone()]) {
+            // After everything else that is ready on this worker, so that one ring tells of all of it.
+            let port = port.clone();
+            tokio::spawn(async move {
+                tokio::task::yield_now().await;
+                port.ring();
+            });
         }
     }
 
@@ -210,7 +215,9 @@ impl Pending {
         drop(state);
         match (refused, this.running.get()) {
             (None, Some(running)) => {
-                running.port.push([this.slot.clone()]);
+                if running.port.push([this.slot.clone()]) {
+                    running.port.ring();
+                }
                 Ok(())
             }
             _ => Err(PyRuntimeError::new_err("this call is awaited already")),
@@ -345,18 +352,18 @@ impl Port {
         self.open.load(Ordering::Acquire)
     }
 
-    fn push(self: &Arc<Self>, slots: impl IntoIterator<Item = Arc<Slot>>) {
+    /// Whether the bell has to be rung for these.
+    fn push(&self, slots: impl IntoIterator<Item = Arc<Slot>>) -> bool {
         let mut queue = locked(&self.queue);
         let silent = queue.is_empty();
         queue.extend(slots);
-        let ring = silent && !queue.is_empty();
-        drop(queue);
-        if ring && self.is_open() {
-            self.ring();
-        }
+        silent && !queue.is_empty()
     }
 
     fn ring(self: &Arc<Self>) {
+        if !self.is_open() {
+            return;
+        }
         match &self.bell {
             // A full bell is ringing already.
             #[cfg(unix)]
@@ -404,7 +411,9 @@ impl Drain {
                 && let Err(error) = waiter.wake(py)
             {
                 // A task ended with KeyboardInterrupt or SystemExit: the others must be woken all the same.
-                self.port.push(slots);
+                if self.port.push(slots) {
+                    self.port.ring();
+                }
                 return Err(error);
             }
         }

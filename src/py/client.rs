@@ -23,7 +23,7 @@ use super::streams::{Stream, What};
 use crate::error::Error;
 use crate::files::{self, Upload};
 use crate::http::{self, Body, Call, Home, Timeouts};
-use crate::url::{Base, Origin};
+use crate::url::Base;
 
 type Pairs = Vec<(PyBackedStr, PyBackedStr)>;
 
@@ -284,7 +284,7 @@ impl Core {
 
     /// The token's headers, asked for only where they would be sent.
     fn home(&self, py: Python<'_>, url: &Url) -> PyResult<Arc<Home>> {
-        if Origin::of(url) != self.home.origin {
+        if !self.home.origin.has(url) {
             return Ok(self.home.clone());
         }
         let token = match &self.token {

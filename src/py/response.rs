@@ -38,7 +38,7 @@ pub fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 fn decode<'py>(py: Python<'py>, json: &[u8]) -> Result<Bound<'py, PyAny>, String> {
-    let parser = PythonParse { cache_mode: StringCacheMode::All, ..PythonParse::default() };
+    let parser = PythonParse { cache_mode: StringCacheMode::Keys, ..PythonParse::default() };
     parser.python_parse(py, json).map_err(|error| format!("is not JSON: {}", error.description(json)))
 }
 
