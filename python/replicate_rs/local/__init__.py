@@ -1,0 +1,28 @@
+"""A Replicate that runs on your machine: models are Python functions, the HTTP API is the real one.
+
+    from replicate_rs.local import LocalReplicate
+
+    server = LocalReplicate()
+
+    @server.model("acme/shout")
+    def shout(text: str) -> str:
+        return text.upper()
+
+    with server:
+        client = Replicate(api_token=server.token, base_url=server.base_url)
+        client.run("acme/shout", input={"text": "hi"})  # 'HI'
+
+Needs the extra: ``pip install replicate-rs[local]``.
+"""
+
+try:
+    import python_multipart as _python_multipart  # noqa: F401 - starlette asks for it only when a form arrives
+    import starlette as _starlette  # noqa: F401
+    import uvicorn as _uvicorn  # noqa: F401
+except ImportError as error:
+    raise ImportError(f"replicate_rs.local needs {error.name}: pip install 'replicate-rs[local]'") from error
+
+from .models import Cancelled, check_cancelled, sleep
+from .server import LocalReplicate, LoggedRequest
+
+__all__ = ["Cancelled", "LocalReplicate", "LoggedRequest", "check_cancelled", "sleep"]
