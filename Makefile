@@ -1,0 +1,71 @@
+# Every check has its one definition here; CI and the README call these targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BUILT := $(VENV)/.built
+RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
+
+.PHONY: help setup demo test test-rust test-python lint format typecheck bench clean
+
+help:
+	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
+	@echo 'make test       every test, Rust and Python'
+	@echo 'make lint       format and lint, both languages'
+	@echo 'make typecheck  mypy, pyright, and the stub against the binary'
+	@echo 'make bench      speed against the peers (JOB=name, QUICK=1)'
+
+# A virtual environment with what the project's own files name.
+$(VENV)/.tools: pyproject.toml tools/requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/requirements.txt
+	@touch $@
+
+# The release build of the extension, in place; made again only when the Rust changed.
+$(BUILT): $(VENV)/.tools $(RUST)
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
+	@touch $@
+
+setup: $(BUILT)
+
+demo: setup
+	@$(BIN)/python examples/demo.py
+
+test: test-rust test-python
+
+test-rust:
+	cargo test --quiet --no-default-features --lib
+
+test-python: setup
+	$(BIN)/python -X dev -W error -m pytest $(ARGS)
+
+lint: setup
+	cargo fmt --check
+	cargo clippy --quiet --all-targets -- -D warnings
+	cargo clippy --quiet --all-targets --no-default-features -- -D warnings
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+format: setup
+	cargo fmt
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+typecheck: setup
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/python -m mypy.stubtest replicate_rs._core --mypy-config-file pyproject.toml
+
+# The peers live in an environment of their own.
+.bench/.tools: benches/requirements.txt
+	$(PYTHON) -m venv .bench
+	.bench/bin/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.14,<2' -r benches/requirements.txt
+	@touch $@
+
+bench: .bench/.tools
+	VIRTUAL_ENV=$(abspath .bench) .bench/bin/maturin develop --release --quiet
+	cargo build --release --quiet --no-default-features --example bench_server
+	.bench/bin/python benches/bench.py $(if $(JOB),--job $(JOB)) $(if $(QUICK),--quick)
+
+clean:
+	rm -rf $(VENV) .bench target output

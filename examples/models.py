@@ -1,0 +1,48 @@
+"""A Replicate with three small models, which run on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image, ImageFilter, ImageOps
+
+from replicate_rs.local import LocalReplicate, sleep
+
+server = LocalReplicate()
+
+STEPS = 8
+
+
+@server.model("acme/sketch")
+def sketch(image: Path, strength: float = 3.0) -> Image.Image:
+    """Turn a photograph into a pencil sketch, slowly enough to watch."""
+    grey = ImageOps.grayscale(Image.open(image))
+    drawing = grey
+    for step in range(1, STEPS + 1):
+        blurred = ImageOps.invert(grey).filter(ImageFilter.GaussianBlur(strength * step))
+        drawing = Image.blend(drawing, _dodge(grey, blurred), step / STEPS)
+        print(f"{100 * step // STEPS}%|{'█' * step:<{STEPS}}| {step}/{STEPS} [00:00<00:00]")
+        sleep(0.05)
+    return drawing
+
+
+def _dodge(front: Image.Image, back: Image.Image) -> Image.Image:
+    table = front.tobytes(), back.tobytes()
+    mixed = bytes(min(255, light * 255 // max(1, 255 - dark)) for light, dark in zip(*table, strict=True))
+    return Image.frombytes("L", front.size, mixed)
+
+
+@server.model("acme/storyteller", stream=True)
+def storyteller(prompt: str, words: int = 24) -> Iterator[str]:
+    """Tell a story, word by word."""
+    story = f"Once upon a time there was {prompt}. It ran on Replicate, and nobody had to wait for it twice. " * 4
+    for word in story.split()[:words]:
+        sleep(0.02)
+        yield f"{word} "
+
+
+@server.model("acme/shout")
+def shout(text: str) -> str:
+    """Say it louder."""
+    return text.upper()
