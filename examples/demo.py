@@ -8,16 +8,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from time import perf_counter
 
-from models import server
-
 import replicate_rs as replicate
+from models import server
 
 HERE = Path(__file__).parent
 PHOTO = Path(os.environ.get("PHOTO") or HERE / "photo" / "astronaut.jpg")
@@ -25,7 +24,7 @@ OUTPUT = HERE.parent / "output"
 
 
 @contextmanager
-def step(title: str) -> Iterator[None]:
+def step(title: str) -> Generator[None, None, None]:
     """Say what is done, and how long it took."""
     print(f"\n{title}")
     start = perf_counter()
@@ -71,7 +70,7 @@ class Receiver(BaseHTTPRequestHandler):
 
     received: tuple[dict[str, str], bytes] | None = None
 
-    def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_POST(self) -> None:
         """Keep it, and say so."""
         Receiver.received = dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(204)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image, ImageFilter, ImageOps
-
 from replicate_rs.local import LocalReplicate, sleep
 
 server = LocalReplicate()

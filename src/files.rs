@@ -271,7 +271,8 @@ impl DataUri {
 
 fn is_media_type(text: &str) -> bool {
     let kind = text.split(';').next().unwrap_or_default();
-    let token = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte));
+    let token =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte));
     kind.is_empty() || kind.split_once('/').is_some_and(|(first, second)| token(first) && token(second))
 }
 
@@ -296,7 +297,8 @@ mod tests {
 
     #[test]
     fn text_that_only_looks_like_a_data_uri_is_refused() {
-        for text in ["data: hi, you", "data:", "data:x", "data:a b/c,x", "data:text/plain;base64,@@", "http://x", "", "dätä:,"] {
+        for text in ["data: hi, you", "data:", "data:x", "data:a b/c,x", "data:text/plain;base64,@@", "http://x", "", "dätä:,"]
+        {
             assert!(DataUri::parse(text).is_err(), "{text}");
         }
     }

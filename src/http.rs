@@ -267,7 +267,8 @@ async fn pause(attempts: &mut Attempts, error: Error) -> Result<(), Error> {
 async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
     let permit = match &pool.free {
         Some(free) => {
-            let wait = pin!(async { free.clone().acquire_owned().await.map_err(|error| Error::new(Kind::Connect, error.to_string())) });
+            let wait =
+                pin!(async { free.clone().acquire_owned().await.map_err(|error| Error::new(Kind::Connect, error.to_string())) });
             Some(limited(call.timeouts.pool, Phase::Pool, wait).await?)
         }
         None => None,

@@ -41,7 +41,16 @@ pub struct Parser {
 impl Parser {
     /// A parser that refuses events of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, line: Vec::new(), begun: false, after_cr: false, data: Vec::new(), event: Vec::new(), id: None, retry: None }
+        Self {
+            limit,
+            line: Vec::new(),
+            begun: false,
+            after_cr: false,
+            data: Vec::new(),
+            event: Vec::new(),
+            id: None,
+            retry: None,
+        }
     }
 
     /// The last id seen, to resume the stream from.

@@ -153,9 +153,12 @@ mod tests {
 
     #[test]
     fn loopback_is_known_by_name_and_address() {
-        for (text, expected) in
-            [("http://127.0.0.2", true), ("http://[::1]:80", true), ("http://localhost", true), ("http://localhost.evil.com", false)]
-        {
+        for (text, expected) in [
+            ("http://127.0.0.2", true),
+            ("http://[::1]:80", true),
+            ("http://localhost", true),
+            ("http://localhost.evil.com", false),
+        ] {
             assert_eq!(is_loopback(&Url::parse(text).unwrap()), expected, "{text}");
         }
     }

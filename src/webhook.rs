@@ -71,7 +71,8 @@ impl Key {
             return Err(Refusal::Timestamp);
         }
         let mac = self.mac(id, timestamp, body);
-        let genuine = signatures.split(|byte| *byte == b' ').filter_map(signature).any(|each| mac.clone().verify_slice(&each).is_ok());
+        let genuine =
+            signatures.split(|byte| *byte == b' ').filter_map(signature).any(|each| mac.clone().verify_slice(&each).is_ok());
         if !genuine {
             return Err(Refusal::Signature);
         }
@@ -93,8 +94,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SECRETS: [&str; 3] =
-        ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "whsec_5WbX5kEWLlfzsGNjH64I8lOOqUB6e8FH"];
+    const SECRETS: [&str; 3] = [
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+        "whsec_5WbX5kEWLlfzsGNjH64I8lOOqUB6e8FH",
+    ];
     const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
     const BODY: &str = r#"{"test": 2432232314}"#;
 
@@ -104,7 +108,13 @@ mod tests {
             (SECRETS[0], ID, "1614265330", BODY, "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
             (SECRETS[1], ID, "1614265330", BODY, "78nXHjpFP0tVJQW5D0SBwmVyyW87BV/rL6MgfM/Bw44="),
             (SECRETS[2], ID, "1614265330", BODY, "AqaiCGM+BGvE6j8lHZfybS4IlH+sK5racJJookRhxpM="),
-            (SECRETS[0], "msg_unicode", "1700000000", "{\"output\":\"héllo 🚀 \u{2028} 你好\"}", "rRFq/w2haWe/qBMuDZ76on4r52CF6VN8fKazy7/KedU="),
+            (
+                SECRETS[0],
+                "msg_unicode",
+                "1700000000",
+                "{\"output\":\"héllo 🚀 \u{2028} 你好\"}",
+                "rRFq/w2haWe/qBMuDZ76on4r52CF6VN8fKazy7/KedU=",
+            ),
             (SECRETS[0], "a.b", "1", "c.d.e", "+N2LQd+B8cVuITR8NFlVIgO1BhWfrpX3RYRxhhDZ/kw="),
             (SECRETS[0], ID, "1614265330", "", "v48jdbgvh29KJz2Qc+ghw8G6vG3nAKnujWBg8oM/62A="),
         ] {
@@ -133,7 +143,8 @@ mod tests {
     fn the_clock_is_asked_after_the_signature() {
         let key = Key::parse(SECRETS[0]).unwrap();
         let header = key.sign(b"id", b"1000", b"body");
-        let verify = |header: &str, stamp: &str, now| key.verify(b"id", stamp.as_bytes(), header.as_bytes(), b"body", Some((now, 300)));
+        let verify =
+            |header: &str, stamp: &str, now| key.verify(b"id", stamp.as_bytes(), header.as_bytes(), b"body", Some((now, 300)));
         assert_eq!(verify(&header, "1000", 1300), Ok(()));
         assert_eq!(verify(&header, "1000", 700), Ok(()));
         assert_eq!(verify(&header, "1000", 1301), Err(Refusal::Tolerance));

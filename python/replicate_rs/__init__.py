@@ -104,11 +104,18 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-class _Package(type(sys)):
-    """This module's class: `run` and `stream` are functions, though submodules have these names too."""
+if TYPE_CHECKING:
+    from types import ModuleType
+else:
+    # Importing `types` for one name would double what this module costs.
+    ModuleType = type(sys)
+
+
+class _Package(ModuleType):
+    """The class of this module: `run` and `stream` are functions, though submodules have these names too."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _LENT and isinstance(value, type(sys))):
+        if not (name in _LENT and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 

@@ -2,13 +2,28 @@
 
 from collections.abc import Callable, Generator, Sequence
 from os import PathLike
-from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, final
+from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, final
+
+__all__ = [
+    "AbortController",
+    "AbortSignal",
+    "Core",
+    "Expect",
+    "Pending",
+    "Response",
+    "Stream",
+    "finish_detached",
+    "read_data_uri",
+    "sign_webhook",
+    "verify_webhook",
+    "write_file",
+]
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
-_Pairs = Sequence[tuple[str, str]]
-_Target = str | tuple[str, ...]
-_Body = bytes | tuple[bytes, bytes | PathLike[str], bytes]
+_Pairs: TypeAlias = Sequence[tuple[str, str]]
+_Target: TypeAlias = str | tuple[str, ...]
+_Body: TypeAlias = bytes | tuple[bytes, bytes | PathLike[str], bytes]
 
 @final
 class Pending(Generic[_T_co]):

@@ -62,18 +62,18 @@ class Resource(Generic[M]):
     __slots__ = ("_core", "_mode", "_session", "_transport")
 
     _core: Core
-    _mode: type[Sync] | type[Async]
+    _mode: type[Sync | Async]
     _session: Session
     _transport: type[Transport]
 
-    def __init__(self, session: Session, mode: type[Sync] | type[Async]) -> None:
+    def __init__(self, session: Session, mode: type[Sync | Async]) -> None:
         self._session = session
         self._core = session.core
         self._mode = mode
         self._transport = mode.transport
 
-    def _in(self, mode: type[Sync] | type[Async]) -> Self:
-        """The same resource in another mode."""
+    def _in(self, mode: type[Sync | Async]) -> Self:
+        """Give the same resource in another mode."""
         return type(self)(self._session, mode)
 
 
@@ -159,7 +159,7 @@ def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
     """Iterate over an async generator that never suspends."""
     try:
         while True:
-            yield run(items.__anext__())  # type: ignore[arg-type]  # an async generator's step is a coroutine in all but name
+            yield run(items.__anext__())
     except StopAsyncIteration:
         return
     finally:
@@ -190,7 +190,7 @@ else:
     # `types` and `functools.wraps` would cost a quarter of the package's import.
     _Method = type(Resource._in.__get__(object()))
 
-    def _named(call, function):
+    def _named(call: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
         for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
             setattr(call, name, getattr(function, name))
         call.__wrapped__ = function

@@ -35,7 +35,7 @@ class Record(Resource[Sync]):
         self._transport = Blocking
 
     def __init_subclass__(cls) -> None:
-        own = tuple(name for name in cls.__dict__.get("__annotations__", ()) if not name.startswith("_"))
+        own = tuple(name for name in cls.__annotations__ if not name.startswith("_"))
         cls.fields = (*cls.fields, *own)
         for name in own:
             setattr(cls, name, _field(name))
@@ -51,7 +51,7 @@ class Record(Resource[Sync]):
         record._transport = Blocking
         return record
 
-    def _in(self, mode: type[Sync] | type[Async]) -> Self:
+    def _in(self, mode: type[Sync | Async]) -> Self:
         """View the same object in another mode: what one updates, the other shows."""
         record = self._of(self._data, self._session)
         record._mode = mode
@@ -67,7 +67,7 @@ class Record(Resource[Sync]):
 
     if not TYPE_CHECKING:
 
-        def __getattr__(self, name):
+        def __getattr__(self, name: str) -> Any:
             """Find undocumented fields, and bind records that no client made to the default client."""
             if name in ("_session", "_core"):
                 from . import default_client

@@ -57,7 +57,7 @@ class Blocking:
         """Send it and wait for the answer: the program may end right after."""
         from ._core import Expect
 
-        try:
+        try:  # noqa: SIM105 - contextlib is not worth its import here
             core.send(method, target, Expect.STATUS, total=PARTING, retries=0).wait()
         except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own
             pass
@@ -89,7 +89,7 @@ class Suspending:
         if not _registered:
             _registered = True
             register(finish_detached, PARTING)
-        try:
+        try:  # noqa: SIM105 - as above
             core.detach(method, target, PARTING)
         except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own
             pass

@@ -3,9 +3,12 @@
 Type checkers see the real ones.
 """
 
+from __future__ import annotations
+
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any, TypeGuard
     from typing import Generic as Generic
     from typing import ParamSpec as ParamSpec
     from typing import TypeVar as TypeVar
@@ -28,3 +31,13 @@ else:
     def overload(function):
         """Stand in for `typing.overload`."""
         return function
+
+
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Whether a JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def is_array(value: object) -> TypeGuard[list[Any]]:
+    """Whether a JSON value is an array; tuples count, since JSON writes them as one."""
+    return isinstance(value, (list, tuple))

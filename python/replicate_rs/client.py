@@ -79,7 +79,7 @@ class Client(Resource[M]):
 
     __slots__ = ("__weakref__", "_options", "_resources")
 
-    mode: ClassVar[type[Sync] | type[Async]]
+    mode: ClassVar[type[Sync | Async]]
 
     def __init__(
         self,
@@ -121,13 +121,13 @@ class Client(Resource[M]):
 
         """
         options: dict[str, Any] = {
-            "api_token": _only("api_token", auth=auth, bearer_token=bearer_token, api_token=api_token),
+            "api_token": _only(auth=auth, bearer_token=bearer_token, api_token=api_token),
             "base_url": base_url,
             "timeout": timeout,
             "max_retries": max_retries,
             "max_connections": max_connections,
             "max_response_bytes": max_response_bytes,
-            "headers": _only("headers", headers=headers, default_headers=default_headers),
+            "headers": _only(headers=headers, default_headers=default_headers),
             "user_agent": user_agent,
             "poll_interval": poll_interval,
             "file_encoding_strategy": file_encoding_strategy,
@@ -140,21 +140,24 @@ class Client(Resource[M]):
     @property
     def predictions(self) -> Predictions[M]:
         """Runs of models."""
-        return self._resource("predictions", Predictions)
+        resource: Predictions[M] = self._resource("predictions", Predictions)
+        return resource
 
     @property
     def files(self) -> Files[M]:
         """Uploaded files."""
         from .file import Files
 
-        return self._resource("files", Files)
+        resource: Files[M] = self._resource("files", Files)
+        return resource
 
     @property
     def webhooks(self) -> Webhooks[M]:
         """The account's webhook secret."""
         from .webhook import Webhooks
 
-        return self._resource("webhooks", Webhooks)
+        resource: Webhooks[M] = self._resource("webhooks", Webhooks)
+        return resource
 
     def _resource(self, name: str, kind: Callable[[Session, Any], Any]) -> Any:
         try:
@@ -223,7 +226,7 @@ def _remade(kind: type[Client[Any]], options: dict[str, Any]) -> Client[Any]:
     return kind(**options)
 
 
-def _only(name: str, **spellings: Any) -> Any:
+def _only(**spellings: Any) -> Any:
     given = {spelling: value for spelling, value in spellings.items() if value is not None}
     if len(given) > 1:
         raise TypeError(f"{' and '.join(given)} are the same argument: give one")

@@ -34,7 +34,7 @@ Every error carries what is known of `status`, `detail`, `request_id`, `predicti
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
+from ._typing import TYPE_CHECKING, is_object
 
 if TYPE_CHECKING:
     from typing import Any
@@ -73,7 +73,7 @@ __all__ = [
 EXCERPT = 200
 
 
-class ReplicateException(Exception):  # noqa: N818 - the name of 1.0.7
+class ReplicateException(Exception):
     """The root of all errors of this library."""
 
 
@@ -209,7 +209,7 @@ class ModelError(ReplicateError):
 
     def __init__(self, prediction: Prediction) -> None:
         super().__init__(detail=prediction.error or f"the prediction {prediction.id} {prediction.status}")
-        self.prediction = prediction
+        self.prediction = prediction  # pyright: ignore[reportIncompatibleVariableOverride]  # here there always is one
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.prediction,)
@@ -296,7 +296,7 @@ def missing_token(base_url: str) -> MissingTokenError:
     )
 
 
-def from_failure(kind: str, message: str, request: tuple[str, str] | None, errno: int | None, sent: bool) -> ReplicateError:  # noqa: FBT001 - called by the core
+def from_failure(kind: str, message: str, request: tuple[str, str] | None, errno: int | None, sent: bool) -> ReplicateError:
     """Make the error for a request without an answer."""
     method, url = request or ("", "")
     detail = f"{method} {url}: {message}" if request else message
@@ -321,11 +321,9 @@ def from_response(status: int, method: str, url: str, headers: list[tuple[str, s
     detail = problem.get("detail")
     if detail is None:
         detail = f"{method} {url}: {excerpt(body)}"
-    fields = (problem.get("type"), problem.get("title"), status, detail, problem.get("instance"))
-    error.args = fields
-    error.type, error.title, error.status, error.detail, error.instance = (
-        field if field is None or isinstance(field, int) else str(field) for field in fields
-    )
+    error.type, error.title, error.instance = (_text(problem.get(name)) for name in ("type", "title", "instance"))
+    error.status, error.detail = status, _text(detail)
+    error.args = (error.type, error.title, error.status, error.detail, error.instance)
     _add(error, method, url, headers, body)
     advice = error.headers.get("retry-after", problem.get("retry_after"))
     try:
@@ -359,6 +357,10 @@ def _add(error: APIError, method: str, url: str, headers: list[tuple[str, str]],
     error.request_id = error.headers.get("x-request-id") or error.headers.get("cf-ray")
 
 
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
 def _problem(body: bytes) -> dict[str, Any]:
     from json import loads
 
@@ -366,4 +368,4 @@ def _problem(body: bytes) -> dict[str, Any]:
         problem: object = loads(body)
     except (ValueError, RecursionError):
         return {}
-    return problem if isinstance(problem, dict) else {}  # pyright: ignore[reportUnknownVariableType] - JSON
+    return problem if is_object(problem) else {}

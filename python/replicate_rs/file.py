@@ -159,6 +159,11 @@ def is_readable(value: object) -> TypeGuard[Readable]:
     return callable(getattr(value, "read", None))
 
 
+def is_file(value: object) -> bool:
+    """Whether a value among a model's inputs stands for its content: a path object, bytes, or an open file."""
+    return hasattr(value, "__fspath__") or isinstance(value, (bytes, bytearray, memoryview)) or is_readable(value)
+
+
 def _guess(name: str) -> str:
     from mimetypes import guess_type
 

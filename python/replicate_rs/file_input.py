@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from ._typing import TYPE_CHECKING, is_array, is_object
 from .exceptions import APIConnectionError, InternalServerError
-from .file import Files, Source, is_readable
+from .file import Files, Source, is_file
 from .file_output import FileOutput
-
-TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from typing import Any
@@ -47,16 +46,16 @@ class _Encoding:
         self.inline = 0
         self.done: dict[int, str] = {}
 
-    async def walk(self, value: Any) -> Any:
+    async def walk(self, value: object) -> object:
         if value is None or isinstance(value, (str, int, float)):
             return value
-        if isinstance(value, dict):
-            return {key: await self.walk(each) for key, each in value.items()}  # pyright: ignore[reportUnknownVariableType] - JSON
-        if isinstance(value, (list, tuple)):
-            return [await self.walk(each) for each in value]  # pyright: ignore[reportUnknownVariableType] - JSON
+        if is_object(value):
+            return {key: await self.walk(each) for key, each in value.items()}
+        if is_array(value):
+            return [await self.walk(each) for each in value]
         if isinstance(value, FileOutput):
             return value.url
-        if hasattr(value, "__fspath__") or isinstance(value, (bytes, bytearray, memoryview)) or is_readable(value):
+        if is_file(value):
             if id(value) not in self.done:
                 self.done[id(value)] = await self.file(value)
             return self.done[id(value)]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from ._core import Expect
 from ._operation import Async, Resource, Sync, asynchronously, awaitable, operation, streaming
 from ._transport import Blocking
-
-TYPE_CHECKING = False
+from ._typing import TYPE_CHECKING, is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -33,7 +32,7 @@ class FileOutput(Resource[Sync]):
         super().__init__(session, Sync)
         self.url = url
 
-    def _in(self, mode: type[Sync] | type[Async]) -> Self:
+    def _in(self, mode: type[Sync | Async]) -> Self:
         twin = type(self)(self.url, self._session)
         twin._mode = mode
         twin._transport = mode.transport
@@ -50,9 +49,7 @@ class FileOutput(Resource[Sync]):
     aread = awaitable(read)
 
     @operation
-    async def save(
-        self, path: str | PathLike[str], *, signal: AbortSignal | None = None, timeout: float | None = None
-    ) -> Path:
+    async def save(self, path: str | PathLike[str], *, signal: AbortSignal | None = None, timeout: float | None = None) -> Path:
         """Write the content to `path`, without passing it through Python; the path is either as before or complete.
 
         Returns:
@@ -125,7 +122,7 @@ class FileOutput(Resource[Sync]):
 
     if not TYPE_CHECKING:
 
-        def __getattr__(self, name):
+        def __getattr__(self, name: str) -> Any:
             """Bind files that were unpickled to the default client."""
             if name not in ("_session", "_core"):
                 raise AttributeError(f"'FileOutput' object has no attribute {name!r}")
@@ -144,14 +141,14 @@ def _detached(url: str) -> FileOutput:
     return output
 
 
-def outputs(value: Any, session: Session) -> Any:
+def outputs(value: object, session: Session) -> Any:
     """Give a model's output with every file in it, at any depth, as a `FileOutput`."""
     if isinstance(value, str):
         return FileOutput(value, session) if is_file(value) else value
-    if isinstance(value, list):
-        return [outputs(each, session) for each in value]  # pyright: ignore[reportUnknownVariableType] - JSON
-    if isinstance(value, dict):
-        return {key: outputs(each, session) for key, each in value.items()}  # pyright: ignore[reportUnknownVariableType] - JSON
+    if is_array(value):
+        return [outputs(each, session) for each in value]
+    if is_object(value):
+        return {key: outputs(each, session) for key, each in value.items()}
     return value
 
 

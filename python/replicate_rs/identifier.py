@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Any, Protocol, TypeAlias
+    from typing import Protocol, Self, TypeAlias
 
     class HasOwnerAndName(Protocol):
         """A model, as this library, or anyone, describes it."""
@@ -23,32 +23,29 @@ if TYPE_CHECKING:
     Ref: TypeAlias = "str | ModelVersionIdentifier | HasOwnerAndName"
 
 
-class ModelVersionIdentifier(tuple["Any", ...]):
+class ModelVersionIdentifier(tuple["str | None", ...]):
     """A model, and perhaps one version of it: ``(owner, name, version)``."""
 
     __slots__ = ()
 
-    def __new__(cls, owner: str, name: str, version: str | None = None) -> ModelVersionIdentifier:
+    def __new__(cls, owner: str, name: str, version: str | None = None) -> Self:
         """Put the three together; `parse` checks them."""
-        return tuple.__new__(cls, (owner, name, version))
+        return super().__new__(cls, (owner, name, version))
 
     @property
     def owner(self) -> str:
         """The user or organization."""
-        owner: str = self[0]
-        return owner
+        return self[0] or ""
 
     @property
     def name(self) -> str:
         """The model's name."""
-        name: str = self[1]
-        return name
+        return self[1] or ""
 
     @property
     def version(self) -> str | None:
         """The version's id, if one is named."""
-        version: str | None = self[2]
-        return version
+        return self[2]
 
     def __getnewargs__(self) -> tuple[str, str, str | None]:
         return self.owner, self.name, self.version

@@ -34,9 +34,11 @@ class Page(Generic[T]):
         return self.results[index]
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Page):
-            return NotImplemented
-        return (self.results, self.next, self.previous) == (other.results, other.next, other.previous)
+        return self._parts == other._parts if isinstance(other, Page) else NotImplemented
+
+    @property
+    def _parts(self) -> tuple[object, ...]:
+        return self.results, self.next, self.previous
 
     __hash__ = None  # type: ignore[assignment]  # its results are a list
 

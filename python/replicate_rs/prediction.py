@@ -110,8 +110,6 @@ class Prediction(Record):
     webhook: str | None
     webhook_events_filter: list[WebhookEvent] | None
 
-    Progress = Progress
-
     @property
     def is_done(self) -> bool:
         """Whether it has ended, one way or another."""
@@ -144,6 +142,10 @@ class Prediction(Record):
             await Prediction.reload(self)
 
     async_wait = awaitable(wait)
+
+
+# Where 1.0.7 has it; inside the class, the name would hide the type.
+Prediction.Progress = Progress  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Predictions(Resource[M]):
@@ -275,7 +277,9 @@ class Predictions(Resource[M]):
         filters = {"created_after": created_after, "created_before": created_before, "source": source}
         query = [(name, value) for name, value in filters.items() if value is not None]
         target = cursor_of(cursor) or ("predictions",)
-        page = await self._transport.finish(self._core.send("GET", target, Expect.OBJECT, query=query, total=timeout, signal=signal))
+        page = await self._transport.finish(
+            self._core.send("GET", target, Expect.OBJECT, query=query, total=timeout, signal=signal)
+        )
         results = [Prediction._of(each, self._session) for each in page.get("results") or ()]
         return Page(results, page.get("next"), page.get("previous"))
 
@@ -294,7 +298,9 @@ def _target(version: str | None, model: str | None, deployment: str | None) -> t
     return kind, owner, name, "predictions"
 
 
-async def _encoded(resource: Resource[Any], value: object, strategy: FileEncodingStrategy | None, signal: AbortSignal | None) -> Any:
+async def _encoded(
+    resource: Resource[Any], value: object, strategy: FileEncodingStrategy | None, signal: AbortSignal | None
+) -> Any:
     from .file_input import encoded
 
     return await encoded(resource, value, strategy, signal)
@@ -306,7 +312,7 @@ def _json(value: object) -> bytes:
     return dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def hold(wait: bool | float | None) -> str | None:  # noqa: FBT001 - the spelling of 1.0.7
+def hold(wait: bool | float | None) -> str | None:
     """Give the `Prefer` header for what was given as `wait=`.
 
     Raises:

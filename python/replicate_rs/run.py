@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ._operation import Resource
 from ._core import Expect
 from .exceptions import AbortError, APITimeoutError, ModelError, PredictionCanceled, PredictionTimeout, ReplicateError
 from .file_output import outputs
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, TypeAlias, TypedDict
 
     from ._core import AbortSignal
-    from ._operation import FileEncodingStrategy
+    from ._operation import FileEncodingStrategy, Resource
     from .identifier import Ref
     from .prediction import WebhookEvent
 
@@ -188,9 +187,9 @@ class _Course:
 
     async def report(self, prediction: Prediction) -> None:
         if self.progress is not None:
-            answer = self.progress(prediction)
+            answer: Any = self.progress(prediction)
             if hasattr(answer, "__await__"):
-                await answer  # type: ignore[misc]  # it has just been asked
+                await answer
 
     async def poll(self, prediction: Prediction) -> Prediction:
         finish, core = self.client._transport.finish, self.client._core

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from ._operation import Resource
+from ._typing import TYPE_CHECKING, is_object
 from .exceptions import StreamError, StreamInterrupted
 from .file_output import FileOutput, is_file
 from .identifier import resolve
 from .prediction import Predictions
-
-TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
     from typing import Any
 
     from ._core import AbortSignal
-    from ._operation import FileEncodingStrategy
+    from ._operation import FileEncodingStrategy, Resource
     from .identifier import Ref
     from .prediction import Prediction, WebhookEvent
 
@@ -137,7 +135,7 @@ def _detail(data: str) -> str:
     from json import loads
 
     try:
-        error: Any = loads(data)
+        error: object = loads(data)
     except ValueError:
         return data
-    return str(error["detail"]) if isinstance(error, dict) and "detail" in error else data  # pyright: ignore[reportUnknownArgumentType] - JSON
+    return str(error["detail"]) if is_object(error) and "detail" in error else data

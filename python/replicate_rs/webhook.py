@@ -9,12 +9,12 @@ from ._record import Record
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import TypeAlias
 
     from ._core import AbortSignal
 
-    Secret: TypeAlias = "str | WebhookSigningSecret"
+    Secret: TypeAlias = "str | WebhookSigningSecret"  # noqa: S105 - a type
     Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
 
 # Seconds between a webhook's timestamp and now that are accepted, one way or the other.
@@ -95,8 +95,8 @@ def validate_webhook(
             raise MissingWebhookHeaderError(f"Missing webhook {name}")
     secrets = [secret] if isinstance(secret, (str, WebhookSigningSecret)) else [*secret]
     keys = [each if isinstance(each, str) else each.key for each in secrets]
-    parts = (_bytes(each) for each in (id or "", timestamp or "", signature or "", body))
-    refusal = verify_webhook(keys, *parts, tolerance)
+    head = [(each or "").encode() for each in (id, timestamp, signature)]
+    refusal = verify_webhook(keys, head[0], head[1], head[2], _bytes(body), tolerance)
     if refusal == "secret":
         raise InvalidSecretKeyError("the webhook secret must be 'whsec_' and base64")
     return refusal is None
@@ -107,9 +107,13 @@ def _bytes(part: bytes | bytearray | memoryview | str) -> bytes:
 
 
 def _lowered(headers: Headers) -> dict[str, str]:
-    items = headers.items() if hasattr(headers, "items") else headers
-    text = [[each.decode("latin-1") if isinstance(each, bytes) else each for each in item] for item in items]
-    return {name.lower(): value for name, value in text}
+    items: Callable[[], Iterable[tuple[str | bytes, str | bytes]]] | None = getattr(headers, "items", None)
+    pairs: Iterable[tuple[str | bytes, str | bytes]] = headers if items is None else items()  # type: ignore[assignment]  # not a mapping
+    return {_text(name).lower(): _text(value) for name, value in pairs}
+
+
+def _text(header: str | bytes) -> str:
+    return header.decode("latin-1") if isinstance(header, bytes) else header
 
 
 def sign_webhook(secret: Secret, id: str, timestamp: int | str, body: bytes | str) -> str:

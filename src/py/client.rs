@@ -102,7 +102,8 @@ impl Core {
             None => Token::Fixed,
             Some(token) if token.is_callable() => Token::Asked(token.unbind(), Mutex::default()),
             Some(token) => {
-                let token = token.cast::<PyString>().map_err(|_| PyTypeError::new_err("the API token must be a str or a callable"))?;
+                let token =
+                    token.cast::<PyString>().map_err(|_| PyTypeError::new_err("the API token must be a str or a callable"))?;
                 if !token.to_str()?.is_empty() {
                     at_home.insert(AUTHORIZATION, bearer(token.to_str()?)?);
                 }
@@ -196,7 +197,14 @@ impl Core {
 
     /// Downloads to a path; gives the number of bytes.
     #[pyo3(signature = (url, path, *, total=None, signal=None))]
-    fn download(&self, py: Python<'_>, url: &str, path: PathBuf, total: Option<f64>, signal: Option<Py<AbortSignal>>) -> PyResult<Pending> {
+    fn download(
+        &self,
+        py: Python<'_>,
+        url: &str,
+        path: PathBuf,
+        total: Option<f64>,
+        signal: Option<Py<AbortSignal>>,
+    ) -> PyResult<Pending> {
         let url = Url::parse(url).map_err(|error| PyValueError::new_err(format!("{url:?} is not a URL: {error}")))?;
         let mut call = self.call(py, "GET", url)?;
         call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -212,7 +220,14 @@ impl Core {
 
     /// Opens a stream of server-sent events, or of bytes; gives a `Stream`.
     #[pyo3(signature = (url, *, events, total=None, signal=None))]
-    fn open(&self, py: Python<'_>, url: &str, events: bool, total: Option<f64>, signal: Option<Py<AbortSignal>>) -> PyResult<Pending> {
+    fn open(
+        &self,
+        py: Python<'_>,
+        url: &str,
+        events: bool,
+        total: Option<f64>,
+        signal: Option<Py<AbortSignal>>,
+    ) -> PyResult<Pending> {
         let url = Url::parse(url).map_err(|error| PyValueError::new_err(format!("{url:?} is not a URL: {error}")))?;
         let mut call = self.call(py, "GET", url)?;
         call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -224,7 +239,8 @@ impl Core {
         let about = About { call: Some(call.clone()), signal: signal.as_ref().map(|signal| signal.clone_ref(py)) };
         let (connections, limit) = (self.connections.clone(), self.limit);
         // Whoever reads it, a stream lives on the runtime: its connection must go on while nobody waits for it.
-        let task = job(move |_| Stream::open(connections, call, if events { What::Events { limit } } else { What::Bytes }, signal));
+        let task =
+            job(move |_| Stream::open(connections, call, if events { What::Events { limit } } else { What::Bytes }, signal));
         Ok(Pending::new(self.connections.clone(), about, task))
     }
 
@@ -244,7 +260,8 @@ impl Core {
     /// Nothing, for some seconds.
     #[pyo3(signature = (seconds, *, signal=None))]
     fn sleep(&self, seconds: f64, signal: Option<Py<AbortSignal>>) -> PyResult<Pending> {
-        let wait = Duration::try_from_secs_f64(seconds).map_err(|_| PyValueError::new_err(format!("cannot sleep {seconds} s")))?;
+        let wait =
+            Duration::try_from_secs_f64(seconds).map_err(|_| PyValueError::new_err(format!("cannot sleep {seconds} s")))?;
         let about = About { call: None, signal };
         let work = job(move |_| async move {
             tokio::time::sleep(wait).await;
@@ -265,9 +282,11 @@ impl Core {
             self.base.resolve(route.to_str()?)
         } else {
             let tuple = target.cast::<PyTuple>()?;
-            let parts: Vec<PyBackedStr> = tuple.iter().map(|part| part.extract()).collect::<PyResult<_>>().map_err(|_| {
-                PyTypeError::new_err(format!("ids and names must be str, not {}", types(tuple)))
-            })?;
+            let parts: Vec<PyBackedStr> = tuple
+                .iter()
+                .map(|part| part.extract())
+                .collect::<PyResult<_>>()
+                .map_err(|_| PyTypeError::new_err(format!("ids and names must be str, not {}", types(tuple))))?;
             self.base.join(parts.iter().map(|part| &**part))
         };
         url.map_err(|error| raised(py, error, &About::default()))
@@ -279,7 +298,16 @@ impl Core {
         }
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| PyValueError::new_err(format!("method {method:?}")))?;
         let (headers, home) = (self.headers.clone(), self.home(py, &url)?);
-        Ok(Call { method, url, headers, body: Body::Empty, home, timeouts: self.timeouts, retries: self.retries, limit: self.limit })
+        Ok(Call {
+            method,
+            url,
+            headers,
+            body: Body::Empty,
+            home,
+            timeouts: self.timeouts,
+            retries: self.retries,
+            limit: self.limit,
+        })
     }
 
     /// The token's headers, asked for only where they would be sent.
@@ -290,7 +318,8 @@ impl Core {
         let token = match &self.token {
             Token::Asked(ask, last) => {
                 let token = ask.call0(py)?;
-                let token = token.extract::<Option<PyBackedStr>>(py).map_err(|_| PyTypeError::new_err("the API token must be a str"))?;
+                let token =
+                    token.extract::<Option<PyBackedStr>>(py).map_err(|_| PyTypeError::new_err("the API token must be a str"))?;
                 token.filter(|token| !token.is_empty()).map(|token| (token, last))
             }
             Token::Fixed => None,

@@ -200,7 +200,11 @@ impl Drop for Connections {
 }
 
 /// Runs `job` to its end on this thread, without the GIL; Ctrl-C and other signals interrupt it.
-pub fn block_on<T, F>(py: Python<'_>, connections: &Connections, job: impl FnOnce(Arc<Pool>) -> F + Send) -> PyResult<Result<T, Error>>
+pub fn block_on<T, F>(
+    py: Python<'_>,
+    connections: &Connections,
+    job: impl FnOnce(Arc<Pool>) -> F + Send,
+) -> PyResult<Result<T, Error>>
 where
     T: Send,
     F: Future<Output = Result<T, Error>> + Send,

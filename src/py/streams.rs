@@ -152,7 +152,10 @@ async fn pump(mut incoming: Incoming, what: What, send: &Sender<Result<Part, Err
 fn parsed(parser: &mut Parser, bytes: &[u8]) -> Result<Part, Error> {
     let mut events = Vec::new();
     let fed = parser.feed(bytes, &mut events);
-    fed.map_err(|large| Error { sent: true, ..Error::new(Kind::TooLarge(large.0), format!("an event is larger than {} bytes", large.0)) })?;
+    fed.map_err(|large| Error {
+        sent: true,
+        ..Error::new(Kind::TooLarge(large.0), format!("an event is larger than {} bytes", large.0))
+    })?;
     Ok(Part::Events(events))
 }
 

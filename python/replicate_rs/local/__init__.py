@@ -16,13 +16,11 @@ Needs the extra: ``pip install replicate-rs[local]``.
 """
 
 try:
-    import python_multipart as _python_multipart  # noqa: F401 - starlette asks for it only when a form arrives
-    import starlette as _starlette  # noqa: F401
-    import uvicorn as _uvicorn  # noqa: F401
-except ImportError as error:
+    # starlette asks for this one only when a form arrives.
+    __import__("python_multipart")
+    from .models import Cancelled, check_cancelled, sleep
+    from .server import LocalReplicate, LoggedRequest
+except ModuleNotFoundError as error:
     raise ImportError(f"replicate_rs.local needs {error.name}: pip install 'replicate-rs[local]'") from error
-
-from .models import Cancelled, check_cancelled, sleep
-from .server import LocalReplicate, LoggedRequest
 
 __all__ = ["Cancelled", "LocalReplicate", "LoggedRequest", "check_cancelled", "sleep"]

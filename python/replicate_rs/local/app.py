@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from .._core import read_data_uri
+from .._typing import is_array, is_object
 from .files import Stored
 from .models import Model, as_file
 from .predictions import Run, now
@@ -103,8 +104,8 @@ class Api:
         self.authorize(request)
         body = await _object(request)
         model = self.model_of(request, body)
-        given: Any = body.get("input", {})
-        if not isinstance(given, dict):
+        given: object = body.get("input", {})
+        if not is_object(given):
             raise Problem(422, "- input: must be an object\n", title="Input validation failed", invalid_fields=[])
         if problems := model.problems(given):
             detail = "".join(f"- {each['field']}: {each['description']}\n" for each in problems)
@@ -171,11 +172,11 @@ class Api:
         path.write_bytes(content)
         return path
 
-    def store(self, output: Any) -> Any:
+    def store(self, output: object) -> Any:
         """Give an output as JSON: files become URLs."""
-        if isinstance(output, (list, tuple)):
+        if is_array(output):
             return [self.store(each) for each in output]
-        if isinstance(output, dict):
+        if is_object(output):
             return {key: self.store(each) for key, each in output.items()}
         file = as_file(output)
         if file is None:
@@ -281,12 +282,12 @@ def _not_found() -> Problem:
 
 async def _object(request: Request) -> dict[str, Any]:
     try:
-        body: Any = await request.json()
+        body: object = await request.json()
     except ValueError:
         raise Problem(400, "The request body is not JSON.") from None
-    if not isinstance(body, dict):
+    if not is_object(body):
         raise Problem(422, "The request body must be an object.")
-    return body  # pyright: ignore[reportUnknownVariableType] - JSON
+    return body
 
 
 async def _problem(_: Request, error: Exception) -> Response:
@@ -297,7 +298,9 @@ async def _problem(_: Request, error: Exception) -> Response:
 async def _unknown(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler's own registration
     body = {"detail": "The requested resource could not be found." if error.status_code == 404 else error.detail}
-    return JSONResponse(body | {"status": error.status_code}, error.status_code, error.headers, media_type="application/problem+json")
+    return JSONResponse(
+        body | {"status": error.status_code}, error.status_code, error.headers, media_type="application/problem+json"
+    )
 
 
 async def _broken(_: Request, error: Exception) -> Response:

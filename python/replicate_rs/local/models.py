@@ -89,13 +89,14 @@ class Model:
         """Run the function on this thread; items of a generator go to `emit`, and are returned together."""
         token = _job.set(job)
         try:
-            result = self.function(**given)
+            result: Any = self.function(**given)
             if inspect.iscoroutine(result):
                 return _run(result)
-            if isinstance(result, AsyncIterator):
+            if inspect.isasyncgen(result):
                 return _run(_collect(result, emit))
-            if isinstance(result, Iterator):
-                return [item for item in result if _passed_on(item, emit)]
+            if inspect.isgenerator(result):
+                items: Iterator[Any] = result
+                return [item for item in items if _passed_on(item, emit)]
             return result
         finally:
             _job.reset(token)

@@ -6,15 +6,16 @@ import asyncio
 import contextvars
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from datetime import UTC, datetime
 from typing import Any
 
+from .._typing import is_array
 from ..prediction import TERMINAL
 from .models import Cancelled, Job, Model
 
-Changed = Callable[["Run", str], Awaitable[None]]
+Changed = Callable[["Run", str], Coroutine[Any, Any, None]]
 
 _UNSET = object()
 
@@ -58,7 +59,7 @@ class Run:
         change, self._change = self._change, asyncio.Event()
         change.set()
         # A webhook's delivery outlives this call; the loop keeps tasks only weakly.
-        task = self._loop.create_task(self.tell(self, event))  # type: ignore[arg-type]  # an async function gives a coroutine
+        task = self._loop.create_task(self.tell(self, event))
         _deliveries.add(task)
         task.add_done_callback(_deliveries.discard)
 
@@ -111,7 +112,8 @@ class Run:
             call = self._loop.run_in_executor(executor, lambda: context.run(self.model.call, self.job, given, emit))
             output = store(await call)
             if not self.model.iterates:
-                self.events += [("output", each) for each in (output if isinstance(output, list) else [output]) if isinstance(each, str)]
+                items = output if is_array(output) else [output]
+                self.events += [("output", each if isinstance(each, str) else json.dumps(each)) for each in items]
             self._end("succeeded", output=output)
         except Cancelled:
             self._end("canceled")

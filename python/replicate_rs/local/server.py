@@ -111,6 +111,7 @@ class LocalReplicate:
                 await app(scope, receive, send)
                 return
             body = bytearray()
+            seen = False
 
             async def listening() -> Message:
                 message = await receive()
@@ -127,7 +128,6 @@ class LocalReplicate:
                     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
                     self.requests.append(LoggedRequest(scope["method"], scope["path"], headers, bytes(body)))
 
-            seen = False
             if scope["method"] in ("GET", "DELETE"):
                 log()
             await app(scope, listening, send)

@@ -1,0 +1,72 @@
+"""What users see. Checked by mypy and pyright, never run."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from pathlib import Path
+from typing import Any, assert_type
+
+from replicate_rs import (
+    AbortController,
+    AbortSignal,
+    AsyncReplicate,
+    FileOutput,
+    Page,
+    Prediction,
+    Replicate,
+    ServerSentEvent,
+    parse_progress_from_logs,
+    validate_webhook,
+)
+from replicate_rs.file import File
+from replicate_rs.prediction import Progress
+from replicate_rs.webhook import WebhookSigningSecret
+
+
+def sync(client: Replicate, output: FileOutput) -> None:
+    one = assert_type(client.predictions.get("x"), Prediction)
+    assert_type(client.predictions.get(prediction_id="x", timeout=5), Prediction)
+    assert_type(client.predictions.create("v", {"a": 1}), Prediction)
+    assert_type(client.predictions.create(model="o/n", input={}, wait=True), Prediction)
+    assert_type(client.predictions.list(), Page[Prediction])
+    assert_type(client.predictions.cancel("x", signal=AbortController().signal), Prediction)
+    assert_type(client.wait(one, interval=1, timeout=5), Prediction)
+    assert_type(client.stream("o/n", input={}), Generator[ServerSentEvent, None, None])
+    assert_type([each.id for each in client.predictions.list()], list[str])
+    assert_type(client.files.create(Path("x"), metadata={"a": 1}), File)
+    assert_type(client.files.delete("x"), bool)
+    assert_type(client.webhooks.default.secret.get(), WebhookSigningSecret)
+    assert_type(client.webhooks.default.secret(), WebhookSigningSecret)
+    assert_type(one.progress, Progress | None)
+    assert_type(one.output, Any)
+    assert_type(parse_progress_from_logs(one), Progress | None)
+    assert_type(validate_webhook(secret="s", body=b"", headers={}), bool)
+    assert_type(output.read(), bytes)
+    assert_type(output.save("x"), Path)
+    assert_type(list(output), list[bytes])
+    client.run("o/n", input={}, wait={"mode": "poll", "interval": 0.5}, progress=lambda prediction: print(prediction.status))
+    with client as same:
+        assert_type(same, Replicate)
+
+
+async def asynchronous(client: AsyncReplicate, old: Replicate, output: FileOutput) -> None:
+    one = assert_type(await client.predictions.get("x"), Prediction)
+    assert_type(await client.predictions.create("v", input={}), Prediction)
+    assert_type(await client.predictions.list(), Page[Prediction])
+    assert_type(await client.wait(one), Prediction)
+    assert_type(client.stream("o/n", input={}), AsyncGenerator[ServerSentEvent, None])
+    assert_type([event.event async for event in client.stream("o/n")], list[str])
+    pair = await asyncio.gather(client.predictions.get("x"), client.predictions.get("y"))
+    assert_type(pair, tuple[Prediction, Prediction])
+    async with asyncio.TaskGroup() as group:
+        assert_type(group.create_task(client.predictions.list()), asyncio.Task[Page[Prediction]])
+    assert_type(await old.predictions.async_get("x"), Prediction)
+    later = assert_type(client.predictions.get("x"), Coroutine[Any, Any, Prediction])
+    await later
+    assert_type(await client.files.create(b"x"), File)
+    assert_type(await client.webhooks.default.secret.get(), WebhookSigningSecret)
+    assert_type(await output.aread(), bytes)
+    assert_type(await output.asave("x", signal=AbortSignal.timeout(5)), Path)
+    assert_type([each async for each in output], list[bytes])
+    assert_type(await one.async_wait(), None)
+    async with client as same:
+        assert_type(same, AsyncReplicate)
