@@ -72,7 +72,7 @@ class Record(Resource[Sync]):
             if name in ("_session", "_core"):
                 from . import default_client
 
-                self._session = default_client()._session
+                self._session = default_client._session
                 self._core = self._session.core
                 return object.__getattribute__(self, name)
             if name.startswith("_"):
@@ -96,7 +96,12 @@ class Record(Resource[Sync]):
         """Give an independent record, with some fields changed."""
         from copy import deepcopy
 
-        return self._of({**deepcopy(self._data), **(update or {})}, self._session)
+        data = {**deepcopy(self._data), **(update or {})}
+        try:
+            session = object.__getattribute__(self, "_session")
+        except AttributeError:
+            return type(self)(**data)
+        return self._of(data, session)
 
     @classmethod
     def parse_obj(cls, data: Mapping[str, Any]) -> Self:

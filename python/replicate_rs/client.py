@@ -159,6 +159,12 @@ class Client(Resource[M]):
         resource: Webhooks[M] = self._resource("webhooks", Webhooks)
         return resource
 
+    def _in(self, mode: type[Sync | Async]) -> Self:
+        twin = type(self).__new__(type(self))
+        twin._options, twin._resources = self._options, {}
+        Resource.__init__(twin, self._session, mode)
+        return twin
+
     def _resource(self, name: str, kind: Callable[[Session, Any], Any]) -> Any:
         try:
             return self._resources[name]

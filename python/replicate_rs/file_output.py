@@ -128,7 +128,7 @@ class FileOutput(Resource[Sync]):
                 raise AttributeError(f"'FileOutput' object has no attribute {name!r}")
             from . import default_client
 
-            self._session = default_client()._session
+            self._session = default_client._session
             self._core = self._session.core
             return object.__getattribute__(self, name)
 

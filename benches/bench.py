@@ -1,0 +1,113 @@
+"""Speed and memory against the peers: ``make bench``, or ``bench.py [--job JOB] [--quick]``.
+
+Contenders take turns, round by round, each time in a fresh process, so that what the machine does meanwhile meets them all. Each
+is timed for the same number of seconds; what differs is how much it gets done. Nothing here passes or fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from contenders import ASYNC, OURS, PACKAGES, PROGRAMS, SYNC
+from machine import describe, environment, pin_server_and_clients, running_server
+from report import Section, rows, table
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "latest.json"
+# Seconds after which a worker is taken to hang.
+PATIENCE = 60
+
+
+def sections() -> list[Section]:
+    """Give everything there is to measure, in order."""
+    starters = [name for name, program in PROGRAMS.items() if program.first is not None]
+    return [
+        *(_rate("get_async", f"{size} in flight", [*ASYNC], size) for size in (1, 64, 512)),
+        _rate("get_sync", "one after another", [*SYNC], 1),
+        _rate("get_sync", "16 threads", [*SYNC], 16),
+        Section("import", "import, above bare Python", "ms", [*PROGRAMS], {"variant": "import"}, cpu_unit="ms"),
+        Section("import", "first prediction, above bare Python", "ms", starters, {"variant": "first"}, cpu_unit="ms"),
+        Section("clients", "1,000 idle, after one request", "KB each", [OURS], {"variant": "used", "size": 1000}),
+        Section("clients", "1,000 never used", "KB each", [OURS], {"variant": "unused", "size": 1000}),
+    ]
+
+
+def _rate(job: str, title: str, contenders: list[str], size: int) -> Section:
+    return Section(job, title, "ops/s", contenders, {"size": size}, cpu_unit="us/op", more_is_better=True)
+
+
+def measure(section: Section, rounds: int, common: dict[str, Any]) -> None:
+    """Fill a section with samples; a contender that fails is out."""
+    for _ in range(rounds):
+        for contender in section.contenders:
+            if contender in section.failures:
+                continue
+            task = {"job": section.job, "contender": contender, **common, **section.task}
+            command = [sys.executable, str(HERE / "worker.py"), json.dumps(task)]
+            try:
+                worker = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False)
+            except subprocess.TimeoutExpired:
+                section.failures[contender] = f"no answer within {PATIENCE} s"
+                continue
+            if not worker.stdout:
+                # The last line of a traceback says what happened.
+                section.failures[contender] = (worker.stderr.strip() or f"exit code {worker.returncode}").splitlines()[-1]
+                continue
+            section.samples.setdefault(contender, []).append(json.loads(worker.stdout))
+            # pyreqwest 0.15.1 sometimes aborts when the interpreter ends; what it did until then counts.
+            if worker.returncode:
+                section.crashes[contender] = section.crashes.get(contender, 0) + 1
+
+
+def _told(section: Section) -> dict[str, Any]:
+    """Give a section as the results file has it."""
+    told = asdict(section)
+    told["summary"] = [asdict(row) for row in rows(section)]
+    return told
+
+
+def main() -> None:
+    """Run what was asked for, and print each table when it is complete."""
+    chosen = sections()
+    parser = argparse.ArgumentParser(description="Measure speed and memory against the peers.")
+    parser.add_argument("--job", choices=list(dict.fromkeys(section.job for section in chosen)), help="only this one")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: less than a minute, and coarser")
+    arguments = parser.parse_args()
+    chosen = [section for section in chosen if arguments.job in (None, section.job)]
+    rounds, warm_up, seconds = (2, 0.1, 0.2) if arguments.quick else (5, 0.2, 0.5)
+
+    began = time.monotonic()
+    machine = describe(PACKAGES)
+    print(*(f"{name}: {value}" for name, value in machine.items()), sep="\n", end="\n\n", flush=True)
+    with running_server() as (server, port):
+        pinned = pin_server_and_clients(server)
+        if not pinned:
+            print("The server and the contenders share their cores: compare, but do not quote.\n")
+        common = {"origin": f"http://127.0.0.1:{port}", "server": server, "warm_up": warm_up, "seconds": seconds}
+        for section in chosen:
+            measure(section, rounds, common)
+            print(table(section), end="\n\n", flush=True)
+
+    RESULTS.parent.mkdir(exist_ok=True)
+    results = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine,
+        "pinned": pinned,
+        "rounds": rounds,
+        "seconds": seconds,
+        "sections": [_told(section) for section in chosen],
+    }
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"{time.monotonic() - began:.0f} s; samples in {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()

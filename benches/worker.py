@@ -1,0 +1,211 @@
+"""Measures one contender at one thing, in a process of its own: ``worker.py '{"job": …}'`` prints a sample as a line of JSON.
+
+Anything that goes wrong ends the process with a traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import resource
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from contenders import ASYNC, OURS, PREDICTION_ID, PROGRAMS, SYNC, TOKEN, check
+from machine import cpu_seconds, resident_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from contenders import AsyncGet, Get
+
+# Fresh processes for one sample, at least: the median of fewer tells nothing.
+FEWEST_STARTS = 3
+
+
+@dataclass
+class Task:
+    """What to measure."""
+
+    job: str
+    contender: str
+    origin: str
+    server: int
+    """Its process id."""
+    warm_up: float
+    """Seconds; also `seconds`, of the part that is timed. Work that was begun within them is finished, and counted."""
+    seconds: float
+    size: int = 1
+    """Requests in flight, threads, or clients."""
+    variant: str = ""
+    """For startup: ``import`` or ``first``; for clients: ``used`` or ``unused``."""
+
+
+@dataclass
+class Sample:
+    """What was measured."""
+
+    value: float
+    """What the table shows."""
+    cpu: float | None = None
+    """Of this process, for one operation."""
+    server: float | None = None
+    """The share of its core that the server used."""
+    bare: float | None = None
+    """What bare Python took."""
+
+
+def own_cpu_seconds() -> float:
+    """Give the CPU time this process has used, user and system."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+class Meter:
+    """Clocks that run from its making."""
+
+    def __init__(self, server: int) -> None:
+        self._server = server
+        self._served = cpu_seconds(server)
+        self._cpu = own_cpu_seconds()
+        self._clock = time.perf_counter()
+
+    def sample(self, operations: int) -> Sample:
+        """Give operations per second, and microseconds of CPU for one."""
+        seconds = time.perf_counter() - self._clock
+        cpu = own_cpu_seconds() - self._cpu
+        served = cpu_seconds(self._server)
+        share = None if served is None or self._served is None else (served - self._served) / seconds
+        return Sample(operations / seconds, cpu=cpu / operations * 1e6, server=share)
+
+
+def get_async(task: Task) -> Sample:
+    """Await predictions, so many in flight."""
+    return asyncio.run(_get_async(task))
+
+
+async def _get_async(task: Task) -> Sample:
+    async with ASYNC[task.contender](task.origin) as get:
+        check(await get())
+        await _load_async(get, task.size, task.warm_up)
+        meter = Meter(task.server)
+        return meter.sample(await _load_async(get, task.size, task.seconds))
+
+
+async def _load_async(get: AsyncGet, in_flight: int, seconds: float) -> int:
+    end = time.perf_counter() + seconds
+
+    async def requests() -> int:
+        count = 0
+        while not count or time.perf_counter() < end:
+            await get()
+            count += 1
+        return count
+
+    return sum(await asyncio.gather(*(requests() for _ in range(in_flight))))
+
+
+def get_sync(task: Task) -> Sample:
+    """Get predictions one after another, in one thread or in each of several on one client."""
+    with SYNC[task.contender](task.origin) as get, ThreadPoolExecutor(task.size) as threads:
+
+        def load(seconds: float) -> int:
+            if task.size == 1:
+                return _load(get, seconds)
+            return sum(threads.map(lambda _: _load(get, seconds), range(task.size)))
+
+        check(get())
+        load(task.warm_up)
+        meter = Meter(task.server)
+        return meter.sample(load(task.seconds))
+
+
+def _load(get: Get, seconds: float) -> int:
+    end = time.perf_counter() + seconds
+    count = 0
+    while not count or time.perf_counter() < end:
+        get()
+        count += 1
+    return count
+
+
+def startup(task: Task) -> Sample:
+    """Give the milliseconds that a program takes above bare Python, which is started in turn with it."""
+    program = PROGRAMS[task.contender]
+    source = program.imports
+    if task.variant == "first":
+        assert program.first is not None
+        source = f"{source}\norigin, prediction_id = {task.origin!r}, {PREDICTION_ID!r}\n{program.first}"
+        source += f"\nassert (status, id) == ('succeeded', {PREDICTION_ID!r})"
+    clocks = "import time\nprint(time.monotonic_ns(), time.process_time_ns(), flush=True)"
+    source += f"\n{clocks}"
+    # Once for the bytecode and the file cache, and to see that it works.
+    _start(clocks)
+    _start(source)
+    bare: list[tuple[float, float]] = []
+    whole: list[tuple[float, float]] = []
+    end = time.monotonic() + task.seconds
+    while len(whole) < FEWEST_STARTS or time.monotonic() < end:
+        bare.append(_start(clocks))
+        whole.append(_start(source))
+    bare_wall, bare_cpu = (median(each) for each in zip(*bare, strict=True))
+    wall, cpu = (median(each) for each in zip(*whole, strict=True))
+    return Sample(wall - bare_wall, cpu=cpu - bare_cpu, bare=bare_wall)
+
+
+def _start(source: str) -> tuple[float, float]:
+    """Run a program in a new interpreter; gives the milliseconds, by the clock and of CPU, until it prints."""
+    # The monotonic clock is one for all processes of a system, so the end of the interpreter is not counted.
+    started = time.monotonic_ns()
+    answer = subprocess.run([sys.executable, "-I", "-c", source], stdout=subprocess.PIPE, text=True, check=False)
+    if not answer.stdout:
+        # It has said why.
+        raise SystemExit(1)
+    printed, cpu = map(int, answer.stdout.split())
+    return (printed - started) / 1e6, cpu / 1e6
+
+
+def clients(task: Task) -> Sample:
+    """Give the KB of memory that one more client takes."""
+    import replicate_rs
+
+    assert task.contender == OURS
+
+    def client() -> replicate_rs.Replicate:
+        new = replicate_rs.Replicate(TOKEN, base_url=task.origin)
+        if task.variant == "used":
+            check(new.predictions.get(PREDICTION_ID))
+        return new
+
+    # The first brings what all share: the runtime, and modules imported on first use.
+    kept = [client()]
+    gc.collect()
+    before = resident_bytes()
+    kept += [client() for _ in range(task.size)]
+    gc.collect()
+    return Sample((resident_bytes() - before) / 1024 / (len(kept) - 1))
+
+
+JOBS: dict[str, Callable[[Task], Sample]] = {
+    "get_async": get_async,
+    "get_sync": get_sync,
+    "import": startup,
+    "clients": clients,
+}
+
+
+def main() -> None:
+    """Do the task in the first argument."""
+    arguments: dict[str, Any] = json.loads(sys.argv[1])
+    task = Task(**arguments)
+    print(json.dumps(asdict(JOBS[task.job](task))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

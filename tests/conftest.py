@@ -1,0 +1,105 @@
+"""One test body for both clients: they differ only in who drives the coroutine."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import replicate_rs as replicate
+from replicate_rs.local import LocalReplicate, sleep
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the developer's token or proxies."""
+    for name in ("REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "REPLICATE_POLL_INTERVAL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+class Both:
+    """A client of either kind, and a way to get a result out of it."""
+
+    def __init__(self, mode: str) -> None:
+        self.is_async = mode == "async"
+        self.kind: Any = replicate.AsyncReplicate if self.is_async else replicate.Replicate
+        self.runner = asyncio.Runner() if self.is_async else None
+
+    def client(self, base_url: str, **options: Any) -> Any:
+        return self.kind(base_url=base_url, **({"api_token": "r8_secret"} | options))
+
+    def __call__(self, call: Callable[[], Any]) -> Any:
+        """What `call` gives; a coroutine is run, an iterator of either kind is listed."""
+        if self.runner is None:
+            result = call()
+            return list(result) if inspect.isgenerator(result) else result
+
+        async def finish() -> Any:
+            result = call()
+            if inspect.isasyncgen(result):
+                return [each async for each in result]
+            return await result if inspect.isawaitable(result) else result
+
+        return self.runner.run(finish())
+
+    def close(self) -> None:
+        if self.runner is not None:
+            self.runner.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def both(request: pytest.FixtureRequest) -> Iterator[Both]:
+    both = Both(request.param)
+    yield both
+    both.close()
+    gc.collect()
+
+
+@pytest.fixture(scope="session")
+def local() -> Iterator[LocalReplicate]:
+    server = LocalReplicate(token="r8_secret")
+
+    @server.model("acme/shout")
+    def shout(text: str) -> str:
+        return text.upper()
+
+    @server.model("acme/slow")
+    def slow(seconds: float = 30.0, steps: int = 10) -> str:
+        for step in range(1, steps + 1):
+            print(f"{100 * step // steps}%|###| {step}/{steps} [00:00<00:00]")
+            sleep(seconds / steps)
+        return "done"
+
+    @server.model("acme/tokens")
+    def tokens(text: str) -> Iterator[str]:
+        for word in text.split():
+            yield f"{word} "
+
+    @server.model("acme/fail")
+    def fail() -> str:
+        raise RuntimeError("OOM")
+
+    @server.model("acme/reverse")
+    def reverse(file: bytes) -> bytes:
+        return file[::-1]
+
+    @server.model("acme/copies")
+    def copies(files: list[Any], one: bytes) -> dict[str, Any]:
+        return {"files": files, "one": one}
+
+    @server.model("acme/name")
+    def name(file: Path) -> str:
+        return f"{file.name} {len(file.read_bytes())}"
+
+    with server:
+        yield server
+
+
+@pytest.fixture
+def client(both: Both, local: LocalReplicate) -> Any:
+    return both.client(local.base_url, poll_interval=0.01)
