@@ -87,6 +87,7 @@ class Model:
 
     def call(self, job: Job, given: dict[str, Any], emit: Emit) -> Any:
         """Run the function on this thread; items of a generator go to `emit`, and are returned together."""
+        capture()
         token = _job.set(job)
         try:
             result: Any = self.function(**given)
@@ -138,19 +139,20 @@ class _Printed(io.TextIOBase):
         return getattr(self.before, name)
 
 
-class Capture:
-    """While it is entered, what models print becomes their logs."""
+def capture() -> None:
+    """From now on, what models print becomes their logs; asked again at each call, since others replace these too."""
+    if not isinstance(sys.stdout, _Printed):
+        sys.stdout = _Printed(sys.stdout)
+    if not isinstance(sys.stderr, _Printed):
+        sys.stderr = _Printed(sys.stderr)
 
-    def __enter__(self) -> None:
-        self.before = sys.stdout, sys.stderr
-        sys.stdout, sys.stderr = _Printed(sys.stdout), _Printed(sys.stderr)
 
-    def __exit__(self, *_: object) -> None:
-        # Somebody else (pytest) may have put another one in its place since.
-        if isinstance(sys.stdout, _Printed):
-            sys.stdout = self.before[0]
-        if isinstance(sys.stderr, _Printed):
-            sys.stderr = self.before[1]
+def release() -> None:
+    """Put back what was there before."""
+    if isinstance(sys.stdout, _Printed):
+        sys.stdout = sys.stdout.before
+    if isinstance(sys.stderr, _Printed):
+        sys.stderr = sys.stderr.before
 
 
 def as_file(value: Any) -> tuple[str, bytes] | None:

@@ -11,7 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .app import Api
-from .models import Capture, Model
+from .models import Model, release
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,7 +43,6 @@ class LocalReplicate:
         self._api = Api(token)
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
-        self._capture = Capture()
 
     def model(self, name: str, *, stream: bool = False) -> Callable[[F], F]:
         """Register a function as the model `name`."""
@@ -84,7 +83,6 @@ class LocalReplicate:
         )
         self._server = server = uvicorn.Server(config)
         self._thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="replicate-local", daemon=True)
-        self._capture.__enter__()
         self._thread.start()
         # The socket listens already: the first request waits in its backlog until the loop runs.
         return self
@@ -97,7 +95,7 @@ class LocalReplicate:
             self._server.should_exit = True
             self._thread.join(10)
         self._api.executor.shutdown(wait=False, cancel_futures=True)
-        self._capture.__exit__()
+        release()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -1,0 +1,247 @@
+"""Servers that misbehave: each fault is an error of our tree that says what came, or no error at all."""
+
+import gzip
+import itertools
+import socket
+import time
+
+import pytest
+from wire import Wire, hang, prediction, reply
+
+import replicate_rs as replicate
+from replicate_rs import exceptions
+
+HTML = b"<html>\x1b[31m" + b"x" * 500 + b"</html>"
+
+
+def get(both, wire, **options):
+    client = both.client(wire.base_url, **({"max_retries": 0} | options))
+    return both(lambda: client.predictions.get("x"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (reply(HTML, kind="text/html"), "is not JSON"),
+        (reply(b'{"id": "p1", "sta'), "is not JSON"),
+        (reply([prediction()]), "not an object"),
+        (reply(), r"\(empty\)"),
+        (reply(b"null"), "not an object"),
+        (reply(b"[" * 100_000), "is not JSON"),
+        (reply(b'{"id": "\xff"}'), "is not JSON"),
+    ],
+)
+def test_an_answer_that_is_not_a_prediction(both, answer, problem):
+    with Wire(lambda _: answer) as wire:
+        with pytest.raises(exceptions.APIResponseValidationError, match=problem) as caught:
+            get(both, wire)
+        error = caught.value
+        assert (error.status, error.method, error.url) == (200, "GET", f"{wire.base_url}/predictions/x")
+        assert len(str(error)) < 600
+        assert "\x1b" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, exceptions.BadRequestError),
+        (401, exceptions.AuthenticationError),
+        (402, exceptions.InsufficientCreditError),
+        (403, exceptions.PermissionDeniedError),
+        (404, exceptions.NotFoundError),
+        (409, exceptions.ConflictError),
+        (413, exceptions.PayloadTooLargeError),
+        (418, exceptions.APIStatusError),
+        (422, exceptions.UnprocessableEntityError),
+        (429, exceptions.RateLimitError),
+        (500, exceptions.InternalServerError),
+        (599, exceptions.InternalServerError),
+    ],
+)
+def test_a_status_is_an_error_of_its_class_with_the_problem_s_fields(both, status, kind):
+    problem = {"title": "Oh no", "detail": "it broke", "status": status, "retry_after": 7}
+    with Wire(lambda _: reply(problem, status, headers="X-Request-Id: r1\r\n", kind="application/problem+json")) as wire:
+        with pytest.raises(exceptions.APIStatusError) as caught:
+            get(both, wire)
+    error = caught.value
+    assert type(error) is kind
+    assert (error.status, error.status_code, error.title, error.detail) == (status, status, "Oh no", "it broke")
+    assert (error.request_id, error.retry_after) == ("r1", 7)
+    assert str(error) == f"ReplicateError Details:\ntitle: Oh no\nstatus: {status}\ndetail: it broke"
+    assert isinstance(error, replicate.ReplicateError)
+
+
+@pytest.mark.parametrize("body", [HTML, b"", b"[1, 2]", b"null", b'{"detail": ["a", {"b": 1}]}', b"{" * 100_000])
+def test_an_error_body_may_be_anything(both, body):
+    with Wire(lambda _: reply(body, 500)) as wire:
+        with pytest.raises(exceptions.InternalServerError) as caught:
+            get(both, wire)
+    assert caught.value.body == body
+    assert caught.value.detail
+    assert len(str(caught.value)) < 600
+
+
+def test_no_server_is_a_connection_error_with_its_cause(both):
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    listener.close()
+    with pytest.raises(exceptions.APIConnectionError, match=f"GET http://127.0.0.1:{port}/v1/predictions/x") as caught:
+        both(lambda: both.client(f"http://127.0.0.1:{port}", max_retries=0).predictions.get("x"))
+    assert isinstance(caught.value.__cause__, ConnectionRefusedError)
+
+
+def test_a_name_that_does_not_resolve_is_a_connection_error(both):
+    with pytest.raises(exceptions.APIConnectionError):
+        both(lambda: both.client("http://nowhere.invalid", max_retries=0).predictions.get("x"))
+
+
+@pytest.mark.parametrize("length", [10, 10_000])
+def test_a_body_shorter_than_it_claims_is_not_taken_for_whole(both, length):
+    with Wire(lambda _: lambda connection: connection.sendall(reply(b'{"id": 1}', length=length))) as wire:
+        with pytest.raises(exceptions.APIConnectionError):
+            get(both, wire)
+
+
+def test_something_that_is_not_http_is_an_error(both):
+    with Wire(lambda _: lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")) as wire:
+        with pytest.raises(exceptions.APIConnectionError):
+            get(both, wire)
+
+
+def test_a_get_is_repeated_on_passing_faults(both):
+    count = itertools.count()
+    answers = [None, reply(status=500), reply({"retry_after": 0}, 429), reply(prediction())]
+    with Wire(lambda _: answers[next(count)]) as wire:
+        assert get(both, wire, max_retries=3).id == "p1"
+    assert len(wire.seen) == 4
+
+
+@pytest.mark.parametrize("fault", [None, reply(status=500), reply(status=503), reply(b"{")], ids=["reset", "500", "503", "half"])
+def test_a_create_is_never_sent_twice(both, fault):
+    with Wire(lambda _: fault) as wire:
+        client = both.client(wire.base_url)
+        with pytest.raises(replicate.ReplicateError):
+            both(lambda: client.predictions.create("v", {}))
+        time.sleep(0.05)
+        assert len(wire.seen) == 1
+
+
+def test_a_create_whose_answer_is_lost_says_that_it_may_have_been_taken(both):
+    with Wire(lambda _: None) as wire:
+        with pytest.raises(exceptions.APIConnectionError, match="may have taken this request"):
+            both(lambda: both.client(wire.base_url).predictions.create("v", {}))
+
+
+def test_a_create_that_was_refused_for_now_is_repeated_when_the_server_says(both):
+    count = itertools.count()
+    answers = [reply({"detail": "throttled"}, 429, headers="Retry-After: 0.2\r\n"), reply(prediction(), 201)]
+    with Wire(lambda _: answers[next(count)]) as wire:
+        start = time.monotonic()
+        both(lambda: both.client(wire.base_url).predictions.create("v", {}))
+        assert time.monotonic() - start >= 0.2
+
+
+def test_advice_above_a_minute_is_raised_at_once(both):
+    with Wire(lambda _: reply({}, 429, headers="Retry-After: 86400\r\n")) as wire:
+        with pytest.raises(exceptions.RateLimitError) as caught:
+            get(both, wire, max_retries=5)
+    assert caught.value.retry_after == 86400
+
+
+def test_attempts_are_counted(both):
+    with Wire(lambda _: reply({"retry_after": 0}, 503)) as wire:
+        with pytest.raises(exceptions.InternalServerError):
+            get(both, wire, max_retries=2)
+    assert len(wire.seen) == 3
+
+
+def test_silence_ends_at_the_read_timeout(both):
+    with Wire(lambda _: hang) as wire:
+        with pytest.raises(exceptions.APITimeoutError, match="waiting for the response") as caught:
+            get(both, wire, timeout=replicate.Timeout(read=0.1))
+    assert isinstance(caught.value, TimeoutError)
+
+
+def test_a_dripping_body_ends_at_the_total_timeout(both):
+    def drip(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while True:
+            connection.sendall(b" ")
+            time.sleep(0.02)
+
+    with Wire(lambda _: drip) as wire:
+        with pytest.raises(exceptions.APITimeoutError, match="over all attempts"):
+            get(both, wire, timeout=replicate.Timeout(total=0.3))
+        with pytest.raises(exceptions.APITimeoutError, match="over all attempts"):
+            both(lambda: both.client(wire.base_url).predictions.get("x", timeout=0.3))
+
+
+def test_a_stalled_body_ends_at_the_read_timeout(both):
+    def stall(connection):
+        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"id":')
+        hang(connection)
+
+    with Wire(lambda _: stall) as wire:
+        with pytest.raises(exceptions.APITimeoutError, match="reading the response body"):
+            get(both, wire, timeout=replicate.Timeout(read=0.1))
+
+
+def test_compressed_answers_are_read(both):
+    body = gzip.compress(b'{"id": "p1", "logs": "%s"}' % (b"x" * 10_000))
+    with Wire(lambda _: reply(body, headers="Content-Encoding: gzip\r\n")) as wire:
+        assert len(get(both, wire).logs) == 10_000
+    assert "gzip" in wire.seen[0].headers["accept-encoding"]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_answer_over_the_limit_is_refused(both, compressed):
+    bomb = b'{"logs": "' + b"x" * 5_000_000 + b'"}'
+    answer = reply(gzip.compress(bomb), headers="Content-Encoding: gzip\r\n") if compressed else reply(bomb)
+    with Wire(lambda _: answer) as wire:
+        with pytest.raises(exceptions.APIResponseValidationError, match="larger than 1000000 bytes"):
+            get(both, wire, max_response_bytes=1_000_000)
+
+
+def test_redirects_are_followed_for_fetches_only(both):
+    def script(seen):
+        if seen.path.endswith("/x") or seen.method == "POST":
+            return reply(status=307, headers=f"Location: {wire.base_url}/predictions/y\r\n")
+        return reply(prediction(id="y"))
+
+    with Wire(script) as wire:
+        assert get(both, wire).id == "y"
+        with pytest.raises(exceptions.APIConnectionError, match="redirects a POST"):
+            both(lambda: both.client(wire.base_url).predictions.create("v", {}))
+
+
+@pytest.mark.parametrize("target", ["/v1/predictions/x", "file:///etc/passwd", "ftp://x/y", "//:0"])
+def test_redirects_that_lead_nowhere_end(both, target):
+    with Wire(lambda _: reply(status=302, headers=f"Location: {target}\r\n")) as wire:
+        with pytest.raises(exceptions.APIConnectionError, match="redirect"):
+            get(both, wire)
+
+
+def test_the_token_stays_at_its_origin(both):
+    """demand.md, P11 and J15: not to redirects, next links, files or streams elsewhere."""
+    secret = "r8_secret"
+    with Wire(lambda seen: reply({"results": []}) if "cursor" in seen.path else reply(b"file", kind="image/png")) as other:
+
+        def script(seen):
+            if seen.path.endswith("/moved"):
+                return reply(status=302, headers=f"Location: {other.origin}/moved\r\n")
+            return reply(prediction(output=f"{other.origin}/file.png", urls={"stream": f"{other.origin}/stream"}), 200)
+
+        with Wire(script) as home:
+            client = both.client(home.base_url, headers={"X-Gateway-Key": "k"}, max_retries=0)
+            assert both(lambda: client.predictions.list(f"{other.base_url}/predictions?cursor=1")).results == []
+            output = both(lambda: client.run("acme/x", {}))
+            assert both(output.read if not both.is_async else output.aread) == b"file"
+            for call in (lambda: client.predictions.get("moved"), lambda: client.stream("acme/x", {})):
+                with pytest.raises(replicate.ReplicateError) as caught:
+                    both(call)
+                assert secret not in repr(caught.value.__dict__)
+        assert len(other.seen) == 4
+        for request in other.seen:
+            assert secret not in str(request)
+            assert "x-gateway-key" not in request.headers
+        assert all(request.headers["x-gateway-key"] == "k" for request in home.seen)

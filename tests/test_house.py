@@ -1,0 +1,136 @@
+"""The house: who may know whom, what an import costs, and that what is shown to users works."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src"
+PACKAGE = ROOT / "python" / "replicate_rs"
+
+# Each room may use those on the floors below it, and those beside it that are named here.
+FLOORS = [
+    {"_typing", "_core"},
+    {"_transport"},
+    {"_operation"},
+    {"_record", "pagination", "identifier"},
+    {"exceptions"},
+    {"file", "webhook", "file_output"},
+    {"file_input"},
+    {"prediction"},
+    {"run", "stream"},
+    {"client"},
+    {"__init__"},
+    {"local"},
+]
+
+
+def floor(room):
+    return next(n for n, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def imported_when_loaded(path):
+    """The package's rooms that a module imports when it is itself imported; types are looked at later."""
+
+    def walk(nodes):
+        for node in nodes:
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                yield from walk(node.orelse)
+            elif isinstance(node, ast.ImportFrom) and node.level == 1:
+                yield from [node.module.split(".")[0]] if node.module else [each.name for each in node.names]
+            elif isinstance(node, (ast.If, ast.Try, ast.ClassDef)):
+                yield from walk(ast.iter_child_nodes(node))
+
+    return set(walk(ast.parse(path.read_text()).body))
+
+
+def test_python_s_dependencies_point_one_way():
+    rooms = {path.stem for path in PACKAGE.glob("*.py")} | {"local"}
+    assert rooms | {"_core"} == set().union(*FLOORS)
+    for path in PACKAGE.glob("*.py"):
+        for used in imported_when_loaded(path):
+            assert floor(used) < floor(path.stem), f"{path.stem} uses {used}"
+
+
+def test_only_the_transport_knows_sync_from_async():
+    for path in PACKAGE.glob("*.py"):
+        if path.stem != "_transport":
+            assert "asyncio" not in re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(), re.M), path
+
+
+def test_rust_s_dependencies_point_one_way():
+    allowed = {
+        "error": {"http"},  # a status error holds the response
+        "sse": set(),
+        "webhook": set(),
+        "url": {"error"},
+        "retry": {"error", "http"},
+        "tls": {"error"},
+        "files": {"error", "http"},
+        "http": {"error", "files", "retry", "tls", "url"},  # an upload is a body
+    }
+    assert {path.stem for path in SOURCE.glob("*.rs")} == {*allowed, "lib"}
+    for name, may in allowed.items():
+        text = (SOURCE / f"{name}.rs").read_text().partition("#[cfg(test)]")[0]
+        assert set(re.findall(r"crate::(\w+)", text)) <= may, name
+        assert "pyo3" not in text, name
+
+
+def test_rust_forbids_what_the_design_forbids():
+    manifest = (ROOT / "Cargo.toml").read_text()
+    for lint in (
+        'unsafe_code = "forbid"',
+        'unwrap_used = "deny"',
+        'expect_used = "deny"',
+        'panic = "deny"',
+        'indexing_slicing = "deny"',
+    ):
+        assert lint in manifest
+
+
+def fresh(code):
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+def test_an_import_starts_nothing_and_pulls_nothing_in():
+    code = """
+import sys; before = set(sys.modules)
+import os, replicate_rs
+client = replicate_rs.Replicate("r8_x")
+new = {name for name in set(sys.modules) - before if not name.startswith("replicate_rs")}
+print(len(os.listdir("/proc/self/task")), *sorted(new))
+"""
+    threads, *modules = fresh(code)
+    assert threads == "1"
+    assert set(modules) <= {"importlib", "importlib._bootstrap", "importlib._bootstrap_external", "_imp", "warnings", "time"}
+
+
+def test_the_package_needs_nothing():
+    text = (ROOT / "pyproject.toml").read_text()
+    assert "\ndependencies = []\n" in text
+
+
+def test_the_demo_runs(tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / "demo.py"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "genuine: True; with one byte added: False" in done.stdout
+    assert (ROOT / "output" / "sketch.png").stat().st_size > 10_000
+
+
+def test_no_file_is_two_rooms():
+    for path in [*PACKAGE.rglob("*.py"), *SOURCE.rglob("*.rs")]:
+        lines = path.read_text().partition("#[cfg(test)]")[0].count("\n")
+        assert lines <= 420, f"{path.name} has {lines} lines"
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "docs/design.md"])
+def test_the_papers_are_there(name):
+    assert (ROOT / name).stat().st_size > 300
