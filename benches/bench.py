@@ -23,7 +23,7 @@ from report import Section, rows, table
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "latest.json"
 # Seconds after which a worker is taken to hang.
-PATIENCE = 60
+PATIENCE = 30
 
 
 def sections() -> list[Section]:
@@ -54,8 +54,9 @@ def measure(section: Section, rounds: int, common: dict[str, Any]) -> None:
             command = [sys.executable, str(HERE / "worker.py"), json.dumps(task)]
             try:
                 worker = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False)
-            except subprocess.TimeoutExpired:
-                section.failures[contender] = f"no answer within {PATIENCE} s"
+            except subprocess.TimeoutExpired as error:
+                what = "its process did not end" if error.stdout else "no answer"
+                section.failures[contender] = f"{what} within {PATIENCE} s"
                 continue
             if not worker.stdout:
                 # The last line of a traceback says what happened.
@@ -82,7 +83,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: less than a minute, and coarser")
     arguments = parser.parse_args()
     chosen = [section for section in chosen if arguments.job in (None, section.job)]
-    rounds, warm_up, seconds = (2, 0.1, 0.2) if arguments.quick else (5, 0.2, 0.5)
+    rounds, warm_up, seconds = (2, 0.1, 0.2) if arguments.quick else (5, 0.15, 0.4)
 
     began = time.monotonic()
     machine = describe(PACKAGES)

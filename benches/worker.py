@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Fresh processes for one sample, at least: the median of fewer tells nothing.
 FEWEST_STARTS = 3
+# Seconds after which a started program is taken to hang.
+PATIENCE = 10
 
 
 @dataclass
@@ -163,7 +165,12 @@ def _start(source: str) -> tuple[float, float]:
     """Run a program in a new interpreter; gives the milliseconds, by the clock and of CPU, until it prints."""
     # The monotonic clock is one for all processes of a system, so the end of the interpreter is not counted.
     started = time.monotonic_ns()
-    answer = subprocess.run([sys.executable, "-I", "-c", source], stdout=subprocess.PIPE, text=True, check=False)
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-I", "-c", source], stdout=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SystemExit(f"the program {'did not end' if error.stdout else 'printed nothing'} within {PATIENCE} s") from None
     if not answer.stdout:
         # It has said why.
         raise SystemExit(1)

@@ -8,10 +8,8 @@
 //! Rules this file keeps:
 //! * workers never take the GIL: they hand over Rust values, which become Python objects on the loop's thread;
 //! * no Python object is dropped while a lock is held, since its destructor may come back here;
-//! * a closed loop is never called: it drops its reader, and with it the port closes;
 //! * dropping or cancelling the awaitable aborts the work, which closes its connection.
 
-use std::cell::RefCell;
 use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,14 +18,14 @@ use std::sync::{Arc, Mutex, OnceLock};
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyWeakrefMethods, PyWeakrefReference};
+use pyo3::types::PyDict;
 use tokio::task::AbortHandle;
 
 use super::abort;
 use super::exceptions::{self, About};
 use super::locked;
-use super::runtime::{self, Connections, block_on, process};
+use super::port::Port;
+use super::runtime::{Connections, block_on, process};
 use crate::error::Error;
 use crate::http::Pool;
 
@@ -75,7 +73,7 @@ enum State {
 }
 
 /// Where a worker leaves an outcome.
-struct Slot(Mutex<State>);
+pub struct Slot(Mutex<State>);
 
 impl Slot {
     fn finish(self: &Arc<Self>, outcome: Outcome, port: &Arc<Port>) {
@@ -93,6 +91,11 @@ impl Slot {
                 port.ring();
             });
         }
+    }
+
+    /// Steps whoever waits for this, if somebody does.
+    pub fn wake(&self, py: Python<'_>) -> PyResult<()> {
+        self.waiter().map_or(Ok(()), |waiter| waiter.wake(py))
     }
 
     fn waiter(&self) -> Option<Waiter> {
@@ -263,170 +266,5 @@ fn cancelled(py: Python<'_>) -> PyErr {
     match py.import("asyncio").and_then(|asyncio| asyncio.getattr("CancelledError")).and_then(|class| class.call0()) {
         Ok(error) => PyErr::from_value(error),
         Err(error) => error,
-    }
-}
-
-/// The way from the workers to one event loop.
-struct Port {
-    queue: Mutex<Vec<Arc<Slot>>>,
-    open: AtomicBool,
-    bell: Bell,
-}
-
-enum Bell {
-    /// Both ends are ours, so that writing to it never meets a closed peer; the loop only watches the second.
-    #[cfg(unix)]
-    Socket(std::os::unix::net::UnixStream, std::os::unix::net::UnixStream),
-    /// For loops without `add_reader`.
-    Threadsafe(Py<PyWeakrefReference>),
-}
-
-thread_local! {
-    static PORTS: RefCell<Ports> = const { RefCell::new(Ports { forks: 0, known: Vec::new() }) };
-}
-
-/// The loops that ran on this thread, by weak reference.
-struct Ports {
-    forks: usize,
-    known: Vec<(Py<PyWeakrefReference>, Arc<Port>)>,
-}
-
-impl Port {
-    fn of_this_loop(py: Python<'_>) -> PyResult<(Py<PyAny>, Arc<Port>)> {
-        static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let event_loop = RUNNING_LOOP.import(py, "asyncio", "get_running_loop")?.call0()?;
-        let known = PORTS.with_borrow_mut(|ports| {
-            if mem::replace(&mut ports.forks, runtime::forks()) != runtime::forks() {
-                // A child's loops are its own; the inherited bells belong to its parent's.
-                mem::forget(mem::take(&mut ports.known));
-            }
-            let found = ports.known.iter().find(|(known, _)| known.bind(py).upgrade().is_some_and(|known| known.is(&event_loop)));
-            found.map(|(_, port)| port.clone())
-        });
-        let port = match known {
-            Some(port) => port,
-            None => {
-                let reference = PyWeakrefReference::new(&event_loop)?.unbind();
-                let port = Port::open(&event_loop, &reference)?;
-                let closed = PORTS.with_borrow_mut(|ports| {
-                    let (open, closed) = mem::take(&mut ports.known).into_iter().partition(|(_, port)| port.is_open());
-                    ports.known = open;
-                    ports.known.push((reference, port.clone()));
-                    closed
-                });
-                drop::<Vec<_>>(closed);
-                port
-            }
-        };
-        Ok((event_loop.unbind(), port))
-    }
-
-    #[cfg(unix)]
-    fn open(event_loop: &Bound<'_, PyAny>, reference: &Py<PyWeakrefReference>) -> PyResult<Arc<Self>> {
-        use std::os::fd::AsRawFd;
-        let py = event_loop.py();
-        let (ringing, ringed) = std::os::unix::net::UnixStream::pair()?;
-        ringing.set_nonblocking(true)?;
-        ringed.set_nonblocking(true)?;
-        let fd = ringed.as_raw_fd();
-        let port = Arc::new(Self::with(Bell::Socket(ringing, ringed)));
-        match event_loop.call_method1("add_reader", (fd, Drain { port: port.clone() })) {
-            Ok(_) => Ok(port),
-            Err(error) if error.is_instance_of::<pyo3::exceptions::PyNotImplementedError>(py) => {
-                Ok(Arc::new(Self::with(Bell::Threadsafe(reference.clone_ref(py)))))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn open(event_loop: &Bound<'_, PyAny>, reference: &Py<PyWeakrefReference>) -> PyResult<Arc<Self>> {
-        Ok(Arc::new(Self::with(Bell::Threadsafe(reference.clone_ref(event_loop.py())))))
-    }
-
-    fn with(bell: Bell) -> Self {
-        Self { queue: Mutex::default(), open: AtomicBool::new(true), bell }
-    }
-
-    fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
-    }
-
-    /// Whether the bell has to be rung for these.
-    fn push(&self, slots: impl IntoIterator<Item = Arc<Slot>>) -> bool {
-        let mut queue = locked(&self.queue);
-        let silent = queue.is_empty();
-        queue.extend(slots);
-        silent && !queue.is_empty()
-    }
-
-    fn ring(self: &Arc<Self>) {
-        if !self.is_open() {
-            return;
-        }
-        match &self.bell {
-            // A full bell is ringing already.
-            #[cfg(unix)]
-            Bell::Socket(ringing, _) => drop(std::io::Write::write(&mut &*ringing, b"!")),
-            Bell::Threadsafe(reference) => {
-                let rung = Python::try_attach(|py| match reference.bind(py).upgrade() {
-                    Some(event_loop) => event_loop.call_method1("call_soon_threadsafe", (Drain { port: self.clone() },)).is_ok(),
-                    None => false,
-                });
-                if rung != Some(true) {
-                    // The interpreter or the loop is going away, and nobody waits any more.
-                    self.close();
-                }
-            }
-        }
-    }
-
-    fn close(&self) {
-        self.open.store(false, Ordering::Release);
-        drop(mem::take(&mut *locked(&self.queue)));
-    }
-
-    fn silence(&self) {
-        match &self.bell {
-            #[cfg(unix)]
-            Bell::Socket(_, ringed) => drop(std::io::Read::read(&mut &*ringed, &mut [0; 64])),
-            Bell::Threadsafe(_) => {}
-        }
-    }
-}
-
-/// What the loop calls when the bell rings.
-#[pyclass(frozen, module = "replicate_rs._core")]
-struct Drain {
-    port: Arc<Port>,
-}
-
-#[pymethods]
-impl Drain {
-    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        self.port.silence();
-        let mut slots = mem::take(&mut *locked(&self.port.queue)).into_iter();
-        while let Some(slot) = slots.next() {
-            if let Some(waiter) = slot.waiter()
-                && let Err(error) = waiter.wake(py)
-            {
-                // A task ended with KeyboardInterrupt or SystemExit: the others must be woken all the same.
-                if self.port.push(slots) {
-                    self.port.ring();
-                }
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Drain {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        if matches!(self.port.bell, Bell::Socket(..)) {
-            // Only the loop holds this reader: it was closed, or is being collected.
-            self.port.close();
-        }
     }
 }

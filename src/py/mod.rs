@@ -5,6 +5,7 @@ pub mod bridge;
 pub mod client;
 pub mod exceptions;
 pub mod files;
+pub mod port;
 pub mod response;
 pub mod runtime;
 pub mod streams;

@@ -4,15 +4,17 @@
 //! * nothing starts before the first call;
 //! * a forked child never touches what it inherited (threads that held its locks are gone): `os.register_at_fork` counts the
 //!   fork, and from then on [`process`] is a new one. The old one is leaked on purpose;
-//! * a blocking call drives its own sockets on the calling thread, without the GIL, on an engine that no other thread uses
-//!   meanwhile: measured against a hop to the runtime's thread in `docs/design.md`.
+//! * one blocking call at a time drives its own sockets on the calling thread, on the process's engine; those that come while
+//!   it is busy share the runtime's thread with awaited calls. Both are measured in `docs/design.md`.
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
@@ -23,19 +25,23 @@ use crate::http::Pool;
 
 /// How often a blocking call looks for Ctrl-C.
 const TICK: Duration = Duration::from_millis(50);
-/// An engine that nobody used for so long is dropped, with its connections.
-const IDLE: Duration = Duration::from_secs(60);
 /// Turns of an idle engine after which its connections have seen that their client is gone.
 const SETTLING_TURNS: usize = 4;
-/// The runtime's number among the engines'.
-const RUNTIME: u64 = 0;
+
+/// After two threads called at once, so many calls share the runtime before the engine is tried again: when calls overlap, one
+/// thread that moves all bytes is cheaper than many that wake up for their own.
+const CROWD: usize = 256;
 
 /// All that must not outlive a fork.
 #[derive(Default)]
 pub struct Process {
     runtime: OnceLock<Runtime>,
-    engines: Mutex<Vec<Engine>>,
-    pools: Mutex<HashMap<(u64, u64), Arc<Pool>>>,
+    /// None before the first blocking call, and while one is under way.
+    engine: Mutex<Option<Engine>>,
+    has_engine: AtomicBool,
+    /// Blocking calls that will still use the runtime, because others came while one was under way.
+    crowd: AtomicUsize,
+    pools: Mutex<HashMap<(u64, Driver), Arc<Pool>>>,
     tls: Arc<OnceLock<rustls::ClientConfig>>,
     detached: AtomicUsize,
     child: OnceLock<&'static Process>,
@@ -43,7 +49,14 @@ pub struct Process {
 
 static FIRST: OnceLock<&'static Process> = OnceLock::new();
 static FORKS: AtomicUsize = AtomicUsize::new(0);
-static NUMBERS: AtomicU64 = AtomicU64::new(RUNTIME + 1);
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+/// Who moves a connection's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Driver {
+    Runtime,
+    Engine,
+}
 
 /// How many forks lie between the first process and this one.
 pub fn forks() -> usize {
@@ -98,50 +111,41 @@ impl Process {
         Ok(())
     }
 
-    fn engine(&self) -> Result<Engine, Error> {
-        if let Some(engine) = locked(&self.engines).pop() {
-            return Ok(engine);
+    /// The engine, unless several threads are calling at this time.
+    fn take_engine(&self) -> Result<Option<Engine>, Error> {
+        let crowd = self.crowd.load(Ordering::Relaxed);
+        if crowd > 0 {
+            self.crowd.store(crowd - 1, Ordering::Relaxed);
+            return Ok(None);
+        }
+        if let Some(engine) = locked(&self.engine).take() {
+            return Ok(Some(engine));
+        }
+        if self.has_engine.swap(true, Ordering::AcqRel) {
+            self.crowd.store(CROWD, Ordering::Relaxed);
+            return Ok(None);
         }
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| no_runtime(&error))?;
-        Ok(Engine { number: NUMBERS.fetch_add(1, Ordering::Relaxed), runtime, used: Instant::now() })
+        Ok(Some(Engine(runtime)))
     }
 
-    fn give_back(&self, mut engine: Engine) {
-        engine.used = Instant::now();
-        let mut engines = locked(&self.engines);
-        let fresh = engines.iter().position(|each| each.used.elapsed() < IDLE).unwrap_or(engines.len());
-        let stale: Vec<_> = engines.drain(..fresh).collect();
-        engines.push(engine);
-        drop(engines);
-        if !stale.is_empty() {
-            locked(&self.pools).retain(|(_, number), _| stale.iter().all(|each| each.number != *number));
-        }
-    }
-
-    fn pool(&self, client: &Connections, engine: u64) -> Arc<Pool> {
+    fn pool(&self, client: &Connections, driver: Driver) -> Arc<Pool> {
         let mut pools = locked(&self.pools);
         let made = || Arc::new(Pool::new(client.connect, client.free.clone(), self.tls.clone()));
-        pools.entry((client.number, engine)).or_insert_with(made).clone()
+        pools.entry((client.number, driver)).or_insert_with(made).clone()
     }
 
     fn forget(&self, client: u64) {
-        let (mut gone, mut kept) = (Vec::new(), HashMap::new());
-        let mut pools = locked(&self.pools);
-        for (key, pool) in pools.drain() {
-            if key.0 == client {
-                gone.push((key.1, pool));
-            } else {
-                kept.insert(key, pool);
-            }
-        }
-        *pools = kept;
-        drop(pools);
-        let numbers: Vec<_> = gone.into_iter().map(|(number, _)| number).collect();
-        let engines = std::mem::take(&mut *locked(&self.engines));
-        for engine in engines.iter().filter(|engine| numbers.contains(&engine.number)) {
+        let gone = [Driver::Runtime, Driver::Engine].map(|driver| locked(&self.pools).remove(&(client, driver)));
+        let [_, driven] = &gone;
+        let on_engine = driven.is_some();
+        drop(gone);
+        // A busy engine sees for itself; an idle one has to be told. The lock must not be held meanwhile.
+        let idle = if on_engine { locked(&self.engine).take() } else { None };
+        if let Some(engine) = idle {
             engine.settle();
+            *locked(&self.engine) = Some(engine);
         }
-        locked(&self.engines).splice(..0, engines);
     }
 }
 
@@ -149,17 +153,45 @@ fn no_runtime(error: &std::io::Error) -> Error {
     Error { errno: error.raw_os_error(), ..Error::new(Kind::Connect, format!("the HTTP runtime cannot start: {error}")) }
 }
 
-/// A runtime without a thread of its own, for one blocking call at a time, and its connections.
-struct Engine {
-    number: u64,
-    runtime: Runtime,
-    used: Instant,
-}
+/// A runtime without a thread of its own, for one blocking call at a time.
+struct Engine(Runtime);
 
 impl Engine {
+    /// Runs `work` on this thread, as a task: tokio pays a system call for each wake of what it blocks on, but not for tasks.
+    fn drive<T, F>(&self, work: F) -> PyResult<Result<T, Error>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        // Spawned from within, which costs no wake-up.
+        #[allow(clippy::async_yields_async, reason = "the task is awaited in turns, below")]
+        let mut task = self.0.block_on(async {
+            tokio::spawn(async {
+                // Connections first: one that the server closed meanwhile must not be taken for this request.
+                tokio::task::yield_now().await;
+                work.await
+            })
+        });
+        let result = loop {
+            let turn =
+                async { if gets_signals() { tokio::time::timeout(TICK, &mut task).await.ok() } else { Some((&mut task).await) } };
+            if let Some(done) = self.0.block_on(turn) {
+                break done.map_err(|error| PyRuntimeError::new_err(error.to_string()));
+            }
+            if let Err(interrupt) = Python::attach(check_signals) {
+                task.abort();
+                break Err(interrupt);
+            }
+        };
+        if !matches!(result, Ok(Ok(_))) {
+            self.settle();
+        }
+        result
+    }
+
     /// Lets connections notice what happened while nobody drove them: a client that is gone, a request that was given up.
     fn settle(&self) {
-        self.runtime.block_on(async {
+        self.0.block_on(async {
             for _ in 0..SETTLING_TURNS {
                 tokio::task::yield_now().await;
             }
@@ -184,7 +216,7 @@ impl Connections {
 
     /// Those on the runtime of awaited calls and streams.
     pub fn on_runtime(&self) -> Arc<Pool> {
-        process().pool(self, RUNTIME)
+        process().pool(self, Driver::Runtime)
     }
 
     /// Closes what is idle; what is in use closes when it is done.
@@ -199,53 +231,66 @@ impl Drop for Connections {
     }
 }
 
-/// Runs `job` to its end on this thread, without the GIL; Ctrl-C and other signals interrupt it.
+/// Runs `job` to its end while this thread waits, without the GIL; Ctrl-C and other signals interrupt it.
 pub fn block_on<T, F>(
     py: Python<'_>,
     connections: &Connections,
     job: impl FnOnce(Arc<Pool>) -> F + Send,
 ) -> PyResult<Result<T, Error>>
 where
-    T: Send,
-    F: Future<Output = Result<T, Error>> + Send,
+    T: Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
 {
     py.detach(|| {
         let process = process();
-        let engine = match process.engine() {
-            Ok(engine) => engine,
-            Err(error) => return Ok(Err(error)),
-        };
-        let result = {
-            let mut work = std::pin::pin!(job(process.pool(connections, engine.number)));
-            loop {
-                let turn = async {
-                    // Connections first: one that the server closed meanwhile must not be taken for this request.
-                    tokio::task::yield_now().await;
-                    if NO_SIGNALS.get() == Some(forks()) {
-                        return Some(work.as_mut().await);
-                    }
-                    tokio::time::timeout(TICK, work.as_mut()).await.ok()
-                };
-                match engine.runtime.block_on(turn) {
-                    Some(done) => break Ok(done),
-                    None => match Python::attach(check_signals) {
-                        Ok(()) => {}
-                        Err(interrupt) => break Err(interrupt),
-                    },
+        match process.take_engine() {
+            Ok(Some(engine)) => {
+                let result = engine.drive(job(process.pool(connections, Driver::Engine)));
+                *locked(&process.engine) = Some(engine);
+                result
+            }
+            Ok(None) => match process.runtime() {
+                Ok(runtime) => hand_over(runtime, job(connections.on_runtime())),
+                Err(error) => Ok(Err(error)),
+            },
+            Err(error) => Ok(Err(error)),
+        }
+    })
+}
+
+/// Waits while the runtime's thread does the work; interrupted, the work is aborted.
+fn hand_over<T, F>(runtime: &Runtime, work: F) -> PyResult<Result<T, Error>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
+    let (send, receive) = std::sync::mpsc::sync_channel(1);
+    let task = runtime.spawn(async move {
+        // Nobody listens any more after an interruption.
+        let _ = send.send(work.await);
+    });
+    loop {
+        let done = if gets_signals() { receive.recv_timeout(TICK) } else { receive.recv().map_err(Into::into) };
+        match done {
+            Ok(done) => return Ok(done),
+            Err(RecvTimeoutError::Timeout) => {
+                if let Err(interrupt) = Python::attach(check_signals) {
+                    task.abort();
+                    return Err(interrupt);
                 }
             }
-        };
-        if !matches!(result, Ok(Ok(_))) {
-            engine.settle();
+            Err(RecvTimeoutError::Disconnected) => return Ok(Err(Error::new(Kind::Disconnected, "the work was given up"))),
         }
-        process.give_back(engine);
-        result
-    })
+    }
 }
 
 thread_local! {
     /// Set, with the number of forks, on threads that Python never gives a signal to.
     static NO_SIGNALS: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+fn gets_signals() -> bool {
+    NO_SIGNALS.get() != Some(forks())
 }
 
 fn check_signals(py: Python<'_>) -> PyResult<()> {
