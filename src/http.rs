@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::header::{HeaderMap, HeaderValue, LOCATION, USER_AGENT};
 use reqwest::{Client, Method};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -19,7 +19,7 @@ use url::Url;
 use crate::error::{Error, Kind, Phase};
 use crate::files::Upload;
 use crate::retry::Attempts;
-use crate::tls;
+use crate::tls::{Tls, get_or_try_init};
 use crate::url::Origin;
 
 const MOST_REDIRECTS: usize = 10;
@@ -42,8 +42,10 @@ pub struct Timeouts {
 pub struct Home {
     /// The only origin that sees them.
     pub origin: Origin,
-    /// The token and the caller's default headers.
+    /// The token, the caller's default headers, and the user agent.
     pub headers: HeaderMap,
+    /// What other origins see of them.
+    pub user_agent: HeaderValue,
 }
 
 /// What a request carries.
@@ -137,7 +139,8 @@ impl Incoming {
             return Err(too_large(limit));
         }
         let first = self.chunk().await?.unwrap_or_default();
-        let body = match self.chunk().await? {
+        let second = if !first.is_empty() && first.len() == claimed { None } else { self.chunk().await? };
+        let body = match second {
             None => first,
             Some(second) => {
                 let mut body = BytesMut::with_capacity(claimed.min(TRUSTED_LENGTH).max(first.len() + second.len()));
@@ -172,20 +175,20 @@ pub struct Pool {
     free: Option<Arc<Semaphore>>,
     plain: OnceLock<Client>,
     secure: OnceLock<Client>,
-    tls: Arc<OnceLock<rustls::ClientConfig>>,
+    tls: Arc<Tls>,
 }
 
 impl Pool {
     /// `free` is shared by all pools of a client; `tls` by all pools of the process.
-    pub fn new(connect: Option<Duration>, free: Option<Arc<Semaphore>>, tls: Arc<OnceLock<rustls::ClientConfig>>) -> Self {
+    pub fn new(connect: Option<Duration>, free: Option<Arc<Semaphore>>, tls: Arc<Tls>) -> Self {
         Self { connect, free, plain: OnceLock::new(), secure: OnceLock::new(), tls }
     }
 
     fn client(&self, url: &Url) -> Result<&Client, Error> {
         if url.scheme() == "http" && !a_proxy_may_be_set() {
-            return get_or_try_init(&self.plain, || self.build(tls::trusting_nobody()?));
+            return get_or_try_init(&self.plain, || self.build(self.tls.unused()?));
         }
-        get_or_try_init(&self.secure, || self.build(get_or_try_init(&self.tls, tls::trusting_the_system)?.clone()))
+        get_or_try_init(&self.secure, || self.build(self.tls.trusting_the_system()?))
     }
 
     fn build(&self, tls: rustls::ClientConfig) -> Result<Client, Error> {
@@ -200,16 +203,6 @@ impl Pool {
             builder = builder.connect_timeout(limit);
         }
         builder.build().map_err(|error| Error::new(Kind::Connect, format!("the HTTP client cannot be set up: {error}")))
-    }
-}
-
-fn get_or_try_init<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T, Error>) -> Result<&T, Error> {
-    match cell.get() {
-        Some(made) => Ok(made),
-        None => {
-            let made = make()?;
-            Ok(cell.get_or_init(|| made))
-        }
     }
 }
 
@@ -273,12 +266,12 @@ async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
         }
         None => None,
     };
-    let mut url = call.url.clone();
+    let mut target = None;
     for _ in 0..=MOST_REDIRECTS {
-        let response = hop(pool, call, url.clone()).await?;
+        let response = hop(pool, call, target.as_ref().unwrap_or(&call.url)).await?;
         let status = response.status();
         if let Some(next) = redirect(call, &response)? {
-            url = next;
+            target = Some(next);
             continue;
         }
         let incoming = Incoming { response, read: call.timeouts.read, deadline: None, _permit: permit };
@@ -293,13 +286,15 @@ async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
 }
 
 /// One request on the wire.
-async fn hop(pool: &Pool, call: &Call, url: Url) -> Result<reqwest::Response, Error> {
-    let client = pool.client(&url)?;
-    let at_home = call.home.origin.has(&url);
-    let mut request = reqwest::Request::new(call.method.clone(), url);
+async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, Error> {
+    let client = pool.client(url)?;
+    let at_home = call.home.origin.has(url);
+    let mut request = reqwest::Request::new(call.method.clone(), url.clone());
     let headers = request.headers_mut();
     if at_home {
         headers.clone_from(&call.home.headers);
+    } else {
+        headers.insert(USER_AGENT, call.home.user_agent.clone());
     }
     for (name, value) in &call.headers {
         headers.insert(name, value.clone());

@@ -94,7 +94,7 @@ class operation(Generic[P, T]):  # noqa: N801 - reads as a decorator
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
             return self.function
-        return _bound(self.function if resource._mode is Async else self.stepped, resource)
+        return _Method(self.function if resource._mode is Async else self.stepped, resource)
 
 
 class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
@@ -114,7 +114,7 @@ class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
             return self.function
-        return _bound(self.function if resource._mode is Async else self.iterated, resource)
+        return _Method(self.function if resource._mode is Async else self.iterated, resource)
 
 
 class awaitable(Generic[P, T]):  # noqa: N801 - reads as a decorator

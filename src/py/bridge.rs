@@ -255,8 +255,9 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if let Some(running) = self.running.get() {
-            drop(self.slot.close());
+        if let Some(running) = self.running.get()
+            && matches!(self.slot.close(), State::Working(_))
+        {
             running.abort.abort();
         }
     }

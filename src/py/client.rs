@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyString, PyTuple};
 use reqwest::Method;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use url::Url;
 
 use super::abort::AbortSignal;
@@ -42,7 +42,6 @@ pub struct Core {
     base: Base,
     token: Token,
     home: Arc<Home>,
-    headers: HeaderMap,
     timeouts: Timeouts,
     retries: u32,
     limit: usize,
@@ -110,11 +109,11 @@ impl Core {
                 Token::Fixed
             }
         };
-        let (name, value) = header("user-agent", user_agent)?;
+        let (name, user_agent) = header(USER_AGENT.as_str(), user_agent)?;
+        at_home.entry(name).or_insert(user_agent.clone());
         Ok(Self {
             connections: Arc::new(Connections::new(seconds("connect", connect)?, max_connections)),
-            home: Arc::new(Home { origin: base.origin().clone(), headers: at_home }),
-            headers: HeaderMap::from_iter([(name, value)]),
+            home: Arc::new(Home { origin: base.origin().clone(), headers: at_home, user_agent }),
             timeouts: Timeouts { read: seconds("read", read)?, pool: seconds("pool", pool)?, total: seconds("total", total)? },
             base,
             token,
@@ -183,7 +182,9 @@ impl Core {
             call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
             call.limit = usize::MAX;
         }
-        call.headers.extend(header_map(&headers.unwrap_or_default())?);
+        if let Some(headers) = headers {
+            call.headers.extend(header_map(&headers)?);
+        }
         self.limit_in_time(&mut call, total, read)?;
         call.retries = retries.unwrap_or(call.retries);
         let call = Arc::new(call);
@@ -297,7 +298,7 @@ impl Core {
             return Err(PyRuntimeError::new_err("this client is closed"));
         }
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| PyValueError::new_err(format!("method {method:?}")))?;
-        let (headers, home) = (self.headers.clone(), self.home(py, &url)?);
+        let (headers, home) = (HeaderMap::new(), self.home(py, &url)?);
         Ok(Call {
             method,
             url,
@@ -337,7 +338,7 @@ impl Core {
         }
         let mut headers = self.home.headers.clone();
         headers.insert(AUTHORIZATION, bearer(&token)?);
-        let home = Arc::new(Home { origin: self.home.origin.clone(), headers });
+        let home = Arc::new(Home { headers, ..Home::clone(&self.home) });
         *locked(last) = Some((token.to_string(), home.clone()));
         Ok(home)
     }

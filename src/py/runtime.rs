@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use super::locked;
 use crate::error::{Error, Kind};
 use crate::http::Pool;
+use crate::tls::Tls;
 
 /// How often a blocking call looks for Ctrl-C.
 const TICK: Duration = Duration::from_millis(50);
@@ -42,7 +43,7 @@ pub struct Process {
     /// Blocking calls that will still use the runtime, because others came while one was under way.
     crowd: AtomicUsize,
     pools: Mutex<HashMap<(u64, Driver), Arc<Pool>>>,
-    tls: Arc<OnceLock<rustls::ClientConfig>>,
+    tls: Arc<Tls>,
     detached: AtomicUsize,
     child: OnceLock<&'static Process>,
 }
