@@ -267,8 +267,11 @@ where
 {
     let (send, receive) = std::sync::mpsc::sync_channel(1);
     let task = runtime.spawn(async move {
+        let done = work.await;
+        // After everything else that is ready on this worker: a thread that wakes up would take its processor away.
+        tokio::task::yield_now().await;
         // Nobody listens any more after an interruption.
-        let _ = send.send(work.await);
+        let _ = send.send(done);
     });
     loop {
         let done = if gets_signals() { receive.recv_timeout(TICK) } else { receive.recv().map_err(Into::into) };
