@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image, ImageFilter, ImageOps
+
 from replicate_rs.local import LocalReplicate, sleep
 
 server = LocalReplicate()

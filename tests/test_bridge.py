@@ -14,11 +14,11 @@ import weakref
 
 import pytest
 import uvloop
-from wire import Wire, hang, prediction, reply
 
 import replicate_rs as replicate
 from replicate_rs import AbortController, exceptions
 from replicate_rs._core import Expect
+from wire import Wire, hang, prediction, reply
 
 
 def answering():
@@ -182,7 +182,7 @@ def test_a_coroutine_that_is_closed_gives_up_its_request():
 def test_cancelling_a_task_whose_answer_is_there_loses_nothing_else():
     async def main(client):
         tasks = [asyncio.create_task(client.predictions.get(f"p{n}")) for n in range(50)]
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks[::2]:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -274,7 +274,8 @@ def test_a_collected_client_frees_its_sockets(both):
         both(lambda: client.predictions.get("x"))
         assert wire.open_now == 1
         gone = weakref.ref(client._core)
-        del client
+        # The name is also a variable of the function above, which goes with it.
+        client = None
         gc.collect()
         assert gone() is None
         wire.until(lambda: wire.open_now == 0)

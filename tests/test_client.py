@@ -4,10 +4,10 @@ import copy
 import pickle
 
 import pytest
-from wire import Wire, prediction, reply
 
 import replicate_rs as replicate
 from replicate_rs import exceptions
+from wire import Wire, prediction, reply
 
 SECRET = "r8_do_not_print_me"
 

@@ -6,10 +6,10 @@ import socket
 import time
 
 import pytest
-from wire import Wire, hang, prediction, reply
 
 import replicate_rs as replicate
 from replicate_rs import exceptions
+from wire import Wire, hang, prediction, reply
 
 HTML = b"<html>\x1b[31m" + b"x" * 500 + b"</html>"
 

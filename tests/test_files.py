@@ -5,11 +5,11 @@ import io
 import pickle
 
 import pytest
-from wire import Wire, prediction, reply
 
 import replicate_rs as replicate
 from replicate_rs import FileOutput, exceptions
 from replicate_rs.file_output import is_file
+from wire import Wire, prediction, reply
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_the_data_uri_strategies_upload_nothing(both, client, local):
         before = len(local.requests)
         output = both(lambda strategy=strategy: client.run("acme/reverse", {"file": b"abc"}, file_encoding_strategy=strategy))
         assert both(output.read if not both.is_async else output.aread) == b"cba"
-        assert [each.path for each in local.requests[before:]][0] == "/v1/models/acme/reverse/predictions"
+        assert local.requests[before].path == "/v1/models/acme/reverse/predictions"
 
 
 @pytest.mark.parametrize(

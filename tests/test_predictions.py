@@ -4,11 +4,11 @@ import copy
 import pickle
 
 import pytest
-from wire import Wire, prediction, reply
 
 import replicate_rs as replicate
 from replicate_rs import Prediction, exceptions
 from replicate_rs.prediction import Progress
+from wire import Wire, prediction, reply
 
 
 def test_create_get_cancel_and_list(both, client, local):

@@ -6,10 +6,10 @@ import threading
 import time
 
 import pytest
-from wire import Wire, hang, prediction, reply
 
 import replicate_rs as replicate
 from replicate_rs import AbortController, AbortSignal, exceptions
+from wire import Wire, hang, prediction, reply
 
 
 def scripted(*states, create=None):
@@ -136,8 +136,8 @@ def test_wait_returns_the_prediction_or_raises(both, client):
     one = both(lambda: client.predictions.create(model="acme/slow", input={"seconds": 0.05}))
     assert both(lambda: client.wait(one)).output == "done"
     assert one.status == "starting"
+    failing = both(lambda: client.predictions.create(model="acme/fail", input={}))
     with pytest.raises(replicate.ModelError, match="OOM"):
-        failing = both(lambda: client.predictions.create(model="acme/fail", input={}))
         both(lambda: client.wait(failing, interval=0.01))
 
 

@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
-from wire import Wire, hang, prediction, reply
 
 import replicate_rs as replicate
 from replicate_rs import ServerSentEvent, exceptions
+from wire import Wire, hang, prediction, reply
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 

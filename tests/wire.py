@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 
 class Seen(NamedTuple):
@@ -53,7 +53,7 @@ class Wire:
         self.base_url = f"{self.origin}/v1"
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
