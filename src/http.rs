@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
 use reqwest::{Client, Method};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -98,6 +98,22 @@ impl Response {
     /// A response made by hand, for tests and for callers that answer themselves.
     pub fn new(status: u16, body: &str) -> Self {
         Self { status, url: String::new(), headers: HeaderMap::new(), body: Bytes::copy_from_slice(body.as_bytes()) }
+    }
+}
+
+/// Headers that say which request an answer belongs to.
+const REQUEST_IDS: [&str; 2] = ["x-request-id", "cf-ray"];
+
+impl Response {
+    /// Lets go of the connection's read buffer, which body and headers are slices of: the next answer is then read into memory
+    /// that is still warm. Only the request's id is kept of the headers.
+    pub fn compact(&mut self) {
+        self.body = Bytes::copy_from_slice(&self.body);
+        let ids = REQUEST_IDS.into_iter().filter_map(|name| {
+            let value = HeaderValue::from_bytes(self.headers.get(name)?.as_bytes()).ok()?;
+            Some((HeaderName::from_static(name), value))
+        });
+        self.headers = ids.collect();
     }
 }
 

@@ -162,7 +162,7 @@ class Client(Resource[M]):
     def _in(self, mode: type[Sync | Async]) -> Self:
         twin = type(self).__new__(type(self))
         twin._options, twin._resources = self._options, {}
-        Resource.__init__(twin, self._session, mode)
+        super(Client, twin).__init__(self._session, mode)
         return twin
 
     def _resource(self, name: str, kind: Callable[[Session, Any], Any]) -> Any:

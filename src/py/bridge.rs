@@ -24,7 +24,7 @@ use tokio::task::AbortHandle;
 use super::abort;
 use super::exceptions::{self, About};
 use super::locked;
-use super::port::Port;
+use super::port::{Port, UnderWay};
 use super::runtime::{Connections, block_on, process};
 use crate::error::Error;
 use crate::http::Pool;
@@ -76,20 +76,15 @@ enum State {
 pub struct Slot(Mutex<State>);
 
 impl Slot {
-    fn finish(self: &Arc<Self>, outcome: Outcome, port: &Arc<Port>) {
+    fn finish(self: &Arc<Self>, outcome: Outcome, way: UnderWay) {
         let mut state = locked(&self.0);
         let State::Working(waiter) = &mut *state else { return };
         let waiter = waiter.take();
         let awaited = waiter.is_some();
         *state = State::Done(waiter, outcome);
         drop(state);
-        if awaited && port.push([self.clone()]) {
-            // After everything else that is ready on this worker, so that one ring tells of all of it.
-            let port = port.clone();
-            tokio::spawn(async move {
-                tokio::task::yield_now().await;
-                port.ring();
-            });
+        if awaited {
+            way.arrive(self.clone());
         }
     }
 
@@ -163,8 +158,8 @@ impl Pending {
         let (job, signal) = (this.take_job()?, this.about.flag(py));
         let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &this.about))?;
         let work = job(this.connections.on_runtime());
-        let (slot, finished_at) = (this.slot.clone(), port.clone());
-        let task = runtime.spawn(async move { slot.finish(abort::unless_aborted(signal, work).await, &finished_at) });
+        let (slot, way) = (this.slot.clone(), port.enter());
+        let task = runtime.spawn(async move { slot.finish(abort::unless_aborted(signal, work).await, way) });
         let running = Running { abort: task.abort_handle(), port, event_loop };
         // Only the one who took the job comes here.
         let _ = this.running.set(running);

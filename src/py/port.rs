@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use pyo3::prelude::*;
@@ -20,6 +20,7 @@ use super::{locked, runtime};
 pub struct Port {
     queue: Mutex<Vec<Arc<Slot>>>,
     open: AtomicBool,
+    under_way: AtomicUsize,
     bell: Bell,
 }
 
@@ -96,11 +97,17 @@ impl Port {
     }
 
     fn with(bell: Bell) -> Self {
-        Self { queue: Mutex::default(), open: AtomicBool::new(true), bell }
+        Self { queue: Mutex::default(), open: AtomicBool::new(true), under_way: AtomicUsize::new(0), bell }
     }
 
     fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
+    }
+
+    /// Counts work whose answer will come this way, for as long as the guard lives.
+    pub fn enter(self: &Arc<Self>) -> UnderWay {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(self.clone())
     }
 
     /// Adds to the queue; whether the bell has to be rung for it.
@@ -144,6 +151,34 @@ impl Port {
             Bell::Socket(_, ringed) => drop(std::io::Read::read(&mut &*ringed, &mut [0; 64])),
             Bell::Threadsafe(_) => {}
         }
+    }
+}
+
+/// Work that is under way to a port; aborted work leaves it too.
+pub struct UnderWay(Arc<Port>);
+
+impl UnderWay {
+    /// Hands over a finished slot. Alone, it rings at once; otherwise after everything else that is ready on this worker, so that
+    /// one ring tells of all of it.
+    pub fn arrive(self, slot: Arc<Slot>) {
+        let port = self.0.clone();
+        if !port.push([slot]) {
+            return;
+        }
+        if port.under_way.load(Ordering::Relaxed) == 1 {
+            port.ring();
+            return;
+        }
+        tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            port.ring();
+        });
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

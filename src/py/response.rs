@@ -42,8 +42,14 @@ fn decode<'py>(py: Python<'py>, json: &[u8]) -> Result<Bound<'py, PyAny>, String
     parser.python_parse(py, json).map_err(|error| format!("is not JSON: {}", error.description(json)))
 }
 
+/// Bodies up to this size, in bytes, are copied out of the connection's read buffer.
+const SMALL: usize = 64 << 10;
+
 /// The delivery of a whole response.
-pub fn deliver(call: Arc<Call>, response: http::Response, expect: Expect) -> Outcome {
+pub fn deliver(call: Arc<Call>, mut response: http::Response, expect: Expect) -> Outcome {
+    if !matches!(expect, Expect::Bytes | Expect::Response) && response.body.len() <= SMALL {
+        response.compact();
+    }
     delivery(move |py| {
         let unexpected = |problem: &str| exceptions::unexpected(py, &call, &response, problem);
         match expect {
