@@ -198,3 +198,15 @@ def test_errors_are_picklable():
     error = exceptions.ModelError(Prediction(**prediction("failed", error="OOM")))
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.prediction.id) == ("OOM", "p1")
+
+
+def test_a_prediction_s_own_methods_take_a_signal_and_a_timeout(both, client):
+    running = both(lambda: client.predictions.create(model="acme/slow", input={}))
+    wait, reload, cancel = (getattr(running, f"async_{name}" if both.is_async else name) for name in ("wait", "reload", "cancel"))
+    with pytest.raises(replicate.PredictionTimeout):
+        both(lambda: wait(timeout=0.05))
+    for call in (wait, reload, cancel):
+        with pytest.raises(replicate.AbortError):
+            both(lambda call=call: call(signal=replicate.AbortSignal.abort()))
+    both(lambda: cancel(timeout=5))
+    assert running.status == "canceled"

@@ -121,25 +121,37 @@ class Prediction(Record):
         return Progress.parse(self.logs)
 
     @operation
-    async def reload(self) -> None:
+    async def reload(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> None:
         """Fetch the present state into this object."""
-        self._update(await self._transport.finish(self._core.send("GET", ("predictions", self.id), Expect.OBJECT)))
+        pending = self._core.send("GET", ("predictions", self.id), Expect.OBJECT, total=timeout, signal=signal)
+        self._update(await self._transport.finish(pending))
 
     async_reload = awaitable(reload)
 
     @operation
-    async def cancel(self) -> None:
+    async def cancel(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> None:
         """Stop the model, and take over the answer."""
-        self._update(await self._transport.finish(self._core.send("POST", ("predictions", self.id, "cancel"), Expect.OBJECT)))
+        pending = self._core.send("POST", ("predictions", self.id, "cancel"), Expect.OBJECT, total=timeout, signal=signal)
+        self._update(await self._transport.finish(pending))
 
     async_cancel = awaitable(cancel)
 
     @operation
-    async def wait(self) -> None:
-        """Poll until it has ended, every `poll_interval` seconds of the client; does not raise if the model failed."""
-        while not self.is_done:
-            await self._transport.finish(self._core.sleep(self._session.poll_interval))
-            await Prediction.reload(self)
+    async def wait(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> None:
+        """Poll until it has ended, every `poll_interval` seconds of the client; does not raise if the model failed.
+
+        Args:
+            signal: Stops the waiting, not the prediction.
+            timeout: Seconds for all of it.
+
+        Raises:
+            PredictionTimeout: `timeout` passed first.
+
+        """
+        from .run import follow
+
+        done = await follow(self, self, signal=signal, timeout=timeout)
+        self._update(done.dict())
 
     async_wait = awaitable(wait)
 

@@ -143,6 +143,14 @@ async def wait(
     return prediction
 
 
+async def follow(
+    client: Resource[Any], prediction: Prediction, *, signal: AbortSignal | None, timeout: float | None
+) -> Prediction:
+    """Poll until a prediction has ended, however it ends."""
+    course = _Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
+    return await course.follow(prediction)
+
+
 class _Course:
     """A prediction's way to its end, as seen by polling."""
 
