@@ -37,6 +37,7 @@ from __future__ import annotations
 from ._typing import TYPE_CHECKING, is_object
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from .prediction import Prediction
@@ -120,18 +121,8 @@ class APIError(ReplicateError):
     method: str = ""
     url: str = ""
     body: bytes = b""
-    headers: dict[str, str]
-
-    def __init__(
-        self,
-        type: str | None = None,
-        title: str | None = None,
-        status: int | None = None,
-        detail: str | None = None,
-        instance: str | None = None,
-    ) -> None:
-        super().__init__(type, title, status, detail, instance)
-        self.headers = {}
+    headers: Mapping[str, str] = {}
+    """By lower-case name; none if there was no answer."""
 
     @property
     def status_code(self) -> int | None:

@@ -206,11 +206,7 @@ impl Core {
         total: Option<f64>,
         signal: Option<Py<AbortSignal>>,
     ) -> PyResult<Pending> {
-        let url = Url::parse(url).map_err(|error| PyValueError::new_err(format!("{url:?} is not a URL: {error}")))?;
-        let mut call = self.call(py, "GET", url)?;
-        call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        self.limit_in_time(&mut call, total, None)?;
-        let call = Arc::new(call);
+        let call = Arc::new(self.fetch(py, url, total)?);
         let about = About { call: Some(call.clone()), signal };
         let work = job(move |pool| async move {
             let bytes = files::download(&pool, &call, &path).await?;
@@ -229,13 +225,10 @@ impl Core {
         total: Option<f64>,
         signal: Option<Py<AbortSignal>>,
     ) -> PyResult<Pending> {
-        let url = Url::parse(url).map_err(|error| PyValueError::new_err(format!("{url:?} is not a URL: {error}")))?;
-        let mut call = self.call(py, "GET", url)?;
-        call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let mut call = self.fetch(py, url, total)?;
         if events {
             call.headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         }
-        self.limit_in_time(&mut call, total, None)?;
         let call = Arc::new(call);
         let about = About { call: Some(call.clone()), signal: signal.as_ref().map(|signal| signal.clone_ref(py)) };
         let (connections, limit) = (self.connections.clone(), self.limit);
@@ -309,6 +302,15 @@ impl Core {
             retries: self.retries,
             limit: self.limit,
         })
+    }
+
+    /// A GET of something that is not JSON, wherever it is; it is compressed already, and its length is worth knowing.
+    fn fetch(&self, py: Python<'_>, url: &str, total: Option<f64>) -> PyResult<Call> {
+        let url = Url::parse(url).map_err(|error| PyValueError::new_err(format!("{url:?} is not a URL: {error}")))?;
+        let mut call = self.call(py, "GET", url)?;
+        call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        self.limit_in_time(&mut call, total, None)?;
+        Ok(call)
     }
 
     /// The token's headers, asked for only where they would be sent.
