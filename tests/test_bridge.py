@@ -1,13 +1,8 @@
-"""Between Rust and Python: loops, threads, cancellation, forks, signals and the end of the interpreter."""
+"""Between Rust and Python: event loops, threads, cancellation, connections."""
 
 import asyncio
 import contextvars
 import gc
-import os
-import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 import weakref
@@ -27,12 +22,6 @@ def answering():
 
 def hanging():
     return Wire(lambda _: hang)
-
-
-def script(code, *arguments, timeout=30):
-    """Run Python code in a fresh process that treats warnings as errors."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(code), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def test_a_hundred_loops_one_after_another_share_a_connection():
@@ -302,165 +291,6 @@ def test_a_stale_connection_is_not_mistaken_for_a_live_one(both):
         assert len(wire.seen) == 5
 
 
-def test_a_client_works_in_forked_children():
-    code = """
-        import asyncio, os, sys
-        import replicate_rs as replicate
-        client = replicate.Replicate(base_url=sys.argv[1])
-        def use():
-            assert client.predictions.get("x").status == "succeeded"
-            assert asyncio.run(client.predictions.async_get("x")).status == "succeeded"
-        use()
-        children = []
-        for _ in range(20):
-            pid = os.fork()
-            if pid == 0:
-                try:
-                    use()
-                    grandchild = os.fork()
-                    if grandchild == 0:
-                        use()
-                        os._exit(0)
-                    os._exit(os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]))
-                except BaseException as error:
-                    print(repr(error), file=sys.stderr, flush=True)
-                    os._exit(1)
-            children.append(pid)
-        assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 20
-        use()
-    """
-    with answering() as wire:
-        done = script(code, wire.base_url)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-
-
-def test_a_fork_while_other_threads_are_in_calls():
-    code = """
-        import os, sys, threading
-        import replicate_rs as replicate
-        client = replicate.Replicate(base_url=sys.argv[1])
-        stop = threading.Event()
-        def work():
-            while not stop.is_set():
-                client.predictions.get("x")
-        threads = [threading.Thread(target=work) for _ in range(4)]
-        for thread in threads: thread.start()
-        for _ in range(10):
-            pid = os.fork()
-            if pid == 0:
-                ok = client.predictions.get("x").status == "succeeded"
-                os._exit(0 if ok else 1)
-            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-        stop.set()
-        for thread in threads: thread.join()
-    """
-    with answering() as wire:
-        done = script(code, wire.base_url)
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent with os.kill")
-def test_ctrl_c_ends_a_blocking_call():
-    code = """
-        import sys, time
-        import replicate_rs as replicate
-        client = replicate.Replicate(base_url=sys.argv[1])
-        try:
-            client.predictions.get("x")
-        except KeyboardInterrupt:
-            print("interrupted")
-    """
-    with hanging() as wire:
-        process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(code), wire.base_url], stdout=subprocess.PIPE, text=True
-        )
-        wire.until(lambda: len(wire.seen) == 1)
-        start = time.monotonic()
-        os.kill(process.pid, signal.SIGINT)
-        wire.until(lambda: wire.open_now == 0)
-        output, _ = process.communicate(timeout=10)
-        # The promise is 0.2 s; the bound here only keeps a call that ignores signals from passing.
-        assert time.monotonic() - start < 5
-    assert output == "interrupted\n"
-
-
-def test_ctrl_c_in_a_run_cancels_the_prediction():
-    code = """
-        import sys
-        import replicate_rs as replicate
-        client = replicate.Replicate(base_url=sys.argv[1], poll_interval=0.01)
-        try:
-            client.run("acme/x", {}, wait=False)
-        except KeyboardInterrupt:
-            print("interrupted")
-    """
-    with Wire(lambda _: reply(prediction("processing"))) as wire:
-        process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(code), wire.base_url], stdout=subprocess.PIPE, text=True
-        )
-        wire.until(lambda: len(wire.seen) > 5)
-        os.kill(process.pid, signal.SIGINT)
-        assert process.communicate(timeout=10)[0] == "interrupted\n"
-        assert wire.routes.count("POST /v1/predictions/p1/cancel") == 1
-
-
-def test_a_handler_may_call_while_a_call_is_interrupted():
-    code = """
-        import signal, sys
-        import replicate_rs as replicate
-        client = replicate.Replicate(base_url=sys.argv[1])
-        def handler(*_):
-            print(client.predictions.get("y").id, flush=True)
-            raise SystemExit(3)
-        signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
-        client.predictions.get("x")
-    """
-    with Wire(lambda seen: hang if seen.path.endswith("/x") else reply(prediction(id="y"))) as wire:
-        done = script(code, wire.base_url)
-    assert (done.returncode, done.stdout, done.stderr) == (3, "y\n", "")
-
-
-def test_the_interpreter_ends_silently_with_work_under_way():
-    code = """
-        import asyncio, sys, threading
-        import replicate_rs as replicate
-        client = replicate.Replicate(base_url=sys.argv[1])
-        threading.Thread(target=client.predictions.get, args=("x",), daemon=True).start()
-        async def main():
-            pending = client._core.sleep(30)
-            pending.__await__()
-            coroutine = client.predictions.async_get("x")
-            coroutine.send(None)
-            globals()["kept"] = coroutine, pending
-            await asyncio.sleep(0.1)
-        asyncio.run(main())
-        kept[0].close()
-    """
-    with hanging() as wire:
-        done = script(code, wire.base_url)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_a_cancelled_run_is_cancelled_even_if_the_program_ends_at_once():
-    code = """
-        import asyncio, sys
-        import replicate_rs as replicate
-        async def main():
-            client = replicate.AsyncReplicate(base_url=sys.argv[1], poll_interval=0.01)
-            async with asyncio.timeout(0.2):
-                await client.run("acme/x", {}, wait=False)
-        try:
-            asyncio.run(main())
-        except TimeoutError:
-            pass
-    """
-    with Wire(lambda _: reply(prediction("processing"))) as wire:
-        done = script(code, wire.base_url)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert wire.routes.count("POST /v1/predictions/p1/cancel") == 1
-
-
 def test_awaiting_outside_of_a_loop_is_refused():
     client = replicate.AsyncReplicate(base_url="http://127.0.0.1:1")
     coroutine = client.predictions.get("x")
@@ -476,3 +306,26 @@ def test_an_answer_is_awaited_once():
             await pending
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("expect", "body", "expected"),
+    [
+        (Expect.OBJECT, b'{"a": 1}', {"a": 1}),
+        (Expect.ARRAY, b"[1]", [1]),
+        (Expect.TEXT, b"h\xc3\xa9", "h\u00e9"),
+        (Expect.BYTES, b"\xff", b"\xff"),
+        (Expect.STATUS, b"", 200),
+    ],
+)
+def test_an_answer_comes_as_what_the_endpoint_promises(expect, body, expected):
+    with Wire(lambda _: reply(body)) as wire:
+        assert replicate.Replicate(base_url=wire.base_url)._core.send("GET", ("x",), expect).wait() == expected
+
+
+def test_a_whole_response_can_be_had():
+    with Wire(lambda _: reply({"a": 1}, headers="X-Y: 1\r\nX-Y: 2\r\n")) as wire:
+        response = replicate.Replicate(base_url=wire.base_url)._core.send("GET", "/x?y=z", Expect.RESPONSE).wait()
+    assert (response.status, response.json(), response.text) == (200, {"a": 1}, response.body.decode())
+    assert response.headers["x-y"] == "1, 2"
+    assert response.url == f"{wire.base_url}/x?y=z"

@@ -129,12 +129,6 @@ impl Core {
         self.base.as_str()
     }
 
-    /// Whether the API runs on this machine's own loopback, and needs no token.
-    #[getter]
-    fn is_local(&self) -> bool {
-        self.base.is_loopback()
-    }
-
     /// Closes idle connections, and refuses further calls.
     fn close(&self) {
         self.closed.store(true, std::sync::atomic::Ordering::Relaxed);
