@@ -122,3 +122,11 @@ def test_the_demo_runs(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert "genuine: True; with one byte added: False" in done.stdout
     assert (ROOT / "output" / "sketch.png").stat().st_size > 10_000
+
+
+def test_the_version_is_the_same_everywhere():
+    import replicate_rs
+    from replicate_rs.client import USER_AGENT
+
+    assert f'\nversion = "{replicate_rs.__version__}"\n' in (ROOT / "Cargo.toml").read_text()
+    assert USER_AGENT == f"replicate-rs/{replicate_rs.__version__}"
