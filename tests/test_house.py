@@ -129,4 +129,4 @@ def test_the_version_is_the_same_everywhere():
     from replicate_rs.client import USER_AGENT
 
     assert f'\nversion = "{replicate_rs.__version__}"\n' in (ROOT / "Cargo.toml").read_text()
-    assert USER_AGENT == f"replicate-rs/{replicate_rs.__version__}"
+    assert f"replicate-rs/{replicate_rs.__version__}" == USER_AGENT
