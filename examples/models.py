@@ -33,7 +33,7 @@ def _dodge(front: Image.Image, back: Image.Image) -> Image.Image:
     return Image.frombytes("L", front.size, mixed)
 
 
-@server.model("acme/storyteller", stream=True)
+@server.model("acme/storyteller")
 def storyteller(prompt: str, words: int = 24) -> Iterator[str]:
     """Tell a story, word by word."""
     story = f"Once upon a time there was {prompt}. It ran on Replicate, and nobody had to wait for it twice. " * 4

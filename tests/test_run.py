@@ -162,6 +162,13 @@ def test_the_deadline_ends_a_request_that_is_never_answered(both, stuck):
     assert (caught.value.prediction is None) == (stuck == "POST")
 
 
+def test_the_deadline_ends_an_upload_too(both):
+    with Wire(lambda _: hang) as wire:
+        with pytest.raises(replicate.PredictionTimeout):
+            both(lambda: both.client(wire.base_url).run("acme/x", {"file": b"x"}, timeout=0.2))
+        assert wire.routes == ["POST /v1/files"]
+
+
 def test_a_signal_aborted_beforehand_sends_nothing(both):
     with running_forever() as wire:
         with pytest.raises(replicate.AbortError, match="no reason to go on"):

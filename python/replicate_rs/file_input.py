@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from ._typing import TYPE_CHECKING, is_array, is_object
-from .exceptions import APIConnectionError, InternalServerError
+from .exceptions import APIConnectionError, APITimeoutError, InternalServerError
 from .file import Files, Source, is_file
 from .file_output import FileOutput
 
@@ -19,12 +21,21 @@ MOST_INLINE = 10_000_000
 STRATEGIES = ("default", "upload", "url", "data-uri", "base64")
 
 
+def seconds_until(deadline: float | None) -> float | None:
+    """Give what is left until a moment of the monotonic clock; never 0, which would not be a limit."""
+    return None if deadline is None else max(deadline - monotonic(), 0.001)
+
+
 async def encoded(
-    resource: Resource[Any], value: object, strategy: FileEncodingStrategy | None, signal: AbortSignal | None
+    resource: Resource[Any],
+    value: object,
+    strategy: FileEncodingStrategy | None,
+    signal: AbortSignal | None,
+    deadline: float | None,
 ) -> Any:
     """Give `value` with every file in it, at any depth, replaced by something the API takes.
 
-    The same file is uploaded once. Nothing of the caller's is changed beyond being read.
+    `deadline` is a moment of the monotonic clock. The same file is uploaded once. Nothing of the caller's is changed beyond being read.
 
     Raises:
         ValueError: The strategy is unknown, or the inline files are larger than 10 MB together.
@@ -33,16 +44,19 @@ async def encoded(
     strategy = strategy or resource._session.file_encoding_strategy
     if strategy not in STRATEGIES:
         raise ValueError(f"file_encoding_strategy must be one of {', '.join(STRATEGIES)}, not {strategy!r}")
-    return await _Encoding(resource, strategy, signal).walk(value)
+    return await _Encoding(resource, strategy, signal, deadline).walk(value)
 
 
 class _Encoding:
     """One request's inputs."""
 
-    def __init__(self, resource: Resource[Any], strategy: FileEncodingStrategy, signal: AbortSignal | None) -> None:
+    def __init__(
+        self, resource: Resource[Any], strategy: FileEncodingStrategy, signal: AbortSignal | None, deadline: float | None
+    ) -> None:
         self.resource = resource
         self.strategy = strategy
         self.signal = signal
+        self.deadline = deadline
         self.inline = 0
         self.done: dict[int, str] = {}
 
@@ -66,9 +80,12 @@ class _Encoding:
         if self.strategy in ("data-uri", "base64"):
             return await self.data_uri(source)
         try:
-            uploaded = await Files(self.resource._session, self.resource._mode).upload(source, signal=self.signal)
-        except (APIConnectionError, InternalServerError):
-            if self.strategy != "default":
+            uploaded = await Files(self.resource._session, self.resource._mode).upload(
+                source, signal=self.signal, timeout=seconds_until(self.deadline)
+            )
+        except (APIConnectionError, InternalServerError) as error:
+            late = isinstance(error, APITimeoutError) and error.is_deadline
+            if self.strategy != "default" or late:
                 raise
             return await self.data_uri(source)
         return (uploaded.urls or {})["get"]

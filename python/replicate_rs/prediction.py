@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from ._core import Expect
 from ._operation import M, Resource, awaitable, operation
 from ._record import Record
@@ -209,7 +211,10 @@ class Predictions(Resource[M]):
         if wait and prefer:
             raise TypeError("give wait= or prefer=, not both")
         body: dict[str, Any] = {} if version is None else {"version": version}
-        body["input"] = await _encoded(self, {} if input is None else input, file_encoding_strategy, signal)
+        from .file_input import encoded, seconds_until
+
+        deadline = None if timeout is None else monotonic() + timeout
+        body["input"] = await encoded(self, {} if input is None else input, file_encoding_strategy, signal, deadline)
         body |= webhooks(webhook, webhook_events_filter, webhook_completed)
         if stream is not None:
             body["stream"] = stream
@@ -227,7 +232,7 @@ class Predictions(Resource[M]):
             content_type="application/json",
             headers=headers,
             read=LONGEST_HOLD + MARGIN if prefer else None,
-            total=timeout,
+            total=seconds_until(deadline),
             signal=signal,
         )
         return Prediction._of(await self._transport.finish(pending), self._session)
@@ -308,14 +313,6 @@ def _target(version: str | None, model: str | None, deployment: str | None) -> t
     if not owner or not name or "/" in name or ":" in name:
         raise ValueError(f"{kind[:-1]} must be 'owner/name', not {model or deployment!r}")
     return kind, owner, name, "predictions"
-
-
-async def _encoded(
-    resource: Resource[Any], value: object, strategy: FileEncodingStrategy | None, signal: AbortSignal | None
-) -> Any:
-    from .file_input import encoded
-
-    return await encoded(resource, value, strategy, signal)
 
 
 def _json(value: object) -> bytes:

@@ -1,4 +1,4 @@
-//! What a process has once: the runtime for awaited calls and streams, engines for blocking calls, the connections, TLS.
+//! What a process has once: the runtime for awaited calls and streams, the engine of blocking calls, the connections, TLS.
 //!
 //! Rules this file keeps:
 //! * nothing starts before the first call;
@@ -104,8 +104,9 @@ impl Process {
 
     /// Runs work that nobody waits for.
     pub fn detach(&'static self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+        let runtime = self.runtime()?;
         self.detached.fetch_add(1, Ordering::Relaxed);
-        self.runtime()?.spawn(async {
+        runtime.spawn(async {
             work.await;
             self.detached.fetch_sub(1, Ordering::Relaxed);
         });

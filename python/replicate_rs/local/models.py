@@ -49,14 +49,13 @@ def sleep(seconds: float) -> None:
 class Model:
     """A registered function."""
 
-    def __init__(self, name: str, function: Callable[..., Any], *, stream: bool) -> None:
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
         owner, slash, short = name.partition("/")
         if not slash or not owner or not short or "/" in short or ":" in short:
             raise ValueError(f"a model's name must be 'owner/name', not {name!r}")
         self.owner = owner
         self.name = short
         self.function = function
-        self.stream = stream
         self.version = hashlib.sha256(f"{name}\0{function.__module__}.{function.__qualname__}".encode()).hexdigest()
         self.parameters = inspect.signature(function).parameters
         self.hints = get_type_hints(function)

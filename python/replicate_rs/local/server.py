@@ -44,11 +44,11 @@ class LocalReplicate:
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
-    def model(self, name: str, *, stream: bool = False) -> Callable[[F], F]:
+    def model(self, name: str) -> Callable[[F], F]:
         """Register a function as the model `name`."""
 
         def register(function: F) -> F:
-            model = Model(name, function, stream=stream)
+            model = Model(name, function)
             self._api.models[model.full_name] = model
             return function
 
