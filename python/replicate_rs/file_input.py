@@ -35,7 +35,7 @@ async def encoded(
 ) -> Any:
     """Give `value` with every file in it, at any depth, replaced by something the API takes.
 
-    `deadline` is a moment of the monotonic clock. The same file is uploaded once. Nothing of the caller's is changed beyond being read.
+    The same file is uploaded once. Nothing of the caller's is changed beyond being read. `deadline` is on the monotonic clock.
 
     Raises:
         ValueError: The strategy is unknown, or the inline files are larger than 10 MB together.
