@@ -81,7 +81,7 @@ def local() -> Iterator[LocalReplicate]:
             yield f"{word} "
 
     @server.model("acme/fail")
-    def fail() -> str:
+    def fail() -> Iterator[str]:
         raise RuntimeError("OOM")
 
     @server.model("acme/reverse")

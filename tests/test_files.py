@@ -109,11 +109,11 @@ def test_an_output_file_is_lazy_and_read_again(both, client, local):
     before = len(local.requests)
     output = both(lambda: client.run("acme/reverse", {"file": b"abc"}))
     assert isinstance(output, FileOutput)
-    assert not [each for each in local.requests[before:] if each.path.startswith("/output/")]
+    assert not [each for each in local.requests[before:] if each.path.startswith("/pbxt/")]
     for _ in range(2):
         assert both(output.read if not both.is_async else output.aread) == b"cba"
         assert b"".join(both(output.chunks if not both.is_async else output.achunks)) == b"cba"
-    fetches = [each for each in local.requests[before:] if each.path.startswith("/output/")]
+    fetches = [each for each in local.requests[before:] if each.path.startswith("/pbxt/")]
     assert len(fetches) == 4
     # The local server's files are on the API's own origin; on another one there is no token (test_errors.py).
     assert all(each.headers["accept-encoding"] == "identity" for each in fetches)

@@ -12,15 +12,33 @@
         client = Replicate(api_token=server.token, base_url=server.base_url)
         client.run("acme/shout", input={"text": "hi"})  # 'HI'
 
-Needs the extra: ``pip install replicate-rs[local]``.
+Needs the extra: ``pip install replicate-rs[local]``. See ``docs/local.md``.
 """
 
 try:
     # starlette asks for this one only when a form arrives.
     __import__("python_multipart")
-    from .models import Cancelled, check_cancelled, sleep
-    from .server import LocalReplicate, LoggedRequest
+    from .faults import Fault
+    from .job import Cancelled, cancelled, check_cancelled, progress, sleep
+    from .server import LocalReplicate
+    from .settings import RateLimits, Settings
+    from .signature import Input
+    from .traffic_log import LoggedRequest
+    from .webhooks import Delivery
 except ModuleNotFoundError as error:
     raise ImportError(f"replicate_rs.local needs {error.name}: pip install 'replicate-rs[local]'") from error
 
-__all__ = ["Cancelled", "LocalReplicate", "LoggedRequest", "check_cancelled", "sleep"]
+__all__ = [
+    "Cancelled",
+    "Delivery",
+    "Fault",
+    "Input",
+    "LocalReplicate",
+    "LoggedRequest",
+    "RateLimits",
+    "Settings",
+    "cancelled",
+    "check_cancelled",
+    "progress",
+    "sleep",
+]

@@ -1,101 +1,327 @@
-"""The server itself: a thread with uvicorn on a free port."""
+"""The server itself: a thread with uvicorn, on two free ports."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 import threading
-from collections.abc import Callable
-from typing import Any, NamedTuple, Self, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, Self, TypeVar
 
 import uvicorn
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .app import Api
-from .models import Model, release
+from .app import api
+from .endpoints.delivery import Delivery
+from .endpoints.files import sign
+from .execution import Execution
+from .faults import Fault, parse
+from .job import release
+from .model import Definition, parts
+from .settings import Advice, Settings
+from .signature import Signature
+from .state import Collection, State
+from .traffic import Connections, Traffic
+from .traffic_log import LoggedRequest
+from .webhooks import Delivery as WebhookDelivery
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
-
-class LoggedRequest(NamedTuple):
-    """A request that the server saw."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
+# Seconds for requests that are under way when the server stops.
+_GRACE = 1
 
 
 class LocalReplicate:
     """A Replicate that runs on your machine.
 
+    Start it with `start` or as a context manager. A server that was stopped can be started again, with the same models
+    and nothing else. Everything here may be used from any thread.
+
     Args:
-        token: The API token it asks for; None: any, or none.
+        token: The API token or tokens it asks for; None: any, or none.
         host: The address to listen on.
-        port: The port; 0: a free one.
+        port: The port of the API and the web page; 0: a free one.
+        output_port: The port of output files and streams, which are another origin; 0: a free one.
+        username: The account that the tokens belong to.
+        settings: How it behaves; may be changed while it runs.
 
     """
 
-    def __init__(self, *, token: str | None = "r8_local", host: str = "127.0.0.1", port: int = 0) -> None:  # noqa: S107 - not a secret
-        self.token = token
+    def __init__(
+        self,
+        *,
+        token: str | Sequence[str] | None = "r8_local",  # noqa: S107 - not a secret
+        host: str = "127.0.0.1",
+        port: int = 0,
+        output_port: int = 0,
+        username: str = "local",
+        settings: Settings | None = None,
+    ) -> None:
+        self.tokens: list[str] = [] if token is None else [token] if isinstance(token, str) else list(token)
         self.host = host
         self.port = port
-        self.requests: list[LoggedRequest] = []
-        self._api = Api(token)
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
+        self.output_port = output_port
+        self.username = username
+        self.settings = settings or Settings()
+        self.faults: list[Fault] = []
+        self._definitions: list[Definition] = []
+        self._trainers: dict[str, Definition] = {}
+        self._collections: dict[str, Collection] = {}
+        self._running: _Running | None = None
+        # What a stopped server had seen stays readable.
+        self._seen: State | None = None
 
-    def model(self, name: str) -> Callable[[F], F]:
-        """Register a function as the model `name`."""
+    # What it offers
+
+    def model(
+        self,
+        name: str,
+        *,
+        stream: bool = False,
+        visibility: Literal["public", "private"] = "public",
+        hardware: str = "cpu",
+        readme: str | None = None,
+        examples: Iterable[Mapping[str, Any]] = (),
+        cold_start: float = 0.0,
+    ) -> Callable[[F], F]:
+        """Register a function as a model. Its annotations are what the API says of it, its docstring's first line too.
+
+        Args:
+            name: `owner/name`.
+            stream: The function is a generator of text that is to be joined.
+            visibility: Only private models can be deleted through the API.
+            hardware: The SKU it says it runs on.
+            readme: Markdown.
+            examples: Example predictions, each with `input` and `output`; the first is the default one.
+            cold_start: Seconds that predictions stay `starting`, on the server's clock.
+
+        Raises:
+            TypeError: The function is not annotated, or with something that JSON cannot carry.
+            ValueError: The name is not `owner/name`.
+
+        """
+        parts(name)
 
         def register(function: F) -> F:
-            model = Model(name, function)
-            self._api.models[model.full_name] = model
+            definition = Definition(
+                name=name,
+                function=function,
+                signature=Signature(name, function, stream=stream),
+                visibility=visibility,
+                hardware=hardware,
+                readme=readme,
+                examples=tuple(dict(each) for each in examples),
+                cold_start=cold_start,
+            )
+            self._definitions = [each for each in self._definitions if each.id != definition.id] + [definition]
+            if self._running is not None:
+                state = self._running.state
+                self._running.call(lambda: state.register(definition))
             return function
 
         return register
 
+    def training(self, name: str) -> Callable[[F], F]:
+        """Register a function that trains the model `name`: it takes the training's input, and gives the weights as a file.
+
+        The destination's new version is the model's function. If that has an input `replicate_weights`, it is set to the
+        weights.
+        """
+        parts(name)
+
+        def register(function: F) -> F:
+            signature = Signature(name, function)
+            if not signature.gives_files or signature.iterates:
+                raise TypeError(f"the training of {name} gives its weights: write `-> Path` or `-> bytes`")
+            self._trainers[name] = Definition(name=name, function=function, signature=signature)
+            return function
+
+        return register
+
+    def collection(self, slug: str, models: Iterable[str], *, name: str | None = None, description: str = "") -> None:
+        """Put models into a collection."""
+        title = name or slug.replace("-", " ").capitalize()
+        self._collections[slug] = Collection(slug=slug, name=title, description=description, models=list(models))
+
     def version(self, name: str) -> str:
-        """Give the id of a model's version."""
-        return self._api.models[name].version
+        """Give the id of a model's newest version."""
+        try:
+            return next(each.id for each in reversed(self._definitions) if each.name == name)
+        except StopIteration:
+            raise KeyError(f"there is no model {name!r}") from None
+
+    # Where it is
+
+    @property
+    def token(self) -> str | None:
+        """A token that it accepts; None: any."""
+        return self.tokens[0] if self.tokens else None
+
+    @property
+    def origin(self) -> str:
+        """Where the web page is."""
+        return f"http://{self.host}:{self.port}"
 
     @property
     def base_url(self) -> str:
         """What to pass to a client."""
-        return f"http://{self.host}:{self.port}/v1"
+        return f"{self.origin}/v1"
+
+    @property
+    def output_origin(self) -> str:
+        """Where output files and streams are."""
+        return f"http://{self.host}:{self.output_port}"
+
+    # What it has seen
+
+    @property
+    def requests(self) -> list[LoggedRequest]:
+        """The last 10,000 requests, on both origins, in the order of arrival; those for the web page do not count."""
+        return list(self._state.requests)
+
+    @property
+    def deliveries(self) -> list[WebhookDelivery]:
+        """The last 10,000 webhooks, in the order they were first sent."""
+        return list(self._state.webhooks.deliveries)
+
+    @property
+    def running(self) -> int:
+        """How many predictions and trainings have not ended."""
+        return sum(not run.is_done for run in list(self._state.runs.values()))
 
     @property
     def webhook_secret(self) -> str:
         """What webhooks are signed with."""
-        return self._api.webhooks.secret
+        return self._state.webhooks.secret
 
-    @property
-    def running(self) -> int:
-        """How many predictions have not ended."""
-        return sum(not run.is_done for run in self._api.runs.values())
+    # What can be done to it
 
-    def start(self) -> Self:
-        """Listen, and return when requests are answered."""
-        listener = socket.create_server((self.host, self.port), backlog=4096)
-        self.port = listener.getsockname()[1]
-        self._api.base_url = self.base_url
-        config = uvicorn.Config(
-            self._logged(self._api.app), log_level="critical", lifespan="off", timeout_graceful_shutdown=1, ws="none"
+    def fault(
+        self,
+        pattern: str,
+        *,
+        times: int | None = 1,
+        status: int | None = None,
+        body: bytes | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        bad_json: bool = False,
+        delay: float = 0.0,
+        reset: bool | Literal["after"] = False,
+        truncate: int | None = None,
+        drop_stream: int | None = None,
+        retry_after: float | None = None,
+        advice: tuple[Advice, ...] | None = None,
+    ) -> Fault:
+        """Let requests meet a fault. The first fault that fits a request strikes, and the others wait for their turn.
+
+        Args:
+            pattern: Which requests: a method and a path, with `*` for anything: ``GET /predictions/*``, ``* /pbxt/*``.
+            times: How often it strikes; None: always.
+            status: Answer with this status, and do nothing else.
+            body: Answer with this body.
+            headers: Answer with these headers too.
+            bad_json: Answer with half a JSON document.
+            delay: Seconds to wait first, of real time.
+            reset: Reset the connection; ``"after"``: when the request was carried out, in the place of the answer.
+            truncate: Close the connection after this many bytes of the answer's body.
+            drop_stream: Close the connection after this many events of a stream.
+            retry_after: Answer 429, or `status`, with this many seconds as advice.
+            advice: How to give it; None: as the settings say.
+
+        """
+        method, path = parse(pattern)
+        content = body.encode() if isinstance(body, str) else body
+        if bad_json:
+            content, status = b'{"id": "', status or 200
+        fault = Fault(
+            method=method,
+            path=path,
+            left=times,
+            status=status,
+            body=content,
+            headers=headers,
+            delay=delay,
+            reset=reset,
+            truncate=truncate,
+            drop_stream=drop_stream,
+            retry_after=retry_after,
+            advice=self.settings.advice if advice is None else advice,
         )
-        self._server = server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="replicate-local", daemon=True)
-        self._thread.start()
-        # The socket listens already: the first request waits in its backlog until the loop runs.
+        self.faults.append(fault)
+        return fault
+
+    def advance(self, *, hours: float = 0.0, minutes: float = 0.0, seconds: float = 0.0) -> None:
+        """Move the server's clock on; what comes due on the way has happened when this returns.
+
+        It tells when files expire, data is removed, deadlines are over, webhooks are sent again and limits refill.
+        Webhooks are stamped with real time, since receivers hold that against their own clock.
+        """
+        running = self._started
+        running.call(lambda: running.state.clock.advance(3600 * hours + 60 * minutes + seconds))
+
+    def rotate_webhook_secret(self) -> str:
+        """Replace the webhook secret, and give the new one; for a day webhooks are signed with both."""
+        running = self._started
+        running.call(running.state.webhooks.rotate)
+        return self.webhook_secret
+
+    def signed_download(self, id: str, *, seconds: float = 3600.0) -> dict[str, str]:
+        """Give the query that a download of an uploaded file needs: `owner`, `expiry` and `signature`."""
+        state = self._state
+        expiry = str(int(state.clock.time() + seconds))
+        return {
+            "owner": self.username,
+            "expiry": expiry,
+            "signature": sign(state.files_signing_secret, self.username, id, expiry),
+        }
+
+    # Its life
+
+    def start(self, sockets: Sequence[socket.socket] | None = None) -> Self:
+        """Listen, and return when requests are answered.
+
+        Args:
+            sockets: Listening sockets for the API and for output files; None: new ones.
+
+        Raises:
+            OSError: The port is taken.
+
+        """
+        if self._running is not None:
+            raise RuntimeError("this server runs already")
+        listeners = list(sockets) if sockets is not None else self.listen()
+        self.port, self.output_port = (each.getsockname()[1] for each in listeners)
+        state = State(self.settings, self.username, self.tokens)
+        state.api, state.delivery = self.base_url, self.output_origin
+        for definition in self._definitions:
+            state.register(definition)
+        state.trainers, state.collections = self._trainers, self._collections
+        self._seen = state
+        self._running = _Running(state, self.faults, listeners)
         return self
+
+    def listen(self) -> list[socket.socket]:
+        """Take the two ports. Raises `OSError` if one is taken."""
+        listeners: list[socket.socket] = []
+        for port, option in ((self.port, "port"), (self.output_port, "output_port")):
+            try:
+                listeners.append(socket.create_server((self.host, port), backlog=4096))
+            except OSError as error:
+                for each in listeners:
+                    each.close()
+                raise OSError(
+                    error.errno,
+                    f"cannot listen on {self.host}:{port} ({error.strerror}); choose another {option}, or 0 for a free one",
+                ) from None
+        return listeners
 
     def stop(self) -> None:
         """Stop listening, and cancel what runs."""
-        for run in list(self._api.runs.values()):
-            run.job.cancelled.set()
-        if self._server is not None and self._thread is not None:
-            self._server.should_exit = True
-            self._thread.join(10)
-        self._api.executor.shutdown(wait=False, cancel_futures=True)
-        release()
+        running, self._running = self._running, None
+        if running is not None:
+            running.stop()
+            release()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -103,32 +329,64 @@ class LocalReplicate:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _logged(self, app: ASGIApp) -> ASGIApp:
-        async def logged(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] != "http":
-                await app(scope, receive, send)
-                return
-            body = bytearray()
-            seen = False
+    @property
+    def _started(self) -> _Running:
+        if self._running is None:
+            raise RuntimeError("the server does not run: use `with server:`, or start()")
+        return self._running
 
-            async def listening() -> Message:
-                message = await receive()
-                if message["type"] == "http.request":
-                    body.extend(message.get("body", b""))
-                    if not message.get("more_body"):
-                        log()
-                return message
+    @property
+    def _state(self) -> State:
+        if self._seen is None:
+            raise RuntimeError("the server was never started: use `with server:`, or start()")
+        return self._seen
 
-            def log() -> None:
-                nonlocal seen
-                if not seen:
-                    seen = True
-                    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-                    self.requests.append(LoggedRequest(scope["method"], scope["path"], headers, bytes(body)))
 
-            if scope["method"] in ("GET", "DELETE"):
-                log()
-            await app(scope, listening, send)
-            log()
+class _Running:
+    """A server that listens."""
 
-        return logged
+    def __init__(self, state: State, faults: list[Fault], listeners: list[socket.socket]) -> None:
+        self.state = state
+        self._faults = faults
+        self._listeners = listeners
+        self._server: uvicorn.Server | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="replicate-local", daemon=True)
+        # The sockets listen already: the first request waits in their backlog until the loop runs.
+        self._thread.start()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+        self.state.close()
+
+    async def _serve(self) -> None:
+        connections = Connections()
+        app = Traffic(self.state, self._faults, connections, api(self.state, Execution(self.state)), Delivery(self.state).app)
+        config = uvicorn.Config(
+            app,
+            http=connections.protocol(),
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        self._server = uvicorn.Server(config)
+        await self._server.serve(sockets=self._listeners)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Call a function on the server's thread, and give what it gives."""
+
+        async def main() -> T:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(main(), self._loop).result()
+
+    def stop(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self.call(self.state.stop)
+        if self._server is not None:
+            self._server.should_exit = True
+        self._thread.join(_GRACE + 9)

@@ -7,26 +7,68 @@ import json
 import secrets
 import time
 from base64 import b64encode
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
 from .._core import Core, Expect
-from ..exceptions import ReplicateError
+from ..exceptions import APIStatusError, ReplicateError
 from ..webhook import sign_webhook
-from .predictions import Run
+from .broadcast import Broadcast
+from .clock import Clock
+from .run import Change, Run
+from .settings import Settings
 
 # Seconds between two `output` or `logs` webhooks of one prediction.
 THROTTLE = 0.5
-# Seconds before each further attempt to deliver the last webhook.
-BACKOFF = (0.1, 0.5, 2.0)
+# Seconds before each further attempt to deliver the last webhook; the last is about a minute after the end.
+BACKOFF = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+# Seconds for which a key that was replaced signs too.
+OVERLAP = 24 * 3600.0
+
+
+@dataclass(slots=True)
+class Delivery:
+    """A webhook, and what became of it.
+
+    Args:
+        id: Its `webhook-id`: the same for every attempt.
+        url: Where it goes.
+        prediction: The prediction's or training's id.
+        event: `start`, `output`, `logs` or `completed`.
+        time: When it was first sent, in the server's seconds since 1970.
+        answers: One for each attempt: a status, or what went wrong.
+
+    """
+
+    id: str
+    url: str
+    prediction: str
+    event: str
+    time: float
+    answers: list[int | str] = field(default_factory=list[int | str])
+
+    @property
+    def is_delivered(self) -> bool:
+        """Whether the receiver has said so."""
+        return any(isinstance(answer, int) and 200 <= answer < 300 for answer in self.answers)
 
 
 class Webhooks:
-    """Sends them, and keeps the account's secret."""
+    """Sends them, and keeps the account's secrets. Everything here belongs to the server's own thread."""
 
-    def __init__(self) -> None:
-        self.secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
-        self._last: dict[str, float] = {}
+    def __init__(self, clock: Clock, settings: Settings, changes: Broadcast) -> None:
+        self.secret = _new_secret()
+        self.deliveries: deque[Delivery] = deque(maxlen=10_000)
+        self._clock = clock
+        self._settings = settings
+        self._changes = changes
+        self._replaced: list[tuple[str, float]] = []
+        # The loop keeps its tasks only weakly.
+        self._tasks: set[asyncio.Task[None]] = set()
         # Absolute targets only; the base address is never used.
-        self._core = Core(
+        self.core = Core(
             "http://localhost",
             None,
             user_agent="Replicate/local",
@@ -37,34 +79,73 @@ class Webhooks:
             total=20.0,
             max_retries=0,
             max_connections=None,
-            max_bytes=1 << 20,
+            max_bytes=1 << 30,
         )
 
-    async def tell(self, run: Run, event: str) -> None:
-        """Deliver a change, if the prediction asked for it."""
-        if run.webhook is None or event not in run.filter:
-            return
-        if event in ("output", "logs"):
-            last = self._last.get(run.data["id"], 0.0)
-            if time.monotonic() - last < THROTTLE:
-                return
-            self._last[run.data["id"]] = time.monotonic()
-        body = json.dumps(run.data).encode()
-        id = f"msg_{secrets.token_urlsafe(16)}"
-        for wait in (*BACKOFF, None) if event == "completed" else (None,):
-            if await self._deliver(run.webhook, id, body) or wait is None:
-                return
-            await asyncio.sleep(wait)
+    def rotate(self) -> None:
+        """Make a new secret; webhooks are signed with the replaced one too for a day."""
+        self._replaced.append((self.secret, self._clock.time() + OVERLAP))
+        self.secret = _new_secret()
 
-    async def _deliver(self, url: str, id: str, body: bytes) -> bool:
+    def tell(self, run: Run, change: Change, view: Callable[[Run], dict[str, Any]]) -> None:
+        """Deliver a change, if it was asked for and is due."""
+        if run.webhook is None or change not in run.webhook_events_filter:
+            return
+        if change in ("output", "logs"):
+            if run.telling is None:
+                # What happens until then is told by the same webhook.
+                run.telling = self._clock.call_at(run.last_told + THROTTLE, lambda: self._tell_now(run, change, view))
+            return
+        if change == "completed" and run.telling is not None:
+            run.telling.cancel()
+        self._send(run, change, view)
+
+    def _tell_now(self, run: Run, change: Change, view: Callable[[Run], dict[str, Any]]) -> None:
+        run.telling = None
+        run.last_told = self._clock.time()
+        self._send(run, change, view)
+
+    def _send(self, run: Run, change: Change, view: Callable[[Run], dict[str, Any]]) -> None:
+        id, body = f"msg_{secrets.token_urlsafe(20)}", json.dumps(view(run)).encode()
+        for _ in range(self._settings.webhook_copies):
+            delivery = Delivery(id, run.webhook or "", run.id, change, self._clock.time())
+            self.deliveries.append(delivery)
+            task = asyncio.get_running_loop().create_task(self._deliver(delivery, body))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _deliver(self, delivery: Delivery, body: bytes) -> None:
+        await self._attempt(delivery, body)
+        for wait in BACKOFF if delivery.event == "completed" else ():
+            if delivery.is_delivered:
+                return
+            await self._clock.sleep(wait)
+            await self._attempt(delivery, body)
+
+    async def _attempt(self, delivery: Delivery, body: bytes) -> None:
+        # Receivers hold this against their own clock, which nobody has moved.
         timestamp = str(int(time.time()))
         headers = [
-            ("webhook-id", id),
+            ("webhook-id", delivery.id),
             ("webhook-timestamp", timestamp),
-            ("webhook-signature", sign_webhook(self.secret, id, timestamp, body)),
+            ("webhook-signature", self._signatures(delivery.id, timestamp, body)),
         ]
         try:
-            await self._core.send("POST", url, Expect.STATUS, body=body, content_type="application/json", headers=headers)
-        except (ReplicateError, ValueError):
-            return False
-        return True
+            response = await self.core.send(
+                "POST", delivery.url, Expect.RESPONSE, body=body, content_type="application/json", headers=headers
+            )
+            delivery.answers.append(response.status)
+        except APIStatusError as error:
+            delivery.answers.append(error.status or 0)
+        except (ReplicateError, ValueError) as error:
+            delivery.answers.append(str(error))
+        self._changes.notify()
+
+    def _signatures(self, id: str, timestamp: str, body: bytes) -> str:
+        now = self._clock.time()
+        keys = [self.secret, *(secret for secret, until in self._replaced if now < until)]
+        return " ".join(sign_webhook(key, id, timestamp, body) for key in keys)
+
+
+def _new_secret() -> str:
+    return "whsec_" + b64encode(secrets.token_bytes(24)).decode()

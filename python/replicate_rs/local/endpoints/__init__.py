@@ -1,0 +1,1 @@
+"""The 37 operations of the API, a module for each resource."""

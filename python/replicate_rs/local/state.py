@@ -1,0 +1,189 @@
+"""What the server remembers. All of it belongs to the server's own thread, but for registering models."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from base64 import b64encode
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from .broadcast import Broadcast
+from .clock import Clock, text
+from .model import Definition, Model, Version, parts
+from .run import Change, Kind, Run, view
+from .settings import Settings
+from .stored import LIFETIME, Stored
+from .traffic_log import LoggedRequest
+from .webhooks import Webhooks
+
+
+@dataclass(kw_only=True, slots=True)
+class Collection:
+    """Models that belong together."""
+
+    slug: str
+    name: str
+    description: str
+    models: list[str]
+
+    def item(self) -> dict[str, Any]:
+        """Give the API's object, as lists have it."""
+        return {"name": self.name, "slug": self.slug, "description": self.description}
+
+
+@dataclass(kw_only=True, slots=True)
+class Deployment:
+    """A model kept ready under a name."""
+
+    owner: str
+    name: str
+    number: int
+    model: Model
+    version: Version
+    hardware: str
+    min_instances: int
+    max_instances: int
+    released: float
+    # When a prediction was last created.
+    used: float = float("-inf")
+
+    def describe(self, account: dict[str, Any]) -> dict[str, Any]:
+        """Give the API's object."""
+        return {
+            "owner": self.owner,
+            "name": self.name,
+            "current_release": {
+                "number": self.number,
+                "model": self.model.full_name,
+                "version": self.version.id,
+                "created_at": text(self.released),
+                "created_by": account,
+                "configuration": {
+                    "hardware": self.hardware,
+                    "min_instances": self.min_instances,
+                    "max_instances": self.max_instances,
+                },
+            },
+        }
+
+
+@dataclass
+class State:
+    """The world of one server, from its start to its stop."""
+
+    settings: Settings
+    username: str
+    tokens: Sequence[str]
+    clock: Clock = field(default_factory=Clock)
+    # Where it listens: the API with `/v1`, and the origin of output files and streams.
+    api: str = ""
+    delivery: str = ""
+    stopping: bool = False
+    models: dict[str, Model] = field(default_factory=dict[str, Model])
+    trainers: dict[str, Definition] = field(default_factory=dict[str, Definition])
+    collections: dict[str, Collection] = field(default_factory=dict[str, Collection])
+    deployments: dict[str, Deployment] = field(default_factory=dict[str, Deployment])
+    runs: dict[str, Run] = field(default_factory=dict[str, Run])
+    uploads: dict[str, Stored] = field(default_factory=dict[str, Stored])
+    outputs: dict[str, Stored] = field(default_factory=dict[str, Stored])
+    requests: deque[LoggedRequest] = field(default_factory=lambda: deque[LoggedRequest](maxlen=10_000))
+    changes: Broadcast = field(default_factory=Broadcast)
+    files_signing_secret: str = field(default_factory=lambda: b64encode(secrets.token_bytes(24)).decode())
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="replicate-local-")))
+
+    def __post_init__(self) -> None:
+        self.webhooks = Webhooks(self.clock, self.settings, self.changes)
+        self._numbers = count()
+
+    @property
+    def account(self) -> dict[str, Any]:
+        """The account that every token belongs to."""
+        return {
+            "type": "user",
+            "username": self.username,
+            "name": "Local Replicate",
+            "github_url": f"https://github.com/{self.username}",
+            "avatar_url": f"{self.origin}/avatar.svg",
+        }
+
+    @property
+    def origin(self) -> str:
+        """The API's origin, which is the web page's too."""
+        return self.api.removesuffix("/v1")
+
+    def register(self, definition: Definition) -> Model:
+        """Add a function as a model, or as a further version of one."""
+        owner, name = parts(definition.name)
+        now = self.clock.time()
+        model = self.models.setdefault(definition.name, Model(owner=owner, name=name, created=now))
+        model.description = (definition.function.__doc__ or "").strip().partition("\n")[0] or model.description
+        model.visibility, model.hardware = definition.visibility, definition.hardware
+        model.readme = definition.readme or model.readme
+        version = Version(id=definition.id, created=now, definition=definition)
+        model.versions = [each for each in model.versions if each.id != version.id] + [version]
+        if definition.examples:
+            model.examples = [self._example(model, version, each) for each in definition.examples]
+        return model
+
+    def _example(self, model: Model, version: Version, given: dict[str, Any]) -> dict[str, Any]:
+        run = Run("predictions", -1, model, version, self.clock.time(), given.get("input", {}), lambda _run, _change: None)
+        run.start(self.clock.time())
+        run.succeed(self.clock.time(), given.get("output"))
+        return view(run, "documented", self.api, self.delivery) | {"output": given.get("output")}
+
+    def add_run(self, kind: Kind, model: Model, version: Version, given: dict[str, Any]) -> Run:
+        """Remember a new prediction or training."""
+        run = Run(kind, next(self._numbers), model, version, self.clock.time(), given, self._tell)
+        self.runs[run.id] = run
+        model.run_count += 1
+        return run
+
+    def view(self, run: Run) -> dict[str, Any]:
+        """Give the API's object for a prediction or training."""
+        return view(run, self.settings.shape, self.api, self.delivery)
+
+    def _tell(self, run: Run, change: Change) -> None:
+        self.webhooks.tell(run, change, self.view)
+        self.changes.notify()
+
+    def find_version(self, reference: str) -> tuple[Model, Version] | None:
+        """Give what `owner/name`, `owner/name:id` or a bare id names."""
+        name, _, id = reference.rpartition(":")
+        models = [self.models[name]] if name in self.models else [] if name else list(self.models.values())
+        if reference in self.models:
+            return (self.models[reference], self.models[reference].versions[-1]) if self.models[reference].versions else None
+        return next(((model, version) for model in models for version in model.versions if version.id == id), None)
+
+    def live_uploads(self) -> Iterator[Stored]:
+        """Give the uploaded files that have not expired."""
+        return (each for each in list(self.uploads.values()) if self.clock.time() < each.created + LIFETIME)
+
+    def upload(self, id: str) -> Stored | None:
+        """Give an uploaded file that has not expired."""
+        stored = self.uploads.get(id)
+        return stored if stored is not None and self.clock.time() < stored.created + LIFETIME else None
+
+    def forget(self, run: Run) -> None:
+        """Remove a prediction's data, and the files it made."""
+        for id in run.files:
+            stored = self.outputs.pop(id, None)
+            if stored is not None:
+                stored.path.unlink(missing_ok=True)
+        run.remove_data()
+
+    def stop(self) -> None:
+        """End everything that runs, and forget what is on disk."""
+        self.stopping = True
+        for run in list(self.runs.values()):
+            run.cancel(self.clock.time())
+        self.changes.notify()
+
+    def close(self) -> None:
+        """Forget what is on disk."""
+        shutil.rmtree(self.folder, ignore_errors=True)
