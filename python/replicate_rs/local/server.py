@@ -1,35 +1,26 @@
-"""The server itself: a thread with uvicorn, on two free ports."""
+"""The local Replicate, as its users see it."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import dataclasses
+import os
 import socket
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Self, TypeVar
 
-import uvicorn
-
-from .app import api
-from .endpoints.delivery import Delivery
 from .endpoints.files import sign
-from .execution import Execution
 from .faults import Fault, parse
 from .job import release
 from .model import Definition, parts
+from .running import Running
 from .settings import Advice, Settings
 from .signature import Signature
 from .state import Collection, State
-from .traffic import Connections, Traffic
 from .traffic_log import LoggedRequest
 from .webhooks import Delivery as WebhookDelivery
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
-
-# Seconds for requests that are under way when the server stops.
-_GRACE = 1
 
 
 class LocalReplicate:
@@ -68,7 +59,7 @@ class LocalReplicate:
         self._definitions: list[Definition] = []
         self._trainers: dict[str, Definition] = {}
         self._collections: dict[str, Collection] = {}
-        self._running: _Running | None = None
+        self._running: Running | None = None
         # What a stopped server had seen stays readable.
         self._seen: State | None = None
 
@@ -150,6 +141,21 @@ class LocalReplicate:
             return next(each.id for each in reversed(self._definitions) if each.name == name)
         except StopIteration:
             raise KeyError(f"there is no model {name!r}") from None
+
+    @property
+    def models(self) -> list[str]:
+        """The names of the registered models."""
+        return list(dict.fromkeys(each.name for each in self._definitions))
+
+    def copy(self) -> LocalReplicate:
+        """Give another server with the same models, token and settings, on free ports."""
+        other = LocalReplicate(
+            token=self.tokens or None, host=self.host, username=self.username, settings=dataclasses.replace(self.settings)
+        )
+        other._definitions = list(self._definitions)
+        other._trainers = dict(self._trainers)
+        other._collections = dict(self._collections)
+        return other
 
     # Where it is
 
@@ -298,7 +304,7 @@ class LocalReplicate:
             state.register(definition)
         state.trainers, state.collections = self._trainers, self._collections
         self._seen = state
-        self._running = _Running(state, self.faults, listeners)
+        self._running = Running(state, self.faults, listeners)
         return self
 
     def listen(self) -> list[socket.socket]:
@@ -310,10 +316,9 @@ class LocalReplicate:
             except OSError as error:
                 for each in listeners:
                     each.close()
-                raise OSError(
-                    error.errno,
-                    f"cannot listen on {self.host}:{port} ({error.strerror}); choose another {option}, or 0 for a free one",
-                ) from None
+                why = os.strerror(error.errno) if error.errno else str(error)
+                message = f"cannot listen on {self.host}:{port}: {why}; choose another {option}, or 0 for a free one"
+                raise OSError(error.errno, message) from None
         return listeners
 
     def stop(self) -> None:
@@ -330,7 +335,7 @@ class LocalReplicate:
         self.stop()
 
     @property
-    def _started(self) -> _Running:
+    def _started(self) -> Running:
         if self._running is None:
             raise RuntimeError("the server does not run: use `with server:`, or start()")
         return self._running
@@ -340,53 +345,3 @@ class LocalReplicate:
         if self._seen is None:
             raise RuntimeError("the server was never started: use `with server:`, or start()")
         return self._seen
-
-
-class _Running:
-    """A server that listens."""
-
-    def __init__(self, state: State, faults: list[Fault], listeners: list[socket.socket]) -> None:
-        self.state = state
-        self._faults = faults
-        self._listeners = listeners
-        self._server: uvicorn.Server | None = None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="replicate-local", daemon=True)
-        # The sockets listen already: the first request waits in their backlog until the loop runs.
-        self._thread.start()
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
-        self.state.close()
-
-    async def _serve(self) -> None:
-        connections = Connections()
-        app = Traffic(self.state, self._faults, connections, api(self.state, Execution(self.state)), Delivery(self.state).app)
-        config = uvicorn.Config(
-            app,
-            http=connections.protocol(),
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            timeout_graceful_shutdown=_GRACE,
-        )
-        self._server = uvicorn.Server(config)
-        await self._server.serve(sockets=self._listeners)
-
-    def call(self, function: Callable[[], T]) -> T:
-        """Call a function on the server's thread, and give what it gives."""
-
-        async def main() -> T:
-            return function()
-
-        return asyncio.run_coroutine_threadsafe(main(), self._loop).result()
-
-    def stop(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self.call(self.state.stop)
-        if self._server is not None:
-            self._server.should_exit = True
-        self._thread.join(_GRACE + 9)
