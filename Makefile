@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 BUILT := $(VENV)/.built
+NODE := tests/node/node_modules
 RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 
 .PHONY: help setup demo test test-rust test-python lint format typecheck bench clean
@@ -26,6 +27,11 @@ $(BUILT): $(VENV)/.tools $(RUST)
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
 	@touch $@
 
+# Node's official client, for the tests; where there is no npm, those are skipped.
+$(NODE)/.installed: tests/node/package.json tests/node/package-lock.json
+	npm ci --prefix tests/node --no-audit --no-fund --loglevel error
+	@touch $@
+
 setup: $(BUILT)
 
 demo: setup
@@ -36,7 +42,7 @@ test: test-rust test-python
 test-rust:
 	cargo test --quiet --no-default-features --lib
 
-test-python: setup
+test-python: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
 	$(BIN)/python -X dev -W error -m pytest $(ARGS)
 
 lint: setup
@@ -68,4 +74,4 @@ bench: .bench/.tools
 	.bench/bin/python benches/bench.py $(if $(JOB),--job $(JOB)) $(if $(QUICK),--quick)
 
 clean:
-	rm -rf $(VENV) .bench target output
+	rm -rf $(VENV) .bench target output $(NODE)

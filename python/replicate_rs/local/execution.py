@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import mimetypes
 import shutil
 import threading
 import traceback
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +140,9 @@ class Execution:
         file = as_file(output)
         if file is not None:
             name, content = file
+            if self._state.settings.files == "data":
+                kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+                return f"data:{kind};base64,{b64encode(content).decode()}"
             stored = keep(self._state.folder, name, [content], created=self._state.clock.time())
             run.files.append(stored.id)
             self._state.outputs[stored.id] = stored

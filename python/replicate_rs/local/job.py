@@ -127,12 +127,22 @@ class _Printed(io.TextIOBase):
         return getattr(self.before, name)
 
 
+# `print` borrows `sys.stdout`, and crashes Python when that is replaced and gone before it has ended (CPython gh-130163).
+_kept: dict[int, _Printed] = {}
+
+
+def _printed(before: TextIO) -> _Printed:
+    if id(before) not in _kept:
+        _kept[id(before)] = _Printed(before)
+    return _kept[id(before)]
+
+
 def capture() -> None:
     """From now on, what models print becomes their logs; asked again at each call, since others replace these too."""
     if not isinstance(sys.stdout, _Printed):
-        sys.stdout = _Printed(sys.stdout)
+        sys.stdout = _printed(sys.stdout)
     if not isinstance(sys.stderr, _Printed):
-        sys.stderr = _Printed(sys.stderr)
+        sys.stderr = _printed(sys.stderr)
 
 
 def release() -> None:

@@ -119,6 +119,11 @@ class Run:
             self._changed = asyncio.Event()
         await self._changed.wait()
 
+    async def more(self, first: int) -> None:
+        """Wait for the `first` event or a later one, or the end."""
+        while len(self.events) <= first and not self.is_done:
+            await self.changed()
+
     async def done(self) -> None:
         """Wait for the end."""
         while not self.is_done:

@@ -35,6 +35,8 @@ class Settings:
             null) are the two shapes that were recorded.
         held: What a create with ``Prefer: wait`` answers when there is output in time: ``processing`` with the output, as
             recorded; ``succeeded``; or ``empty``, which is ``processing`` without it.
+        files: How output files are given: as a ``url``; or as ``data``, which was recorded too. The official clients give a
+            ``FileOutput`` for ``https:`` and ``data:`` only, and an ``http:`` URL of this machine as a string.
         created: The status of a create.
         idle: Seconds without an event after which a stream ends with a ``408`` comment.
         max_upload: Bytes that an uploaded file may have.
@@ -49,6 +51,7 @@ class Settings:
 
     shape: Shape = "documented"
     held: Literal["processing", "succeeded", "empty"] = "processing"
+    files: Literal["url", "data"] = "url"
     created: Literal[201, 202] = 201
     idle: float = 30.0
     max_upload: int = 100_000_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -29,6 +30,8 @@ class Connections:
         class Protocol(H11Protocol):
             def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own signature
                 super().connection_made(transport)
+                # asyncio does so only for sockets that name their protocol: without it each answer waits 40 ms for an ACK.
+                transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self.client is not None:
                     transports[self.client] = transport
 
@@ -62,8 +65,8 @@ class Traffic:
             return
         app = self._delivery
         if scope["server"][1] == self._port:
-            # 1.0.7 wants a base URL without `/v1`, 2.0 and Node one with it: both are right here.
-            app, scope["path"] = self._api, path.removeprefix("/v1") or "/"
+            # 1.0.7 adds `/v1` to its base URL, 2.0 and Node do not: with and without it is right here for all of them.
+            app, scope["path"] = self._api, path.removeprefix("/v1").removeprefix("/v1") or "/"
         logged = _Logged(self._state, scope, path, receive, send)
         fault = next((each for each in self._faults if each.matches(scope["method"], scope["path"])), None)
         try:

@@ -63,14 +63,15 @@ class Delivery:
     async def _events(self, run: Run, at: int) -> AsyncIterator[bytes]:
         yield _GREETING
         while True:
-            frames = run.frames(at)
+            # Asked together: more may happen while these are sent.
+            frames, is_done = run.frames(at), run.is_done
             at = max(at, len(run.events))
             if frames:
                 yield frames
-            if run.is_done:
+            if is_done:
                 return
             try:
-                await asyncio.wait_for(run.changed(), self._state.settings.idle)
+                await asyncio.wait_for(run.more(at), self._state.settings.idle)
             except TimeoutError:
                 yield _TIMEOUT
                 return
