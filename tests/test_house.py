@@ -24,6 +24,7 @@ FLOORS = [
     {"client"},
     {"__init__"},
     {"local"},
+    {"pytest_plugin"},
 ]
 
 

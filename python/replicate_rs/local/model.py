@@ -131,15 +131,24 @@ def parts(name: str) -> tuple[str, str]:
 
 
 def _pass_on(items: Iterable[Any], emit: Emit) -> None:
-    for item in items:
-        check_cancelled()
-        emit(item)
+    try:
+        for item in items:
+            check_cancelled()
+            emit(item)
+    finally:
+        # What a generator has opened is closed now, not when it happens to be collected.
+        if inspect.isgenerator(items):
+            items.close()
 
 
 async def _pass_on_async(items: AsyncIterable[Any], emit: Emit) -> None:
-    async for item in items:
-        check_cancelled()
-        emit(item)
+    try:
+        async for item in items:
+            check_cancelled()
+            emit(item)
+    finally:
+        if inspect.isasyncgen(items):
+            await items.aclose()
 
 
 def _run(job: Job, coroutine: Coroutine[Any, Any, Any]) -> Any:

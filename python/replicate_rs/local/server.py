@@ -137,8 +137,15 @@ class LocalReplicate:
 
     def version(self, name: str) -> str:
         """Give the id of a model's newest version."""
+        return self._definition(name).id
+
+    def openapi_schema(self, name: str) -> dict[str, Any]:
+        """Give the OpenAPI document of a model's newest version."""
+        return self._definition(name).signature.openapi
+
+    def _definition(self, name: str) -> Definition:
         try:
-            return next(each.id for each in reversed(self._definitions) if each.name == name)
+            return next(each for each in reversed(self._definitions) if each.name == name)
         except StopIteration:
             raise KeyError(f"there is no model {name!r}") from None
 
