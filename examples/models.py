@@ -1,13 +1,14 @@
-"""A Replicate with three small models, which run on this machine."""
+"""A Replicate with three small models, which run on this machine: ``python -m replicate_rs.local examples/models.py``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 from PIL import Image, ImageFilter, ImageOps
 
-from replicate_rs.local import LocalReplicate, sleep
+from replicate_rs.local import Input, LocalReplicate, progress, sleep
 
 server = LocalReplicate()
 
@@ -15,14 +16,14 @@ STEPS = 8
 
 
 @server.model("acme/sketch")
-def sketch(image: Path, strength: float = 3.0) -> Image.Image:
+def sketch(image: Path, strength: Annotated[float, Input(ge=0.5, le=10)] = 3.0) -> Image.Image:
     """Turn a photograph into a pencil sketch, slowly enough to watch."""
     grey = ImageOps.grayscale(Image.open(image))
     drawing = grey
     for step in range(1, STEPS + 1):
         blurred = ImageOps.invert(grey).filter(ImageFilter.GaussianBlur(strength * step))
         drawing = Image.blend(drawing, _dodge(grey, blurred), step / STEPS)
-        print(f"{100 * step // STEPS}%|{'█' * step:<{STEPS}}| {step}/{STEPS} [00:00<00:00]")
+        progress(step, STEPS)
         sleep(0.05)
     return drawing
 
@@ -33,7 +34,7 @@ def _dodge(front: Image.Image, back: Image.Image) -> Image.Image:
     return Image.frombytes("L", front.size, mixed)
 
 
-@server.model("acme/storyteller")
+@server.model("acme/storyteller", stream=True)
 def storyteller(prompt: str, words: int = 24) -> Iterator[str]:
     """Tell a story, word by word."""
     story = f"Once upon a time there was {prompt}. It ran on Replicate, and nobody had to wait for it twice. " * 4

@@ -1,6 +1,7 @@
 """The house: who may know whom, what an import costs, and that what is shown to users works."""
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -32,14 +33,14 @@ def floor(room):
     return next(n for n, rooms in enumerate(FLOORS) if room in rooms)
 
 
-def imported_when_loaded(path):
-    """The package's rooms that a module imports when it is itself imported; types are looked at later."""
+def imported_when_loaded(path, level=1):
+    """The rooms that a module imports when it is itself imported; types are looked at later."""
 
     def walk(nodes):
         for node in nodes:
             if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
                 yield from walk(node.orelse)
-            elif isinstance(node, ast.ImportFrom) and node.level == 1:
+            elif isinstance(node, ast.ImportFrom) and node.level == level:
                 yield from [node.module.split(".")[0]] if node.module else [each.name for each in node.names]
             elif isinstance(node, (ast.If, ast.Try, ast.ClassDef)):
                 yield from walk(ast.iter_child_nodes(node))
@@ -53,6 +54,15 @@ def test_python_s_dependencies_point_one_way():
     for path in PACKAGE.glob("*.py"):
         for used in imported_when_loaded(path):
             assert floor(used) < floor(path.stem), f"{path.stem} uses {used}"
+
+
+def test_the_local_server_s_rooms_form_no_circle():
+    local = PACKAGE / "local"
+    sorter = graphlib.TopologicalSorter()
+    for path in [*local.glob("*.py"), *local.glob("endpoints/*.py")]:
+        if path.stem not in ("__init__", "__main__"):
+            sorter.add(path.stem, *(imported_when_loaded(path, level=len(path.relative_to(local).parts))))
+    sorter.prepare()
 
 
 def test_only_the_transport_knows_sync_from_async():
