@@ -7,7 +7,7 @@ BUILT := $(VENV)/.built
 NODE := tests/node/node_modules
 RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 
-.PHONY: help setup demo test test-rust test-python lint format typecheck bench clean
+.PHONY: help setup demo test test-rust test-python lint format typecheck bench bench-local clean
 
 help:
 	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
@@ -72,6 +72,9 @@ bench: .bench/.tools
 	VIRTUAL_ENV=$(abspath .bench) .bench/bin/maturin develop --release --quiet
 	cargo build --release --quiet --no-default-features --example bench_server
 	.bench/bin/python benches/bench.py $(if $(JOB),--job $(JOB)) $(if $(QUICK),--quick)
+
+bench-local: setup
+	$(BIN)/python benches/local.py
 
 clean:
 	rm -rf $(VENV) .bench target output $(NODE)
