@@ -32,8 +32,11 @@ def api(state: State, execution: Execution) -> Starlette:
         Catalogue(state, gate),
         Page(state),
     )
-    return Starlette(
+    app = Starlette(
         routes=[route for room in rooms for route in room.routes],
         middleware=[Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)],
         exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_crash},
     )
+    # The API has no trailing slashes, and no redirects.
+    app.router.redirect_slashes = False
+    return app

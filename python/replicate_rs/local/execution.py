@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 from .._core import Expect, read_data_uri
 from .._typing import is_array, is_object
 from ..exceptions import ReplicateError
+from .clock import text
 from .job import Cancelled, Job
 from .model import Definition, Version, as_file
 from .run import Run
@@ -50,6 +51,7 @@ class Execution:
 
     def _set_deadline(self, run: Run, moment: float) -> None:
         clock = self._state.clock
+        run.data["deadline"] = text(moment)
         run.deadline = clock.call_at(moment, lambda: run.cancel(clock.time(), "canceled" if run.started else "aborted"))
 
     async def _execute(self, run: Run, definition: Definition) -> None:
@@ -61,8 +63,9 @@ class Execution:
                 folder = self._state.folder / run.id
                 try:
                     given = await self._arguments(run, definition, folder)
-                    await self._call(run, definition, given)
-                except InputError as error:
+                    if not run.is_done:
+                        await self._call(run, definition, given)
+                except (InputError, OSError, ValueError) as error:
                     run.start(clock.time())
                     run.fail(clock.time(), str(error))
                 finally:
@@ -174,6 +177,8 @@ class Execution:
             return await asyncio.to_thread(_placed, stored.path, stored.name, kind, folder)
         if url.startswith("data:"):
             name, content = "input", read_data_uri(url)[1]
+        elif not url.startswith(("http://", "https://")):
+            raise InputError(f"the input file {url} cannot be had: it is neither an HTTP nor a data URL")
         else:
             try:
                 content = await self._state.webhooks.core.send("GET", url, Expect.BYTES)

@@ -123,6 +123,9 @@ class _Printed(io.TextIOBase):
         else:
             job.flush()
 
+    def close(self) -> None:
+        """Leave open what others print to; when Python ends, it may be gone already."""
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.before, name)
 

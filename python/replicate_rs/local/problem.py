@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 
 class Problem(Exception):
@@ -23,7 +25,13 @@ class Problem(Exception):
 
     def response(self) -> Response:
         """Give the answer."""
-        return JSONResponse(self.body, self.status, self.headers, media_type="application/problem+json")
+        # In ASCII: what came with half a surrogate pair can be named.
+        return Response(
+            json.dumps(self.body, separators=(",", ":")).encode(),
+            self.status,
+            self.headers,
+            media_type="application/problem+json",
+        )
 
 
 def not_found(detail: str = "The requested resource could not be found.") -> Problem:
@@ -47,7 +55,9 @@ async def on_http_exception(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         return await on_crash(_, error)
     details = {404: str(not_found()), 405: f'Method "{_.method}" not allowed.'}
-    return Problem(error.status_code, details.get(error.status_code, error.detail), headers=error.headers).response()
+    title = None if error.status_code == 404 else HTTPStatus(error.status_code).phrase.capitalize()
+    detail = details.get(error.status_code, error.detail)
+    return Problem(error.status_code, detail, title=title, headers=error.headers).response()
 
 
 async def on_crash(_: Request, error: Exception) -> Response:

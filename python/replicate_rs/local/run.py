@@ -21,6 +21,12 @@ Change = Literal["start", "output", "logs", "completed"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _LINE_ENDS = re.compile("\r\n|\r|\n")
+# What a shape has in the place of what is not set; other keys are missing.
+_UNSET: dict[Shape, dict[str, Any]] = {
+    "documented": {"output": None, "logs": ""},
+    "edge": {"logs": ""},
+    "web": {"output": None, "logs": None, "metrics": {}, "started_at": None, "completed_at": None},
+}
 
 
 def new_id() -> str:
@@ -131,6 +137,8 @@ class Run:
 
     def start(self, now: float) -> None:
         """Note that the model was booted, and begins."""
+        if self.is_done:
+            return
         self.began = now
         self.started = True
         self.data |= {"status": "processing", "started_at": text(now)}
@@ -202,7 +210,8 @@ class Run:
     def _event(self, name: str, data: str, *, numbered: bool = True) -> None:
         id = f"id: {int(self.created)}:{len(self.events)}\n" if numbered else ""
         lines = "".join(f"data: {line}\n" for line in _LINE_ENDS.split(data))
-        self.events.append(f"{id}event: {name}\n{lines}\n".encode())
+        # Half a surrogate pair has no UTF-8.
+        self.events.append(f"{id}event: {name}\n{lines}\n".encode(errors="replace"))
 
     def _notify(self, change: Change) -> None:
         if self._changed is not None:
@@ -225,34 +234,35 @@ def view(run: Run, shape: Shape, api: str, delivery: str) -> dict[str, Any]:
     data = dict(run.data)
     # A training is a prediction too: the recorded shape names it so.
     own = f"{api}/{'predictions' if shape == 'edge' else run.kind}/{run.id}"
-    urls = {"get": own, "cancel": f"{own}/cancel"}
+    urls = {"get": own, "cancel": f"{own}/cancel", "web": f"{api.removesuffix('/v1')}/p/{run.id}"}
     signature = run.version.definition.signature
     if run.kind == "predictions":
-        urls["web"] = f"{api.removesuffix('/v1')}/p/{run.id}"
         if signature.gives_files:
             urls["stream"] = f"{delivery}/v1/files/local-{run.id}"
         elif signature.iterates:
             urls["stream"] = f"{delivery}/v1/streams/{run.id}"
     data["urls"] = urls
     if shape == "web":
-        empty: dict[str, Any] = {"metrics": {}, "started_at": None, "completed_at": None, "webhook_completed": None}
-        return dict(sorted((empty | data | {"logs": data["logs"] or None}).items()))
+        return dict(sorted((_UNSET[shape] | {"webhook_completed": None} | data | {"logs": data["logs"] or None}).items()))
     data["data_removed"] = run.data_removed
     if data["output"] is None and ((shape == "edge" and not run.data_removed) or run.kind == "trainings"):
         del data["output"]
     return data
 
 
-def as_held(answer: dict[str, Any], mode: Literal["processing", "succeeded", "empty"]) -> dict[str, Any]:
+def as_held(answer: dict[str, Any], shape: Shape, mode: Literal["processing", "succeeded", "empty"]) -> dict[str, Any]:
     """Give the answer of a blocking create whose prediction has succeeded: sent before it was committed."""
     if answer["status"] != "succeeded" or mode == "succeeded":
         return answer
-    answer = {name: value for name, value in answer.items() if name not in ("completed_at", "metrics")}
-    return answer | {"status": "processing"} | ({"output": None} if mode == "empty" else {})
+    late = ("started_at", "completed_at", "metrics", *(["output"] if mode == "empty" else []))
+    return _without(answer, shape, *late) | {"status": "processing"}
 
 
-def as_started(answer: dict[str, Any]) -> dict[str, Any]:
+def as_started(answer: dict[str, Any], shape: Shape) -> dict[str, Any]:
     """Give the answer of a create: whatever has happened since, it says `starting`."""
-    late = ("started_at", "completed_at", "metrics")
-    answer = {name: value for name, value in answer.items() if name not in late}
-    return answer | {"status": "starting", "logs": ""} | ({"output": None} if "output" in answer else {})
+    return _without(answer, shape, "started_at", "completed_at", "metrics", "output", "logs") | {"status": "starting"}
+
+
+def _without(answer: dict[str, Any], shape: Shape, *names: str) -> dict[str, Any]:
+    unset = _UNSET[shape]
+    return {name: unset[name] if name in names else value for name, value in answer.items() if name not in names or name in unset}

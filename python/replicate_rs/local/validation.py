@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -40,12 +41,23 @@ class Schema:
 
     def problems(self, value: object) -> list[dict[str, str]]:
         """Give what is wrong with a value, as `invalid_fields` has it."""
-        return [each for error in self._validator.iter_errors(value) for each in self._described(error)]
+        try:
+            return self._problems(value)
+        except UnicodeEncodeError:
+            # The validator speaks UTF-8, which has nothing for half a surrogate pair.
+            return self._problems(json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace")))
 
     def check(self, value: object) -> None:
         """Raise the API's 422 unless the value fits."""
         if problems := self.problems(value):
             raise invalid(problems)
+
+    def _problems(self, value: object) -> list[dict[str, str]]:
+        # The service names what is missing first, and an object's own problems before those of what is in it.
+        errors = sorted(
+            self._validator.iter_errors(value), key=lambda error: (len(error.instance_path), error.kind.name != "required")
+        )
+        return [each for error in errors for each in self._described(error)]
 
     def _described(self, error: ValidationError) -> list[dict[str, str]]:
         name, rule = error.kind.name, error.kind.as_dict()

@@ -62,7 +62,7 @@ class Catalogue:
         query, limit = request.query_params.get("query"), request.query_params.get("limit", "20")
         if not query:
             return Json({"detail": 'Query parameter "query" is required'}, 400)
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= 50):
+        if not (limit.isascii() and limit.isdigit() and len(limit) < 10 and 1 <= int(limit) <= 50):
             return Json({"detail": 'Query parameter "limit" must be a number from 1 to 50'}, 400)
         words = query.lower().split()
         models: list[dict[str, Any]] = [

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ..._typing import is_object
+from ..._typing import is_array, is_object
 from ..limits import Limiter
 from ..problem import Problem
 from ..state import State
@@ -21,6 +22,9 @@ from ..validation import Schema
 
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+# Levels of nesting in what users send: it is written again within other objects, from further up the stack.
+MOST_NESTED = 256
 
 
 class Json(JSONResponse):
@@ -66,14 +70,38 @@ class Gate:
 async def read_object(request: Request, schema: Schema | None = None) -> dict[str, Any]:
     """Give a JSON body that fits its schema. Raises the API's 400 or 422."""
     try:
-        body: object = json.loads(await request.body(), parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        body = read_json(await request.body())
+    except ValueError:
         raise Problem(400, "The request body is not valid JSON.", title="Malformed request body") from None
     if not is_object(body):
         raise Problem(422, "The request body must be an object.", title="Input validation failed")
     if schema is not None:
         schema.check(body)
     return body
+
+
+def read_json(text: bytes | str) -> object:
+    """Read JSON that can be written again. Raises `ValueError`."""
+    try:
+        value: object = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    level = [value]
+    for _ in range(MOST_NESTED):
+        level = [inner for each in level for inner in _inside(each) if is_array(inner) or is_object(inner)]
+        if not level:
+            return value
+    raise ValueError("nested too deeply")
+
+
+def _inside(value: object) -> Iterable[object]:
+    return value.values() if is_object(value) else value if is_array(value) else ()
+
+
+def _finite(number: str) -> float:
+    # JSON has no word for infinity, but numbers that are as much to a float.
+    value = float(number)
+    return value if math.isfinite(value) else _refuse(number)
 
 
 def _refuse(constant: str) -> Any:
@@ -101,7 +129,7 @@ def page(
         backwards, place = _read_cursor(cursor)
         start = next((n for n, each in enumerate(keys) if each == place), -1)
         if start < 0:
-            raise Problem(400, "Invalid cursor")
+            raise Problem(400, "Invalid cursor", title="Bad request")
         start = max(0, start - size) if backwards else start + 1
 
     def link(mark: str, at: int) -> str:
@@ -121,8 +149,7 @@ def page(
 
 def _read_cursor(cursor: str) -> tuple[bool, str]:
     try:
-        fields = parse_qs(b64decode(cursor, validate=True).decode(), strict_parsing=True)
-        (mark, (place,)) = fields.popitem()
+        ((mark, place),) = parse_qsl(b64decode(cursor, validate=True).decode(), strict_parsing=True)
     except ValueError:
-        raise Problem(400, "Invalid cursor") from None
+        raise Problem(400, "Invalid cursor", title="Bad request") from None
     return mark == "r", place

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Any, BinaryIO
 
 from starlette.datastructures import FormData, UploadFile
@@ -19,7 +19,7 @@ from ..._typing import is_object
 from ..problem import Problem, invalid
 from ..state import State
 from ..stored import Stored, keep
-from .common import Gate, Json, page
+from .common import MOST_NESTED, Gate, Json, page, read_json
 
 MOST_NAME = 255
 _BLOCK = 1 << 20
@@ -54,7 +54,12 @@ class Files:
         """`POST /files`: multipart, with a part `content`."""
         if not request.headers.get("content-type", "").startswith("multipart/form-data"):
             raise Problem(422, "The request body must be multipart/form-data.", title="Input validation failed")
-        async with request.form(max_files=2) as form:
+        async with AsyncExitStack() as stack:
+            try:
+                form = await stack.enter_async_context(request.form(max_files=2))
+            except UnicodeError:
+                # Python knows charsets like `idna`, which are not for everything.
+                raise Problem(400, "The form is not in its charset.", title="Malformed request body") from None
             content = form.get("content")
             if not isinstance(content, UploadFile):
                 raise invalid([{"type": "required", "field": "", "description": "content is required"}])
@@ -123,16 +128,12 @@ async def _metadata(form: FormData) -> dict[str, Any]:
         return _bracketed(form)
     text = (await given.read()).decode(errors="replace") if isinstance(given, UploadFile) else given
     try:
-        metadata: object = json.loads(text or "{}", parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        metadata = read_json(text or "{}")
+    except ValueError:
         metadata = None
     if not is_object(metadata):
         raise invalid([{"type": "invalid_type", "field": "metadata", "description": "must be a JSON object"}])
     return metadata
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(constant)
 
 
 def _bracketed(form: FormData) -> dict[str, Any]:
@@ -142,6 +143,8 @@ def _bracketed(form: FormData) -> dict[str, Any]:
         if match is None or not isinstance(value, str):
             continue
         *path, last = match[1][1:-1].split("][")
+        if len(path) >= MOST_NESTED:
+            raise invalid([{"type": "invalid_type", "field": "metadata", "description": "is nested too deeply"}])
         place = metadata
         for key in path:
             inner: object = place.setdefault(key, {})

@@ -111,7 +111,7 @@ class Predictions:
         if deployment is not None:
             run.data["deployment"] = deployment
         self._execution.launch(run, version.definition, cancel_after=life)
-        answer = self._state.view(run)
+        answer, settings = self._state.view(run), self._state.settings
         headers: dict[str, str] = {}
         prefer = request.headers.get("prefer", "")
         if match := _PREFER.match(prefer):
@@ -119,20 +119,24 @@ class Predictions:
             try:
                 await asyncio.wait_for(run.done(), min(float(match[1] or LONGEST_HOLD), LONGEST_HOLD))
             except TimeoutError:
-                answer = as_started(self._state.view(run))
+                answer = as_started(self._state.view(run), settings.shape)
             else:
-                answer = as_held(self._state.view(run), self._state.settings.held)
-        return Json(answer, self._state.settings.created, headers)
+                answer = as_held(self._state.view(run), settings.shape, settings.held)
+        return Json(answer, settings.created, headers)
 
     async def get(self, request: Request) -> Response:
         """`GET /predictions/{id}`."""
-        return Json(self._state.view(self.find(request)))
+        return Json(self._view(self.find(request)))
 
     async def cancel(self, request: Request) -> Response:
         """`POST /predictions/{id}/cancel`; one that has ended is given as it is."""
         run = self.find(request)
         run.cancel(self._state.clock.time())
-        return Json(self._state.view(run))
+        return Json(self._view(run))
+
+    def _view(self, run: Run) -> dict[str, Any]:
+        # A training has no output until it has ended; a prediction always has one where the document says so.
+        return ({"output": None} if self._state.settings.shape == "documented" else {}) | self._state.view(run)
 
     async def list(self, request: Request) -> Response:
         """`GET /predictions`: newest first, 100 to a page."""
@@ -148,7 +152,9 @@ class Predictions:
             after = max(after or 0.0, self._state.clock.time() - WEB_LISTED)
         for run in reversed(self._state.runs.values()):
             wanted = run.kind == "predictions" and source in (None, run.data["source"])
-            if wanted and (after is None or run.created >= after) and (before is None or run.created < before):
+            # As exact as it is told, so that one prediction's moment divides it from the next.
+            created = read(run.data["created_at"])
+            if wanted and (after is None or created >= after) and (before is None or created < before):
                 yield run
 
 

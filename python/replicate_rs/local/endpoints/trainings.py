@@ -61,6 +61,7 @@ class Trainings:
         run = self._state.add_run("trainings", *found, body["input"])
         run.destination = destination
         run.webhook, run.webhook_events_filter = webhook, body.get("webhook_events_filter") or ["output", "completed"]
+        run.data |= {name: body[name] for name in ("webhook", "webhook_events_filter") if name in body}
         self._execution.launch(run, trainer)
         return Json(self._state.view(run), 201)
 
