@@ -7,7 +7,7 @@ BUILT := $(VENV)/.built
 NODE := tests/node/node_modules
 RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 
-.PHONY: help setup demo test test-rust test-python lint format typecheck bench bench-local clean
+.PHONY: help setup demo test test-rust test-python lint format typecheck bench bench-local screenshot clean
 
 help:
 	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
@@ -15,6 +15,7 @@ help:
 	@echo 'make lint       format and lint, both languages'
 	@echo 'make typecheck  mypy, pyright, and the stub against the binary'
 	@echo 'make bench      speed against the peers (JOB=name, QUICK=1)'
+	@echo 'make screenshot the pictures in the docs (needs chromium and chromium-driver)'
 
 # A virtual environment with what the project's own files name.
 $(VENV)/.tools: pyproject.toml tools/requirements.txt
@@ -75,6 +76,10 @@ bench: .bench/.tools
 
 bench-local: setup
 	$(BIN)/python benches/local.py
+
+# By hand, when the web page has changed.
+screenshot: setup
+	PYTHONPATH=examples $(BIN)/python docs/screenshot.py
 
 clean:
 	rm -rf $(VENV) .bench target output $(NODE)
