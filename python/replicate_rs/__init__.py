@@ -18,22 +18,48 @@ if TYPE_CHECKING:
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
+    from .account import Account as Account
     from .client import AsyncReplicate as AsyncReplicate
     from .client import Replicate as Replicate
     from .client import Timeout as Timeout
+    from .collection import Collection as Collection
+    from .deployment import Deployment as Deployment
+    from .exceptions import APIConnectionError as APIConnectionError
+    from .exceptions import APIError as APIError
+    from .exceptions import APIResponseValidationError as APIResponseValidationError
+    from .exceptions import APIStatusError as APIStatusError
+    from .exceptions import APITimeoutError as APITimeoutError
     from .exceptions import AbortError as AbortError
+    from .exceptions import AuthenticationError as AuthenticationError
+    from .exceptions import BadRequestError as BadRequestError
+    from .exceptions import ConflictError as ConflictError
+    from .exceptions import InternalServerError as InternalServerError
     from .exceptions import ModelError as ModelError
+    from .exceptions import NotFoundError as NotFoundError
+    from .exceptions import PermissionDeniedError as PermissionDeniedError
     from .exceptions import PredictionCanceled as PredictionCanceled
     from .exceptions import PredictionTimeout as PredictionTimeout
+    from .exceptions import RateLimitError as RateLimitError
     from .exceptions import ReplicateError as ReplicateError
     from .exceptions import ReplicateException as ReplicateException
+    from .exceptions import StreamError as StreamError
+    from .exceptions import StreamInterrupted as StreamInterrupted
+    from .exceptions import UnprocessableEntityError as UnprocessableEntityError
     from .file import File as File
     from .file_output import FileOutput as FileOutput
+    from .hardware import Hardware as Hardware
     from .identifier import ModelVersionIdentifier as ModelVersionIdentifier
+    from .model import Model as Model
     from .pagination import Page as Page
+    from .pagination import async_paginate as async_paginate
+    from .pagination import paginate as paginate
     from .prediction import Prediction as Prediction
     from .prediction import parse_progress_from_logs as parse_progress_from_logs
+    from .search import SearchResult as SearchResult
     from .stream import ServerSentEvent as ServerSentEvent
+    from .training import Training as Training
+    from .version import Version as Version
+    from .webhook import WebhookSigningSecret as WebhookSigningSecret
     from .webhook import sign_webhook as sign_webhook
     from .webhook import validate_webhook as validate_webhook
 
@@ -44,8 +70,20 @@ if TYPE_CHECKING:
     async_run = default_client.async_run
     stream = default_client.stream
     async_stream = default_client.async_stream
-    predictions = default_client.predictions
+    wait = default_client.wait
+    search = default_client.search
+    async_search = default_client.async_search
+    request = default_client.request
+    async_request = default_client.async_request
+    accounts = default_client.accounts
+    account = default_client.account
+    collections = default_client.collections
+    deployments = default_client.deployments
     files = default_client.files
+    hardware = default_client.hardware
+    models = default_client.models
+    predictions = default_client.predictions
+    trainings = default_client.trainings
     webhooks = default_client.webhooks
 
 __version__ = "0.1.0"
@@ -55,29 +93,75 @@ _HOMES = {
     "AbortController": "_core",
     "AbortSignal": "_core",
     "Response": "_core",
+    "Account": "account",
     "AsyncReplicate": "client",
     "Replicate": "client",
     "Timeout": "client",
+    "Collection": "collection",
+    "Deployment": "deployment",
+    "APIConnectionError": "exceptions",
+    "APIError": "exceptions",
+    "APIResponseValidationError": "exceptions",
+    "APIStatusError": "exceptions",
+    "APITimeoutError": "exceptions",
     "AbortError": "exceptions",
+    "AuthenticationError": "exceptions",
+    "BadRequestError": "exceptions",
+    "ConflictError": "exceptions",
+    "InternalServerError": "exceptions",
     "ModelError": "exceptions",
+    "NotFoundError": "exceptions",
+    "PermissionDeniedError": "exceptions",
     "PredictionCanceled": "exceptions",
     "PredictionTimeout": "exceptions",
+    "RateLimitError": "exceptions",
     "ReplicateError": "exceptions",
     "ReplicateException": "exceptions",
+    "StreamError": "exceptions",
+    "StreamInterrupted": "exceptions",
+    "UnprocessableEntityError": "exceptions",
     "File": "file",
     "FileOutput": "file_output",
+    "Hardware": "hardware",
     "ModelVersionIdentifier": "identifier",
+    "Model": "model",
     "Page": "pagination",
+    "async_paginate": "pagination",
+    "paginate": "pagination",
     "Prediction": "prediction",
     "parse_progress_from_logs": "prediction",
+    "SearchResult": "search",
     "ServerSentEvent": "stream",
+    "Training": "training",
+    "Version": "version",
+    "WebhookSigningSecret": "webhook",
     "sign_webhook": "webhook",
     "validate_webhook": "webhook",
 }
 _ALIASES = {"Client": "Replicate", "AsyncClient": "AsyncReplicate"}
 
 # What the default client lends to the module.
-_LENT = ("run", "async_run", "stream", "async_stream", "predictions", "files", "webhooks")
+_LENT = (
+    "run",
+    "async_run",
+    "stream",
+    "async_stream",
+    "wait",
+    "search",
+    "async_search",
+    "request",
+    "async_request",
+    "accounts",
+    "account",
+    "collections",
+    "deployments",
+    "files",
+    "hardware",
+    "models",
+    "predictions",
+    "trainings",
+    "webhooks",
+)
 
 __all__ = ["exceptions", "default_client", *_HOMES, *_ALIASES, *_LENT]  # pyright: ignore[reportUnsupportedDunderAll] - one list, kept by a test
 

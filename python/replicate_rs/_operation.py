@@ -11,18 +11,38 @@ suspends is the transport's choice:
 from __future__ import annotations
 
 from ._transport import Blocking, Suspending
-from ._typing import Generic, ParamSpec, TypeVar, overload
+from ._typing import Generic, ParamSpec, TypeVar, is_array, overload
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-    from typing import Any, Concatenate, Literal, Self
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
+    from typing import Any, Concatenate, Literal, Self, TypeAlias, TypedDict
 
-    from ._core import Core
+    from ._core import AbortSignal, Core, Expect, Pending
     from ._transport import Transport
 
+    Target: TypeAlias = str | tuple[str, ...]
+    Query: TypeAlias = Mapping[str, object]
+
     FileEncodingStrategy = Literal["default", "upload", "url", "data-uri", "base64"]
+
+    class Options(TypedDict, total=False):
+        """What every operation takes besides its own arguments."""
+
+        signal: AbortSignal | None
+        """Stops the request."""
+        timeout: float | None
+        """Seconds for all of it, retries included."""
+        extra_headers: Mapping[str, str] | None
+        """Sent with this request, over the client's own."""
+        extra_query: Query | None
+        """Added to the query."""
+        extra_body: Mapping[str, object] | None
+        """Added to the JSON body."""
+
+
+OPTIONS = ("signal", "timeout", "extra_headers", "extra_query", "extra_body")
 
 
 class Sync:
@@ -75,6 +95,75 @@ class Resource(Generic[M]):
     def _in(self, mode: type[Sync | Async]) -> Self:
         """Give the same resource in another mode."""
         return type(self)(self._session, mode)
+
+    def _send(
+        self,
+        method: str,
+        target: Target,
+        expect: Expect[T],
+        options: Options,
+        *,
+        query: Query | None = None,
+        body: Mapping[str, object] | None = None,
+        text: str | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+        read: float | None = None,
+    ) -> Pending[T]:
+        """Begin a request with a JSON body, a plain text, or nothing.
+
+        Raises:
+            TypeError: An option does not exist.
+
+        """
+        if not (options or query or headers) and body is None and text is None:
+            # What is asked most often is asked at the least cost.
+            return self._core.send(method, target, expect)
+        if unknown := set(options).difference(OPTIONS):
+            raise TypeError(f"unexpected keyword argument {unknown.pop()!r}")
+        extra = options.get("extra_body")
+        if extra is not None:
+            body = {**(body or {}), **extra}
+        content = (
+            (to_json(body), "application/json") if body is not None else (text.encode(), "text/plain") if text else (None, None)
+        )
+        return self._core.send(
+            method,
+            target,
+            expect,
+            query=pairs({**(query or {}), **(options.get("extra_query") or {})}),
+            body=content[0],
+            content_type=content[1],
+            headers=[*headers, *(options.get("extra_headers") or {}).items()],
+            read=read,
+            total=options.get("timeout"),
+            signal=options.get("signal"),
+        )
+
+
+def pairs(query: Query) -> list[tuple[str, str]]:
+    """Give a query's parts as text: None is left out, lists are joined by commas, as the API's other clients do."""
+    return [(name, _text(value)) for name, value in query.items() if value is not None]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if is_array(value):
+        return ",".join(map(_text, value))
+    moment = getattr(value, "isoformat", None)
+    return str(value if moment is None else moment())
+
+
+def to_json(value: object) -> bytes:
+    """Write JSON, as UTF-8."""
+    from json import dumps
+
+    return dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def given(**values: object) -> dict[str, object]:
+    """Give those of some fields that were given."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 class operation(Generic[P, T]):  # noqa: N801 - reads as a decorator

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from ._operation import Async, Resource, Sync
 from ._transport import Blocking
+from ._typing import TypeVar, is_object, overload
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
     from typing import Any, ClassVar, Self, TypeAlias
 
     from ._operation import Session
 
     # Inside the class, `dict` is a method.
     JSONObject: TypeAlias = dict[str, Any]
+
+
+R = TypeVar("R", bound="Record")
 
 
 class Record(Resource[Sync]):
@@ -82,6 +87,15 @@ class Record(Resource[Sync]):
             except KeyError:
                 raise AttributeError(f"this {type(self).__name__} has no field {name!r}") from None
 
+    def _view(self, name: str, kind: type[R]) -> R | None:
+        """View a field that is an object."""
+        data = self._data.get(name)
+        return kind._of(data, self._session) if is_object(data) else None
+
+    def _views(self, name: str, kind: type[R]) -> list[R]:
+        """View a field that is a list of objects."""
+        return [kind._of(each, self._session) for each in self._data.get(name) or ()]
+
     def dict(self) -> JSONObject:
         """Give a copy of the object, with every field that came."""
         return self._data.copy()
@@ -125,6 +139,29 @@ class Record(Resource[Sync]):
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[JSONObject]]:
         return type(self).parse_obj, (self._data,)
+
+
+class moment:  # noqa: N801 - reads as a field
+    """A field's time as a `datetime`, beside the text that the API sent; None if it sent none, or none that is one."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, record: None, owner: object) -> Self: ...
+    @overload
+    def __get__(self, record: Record, owner: object) -> datetime | None: ...
+    def __get__(self, record: Record | None, owner: object) -> datetime | Self | None:
+        if record is None:
+            return self
+        from datetime import datetime
+
+        try:
+            return datetime.fromisoformat(record._data[self.name])
+        except (KeyError, TypeError, ValueError):
+            return None
 
 
 def _field(name: str) -> property:

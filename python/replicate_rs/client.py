@@ -7,26 +7,37 @@ import sys
 
 from ._core import Core
 from ._operation import Async, M, Resource, Session, Sync, asynchronously, awaitable, operation, streaming
+from ._typing import TYPE_CHECKING, TypeVar
+from .pagination import async_paginate, paginate
 from .prediction import Predictions
+from .request import request as request_any
 from .run import run as run_model
 from .run import wait as wait_for
+from .search import search as search_all
 from .stream import stream as stream_model
 
-TYPE_CHECKING = False
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
     from types import TracebackType
     from typing import Any, ClassVar, Self, TypeAlias
 
     from ._operation import FileEncodingStrategy
+    from .account import Accounts
+    from .collection import Collections
+    from .deployment import Deployments
     from .file import Files
+    from .hardware import Hardwares
+    from .model import Models
+    from .pagination import Page
+    from .training import Trainings
     from .webhook import Webhooks
 
     Token: TypeAlias = str | Callable[[], str | None]
 
 DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 USER_AGENT = "replicate-rs/0.1.0"
+T = TypeVar("T")
+
 # Attempts after the first, for requests that may be repeated.
 MAX_RETRIES = 5
 # Bytes of a decompressed JSON answer, or of one event of a stream.
@@ -138,9 +149,35 @@ class Client(Resource[M]):
         super().__init__(_session(**options), self.mode)
 
     @property
-    def predictions(self) -> Predictions[M]:
-        """Runs of models."""
-        resource: Predictions[M] = self._resource("predictions", Predictions)
+    def accounts(self) -> Accounts[M]:
+        """The token's account."""
+        from .account import Accounts
+
+        resource: Accounts[M] = self._resource("accounts", Accounts)
+        return resource
+
+    @property
+    def account(self) -> Accounts[M]:
+        """The same as `accounts`; 2.0 has it."""
+        from .account import Accounts
+
+        resource: Accounts[M] = self._resource("account", Accounts)
+        return resource
+
+    @property
+    def collections(self) -> Collections[M]:
+        """Models that belong together."""
+        from .collection import Collections
+
+        resource: Collections[M] = self._resource("collections", Collections)
+        return resource
+
+    @property
+    def deployments(self) -> Deployments[M]:
+        """Models kept ready."""
+        from .deployment import Deployments
+
+        resource: Deployments[M] = self._resource("deployments", Deployments)
         return resource
 
     @property
@@ -149,6 +186,36 @@ class Client(Resource[M]):
         from .file import Files
 
         resource: Files[M] = self._resource("files", Files)
+        return resource
+
+    @property
+    def hardware(self) -> Hardwares[M]:
+        """What models can run on."""
+        from .hardware import Hardwares
+
+        resource: Hardwares[M] = self._resource("hardware", Hardwares)
+        return resource
+
+    @property
+    def models(self) -> Models[M]:
+        """Models, their versions, readmes and examples."""
+        from .model import Models
+
+        resource: Models[M] = self._resource("models", Models)
+        return resource
+
+    @property
+    def predictions(self) -> Predictions[M]:
+        """Runs of models."""
+        resource: Predictions[M] = self._resource("predictions", Predictions)
+        return resource
+
+    @property
+    def trainings(self) -> Trainings[M]:
+        """New versions of models in the making."""
+        from .training import Trainings
+
+        resource: Trainings[M] = self._resource("trainings", Trainings)
         return resource
 
     @property
@@ -177,6 +244,10 @@ class Client(Resource[M]):
     async_wait = awaitable(wait)
     stream = streaming(stream_model)
     async_stream = asynchronously(stream)
+    search = operation(search_all)
+    async_search = awaitable(search)
+    request = operation(request_any)
+    async_request = awaitable(request)
 
     @property
     def base_url(self) -> str:
@@ -288,6 +359,17 @@ class Replicate(Client[Sync]):
 
     mode = Sync
 
+    def paginate(self, list_method: Callable[..., Page[T]]) -> Generator[Page[T], None, None]:
+        """Give the pages of a list method: ``for page in client.paginate(client.predictions.list)``.
+
+        To go over all items instead: ``client.predictions.list().auto()``.
+        """
+        return paginate(list_method)
+
+    def async_paginate(self, list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
+        """Give the pages of an ``async_`` list method."""
+        return async_paginate(list_method)
+
 
 class AsyncReplicate(Client[Async]):
     """A client whose calls are awaited. Safe in threads, in any number of event loops, and across forks."""
@@ -295,3 +377,12 @@ class AsyncReplicate(Client[Async]):
     __slots__ = ()
 
     mode = Async
+
+    def paginate(self, list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
+        """Give the pages of a list method: ``async for page in client.paginate(client.predictions.list)``.
+
+        To go over all items instead: ``(await client.predictions.list()).auto()``.
+        """
+        return async_paginate(list_method)
+
+    async_paginate = paginate

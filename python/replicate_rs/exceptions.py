@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from .job import Job
     from .prediction import Prediction
 
 __all__ = [
@@ -81,7 +82,7 @@ class ReplicateException(Exception):
 class ReplicateError(ReplicateException):
     """An error of the API or of the way to it, with the fields of its problem document (RFC 9457)."""
 
-    prediction: Prediction | None = None
+    prediction: Job | None = None
     request_id: str | None = None
     retry_after: float | None = None
 
@@ -213,7 +214,7 @@ class PredictionCanceled(ModelError):
 class PredictionTimeout(ReplicateError, TimeoutError):
     """The caller's deadline passed before the prediction was done; `prediction` is how far it was, if it was created."""
 
-    def __init__(self, detail: str, prediction: Prediction | None = None) -> None:
+    def __init__(self, detail: str, prediction: Job | None = None) -> None:
         super().__init__(detail=detail)
         self.prediction = prediction
 

@@ -93,3 +93,53 @@ def resolve(ref: Ref) -> ModelVersionIdentifier:
         version = getattr(ref, "version", None)
         return ModelVersionIdentifier(owner, name, version if isinstance(version, str) else None)
     raise TypeError(f"ref must be 'owner/name', 'owner/name:version' or a model, not {type(ref).__name__}")
+
+
+def target_of(ref: Ref) -> tuple[str | None, str | None]:
+    """Give the version to run, or the model: one of the two.
+
+    Raises:
+        TypeError: `ref` is neither text nor a model.
+        ValueError: The text is not a reference.
+
+    """
+    if isinstance(ref, str) and len(ref) == 64 and all(each in "0123456789abcdef" for each in ref):
+        return ref, None
+    id = None if isinstance(ref, (str, tuple)) or hasattr(ref, "owner") else getattr(ref, "id", None)
+    if isinstance(id, str):
+        # A version: its id is all there is.
+        return id, None
+    model = resolve(ref)
+    return (model.version, None) if model.version else (None, f"{model.owner}/{model.name}")
+
+
+def pair(
+    kind: str, owner: Ref | tuple[str, str] | None, name: str | None, *, spelled: tuple[str | None, str | None]
+) -> tuple[str, str]:
+    """Read a model's or a deployment's name in any of its spellings.
+
+    Args:
+        kind: ``model`` or ``deployment``, for errors.
+        owner: The owner if `name` is given too; else ``owner/name``, a pair, or an object that has both.
+        name: The name.
+        spelled: The two under the 2.0 client's names, ``model_owner`` and ``model_name``.
+
+    Raises:
+        TypeError: Nothing, or twice the same, was given.
+        ValueError: It is not ``owner/name``.
+
+    """
+    if any(spelled):
+        if owner is not None or name is not None:
+            raise TypeError(f"give the {kind} once: as 'owner/name', as owner and name, or as {kind}_owner= and {kind}_name=")
+        owner, name = spelled
+    if isinstance(owner, str) and name is not None:
+        return owner, name
+    if owner is None or name is not None:
+        raise TypeError(f"which {kind}? Give 'owner/name', or owner and name")
+    if isinstance(owner, tuple) and len(owner) == 2:
+        return str(owner[0]), str(owner[1])
+    ref = resolve(owner)
+    if ref.version is not None:
+        raise ValueError(f"the {kind} is 'owner/name', without a version: {str(ref)!r}")
+    return ref.owner, ref.name

@@ -5,157 +5,95 @@ from __future__ import annotations
 from time import monotonic
 
 from ._core import Expect
-from ._operation import M, Resource, awaitable, operation
-from ._record import Record
-from .pagination import Page, cursor_of
+from ._operation import M, Resource, asynchronously, awaitable, operation, streaming
+from ._record import moment
+from .creation import LONGEST_HOLD, MARGIN, headers, split, target, webhooks
+from .job import Job
+from .pagination import one_of, page_of
+from .progress import Progress as Progress
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping
+    from datetime import datetime
     from types import EllipsisType
-    from typing import Any, Literal, TypeAlias
+    from typing import Any, Literal, Unpack
 
     from ._core import AbortSignal
-    from ._operation import FileEncodingStrategy
-
-    Status: TypeAlias = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
-    WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
-
-# A status that is not among these, even one that the API invents tomorrow, may still change.
-TERMINAL = ("succeeded", "failed", "canceled", "aborted")
-
-# Seconds: the longest hold the API documents (https://replicate.com/docs/topics/predictions/create-a-prediction#sync-mode).
-LONGEST_HOLD = 60
-# Seconds that an answer may take beyond the hold that was asked for.
-MARGIN = 30.0
+    from ._operation import Options
+    from .creation import PredictionOptions
+    from .identifier import Ref
+    from .pagination import Page
+    from .stream import ServerSentEvent
 
 
-class Progress:
-    """How far a model says it is, in its logs."""
-
-    __slots__ = ("current", "percentage", "total")
-
-    def __init__(self, percentage: float, current: int, total: int) -> None:
-        self.percentage = percentage
-        """From 0 to 1."""
-        self.current = current
-        self.total = total
-
-    @classmethod
-    def parse(cls, logs: str | None) -> Progress | None:
-        """Read the last progress bar (as tqdm draws it) of some logs."""
-        for line in reversed((logs or "").replace("\r", "\n").split("\n")):
-            if (progress := cls._of(line)) is not None:
-                return progress
-        return None
-
-    @classmethod
-    def _of(cls, line: str) -> Progress | None:
-        percentage, percent, rest = line.strip().partition("%")
-        bar, _, counts = rest.strip().removeprefix("|").partition("|")
-        current, slash, tail = counts.strip().partition("/")
-        total = tail[: len(tail) - len(tail.lstrip("0123456789"))]
-        digits = (percentage, current, total)
-        if not percent or not rest.strip().startswith("|") or not bar or not slash or not all(map(_is_number, digits)):
-            return None
-        return cls(int(percentage) / 100, int(current), int(total))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Progress):
-            return NotImplemented
-        return (self.percentage, self.current, self.total) == (other.percentage, other.current, other.total)
-
-    def __hash__(self) -> int:
-        return hash((self.percentage, self.current, self.total))
-
-    def __repr__(self) -> str:
-        return f"Progress(percentage={self.percentage!r}, current={self.current!r}, total={self.total!r})"
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
-
-
-class Prediction(Record):
+class Prediction(Job):
     """One run of a model (https://replicate.com/docs/reference/http#predictions.get)."""
 
     __slots__ = ()
 
-    id: str
-    model: str
-    """``owner/name``."""
-    version: str | None
-    """64 hexadecimal digits; ``hidden`` for official models."""
-    status: Status
-    input: dict[str, Any] | None
-    """As given: defaults are not filled in."""
+    _path = "predictions"
+
     output: Any
-    """What the model decides; None until there is some. Removed an hour after the end."""
-    logs: str | None
-    error: str | None
-    """Why it failed."""
-    metrics: dict[str, Any] | None
-    """``predict_time`` and ``total_time`` in seconds; language models add token counts."""
-    created_at: str | None
-    """ISO 8601, in UTC; also `started_at`, `completed_at`, `deadline`."""
-    started_at: str | None
-    completed_at: str | None
+    """What the model decides; None until there is some. Removed an hour after the end, as `input` and `logs` are."""
     deadline: str | None
-    """When `cancel_after` takes effect."""
+    """When `cancel_after` takes effect; ISO 8601, in UTC."""
     data_removed: bool | None
     deployment: str | None
     """``owner/name``, if it ran on one."""
-    source: Literal["api", "web"] | None
     urls: dict[str, str] | None
     """``get``, ``cancel``, ``web``, and ``stream`` where the model can stream."""
-    webhook: str | None
-    webhook_events_filter: list[WebhookEvent] | None
+    due = moment("deadline")
 
-    @property
-    def is_done(self) -> bool:
-        """Whether it has ended, one way or another."""
-        return self.status in TERMINAL or self.completed_at is not None
-
-    @property
-    def progress(self) -> Progress | None:
-        """How far the model says it is, in its logs."""
-        return Progress.parse(self.logs)
-
-    @operation
-    async def reload(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> None:
-        """Fetch the present state into this object."""
-        pending = self._core.send("GET", ("predictions", self.id), Expect.OBJECT, total=timeout, signal=signal)
-        self._update(await self._transport.finish(pending))
-
-    async_reload = awaitable(reload)
-
-    @operation
-    async def cancel(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> None:
-        """Stop the model, and take over the answer."""
-        pending = self._core.send("POST", ("predictions", self.id, "cancel"), Expect.OBJECT, total=timeout, signal=signal)
-        self._update(await self._transport.finish(pending))
-
-    async_cancel = awaitable(cancel)
-
-    @operation
-    async def wait(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> None:
-        """Poll until it has ended, every `poll_interval` seconds of the client; does not raise if the model failed.
+    @streaming
+    async def stream(
+        self, use_file_output: bool | None = None, *, signal: AbortSignal | None = None, timeout: float | None = None
+    ) -> AsyncGenerator[ServerSentEvent, None]:
+        """Give its events as they happen, from the first on, up to and with ``done``.
 
         Args:
-            signal: Stops the waiting, not the prediction.
-            timeout: Seconds for all of it.
+            use_file_output: Give files of file streams as `FileOutput` (the default), or as text.
+            signal: Stops the stream.
+            timeout: Seconds for the request.
 
         Raises:
-            PredictionTimeout: `timeout` passed first.
+            StreamError: The model failed, or cannot stream; `StreamInterrupted` if the stream ended before it was done.
 
         """
-        from .run import follow
+        from .stream import events_of
 
-        done = await follow(self, self, signal=signal, timeout=timeout)
-        self._update(done.dict())
+        files = self._session.use_file_output if use_file_output is None else use_file_output
+        events = events_of(self, self, files=files, signal=signal, timeout=timeout)
+        try:
+            async for event in events:
+                yield event
+        finally:
+            await events.aclose()
 
-    async_wait = awaitable(wait)
+    async_stream = asynchronously(stream)
+
+    @streaming
+    async def output_iterator(
+        self, *, signal: AbortSignal | None = None, timeout: float | None = None
+    ) -> AsyncGenerator[Any, None]:
+        """Poll, and give what the output's list has more each time; what is there already is not given again.
+
+        Raises:
+            ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
+            PredictionTimeout: `timeout` seconds passed first.
+
+        """
+        from .run import increments
+
+        items = increments(self, self, signal=signal, timeout=timeout)
+        try:
+            async for item in items:
+                yield item
+        finally:
+            await items.aclose()
+
+    async_output_iterator = asynchronously(output_iterator)
 
 
 # Where 1.0.7 has it; inside the class, the name would hide the type.
@@ -173,18 +111,9 @@ class Predictions(Resource[M]):
         version: str | None = None,
         input: Mapping[str, Any] | None = None,
         *,
-        model: str | None = None,
-        deployment: str | None = None,
-        wait: bool | float | None = None,
-        prefer: str | None = None,
-        cancel_after: str | float | None = None,
-        webhook: str | None = None,
-        webhook_events_filter: Sequence[WebhookEvent] | None = None,
-        webhook_completed: str | None = None,
-        stream: bool | None = None,
-        file_encoding_strategy: FileEncodingStrategy | None = None,
-        signal: AbortSignal | None = None,
-        timeout: float | None = None,
+        model: Ref | tuple[str, str] | None = None,
+        deployment: Ref | tuple[str, str] | None = None,
+        **options: Unpack[PredictionOptions],
     ) -> Prediction:
         """Start a model and return at once, or hold the request open for its output.
 
@@ -195,173 +124,81 @@ class Predictions(Resource[M]):
             input: The model's inputs; files in it are uploaded.
             model: ``owner/name``.
             deployment: ``owner/name``.
-            wait: Seconds to hold the request open until there is output (True: 60, the most).
-            prefer: The same as a header value, ``wait`` or ``wait=5``.
-            cancel_after: Seconds, or a duration as ``1h30m``, after which the API cancels the prediction.
-            webhook: An https URL to be told of changes.
-            webhook_events_filter: Which changes.
-            webhook_completed: The same for the end only; older than `webhook`.
-            stream: Older than streams that every prediction has; sent if given.
-            file_encoding_strategy: How files are sent; the client's if not given.
-            signal: Stops the request, not the prediction.
-            timeout: Seconds for all of it.
 
         """
-        target = _target(version, model, deployment)
-        if wait and prefer:
-            raise TypeError("give wait= or prefer=, not both")
+        where = target(version, model, deployment)
+        own, others = split(options)
+        ahead = headers(own)
         body: dict[str, Any] = {} if version is None else {"version": version}
+        body |= webhooks(own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed"))
+        if own.get("stream") is not None:
+            body["stream"] = own["stream"]
         from .file_input import encoded, seconds_until
 
-        deadline = None if timeout is None else monotonic() + timeout
-        body["input"] = await encoded(self, {} if input is None else input, file_encoding_strategy, signal, deadline)
-        body |= webhooks(webhook, webhook_events_filter, webhook_completed)
-        if stream is not None:
-            body["stream"] = stream
-        prefer = prefer or hold(wait)
-        headers: list[tuple[str, str]] = []
-        if prefer:
-            headers.append(("Prefer", prefer))
-        if cancel_after is not None:
-            headers.append(("Cancel-After", str(cancel_after)))
-        pending = self._core.send(
-            "POST",
-            target,
-            Expect.OBJECT,
-            body=_json(body),
-            content_type="application/json",
-            headers=headers,
-            read=LONGEST_HOLD + MARGIN if prefer else None,
-            total=seconds_until(deadline),
-            signal=signal,
-        )
+        limit, signal = others.get("timeout"), others.get("signal")
+        deadline = None if limit is None else monotonic() + limit
+        strategy = own.get("file_encoding_strategy")
+        body["input"] = await encoded(self, {} if input is None else input, strategy, signal, deadline)
+        if deadline is not None:
+            others["timeout"] = seconds_until(deadline)
+        held = any(name == "Prefer" for name, _ in ahead)
+        read = LONGEST_HOLD + MARGIN if held else None
+        pending = self._send("POST", where, Expect.OBJECT, others, body=body, headers=ahead, read=read)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
     async_create = awaitable(create)
 
     @operation
-    async def get(self, prediction_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> Prediction:
-        """Fetch a prediction's present state.
-
-        Args:
-            prediction_id: Its id.
-            signal: Stops the request.
-            timeout: Seconds for all of it.
-
-        """
-        pending = self._core.send("GET", ("predictions", prediction_id), Expect.OBJECT, total=timeout, signal=signal)
+    async def get(self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]) -> Prediction:
+        """Fetch a prediction's present state; 2.0 calls its id `prediction_id`."""
+        id = one_of(id=id, prediction_id=prediction_id) if id is None or prediction_id is not None else id
+        pending = self._send("GET", ("predictions", id), Expect.OBJECT, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
     async_get = awaitable(get)
 
     @operation
-    async def cancel(self, prediction_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> Prediction:
-        """Stop a running model.
-
-        Args:
-            prediction_id: Its id.
-            signal: Stops the request.
-            timeout: Seconds for all of it.
-
-        """
-        pending = self._core.send("POST", ("predictions", prediction_id, "cancel"), Expect.OBJECT, total=timeout, signal=signal)
+    async def cancel(self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]) -> Prediction:
+        """Stop a running model."""
+        id = one_of(id=id, prediction_id=prediction_id)
+        pending = self._send("POST", ("predictions", id, "cancel"), Expect.OBJECT, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
     async_cancel = awaitable(cancel)
+
+    @operation
+    async def wait(self, prediction_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> Prediction:
+        """Poll until a prediction has ended, however it ends; as in 2.0. Raises `PredictionTimeout` after `timeout` seconds."""
+        from .run import follow
+
+        prediction = await Predictions.get(self, prediction_id, signal=signal, timeout=timeout)
+        return await follow(self, prediction, signal=signal, timeout=timeout)
+
+    async_wait = awaitable(wait)
 
     @operation
     async def list(
         self,
         cursor: str | EllipsisType = ...,
         *,
-        created_after: str | None = None,
-        created_before: str | None = None,
+        created_after: str | datetime | None = None,
+        created_before: str | datetime | None = None,
         source: Literal["web"] | None = None,
-        signal: AbortSignal | None = None,
-        timeout: float | None = None,
+        **options: Unpack[Options],
     ) -> Page[Prediction]:
         """Fetch a page of your predictions, newest first, 100 to a page.
 
         Args:
             cursor: The `next` or `previous` of another page.
-            created_after: ISO 8601.
-            created_before: ISO 8601.
+            created_after: ISO 8601, or a `datetime`.
+            created_before: ISO 8601, or a `datetime`.
             source: Only those made on the website, in the last 14 days.
-            signal: Stops the request.
-            timeout: Seconds for all of it.
 
         """
-        filters = {"created_after": created_after, "created_before": created_before, "source": source}
-        query = [(name, value) for name, value in filters.items() if value is not None]
-        target = cursor_of(cursor) or ("predictions",)
-        page = await self._transport.finish(
-            self._core.send("GET", target, Expect.OBJECT, query=query, total=timeout, signal=signal)
-        )
-        results = [Prediction._of(each, self._session) for each in page.get("results") or ()]
-        return Page(results, page.get("next"), page.get("previous"))
+        query = {"created_after": created_after, "created_before": created_before, "source": source}
+        return await page_of(self, Prediction, ("predictions",), cursor, options, query=query)
 
     async_list = awaitable(list)
-
-
-def _target(version: str | None, model: str | None, deployment: str | None) -> tuple[str, ...]:
-    if sum(each is not None for each in (version, model, deployment)) != 1:
-        raise ValueError("Exactly one of 'model', 'version', or 'deployment' must be specified.")
-    if version is not None:
-        return ("predictions",)
-    kind, name = ("models", model) if model is not None else ("deployments", deployment)
-    owner, _, name = (name or "").partition("/")
-    if not owner or not name or "/" in name or ":" in name:
-        raise ValueError(f"{kind[:-1]} must be 'owner/name', not {model or deployment!r}")
-    return kind, owner, name, "predictions"
-
-
-def _json(value: object) -> bytes:
-    from json import dumps
-
-    return dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def hold(wait: bool | float | None) -> str | None:
-    """Give the `Prefer` header for what was given as `wait=`.
-
-    Raises:
-        ValueError: It is below 0.
-
-    """
-    if wait is None or wait is False or wait == 0:
-        return None
-    if wait is True:
-        return "wait"
-    if not isinstance(wait, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
-        raise TypeError(f"wait must be a bool or a number of seconds, not {type(wait).__name__}")
-    if not wait > 0:
-        raise ValueError(f"wait must be a number of seconds above 0, not {wait!r}")
-    return f"wait={int(min(-(-wait // 1), LONGEST_HOLD))}"
-
-
-def webhooks(webhook: str | None, events: Sequence[str] | None, completed: str | None = None) -> dict[str, Any]:
-    """Give the request's fields about webhooks.
-
-    Raises:
-        ValueError: A URL is not one, or an event does not exist.
-
-    """
-    fields: dict[str, Any] = {}
-    for name, url in (("webhook", webhook), ("webhook_completed", completed)):
-        if url is not None:
-            scheme, _, rest = url.partition("://")
-            odd = any(each.isspace() or not each.isprintable() for each in url)
-            if scheme not in ("https", "http") or not rest.partition("/")[0] or odd:
-                raise ValueError(f"{name} must be an https URL, not {url!r}")
-            fields[name] = url
-    if events is not None:
-        if isinstance(events, str):
-            raise TypeError(f"webhook_events_filter must be a list of event names, not the text {events!r}")
-        known = ("start", "output", "logs", "completed")
-        if unknown := [event for event in events if event not in known]:
-            raise ValueError(f"webhook_events_filter: {unknown[0]!r} is not one of {', '.join(known)}")
-        fields["webhook_events_filter"] = [*events]
-    return fields
 
 
 def parse_progress_from_logs(logs: str | Prediction | None) -> Progress | None:

@@ -31,14 +31,19 @@ def replicate_local(_replicate_local_app: LocalReplicate | None, monkeypatch: py
 
     It has the models of the file or module that the setting `replicate_local` names, and those that the test adds.
     """
-    import replicate_rs
-
     from .local import LocalReplicate
 
     # A server of the test's own: what one test adds, the next does not see.
     with LocalReplicate() if _replicate_local_app is None else _replicate_local_app.copy() as server:
         monkeypatch.setenv("REPLICATE_BASE_URL", server.origin)
         monkeypatch.setenv("REPLICATE_API_TOKEN", server.token or "any")
-        replicate_rs.__dict__.pop("default_client", None)
+        _forget_default_client()
         yield server
-        replicate_rs.__dict__.pop("default_client", None)
+        _forget_default_client()
+
+
+def _forget_default_client() -> None:
+    import sys
+
+    names: dict[str, object] = sys.modules["replicate_rs"].__dict__
+    names.pop("default_client", None)

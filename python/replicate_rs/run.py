@@ -5,21 +5,22 @@ from __future__ import annotations
 from time import monotonic
 
 from ._core import Expect
+from ._typing import TYPE_CHECKING, TypeVar, is_array
+from .creation import LONGEST_HOLD, hold
 from .exceptions import AbortError, APITimeoutError, ModelError, PredictionCanceled, PredictionTimeout, ReplicateError
 from .file_output import outputs
-from .identifier import resolve
-from .prediction import LONGEST_HOLD, Prediction, Predictions, hold
-
-TYPE_CHECKING = False
+from .identifier import target_of
+from .prediction import Prediction, Predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from typing import Any, Literal, TypeAlias, TypedDict
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
     from ._core import AbortSignal
-    from ._operation import FileEncodingStrategy, Resource
+    from ._operation import Resource
+    from .creation import CreateOptions
     from .identifier import Ref
-    from .prediction import WebhookEvent
+    from .job import Job
 
     class WaitOptions(TypedDict, total=False):
         """How `run` waits."""
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     Wait: TypeAlias = bool | float | WaitOptions
     OnProgress: TypeAlias = Callable[[Prediction], Awaitable[object] | object]
 
+J = TypeVar("J", bound="Job")
+
 # Seconds below which a poll is not worth its own round trip; also what keeps `interval=0` from flooding the API.
 SHORTEST_INTERVAL = 0.001
 
@@ -45,57 +48,39 @@ async def run(
     progress: OnProgress | None = None,
     *,
     wait: Wait | None = None,
-    webhook: str | None = None,
-    webhook_events_filter: Sequence[WebhookEvent] | None = None,
-    cancel_after: str | float | None = None,
+    prefer: str | None = None,
     cancel_on_exit: bool = True,
     use_file_output: bool | None = None,
-    file_encoding_strategy: FileEncodingStrategy | None = None,
-    signal: AbortSignal | None = None,
-    timeout: float | None = None,
+    **options: Unpack[CreateOptions],
 ) -> Any:
     """Run a model and return its output.
 
     Args:
-        ref: ``owner/name`` or ``owner/name:version``.
+        ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
         input: The model's inputs; files in it are uploaded.
         progress: Called with the prediction when it is created, after each poll, and when it is done; may be async on an
             async client.
         wait: True (the default) or seconds: hold the first request open that long for the output, then poll. False: poll.
             Or a dict of ``mode`` ("block", "poll"), ``interval`` and ``timeout`` in seconds.
-        webhook: An https URL to be told of changes.
-        webhook_events_filter: Which changes.
-        cancel_after: Seconds, or a duration as ``1h30m``, after which the API cancels the prediction.
+        prefer: The same as a header value, ``wait`` or ``wait=5``, as in 2.0.
         cancel_on_exit: Cancel the prediction when this call ends before it: aborted, cancelled, interrupted or out of time.
         use_file_output: Give files as `FileOutput` (the default), or as text.
-        file_encoding_strategy: How files are sent; the client's if not given.
-        signal: Stops the call.
-        timeout: Seconds for all of it.
+        options: What every prediction takes; `timeout` is over all of it.
 
     Raises:
         ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
-        PredictionTimeout: `timeout` passed first.
+        PredictionTimeout: `timeout` seconds passed first.
         AbortError: The signal was aborted; if it was beforehand, nothing was sent.
 
     """
-    model = resolve(ref)
-    block, interval = _waiting(wait)
+    signal, timeout = options.get("signal"), options.get("timeout")
+    if prefer is not None and wait is not None:
+        raise TypeError("cannot mix and match prefer and wait: give one")
+    block, interval = _waiting(wait if prefer is None else _seconds(prefer))
     course = _Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
     held = monotonic()
     try:
-        prediction = await Predictions.create(
-            Predictions(client._session, client._mode),
-            model.version,
-            input,
-            model=None if model.version else f"{model.owner}/{model.name}",
-            wait=block,
-            webhook=webhook,
-            webhook_events_filter=webhook_events_filter,
-            cancel_after=cancel_after,
-            file_encoding_strategy=file_encoding_strategy,
-            signal=signal,
-            timeout=timeout,
-        )
+        prediction = await started(client, ref, input, {**options, "wait": block})
     except APITimeoutError as error:
         if not error.is_deadline:
             raise
@@ -106,6 +91,13 @@ async def run(
     _raise_if_failed(prediction)
     files = client._session.use_file_output if use_file_output is None else use_file_output
     return outputs(prediction.output, client._session) if files else prediction.output
+
+
+async def started(client: Resource[Any], ref: Ref, input: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Prediction:
+    """Create the prediction that a reference names."""
+    version, model = target_of(ref)
+    predictions: Predictions[Any] = Predictions(client._session, client._mode)
+    return await Predictions.create(predictions, version, input, model=model, **options)
 
 
 async def wait(
@@ -143,12 +135,31 @@ async def wait(
     return prediction
 
 
-async def follow(
-    client: Resource[Any], prediction: Prediction, *, signal: AbortSignal | None, timeout: float | None
-) -> Prediction:
-    """Poll until a prediction has ended, however it ends."""
+async def follow(client: Resource[Any], job: J, *, signal: AbortSignal | None, timeout: float | None) -> J:
+    """Poll until a prediction or a training has ended, however it ends."""
     course = _Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
-    return await course.follow(prediction)
+    return await course.follow(job)
+
+
+async def increments(
+    client: Resource[Any], prediction: Prediction, *, signal: AbortSignal | None, timeout: float | None
+) -> AsyncGenerator[Any, None]:
+    """Poll, and give what the output's list has more each time."""
+    course = _Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
+    seen = len(_items(prediction))
+    while True:
+        items = _items(prediction)
+        for item in items[seen:]:
+            yield outputs(item, client._session) if client._session.use_file_output else item
+        seen = max(seen, len(items))
+        if prediction.is_done:
+            break
+        prediction = await course.poll(prediction)
+    _raise_if_failed(prediction)
+
+
+def _items(prediction: Prediction) -> list[Any]:
+    return prediction.output if is_array(prediction.output) else [prediction.output] if prediction.output is not None else []
 
 
 class _Course:
@@ -177,7 +188,7 @@ class _Course:
         self.timeout = timeout
         self.deadline = None if timeout is None else monotonic() + timeout
 
-    async def follow(self, prediction: Prediction, *, done: bool = False) -> Prediction:
+    async def follow(self, prediction: J, *, done: bool = False) -> J:
         """Poll until the prediction has ended."""
         try:
             await self.report(prediction)
@@ -189,17 +200,17 @@ class _Course:
                 # The way to the API failed, not the caller: the prediction may well be wanted.
                 error.prediction = prediction
             elif self.cancel_on_exit and not prediction.is_done:
-                self.client._transport.part(self.client._core, "POST", ("predictions", prediction.id, "cancel"))
+                self.client._transport.part(self.client._core, "POST", (prediction._path, prediction.id, "cancel"))
             raise
         return prediction
 
-    async def report(self, prediction: Prediction) -> None:
-        if self.progress is not None:
-            answer: Any = self.progress(prediction)
+    async def report(self, job: Job) -> None:
+        if self.progress is not None and isinstance(job, Prediction):
+            answer: Any = self.progress(job)
             if hasattr(answer, "__await__"):
                 await answer
 
-    async def poll(self, prediction: Prediction) -> Prediction:
+    async def poll(self, prediction: J) -> J:
         finish, core = self.client._transport.finish, self.client._core
         left = None if self.deadline is None else self.deadline - monotonic()
         if left is not None and left <= self.interval:
@@ -208,12 +219,14 @@ class _Course:
         await finish(core.sleep(self.interval, signal=self.signal))
         left = None if self.deadline is None else max(self.deadline - monotonic(), SHORTEST_INTERVAL)
         try:
-            data = await finish(core.send("GET", ("predictions", prediction.id), Expect.OBJECT, total=left, signal=self.signal))
+            data = await finish(
+                core.send("GET", (prediction._path, prediction.id), Expect.OBJECT, total=left, signal=self.signal)
+            )
         except APITimeoutError as error:
             if not error.is_deadline:
                 raise
             raise _too_late(self.timeout, prediction) from error
-        return Prediction._of(data, self.client._session)
+        return type(prediction)._of(data, self.client._session)
 
 
 def _waiting(wait: Wait | None) -> tuple[bool | float | None, float | None]:
@@ -236,6 +249,14 @@ def _waiting(wait: Wait | None) -> tuple[bool | float | None, float | None]:
     return True if timeout is None else timeout, interval
 
 
+def _seconds(prefer: str) -> bool | float:
+    """Read a `Prefer` header."""
+    name, equals, seconds = prefer.partition("=")
+    if name != "wait" or (equals and not seconds.isdigit()):
+        raise ValueError(f"prefer must be 'wait' or 'wait=' and seconds, not {prefer!r}")
+    return float(seconds) if equals else True
+
+
 def _raise_if_failed(prediction: Prediction) -> None:
     if prediction.status in ("canceled", "aborted"):
         raise PredictionCanceled(prediction)
@@ -243,6 +264,10 @@ def _raise_if_failed(prediction: Prediction) -> None:
         raise ModelError(prediction)
 
 
-def _too_late(timeout: float | None, prediction: Prediction | None) -> PredictionTimeout:
-    what = f"the prediction {prediction.id} is still {prediction.status}" if prediction else "the prediction was not created"
+def _too_late(timeout: float | None, prediction: Job | None) -> PredictionTimeout:
+    what = (
+        f"the {type(prediction).__name__.lower()} {prediction.id} is still {prediction.status}"
+        if prediction
+        else "the prediction was not created"
+    )
     return PredictionTimeout(f"{what} after {timeout} s", prediction)

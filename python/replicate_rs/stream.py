@@ -5,17 +5,17 @@ from __future__ import annotations
 from ._typing import TYPE_CHECKING, is_object
 from .exceptions import StreamError, StreamInterrupted
 from .file_output import FileOutput, is_file
-from .identifier import resolve
-from .prediction import Predictions
+from .run import started
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
-    from typing import Any
+    from collections.abc import AsyncGenerator, Mapping
+    from typing import Any, Unpack
 
     from ._core import AbortSignal
-    from ._operation import FileEncodingStrategy, Resource
+    from ._operation import Resource
+    from .creation import CreateOptions
     from .identifier import Ref
-    from .prediction import Prediction, WebhookEvent
+    from .prediction import Prediction
 
 
 class ServerSentEvent:
@@ -51,50 +51,28 @@ async def stream(
     ref: Ref,
     input: Mapping[str, Any] | None = None,
     *,
-    webhook: str | None = None,
-    webhook_events_filter: Sequence[WebhookEvent] | None = None,
-    cancel_after: str | float | None = None,
     cancel_on_exit: bool = True,
     use_file_output: bool | None = None,
-    file_encoding_strategy: FileEncodingStrategy | None = None,
-    signal: AbortSignal | None = None,
-    timeout: float | None = None,
+    **options: Unpack[CreateOptions],
 ) -> AsyncGenerator[ServerSentEvent, None]:
     """Run a model and give its events as they happen, up to and with ``done``.
 
     Args:
-        ref: ``owner/name`` or ``owner/name:version``.
+        ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
         input: The model's inputs; files in it are uploaded.
-        webhook: An https URL to be told of changes.
-        webhook_events_filter: Which changes.
-        cancel_after: Seconds, or a duration as ``1h30m``, after which the API cancels the prediction.
         cancel_on_exit: Cancel the prediction when the loop over its events ends before it.
         use_file_output: Give files of file streams as `FileOutput` (the default), or as text.
-        file_encoding_strategy: How files are sent; the client's if not given.
-        signal: Stops the stream.
-        timeout: Seconds for each of the two requests.
+        options: What every prediction takes; `timeout` is for each of the two requests.
 
     Raises:
         StreamError: The model failed, or cannot stream; `StreamInterrupted` if the stream ended before it was done.
         AbortError: The signal was aborted.
 
     """
-    model = resolve(ref)
-    prediction = await Predictions.create(
-        Predictions(client._session, client._mode),
-        model.version,
-        input,
-        model=None if model.version else f"{model.owner}/{model.name}",
-        webhook=webhook,
-        webhook_events_filter=webhook_events_filter,
-        cancel_after=cancel_after,
-        file_encoding_strategy=file_encoding_strategy,
-        signal=signal,
-        timeout=timeout,
-    )
+    prediction = await started(client, ref, input, options)
     files = client._session.use_file_output if use_file_output is None else use_file_output
     done = False
-    events = _events(client, prediction, files=files, signal=signal, timeout=timeout)
+    events = events_of(client, prediction, files=files, signal=options.get("signal"), timeout=options.get("timeout"))
     try:
         async for event in events:
             done = event.event in ("done", "error")
@@ -105,9 +83,10 @@ async def stream(
         await events.aclose()
 
 
-async def _events(
+async def events_of(
     client: Resource[Any], prediction: Prediction, *, files: bool, signal: AbortSignal | None, timeout: float | None
 ) -> AsyncGenerator[ServerSentEvent, None]:
+    """Give the events of a prediction."""
     url = (prediction.urls or {}).get("stream")
     if url is None:
         raise StreamError("this model does not support streaming", prediction)

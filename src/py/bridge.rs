@@ -20,13 +20,14 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::task::AbortHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::abort;
 use super::exceptions::{self, About};
 use super::locked;
 use super::port::{Port, UnderWay};
 use super::runtime::{Connections, block_on, process};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::http::Pool;
 
 /// Makes the Python answer, on a thread that has the GIL.
@@ -152,6 +153,15 @@ impl Pending {
         self.deliver(py, outcome)
     }
 
+    /// Begins the work on the runtime, before anybody waits for it; it ends if this object goes first.
+    fn begin(&self, py: Python<'_>) -> PyResult<()> {
+        let job = self.take_job()?;
+        let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
+        let task = AbortOnDropHandle::new(runtime.spawn(job(self.connections.on_runtime())));
+        *locked(&self.job) = Some(Box::new(|_| Box::pin(async { task.await.unwrap_or_else(|_| Err(stopped())) })));
+        Ok(())
+    }
+
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let (this, py) = (slf.get(), slf.py());
         let (event_loop, port) = Port::of_this_loop(py)?;
@@ -256,6 +266,10 @@ impl Drop for Pending {
             running.abort.abort();
         }
     }
+}
+
+fn stopped() -> Error {
+    Error { sent: true, ..Error::new(Kind::Disconnected, "the request was stopped before it was answered") }
 }
 
 fn cancelled(py: Python<'_>) -> PyErr {

@@ -18,7 +18,7 @@ from replicate_rs import (
     validate_webhook,
 )
 from replicate_rs.file import File
-from replicate_rs.prediction import Progress
+from replicate_rs.progress import Progress
 from replicate_rs.webhook import WebhookSigningSecret
 
 

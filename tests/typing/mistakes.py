@@ -4,7 +4,6 @@ from replicate_rs import AsyncReplicate, Replicate
 
 
 def mistakes(client: Replicate, aclient: AsyncReplicate) -> None:
-    client.predictions.get()  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     client.predictions.get(3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     client.predictions.get("x", nope=1)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     client.predictions.create("v", {}, "third")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from .._typing import is_array
-from ..prediction import TERMINAL
+from ..job import TERMINAL
 from .clock import Timer, text
 from .job import Job
 from .model import Model, Version

@@ -173,7 +173,7 @@ def lifetime(header: str | None) -> float | None:
 
 def webhook_of(body: dict[str, Any]) -> str | None:
     """Give a body's webhook. Raises the API's 422. The service wants HTTPS; receivers on this machine seldom have it."""
-    url: str | None = body.get("webhook") or body.get("webhook_completed")
+    url: str | None = body.get("webhook", body.get("webhook_completed"))
     if url is None:
         return None
     try:

@@ -1,0 +1,42 @@
+"""The account that a token belongs to."""
+
+from __future__ import annotations
+
+from ._core import Expect
+from ._operation import M, Resource, awaitable, operation
+from ._record import Record
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Literal, Unpack
+
+    from ._operation import Options
+
+
+class Account(Record):
+    """A user or an organization (https://replicate.com/docs/reference/http#account.get)."""
+
+    __slots__ = ()
+
+    type: Literal["user", "organization"]
+    username: str
+    name: str | None
+    github_url: str | None
+    avatar_url: str | None
+
+
+class Accounts(Resource[M]):
+    """`client.accounts`; 2.0 calls it `client.account`."""
+
+    __slots__ = ()
+
+    @operation
+    async def current(self, **options: Unpack[Options]) -> Account:
+        """Fetch the token's account."""
+        data = await self._transport.finish(self._send("GET", ("account",), Expect.OBJECT, options))
+        return Account._of(data, self._session)
+
+    async_current = awaitable(current)
+    # The name that 2.0 has.
+    get = current
+    async_get = async_current

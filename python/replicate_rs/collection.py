@@ -1,0 +1,74 @@
+"""Collections: models that Replicate has put together."""
+
+from __future__ import annotations
+
+from ._core import Expect
+from ._operation import M, Resource, awaitable, operation
+from ._record import Record
+from ._typing import TYPE_CHECKING
+from .model import Model
+from .pagination import one_of, page_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import EllipsisType
+    from typing import Unpack
+
+    from ._operation import Options
+    from .pagination import Page
+
+
+class Collection(Record):
+    """Models for one purpose (https://replicate.com/docs/reference/http#collections.get). Iterates over its models."""
+
+    __slots__ = ()
+
+    slug: str
+    name: str
+    description: str | None
+    full_description: str | None
+    """Markdown."""
+
+    @property
+    def id(self) -> str:
+        """The same as `slug`; 1.0.7 has it."""
+        return self.slug
+
+    @property
+    def models(self) -> list[Model]:
+        """Its models; lists of collections leave them out."""
+        return self._views("models", Model)
+
+    def __iter__(self) -> Iterator[Model]:  # type: ignore[override]  # as in 1.0.7: its models, not its fields
+        return iter(self.models)
+
+    def __len__(self) -> int:
+        return len(self._data.get("models") or ())
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __getitem__(self, index: int) -> Model:
+        return self.models[index]
+
+
+class Collections(Resource[M]):
+    """`client.collections`."""
+
+    __slots__ = ()
+
+    @operation
+    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Collection]:
+        """Fetch a page of collections."""
+        return await page_of(self, Collection, ("collections",), cursor, options)
+
+    async_list = awaitable(list)
+
+    @operation
+    async def get(self, slug: str | None = None, *, collection_slug: str | None = None, **options: Unpack[Options]) -> Collection:
+        """Fetch a collection, with its models."""
+        id = one_of(slug=slug, collection_slug=collection_slug)
+        pending = self._send("GET", ("collections", id), Expect.OBJECT, options)
+        return Collection._of(await self._transport.finish(pending), self._session)
+
+    async_get = awaitable(get)

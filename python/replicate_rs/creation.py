@@ -1,0 +1,149 @@
+"""What creating a prediction or a training takes, and what of it goes where in the request."""
+
+from __future__ import annotations
+
+from ._operation import OPTIONS, given
+from ._typing import TYPE_CHECKING
+from .identifier import pair
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Literal, TypeAlias
+
+    from ._operation import FileEncodingStrategy, Options
+    from .identifier import Ref
+
+    WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
+
+    class TrainingOptions(Options, total=False):
+        """What `trainings.create` takes."""
+
+        webhook: str | None
+        """An https URL to be told of changes."""
+        webhook_events_filter: Sequence[WebhookEvent] | None
+        """Which changes."""
+        webhook_completed: str | None
+        """The same for the end only; older than `webhook`."""
+        file_encoding_strategy: FileEncodingStrategy | None
+        """How files are sent; the client's if not given."""
+
+    class CreateOptions(TrainingOptions, total=False):
+        """What `stream` takes too."""
+
+        cancel_after: str | float | None
+        """Seconds, or a duration as ``1h30m``, after which the API cancels the prediction."""
+
+    class PredictionOptions(CreateOptions, total=False):
+        """What `predictions.create` takes."""
+
+        wait: bool | float | None
+        """Seconds to hold the request open until there is output (True: 60, the most)."""
+        prefer: str | None
+        """The same as a header value, ``wait`` or ``wait=5``."""
+        stream: bool | None
+        """Older than streams that every prediction has; sent if given."""
+
+
+# Seconds: the longest hold the API documents (https://replicate.com/docs/topics/predictions/create-a-prediction#sync-mode).
+LONGEST_HOLD = 60
+# Seconds that an answer may take beyond the hold that was asked for.
+MARGIN = 30.0
+
+_OWN = (
+    "webhook",
+    "webhook_events_filter",
+    "webhook_completed",
+    "cancel_after",
+    "stream",
+    "file_encoding_strategy",
+    "wait",
+    "prefer",
+)
+
+
+def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
+    """Part what is said of a prediction from what is said of its request.
+
+    Raises:
+        TypeError: An option does not exist.
+
+    """
+    own: dict[str, Any] = {}
+    others: Options = {}
+    for name, value in options.items():
+        if name in _OWN:
+            own[name] = value
+        elif name in OPTIONS:
+            others[name] = value  # type: ignore[literal-required]  # it was looked up just now
+        else:
+            raise TypeError(f"unexpected keyword argument {name!r}")
+    return own, others
+
+
+def headers(own: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Give the headers that say how long to hold the request, and how long the prediction may take."""
+    wait, prefer, cancel_after = (own.get(name) for name in ("wait", "prefer", "cancel_after"))
+    if wait and prefer:
+        raise TypeError("cannot mix and match prefer and wait: give one")
+    prefer = prefer or hold(wait)
+    named = given(Prefer=prefer or None, Cancel_After=cancel_after)
+    return [(name.replace("_", "-"), str(value)) for name, value in named.items()]
+
+
+def target(version: str | None, model: Ref | tuple[str, str] | None, deployment: Ref | tuple[str, str] | None) -> tuple[str, ...]:
+    """Give the path of the endpoint that starts what was named.
+
+    Raises:
+        ValueError: Not exactly one was.
+
+    """
+    if sum(each is not None for each in (version, model, deployment)) != 1:
+        raise ValueError("Exactly one of 'model', 'version', or 'deployment' must be specified.")
+    if version is not None:
+        return ("predictions",)
+    if model is not None:
+        return ("models", *pair("model", model, None, spelled=(None, None)), "predictions")
+    return ("deployments", *pair("deployment", deployment, None, spelled=(None, None)), "predictions")
+
+
+def hold(wait: bool | float | None) -> str | None:
+    """Give the `Prefer` header for what was given as `wait=`.
+
+    Raises:
+        ValueError: It is below 0.
+
+    """
+    if wait is None or wait is False or wait == 0:
+        return None
+    if wait is True:
+        return "wait"
+    if not isinstance(wait, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
+        raise TypeError(f"wait must be a bool or a number of seconds, not {type(wait).__name__}")
+    if not wait > 0:
+        raise ValueError(f"wait must be a number of seconds above 0, not {wait!r}")
+    return f"wait={int(min(-(-wait // 1), LONGEST_HOLD))}"
+
+
+def webhooks(webhook: str | None, events: Sequence[str] | None, completed: str | None = None) -> dict[str, Any]:
+    """Give the request's fields about webhooks.
+
+    Raises:
+        ValueError: A URL is not one, or an event does not exist.
+
+    """
+    fields: dict[str, Any] = {}
+    for name, url in (("webhook", webhook), ("webhook_completed", completed)):
+        if url is not None:
+            scheme, _, rest = url.partition("://")
+            odd = any(each.isspace() or not each.isprintable() for each in url)
+            if scheme not in ("https", "http") or not rest.partition("/")[0] or odd:
+                raise ValueError(f"{name} must be an https URL, not {url!r}")
+            fields[name] = url
+    if events is not None:
+        if isinstance(events, str):
+            raise TypeError(f"webhook_events_filter must be a list of event names, not the text {events!r}")
+        known = ("start", "output", "logs", "completed")
+        if unknown := [event for event in events if event not in known]:
+            raise ValueError(f"webhook_events_filter: {unknown[0]!r} is not one of {', '.join(known)}")
+        fields["webhook_events_filter"] = [*events]
+    return fields

@@ -1,0 +1,252 @@
+"""Deployments: models kept ready under a name of yours."""
+
+from __future__ import annotations
+
+from ._core import Expect
+from ._operation import M, Resource, Sync, awaitable, given, operation
+from ._record import Record, moment
+from ._typing import TYPE_CHECKING
+from .account import Account
+from .identifier import pair
+from .pagination import page_of
+from .prediction import Prediction, Predictions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import EllipsisType
+    from typing import Any, Unpack
+
+    from ._operation import Async, Options
+    from .creation import PredictionOptions
+    from .identifier import Ref
+    from .pagination import Page
+
+
+class Configuration(Record):
+    """What a release runs on."""
+
+    __slots__ = ()
+
+    hardware: str
+    min_instances: int
+    max_instances: int
+
+
+class Release(Record):
+    """What a deployment runs."""
+
+    __slots__ = ()
+
+    number: int
+    """Counts up with each change."""
+    model: str
+    """``owner/name``."""
+    version: str
+    created_at: str | None
+    """ISO 8601, in UTC."""
+    created = moment("created_at")
+
+    @property
+    def created_by(self) -> Account | None:
+        """Who made it."""
+        return self._view("created_by", Account)
+
+    @property
+    def configuration(self) -> Configuration | None:
+        """What it runs on."""
+        return self._view("configuration", Configuration)
+
+
+# Where 1.0.7 has it; inside the class, the name would hide the type.
+Release.Configuration = Configuration  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+
+
+class Deployment(Record):
+    """A deployment (https://replicate.com/docs/reference/http#deployments.get)."""
+
+    __slots__ = ()
+
+    owner: str
+    name: str
+
+    @property
+    def id(self) -> str:
+        """``owner/name``."""
+        return f"{self.owner}/{self.name}"
+
+    @property
+    def username(self) -> str:
+        """The same as `owner`; 1.0.7 has it."""
+        return self.owner
+
+    @property
+    def current_release(self) -> Release | None:
+        """What it runs."""
+        return self._view("current_release", Release)
+
+    @property
+    def predictions(self) -> PredictionsOfDeployment[Sync]:
+        """Predictions of this deployment."""
+        return PredictionsOfDeployment[Sync](self._session, self._mode).of((self.owner, self.name))
+
+
+Deployment.Release = Release  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - as above
+
+
+class PredictionsOfDeployment(Resource[M]):
+    """`deployment.predictions`."""
+
+    __slots__ = ("_deployment",)
+
+    _deployment: tuple[str, str]
+
+    def of(self, deployment: tuple[str, str]) -> PredictionsOfDeployment[M]:
+        """Say whose."""
+        self._deployment = deployment
+        return self
+
+    def _in(self, mode: type[Sync | Async]) -> Any:
+        return type(self)(self._session, mode).of(self._deployment)
+
+    @operation
+    async def create(self, input: Mapping[str, Any] | None = None, **options: Unpack[PredictionOptions]) -> Prediction:
+        """Start the deployment; see `Predictions.create`."""
+        predictions: Predictions[M] = Predictions(self._session, self._mode)
+        return await Predictions.create(predictions, input=input, deployment=self._deployment, **options)
+
+    async_create = awaitable(create)
+
+
+class DeploymentPredictions(Resource[M]):
+    """`client.deployments.predictions`."""
+
+    __slots__ = ()
+
+    @operation
+    async def create(
+        self,
+        deployment: Ref | tuple[str, str] | None = None,
+        input: Mapping[str, Any] | None = None,
+        *,
+        deployment_owner: str | None = None,
+        deployment_name: str | None = None,
+        **options: Unpack[PredictionOptions],
+    ) -> Prediction:
+        """Start a deployment; see `Predictions.create`."""
+        pair_ = pair("deployment", deployment, None, spelled=(deployment_owner, deployment_name))
+        predictions: Predictions[M] = Predictions(self._session, self._mode)
+        return await Predictions.create(predictions, input=input, deployment=pair_, **options)
+
+    async_create = awaitable(create)
+
+
+class Deployments(Resource[M]):
+    """`client.deployments`."""
+
+    __slots__ = ()
+
+    @property
+    def predictions(self) -> DeploymentPredictions[M]:
+        """Predictions of deployments."""
+        return DeploymentPredictions(self._session, self._mode)
+
+    @operation
+    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Deployment]:
+        """Fetch a page of your deployments."""
+        return await page_of(self, Deployment, ("deployments",), cursor, options)
+
+    async_list = awaitable(list)
+
+    @operation
+    async def get(
+        self,
+        owner: Ref | tuple[str, str] | None = None,
+        name: str | None = None,
+        *,
+        deployment_owner: str | None = None,
+        deployment_name: str | None = None,
+        **options: Unpack[Options],
+    ) -> Deployment:
+        """Fetch a deployment: ``get("owner/name")`` or ``get("owner", "name")``."""
+        target = self._target(owner, name, deployment_owner, deployment_name)
+        return Deployment._of(await self._transport.finish(self._send("GET", target, Expect.OBJECT, options)), self._session)
+
+    async_get = awaitable(get)
+
+    @operation
+    async def create(
+        self,
+        name: str,
+        model: str,
+        version: str,
+        hardware: str,
+        min_instances: int,
+        max_instances: int,
+        **options: Unpack[Options],
+    ) -> Deployment:
+        """Make a deployment.
+
+        Args:
+            name: Its name; your own ``owner/`` before it is taken off.
+            model: ``owner/name``.
+            version: A version of the model.
+            hardware: A `sku` of `hardware.list()`.
+            min_instances: 0 to 5; with 0 it may have to be booted.
+            max_instances: 0 to 20.
+
+        """
+        body: dict[str, object] = {
+            "name": name.rpartition("/")[2],
+            "model": model,
+            "version": version,
+            "hardware": hardware,
+            "min_instances": min_instances,
+            "max_instances": max_instances,
+        }
+        data = await self._transport.finish(self._send("POST", ("deployments",), Expect.OBJECT, options, body=body))
+        return Deployment._of(data, self._session)
+
+    async_create = awaitable(create)
+
+    @operation
+    async def update(
+        self,
+        owner: Ref | None = None,
+        name: str | None = None,
+        *,
+        deployment_owner: str | None = None,
+        deployment_name: str | None = None,
+        version: str | None = None,
+        hardware: str | None = None,
+        min_instances: int | None = None,
+        max_instances: int | None = None,
+        **options: Unpack[Options],
+    ) -> Deployment:
+        """Release a deployment anew; what is not given stays."""
+        target = self._target(owner, name, deployment_owner, deployment_name)
+        body = given(version=version, hardware=hardware, min_instances=min_instances, max_instances=max_instances)
+        pending = self._send("PATCH", target, Expect.OBJECT, options, body=body)
+        return Deployment._of(await self._transport.finish(pending), self._session)
+
+    async_update = awaitable(update)
+
+    @operation
+    async def delete(
+        self,
+        owner: Ref | None = None,
+        name: str | None = None,
+        *,
+        deployment_owner: str | None = None,
+        deployment_name: str | None = None,
+        **options: Unpack[Options],
+    ) -> bool:
+        """Delete a deployment that is offline and was not used for 15 minutes; True if it is gone."""
+        target = self._target(owner, name, deployment_owner, deployment_name)
+        return await self._transport.finish(self._send("DELETE", target, Expect.STATUS, options)) < 300
+
+    async_delete = awaitable(delete)
+
+    @staticmethod
+    def _target(*spellings: Any) -> tuple[str, ...]:
+        owner, name, *spelled = spellings
+        return ("deployments", *pair("deployment", owner, name, spelled=(spelled[0], spelled[1])))

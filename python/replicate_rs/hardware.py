@@ -1,0 +1,42 @@
+"""What models can run on."""
+
+from __future__ import annotations
+
+from ._core import Expect
+from ._operation import M, Resource, awaitable, operation
+from ._record import Record
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from ._operation import Options
+
+
+class Hardware(Record):
+    """A kind of machine (https://replicate.com/docs/reference/http#hardware.list)."""
+
+    __slots__ = ()
+
+    name: str
+    sku: str
+    """What to pass as `hardware`."""
+
+    @property
+    def id(self) -> str:
+        """The same as `sku`; 1.0.7 has it."""
+        return self.sku
+
+
+class Hardwares(Resource[M]):
+    """`client.hardware`."""
+
+    __slots__ = ()
+
+    @operation
+    async def list(self, **options: Unpack[Options]) -> list[Hardware]:
+        """Fetch all kinds of hardware."""
+        found = await self._transport.finish(self._send("GET", ("hardware",), Expect.ARRAY, options))
+        return [Hardware._of(each, self._session) for each in found]
+
+    async_list = awaitable(list)

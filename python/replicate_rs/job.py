@@ -1,0 +1,100 @@
+"""What predictions and trainings have in common: they start, run, and end."""
+
+from __future__ import annotations
+
+from ._core import Expect
+from ._operation import awaitable, operation
+from ._record import Record, moment
+from ._typing import TYPE_CHECKING
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from typing import Any, ClassVar, Literal, TypeAlias, Unpack
+
+    from ._core import AbortSignal
+    from ._operation import Options
+    from .creation import WebhookEvent
+
+    Status: TypeAlias = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
+
+# A status that is not among these, even one that the API invents tomorrow, may still change.
+TERMINAL = ("succeeded", "failed", "canceled", "aborted")
+
+
+class Job(Record):
+    """A prediction or a training."""
+
+    __slots__ = ()
+
+    _path: ClassVar[str]
+
+    id: str
+    model: str
+    """``owner/name``."""
+    version: str | None
+    """64 hexadecimal digits; ``hidden`` for official models."""
+    status: Status
+    input: dict[str, Any] | None
+    """As given: defaults are not filled in."""
+    output: Any
+    """What the model decides; None until there is some."""
+    logs: str | None
+    error: str | None
+    """Why it failed."""
+    metrics: dict[str, Any] | None
+    """``predict_time`` and ``total_time`` in seconds; language models add token counts."""
+    source: Literal["api", "web"] | None
+    created_at: str | None
+    """ISO 8601, in UTC; also `started_at`, `completed_at`. The same as `datetime`: `created`, `started`, `completed`."""
+    started_at: str | None
+    completed_at: str | None
+    created = moment("created_at")
+    started = moment("started_at")
+    completed = moment("completed_at")
+    urls: dict[str, str] | None
+    webhook: str | None
+    webhook_events_filter: list[WebhookEvent] | None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended, one way or another."""
+        return self.status in TERMINAL or self.completed_at is not None
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the model says it is, in its logs."""
+        return Progress.parse(self.logs)
+
+    @operation
+    async def reload(self, **options: Unpack[Options]) -> None:
+        """Fetch the present state into this object."""
+        self._update(await self._transport.finish(self._send("GET", (self._path, self.id), Expect.OBJECT, options)))
+
+    async_reload = awaitable(reload)
+
+    @operation
+    async def cancel(self, **options: Unpack[Options]) -> None:
+        """Stop it, and take over the answer."""
+        pending = self._send("POST", (self._path, self.id, "cancel"), Expect.OBJECT, options)
+        self._update(await self._transport.finish(pending))
+
+    async_cancel = awaitable(cancel)
+
+    @operation
+    async def wait(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> None:
+        """Poll until it has ended, every `poll_interval` seconds of the client; does not raise if it failed.
+
+        Args:
+            signal: Stops the waiting, not the prediction.
+            timeout: Seconds for all of it.
+
+        Raises:
+            PredictionTimeout: `timeout` passed first.
+
+        """
+        from .run import follow
+
+        done = await follow(self, self, signal=signal, timeout=timeout)
+        self._update(done.dict())
+
+    async_wait = awaitable(wait)

@@ -1,0 +1,321 @@
+"""Models: what is run."""
+
+from __future__ import annotations
+
+from ._core import Expect
+from ._operation import M, Resource, Sync, awaitable, given, operation
+from ._record import Record
+from ._typing import TYPE_CHECKING
+from .exceptions import ReplicateException
+from .identifier import pair
+from .pagination import Page, one_of, page_of
+from .prediction import Prediction, Predictions
+from .version import Version, Versions, VersionsOfModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import EllipsisType
+    from typing import Any, Literal, NoReturn, Unpack
+
+    from ._operation import Options
+    from .creation import PredictionOptions
+    from .identifier import Ref
+
+    Visibility = Literal["public", "private"]
+
+
+class Model(Record):
+    """A model (https://replicate.com/docs/reference/http#models.get)."""
+
+    __slots__ = ()
+
+    url: str
+    owner: str
+    name: str
+    description: str | None
+    visibility: Visibility
+    github_url: str | None
+    paper_url: str | None
+    license_url: str | None
+    weights_url: str | None
+    cover_image_url: str | None
+    run_count: int
+    is_official: bool | None
+    """Whether Replicate keeps it running: it needs no version."""
+    created_at: str | None
+
+    @property
+    def id(self) -> str:
+        """``owner/name``."""
+        return f"{self.owner}/{self.name}"
+
+    @property
+    def username(self) -> str:
+        """The same as `owner`; 1.0.7 has it."""
+        return self.owner
+
+    @property
+    def latest_version(self) -> Version | None:
+        """Its newest version."""
+        return self._view("latest_version", Version)
+
+    @property
+    def default_example(self) -> Prediction | None:
+        """The prediction that its page shows."""
+        return self._view("default_example", Prediction)
+
+    @property
+    def versions(self) -> VersionsOfModel[Sync]:
+        """Its versions."""
+        return VersionsOfModel[Sync](self._session, self._mode).of((self.owner, self.name))
+
+    @operation
+    async def reload(self, **options: Unpack[Options]) -> None:
+        """Fetch the present state into this object."""
+        pending = self._send("GET", ("models", self.owner, self.name), Expect.OBJECT, options)
+        self._update(await self._transport.finish(pending))
+
+    async_reload = awaitable(reload)
+
+    def predict(self, *_: object, **__: object) -> NoReturn:
+        """Not here any more, as in 1.0.7: use `run`."""
+        raise ReplicateException("model.predict() was removed: use replicate.run(model, input={...})")
+
+
+class ModelPredictions(Resource[M]):
+    """`client.models.predictions`."""
+
+    __slots__ = ()
+
+    @operation
+    async def create(
+        self,
+        model: Ref | tuple[str, str] | None = None,
+        input: Mapping[str, Any] | None = None,
+        *,
+        model_owner: str | None = None,
+        model_name: str | None = None,
+        **options: Unpack[PredictionOptions],
+    ) -> Prediction:
+        """Start the newest version of a model; see `Predictions.create`."""
+        owner, name = pair("model", model, None, spelled=(model_owner, model_name))
+        predictions: Predictions[M] = Predictions(self._session, self._mode)
+        return await Predictions.create(predictions, input=input, model=(owner, name), **options)
+
+    async_create = awaitable(create)
+
+
+class Examples(Resource[M]):
+    """`client.models.examples`."""
+
+    __slots__ = ()
+
+    @operation
+    async def list(
+        self,
+        owner: Ref | None = None,
+        name: str | None = None,
+        *,
+        cursor: str | EllipsisType = ...,
+        model_owner: str | None = None,
+        model_name: str | None = None,
+        **options: Unpack[Options],
+    ) -> Page[Prediction]:
+        """Fetch the predictions that a model's author shows as examples."""
+        model = pair("model", owner, name, spelled=(model_owner, model_name))
+        return await page_of(self, Prediction, ("models", *model, "examples"), cursor, options)
+
+    async_list = awaitable(list)
+
+
+class Readmes(Resource[M]):
+    """`client.models.readme`."""
+
+    __slots__ = ()
+
+    @operation
+    async def get(
+        self,
+        owner: Ref | None = None,
+        name: str | None = None,
+        *,
+        model_owner: str | None = None,
+        model_name: str | None = None,
+        **options: Unpack[Options],
+    ) -> str:
+        """Fetch a model's readme, in Markdown."""
+        model = pair("model", owner, name, spelled=(model_owner, model_name))
+        return await self._transport.finish(self._send("GET", ("models", *model, "readme"), Expect.TEXT, options))
+
+    async_get = awaitable(get)
+
+
+class Models(Resource[M]):
+    """`client.models`."""
+
+    __slots__ = ()
+
+    @property
+    def versions(self) -> Versions[M]:
+        """Versions of models."""
+        return Versions(self._session, self._mode)
+
+    @property
+    def predictions(self) -> ModelPredictions[M]:
+        """Predictions of models."""
+        return ModelPredictions(self._session, self._mode)
+
+    @property
+    def examples(self) -> Examples[M]:
+        """Example predictions."""
+        return Examples(self._session, self._mode)
+
+    @property
+    def readme(self) -> Readmes[M]:
+        """Readmes."""
+        return Readmes(self._session, self._mode)
+
+    @operation
+    async def list(
+        self,
+        cursor: str | EllipsisType = ...,
+        *,
+        sort_by: Literal["model_created_at", "latest_version_created_at"] | None = None,
+        sort_direction: Literal["asc", "desc"] | None = None,
+        **options: Unpack[Options],
+    ) -> Page[Model]:
+        """Fetch a page of public models, 25 to a page.
+
+        Args:
+            cursor: The `next` or `previous` of another page.
+            sort_by: The API's own order is ``latest_version_created_at``.
+            sort_direction: ``desc`` if not given.
+
+        """
+        query = given(sort_by=sort_by, sort_direction=sort_direction)
+        return await page_of(self, Model, ("models",), cursor, options, query=query)
+
+    async_list = awaitable(list)
+
+    @operation
+    async def search(self, query: str | None = None, *, body: str | None = None, **options: Unpack[Options]) -> Page[Model]:
+        """Fetch the public models that fit a query; 2.0 calls it `body`."""
+        text = one_of(query=query, body=body)
+        pending = self._send("QUERY", ("models",), Expect.OBJECT, options, text=text)
+        data = await self._transport.finish(pending)
+        return Page([Model._of(each, self._session) for each in data.get("results") or ()], data.get("next"))
+
+    async_search = awaitable(search)
+
+    @operation
+    async def get(
+        self,
+        owner: Ref | tuple[str, str] | None = None,
+        name: str | None = None,
+        *,
+        key: str | None = None,
+        model_owner: str | None = None,
+        model_name: str | None = None,
+        **options: Unpack[Options],
+    ) -> Model:
+        """Fetch a model: ``get("owner/name")`` or ``get("owner", "name")``."""
+        model = pair("model", owner if key is None else key, name, spelled=(model_owner, model_name))
+        pending = self._send("GET", ("models", *model), Expect.OBJECT, options)
+        return Model._of(await self._transport.finish(pending), self._session)
+
+    async_get = awaitable(get)
+
+    @operation
+    async def create(
+        self,
+        owner: str,
+        name: str,
+        *,
+        visibility: Visibility,
+        hardware: str,
+        description: str | None = None,
+        github_url: str | None = None,
+        paper_url: str | None = None,
+        license_url: str | None = None,
+        cover_image_url: str | None = None,
+        **options: Unpack[Options],
+    ) -> Model:
+        """Make a model without a version, to push to or to train into.
+
+        Args:
+            owner: You, or an organization of yours.
+            name: Unique among the owner's models.
+            visibility: Who can see and run it.
+            hardware: A `sku` of `hardware.list()`.
+            description: A sentence.
+            github_url: Its source.
+            paper_url: The paper about it.
+            license_url: Its license.
+            cover_image_url: A picture or film for its page.
+
+        """
+        body = {
+            "owner": owner,
+            "name": name,
+            "visibility": visibility,
+            "hardware": hardware,
+            **given(
+                description=description,
+                github_url=github_url,
+                paper_url=paper_url,
+                license_url=license_url,
+                cover_image_url=cover_image_url,
+            ),
+        }
+        data = await self._transport.finish(self._send("POST", ("models",), Expect.OBJECT, options, body=body))
+        return Model._of(data, self._session)
+
+    async_create = awaitable(create)
+
+    @operation
+    async def update(
+        self,
+        owner: Ref | None = None,
+        name: str | None = None,
+        *,
+        model_owner: str | None = None,
+        model_name: str | None = None,
+        description: str | None = None,
+        readme: str | None = None,
+        github_url: str | None = None,
+        paper_url: str | None = None,
+        license_url: str | None = None,
+        weights_url: str | None = None,
+        **options: Unpack[Options],
+    ) -> Model:
+        """Change what is said about a model; what is not given stays."""
+        model = pair("model", owner, name, spelled=(model_owner, model_name))
+        body = given(
+            description=description,
+            readme=readme,
+            github_url=github_url,
+            paper_url=paper_url,
+            license_url=license_url,
+            weights_url=weights_url,
+        )
+        pending = self._send("PATCH", ("models", *model), Expect.OBJECT, options, body=body)
+        return Model._of(await self._transport.finish(pending), self._session)
+
+    async_update = awaitable(update)
+
+    @operation
+    async def delete(
+        self,
+        owner: Ref | None = None,
+        name: str | None = None,
+        *,
+        key: str | None = None,
+        model_owner: str | None = None,
+        model_name: str | None = None,
+        **options: Unpack[Options],
+    ) -> bool:
+        """Delete a private model of yours that has no versions; True if it is gone."""
+        model = pair("model", owner if key is None else key, name, spelled=(model_owner, model_name))
+        return await self._transport.finish(self._send("DELETE", ("models", *model), Expect.STATUS, options)) < 300
+
+    async_delete = awaitable(delete)

@@ -1,0 +1,49 @@
+"""How far a model is, by its logs."""
+
+from __future__ import annotations
+
+
+class Progress:
+    """How far a model says it is, in its logs."""
+
+    __slots__ = ("current", "percentage", "total")
+
+    def __init__(self, percentage: float, current: int, total: int) -> None:
+        self.percentage = percentage
+        """From 0 to 1."""
+        self.current = current
+        self.total = total
+
+    @classmethod
+    def parse(cls, logs: str | None) -> Progress | None:
+        """Read the last progress bar (as tqdm draws it) of some logs."""
+        for line in reversed((logs or "").replace("\r", "\n").split("\n")):
+            if (progress := cls._of(line)) is not None:
+                return progress
+        return None
+
+    @classmethod
+    def _of(cls, line: str) -> Progress | None:
+        percentage, percent, rest = line.strip().partition("%")
+        bar, _, counts = rest.strip().removeprefix("|").partition("|")
+        current, slash, tail = counts.strip().partition("/")
+        total = tail[: len(tail) - len(tail.lstrip("0123456789"))]
+        digits = (percentage, current, total)
+        if not percent or not rest.strip().startswith("|") or not bar or not slash or not all(map(_is_number, digits)):
+            return None
+        return cls(int(percentage) / 100, int(current), int(total))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Progress):
+            return NotImplemented
+        return (self.percentage, self.current, self.total) == (other.percentage, other.current, other.total)
+
+    def __hash__(self) -> int:
+        return hash((self.percentage, self.current, self.total))
+
+    def __repr__(self) -> str:
+        return f"Progress(percentage={self.percentage!r}, current={self.current!r}, total={self.total!r})"
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()

@@ -1,0 +1,76 @@
+"""Any request to the API, for what this library has no method for."""
+
+from __future__ import annotations
+
+from ._core import Expect
+from ._operation import pairs, to_json
+from ._typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from ._core import AbortSignal, Response
+    from ._operation import Query, Resource
+
+
+async def request(
+    client: Resource[Any],
+    route: str,
+    *,
+    method: str = "GET",
+    params: Query | None = None,
+    headers: Mapping[str, str] | None = None,
+    data: object = None,
+    signal: AbortSignal | None = None,
+    timeout: float | None = None,
+) -> Response:
+    """Ask the API for anything, with the client's token, retries and errors.
+
+    Args:
+        route: A path under the client's base URL, such as ``/models``, or a whole URL. Another origin gets no token.
+        method: The HTTP method.
+        params: The query; None is left out, lists are joined by commas.
+        headers: Sent with it, over the client's own.
+        data: The body: bytes and text as they are, anything else as JSON.
+        signal: Stops the request.
+        timeout: Seconds for all of it, retries included.
+
+    Returns:
+        The response, read to its end: `status`, `headers`, `body`, `text`, `json()`.
+
+    Raises:
+        APIStatusError: The answer has a status of 400 or more.
+
+    """
+    kind = next((value for name, value in (headers or {}).items() if name.lower() == "content-type"), None)
+    body: bytes | None = None
+    if isinstance(data, str):
+        body, kind = data.encode(), kind or "text/plain"
+    elif isinstance(data, (bytes, bytearray)):
+        body, kind = bytes(data), kind or "application/octet-stream"
+    elif data is not None:
+        body, kind = to_json(data), kind or "application/json"
+    kept = [(name, value) for name, value in (headers or {}).items() if name.lower() != "content-type"]
+    return await client._transport.finish(
+        client._core.send(
+            method.upper(),
+            _target(route),
+            Expect.RESPONSE,
+            query=pairs(params or {}),
+            body=body,
+            content_type=kind,
+            headers=kept,
+            total=timeout,
+            signal=signal,
+        )
+    )
+
+
+def _target(route: str) -> str | tuple[str, ...]:
+    if "://" in route:
+        return route
+    path, _, _ = route.partition("?")
+    if path != route:
+        raise ValueError(f"give the query of {route!r} as params=")
+    return tuple(path.strip("/").split("/"))

@@ -1,0 +1,60 @@
+"""Search among models, collections and documentation."""
+
+from __future__ import annotations
+
+from ._core import Expect
+from ._record import Record
+from ._typing import TYPE_CHECKING
+from .collection import Collection
+from .model import Model
+
+if TYPE_CHECKING:
+    from typing import Any, Unpack
+
+    from ._operation import Options, Resource
+
+
+class FoundModel(Record):
+    """A model, and why it was found."""
+
+    __slots__ = ()
+
+    metadata: dict[str, Any] | None
+    """``generated_description``, ``tags`` and ``score``."""
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return Model._of(self._data["model"], self._session)
+
+
+class SearchResult(Record):
+    """What was found (https://replicate.com/docs/reference/http#search)."""
+
+    __slots__ = ()
+
+    query: str
+    pages: list[dict[str, str]]
+    """Documentation: ``name`` and ``href`` each."""
+
+    @property
+    def models(self) -> list[FoundModel]:
+        """Models."""
+        return self._views("models", FoundModel)
+
+    @property
+    def collections(self) -> list[Collection]:
+        """Collections; their `models` are names here, in ``dict()["models"]``."""
+        return self._views("collections", Collection)
+
+
+async def search(client: Resource[Any], query: str, *, limit: int | None = None, **options: Unpack[Options]) -> SearchResult:
+    """Search models, collections and documentation.
+
+    Args:
+        query: What to look for.
+        limit: How many models, 1 to 50; the API gives 20 if not told.
+
+    """
+    found = client._send("GET", ("search",), Expect.OBJECT, options, query={"query": query, "limit": limit})
+    return SearchResult._of(await client._transport.finish(found), client._session)

@@ -1,0 +1,134 @@
+"""Trainings: a version of a model, made into a new version of another."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from ._core import Expect
+from ._operation import M, Resource, awaitable, operation
+from ._typing import TYPE_CHECKING
+from .creation import split, webhooks
+from .identifier import pair, resolve
+from .job import Job
+from .pagination import one_of, page_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import EllipsisType
+    from typing import Any, Unpack
+
+    from ._operation import Options
+    from .creation import TrainingOptions
+    from .identifier import Ref
+    from .pagination import Page
+
+
+class Training(Job):
+    """A training (https://replicate.com/docs/reference/http#trainings.get)."""
+
+    __slots__ = ()
+
+    _path = "trainings"
+
+    output: dict[str, Any] | None
+    """``version``, as ``owner/name:id``, and ``weights``, a URL."""
+
+    @property
+    def destination(self) -> str | None:
+        """The model that got the new version, once there is one."""
+        version: str | None = (self.output or {}).get("version")
+        return version.partition(":")[0] if version else None
+
+
+class Trainings(Resource[M]):
+    """`client.trainings`."""
+
+    __slots__ = ()
+
+    @operation
+    async def create(
+        self,
+        *positional: Any,
+        model: Ref | tuple[str, str] | None = None,
+        version: str | None = None,
+        input: Mapping[str, Any] | None = None,
+        destination: Ref | tuple[str, str] | None = None,
+        model_owner: str | None = None,
+        model_name: str | None = None,
+        version_id: str | None = None,
+        **options: Unpack[TrainingOptions],
+    ) -> Training:
+        """Train a version of a model (https://replicate.com/docs/reference/http#trainings.create).
+
+        Args:
+            positional: ``("owner/name:version", input, destination)`` as in 1.0.7, or ``(owner, name, version)`` as in Node.
+            model: ``owner/name``.
+            version: The version's id, or ``owner/name:version`` without `model`.
+            input: What the training takes; files in it are uploaded.
+            destination: The model of yours that gets the new version.
+            model_owner: 2.0's spelling, with `model_name` and `version_id`.
+            model_name: 2.0's spelling.
+            version_id: 2.0's spelling.
+
+        """
+        short, inputs, into = _read(positional)
+        id = one_of(version=version if short is None else short, version_id=version_id)
+        if model is None and model_owner is None:
+            ref = resolve(id)
+            owner, name, id = ref.owner, ref.name, ref.version or ""
+        else:
+            owner, name = pair("model", model, None, spelled=(model_owner, model_name))
+        given_destination = destination if into is None else into
+        if given_destination is None:
+            raise ValueError("A destination must be provided as a positional or keyword argument.")
+        input = inputs if input is None else input
+        own, others = split(options)
+        from .file_input import encoded, seconds_until
+
+        limit = others.get("timeout")
+        deadline = None if limit is None else monotonic() + limit
+        body: dict[str, Any] = {
+            "destination": "/".join(pair("model", given_destination, None, spelled=(None, None))),
+            **webhooks(own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")),
+        }
+        body["input"] = await encoded(self, input or {}, own.get("file_encoding_strategy"), others.get("signal"), deadline)
+        if deadline is not None:
+            others["timeout"] = seconds_until(deadline)
+        where = ("models", owner, name, "versions", id, "trainings")
+        data = await self._transport.finish(self._send("POST", where, Expect.OBJECT, others, body=body))
+        return Training._of(data, self._session)
+
+    async_create = awaitable(create)
+
+    @operation
+    async def get(self, id: str | None = None, *, training_id: str | None = None, **options: Unpack[Options]) -> Training:
+        """Fetch a training's present state; 2.0 calls its id `training_id`."""
+        where = ("trainings", one_of(id=id, training_id=training_id))
+        return Training._of(await self._transport.finish(self._send("GET", where, Expect.OBJECT, options)), self._session)
+
+    async_get = awaitable(get)
+
+    @operation
+    async def cancel(self, id: str | None = None, *, training_id: str | None = None, **options: Unpack[Options]) -> Training:
+        """Stop a training."""
+        where = ("trainings", one_of(id=id, training_id=training_id), "cancel")
+        return Training._of(await self._transport.finish(self._send("POST", where, Expect.OBJECT, options)), self._session)
+
+    async_cancel = awaitable(cancel)
+
+    @operation
+    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Training]:
+        """Fetch a page of your trainings, newest first, 100 to a page."""
+        return await page_of(self, Training, ("trainings",), cursor, options)
+
+    async_list = awaitable(list)
+
+
+def _read(positional: tuple[Any, ...]) -> tuple[str | None, Mapping[str, Any] | None, Any]:
+    """Tell 1.0.7's positional arguments from Node's."""
+    if len(positional) > 3:
+        raise TypeError(f"trainings.create takes at most 3 positional arguments, not {len(positional)}")
+    if len(positional) == 3 and isinstance(positional[1], str):
+        return f"{positional[0]}/{positional[1]}:{positional[2]}", None, None
+    version, inputs, destination = [*positional, None, None, None][:3]
+    return version, inputs, destination
