@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from .client import Timeout as Timeout
     from .collection import Collection as Collection
     from .deployment import Deployment as Deployment
+    from .exceptions import AbortError as AbortError
     from .exceptions import APIConnectionError as APIConnectionError
     from .exceptions import APIError as APIError
     from .exceptions import APIResponseValidationError as APIResponseValidationError
     from .exceptions import APIStatusError as APIStatusError
     from .exceptions import APITimeoutError as APITimeoutError
-    from .exceptions import AbortError as AbortError
     from .exceptions import AuthenticationError as AuthenticationError
     from .exceptions import BadRequestError as BadRequestError
     from .exceptions import ConflictError as ConflictError

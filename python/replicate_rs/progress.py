@@ -46,4 +46,5 @@ class Progress:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    # What is longer counts nothing, and Python reads no more than 4,300 digits.
+    return text.isascii() and text.isdigit() and len(text) < 19

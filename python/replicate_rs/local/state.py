@@ -176,6 +176,7 @@ class State:
             if stored is not None:
                 stored.path.unlink(missing_ok=True)
         run.remove_data()
+        self.changes.notify()
 
     def stop(self) -> None:
         """End everything that runs, and forget what is on disk."""

@@ -66,7 +66,8 @@ class Traffic:
         app = self._delivery
         if scope["server"][1] == self._port:
             # 1.0.7 adds `/v1` to its base URL, 2.0 and Node do not: with and without it is right here for all of them.
-            app, scope["path"] = self._api, path.removeprefix("/v1").removeprefix("/v1") or "/"
+            stripped = path.removeprefix("/v1").removeprefix("/v1")
+            app, scope["path"] = self._api, path if stripped == "/" else stripped
         logged = _Logged(self._state, scope, path, receive, send)
         fault = next((each for each in self._faults if each.matches(scope["method"], scope["path"].removeprefix("/v1"))), None)
         try:
