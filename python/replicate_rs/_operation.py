@@ -140,6 +140,12 @@ class Resource(Generic[M]):
         )
 
 
+class Namespace(Resource[M]):
+    """A group of operations that belong to a client. Unlike a record it lets its methods be replaced, as tests do."""
+
+    __slots__ = ("__dict__",)
+
+
 def pairs(query: Query) -> list[tuple[str, str]]:
     """Give a query's parts as text: None is left out, lists are joined by commas, as the API's other clients do."""
     return [(name, _text(value)) for name, value in query.items() if value is not None]

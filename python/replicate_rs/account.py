@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import M, Resource, awaitable, operation
+from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
 from ._typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ class Account(Record):
     avatar_url: str | None
 
 
-class Accounts(Resource[M]):
+class Accounts(Namespace[M]):
     """`client.accounts`; 2.0 calls it `client.account`."""
 
     __slots__ = ()

@@ -6,27 +6,29 @@ import os
 import sys
 
 from ._core import Core
-from ._operation import Async, M, Resource, Session, Sync, asynchronously, awaitable, operation, streaming
-from ._typing import TYPE_CHECKING, TypeVar
+from ._operation import Async, M, Namespace, Resource, Session, Sync, awaitable, operation, streaming
+from ._typing import TYPE_CHECKING, TypeVar, cast
 from .pagination import async_paginate, paginate
 from .prediction import Predictions
 from .request import request as request_any
-from .run import run as run_model
-from .run import wait as wait_for
+from .run import run_model, wait_for
 from .search import search as search_all
-from .stream import stream as stream_model
+from .stream import Events, stream_model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
     from types import TracebackType
-    from typing import Any, ClassVar, Self, TypeAlias
+    from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypedDict, Unpack
 
     from ._operation import FileEncodingStrategy
     from .account import Accounts
     from .collection import Collections
+    from .creation import PredictionOptions
     from .deployment import Deployments
     from .file import Files
     from .hardware import Hardwares
+    from .middleware import Fetch
+    from .identifier import Ref
     from .model import Models
     from .pagination import Page
     from .training import Trainings
@@ -34,6 +36,45 @@ if TYPE_CHECKING:
 
     Token: TypeAlias = str | Callable[[], str | None]
 
+    class HasTimeouts(Protocol):
+        """A `Timeout`, or one of httpx, as 1.0.7 and 2.0 take."""
+
+        @property
+        def connect(self) -> float | None:
+            """To open a connection."""
+            ...
+
+        @property
+        def read(self) -> float | None:
+            """Between two parts of an answer."""
+            ...
+
+        @property
+        def pool(self) -> float | None:
+            """For a connection to become free."""
+            ...
+
+    class ClientOptions(TypedDict, total=False):
+        """What a client is made with; its constructor says what each is."""
+
+        api_token: Token | None
+        auth: Token | None
+        bearer_token: Token | None
+        base_url: str | None
+        timeout: float | HasTimeouts | None
+        max_retries: int
+        max_connections: int | None
+        max_response_bytes: int
+        headers: Mapping[str, str] | None
+        default_headers: Mapping[str, str] | None
+        user_agent: str | None
+        poll_interval: float | None
+        file_encoding_strategy: FileEncodingStrategy
+        use_file_output: bool
+
+
+# Other clients' names of options.
+SPELLINGS = {"auth": "api_token", "bearer_token": "api_token", "default_headers": "headers"}
 DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 USER_AGENT = "replicate-rs/0.1.0"
 T = TypeVar("T")
@@ -85,7 +126,7 @@ def token_from_surroundings() -> str | None:
     return os.environ.get("REPLICATE_API_TOKEN")
 
 
-class Client(Resource[M]):
+class BaseClient(Namespace[M]):
     """What both clients are made of."""
 
     __slots__ = ("__weakref__", "_options", "_resources")
@@ -99,7 +140,7 @@ class Client(Resource[M]):
         auth: Token | None = None,
         bearer_token: Token | None = None,
         base_url: str | None = None,
-        timeout: float | Timeout | None = None,
+        timeout: float | HasTimeouts | None = None,
         max_retries: int = MAX_RETRIES,
         max_connections: int | None = None,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
@@ -109,6 +150,7 @@ class Client(Resource[M]):
         poll_interval: float | None = None,
         file_encoding_strategy: FileEncodingStrategy = "default",
         use_file_output: bool = True,
+        fetch: Fetch | None = None,
     ) -> None:
         """Make a client; nothing is connected, and no token read, before the first request.
 
@@ -118,7 +160,7 @@ class Client(Resource[M]):
             auth: The same, under the Node client's name.
             bearer_token: The same, under the 2.0 client's name.
             base_url: The API's address, with or without ``/v1``; without it `REPLICATE_BASE_URL`, else Replicate's.
-            timeout: Seconds for each part of a request, or a `Timeout`.
+            timeout: Seconds for each part of a request, or a `Timeout`, or one of httpx.
             max_retries: Attempts after the first, for requests that may be repeated.
             max_connections: Requests at a time; further ones wait. Without it there is no limit.
             max_response_bytes: The largest answer, decompressed, and the largest event of a stream. Files have no limit.
@@ -129,6 +171,8 @@ class Client(Resource[M]):
             file_encoding_strategy: ``default``: upload files, or send them inline if that fails on the server's side;
                 ``upload`` (``url``); or ``data-uri`` (``base64``): always inline.
             use_file_output: Give files of an output as `FileOutput`, or as text.
+            fetch: A function ``fetch(request, send)`` around every request, which returns a `Response`: its own, or
+                ``send(request)``, which raises for a status of 400 or more. On an `AsyncReplicate` it is async, and awaits `send`.
 
         """
         options: dict[str, Any] = {
@@ -143,6 +187,7 @@ class Client(Resource[M]):
             "poll_interval": poll_interval,
             "file_encoding_strategy": file_encoding_strategy,
             "use_file_output": use_file_output,
+            "fetch": fetch,
         }
         self._options = options
         self._resources: dict[str, Resource[Any]] = {}
@@ -229,7 +274,7 @@ class Client(Resource[M]):
     def _in(self, mode: type[Sync | Async]) -> Self:
         twin = type(self).__new__(type(self))
         twin._options, twin._resources = self._options, {}
-        super(Client, twin).__init__(self._session, mode)
+        super(BaseClient, twin).__init__(self._session, mode)
         return twin
 
     def _resource(self, name: str, kind: Callable[[Session, Any], Any]) -> Any:
@@ -243,7 +288,6 @@ class Client(Resource[M]):
     wait = operation(wait_for)
     async_wait = awaitable(wait)
     stream = streaming(stream_model)
-    async_stream = asynchronously(stream)
     search = operation(search_all)
     async_search = awaitable(search)
     request = operation(request_any)
@@ -262,6 +306,30 @@ class Client(Resource[M]):
     @poll_interval.setter
     def poll_interval(self, seconds: float) -> None:
         self._session.poll_interval = seconds
+
+    def async_stream(
+        self,
+        ref: Ref,
+        input: Mapping[str, Any] | None = None,
+        *,
+        cancel_on_exit: bool = True,
+        use_file_output: bool | None = None,
+        **options: Unpack[PredictionOptions],
+    ) -> Events:
+        """Do what `stream` does, for ``async for``."""
+        twin = self._in(Async)
+        events = stream_model(twin, ref, input, cancel_on_exit=cancel_on_exit, use_file_output=use_file_output, **options)
+        return Events(events)
+
+    def with_options(self, **changes: Unpack[ClientOptions]) -> Self:
+        """Give a client made as this one was, but for some options; it has connections of its own."""
+        given: dict[str, Any] = {}
+        for name, value in changes.items():
+            if given.setdefault(SPELLINGS.get(name, name), value) is not value:
+                raise TypeError(f"{name} is given twice, under two names")
+        return type(self)(**{**self._options, **given})
+
+    copy = with_options
 
     def close(self) -> None:
         """Close idle connections and refuse further calls; calls that are under way go on to their end."""
@@ -299,7 +367,7 @@ class Client(Resource[M]):
         return _remade, (type(self), kept)
 
 
-def _remade(kind: type[Client[Any]], options: dict[str, Any]) -> Client[Any]:
+def _remade(kind: type[BaseClient[Any]], options: dict[str, Any]) -> BaseClient[Any]:
     return kind(**options)
 
 
@@ -314,7 +382,7 @@ def _session(
     *,
     api_token: Token | None,
     base_url: str | None,
-    timeout: float | Timeout | None,
+    timeout: float | HasTimeouts | None,
     max_retries: int,
     max_connections: int | None,
     max_response_bytes: int,
@@ -323,10 +391,11 @@ def _session(
     poll_interval: float | None,
     file_encoding_strategy: FileEncodingStrategy,
     use_file_output: bool,
+    fetch: Fetch | None,
 ) -> Session:
     if timeout is None:
         timeout = Timeout()
-    elif not isinstance(timeout, Timeout):
+    elif isinstance(timeout, (int, float)):
         timeout = Timeout(connect=timeout, read=timeout, pool=timeout)
     core = Core(
         base_url or os.environ.get("REPLICATE_BASE_URL") or DEFAULT_BASE_URL,
@@ -336,11 +405,16 @@ def _session(
         connect=timeout.connect,
         read=timeout.read,
         pool=timeout.pool,
-        total=timeout.total,
+        total=getattr(timeout, "total", None),
         max_retries=max_retries,
         max_connections=max_connections,
         max_bytes=max_response_bytes,
     )
+    if fetch is not None:
+        from .middleware import Middleware
+
+        # What has the core's verbs can stand in its place; a client without a fetch= has nothing of the kind.
+        core = cast("Core", Middleware(core, fetch, max_bytes=max_response_bytes))
     if poll_interval is None:
         text = os.environ.get("REPLICATE_POLL_INTERVAL", "0.5")
         try:
@@ -352,7 +426,7 @@ def _session(
     )
 
 
-class Replicate(Client[Sync]):
+class Replicate(BaseClient[Sync]):
     """A client whose calls block; each has an ``async_`` twin. Safe in threads, in any event loop, and across forks."""
 
     __slots__ = ()
@@ -371,7 +445,7 @@ class Replicate(Client[Sync]):
         return async_paginate(list_method)
 
 
-class AsyncReplicate(Client[Async]):
+class AsyncReplicate(BaseClient[Async]):
     """A client whose calls are awaited. Safe in threads, in any number of event loops, and across forks."""
 
     __slots__ = ()
@@ -386,3 +460,8 @@ class AsyncReplicate(Client[Async]):
         return async_paginate(list_method)
 
     async_paginate = paginate
+
+
+# 1.0.7 and 2.0 have the clients under these names too.
+Client = Replicate
+AsyncClient = AsyncReplicate

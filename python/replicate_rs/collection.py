@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import M, Resource, awaitable, operation
+from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
 from ._typing import TYPE_CHECKING
 from .model import Model
@@ -52,7 +52,7 @@ class Collection(Record):
         return self.models[index]
 
 
-class Collections(Resource[M]):
+class Collections(Namespace[M]):
     """`client.collections`."""
 
     __slots__ = ()

@@ -28,20 +28,20 @@ if TYPE_CHECKING:
         """How files are sent; the client's if not given."""
 
     class CreateOptions(TrainingOptions, total=False):
-        """What `stream` takes too."""
+        """What `run` takes too."""
 
         cancel_after: str | float | None
         """Seconds, or a duration as ``1h30m``, after which the API cancels the prediction."""
+        stream: bool | None
+        """Older than streams that every prediction has; sent if given."""
 
     class PredictionOptions(CreateOptions, total=False):
-        """What `predictions.create` takes."""
+        """What `predictions.create` and `stream` take."""
 
         wait: bool | float | None
         """Seconds to hold the request open until there is output (True: 60, the most)."""
         prefer: str | None
         """The same as a header value, ``wait`` or ``wait=5``."""
-        stream: bool | None
-        """Older than streams that every prediction has; sent if given."""
 
 
 # Seconds: the longest hold the API documents (https://replicate.com/docs/topics/predictions/create-a-prediction#sync-mode).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import M, Resource, Sync, awaitable, given, operation
+from ._operation import M, Namespace, Sync, awaitable, given, operation
 from ._record import Record, moment
 from ._typing import TYPE_CHECKING
 from .account import Account
@@ -85,22 +85,22 @@ class Deployment(Record):
         return self._view("current_release", Release)
 
     @property
-    def predictions(self) -> PredictionsOfDeployment[Sync]:
+    def predictions(self) -> DeploymentPredictions[Sync]:
         """Predictions of this deployment."""
-        return PredictionsOfDeployment[Sync](self._session, self._mode).of((self.owner, self.name))
+        return DeploymentPredictions[Sync](self._session, self._mode).of((self.owner, self.name))
 
 
 Deployment.Release = Release  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - as above
 
 
-class PredictionsOfDeployment(Resource[M]):
+class DeploymentPredictions(Namespace[M]):
     """`deployment.predictions`."""
 
     __slots__ = ("_deployment",)
 
     _deployment: tuple[str, str]
 
-    def of(self, deployment: tuple[str, str]) -> PredictionsOfDeployment[M]:
+    def of(self, deployment: tuple[str, str]) -> DeploymentPredictions[M]:
         """Say whose."""
         self._deployment = deployment
         return self
@@ -117,7 +117,7 @@ class PredictionsOfDeployment(Resource[M]):
     async_create = awaitable(create)
 
 
-class DeploymentPredictions(Resource[M]):
+class DeploymentsPredictions(Namespace[M]):
     """`client.deployments.predictions`."""
 
     __slots__ = ()
@@ -140,15 +140,15 @@ class DeploymentPredictions(Resource[M]):
     async_create = awaitable(create)
 
 
-class Deployments(Resource[M]):
+class Deployments(Namespace[M]):
     """`client.deployments`."""
 
     __slots__ = ()
 
     @property
-    def predictions(self) -> DeploymentPredictions[M]:
+    def predictions(self) -> DeploymentsPredictions[M]:
         """Predictions of deployments."""
-        return DeploymentPredictions(self._session, self._mode)
+        return DeploymentsPredictions(self._session, self._mode)
 
     @operation
     async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Deployment]:

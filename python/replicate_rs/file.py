@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import M, Resource, awaitable, operation
+from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
 from ._typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ class File(Record):
     """``get`` is what to pass to a model."""
 
 
-class Files(Resource[M]):
+class Files(Namespace[M]):
     """`client.files`."""
 
     __slots__ = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import M, Resource, awaitable, operation
+from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
 from ._typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ class Hardware(Record):
         return self.sku
 
 
-class Hardwares(Resource[M]):
+class Hardwares(Namespace[M]):
     """`client.hardware`."""
 
     __slots__ = ()
@@ -40,3 +40,7 @@ class Hardwares(Resource[M]):
         return [Hardware._of(each, self._session) for each in found]
 
     async_list = awaitable(list)
+
+
+# The name that 1.0.7 has.
+HardwareNamespace = Hardwares

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import M, Resource, Sync, awaitable, given, operation
+from ._operation import M, Namespace, Sync, awaitable, given, operation
 from ._record import Record
 from ._typing import TYPE_CHECKING
 from .exceptions import ReplicateException
@@ -82,7 +82,7 @@ class Model(Record):
         raise ReplicateException("model.predict() was removed: use replicate.run(model, input={...})")
 
 
-class ModelPredictions(Resource[M]):
+class ModelsPredictions(Namespace[M]):
     """`client.models.predictions`."""
 
     __slots__ = ()
@@ -105,7 +105,7 @@ class ModelPredictions(Resource[M]):
     async_create = awaitable(create)
 
 
-class Examples(Resource[M]):
+class Examples(Namespace[M]):
     """`client.models.examples`."""
 
     __slots__ = ()
@@ -128,7 +128,7 @@ class Examples(Resource[M]):
     async_list = awaitable(list)
 
 
-class Readmes(Resource[M]):
+class Readmes(Namespace[M]):
     """`client.models.readme`."""
 
     __slots__ = ()
@@ -150,7 +150,7 @@ class Readmes(Resource[M]):
     async_get = awaitable(get)
 
 
-class Models(Resource[M]):
+class Models(Namespace[M]):
     """`client.models`."""
 
     __slots__ = ()
@@ -161,9 +161,9 @@ class Models(Resource[M]):
         return Versions(self._session, self._mode)
 
     @property
-    def predictions(self) -> ModelPredictions[M]:
+    def predictions(self) -> ModelsPredictions[M]:
         """Predictions of models."""
-        return ModelPredictions(self._session, self._mode)
+        return ModelsPredictions(self._session, self._mode)
 
     @property
     def examples(self) -> Examples[M]:

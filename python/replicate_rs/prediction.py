@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from ._core import Expect
-from ._operation import M, Resource, asynchronously, awaitable, operation, streaming
+from ._operation import M, Namespace, asynchronously, awaitable, operation, streaming
 from ._record import moment
 from .creation import LONGEST_HOLD, MARGIN, headers, split, target, webhooks
 from .job import Job
@@ -100,7 +100,7 @@ class Prediction(Job):
 Prediction.Progress = Progress  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 
 
-class Predictions(Resource[M]):
+class Predictions(Namespace[M]):
     """`client.predictions`."""
 
     __slots__ = ()

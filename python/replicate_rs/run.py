@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ._core import AbortSignal
     from ._operation import Resource
+    from .client import Replicate
     from .creation import CreateOptions
     from .identifier import Ref
     from .job import Job
@@ -41,7 +42,7 @@ J = TypeVar("J", bound="Job")
 SHORTEST_INTERVAL = 0.001
 
 
-async def run(
+async def run_model(
     client: Resource[Any],
     ref: Ref,
     input: Mapping[str, Any] | None = None,
@@ -93,6 +94,16 @@ async def run(
     return outputs(prediction.output, client._session) if files else prediction.output
 
 
+def run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    """Do the same as `client.run`; 1.0.7 has it here."""
+    return client.run(ref, input, **options)
+
+
+async def async_run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    """Do the same as `client.async_run`; 1.0.7 has it here."""
+    return await client.async_run(ref, input, **options)
+
+
 async def started(client: Resource[Any], ref: Ref, input: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Prediction:
     """Create the prediction that a reference names."""
     version, model = target_of(ref)
@@ -100,7 +111,7 @@ async def started(client: Resource[Any], ref: Ref, input: Mapping[str, Any] | No
     return await Predictions.create(predictions, version, input, model=model, **options)
 
 
-async def wait(
+async def wait_for(
     client: Resource[Any],
     prediction: Prediction,
     *,

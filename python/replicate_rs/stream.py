@@ -8,14 +8,46 @@ from .file_output import FileOutput, is_file
 from .run import started
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
-    from typing import Any, Unpack
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Mapping
+    from typing import Any, ClassVar, Unpack
 
     from ._core import AbortSignal
     from ._operation import Resource
-    from .creation import CreateOptions
+    from .client import Replicate
+    from .creation import PredictionOptions
     from .identifier import Ref
     from .prediction import Prediction
+
+
+class EventType(str):
+    """What an event is about: text, which also has what a member of 1.0.7's enumeration has."""
+
+    __slots__ = ()
+
+    OUTPUT: ClassVar[EventType]
+    LOGS: ClassVar[EventType]
+    ERROR: ClassVar[EventType]
+    DONE: ClassVar[EventType]
+
+    def __new__(cls, value: str) -> EventType:  # noqa: PYI034 - a member is of this class, not of a subclass
+        """Give the one member for a text, so that `is` tells members apart too."""
+        return _MEMBERS.get(value) or super().__new__(cls, value)
+
+    @property
+    def name(self) -> str:
+        """In capitals."""
+        return self.upper()
+
+    @property
+    def value(self) -> str:
+        """The text."""
+        return str(self)
+
+
+_MEMBERS: dict[str, EventType] = {}
+for _name in ("output", "logs", "error", "done"):
+    _MEMBERS[_name] = EventType(_name)
+    setattr(EventType, _name.upper(), _MEMBERS[_name])
 
 
 class ServerSentEvent:
@@ -23,8 +55,10 @@ class ServerSentEvent:
 
     __slots__ = ("data", "event", "id", "retry")
 
+    EventType = EventType
+
     def __init__(self, event: str, data: str | FileOutput, id: str | None = None, retry: int | None = None) -> None:
-        self.event = event
+        self.event = _MEMBERS.get(event) or EventType(event)
         """``output``, ``logs``, ``error``, ``done``, or what the API invents."""
         self.data = data
         self.id = id
@@ -46,14 +80,49 @@ class ServerSentEvent:
         return hash((self.event, self.data, self.id, self.retry))
 
 
-async def stream(
+def stream(
+    client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
+) -> Generator[ServerSentEvent, None, None]:
+    """Do the same as `client.stream`; 1.0.7 has it here."""
+    return client.stream(ref, input, **options)
+
+
+def async_stream(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Events:
+    """Do the same as `client.async_stream`; 1.0.7 has it here."""
+    return client.async_stream(ref, input, **options)
+
+
+class Events:
+    """Events for ``async for``, with or without an `await` before it: 1.0.7 asks for one."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, events: AsyncGenerator[ServerSentEvent, None]) -> None:
+        self._events = events
+
+    def __await__(self) -> Generator[None, None, AsyncGenerator[ServerSentEvent, None]]:
+        yield from ()
+        return self._events
+
+    def __aiter__(self) -> AsyncIterator[ServerSentEvent]:
+        return self._events
+
+    def __anext__(self) -> Awaitable[ServerSentEvent]:
+        return self._events.__anext__()
+
+    def aclose(self) -> Awaitable[None]:
+        """Leave the stream before its end."""
+        return self._events.aclose()
+
+
+async def stream_model(
     client: Resource[Any],
     ref: Ref,
     input: Mapping[str, Any] | None = None,
     *,
     cancel_on_exit: bool = True,
     use_file_output: bool | None = None,
-    **options: Unpack[CreateOptions],
+    **options: Unpack[PredictionOptions],
 ) -> AsyncGenerator[ServerSentEvent, None]:
     """Run a model and give its events as they happen, up to and with ``done``.
 

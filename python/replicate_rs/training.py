@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from ._core import Expect
-from ._operation import M, Resource, awaitable, operation
+from ._operation import M, Namespace, awaitable, operation
 from ._typing import TYPE_CHECKING
 from .creation import split, webhooks
 from .identifier import pair, resolve
@@ -40,7 +40,7 @@ class Training(Job):
         return version.partition(":")[0] if version else None
 
 
-class Trainings(Resource[M]):
+class Trainings(Namespace[M]):
     """`client.trainings`."""
 
     __slots__ = ()

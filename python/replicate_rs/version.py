@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import M, Resource, awaitable, operation
+from ._operation import M, Namespace, awaitable, operation
 from ._record import Record, moment
 from ._typing import TYPE_CHECKING
 from .identifier import pair
@@ -49,7 +49,7 @@ class Version(Record):
         return output
 
 
-class Versions(Resource[M]):
+class Versions(Namespace[M]):
     """`client.models.versions`."""
 
     __slots__ = ()
@@ -108,7 +108,7 @@ class Versions(Resource[M]):
     async_delete = awaitable(delete)
 
 
-class VersionsOfModel(Resource[M]):
+class VersionsOfModel(Namespace[M]):
     """`model.versions`: those of one model."""
 
     __slots__ = ("_model",)

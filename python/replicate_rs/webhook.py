@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import M, Resource, awaitable, operation
+from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
 
 TYPE_CHECKING = False
@@ -132,7 +132,7 @@ def sign_webhook(secret: Secret, id: str, timestamp: int | str, body: bytes | st
     return signature
 
 
-class DefaultSecret(Resource[M]):
+class DefaultSecret(Namespace[M]):
     """`client.webhooks.default.secret`."""
 
     __slots__ = ()
@@ -150,7 +150,7 @@ class DefaultSecret(Resource[M]):
     __call__ = get
 
 
-class DefaultWebhook(Resource[M]):
+class DefaultWebhook(Namespace[M]):
     """`client.webhooks.default`."""
 
     __slots__ = ()
@@ -161,7 +161,7 @@ class DefaultWebhook(Resource[M]):
         return DefaultSecret(self._session, self._mode)
 
 
-class Webhooks(Resource[M]):
+class Webhooks(Namespace[M]):
     """`client.webhooks`."""
 
     __slots__ = ()

@@ -54,7 +54,7 @@ async def asynchronous(client: AsyncReplicate, old: Replicate, output: FileOutpu
     assert_type(await client.predictions.list(), Page[Prediction])
     assert_type(await client.wait(one), Prediction)
     assert_type(client.stream("o/n", input={}), AsyncGenerator[ServerSentEvent, None])
-    assert_type([event.event async for event in client.stream("o/n")], list[str])
+    assert_type([event.id async for event in client.stream("o/n")], list[str | None])
     pair = await asyncio.gather(client.predictions.get("x"), client.predictions.get("y"))
     assert_type(pair, tuple[Prediction, Prediction])
     async with asyncio.TaskGroup() as group:
