@@ -32,7 +32,7 @@ mod _core {
     #[pymodule_export]
     use crate::py::runtime::finish_detached;
     #[pymodule_export]
-    use crate::py::streams::Stream;
+    use crate::py::streams::{EventDecoder, Stream};
     #[pymodule_export]
     use crate::py::webhook::{sign_webhook, verify_webhook};
 

@@ -18,7 +18,7 @@ FLOORS = [
     {"_operation"},
     {"_record", "identifier", "progress", "request"},
     {"exceptions", "creation"},
-    {"pagination", "job"},
+    {"pagination", "job", "middleware"},
     {"file", "webhook", "file_output", "account", "hardware", "version"},
     {"file_input"},
     {"prediction", "training"},

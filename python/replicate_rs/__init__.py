@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .file_output import FileOutput as FileOutput
     from .hardware import Hardware as Hardware
     from .identifier import ModelVersionIdentifier as ModelVersionIdentifier
+    from .middleware import Request as Request
     from .model import Model as Model
     from .pagination import Page as Page
     from .pagination import async_paginate as async_paginate
@@ -124,6 +125,7 @@ _HOMES = {
     "FileOutput": "file_output",
     "Hardware": "hardware",
     "ModelVersionIdentifier": "identifier",
+    "Request": "middleware",
     "Model": "model",
     "Page": "pagination",
     "async_paginate": "pagination",

@@ -8,6 +8,7 @@ __all__ = [
     "AbortController",
     "AbortSignal",
     "Core",
+    "EventDecoder",
     "Expect",
     "Pending",
     "Response",
@@ -99,6 +100,7 @@ class Core:
         self, url: str, *, events: bool, total: float | None = None, signal: AbortSignal | None = None
     ) -> Pending[Stream]: ...
     def detach(self, method: str, target: _Target, total: float) -> None: ...
+    def url(self, target: _Target, query: _Pairs | None = None) -> str: ...
     def sleep(self, seconds: float, *, signal: AbortSignal | None = None) -> Pending[None]: ...
 
 @final
@@ -109,9 +111,17 @@ class Stream:
     def close(self) -> None: ...
 
 @final
-class Response:
-    """A response that has been read to its end."""
+class EventDecoder:
+    """The parser of event streams, for those who have the bytes from elsewhere."""
 
+    def __new__(cls, max_bytes: int) -> Self: ...
+    def feed(self, bytes: bytes) -> list[tuple[str, str, str | None, int | None]]: ...
+
+@final
+class Response:
+    """A response that has been read to its end, or one made by hand."""
+
+    def __new__(cls, status: int = 200, *, headers: dict[str, str] | None = None, body: bytes = b"", url: str = "") -> Self: ...
     @property
     def status(self) -> int: ...
     @property

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from typing import Protocol, TypeVar
+    from typing import Any, Protocol, TypeVar
 
     from ._core import Core, Pending
 
@@ -95,4 +95,21 @@ class Suspending:
             pass
 
 
+def later(work: Awaitable[Any]) -> None:
+    """Let something go on by itself on this thread's event loop; nobody is told how it ends."""
+    from asyncio import ensure_future
+
+    async def main() -> None:
+        try:  # noqa: SIM105 - contextlib is not worth its import here
+            await work
+        except Exception:  # noqa: BLE001, S110 - best effort, as above
+            pass
+
+    task = ensure_future(main())
+    _going.add(task)
+    task.add_done_callback(_going.discard)
+
+
+# The loop keeps its tasks only weakly.
+_going: set[Any] = set()
 _registered = False

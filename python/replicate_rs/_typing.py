@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Generic as Generic
     from typing import ParamSpec as ParamSpec
     from typing import TypeVar as TypeVar
+    from typing import cast as cast
     from typing import overload as overload
 else:
 
@@ -27,6 +28,10 @@ else:
         return ...
 
     TypeVar = ParamSpec
+
+    def cast(_, value):
+        """Stand in for `typing.cast`."""
+        return value
 
     def overload(function):
         """Stand in for `typing.overload`."""

@@ -25,7 +25,8 @@ use crate::files::{self, Upload};
 use crate::http::{self, Body, Call, Home, Timeouts};
 use crate::url::Base;
 
-type Pairs = Vec<(PyBackedStr, PyBackedStr)>;
+/// Names and values, as Python gives them.
+pub type Pairs = Vec<(PyBackedStr, PyBackedStr)>;
 
 /// Where the token comes from.
 enum Token {
@@ -54,7 +55,8 @@ fn header(name: &str, value: &str) -> PyResult<(HeaderName, HeaderValue)> {
     Ok((parsed, HeaderValue::from_str(value).map_err(|_| wrong("value"))?))
 }
 
-fn header_map(pairs: &Pairs) -> PyResult<HeaderMap> {
+/// Headers from names and values.
+pub fn header_map(pairs: &Pairs) -> PyResult<HeaderMap> {
     pairs.iter().map(|(name, value)| header(name, value)).collect()
 }
 
@@ -159,11 +161,7 @@ impl Core {
         retries: Option<u32>,
         signal: Option<Py<AbortSignal>>,
     ) -> PyResult<Pending> {
-        let mut url = self.url(py, target)?;
-        for (name, value) in query.iter().flatten() {
-            url.query_pairs_mut().append_pair(name, value);
-        }
-        let mut call = self.call(py, method, url)?;
+        let mut call = self.call(py, method, self.resolve(py, target, query)?)?;
         if let Some(body) = body {
             call.body = self.body(py, &body)?;
         }
@@ -234,7 +232,7 @@ impl Core {
 
     /// Sends a request that nobody waits for, at most for `total` seconds.
     fn detach(&self, py: Python<'_>, method: &str, target: &Bound<'_, PyAny>, total: f64) -> PyResult<()> {
-        let mut call = self.call(py, method, self.url(py, target)?)?;
+        let mut call = self.call(py, method, self.resolve(py, target, None)?)?;
         self.limit_in_time(&mut call, Some(total), None)?;
         let (connections, about) = (self.connections.clone(), About::default());
         super::runtime::process()
@@ -243,6 +241,12 @@ impl Core {
                 let _ = http::send(&connections.on_runtime(), &call).await;
             })
             .map_err(|error| raised(py, error, &about))
+    }
+
+    /// Where a request goes: a route or the segments of a path, and a query.
+    #[pyo3(signature = (target, query=None))]
+    fn url(&self, py: Python<'_>, target: &Bound<'_, PyAny>, query: Option<Pairs>) -> PyResult<String> {
+        Ok(self.resolve(py, target, query)?.into())
     }
 
     /// Nothing, for some seconds.
@@ -265,7 +269,7 @@ impl Core {
 
 impl Core {
     /// An absolute or relative route, or the segments of a path.
-    fn url(&self, py: Python<'_>, target: &Bound<'_, PyAny>) -> PyResult<Url> {
+    fn resolve(&self, py: Python<'_>, target: &Bound<'_, PyAny>, query: Option<Pairs>) -> PyResult<Url> {
         let url = if let Ok(route) = target.cast::<PyString>() {
             self.base.resolve(route.to_str()?)
         } else {
@@ -277,7 +281,11 @@ impl Core {
                 .map_err(|_| PyTypeError::new_err(format!("ids and names must be str, not {}", types(tuple))))?;
             self.base.join(parts.iter().map(|part| &**part))
         };
-        url.map_err(|error| raised(py, error, &About::default()))
+        let mut url = url.map_err(|error| raised(py, error, &About::default()))?;
+        for (name, value) in query.iter().flatten() {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        Ok(url)
     }
 
     fn call(&self, py: Python<'_>, method: &str, url: Url) -> PyResult<Call> {

@@ -10,6 +10,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use reqwest::header::HeaderMap;
 
 use super::bridge::{Outcome, delivery};
+use super::client::header_map;
 use super::exceptions;
 use crate::http::{self, Call};
 
@@ -77,6 +78,18 @@ pub struct Response {
 
 #[pymethods]
 impl Response {
+    /// An answer made by hand, for those who answer a request themselves.
+    #[new]
+    #[pyo3(signature = (status=200, *, headers=None, body=Vec::new(), url=""))]
+    fn new(status: u16, headers: Option<Bound<'_, PyDict>>, body: Vec<u8>, url: &str) -> PyResult<Self> {
+        if !(100..=999).contains(&status) {
+            return Err(PyValueError::new_err(format!("{status} is not an HTTP status")));
+        }
+        let given = headers.map(|headers| headers.items().extract()).transpose()?.unwrap_or_default();
+        let (headers, url) = (header_map(&given)?, url.to_owned());
+        Ok(Self { inner: http::Response { status, url, headers, body: body.into() } })
+    }
+
     /// The HTTP status.
     #[getter]
     fn status(&self) -> u16 {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 use tokio::sync::Mutex;
@@ -16,6 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::abort::AbortSignal;
 use super::bridge::{Outcome, Pending, delivery, job};
 use super::exceptions::About;
+use super::locked;
 use super::runtime::{Connections, process};
 use crate::error::{Error, Kind};
 use crate::http::{self, Call, Incoming};
@@ -183,12 +185,37 @@ fn listed(py: Python<'_>, parts: Vec<Part>) -> PyResult<Py<PyAny>> {
     for part in parts {
         match part {
             Part::Bytes(bytes) => list.append(PyBytes::new(py, &bytes))?,
-            Part::Events(events) => {
-                for Event { event, data, id, retry } in events {
-                    list.append((event, data, id, retry))?;
-                }
-            }
+            Part::Events(events) => add(&list, events)?,
         }
     }
     list.into_py_any(py)
+}
+
+fn add(list: &Bound<'_, PyList>, events: Vec<Event>) -> PyResult<()> {
+    events.into_iter().try_for_each(|Event { event, data, id, retry }| list.append((event, data, id, retry)))
+}
+
+/// The parser of event streams, for those who have the bytes from elsewhere.
+#[pyclass(frozen, module = "replicate_rs._core")]
+pub struct EventDecoder {
+    parser: std::sync::Mutex<Parser>,
+}
+
+#[pymethods]
+impl EventDecoder {
+    #[new]
+    fn new(max_bytes: usize) -> Self {
+        Self { parser: std::sync::Mutex::new(Parser::new(max_bytes)) }
+    }
+
+    /// Takes the next bytes; gives the events that they complete, as `(event, data, id, retry)`.
+    fn feed<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyList>> {
+        let mut events = Vec::new();
+        locked(&self.parser)
+            .feed(bytes, &mut events)
+            .map_err(|large| PyValueError::new_err(format!("an event is larger than {} bytes", large.0)))?;
+        let list = PyList::empty(py);
+        add(&list, events)?;
+        Ok(list)
+    }
 }

@@ -1,0 +1,264 @@
+"""A caller's own function around every request: the `fetch` option of a client.
+
+A client with a `fetch` has a `Middleware` in the place of its core. It offers the core's verbs, and asks the caller's function to
+carry each request out; that may change the request, log it, answer by itself, or pass it on to `send`.
+"""
+
+from __future__ import annotations
+
+from ._core import EventDecoder, Expect, Response, write_file
+from ._transport import later
+from ._typing import TYPE_CHECKING, Generic, TypeVar, is_array, is_object
+from .exceptions import from_response, from_unexpected
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator, Sequence
+    from os import PathLike
+    from typing import Any, TypeAlias
+
+    from ._core import AbortSignal, Core, Pending, Stream
+
+    Send: TypeAlias = Callable[["Request"], Response]
+    AsyncSend: TypeAlias = Callable[["Request"], Awaitable[Response]]
+    Fetch: TypeAlias = Callable[["Request", Send], Response] | Callable[["Request", AsyncSend], Awaitable[Response]]
+
+T = TypeVar("T")
+
+
+class Request:
+    """A request that is about to be sent. The client adds the token and its own headers when it is."""
+
+    __slots__ = ("body", "headers", "method", "url")
+
+    def __init__(self, method: str, url: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers or {}
+        """What this request has besides the client's own headers; a header given here wins."""
+        self.body = body
+        """None if there is none, and for uploads of files, which are streamed."""
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.url}>"
+
+
+class Middleware:
+    """A core whose requests are carried out by a caller's function."""
+
+    def __init__(self, core: Core, fetch: Fetch, *, max_bytes: int) -> None:
+        self._core = core
+        self._fetch: Any = fetch
+        self._max_bytes = max_bytes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._core, name)
+
+    def send(
+        self,
+        method: str,
+        target: str | tuple[str, ...],
+        expect: Expect[T],
+        *,
+        query: Sequence[tuple[str, str]] | None = None,
+        body: Any = None,
+        content_type: str | None = None,
+        headers: Sequence[tuple[str, str]] | None = None,
+        **limits: Any,
+    ) -> Fetched[T]:
+        """Carry a request out."""
+        request = Request(method, self._core.url(target, query), dict(headers or ()), body if isinstance(body, bytes) else None)
+        if content_type is not None:
+            request.headers.setdefault("Content-Type", content_type)
+        upload = None if request.body is not None else body
+
+        def start(request: Request) -> Pending[Response]:
+            kind = _pop(request.headers, "content-type")
+            content = upload if request.body is None else request.body
+            pairs = list(request.headers.items())
+            return self._core.send(
+                request.method, request.url, Expect.RESPONSE, body=content, content_type=kind, headers=pairs, **limits
+            )
+
+        def finish(response: Response) -> T:
+            answer: T = _expected(request, response, expect)
+            return answer
+
+        return Fetched(self._fetch, request, start, finish)
+
+    def open(
+        self, url: str, *, events: bool, total: float | None = None, signal: AbortSignal | None = None
+    ) -> Fetched[Stream | Recorded]:
+        """Open a stream; an answer of the caller's own is read as one."""
+        accept = {"Accept": "text/event-stream"} if events else {}
+        request = Request("GET", self._core.url(url), accept)
+        opened: list[Stream] = []
+
+        def start(request: Request) -> _Then[Stream, Response]:
+            def begun(stream: Stream) -> Response:
+                opened[:] = [stream]
+                return Response(200, url=request.url)
+
+            return _Then(self._core.open(request.url, events=events, total=total, signal=signal), begun)
+
+        def finish(response: Response) -> Stream | Recorded:
+            if opened:
+                return opened[0]
+            return Recorded(_succeeded(request, response).body, EventDecoder(self._max_bytes) if events else None)
+
+        return Fetched(self._fetch, request, start, finish)
+
+    def download(
+        self, url: str, path: str | PathLike[str], *, total: float | None = None, signal: AbortSignal | None = None
+    ) -> Fetched[int]:
+        """Save a file; an answer of the caller's own is written instead."""
+        request = Request("GET", self._core.url(url))
+        saved: list[int] = []
+
+        def start(request: Request) -> _Then[int, Response]:
+            def done(size: int) -> Response:
+                saved[:] = [size]
+                return Response(200, url=request.url)
+
+            return _Then(self._core.download(request.url, path, total=total, signal=signal), done)
+
+        def finish(response: Response) -> int:
+            return saved[0] if saved else write_file(path, _succeeded(request, response).body)
+
+        return Fetched(self._fetch, request, start, finish)
+
+    def detach(self, method: str, target: str | tuple[str, ...], total: float) -> None:
+        """Send a request that nobody waits for."""
+        later(self.send(method, target, Expect.STATUS, total=total, retries=0))
+
+
+class Fetched(Generic[T]):
+    """A request that is carried out when it is waited for, or awaited."""
+
+    def __init__(
+        self,
+        fetch: Any,
+        request: Request,
+        start: Callable[[Request], Pending[Response] | _Then[Any, Response]],
+        finish: Callable[[Response], T],
+    ) -> None:
+        self._fetch = fetch
+        self._request = request
+        self._start = start
+        self._finish = finish
+
+    def begin(self) -> None:
+        """Do nothing: the caller's function runs where the answer is waited for."""
+
+    def wait(self) -> T:
+        """Carry it out on this thread."""
+
+        def send(request: Request) -> Response:
+            return self._start(request).wait()
+
+        response = self._fetch(self._request, send)
+        if hasattr(response, "__await__"):
+            close = getattr(response, "close", None)
+            if close is not None:
+                close()
+            raise TypeError("an async fetch= needs an AsyncReplicate; a Replicate's is a plain function")
+        return self._finish(_checked(response))
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._finished().__await__()
+
+    async def _finished(self) -> T:
+        response = self._fetch(self._request, self._sent)
+        if hasattr(response, "__await__"):
+            response = await response
+        return self._finish(_checked(response))
+
+    async def _sent(self, request: Request) -> Response:
+        return await self._start(request)
+
+
+S = TypeVar("S")
+
+
+class _Then(Generic[S, T]):
+    """Some work of the core, and what is made of its answer."""
+
+    def __init__(self, pending: Pending[S], make: Callable[[S], T]) -> None:
+        self._pending = pending
+        self._make = make
+
+    def wait(self) -> T:
+        return self._make(self._pending.wait())
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._made().__await__()
+
+    async def _made(self) -> T:
+        return self._make(await self._pending)
+
+
+class Recorded:
+    """A stream whose content is there already."""
+
+    def __init__(self, body: bytes, decoder: EventDecoder | None) -> None:
+        self._parts: list[Any] = [body] if decoder is None else decoder.feed(body)
+
+    def next(self) -> Ready[list[Any]]:
+        """Give everything, then nothing."""
+        parts, self._parts = self._parts, []
+        return Ready(parts)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._parts = []
+
+
+class Ready(Generic[T]):
+    """An answer that is there already."""
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def wait(self) -> T:
+        """Give it."""
+        return self._value
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        yield from ()
+        return self._value
+
+
+def _checked(response: object) -> Response:
+    if not isinstance(response, Response):
+        raise TypeError(f"fetch= must return a replicate_rs.Response, not {type(response).__name__}")
+    return response
+
+
+def _succeeded(request: Request, response: Response) -> Response:
+    if response.status >= 400:
+        headers = list(response.headers.items())
+        raise from_response(response.status, request.method, request.url, headers, response.body)
+    return response
+
+
+def _expected(request: Request, response: Response, expect: Expect[Any]) -> Any:
+    """Give an answer as an endpoint wants it."""
+    _succeeded(request, response)
+    for plain, answer in ((Expect.TEXT, "text"), (Expect.BYTES, "body"), (Expect.STATUS, "status")):
+        if expect == plain:
+            return getattr(response, answer)
+    if expect == Expect.RESPONSE:
+        return response
+    try:
+        value: object = response.json()
+    except ValueError:
+        problem = "is not JSON"
+    else:
+        if (is_object if expect == Expect.OBJECT else is_array)(value):
+            return value
+        problem = f"is JSON, but not an {'object' if expect == Expect.OBJECT else 'array'}"
+    headers = list(response.headers.items())
+    raise from_unexpected(problem, response.status, request.method, request.url, headers, response.body)
+
+
+def _pop(headers: dict[str, str], name: str) -> str | None:
+    return next((headers.pop(each) for each in list(headers) if each.lower() == name), None)
