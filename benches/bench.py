@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from contenders import ASYNC, OURS, PACKAGES, PROGRAMS, SYNC
+from contenders import ASYNC, OURS, PACKAGES, PAGE, PROGRAMS, SYNC
 from machine import describe, environment, pin_server_and_clients, running_server
 from report import Section, rows, table
 
@@ -33,6 +33,7 @@ def sections() -> list[Section]:
         *(_rate("get_async", f"{size} in flight", [*ASYNC], size) for size in (1, 64, 512)),
         _rate("get_sync", "one after another", [*SYNC], 1),
         _rate("get_sync", "16 threads", [*SYNC], 16),
+        _rate("page", "100 predictions, 200 KB", [*PAGE], 1),
         Section("import", "import, above bare Python", "ms", [*PROGRAMS], {"variant": "import"}, cpu_unit="ms"),
         Section("import", "first prediction, above bare Python", "ms", starters, {"variant": "first"}, cpu_unit="ms"),
         Section("clients", "1,000 idle, after one request", "KB each", [OURS], {"variant": "used", "size": 1000}),

@@ -167,6 +167,63 @@ SYNC: dict[str, Callable[[str], AbstractContextManager[Get]]] = {
 }
 
 
+def check_page(answer: Any) -> None:
+    """Raise unless these are the hundred predictions that were asked for."""
+    results = answer["results"] if isinstance(answer, dict) else answer.results
+    if len(results) != 100:
+        raise ValueError(f"wrong answer: {len(results)} predictions")
+    check(results[99])
+
+
+@contextmanager
+def _page_ours(origin: str) -> Iterator[Get]:
+    import replicate_rs
+
+    with replicate_rs.Replicate(TOKEN, base_url=origin) as client:
+        yield client.predictions.list
+
+
+@contextmanager
+def _page_1_0_7(origin: str) -> Iterator[Get]:
+    import replicate
+
+    client = replicate.Client(TOKEN, base_url=origin)
+    yield client.predictions.list
+
+
+@contextmanager
+def _page_httpx(origin: str) -> Iterator[Get]:
+    import httpx
+
+    with httpx.Client() as client:
+        yield lambda: client.get(f"{origin}/v1/predictions").json()
+
+
+@contextmanager
+def _page_msgspec(origin: str) -> Iterator[Get]:
+    import msgspec
+    from pyreqwest.client import SyncClientBuilder
+
+    required: list[Any] = [(name, str) for name in ("id", "model", "version", "status", "created_at")]
+    objects: list[Any] = [("input", dict[str, Any]), ("urls", dict[str, str])]
+    optional: list[Any] = [("output", Any, None), ("metrics", dict[str, Any] | None, None)]
+    optional += [(name, str | None, None) for name in ("logs", "error", "started_at", "completed_at")]
+    prediction = msgspec.defstruct("Prediction", required + objects + optional)
+    links: list[Any] = [(name, str | None, None) for name in ("next", "previous")]
+    book = msgspec.defstruct("Page", [("results", list[prediction]), *links])  # type: ignore[valid-type]  # made just now
+    decode = msgspec.json.Decoder(book).decode
+    with SyncClientBuilder().build() as client:
+        yield lambda: decode(bytes(client.get(f"{origin}/v1/predictions").build().send().bytes()))
+
+
+PAGE: dict[str, Callable[[str], AbstractContextManager[Get]]] = {
+    OURS: _page_ours,
+    "1.0.7": _page_1_0_7,
+    "httpx": _page_httpx,
+    "pyreqwest + msgspec": _page_msgspec,
+}
+
+
 class Program(NamedTuple):
     """The two steps of a program that prints one prediction, as source code."""
 

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from contenders import ASYNC, OURS, PREDICTION_ID, PROGRAMS, SYNC, TOKEN, check
+from contenders import ASYNC, OURS, PAGE, PREDICTION_ID, PROGRAMS, SYNC, TOKEN, check, check_page
 from machine import cpu_seconds, resident_bytes
 
 if TYPE_CHECKING:
@@ -137,6 +137,15 @@ def _load(get: Get, seconds: float) -> int:
     return count
 
 
+def page(task: Task) -> Sample:
+    """List pages of 100 predictions, one after another."""
+    with PAGE[task.contender](task.origin) as get:
+        check_page(get())
+        _load(get, task.warm_up)
+        meter = Meter(task.server)
+        return meter.sample(_load(get, task.seconds))
+
+
 def startup(task: Task) -> Sample:
     """Give the milliseconds that a program takes above bare Python, which is started in turn with it."""
     program = PROGRAMS[task.contender]
@@ -202,6 +211,7 @@ def clients(task: Task) -> Sample:
 JOBS: dict[str, Callable[[Task], Sample]] = {
     "get_async": get_async,
     "get_sync": get_sync,
+    "page": page,
     "import": startup,
     "clients": clients,
 }

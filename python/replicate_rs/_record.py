@@ -36,8 +36,6 @@ class Record(Resource[Sync]):
 
     def __init__(self, **data: Any) -> None:
         self._data = data
-        self._mode = Sync
-        self._transport = Blocking
 
     def __init_subclass__(cls) -> None:
         own = tuple(name for name in cls.__annotations__ if not name.startswith("_"))
@@ -51,9 +49,7 @@ class Record(Resource[Sync]):
         record = cls.__new__(cls)
         record._data = data
         record._session = session
-        record._core = session.core
-        record._mode = Sync
-        record._transport = Blocking
+        # What else a resource has is found when it is asked for, since a page has a hundred records.
         return record
 
     def _in(self, mode: type[Sync | Async]) -> Self:
@@ -74,18 +70,26 @@ class Record(Resource[Sync]):
 
         def __getattr__(self, name: str) -> Any:
             """Find undocumented fields, and bind records that no client made to the default client."""
-            if name in ("_session", "_core"):
-                from . import default_client
-
-                self._session = default_client._session
-                self._core = self._session.core
-                return object.__getattribute__(self, name)
             if name.startswith("_"):
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+                return self._missing(name)
             try:
                 return self._data[name]
             except KeyError:
                 raise AttributeError(f"this {type(self).__name__} has no field {name!r}") from None
+
+        def _missing(self, name: str) -> Any:
+            """Find what a resource has besides the session, and the session of the default client."""
+            if name == "_session":
+                from . import default_client
+
+                self._session = default_client._session
+            elif name == "_core":
+                self._core = self._session.core
+            elif name in ("_mode", "_transport"):
+                self._mode, self._transport = Sync, Blocking
+            else:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return object.__getattribute__(self, name)
 
     def _view(self, name: str, kind: type[R]) -> R | None:
         """View a field that is an object."""
@@ -122,8 +126,8 @@ class Record(Resource[Sync]):
         """View an object that came from elsewhere, for instance from a webhook."""
         return cls(**data)
 
-    model_dump = dict
-    model_dump_json = json
+    model_dump = to_dict = dict
+    model_dump_json = to_json = json
     model_validate = parse_obj
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
