@@ -20,15 +20,17 @@ FLOORS = [
     {"exceptions", "creation"},
     {"pagination", "job", "middleware"},
     {"file", "webhook", "file_output", "account", "hardware", "version"},
+    {"input"},
     {"file_input"},
     {"prediction", "training"},
     {"model", "deployment"},
     {"collection"},
     {"search", "run"},
     {"stream"},
+    {"use"},
     {"client"},
     {"__init__"},
-    {"local"},
+    {"local", "drop_in", "schema", "resource", "helpers", "__about__"},
     {"pytest_plugin"},
 ]
 

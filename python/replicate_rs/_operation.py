@@ -188,7 +188,8 @@ class operation(Generic[P, T]):  # noqa: N801 - reads as a decorator
     def __get__(self, resource: Resource[Async], owner: object) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
-            return self.function
+            # A mock of a blocking client's method must not be one of a coroutine function.
+            return self.stepped if getattr(owner, "mode", None) is Sync else self.function
         return _Method(self.function if resource._mode is Async else self.stepped, resource)
 
 

@@ -6,13 +6,18 @@ from ._core import Expect
 from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
 from ._typing import TYPE_CHECKING
+from .pagination import page_of
 
 if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
-    from typing import IO, Any, Protocol, TypeAlias, TypeGuard
+    from types import EllipsisType
+    from typing import IO, Any, Protocol, TypeAlias, TypeGuard, Unpack
 
     from ._core import AbortSignal
+    from ._operation import FileEncodingStrategy as FileEncodingStrategy
+    from ._operation import Options
+    from .pagination import Page
 
     FileLike: TypeAlias = "str | PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | IO[str]"
 
@@ -53,10 +58,12 @@ class Files(Namespace[M]):
     @operation
     async def create(
         self,
-        file: FileLike,
+        file: FileLike | None = None,
         *,
+        content: FileLike | None = None,
         filename: str | None = None,
         content_type: str | None = None,
+        type: str | None = None,
         metadata: dict[str, Any] | None = None,
         signal: AbortSignal | None = None,
         timeout: float | None = None,
@@ -65,15 +72,20 @@ class Files(Namespace[M]):
 
         Args:
             file: A path, an open file (read from where it stands to its end, and left open), or bytes.
+            content: The same; 2.0 calls it so.
             filename: The name to give it; the file's own where it has one.
             content_type: Its media type; guessed from its name where it is not given.
+            type: The same; 2.0 calls it so.
             metadata: Anything that JSON can hold.
             signal: Stops the upload.
             timeout: Seconds for all of it.
 
         """
-        source = await self._transport.call(Source.of, file)
-        return await self.upload(source.named(filename, content_type), metadata, signal=signal, timeout=timeout)
+        what = content if file is None else file
+        if what is None or (file is not None and content is not None):
+            raise TypeError("give the file once, as file or as content=")
+        source = await self._transport.call(Source.of, what)
+        return await self.upload(source.named(filename, content_type or type), metadata, signal=signal, timeout=timeout)
 
     async_create = awaitable(create)
 
@@ -110,6 +122,30 @@ class Files(Namespace[M]):
         return await self._transport.finish(status) < 300
 
     async_delete = awaitable(delete)
+
+    @operation
+    async def download(self, file_id: str, *, owner: str, expiry: int, signature: str, **options: Unpack[Options]) -> bytes:
+        """Fetch a file's content with a signed permission (https://replicate.com/docs/reference/http#files.download).
+
+        Args:
+            file_id: Which file.
+            owner: Who uploaded it.
+            expiry: Until when the permission is good; seconds since 1970.
+            signature: The base64 of an HMAC-SHA256 of ``owner file_id expiry``.
+            options: What every operation takes.
+
+        """
+        query = {"owner": owner, "expiry": expiry, "signature": signature}
+        return await self._transport.finish(self._send("GET", ("files", file_id, "download"), Expect.BYTES, options, query=query))
+
+    async_download = awaitable(download)
+
+    @operation
+    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[File]:
+        """Fetch a page of your files, newest first."""
+        return await page_of(self, File, ("files",), cursor, options)
+
+    async_list = awaitable(list)
 
 
 class Source:
@@ -152,6 +188,14 @@ class Source:
 
         content = self.content if isinstance(self.content, bytes) else self.content.read_bytes()
         return f"data:{self.content_type};base64,{b64encode(content).decode('ascii')}"
+
+
+def base64_encode_file(file: FileLike | Readable) -> str:
+    """Write a file, from its beginning, as a ``data:`` URI; 1.0.7 has it in `helpers`."""
+    seek = getattr(file, "seek", None)
+    if seek is not None:
+        seek(0)
+    return Source.of(file).data_uri()
 
 
 def is_readable(value: object) -> TypeGuard[Readable]:

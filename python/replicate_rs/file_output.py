@@ -28,8 +28,8 @@ class FileOutput(Resource[Sync]):
     url: str
     """An ``https:`` URL (``http:`` on this machine), or a ``data:`` URI."""
 
-    def __init__(self, url: str, session: Session) -> None:
-        super().__init__(session, Sync)
+    def __init__(self, url: str, session: Session | Resource[Any]) -> None:
+        super().__init__(session._session if isinstance(session, Resource) else session, Sync)
         self.url = url
 
     def _in(self, mode: type[Sync | Async]) -> Self:
@@ -96,6 +96,11 @@ class FileOutput(Resource[Sync]):
         return self.achunks()
 
     @property
+    def __url__(self) -> str:
+        """The same as `url`; 2.0's `get_path_url` asks for it."""
+        return self.url
+
+    @property
     def _is_inline(self) -> bool:
         return self.url[:5].lower() == "data:"
 
@@ -141,6 +146,11 @@ def _detached(url: str) -> FileOutput:
     return output
 
 
+def transform_output(value: object, client: Resource[Any]) -> Any:
+    """Give a model's output with its files as `FileOutput`; 1.0.7 has it in `helpers`."""
+    return outputs(value, client._session)
+
+
 def outputs(value: object, session: Session) -> Any:
     """Give a model's output with every file in it, at any depth, as a `FileOutput`."""
     if isinstance(value, str):
@@ -166,6 +176,12 @@ def is_file(text: str) -> bool:
         return False
     host = rest[2:].partition("/")[0].partition("?")[0].partition("#")[0]
     return bool(host) and (scheme == "https" or _is_loopback(host.rpartition("@")[2]))
+
+
+def get_path_url(path: object) -> str | None:
+    """Give the URL of a file that a model made, or None for anything else; 2.0 has it for its `URLPath`."""
+    url = getattr(path, "__url__", None)
+    return url if isinstance(url, str) else None
 
 
 def _is_loopback(host: str) -> bool:

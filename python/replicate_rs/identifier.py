@@ -20,6 +20,14 @@ if TYPE_CHECKING:
             """The model's name."""
             ...
 
+    class HasId(Protocol):
+        """A version, as this library, or anyone, describes it."""
+
+        @property
+        def id(self) -> str:
+            """64 hexadecimal digits."""
+            ...
+
     Ref: TypeAlias = "str | ModelVersionIdentifier | HasOwnerAndName"
 
 
@@ -95,6 +103,11 @@ def resolve(ref: Ref) -> ModelVersionIdentifier:
     raise TypeError(f"ref must be 'owner/name', 'owner/name:version' or a model, not {type(ref).__name__}")
 
 
+def id_of(version: str | HasId | None) -> str | None:
+    """Give the id of a version, which may be it already."""
+    return version if version is None or isinstance(version, str) else version.id
+
+
 def target_of(ref: Ref) -> tuple[str | None, str | None]:
     """Give the version to run, or the model: one of the two.
 
@@ -133,6 +146,9 @@ def pair(
         if owner is not None or name is not None:
             raise TypeError(f"give the {kind} once: as 'owner/name', as owner and name, or as {kind}_owner= and {kind}_name=")
         owner, name = spelled
+    if owner is None and name is not None:
+        # 1.0.7's `deployments.get(name="owner/name")`.
+        owner, name = name, None
     if isinstance(owner, str) and name is not None:
         return owner, name
     if owner is None or name is not None:

@@ -8,6 +8,7 @@ from ._core import Expect
 from ._operation import M, Namespace, asynchronously, awaitable, operation, streaming
 from ._record import moment
 from .creation import LONGEST_HOLD, MARGIN, headers, split, target, webhooks
+from .identifier import id_of
 from .job import Job
 from .pagination import one_of, page_of
 from .progress import Progress as Progress
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ._core import AbortSignal
     from ._operation import Options
     from .creation import PredictionOptions
-    from .identifier import Ref
+    from .identifier import HasId, Ref
     from .pagination import Page
     from .stream import ServerSentEvent
 
@@ -108,7 +109,7 @@ class Predictions(Namespace[M]):
     @operation
     async def create(
         self,
-        version: str | None = None,
+        version: str | HasId | None = None,
         input: Mapping[str, Any] | None = None,
         *,
         model: Ref | tuple[str, str] | None = None,
@@ -120,12 +121,13 @@ class Predictions(Namespace[M]):
         See https://replicate.com/docs/reference/http#predictions.create.
 
         Args:
-            version: A version's id, or ``owner/name:version``. Give this, `model` or `deployment`.
+            version: A version, its id, or ``owner/name:version``. Give this, `model` or `deployment`.
             input: The model's inputs; files in it are uploaded.
             model: ``owner/name``.
             deployment: ``owner/name``.
 
         """
+        version = id_of(version)
         where = target(version, model, deployment)
         own, others = split(options)
         ahead = headers(own)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from time import monotonic
 
 from ._core import Expect
-from ._operation import M, Namespace, awaitable, operation
+from ._operation import M, Namespace, awaitable, given, operation
 from ._typing import TYPE_CHECKING
 from .creation import split, webhooks
-from .identifier import pair, resolve
+from .identifier import id_of, pair, resolve
 from .job import Job
 from .pagination import one_of, page_of
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._operation import Options
     from .creation import TrainingOptions
-    from .identifier import Ref
+    from .identifier import HasId, Ref
     from .pagination import Page
 
 
@@ -50,7 +50,7 @@ class Trainings(Namespace[M]):
         self,
         *positional: Any,
         model: Ref | tuple[str, str] | None = None,
-        version: str | None = None,
+        version: str | HasId | None = None,
         input: Mapping[str, Any] | None = None,
         destination: Ref | tuple[str, str] | None = None,
         model_owner: str | None = None,
@@ -61,7 +61,8 @@ class Trainings(Namespace[M]):
         """Train a version of a model (https://replicate.com/docs/reference/http#trainings.create).
 
         Args:
-            positional: ``("owner/name:version", input, destination)`` as in 1.0.7, or ``(owner, name, version)`` as in Node.
+            positional: As in 1.0.7, ``("owner/name:version", input, destination)`` or ``("owner/name", version, input)``; or
+                as in Node, ``(owner, name, version)``.
             model: ``owner/name``.
             version: The version's id, or ``owner/name:version`` without `model`.
             input: What the training takes; files in it are uploaded.
@@ -71,24 +72,24 @@ class Trainings(Namespace[M]):
             version_id: 2.0's spelling.
 
         """
-        short, inputs, into = _read(positional)
-        id = one_of(version=version if short is None else short, version_id=version_id)
+        if positional:
+            keywords = given(model=model, version=version, input=input, destination=destination)
+            return await Trainings.create(self, **_named(positional, {**options, **keywords}))
+        id = one_of(version=id_of(version), version_id=version_id)
         if model is None and model_owner is None:
             ref = resolve(id)
             owner, name, id = ref.owner, ref.name, ref.version or ""
         else:
             owner, name = pair("model", model, None, spelled=(model_owner, model_name))
-        given_destination = destination if into is None else into
-        if given_destination is None:
+        if destination is None:
             raise ValueError("A destination must be provided as a positional or keyword argument.")
-        input = inputs if input is None else input
         own, others = split(options)
         from .file_input import encoded, seconds_until
 
         limit = others.get("timeout")
         deadline = None if limit is None else monotonic() + limit
         body: dict[str, Any] = {
-            "destination": "/".join(pair("model", given_destination, None, spelled=(None, None))),
+            "destination": "/".join(pair("model", destination, None, spelled=(None, None))),
             **webhooks(own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")),
         }
         body["input"] = await encoded(self, input or {}, own.get("file_encoding_strategy"), others.get("signal"), deadline)
@@ -124,11 +125,18 @@ class Trainings(Namespace[M]):
     async_list = awaitable(list)
 
 
-def _read(positional: tuple[Any, ...]) -> tuple[str | None, Mapping[str, Any] | None, Any]:
+def _named(positional: tuple[Any, ...], others: Mapping[str, Any]) -> dict[str, Any]:
     """Tell 1.0.7's positional arguments from Node's."""
-    if len(positional) > 3:
-        raise TypeError(f"trainings.create takes at most 3 positional arguments, not {len(positional)}")
+    names = ("version", "input", "destination", "webhook", "webhook_completed", "webhook_events_filter")
+    named: dict[str, Any]
     if len(positional) == 3 and isinstance(positional[1], str):
-        return f"{positional[0]}/{positional[1]}:{positional[2]}", None, None
-    version, inputs, destination = [*positional, None, None, None][:3]
-    return version, inputs, destination
+        owner, id, last = positional
+        is_node = isinstance(last, str)
+        named = {"model": (owner, id), "version": last} if is_node else {"model": owner, "version": id, "input": last}
+    elif len(positional) <= len(names):
+        named = dict(zip(names, positional, strict=False))
+    else:
+        raise TypeError(f"trainings.create takes at most {len(names)} positional arguments, not {len(positional)}")
+    if twice := [name for name in named if name in others]:
+        raise TypeError(f"{twice[0]} is given twice, by position and by name")
+    return {**named, **others}

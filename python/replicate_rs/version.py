@@ -35,18 +35,53 @@ class Version(Record):
     @property
     def is_iterator(self) -> bool:
         """Whether the output is a list that grows."""
-        return self._output.get("x-cog-array-type") == "iterator"
+        schema = make_schema_backwards_compatible(self.openapi_schema or {}, self.cog_version or "")
+        return bool(_output_of(schema).get("x-cog-array-type") == "iterator")
 
     @property
     def is_text(self) -> bool:
         """Whether the parts of the output are to be joined."""
-        return self.is_iterator and self._output.get("x-cog-array-display") == "concatenate"
+        return self.is_iterator and _output_of(self.openapi_schema or {}).get("x-cog-array-display") == "concatenate"
 
-    @property
-    def _output(self) -> dict[str, Any]:
-        schema = self.openapi_schema or {}
-        output: dict[str, Any] = schema.get("components", {}).get("schemas", {}).get("Output", {})
-        return output
+
+# Before this version of Cog, schemas did not say which arrays grow.
+_FIRST_WITH_ARRAY_TYPES = (0, 3, 9)
+
+
+def version_has_no_array_type(cog_version: str) -> bool | None:
+    """Whether a model's schema does not say which arrays grow, by the version of Cog that made it; None if that is not one."""
+    from re import VERBOSE, fullmatch
+
+    parts = fullmatch(
+        r"""\s* v? (?P<release>\d+(?:\.\d+)*)
+        (?P<before> [-_.]? (?:alpha|a|beta|b|preview|pre|c|rc) [-_.]? \d* )?
+        (?: -\d+ | [-_.]? (?:post|rev|r) [-_.]? \d* )?
+        (?P<dev> [-_.]? dev [-_.]? \d* )?
+        (?: \+ [a-z\d]+ (?:[-_.][a-z\d]+)* )? \s*""",
+        cog_version.lower(),
+        VERBOSE,
+    )
+    if parts is None:
+        return None
+    numbers = [int(each) for each in parts["release"].split(".")]
+    release = (*numbers, 0, 0)[: max(3, len(numbers))]
+    early = parts["before"] or parts["dev"]
+    return release < _FIRST_WITH_ARRAY_TYPES or (release == _FIRST_WITH_ARRAY_TYPES and bool(early))
+
+
+def make_schema_backwards_compatible(schema: dict[str, Any], cog_version: str) -> dict[str, Any]:
+    """Give a schema whose output says that it grows, if it is an array and older than such words; the schema itself stays."""
+    output = _output_of(schema)
+    if output.get("type") != "array" or not version_has_no_array_type(cog_version):
+        return schema
+    components = schema["components"]
+    schemas = {**components["schemas"], "Output": {**output, "x-cog-array-type": "iterator"}}
+    return {**schema, "components": {**components, "schemas": schemas}}
+
+
+def _output_of(schema: dict[str, Any]) -> dict[str, Any]:
+    output: dict[str, Any] = schema.get("components", {}).get("schemas", {}).get("Output", {})
+    return output
 
 
 class Versions(Namespace[M]):

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import M, Namespace, awaitable, operation
+from ._operation import Async, M, Namespace, awaitable, operation
 from ._record import Record
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import TypeAlias
+    from typing import Protocol, TypeAlias
 
     from ._core import AbortSignal
 
     Secret: TypeAlias = "str | WebhookSigningSecret"  # noqa: S105 - a type
     Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
+
+    class HasContent(Protocol):
+        """A request that was read to its end, as httpx has them."""
+
+        @property
+        def headers(self) -> Mapping[str, str]:
+            """Its headers."""
+            ...
+
+        @property
+        def content(self) -> bytes:
+            """Its raw body."""
+            ...
+
 
 # Seconds between a webhook's timestamp and now that are accepted, one way or the other.
 TOLERANCE = 300
@@ -83,26 +97,39 @@ def validate_webhook(
         InvalidSecretKeyError: A secret is not one.
 
     """
-    from ._core import verify_webhook
+    content = _bytes(body)
+    return _refusal(secret, _head(headers, id, timestamp, signature), content, tolerance) is None
 
-    if not isinstance(body, (bytes, bytearray, memoryview, str)):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
-        raise TypeError(f"body must be the raw body (bytes or str), not a parsed {type(body).__name__}")
+
+def _head(headers: Headers | None, id: str | None, timestamp: str | None, signature: str | None) -> list[str]:
+    """Give the three headers of a webhook."""
     if headers is not None:
         given = _lowered(headers)
         id, timestamp, signature = (given.get(f"webhook-{name}") for name in ("id", "timestamp", "signature"))
+    head: list[str] = []
     for name, value in (("id", id), ("timestamp", timestamp), ("signature", signature)):
         if not value:
             raise MissingWebhookHeaderError(f"Missing webhook {name}")
+        head.append(value)
+    return head
+
+
+def _refusal(secret: Secret | Sequence[Secret], head: list[str], body: bytes, tolerance: int | None) -> str | None:
+    """Say why a webhook is not genuine, or None if it is."""
+    from ._core import verify_webhook
+
     secrets = [secret] if isinstance(secret, (str, WebhookSigningSecret)) else [*secret]
     keys = [each if isinstance(each, str) else each.key for each in secrets]
-    head = [(each or "").encode() for each in (id, timestamp, signature)]
-    refusal = verify_webhook(keys, head[0], head[1], head[2], _bytes(body), tolerance)
+    id, timestamp, signature = (each.encode() for each in head)
+    refusal = verify_webhook(keys, id, timestamp, signature, body, tolerance)
     if refusal == "secret":
         raise InvalidSecretKeyError("the webhook secret must be 'whsec_' and base64")
-    return refusal is None
+    return refusal
 
 
 def _bytes(part: bytes | bytearray | memoryview | str) -> bytes:
+    if not isinstance(part, (bytes, bytearray, memoryview, str)):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
+        raise TypeError(f"body must be the raw body (bytes or str), not a parsed {type(part).__name__}")
     return part.encode() if isinstance(part, str) else bytes(part)
 
 
@@ -160,6 +187,11 @@ class DefaultWebhook(Namespace[M]):
         """The account's signing secret."""
         return DefaultSecret(self._session, self._mode)
 
+    @property
+    def async_secret(self) -> DefaultSecret[Async]:
+        """The same, to be awaited."""
+        return DefaultSecret(self._session, Async)
+
 
 class Webhooks(Namespace[M]):
     """`client.webhooks`."""
@@ -170,3 +202,47 @@ class Webhooks(Namespace[M]):
     def default(self) -> DefaultWebhook[M]:
         """What belongs to the account."""
         return DefaultWebhook(self._session, self._mode)
+
+    @staticmethod
+    def validate(
+        request: HasContent | None = None,
+        headers: Headers | None = None,
+        body: bytes | bytearray | memoryview | str | None = None,
+        secret: Secret | Sequence[Secret] | None = None,
+        tolerance: int | None = None,
+    ) -> None:
+        """Raise unless a webhook was signed with the secret; as in 1.0.7, and as strict as `validate_webhook`.
+
+        Args:
+            request: A request of httpx, or `headers` and `body`.
+            headers: The request's headers.
+            body: The raw body.
+            secret: From `client.webhooks.default.secret()`.
+            tolerance: Seconds between the timestamp and now that are accepted; any if not given.
+
+        Raises:
+            WebhookValidationError: One of its subclasses says what is wrong.
+
+        """
+        if not secret:
+            raise ValueError("Missing webhook signing secret")
+        if request is not None:
+            if headers or body:
+                raise ValueError("Only one of request or headers/body can be provided")
+            headers, body = request.headers, request.content
+        if not headers:
+            raise MissingWebhookHeaderError("Missing webhook headers")
+        head = _head(headers, None, None, None)
+        if not body:
+            raise MissingWebhookBodyError("Missing webhook body")
+        # The signature is judged first: who cannot sign does not learn what the clock says.
+        refusal = _refusal(secret, head, _bytes(body), tolerance)
+        if refusal == "signature":
+            raise InvalidSignatureError("Webhook signature is invalid")
+        if refusal == "timestamp":
+            raise InvalidTimestampError("Webhook timestamp is not a number of seconds")
+        if refusal == "tolerance":
+            raise InvalidTimestampError(f"Webhook timestamp is outside the allowed tolerance of {tolerance} seconds")
+
+
+Webhooks.Default = DefaultWebhook  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - where 1.0.7 has it
