@@ -220,7 +220,13 @@ class awaitable(Generic[P, T]):  # noqa: N801 - reads as a decorator
         self.function = twin.function
         self.__doc__ = twin.__doc__
 
-    def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, Coroutine[Any, Any, T]]:
+    @overload
+    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]: ...
+    @overload
+    def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
+        if resource is None:
+            return self.function
         return _bound(self.function, resource._in(Async))
 
 
@@ -231,7 +237,13 @@ class asynchronously(Generic[P, T]):  # noqa: N801 - reads as a decorator
         self.function = twin.function
         self.__doc__ = twin.__doc__
 
-    def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, AsyncGenerator[T, None]]:
+    @overload
+    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], AsyncGenerator[T, None]]: ...
+    @overload
+    def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, AsyncGenerator[T, None]]: ...
+    def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
+        if resource is None:
+            return self.function
         return _bound(self.function, resource._in(Async))
 
 

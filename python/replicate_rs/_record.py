@@ -130,6 +130,26 @@ class Record(Resource[Sync]):
     model_dump_json = to_json = json
     model_validate = parse_obj
 
+    # pydantic, and FastAPI with it, ask a class what to do with it; they alone call these.
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:
+        from pydantic_core import core_schema
+
+        def validated(value: object) -> Record:
+            if isinstance(value, cls):
+                return value
+            if is_object(value):
+                return cls.parse_obj(value)
+            raise ValueError(f"must be a {cls.__name__} or a dict of its fields")
+
+        written = core_schema.plain_serializer_function_ser_schema(cls.dict)
+        return core_schema.no_info_plain_validator_function(validated, serialization=written)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: object, _handler: object) -> JSONObject:
+        return {"type": "object", "title": cls.__name__, "properties": {name: {} for name in cls.fields}}
+
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         return iter(self._data.items())
 
