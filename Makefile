@@ -7,7 +7,7 @@ BUILT := $(VENV)/.built
 NODE := tests/node/node_modules
 RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 
-.PHONY: help setup demo test test-rust test-python lint format typecheck bench bench-local screenshot clean
+.PHONY: help setup demo test test-rust test-python lint format typecheck bench bench-local migration screenshot clean
 
 help:
 	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
@@ -15,6 +15,7 @@ help:
 	@echo 'make lint       format and lint, both languages'
 	@echo 'make typecheck  mypy, pyright, and the stub against the binary'
 	@echo 'make bench      speed against the peers (JOB=name, QUICK=1)'
+	@echo 'make migration  docs/migration.md, from tools/surfaces.py'
 	@echo 'make screenshot the pictures in the docs (needs chromium and chromium-driver)'
 
 # A virtual environment with what the project's own files name.
@@ -76,6 +77,10 @@ bench: .bench/.tools
 
 bench-local: setup
 	$(BIN)/python benches/local.py
+
+# When names were added, here or there.
+migration:
+	$(PYTHON) tools/migration.py
 
 # By hand, when the web page has changed.
 screenshot: setup
