@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ._typing import TYPE_CHECKING, is_array, is_object
+from ._operation import Async, run
+from ._typing import TYPE_CHECKING
 from .exceptions import APIConnectionError, APITimeoutError, InternalServerError
-from .file import Files, Source, is_file
-from .file_output import FileOutput
+from .file import Files, Source
+from .input import fill, plain
 
 if TYPE_CHECKING:
     from typing import Any
 
     from ._core import AbortSignal
     from ._operation import FileEncodingStrategy, Resource
+    from .client import Replicate
 
 # Characters of all data URIs together that a request may carry.
 MOST_INLINE = 10_000_000
@@ -33,22 +35,31 @@ async def encoded(
     signal: AbortSignal | None,
     deadline: float | None,
 ) -> Any:
-    """Give `value` with every file in it, at any depth, replaced by something the API takes.
+    """Give `value` as JSON can carry it, with every file in it, at any depth, replaced by something the API takes.
 
-    The same file is uploaded once. Nothing of the caller's is changed beyond being read. `deadline` is on the monotonic clock.
+    The same file is uploaded once, and none before all of `value` is known to be sound. Nothing of the caller's is changed beyond
+    being read. `deadline` is on the monotonic clock.
 
     Raises:
-        ValueError: The strategy is unknown, or the inline files are larger than 10 MB together.
+        TypeError: Something in it has no JSON of its own; the message has its path.
+        ValueError: JSON cannot carry something in it (the message has its path), the strategy is unknown, or the inline files are
+            larger than 10 MB together.
 
     """
     strategy = strategy or resource._session.file_encoding_strategy
     if strategy not in STRATEGIES:
         raise ValueError(f"file_encoding_strategy must be one of {', '.join(STRATEGIES)}, not {strategy!r}")
-    return await _Encoding(resource, strategy, signal, deadline).walk(value)
+    result, slots = plain(value)
+    if not slots:
+        return result
+    encoding = _Encoding(resource, strategy, signal, deadline)
+    for slot in slots:
+        slot.text = await encoding.file(slot.file)
+    return fill(result)
 
 
 class _Encoding:
-    """One request's inputs."""
+    """One request's files."""
 
     def __init__(
         self, resource: Resource[Any], strategy: FileEncodingStrategy, signal: AbortSignal | None, deadline: float | None
@@ -58,22 +69,6 @@ class _Encoding:
         self.signal = signal
         self.deadline = deadline
         self.inline = 0
-        self.done: dict[int, str] = {}
-
-    async def walk(self, value: object) -> object:
-        if value is None or isinstance(value, (str, int, float)):
-            return value
-        if is_object(value):
-            return {key: await self.walk(each) for key, each in value.items()}
-        if is_array(value):
-            return [await self.walk(each) for each in value]
-        if isinstance(value, FileOutput):
-            return value.url
-        if is_file(value):
-            if id(value) not in self.done:
-                self.done[id(value)] = await self.file(value)
-            return self.done[id(value)]
-        return value
 
     async def file(self, file: Any) -> str:
         source = await self.resource._transport.call(Source.of, file)
@@ -99,3 +94,15 @@ class _Encoding:
                 "use file_encoding_strategy='upload', or pass URLs"
             )
         return text
+
+
+def encode_json(obj: object, client: Replicate, file_encoding_strategy: FileEncodingStrategy | None = None) -> Any:
+    """Do what is done to a model's inputs; 1.0.7 has it in `helpers`."""
+    return run(encoded(client, obj, file_encoding_strategy, None, None))
+
+
+async def async_encode_json(
+    obj: object, client: Resource[Any], file_encoding_strategy: FileEncodingStrategy | None = None
+) -> Any:
+    """Do what is done to a model's inputs; 1.0.7 has it in `helpers`."""
+    return await encoded(client._in(Async), obj, file_encoding_strategy, None, None)

@@ -32,7 +32,7 @@ async def request(
         method: The HTTP method.
         params: The query; None is left out, lists are joined by commas.
         headers: Sent with it, over the client's own.
-        data: The body: bytes and text as they are, anything else as JSON.
+        data: The body: bytes and text as they are, anything else as JSON, by the rules of a model's input; but no files.
         signal: Stops the request.
         timeout: Seconds for all of it, retries included.
 
@@ -41,6 +41,8 @@ async def request(
 
     Raises:
         APIStatusError: The answer has a status of 400 or more.
+        TypeError: Something in `data` has no JSON of its own.
+        ValueError: JSON cannot carry something in `data`.
 
     """
     kind = next((value for name, value in (headers or {}).items() if name.lower() == "content-type"), None)
@@ -50,7 +52,12 @@ async def request(
     elif isinstance(data, (bytes, bytearray)):
         body, kind = bytes(data), kind or "application/octet-stream"
     elif data is not None:
-        body, kind = to_json(data), kind or "application/json"
+        from .input import plain
+
+        value, files = plain(data, "data")
+        if files:
+            raise TypeError(f"{files[0].path} is a file: upload it with files.create, and pass the URL that it got")
+        body, kind = to_json(value), kind or "application/json"
     kept = [(name, value) for name, value in (headers or {}).items() if name.lower() != "content-type"]
     return await client._transport.finish(
         client._core.send(
