@@ -38,7 +38,8 @@ class Record(Resource[Sync]):
         self._data = data
 
     def __init_subclass__(cls) -> None:
-        own = tuple(name for name in cls.__annotations__ if not name.startswith("_"))
+        # What has a value of its own is a method or a view, not a field.
+        own = tuple(name for name in cls.__annotations__ if not name.startswith("_") and name not in cls.__dict__)
         cls.fields = (*cls.fields, *own)
         for name in own:
             setattr(cls, name, _field(name))

@@ -8,7 +8,7 @@ from ._record import Record
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Literal, Unpack
+    from typing import Final, Literal, Unpack
 
     from ._operation import Options
 
@@ -36,7 +36,7 @@ class Accounts(Namespace[M]):
         data = await self._transport.finish(self._send("GET", ("account",), Expect.OBJECT, options))
         return Account._of(data, self._session)
 
-    async_current = awaitable(current)
+    async_current: Final = awaitable(current)
     # The name that 2.0 has.
     get = current
     async_get = async_current

@@ -12,7 +12,7 @@ from .pagination import one_of, page_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import EllipsisType
-    from typing import Unpack
+    from typing import Final, Unpack
 
     from ._operation import Options
     from .pagination import Page
@@ -62,7 +62,7 @@ class Collections(Namespace[M]):
         """Fetch a page of collections."""
         return await page_of(self, Collection, ("collections",), cursor, options)
 
-    async_list = awaitable(list)
+    async_list: Final = awaitable(list)
 
     @operation
     async def get(self, slug: str | None = None, *, collection_slug: str | None = None, **options: Unpack[Options]) -> Collection:
@@ -71,4 +71,4 @@ class Collections(Namespace[M]):
         pending = self._send("GET", ("collections", id), Expect.OBJECT, options)
         return Collection._of(await self._transport.finish(pending), self._session)
 
-    async_get = awaitable(get)
+    async_get: Final = awaitable(get)

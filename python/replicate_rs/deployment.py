@@ -14,7 +14,7 @@ from .prediction import Prediction, Predictions
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import EllipsisType
-    from typing import Any, Unpack
+    from typing import Any, Final, Unpack
 
     from ._operation import Async, Options
     from .creation import PredictionOptions
@@ -44,7 +44,7 @@ class Release(Record):
     version: str
     created_at: str | None
     """ISO 8601, in UTC."""
-    created = moment("created_at")
+    created: Final = moment("created_at")
 
     @property
     def created_by(self) -> Account | None:
@@ -114,7 +114,7 @@ class DeploymentPredictions(Namespace[M]):
         predictions: Predictions[M] = Predictions(self._session, self._mode)
         return await Predictions.create(predictions, input=input, deployment=self._deployment, **options)
 
-    async_create = awaitable(create)
+    async_create: Final = awaitable(create)
 
 
 class DeploymentsPredictions(Namespace[M]):
@@ -137,7 +137,7 @@ class DeploymentsPredictions(Namespace[M]):
         predictions: Predictions[M] = Predictions(self._session, self._mode)
         return await Predictions.create(predictions, input=input, deployment=pair_, **options)
 
-    async_create = awaitable(create)
+    async_create: Final = awaitable(create)
 
 
 class Deployments(Namespace[M]):
@@ -155,7 +155,7 @@ class Deployments(Namespace[M]):
         """Fetch a page of your deployments."""
         return await page_of(self, Deployment, ("deployments",), cursor, options)
 
-    async_list = awaitable(list)
+    async_list: Final = awaitable(list)
 
     @operation
     async def get(
@@ -171,7 +171,7 @@ class Deployments(Namespace[M]):
         target = self._target(owner, name, deployment_owner, deployment_name)
         return Deployment._of(await self._transport.finish(self._send("GET", target, Expect.OBJECT, options)), self._session)
 
-    async_get = awaitable(get)
+    async_get: Final = awaitable(get)
 
     @operation
     async def create(
@@ -206,7 +206,7 @@ class Deployments(Namespace[M]):
         data = await self._transport.finish(self._send("POST", ("deployments",), Expect.OBJECT, options, body=body))
         return Deployment._of(data, self._session)
 
-    async_create = awaitable(create)
+    async_create: Final = awaitable(create)
 
     @operation
     async def update(
@@ -228,7 +228,7 @@ class Deployments(Namespace[M]):
         pending = self._send("PATCH", target, Expect.OBJECT, options, body=body)
         return Deployment._of(await self._transport.finish(pending), self._session)
 
-    async_update = awaitable(update)
+    async_update: Final = awaitable(update)
 
     @operation
     async def delete(
@@ -244,7 +244,7 @@ class Deployments(Namespace[M]):
         target = self._target(owner, name, deployment_owner, deployment_name)
         return await self._transport.finish(self._send("DELETE", target, Expect.STATUS, options)) < 300
 
-    async_delete = awaitable(delete)
+    async_delete: Final = awaitable(delete)
 
     @staticmethod
     def _target(*spellings: Any) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
     from types import EllipsisType
-    from typing import IO, Any, Protocol, TypeAlias, TypeGuard, Unpack
+    from typing import IO, Any, Final, Protocol, TypeAlias, TypeGuard, Unpack
 
     from ._core import AbortSignal
     from ._operation import FileEncodingStrategy as FileEncodingStrategy
@@ -87,7 +87,7 @@ class Files(Namespace[M]):
         source = await self._transport.call(Source.of, what)
         return await self.upload(source.named(filename, content_type or type), metadata, signal=signal, timeout=timeout)
 
-    async_create = awaitable(create)
+    async_create: Final = awaitable(create)
 
     async def upload(
         self, source: Source, metadata: dict[str, Any] | None = None, *, signal: AbortSignal | None, timeout: float | None = None
@@ -113,7 +113,7 @@ class Files(Namespace[M]):
         data = self._core.send("GET", ("files", file_id), Expect.OBJECT, total=timeout, signal=signal)
         return File._of(await self._transport.finish(data), self._session)
 
-    async_get = awaitable(get)
+    async_get: Final = awaitable(get)
 
     @operation
     async def delete(self, file_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> bool:
@@ -121,7 +121,7 @@ class Files(Namespace[M]):
         status = self._core.send("DELETE", ("files", file_id), Expect.STATUS, total=timeout, signal=signal)
         return await self._transport.finish(status) < 300
 
-    async_delete = awaitable(delete)
+    async_delete: Final = awaitable(delete)
 
     @operation
     async def download(self, file_id: str, *, owner: str, expiry: int, signature: str, **options: Unpack[Options]) -> bytes:
@@ -138,14 +138,14 @@ class Files(Namespace[M]):
         query = {"owner": owner, "expiry": expiry, "signature": signature}
         return await self._transport.finish(self._send("GET", ("files", file_id, "download"), Expect.BYTES, options, query=query))
 
-    async_download = awaitable(download)
+    async_download: Final = awaitable(download)
 
     @operation
     async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[File]:
         """Fetch a page of your files, newest first."""
         return await page_of(self, File, ("files",), cursor, options)
 
-    async_list = awaitable(list)
+    async_list: Final = awaitable(list)
 
 
 class Source:

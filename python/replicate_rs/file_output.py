@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
     from os import PathLike
     from pathlib import Path
-    from typing import Any, Self
+    from typing import Any, Final, Self
 
     from ._core import AbortSignal
     from ._operation import Session
@@ -46,7 +46,7 @@ class FileOutput(Resource[Sync]):
         data = self._core.send("GET", self.url, Expect.BYTES, total=timeout, signal=signal)
         return await self._transport.finish(data)
 
-    aread = awaitable(read)
+    aread: Final = awaitable(read)
 
     @operation
     async def save(self, path: str | PathLike[str], *, signal: AbortSignal | None = None, timeout: float | None = None) -> Path:
@@ -70,7 +70,7 @@ class FileOutput(Resource[Sync]):
             await self._transport.finish(self._core.download(self.url, target, total=timeout, signal=signal))
         return target
 
-    asave = awaitable(save)
+    asave: Final = awaitable(save)
 
     @streaming
     async def chunks(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> AsyncGenerator[bytes, None]:
@@ -87,7 +87,7 @@ class FileOutput(Resource[Sync]):
         finally:
             stream.close()
 
-    achunks = asynchronously(chunks)
+    achunks: Final = asynchronously(chunks)
 
     def __iter__(self) -> Iterator[bytes]:
         return self.chunks()

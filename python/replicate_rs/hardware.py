@@ -8,7 +8,7 @@ from ._record import Record
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Unpack
+    from typing import Final, Unpack
 
     from ._operation import Options
 
@@ -39,7 +39,7 @@ class Hardwares(Namespace[M]):
         found = await self._transport.finish(self._send("GET", ("hardware",), Expect.ARRAY, options))
         return [Hardware._of(each, self._session) for each in found]
 
-    async_list = awaitable(list)
+    async_list: Final = awaitable(list)
 
 
 # The name that 1.0.7 has.

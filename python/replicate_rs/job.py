@@ -9,7 +9,7 @@ from ._typing import TYPE_CHECKING
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from typing import Any, ClassVar, Literal, TypeAlias, Unpack
+    from typing import Any, ClassVar, Final, Literal, TypeAlias, Unpack
 
     from ._core import AbortSignal
     from ._operation import Options
@@ -48,9 +48,9 @@ class Job(Record):
     """ISO 8601, in UTC; also `started_at`, `completed_at`. The same as `datetime`: `created`, `started`, `completed`."""
     started_at: str | None
     completed_at: str | None
-    created = moment("created_at")
-    started = moment("started_at")
-    completed = moment("completed_at")
+    created: Final = moment("created_at")
+    started: Final = moment("started_at")
+    completed: Final = moment("completed_at")
     urls: dict[str, str] | None
     webhook: str | None
     webhook_events_filter: list[WebhookEvent] | None
@@ -70,7 +70,7 @@ class Job(Record):
         """Fetch the present state into this object."""
         self._update(await self._transport.finish(self._send("GET", (self._path, self.id), Expect.OBJECT, options)))
 
-    async_reload = awaitable(reload)
+    async_reload: Final = awaitable(reload)
 
     @operation
     async def cancel(self, **options: Unpack[Options]) -> None:
@@ -78,7 +78,7 @@ class Job(Record):
         pending = self._send("POST", (self._path, self.id, "cancel"), Expect.OBJECT, options)
         self._update(await self._transport.finish(pending))
 
-    async_cancel = awaitable(cancel)
+    async_cancel: Final = awaitable(cancel)
 
     @operation
     async def wait(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> None:
@@ -97,4 +97,4 @@ class Job(Record):
         done = await follow(self, self, signal=signal, timeout=timeout)
         self._update(done.dict())
 
-    async_wait = awaitable(wait)
+    async_wait: Final = awaitable(wait)

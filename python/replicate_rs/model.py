@@ -15,7 +15,7 @@ from .version import Version, Versions, VersionsOfModel
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import EllipsisType
-    from typing import Any, Literal, NoReturn, Unpack
+    from typing import Any, Final, Literal, NoReturn, Unpack
 
     from ._operation import Options
     from .creation import PredictionOptions
@@ -75,7 +75,7 @@ class Model(Record):
         pending = self._send("GET", ("models", self.owner, self.name), Expect.OBJECT, options)
         self._update(await self._transport.finish(pending))
 
-    async_reload = awaitable(reload)
+    async_reload: Final = awaitable(reload)
 
     def predict(self, *_: object, **__: object) -> NoReturn:
         """Not here any more, as in 1.0.7: use `run`."""
@@ -102,7 +102,7 @@ class ModelsPredictions(Namespace[M]):
         predictions: Predictions[M] = Predictions(self._session, self._mode)
         return await Predictions.create(predictions, input=input, model=(owner, name), **options)
 
-    async_create = awaitable(create)
+    async_create: Final = awaitable(create)
 
 
 class Examples(Namespace[M]):
@@ -125,7 +125,7 @@ class Examples(Namespace[M]):
         model = pair("model", owner, name, spelled=(model_owner, model_name))
         return await page_of(self, Prediction, ("models", *model, "examples"), cursor, options)
 
-    async_list = awaitable(list)
+    async_list: Final = awaitable(list)
 
 
 class Readmes(Namespace[M]):
@@ -147,7 +147,7 @@ class Readmes(Namespace[M]):
         model = pair("model", owner, name, spelled=(model_owner, model_name))
         return await self._transport.finish(self._send("GET", ("models", *model, "readme"), Expect.TEXT, options))
 
-    async_get = awaitable(get)
+    async_get: Final = awaitable(get)
 
 
 class Models(Namespace[M]):
@@ -195,7 +195,7 @@ class Models(Namespace[M]):
         query = given(sort_by=sort_by, sort_direction=sort_direction)
         return await page_of(self, Model, ("models",), cursor, options, query=query)
 
-    async_list = awaitable(list)
+    async_list: Final = awaitable(list)
 
     @operation
     async def search(self, query: str | None = None, *, body: str | None = None, **options: Unpack[Options]) -> Page[Model]:
@@ -205,7 +205,7 @@ class Models(Namespace[M]):
         data = await self._transport.finish(pending)
         return Page([Model._of(each, self._session) for each in data.get("results") or ()], data.get("next"))
 
-    async_search = awaitable(search)
+    async_search: Final = awaitable(search)
 
     @operation
     async def get(
@@ -223,7 +223,7 @@ class Models(Namespace[M]):
         pending = self._send("GET", ("models", *model), Expect.OBJECT, options)
         return Model._of(await self._transport.finish(pending), self._session)
 
-    async_get = awaitable(get)
+    async_get: Final = awaitable(get)
 
     @operation
     async def create(
@@ -270,7 +270,7 @@ class Models(Namespace[M]):
         data = await self._transport.finish(self._send("POST", ("models",), Expect.OBJECT, options, body=body))
         return Model._of(data, self._session)
 
-    async_create = awaitable(create)
+    async_create: Final = awaitable(create)
 
     @operation
     async def update(
@@ -301,7 +301,7 @@ class Models(Namespace[M]):
         pending = self._send("PATCH", ("models", *model), Expect.OBJECT, options, body=body)
         return Model._of(await self._transport.finish(pending), self._session)
 
-    async_update = awaitable(update)
+    async_update: Final = awaitable(update)
 
     @operation
     async def delete(
@@ -318,4 +318,4 @@ class Models(Namespace[M]):
         model = pair("model", owner if key is None else key, name, spelled=(model_owner, model_name))
         return await self._transport.finish(self._send("DELETE", ("models", *model), Expect.STATUS, options)) < 300
 
-    async_delete = awaitable(delete)
+    async_delete: Final = awaitable(delete)

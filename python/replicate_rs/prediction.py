@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
     from datetime import datetime
     from types import EllipsisType
-    from typing import Any, Literal, Unpack
+    from typing import Any, Final, Literal, Unpack
 
     from ._core import AbortSignal
     from ._operation import Options
@@ -45,7 +45,7 @@ class Prediction(Job):
     """``owner/name``, if it ran on one."""
     urls: dict[str, str] | None
     """``get``, ``cancel``, ``web``, and ``stream`` where the model can stream."""
-    due = moment("deadline")
+    due: Final = moment("deadline")
 
     @streaming
     async def stream(
@@ -72,7 +72,7 @@ class Prediction(Job):
         finally:
             await events.aclose()
 
-    async_stream = asynchronously(stream)
+    async_stream: Final = asynchronously(stream)
 
     @streaming
     async def output_iterator(
@@ -94,7 +94,7 @@ class Prediction(Job):
         finally:
             await items.aclose()
 
-    async_output_iterator = asynchronously(output_iterator)
+    async_output_iterator: Final = asynchronously(output_iterator)
 
 
 # Where 1.0.7 has it; inside the class, the name would hide the type.
@@ -148,7 +148,7 @@ class Predictions(Namespace[M]):
         pending = self._send("POST", where, Expect.OBJECT, others, body=body, headers=ahead, read=read)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
-    async_create = awaitable(create)
+    async_create: Final = awaitable(create)
 
     @operation
     async def get(self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]) -> Prediction:
@@ -157,7 +157,7 @@ class Predictions(Namespace[M]):
         pending = self._send("GET", ("predictions", id), Expect.OBJECT, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
-    async_get = awaitable(get)
+    async_get: Final = awaitable(get)
 
     @operation
     async def cancel(self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]) -> Prediction:
@@ -166,7 +166,7 @@ class Predictions(Namespace[M]):
         pending = self._send("POST", ("predictions", id, "cancel"), Expect.OBJECT, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
-    async_cancel = awaitable(cancel)
+    async_cancel: Final = awaitable(cancel)
 
     @operation
     async def wait(self, prediction_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> Prediction:
@@ -176,7 +176,7 @@ class Predictions(Namespace[M]):
         prediction = await Predictions.get(self, prediction_id, signal=signal, timeout=timeout)
         return await follow(self, prediction, signal=signal, timeout=timeout)
 
-    async_wait = awaitable(wait)
+    async_wait: Final = awaitable(wait)
 
     @operation
     async def list(
@@ -200,7 +200,7 @@ class Predictions(Namespace[M]):
         query = {"created_after": created_after, "created_before": created_before, "source": source}
         return await page_of(self, Prediction, ("predictions",), cursor, options, query=query)
 
-    async_list = awaitable(list)
+    async_list: Final = awaitable(list)
 
 
 def parse_progress_from_logs(logs: str | Prediction | None) -> Progress | None:

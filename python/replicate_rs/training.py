@@ -15,7 +15,7 @@ from .pagination import one_of, page_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import EllipsisType
-    from typing import Any, Unpack
+    from typing import Any, Final, Unpack
 
     from ._operation import Options
     from .creation import TrainingOptions
@@ -99,7 +99,7 @@ class Trainings(Namespace[M]):
         data = await self._transport.finish(self._send("POST", where, Expect.OBJECT, others, body=body))
         return Training._of(data, self._session)
 
-    async_create = awaitable(create)
+    async_create: Final = awaitable(create)
 
     @operation
     async def get(self, id: str | None = None, *, training_id: str | None = None, **options: Unpack[Options]) -> Training:
@@ -107,7 +107,7 @@ class Trainings(Namespace[M]):
         where = ("trainings", one_of(id=id, training_id=training_id))
         return Training._of(await self._transport.finish(self._send("GET", where, Expect.OBJECT, options)), self._session)
 
-    async_get = awaitable(get)
+    async_get: Final = awaitable(get)
 
     @operation
     async def cancel(self, id: str | None = None, *, training_id: str | None = None, **options: Unpack[Options]) -> Training:
@@ -115,14 +115,14 @@ class Trainings(Namespace[M]):
         where = ("trainings", one_of(id=id, training_id=training_id), "cancel")
         return Training._of(await self._transport.finish(self._send("POST", where, Expect.OBJECT, options)), self._session)
 
-    async_cancel = awaitable(cancel)
+    async_cancel: Final = awaitable(cancel)
 
     @operation
     async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Training]:
         """Fetch a page of your trainings, newest first, 100 to a page."""
         return await page_of(self, Training, ("trainings",), cursor, options)
 
-    async_list = awaitable(list)
+    async_list: Final = awaitable(list)
 
 
 def _named(positional: tuple[Any, ...], others: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from .pagination import page_of
 
 if TYPE_CHECKING:
     from types import EllipsisType
-    from typing import Any, Unpack
+    from typing import Any, Final, Unpack
 
     from ._operation import Options
     from .identifier import Ref
@@ -27,7 +27,7 @@ class Version(Record):
     """64 hexadecimal digits."""
     created_at: str | None
     """ISO 8601, in UTC."""
-    created = moment("created_at")
+    created: Final = moment("created_at")
     cog_version: str | None
     openapi_schema: dict[str, Any] | None
     """Describes the inputs and the output, under ``components.schemas``."""
@@ -104,7 +104,7 @@ class Versions(Namespace[M]):
         model = pair("model", owner, name, spelled=(model_owner, model_name))
         return await page_of(self, Version, ("models", *model, "versions"), cursor, options)
 
-    async_list = awaitable(list)
+    async_list: Final = awaitable(list)
 
     @operation
     async def get(
@@ -122,7 +122,7 @@ class Versions(Namespace[M]):
         pending = self._send("GET", ("models", *model, "versions", version_id), Expect.OBJECT, options)
         return Version._of(await self._transport.finish(pending), self._session)
 
-    async_get = awaitable(get)
+    async_get: Final = awaitable(get)
 
     @operation
     async def delete(
@@ -140,7 +140,7 @@ class Versions(Namespace[M]):
         pending = self._send("DELETE", ("models", *model, "versions", version_id), Expect.STATUS, options)
         return await self._transport.finish(pending) < 300
 
-    async_delete = awaitable(delete)
+    async_delete: Final = awaitable(delete)
 
 
 class VersionsOfModel(Namespace[M]):
@@ -163,18 +163,18 @@ class VersionsOfModel(Namespace[M]):
         """Fetch the versions, newest first."""
         return await Versions.list(Versions(self._session, self._mode), *self._model, cursor=cursor, **options)
 
-    async_list = awaitable(list)
+    async_list: Final = awaitable(list)
 
     @operation
     async def get(self, id: str, **options: Unpack[Options]) -> Version:
         """Fetch one."""
         return await Versions.get(Versions(self._session, self._mode), *self._model, id, **options)
 
-    async_get = awaitable(get)
+    async_get: Final = awaitable(get)
 
     @operation
     async def delete(self, id: str, **options: Unpack[Options]) -> bool:
         """Delete one; True if the API has accepted that."""
         return await Versions.delete(Versions(self._session, self._mode), *self._model, id, **options)
 
-    async_delete = awaitable(delete)
+    async_delete: Final = awaitable(delete)

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Protocol, TypeAlias
+    from typing import Final, Protocol, TypeAlias
 
     from ._core import AbortSignal
 
@@ -171,7 +171,7 @@ class DefaultSecret(Namespace[M]):
         pending = self._core.send("GET", target, Expect.OBJECT, total=timeout, signal=signal)
         return WebhookSigningSecret._of(await self._transport.finish(pending), self._session)
 
-    async_get = awaitable(get)
+    async_get: Final = awaitable(get)
 
     # In 1.0.7 it is called: `webhooks.default.secret()`.
     __call__ = get
