@@ -14,6 +14,8 @@ import sys
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from . import exceptions as exceptions
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from .client import AsyncReplicate as AsyncReplicate
     from .client import Replicate as Replicate
     from .client import Timeout as Timeout
+    from .client import HasTimeouts, Token
     from .collection import Collection as Collection
     from .deployment import Deployment as Deployment
     from .exceptions import AbortError as AbortError
@@ -86,6 +89,12 @@ if TYPE_CHECKING:
     predictions = default_client.predictions
     trainings = default_client.trainings
     webhooks = default_client.webhooks
+
+    bearer_token: Token | None
+    base_url: str | None
+    timeout: float | HasTimeouts | None
+    max_retries: int | None
+    default_headers: Mapping[str, str] | None
 
 __version__ = "0.1.0"
 
@@ -165,6 +174,9 @@ _LENT = (
     "webhooks",
 )
 
+# Options of the default client, as in 2.0: assigning to one has the client made anew.
+_SETTINGS = ("bearer_token", "base_url", "timeout", "max_retries", "default_headers")
+
 __all__ = ["exceptions", "default_client", *_HOMES, *_ALIASES, *_LENT]  # pyright: ignore[reportUnsupportedDunderAll] - one list, kept by a test
 
 
@@ -173,9 +185,12 @@ def __getattr__(name: str) -> object:
         from .client import Replicate
 
         # Of two threads that come here first, both get the one that was kept; a client costs nothing until it is used.
-        return globals().setdefault(name, Replicate())
+        given = {each: globals()[each] for each in _SETTINGS if globals().get(each) is not None}
+        return globals().setdefault(name, Replicate(**given))
     if name in _LENT:
         return getattr(__getattr__("default_client"), name)
+    if name in _SETTINGS:
+        return None
     if name in _ALIASES:
         return __getattr__(_ALIASES[name])
     if name in _HOMES or name == "exceptions":
@@ -201,6 +216,8 @@ class _Package(ModuleType):
     """The class of this module: `run` and `stream` are functions, though submodules have these names too."""
 
     def __setattr__(self, name: str, value: object) -> None:
+        if name in _SETTINGS:
+            globals().pop("default_client", None)
         if not (name in _LENT and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         poll_interval: float | None
         file_encoding_strategy: FileEncodingStrategy
         use_file_output: bool
+        fetch: Fetch | None
 
 
 # Other clients' names of options.
