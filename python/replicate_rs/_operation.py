@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
-    from typing import Any, Concatenate, Literal, Self, TypeAlias, TypedDict
+    from typing import Any, Concatenate, Final, Literal, Self, TypeAlias, TypedDict
 
     from ._core import AbortSignal, Core, Expect, Pending
     from ._transport import Transport
@@ -70,10 +70,10 @@ class Session:
     def __init__(
         self, core: Core, *, poll_interval: float, file_encoding_strategy: FileEncodingStrategy, use_file_output: bool
     ) -> None:
-        self.core = core
-        self.poll_interval = poll_interval
+        self.core: Core = core
+        self.poll_interval: float = poll_interval
         self.file_encoding_strategy: FileEncodingStrategy = file_encoding_strategy
-        self.use_file_output = use_file_output
+        self.use_file_output: bool = use_file_output
 
 
 class Resource(Generic[M]):
@@ -177,7 +177,7 @@ class operation(Generic[P, T]):  # noqa: N801 - reads as a decorator
 
     def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
         self.function = function
-        self.stepped = _stepped(function)
+        self.stepped: Final = _stepped(function)
         self.__doc__ = function.__doc__
 
     @overload
@@ -198,7 +198,7 @@ class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
 
     def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[T, None]]) -> None:
         self.function = function
-        self.iterated = _iterated(function)
+        self.iterated: Final = _iterated(function)
         self.__doc__ = function.__doc__
 
     @overload
@@ -217,7 +217,7 @@ class awaitable(Generic[P, T]):  # noqa: N801 - reads as a decorator
     """The ``async_`` twin of an operation, on whatever client."""
 
     def __init__(self, twin: operation[P, T]) -> None:
-        self.function = twin.function
+        self.function: Final = twin.function
         self.__doc__ = twin.__doc__
 
     @overload
@@ -234,7 +234,7 @@ class asynchronously(Generic[P, T]):  # noqa: N801 - reads as a decorator
     """The ``async_`` twin of a streaming method, on whatever client."""
 
     def __init__(self, twin: streaming[P, T]) -> None:
-        self.function = twin.function
+        self.function: Final = twin.function
         self.__doc__ = twin.__doc__
 
     @overload

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
-    from typing import Any, ClassVar, Self, TypeAlias
+    from typing import Any, ClassVar, Final, Self, TypeAlias
 
     from ._operation import Session
 
@@ -127,9 +127,11 @@ class Record(Resource[Sync]):
         """View an object that came from elsewhere, for instance from a webhook."""
         return cls(**data)
 
-    model_dump = to_dict = dict
-    model_dump_json = to_json = json
-    model_validate = parse_obj
+    model_dump: Final = dict
+    model_dump_json: Final = json
+    model_validate: Final = parse_obj
+    to_dict: Final = dict
+    to_json: Final = json
 
     # pydantic, and FastAPI with it, ask a class what to do with it; they alone call these.
 
@@ -157,7 +159,7 @@ class Record(Resource[Sync]):
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self._data == other._data if isinstance(other, Record) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]  # records change when they are reloaded
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # records change when they are reloaded
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._data.items())})"
@@ -172,7 +174,7 @@ class moment:  # noqa: N801 - reads as a field
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name: str = name
 
     @overload
     def __get__(self, record: None, owner: object) -> Self: ...

@@ -216,7 +216,7 @@ class PredictionTimeout(ReplicateError, TimeoutError):
 
     def __init__(self, detail: str, prediction: Job | None = None) -> None:
         super().__init__(detail=detail)
-        self.prediction = prediction
+        self.prediction: Job | None = prediction
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.detail, self.prediction)
@@ -227,7 +227,7 @@ class StreamError(ReplicateError):
 
     def __init__(self, detail: str, prediction: Prediction | None = None) -> None:
         super().__init__(detail=detail)
-        self.prediction = prediction
+        self.prediction: Job | None = prediction
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.detail, self.prediction)
@@ -248,7 +248,7 @@ class AbortError(ReplicateError):
         super().__init__(detail="the call was aborted" if reason is None else f"the call was aborted: {reason}")
         self.reason = reason
         if isinstance(reason, BaseException):
-            self.__cause__ = reason
+            self.__cause__: BaseException | None = reason
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.reason,)

@@ -154,9 +154,9 @@ class Source:
     __slots__ = ("content", "content_type", "name")
 
     def __init__(self, content: bytes | Path, name: str, content_type: str | None = None) -> None:
-        self.content = content
-        self.name = name
-        self.content_type = content_type or _guess(name)
+        self.content: bytes | Path = content
+        self.name: str = name
+        self.content_type: str = content_type or _guess(name)
 
     @classmethod
     def of(cls, file: FileLike | Readable) -> Source:

@@ -35,8 +35,8 @@ class Slot:
     __slots__ = ("file", "path", "text")
 
     def __init__(self, file: Any, path: str) -> None:
-        self.file = file
-        self.path = path
+        self.file: Any = file
+        self.path: str = path
         self.text: str | None = None
 
 

@@ -31,11 +31,11 @@ class Request:
     __slots__ = ("body", "headers", "method", "url")
 
     def __init__(self, method: str, url: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> None:
-        self.method = method
-        self.url = url
-        self.headers = headers or {}
+        self.method: str = method
+        self.url: str = url
+        self.headers: dict[str, str] = headers or {}
         """What this request has besides the client's own headers; a header given here wins."""
-        self.body = body
+        self.body: bytes | None = body
         """None if there is none, and for uploads of files, which are streamed."""
 
     def __repr__(self) -> str:

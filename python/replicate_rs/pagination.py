@@ -11,7 +11,7 @@ from .exceptions import APIResponseValidationError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
     from types import EllipsisType
-    from typing import Any
+    from typing import Any, ClassVar
 
     from ._core import Pending
     from ._operation import Options, Query, Resource
@@ -30,10 +30,10 @@ class Page(Generic[T]):
     _source: _Source[Any]
 
     def __init__(self, results: list[T], next: str | None = None, previous: str | None = None) -> None:
-        self.results = results
-        self.next = next
+        self.results: list[T] = results
+        self.next: str | None = next
         """The next page, to be passed to `list()`; None: this is the last."""
-        self.previous = previous
+        self.previous: str | None = previous
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.results)
@@ -58,7 +58,7 @@ class Page(Generic[T]):
     def _parts(self) -> tuple[object, ...]:
         return self.results, self.next, self.previous
 
-    __hash__ = None  # type: ignore[assignment]  # its results are a list
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # its results are a list
 
     def __repr__(self) -> str:
         return f"Page(results={self.results!r}, next={self.next!r}, previous={self.previous!r})"

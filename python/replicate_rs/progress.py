@@ -9,10 +9,10 @@ class Progress:
     __slots__ = ("current", "percentage", "total")
 
     def __init__(self, percentage: float, current: int, total: int) -> None:
-        self.percentage = percentage
+        self.percentage: float = percentage
         """From 0 to 1."""
-        self.current = current
-        self.total = total
+        self.current: int = current
+        self.total: int = total
 
     @classmethod
     def parse(cls, logs: str | None) -> Progress | None:

@@ -58,11 +58,11 @@ class ServerSentEvent:
     EventType = EventType
 
     def __init__(self, event: str, data: str | FileOutput, id: str | None = None, retry: int | None = None) -> None:
-        self.event = _MEMBERS.get(event) or EventType(event)
+        self.event: EventType = _MEMBERS.get(event) or EventType(event)
         """``output``, ``logs``, ``error``, ``done``, or what the API invents."""
-        self.data = data
-        self.id = id
-        self.retry = retry
+        self.data: str | FileOutput = data
+        self.id: str | None = id
+        self.retry: int | None = retry
         """Milliseconds to wait before reconnecting, if the event said so."""
 
     def __str__(self) -> str:

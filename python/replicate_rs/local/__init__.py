@@ -25,8 +25,8 @@ try:
     from .signature import Input
     from .traffic_log import LoggedRequest
     from .webhooks import Delivery
-except ModuleNotFoundError as error:
-    raise ImportError(f"replicate_rs.local needs {error.name}: pip install 'replicate-rs[local]'") from error
+except ModuleNotFoundError as _error:
+    raise ImportError(f"replicate_rs.local needs {_error.name}: pip install 'replicate-rs[local]'") from _error
 
 __all__ = [
     "Cancelled",

@@ -21,7 +21,7 @@ class Job:
     __slots__ = ("_emit", "_last", "_lock", "_pending", "_stop", "cancelled")
 
     def __init__(self, emit: Callable[[str], None]) -> None:
-        self.cancelled = threading.Event()
+        self.cancelled: threading.Event = threading.Event()
         self._emit = emit
         self._pending = ""
         self._last = ""

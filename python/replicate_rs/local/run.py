@@ -75,10 +75,10 @@ class Run:
         tell: Callable[[Run, Change], None],
     ) -> None:
         self.kind: Kind = kind
-        self.number = number
-        self.model = model
-        self.version = version
-        self.created = created
+        self.number: int = number
+        self.model: Model = model
+        self.version: Version = version
+        self.created: float = created
         self.data: dict[str, Any] = {
             "id": new_id(),
             "model": model.full_name,
@@ -98,12 +98,12 @@ class Run:
         self.webhook_events_filter: list[str] = []
         self.destination: Model | None = None
         self.deadline: Timer | None = None
-        self.began = 0.0
-        self.started = False
-        self.ended = 0.0
-        self.data_removed = False
+        self.began: float = 0.0
+        self.started: bool = False
+        self.ended: float = 0.0
+        self.data_removed: bool = False
         # When an `output` or `logs` webhook was last sent, and when the next one will be.
-        self.last_told = 0.0
+        self.last_told: float = 0.0
         self.telling: Timer | None = None
         self.job: Job | None = None
         self._tell = tell

@@ -51,10 +51,10 @@ class LocalReplicate:
     ) -> None:
         self.tokens: list[str] = [] if token is None else [token] if isinstance(token, str) else list(token)
         self.host = host
-        self.port = port
-        self.output_port = output_port
+        self.port: int = port
+        self.output_port: int = output_port
         self.username = username
-        self.settings = settings or Settings()
+        self.settings: Settings = settings or Settings()
         self.faults: list[Fault] = []
         self._definitions: list[Definition] = []
         self._trainers: dict[str, Definition] = {}
@@ -304,7 +304,8 @@ class LocalReplicate:
         if self._running is not None:
             raise RuntimeError("this server runs already")
         listeners = list(sockets) if sockets is not None else self.listen()
-        self.port, self.output_port = (each.getsockname()[1] for each in listeners)
+        ports: list[int] = [each.getsockname()[1] for each in listeners]
+        self.port, self.output_port = ports
         state = State(self.settings, self.username, self.tokens)
         state.api, state.delivery = self.base_url, self.output_origin
         for definition in self._definitions:

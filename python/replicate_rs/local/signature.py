@@ -98,11 +98,11 @@ class Signature:
             ) from None
         self.files: dict[str, type] = {}
         self.defaults: dict[str, Any] = {}
-        self.input = self._describe_input(name, inspect.signature(function), hints)
+        self.input: dict[str, Any] = self._describe_input(name, inspect.signature(function), hints)
         if "return" not in hints:
             raise TypeError(f"{name} does not say what it returns: write `-> str`, or what it gives")
         self._describe_output(name, function, hints["return"], stream=stream)
-        self.schema = Schema(_nullable_for_draft_4(self.input), "input")
+        self.schema: Schema = Schema(_nullable_for_draft_4(self.input), "input")
 
     def _describe_input(self, name: str, signature: inspect.Signature, hints: dict[str, Hint]) -> dict[str, Any]:
         properties: dict[str, Any] = {}
@@ -132,7 +132,7 @@ class Signature:
         return described | ({"required": required} if required else {})
 
     def _describe_output(self, name: str, function: Callable[..., Any], hint: Hint, *, stream: bool) -> None:
-        self.iterates = _origin(hint) in _ITERATORS
+        self.iterates: bool = _origin(hint) in _ITERATORS
         item = get_args(hint)[0] if self.iterates else hint
         if not self.iterates and (inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)):
             raise TypeError(f"{name} yields, so it returns an iterator: write `-> Iterator[{_spelled(item)}]`")
@@ -146,7 +146,7 @@ class Signature:
         )
         if stream:
             self.output["x-cog-array-display"] = "concatenate"
-        self.gives_files = (schema.get("items", schema) if schema.get("type") == "array" else schema).get("format") == "uri"
+        self.gives_files: Any = (schema.get("items", schema) if schema.get("type") == "array" else schema).get("format") == "uri"
 
     @property
     def openapi(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Webhooks:
     """Sends them, and keeps the account's secrets. Everything here belongs to the server's own thread."""
 
     def __init__(self, clock: Clock, settings: Settings, changes: Broadcast) -> None:
-        self.secret = _new_secret()
+        self.secret: str = _new_secret()
         self.deliveries: deque[Delivery] = deque(maxlen=10_000)
         self._clock = clock
         self._settings = settings
@@ -68,7 +68,7 @@ class Webhooks:
         # The loop keeps its tasks only weakly.
         self._tasks: set[asyncio.Task[None]] = set()
         # Absolute targets only; the base address is never used.
-        self.core = Core(
+        self.core: Core = Core(
             "http://localhost",
             None,
             user_agent="Replicate/local",

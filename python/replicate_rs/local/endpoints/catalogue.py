@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from ..problem import not_found
 from ..state import State
-from .common import Gate, Json, page
+from .common import Gate, as_json, page
 from .models import matching
 
 HARDWARE = (
@@ -37,11 +37,11 @@ class Catalogue:
 
     async def account(self, _: Request) -> Response:
         """`GET /account`."""
-        return Json(self._state.account)
+        return as_json(self._state.account)
 
     async def hardware(self, _: Request) -> Response:
         """`GET /hardware`: a bare array."""
-        return Json(HARDWARE)
+        return as_json(HARDWARE)
 
     async def collections(self, request: Request) -> Response:
         """`GET /collections`."""
@@ -55,15 +55,15 @@ class Catalogue:
             raise not_found()
         models = [self._state.models[name] for name in collection.models if name in self._state.models]
         described = [model.describe(self._state.origin) for model in models]
-        return Json(collection.item() | {"full_description": None, "models": described})
+        return as_json(collection.item() | {"full_description": None, "models": described})
 
     async def search(self, request: Request) -> Response:
         """`GET /search`: among models and collections."""
         query, limit = request.query_params.get("query"), request.query_params.get("limit", "20")
         if not query:
-            return Json({"detail": 'Query parameter "query" is required'}, 400)
+            return as_json({"detail": 'Query parameter "query" is required'}, 400)
         if not (limit.isascii() and limit.isdigit() and len(limit) < 10 and 1 <= int(limit) <= 50):
-            return Json({"detail": 'Query parameter "limit" must be a number from 1 to 50'}, 400)
+            return as_json({"detail": 'Query parameter "limit" must be a number from 1 to 50'}, 400)
         words = query.lower().split()
         models: list[dict[str, Any]] = [
             {"model": model.describe(self._state.origin), "metadata": {"generated_description": model.description, "tags": []}}
@@ -74,8 +74,8 @@ class Catalogue:
             for collection in self._state.collections.values()
             if all(word in f"{collection.slug} {collection.name} {collection.description}".lower() for word in words)
         ]
-        return Json({"query": query, "models": models, "collections": collections[: int(limit)], "pages": []})
+        return as_json({"query": query, "models": models, "collections": collections[: int(limit)], "pages": []})
 
     async def secret(self, _: Request) -> Response:
         """`GET /webhooks/default/secret`."""
-        return Json({"key": self._state.webhooks.secret})
+        return as_json({"key": self._state.webhooks.secret})

@@ -6,12 +6,12 @@ import json
 import math
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from ..._typing import is_array, is_object
@@ -27,12 +27,10 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 MOST_NESTED = 256
 
 
-class Json(JSONResponse):
-    """A JSON answer, in ASCII: what came with half a surrogate pair can be echoed."""
-
-    def render(self, content: Any) -> bytes:
-        """Give the body."""
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+def as_json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Give a JSON answer, in ASCII: what came with half a surrogate pair can be echoed."""
+    body = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    return Response(body, status, headers, media_type="application/json")
 
 
 class Gate:
@@ -110,7 +108,7 @@ def _refuse(constant: str) -> Any:
 
 def page(
     request: Request, state: State, items: Iterable[T], key: Callable[[T], str], describe: Callable[[T], Any], size: int
-) -> Json:
+) -> Response:
     """Give one page of items, with cursors on the server's own origin.
 
     Args:
@@ -138,7 +136,7 @@ def page(
         return f"{state.api}{request.scope['path']}?{urlencode(query)}"
 
     end = start + size
-    return Json(
+    return as_json(
         {
             "previous": link("r", start) if 0 < start < len(everything) else None,
             "next": link("p", end - 1) if end < len(everything) else None,

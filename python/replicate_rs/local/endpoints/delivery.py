@@ -24,7 +24,7 @@ class Delivery:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self.app = Starlette(
+        self.app: Starlette = Starlette(
             routes=[
                 Route("/pbxt/{id}/{name}", self.output),
                 Route("/v1/streams/{id}", self.text),

@@ -12,7 +12,7 @@ from ..model import Model, Version
 from ..problem import Problem, invalid, not_found
 from ..state import Deployment, State
 from ..validation import Schema
-from .common import Gate, Json, page, read_object
+from .common import Gate, as_json, page, read_object
 
 _FIELDS: dict[str, Any] = {
     "version": {"type": "string"},
@@ -83,11 +83,11 @@ class Deployments:
             released=self._state.clock.time(),
         )
         self._state.deployments[name] = deployment
-        return Json(self._describe(deployment))
+        return as_json(self._describe(deployment))
 
     async def get(self, request: Request) -> Response:
         """`GET /deployments/{owner}/{name}`."""
-        return Json(self._describe(self.find(request)))
+        return as_json(self._describe(self.find(request)))
 
     async def update(self, request: Request) -> Response:
         """`PATCH /deployments/{owner}/{name}`: a new release."""
@@ -99,7 +99,7 @@ class Deployments:
         deployment.max_instances = body.get("max_instances", deployment.max_instances)
         deployment.number += 1
         deployment.released = self._state.clock.time()
-        return Json(self._describe(deployment))
+        return as_json(self._describe(deployment))
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /deployments/{owner}/{name}`: one that is offline and was not used for 15 minutes."""

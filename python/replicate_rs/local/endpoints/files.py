@@ -19,7 +19,7 @@ from ..._typing import is_object
 from ..problem import Problem, invalid
 from ..state import State
 from ..stored import Stored, keep
-from .common import MOST_NESTED, Gate, Json, page, read_json
+from .common import MOST_NESTED, Gate, as_json, page, read_json
 
 MOST_NAME = 255
 _BLOCK = 1 << 20
@@ -79,11 +79,11 @@ class Files:
                 metadata=metadata,
             )
         self._state.uploads[stored.id] = stored
-        return Json(stored.describe(self._state.api), 201)
+        return as_json(stored.describe(self._state.api), 201)
 
     async def get(self, request: Request) -> Response:
         """`GET /files/{id}`."""
-        return Json(self.find(request).describe(self._state.api))
+        return as_json(self.find(request).describe(self._state.api))
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /files/{id}`."""

@@ -13,7 +13,7 @@ from ..model import Model, Version, parts
 from ..problem import Problem, invalid, not_found
 from ..state import State
 from ..validation import Schema
-from .common import Gate, Json, page, read_object
+from .common import Gate, as_json, page, read_object
 
 _TEXT = {"type": "string"}
 _LINKS = ("github_url", "paper_url", "license_url", "cover_image_url", "weights_url")
@@ -108,11 +108,11 @@ class Models:
             links={each: body[each] for each in _LINKS if each in body},
         )
         self._state.models[model.full_name] = model
-        return Json(self._describe(model), 201)
+        return as_json(self._describe(model), 201)
 
     async def get(self, request: Request) -> Response:
         """`GET /models/{owner}/{name}`."""
-        return Json(self._describe(self.find(request)))
+        return as_json(self._describe(self.find(request)))
 
     async def update(self, request: Request) -> Response:
         """`PATCH /models/{owner}/{name}`."""
@@ -120,7 +120,7 @@ class Models:
         model.description = body.get("description", model.description)
         model.readme = body.get("readme", model.readme)
         model.links |= {each: body[each] for each in _LINKS if each in body}
-        return Json(self._describe(model))
+        return as_json(self._describe(model))
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /models/{owner}/{name}`: a private one without versions."""
@@ -149,7 +149,7 @@ class Models:
 
     async def version(self, request: Request) -> Response:
         """`GET /models/{owner}/{name}/versions/{version}`."""
-        return Json(self.find_version(request)[1].describe())
+        return as_json(self.find_version(request)[1].describe())
 
     async def delete_version(self, request: Request) -> Response:
         """`DELETE /models/{owner}/{name}/versions/{version}`: of a private model, if nothing else needs it."""
@@ -172,7 +172,7 @@ class Models:
             unquoted = query
         found = matching(self._state, unquoted if isinstance(unquoted, str) else query)
         results = [self._describe(model) | {"description": model.description or ""} for model in found[:FOUND]]
-        return Json({"previous": None, "next": None, "results": results})
+        return as_json({"previous": None, "next": None, "results": results})
 
 
 def matching(state: State, query: str) -> list[Model]:

@@ -19,7 +19,7 @@ from ..problem import Problem, invalid, not_found
 from ..run import Run, as_held, as_started
 from ..state import State
 from ..validation import Schema
-from .common import Gate, Json, page, read_object
+from .common import Gate, as_json, page, read_object
 
 # Seconds that a create may be held.
 LONGEST_HOLD = 60.0
@@ -122,17 +122,17 @@ class Predictions:
                 answer = as_started(self._state.view(run), settings.shape)
             else:
                 answer = as_held(self._state.view(run), settings.shape, settings.held)
-        return Json(answer, settings.created, headers)
+        return as_json(answer, settings.created, headers)
 
     async def get(self, request: Request) -> Response:
         """`GET /predictions/{id}`."""
-        return Json(self._view(self.find(request)))
+        return as_json(self._view(self.find(request)))
 
     async def cancel(self, request: Request) -> Response:
         """`POST /predictions/{id}/cancel`; one that has ended is given as it is."""
         run = self.find(request)
         run.cancel(self._state.clock.time())
-        return Json(self._view(run))
+        return as_json(self._view(run))
 
     def _view(self, run: Run) -> dict[str, Any]:
         # A training has no output until it has ended; a prediction always has one where the document says so.

@@ -11,7 +11,7 @@ from ..problem import Problem, invalid, not_found
 from ..run import Run
 from ..state import State
 from ..validation import Schema
-from .common import Gate, Json, page, read_object
+from .common import Gate, as_json, page, read_object
 from .predictions import EVENTS, webhook_of
 
 _REQUEST = Schema(
@@ -63,7 +63,7 @@ class Trainings:
         run.webhook, run.webhook_events_filter = webhook, body.get("webhook_events_filter") or ["output", "completed"]
         run.data |= {name: body[name] for name in ("webhook", "webhook_events_filter") if name in body}
         self._execution.launch(run, trainer)
-        return Json(self._state.view(run), 201)
+        return as_json(self._state.view(run), 201)
 
     def find(self, request: Request) -> Run:
         """Give the training that a path names."""
@@ -74,13 +74,13 @@ class Trainings:
 
     async def get(self, request: Request) -> Response:
         """`GET /trainings/{id}`."""
-        return Json(self._state.view(self.find(request)))
+        return as_json(self._state.view(self.find(request)))
 
     async def cancel(self, request: Request) -> Response:
         """`POST /trainings/{id}/cancel`."""
         run = self.find(request)
         run.cancel(self._state.clock.time())
-        return Json(self._state.view(run))
+        return as_json(self._state.view(run))
 
     async def list(self, request: Request) -> Response:
         """`GET /trainings`: newest first, 100 to a page."""
