@@ -186,3 +186,34 @@ def test_every_public_name_exists_and_stays_callable_after_its_submodule_is_impo
     assert callable(replicate.run)
     assert callable(replicate.stream)
     assert set(replicate.__all__) <= set(dir(replicate))
+
+
+def test_a_copy_has_some_options_of_its_own(both):
+    with Wire(lambda _: reply(prediction())) as wire:
+        client = both.client(wire.base_url, user_agent="mine", headers={"X-Mine": "1"})
+        other = client.with_options(bearer_token="r8_other", default_headers={"X-Mine": "2"}, poll_interval=3)
+        both(lambda: client.predictions.get("x"))
+        client.close()
+        both(lambda: other.predictions.get("x"))
+        assert (type(other), other.poll_interval, other.is_closed) == (both.kind, 3, False)
+    seen = [(each.headers["authorization"], each.headers["x-mine"], each.headers["user-agent"]) for each in wire.seen]
+    assert seen == [("Bearer r8_secret", "1", "mine"), ("Bearer r8_other", "2", "mine")]
+    with pytest.raises(TypeError, match="given twice"):
+        client.copy(auth="a", api_token="b")
+    with pytest.raises(TypeError, match="nonsense"):
+        client.copy(nonsense=1)
+
+
+def test_a_method_of_a_client_or_a_namespace_can_be_replaced(both):
+    client = both.client("http://127.0.0.1:9")
+    client.predictions.get = lambda id: f"instead of {id}"
+    client.run = lambda ref: ref
+    assert (client.predictions.get("x"), client.run("o/n")) == ("instead of x", "o/n")
+    assert both.client("http://127.0.0.1:9").predictions.get != client.predictions.get
+
+
+def test_httpx_s_timeouts_are_taken():
+    httpx = pytest.importorskip("httpx")
+    assert replicate.Replicate(timeout=httpx.Timeout(5.0, read=None))
+    with pytest.raises(TypeError, match="timeout must be seconds"):
+        replicate.Replicate(timeout="5")

@@ -1,9 +1,11 @@
 """The migration tables: every name of the official clients is in them, and every name in them is here."""
 
 import ast
+import asyncio
 import enum
 import importlib.util
 import inspect
+import io
 import pkgutil
 import re
 import sys
@@ -227,3 +229,39 @@ def test_versions_of_cog_are_read_as_1_0_7_reads_them():
     assert replicate_rs.Version(cog_version="0.3.8", openapi_schema=schema).is_iterator
     assert not replicate_rs.Version(cog_version="0.9", openapi_schema=schema).is_iterator
     assert not replicate_rs.Version(cog_version=None, openapi_schema=None).is_iterator
+
+
+def test_helpers_give_what_1_0_7_s_give(tmp_path):
+    from replicate import helpers as theirs
+
+    from replicate_rs import helpers as ours
+
+    (tmp_path / "a.json").write_text("{}")
+    for make in (lambda: io.BytesIO(b"abc"), lambda: io.StringIO("abc"), lambda: (tmp_path / "a.json").open("rb")):
+        with make() as one, make() as other:
+            one.read(1)
+            assert ours.base64_encode_file(one) == theirs.base64_encode_file(other)
+    client = CLIENTS["client"]
+    value = {"a": [1, 2.5, None, True, "text"], "b": ("x",), "file": io.BytesIO(b"abc"), "path": tmp_path / "a.json"}
+    expected = theirs.encode_json(value, official.Client("x"), "base64")
+    value["file"].seek(0)
+    assert ours.encode_json(value, client, "base64") == expected
+    value["file"].seek(0)
+    assert asyncio.run(ours.async_encode_json(value, client, "base64")) == expected
+    output = {"url": "https://example.com/x.png", "texts": ["https:", "data:image/png;base64,AAAA", "a text", 3, None]}
+    mine = ours.transform_output(output, client)
+    assert isinstance(mine["url"], ours.FileOutput)
+    assert [type(each).__name__ for each in mine["texts"]] == ["str", "FileOutput", "str", "int", "NoneType"]
+    assert (
+        ours.FileOutput("data:image/png;base64,AAAA", client).read() == theirs.transform_output(output, None)["texts"][1].read()
+    )
+
+
+def test_trainings_are_named_once():
+    create = CLIENTS["client"].trainings.create
+    with pytest.raises(TypeError, match="input is given twice"):
+        create("o/n:v", {}, "me/mine", input={})
+    with pytest.raises(TypeError, match="at most 6 positional"):
+        create("o/n:v", {}, "me/mine", None, None, None, None)
+    with pytest.raises(ValueError, match="A destination must be provided"):
+        create("o/n:v", {})

@@ -9,7 +9,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 import replicate_rs as replicate
-from replicate_rs.webhook import InvalidSecretKeyError, MissingWebhookHeaderError, WebhookSigningSecret
+from replicate_rs.webhook import (
+    InvalidSecretKeyError,
+    InvalidSignatureError,
+    InvalidTimestampError,
+    MissingWebhookHeaderError,
+    WebhookSigningSecret,
+)
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = '{"test": 2432232314}'
@@ -79,3 +85,58 @@ def test_the_local_server_delivers_what_the_client_accepts(both, client):
     for headers, body in deliveries:
         assert replicate.validate_webhook(secret=secret, headers=headers, body=body)
     assert {json.loads(body)["status"] for _, body in deliveries} >= {"succeeded"}
+
+
+NAMES = ("id", "timestamp", "signature")
+
+
+def lowered(**changes):
+    return {f"webhook-{name}": value for name, value in (PARTS | changes).items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"headers": HEADERS},
+        {"headers": lowered(signature=f"v1,AAAA {PARTS['signature']}")},
+        {"headers": lowered(signature=f"  {PARTS['signature']}  ")},
+        {"headers": lowered(), "body": "other"},
+        {"headers": lowered(), "body": ""},
+        {"headers": lowered(), "body": None},
+        {"headers": {}},
+        {"headers": None},
+        *({"headers": lowered(**{name: None})} for name in NAMES),
+        {"headers": lowered(), "tolerance": 300},
+        {"headers": lowered(), "secret": None},
+        {"headers": lowered(), "secret": WebhookSigningSecret(key="whsec_AAAA")},
+        {"request": True},
+        {"request": True, "headers": lowered()},
+    ],
+)
+def test_validate_judges_and_speaks_as_1_0_7(case):
+    official = pytest.importorskip("replicate.webhook")
+    httpx = pytest.importorskip("httpx")
+    request = httpx.Request("POST", "http://test/", headers=HEADERS, content=BODY)
+    given = {"secret": WebhookSigningSecret(key=SECRET), **({} if "request" in case else {"body": BODY}), **case}
+    if "request" in given:
+        given["request"] = request
+
+    def outcome(validate):
+        try:
+            return validate(**given)
+        except ValueError as error:
+            return type(error).__name__, str(error)
+
+    assert outcome(replicate.webhooks.validate) == outcome(official.Webhooks.validate)
+
+
+@pytest.mark.parametrize("signature", [f"v2,{PARTS['signature'][3:]}", "nonsense", "v1,!", "v1a,xyz", PARTS["signature"][3:]])
+def test_validate_is_stricter_where_1_0_7_lets_through_or_breaks(signature):
+    secret = WebhookSigningSecret(key=SECRET)
+    with pytest.raises(InvalidSignatureError):
+        replicate.webhooks.validate(headers=lowered(signature=signature), body=BODY, secret=secret)
+    with pytest.raises(InvalidTimestampError):
+        replicate.webhooks.validate(headers=lowered(timestamp="1e9"), body=BODY, secret=secret)
+    with pytest.raises(InvalidSecretKeyError):
+        replicate.webhooks.validate(headers=lowered(), body=BODY, secret="foo_bar")
+    assert replicate.webhooks.validate(headers=lowered(), body=BODY.encode(), secret=SECRET) is None

@@ -7,7 +7,7 @@ import sys
 
 from ._core import Core
 from ._operation import Async, M, Namespace, Resource, Session, Sync, awaitable, operation, streaming
-from ._typing import TYPE_CHECKING, TypeVar, cast
+from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, overload
 from .pagination import async_paginate, paginate
 from .prediction import Predictions
 from .request import request as request_any
@@ -16,9 +16,9 @@ from .search import search as search_all
 from .stream import Events, stream_model
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
     from types import TracebackType
-    from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypedDict, Unpack
+    from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypedDict, Unpack
 
     from ._operation import FileEncodingStrategy
     from .account import Accounts
@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from .deployment import Deployments
     from .file import Files
     from .hardware import Hardwares
-    from .middleware import Fetch
     from .identifier import Ref
+    from .middleware import Fetch
     from .model import Models
     from .pagination import Page
     from .training import Trainings
+    from .use import AsyncFunction, AsyncOutputIterator, Function, OutputIterator, Usable
     from .webhook import Webhooks
 
     Token: TypeAlias = str | Callable[[], str | None]
@@ -78,6 +79,8 @@ if TYPE_CHECKING:
 SPELLINGS = {"auth": "api_token", "bearer_token": "api_token", "default_headers": "headers"}
 DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 USER_AGENT = "replicate-rs/0.1.0"
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 # Attempts after the first, for requests that may be repeated.
@@ -173,7 +176,7 @@ class BaseClient(Namespace[M]):
                 ``upload`` (``url``); or ``data-uri`` (``base64``): always inline.
             use_file_output: Give files of an output as `FileOutput`, or as text.
             fetch: A function ``fetch(request, send)`` around every request, which returns a `Response`: its own, or
-                ``send(request)``, which raises for a status of 400 or more. On an `AsyncReplicate` it is async, and awaits `send`.
+                ``send(request)``, which raises for a status of 400 or more. An `AsyncReplicate`'s is async, and awaits `send`.
 
         """
         options: dict[str, Any] = {
@@ -398,6 +401,8 @@ def _session(
         timeout = Timeout()
     elif isinstance(timeout, (int, float)):
         timeout = Timeout(connect=timeout, read=timeout, pool=timeout)
+    elif not hasattr(timeout, "connect"):
+        raise TypeError(f"timeout must be seconds or a Timeout, not {type(timeout).__name__}")
     core = Core(
         base_url or os.environ.get("REPLICATE_BASE_URL") or DEFAULT_BASE_URL,
         token_from_surroundings if api_token is None else api_token,
@@ -445,6 +450,30 @@ class Replicate(BaseClient[Sync]):
         """Give the pages of an ``async_`` list method."""
         return async_paginate(list_method)
 
+    @overload
+    def use(self, ref: Usable, *, hint: None = None, streaming: Literal[False] = False) -> Function[..., Any]: ...
+    @overload
+    def use(self, ref: Usable, *, hint: Callable[P, R], streaming: Literal[False] = False) -> Function[P, R]: ...
+    @overload
+    def use(self, ref: Usable, *, hint: None = None, streaming: Literal[True]) -> Function[..., OutputIterator[Any]]: ...
+    @overload
+    def use(self, ref: Usable, *, hint: Callable[P, Iterable[T]], streaming: Literal[True]) -> Function[P, OutputIterator[T]]: ...
+    def use(self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False) -> Function[..., Any]:  # noqa: ARG002 - for type checkers
+        """Give a model as a function that runs it; nothing is sent before it is called.
+
+        Args:
+            ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
+            hint: A function whose parameters and result are the model's, for type checkers and editors.
+            streaming: Give the output as an iterator over its parts as they come.
+
+        Raises:
+            ValueError: `ref` is not a reference.
+
+        """
+        from .use import Function
+
+        return Function(ref, client=self, streaming=streaming)
+
 
 class AsyncReplicate(BaseClient[Async]):
     """A client whose calls are awaited. Safe in threads, in any number of event loops, and across forks."""
@@ -461,6 +490,24 @@ class AsyncReplicate(BaseClient[Async]):
         return async_paginate(list_method)
 
     async_paginate = paginate
+
+    @overload
+    def use(self, ref: Usable, *, hint: None = None, streaming: Literal[False] = False) -> AsyncFunction[..., Any]: ...
+    @overload
+    def use(self, ref: Usable, *, hint: Callable[P, R], streaming: Literal[False] = False) -> AsyncFunction[P, R]: ...
+    @overload
+    def use(
+        self, ref: Usable, *, hint: None = None, streaming: Literal[True]
+    ) -> AsyncFunction[..., AsyncOutputIterator[Any]]: ...
+    @overload
+    def use(
+        self, ref: Usable, *, hint: Callable[P, Iterable[T]], streaming: Literal[True]
+    ) -> AsyncFunction[P, AsyncOutputIterator[T]]: ...
+    def use(self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False) -> AsyncFunction[..., Any]:  # noqa: ARG002 - for type checkers
+        """Give a model as a function to be awaited; see `Replicate.use`."""
+        from .use import AsyncFunction
+
+        return AsyncFunction(ref, client=self, streaming=streaming)
 
 
 # 1.0.7 and 2.0 have the clients under these names too.
