@@ -65,8 +65,7 @@ prediction.wait()
 prediction.reload()
 print(prediction.status, prediction.output, model.versions.get(version.id).id == version.id)
 print(type(replicate.predictions.list().results[0]).__name__, prediction.dict()["input"])
-for page in replicate.paginate(replicate.predictions.list):
-    print(len(page.results) > 0)
+print(all(len(page.results) > 0 for page in replicate.paginate(replicate.predictions.list)))
 
 # Streams.
 events = list(replicate.stream("acme/tokens", input={"text": "to be"}))
@@ -79,7 +78,8 @@ async def main():
     async for event in await replicate.async_stream("acme/tokens", input={"text": "or not"}):
         print(repr(str(event)))
     async for page in replicate.async_paginate(replicate.models.async_list):
-        print(sorted(model.name for model in page))
+        print("acme/shout" in [model.id for model in page])
+        break
     return await asyncio.gather(*(replicate.async_run("acme/shout", {"text": each}) for each in "ab"))
 
 print(asyncio.run(main()))
@@ -101,7 +101,7 @@ ASYNC
 'or '
 'not '
 ''
-['copies', 'fail', 'name', 'reverse', 'shout', 'slow', 'tokens']
+True
 ['A', 'B']
 True ['--flag', 'a b']
 """
