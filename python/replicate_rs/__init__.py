@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from ._core import Response as Response
     from .account import Account as Account
     from .client import AsyncReplicate as AsyncReplicate
+    from .client import HasTimeouts, Token
     from .client import Replicate as Replicate
     from .client import Timeout as Timeout
-    from .client import HasTimeouts, Token
     from .collection import Collection as Collection
     from .deployment import Deployment as Deployment
     from .exceptions import AbortError as AbortError
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .exceptions import UnprocessableEntityError as UnprocessableEntityError
     from .file import File as File
     from .file_output import FileOutput as FileOutput
+    from .file_output import get_path_url as get_path_url
     from .hardware import Hardware as Hardware
     from .identifier import ModelVersionIdentifier as ModelVersionIdentifier
     from .middleware import Request as Request
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from .search import SearchResult as SearchResult
     from .stream import ServerSentEvent as ServerSentEvent
     from .training import Training as Training
+    from .use import use as use
     from .version import Version as Version
     from .webhook import WebhookSigningSecret as WebhookSigningSecret
     from .webhook import sign_webhook as sign_webhook
@@ -132,6 +134,7 @@ _HOMES = {
     "UnprocessableEntityError": "exceptions",
     "File": "file",
     "FileOutput": "file_output",
+    "get_path_url": "file_output",
     "Hardware": "hardware",
     "ModelVersionIdentifier": "identifier",
     "Request": "middleware",
@@ -144,6 +147,7 @@ _HOMES = {
     "SearchResult": "search",
     "ServerSentEvent": "stream",
     "Training": "training",
+    "use": "use",
     "Version": "version",
     "WebhookSigningSecret": "webhook",
     "sign_webhook": "webhook",
@@ -213,12 +217,12 @@ else:
 
 
 class _Package(ModuleType):
-    """The class of this module: `run` and `stream` are functions, though submodules have these names too."""
+    """The class of this module: `run`, `stream` and `use` are functions, though submodules have these names too."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in _SETTINGS:
             globals().pop("default_client", None)
-        if not (name in _LENT and isinstance(value, ModuleType)):
+        if not ((name in _LENT or _HOMES.get(name) == name) and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 

@@ -14,11 +14,14 @@ from replicate_rs import (
     Prediction,
     Replicate,
     ServerSentEvent,
+    get_path_url,
     parse_progress_from_logs,
+    use,
     validate_webhook,
 )
 from replicate_rs.file import File
 from replicate_rs.progress import Progress
+from replicate_rs.use import AsyncFunction, AsyncOutputIterator, Function, OutputIterator, Run
 from replicate_rs.webhook import WebhookSigningSecret
 
 
@@ -46,6 +49,43 @@ def sync(client: Replicate, output: FileOutput) -> None:
     client.run("o/n", input={}, wait={"mode": "poll", "interval": 0.5}, progress=lambda prediction: print(prediction.status))
     with client as same:
         assert_type(same, Replicate)
+
+
+def flux(prompt: str, *, seed: int = 0) -> FileOutput:
+    """A model, as its author would write it."""
+    raise NotImplementedError
+
+
+def claude(prompt: str) -> str:
+    """A model that writes."""
+    raise NotImplementedError
+
+
+def functions(client: Replicate, aclient: AsyncReplicate) -> None:
+    assert_type(client.use("acme/x")(prompt="p", other=1), Any)
+    assert_type(client.use("acme/x", hint=flux)(prompt="p", seed=1), FileOutput)
+    assert_type(client.use("acme/x", hint=flux).create(prompt="p"), Run[FileOutput])
+    assert_type(client.use("acme/x", hint=flux).create(prompt="p").output(), FileOutput)
+    assert_type(client.use("acme/x").create().logs(), str | None)
+    assert_type(client.use("acme/x", streaming=True), Function[..., OutputIterator[Any]])
+    assert_type(client.use("acme/x", hint=claude, streaming=True)(prompt="p"), OutputIterator[str])
+    assert_type(list(client.use("acme/x", hint=claude, streaming=True).create(prompt="p").output()), list[str])
+    assert_type(aclient.use("acme/x"), AsyncFunction[..., Any])
+    assert_type(use("acme/x", hint=flux)(prompt="p"), FileOutput)
+    assert_type(use("acme/x", use_async=True), AsyncFunction[..., Any])
+    assert_type(get_path_url(flux("p")), str | None)
+    use("acme/x", hint=flux)(seed="1", prompt="p")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    use("acme/x", hint=flux)()  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+
+
+async def awaited_functions(client: AsyncReplicate) -> None:
+    assert_type(await client.use("acme/x", hint=flux)(prompt="p"), FileOutput)
+    assert_type(await (await client.use("acme/x", hint=flux).create(prompt="p")).output(), FileOutput)
+    assert_type(await use("acme/x", hint=claude, use_async=True)(prompt="p"), str)
+    iterator = await use("acme/x", hint=claude, streaming=True, use_async=True)(prompt="p")
+    assert_type(iterator, AsyncOutputIterator[str])
+    assert_type([each async for each in iterator], list[str])
+    assert_type(await client.use("acme/x").openapi_schema(), dict[str, Any])
 
 
 async def asynchronous(client: AsyncReplicate, old: Replicate, output: FileOutput) -> None:

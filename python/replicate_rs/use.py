@@ -1,0 +1,551 @@
+"""A model as a function.
+
+    claude = replicate.use("anthropic/claude-4-sonnet")
+    print(claude(prompt="a haiku about iguanas"))
+
+A call is one request, held open for the output, as `run` has it. `create` does not hold, so that several runs can go on side
+by side until their `output()` is asked for.
+
+Language models give their text as a list of pieces, which a function joins. Whether pieces belong together is said by the model's
+schema only (``x-cog-array-display``), which a prediction does not carry. 2.0 fetches it, and more, before each create. Here it is
+fetched after the first output that is a list of plain texts, and kept: models that give anything else, files above all, never
+cost a second request, and the others cost one for the function's whole life, when the output is there already. Asking along with
+the create would save the first call one round trip, and cost every other function a request for nothing. Calls that go on at the
+same time before the answer is known each ask for themselves. Official models hide their versions: there the model's own
+description has the schema. Where it cannot be seen (404, 403), the list stays a list. An answer that is merely late or broken
+is raised, with the prediction, because a function that gives text today and a list tomorrow is worse.
+"""
+
+from __future__ import annotations
+
+from ._operation import Async, Resource, Sync, iterate, run
+from ._typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, is_array, is_object, overload
+from .exceptions import NotFoundError, PermissionDeniedError, ReplicateError, StreamError, StreamInterrupted
+from .file_output import is_file, outputs
+from .identifier import resolve, target_of
+from .model import Model, Models
+from .prediction import Prediction
+from .run import _items, increments, run_model, started, wait_for
+from .stream import events_of
+from .version import Version, Versions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+    from typing import Any, ClassVar, Literal, NoReturn, Protocol, TypeAlias, TypeGuard
+
+    from .identifier import Ref
+
+    class Named(Protocol):
+        """An object that names a model, as 2.0 takes."""
+
+        @property
+        def name(self) -> str:
+            """``owner/name`` or ``owner/name:version``."""
+            ...
+
+    Usable: TypeAlias = Ref | Named
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class BaseFunction(Generic[P, R]):
+    """What both kinds of function are made of."""
+
+    _mode: ClassVar[type[Sync | Async]]
+
+    def __init__(self, ref: Usable, *, client: Resource[Any] | None = None, streaming: bool = False) -> None:
+        self.ref: Ref = _reference(ref)
+        self.streaming: bool = streaming
+        self._client = client
+        self._version = ref if isinstance(ref, Version) else ref.latest_version if isinstance(ref, Model) else None
+        self._joins: bool | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({_spelled(self.ref)!r})"
+
+    @property
+    def default_example(self) -> NoReturn:
+        """Not here, as in 2.0: ``client.models.get(…)`` has it."""
+        raise NotImplementedError(f"a function has no default_example: models.get({_spelled(self.ref)!r}).default_example")
+
+    def _through(self, mode: type[Sync | Async]) -> Resource[Any]:
+        """Give what its requests go through. The default client may be made, or another one, after the function."""
+        client = self._client
+        if client is None:
+            from . import default_client
+
+            client = default_client
+        resource: Resource[Any] = Resource(client._session, mode)
+        return resource
+
+    async def _call(self, args: tuple[object, ...], inputs: Mapping[str, object]) -> Any:
+        client = self._through(self._mode)
+        if self.streaming:
+            return self._iterator(await self._create(args, inputs), cancel_on_exit=True)
+        last: Prediction | None = None
+
+        def keep(state: Prediction) -> None:
+            nonlocal last
+            last = state
+
+        prepared = await self._prepared(client, args, inputs)
+        output = await run_model(client, self.ref, prepared, keep, use_file_output=False)
+        return await self._given(client, output, last)
+
+    async def _create(self, args: tuple[object, ...], inputs: Mapping[str, object]) -> Prediction:
+        client = self._through(self._mode)
+        return await started(client, self.ref, await self._prepared(client, args, inputs), {})
+
+    async def _prepared(
+        self, client: Resource[Any], args: tuple[object, ...], inputs: Mapping[str, object]
+    ) -> Mapping[str, object]:
+        if args:
+            many = is_object(args[0]) and len(args) == 1
+            how = "name=value, or ** before the dict" if many else "name=value"
+            raise TypeError(f"{_spelled(self.ref)} takes its inputs by name: use {how}")
+        return await _resolved(client, inputs)
+
+    def _iterator(self, prediction: Prediction, *, cancel_on_exit: bool) -> BaseOutputIterator[Any]:
+        if self._mode is Sync:
+            return OutputIterator(self, prediction, cancel_on_exit=cancel_on_exit)
+        return AsyncOutputIterator(self, prediction, cancel_on_exit=cancel_on_exit)
+
+    async def _given(self, client: Resource[Any], output: Any, prediction: Prediction | None) -> Any:
+        """Give an output as a caller gets it."""
+        if is_array(output) and all(isinstance(each, str) for each in output) and await self._is_text(client, output, prediction):
+            return "".join(output)
+        return outputs(output, client._session) if client._session.use_file_output else output
+
+    async def _is_text(self, client: Resource[Any], output: list[str], prediction: Prediction | None) -> bool:
+        if self._joins is None:
+            if output and all(map(is_file, output)):
+                return False
+            try:
+                version = await self._described(client, prediction)
+            except (NotFoundError, PermissionDeniedError):
+                version = None
+            except ReplicateError as error:
+                error.prediction = prediction
+                raise
+            self._joins = version is not None and version.is_text
+        return self._joins
+
+    async def _described(self, client: Resource[Any], prediction: Prediction | None) -> Version | None:
+        """Give the version that runs, or the newest one; None if there is none to be seen."""
+        if self._version is None:
+            id, model = target_of(self.ref)
+            if id is None:
+                found = await Models.get(Models(client._session, client._mode), model)
+                self._version = found.latest_version
+            else:
+                try:
+                    named = resolve(self.ref)
+                except (TypeError, ValueError):
+                    # A version's id does not say whose it is; a prediction of it does.
+                    if prediction is None or not prediction.model:
+                        return None
+                    named = resolve(prediction.model)
+                versions: Versions[Any] = Versions(client._session, client._mode)
+                self._version = await Versions.get(versions, named.owner, named.name, id)
+        return self._version
+
+    async def _schema(self) -> dict[str, Any]:
+        version = await self._described(self._through(self._mode), None)
+        if version is None or version.openapi_schema is None:
+            raise ReplicateError(detail=f"what {_spelled(self.ref)} takes and gives is not to be seen: name its model")
+        resolved: dict[str, Any] = _dereferenced(version.openapi_schema, version.openapi_schema, {})
+        return resolved
+
+
+class Function(BaseFunction[P, R]):
+    """A model whose call blocks, and gives its output; `use` makes one.
+
+    Inputs are given by name. Among them, at any depth, may be files, and runs and iterators of this or other models: they
+    stand for their whole output, which is waited for.
+    """
+
+    _mode = Sync
+
+    def __call__(self, /, *args: P.args, **inputs: P.kwargs) -> R:
+        """Run the model and give its output; leaving before it is there cancels the prediction.
+
+        Raises:
+            ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
+            TypeError: An input was given without its name.
+
+        """
+        output: R = run(self._call(args, inputs))
+        return output
+
+    def create(self, /, *args: P.args, **inputs: P.kwargs) -> Run[R]:
+        """Start the model and return at once.
+
+        Raises:
+            TypeError: An input was given without its name.
+
+        """
+        return Run(self, run(self._create(args, inputs)))
+
+    def openapi_schema(self) -> dict[str, Any]:
+        """Describe the inputs and the output, under ``components.schemas``; references in it are replaced by what they name."""
+        return run(self._schema())
+
+
+class AsyncFunction(BaseFunction[P, R]):
+    """A model whose call is awaited, and gives its output; see `Function`."""
+
+    _mode = Async
+
+    async def __call__(self, /, *args: P.args, **inputs: P.kwargs) -> R:
+        """Run the model and give its output; cancelling the task cancels the prediction.
+
+        Raises:
+            ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
+            TypeError: An input was given without its name.
+
+        """
+        output: R = await self._call(args, inputs)
+        return output
+
+    async def create(self, /, *args: P.args, **inputs: P.kwargs) -> AsyncRun[R]:
+        """Start the model and return at once.
+
+        Raises:
+            TypeError: An input was given without its name.
+
+        """
+        return AsyncRun(self, await self._create(args, inputs))
+
+    async def openapi_schema(self) -> dict[str, Any]:
+        """Describe the inputs and the output, under ``components.schemas``; references in it are replaced by what they name."""
+        return await self._schema()
+
+
+class BaseRun(Generic[R]):
+    """What both kinds of run are made of."""
+
+    __slots__ = ("_function", "prediction")
+
+    def __init__(self, function: BaseFunction[Any, R], prediction: Prediction) -> None:
+        self._function = function
+        self.prediction: Prediction = prediction
+        """As far as is known here."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({_spelled(self._function.ref)!r}, {self.prediction.id!r})"
+
+    async def _output(self) -> Any:
+        if self._function.streaming:
+            return self._function._iterator(self.prediction, cancel_on_exit=False)
+        return await self._whole(self._function._mode)
+
+    async def _whole(self, mode: type[Sync | Async]) -> Any:
+        client = self._function._through(mode)
+        done = await wait_for(client, self.prediction)
+        self.prediction._update(done.dict())
+        return await self._function._given(client, done.output, done)
+
+    async def _logs(self) -> str | None:
+        if not self.prediction.is_done:
+            await Prediction.reload(self.prediction._in(self._function._mode))
+        return self.prediction.logs
+
+
+class Run(BaseRun[R]):
+    """One run of a model, which has been started; as an input of a function it stands for its output."""
+
+    __slots__ = ()
+
+    def output(self) -> R:
+        """Wait for the output; of a streaming function, give an `OutputIterator` at once. Leaving does not cancel.
+
+        Raises:
+            ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
+
+        """
+        output: R = run(self._output())
+        return output
+
+    def logs(self) -> str | None:
+        """Give what the model has printed up to now."""
+        return run(self._logs())
+
+
+class AsyncRun(BaseRun[R]):
+    """One run of a model, which has been started; as an input of a function it stands for its output."""
+
+    __slots__ = ()
+
+    async def output(self) -> R:
+        """Wait for the output; of a streaming function, give an `AsyncOutputIterator` at once. Leaving does not cancel.
+
+        Raises:
+            ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
+
+        """
+        output: R = await self._output()
+        return output
+
+    async def logs(self) -> str | None:
+        """Give what the model has printed up to now."""
+        return await self._logs()
+
+
+class BaseOutputIterator(Generic[T]):
+    """What both kinds of iterator are made of.
+
+    Each iteration gives what is here already, and then has a connection of its own, whose events begin at the first one. So
+    iterations may be left, repeated, nested, and go on in several tasks or threads.
+    """
+
+    __slots__ = ("_cancel_on_exit", "_complete", "_function", "_parts", "prediction")
+
+    def __init__(self, function: BaseFunction[Any, Any], prediction: Prediction, *, cancel_on_exit: bool) -> None:
+        self._function = function
+        self._cancel_on_exit = cancel_on_exit
+        self._parts: list[Any] = []
+        self._complete = False
+        self.prediction: Prediction = prediction
+        """As far as is known here; leaving the iterator does not cancel it, ``prediction.cancel()`` does."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({_spelled(self._function.ref)!r}, {self.prediction.id!r})"
+
+    async def _each(self, mode: type[Sync | Async]) -> AsyncGenerator[Any, None]:
+        given = 0
+        while given < len(self._parts):
+            given += 1
+            yield self._parts[given - 1]
+        if self._complete:
+            return
+        client = self._function._through(mode)
+        came = 0
+        parts = self._replay(client)
+        try:
+            async for part in parts:
+                came += 1
+                # Of two iterations at a time, one adds the part and the other finds it there.
+                self._parts[came - 1 : came] = [part]
+                if came > given:
+                    given = came
+                    yield part
+            self._complete = True
+        except BaseException as error:
+            # Ctrl-C, or a cancelled task: whoever waited is gone, and so is the iterator.
+            if self._cancel_on_exit and not isinstance(error, (Exception, GeneratorExit)):
+                client._transport.part(client._core, "POST", ("predictions", self.prediction.id, "cancel"))
+            raise
+        finally:
+            await parts.aclose()
+
+    async def _replay(self, client: Resource[Any]) -> AsyncGenerator[Any, None]:
+        """Give the parts from the first on, as they come."""
+        if "stream" not in (self.prediction.urls or {}):
+            # What another iteration learns meanwhile must not make this one skip anything.
+            prediction = self.prediction.copy()
+            for item in _items(prediction):
+                yield outputs(item, client._session) if client._session.use_file_output else item
+            items = increments(client, prediction, signal=None, timeout=None)
+            try:
+                async for item in items:
+                    yield item
+            finally:
+                await items.aclose()
+            return
+        files = client._session.use_file_output
+        events = events_of(client, self.prediction, files=files, signal=None, timeout=None)
+        try:
+            async for event in events:
+                if event.event == "output":
+                    yield event.data
+                elif event.event == "done" and str(event.data).strip() not in ("", "{}"):
+                    # It was canceled, or failed.
+                    await self._settle(client)
+        except StreamInterrupted:
+            raise
+        except StreamError:
+            # The prediction's own error says more than the event, and is what a call without a stream raises.
+            await self._settle(client)
+            raise
+        finally:
+            await events.aclose()
+
+    async def _settle(self, client: Resource[Any]) -> None:
+        """Fetch how the prediction has ended, and raise if it failed."""
+        if not self.prediction.is_done:
+            await Prediction.reload(self.prediction._in(client._mode))
+        done = await wait_for(client, self.prediction)
+        self.prediction._update(done.dict())
+
+    async def _whole(self, mode: type[Sync | Async]) -> Any:
+        """Give what the function would give without streaming: events are text, whatever the output's type is."""
+        async for _ in self._each(mode):
+            pass
+        client = self._function._through(mode)
+        await self._settle(client)
+        return await self._function._given(client, self.prediction.output, self.prediction)
+
+
+class OutputIterator(BaseOutputIterator[T]):
+    """An output that grows: ``for`` gives its parts as they come, and ``str()`` all of them, joined, when it is whole.
+
+    Parts are text, or `FileOutput` if the model makes files. What has come is kept: another ``for`` gives it again, and goes
+    on from there. Leaving a ``for`` closes its connection. As an input of a function it stands for the whole output.
+
+    Raises (while it is iterated over):
+        ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
+        StreamInterrupted: The connection ended before the output was whole.
+
+    """
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[T]:
+        return iterate(self._each(Sync))
+
+    def __str__(self) -> str:
+        return "".join(map(str, self))
+
+
+class AsyncOutputIterator(BaseOutputIterator[T]):
+    """An output that grows: ``async for`` gives its parts as they come, and ``await`` all of it, when it is whole.
+
+    Awaited, it is what the function gives without streaming: text, a file, a list. See `OutputIterator`.
+    """
+
+    __slots__ = ()
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self._each(Async)
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._whole(Async).__await__()
+
+
+@overload
+def use(
+    ref: Usable, *, hint: None = None, streaming: Literal[False] = False, use_async: Literal[False] = False
+) -> Function[..., Any]: ...
+@overload
+def use(
+    ref: Usable, *, hint: Callable[P, R], streaming: Literal[False] = False, use_async: Literal[False] = False
+) -> Function[P, R]: ...
+@overload
+def use(
+    ref: Usable, *, hint: None = None, streaming: Literal[True], use_async: Literal[False] = False
+) -> Function[..., OutputIterator[Any]]: ...
+@overload
+def use(
+    ref: Usable, *, hint: Callable[P, Iterable[T]], streaming: Literal[True], use_async: Literal[False] = False
+) -> Function[P, OutputIterator[T]]: ...
+@overload
+def use(
+    ref: Usable, *, hint: None = None, streaming: Literal[False] = False, use_async: Literal[True]
+) -> AsyncFunction[..., Any]: ...
+@overload
+def use(
+    ref: Usable, *, hint: Callable[P, R], streaming: Literal[False] = False, use_async: Literal[True]
+) -> AsyncFunction[P, R]: ...
+@overload
+def use(
+    ref: Usable, *, hint: None = None, streaming: Literal[True], use_async: Literal[True]
+) -> AsyncFunction[..., AsyncOutputIterator[Any]]: ...
+@overload
+def use(
+    ref: Usable, *, hint: Callable[P, Iterable[T]], streaming: Literal[True], use_async: Literal[True]
+) -> AsyncFunction[P, AsyncOutputIterator[T]]: ...
+def use(
+    ref: Usable,
+    *,
+    hint: Callable[..., Any] | None = None,  # noqa: ARG001 - for type checkers
+    streaming: bool = False,
+    use_async: bool = False,
+) -> Function[..., Any] | AsyncFunction[..., Any]:
+    """Give a model as a function that runs it, through the default client; nothing is sent before it is called.
+
+    Args:
+        ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
+        hint: A function whose parameters and result are the model's, for type checkers and editors.
+        streaming: Give the output as an iterator over its parts as they come.
+        use_async: Give a function to be awaited.
+
+    Raises:
+        ValueError: `ref` is not a reference.
+
+    """
+    return AsyncFunction(ref, streaming=streaming) if use_async else Function(ref, streaming=streaming)
+
+
+def _reference(ref: Any) -> Ref:
+    """Find a malformed reference where it is written, and not where it is called."""
+    name = None if isinstance(ref, str) or hasattr(ref, "owner") else getattr(ref, "name", None)
+    named: Ref = name if isinstance(name, str) else ref
+    target_of(named)
+    return named
+
+
+def _spelled(ref: Ref) -> str:
+    id, model = target_of(ref)
+    return ref if isinstance(ref, str) else model or str(id)
+
+
+async def _resolved(client: Resource[Any], inputs: Mapping[str, object]) -> Mapping[str, object]:
+    """Give inputs with every run and iterator in them, at any depth, replaced by its output. Each is waited for once."""
+    found: dict[int, BaseRun[Any] | BaseOutputIterator[Any]] = {}
+    seen: set[int] = set()
+    rest: list[object] = [*inputs.values()]
+    while rest:
+        value = rest.pop()
+        if _is_run(value):
+            found[id(value)] = value
+        elif (is_object(value) or is_array(value)) and id(value) not in seen:
+            seen.add(id(value))
+            rest.extend(value.values() if is_object(value) else value)
+    if not found:
+        # What is wrong with them is said where they are written as JSON.
+        return inputs
+    # Each waits as this function does, whichever of the two it was made for.
+    known = {key: await each._whole(client._mode) for key, each in found.items()}
+    return {name: _replaced(value, known) for name, value in inputs.items()}
+
+
+def _is_run(value: object) -> TypeGuard[BaseRun[Any] | BaseOutputIterator[Any]]:
+    return isinstance(value, (BaseRun, BaseOutputIterator))
+
+
+def _replaced(value: object, known: dict[int, Any]) -> Any:
+    """Copy a value, but for what is known by its identity; a container that holds itself goes on doing so."""
+    if id(value) in known:
+        return known[id(value)]
+    if is_object(value):
+        fields: dict[Any, Any] = {}
+        known[id(value)] = fields
+        fields.update((key, _replaced(each, known)) for key, each in value.items())
+        return fields
+    if is_array(value):
+        items: list[Any] = []
+        known[id(value)] = items
+        items.extend(_replaced(each, known) for each in value)
+        return items
+    return value
+
+
+def _dereferenced(value: Any, root: dict[str, Any], known: dict[str, Any]) -> Any:
+    if is_array(value):
+        return [_dereferenced(each, root, known) for each in value]
+    if not is_object(value):
+        return value
+    ref = value.get("$ref")
+    if not isinstance(ref, str) or not ref.startswith("#/"):
+        return {key: _dereferenced(each, root, known) for key, each in value.items()}
+    if ref not in known:
+        # A schema that contains itself stays a reference where it does; one that is named often is looked at once.
+        known[ref] = value
+        target: Any = root
+        for key in ref[2:].split("/"):
+            target = target.get(key) if is_object(target) else None
+        if target is not None:
+            known[ref] = _dereferenced(target, root, known)
+    return known[ref]
