@@ -15,16 +15,15 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from . import exceptions as exceptions
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
-    from .account import Account as Account
+    from .account import Account as Account  # pyright: ignore[reportGeneralTypeIssues] - the client's
     from .client import AsyncReplicate as AsyncReplicate
-    from .client import HasTimeouts, Token
     from .client import Replicate as Replicate
-    from .client import Timeout as Timeout
     from .collection import Collection as Collection
     from .deployment import Deployment as Deployment
     from .exceptions import AbortError as AbortError
@@ -51,17 +50,19 @@ if TYPE_CHECKING:
     from .file import File as File
     from .file_output import FileOutput as FileOutput
     from .file_output import get_path_url as get_path_url
-    from .hardware import Hardware as Hardware
+    from .hardware import Hardware as Hardware  # pyright: ignore[reportGeneralTypeIssues] - the client's
     from .identifier import ModelVersionIdentifier as ModelVersionIdentifier
     from .middleware import Request as Request
     from .model import Model as Model
+    from .options import HasTimeouts, Token
+    from .options import Timeout as Timeout
     from .pagination import Page as Page
     from .pagination import async_paginate as async_paginate
     from .pagination import paginate as paginate
     from .prediction import Prediction as Prediction
     from .prediction import parse_progress_from_logs as parse_progress_from_logs
-    from .search import SearchResult as SearchResult
-    from .stream import ServerSentEvent as ServerSentEvent
+    from .search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues] - the client's
+    from .stream import ServerSentEvent as ServerSentEvent  # pyright: ignore[reportGeneralTypeIssues] - the client's
     from .training import Training as Training
     from .use import use as use
     from .version import Version as Version
@@ -72,25 +73,25 @@ if TYPE_CHECKING:
     Client = Replicate
     AsyncClient = AsyncReplicate
     default_client: Replicate = Replicate()
-    run = default_client.run
-    async_run = default_client.async_run
-    stream = default_client.stream
-    async_stream = default_client.async_stream
-    wait = default_client.wait
-    search = default_client.search
-    async_search = default_client.async_search
-    request = default_client.request
-    async_request = default_client.async_request
-    accounts = default_client.accounts
-    account = default_client.account
-    collections = default_client.collections
-    deployments = default_client.deployments
-    files = default_client.files
-    hardware = default_client.hardware
-    models = default_client.models
-    predictions = default_client.predictions
-    trainings = default_client.trainings
-    webhooks = default_client.webhooks
+    run: Final = default_client.run
+    async_run: Final = default_client.async_run
+    stream: Final = default_client.stream
+    async_stream: Final = default_client.async_stream
+    wait: Final = default_client.wait
+    search: Final = default_client.search
+    async_search: Final = default_client.async_search
+    request: Final = default_client.request
+    async_request: Final = default_client.async_request
+    accounts: Final = default_client.accounts
+    account: Final = default_client.account
+    collections: Final = default_client.collections
+    deployments: Final = default_client.deployments
+    files: Final = default_client.files
+    hardware: Final = default_client.hardware
+    models: Final = default_client.models
+    predictions: Final = default_client.predictions
+    trainings: Final = default_client.trainings
+    webhooks: Final = default_client.webhooks
 
     bearer_token: Token | None
     base_url: str | None
@@ -108,7 +109,7 @@ _HOMES = {
     "Account": "account",
     "AsyncReplicate": "client",
     "Replicate": "client",
-    "Timeout": "client",
+    "Timeout": "options",
     "Collection": "collection",
     "Deployment": "deployment",
     "APIConnectionError": "exceptions",

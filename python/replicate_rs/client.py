@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
-from ._core import Core
 from ._operation import Async, M, Namespace, Resource, Session, Sync, awaitable, operation, streaming
-from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, cast, overload
+from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
+from .options import MAX_RESPONSE_BYTES, MAX_RETRIES, SPELLINGS, only, session
 from .pagination import async_paginate, paginate
 from .prediction import Predictions
 from .request import request as request_any
@@ -18,7 +15,7 @@ from .stream import Events, stream_model
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
     from types import TracebackType
-    from typing import Any, ClassVar, Literal, Protocol, Self, TypeAlias, TypedDict, Unpack
+    from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
     from ._operation import FileEncodingStrategy
     from .account import Accounts
@@ -30,104 +27,15 @@ if TYPE_CHECKING:
     from .identifier import Ref
     from .middleware import Fetch
     from .model import Models
+    from .options import ClientOptions, HasTimeouts, Token
     from .pagination import Page
     from .training import Trainings
     from .use import AsyncFunction, AsyncOutputIterator, Function, OutputIterator, Usable
     from .webhook import Webhooks
 
-    Token: TypeAlias = str | Callable[[], str | None]
-
-    class HasTimeouts(Protocol):
-        """A `Timeout`, or one of httpx, as 1.0.7 and 2.0 take."""
-
-        @property
-        def connect(self) -> float | None:
-            """To open a connection."""
-            ...
-
-        @property
-        def read(self) -> float | None:
-            """Between two parts of an answer."""
-            ...
-
-        @property
-        def pool(self) -> float | None:
-            """For a connection to become free."""
-            ...
-
-    class ClientOptions(TypedDict, total=False):
-        """What a client is made with; its constructor says what each is."""
-
-        api_token: Token | None
-        auth: Token | None
-        bearer_token: Token | None
-        base_url: str | None
-        timeout: float | HasTimeouts | None
-        max_retries: int
-        max_connections: int | None
-        max_response_bytes: int
-        headers: Mapping[str, str] | None
-        default_headers: Mapping[str, str] | None
-        user_agent: str | None
-        poll_interval: float | None
-        file_encoding_strategy: FileEncodingStrategy
-        use_file_output: bool
-        fetch: Fetch | None
-
-
-# Other clients' names of options.
-SPELLINGS = {"auth": "api_token", "bearer_token": "api_token", "default_headers": "headers"}
-DEFAULT_BASE_URL = "https://api.replicate.com/v1"
-USER_AGENT = "replicate-rs/0.1.0"
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-
-# Attempts after the first, for requests that may be repeated.
-MAX_RETRIES = 5
-# Bytes of a decompressed JSON answer, or of one event of a stream.
-MAX_RESPONSE_BYTES = 64 << 20
-
-
-class Timeout:
-    """Seconds that each part of a request may take; None is without limit."""
-
-    __slots__ = ("connect", "pool", "read", "total")
-
-    def __init__(
-        self, *, connect: float | None = 5.0, read: float | None = 30.0, pool: float | None = None, total: float | None = None
-    ) -> None:
-        self.connect = connect
-        """To open a connection."""
-        self.read = read
-        """For the answer to begin, and between two parts of it. A request that holds for output gets the hold on top."""
-        self.pool = pool
-        """For one of `max_connections` to become free."""
-        self.total = total
-        """For all of it, retries included."""
-
-    def __repr__(self) -> str:
-        return f"Timeout(connect={self.connect!r}, read={self.read!r}, pool={self.pool!r}, total={self.total!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return repr(self) == repr(other) if isinstance(other, Timeout) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(repr(self))
-
-
-def token_from_surroundings() -> str | None:
-    """Find the API token where none was given: in the scope of a running cog model, else in the environment."""
-    cog = sys.modules.get("cog")
-    if cog is not None:
-        try:
-            context: Mapping[str, str | None] = cog.current_scope().context
-            for name, value in context.items():
-                if name.upper() == "REPLICATE_API_TOKEN":
-                    return value
-        except Exception:  # noqa: BLE001, S110 - any cog, of whatever version, without a scope
-            pass
-    return os.environ.get("REPLICATE_API_TOKEN")
 
 
 class BaseClient(Namespace[M]):
@@ -180,13 +88,13 @@ class BaseClient(Namespace[M]):
 
         """
         options: dict[str, Any] = {
-            "api_token": _only(auth=auth, bearer_token=bearer_token, api_token=api_token),
+            "api_token": only(auth=auth, bearer_token=bearer_token, api_token=api_token),
             "base_url": base_url,
             "timeout": timeout,
             "max_retries": max_retries,
             "max_connections": max_connections,
             "max_response_bytes": max_response_bytes,
-            "headers": _only(headers=headers, default_headers=default_headers),
+            "headers": only(headers=headers, default_headers=default_headers),
             "user_agent": user_agent,
             "poll_interval": poll_interval,
             "file_encoding_strategy": file_encoding_strategy,
@@ -195,7 +103,7 @@ class BaseClient(Namespace[M]):
         }
         self._options = options
         self._resources: dict[str, Resource[Any]] = {}
-        super().__init__(_session(**options), self.mode)
+        super().__init__(session(**options), self.mode)
 
     @property
     def accounts(self) -> Accounts[M]:
@@ -287,15 +195,15 @@ class BaseClient(Namespace[M]):
         except KeyError:
             return self._resources.setdefault(name, kind(self._session, self._mode))
 
-    run = operation(run_model)
-    async_run = awaitable(run)
-    wait = operation(wait_for)
-    async_wait = awaitable(wait)
-    stream = streaming(stream_model)
-    search = operation(search_all)
-    async_search = awaitable(search)
-    request = operation(request_any)
-    async_request = awaitable(request)
+    run: Final = operation(run_model)
+    async_run: Final = awaitable(run)
+    wait: Final = operation(wait_for)
+    async_wait: Final = awaitable(wait)
+    stream: Final = streaming(stream_model)
+    search: Final = operation(search_all)
+    async_search: Final = awaitable(search)
+    request: Final = operation(request_any)
+    async_request: Final = awaitable(request)
 
     @property
     def base_url(self) -> str:
@@ -375,69 +283,12 @@ def _remade(kind: type[BaseClient[Any]], options: dict[str, Any]) -> BaseClient[
     return kind(**options)
 
 
-def _only(**spellings: Any) -> Any:
-    given = {spelling: value for spelling, value in spellings.items() if value is not None}
-    if len(given) > 1:
-        raise TypeError(f"{' and '.join(given)} are the same argument: give one")
-    return next(iter(given.values()), None)
-
-
-def _session(
-    *,
-    api_token: Token | None,
-    base_url: str | None,
-    timeout: float | HasTimeouts | None,
-    max_retries: int,
-    max_connections: int | None,
-    max_response_bytes: int,
-    headers: Mapping[str, str] | None,
-    user_agent: str | None,
-    poll_interval: float | None,
-    file_encoding_strategy: FileEncodingStrategy,
-    use_file_output: bool,
-    fetch: Fetch | None,
-) -> Session:
-    if timeout is None:
-        timeout = Timeout()
-    elif isinstance(timeout, (int, float)):
-        timeout = Timeout(connect=timeout, read=timeout, pool=timeout)
-    elif not hasattr(timeout, "connect"):
-        raise TypeError(f"timeout must be seconds or a Timeout, not {type(timeout).__name__}")
-    core = Core(
-        base_url or os.environ.get("REPLICATE_BASE_URL") or DEFAULT_BASE_URL,
-        token_from_surroundings if api_token is None else api_token,
-        user_agent=user_agent or USER_AGENT,
-        headers=list((headers or {}).items()),
-        connect=timeout.connect,
-        read=timeout.read,
-        pool=timeout.pool,
-        total=getattr(timeout, "total", None),
-        max_retries=max_retries,
-        max_connections=max_connections,
-        max_bytes=max_response_bytes,
-    )
-    if fetch is not None:
-        from .middleware import Middleware
-
-        # What has the core's verbs can stand in its place; a client without a fetch= has nothing of the kind.
-        core = cast("Core", Middleware(core, fetch, max_bytes=max_response_bytes))
-    if poll_interval is None:
-        text = os.environ.get("REPLICATE_POLL_INTERVAL", "0.5")
-        try:
-            poll_interval = float(text)
-        except ValueError:
-            raise ValueError(f"REPLICATE_POLL_INTERVAL must be a number of seconds, not {text!r}") from None
-    return Session(
-        core, poll_interval=poll_interval, file_encoding_strategy=file_encoding_strategy, use_file_output=use_file_output
-    )
-
-
 class Replicate(BaseClient[Sync]):
     """A client whose calls block; each has an ``async_`` twin. Safe in threads, in any event loop, and across forks."""
 
     __slots__ = ()
 
-    mode = Sync
+    mode: ClassVar[type[Sync | Async]] = Sync
 
     def paginate(self, list_method: Callable[..., Page[T]]) -> Generator[Page[T], None, None]:
         """Give the pages of a list method: ``for page in client.paginate(client.predictions.list)``.
@@ -480,7 +331,7 @@ class AsyncReplicate(BaseClient[Async]):
 
     __slots__ = ()
 
-    mode = Async
+    mode: ClassVar[type[Sync | Async]] = Async
 
     def paginate(self, list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
         """Give the pages of a list method: ``async for page in client.paginate(client.predictions.list)``.

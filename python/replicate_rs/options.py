@@ -1,0 +1,172 @@
+"""What a client is made with: its options, their names in other clients, and the session that they make."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ._core import Core
+from ._operation import Session
+from ._typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Protocol, TypeAlias, TypedDict
+
+    from ._operation import FileEncodingStrategy
+    from .middleware import Fetch
+
+    Token: TypeAlias = str | Callable[[], str | None]
+
+    class HasTimeouts(Protocol):
+        """A `Timeout`, or one of httpx, as 1.0.7 and 2.0 take."""
+
+        @property
+        def connect(self) -> float | None:
+            """To open a connection."""
+            ...
+
+        @property
+        def read(self) -> float | None:
+            """Between two parts of an answer."""
+            ...
+
+        @property
+        def pool(self) -> float | None:
+            """For a connection to become free."""
+            ...
+
+    class ClientOptions(TypedDict, total=False):
+        """What a client is made with; its constructor says what each is."""
+
+        api_token: Token | None
+        auth: Token | None
+        bearer_token: Token | None
+        base_url: str | None
+        timeout: float | HasTimeouts | None
+        max_retries: int
+        max_connections: int | None
+        max_response_bytes: int
+        headers: Mapping[str, str] | None
+        default_headers: Mapping[str, str] | None
+        user_agent: str | None
+        poll_interval: float | None
+        file_encoding_strategy: FileEncodingStrategy
+        use_file_output: bool
+        fetch: Fetch | None
+
+
+# Other clients' names of options.
+SPELLINGS = {"auth": "api_token", "bearer_token": "api_token", "default_headers": "headers"}
+DEFAULT_BASE_URL = "https://api.replicate.com/v1"
+USER_AGENT = "replicate-rs/0.1.0"
+
+# Attempts after the first, for requests that may be repeated.
+MAX_RETRIES = 5
+# Bytes of a decompressed JSON answer, or of one event of a stream.
+MAX_RESPONSE_BYTES = 64 << 20
+
+
+class Timeout:
+    """Seconds that each part of a request may take; None is without limit."""
+
+    __slots__ = ("connect", "pool", "read", "total")
+
+    def __init__(
+        self, *, connect: float | None = 5.0, read: float | None = 30.0, pool: float | None = None, total: float | None = None
+    ) -> None:
+        self.connect: float | None = connect
+        """To open a connection."""
+        self.read: float | None = read
+        """For the answer to begin, and between two parts of it. A request that holds for output gets the hold on top."""
+        self.pool: float | None = pool
+        """For one of `max_connections` to become free."""
+        self.total: float | None = total
+        """For all of it, retries included."""
+
+    def __repr__(self) -> str:
+        return f"Timeout(connect={self.connect!r}, read={self.read!r}, pool={self.pool!r}, total={self.total!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return repr(self) == repr(other) if isinstance(other, Timeout) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+
+def token_from_surroundings() -> str | None:
+    """Find the API token where none was given: in the scope of a running cog model, else in the environment."""
+    cog = sys.modules.get("cog")
+    if cog is not None:
+        try:
+            context: Mapping[str, str | None] = cog.current_scope().context
+            for name, value in context.items():
+                if name.upper() == "REPLICATE_API_TOKEN":
+                    return value
+        except Exception:  # noqa: BLE001, S110 - any cog, of whatever version, without a scope
+            pass
+    return os.environ.get("REPLICATE_API_TOKEN")
+
+
+def only(**spellings: Any) -> Any:
+    """Give the one of several spellings of an option that was given. Raises `TypeError` if there are more."""
+    given = {spelling: value for spelling, value in spellings.items() if value is not None}
+    if len(given) > 1:
+        raise TypeError(f"{' and '.join(given)} are the same argument: give one")
+    return next(iter(given.values()), None)
+
+
+def session(
+    *,
+    api_token: Token | None,
+    base_url: str | None,
+    timeout: float | HasTimeouts | None,
+    max_retries: int,
+    max_connections: int | None,
+    max_response_bytes: int,
+    headers: Mapping[str, str] | None,
+    user_agent: str | None,
+    poll_interval: float | None,
+    file_encoding_strategy: FileEncodingStrategy,
+    use_file_output: bool,
+    fetch: Fetch | None,
+) -> Session:
+    """Make what the parts of a client share.
+
+    Raises:
+        ValueError: An option, or `REPLICATE_POLL_INTERVAL`, is not what it must be.
+
+    """
+    if timeout is None:
+        timeout = Timeout()
+    elif isinstance(timeout, (int, float)):
+        timeout = Timeout(connect=timeout, read=timeout, pool=timeout)
+    elif not hasattr(timeout, "connect"):
+        raise TypeError(f"timeout must be seconds or a Timeout, not {type(timeout).__name__}")
+    core = Core(
+        base_url or os.environ.get("REPLICATE_BASE_URL") or DEFAULT_BASE_URL,
+        token_from_surroundings if api_token is None else api_token,
+        user_agent=user_agent or USER_AGENT,
+        headers=list((headers or {}).items()),
+        connect=timeout.connect,
+        read=timeout.read,
+        pool=timeout.pool,
+        total=getattr(timeout, "total", None),
+        max_retries=max_retries,
+        max_connections=max_connections,
+        max_bytes=max_response_bytes,
+    )
+    if fetch is not None:
+        from .middleware import Middleware
+
+        # What has the core's verbs can stand in its place; a client without a fetch= has nothing of the kind.
+        core = cast("Core", Middleware(core, fetch, max_bytes=max_response_bytes))
+    if poll_interval is None:
+        text = os.environ.get("REPLICATE_POLL_INTERVAL", "0.5")
+        try:
+            poll_interval = float(text)
+        except ValueError:
+            raise ValueError(f"REPLICATE_POLL_INTERVAL must be a number of seconds, not {text!r}") from None
+    return Session(
+        core, poll_interval=poll_interval, file_encoding_strategy=file_encoding_strategy, use_file_output=use_file_output
+    )
