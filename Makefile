@@ -62,7 +62,7 @@ format: setup
 typecheck: setup
 	$(BIN)/mypy
 	$(BIN)/pyright
-	PYTHONPATH=python $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes replicate_rs --ignoreexternal | tail -4
+	PYTHONPATH=python $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes replicate_rs --ignoreexternal | grep 'score: 100%'
 	$(BIN)/python -m mypy.stubtest replicate_rs._core --mypy-config-file pyproject.toml
 
 # The peers live in an environment of their own.
