@@ -20,6 +20,7 @@ def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the developer's token or proxies."""
     for name in ("REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "REPLICATE_POLL_INTERVAL"):
         monkeypatch.delenv(name, raising=False)
+    vars(replicate).pop("default_client", None)
 
 
 class Both:
@@ -57,7 +58,9 @@ def both(request: pytest.FixtureRequest) -> Iterator[Both]:
     both = Both(request.param)
     yield both
     both.close()
+    # What a test leaves behind is found in that test; what has survived is not looked through again and again.
     gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
