@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import replicate_rs as replicate
-from replicate_rs import exceptions
+from replicate_rs import Page, exceptions
 from wire import Wire, hang, prediction, reply
 
 
@@ -36,7 +36,7 @@ def ids(count):
 
 
 def test_auto_walks_every_item(both):
-    with book(5) as wire:
+    with book(100) as wire:
         page = both(lambda: both.client(wire.base_url).predictions.list())
         assert len(page) == 2
 
@@ -44,7 +44,15 @@ def test_auto_walks_every_item(both):
             return [each.id async for each in page.auto()]
 
         items = both(walk) if both.is_async else [each.id for each in page.auto()]
-        assert items == ids(5)
+        assert items == ids(100)
+
+
+def test_a_walk_holds_two_pages_at_most():
+    most = 0
+    with book(20) as wire:
+        for _ in replicate.Replicate(base_url=wire.base_url).predictions.list().auto():
+            most = max(most, sum(isinstance(each, Page) for each in gc.get_objects()))
+    assert most <= 2
 
 
 def test_paginate_gives_pages(both):
