@@ -61,7 +61,7 @@ def is_module(name):
 def typed_dicts():
     """The fields of each class of options, those of its bases included; they exist for type checkers only."""
     fields = {}
-    for room in ("_operation", "creation", "options"):
+    for room in ("_operation", "creation", "identifier", "options"):
         for node in ast.walk(ast.parse((PACKAGE / f"{room}.py").read_text())):
             if isinstance(node, ast.ClassDef):
                 own = [each.target.id for each in node.body if isinstance(each, ast.AnnAssign)]

@@ -7,7 +7,7 @@ from ._operation import M, Namespace, Sync, awaitable, given, operation
 from ._record import Record, moment
 from ._typing import TYPE_CHECKING
 from .account import Account
-from .identifier import pair
+from .identifier import named, pair
 from .pagination import page_of
 from .prediction import Prediction, Predictions
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ._operation import Async, Options
     from .creation import PredictionOptions
-    from .identifier import Ref
+    from .identifier import DeploymentOptions, Ref
     from .pagination import Page
 
 
@@ -162,13 +162,10 @@ class Deployments(Namespace[M]):
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
-        *,
-        deployment_owner: str | None = None,
-        deployment_name: str | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[DeploymentOptions],
     ) -> Deployment:
         """Fetch a deployment: ``get("owner/name")`` or ``get("owner", "name")``."""
-        target = self._target(owner, name, deployment_owner, deployment_name)
+        target = ("deployments", *named("deployment", owner, name, options))
         return Deployment._of(await self._transport.finish(self._send("GET", target, Expect.OBJECT, options)), self._session)
 
     async_get: Final = awaitable(get)
@@ -214,16 +211,14 @@ class Deployments(Namespace[M]):
         owner: Ref | None = None,
         name: str | None = None,
         *,
-        deployment_owner: str | None = None,
-        deployment_name: str | None = None,
         version: str | None = None,
         hardware: str | None = None,
         min_instances: int | None = None,
         max_instances: int | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[DeploymentOptions],
     ) -> Deployment:
         """Release a deployment anew; what is not given stays."""
-        target = self._target(owner, name, deployment_owner, deployment_name)
+        target = ("deployments", *named("deployment", owner, name, options))
         body = given(version=version, hardware=hardware, min_instances=min_instances, max_instances=max_instances)
         pending = self._send("PATCH", target, Expect.OBJECT, options, body=body)
         return Deployment._of(await self._transport.finish(pending), self._session)
@@ -235,18 +230,10 @@ class Deployments(Namespace[M]):
         self,
         owner: Ref | None = None,
         name: str | None = None,
-        *,
-        deployment_owner: str | None = None,
-        deployment_name: str | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[DeploymentOptions],
     ) -> bool:
         """Delete a deployment that is offline and was not used for 15 minutes; True if it is gone."""
-        target = self._target(owner, name, deployment_owner, deployment_name)
+        target = ("deployments", *named("deployment", owner, name, options))
         return await self._transport.finish(self._send("DELETE", target, Expect.STATUS, options)) < 300
 
     async_delete: Final = awaitable(delete)
-
-    @staticmethod
-    def _target(*spellings: Any) -> tuple[str, ...]:
-        owner, name, *spelled = spellings
-        return ("deployments", *pair("deployment", owner, name, spelled=(spelled[0], spelled[1])))

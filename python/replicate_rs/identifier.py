@@ -5,7 +5,9 @@ from __future__ import annotations
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typing import Protocol, Self, TypeAlias
+    from typing import Any, Protocol, Self, TypeAlias
+
+    from ._operation import Options
 
     class HasOwnerAndName(Protocol):
         """A model, as this library, or anyone, describes it."""
@@ -27,6 +29,18 @@ if TYPE_CHECKING:
         def id(self) -> str:
             """64 hexadecimal digits."""
             ...
+
+    class ModelOptions(Options, total=False):
+        """What operations on a model take; the two names are 2.0's."""
+
+        model_owner: str | None
+        model_name: str | None
+
+    class DeploymentOptions(Options, total=False):
+        """What operations on a deployment take; the two names are 2.0's."""
+
+        deployment_owner: str | None
+        deployment_name: str | None
 
     Ref: TypeAlias = "str | ModelVersionIdentifier | HasOwnerAndName"
 
@@ -159,3 +173,8 @@ def pair(
     if ref.version is not None:
         raise ValueError(f"the {kind} is 'owner/name', without a version: {str(ref)!r}")
     return ref.owner, ref.name
+
+
+def named(kind: str, owner: Ref | tuple[str, str] | None, name: str | None, options: Any) -> tuple[str, str]:
+    """Read a name as `pair` does; 2.0's spelling of it is taken out of the options."""
+    return pair(kind, owner, name, spelled=(options.pop(f"{kind}_owner", None), options.pop(f"{kind}_name", None)))

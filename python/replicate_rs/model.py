@@ -7,7 +7,7 @@ from ._operation import M, Namespace, Sync, awaitable, given, operation
 from ._record import Record
 from ._typing import TYPE_CHECKING
 from .exceptions import ReplicateException
-from .identifier import pair
+from .identifier import named, pair
 from .pagination import Page, one_of, page_of
 from .prediction import Prediction, Predictions
 from .version import Version, Versions, VersionsOfModel
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._operation import Options
     from .creation import PredictionOptions
-    from .identifier import Ref
+    from .identifier import ModelOptions, Ref
 
     Visibility = Literal["public", "private"]
 
@@ -117,12 +117,10 @@ class Examples(Namespace[M]):
         name: str | None = None,
         *,
         cursor: str | EllipsisType = ...,
-        model_owner: str | None = None,
-        model_name: str | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[ModelOptions],
     ) -> Page[Prediction]:
         """Fetch the predictions that a model's author shows as examples."""
-        model = pair("model", owner, name, spelled=(model_owner, model_name))
+        model = named("model", owner, name, options)
         return await page_of(self, Prediction, ("models", *model, "examples"), cursor, options)
 
     async_list: Final = awaitable(list)
@@ -138,13 +136,10 @@ class Readmes(Namespace[M]):
         self,
         owner: Ref | None = None,
         name: str | None = None,
-        *,
-        model_owner: str | None = None,
-        model_name: str | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[ModelOptions],
     ) -> str:
         """Fetch a model's readme, in Markdown."""
-        model = pair("model", owner, name, spelled=(model_owner, model_name))
+        model = named("model", owner, name, options)
         return await self._transport.finish(self._send("GET", ("models", *model, "readme"), Expect.TEXT, options))
 
     async_get: Final = awaitable(get)
@@ -214,12 +209,10 @@ class Models(Namespace[M]):
         name: str | None = None,
         *,
         key: str | None = None,
-        model_owner: str | None = None,
-        model_name: str | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[ModelOptions],
     ) -> Model:
         """Fetch a model: ``get("owner/name")`` or ``get("owner", "name")``."""
-        model = pair("model", owner if key is None else key, name, spelled=(model_owner, model_name))
+        model = named("model", owner if key is None else key, name, options)
         pending = self._send("GET", ("models", *model), Expect.OBJECT, options)
         return Model._of(await self._transport.finish(pending), self._session)
 
@@ -278,18 +271,16 @@ class Models(Namespace[M]):
         owner: Ref | None = None,
         name: str | None = None,
         *,
-        model_owner: str | None = None,
-        model_name: str | None = None,
         description: str | None = None,
         readme: str | None = None,
         github_url: str | None = None,
         paper_url: str | None = None,
         license_url: str | None = None,
         weights_url: str | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[ModelOptions],
     ) -> Model:
         """Change what is said about a model; what is not given stays."""
-        model = pair("model", owner, name, spelled=(model_owner, model_name))
+        model = named("model", owner, name, options)
         body = given(
             description=description,
             readme=readme,
@@ -310,12 +301,10 @@ class Models(Namespace[M]):
         name: str | None = None,
         *,
         key: str | None = None,
-        model_owner: str | None = None,
-        model_name: str | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[ModelOptions],
     ) -> bool:
         """Delete a private model of yours that has no versions; True if it is gone."""
-        model = pair("model", owner if key is None else key, name, spelled=(model_owner, model_name))
+        model = named("model", owner if key is None else key, name, options)
         return await self._transport.finish(self._send("DELETE", ("models", *model), Expect.STATUS, options)) < 300
 
     async_delete: Final = awaitable(delete)

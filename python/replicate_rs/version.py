@@ -6,7 +6,7 @@ from ._core import Expect
 from ._operation import M, Namespace, awaitable, operation
 from ._record import Record, moment
 from ._typing import TYPE_CHECKING
-from .identifier import pair
+from .identifier import named
 from .pagination import page_of
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, Unpack
 
     from ._operation import Options
-    from .identifier import Ref
+    from .identifier import ModelOptions, Ref
     from .pagination import Page
 
 
@@ -96,12 +96,10 @@ class Versions(Namespace[M]):
         name: str | None = None,
         *,
         cursor: str | EllipsisType = ...,
-        model_owner: str | None = None,
-        model_name: str | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[ModelOptions],
     ) -> Page[Version]:
         """Fetch a model's versions, newest first. Official models may have none."""
-        model = pair("model", owner, name, spelled=(model_owner, model_name))
+        model = named("model", owner, name, options)
         return await page_of(self, Version, ("models", *model, "versions"), cursor, options)
 
     async_list: Final = awaitable(list)
@@ -112,13 +110,10 @@ class Versions(Namespace[M]):
         owner: Ref | None = None,
         name: str | None = None,
         version_id: str = "",
-        *,
-        model_owner: str | None = None,
-        model_name: str | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[ModelOptions],
     ) -> Version:
         """Fetch a version of a model."""
-        model = pair("model", owner, name, spelled=(model_owner, model_name))
+        model = named("model", owner, name, options)
         pending = self._send("GET", ("models", *model, "versions", version_id), Expect.OBJECT, options)
         return Version._of(await self._transport.finish(pending), self._session)
 
@@ -130,13 +125,10 @@ class Versions(Namespace[M]):
         owner: Ref | None = None,
         name: str | None = None,
         version_id: str = "",
-        *,
-        model_owner: str | None = None,
-        model_name: str | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[ModelOptions],
     ) -> bool:
         """Delete a version of a private model of yours, and what it made; True if the API has accepted that."""
-        model = pair("model", owner, name, spelled=(model_owner, model_name))
+        model = named("model", owner, name, options)
         pending = self._send("DELETE", ("models", *model, "versions", version_id), Expect.STATUS, options)
         return await self._transport.finish(pending) < 300
 
