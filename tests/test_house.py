@@ -27,6 +27,7 @@ FLOORS = [
     {"collection"},
     {"search", "run"},
     {"stream"},
+    {"output_iterator"},
     {"use"},
     {"options"},
     {"client"},

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from .middleware import Fetch
     from .model import Models
     from .options import ClientOptions, HasTimeouts, Token
+    from .output_iterator import AsyncOutputIterator, OutputIterator
     from .pagination import Page
     from .training import Trainings
-    from .use import AsyncFunction, AsyncOutputIterator, Function, OutputIterator, Usable
+    from .use import AsyncFunction, Function, Usable
     from .webhook import Webhooks
 
 P = ParamSpec("P")

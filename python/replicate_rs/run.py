@@ -157,9 +157,9 @@ async def increments(
 ) -> AsyncGenerator[Any, None]:
     """Poll, and give what the output's list has more each time."""
     course = _Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
-    seen = len(_items(prediction))
+    seen = len(items_of(prediction))
     while True:
-        items = _items(prediction)
+        items = items_of(prediction)
         for item in items[seen:]:
             yield outputs(item, client._session) if client._session.use_file_output else item
         seen = max(seen, len(items))
@@ -169,7 +169,8 @@ async def increments(
     _raise_if_failed(prediction)
 
 
-def _items(prediction: Prediction) -> list[Any]:
+def items_of(prediction: Prediction) -> list[Any]:
+    """Give an output as a list of its parts."""
     return prediction.output if is_array(prediction.output) else [prediction.output] if prediction.output is not None else []
 
 

@@ -20,8 +20,9 @@ from replicate_rs import (
     validate_webhook,
 )
 from replicate_rs.file import File
+from replicate_rs.output_iterator import AsyncOutputIterator, OutputIterator
 from replicate_rs.progress import Progress
-from replicate_rs.use import AsyncFunction, AsyncOutputIterator, Function, OutputIterator, Run
+from replicate_rs.use import AsyncFunction, Function, Run
 from replicate_rs.webhook import WebhookSigningSecret
 
 
