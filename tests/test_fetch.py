@@ -97,6 +97,14 @@ def test_a_function_can_answer_by_itself(both, tmp_path):
     assert both(lambda: client.files.delete("f")) is True
 
 
+def test_a_file_may_be_larger_than_any_other_answer(both):
+    with Wire(lambda _: reply(b"x" * 5000, kind="image/png")) as wire:
+        client = fetching(both, wire.base_url, lambda request, send: send(request), max_response_bytes=1000)
+        output = replicate.FileOutput(f"{wire.origin}/big.png", client)
+        assert len(both(output.read if not both.is_async else output.aread)) == 5000
+        assert wire.seen[0].headers["accept-encoding"] == "identity"
+
+
 def test_a_stream_can_be_answered_too(both):
     created = Response(201, body=json.dumps(prediction("starting", urls={"stream": "http://127.0.0.1:1/s"})).encode())
     events = Response(body=b"id: 1\nevent: output\ndata: a\n\nevent: done\ndata: {}\n\n")

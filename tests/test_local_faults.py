@@ -255,6 +255,14 @@ def test_data_is_removed_after_an_hour(server, client):
     assert get(url)[0] == get(prediction.urls["stream"])[0] == 404
 
 
+def test_data_is_removed_after_a_cancel_too_even_if_the_model_does_not_listen(server, client):
+    prediction = client.predictions.create(model="acme/gated", input={})
+    until(lambda: client.predictions.get(prediction.id).output)
+    client.predictions.cancel(prediction.id)
+    server.advance(hours=1)
+    assert client.predictions.get(prediction.id).data_removed
+
+
 def test_uploads_expire_after_a_day(server, client):
     file = client.files.create(b"abc", filename="a.txt")
     server.advance(hours=23.99)

@@ -71,13 +71,16 @@ class Middleware:
             request.headers.setdefault("Content-Type", content_type)
         upload = None if request.body is not None else body
 
-        def start(request: Request) -> Pending[Response]:
+        def start(request: Request) -> Pending[Response] | _Then[bytes, Response]:
             kind = _pop(request.headers, "content-type")
             content = upload if request.body is None else request.body
             pairs = list(request.headers.items())
-            return self._core.send(
-                request.method, request.url, Expect.RESPONSE, body=content, content_type=kind, headers=pairs, **limits
-            )
+            more: dict[str, Any] = {"body": content, "content_type": kind, "headers": pairs, **limits}
+            if expect == Expect.BYTES:
+                # A file may be larger than any other answer.
+                file = self._core.send(request.method, request.url, Expect.BYTES, **more)
+                return _Then(file, lambda body: Response(200, body=body, url=request.url))
+            return self._core.send(request.method, request.url, Expect.RESPONSE, **more)
 
         def finish(response: Response) -> T:
             answer: T = _expected(request, response, expect)

@@ -70,8 +70,6 @@ class Execution:
                     run.fail(clock.time(), str(error))
                 finally:
                     shutil.rmtree(folder, ignore_errors=True)
-        if run.kind == "predictions":
-            clock.call_at(clock.time() + self._state.settings.retention, lambda: self._state.forget(run))
 
     async def _call(self, run: Run, definition: Definition, given: dict[str, Any]) -> None:
         clock = self._state.clock

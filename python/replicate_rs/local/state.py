@@ -151,6 +151,9 @@ class State:
     def _tell(self, run: Run, change: Change) -> None:
         self.webhooks.tell(run, change, self.view)
         self.changes.notify()
+        if change == "completed" and run.kind == "predictions":
+            # From its end, whether or not its model has noticed.
+            self.clock.call_at(self.clock.time() + self.settings.retention, lambda: self.forget(run))
 
     def find_version(self, reference: str) -> tuple[Model, Version] | None:
         """Give what `owner/name`, `owner/name:id` or a bare id names."""
