@@ -14,11 +14,16 @@ import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contenders import ASYNC, OURS, PACKAGES, PAGE, PROGRAMS, SYNC
+from decoders import DECODERS
+from followers import FOLLOW, FOLLOW_ASYNC
 from machine import describe, environment, pin_server_and_clients, running_server
 from report import Section, rows, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "latest.json"
@@ -38,7 +43,42 @@ def sections() -> list[Section]:
         Section("import", "first prediction, above bare Python", "ms", starters, {"variant": "first"}, cpu_unit="ms"),
         Section("clients", "1,000 idle, after one request", "KB each", [OURS], {"variant": "used", "size": 1000}),
         Section("clients", "1,000 never used", "KB each", [OURS], {"variant": "unused", "size": 1000}),
+        *_stream_sections(),
     ]
+
+
+def _stream_sections() -> list[Section]:
+    big = [OURS, "1.0.7", "httpx-sse", "aiohttp + hand"]
+    idle = [OURS, "aiohttp + hand", "pyreqwest + hand"]
+    return [
+        _events("sse_decode", "events in memory, in pieces of 16 KiB", [*DECODERS], {}),
+        *_twice("sse_blocks", "events in chunks of 64 KiB", _events),
+        *_twice("sse_chunks", "each event its own chunk", _events),
+        *_twice("sse_first", "first event, warm client", _first),
+        Section("sse_big", "one event of 8 MiB, async", "ms", big, {"size": 8 << 20}, cpu_unit="ms"),
+        *(_many(interval) for interval in (20, 200)),
+        Section("sse_memory", "1,000 open and silent, async", "KB each", idle, {"size": 1000}, slow=True),
+    ]
+
+
+def _twice(job: str, title: str, section: Callable[[str, str, list[str], dict[str, Any]], Section]) -> list[Section]:
+    return [
+        section(job, f"{title}, sync", [*FOLLOW], {"variant": "sync"}),
+        section(job, f"{title}, async", [*FOLLOW_ASYNC], {"variant": "async"}),
+    ]
+
+
+def _events(job: str, title: str, contenders: list[str], task: dict[str, Any]) -> Section:
+    return Section(job, title, "events/s", contenders, task, cpu_unit="us/event", more_is_better=True)
+
+
+def _first(job: str, title: str, contenders: list[str], task: dict[str, Any]) -> Section:
+    return Section(job, title, "us", contenders, task, cpu_unit="us/stream")
+
+
+def _many(interval: int) -> Section:
+    title = f"1,000 streams, an event of each per {interval} ms"
+    return Section("sse_many", title, "CPU us/event", [*FOLLOW_ASYNC], {"size": 1000, "interval": interval}, slow=True)
 
 
 def _rate(job: str, title: str, contenders: list[str], size: int) -> Section:
@@ -47,7 +87,7 @@ def _rate(job: str, title: str, contenders: list[str], size: int) -> Section:
 
 def measure(section: Section, rounds: int, common: dict[str, Any]) -> None:
     """Fill a section with samples; a contender that fails is out."""
-    for _ in range(rounds):
+    for _ in range((rounds + 1) // 2 if section.slow else rounds):
         for contender in section.contenders:
             if contender in section.failures:
                 continue
@@ -69,6 +109,11 @@ def measure(section: Section, rounds: int, common: dict[str, Any]) -> None:
                 section.crashes[contender] = section.crashes.get(contender, 0) + 1
 
 
+def _names(chosen: list[Section]) -> list[str]:
+    """Give what sections may be asked for by: their jobs, and what these begin with."""
+    return list(dict.fromkeys(name for section in chosen for name in (section.job.partition("_")[0], section.job)))
+
+
 def _told(section: Section) -> dict[str, Any]:
     """Give a section as the results file has it."""
     told = asdict(section)
@@ -80,10 +125,10 @@ def main() -> None:
     """Run what was asked for, and print each table when it is complete."""
     chosen = sections()
     parser = argparse.ArgumentParser(description="Measure speed and memory against the peers.")
-    parser.add_argument("--job", choices=list(dict.fromkeys(section.job for section in chosen)), help="only this one")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: less than a minute, and coarser")
+    parser.add_argument("--job", choices=_names(chosen), help="only this one, or all that begin with it")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: in three minutes, and coarser")
     arguments = parser.parse_args()
-    chosen = [section for section in chosen if arguments.job in (None, section.job)]
+    chosen = [section for section in chosen if arguments.job is None or arguments.job in _names([section])]
     rounds, warm_up, seconds = (2, 0.1, 0.2) if arguments.quick else (5, 0.15, 0.4)
 
     began = time.monotonic()

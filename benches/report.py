@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     # What worker.py prints.
-    Sample = dict[str, float | None]
+    Sample = dict[str, Any]
 
 # The largest of the rounds over the smallest, beyond which a median tells more about the machine than about the contender.
 NOISY = 1.6
 # The share of its core beyond which it is the server that is measured.
 SERVER_BOUND = 0.9
+# The milliseconds that one event of a hundred may be late at the server; beyond it, too, it is the server that is measured.
+SERVER_LATE = 10
 
 
 @dataclass
@@ -32,6 +34,8 @@ class Section:
     """What a worker must know beyond the job."""
     cpu_unit: str | None = None
     more_is_better: bool = False
+    slow: bool = False
+    """Takes long, and gets half the rounds."""
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     crashes: dict[str, int] = field(default_factory=dict)
@@ -51,6 +55,8 @@ class Row:
     noisy: bool
     server_bound: bool
     crashes: int
+    more: dict[str, float] = field(default_factory=dict)
+    """Medians of what else was measured, by the heads of their columns."""
     ours_better_by: float | None = None
     """Above 1 where ours is better; None for ours, and where either side is noisy."""
 
@@ -70,6 +76,7 @@ def _row(section: Section, contender: str) -> Row:
     samples = section.samples[contender]
     values = [value for sample in samples if (value := sample["value"]) is not None]
     server = _median_of("server", samples)
+    late = _median_of("late", samples)
     # What is measured above bare Python may, within the noise, fall below it.
     noisy = min(values) <= 0 or max(values) / min(values) > NOISY
     return Row(
@@ -80,8 +87,9 @@ def _row(section: Section, contender: str) -> Row:
         _median_of("cpu", samples),
         server,
         noisy,
-        server is not None and server > SERVER_BOUND,
+        (server is not None and server > SERVER_BOUND) or (late is not None and late > SERVER_LATE),
         section.crashes.get(contender, 0),
+        {name: median(sample["more"][name] for sample in samples) for name in samples[0]["more"]},
     )
 
 
@@ -92,8 +100,10 @@ def _median_of(name: str, samples: Sequence[Sample]) -> float | None:
 
 def table(section: Section) -> str:
     """Draw a section."""
-    header = ["", section.unit, "lowest .. highest", f"CPU {section.cpu_unit}" if section.cpu_unit else "", "ours better by", ""]
     found = rows(section)
+    cpu = f"CPU {section.cpu_unit}" if section.cpu_unit else ""
+    more = [*found[0].more] if found else []
+    header = ["", section.unit, "lowest .. highest", cpu, "ours better by", *more, ""]
     ours = next((row for row in found if row.contender == OURS), None)
     lines = [header, *(_cells(row, ours) for row in found)]
     # Columns that do not apply here are left out.
@@ -128,6 +138,7 @@ def _cells(row: Row, ours: Row | None) -> list[str]:
         f"{number(row.lowest)} .. {number(row.highest)}",
         "" if row.cpu is None else number(row.cpu),
         ratio,
+        *map(number, row.more.values()),
         "; ".join(note for note, holds in notes.items() if holds),
     ]
 

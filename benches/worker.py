@@ -8,17 +8,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import resource
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from contenders import ASYNC, OURS, PAGE, PREDICTION_ID, PROGRAMS, SYNC, TOKEN, check, check_page
-from machine import cpu_seconds, resident_bytes
+from machine import resident_bytes
+from many_streams import many, memory
+from sampling import Meter, Sample, Task
+from streaming import big, chunks_or_blocks, decode, first
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,62 +31,6 @@ if TYPE_CHECKING:
 FEWEST_STARTS = 3
 # Seconds after which a started program is taken to hang.
 PATIENCE = 10
-
-
-@dataclass
-class Task:
-    """What to measure."""
-
-    job: str
-    contender: str
-    origin: str
-    server: int
-    """Its process id."""
-    warm_up: float
-    """Seconds; also `seconds`, of the part that is timed. Work that was begun within them is finished, and counted."""
-    seconds: float
-    size: int = 1
-    """Requests in flight, threads, or clients."""
-    variant: str = ""
-    """For startup: ``import`` or ``first``; for clients: ``used`` or ``unused``."""
-
-
-@dataclass
-class Sample:
-    """What was measured."""
-
-    value: float
-    """What the table shows."""
-    cpu: float | None = None
-    """Of this process, for one operation."""
-    server: float | None = None
-    """The share of its core that the server used."""
-    bare: float | None = None
-    """What bare Python took."""
-
-
-def own_cpu_seconds() -> float:
-    """Give the CPU time this process has used, user and system."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-class Meter:
-    """Clocks that run from its making."""
-
-    def __init__(self, server: int) -> None:
-        self._server = server
-        self._served = cpu_seconds(server)
-        self._cpu = own_cpu_seconds()
-        self._clock = time.perf_counter()
-
-    def sample(self, operations: int) -> Sample:
-        """Give operations per second, and microseconds of CPU for one."""
-        seconds = time.perf_counter() - self._clock
-        cpu = own_cpu_seconds() - self._cpu
-        served = cpu_seconds(self._server)
-        share = None if served is None or self._served is None else (served - self._served) / seconds
-        return Sample(operations / seconds, cpu=cpu / operations * 1e6, server=share)
 
 
 def get_async(task: Task) -> Sample:
@@ -214,6 +160,13 @@ JOBS: dict[str, Callable[[Task], Sample]] = {
     "page": page,
     "import": startup,
     "clients": clients,
+    "sse_decode": decode,
+    "sse_blocks": chunks_or_blocks,
+    "sse_chunks": chunks_or_blocks,
+    "sse_first": first,
+    "sse_many": many,
+    "sse_big": big,
+    "sse_memory": memory,
 }
 
 

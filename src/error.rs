@@ -47,6 +47,8 @@ pub enum Kind {
     Protocol,
     /// The body is larger than the limit, in bytes.
     TooLarge(usize),
+    /// One event of a stream is larger than the limit.
+    EventTooLarge,
     /// The server answered with a status of 400 or more.
     Status(Box<Response>),
     /// The caller gave up.

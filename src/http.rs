@@ -137,6 +137,11 @@ impl Incoming {
         self.response.content_length()
     }
 
+    /// The next part of the body as it came, or None at its end; without a limit in time.
+    pub async fn part(&mut self) -> Result<Option<Bytes>, Error> {
+        self.response.chunk().await.map_err(|error| Error { sent: true, ..error.into() })
+    }
+
     /// The next part of the body as it came, or None at its end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let next = pin!(async { self.response.chunk().await.map_err(Error::from) });

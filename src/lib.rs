@@ -1,10 +1,11 @@
 //! The Rust core of replicate-rs: HTTP, server-sent events, files and webhooks.
 //!
-//! Dependencies point one way: `error, sse, webhook, retry, url ← tls, http, files ← py`. Only `py` knows Python.
+//! Dependencies point one way: `error, sse, webhook, retry, url ← resume, tls, http, files ← py`. Only `py` knows Python.
 
 pub mod error;
 pub mod files;
 pub mod http;
+pub mod resume;
 pub mod retry;
 pub mod sse;
 pub mod tls;
@@ -26,13 +27,15 @@ mod _core {
     #[pymodule_export]
     use crate::py::client::Core;
     #[pymodule_export]
+    use crate::py::event::{EventDecoder, ServerSentEvent};
+    #[pymodule_export]
     use crate::py::files::{read_data_uri, write_file};
     #[pymodule_export]
     use crate::py::response::{Expect, Response};
     #[pymodule_export]
     use crate::py::runtime::finish_detached;
     #[pymodule_export]
-    use crate::py::streams::{EventDecoder, Stream};
+    use crate::py::source::{Place, Source};
     #[pymodule_export]
     use crate::py::webhook::{sign_webhook, verify_webhook};
 

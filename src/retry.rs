@@ -43,9 +43,8 @@ impl Attempts {
             _ => false,
         };
         self.left = if repeat { self.left.checked_sub(1)? } else { return None };
-        let longest = FIRST_BACKOFF.saturating_mul(1_u32.checked_shl(self.made).unwrap_or(u32::MAX)).min(LONGEST_BACKOFF);
+        let backoff = backoff(self.made, jitter);
         self.made = self.made.saturating_add(1);
-        let backoff = longest.mul_f64(jitter.clamp(0.0, 1.0));
         match &error.kind {
             Kind::Status(response) => match advice(&response.headers, &response.body) {
                 Some(wait) if wait > LONGEST_ADVICE => None,
@@ -56,6 +55,12 @@ impl Attempts {
             _ => Some(backoff),
         }
     }
+}
+
+/// How long to wait after so many failures before this one; `jitter` is a random number from 0 to 1.
+pub fn backoff(failures: u32, jitter: f64) -> Duration {
+    let longest = FIRST_BACKOFF.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(LONGEST_BACKOFF);
+    longest.mul_f64(jitter.clamp(0.0, 1.0))
 }
 
 /// What the server said about when to come back: `Retry-After` (RFC 9110 §10.2.3), else `retry_after` in a JSON body.

@@ -3,22 +3,53 @@
 //! The rules are those of the WHATWG HTML standard, "Server-sent events", §9.2.6: lines end at CR, LF or CRLF; a blank line
 //! dispatches; data lines are joined with LF; ids with NUL are ignored; an unfinished event at the end is dropped.
 //!
-//! Every byte is looked at once, however the input is cut: a line that has not ended is kept with the place up to which it was
-//! searched.
+//! Rules this file keeps:
+//! * every byte is looked at once, however the input is cut: a line that has not ended is kept, and not searched again;
+//! * an event whose lines lie within one piece of the input is handed out as it lies there: nothing is copied or allocated;
+//! * what has not ended counts for nothing: neither its id nor its text is seen before the blank line.
+
+use std::borrow::Cow;
 
 use memchr::memchr2;
 
+/// Buffers above this size, in bytes, are given back after the event that needed them.
+const KEPT: usize = 64 << 10;
+
 /// One event of a stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Event {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event<'a> {
     /// Its type; `message` where the stream names none.
-    pub event: String,
+    pub name: &'a str,
     /// Its data lines, joined with LF.
-    pub data: String,
+    pub data: &'a str,
     /// The last id seen on the stream, which the standard keeps from event to event.
-    pub id: Option<String>,
+    pub id: Option<&'a str>,
+    /// Whether the id came with this event.
+    pub has_own_id: bool,
     /// Milliseconds to wait before reconnecting, if this event said so.
     pub retry: Option<u64>,
+}
+
+impl Event<'_> {
+    /// Adds the event to a stream, in the plainest form that the standard has.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut field = |name: &str, value: &str| {
+            for part in [name, ": ", value, "\n"] {
+                out.extend_from_slice(part.as_bytes());
+            }
+        };
+        if let (true, Some(id)) = (self.has_own_id, self.id) {
+            field("id", id);
+        }
+        if let Some(retry) = self.retry {
+            field("retry", &retry.to_string());
+        }
+        if self.name != "message" {
+            field("event", self.name);
+        }
+        lines(self.data).for_each(|line| field("data", line));
+        out.push(b'\n');
+    }
 }
 
 /// One event grew over the limit, in bytes.
@@ -29,13 +60,36 @@ pub struct TooLarge(pub usize);
 #[derive(Debug)]
 pub struct Parser {
     limit: usize,
-    line: Vec<u8>,
     begun: bool,
     after_cr: bool,
-    data: Vec<u8>,
-    event: Vec<u8>,
-    id: Option<String>,
+    /// A line that has not ended.
+    line: Vec<u8>,
+    /// The data lines of an event that has not ended, where they do not lie in one piece of the input.
+    data: Option<Kept>,
+    /// The last name that an event had, and whether the present one has it.
+    name: String,
+    has_name: bool,
+    /// The id of the present event, if it has its own.
+    id: String,
+    has_own_id: bool,
+    /// As of the last event that has ended.
+    last_id: Option<String>,
     retry: Option<u64>,
+    reconnection_time: Option<u64>,
+    timed_out: bool,
+}
+
+/// Data lines that were copied, after as many bytes that are none of them.
+#[derive(Debug)]
+struct Kept {
+    bytes: Vec<u8>,
+    from: usize,
+}
+
+impl Kept {
+    fn data(&self) -> &[u8] {
+        self.bytes.get(self.from..).unwrap_or_default()
+    }
 }
 
 impl Parser {
@@ -43,97 +97,239 @@ impl Parser {
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
-            line: Vec::new(),
             begun: false,
             after_cr: false,
-            data: Vec::new(),
-            event: Vec::new(),
-            id: None,
+            line: Vec::new(),
+            data: None,
+            name: String::new(),
+            has_name: false,
+            id: String::new(),
+            has_own_id: false,
+            last_id: None,
             retry: None,
+            reconnection_time: None,
+            timed_out: false,
         }
     }
 
-    /// The last id seen, to resume the stream from.
+    /// The last id of an event that has ended, to resume the stream from.
     pub fn last_event_id(&self) -> Option<&str> {
-        self.id.as_deref()
+        self.last_id.as_deref()
     }
 
-    /// Takes the next bytes and adds the events that they complete to `events`.
-    pub fn feed(&mut self, mut bytes: &[u8], events: &mut Vec<Event>) -> Result<(), TooLarge> {
-        while !bytes.is_empty() {
+    /// Milliseconds to wait before reconnecting, as the stream last said.
+    pub fn reconnection_time(&self) -> Option<u64> {
+        self.reconnection_time
+    }
+
+    /// Whether the last comment said `408`: Replicate's way to end a stream that was silent for too long.
+    pub fn timed_out(&self) -> bool {
+        self.timed_out
+    }
+
+    /// Takes the next bytes, and hands the events that they complete to `sink`.
+    pub fn feed(&mut self, input: &[u8], mut sink: impl FnMut(Event<'_>)) -> Result<(), TooLarge> {
+        let mut rest = input;
+        // The only data line of the present event so far, where it lies.
+        let mut there = None;
+        while !rest.is_empty() {
             if std::mem::take(&mut self.after_cr)
-                && let Some(rest) = bytes.strip_prefix(b"\n")
+                && let Some(after) = rest.strip_prefix(b"\n")
             {
-                bytes = rest;
+                rest = after;
                 continue;
             }
-            let Some((line, rest)) = memchr2(b'\n', b'\r', bytes).and_then(|at| bytes.split_at_checked(at)) else {
-                self.line.extend_from_slice(bytes);
-                return self.check(self.line.len());
+            let Some((line, end)) = line_end(rest).and_then(|at| rest.split_at_checked(at)) else {
+                self.check(there, rest)?;
+                self.line.extend_from_slice(rest);
+                break;
             };
-            self.after_cr = rest.first() == Some(&b'\r');
-            bytes = rest.get(1..).unwrap_or_default();
-            if self.line.is_empty() {
-                self.end_of_line(line, events)?;
+            self.check(there, line)?;
+            self.after_cr = end.first() == Some(&b'\r');
+            rest = end.get(1..).unwrap_or_default();
+            if self.line.is_empty() && self.begun {
+                self.end_of_line(line, &mut there, &mut sink);
             } else {
-                let mut whole = std::mem::take(&mut self.line);
-                whole.extend_from_slice(line);
-                self.end_of_line(&whole, events)?;
+                self.end_of_kept_line(line, &mut there, &mut sink);
             }
         }
+        self.keep(there);
         Ok(())
     }
 
-    fn check(&self, more: usize) -> Result<(), TooLarge> {
-        if self.data.len().saturating_add(more) > self.limit { Err(TooLarge(self.limit)) } else { Ok(()) }
+    fn check(&self, there: Option<&[u8]>, more: &[u8]) -> Result<(), TooLarge> {
+        let data = there.map_or(0, <[u8]>::len) + self.data.as_ref().map_or(0, |kept| kept.data().len());
+        if data + self.line.len() + more.len() > self.limit { Err(TooLarge(self.limit)) } else { Ok(()) }
     }
 
-    fn end_of_line(&mut self, mut line: &[u8], events: &mut Vec<Event>) -> Result<(), TooLarge> {
-        if !std::mem::replace(&mut self.begun, true) {
-            line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
+    /// Copies data that lie in the input, which is about to go.
+    fn keep(&mut self, there: Option<&[u8]>) {
+        if let Some(data) = there {
+            self.data = Some(Kept { bytes: data.to_vec(), from: 0 });
         }
-        if line.is_empty() {
-            self.dispatch(events);
-            return Ok(());
-        }
-        let (field, value) = match memchr::memchr(b':', line).and_then(|at| line.split_at_checked(at)) {
-            Some((field, rest)) => {
-                let value = rest.get(1..).unwrap_or_default();
-                (field, value.strip_prefix(b" ").unwrap_or(value))
-            }
-            None => (line, &[][..]),
+    }
+
+    /// A line that lies in the input.
+    fn end_of_line<'a>(&mut self, line: &'a [u8], there: &mut Option<&'a [u8]>, sink: &mut impl FnMut(Event<'_>)) {
+        let Some((field, value)) = split(line) else {
+            return self.dispatch(there.take(), sink);
         };
         match field {
-            b"data" => {
-                self.check(value.len())?;
-                self.data.extend_from_slice(value);
-                self.data.push(b'\n');
+            Field::Data if there.is_none() && self.data.is_none() => *there = Some(value),
+            Field::Data => {
+                self.keep(there.take());
+                self.add(value);
             }
-            b"event" => value.clone_into(&mut self.event),
-            b"id" if !value.contains(&0) => self.id = Some(String::from_utf8_lossy(value).into_owned()),
-            b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
-                self.retry = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
-            }
-            _ => {}
+            _ => self.field(field, value),
         }
-        Ok(())
     }
 
-    fn dispatch(&mut self, events: &mut Vec<Event>) {
-        if self.data.is_empty() {
-            self.event.clear();
-            return;
+    /// A line that came in several pieces, or the first of the stream.
+    fn end_of_kept_line<'a>(&mut self, end: &'a [u8], there: &mut Option<&'a [u8]>, sink: &mut impl FnMut(Event<'_>)) {
+        let mut line = std::mem::take(&mut self.line);
+        line.extend_from_slice(end);
+        // The first line of a stream may begin with a byte order mark.
+        let marked = !std::mem::replace(&mut self.begun, true) && line.starts_with(MARK);
+        let text = line.get(if marked { MARK.len() } else { 0 }..).unwrap_or_default();
+        match split(text) {
+            None => self.dispatch(there.take(), sink),
+            Some((Field::Data, value)) if there.is_none() && self.data.is_none() => {
+                // It may be megabytes: it becomes the data as it is.
+                let from = line.len().saturating_sub(value.len());
+                self.data = Some(Kept { bytes: line, from });
+                return;
+            }
+            Some((Field::Data, value)) => {
+                self.keep(there.take());
+                self.add(value);
+            }
+            Some((field, value)) => self.field(field, value),
         }
-        self.data.pop();
-        let event = if self.event.is_empty() { "message".to_owned() } else { text(std::mem::take(&mut self.event)) };
-        let data = text(std::mem::take(&mut self.data));
-        events.push(Event { event, data, id: self.id.clone(), retry: self.retry.take() });
+        self.line = emptied(line);
+    }
+
+    fn add(&mut self, value: &[u8]) {
+        if let Some(kept) = &mut self.data {
+            kept.bytes.push(b'\n');
+            kept.bytes.extend_from_slice(value);
+        }
+    }
+
+    fn field(&mut self, field: Field, value: &[u8]) {
+        match field {
+            Field::Event => {
+                // Most events have the name of the one before.
+                if self.name.as_bytes() != value {
+                    set(&mut self.name, value);
+                }
+                self.has_name = !value.is_empty();
+            }
+            Field::Id if !value.contains(&0) => {
+                set(&mut self.id, value);
+                self.has_own_id = true;
+            }
+            Field::Retry if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
+                let millis = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+                self.retry = millis.or(self.retry);
+                self.reconnection_time = millis.or(self.reconnection_time);
+            }
+            Field::Comment => self.timed_out = value.starts_with(b"408"),
+            _ => {}
+        }
+    }
+
+    fn dispatch(&mut self, there: Option<&[u8]>, sink: &mut impl FnMut(Event<'_>)) {
+        let (retry, has_own_id) = (self.retry.take(), std::mem::take(&mut self.has_own_id));
+        if has_own_id {
+            std::mem::swap(self.last_id.get_or_insert_default(), &mut self.id);
+        }
+        let name = if std::mem::take(&mut self.has_name) { &self.name } else { "message" };
+        let kept = self.data.take();
+        if let Some(data) = kept.as_ref().map(Kept::data).or(there) {
+            self.timed_out = false;
+            sink(Event { name, data: &text(data), id: self.last_id.as_deref(), has_own_id, retry });
+        }
+        if let Some(Kept { bytes, .. }) = kept
+            && self.line.capacity() == 0
+        {
+            self.line = emptied(bytes);
+        }
     }
 }
 
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Data,
+    Event,
+    Id,
+    Retry,
+    Comment,
+    Unknown,
+}
+
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// A line's field and value; None for a blank line.
+fn split(line: &[u8]) -> Option<(Field, &[u8])> {
+    // The fields that every event has are told by their first bytes, without a search for the colon.
+    let (field, value) = match *line {
+        [] => return None,
+        [b'd', b'a', b't', b'a', b':', ref value @ ..] => (Field::Data, value),
+        [b'i', b'd', b':', ref value @ ..] => (Field::Id, value),
+        [b'e', b'v', b'e', b'n', b't', b':', ref value @ ..] => (Field::Event, value),
+        [b'r', b'e', b't', b'r', b'y', b':', ref value @ ..] => (Field::Retry, value),
+        [b':', ref value @ ..] => (Field::Comment, value),
+        _ => {
+            let bare = [(Field::Data, &b"data"[..]), (Field::Id, b"id"), (Field::Event, b"event"), (Field::Retry, b"retry")];
+            let field = bare.into_iter().find(|(_, name)| *name == line).map_or(Field::Unknown, |(field, _)| field);
+            (field, &[][..])
+        }
+    };
+    Some((field, value.strip_prefix(b" ").unwrap_or(value)))
+}
+
+/// Where the next line ends: most are short, and found without the set-up that a vectorised search needs.
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // The lowest high bit that is set marks the first byte that is zero.
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let (words, _) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().take(4).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = zero(word ^ (ONES * u64::from(b'\n'))) | zero(word ^ (ONES * u64::from(b'\r')));
+        if found != 0 {
+            return Some(at * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let searched = words.len().min(4) * 8;
+    memchr2(b'\n', b'\r', bytes.get(searched..)?).map(|at| searched + at)
+}
+
+/// A buffer to be filled anew; one that has become large is given back.
+fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
+    buffer.clear();
+    buffer.shrink_to(KEPT);
+    buffer
+}
+
+/// The lines of a text, which may end as those of a stream do.
+pub fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
 /// UTF-8, with replacement characters where it is not.
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
+}
+
+fn set(target: &mut String, value: &[u8]) {
+    target.clear();
+    target.push_str(&text(value));
 }
 
 #[cfg(test)]
@@ -141,16 +337,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(chunks: &[&[u8]]) -> Vec<(String, String, Option<String>)> {
+    type Known = (String, String, Option<String>, Option<u64>);
+
+    fn parse(chunks: &[&[u8]]) -> Vec<Known> {
         let (mut parser, mut events) = (Parser::new(1 << 20), Vec::new());
         for chunk in chunks {
-            parser.feed(chunk, &mut events).unwrap();
+            parser.feed(chunk, |each| events.push(known(&each))).unwrap();
         }
-        events.into_iter().map(|each| (each.event, each.data, each.id)).collect()
+        events
     }
 
-    fn event(name: &str, data: &str, id: Option<&str>) -> (String, String, Option<String>) {
-        (name.into(), data.into(), id.map(Into::into))
+    fn known(event: &Event<'_>) -> Known {
+        (event.name.into(), event.data.into(), event.id.map(Into::into), event.retry)
+    }
+
+    fn event(name: &str, data: &str, id: Option<&str>) -> Known {
+        (name.into(), data.into(), id.map(Into::into), None)
     }
 
     #[test]
@@ -160,55 +362,135 @@ mod tests {
         assert_eq!(parse(&[stream]), expected);
     }
 
+    /// What a stream gives, cut in two at every place, and into single bytes.
+    #[track_caller]
+    fn gives(stream: &[u8], expected: &[Known]) {
+        for at in 0..=stream.len() {
+            let (head, tail) = stream.split_at(at);
+            assert_eq!(parse(&[head, tail]), expected, "{:?} cut at {at}", String::from_utf8_lossy(stream));
+        }
+        assert_eq!(parse(&stream.chunks(1).collect::<Vec<_>>()), expected, "{:?}", String::from_utf8_lossy(stream));
+    }
+
     #[test]
     fn the_standard_is_kept_where_others_break() {
         for (stream, expected) in [
             ("\u{feff}event: a\ndata: 1\n\n", vec![event("a", "1", None)]),
-            ("data: a\u{2028}b\u{85}c\u{b}\n\n", vec![event("message", "a\u{2028}b\u{85}c\u{b}", None)]),
+            ("\u{feff}\u{feff}data: 1\n\ndata: 2\n\n", vec![event("message", "2", None)]),
+            ("data: 1\n\n\u{feff}data: 2\n\n", vec![event("message", "1", None)]),
+            ("data: a\u{2028}b\u{85}c\u{b}d\u{c}e\n\n", vec![event("message", "a\u{2028}b\u{85}c\u{b}d\u{c}e", None)]),
             ("data\n\ndata\ndata\n\n", vec![event("message", "", None), event("message", "\n", None)]),
+            ("data:\n\ndata:\ndata: \n\n", vec![event("message", "", None), event("message", "\n", None)]),
             ("data:  two\n\n", vec![event("message", " two", None)]),
+            ("data: a: b\n\n", vec![event("message", "a: b", None)]),
             ("id: a\0b\ndata: x\n\n", vec![event("message", "x", None)]),
+            ("id: 1\nid\ndata: x\n\n", vec![event("message", "x", Some(""))]),
             ("event: x\n\ndata: y\n\n", vec![event("message", "y", None)]),
+            ("event: x\nevent: y\ndata: z\n\n", vec![event("y", "z", None)]),
+            ("id: 7\n\ndata: y\n\n", vec![event("message", "y", Some("7"))]),
             ("data: a\r\ndata: b\rdata: c\n\r\n", vec![event("message", "a\nb\nc", None)]),
+            ("data: a\r\r\ndata: b\n\n", vec![event("message", "a", None), event("message", "b", None)]),
             ("data: unfinished\n", vec![]),
-            ("Data: no\nfoo: bar\n: comment\ndata: yes\n\n", vec![event("message", "yes", None)]),
+            (" data: no\nData: no\nfoo: bar\n: comment\ndata: yes\n\n", vec![event("message", "yes", None)]),
         ] {
-            assert_eq!(parse(&[stream.as_bytes()]), expected, "{stream:?}");
+            gives(stream.as_bytes(), &expected);
         }
     }
 
     #[test]
+    fn what_is_not_utf_8_is_replaced() {
+        gives(b"id: \xff\nevent: \xc3\ndata: a\xf0\x9f\x92b\n\n", &[event("\u{fffd}", "a\u{fffd}b", Some("\u{fffd}"))]);
+    }
+
+    #[test]
     fn only_digits_set_the_retry_time() {
+        let stream = b"retry: 20\ndata: a\n\nretry: +5\nretry: 1.5\nretry\nretry: 99999999999999999999\ndata: b\n\n";
         let (mut parser, mut events) = (Parser::new(100), Vec::new());
-        parser.feed(b"retry: 20\ndata: a\n\nretry: +5\nretry: 1.5\ndata: b\n\n", &mut events).unwrap();
-        assert_eq!(events.iter().map(|each| each.retry).collect::<Vec<_>>(), [Some(20), None]);
+        parser.feed(stream, |each| events.push(each.retry)).unwrap();
+        assert_eq!(events, [Some(20), None]);
+        assert_eq!(parser.reconnection_time(), Some(20));
+    }
+
+    #[test]
+    fn an_id_counts_when_its_event_has_ended() {
+        let mut parser = Parser::new(100);
+        parser.feed(b"id: 1\ndata: a\n\nid: 2\ndata: b\n", |_| {}).unwrap();
+        assert_eq!(parser.last_event_id(), Some("1"));
+        parser.feed(b"\n", |_| {}).unwrap();
+        assert_eq!(parser.last_event_id(), Some("2"));
+    }
+
+    #[test]
+    fn the_comment_about_a_silent_stream_is_heard() {
+        let mut parser = Parser::new(100);
+        parser.feed(b": hi\n\ndata: 408\n\n", |_| {}).unwrap();
+        assert!(!parser.timed_out());
+        parser.feed(b":408: 408 Request Timeout\n\n", |_| {}).unwrap();
+        assert!(parser.timed_out());
     }
 
     #[test]
     fn an_event_over_the_limit_is_an_error() {
-        let mut parser = Parser::new(16);
-        assert_eq!(parser.feed(b"data: 0123456789abcdefg", &mut Vec::new()), Err(TooLarge(16)));
-        let mut parser = Parser::new(16);
-        assert_eq!(parser.feed(b"data: 01234567\ndata: 89abcdefg\n", &mut Vec::new()), Err(TooLarge(16)));
+        for stream in ["data: 0123456789abcdefg", "data: 01234567\ndata: 89abcdefg\n", "data: 0123456789abcdefg\n\n"] {
+            assert_eq!(Parser::new(16).feed(stream.as_bytes(), |_| {}), Err(TooLarge(16)), "{stream:?}");
+            let mut parser = Parser::new(16);
+            let fed: Result<(), _> = stream.as_bytes().chunks(1).try_for_each(|byte| parser.feed(byte, |_| {}));
+            assert_eq!(fed, Err(TooLarge(16)), "{stream:?}, byte by byte");
+        }
+        assert_eq!(Parser::new(16).feed(&b"data: 0123\n\n".repeat(100), |_| {}), Ok(()));
+    }
+
+    #[test]
+    fn large_events_leave_no_large_buffers() {
+        let mut parser = Parser::new(1 << 24);
+        for chunk in [b"data: ".to_vec(), vec![b'x'; 1 << 20], b"\nid: ".to_vec(), vec![b'x'; 1 << 20], b"\n\n".to_vec()] {
+            parser.feed(&chunk, |_| {}).unwrap();
+        }
+        assert!(parser.line.capacity() <= KEPT && parser.data.is_none());
     }
 
     proptest! {
         #[test]
         fn any_cut_of_the_same_bytes_gives_the_same_events(
-            lines in prop::collection::vec("(data|event|id|retry|:|x)?(: ?)?[a-c\u{2028}é]{0,4}(\n|\r|\r\n){1,2}", 0..20),
+            lines in prop::collection::vec("(\u{feff})?(data|event|id|retry|:|x)?(: ?)?[a-c0-9\u{2028}é\0]{0,4}(\n|\r|\r\n){1,2}", 0..20),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
         ) {
             let bytes = lines.concat().into_bytes();
-            let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
-            places.sort_unstable();
-            let mut chunks = Vec::new();
-            let mut from = 0;
-            for place in places {
-                chunks.push(&bytes[from..place]);
-                from = place;
-            }
-            chunks.push(&bytes[from..]);
-            prop_assert_eq!(parse(&chunks), parse(&[&bytes]));
+            prop_assert_eq!(parse(&pieces(&bytes, &cuts)), parse(&[&bytes]));
         }
+
+        #[test]
+        fn any_bytes_at_all_are_read(
+            bytes in prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b':'), any::<u8>()], 0..200),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..5),
+        ) {
+            prop_assert_eq!(parse(&pieces(&bytes, &cuts)), parse(&[&bytes]));
+        }
+
+        #[test]
+        fn what_is_written_reads_the_same(
+                        name in "[a-z]{1,6}",
+            data in "[a-c\n\u{2028}: ]{0,12}",
+            id in prop::option::of("[a-z0-9: ]{0,6}"),
+            retry in prop::option::of(any::<u64>()),
+        ) {
+            let event = Event { name: &name, data: &data, id: id.as_deref(), has_own_id: id.is_some(), retry };
+            let mut bytes = Vec::new();
+            event.write(&mut bytes);
+            prop_assert_eq!(parse(&[&bytes]), [known(&event)]);
+        }
+    }
+
+    fn pieces<'a>(bytes: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+        let mut places: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+        places.sort_unstable();
+        let mut chunks = Vec::new();
+        let mut from = 0;
+        for place in places {
+            chunks.push(&bytes[from..place]);
+            from = place;
+        }
+        chunks.push(&bytes[from..]);
+        chunks
     }
 }

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import replicate_rs as replicate
+from replicate_rs._streaming import AsyncStream, Stream
 from replicate_rs.local import LocalReplicate, sleep
 
 
@@ -38,11 +39,11 @@ class Both:
         """What `call` gives; a coroutine is run, an iterator of either kind is listed."""
         if self.runner is None:
             result = call()
-            return list(result) if inspect.isgenerator(result) else result
+            return list(result) if isinstance(result, Stream) or inspect.isgenerator(result) else result
 
         async def finish() -> Any:
             result = call()
-            if inspect.isasyncgen(result):
+            if isinstance(result, AsyncStream) or inspect.isasyncgen(result):
                 return [each async for each in result]
             return await result if inspect.isawaitable(result) else result
 

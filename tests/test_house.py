@@ -16,6 +16,7 @@ FLOORS = [
     {"_typing", "_core"},
     {"_transport"},
     {"_operation"},
+    {"_streaming"},
     {"_record", "identifier", "progress", "request"},
     {"exceptions", "creation"},
     {"pagination", "job", "middleware"},
@@ -25,9 +26,10 @@ FLOORS = [
     {"prediction", "training"},
     {"model", "deployment"},
     {"collection"},
-    {"search", "run"},
+    {"course", "search"},
+    {"run", "watch"},
     {"stream"},
-    {"output_iterator"},
+    {"output_iterator", "relay"},
     {"use"},
     {"options"},
     {"client"},
@@ -83,6 +85,7 @@ def test_rust_s_dependencies_point_one_way():
     allowed = {
         "error": {"http"},  # a status error holds the response
         "sse": set(),
+        "resume": {"retry", "sse"},
         "webhook": set(),
         "url": {"error"},
         "retry": {"error", "http"},

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .exceptions import AuthenticationError as AuthenticationError
     from .exceptions import BadRequestError as BadRequestError
     from .exceptions import ConflictError as ConflictError
+    from .exceptions import EventTooLarge as EventTooLarge
     from .exceptions import InternalServerError as InternalServerError
     from .exceptions import ModelError as ModelError
     from .exceptions import NotFoundError as NotFoundError
@@ -77,6 +78,10 @@ if TYPE_CHECKING:
     async_run: Final = default_client.async_run
     stream: Final = default_client.stream
     async_stream: Final = default_client.async_stream
+    text_stream: Final = default_client.text_stream
+    async_text_stream: Final = default_client.async_text_stream
+    relay: Final = default_client.relay
+    async_relay: Final = default_client.async_relay
     wait: Final = default_client.wait
     search: Final = default_client.search
     async_search: Final = default_client.async_search
@@ -121,6 +126,7 @@ _HOMES = {
     "AuthenticationError": "exceptions",
     "BadRequestError": "exceptions",
     "ConflictError": "exceptions",
+    "EventTooLarge": "exceptions",
     "InternalServerError": "exceptions",
     "ModelError": "exceptions",
     "NotFoundError": "exceptions",
@@ -162,6 +168,10 @@ _LENT = (
     "async_run",
     "stream",
     "async_stream",
+    "text_stream",
+    "async_text_stream",
+    "relay",
+    "async_relay",
     "wait",
     "search",
     "async_search",

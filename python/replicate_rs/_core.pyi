@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Generator, Sequence
 from os import PathLike
-from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, final
+from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, final, overload
+
+from .file_output import FileOutput
+from .stream import EventType
 
 __all__ = [
     "AbortController",
@@ -11,8 +14,10 @@ __all__ = [
     "EventDecoder",
     "Expect",
     "Pending",
+    "Place",
     "Response",
-    "Stream",
+    "ServerSentEvent",
+    "Source",
     "finish_detached",
     "read_data_uri",
     "sign_webhook",
@@ -24,6 +29,7 @@ _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Pairs: TypeAlias = Sequence[tuple[str, str]]
 _Target: TypeAlias = str | tuple[str, ...]
+Form: TypeAlias = Literal["events", "text", "frames"]
 _Body: TypeAlias = bytes | tuple[bytes, bytes | PathLike[str], bytes]
 
 @final
@@ -69,6 +75,7 @@ class Core:
         read: float | None,
         pool: float | None,
         total: float | None,
+        idle: float | None,
         max_retries: int,
         max_connections: int | None,
         max_bytes: int,
@@ -96,26 +103,97 @@ class Core:
     def download(
         self, url: str, path: str | PathLike[str], *, total: float | None = None, signal: AbortSignal | None = None
     ) -> Pending[int]: ...
-    def open(
-        self, url: str, *, events: bool, total: float | None = None, signal: AbortSignal | None = None
-    ) -> Pending[Stream]: ...
+    @overload
+    def events(
+        self, url: str, form: Literal["events"], place: Place, *, total: float | None = None, signal: AbortSignal | None = None
+    ) -> Source[ServerSentEvent]: ...
+    @overload
+    def events(
+        self, url: str, form: Literal["text"], place: Place, *, total: float | None = None, signal: AbortSignal | None = None
+    ) -> Source[str]: ...
+    @overload
+    def events(
+        self, url: str, form: Literal["frames"], place: Place, *, total: float | None = None, signal: AbortSignal | None = None
+    ) -> Source[bytes]: ...
+    @overload
+    def events(
+        self, url: str, form: Form, place: Place, *, total: float | None = None, signal: AbortSignal | None = None
+    ) -> Source[Any]: ...
+    def pieces(self, url: str, *, total: float | None = None, signal: AbortSignal | None = None) -> Source[bytes]: ...
+    def recorded(self, body: bytes, form: Form | Literal["bytes"], place: Place) -> Source[Any]: ...
     def detach(self, method: str, target: _Target, total: float) -> None: ...
     def url(self, target: _Target, query: _Pairs | None = None) -> str: ...
     def sleep(self, seconds: float, *, signal: AbortSignal | None = None) -> Pending[None]: ...
 
 @final
-class Stream:
-    """An open stream. Dropping or closing it closes its connection."""
+class Place:
+    """How far a stream of events has come, over all of its connections."""
 
-    def next(self) -> Pending[list[Any]]: ...
+    def __new__(cls) -> Self: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def last_event_id(self) -> str | None: ...
+    @property
+    def end(self) -> tuple[Literal["done", "error"], str] | None: ...
+    def pause(self, failures: int) -> float: ...
+    def rest_of_output(self, items: Sequence[str]) -> list[str] | None: ...
+    def rest_of_logs(self, logs: str) -> str | None: ...
+
+@final
+class Source(Generic[_T_co]):
+    """An answer that arrives in parts. Dropping or closing it closes its connection."""
+
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def ended(self) -> Literal["complete", "closed", "silent", "unproven"] | None: ...
+    def opened(self) -> Pending[None]: ...
+    def next(self) -> Pending[list[_T_co]]: ...
     def close(self) -> None: ...
 
 @final
-class EventDecoder:
-    """The parser of event streams, for those who have the bytes from elsewhere."""
+class ServerSentEvent:
+    """One event of a stream; ``str()`` gives the text of an output, and nothing for other events."""
 
-    def __new__(cls, max_bytes: int) -> Self: ...
-    def feed(self, bytes: bytes) -> list[tuple[str, str, str | None, int | None]]: ...
+    EventType: ClassVar[type[EventType]]
+    __match_args__: ClassVar[tuple[Literal["event"], Literal["data"], Literal["id"], Literal["retry"]]]
+
+    def __new__(cls, event: str, data: str | FileOutput, id: str | None = None, retry: int | None = None) -> Self: ...
+    @property
+    def event(self) -> EventType:
+        """``output``, ``logs``, ``error``, ``done``, or what the API invents."""
+    @property
+    def data(self) -> str | FileOutput:
+        """Text; a `FileOutput` if it is an output of a file stream."""
+    @property
+    def id(self) -> str | None:
+        """The last id that the stream has given."""
+    @property
+    def retry(self) -> int | None:
+        """Milliseconds to wait before reconnecting, if the event said so."""
+    def encode(self) -> bytes:
+        """Give the event as it goes over the wire."""
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]: ...
+
+@final
+class EventDecoder:
+    """The parser of event streams (WHATWG HTML, §9.2.6), for those who have the bytes from elsewhere."""
+
+    def __new__(cls, *, max_bytes: int = ...) -> Self:
+        """Make one that raises `EventTooLarge` for an event of more than `max_bytes` bytes, 64 MiB if not given."""
+    def feed(self, bytes: bytes | bytearray | memoryview) -> list[ServerSentEvent]:
+        """Take the next bytes, cut wherever they may be, and give the events that they complete."""
+    @property
+    def last_event_id(self) -> str | None:
+        """The last id of an event that has ended; None if there was none."""
+    @property
+    def retry(self) -> int | None:
+        """Milliseconds to wait before reconnecting, as the stream last said; None if it did not."""
+    def close(self) -> None:
+        """Be at the end: an event that has not ended is dropped, and no more bytes are taken."""
 
 @final
 class Response:

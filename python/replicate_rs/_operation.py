@@ -190,27 +190,7 @@ class operation(Generic[P, T]):  # noqa: N801 - reads as a decorator
         if resource is None:
             # A mock of a blocking client's method must not be one of a coroutine function.
             return self.stepped if getattr(owner, "mode", None) is Sync else self.function
-        return _Method(self.function if resource._mode is Async else self.stepped, resource)
-
-
-class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
-    """A method whose answer comes in pieces: any async generator."""
-
-    def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[T, None]]) -> None:
-        self.function = function
-        self.iterated: Final = _iterated(function)
-        self.__doc__ = function.__doc__
-
-    @overload
-    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], AsyncGenerator[T, None]]: ...
-    @overload
-    def __get__(self, resource: Resource[Sync], owner: object) -> Callable[P, Generator[T, None, None]]: ...
-    @overload
-    def __get__(self, resource: Resource[Async], owner: object) -> Callable[P, AsyncGenerator[T, None]]: ...
-    def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
-        if resource is None:
-            return self.function
-        return _Method(self.function if resource._mode is Async else self.iterated, resource)
+        return Method(self.function if resource._mode is Async else self.stepped, resource)
 
 
 class awaitable(Generic[P, T]):  # noqa: N801 - reads as a decorator
@@ -230,25 +210,8 @@ class awaitable(Generic[P, T]):  # noqa: N801 - reads as a decorator
         return _bound(self.function, resource._in(Async))
 
 
-class asynchronously(Generic[P, T]):  # noqa: N801 - reads as a decorator
-    """The ``async_`` twin of a streaming method, on whatever client."""
-
-    def __init__(self, twin: streaming[P, T]) -> None:
-        self.function: Final = twin.function
-        self.__doc__ = twin.__doc__
-
-    @overload
-    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], AsyncGenerator[T, None]]: ...
-    @overload
-    def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, AsyncGenerator[T, None]]: ...
-    def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
-        if resource is None:
-            return self.function
-        return _bound(self.function, resource._in(Async))
-
-
 def _bound(function: Callable[..., T], resource: Resource[Any]) -> Callable[..., T]:
-    method: Callable[..., T] = _Method(function, resource)
+    method: Callable[..., T] = Method(function, resource)
     return method
 
 
@@ -278,27 +241,20 @@ def _stepped(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         return run(function(*args, **kwargs))
 
-    return _named(call, function)
-
-
-def _iterated(function: Callable[P, AsyncGenerator[T, None]]) -> Callable[P, Generator[T, None, None]]:
-    def call(*args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
-        return iterate(function(*args, **kwargs))
-
-    return _named(call, function)
+    return named(call, function)
 
 
 if TYPE_CHECKING:
-    from types import MethodType as _Method
+    from types import MethodType as Method
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-    def _named(call: F, function: Callable[..., Any]) -> F: ...
+    def named(call: F, function: Callable[..., Any]) -> F: ...
 else:
     # `types` and `functools.wraps` would cost a quarter of the package's import.
-    _Method = type(Resource._in.__get__(object()))
+    Method = type(Resource._in.__get__(object()))
 
-    def _named(call: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    def named(call: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
         for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
             setattr(call, name, getattr(function, name))
         call.__wrapped__ = function

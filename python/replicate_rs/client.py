@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from ._operation import Async, M, Namespace, Resource, Session, Sync, awaitable, operation, streaming
+from ._operation import Async, M, Namespace, Resource, Session, Sync, awaitable, operation
+from ._streaming import asynchronously, streaming
 from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 from .options import MAX_RESPONSE_BYTES, MAX_RETRIES, SPELLINGS, only, session
 from .pagination import async_paginate, paginate
 from .prediction import Predictions
+from .relay import relay_model
 from .request import request as request_any
 from .run import run_model, wait_for
 from .search import search as search_all
-from .stream import Events, stream_model
+from .stream import stream_model, stream_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
@@ -201,6 +203,11 @@ class BaseClient(Namespace[M]):
     wait: Final = operation(wait_for)
     async_wait: Final = awaitable(wait)
     stream: Final = streaming(stream_model)
+    async_stream: Final = asynchronously(stream)
+    text_stream: Final = streaming(stream_text)
+    async_text_stream: Final = asynchronously(text_stream)
+    relay: Final = operation(relay_model)
+    async_relay: Final = awaitable(relay)
     search: Final = operation(search_all)
     async_search: Final = awaitable(search)
     request: Final = operation(request_any)
@@ -219,20 +226,6 @@ class BaseClient(Namespace[M]):
     @poll_interval.setter
     def poll_interval(self, seconds: float) -> None:
         self._session.poll_interval = seconds
-
-    def async_stream(
-        self,
-        ref: Ref,
-        input: Mapping[str, Any] | None = None,
-        *,
-        cancel_on_exit: bool = True,
-        use_file_output: bool | None = None,
-        **options: Unpack[PredictionOptions],
-    ) -> Events:
-        """Do what `stream` does, for ``async for``."""
-        twin = self._in(Async)
-        events = stream_model(twin, ref, input, cancel_on_exit=cancel_on_exit, use_file_output=use_file_output, **options)
-        return Events(events)
 
     def with_options(self, **changes: Unpack[ClientOptions]) -> Self:
         """Give a client made as this one was, but for some options; it has connections of its own."""

@@ -21,8 +21,9 @@
         ├── ModelError                      the prediction failed
         │   └── PredictionCanceled          the prediction was canceled or aborted
         ├── PredictionTimeout               (also a TimeoutError) the caller's deadline passed first
-        ├── StreamError                     a stream reported an error
-        │   └── StreamInterrupted           a stream ended before it was done
+        ├── StreamError                     a stream cannot be read
+        │   ├── StreamInterrupted           a stream broke off, and nothing can tell its rest
+        │   └── EventTooLarge               one event of a stream is larger than the limit
         ├── FileError                       (also an OSError) a local file could not be read or written
         └── AbortError                      the caller's signal was aborted
 
@@ -53,6 +54,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "ConflictError",
+    "EventTooLarge",
     "FileError",
     "InsufficientCreditError",
     "InternalServerError",
@@ -223,9 +225,9 @@ class PredictionTimeout(ReplicateError, TimeoutError):
 
 
 class StreamError(ReplicateError):
-    """A stream reported an error."""
+    """A stream cannot be read."""
 
-    def __init__(self, detail: str, prediction: Prediction | None = None) -> None:
+    def __init__(self, detail: str, prediction: Job | None = None) -> None:
         super().__init__(detail=detail)
         self.prediction: Job | None = prediction
 
@@ -234,7 +236,18 @@ class StreamError(ReplicateError):
 
 
 class StreamInterrupted(StreamError):
-    """A stream ended before it was done."""
+    """A stream broke off, and nothing can tell its rest; `last_event_id` is the last that came, if events had ids."""
+
+    def __init__(self, detail: str, prediction: Job | None = None, last_event_id: str | None = None) -> None:
+        super().__init__(detail, prediction)
+        self.last_event_id: str | None = last_event_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.detail, self.prediction, self.last_event_id)
+
+
+class EventTooLarge(StreamError):
+    """One event of a stream is larger than `max_response_bytes`, or what an `EventDecoder` was given."""
 
 
 class FileError(ReplicateError, OSError):
@@ -273,6 +286,7 @@ _BY_FAILURE: dict[str, type[ReplicateError]] = {
     "disconnected": APIConnectionError,
     "protocol": APIConnectionError,
     "too_large": APIResponseValidationError,
+    "event_too_large": EventTooLarge,
     "file": FileError,
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import Async, Resource, Sync, asynchronously, awaitable, operation, streaming
+from ._operation import Async, Resource, Sync, awaitable, operation
+from ._streaming import asynchronously, streaming
 from ._transport import Blocking
 from ._typing import TYPE_CHECKING, is_array, is_object
 
@@ -73,27 +74,27 @@ class FileOutput(Resource[Sync]):
     asave: Final = awaitable(save)
 
     @streaming
-    async def chunks(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> AsyncGenerator[bytes, None]:
+    async def chunks(
+        self, *, signal: AbortSignal | None = None, timeout: float | None = None
+    ) -> AsyncGenerator[list[bytes], None]:
         """Give the content in pieces as they arrive."""
         if self._is_inline:
-            yield self._inline()[1]
+            yield [self._inline()[1]]
             return
-        finish = self._transport.finish
-        stream = await finish(self._core.open(self.url, events=False, total=timeout, signal=signal))
+        source = self._core.pieces(self.url, total=timeout, signal=signal)
         try:
-            while pieces := await finish(stream.next()):
-                for piece in pieces:
-                    yield piece
+            while pieces := await self._transport.finish(source.next()):
+                yield pieces
         finally:
-            stream.close()
+            source.close()
 
     achunks: Final = asynchronously(chunks)
 
     def __iter__(self) -> Iterator[bytes]:
-        return self.chunks()
+        return iter(self.chunks())
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self.achunks()
+        return aiter(self.achunks())
 
     @property
     def __url__(self) -> str:

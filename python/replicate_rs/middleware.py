@@ -6,7 +6,7 @@ carry each request out; that may change the request, log it, answer by itself, o
 
 from __future__ import annotations
 
-from ._core import EventDecoder, Expect, Response, write_file
+from ._core import Expect, Place, Response, write_file
 from ._transport import later
 from ._typing import TYPE_CHECKING, Generic, TypeVar, is_array, is_object
 from .exceptions import from_response, from_unexpected
@@ -14,9 +14,9 @@ from .exceptions import from_response, from_unexpected
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
     from os import PathLike
-    from typing import Any, TypeAlias
+    from typing import Any, Literal, TypeAlias
 
-    from ._core import AbortSignal, Core, Pending, Stream
+    from ._core import AbortSignal, Core, Form, Pending, Source
 
     Send: TypeAlias = Callable[["Request"], Response]
     AsyncSend: TypeAlias = Callable[["Request"], Awaitable[Response]]
@@ -45,10 +45,9 @@ class Request:
 class Middleware:
     """A core whose requests are carried out by a caller's function."""
 
-    def __init__(self, core: Core, fetch: Fetch, *, max_bytes: int) -> None:
+    def __init__(self, core: Core, fetch: Fetch) -> None:
         self._core = core
         self._fetch: Any = fetch
-        self._max_bytes = max_bytes
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._core, name)
@@ -88,27 +87,40 @@ class Middleware:
 
         return Fetched(self._fetch, request, start, finish)
 
-    def open(
-        self, url: str, *, events: bool, total: float | None = None, signal: AbortSignal | None = None
-    ) -> Fetched[Stream | Recorded]:
-        """Open a stream; an answer of the caller's own is read as one."""
-        accept = {"Accept": "text/event-stream"} if events else {}
-        request = Request("GET", self._core.url(url), accept)
-        opened: list[Stream] = []
+    def events(
+        self, url: str, form: Form, place: Place, *, total: float | None = None, signal: AbortSignal | None = None
+    ) -> FetchedSource:
+        """Open a stream of events; an answer of the caller's own is read as one."""
+        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        if place.last_event_id is not None:
+            headers["Last-Event-ID"] = place.last_event_id
 
-        def start(request: Request) -> _Then[Stream, Response]:
-            def begun(stream: Stream) -> Response:
-                opened[:] = [stream]
-                return Response(200, url=request.url)
+        def start(request: Request) -> Source[Any]:
+            return self._core.events(request.url, form, place, total=total, signal=signal)
 
-            return _Then(self._core.open(request.url, events=events, total=total, signal=signal), begun)
+        return self._source(Request("GET", self._core.url(url), headers), start, form, place)
 
-        def finish(response: Response) -> Stream | Recorded:
-            if opened:
-                return opened[0]
-            return Recorded(_succeeded(request, response).body, EventDecoder(self._max_bytes) if events else None)
+    def pieces(self, url: str, *, total: float | None = None, signal: AbortSignal | None = None) -> FetchedSource:
+        """Open a file; an answer of the caller's own is read as one."""
 
-        return Fetched(self._fetch, request, start, finish)
+        def start(request: Request) -> Source[Any]:
+            return self._core.pieces(request.url, total=total, signal=signal)
+
+        return self._source(Request("GET", self._core.url(url)), start, "bytes", Place())
+
+    def _source(
+        self, request: Request, start: Callable[[Request], Source[Any]], form: Form | Literal["bytes"], place: Place
+    ) -> FetchedSource:
+        opened: list[Source[Any]] = []
+
+        def begin(request: Request) -> _Then[None, Response]:
+            opened[:] = [start(request)]
+            return _Then(opened[0].opened(), lambda _: Response(200, url=request.url))
+
+        def finish(response: Response) -> Source[Any]:
+            return opened[0] if opened else self._core.recorded(_succeeded(request, response).body, form, place)
+
+        return FetchedSource(Fetched(self._fetch, request, begin, finish))
 
     def download(
         self, url: str, path: str | PathLike[str], *, total: float | None = None, signal: AbortSignal | None = None
@@ -199,35 +211,58 @@ class _Then(Generic[S, T]):
         return self._make(await self._pending)
 
 
-class Recorded:
-    """A stream whose content is there already."""
+class FetchedSource:
+    """A stream that is opened when something of it is waited for."""
 
-    def __init__(self, body: bytes, decoder: EventDecoder | None) -> None:
-        self._parts: list[Any] = [body] if decoder is None else decoder.feed(body)
+    def __init__(self, opening: Fetched[Source[Any]]) -> None:
+        self._opening = opening
+        self._opened: Source[Any] | None = None
 
-    def next(self) -> Ready[list[Any]]:
-        """Give everything, then nothing."""
-        parts, self._parts = self._parts, []
-        return Ready(parts)
+    @property
+    def is_open(self) -> bool:
+        """Whether the answer is there."""
+        return self._opened is not None
+
+    @property
+    def ended(self) -> str | None:
+        """Why there is no more."""
+        return None if self._opened is None else self._opened.ended
+
+    def opened(self) -> _Within[None]:
+        """Wait for the answer."""
+        return _Within(self, lambda source: source.opened())
+
+    def next(self) -> _Within[list[Any]]:
+        """Give what is ready."""
+        return _Within(self, lambda source: source.next())
 
     def close(self) -> None:
-        """Let go of it."""
-        self._parts = []
+        """Close the connection."""
+        if self._opened is not None:
+            self._opened.close()
 
 
-class Ready(Generic[T]):
-    """An answer that is there already."""
+class _Within(Generic[T]):
+    """Something of a stream, which is opened for it."""
 
-    def __init__(self, value: T) -> None:
-        self._value = value
+    def __init__(self, source: FetchedSource, ask: Callable[[Source[Any]], Pending[T]]) -> None:
+        self._source = source
+        self._ask = ask
 
     def wait(self) -> T:
-        """Give it."""
-        return self._value
+        source = self._source
+        if source._opened is None:
+            source._opened = source._opening.wait()
+        return self._ask(source._opened).wait()
 
     def __await__(self) -> Generator[Any, Any, T]:
-        yield from ()
-        return self._value
+        return self._asked().__await__()
+
+    async def _asked(self) -> T:
+        source = self._source
+        if source._opened is None:
+            source._opened = await source._opening
+        return await self._ask(source._opened)
 
 
 def _checked(response: object) -> Response:

@@ -67,13 +67,23 @@ MAX_RETRIES = 5
 MAX_RESPONSE_BYTES = 64 << 20
 
 
+# Seconds that an event stream may be silent. Replicate's own end after 30, with a comment that says so.
+IDLE = 60.0
+
+
 class Timeout:
     """Seconds that each part of a request may take; None is without limit."""
 
-    __slots__ = ("connect", "pool", "read", "total")
+    __slots__ = ("connect", "idle", "pool", "read", "total")
 
     def __init__(
-        self, *, connect: float | None = 5.0, read: float | None = 30.0, pool: float | None = None, total: float | None = None
+        self,
+        *,
+        connect: float | None = 5.0,
+        read: float | None = 30.0,
+        pool: float | None = None,
+        total: float | None = None,
+        idle: float | None = IDLE,
     ) -> None:
         self.connect: float | None = connect
         """To open a connection."""
@@ -83,9 +93,11 @@ class Timeout:
         """For one of `max_connections` to become free."""
         self.total: float | None = total
         """For all of it, retries included."""
+        self.idle: float | None = idle
+        """For an event stream to be silent; then it is taken for dead, and opened again where it was."""
 
     def __repr__(self) -> str:
-        return f"Timeout(connect={self.connect!r}, read={self.read!r}, pool={self.pool!r}, total={self.total!r})"
+        return f"Timeout({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
 
     def __eq__(self, other: object) -> bool:
         return repr(self) == repr(other) if isinstance(other, Timeout) else NotImplemented
@@ -152,6 +164,7 @@ def session(
         read=timeout.read,
         pool=timeout.pool,
         total=getattr(timeout, "total", None),
+        idle=getattr(timeout, "idle", IDLE),
         max_retries=max_retries,
         max_connections=max_connections,
         max_bytes=max_response_bytes,
@@ -160,7 +173,7 @@ def session(
         from .middleware import Middleware
 
         # What has the core's verbs can stand in its place; a client without a fetch= has nothing of the kind.
-        core = cast("Core", Middleware(core, fetch, max_bytes=max_response_bytes))
+        core = cast("Core", Middleware(core, fetch))
     if poll_interval is None:
         text = os.environ.get("REPLICATE_POLL_INTERVAL", "0.5")
         try:

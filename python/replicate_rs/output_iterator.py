@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ._operation import Async, Resource, Sync, iterate
+from ._operation import Async, Resource, Sync
+from ._streaming import spread, spread_async
 from ._typing import TYPE_CHECKING, Generic, TypeVar
-from .exceptions import StreamError, StreamInterrupted
+from .course import items_of
 from .file_output import outputs
 from .prediction import Prediction
-from .run import increments, items_of, wait_for
-from .stream import events_of
+from .run import increments, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
@@ -39,24 +39,24 @@ class BaseOutputIterator(Generic[T]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._function.name!r}, {self.prediction.id!r})"
 
-    async def _each(self, mode: type[Sync | Async]) -> AsyncGenerator[Any, None]:
+    async def _each(self, mode: type[Sync | Async]) -> AsyncGenerator[list[Any], None]:
         given = 0
-        while given < len(self._parts):
-            given += 1
-            yield self._parts[given - 1]
+        while batch := self._parts[given:]:
+            given += len(batch)
+            yield batch
         if self._complete:
             return
         client = self._function._through(mode)
         came = 0
         parts = self._replay(client)
         try:
-            async for part in parts:
-                came += 1
-                # Of two iterations at a time, one adds the part and the other finds it there.
-                self._parts[came - 1 : came] = [part]
+            async for batch in parts:
+                # Of two iterations at a time, one adds the parts and the other finds them there.
+                self._parts[came : came + len(batch)] = batch
+                came += len(batch)
                 if came > given:
-                    given = came
-                    yield part
+                    fresh, given = batch[given - came :], came
+                    yield fresh
             self._complete = True
         except BaseException as error:
             # Ctrl-C, or a cancelled task: whoever waited is gone, and so is the iterator.
@@ -66,37 +66,27 @@ class BaseOutputIterator(Generic[T]):
         finally:
             await parts.aclose()
 
-    async def _replay(self, client: Resource[Any]) -> AsyncGenerator[Any, None]:
+    async def _replay(self, client: Resource[Any]) -> AsyncGenerator[list[Any], None]:
         """Give the parts from the first on, as they come."""
-        if "stream" not in (self.prediction.urls or {}):
-            # What another iteration learns meanwhile must not make this one skip anything.
-            prediction = self.prediction.copy()
-            for item in items_of(prediction):
-                yield outputs(item, client._session) if client._session.use_file_output else item
-            items = increments(client, prediction, signal=None, timeout=None)
-            try:
-                async for item in items:
-                    yield item
-            finally:
-                await items.aclose()
-            return
+        # What another iteration learns meanwhile must not make this one skip anything.
+        prediction = self.prediction.copy()._in(client._mode)
         files = client._session.use_file_output
-        events = events_of(client, self.prediction, files=files, signal=None, timeout=None)
+        if "stream" in (prediction.urls or {}):
+            events = Prediction.stream(prediction, files)
+            try:
+                async for batch in events:
+                    yield [event.data for event in batch if event.event == "output"]
+            finally:
+                await events.aclose()
+            return
+        if here := items_of(prediction):
+            yield outputs(here, client._session) if files else here
+        items = increments(client, prediction, signal=None, timeout=None)
         try:
-            async for event in events:
-                if event.event == "output":
-                    yield event.data
-                elif event.event == "done" and str(event.data).strip() not in ("", "{}"):
-                    # It was canceled, or failed.
-                    await self._settle(client)
-        except StreamInterrupted:
-            raise
-        except StreamError:
-            # The prediction's own error says more than the event, and is what a call without a stream raises.
-            await self._settle(client)
-            raise
+            async for batch in items:
+                yield batch
         finally:
-            await events.aclose()
+            await items.aclose()
 
     async def _settle(self, client: Resource[Any]) -> None:
         """Fetch how the prediction has ended, and raise if it failed."""
@@ -129,7 +119,7 @@ class OutputIterator(BaseOutputIterator[T]):
     __slots__ = ()
 
     def __iter__(self) -> Iterator[T]:
-        return iterate(self._each(Sync))
+        return spread(self._each(Sync))
 
     def __str__(self) -> str:
         return "".join(map(str, self))
@@ -144,7 +134,7 @@ class AsyncOutputIterator(BaseOutputIterator[T]):
     __slots__ = ()
 
     def __aiter__(self) -> AsyncIterator[T]:
-        return self._each(Async)
+        return spread_async(self._each(Async))
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self._whole(Async).__await__()

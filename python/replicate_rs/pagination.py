@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._core import Expect
 from ._operation import given, iterate
+from ._streaming import spread, spread_async
 from ._transport import Blocking, Suspending
 from ._typing import TYPE_CHECKING, Generic, TypeVar, overload
 from .exceptions import APIResponseValidationError
@@ -99,15 +100,14 @@ class Items(Generic[T]):
         self._first = first
 
     def __iter__(self) -> Iterator[T]:
-        return iterate(self._items(Blocking))
+        return spread(self._batches(Blocking))
 
     def __aiter__(self) -> AsyncIterator[T]:
-        return self._items(Suspending)
+        return spread_async(self._batches(Suspending))
 
-    async def _items(self, transport: type[Transport]) -> AsyncGenerator[T, None]:
+    async def _batches(self, transport: type[Transport]) -> AsyncGenerator[list[T], None]:
         async for page in pages(self._first, transport):
-            for item in page.results:
-                yield item
+            yield page.results
 
 
 async def pages(page: Page[T], transport: type[Transport]) -> AsyncGenerator[Page[T], None]:

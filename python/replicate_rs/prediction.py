@@ -5,8 +5,9 @@ from __future__ import annotations
 from time import monotonic
 
 from ._core import Expect
-from ._operation import M, Namespace, asynchronously, awaitable, operation, streaming
+from ._operation import M, Namespace, awaitable, operation
 from ._record import moment
+from ._streaming import asynchronously, streaming
 from .creation import LONGEST_HOLD, MARGIN, headers, split, target, webhooks
 from .identifier import id_of
 from .job import Job
@@ -49,35 +50,47 @@ class Prediction(Job):
 
     @streaming
     async def stream(
-        self, use_file_output: bool | None = None, *, signal: AbortSignal | None = None, timeout: float | None = None
-    ) -> AsyncGenerator[ServerSentEvent, None]:
+        self,
+        use_file_output: bool | None = None,
+        *,
+        cancel_on_exit: bool = False,
+        signal: AbortSignal | None = None,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[list[ServerSentEvent], None]:
         """Give its events as they happen, from the first on, up to and with ``done``.
+
+        A connection that breaks is made again, and goes on where it was.
 
         Args:
             use_file_output: Give files of file streams as `FileOutput` (the default), or as text.
+            cancel_on_exit: Cancel the prediction when the loop over its events ends before it.
             signal: Stops the stream.
-            timeout: Seconds for the request.
+            timeout: Seconds for all of it.
 
         Raises:
-            StreamError: The model failed, or cannot stream; `StreamInterrupted` if the stream ended before it was done.
+            ModelError: The model failed; `PredictionCanceled` if it was canceled.
+            StreamError: The model cannot stream; `StreamInterrupted` if the stream broke off and nothing can tell its rest.
+            PredictionTimeout: `timeout` seconds passed first.
 
         """
-        from .stream import events_of
+        from .course import Course
+        from .watch import Watch
 
         files = self._session.use_file_output if use_file_output is None else use_file_output
-        events = events_of(self, self, files=files, signal=signal, timeout=timeout)
+        course = Course(self, None, None, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+        batches = Watch(course, self, "events", files=files).batches()
         try:
-            async for event in events:
-                yield event
+            async for batch in batches:
+                yield batch
         finally:
-            await events.aclose()
+            await batches.aclose()
 
     async_stream: Final = asynchronously(stream)
 
     @streaming
     async def output_iterator(
         self, *, signal: AbortSignal | None = None, timeout: float | None = None
-    ) -> AsyncGenerator[Any, None]:
+    ) -> AsyncGenerator[list[Any], None]:
         """Poll, and give what the output's list has more each time; what is there already is not given again.
 
         Raises:
@@ -89,8 +102,8 @@ class Prediction(Job):
 
         items = increments(self, self, signal=signal, timeout=timeout)
         try:
-            async for item in items:
-                yield item
+            async for batch in items:
+                yield batch
         finally:
             await items.aclose()
 
@@ -177,6 +190,31 @@ class Predictions(Namespace[M]):
         return await follow(self, prediction, signal=signal, timeout=timeout)
 
     async_wait: Final = awaitable(wait)
+
+    @streaming
+    async def stream(
+        self,
+        id: str | None = None,
+        use_file_output: bool | None = None,
+        *,
+        prediction_id: str | None = None,
+        cancel_on_exit: bool = False,
+        signal: AbortSignal | None = None,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[list[ServerSentEvent], None]:
+        """Give a prediction's events as they happen, from the first on; see `Prediction.stream`."""
+        id = one_of(id=id, prediction_id=prediction_id)
+        deadline = None if timeout is None else monotonic() + timeout
+        prediction = await Predictions.get(self, id, signal=signal, timeout=timeout)
+        left = None if deadline is None else max(deadline - monotonic(), 0.001)
+        batches = Prediction.stream(prediction, use_file_output, cancel_on_exit=cancel_on_exit, signal=signal, timeout=left)
+        try:
+            async for batch in batches:
+                yield batch
+        finally:
+            await batches.aclose()
+
+    async_stream: Final = asynchronously(stream)
 
     @operation
     async def list(

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ._core import Expect
-from ._typing import TYPE_CHECKING, TypeVar, is_array
+from ._typing import TYPE_CHECKING, TypeVar
+from .course import Course, items_of, raise_if_failed
 from .creation import LONGEST_HOLD, hold
-from .exceptions import AbortError, APITimeoutError, ModelError, PredictionCanceled, PredictionTimeout, ReplicateError
+from .exceptions import APITimeoutError
 from .file_output import outputs
 from .identifier import target_of
 from .prediction import Prediction, Predictions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
     from ._core import AbortSignal
     from ._operation import Resource
     from .client import Replicate
+    from .course import OnProgress
     from .creation import CreateOptions
     from .identifier import Ref
     from .job import Job
@@ -34,12 +35,8 @@ if TYPE_CHECKING:
         """Seconds to hold the first request open; 60 at most, and if not given."""
 
     Wait: TypeAlias = bool | float | WaitOptions
-    OnProgress: TypeAlias = Callable[[Prediction], Awaitable[object] | object]
 
 J = TypeVar("J", bound="Job")
-
-# Seconds below which a poll is not worth its own round trip; also what keeps `interval=0` from flooding the API.
-SHORTEST_INTERVAL = 0.001
 
 
 async def run_model(
@@ -78,18 +75,16 @@ async def run_model(
     if prefer is not None and wait is not None:
         raise TypeError("cannot mix and match prefer and wait: give one")
     block, interval = _waiting(wait if prefer is None else _seconds(prefer))
-    course = _Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+    course = Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
     held = monotonic()
     try:
         prediction = await started(client, ref, input, {**options, "wait": block})
     except APITimeoutError as error:
-        if not error.is_deadline:
-            raise
-        raise _too_late(timeout, None) from error
+        course.give_up(error, None)
     # The blocking create may answer before the output is committed: what it has is all there is, if the hold had not run out.
     whole = prediction.output is not None and monotonic() - held < (LONGEST_HOLD if block is True else block or 0)
     prediction = await course.follow(prediction, done=whole)
-    _raise_if_failed(prediction)
+    raise_if_failed(prediction)
     files = client._session.use_file_output if use_file_output is None else use_file_output
     return outputs(prediction.output, client._session) if files else prediction.output
 
@@ -140,105 +135,33 @@ async def wait_for(
         AbortError: The signal was aborted.
 
     """
-    course = _Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+    course = Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
     prediction = await course.follow(prediction)
-    _raise_if_failed(prediction)
+    raise_if_failed(prediction)
     return prediction
 
 
 async def follow(client: Resource[Any], job: J, *, signal: AbortSignal | None, timeout: float | None) -> J:
     """Poll until a prediction or a training has ended, however it ends."""
-    course = _Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
+    course = Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
     return await course.follow(job)
 
 
 async def increments(
     client: Resource[Any], prediction: Prediction, *, signal: AbortSignal | None, timeout: float | None
-) -> AsyncGenerator[Any, None]:
+) -> AsyncGenerator[list[Any], None]:
     """Poll, and give what the output's list has more each time."""
-    course = _Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
+    course = Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
     seen = len(items_of(prediction))
     while True:
         items = items_of(prediction)
-        for item in items[seen:]:
-            yield outputs(item, client._session) if client._session.use_file_output else item
+        if fresh := items[seen:]:
+            yield outputs(fresh, client._session) if client._session.use_file_output else fresh
         seen = max(seen, len(items))
         if prediction.is_done:
             break
         prediction = await course.poll(prediction)
-    _raise_if_failed(prediction)
-
-
-def items_of(prediction: Prediction) -> list[Any]:
-    """Give an output as a list of its parts."""
-    return prediction.output if is_array(prediction.output) else [prediction.output] if prediction.output is not None else []
-
-
-class _Course:
-    """A prediction's way to its end, as seen by polling."""
-
-    def __init__(
-        self,
-        client: Resource[Any],
-        interval: float | None,
-        progress: OnProgress | None,
-        *,
-        cancel_on_exit: bool,
-        signal: AbortSignal | None,
-        timeout: float | None,
-    ) -> None:
-        interval = client._session.poll_interval if interval is None else interval
-        if not interval >= 0:
-            raise ValueError(f"interval must be a number of seconds, 0 or more, not {interval!r}")
-        if timeout is not None and not timeout > 0:
-            raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
-        self.client = client
-        self.interval = max(interval, SHORTEST_INTERVAL)
-        self.progress = progress
-        self.cancel_on_exit = cancel_on_exit
-        self.signal = signal
-        self.timeout = timeout
-        self.deadline = None if timeout is None else monotonic() + timeout
-
-    async def follow(self, prediction: J, *, done: bool = False) -> J:
-        """Poll until the prediction has ended."""
-        try:
-            await self.report(prediction)
-            while not (done or prediction.is_done):
-                prediction = await self.poll(prediction)
-                await self.report(prediction)
-        except BaseException as error:
-            if isinstance(error, ReplicateError) and not isinstance(error, (AbortError, PredictionTimeout)):
-                # The way to the API failed, not the caller: the prediction may well be wanted.
-                error.prediction = prediction
-            elif self.cancel_on_exit and not prediction.is_done:
-                self.client._transport.part(self.client._core, "POST", (prediction._path, prediction.id, "cancel"))
-            raise
-        return prediction
-
-    async def report(self, job: Job) -> None:
-        if self.progress is not None and isinstance(job, Prediction):
-            answer: Any = self.progress(job)
-            if hasattr(answer, "__await__"):
-                await answer
-
-    async def poll(self, prediction: J) -> J:
-        finish, core = self.client._transport.finish, self.client._core
-        left = None if self.deadline is None else self.deadline - monotonic()
-        if left is not None and left <= self.interval:
-            await finish(core.sleep(max(left, 0.0), signal=self.signal))
-            raise _too_late(self.timeout, prediction)
-        await finish(core.sleep(self.interval, signal=self.signal))
-        left = None if self.deadline is None else max(self.deadline - monotonic(), SHORTEST_INTERVAL)
-        try:
-            data = await finish(
-                core.send("GET", (prediction._path, prediction.id), Expect.OBJECT, total=left, signal=self.signal)
-            )
-        except APITimeoutError as error:
-            if not error.is_deadline:
-                raise
-            raise _too_late(self.timeout, prediction) from error
-        return type(prediction)._of(data, self.client._session)
+    raise_if_failed(prediction)
 
 
 def _waiting(wait: Wait | None) -> tuple[bool | float | None, float | None]:
@@ -267,19 +190,3 @@ def _seconds(prefer: str) -> bool | float:
     if name != "wait" or (equals and not seconds.isdigit()):
         raise ValueError(f"prefer must be 'wait' or 'wait=' and seconds, not {prefer!r}")
     return float(seconds) if equals else True
-
-
-def _raise_if_failed(prediction: Prediction) -> None:
-    if prediction.status in ("canceled", "aborted"):
-        raise PredictionCanceled(prediction)
-    if prediction.status == "failed":
-        raise ModelError(prediction)
-
-
-def _too_late(timeout: float | None, prediction: Job | None) -> PredictionTimeout:
-    what = (
-        f"the {type(prediction).__name__.lower()} {prediction.id} is still {prediction.status}"
-        if prediction
-        else "the prediction was not created"
-    )
-    return PredictionTimeout(f"{what} after {timeout} s", prediction)

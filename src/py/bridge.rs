@@ -14,11 +14,12 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 use tokio::task::AbortHandle;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -26,7 +27,7 @@ use super::abort;
 use super::exceptions::{self, About};
 use super::locked;
 use super::port::{Port, UnderWay};
-use super::runtime::{Connections, block_on, process};
+use super::runtime::{Connections, block_on, process, wait_until};
 use crate::error::{Error, Kind};
 use crate::http::Pool;
 
@@ -48,6 +49,23 @@ where
     F: Future<Output = Outcome> + Send + 'static,
 {
     Box::new(|pool| Box::pin(work(pool)))
+}
+
+/// What is filled elsewhere, and can be waited for again and again, without a task for each time.
+pub trait Feed: Send + Sync {
+    /// Whether there is something.
+    fn is_ready(&self) -> bool;
+    /// Has `slot` finished when there is something; false if there is already.
+    fn subscribe(&self, slot: Arc<Slot>, way: UnderWay) -> bool;
+    /// Waits on this thread, at most for `limit`; whether there is something.
+    fn wait(&self, limit: Option<Duration>) -> bool;
+    /// Gives what is there.
+    fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>>;
+}
+
+enum Work {
+    Job(Mutex<Option<Job>>),
+    Feed(Arc<dyn Feed>),
 }
 
 /// Who waits for an answer: the task's wake-up, its context, and the awaitable it was given.
@@ -77,7 +95,8 @@ enum State {
 pub struct Slot(Mutex<State>);
 
 impl Slot {
-    fn finish(self: &Arc<Self>, outcome: Outcome, way: UnderWay) {
+    /// Leaves an outcome, and sends word to whoever waits for it.
+    pub fn finish(self: &Arc<Self>, outcome: Outcome, way: UnderWay) {
         let mut state = locked(&self.0);
         let State::Working(waiter) = &mut *state else { return };
         let waiter = waiter.take();
@@ -87,6 +106,11 @@ impl Slot {
         if awaited {
             way.arrive(self.clone());
         }
+    }
+
+    /// There is an answer, and nobody waited.
+    fn set_done(&self) {
+        *locked(&self.0) = State::Done(None, something());
     }
 
     /// Steps whoever waits for this, if somebody does.
@@ -110,7 +134,7 @@ impl Slot {
 /// Some work of the core, to be waited for or awaited, once.
 #[pyclass(frozen, module = "replicate_rs._core")]
 pub struct Pending {
-    job: Mutex<Option<Job>>,
+    work: Work,
     connections: Arc<Connections>,
     about: About,
     slot: Arc<Slot>,
@@ -119,7 +143,8 @@ pub struct Pending {
 }
 
 struct Running {
-    abort: AbortHandle,
+    /// None where no task is needed.
+    abort: Option<AbortHandle>,
     port: Arc<Port>,
     event_loop: Py<PyAny>,
 }
@@ -127,27 +152,70 @@ struct Running {
 impl Pending {
     /// Work that begins when somebody waits for it.
     pub fn new(connections: Arc<Connections>, about: About, job: Job) -> Self {
+        Self::of(Work::Job(Mutex::new(Some(job))), connections, about)
+    }
+
+    /// What a feed has next.
+    pub fn next_of(feed: Arc<dyn Feed>, connections: Arc<Connections>) -> Self {
+        Self::of(Work::Feed(feed), connections, About::default())
+    }
+
+    fn of(work: Work, connections: Arc<Connections>, about: About) -> Self {
         let slot = Arc::new(Slot(Mutex::new(State::Working(None))));
-        let blocking = AtomicBool::new(false);
-        Self { job: Mutex::new(Some(job)), connections, about, slot, running: OnceLock::new(), blocking }
+        Self { work, connections, about, slot, running: OnceLock::new(), blocking: AtomicBool::new(false) }
     }
 
     fn take_job(&self) -> PyResult<Job> {
-        locked(&self.job).take().ok_or_else(|| PyRuntimeError::new_err("this call has been awaited already"))
+        let job = match &self.work {
+            Work::Job(job) => locked(job).take(),
+            Work::Feed(_) => None,
+        };
+        job.ok_or_else(|| PyRuntimeError::new_err("this call has been awaited already"))
     }
 
     fn deliver(&self, py: Python<'_>, outcome: Outcome) -> PyResult<Py<PyAny>> {
-        match outcome {
-            Ok(delivery) => delivery(py),
-            Err(error) => Err(exceptions::raised(py, error, &self.about)),
+        match (&self.work, outcome) {
+            (Work::Feed(feed), _) => feed.take(py),
+            (Work::Job(_), Ok(delivery)) => delivery(py),
+            (Work::Job(_), Err(error)) => Err(exceptions::raised(py, error, &self.about)),
         }
     }
+
+    /// Starts the work of an awaited call; None if the answer is there already.
+    fn start(&self, py: Python<'_>) -> PyResult<Option<Running>> {
+        match &self.work {
+            Work::Job(_) => {
+                let (event_loop, port) = Port::of_this_loop(py)?;
+                let (job, signal) = (self.take_job()?, self.about.flag(py));
+                let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
+                let work = job(self.connections.on_runtime());
+                let (slot, way) = (self.slot.clone(), port.enter());
+                let task = runtime.spawn(async move { slot.finish(abort::unless_aborted(signal, work).await, way) });
+                Ok(Some(Running { abort: Some(task.abort_handle()), port, event_loop }))
+            }
+            Work::Feed(feed) if feed.is_ready() => Ok(None),
+            Work::Feed(feed) => {
+                let (event_loop, port) = Port::of_this_loop(py)?;
+                let waits = feed.subscribe(self.slot.clone(), port.enter());
+                Ok(waits.then_some(Running { abort: None, port, event_loop }))
+            }
+        }
+    }
+}
+
+/// The outcome of a feed, which keeps what it has until it is asked for it.
+pub fn something() -> Outcome {
+    delivery(|py| Ok(py.None()))
 }
 
 #[pymethods]
 impl Pending {
     /// Runs the work on this thread and returns its answer.
     fn wait(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Work::Feed(feed) = &self.work {
+            wait_until(py, |limit| feed.wait(limit))?;
+            return feed.take(py);
+        }
         let (job, signal) = (self.take_job()?, self.about.flag(py));
         let outcome = block_on(py, &self.connections, |pool| abort::unless_aborted(signal, job(pool)))?;
         self.deliver(py, outcome)
@@ -158,21 +226,19 @@ impl Pending {
         let job = self.take_job()?;
         let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
         let task = AbortOnDropHandle::new(runtime.spawn(job(self.connections.on_runtime())));
-        *locked(&self.job) = Some(Box::new(|_| Box::pin(async { task.await.unwrap_or_else(|_| Err(stopped())) })));
+        if let Work::Job(place) = &self.work {
+            *locked(place) = Some(Box::new(|_| Box::pin(async { task.await.unwrap_or_else(|_| Err(stopped())) })));
+        }
         Ok(())
     }
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        let (this, py) = (slf.get(), slf.py());
-        let (event_loop, port) = Port::of_this_loop(py)?;
-        let (job, signal) = (this.take_job()?, this.about.flag(py));
-        let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &this.about))?;
-        let work = job(this.connections.on_runtime());
-        let (slot, way) = (this.slot.clone(), port.enter());
-        let task = runtime.spawn(async move { slot.finish(abort::unless_aborted(signal, work).await, way) });
-        let running = Running { abort: task.abort_handle(), port, event_loop };
-        // Only the one who took the job comes here.
-        let _ = this.running.set(running);
+        let this = slf.get();
+        match this.start(slf.py())? {
+            // Only the one who took the job comes here.
+            Some(running) => drop(this.running.set(running)),
+            None => this.slot.set_done(),
+        }
         Ok(slf)
     }
 
@@ -183,7 +249,7 @@ impl Pending {
             return Ok(slf);
         }
         match this.slot.close() {
-            State::Done(_, outcome) => Err(PyStopIteration::new_err((this.deliver(py, outcome)?,))),
+            State::Done(_, outcome) => Err(stop(this.deliver(py, outcome)?.into_bound(py))),
             State::Working(_) | State::Over => Err(cancelled(py)),
         }
     }
@@ -248,7 +314,7 @@ impl Pending {
             return Ok(false);
         }
         let (State::Working(waiter), Some(running)) = (this.slot.close(), this.running.get()) else { return Ok(false) };
-        running.abort.abort();
+        running.stop();
         if let Some(waiter) = waiter {
             let options = PyDict::new(py);
             options.set_item("context", waiter.context)?;
@@ -263,9 +329,26 @@ impl Drop for Pending {
         if let Some(running) = self.running.get()
             && matches!(self.slot.close(), State::Working(_))
         {
-            running.abort.abort();
+            running.stop();
         }
     }
+}
+
+impl Running {
+    fn stop(&self) {
+        if let Some(task) = &self.abort {
+            task.abort();
+        }
+    }
+}
+
+/// The end of an awaitable's iterator, with its answer. Given as it is, it becomes no exception object in CPython 3.11 unless
+/// somebody looks; but the arguments of an exception, and exceptions themselves, would be taken for what they are.
+fn stop(answer: Bound<'_, PyAny>) -> PyErr {
+    if answer.is_instance_of::<PyTuple>() || answer.is_instance_of::<PyBaseException>() {
+        return PyStopIteration::new_err((answer.unbind(),));
+    }
+    PyStopIteration::new_err(answer.unbind())
 }
 
 fn stopped() -> Error {

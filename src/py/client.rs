@@ -10,16 +10,17 @@ use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::{PyString, PyTuple};
 use reqwest::Method;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use url::Url;
 
 use super::abort::AbortSignal;
 use super::bridge::{Pending, delivery, job};
 use super::exceptions::{About, missing_token, raised};
+use super::inbox::Form;
 use super::locked;
 use super::response::{Expect, deliver};
 use super::runtime::Connections;
-use super::streams::{Stream, What};
+use super::source::{self, Opening, Place, Source};
 use crate::error::Error;
 use crate::files::{self, Upload};
 use crate::http::{self, Body, Call, Home, Timeouts};
@@ -44,6 +45,8 @@ pub struct Core {
     token: Token,
     home: Arc<Home>,
     timeouts: Timeouts,
+    /// How long a stream of events may be silent.
+    idle: Option<Duration>,
     retries: u32,
     limit: usize,
     closed: Arc<std::sync::atomic::AtomicBool>,
@@ -79,7 +82,7 @@ fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duration>> {
 #[pymethods]
 impl Core {
     #[new]
-    #[pyo3(signature = (base_url, token, *, user_agent, headers, connect, read, pool, total, max_retries, max_connections, max_bytes))]
+    #[pyo3(signature = (base_url, token, *, user_agent, headers, connect, read, pool, total, idle, max_retries, max_connections, max_bytes))]
     #[allow(clippy::too_many_arguments, reason = "one call site, all by keyword")]
     fn new(
         base_url: &str,
@@ -90,6 +93,7 @@ impl Core {
         read: Option<f64>,
         pool: Option<f64>,
         total: Option<f64>,
+        idle: Option<f64>,
         max_retries: u32,
         max_connections: Option<usize>,
         max_bytes: usize,
@@ -117,6 +121,7 @@ impl Core {
             connections: Arc::new(Connections::new(seconds("connect", connect)?, max_connections)),
             home: Arc::new(Home { origin: base.origin().clone(), headers: at_home, user_agent }),
             timeouts: Timeouts { read: seconds("read", read)?, pool: seconds("pool", pool)?, total: seconds("total", total)? },
+            idle: seconds("idle", idle)?,
             base,
             token,
             retries: max_retries,
@@ -207,27 +212,40 @@ impl Core {
         Ok(Pending::new(self.connections.clone(), about, work))
     }
 
-    /// Opens a stream of server-sent events, or of bytes; gives a `Stream`.
-    #[pyo3(signature = (url, *, events, total=None, signal=None))]
-    fn open(
+    /// Opens a stream of server-sent events, from where `place` is on.
+    #[pyo3(signature = (url, form, place, *, total=None, signal=None))]
+    fn events(
         &self,
         py: Python<'_>,
         url: &str,
-        events: bool,
+        form: &str,
+        place: &Bound<'_, Place>,
         total: Option<f64>,
         signal: Option<Py<AbortSignal>>,
-    ) -> PyResult<Pending> {
+    ) -> PyResult<Source> {
         let mut call = self.fetch(py, url, total)?;
-        if events {
-            call.headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        call.headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        call.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let place = place.get().clone();
+        // An id that no header can carry is of no use.
+        if let Some(Ok(id)) = place.last_event_id().map(|id| HeaderValue::from_bytes(id.as_bytes())) {
+            call.headers.insert("last-event-id", id);
         }
-        let call = Arc::new(call);
-        let about = About { call: Some(call.clone()), signal: signal.as_ref().map(|signal| signal.clone_ref(py)) };
-        let (connections, limit) = (self.connections.clone(), self.limit);
-        // Whoever reads it, a stream lives on the runtime: its connection must go on while nobody waits for it.
-        let task =
-            job(move |_| Stream::open(connections, call, if events { What::Events { limit } } else { What::Bytes }, signal));
-        Ok(Pending::new(self.connections.clone(), about, task))
+        let opening = Opening { call: Arc::new(call), form: source::form(form)?, place, signal, idle: self.idle };
+        Source::open(py, self.connections.clone(), opening)
+    }
+
+    /// Opens a file, to be read in pieces.
+    #[pyo3(signature = (url, *, total=None, signal=None))]
+    fn pieces(&self, py: Python<'_>, url: &str, total: Option<f64>, signal: Option<Py<AbortSignal>>) -> PyResult<Source> {
+        let call = Arc::new(self.fetch(py, url, total)?);
+        let opening = Opening { call, form: Form::Bytes, place: Place::default(), signal, idle: None };
+        Source::open(py, self.connections.clone(), opening)
+    }
+
+    /// A stream whose content is there already.
+    fn recorded(&self, body: &[u8], form: &str, place: &Bound<'_, Place>) -> PyResult<Source> {
+        Ok(Source::recorded(self.connections.clone(), source::form(form)?, place.get(), body, self.limit))
     }
 
     /// Sends a request that nobody waits for, at most for `total` seconds.

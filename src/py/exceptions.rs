@@ -49,6 +49,7 @@ pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
         Kind::Disconnected => "disconnected",
         Kind::Protocol => "protocol",
         Kind::TooLarge(_) => "too_large",
+        Kind::EventTooLarge => "event_too_large",
         Kind::File => "file",
     };
     made(py, "from_failure", |make| make.call1((name, message, about.request(), errno, sent)))

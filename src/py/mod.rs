@@ -3,12 +3,14 @@
 pub mod abort;
 pub mod bridge;
 pub mod client;
+pub mod event;
 pub mod exceptions;
 pub mod files;
+pub mod inbox;
 pub mod port;
 pub mod response;
 pub mod runtime;
-pub mod streams;
+pub mod source;
 pub mod webhook;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -260,6 +260,16 @@ where
     })
 }
 
+/// Waits without the GIL until `wait` says that it is over, at most for as long as it is told; signals interrupt it.
+pub fn wait_until(py: Python<'_>, wait: impl Fn(Option<Duration>) -> bool + Sync) -> PyResult<()> {
+    py.detach(|| {
+        while !wait(gets_signals().then_some(TICK)) {
+            Python::attach(check_signals)?;
+        }
+        Ok(())
+    })
+}
+
 /// Waits while the runtime's thread does the work; interrupted, the work is aborted.
 fn hand_over<T, F>(runtime: &Runtime, work: F) -> PyResult<Result<T, Error>>
 where

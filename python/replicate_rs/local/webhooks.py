@@ -77,6 +77,7 @@ class Webhooks:
             read=10.0,
             pool=None,
             total=20.0,
+            idle=None,
             max_retries=0,
             max_connections=None,
             max_bytes=1 << 30,

@@ -1,0 +1,71 @@
+"""What a worker is asked for, and what it answers."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass, field
+
+from machine import cpu_seconds
+
+
+@dataclass
+class Task:
+    """What to measure."""
+
+    job: str
+    contender: str
+    origin: str
+    server: int
+    """Its process id."""
+    warm_up: float
+    """Seconds; also `seconds`, of the part that is timed. Work that was begun within them is finished, and counted."""
+    seconds: float
+    size: int = 1
+    """Requests in flight, threads, or clients."""
+    variant: str = ""
+    """For startup: ``import`` or ``first``; for clients: ``used`` or ``unused``; for streams: ``sync`` or ``async``."""
+    interval: int = 0
+    """Milliseconds between a stream's events."""
+
+
+@dataclass
+class Sample:
+    """What was measured."""
+
+    value: float
+    """What the table shows."""
+    cpu: float | None = None
+    """Of this process, for one operation."""
+    server: float | None = None
+    """The share of its core that the server used."""
+    bare: float | None = None
+    """What bare Python took."""
+    more: dict[str, float] = field(default_factory=dict)
+    """What else the table shows, by the heads of its columns."""
+    late: float | None = None
+    """The milliseconds that the server was late with one event of a hundred."""
+
+
+def own_cpu_seconds() -> float:
+    """Give the CPU time this process has used, user and system."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+class Meter:
+    """Clocks that run from its making."""
+
+    def __init__(self, server: int) -> None:
+        self._server = server
+        self._served = cpu_seconds(server)
+        self._cpu = own_cpu_seconds()
+        self._clock = time.perf_counter()
+
+    def sample(self, operations: int) -> Sample:
+        """Give operations per second, and microseconds of CPU for one."""
+        seconds = time.perf_counter() - self._clock
+        cpu = own_cpu_seconds() - self._cpu
+        served = cpu_seconds(self._server)
+        share = None if served is None or self._served is None else (served - self._served) / seconds
+        return Sample(operations / seconds, cpu=cpu / operations * 1e6, server=share)

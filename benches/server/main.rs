@@ -1,0 +1,105 @@
+//! A server that is never the bottleneck: it answers every request with the same prediction, the list of predictions with a page of
+//! 100, and what is under `/stream/` with a stream of events.
+//!
+//! `bench_server [PORT]` prints the port it listens on. One thread; of a request only the path is read, and its end.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/clock` | what the server's clock says, in nanoseconds |
+//! | `/stream/blocks/COUNT` | events, as many as fit in a chunk of 64 KiB |
+//! | `/stream/chunks/COUNT` | events, each its own chunk |
+//! | `/stream/first` | a comment and an event, then the end |
+//! | `/stream/big/BYTES` | one event, in chunks of 16 KiB |
+//! | `/stream/idle` | a comment and an event, and then nothing |
+//! | `/stream/paced` | a comment and an event, and then what `/pace` says |
+//! | `/pace/MILLISECONDS/EVENTS` | begins now: so many events for every open `/stream/paced`, one each so many milliseconds |
+
+mod pace;
+mod streams;
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use pace::{Order, clock};
+
+const BODY: &str = include_str!("../prediction.json");
+
+/// Bytes of logs that each prediction of the page has, so that the page has 200 KB.
+const LOGS: usize = 2000;
+
+/// What any connection needs.
+struct Site {
+    one: Vec<u8>,
+    page: Vec<u8>,
+    pace: mpsc::UnboundedSender<Order>,
+}
+
+fn page() -> String {
+    let line = "  2%|▏         | 1/50 [00:00<00:11,  4.21it/s]\\n";
+    let size = LOGS.saturating_sub(BODY.len()) / line.len();
+    let one = BODY.trim_end().replacen("\"logs\":\"", &format!("\"logs\":\"{}", line.repeat(size)), 1);
+    format!("{{\"next\":null,\"previous\":null,\"results\":[{}]}}", vec![one; 100].join(","))
+}
+
+fn answer(body: &str) -> Vec<u8> {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nratelimit-remaining: 2999\r\nratelimit-reset: 1\r\n";
+    format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    let mut request = Vec::with_capacity(4096);
+    loop {
+        request.clear();
+        while !request.ends_with(b"\r\n\r\n") {
+            if socket.read_buf(&mut request).await? == 0 {
+                return Ok(());
+            }
+        }
+        if request.starts_with(b"GET /v1/predictions ") {
+            socket.write_all(&site.page).await?;
+        } else if request.starts_with(b"GET /v1/") {
+            socket.write_all(&site.one).await?;
+        } else {
+            let line = String::from_utf8_lossy(&request);
+            let path: Vec<&str> = line.split(' ').nth(1).unwrap_or_default().split('/').skip(1).collect();
+            match path.as_slice() {
+                ["stream", "paced"] => {
+                    let _ = site.pace.send(Order::Join(socket));
+                    return Ok(());
+                }
+                ["stream", kind, rest @ ..] => {
+                    let size = rest.first().and_then(|number| number.parse().ok()).unwrap_or_default();
+                    streams::send(&mut socket, kind, size).await?;
+                }
+                ["clock"] => socket.write_all(&answer(&clock().to_string())).await?,
+                ["pace", interval, events] => {
+                    let (Ok(interval), Ok(events)) = (interval.parse(), events.parse()) else { return Ok(()) };
+                    let start = clock() + pace::HEAD_START;
+                    let _ = site.pace.send(Order::Start { start, interval: Duration::from_millis(interval), events });
+                    socket.write_all(&answer(&start.to_string())).await?;
+                }
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::io::Result<()> {
+    let port = std::env::args().nth(1).unwrap_or_else(|| "0".to_owned());
+    let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
+    println!("{}", listener.local_addr()?.port());
+    std::io::stdout().flush()?;
+    let (pace, orders) = mpsc::unbounded_channel();
+    tokio::spawn(pace::follow(orders));
+    let site: &'static Site = Box::leak(Box::new(Site { one: answer(BODY.trim_end()), page: answer(&page()), pace }));
+    loop {
+        let (socket, _) = listener.accept().await?;
+        tokio::spawn(async move { serve(socket, site).await });
+    }
+}

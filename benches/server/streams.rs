@@ -1,0 +1,118 @@
+//! Streams that are sent as fast as they are read.
+
+use std::io::{Result, Write as _};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/// What one write has, at most.
+const BLOCK: usize = 64 * 1024;
+/// What one chunk of a big event has.
+const PIECE: usize = 16 * 1024;
+/// Room for the last event of a block.
+const SPARE: usize = 256;
+
+/// Appends a chunk of the transfer encoding.
+pub fn chunk(out: &mut Vec<u8>, payload: &[u8]) -> Result<()> {
+    write!(out, "{:x}\r\n", payload.len())?;
+    out.extend_from_slice(payload);
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// Appends the last event, and the end of the body.
+pub fn end(out: &mut Vec<u8>) -> Result<()> {
+    chunk(out, b"id: end\nevent: done\ndata: {}\n\n")?;
+    out.extend_from_slice(b"0\r\n\r\n");
+    Ok(())
+}
+
+/// Gives what a stream that waits begins with, as one write.
+pub fn opening() -> Result<Vec<u8>> {
+    let mut out = Vec::from(HEAD);
+    chunk(&mut out, b": hi\n\n")?;
+    let mut payload = Vec::new();
+    event(&mut payload, 0)?;
+    chunk(&mut out, &payload)?;
+    Ok(out)
+}
+
+fn event(out: &mut Vec<u8>, number: u64) -> Result<()> {
+    write!(out, "id: 1690212292:{number}\nevent: output\ndata:  token\n\n")
+}
+
+/// Answers with a stream of a kind; `size` is in events or in bytes.
+pub async fn send(socket: &mut TcpStream, kind: &str, size: u64) -> Result<()> {
+    match kind {
+        "blocks" => send_blocks(socket, size).await,
+        "chunks" => send_chunks(socket, size).await,
+        "big" => send_big(socket, usize::try_from(size).unwrap_or_default()).await,
+        "first" => {
+            socket.write_all(&opening()?).await?;
+            finish(socket, Vec::new()).await
+        }
+        _ => {
+            socket.write_all(&opening()?).await?;
+            // Until the client leaves.
+            let _ = socket.read_u8().await?;
+            Ok(())
+        }
+    }
+}
+
+async fn finish(socket: &mut TcpStream, mut out: Vec<u8>) -> Result<()> {
+    end(&mut out)?;
+    socket.write_all(&out).await
+}
+
+async fn send_blocks(socket: &mut TcpStream, count: u64) -> Result<()> {
+    let mut out = Vec::with_capacity(BLOCK + SPARE);
+    let mut payload = Vec::with_capacity(BLOCK + SPARE);
+    out.extend_from_slice(HEAD.as_bytes());
+    for number in 0..count {
+        event(&mut payload, number)?;
+        if payload.len() >= BLOCK - SPARE {
+            chunk(&mut out, &payload)?;
+            socket.write_all(&out).await?;
+            out.clear();
+            payload.clear();
+        }
+    }
+    // An empty chunk would be the end.
+    if !payload.is_empty() {
+        chunk(&mut out, &payload)?;
+    }
+    finish(socket, out).await
+}
+
+async fn send_chunks(socket: &mut TcpStream, count: u64) -> Result<()> {
+    let mut out = Vec::with_capacity(BLOCK + SPARE);
+    let mut payload = Vec::with_capacity(SPARE);
+    out.extend_from_slice(HEAD.as_bytes());
+    for number in 0..count {
+        payload.clear();
+        event(&mut payload, number)?;
+        chunk(&mut out, &payload)?;
+        if out.len() >= BLOCK - SPARE {
+            socket.write_all(&out).await?;
+            out.clear();
+        }
+    }
+    finish(socket, out).await
+}
+
+async fn send_big(socket: &mut TcpStream, size: usize) -> Result<()> {
+    let mut payload = Vec::from("id: 1690212292:0\nevent: output\ndata: ");
+    payload.resize(payload.len() + size, b'x');
+    payload.extend_from_slice(b"\n\n");
+    socket.write_all(HEAD.as_bytes()).await?;
+    let mut out = Vec::with_capacity(PIECE + SPARE);
+    for piece in payload.chunks(PIECE) {
+        out.clear();
+        chunk(&mut out, piece)?;
+        socket.write_all(&out).await?;
+    }
+    finish(socket, Vec::new()).await
+}

@@ -1,0 +1,155 @@
+"""Answers that come in parts, stated once like other operations.
+
+A streaming operation is an ``async def`` generator of *batches*: lists of what is ready at a time. Its caller gets the items one
+by one, as a `Stream` or an `AsyncStream`. So an item costs one step of a plain generator, and only a batch the way through the
+layers below, in either mode.
+"""
+
+from __future__ import annotations
+
+from ._operation import Async, Method, named, run
+from ._typing import Generic, ParamSpec, TypeVar, overload
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+    from types import TracebackType
+    from typing import Any, Concatenate, Final, Self
+
+    from ._core import ServerSentEvent
+    from ._operation import Resource, Sync
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Stream(Generic[T]):
+    """An iterator over what arrives. Left early, or at the end of a ``with``, it closes its connection."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Generator[T, None, None]) -> None:
+        self._items = items
+
+    def __iter__(self) -> Iterator[T]:
+        return self._items
+
+    def __next__(self) -> T:
+        return next(self._items)
+
+    def close(self) -> None:
+        """Leave it."""
+        self._items.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._items.close()
+
+    def collect(self: Stream[str] | Stream[ServerSentEvent]) -> str:
+        """Give the whole text that is still to come."""
+        return "".join(map(str, self))
+
+
+class AsyncStream(Generic[T]):
+    """An iterator over what arrives, for ``async for``, with or without an `await` before it: 1.0.7 asks for one.
+
+    Left early, or at the end of an ``async with``, it closes its connection.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: AsyncGenerator[T, None]) -> None:
+        self._items = items
+
+    def __await__(self) -> Generator[None, None, Self]:
+        yield from ()
+        return self
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self._items
+
+    def __anext__(self) -> Awaitable[T]:
+        return self._items.__anext__()
+
+    def aclose(self) -> Awaitable[None]:
+        """Leave it."""
+        return self._items.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._items.aclose()
+
+    async def collect(self: AsyncStream[str] | AsyncStream[ServerSentEvent]) -> str:
+        """Give the whole text that is still to come."""
+        return "".join([str(item) async for item in self])
+
+
+def spread(batches: AsyncGenerator[Sequence[T], None]) -> Generator[T, None, None]:
+    """Give the items of batches that come without suspending."""
+    try:
+        while True:
+            yield from run(batches.__anext__())
+    except StopAsyncIteration:
+        return
+    finally:
+        run(batches.aclose())
+
+
+async def spread_async(batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[T, None]:
+    """Give the items of batches."""
+    try:
+        async for batch in batches:
+            for item in batch:
+                yield item
+    finally:
+        await batches.aclose()
+
+
+class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
+    """A method whose answer comes in parts: any async generator of batches."""
+
+    def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None]]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+
+        def blocking(*args: Any, **kwargs: Any) -> Stream[T]:
+            return Stream(spread(function(*args, **kwargs)))
+
+        def suspending(*args: Any, **kwargs: Any) -> AsyncStream[T]:
+            return AsyncStream(spread_async(function(*args, **kwargs)))
+
+        self.blocking: Final = named(blocking, function)
+        self.suspending: Final = named(suspending, function)
+
+    @overload
+    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None]]: ...
+    @overload
+    def __get__(self, resource: Resource[Sync], owner: object) -> Callable[P, Stream[T]]: ...
+    @overload
+    def __get__(self, resource: Resource[Async], owner: object) -> Callable[P, AsyncStream[T]]: ...
+    def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
+        if resource is None:
+            return self.function
+        return Method(self.suspending if resource._mode is Async else self.blocking, resource)
+
+
+class asynchronously(Generic[P, T]):  # noqa: N801 - reads as a decorator
+    """The ``async_`` twin of a streaming method, on whatever client."""
+
+    def __init__(self, twin: streaming[P, T]) -> None:
+        self.twin = twin
+        self.__doc__ = twin.__doc__
+
+    @overload
+    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None]]: ...
+    @overload
+    def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, AsyncStream[T]]: ...
+    def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
+        if resource is None:
+            return self.twin.function
+        return Method(self.twin.suspending, resource._in(Async))

@@ -1,0 +1,141 @@
+"""A prediction's way to its end, as seen by polling."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from ._core import Expect
+from ._typing import TYPE_CHECKING, TypeVar, is_array
+from .exceptions import AbortError, APITimeoutError, ModelError, PredictionCanceled, PredictionTimeout, ReplicateError
+from .prediction import Prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any, NoReturn, TypeAlias
+
+    from ._core import AbortSignal
+    from ._operation import Resource
+    from .job import Job
+
+    OnProgress: TypeAlias = Callable[[Prediction], Awaitable[object] | object]
+
+J = TypeVar("J", bound="Job")
+
+# Seconds below which a poll is not worth its own round trip; also what keeps `interval=0` from flooding the API.
+SHORTEST_INTERVAL = 0.001
+
+
+class Course:
+    """A prediction's way to its end, as seen by polling."""
+
+    def __init__(
+        self,
+        client: Resource[Any],
+        interval: float | None,
+        progress: OnProgress | None,
+        *,
+        cancel_on_exit: bool,
+        signal: AbortSignal | None,
+        timeout: float | None,
+    ) -> None:
+        interval = client._session.poll_interval if interval is None else interval
+        if not interval >= 0:
+            raise ValueError(f"interval must be a number of seconds, 0 or more, not {interval!r}")
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
+        self.client = client
+        self.interval = max(interval, SHORTEST_INTERVAL)
+        self.progress = progress
+        self.cancel_on_exit = cancel_on_exit
+        self.signal = signal
+        self.timeout = timeout
+        self.deadline = None if timeout is None else monotonic() + timeout
+
+    async def follow(self, prediction: J, *, done: bool = False) -> J:
+        """Poll until the prediction has ended."""
+        try:
+            await self.report(prediction)
+            while not (done or prediction.is_done):
+                prediction = await self.poll(prediction)
+                await self.report(prediction)
+        except BaseException as error:
+            self.leave(error, prediction, done=prediction.is_done)
+            raise
+        return prediction
+
+    def leave(self, error: BaseException, job: Job, *, done: bool) -> None:
+        """Cancel what the caller no longer wants, on the way out."""
+        if isinstance(error, ReplicateError) and not isinstance(error, (AbortError, PredictionTimeout)):
+            # The way to the API failed, or the model, and not the caller: the prediction may well be wanted.
+            if error.prediction is None:
+                error.prediction = job
+        elif self.cancel_on_exit and not done:
+            self.client._transport.part(self.client._core, "POST", (job._path, job.id, "cancel"))
+
+    async def report(self, job: Job) -> None:
+        if self.progress is not None and isinstance(job, Prediction):
+            answer: Any = self.progress(job)
+            if hasattr(answer, "__await__"):
+                await answer
+
+    async def poll(self, prediction: J) -> J:
+        """Wait for an interval, and fetch the prediction's present state."""
+        left = self.left(prediction)
+        if left is not None and left <= self.interval:
+            await self.sleep(left)
+            raise too_late(self.timeout, prediction)
+        await self.sleep(self.interval)
+        return await self.fetch(prediction)
+
+    async def fetch(self, prediction: J) -> J:
+        """Fetch the prediction's present state."""
+        left = None if self.deadline is None else max(self.deadline - monotonic(), SHORTEST_INTERVAL)
+        path = (prediction._path, prediction.id)
+        pending = self.client._core.send("GET", path, Expect.OBJECT, total=left, signal=self.signal)
+        try:
+            data = await self.client._transport.finish(pending)
+        except APITimeoutError as error:
+            self.give_up(error, prediction)
+        return type(prediction)._of(data, self.client._session)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let some time pass."""
+        await self.client._transport.finish(self.client._core.sleep(seconds, signal=self.signal))
+
+    def left(self, job: Job | None) -> float | None:
+        """Give the seconds that are left; raises if there are none."""
+        if self.deadline is None:
+            return None
+        left = self.deadline - monotonic()
+        if left <= 0:
+            raise too_late(self.timeout, job)
+        return left
+
+    def give_up(self, error: APITimeoutError, job: Job | None) -> NoReturn:
+        """Raise what a request's timeout means: it may be the caller's own deadline that has passed."""
+        if error.is_deadline and self.deadline is not None:
+            raise too_late(self.timeout, job) from error
+        raise error
+
+
+def items_of(prediction: Prediction) -> list[Any]:
+    """Give an output as a list of its parts."""
+    return prediction.output if is_array(prediction.output) else [prediction.output] if prediction.output is not None else []
+
+
+def raise_if_failed(prediction: Prediction) -> None:
+    """Raise what a prediction's end means, unless it is success."""
+    if prediction.status in ("canceled", "aborted"):
+        raise PredictionCanceled(prediction)
+    if prediction.status == "failed":
+        raise ModelError(prediction)
+
+
+def too_late(timeout: float | None, prediction: Job | None) -> PredictionTimeout:
+    """Make the error for a deadline that has passed."""
+    what = (
+        f"the {type(prediction).__name__.lower()} {prediction.id} is still {prediction.status}"
+        if prediction
+        else "the prediction was not created"
+    )
+    return PredictionTimeout(f"{what} after {timeout} s", prediction)

@@ -1,0 +1,233 @@
+"""One prediction's events, over as many connections as it takes."""
+
+from __future__ import annotations
+
+from ._core import Expect, Place, ServerSentEvent
+from ._transport import PARTING, Suspending
+from ._typing import TYPE_CHECKING, TypeVar, is_object
+from .course import items_of, raise_if_failed
+from .exceptions import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    ModelError,
+    PredictionCanceled,
+    PredictionTimeout,
+    ReplicateError,
+    StreamError,
+    StreamInterrupted,
+)
+from .file_output import FileOutput, is_file
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable
+    from typing import Any, NoReturn
+
+    from ._core import Form, Pending, Source
+    from .course import Course
+    from .prediction import Prediction
+
+T = TypeVar("T")
+
+# Connections in a row that brought nothing, after which the prediction itself is asked for the rest.
+MOST_FRUITLESS = 5
+
+
+class Watch:
+    """One prediction's events, up to its end.
+
+    A connection that ends before the stream is done is followed by another, which goes on after the last event. Where the server
+    cannot prove that it does, or has the stream no more, the rest is what the prediction's output has beyond what was given.
+    """
+
+    def __init__(self, course: Course, prediction: Prediction, form: Form, *, files: bool = False) -> None:
+        url = (prediction.urls or {}).get("stream")
+        if url is None:
+            raise StreamError("this model does not support streaming", prediction)
+        self.course = course
+        self.prediction = prediction
+        self.form: Form = form
+        # Text that looks like a URL is text; only streams under this path carry files.
+        self.files: bool = files and url.partition("://")[2].partition("/")[2].startswith("v1/files/")
+        self.place = Place()
+        self._url: str = url
+        self._core = course.client._core
+        self._source: Source[Any] | None = None
+        self._is_first = True
+
+    async def begin(self) -> None:
+        """Open the stream, and see that it is one, before anything is asked of it."""
+        source = self._source = self._open()
+        try:
+            await self._finish(source.opened())
+        except BaseException as error:
+            source.close()
+            self.leave(error)
+            raise
+
+    async def batches(self) -> AsyncGenerator[list[Any], None]:
+        """Give everything, in lists of what is ready at a time; cancels the prediction if that is left early, and asked for."""
+        fruitless = 0
+        try:
+            while True:
+                count = self.place.count
+                source = self._source or self._open()
+                try:
+                    while batch := await self._finish(source.next()):
+                        yield self._with_files(batch) if self.files else batch
+                    ended = source.ended
+                except APIError as error:
+                    ended = self._broken(error, source)
+                finally:
+                    source.close()
+                if ended == "complete":
+                    await self._conclude()
+                    return
+                self._source, self._is_first = None, False
+                fruitless = 0 if self.place.count > count else fruitless + (ended != "silent")
+                if await self._is_over(ended, fruitless):
+                    break
+                await self._pause(fruitless)
+            rest = self._rest()
+            async for batch in rest:
+                yield batch
+        except BaseException as error:
+            self.leave(error)
+            raise
+
+    def leave(self, error: BaseException) -> None:
+        """Do what is to be done when nobody wants more."""
+        self.course.leave(error, self.prediction, done=self.place.end is not None)
+
+    def abandon(self) -> None:
+        """Leave what was begun, and not read; without waiting for anything, since this may be a destructor."""
+        if self._source is not None:
+            self._source.close()
+        if self.course.cancel_on_exit:
+            Suspending.part(self._core, "POST", ("predictions", self.prediction.id, "cancel"))
+
+    def _finish(self, pending: Pending[T]) -> Awaitable[T]:
+        return self.course.client._transport.finish(pending)
+
+    def _open(self) -> Source[Any]:
+        left, signal = self.course.left(self.prediction), self.course.signal
+        return self._core.events(self._url, self.form, self.place, total=left, signal=signal)
+
+    def _broken(self, error: APIError, source: Source[Any]) -> str:
+        """Say how a connection ended that did not end well; raises if that is for the caller to know."""
+        if isinstance(error, APITimeoutError) and error.is_deadline:
+            self.course.give_up(error, self.prediction)
+        if not isinstance(error, (APIConnectionError, APIStatusError)) or (self._is_first and not source.is_open):
+            raise error
+        return "closed" if source.is_open else "refused"
+
+    async def _is_over(self, ended: str | None, fruitless: int) -> bool:
+        """Whether the stream will bring no more; of one that is silent, the prediction knows."""
+        if ended in ("unproven", "refused") or fruitless > MOST_FRUITLESS:
+            return True
+        if ended != "silent" and not fruitless:
+            return False
+        self.prediction = await self._present()
+        return self.prediction.is_done
+
+    async def _pause(self, fruitless: int) -> None:
+        pause, left = self.place.pause(fruitless), self.course.left(self.prediction)
+        await self.course.sleep(pause if left is None else min(pause, left))
+
+    async def _present(self) -> Prediction:
+        try:
+            return await self.course.fetch(self.prediction)
+        except PredictionTimeout:
+            raise
+        except APIError as error:
+            self._interrupted("and the prediction cannot be fetched", error)
+
+    async def _rest(self) -> AsyncGenerator[list[Any], None]:
+        """Give what the prediction has that the stream did not bring, until it has ended."""
+        self.prediction = await self._present()
+        while True:
+            if events := self._beyond(self.prediction):
+                yield events
+            if self.prediction.is_done:
+                break
+            await self.course.sleep(self.course.interval)
+            self.course.left(self.prediction)
+            self.prediction = await self._present()
+        if self.prediction.status != "failed":
+            reason = "{}" if self.prediction.status == "succeeded" else '{"reason": "canceled"}'
+            yield self._made([("done", reason)])
+        raise_if_failed(self.prediction)
+
+    def _beyond(self, prediction: Prediction) -> list[Any]:
+        items = items_of(prediction)
+        texts = [item for item in items if isinstance(item, str)]
+        rest = self.place.rest_of_output(texts) if len(texts) == len(items) and not prediction.data_removed else None
+        if rest is None:
+            if prediction.is_done and prediction.status != "failed":
+                self._interrupted("and the prediction's output does not begin with what came before", None)
+            return []
+        logs = self.place.rest_of_logs(prediction.logs or "")
+        return self._made([*([("logs", logs)] if logs else []), *(("output", text) for text in rest)])
+
+    def _made(self, parts: list[tuple[str, str]]) -> list[Any]:
+        """Give events that the stream did not bring, in this watch's form."""
+        if self.form == "text":
+            return [data for name, data in parts if name == "output"]
+        events = [ServerSentEvent(name, data) for name, data in parts]
+        if self.form == "frames":
+            return [event.encode() for event in events]
+        return self._with_files(events) if self.files else events
+
+    def _with_files(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
+        session = self.course.client._session
+        return [
+            ServerSentEvent(event.event, FileOutput(data, session), event.id, event.retry)
+            if event.event == "output" and is_file(data := str(event.data))
+            else event
+            for event in events
+        ]
+
+    def _interrupted(self, why: str, cause: ReplicateError | None) -> NoReturn:
+        last = self.place.last_event_id
+        after = "before the first event" if self.place.count == 0 else f"after the event {last!r}"
+        raise StreamInterrupted(f"the stream broke off {after}, {why}", self.prediction, last) from cause
+
+    async def _conclude(self) -> None:
+        """Raise if the stream's last word was not one of success."""
+        if self.place.end is None or self.form == "frames":
+            return
+        name, data = self.place.end
+        said = _said(data)
+        if name == "error":
+            await self._fail("failed", str(said.get("detail", data)))
+        elif said.get("reason") == "canceled":
+            await self._fail("canceled", None)
+        elif said.get("reason") == "error":
+            await self._fail("failed", None)
+
+    async def _fail(self, status: str, error: str | None) -> NoReturn:
+        """Raise what the stream said; with the prediction, for its logs, which the API may be slower to know."""
+        path = ("predictions", self.prediction.id)
+        try:
+            data = await self._finish(self._core.send("GET", path, Expect.OBJECT, total=PARTING, retries=0))
+        except ReplicateError:
+            data = {}
+        prediction = self.prediction.copy(update=data)
+        if error and prediction.status == "succeeded":
+            raise StreamError(error, prediction)
+        if not prediction.is_done:
+            prediction.status = status
+        if error:
+            prediction.error = error
+        raise (PredictionCanceled if prediction.status in ("canceled", "aborted") else ModelError)(prediction)
+
+
+def _said(data: str) -> dict[str, Any]:
+    from json import loads
+
+    try:
+        said: object = loads(data)
+    except ValueError:
+        return {}
+    return said if is_object(said) else {}

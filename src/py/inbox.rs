@@ -1,0 +1,343 @@
+//! What a stream has brought and nobody has taken yet: a reader on the runtime fills it, Python empties it, all at once.
+//!
+//! Rules this file keeps:
+//! * whoever takes gets everything that is there at that moment: what arrives between the bell and the taking comes along;
+//! * a wait that is given up loses nothing, since nothing leaves the inbox before it is taken;
+//! * no Python object is made or dropped while the lock is held.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use compact_str::CompactString;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyString};
+use tokio::sync::Notify;
+
+use super::bridge::{Slot, something};
+use super::event::ServerSentEvent;
+use super::locked;
+use super::port::UnderWay;
+use crate::error::Error;
+use crate::sse::Event;
+
+/// Bytes that wait for the consumer before the socket is left alone; of files, so many more.
+const FULL: usize = 64 << 10;
+const FULL_OF_FILE: usize = 1 << 20;
+
+/// What a stream is turned into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Server-sent events.
+    Events,
+    /// The text of those that are output.
+    Text,
+    /// Server-sent events as bytes, to be passed on.
+    Frames,
+    /// Bytes as they come.
+    Bytes,
+}
+
+/// Parts of a stream that wait together. Their text is one piece, so that a part costs no allocation.
+pub enum Batch {
+    /// Events, and where the data of each end in the text.
+    Events(String, Vec<(usize, CompactString, Option<CompactString>, Option<u64>)>),
+    /// Where each piece of text ends.
+    Text(String, Vec<usize>),
+    /// Whole events, in plain form.
+    Frames(Vec<u8>),
+    /// Pieces of a file, and their size together.
+    Bytes(Vec<Bytes>, usize),
+}
+
+impl Batch {
+    fn new(form: Form) -> Self {
+        match form {
+            Form::Events => Self::Events(String::new(), Vec::new()),
+            Form::Text => Self::Text(String::new(), Vec::new()),
+            Form::Frames => Self::Frames(Vec::new()),
+            Form::Bytes => Self::Bytes(Vec::new(), 0),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Events(_, events) => events.is_empty(),
+            Self::Text(_, ends) => ends.is_empty(),
+            Self::Frames(frames) => frames.is_empty(),
+            Self::Bytes(pieces, _) => pieces.is_empty(),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Events(text, events) => text.len().saturating_add(events.len().saturating_mul(32)) >= FULL,
+            Self::Text(text, ends) => text.len().saturating_add(ends.len().saturating_mul(32)) >= FULL,
+            Self::Frames(frames) => frames.len() >= FULL,
+            Self::Bytes(_, size) => *size >= FULL_OF_FILE,
+        }
+    }
+
+    /// Adds an event. One that tells of an error is raised where events are given to a program.
+    pub fn push(&mut self, event: &Event<'_>) {
+        match self {
+            Self::Events(text, events) if event.name != "error" => {
+                text.push_str(event.data);
+                events.push((text.len(), event.name.into(), event.id.map(Into::into), event.retry));
+            }
+            Self::Text(text, ends) if event.name == "output" => {
+                text.push_str(event.data);
+                ends.push(text.len());
+            }
+            Self::Frames(frames) => event.write(frames),
+            Self::Events(..) | Self::Text(..) | Self::Bytes(..) => {}
+        }
+    }
+
+    /// Adds a comment that keeps a silent connection alive.
+    pub fn push_beat(&mut self) {
+        if let Self::Frames(frames) = self {
+            frames.extend_from_slice(b":\n\n");
+        }
+    }
+
+    /// Adds a piece of a file.
+    pub fn push_bytes(&mut self, piece: Bytes) {
+        if let Self::Bytes(pieces, size) = self {
+            *size = size.saturating_add(piece.len());
+            pieces.push(piece);
+        }
+    }
+
+    fn into_list(self, py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+        match self {
+            Self::Events(text, events) => {
+                let mut pieces = Pieces::of(&text);
+                let made = events.into_iter().map(|(end, name, id, retry)| {
+                    ServerSentEvent::made(py, name, pieces.up_to(end), id, retry) //
+                });
+                PyList::new(py, made.collect::<PyResult<Vec<_>>>()?)
+            }
+            Self::Text(text, ends) => {
+                let mut pieces = Pieces::of(&text);
+                PyList::new(py, ends.into_iter().map(|end| PyString::new(py, pieces.up_to(end))))
+            }
+            Self::Frames(frames) if frames.is_empty() => Ok(PyList::empty(py)),
+            Self::Frames(frames) => PyList::new(py, [PyBytes::new(py, &frames)]),
+            Self::Bytes(pieces, _) => PyList::new(py, pieces.iter().map(|piece| PyBytes::new(py, piece))),
+        }
+    }
+}
+
+/// Cuts a text into its pieces, one after another.
+struct Pieces<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Pieces<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    fn up_to(&mut self, end: usize) -> &'a str {
+        self.text.get(std::mem::replace(&mut self.at, end)..end).unwrap_or_default()
+    }
+}
+
+/// How a stream's connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// By the stream's own word: its last event said so.
+    Complete,
+    /// Without one.
+    Closed,
+    /// It was silent for too long.
+    Silent,
+    /// It cannot be told whether it went on where the one before had ended.
+    Unproven,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// The head of the answer.
+    Head,
+    /// Parts, or the end.
+    Parts,
+}
+
+struct State {
+    batch: Batch,
+    has_head: bool,
+    /// An error stays until it was raised.
+    ended: Option<Result<Ended, Error>>,
+    awaiting: Option<(For, Arc<Slot>, UnderWay)>,
+    /// A thread waits, and nobody is on the way to tell it.
+    blocking: Option<For>,
+}
+
+impl State {
+    fn has(&self, what: For) -> bool {
+        self.ended.is_some()
+            || match what {
+                For::Head => self.has_head,
+                For::Parts => !self.batch.is_empty(),
+            }
+    }
+}
+
+/// The parts that wait, and who waits for them.
+pub struct Inbox {
+    form: Form,
+    state: Mutex<State>,
+    filled: Condvar,
+    room: Notify,
+}
+
+impl Inbox {
+    /// An empty one.
+    pub fn new(form: Form) -> Self {
+        let state = State { batch: Batch::new(form), has_head: false, ended: None, awaiting: None, blocking: None };
+        Self { form, state: Mutex::new(state), filled: Condvar::new(), room: Notify::new() }
+    }
+
+    // What the reader does.
+
+    /// The answer's head is there.
+    pub fn begin(self: &Arc<Self>) {
+        self.change(|state| state.has_head = true);
+    }
+
+    /// Adds parts.
+    pub fn fill<T>(self: &Arc<Self>, fill: impl FnOnce(&mut Batch) -> T) -> T {
+        self.change(|state| fill(&mut state.batch))
+    }
+
+    /// There will be no more. Only the first end counts.
+    pub fn end(self: &Arc<Self>, how: Result<Ended, Error>) {
+        self.change(|state| {
+            state.ended.get_or_insert(how);
+        });
+    }
+
+    /// Waits until what is there has been taken, if it is much.
+    pub async fn room(&self) {
+        loop {
+            let taken = self.room.notified();
+            if !locked(&self.state).batch.is_full() {
+                return;
+            }
+            taken.await;
+        }
+    }
+
+    fn change<T>(self: &Arc<Self>, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = locked(&self.state);
+        let changed = change(&mut state);
+        let awaiting = match &state.awaiting {
+            Some((what, ..)) if state.has(*what) => state.awaiting.take(),
+            _ => None,
+        };
+        let blocking = match state.blocking {
+            Some(what) if state.has(what) => state.blocking.take(),
+            _ => None,
+        };
+        drop(state);
+        if let Some((_, slot, way)) = awaiting {
+            slot.finish(something(), way);
+        }
+        if blocking.is_some() {
+            self.wake();
+        }
+        changed
+    }
+
+    /// Wakes the thread that waits, after everything else that is ready on this worker: it would take its processor away.
+    fn wake(self: &Arc<Self>) {
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => {
+                let inbox = self.clone();
+                runtime.spawn(async move {
+                    tokio::task::yield_now().await;
+                    inbox.filled.notify_all();
+                });
+            }
+            Err(_) => self.filled.notify_all(),
+        }
+    }
+
+    // What the consumer does.
+
+    /// Whether there is something.
+    pub fn has(&self, what: For) -> bool {
+        locked(&self.state).has(what)
+    }
+
+    /// Has a slot filled when there is something; false if there is already.
+    pub fn subscribe(&self, what: For, slot: Arc<Slot>, way: UnderWay) -> bool {
+        let mut state = locked(&self.state);
+        if state.has(what) {
+            return false;
+        }
+        let before = state.awaiting.replace((what, slot, way));
+        drop(state);
+        drop(before);
+        true
+    }
+
+    /// Waits on this thread, at most for `limit`; whether there is something.
+    pub fn wait(&self, what: For, limit: Option<Duration>) -> bool {
+        let mut state = locked(&self.state);
+        if state.has(what) {
+            return true;
+        }
+        state.blocking = Some(what);
+        let state = match limit {
+            Some(limit) => self.filled.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0,
+            None => self.filled.wait(state).unwrap_or_else(PoisonError::into_inner),
+        };
+        state.has(what)
+    }
+
+    /// Whether there was a head.
+    pub fn is_open(&self) -> bool {
+        locked(&self.state).has_head
+    }
+
+    /// Whether there was a head; the error, if there was none.
+    pub fn head(&self) -> Result<(), Error> {
+        let mut state = locked(&self.state);
+        let has_head = state.has_head;
+        match &mut state.ended {
+            Some(ended @ Err(_)) if !has_head => std::mem::replace(ended, Ok(Ended::Closed)).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything that is there, as a list; empty at the end.
+    pub fn take(&self, py: Python<'_>) -> PyResult<Result<Py<PyAny>, Error>> {
+        let mut state = locked(&self.state);
+        if let (true, Some(Err(_))) = (state.batch.is_empty(), &state.ended)
+            && let Some(Err(error)) = state.ended.replace(Ok(Ended::Closed))
+        {
+            return Ok(Err(error));
+        }
+        let was_full = state.batch.is_full();
+        let batch = std::mem::replace(&mut state.batch, Batch::new(self.form));
+        drop(state);
+        if was_full {
+            self.room.notify_one();
+        }
+        Ok(Ok(batch.into_list(py)?.into_any().unbind()))
+    }
+
+    /// How it ended, once everything was taken.
+    pub fn ended(&self) -> Option<Ended> {
+        let state = locked(&self.state);
+        match &state.ended {
+            Some(Ok(ended)) if state.batch.is_empty() => Some(*ended),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Answers that arrive in parts: server-sent events, or bytes.
+//!
+//! A task on the runtime reads ahead into an inbox, and stops reading the socket while that is full. It lives as long as its
+//! `Source`, or until the stream has ended by its own word; then it only clears the connection for the next request.
+
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::abort::{AbortSignal, unless_aborted};
+use super::bridge::{Feed, Pending, Slot};
+use super::event::too_large;
+use super::exceptions::{About, raised};
+use super::inbox::{Batch, Ended, For, Form, Inbox};
+use super::locked;
+use super::port::UnderWay;
+use super::runtime::{Connections, process};
+use crate::error::{Error, Kind, Phase};
+use crate::http::{self, Call, Incoming, Pool};
+use crate::resume::{self, End, Verdict};
+use crate::sse::Parser;
+
+/// How often a relayed stream that is silent says that it is alive.
+const BEAT: Duration = Duration::from_secs(15);
+/// What a server may still send after the last event, in time and bytes, before its connection is closed.
+const LAST_WORDS: (Duration, usize) = (Duration::from_secs(1), 64 << 10);
+
+/// How far a stream of events has come, over all of its connections.
+#[pyclass(frozen, module = "replicate_rs._core")]
+#[derive(Clone, Default)]
+pub struct Place(Arc<Mutex<resume::Place>>);
+
+#[pymethods]
+impl Place {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many events were given.
+    #[getter]
+    fn count(&self) -> u64 {
+        locked(&self.0).count()
+    }
+
+    /// The id to resume after.
+    #[getter]
+    pub fn last_event_id(&self) -> Option<String> {
+        locked(&self.0).last_event_id().map(ToOwned::to_owned)
+    }
+
+    /// How the stream ended: ``done`` or ``error``, and the data of the event that said so.
+    #[getter]
+    fn end(&self) -> Option<(&'static str, String)> {
+        let place = locked(&self.0);
+        let (end, data) = place.end()?;
+        let name = match end {
+            End::Done => "done",
+            End::Error => "error",
+        };
+        Some((name, data.to_owned()))
+    }
+
+    /// Seconds to wait before connecting again, after so many connections that brought nothing.
+    fn pause(&self, failures: u32) -> f64 {
+        locked(&self.0).pause(failures, fastrand::f64()).as_secs_f64()
+    }
+
+    /// What an output has beyond what was given, which it then was too; None if what was given is not its beginning.
+    fn rest_of_output(&self, items: Vec<String>) -> Option<Vec<String>> {
+        let items: Vec<_> = items.iter().map(String::as_str).collect();
+        locked(&self.0).rest_of_output(&items)
+    }
+
+    /// The same of logs; None too if the stream gave none so far.
+    fn rest_of_logs(&self, logs: &str) -> Option<String> {
+        locked(&self.0).rest_of_logs(logs)
+    }
+}
+
+/// A request whose answer is read in parts.
+pub struct Opening {
+    /// What to fetch.
+    pub call: Arc<Call>,
+    /// What to make of it.
+    pub form: Form,
+    /// How far the stream of events has come.
+    pub place: Place,
+    /// Stops it.
+    pub signal: Option<Py<AbortSignal>>,
+    /// How long a stream of events may be silent.
+    pub idle: Option<Duration>,
+}
+
+/// An answer that arrives in parts. Dropping or closing it closes its connection.
+#[pyclass(frozen, module = "replicate_rs._core")]
+pub struct Source {
+    tap: Arc<Tap>,
+    connections: Arc<Connections>,
+}
+
+/// What `Source` and those who wait for its parts hold together.
+struct Tap {
+    inbox: Arc<Inbox>,
+    about: About,
+    reading: Option<AbortOnDropHandle<()>>,
+}
+
+/// One thing to wait for.
+struct Wait(Arc<Tap>, For);
+
+impl Feed for Wait {
+    fn is_ready(&self) -> bool {
+        self.0.inbox.has(self.1)
+    }
+
+    fn subscribe(&self, slot: Arc<Slot>, way: UnderWay) -> bool {
+        self.0.inbox.subscribe(self.1, slot, way)
+    }
+
+    fn wait(&self, limit: Option<Duration>) -> bool {
+        self.0.inbox.wait(self.1, limit)
+    }
+
+    fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let taken = match self.1 {
+            For::Head => self.0.inbox.head().map(|()| py.None()),
+            For::Parts => self.0.inbox.take(py)?,
+        };
+        taken.map_err(|error| raised(py, error, &self.0.about))
+    }
+}
+
+#[pymethods]
+impl Source {
+    /// Waits for the head of the answer, and raises if it is not what it must be.
+    fn opened(&self) -> Pending {
+        Pending::next_of(Arc::new(Wait(self.tap.clone(), For::Head)), self.connections.clone())
+    }
+
+    /// Whether the head of the answer is there, and what it must be.
+    #[getter]
+    fn is_open(&self) -> bool {
+        self.tap.inbox.is_open()
+    }
+
+    /// All that is ready, or what comes next, as a list; empty at the end.
+    fn next(&self) -> Pending {
+        Pending::next_of(Arc::new(Wait(self.tap.clone(), For::Parts)), self.connections.clone())
+    }
+
+    /// Why there is no more, once everything was taken: ``complete``, ``closed``, ``silent`` or ``unproven``.
+    #[getter]
+    fn ended(&self) -> Option<&'static str> {
+        self.tap.inbox.ended().map(|ended| match ended {
+            Ended::Complete => "complete",
+            Ended::Closed => "closed",
+            Ended::Silent => "silent",
+            Ended::Unproven => "unproven",
+        })
+    }
+
+    /// Closes the connection.
+    fn close(&self) {
+        if let Some(reading) = &self.tap.reading {
+            reading.abort();
+        }
+        self.tap.inbox.end(Ok(Ended::Closed));
+    }
+}
+
+impl Source {
+    /// Sends the request, and reads from then on.
+    pub fn open(py: Python<'_>, connections: Arc<Connections>, opening: Opening) -> PyResult<Self> {
+        let Opening { call, form, place, signal, idle } = opening;
+        let about = About { call: Some(call.clone()), signal };
+        let inbox = Arc::new(Inbox::new(form));
+        let (pool, flag, to) = (connections.on_runtime(), about.flag(py), inbox.clone());
+        let limit = call.timeouts.total;
+        let reader = Reader { pool, call, form, place, inbox: inbox.clone(), idle };
+        let read = async move {
+            let read = unless_aborted(flag, reader.read());
+            let ended = match limit {
+                Some(limit) => timeout(limit, read).await.unwrap_or_else(|_| Err(Error::timeout(Phase::Total, limit))),
+                None => read.await,
+            };
+            to.end(ended);
+        };
+        let runtime = process().runtime().map_err(|error| raised(py, error, &about))?;
+        let reading = Some(AbortOnDropHandle::new(runtime.spawn(read)));
+        Ok(Self { tap: Arc::new(Tap { inbox, about, reading }), connections })
+    }
+
+    /// One whose content is there already.
+    pub fn recorded(connections: Arc<Connections>, form: Form, place: &Place, body: &[u8], limit: usize) -> Self {
+        let inbox = Arc::new(Inbox::new(form));
+        inbox.begin();
+        let ended = if form == Form::Bytes {
+            inbox.fill(|batch| batch.push_bytes(bytes::Bytes::copy_from_slice(body)));
+            Ok(Ended::Closed)
+        } else {
+            locked(&place.0).connect();
+            let took = inbox.fill(|batch| take(&mut Parser::new(limit), &mut locked(&place.0), body, batch));
+            took.map(|ended| ended.unwrap_or(Ended::Closed))
+        };
+        inbox.end(ended);
+        Self { tap: Arc::new(Tap { inbox, about: About::default(), reading: None }), connections }
+    }
+}
+
+/// The reader's half.
+struct Reader {
+    pool: Arc<Pool>,
+    call: Arc<Call>,
+    form: Form,
+    place: Place,
+    inbox: Arc<Inbox>,
+    idle: Option<Duration>,
+}
+
+impl Reader {
+    async fn read(self) -> Result<Ended, Error> {
+        // What opening needs is large, and not needed after it.
+        let incoming = Box::pin(http::open(&self.pool, &self.call)).await?;
+        if self.form == Form::Bytes {
+            self.inbox.begin();
+            return self.bytes(incoming).await;
+        }
+        check(&incoming)?;
+        locked(&self.place.0).connect();
+        self.inbox.begin();
+        let mut parser = Parser::new(self.call.limit);
+        let ended = self.events(incoming, &mut parser).await;
+        locked(&self.place.0).disconnect(parser.reconnection_time());
+        ended
+    }
+
+    async fn bytes(&self, mut incoming: Incoming) -> Result<Ended, Error> {
+        loop {
+            self.inbox.room().await;
+            match incoming.chunk().await? {
+                Some(piece) => self.inbox.fill(|batch| batch.push_bytes(piece)),
+                None => return Ok(Ended::Closed),
+            }
+        }
+    }
+
+    async fn events(&self, mut incoming: Incoming, parser: &mut Parser) -> Result<Ended, Error> {
+        let mut silence = pin!(sleep_until(Instant::now()));
+        loop {
+            self.inbox.room().await;
+            let Some(part) = self.part(&mut incoming, silence.as_mut()).await? else { return Ok(Ended::Silent) };
+            let Some(bytes) = part else {
+                return Ok(if parser.timed_out() { Ended::Silent } else { Ended::Closed });
+            };
+            let ended = self.inbox.fill(|batch| take(parser, &mut locked(&self.place.0), &bytes, batch))?;
+            if let Some(ended) = ended {
+                if ended == Ended::Complete {
+                    tokio::spawn(clear(incoming));
+                }
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// The next part of the body, or None if it does not come in time.
+    async fn part(&self, incoming: &mut Incoming, mut timer: Pin<&mut Sleep>) -> Result<Option<Option<bytes::Bytes>>, Error> {
+        let since = Instant::now();
+        let mut last_beat = since;
+        let mut part = pin!(incoming.part());
+        loop {
+            let beat = (self.form == Form::Frames).then(|| last_beat + BEAT);
+            let end = self.idle.map(|idle| since + idle);
+            let Some(next) = beat.into_iter().chain(end).min() else { return part.await.map(Some) };
+            tokio::select! {
+                biased;
+                part = part.as_mut() => return part.map(Some),
+                // The timer of the part before is left to ring where it rings: most parts come long before.
+                () = timer.as_mut() => {}
+            }
+            let now = Instant::now();
+            if end.is_some_and(|end| now >= end) {
+                return Ok(None);
+            }
+            if beat.is_some_and(|beat| now >= beat) {
+                last_beat = now;
+                self.inbox.fill(Batch::push_beat);
+                continue;
+            }
+            timer.as_mut().reset(next);
+        }
+    }
+}
+
+/// Takes the next bytes of a stream of events; how it ended, if it did.
+fn take(parser: &mut Parser, place: &mut resume::Place, bytes: &[u8], batch: &mut Batch) -> Result<Option<Ended>, Error> {
+    let mut ended = None;
+    let fed = parser.feed(bytes, |event| {
+        if ended.is_some() {
+            return;
+        }
+        match place.admit(&event) {
+            Verdict::New => batch.push(&event),
+            Verdict::Known => {}
+            Verdict::Unproven => ended = Some(Ended::Unproven),
+        }
+        if place.end().is_some() {
+            ended = Some(Ended::Complete);
+        }
+    });
+    match (ended, fed) {
+        (None, Err(large)) => Err(too_large(large)),
+        (ended, _) => Ok(ended),
+    }
+}
+
+fn check(incoming: &Incoming) -> Result<(), Error> {
+    let media_type = incoming.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = media_type.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("text/event-stream") {
+        return Ok(());
+    }
+    let message = format!("expected an event stream, but the server answered {media_type:?}");
+    Err(Error { sent: true, ..Error::new(Kind::Protocol, message) })
+}
+
+/// Reads what a server still sends after the last event, so that the connection can be used again.
+async fn clear(mut incoming: Incoming) {
+    let (time, most) = LAST_WORDS;
+    let read = async {
+        let mut size = 0_usize;
+        while let Ok(Some(bytes)) = incoming.part().await {
+            size = size.saturating_add(bytes.len());
+            if size > most {
+                return;
+            }
+        }
+    };
+    // Whatever comes of it, the connection is let go.
+    drop(timeout(time, read).await);
+}
+
+/// What a form is called in Python.
+pub fn form(name: &str) -> PyResult<Form> {
+    match name {
+        "events" => Ok(Form::Events),
+        "text" => Ok(Form::Text),
+        "frames" => Ok(Form::Frames),
+        "bytes" => Ok(Form::Bytes),
+        _ => Err(PyValueError::new_err(format!("a stream has no form {name:?}"))),
+    }
+}
