@@ -142,7 +142,7 @@ impl Place {
     fn replayed(&mut self, event: &Event<'_>, count: u64, mut seen: Seen) -> Verdict {
         let count = count.saturating_add(1);
         match event.name {
-            "output" => seen.add(event.data),
+            "output" => seen.add(&event.data),
             // It ended before it came to where this one was.
             "done" | "error" => return Verdict::Unproven,
             _ => {}
@@ -180,10 +180,10 @@ impl Place {
             self.after_last = self.after_last.saturating_add(1);
         }
         match event.name {
-            "output" => self.output.add(event.data),
-            "logs" => self.logs.add(event.data),
-            "done" => self.end = Some((End::Done, event.data.to_owned())),
-            "error" => self.end = Some((End::Error, event.data.to_owned())),
+            "output" => self.output.add(&event.data),
+            "logs" => self.logs.add(&event.data),
+            "done" => self.end = Some((End::Done, event.data.to_string())),
+            "error" => self.end = Some((End::Error, event.data.to_string())),
             _ => {}
         }
     }
@@ -263,7 +263,7 @@ mod tests {
         [("output", "a", Some("5:0")), ("logs", "l", Some("5:1")), ("output", "b", Some("5:2")), ("done", "{}", None)];
 
     fn event<'a>(&(name, data, id): &'a Told) -> Event<'a> {
-        Event { name, data, id, has_own_id: id.is_some(), retry: None }
+        Event { name, data: data.into(), id, has_own_id: id.is_some(), retry: None }
     }
 
     /// A place after some events, and a new connection.
@@ -358,7 +358,7 @@ mod tests {
         ) {
             let texts: Vec<_> = (0..length).map(|n| (n.to_string(), format!("9:{n}"))).collect();
             let all: Vec<_> = texts.iter()
-                .map(|(data, id)| Event { name: "output", data, id: Some(id), has_own_id: true, retry: None })
+                .map(|(data, id)| Event { name: "output", data: data.into(), id: Some(id), has_own_id: true, retry: None })
                 .collect();
             let (mut place, mut given) = (Place::default(), Vec::new());
             for (cut, anew) in cuts.iter().map(|(cut, anew)| (cut.index(length + 1), *anew)).chain([(length, false)]) {
@@ -366,7 +366,7 @@ mod tests {
                 let from = if anew { 0 } else { given.len() };
                 for event in all.get(from..cut.max(from)).unwrap_or_default() {
                     match place.admit(event) {
-                        New => given.push(*event),
+                        New => given.push(event.clone()),
                         Known => {}
                         Unproven => prop_assert!(false, "{event:?} was not believed"),
                     }

@@ -64,6 +64,18 @@ def both(request: pytest.FixtureRequest) -> Iterator[Both]:
     gc.freeze()
 
 
+def both_ways(test: Callable[..., Any]) -> Callable[..., Any]:
+    """A test of async code that both clients have."""
+
+    @pytest.mark.parametrize("kind", [replicate.Replicate, replicate.AsyncReplicate])
+    def run(kind: Any, local: LocalReplicate) -> None:
+        asyncio.run(test(kind("r8_secret", base_url=local.base_url, poll_interval=0.01)))
+
+    run.__name__ = test.__name__
+    run.__doc__ = test.__doc__
+    return run
+
+
 @pytest.fixture(scope="session")
 def local() -> Iterator[LocalReplicate]:
     server = LocalReplicate(token="r8_secret")

@@ -124,3 +124,63 @@ def _read(connection: socket.socket) -> Seen | None:
         body += connection.recv(65536)
     method, path, _ = first.split(" ")
     return Seen(method, path, headers, body)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+CHUNKED = HEAD[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def output(*texts: str) -> bytes:
+    """Events of output, without ids."""
+    return b"".join(f"event: output\ndata: {text}\n\n".encode() for text in texts)
+
+
+def numbered(*texts: str, first: int = 0) -> bytes:
+    """Events of output with the ids that Replicate gives them."""
+    return b"".join(f"id: 1690212292:{n}\nevent: output\ndata: {text}\n\n".encode() for n, text in enumerate(texts, first))
+
+
+def done(reason: str | None = None) -> bytes:
+    return f"event: done\ndata: {json.dumps({'reason': reason} if reason else {})}\n\n".encode()
+
+
+def streaming(*streams: Any, path: str = "/stream", poll: Any = None, chunked: bool = False) -> Wire:
+    """A server of one prediction, whose stream is each of `streams` in turn, and then the last again.
+
+    A stream is the bytes of its events, or a function of the request; a function of the socket may follow bytes, to go on.
+    `poll` is what the prediction is like when it is fetched, or a list of that.
+    """
+    turns: list[tuple[Any, Any]] = []
+    for stream in streams:
+        if callable(stream) and turns and stream.__code__.co_varnames[:1] == ("connection",):
+            turns[-1] = (turns[-1][0], stream)
+        else:
+            turns.append((stream, None))
+    polls = poll if isinstance(poll, list) else [poll]
+    asked = {"stream": 0, "poll": 0}
+
+    def turn(name: str, of: list[Any]) -> Any:
+        asked[name] += 1
+        return of[min(asked[name], len(of)) - 1]
+
+    def script(seen: Seen) -> Answer | None:
+        if seen.path == path:
+            stream, after = turn("stream", turns)
+            if callable(stream):
+                return stream(seen)
+
+            def send(connection: socket.socket) -> bytes | None:
+                if chunked:
+                    connection.sendall(CHUNKED + f"{len(stream):x}\r\n".encode() + stream + b"\r\n")
+                    return b"0\r\n\r\n"
+                connection.sendall(HEAD + stream)
+                if after:
+                    after(connection)
+                return None
+
+            return send
+        view = turn("poll", polls) if seen.method == "GET" else None
+        return reply({**(view or prediction("starting")), "urls": {"stream": f"{wire.origin}{path}"}}, 200 if view else 201)
+
+    wire = Wire(script)
+    return wire

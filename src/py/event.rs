@@ -20,6 +20,8 @@ use crate::sse::{Event, Parser, TooLarge};
 #[pyclass(frozen, module = "replicate_rs.stream")]
 pub struct ServerSentEvent {
     name: CompactString,
+    /// Text; a `FileOutput` if it is an output of a file stream.
+    #[pyo3(get)]
     data: Py<PyAny>,
     id: Option<CompactString>,
     retry: Option<u64>,
@@ -72,12 +74,6 @@ impl ServerSentEvent {
         event_type(py, &self.name)
     }
 
-    /// Text; a `FileOutput` if it is an output of a file stream.
-    #[getter]
-    fn data(&self, py: Python<'_>) -> Py<PyAny> {
-        self.data.clone_ref(py)
-    }
-
     /// The last id that the stream has given.
     #[getter]
     fn id(&self) -> Option<&str> {
@@ -98,7 +94,7 @@ impl ServerSentEvent {
         if [Some(name), id].into_iter().flatten().any(|text| text.contains(['\n', '\r', '\0'])) {
             return Err(PyValueError::new_err("an event's type and id cannot hold line breaks or NUL"));
         }
-        Event { name, data: data.to_str()?, id, has_own_id: id.is_some(), retry: self.retry }.write(&mut bytes);
+        Event { name, data: data.to_str()?.into(), id, has_own_id: id.is_some(), retry: self.retry }.write(&mut bytes);
         Ok(PyBytes::new(py, &bytes))
     }
 
@@ -161,7 +157,7 @@ impl EventDecoder {
         let mut events = Vec::new();
         let mut failed = None;
         let fed = locked(&self.parser).feed(bytes.as_bytes(), |Event { name, data, id, retry, .. }| {
-            match ServerSentEvent::made(py, name.into(), data, id.map(Into::into), retry) {
+            match ServerSentEvent::made(py, name.into(), &data, id.map(Into::into), retry) {
                 Ok(event) => events.push(event),
                 Err(error) => failed = Some(error),
             }

@@ -5,6 +5,7 @@
 //! * a wait that is given up loses nothing, since nothing leaves the inbox before it is taken;
 //! * no Python object is made or dropped while the lock is held.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -38,110 +39,128 @@ pub enum Form {
     Bytes,
 }
 
-/// Parts of a stream that wait together. Their text is one piece, so that a part costs no allocation.
-pub enum Batch {
-    /// Events, and where the data of each end in the text.
-    Events(String, Vec<(usize, CompactString, Option<CompactString>, Option<u64>)>),
-    /// Where each piece of text ends.
-    Text(String, Vec<usize>),
+/// Parts of a stream that wait together.
+pub struct Batch {
+    parts: Parts,
+    /// Roughly, in bytes.
+    size: usize,
+}
+
+enum Parts {
+    /// The data of events, and the rest of them: name, id and retry.
+    Events(Texts, Vec<(CompactString, Option<CompactString>, Option<u64>)>),
+    Text(Texts),
     /// Whole events, in plain form.
     Frames(Vec<u8>),
-    /// Pieces of a file, and their size together.
-    Bytes(Vec<Bytes>, usize),
+    Bytes(Vec<Bytes>),
 }
+
+/// What a part takes beyond its text, in bytes.
+const EACH: usize = 64;
 
 impl Batch {
     fn new(form: Form) -> Self {
-        match form {
-            Form::Events => Self::Events(String::new(), Vec::new()),
-            Form::Text => Self::Text(String::new(), Vec::new()),
-            Form::Frames => Self::Frames(Vec::new()),
-            Form::Bytes => Self::Bytes(Vec::new(), 0),
-        }
+        let parts = match form {
+            Form::Events => Parts::Events(Texts::default(), Vec::new()),
+            Form::Text => Parts::Text(Texts::default()),
+            Form::Frames => Parts::Frames(Vec::new()),
+            Form::Bytes => Parts::Bytes(Vec::new()),
+        };
+        Self { parts, size: 0 }
     }
 
     fn is_empty(&self) -> bool {
-        match self {
-            Self::Events(_, events) => events.is_empty(),
-            Self::Text(_, ends) => ends.is_empty(),
-            Self::Frames(frames) => frames.is_empty(),
-            Self::Bytes(pieces, _) => pieces.is_empty(),
-        }
+        self.size == 0
     }
 
     fn is_full(&self) -> bool {
-        match self {
-            Self::Events(text, events) => text.len().saturating_add(events.len().saturating_mul(32)) >= FULL,
-            Self::Text(text, ends) => text.len().saturating_add(ends.len().saturating_mul(32)) >= FULL,
-            Self::Frames(frames) => frames.len() >= FULL,
-            Self::Bytes(_, size) => *size >= FULL_OF_FILE,
-        }
+        self.size >= if matches!(self.parts, Parts::Bytes(_)) { FULL_OF_FILE } else { FULL }
+    }
+
+    fn grew(&mut self, bytes: usize) {
+        self.size = self.size.saturating_add(bytes).saturating_add(EACH);
     }
 
     /// Adds an event. One that tells of an error is raised where events are given to a program.
-    pub fn push(&mut self, event: &Event<'_>) {
-        match self {
-            Self::Events(text, events) if event.name != "error" => {
-                text.push_str(event.data);
-                events.push((text.len(), event.name.into(), event.id.map(Into::into), event.retry));
+    pub fn push(&mut self, event: Event<'_>) {
+        let bytes = event.data.len();
+        match &mut self.parts {
+            Parts::Events(texts, events) if event.name != "error" => {
+                events.push((event.name.into(), event.id.map(Into::into), event.retry));
+                texts.push(event.data);
             }
-            Self::Text(text, ends) if event.name == "output" => {
-                text.push_str(event.data);
-                ends.push(text.len());
-            }
-            Self::Frames(frames) => event.write(frames),
-            Self::Events(..) | Self::Text(..) | Self::Bytes(..) => {}
+            Parts::Text(texts) if event.name == "output" => texts.push(event.data),
+            Parts::Frames(frames) => event.write(frames),
+            Parts::Events(..) | Parts::Text(_) | Parts::Bytes(_) => return,
         }
+        self.grew(bytes);
     }
 
     /// Adds a comment that keeps a silent connection alive.
     pub fn push_beat(&mut self) {
-        if let Self::Frames(frames) = self {
+        if let Parts::Frames(frames) = &mut self.parts {
             frames.extend_from_slice(b":\n\n");
+            self.grew(0);
         }
     }
 
     /// Adds a piece of a file.
     pub fn push_bytes(&mut self, piece: Bytes) {
-        if let Self::Bytes(pieces, size) = self {
-            *size = size.saturating_add(piece.len());
+        let bytes = piece.len();
+        if let Parts::Bytes(pieces) = &mut self.parts {
             pieces.push(piece);
+            self.grew(bytes);
         }
     }
 
     fn into_list(self, py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
-        match self {
-            Self::Events(text, events) => {
-                let mut pieces = Pieces::of(&text);
-                let made = events.into_iter().map(|(end, name, id, retry)| {
-                    ServerSentEvent::made(py, name, pieces.up_to(end), id, retry) //
+        match self.parts {
+            Parts::Events(texts, events) => {
+                let made = texts.iter().zip(events).map(|(data, (name, id, retry))| {
+                    ServerSentEvent::made(py, name, data, id, retry) //
                 });
                 PyList::new(py, made.collect::<PyResult<Vec<_>>>()?)
             }
-            Self::Text(text, ends) => {
-                let mut pieces = Pieces::of(&text);
-                PyList::new(py, ends.into_iter().map(|end| PyString::new(py, pieces.up_to(end))))
-            }
-            Self::Frames(frames) if frames.is_empty() => Ok(PyList::empty(py)),
-            Self::Frames(frames) => PyList::new(py, [PyBytes::new(py, &frames)]),
-            Self::Bytes(pieces, _) => PyList::new(py, pieces.iter().map(|piece| PyBytes::new(py, piece))),
+            Parts::Text(texts) => PyList::new(py, texts.iter().map(|text| PyString::new(py, text)).collect::<Vec<_>>()),
+            Parts::Frames(frames) if frames.is_empty() => Ok(PyList::empty(py)),
+            Parts::Frames(frames) => PyList::new(py, [PyBytes::new(py, &frames)]),
+            Parts::Bytes(pieces) => PyList::new(py, pieces.iter().map(|piece| PyBytes::new(py, piece))),
         }
     }
 }
 
-/// Cuts a text into its pieces, one after another.
-struct Pieces<'a> {
-    text: &'a str,
-    at: usize,
+/// Pieces of text. Small ones lie together, so that they cost no allocation each.
+#[derive(Default)]
+struct Texts {
+    together: String,
+    pieces: Vec<Piece>,
 }
 
-impl<'a> Pieces<'a> {
-    fn of(text: &'a str) -> Self {
-        Self { text, at: 0 }
+enum Piece {
+    /// In the common text, up to here.
+    UpTo(usize),
+    Own(String),
+}
+
+/// Owned text of this size, in bytes, is not copied.
+const LARGE: usize = 16 << 10;
+
+impl Texts {
+    fn push(&mut self, text: Cow<'_, str>) {
+        match text {
+            Cow::Owned(text) if text.len() >= LARGE => self.pieces.push(Piece::Own(text)),
+            text => {
+                self.together.push_str(&text);
+                self.pieces.push(Piece::UpTo(self.together.len()));
+            }
+        }
     }
 
-    fn up_to(&mut self, end: usize) -> &'a str {
-        self.text.get(std::mem::replace(&mut self.at, end)..end).unwrap_or_default()
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        self.pieces.iter().scan(0, |from, piece| match piece {
+            Piece::UpTo(end) => Some(self.together.get(std::mem::replace(from, *end)..*end).unwrap_or_default()),
+            Piece::Own(text) => Some(text),
+        })
     }
 }
 

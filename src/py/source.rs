@@ -305,7 +305,7 @@ fn take(parser: &mut Parser, place: &mut resume::Place, bytes: &[u8], batch: &mu
             return;
         }
         match place.admit(&event) {
-            Verdict::New => batch.push(&event),
+            Verdict::New => batch.push(event),
             Verdict::Known => {}
             Verdict::Unproven => ended = Some(Ended::Unproven),
         }
