@@ -49,7 +49,7 @@ class Prediction(Job):
     due: Final = moment("deadline")
 
     @streaming
-    async def stream(
+    def stream(
         self,
         use_file_output: bool | None = None,
         *,
@@ -78,17 +78,12 @@ class Prediction(Job):
 
         files = self._session.use_file_output if use_file_output is None else use_file_output
         course = Course(self, None, None, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
-        batches = Watch(course, self, "events", files=files).batches()
-        try:
-            async for batch in batches:
-                yield batch
-        finally:
-            await batches.aclose()
+        return Watch(course, self, "events", files=files).batches()
 
     async_stream: Final = asynchronously(stream)
 
     @streaming
-    async def output_iterator(
+    def output_iterator(
         self, *, signal: AbortSignal | None = None, timeout: float | None = None
     ) -> AsyncGenerator[list[Any], None]:
         """Poll, and give what the output's list has more each time; what is there already is not given again.
@@ -100,12 +95,7 @@ class Prediction(Job):
         """
         from .run import increments
 
-        items = increments(self, self, signal=signal, timeout=timeout)
-        try:
-            async for batch in items:
-                yield batch
-        finally:
-            await items.aclose()
+        return increments(self, self, signal=signal, timeout=timeout)
 
     async_output_iterator: Final = asynchronously(output_iterator)
 
@@ -192,7 +182,7 @@ class Predictions(Namespace[M]):
     async_wait: Final = awaitable(wait)
 
     @streaming
-    async def stream(
+    def stream(
         self,
         id: str | None = None,
         use_file_output: bool | None = None,
@@ -203,16 +193,14 @@ class Predictions(Namespace[M]):
         timeout: float | None = None,
     ) -> AsyncGenerator[list[ServerSentEvent], None]:
         """Give a prediction's events as they happen, from the first on; see `Prediction.stream`."""
-        id = one_of(id=id, prediction_id=prediction_id)
-        deadline = None if timeout is None else monotonic() + timeout
-        prediction = await Predictions.get(self, id, signal=signal, timeout=timeout)
-        left = None if deadline is None else max(deadline - monotonic(), 0.001)
-        batches = Prediction.stream(prediction, use_file_output, cancel_on_exit=cancel_on_exit, signal=signal, timeout=left)
-        try:
-            async for batch in batches:
-                yield batch
-        finally:
-            await batches.aclose()
+        from .course import Course
+        from .watch import Watch
+
+        path = one_of(id=id, prediction_id=prediction_id)
+        files = self._session.use_file_output if use_file_output is None else use_file_output
+        course = Course(self, None, None, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+        start = Predictions.get
+        return Watch(course, lambda: start(self, path, signal=signal, timeout=timeout), "events", files=files).batches()
 
     async_stream: Final = asynchronously(stream)
 

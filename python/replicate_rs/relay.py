@@ -125,6 +125,6 @@ async def relay_model(
         StreamError: The model cannot stream.
 
     """
-    watch = await begun(client, ref, input, "frames", options, cancel_on_exit=cancel_on_exit)
+    watch = begun(client, ref, input, "frames", options, cancel_on_exit=cancel_on_exit)
     await watch.begin()
     return Relay(watch)

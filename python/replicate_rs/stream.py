@@ -6,7 +6,6 @@ from ._core import EventDecoder as EventDecoder
 from ._core import ServerSentEvent as ServerSentEvent
 from ._typing import TYPE_CHECKING
 from .course import Course
-from .exceptions import APITimeoutError
 from .run import started
 from .watch import Watch
 
@@ -69,7 +68,7 @@ def async_stream(
     return client.async_stream(ref, input, **options)
 
 
-async def stream_model(
+def stream_model(
     client: Resource[Any],
     ref: Ref,
     input: Mapping[str, Any] | None = None,
@@ -98,16 +97,10 @@ async def stream_model(
 
     """
     files = client._session.use_file_output if use_file_output is None else use_file_output
-    watch = await begun(client, ref, input, "events", options, files=files, cancel_on_exit=cancel_on_exit)
-    batches = watch.batches()
-    try:
-        async for batch in batches:
-            yield batch
-    finally:
-        await batches.aclose()
+    return begun(client, ref, input, "events", options, files=files, cancel_on_exit=cancel_on_exit).batches()
 
 
-async def stream_text(
+def stream_text(
     client: Resource[Any],
     ref: Ref,
     input: Mapping[str, Any] | None = None,
@@ -119,16 +112,10 @@ async def stream_text(
 
     Takes and raises what `stream` does. Of a file stream, the pieces are the files' URLs.
     """
-    watch = await begun(client, ref, input, "text", options, cancel_on_exit=cancel_on_exit)
-    batches = watch.batches()
-    try:
-        async for batch in batches:
-            yield batch
-    finally:
-        await batches.aclose()
+    return begun(client, ref, input, "text", options, cancel_on_exit=cancel_on_exit).batches()
 
 
-async def begun(
+def begun(
     client: Resource[Any],
     ref: Ref,
     input: Mapping[str, Any] | None,
@@ -138,11 +125,7 @@ async def begun(
     files: bool = False,
     cancel_on_exit: bool,
 ) -> Watch:
-    """Start a model whose events are to be watched; the deadline is over both."""
+    """Give what watches a model that is started when it is first asked for something; the deadline is over both."""
     signal, timeout = options.get("signal"), options.get("timeout")
     course = Course(client, None, None, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
-    try:
-        prediction = await started(client, ref, input, options)
-    except APITimeoutError as error:
-        course.give_up(error, None)
-    return Watch(course, prediction, form, files=files)
+    return Watch(course, lambda: started(client, ref, input, options), form, files=files)

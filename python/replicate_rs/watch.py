@@ -19,14 +19,14 @@ from .exceptions import (
     StreamInterrupted,
 )
 from .file_output import FileOutput, is_file
+from .prediction import Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from typing import Any, NoReturn
 
     from ._core import Form, Pending, Source
     from .course import Course
-    from .prediction import Prediction
 
 T = TypeVar("T")
 
@@ -41,23 +41,28 @@ class Watch:
     cannot prove that it does, or has the stream no more, the rest is what the prediction's output has beyond what was given.
     """
 
-    def __init__(self, course: Course, prediction: Prediction, form: Form, *, files: bool = False) -> None:
-        url = (prediction.urls or {}).get("stream")
-        if url is None:
-            raise StreamError("this model does not support streaming", prediction)
+    prediction: Prediction
+    """As far as is known here; there is none before it was started."""
+
+    def __init__(
+        self, course: Course, start: Prediction | Callable[[], Awaitable[Prediction]], form: Form, *, files: bool = False
+    ) -> None:
         self.course = course
-        self.prediction = prediction
         self.form: Form = form
-        # Text that looks like a URL is text; only streams under this path carry files.
-        self.files: bool = files and url.partition("://")[2].partition("/")[2].startswith("v1/files/")
+        self.files: bool = files
         self.place = Place()
-        self._url: str = url
         self._core = course.client._core
+        self._start: Callable[[], Awaitable[Prediction]] | None = None
         self._source: Source[Any] | None = None
         self._is_first = True
+        if isinstance(start, Prediction):
+            self._take(start)
+        else:
+            self._start = start
 
     async def begin(self) -> None:
         """Open the stream, and see that it is one, before anything is asked of it."""
+        await self._begin()
         source = self._source = self._open()
         try:
             await self._finish(source.opened())
@@ -66,8 +71,26 @@ class Watch:
             self.leave(error)
             raise
 
+    async def _begin(self) -> None:
+        if self._start is not None:
+            try:
+                self._take(await self._start())
+            except APITimeoutError as error:
+                self.course.give_up(error, None)
+            self._start = None
+
+    def _take(self, prediction: Prediction) -> None:
+        url = (prediction.urls or {}).get("stream")
+        if url is None:
+            raise StreamError("this model does not support streaming", prediction)
+        self.prediction = prediction
+        self._url: str = url
+        # Text that looks like a URL is text; only streams under this path carry files.
+        self.files = self.files and url.partition("://")[2].partition("/")[2].startswith("v1/files/")
+
     async def batches(self) -> AsyncGenerator[list[Any], None]:
         """Give everything, in lists of what is ready at a time; cancels the prediction if that is left early, and asked for."""
+        await self._begin()
         fruitless = 0
         try:
             while True:

@@ -101,6 +101,8 @@ pub struct Opening {
 #[pyclass(frozen, module = "replicate_rs._core")]
 pub struct Source {
     tap: Arc<Tap>,
+    head: Arc<Wait>,
+    parts: Arc<Wait>,
     connections: Arc<Connections>,
 }
 
@@ -140,7 +142,7 @@ impl Feed for Wait {
 impl Source {
     /// Waits for the head of the answer, and raises if it is not what it must be.
     fn opened(&self) -> Pending {
-        Pending::next_of(Arc::new(Wait(self.tap.clone(), For::Head)), self.connections.clone())
+        Pending::next_of(self.head.clone(), self.connections.clone())
     }
 
     /// Whether the head of the answer is there, and what it must be.
@@ -151,7 +153,7 @@ impl Source {
 
     /// All that is ready, or what comes next, as a list; empty at the end.
     fn next(&self) -> Pending {
-        Pending::next_of(Arc::new(Wait(self.tap.clone(), For::Parts)), self.connections.clone())
+        Pending::next_of(self.parts.clone(), self.connections.clone())
     }
 
     /// Why there is no more, once everything was taken: ``complete``, ``closed``, ``silent`` or ``unproven``.
@@ -182,9 +184,10 @@ impl Source {
         let inbox = Arc::new(Inbox::new(form));
         let (pool, flag, to) = (connections.on_runtime(), about.flag(py), inbox.clone());
         let limit = call.timeouts.total;
-        let reader = Reader { pool, call, form, place, inbox: inbox.clone(), idle };
+        // Boxed once: what wraps a future holds it by value, and some hold it twice.
+        let read = Box::pin(Reader { pool, call, form, place, inbox: inbox.clone(), idle }.read());
         let read = async move {
-            let read = unless_aborted(flag, reader.read());
+            let read = unless_aborted(flag, read);
             let ended = match limit {
                 Some(limit) => timeout(limit, read).await.unwrap_or_else(|_| Err(Error::timeout(Phase::Total, limit))),
                 None => read.await,
@@ -193,7 +196,7 @@ impl Source {
         };
         let runtime = process().runtime().map_err(|error| raised(py, error, &about))?;
         let reading = Some(AbortOnDropHandle::new(runtime.spawn(read)));
-        Ok(Self { tap: Arc::new(Tap { inbox, about, reading }), connections })
+        Ok(Self::new(Tap { inbox, about, reading }, connections))
     }
 
     /// One whose content is there already.
@@ -209,7 +212,13 @@ impl Source {
             took.map(|ended| ended.unwrap_or(Ended::Closed))
         };
         inbox.end(ended);
-        Self { tap: Arc::new(Tap { inbox, about: About::default(), reading: None }), connections }
+        Self::new(Tap { inbox, about: About::default(), reading: None }, connections)
+    }
+
+    fn new(tap: Tap, connections: Arc<Connections>) -> Self {
+        let tap = Arc::new(tap);
+        let [head, parts] = [For::Head, For::Parts].map(|what| Arc::new(Wait(tap.clone(), what)));
+        Self { tap, head, parts, connections }
     }
 }
 
