@@ -96,6 +96,11 @@ def local() -> Iterator[LocalReplicate]:
         for word in text.split():
             yield f"{word} "
 
+    @server.model("acme/chat")
+    def chat(prompt: str) -> Iterator[str]:
+        for word in prompt.split():
+            yield f"{word} "
+
     @server.model("acme/fail")
     def fail() -> Iterator[str]:
         raise RuntimeError("OOM")

@@ -25,15 +25,22 @@ T = TypeVar("T")
 
 
 class Stream(Generic[T]):
-    """An iterator over what arrives. Left early, or at the end of a ``with``, it closes its connection."""
+    """An iterator over what arrives. Left early, or at the end of a ``with``, it closes its connection.
 
-    __slots__ = ("_items",)
+    On an event loop, ``async for`` does the same without blocking.
+    """
 
-    def __init__(self, items: Generator[T, None, None]) -> None:
+    __slots__ = ("_items", "_suspending")
+
+    def __init__(self, items: Generator[T, None, None], suspending: Callable[[], AsyncGenerator[T, None]]) -> None:
         self._items = items
+        self._suspending = suspending
 
     def __iter__(self) -> Iterator[T]:
         return self._items
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self._suspending()
 
     def __next__(self) -> T:
         return next(self._items)
@@ -117,11 +124,12 @@ class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
         self.function = function
         self.__doc__ = function.__doc__
 
-        def blocking(*args: Any, **kwargs: Any) -> Stream[T]:
-            return Stream(spread(function(*args, **kwargs)))
+        def blocking(resource: Resource[Any], *args: Any, **kwargs: Any) -> Stream[T]:
+            items = spread(function(resource, *args, **kwargs))
+            return Stream(items, lambda: spread_async(function(resource._in(Async), *args, **kwargs)))
 
-        def suspending(*args: Any, **kwargs: Any) -> AsyncStream[T]:
-            return AsyncStream(spread_async(function(*args, **kwargs)))
+        def suspending(resource: Resource[Any], *args: Any, **kwargs: Any) -> AsyncStream[T]:
+            return AsyncStream(spread_async(function(resource, *args, **kwargs)))
 
         self.blocking: Final = named(blocking, function)
         self.suspending: Final = named(suspending, function)

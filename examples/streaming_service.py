@@ -1,0 +1,39 @@
+"""A service that passes a language model on to browsers, token by token, without looking at the tokens.
+
+    REPLICATE_API_TOKEN=r8_… uvicorn --app-dir examples streaming_service:app
+    curl -N 'http://127.0.0.1:8000/chat?prompt=Write+a+haiku+about+llamas'
+
+In a browser: ``new EventSource("/chat?prompt=…")``, and close it at the event ``done``. A reader who leaves stops the model.
+"""
+
+from __future__ import annotations
+
+import os
+
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import StreamingResponse
+
+from replicate_rs import AsyncReplicate, ReplicateError
+
+MODEL = os.environ.get("MODEL", "meta/meta-llama-3-8b-instruct")
+
+app = FastAPI()
+# One client for all requests: it keeps the connections.
+client = AsyncReplicate()
+
+
+@app.get("/chat")
+async def chat(prompt: str) -> StreamingResponse:
+    """Stream the model's answer as server-sent events."""
+    try:
+        relay = await client.relay(MODEL, {"prompt": prompt})
+    except ReplicateError as error:
+        # Nothing was sent yet, so the reader can be told in the ordinary way.
+        raise HTTPException(error.status or 502, error.detail) from error
+    return StreamingResponse(relay, headers=relay.headers)
+
+
+@app.get("/answer")
+async def answer(prompt: str) -> str:
+    """Give the whole answer at once."""
+    return await client.text_stream(MODEL, {"prompt": prompt}).collect()
