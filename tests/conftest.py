@@ -49,6 +49,19 @@ class Both:
 
         return self.runner.run(finish())
 
+    def fill(self, given: list[Any], call: Callable[[], Any]) -> None:
+        """Put what a stream gives into a list, as it comes: what came before an error is there."""
+        if self.runner is None:
+            given.extend(call())
+            return
+
+        async def fill() -> None:
+            stream = call()
+            async for each in await stream if inspect.iscoroutine(stream) else stream:
+                given.append(each)  # noqa: PERF401 - not all at the end
+
+        self.runner.run(fill())
+
     def close(self) -> None:
         if self.runner is not None:
             self.runner.close()
@@ -94,11 +107,6 @@ def local() -> Iterator[LocalReplicate]:
     @server.model("acme/tokens")
     def tokens(text: str) -> Iterator[str]:
         for word in text.split():
-            yield f"{word} "
-
-    @server.model("acme/chat")
-    def chat(prompt: str) -> Iterator[str]:
-        for word in prompt.split():
             yield f"{word} "
 
     @server.model("acme/fail")

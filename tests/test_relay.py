@@ -8,6 +8,7 @@ import json
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -19,6 +20,7 @@ from starlette.routing import Route
 
 import replicate_rs as replicate
 from replicate_rs import exceptions
+from replicate_rs.local import LocalReplicate
 from replicate_rs.stream import EventDecoder
 from wire import Wire, done, hang, numbered, output, prediction, reply, streaming
 
@@ -89,18 +91,9 @@ def test_a_failure_is_told_in_the_stream(both):
 
 def test_an_interruption_is_told_to_both_sides(both):
     given = []
-
-    def read(relay):
-        for frame in relay:
-            given.append(frame)
-
-    async def aread(relay):
-        async for frame in await relay:
-            given.append(frame)
-
     with streaming(numbered("a"), b"", poll=prediction("succeeded", output=["z"])) as wire:
         with pytest.raises(exceptions.StreamInterrupted):
-            both(lambda: (aread if both.is_async else read)(both.client(wire.base_url).relay("acme/x", {})))
+            both.fill(given, lambda: both.client(wire.base_url).relay("acme/x", {}))
     found = events(b"".join(given))
     assert [each[0] for each in found] == ["output", "error", "done"]
     assert found[1][1] == '{"detail": "the stream broke off"}'
@@ -182,9 +175,22 @@ def test_a_relay_is_the_body_of_a_wsgi_answer():
     assert events(body) == [("output", "a", None), ("done", "{}", None)]
 
 
-def test_the_example_service_streams_and_answers(local, monkeypatch):
-    monkeypatch.setenv("REPLICATE_API_TOKEN", local.token)
-    monkeypatch.setenv("REPLICATE_BASE_URL", local.base_url)
+@pytest.fixture(scope="module")
+def chatty():
+    server = LocalReplicate(token="r8_secret")
+
+    @server.model("acme/chat")
+    def chat(prompt: str) -> Iterator[str]:
+        for word in prompt.split():
+            yield f"{word} "
+
+    with server:
+        yield server
+
+
+def test_the_example_service_streams_and_answers(chatty, monkeypatch):
+    monkeypatch.setenv("REPLICATE_API_TOKEN", chatty.token)
+    monkeypatch.setenv("REPLICATE_BASE_URL", chatty.base_url)
     monkeypatch.setenv("MODEL", "acme/chat")
     monkeypatch.syspath_prepend(str(EXAMPLES))
     sys.modules.pop("streaming_service", None)
@@ -198,7 +204,7 @@ def test_the_example_service_streams_and_answers(local, monkeypatch):
         assert [each[:2] for each in found] == [("output", "one "), ("output", "two "), ("done", "{}")]
         connection.request("GET", "/answer?prompt=one+two")
         assert json.loads(connection.getresponse().read()) == "one two "
-        local.fault("POST /models/acme/chat/predictions", status=402)
+        chatty.fault("POST /models/acme/chat/predictions", status=402)
         connection.request("GET", "/chat?prompt=x")
         response = connection.getresponse()
         assert (response.status, "credit" in response.read().decode()) == (402, True)

@@ -21,13 +21,13 @@ def reset(connection):
     connection.close()
 
 
-def resuming(*cuts, kind="resume", poll=None, end=done(), texts=WORDS):
+def resuming(*cuts, kind="resume", poll=None):
     """A server that cuts its stream after so many bytes, in turn, and then sends the rest.
 
-    `kind` is what it does with a `Last-Event-ID`: ``resume`` after it, ``replay`` from the beginning, or ``live``: go on with what
-    it would have sent next, whatever the client has.
+    `kind` is what it does with a `Last-Event-ID`: ``resume`` after it, ``replay`` from the beginning, or ``live``: go on with
+    what it would have sent next, whatever the client has.
     """
-    whole = [*[numbered(text, first=n) for n, text in enumerate(texts)], end]
+    whole = [*[numbered(text, first=n) for n, text in enumerate(WORDS)], done()]
     left = [*cuts]
     sent = {"live": 0}
 

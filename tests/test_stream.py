@@ -1,8 +1,10 @@
 """Streams of events: what comes, in what form, and how they end."""
 
 import asyncio
+import contextlib
 import copy
 import pickle
+import threading
 
 import pytest
 
@@ -54,52 +56,54 @@ def test_the_first_event_does_not_wait_for_a_second():
         wire.until(lambda: "POST /v1/predictions/p1/cancel" in wire.routes)
 
 
+def leave(events, way):
+    if way == "with":
+        with events:
+            assert str(next(events)) == "a"
+        return
+    with contextlib.suppress(ZeroDivisionError):
+        for _ in events:
+            if way == "raise":
+                raise ZeroDivisionError
+            break
+    if way == "close":
+        events.close()
+
+
+async def leave_async(events, way):
+    if way == "with":
+        async with events:
+            assert str(await anext(events)) == "a"
+        return
+    with contextlib.suppress(ZeroDivisionError):
+        async for _ in events:
+            if way == "raise":
+                raise ZeroDivisionError
+            break
+    if way == "close":
+        await events.aclose()
+
+
 @pytest.mark.parametrize("way", ["break", "close", "with", "raise"])
 @pytest.mark.parametrize("cancels", [True, False])
 def test_leaving_early_closes_and_cancels_if_asked(both, way, cancels):
-    def leave(client):
-        events = client.stream("acme/x", {}, cancel_on_exit=cancels)
-        if way == "with":
-            with events:
-                assert str(next(events)) == "a"
-            return
-        try:
-            for _ in events:
-                if way == "raise":
-                    raise ZeroDivisionError
-                break
-        except ZeroDivisionError:
-            pass
-        events.close()
-
-    async def aleave(client):
-        events = client.stream("acme/x", {}, cancel_on_exit=cancels)
-        if way == "with":
-            async with events:
-                assert str(await anext(events)) == "a"
-            return
-        try:
-            async for _ in events:
-                if way == "raise":
-                    raise ZeroDivisionError
-                break
-        except ZeroDivisionError:
-            pass
-        if way != "break":
-            await events.aclose()
-        # What is only left is closed by the loop, as soon as nobody has it any more.
-        del events
-        await asyncio.to_thread(seen)
-
     def seen():
         wire.until(lambda: wire.closed >= 1)
         if cancels:
             wire.until(lambda: "POST /v1/predictions/p1/cancel" in wire.routes)
 
+    async def main(client):
+        await leave_async(client.stream("acme/x", {}, cancel_on_exit=cancels), way)
+        # What is only left is closed by the loop, as soon as nobody has it any more.
+        await asyncio.to_thread(seen)
+
     with streaming(output("a"), hang) as wire:
         client = both.client(wire.base_url)
-        both(lambda: aleave(client) if both.is_async else leave(client))
-        seen()
+        if both.is_async:
+            both(lambda: main(client))
+        else:
+            leave(client.stream("acme/x", {}, cancel_on_exit=cancels), way)
+            seen()
     assert wire.routes.count("POST /v1/predictions/p1/cancel") == cancels
 
 
@@ -116,7 +120,7 @@ def test_a_stream_leaves_its_connection_to_the_next_request(both):
             created = both(lambda: client.predictions.get("p1"))
             both(created.stream)
             # The server's last word may come after the last event.
-            threading_wait(0.05)
+            wait(0.05)
     # Blocking calls may have one of their own.
     assert wire.opened <= 2
 
@@ -142,7 +146,7 @@ def test_what_a_cancelled_task_waits_for_is_closed():
 
 
 def test_a_wait_that_is_given_up_loses_nothing():
-    go = __import__("threading").Event()
+    go = threading.Event()
 
     def later(connection):
         go.wait(10)
@@ -174,17 +178,8 @@ def test_an_error_event_is_the_model_s(both, client, id):
     event = f'{id}event: error\ndata: {{"detail": "no memory"}}\n\nevent: done\ndata: {{"reason": "error"}}\n\n'
     with streaming(output("a") + event.encode(), poll=prediction("processing", logs="so far")) as wire:
         given = []
-
-        def read(stream):
-            for each in stream:
-                given.append(each)
-
-        async def aread(stream):
-            async for each in stream:
-                given.append(each)
-
         with pytest.raises(exceptions.ModelError, match="no memory") as caught:
-            both(lambda: (aread if both.is_async else read)(both.client(wire.base_url).stream("acme/x", {})))
+            both.fill(given, lambda: both.client(wire.base_url).stream("acme/x", {}))
     assert [str(each) for each in given] == ["a"]
     assert (caught.value.prediction.status, caught.value.prediction.error) == ("failed", "no memory")
     assert caught.value.prediction.logs == "so far"
@@ -249,7 +244,7 @@ def test_a_slow_reader_holds_the_sender_back():
         before = -1
         while before != sent:
             before = sent
-            threading_wait(0.1)
+            wait(0.1)
         # The sockets' buffers hold most of it.
         assert sent < 32 << 20
         for _ in range(2_000):
@@ -344,7 +339,5 @@ def test_an_event_is_a_value():
         ServerSentEvent("a\nb", "").encode()
 
 
-def threading_wait(seconds):
-    import threading
-
+def wait(seconds):
     threading.Event().wait(seconds)

@@ -5,7 +5,7 @@ from os import PathLike
 from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, final, overload
 
 from .file_output import FileOutput
-from .stream import EventType
+from .stream import EventType as _EventType
 
 __all__ = [
     "AbortController",
@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Pairs: TypeAlias = Sequence[tuple[str, str]]
 _Target: TypeAlias = str | tuple[str, ...]
-Form: TypeAlias = Literal["events", "text", "frames"]
+_Form: TypeAlias = Literal["events", "text", "frames"]
 _Body: TypeAlias = bytes | tuple[bytes, bytes | PathLike[str], bytes]
 
 @final
@@ -117,10 +117,10 @@ class Core:
     ) -> Source[bytes]: ...
     @overload
     def events(
-        self, url: str, form: Form, place: Place, *, total: float | None = None, signal: AbortSignal | None = None
+        self, url: str, form: _Form, place: Place, *, total: float | None = None, signal: AbortSignal | None = None
     ) -> Source[Any]: ...
     def pieces(self, url: str, *, total: float | None = None, signal: AbortSignal | None = None) -> Source[bytes]: ...
-    def recorded(self, body: bytes, form: Form | Literal["bytes"], place: Place) -> Source[Any]: ...
+    def recorded(self, body: bytes, form: _Form | Literal["bytes"], place: Place) -> Source[Any]: ...
     def detach(self, method: str, target: _Target, total: float) -> None: ...
     def url(self, target: _Target, query: _Pairs | None = None) -> str: ...
     def sleep(self, seconds: float, *, signal: AbortSignal | None = None) -> Pending[None]: ...
@@ -156,12 +156,12 @@ class Source(Generic[_T_co]):
 class ServerSentEvent:
     """One event of a stream; ``str()`` gives the text of an output, and nothing for other events."""
 
-    EventType: ClassVar[type[EventType]]
-    __match_args__: ClassVar[tuple[Literal["event"], Literal["data"], Literal["id"], Literal["retry"]]]
+    EventType: ClassVar[type[_EventType]]
+    __match_args__: ClassVar[tuple[str, ...]] = ("event", "data", "id", "retry")
 
     def __new__(cls, event: str, data: str | FileOutput, id: str | None = None, retry: int | None = None) -> Self: ...
     @property
-    def event(self) -> EventType:
+    def event(self) -> _EventType:
         """``output``, ``logs``, ``error``, ``done``, or what the API invents."""
     @property
     def data(self) -> str | FileOutput:
@@ -174,7 +174,7 @@ class ServerSentEvent:
         """Milliseconds to wait before reconnecting, if the event said so."""
     def encode(self) -> bytes:
         """Give the event as it goes over the wire."""
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]: ...
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     Target: TypeAlias = str | tuple[str, ...]
     Query: TypeAlias = Mapping[str, object]
 
+    # What a stream of events is turned into: events, the text of those that are output, or bytes to be passed on.
+    Form: TypeAlias = Literal["events", "text", "frames"]
+
     FileEncodingStrategy = Literal["default", "upload", "url", "data-uri", "base64"]
 
     class Options(TypedDict, total=False):
@@ -245,7 +248,9 @@ def _stepped(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
 
 
 if TYPE_CHECKING:
-    from types import MethodType as Method
+    import types
+
+    Method = types.MethodType
 
     F = TypeVar("F", bound=Callable[..., Any])
 

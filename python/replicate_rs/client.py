@@ -22,11 +22,9 @@ if TYPE_CHECKING:
     from ._operation import FileEncodingStrategy
     from .account import Accounts
     from .collection import Collections
-    from .creation import PredictionOptions
     from .deployment import Deployments
     from .file import Files
     from .hardware import Hardwares
-    from .identifier import Ref
     from .middleware import Fetch
     from .model import Models
     from .options import ClientOptions, HasTimeouts, Token

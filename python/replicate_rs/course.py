@@ -44,12 +44,12 @@ class Course:
         if timeout is not None and not timeout > 0:
             raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
         self.client = client
-        self.interval = max(interval, SHORTEST_INTERVAL)
+        self.interval: float = max(interval, SHORTEST_INTERVAL)
         self.progress = progress
         self.cancel_on_exit = cancel_on_exit
         self.signal = signal
         self.timeout = timeout
-        self.deadline = None if timeout is None else monotonic() + timeout
+        self.deadline: float | None = None if timeout is None else monotonic() + timeout
 
     async def follow(self, prediction: J, *, done: bool = False) -> J:
         """Poll until the prediction has ended."""
@@ -73,6 +73,7 @@ class Course:
             self.client._transport.part(self.client._core, "POST", (job._path, job.id, "cancel"))
 
     async def report(self, job: Job) -> None:
+        """Tell the caller how far it is, if that was asked for."""
         if self.progress is not None and isinstance(job, Prediction):
             answer: Any = self.progress(job)
             if hasattr(answer, "__await__"):

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Literal, TypeAlias
 
-    from ._core import AbortSignal, Core, Form, Pending, Source
+    from ._core import AbortSignal, Core, Pending, Source
+    from ._operation import Form
 
     Send: TypeAlias = Callable[["Request"], Response]
     AsyncSend: TypeAlias = Callable[["Request"], Awaitable[Response]]

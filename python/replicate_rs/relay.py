@@ -29,9 +29,9 @@ class Relay:
     In Starlette and FastAPI: ``StreamingResponse(relay, headers=relay.headers)``. In WSGI: ``return relay``. Whoever leaves early
     closes the stream and cancels the prediction.
 
-    The bytes are whole events in plain form: lines end in LF, text is UTF-8. While the model is silent, a comment every 15 seconds
-    keeps the connection alive. The last event is ``done``; if the model failed, or its stream broke off and nothing can tell the
-    rest, an ``error`` comes before it.
+    The bytes are whole events in plain form: lines end in LF, text is UTF-8. While the model is silent, a comment every 15
+    seconds keeps the connection alive. The last event is ``done``; if the model failed, or its stream broke off and nothing can
+    tell the rest, an ``error`` comes before it.
     """
 
     def __init__(self, watch: Watch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ._core import EventDecoder as EventDecoder
 from ._core import ServerSentEvent as ServerSentEvent
+from ._streaming import AsyncStream as AsyncStream  # noqa: TC001 - to be imported from here
+from ._streaming import Stream as Stream  # noqa: TC001 - as above
 from ._typing import TYPE_CHECKING
 from .course import Course
 from .run import started
@@ -13,9 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
     from typing import Any, ClassVar, Unpack
 
-    from ._core import Form
-    from ._operation import Resource
-    from ._streaming import AsyncStream, Stream
+    from ._operation import Form, Resource
     from .client import Replicate
     from .creation import PredictionOptions
     from .identifier import Ref
@@ -53,7 +53,7 @@ for _name in ("output", "logs", "error", "done"):
 
 
 # Where 1.0.7 has it.
-ServerSentEvent.EventType = EventType  # type: ignore[misc]  # a class variable of a final class
+ServerSentEvent.EventType = EventType
 
 
 def stream(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Stream[ServerSentEvent]:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from typing import Any, NoReturn
 
-    from ._core import Form, Pending, Source
+    from ._core import Pending, Source
+    from ._operation import Form
     from .course import Course
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ class Watch:
         self.course = course
         self.form: Form = form
         self.files: bool = files
-        self.place = Place()
+        self.place: Place = Place()
         self._core = course.client._core
         self._start: Callable[[], Awaitable[Prediction]] | None = None
         self._source: Source[Any] | None = None
@@ -99,7 +100,7 @@ class Watch:
                 try:
                     while batch := await self._finish(source.next()):
                         yield self._with_files(batch) if self.files else batch
-                    ended = source.ended
+                    ended: str | None = source.ended
                 except APIError as error:
                     ended = self._broken(error, source)
                 finally:
@@ -239,10 +240,10 @@ class Watch:
         prediction = self.prediction.copy(update=data)
         if error and prediction.status == "succeeded":
             raise StreamError(error, prediction)
-        if not prediction.is_done:
-            prediction.status = status
+        said: dict[str, Any] = {} if prediction.is_done else {"status": status}
         if error:
-            prediction.error = error
+            said["error"] = error
+        prediction = prediction.copy(update=said)
         raise (PredictionCanceled if prediction.status in ("canceled", "aborted") else ModelError)(prediction)
 
 

@@ -156,12 +156,13 @@ impl EventDecoder {
         }
         let mut events = Vec::new();
         let mut failed = None;
-        let fed = locked(&self.parser).feed(bytes.as_bytes(), |Event { name, data, id, retry, .. }| {
-            match ServerSentEvent::made(py, name.into(), &data, id.map(Into::into), retry) {
-                Ok(event) => events.push(event),
-                Err(error) => failed = Some(error),
-            }
-        });
+        let fed =
+            locked(&self.parser).feed(bytes.as_bytes(), |Event { name, data, id, retry, .. }| {
+                match ServerSentEvent::made(py, name.into(), &data, id.map(Into::into), retry) {
+                    Ok(event) => events.push(event),
+                    Err(error) => failed = Some(error),
+                }
+            });
         if let Err(large) = fed {
             self.close();
             return Err(raised(py, too_large(large), &About::default()));

@@ -1,7 +1,7 @@
 """What users see. Checked by mypy and pyright, never run."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -22,6 +22,8 @@ from replicate_rs import (
 from replicate_rs.file import File
 from replicate_rs.output_iterator import AsyncOutputIterator, OutputIterator
 from replicate_rs.progress import Progress
+from replicate_rs.relay import Relay
+from replicate_rs.stream import AsyncStream, EventDecoder, EventType, Stream
 from replicate_rs.use import AsyncFunction, Function, Run
 from replicate_rs.webhook import WebhookSigningSecret
 
@@ -34,7 +36,17 @@ def sync(client: Replicate, output: FileOutput) -> None:
     assert_type(client.predictions.list(), Page[Prediction])
     assert_type(client.predictions.cancel("x", signal=AbortController().signal), Prediction)
     assert_type(client.wait(one, interval=1, timeout=5), Prediction)
-    assert_type(client.stream("o/n", input={}), Generator[ServerSentEvent, None, None])
+    assert_type(client.stream("o/n", input={}), Stream[ServerSentEvent])
+    assert_type([event.data for event in client.predictions.stream("x")], list[str | FileOutput])
+    assert_type(one.stream(cancel_on_exit=True), Stream[ServerSentEvent])
+    assert_type(one.async_stream(), AsyncStream[ServerSentEvent])
+    assert_type(client.text_stream("o/n", {}, timeout=5), Stream[str])
+    assert_type(client.text_stream("o/n").collect(), str)
+    assert_type(client.async_text_stream("o/n"), AsyncStream[str])
+    with client.stream("o/n") as events:
+        assert_type(next(events).event, EventType)
+    assert_type(list(client.relay("o/n")), list[bytes])
+    assert_type(EventDecoder(max_bytes=5).feed(b""), list[ServerSentEvent])
     assert_type([each.id for each in client.predictions.list()], list[str])
     assert_type(client.files.create(Path("x"), metadata={"a": 1}), File)
     assert_type(client.files.delete("x"), bool)
@@ -94,8 +106,15 @@ async def asynchronous(client: AsyncReplicate, old: Replicate, output: FileOutpu
     assert_type(await client.predictions.create("v", input={}), Prediction)
     assert_type(await client.predictions.list(), Page[Prediction])
     assert_type(await client.wait(one), Prediction)
-    assert_type(client.stream("o/n", input={}), AsyncGenerator[ServerSentEvent, None])
+    assert_type(client.stream("o/n", input={}), AsyncStream[ServerSentEvent])
     assert_type([event.id async for event in client.stream("o/n")], list[str | None])
+    assert_type([event.id async for event in await client.stream("o/n")], list[str | None])
+    assert_type(await client.text_stream("o/n").collect(), str)
+    async with client.predictions.stream("x") as events:
+        assert_type(await anext(events), ServerSentEvent)
+    assert_type([event async for event in one.stream()], list[ServerSentEvent])
+    assert_type(await client.relay("o/n"), Relay)
+    assert_type(await old.async_relay("o/n"), Relay)
     pair = await asyncio.gather(client.predictions.get("x"), client.predictions.get("y"))
     assert_type(pair, tuple[Prediction, Prediction])
     async with asyncio.TaskGroup() as group:
