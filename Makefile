@@ -6,12 +6,15 @@ BIN := $(VENV)/bin
 BUILT := $(VENV)/.built
 NODE := tests/node/node_modules
 RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
+CARGO_FUZZ := fuzz/target/bin/cargo-fuzz
+SECONDS := 60
 
-.PHONY: help setup demo test test-rust test-python lint format typecheck bench bench-local migration screenshot clean
+.PHONY: help setup demo test test-rust test-python fuzz lint format typecheck bench bench-local migration screenshot clean
 
 help:
 	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
 	@echo 'make test       every test, Rust and Python'
+	@echo 'make fuzz       the parser of streams, fed with made-up bytes (SECONDS=60)'
 	@echo 'make lint       format and lint, both languages'
 	@echo 'make typecheck  mypy, pyright, and the stub against the binary'
 	@echo 'make bench      speed against the peers (JOB=name, QUICK=1)'
@@ -46,6 +49,13 @@ test-rust:
 
 test-python: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
 	$(BIN)/python -X dev -W error -m pytest $(ARGS)
+
+$(CARGO_FUZZ):
+	cargo install --quiet --root fuzz/target --locked cargo-fuzz@0.13.2
+
+# libFuzzer's flags are not stable yet: RUSTC_BOOTSTRAP has the stable compiler take them. What is found is kept in fuzz/artifacts.
+fuzz: $(CARGO_FUZZ)
+	RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none sse -- -dict=fuzz/sse.dict -max_total_time=$(SECONDS)
 
 lint: setup
 	cargo fmt --check
@@ -88,4 +98,4 @@ screenshot: setup
 	PYTHONPATH=examples $(BIN)/python docs/screenshot.py
 
 clean:
-	rm -rf $(VENV) .bench target output $(NODE)
+	rm -rf $(VENV) .bench target fuzz/target output $(NODE)

@@ -5,12 +5,15 @@ import contextlib
 import copy
 import pickle
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import replicate_rs as replicate
 from conftest import both_ways
 from replicate_rs import ServerSentEvent, exceptions
+from replicate_rs._core import Place
+from test_process import script
 from wire import HEAD, Wire, done, hang, output, prediction, reply, streaming
 
 
@@ -153,8 +156,6 @@ def test_a_wait_that_is_given_up_loses_nothing():
         connection.sendall(output("b") + done())
 
     async def main(wire):
-        from replicate_rs._core import Place
-
         client = replicate.AsyncReplicate(base_url=wire.base_url)
         source = client._core.events(f"{wire.origin}/stream", "text", Place())
         assert await source.next() == ["a"]
@@ -168,6 +169,86 @@ def test_a_wait_that_is_given_up_loses_nothing():
 
     with streaming(output("a"), later) as wire:
         asyncio.run(main(wire))
+
+
+def test_many_streams_at_once_in_many_threads_and_loops_keep_apart(local):
+    """Each is read to its end, or left somewhere; all through one client."""
+    client = replicate.Replicate("r8_secret", base_url=local.base_url)
+
+    def text(name):
+        return "".join(f"{name}.{n} " for n in range(40))
+
+    async def read(name):
+        if name.endswith("7"):
+            async for event in client.async_stream("acme/tokens", {"text": text(name)}):
+                assert str(event) == f"{name}.0 "
+                return True
+        return await client.async_text_stream("acme/tokens", {"text": text(name)}).collect() == text(name)
+
+    async def loop(name):
+        return all(await asyncio.gather(*(read(f"{name}-{n}") for n in range(20))))
+
+    def work(name):
+        if name % 2:
+            return asyncio.run(loop(name))
+        return all(
+            client.text_stream("acme/tokens", {"text": text(f"{name}-{n}")}).collect() == text(f"{name}-{n}") for n in range(8)
+        )
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(work, range(8)))
+
+
+def test_a_part_is_awaited_once():
+    async def main(wire):
+        client = replicate.AsyncReplicate(base_url=wire.base_url)
+        part = client._core.events(f"{wire.origin}/stream", "text", Place()).next()
+        assert await part == ["a"]
+        with pytest.raises(RuntimeError, match="awaited already"):
+            await part
+
+    with streaming(output("a"), hang) as wire:
+        asyncio.run(main(wire))
+
+
+def test_the_interpreter_ends_silently_with_streams_open():
+    code = """
+        import asyncio, sys, threading
+        import replicate_rs as replicate
+        client = replicate.Replicate(base_url=sys.argv[1])
+        prediction = client.predictions.get("p1")
+        kept = prediction.stream()
+        assert next(kept).data == "a"
+        threading.Thread(target=lambda: list(prediction.stream()), daemon=True).start()
+        async def main():
+            kept = prediction.async_stream()
+            assert (await anext(kept)).data == "a"
+            tasks = [asyncio.create_task(anext(prediction.async_stream())) for _ in range(3)]
+            await asyncio.sleep(0)
+        asyncio.run(main())
+    """
+    with streaming(output("a"), hang, poll=prediction("processing")) as wire:
+        ended = script(code, wire.base_url)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_forked_child_has_streams_of_its_own():
+    code = """
+        import os, sys
+        import replicate_rs as replicate
+        client = replicate.Replicate(base_url=sys.argv[1])
+        stream = client.predictions.get("p1").stream()
+        assert next(stream).data == "a"
+        pid = os.fork()
+        if pid == 0:
+            assert next(client.predictions.get("p1").stream()).data == "a"
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        stream.close()
+    """
+    with streaming(output("a"), hang, poll=prediction("processing")) as wire:
+        ended = script(code, wire.base_url)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("id", ["", "id: 5:1\n"])

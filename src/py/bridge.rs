@@ -108,6 +108,10 @@ impl Slot {
         }
     }
 
+    fn is_new(&self) -> bool {
+        matches!(*locked(&self.0), State::Working(None))
+    }
+
     /// There is an answer, and nobody waited.
     fn set_done(&self) {
         *locked(&self.0) = State::Done(None, something());
@@ -193,6 +197,7 @@ impl Pending {
                 let task = runtime.spawn(async move { slot.finish(abort::unless_aborted(signal, work).await, way) });
                 Ok(Some(Running { abort: Some(task.abort_handle()), port, event_loop }))
             }
+            Work::Feed(_) if !self.slot.is_new() => Err(PyRuntimeError::new_err("this part of a stream has been awaited already")),
             Work::Feed(feed) if feed.is_ready() => Ok(None),
             Work::Feed(feed) => {
                 let (event_loop, port) = Port::of_this_loop(py)?;
