@@ -55,7 +55,7 @@ $(CARGO_FUZZ):
 
 # libFuzzer's flags are not stable yet: RUSTC_BOOTSTRAP has the stable compiler take them. What is found is kept in fuzz/artifacts.
 fuzz: $(CARGO_FUZZ)
-	RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none sse -- -dict=fuzz/sse.dict -max_total_time=$(SECONDS)
+	RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none sse -- -dict=fuzz/sse.dict -max_total_time=$(SECONDS) -verbosity=0
 
 lint: setup
 	cargo fmt --check

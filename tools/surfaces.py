@@ -81,7 +81,8 @@ V1: list[Name] = [
     Name(
         "replicate.client.Client.stream",
         "replicate_rs.client.Client.stream",
-        "an error is a `StreamError`, where 1.0.7 raises RuntimeError; a stream that breaks off is resumed",
+        "an error event raises `ModelError`, where 1.0.7 raises RuntimeError; a canceled prediction raises `PredictionCanceled` "
+        "after its `done`; a stream that breaks off is resumed",
     ),
     Name(
         "replicate.client.Client.async_stream",
@@ -206,7 +207,7 @@ V1: list[Name] = [
     Name(
         "replicate.prediction.Prediction.stream",
         "replicate_rs.prediction.Prediction.stream",
-        "an error is a `StreamError`, where 1.0.7 raises RuntimeError",
+        "an error event raises `ModelError`, where 1.0.7 raises RuntimeError",
     ),
     Name(
         "replicate.prediction.Prediction.async_stream",
@@ -256,7 +257,9 @@ V1: list[Name] = [
         'a kind of text with `name` and `value`, so that `event == "output"` holds too; not an enumeration',
     ),
     *same("replicate.stream.ServerSentEvent.EventType", "OUTPUT LOGS ERROR DONE"),
-    *absent("replicate.stream", "EventSource EventSource.Decoder EventSource.Decoder.decode", NO_DECODER),
+    *absent("replicate.stream", "EventSource", NO_DECODER),
+    Name("replicate.stream.EventSource.Decoder", "replicate_rs.stream.EventDecoder", "takes bytes, cut wherever they may be"),
+    *absent("replicate.stream", "EventSource.Decoder.decode", "`EventDecoder.feed` takes bytes, and gives a list of events"),
     Name("replicate.stream.stream", "replicate_rs.stream.stream", "as `Client.stream`"),
     Name("replicate.stream.async_stream", "replicate_rs.stream.async_stream", "as `Client.async_stream`"),
     # training
