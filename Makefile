@@ -83,7 +83,7 @@ typecheck: setup
 
 bench: .bench/.tools
 	VIRTUAL_ENV=$(abspath .bench) .bench/bin/maturin develop --release --quiet
-	cargo build --release --quiet --no-default-features --example bench_server
+	cargo build --release --quiet --no-default-features --example bench_server --example bench_parser
 	.bench/bin/python benches/bench.py $(if $(JOB),--job $(JOB)) $(if $(QUICK),--quick)
 
 bench-local: setup

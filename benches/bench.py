@@ -51,6 +51,7 @@ def _stream_sections() -> list[Section]:
     big = [OURS, "1.0.7", "httpx-sse", "aiohttp + hand"]
     idle = [OURS, "aiohttp + hand", "pyreqwest + hand"]
     return [
+        Section("sse_parser", "the parser alone, without Python", "ns/event", [OURS]),
         _events("sse_decode", "events in memory, in pieces of 16 KiB", [*DECODERS], {}),
         *_twice("sse_blocks", "events in chunks of 64 KiB", _events),
         *_twice("sse_chunks", "each event its own chunk", _events),

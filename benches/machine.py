@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).parents[1]
-SERVER = ROOT / "target" / "release" / "examples" / "bench_server"
+PROGRAMS = ROOT / "target" / "release" / "examples"
+SERVER, PARSER = PROGRAMS / "bench_server", PROGRAMS / "bench_parser"
 
 
 def pin_server_and_clients(server: int) -> bool:

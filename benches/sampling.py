@@ -22,7 +22,7 @@ class Task:
     """Seconds; also `seconds`, of the part that is timed. Work that was begun within them is finished, and counted."""
     seconds: float
     size: int = 1
-    """Requests in flight, threads, or clients."""
+    """Requests in flight, threads, clients, or streams; for a big event, bytes."""
     variant: str = ""
     """For startup: ``import`` or ``first``; for clients: ``used`` or ``unused``; for streams: ``sync`` or ``async``."""
     interval: int = 0

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
+import subprocess
 import time
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from decoders import DECODERS
 from followers import FOLLOW, FOLLOW_ASYNC
+from machine import PARSER
 from sampling import Meter, Sample, Task
 
 if TYPE_CHECKING:
@@ -55,6 +58,13 @@ def _check(found: Read, tokens: int) -> None:
 def _check_all(found: list[str], tokens: int) -> None:
     if found != [TOKEN] * tokens + [END]:
         raise ValueError(f"wrong answer: {len(found)} events for {tokens} tokens, the last {found[-3:]}")
+
+
+def parser(_: Task) -> Sample:
+    """Give the nanoseconds that the Rust parser takes for a token's event, and how fast it reads long ones."""
+    answer = subprocess.run([PARSER], capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(answer.stdout)
+    return Sample(found["token_ns"], more={"GB/s of long events": found["long_gb_per_s"]})
 
 
 def decode(task: Task) -> Sample:

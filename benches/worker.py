@@ -20,7 +20,7 @@ from contenders import ASYNC, OURS, PAGE, PREDICTION_ID, PROGRAMS, SYNC, TOKEN, 
 from machine import resident_bytes
 from many_streams import many, memory
 from sampling import Meter, Sample, Task
-from streaming import big, chunks_or_blocks, decode, first
+from streaming import big, chunks_or_blocks, decode, first, parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,6 +160,7 @@ JOBS: dict[str, Callable[[Task], Sample]] = {
     "page": page,
     "import": startup,
     "clients": clients,
+    "sse_parser": parser,
     "sse_decode": decode,
     "sse_blocks": chunks_or_blocks,
     "sse_chunks": chunks_or_blocks,

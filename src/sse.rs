@@ -58,6 +58,8 @@ pub struct TooLarge(pub usize);
 #[derive(Debug)]
 pub struct Parser {
     limit: usize,
+    /// Whether a line begins here; not so at the beginning of all, where a mark may be.
+    at_line: bool,
     begun: bool,
     after_cr: bool,
     /// A line that has not ended; of a data line only the value, with the length of what was before it.
@@ -83,6 +85,7 @@ impl Parser {
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
+            at_line: false,
             begun: false,
             after_cr: false,
             line: Vec::new(),
@@ -122,11 +125,12 @@ impl Parser {
         // The only data line of the present event so far, where it lies.
         let mut there = None;
         while !rest.is_empty() {
-            if std::mem::take(&mut self.after_cr)
-                && let Some(after) = rest.strip_prefix(b"\n")
-            {
-                rest = after;
-                continue;
+            if self.after_cr {
+                self.after_cr = false;
+                if let Some(after) = rest.strip_prefix(b"\n") {
+                    rest = after;
+                    continue;
+                }
             }
             let Some((line, end)) = line_end(rest).and_then(|at| rest.split_at_checked(at)) else {
                 self.check(is_short, there, rest)?;
@@ -134,9 +138,10 @@ impl Parser {
                 break;
             };
             self.check(is_short, there, line)?;
-            self.after_cr = end.first() == Some(&b'\r');
-            rest = end.get(1..).unwrap_or_default();
-            if self.begun && self.line.is_empty() && self.before_value.is_none() {
+            let Some((end, after)) = end.split_first() else { break };
+            self.after_cr = *end == b'\r';
+            rest = after;
+            if self.at_line {
                 self.end_of_line(line, &mut there, &mut sink);
             } else {
                 self.end_of_kept_line(line, &mut there, &mut sink);
@@ -168,9 +173,7 @@ impl Parser {
     /// The beginning of a line, or its middle.
     fn begin_line(&mut self, part: &[u8]) {
         let mut value = part;
-        if self.begun
-            && self.line.is_empty()
-            && self.before_value.is_none()
+        if std::mem::take(&mut self.at_line)
             && let Some((Field::Data, data @ [_, ..])) = split(part)
         {
             // It may become megabytes, and then the data as they are.
@@ -200,6 +203,7 @@ impl Parser {
     fn end_of_kept_line<'a>(&mut self, end: &'a [u8], there: &mut Option<&'a [u8]>, sink: &mut impl FnMut(Event<'_>)) {
         let mut line = std::mem::take(&mut self.line);
         line.extend_from_slice(end);
+        self.at_line = true;
         let is_first = !std::mem::replace(&mut self.begun, true);
         if self.before_value.take().is_some() {
             self.keep(there.take());
@@ -342,7 +346,10 @@ fn owned_text(bytes: Vec<u8>) -> Cow<'static, str> {
 #[inline(always)]
 fn set(target: &mut String, value: &[u8]) {
     target.clear();
-    target.push_str(&text(value));
+    match std::str::from_utf8(value) {
+        Ok(text) => target.push_str(text),
+        Err(_) => target.push_str(&String::from_utf8_lossy(value)),
+    }
 }
 
 #[cfg(test)]

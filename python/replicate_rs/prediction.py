@@ -17,7 +17,7 @@ from .progress import Progress as Progress
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Mapping
     from datetime import datetime
     from types import EllipsisType
     from typing import Any, Final, Literal, Unpack
@@ -73,12 +73,11 @@ class Prediction(Job):
             PredictionTimeout: `timeout` seconds passed first.
 
         """
-        from .course import Course
-        from .watch import Watch
+        from .watch import watched
 
         files = self._session.use_file_output if use_file_output is None else use_file_output
-        course = Course(self, None, None, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
-        return Watch(course, self, "events", files=files).batches()
+        watch = watched(self, self, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+        return watch.batches()
 
     async_stream: Final = asynchronously(stream)
 
@@ -193,14 +192,16 @@ class Predictions(Namespace[M]):
         timeout: float | None = None,
     ) -> AsyncGenerator[list[ServerSentEvent], None]:
         """Give a prediction's events as they happen, from the first on; see `Prediction.stream`."""
-        from .course import Course
-        from .watch import Watch
+        from .watch import watched
 
         path = one_of(id=id, prediction_id=prediction_id)
         files = self._session.use_file_output if use_file_output is None else use_file_output
-        course = Course(self, None, None, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
-        start = Predictions.get
-        return Watch(course, lambda: start(self, path, signal=signal, timeout=timeout), "events", files=files).batches()
+
+        def get() -> Awaitable[Prediction]:
+            return Predictions.get(self, path, signal=signal, timeout=timeout)
+
+        watch = watched(self, get, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+        return watch.batches()
 
     async_stream: Final = asynchronously(stream)
 

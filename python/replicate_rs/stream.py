@@ -7,9 +7,8 @@ from ._core import ServerSentEvent as ServerSentEvent
 from ._streaming import AsyncStream as AsyncStream  # noqa: TC001 - to be imported from here
 from ._streaming import Stream as Stream  # noqa: TC001 - as above
 from ._typing import TYPE_CHECKING
-from .course import Course
 from .run import started
-from .watch import Watch
+from .watch import Watch, watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -127,5 +126,12 @@ def begun(
 ) -> Watch:
     """Give what watches a model that is started when it is first asked for something; the deadline is over both."""
     signal, timeout = options.get("signal"), options.get("timeout")
-    course = Course(client, None, None, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
-    return Watch(course, lambda: started(client, ref, input, options), form, files=files)
+    return watched(
+        client,
+        lambda: started(client, ref, input, options),
+        form,
+        files=files,
+        cancel_on_exit=cancel_on_exit,
+        signal=signal,
+        timeout=timeout,
+    )

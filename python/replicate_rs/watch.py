@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._core import Expect, Place, ServerSentEvent
 from ._transport import PARTING, Suspending
 from ._typing import TYPE_CHECKING, TypeVar, is_object
-from .course import items_of, raise_if_failed
+from .course import Course, items_of, raise_if_failed
 from .exceptions import (
     APIConnectionError,
     APIError,
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from typing import Any, NoReturn
 
-    from ._core import Pending, Source
-    from ._operation import Form
-    from .course import Course
+    from ._core import AbortSignal, Pending, Source
+    from ._operation import Form, Resource
 
 T = TypeVar("T")
 
@@ -92,13 +91,13 @@ class Watch:
     async def batches(self) -> AsyncGenerator[list[Any], None]:
         """Give everything, in lists of what is ready at a time; cancels the prediction if that is left early, and asked for."""
         await self._begin()
-        fruitless = 0
+        fruitless, finish = 0, self.course.client._transport.finish
         try:
             while True:
                 count = self.place.count
                 source = self._source or self._open()
                 try:
-                    while batch := await self._finish(source.next()):
+                    while batch := await finish(source.next()):
                         yield self._with_files(batch) if self.files else batch
                     ended: str | None = source.ended
                 except APIError as error:
@@ -245,6 +244,21 @@ class Watch:
             said["error"] = error
         prediction = prediction.copy(update=said)
         raise (PredictionCanceled if prediction.status in ("canceled", "aborted") else ModelError)(prediction)
+
+
+def watched(
+    resource: Resource[Any],
+    start: Prediction | Callable[[], Awaitable[Prediction]],
+    form: Form,
+    *,
+    files: bool = False,
+    cancel_on_exit: bool,
+    signal: AbortSignal | None,
+    timeout: float | None,
+) -> Watch:
+    """Watch a prediction, or one that is started when it is first asked for something; the deadline is over both."""
+    course = Course(resource, None, None, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+    return Watch(course, start, form, files=files)
 
 
 def _said(data: str) -> dict[str, Any]:

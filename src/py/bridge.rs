@@ -197,7 +197,9 @@ impl Pending {
                 let task = runtime.spawn(async move { slot.finish(abort::unless_aborted(signal, work).await, way) });
                 Ok(Some(Running { abort: Some(task.abort_handle()), port, event_loop }))
             }
-            Work::Feed(_) if !self.slot.is_new() => Err(PyRuntimeError::new_err("this part of a stream has been awaited already")),
+            Work::Feed(_) if !self.slot.is_new() => {
+                Err(PyRuntimeError::new_err("this part of a stream has been awaited already"))
+            }
             Work::Feed(feed) if feed.is_ready() => Ok(None),
             Work::Feed(feed) => {
                 let (event_loop, port) = Port::of_this_loop(py)?;

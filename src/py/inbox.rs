@@ -194,6 +194,8 @@ struct State {
     awaiting: Option<(For, Arc<Slot>, UnderWay)>,
     /// A thread waits, and nobody is on the way to tell it.
     blocking: Option<For>,
+    /// Whether anything was taken: the first part waits for no other.
+    has_given: bool,
 }
 
 impl State {
@@ -217,7 +219,8 @@ pub struct Inbox {
 impl Inbox {
     /// An empty one.
     pub fn new(form: Form) -> Self {
-        let state = State { batch: Batch::new(form), has_head: false, ended: None, awaiting: None, blocking: None };
+        let state =
+            State { batch: Batch::new(form), has_head: false, ended: None, awaiting: None, blocking: None, has_given: false };
         Self { form, state: Mutex::new(state), filled: Condvar::new(), room: Notify::new() }
     }
 
@@ -262,27 +265,28 @@ impl Inbox {
             Some(what) if state.has(what) => state.blocking.take(),
             _ => None,
         };
+        let has_given = state.has_given;
         drop(state);
         if let Some((_, slot, way)) = awaiting {
             slot.finish(something(), way);
         }
         if blocking.is_some() {
-            self.wake();
+            self.wake(has_given);
         }
         changed
     }
 
-    /// Wakes the thread that waits, after everything else that is ready on this worker: it would take its processor away.
-    fn wake(self: &Arc<Self>) {
+    /// Wakes the thread that waits; `later`, after everything else that is ready on this worker: it would take its processor away.
+    fn wake(self: &Arc<Self>, later: bool) {
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
+            Ok(runtime) if later => {
                 let inbox = self.clone();
                 runtime.spawn(async move {
                     tokio::task::yield_now().await;
                     inbox.filled.notify_all();
                 });
             }
-            Err(_) => self.filled.notify_all(),
+            _ => self.filled.notify_all(),
         }
     }
 
@@ -342,6 +346,7 @@ impl Inbox {
         {
             return Ok(Err(error));
         }
+        state.has_given = true;
         let was_full = state.batch.is_full();
         let batch = std::mem::replace(&mut state.batch, Batch::new(self.form));
         drop(state);
