@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -127,6 +130,12 @@ def local() -> Iterator[LocalReplicate]:
 
     with server:
         yield server
+
+
+def script(code, *arguments, timeout=30):
+    """Run Python code in a fresh process that treats warnings as errors."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(code), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 @pytest.fixture

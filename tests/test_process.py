@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from conftest import script
 from wire import Wire, hang, prediction, reply
 
 
@@ -18,12 +19,6 @@ def answering():
 
 def hanging():
     return Wire(lambda _: hang)
-
-
-def script(code, *arguments, timeout=30):
-    """Run Python code in a fresh process that treats warnings as errors."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(code), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def test_a_client_works_in_forked_children():

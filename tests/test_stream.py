@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import replicate_rs as replicate
-from conftest import both_ways
+from conftest import both_ways, script
 from replicate_rs import ServerSentEvent, exceptions
 from replicate_rs._core import Place
-from test_process import script
 from wire import HEAD, Wire, done, hang, output, prediction, reply, streaming
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+CANCELED = ("canceled", "aborted")
 # Connections in a row that brought nothing, after which the prediction itself is asked for the rest.
 MOST_FRUITLESS = 5
 
@@ -111,10 +112,13 @@ class Watch:
                 fruitless = 0 if self.place.count > count else fruitless + (ended != "silent")
                 if await self._is_over(ended, fruitless):
                     break
-                await self._pause(fruitless)
+                await self._sleep(self.place.pause(fruitless))
             rest = self._rest()
-            async for batch in rest:
-                yield batch
+            try:
+                async for batch in rest:
+                    yield batch
+            finally:
+                await rest.aclose()
         except BaseException as error:
             self.leave(error)
             raise
@@ -154,9 +158,9 @@ class Watch:
         self.prediction = await self._present()
         return self.prediction.is_done
 
-    async def _pause(self, fruitless: int) -> None:
-        pause, left = self.place.pause(fruitless), self.course.left(self.prediction)
-        await self.course.sleep(pause if left is None else min(pause, left))
+    async def _sleep(self, seconds: float) -> None:
+        left = self.course.left(self.prediction)
+        await self.course.sleep(seconds if left is None else min(seconds, left))
 
     async def _present(self) -> Prediction:
         try:
@@ -174,12 +178,10 @@ class Watch:
                 yield events
             if self.prediction.is_done:
                 break
-            await self.course.sleep(self.course.interval)
-            self.course.left(self.prediction)
+            await self._sleep(self.course.interval)
             self.prediction = await self._present()
         if self.prediction.status != "failed":
-            reason = "{}" if self.prediction.status == "succeeded" else '{"reason": "canceled"}'
-            yield self._made([("done", reason)])
+            yield self._made([("done", '{"reason": "canceled"}' if self.prediction.status in CANCELED else "{}")])
         raise_if_failed(self.prediction)
 
     def _beyond(self, prediction: Prediction) -> list[Any]:
@@ -243,7 +245,7 @@ class Watch:
         if error:
             said["error"] = error
         prediction = prediction.copy(update=said)
-        raise (PredictionCanceled if prediction.status in ("canceled", "aborted") else ModelError)(prediction)
+        raise (PredictionCanceled if prediction.status in CANCELED else ModelError)(prediction)
 
 
 def watched(
