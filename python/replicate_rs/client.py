@@ -8,11 +8,10 @@ from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 from .options import MAX_RESPONSE_BYTES, MAX_RETRIES, SPELLINGS, only, session
 from .pagination import async_paginate, paginate
 from .prediction import Predictions
-from .relay import relay_model
 from .request import request as request_any
 from .run import run_model, wait_for
 from .search import search as search_all
-from .stream import stream_model, stream_text
+from .stream import relay_model, stream_model, stream_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping

@@ -7,15 +7,10 @@ from ._operation import Async, Sync
 from ._streaming import spread, spread_async
 from ._typing import TYPE_CHECKING
 from .exceptions import ModelError, ReplicateError
-from .stream import begun
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
-    from typing import Any, Unpack
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 
-    from ._operation import Resource
-    from .creation import PredictionOptions
-    from .identifier import Ref
     from .prediction import Prediction
     from .watch import Watch
 
@@ -103,28 +98,3 @@ def _failure(detail: str | None) -> list[bytes]:
 
     error = [] if detail is None else [ServerSentEvent("error", dumps({"detail": detail}, ensure_ascii=False)).encode()]
     return [*error, ServerSentEvent("done", '{"reason": "error"}').encode()]
-
-
-async def relay_model(
-    client: Resource[Any],
-    ref: Ref,
-    input: Mapping[str, Any] | None = None,
-    *,
-    cancel_on_exit: bool = True,
-    **options: Unpack[PredictionOptions],
-) -> Relay:
-    """Run a model whose events are passed on as bytes; the stream is open, and known to be one, when this returns.
-
-    Args:
-        ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
-        input: The model's inputs; files in it are uploaded.
-        cancel_on_exit: Cancel the prediction when its reader leaves early.
-        options: What every prediction takes; `timeout` is over all of it.
-
-    Raises:
-        StreamError: The model cannot stream.
-
-    """
-    watch = begun(client, ref, input, "frames", options, cancel_on_exit=cancel_on_exit)
-    await watch.begin()
-    return Relay(watch)

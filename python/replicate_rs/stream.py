@@ -8,7 +8,6 @@ from ._streaming import AsyncStream as AsyncStream  # noqa: TC001 - to be import
 from ._streaming import Stream as Stream  # noqa: TC001 - as above
 from ._typing import TYPE_CHECKING
 from .run import started
-from .watch import Watch, watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from .client import Replicate
     from .creation import PredictionOptions
     from .identifier import Ref
+    from .relay import Relay
+    from .watch import Watch
 
 
 class EventType(str):
@@ -114,6 +115,33 @@ def stream_text(
     return begun(client, ref, input, "text", options, cancel_on_exit=cancel_on_exit).batches()
 
 
+async def relay_model(
+    client: Resource[Any],
+    ref: Ref,
+    input: Mapping[str, Any] | None = None,
+    *,
+    cancel_on_exit: bool = True,
+    **options: Unpack[PredictionOptions],
+) -> Relay:
+    """Run a model whose events are passed on as bytes; the stream is open, and known to be one, when this returns.
+
+    Args:
+        ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
+        input: The model's inputs; files in it are uploaded.
+        cancel_on_exit: Cancel the prediction when its reader leaves early.
+        options: What every prediction takes; `timeout` is over all of it.
+
+    Raises:
+        StreamError: The model cannot stream.
+
+    """
+    from .relay import Relay
+
+    watch = begun(client, ref, input, "frames", options, cancel_on_exit=cancel_on_exit)
+    await watch.begin()
+    return Relay(watch)
+
+
 def begun(
     client: Resource[Any],
     ref: Ref,
@@ -125,6 +153,8 @@ def begun(
     cancel_on_exit: bool,
 ) -> Watch:
     """Give what watches a model that is started when it is first asked for something; the deadline is over both."""
+    from .watch import watched
+
     signal, timeout = options.get("signal"), options.get("timeout")
     return watched(
         client,
