@@ -327,7 +327,13 @@ fn line_end(bytes: &[u8]) -> Option<usize> {
 
 /// The lines of a text, which may end as those of a stream do.
 pub fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let Some((line, end)) = text.find(['\n', '\r']).and_then(|at| text.split_at_checked(at)) else { return Some(text) };
+        rest = end.strip_prefix("\r\n").or_else(|| end.get(1..));
+        Some(line)
+    })
 }
 
 /// UTF-8, with replacement characters where it is not.
@@ -447,6 +453,19 @@ mod tests {
         assert!(!parser.timed_out());
         parser.feed(b":408: 408 Request Timeout\n\n", |_| {}).unwrap();
         assert!(parser.timed_out());
+    }
+
+    #[test]
+    fn a_text_has_the_lines_that_a_stream_would_have() {
+        for (text, expected) in [
+            ("", &[""][..]),
+            ("a\r\nb\rc\nd", &["a", "b", "c", "d"]),
+            ("\n\r", &["", "", ""]),
+            ("a\r", &["a", ""]),
+            ("\r\r\n\n", &["", "", "", ""]),
+        ] {
+            assert_eq!(lines(text).collect::<Vec<_>>(), expected, "{text:?}");
+        }
     }
 
     #[test]

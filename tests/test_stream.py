@@ -218,6 +218,7 @@ def test_the_interpreter_ends_silently_with_streams_open():
         prediction = client.predictions.get("p1")
         kept = prediction.stream()
         assert next(kept).data == "a"
+        unread = client.relay("acme/x", {})
         threading.Thread(target=lambda: list(prediction.stream()), daemon=True).start()
         async def main():
             kept = prediction.async_stream()

@@ -82,16 +82,16 @@ class Suspending:
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
         """Hand it to the core and go: a cancelled task must not wait. The interpreter's end waits for it."""
         global _registered
-        from atexit import register
+        try:
+            from atexit import register
 
-        from ._core import finish_detached
+            from ._core import finish_detached
 
-        if not _registered:
-            _registered = True
-            register(finish_detached, PARTING)
-        try:  # noqa: SIM105 - as above
+            if not _registered:
+                _registered = True
+                register(finish_detached, PARTING)
             core.detach(method, target, PARTING)
-        except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own
+        except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own, or Python itself
             pass
 
 
