@@ -3,6 +3,7 @@
 //! Rules this file keeps:
 //! * what belongs to the API's origin (the token, the caller's default headers) is added per hop, and only on that origin;
 //! * only GET and HEAD follow redirects; none leads from https to http;
+//! * elsewhere than at the API, only what `reach` allows is asked for, hop by hop;
 //! * every wait has a limit: a free connection, the head, each part of the body, and all of it together.
 
 use std::pin::{Pin, pin};
@@ -10,16 +11,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
-use reqwest::{Client, Method};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use reqwest::{Client, ClientBuilder, Method, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
 use crate::error::{Error, Kind, Phase};
-use crate::files::Upload;
+use crate::reach::{PublicOnly, Reach};
 use crate::retry::Attempts;
 use crate::tls::{Tls, get_or_try_init};
+use crate::upload::Upload;
 use crate::url::Origin;
 
 const MOST_REDIRECTS: usize = 10;
@@ -56,7 +58,7 @@ pub enum Body {
     Empty,
     /// Bytes in memory.
     Bytes(Bytes),
-    /// A multipart upload.
+    /// What is sent piece by piece.
     Upload(Arc<Upload>),
 }
 
@@ -79,6 +81,8 @@ pub struct Call {
     pub retries: u32,
     /// The largest decompressed body, in bytes.
     pub limit: usize,
+    /// Where it may go, elsewhere than to the API.
+    pub reach: Reach,
 }
 
 /// A response that has been read to its end.
@@ -130,6 +134,11 @@ impl Incoming {
     /// The headers.
     pub fn headers(&self) -> &HeaderMap {
         self.response.headers()
+    }
+
+    /// Whether it is a part of what was asked for (206).
+    pub fn is_partial(&self) -> bool {
+        self.response.status() == StatusCode::PARTIAL_CONTENT
     }
 
     /// The length the server claims, in bytes; None where it does not, or where the body was compressed.
@@ -196,23 +205,29 @@ pub struct Pool {
     free: Option<Arc<Semaphore>>,
     plain: OnceLock<Client>,
     secure: OnceLock<Client>,
+    public: OnceLock<Client>,
     tls: Arc<Tls>,
 }
 
 impl Pool {
     /// `free` is shared by all pools of a client; `tls` by all pools of the process.
     pub fn new(connect: Option<Duration>, free: Option<Arc<Semaphore>>, tls: Arc<Tls>) -> Self {
-        Self { connect, free, plain: OnceLock::new(), secure: OnceLock::new(), tls }
+        let [plain, secure, public] = [const { OnceLock::new() }; 3];
+        Self { connect, free, plain, secure, public, tls }
     }
 
-    fn client(&self, url: &Url) -> Result<&Client, Error> {
-        if url.scheme() == "http" && !a_proxy_may_be_set() {
-            return get_or_try_init(&self.plain, || self.build(self.tls.unused()?));
+    fn client(&self, url: &Url, public_only: bool) -> Result<&Client, Error> {
+        if public_only {
+            let set_up = || self.build(self.tls.trusting_the_system()?, |builder| builder.dns_resolver(PublicOnly));
+            return get_or_try_init(&self.public, set_up);
         }
-        get_or_try_init(&self.secure, || self.build(self.tls.trusting_the_system()?))
+        if url.scheme() == "http" && !a_proxy_may_be_set() {
+            return get_or_try_init(&self.plain, || self.build(self.tls.unused()?, |builder| builder));
+        }
+        get_or_try_init(&self.secure, || self.build(self.tls.trusting_the_system()?, |builder| builder))
     }
 
-    fn build(&self, tls: rustls::ClientConfig) -> Result<Client, Error> {
+    fn build(&self, tls: rustls::ClientConfig, more: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, Error> {
         let mut builder = Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
@@ -223,7 +238,7 @@ impl Pool {
         if let Some(limit) = self.connect {
             builder = builder.connect_timeout(limit);
         }
-        builder.build().map_err(|error| Error::new(Kind::Connect, format!("the HTTP client cannot be set up: {error}")))
+        more(builder).build().map_err(|error| Error::new(Kind::Connect, format!("the HTTP client cannot be set up: {error}")))
     }
 }
 
@@ -308,8 +323,11 @@ async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
 
 /// One request on the wire.
 async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, Error> {
-    let client = pool.client(url)?;
     let at_home = call.home.origin.has(url);
+    if !at_home {
+        call.reach.check(url)?;
+    }
+    let client = pool.client(url, call.reach == Reach::Public && !at_home)?;
     let mut request = reqwest::Request::new(call.method.clone(), url.clone());
     let headers = request.headers_mut();
     if at_home {
@@ -321,23 +339,33 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
         headers.insert(name, value.clone());
     }
     let mut progress = None;
-    *request.body_mut() = match &call.body {
+    let body = match &call.body {
         Body::Empty => None,
         Body::Bytes(bytes) => Some(bytes.clone().into()),
         Body::Upload(upload) => {
-            let (body, sent) = upload.body()?;
+            headers.insert(CONTENT_LENGTH, upload.length().into());
+            let (body, sent) = upload.body();
             progress = Some(sent);
             Some(body)
         }
     };
+    *request.body_mut() = body;
     let answer = pin!(async { client.execute(request).await.map_err(|error| connect_timeout(pool, error)) });
-    match (progress, call.timeouts.read) {
-        (Some(sent), Some(read)) => tokio::select! {
-            answer = answer => answer,
-            () = sent.stalled(read) => Err(Error::timeout(Phase::Response, read)),
-        },
-        (_, read) => limited(read, Phase::Response, answer).await,
-    }
+    let Some(progress) = progress else { return limited(call.timeouts.read, Phase::Response, answer).await };
+    let stalled = pin!(async {
+        match call.timeouts.read {
+            Some(limit) => {
+                progress.stalled(limit).await;
+                Err(Error::timeout(Phase::Response, limit))
+            }
+            None => std::future::pending().await,
+        }
+    });
+    let answer = tokio::select! {
+        answer = answer => answer,
+        stalled = stalled => stalled,
+    };
+    answer.map_err(|error| progress.failure().unwrap_or(error))
 }
 
 fn connect_timeout(pool: &Pool, error: reqwest::Error) -> Error {
@@ -365,7 +393,7 @@ fn redirect(call: &Call, response: &reqwest::Response) -> Result<Option<Url>, Er
 }
 
 /// Takes pinned work: moving a whole exchange about would cost more than the timer.
-async fn limited<T, F>(limit: Option<Duration>, phase: Phase, work: Pin<&mut F>) -> Result<T, Error>
+pub async fn limited<T, F>(limit: Option<Duration>, phase: Phase, work: Pin<&mut F>) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {

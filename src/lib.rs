@@ -1,14 +1,20 @@
 //! The Rust core of replicate-rs: HTTP, server-sent events, files and webhooks.
 //!
-//! Dependencies point one way: `error, sse, webhook, retry, url ← resume, tls, http, files ← py`. Only `py` knows Python.
+//! Dependencies point one way: `error, sse, webhook, retry, url, data_uri, disk ← resume, tls, reach, checksum, upload ← http ←
+//! download ← py`. Only `py` knows Python.
 
+pub mod checksum;
+pub mod data_uri;
+pub mod disk;
+pub mod download;
 pub mod error;
-pub mod files;
 pub mod http;
+pub mod reach;
 pub mod resume;
 pub mod retry;
 pub mod sse;
 pub mod tls;
+pub mod upload;
 pub mod url;
 pub mod webhook;
 
@@ -29,7 +35,7 @@ mod _core {
     #[pymodule_export]
     use crate::py::event::{EventDecoder, ServerSentEvent};
     #[pymodule_export]
-    use crate::py::files::{read_data_uri, write_file};
+    use crate::py::files::{Part, Upload, read_data_uri, write_file};
     #[pymodule_export]
     use crate::py::response::{Expect, Response};
     #[pymodule_export]

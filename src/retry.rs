@@ -28,6 +28,11 @@ impl Attempts {
         Self { left: retries, made: 0, repeatable: matches!(*method, Method::GET | Method::HEAD | Method::DELETE) }
     }
 
+    /// Whether the next attempt is the first after the first.
+    pub fn is_first(&self) -> bool {
+        self.made <= 1
+    }
+
     /// How long to wait before the next attempt, or None to give up.
     ///
     /// `jitter` is a random number from 0 to 1 (full jitter).

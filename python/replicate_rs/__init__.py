@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from .pagination import paginate as paginate
     from .prediction import Prediction as Prediction
     from .prediction import parse_progress_from_logs as parse_progress_from_logs
+    from .saving import asave_all as asave_all
+    from .saving import save_all as save_all
     from .search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues] - the client's
     from .stream import ServerSentEvent as ServerSentEvent  # pyright: ignore[reportGeneralTypeIssues] - the client's
     from .training import Training as Training
@@ -151,6 +153,8 @@ _HOMES = {
     "paginate": "pagination",
     "Prediction": "prediction",
     "parse_progress_from_logs": "prediction",
+    "asave_all": "saving",
+    "save_all": "saving",
     "SearchResult": "search",
     "ServerSentEvent": "stream",
     "Training": "training",

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
     from typing import Any, Concatenate, Final, Literal, Self, TypeAlias, TypedDict
 
-    from ._core import AbortSignal, Core, Expect, Pending
+    from ._core import AbortSignal, Core, Expect, Pending, Upload
     from ._transport import Transport
+    from .file_input import Inlined
 
     Target: TypeAlias = str | tuple[str, ...]
     Query: TypeAlias = Mapping[str, object]
@@ -111,8 +112,9 @@ class Resource(Generic[M]):
         text: str | None = None,
         headers: Sequence[tuple[str, str]] = (),
         read: float | None = None,
+        inlined: Inlined | None = None,
     ) -> Pending[T]:
-        """Begin a request with a JSON body, a plain text, or nothing.
+        """Begin a request with a JSON body, with files in it or without, a plain text, or nothing.
 
         Raises:
             TypeError: An option does not exist.
@@ -126,16 +128,21 @@ class Resource(Generic[M]):
         extra = options.get("extra_body")
         if extra is not None:
             body = {**(body or {}), **extra}
-        content = (
-            (to_json(body), "application/json") if body is not None else (text.encode(), "text/plain") if text else (None, None)
-        )
+        content: bytes | Upload | None = None
+        kind = None
+        if body is not None:
+            content, kind = to_json(body), "application/json"
+            if inlined is not None:
+                content = inlined.body(content)
+        elif text:
+            content, kind = text.encode(), "text/plain"
         return self._core.send(
             method,
             target,
             expect,
             query=pairs({**(query or {}), **(options.get("extra_query") or {})}),
-            body=content[0],
-            content_type=content[1],
+            body=content,
+            content_type=kind,
             headers=[*headers, *(options.get("extra_headers") or {}).items()],
             read=read,
             total=options.get("timeout"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from typing import Any, Protocol, TypeVar
 
     from ._core import Core, Pending
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
         @staticmethod
         def call(function: Callable[..., T], *args: object) -> Awaitable[T]:
             """Run a function that may block (a caller's file, a disk) where it disturbs nobody."""
+            ...
+
+        @staticmethod
+        def each(items: AsyncIterator[T], function: Callable[[T], object]) -> Awaitable[None]:
+            """Run a function that may block on each item of a caller's async iterator."""
             ...
 
         @staticmethod
@@ -51,6 +56,11 @@ class Blocking:
     async def call(function: Callable[..., T], *args: object) -> T:
         """Call it right here."""
         return function(*args)
+
+    @staticmethod
+    async def each(items: AsyncIterator[T], function: Callable[[T], object]) -> None:  # noqa: ARG004 - as the other has it
+        """Refuse: there is nobody to await them."""
+        raise TypeError("an async file needs an AsyncReplicate or an async_ method: or pass its content as bytes")
 
     @staticmethod
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
@@ -79,6 +89,12 @@ class Suspending:
         return await to_thread(function, *args)
 
     @staticmethod
+    async def each(items: AsyncIterator[T], function: Callable[[T], object]) -> None:
+        """Call it on a thread of the loop's executor."""
+        async for item in items:
+            await Suspending.call(function, item)
+
+    @staticmethod
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
         """Hand it to the core and go: a cancelled task must not wait. The interpreter's end waits for it."""
         global _registered
@@ -93,6 +109,24 @@ class Suspending:
             core.detach(method, target, PARTING)
         except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own, or Python itself
             pass
+
+
+async def together(transport: type[Transport], begin: Iterable[Callable[[], Pending[T]]], most: int) -> list[T]:
+    """Begin requests, `most` at a time, and give their answers in order; when one fails, those under way are given up."""
+    answers: list[T] = []
+    under_way: list[Pending[T]] = []
+    try:
+        for each in begin:
+            if len(under_way) == most:
+                answers.append(await transport.finish(under_way.pop(0)))
+            pending = each()
+            pending.begin()
+            under_way.append(pending)
+        while under_way:
+            answers.append(await transport.finish(under_way.pop(0)))
+    finally:
+        under_way.clear()
+    return answers
 
 
 def later(work: Awaitable[Any]) -> None:

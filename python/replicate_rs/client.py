@@ -62,6 +62,7 @@ class BaseClient(Namespace[M]):
         poll_interval: float | None = None,
         file_encoding_strategy: FileEncodingStrategy = "default",
         use_file_output: bool = True,
+        block_private_addresses: bool = False,
         fetch: Fetch | None = None,
     ) -> None:
         """Make a client; nothing is connected, and no token read, before the first request.
@@ -83,6 +84,8 @@ class BaseClient(Namespace[M]):
             file_encoding_strategy: ``default``: upload files, or send them inline if that fails on the server's side;
                 ``upload`` (``url``); or ``data-uri`` (``base64``): always inline.
             use_file_output: Give files of an output as `FileOutput`, or as text.
+            block_private_addresses: Fetch no files or streams from private networks or this machine, whatever a model's output
+                says; but from the API's own origin. Behind a proxy the proxy looks names up, and has to keep to that itself.
             fetch: A function ``fetch(request, send)`` around every request, which returns a `Response`: its own, or
                 ``send(request)``, which raises for a status of 400 or more. An `AsyncReplicate`'s is async, and awaits `send`.
 
@@ -99,6 +102,7 @@ class BaseClient(Namespace[M]):
             "poll_interval": poll_interval,
             "file_encoding_strategy": file_encoding_strategy,
             "use_file_output": use_file_output,
+            "block_private_addresses": block_private_addresses,
             "fetch": fetch,
         }
         self._options = options

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, TypeAlias
 
     from ._operation import FileEncodingStrategy, Options
+    from .file import OnSent
     from .identifier import Ref
 
     WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
         """The same for the end only; older than `webhook`."""
         file_encoding_strategy: FileEncodingStrategy | None
         """How files are sent; the client's if not given."""
+        upload_progress: OnSent | None
+        """Called with the bytes of files that were sent, and those of all uploads that have begun, a few times a second."""
 
     class CreateOptions(TrainingOptions, total=False):
         """What `run` takes too."""
@@ -56,6 +59,7 @@ _OWN = (
     "cancel_after",
     "stream",
     "file_encoding_strategy",
+    "upload_progress",
     "wait",
     "prefer",
 )

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from ._core import Expect
+from ._core import Expect, Upload
 from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
 from ._typing import TYPE_CHECKING
-from .pagination import page_of
+from .file_source import Source
+from .pagination import Page, page_of
 
 if TYPE_CHECKING:
-    from os import PathLike
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
     from types import EllipsisType
-    from typing import IO, Any, Final, Protocol, TypeAlias, TypeGuard, Unpack
+    from typing import Any, Final, TypeAlias, Unpack
 
-    from ._core import AbortSignal
+    from ._core import AbortSignal, Pending
     from ._operation import FileEncodingStrategy as FileEncodingStrategy
     from ._operation import Options
-    from .pagination import Page
+    from .file_source import FileLike as FileLike
+    from .file_source import NamedFile as NamedFile
 
-    FileLike: TypeAlias = "str | PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | IO[str]"
+    OnSent: TypeAlias = Callable[[int, int], object]
 
-    class Readable(Protocol):
-        """Anything with a `read` that gives bytes or text."""
-
-        def read(self) -> bytes | str:
-            """Give the rest."""
-            ...
+# The API refuses files above 100 MB (https://replicate.com/docs/reference/http#files.create), and its exact limit is not known: what
+# is between that and 100 MiB is left to the API.
+MOST_BYTES = 100 << 20
+# Of UTF-8 (the same page).
+LONGEST_NAME = 255
+# Seconds between two reports of an upload.
+REPORTING = 0.05
 
 
 class File(Record):
@@ -50,6 +52,20 @@ class File(Record):
     """``get`` is what to pass to a model."""
 
 
+class FilePage(Page[File]):
+    """A page of files that is also what 1.0.7 gives, a list: it compares as one, and is false when it is empty."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.results)
+
+    def __eq__(self, other: object) -> bool:
+        return self.results == other if isinstance(other, list) else super().__eq__(other)
+
+    __hash__ = Page.__hash__
+
+
 class Files(Namespace[M]):
     """`client.files`."""
 
@@ -58,54 +74,79 @@ class Files(Namespace[M]):
     @operation
     async def create(
         self,
-        file: FileLike | None = None,
+        file: FileLike | NamedFile | None = None,
+        metadata: Mapping[str, Any] | None = None,
         *,
-        content: FileLike | None = None,
+        content: FileLike | NamedFile | None = None,
         filename: str | None = None,
         content_type: str | None = None,
         type: str | None = None,
-        metadata: dict[str, Any] | None = None,
+        progress: OnSent | None = None,
         signal: AbortSignal | None = None,
         timeout: float | None = None,
     ) -> File:
         """Upload a file, at most 100 MB (https://replicate.com/docs/reference/http#files.create).
 
         Args:
-            file: A path, an open file (read from where it stands to its end, and left open), or bytes.
-            content: The same; 2.0 calls it so.
+            file: A path, an open file (read from where it stands to its end, and left open), bytes, a PIL image, or a tuple of a
+                name, one of these, and optionally its type. Awaited, an async iterable of bytes or an async file too.
+            metadata: Anything that JSON can hold.
+            content: The file; 2.0 calls it so.
             filename: The name to give it; the file's own where it has one.
             content_type: Its media type; guessed from its name where it is not given.
             type: The same; 2.0 calls it so.
-            metadata: Anything that JSON can hold.
+            progress: Called with the bytes that were sent and all there are, a few times a second, and at the end.
             signal: Stops the upload.
             timeout: Seconds for all of it.
+
+        Raises:
+            FileError: The file cannot be read, or changed its size meanwhile.
+            ValueError: It is closed, larger than 100 MB, or its name is not one.
 
         """
         what = content if file is None else file
         if what is None or (file is not None and content is not None):
             raise TypeError("give the file once, as file or as content=")
-        source = await self._transport.call(Source.of, what)
-        return await self.upload(source.named(filename, content_type or type), metadata, signal=signal, timeout=timeout)
+        source = await Source.of(self._transport, what)
+        upload, pending = self.begin(source.named(filename, content_type or type), metadata, signal=signal, timeout=timeout)
+        if progress is not None:
+            pending.begin()
+            while not pending.is_done:
+                progress(upload.sent, len(upload))
+                await self._transport.finish(self._core.sleep(REPORTING, signal=signal))
+        data = await self._transport.finish(pending)
+        if progress is not None:
+            progress(len(upload), len(upload))
+        return File._of(data, self._session)
 
     async_create: Final = awaitable(create)
 
-    async def upload(
-        self, source: Source, metadata: dict[str, Any] | None = None, *, signal: AbortSignal | None, timeout: float | None = None
-    ) -> File:
-        """Send a source; awaits the transport and nothing else."""
-        head, tail, boundary = _multipart(source.name, source.content_type, metadata)
-        data = await self._transport.finish(
-            self._core.send(
-                "POST",
-                ("files",),
-                Expect.OBJECT,
-                body=(head, source.content, tail),
-                content_type=f"multipart/form-data; boundary={boundary}",
-                total=timeout,
-                signal=signal,
+    def begin(
+        self, source: Source, metadata: Mapping[str, Any] | None = None, *, signal: AbortSignal | None, timeout: float | None
+    ) -> tuple[Upload, Pending[dict[str, Any]]]:
+        """Give what is to be sent, and the answer to wait for.
+
+        Raises:
+            ValueError: The file is too large, or its name is not one.
+
+        """
+        if len(source.part) > MOST_BYTES:
+            raise ValueError(
+                f"{source.name} has {len(source.part):,} bytes, and Replicate takes files of at most 100 MB: "
+                "put it where the model can fetch it, and pass its URL"
             )
+        head, tail, boundary = _multipart(source.name, source.content_type, metadata)
+        upload = Upload([head, source.part, tail])
+        pending = self._core.send(
+            "POST",
+            ("files",),
+            Expect.OBJECT,
+            body=upload,
+            content_type=f"multipart/form-data; boundary={boundary}",
+            total=timeout,
+            signal=signal,
         )
-        return File._of(data, self._session)
+        return upload, pending
 
     @operation
     async def get(self, file_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> File:
@@ -141,93 +182,32 @@ class Files(Namespace[M]):
     async_download: Final = awaitable(download)
 
     @operation
-    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[File]:
-        """Fetch a page of your files, newest first."""
-        return await page_of(self, File, ("files",), cursor, options)
+    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> FilePage:
+        """Fetch a page of your files; it can be used as the list that 1.0.7 gives."""
+        page = await page_of(self, File, ("files",), cursor, options)
+        return FilePage._like(page)
 
     async_list: Final = awaitable(list)
 
 
-class Source:
-    """What there is to send: bytes, or a path whose content the core reads while it sends it."""
-
-    __slots__ = ("content", "content_type", "name")
-
-    def __init__(self, content: bytes | Path, name: str, content_type: str | None = None) -> None:
-        self.content: bytes | Path = content
-        self.name: str = name
-        self.content_type: str = content_type or _guess(name)
-
-    @classmethod
-    def of(cls, file: FileLike | Readable) -> Source:
-        """Read a caller's file. May block, where the file does."""
-        from os import PathLike, fspath
-        from pathlib import Path
-
-        if isinstance(file, (str, PathLike)):
-            path = Path(fspath(file))
-            return cls(path, path.name)
-        if isinstance(file, (bytes, bytearray, memoryview)):
-            return cls(bytes(file), "file")
-        if not is_readable(file):
-            raise TypeError(f"file must be a path, an open file or bytes, not {type(file).__name__}")
-        name = getattr(file, "name", None)
-        content = file.read()
-        if isinstance(content, str):
-            content = content.encode(getattr(file, "encoding", None) or "utf-8")
-        return cls(content, Path(name).name if isinstance(name, str) else "file")
-
-    def named(self, name: str | None, content_type: str | None) -> Source:
-        """Give the same content under another name or type."""
-        name = name or self.name
-        return Source(self.content, name, content_type)
-
-    def data_uri(self) -> str:
-        """Write the content as a `data:` URI. May block, where it reads a path."""
-        from base64 import b64encode
-
-        content = self.content if isinstance(self.content, bytes) else self.content.read_bytes()
-        return f"data:{self.content_type};base64,{b64encode(content).decode('ascii')}"
-
-
-def base64_encode_file(file: FileLike | Readable) -> str:
-    """Write a file, from its beginning, as a ``data:`` URI; 1.0.7 has it in `helpers`."""
-    seek = getattr(file, "seek", None)
-    if seek is not None:
-        seek(0)
-    return Source.of(file).data_uri()
-
-
-def is_readable(value: object) -> TypeGuard[Readable]:
-    """Whether a value is an open file, or reads like one."""
-    return callable(getattr(value, "read", None))
-
-
-def is_file(value: object) -> bool:
-    """Whether a value among a model's inputs stands for its content: a path object, bytes, or an open file."""
-    return hasattr(value, "__fspath__") or isinstance(value, (bytes, bytearray, memoryview)) or is_readable(value)
-
-
-def _guess(name: str) -> str:
-    from mimetypes import guess_type
-
-    return guess_type(name)[0] or "application/octet-stream"
-
-
-def _multipart(name: str, kind: str, metadata: dict[str, Any] | None) -> tuple[bytes, bytes, str]:
+def _multipart(name: str, kind: str, metadata: Mapping[str, Any] | None) -> tuple[bytes, bytes, str]:
     """Build what stands before and after the file's content (RFC 7578), and the boundary."""
     from json import dumps
     from os import urandom
 
     if any(each in kind for each in "\r\n\0"):
         raise ValueError(f"content_type must not hold a line break: {kind!r}")
+    if not name or any(each in name for each in "/\0"):
+        raise ValueError(f"a file's name must not be empty, or hold a slash or NUL: {name!r}")
+    if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
+        raise ValueError(f"a file's name must not be longer than {LONGEST_NAME} bytes: {name!r}")
     boundary = f"replicate-rs-{urandom(16).hex()}"
     # Escaped as the HTML standard says ("multipart form data", §4.10.21.8).
-    shown = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A").replace("\0", "")
+    shown = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
     parts: list[str] = []
     if metadata:
         parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{dumps(metadata)}\r\n')
     parts.append(
         f'--{boundary}\r\nContent-Disposition: form-data; name="content"; filename="{shown}"\r\nContent-Type: {kind}\r\n\r\n'
     )
-    return "".join(parts).encode(), f"\r\n--{boundary}--\r\n".encode(), boundary
+    return "".join(parts).encode("utf-8", "surrogateescape"), f"\r\n--{boundary}--\r\n".encode(), boundary

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from time import monotonic
 
+from ._core import Upload
 from ._operation import Async, run
 from ._typing import TYPE_CHECKING
 from .exceptions import APIConnectionError, APITimeoutError, InternalServerError
-from .file import Files, Source
+from .file import REPORTING, Files
+from .file_source import Source
 from .input import fill, plain
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from ._core import AbortSignal
+    from ._core import AbortSignal, Part, Pending
     from ._operation import FileEncodingStrategy, Resource
     from .client import Replicate
+    from .input import Slot
 
-# Characters of all data URIs together that a request may carry.
+    from .file import OnSent
+
+# Bytes of all files together that are sent inline when they could not be uploaded (the Node client's limit).
 MOST_INLINE = 10_000_000
+# Uploads of one call that are under way at a time.
+MOST_UPLOADS = 8
 
 STRATEGIES = ("default", "upload", "url", "data-uri", "base64")
 
@@ -31,19 +38,31 @@ def seconds_until(deadline: float | None) -> float | None:
 async def encoded(
     resource: Resource[Any],
     value: object,
-    strategy: FileEncodingStrategy | None,
-    signal: AbortSignal | None,
-    deadline: float | None,
+    inlined: Inlined,
+    *,
+    strategy: FileEncodingStrategy | None = None,
+    progress: OnSent | None = None,
+    signal: AbortSignal | None = None,
+    deadline: float | None = None,
 ) -> Any:
     """Give `value` as JSON can carry it, with every file in it, at any depth, replaced by something the API takes.
 
     The same file is uploaded once, and none before all of `value` is known to be sound. Nothing of the caller's is changed beyond
-    being read. `deadline` is on the monotonic clock.
+    being read.
+
+    Args:
+        resource: Whose uploads these are.
+        value: What the caller gave.
+        inlined: Takes the files that are sent within the request.
+        strategy: How files are sent; the client's if not given.
+        progress: Called with the bytes that were sent, and those of all uploads that have begun.
+        signal: Stops the uploads.
+        deadline: On the monotonic clock.
 
     Raises:
+        FileError: A file cannot be read.
         TypeError: Something in it has no JSON of its own; the message has its path.
-        ValueError: JSON cannot carry something in it (the message has its path), the strategy is unknown, or the inline files are
-            larger than 10 MB together.
+        ValueError: JSON cannot carry something in it (the message has its path), the strategy is unknown, or a file is too large.
 
     """
     strategy = strategy or resource._session.file_encoding_strategy
@@ -52,57 +71,132 @@ async def encoded(
     result, slots = plain(value)
     if not slots:
         return result
-    encoding = _Encoding(resource, strategy, signal, deadline)
-    for slot in slots:
-        slot.text = await encoding.file(slot.file)
+    uploads = _Uploads(resource, inlined if strategy == "default" else None, progress, signal, deadline)
+    try:
+        for slot in slots:
+            try:
+                source = await Source.of(resource._transport, slot.file)
+            except TypeError as error:
+                raise TypeError(f"{slot.path}: {error}") from error
+            if strategy in ("data-uri", "base64"):
+                slot.text = inlined.data_uri(source)
+            else:
+                await uploads.begin(slot, source)
+        await uploads.finish()
+    finally:
+        # Those that are still under way when one fails end here.
+        uploads.under_way.clear()
     return fill(result)
 
 
-class _Encoding:
-    """One request's files."""
+class Inlined:
+    """Files that are sent within a request's JSON: a mark stands there for the content of each, until it is sent."""
+
+    def __init__(self) -> None:
+        from os import urandom
+
+        self._mark = urandom(16).hex()
+        self._parts: list[Part] = []
+
+    def data_uri(self, source: Source) -> str:
+        """Give the `data:` URI of a file, with a mark for its content."""
+        self._parts.append(source.part)
+        return f"{source.data_uri_head}{self._mark}{len(self._parts) - 1};"
+
+    def body(self, json: bytes) -> bytes | Upload:
+        """Give a request's body with the files in it."""
+        if not self._parts:
+            return json
+        first, *others = json.split(self._mark.encode())
+        pieces: list[bytes | Part] = [first]
+        for each in others:
+            number, _, rest = each.partition(b";")
+            pieces += [self._parts[int(number)].in_base64(), rest]
+        return Upload(pieces)
+
+
+class Written(Inlined):
+    """The same as text, at once."""
+
+    def data_uri(self, source: Source) -> str:
+        """Give all of a file."""
+        return source.data_uri_head + source.part.read_base64()
+
+
+class _Uploads:
+    """One request's uploads, several at a time."""
 
     def __init__(
-        self, resource: Resource[Any], strategy: FileEncodingStrategy, signal: AbortSignal | None, deadline: float | None
+        self,
+        resource: Resource[Any],
+        inlined: Inlined | None,
+        progress: OnSent | None,
+        signal: AbortSignal | None,
+        deadline: float | None,
     ) -> None:
         self.resource = resource
-        self.strategy = strategy
+        # Takes those that fail on the server's side.
+        self.inlined = inlined
+        self.progress = progress
         self.signal = signal
         self.deadline = deadline
+        self.begun: list[Upload] = []
+        self.under_way: list[tuple[Slot, Source, Pending[dict[str, Any]]]] = []
+        # Bytes of those that are sent inline.
         self.inline = 0
 
-    async def file(self, file: Any) -> str:
-        source = await self.resource._transport.call(Source.of, file)
-        if self.strategy in ("data-uri", "base64"):
-            return await self.data_uri(source)
+    async def begin(self, slot: Slot, source: Source) -> None:
+        if len(self.under_way) == MOST_UPLOADS:
+            await self.finish_first()
+        files: Files[Any] = Files(self.resource._session, self.resource._mode)
+        upload, pending = files.begin(source, signal=self.signal, timeout=seconds_until(self.deadline))
+        pending.begin()
+        self.begun.append(upload)
+        self.under_way.append((slot, source, pending))
+
+    async def finish(self) -> None:
+        while self.under_way:
+            await self.finish_first()
+
+    async def finish_first(self) -> None:
+        slot, source, pending = self.under_way.pop(0)
+        transport = self.resource._transport
+        if self.progress is not None:
+            while not pending.is_done:
+                self.progress(sum(each.sent for each in self.begun), sum(map(len, self.begun)))
+                await transport.finish(self.resource._core.sleep(REPORTING, signal=self.signal))
         try:
-            uploaded = await Files(self.resource._session, self.resource._mode).upload(
-                source, signal=self.signal, timeout=seconds_until(self.deadline)
-            )
+            uploaded = await transport.finish(pending)
         except (APIConnectionError, InternalServerError) as error:
             late = isinstance(error, APITimeoutError) and error.is_deadline
-            if self.strategy != "default" or late:
+            if self.inlined is None or late:
                 raise
-            return await self.data_uri(source)
-        return (uploaded.urls or {})["get"]
-
-    async def data_uri(self, source: Source) -> str:
-        text = await self.resource._transport.call(source.data_uri)
-        self.inline += len(text)
-        if self.inline > MOST_INLINE:
-            raise ValueError(
-                f"the files of this input are larger than {MOST_INLINE} characters together as data URIs: "
-                "use file_encoding_strategy='upload', or pass URLs"
-            )
-        return text
+            self.inline += len(source.part)
+            if self.inline > MOST_INLINE:
+                error.add_note(f"(Files of {MOST_INLINE:,} bytes together would have been sent inline; these are larger.)")
+                raise
+            slot.text = self.inlined.data_uri(source)
+        else:
+            slot.text = uploaded["urls"]["get"]
+        if self.progress is not None and not self.under_way:
+            self.progress(*(sum(map(len, self.begun)),) * 2)
 
 
 def encode_json(obj: object, client: Replicate, file_encoding_strategy: FileEncodingStrategy | None = None) -> Any:
     """Do what is done to a model's inputs; 1.0.7 has it in `helpers`."""
-    return run(encoded(client, obj, file_encoding_strategy, None, None))
+    return run(encoded(client, obj, Written(), strategy=file_encoding_strategy))
 
 
 async def async_encode_json(
     obj: object, client: Resource[Any], file_encoding_strategy: FileEncodingStrategy | None = None
 ) -> Any:
     """Do what is done to a model's inputs; 1.0.7 has it in `helpers`."""
-    return await encoded(client._in(Async), obj, file_encoding_strategy, None, None)
+    return await encoded(client._in(Async), obj, Written(), strategy=file_encoding_strategy)
+
+
+class Written(Inlined):
+    """Files inline, as text at once."""
+
+    def data_uri(self, source: Source) -> str:
+        """Give all of a file."""
+        return source.data_uri_head + source.part.read_base64()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ._core import Expect
 from ._operation import Async, Resource, Sync, awaitable, operation
 from ._streaming import asynchronously, streaming
 from ._transport import Blocking
@@ -10,21 +9,46 @@ from ._typing import TYPE_CHECKING, is_array, is_object
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+    from io import BufferedReader
     from os import PathLike
     from pathlib import Path
     from typing import Any, Final, Self
 
-    from ._core import AbortSignal
+    from ._core import AbortSignal, Said, Source
     from ._operation import Session
+
+# Characters of a `data:` URI that are decoded where they are; longer ones would hold an event loop up.
+FEW = 256 << 10
+# Bytes that are set aside for a file whose host says that it has as many.
+MOST_AHEAD = 1 << 30
+# Bytes that an open file reads at a time.
+BUFFER = 256 << 10
+
+
+class _Known:
+    """What is known of a file, once something was asked for."""
+
+    __slots__ = ("content_type", "copy", "disposition", "size")
+
+    def __init__(self) -> None:
+        self.content_type: str | None = None
+        self.size: int | None = None
+        self.disposition: str | None = None
+        self.copy: Path | None = None
+
+    def note(self, said: Said | None) -> None:
+        if said is not None:
+            self.content_type, self.size, self.disposition = said
 
 
 class FileOutput(Resource[Sync]):
-    """A file that a model made: nothing is fetched before it is asked for, and it can be read again.
+    """A file that a model made: nothing is fetched before it is asked for, and it can be read again and again.
 
-    `read`, `save` and `for` block; `aread`, `asave` and `async for` are awaited. The API token never goes to a file host.
+    `read`, `save`, `open` and `for` block; `aread`, `asave`, `aopen` and ``async for`` are awaited. It is also an `os.PathLike`:
+    what takes a path gets that of a copy on this machine. The API token goes to no other host than the API's.
     """
 
-    __slots__ = ("url",)
+    __slots__ = ("_known", "url")
 
     url: str
     """An ``https:`` URL (``http:`` on this machine), or a ``data:`` URI."""
@@ -32,32 +56,91 @@ class FileOutput(Resource[Sync]):
     def __init__(self, url: str, session: Session | Resource[Any]) -> None:
         super().__init__(session._session if isinstance(session, Resource) else session, Sync)
         self.url = url
+        self._known = _Known()
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         twin = type(self)(self.url, self._session)
-        twin._mode = mode
-        twin._transport = mode.transport
+        twin._mode, twin._transport, twin._known = mode, mode.transport, self._known
         return twin
 
     @operation
-    async def read(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> bytes:
-        """Give the whole content."""
+    async def read(self, size: int = -1, *, signal: AbortSignal | None = None, timeout: float | None = None) -> bytes:
+        """Give the whole content, or its first `size` bytes.
+
+        Args:
+            size: At most so many bytes, from the beginning each time; all of them if it is negative.
+            signal: Stops it.
+            timeout: Seconds for all of it.
+
+        Raises:
+            APIStatusError: The file's host refuses it.
+            APIConnectionError: It cannot be fetched, or is not what the host says of it.
+
+        """
         if self._is_inline:
-            return self._inline()[1]
-        data = self._core.send("GET", self.url, Expect.BYTES, total=timeout, signal=signal)
-        return await self._transport.finish(data)
+            content = (await self._inline())[1]
+            return content if size < 0 else content[:size]
+        source = self._core.pieces(self.url, total=timeout, signal=signal)
+        try:
+            pieces = await self._transport.finish(source.next())
+            self._known.note(source.said)
+            if len(pieces) <= 1 and source.ended is not None:
+                return b"".join(pieces) if size < 0 else b"".join(pieces)[:size]
+            return await self._gathered(source, pieces, size)
+        finally:
+            source.close()
 
     aread: Final = awaitable(read)
 
+    async def _gathered(self, source: Source[bytes], pieces: list[bytes], most: int) -> bytes:
+        """Give the whole content, or `most` bytes of it, of which these are the first; awaits the transport and nothing else."""
+        from io import BytesIO
+
+        finish = self._transport.finish
+        length = self.size
+        if length is not None and most >= 0:
+            length = min(length, most)
+        # Memory that is not touched is not taken; and what nobody else has, a buffer gives away without a copy.
+        whole = BytesIO(bytes(min(length or 0, MOST_AHEAD)))
+        whole.writelines(pieces)
+        del pieces
+        if length is not None and whole.tell() < length <= MOST_AHEAD:
+            at = whole.tell()
+            with whole.getbuffer() as view:
+                while at < length and (count := await finish(source.fill(view, at))):
+                    at += count
+            whole.seek(at)
+        while not 0 <= most <= whole.tell() and (pieces := await finish(source.next())):
+            whole.writelines(pieces)
+        whole.truncate(whole.tell() if most < 0 else min(most, whole.tell()))
+        return whole.getvalue()
+
     @operation
-    async def save(self, path: str | PathLike[str], *, signal: AbortSignal | None = None, timeout: float | None = None) -> Path:
+    async def save(
+        self,
+        path: str | PathLike[str],
+        overwrite: bool = True,
+        *,
+        signal: AbortSignal | None = None,
+        timeout: float | None = None,
+    ) -> Path:
         """Write the content to `path`, without passing it through Python; the path is either as before or complete.
+
+        After a break the rest is fetched. The length, and the checksum if the host gives one, are those of what was written.
+
+        Args:
+            path: A file's path, in a folder that exists.
+            overwrite: Replace a file that is there; else that is an error.
+            signal: Stops it.
+            timeout: Seconds for all of it.
 
         Returns:
             The path.
 
         Raises:
             FileError: The path cannot be written.
+            APIStatusError: The file's host refuses it.
+            APIConnectionError: It cannot be fetched, or is not what the host says of it.
 
         """
         from pathlib import Path
@@ -66,9 +149,11 @@ class FileOutput(Resource[Sync]):
 
         target = Path(path)
         if self._is_inline:
-            await self._transport.call(write_file, target, self._inline()[1])
+            content = (await self._inline())[1]
+            await self._transport.call(lambda: write_file(target, content, overwrite=overwrite))
         else:
-            await self._transport.finish(self._core.download(self.url, target, total=timeout, signal=signal))
+            download = self._core.download(self.url, target, overwrite=overwrite, total=timeout, signal=signal)
+            self._known.note(await self._transport.finish(download))
         return target
 
     asave: Final = awaitable(save)
@@ -77,13 +162,14 @@ class FileOutput(Resource[Sync]):
     async def chunks(
         self, *, signal: AbortSignal | None = None, timeout: float | None = None
     ) -> AsyncGenerator[list[bytes], None]:
-        """Give the content in pieces as they arrive."""
+        """Give the content in pieces of 64 KiB and more as they arrive; the last may be smaller."""
         if self._is_inline:
-            yield [self._inline()[1]]
+            yield [(await self._inline())[1]]
             return
         source = self._core.pieces(self.url, total=timeout, signal=signal)
         try:
             while pieces := await self._transport.finish(source.next()):
+                self._known.note(source.said)
                 yield pieces
         finally:
             source.close()
@@ -96,6 +182,68 @@ class FileOutput(Resource[Sync]):
     def __aiter__(self) -> AsyncIterator[bytes]:
         return aiter(self.achunks())
 
+    def open(self) -> BufferedReader:
+        """Open it for reading and seeking, as a file: what is read is fetched, and nothing else.
+
+        Reading on needs one connection; going elsewhere, a new one. Its `fileno` is none.
+        """
+        from io import BufferedReader, BytesIO
+
+        if self._is_inline:
+            return BufferedReader(BytesIO(self.read()))  # type: ignore[arg-type]  # what reads need of a raw file, it has
+        from .file_reader import FileReader
+
+        return BufferedReader(FileReader(self), BUFFER)
+
+    @operation
+    async def _opened_copy(self) -> BufferedReader:
+        """Fetch it, and open the copy: reading that does not wait for the network."""
+        path = await FileOutput._copied(self)
+        return await self._transport.call(path.open, "rb")
+
+    aopen: Final = awaitable(_opened_copy)
+
+    @operation
+    async def _copied(self) -> Path:
+        """Give the path of a copy, which is made once, and is there until this process ends."""
+        known = self._known
+        if known.copy is None or not known.copy.exists():
+            from .file_name import new_place
+
+            place = await self._transport.call(new_place, self.filename)
+            known.copy = await FileOutput.save(self, place)
+        return known.copy
+
+    def __fspath__(self) -> str:
+        return str(self._copied())
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type: what the host said when it was first asked, until then a guess by the name; None: not known."""
+        if self._is_inline:
+            from ._core import read_data_uri
+
+            return read_data_uri(self.url.partition(",")[0] + ",")[0]
+        if self._known.content_type:
+            return self._known.content_type
+        from mimetypes import guess_type
+
+        return guess_type(self.filename)[0]
+
+    @property
+    def size(self) -> int | None:
+        """The length in bytes; None before the file was asked for, or if its host does not say."""
+        if self._is_inline:
+            return len(self.read())
+        return self._known.size
+
+    @property
+    def filename(self) -> str:
+        """A name to save it under: its host's, else the last part of its URL; without a folder."""
+        from .file_name import name_of
+
+        return name_of(self.url, self._known.disposition, self.content_type if self._is_inline else self._known.content_type)
+
     @property
     def __url__(self) -> str:
         """The same as `url`; 2.0's `get_path_url` asks for it."""
@@ -105,10 +253,20 @@ class FileOutput(Resource[Sync]):
     def _is_inline(self) -> bool:
         return self.url[:5].lower() == "data:"
 
-    def _inline(self) -> tuple[str, bytes]:
+    async def _inline(self) -> tuple[str, bytes]:
         from ._core import read_data_uri
 
-        return read_data_uri(self.url)
+        if len(self.url) <= FEW:
+            return read_data_uri(self.url)
+        return await self._transport.call(read_data_uri, self.url)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002 - IPython's
+        """Show pictures, audio and video in notebooks, by their URL."""
+        from .file_name import html_of
+
+        shown = {"text/plain": repr(self)}
+        html = html_of(self.url, self.content_type)
+        return shown if html is None else {**shown, "text/html": html}
 
     def __str__(self) -> str:
         return self.url
@@ -144,6 +302,7 @@ def _detached(url: str) -> FileOutput:
     output._mode = Sync
     output._transport = Blocking
     output.url = url
+    output._known = _Known()
     return output
 
 

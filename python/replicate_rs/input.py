@@ -10,8 +10,8 @@ from sys import modules
 
 from ._record import Record
 from ._typing import TYPE_CHECKING, is_array, is_object
-from .file import is_file, is_readable
 from .file_output import FileOutput
+from .file_source import is_async, is_file, is_read_by_await, is_readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,8 +25,6 @@ SURELY_WRITTEN = 1 << 2000
 MOST_DIGITS = 4300
 # Characters of a path in a message.
 LONGEST_PATH = 300
-# The flag of the code of an `async def` (https://docs.python.org/3/library/inspect.html#inspect.CO_COROUTINE).
-CO_COROUTINE = 128
 
 
 class Slot:
@@ -307,7 +305,7 @@ def _stands_for_content(value: Any) -> Any:
         shown = str(value)
         if shown.startswith(("https:", "http:", "data:")) and getattr(value, "url", None) == shown:
             return shown
-        if getattr(getattr(value.read, "__code__", None), "co_flags", 0) & CO_COROUTINE:
+        if is_read_by_await(value) and not is_async(value):
             raise _Refused(TypeError, f"is a {_type_name(value)}, which is read by await: pass the bytes that it gives")
         if getattr(value, "closed", False) is True:
             raise _Refused(ValueError, "is a closed file")
@@ -398,8 +396,6 @@ def _members(value: Any) -> Any:
 def _refuse_lookalikes(value: Any) -> None:
     """Refuse what Python can iterate over, or nearly, and what is no list."""
     name = _type_name(value)
-    if _is(value, "PIL.Image", "Image"):
-        raise _Refused(TypeError, "is a PIL image: save it to a file or an io.BytesIO, and pass its path or its bytes")
     if any(_has(value, each) for each in ("__array__", "__array_interface__", "__dlpack__")):
         # A table iterates over its columns' names, and a tensor may be on another device.
         raise _Refused(TypeError, f"is a {name}: pass lists (such as its tolist()), or a file of it")
@@ -410,8 +406,6 @@ def _refuse_lookalikes(value: Any) -> None:
     if _has(value, "__iter__") and not _has(value, "keys") and isinstance(getattr(value, "url", None), str):
         # The answers of HTTP clients iterate over pieces of their content.
         raise _Refused(TypeError, f"is a {name}: pass its url, or its content as bytes")
-    if _has(value, "__aiter__") and not _has(value, "__iter__"):
-        raise _Refused(TypeError, f"is a {name}, an async iterable: pass [each async for each in it]")
 
 
 def _object(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Literal, TypeAlias
 
-    from ._core import AbortSignal, Core, Pending, Source
+    from ._core import AbortSignal, Core, Pending, Said, Source
     from ._operation import Form
 
     Send: TypeAlias = Callable[["Request"], Response]
@@ -101,16 +101,24 @@ class Middleware:
 
         return self._source(Request("GET", self._core.url(url), headers), start, form, place)
 
-    def pieces(self, url: str, *, total: float | None = None, signal: AbortSignal | None = None) -> FetchedSource:
+    def pieces(
+        self, url: str, *, start: int = 0, total: float | None = None, signal: AbortSignal | None = None
+    ) -> FetchedSource:
         """Open a file; an answer of the caller's own is read as one."""
+        headers = {"Range": f"bytes={start}-"} if start else {}
 
-        def start(request: Request) -> Source[Any]:
-            return self._core.pieces(request.url, total=total, signal=signal)
+        def begin(request: Request) -> Source[Any]:
+            return self._core.pieces(request.url, start=start, total=total, signal=signal)
 
-        return self._source(Request("GET", self._core.url(url)), start, "bytes", Place())
+        return self._source(Request("GET", self._core.url(url), headers), begin, "bytes", Place(), start)
 
     def _source(
-        self, request: Request, start: Callable[[Request], Source[Any]], form: Form | Literal["bytes"], place: Place
+        self,
+        request: Request,
+        start: Callable[[Request], Source[Any]],
+        form: Form | Literal["bytes"],
+        place: Place,
+        skip: int = 0,
     ) -> FetchedSource:
         opened: list[Source[Any]] = []
 
@@ -119,26 +127,38 @@ class Middleware:
             return _Then(opened[0].opened(), lambda _: Response(200, url=request.url))
 
         def finish(response: Response) -> Source[Any]:
-            return opened[0] if opened else self._core.recorded(_succeeded(request, response).body, form, place)
+            if opened:
+                return opened[0]
+            body = _succeeded(request, response).body
+            return self._core.recorded(body if response.status == 206 else body[skip:], form, place)
 
         return FetchedSource(Fetched(self._fetch, request, begin, finish))
 
     def download(
-        self, url: str, path: str | PathLike[str], *, total: float | None = None, signal: AbortSignal | None = None
-    ) -> Fetched[int]:
+        self,
+        url: str,
+        path: str | PathLike[str],
+        *,
+        overwrite: bool = True,
+        total: float | None = None,
+        signal: AbortSignal | None = None,
+    ) -> Fetched[Said]:
         """Save a file; an answer of the caller's own is written instead."""
         request = Request("GET", self._core.url(url))
-        saved: list[int] = []
+        saved: list[Said] = []
 
-        def start(request: Request) -> _Then[int, Response]:
-            def done(size: int) -> Response:
-                saved[:] = [size]
+        def start(request: Request) -> _Then[Said, Response]:
+            def done(said: Said) -> Response:
+                saved[:] = [said]
                 return Response(200, url=request.url)
 
-            return _Then(self._core.download(request.url, path, total=total, signal=signal), done)
+            return _Then(self._core.download(request.url, path, overwrite=overwrite, total=total, signal=signal), done)
 
-        def finish(response: Response) -> int:
-            return saved[0] if saved else write_file(path, _succeeded(request, response).body)
+        def finish(response: Response) -> Said:
+            if saved:
+                return saved[0]
+            body, headers = _succeeded(request, response).body, response.headers
+            return headers.get("content-type"), write_file(path, body, overwrite=overwrite), headers.get("content-disposition")
 
         return Fetched(self._fetch, request, start, finish)
 
@@ -164,6 +184,9 @@ class Fetched(Generic[T]):
 
     def begin(self) -> None:
         """Do nothing: the caller's function runs where the answer is waited for."""
+
+    # So nothing is to be seen of it before.
+    is_done = True
 
     def wait(self) -> T:
         """Carry it out on this thread."""
@@ -228,6 +251,11 @@ class FetchedSource:
     def ended(self) -> str | None:
         """Why there is no more."""
         return None if self._opened is None else self._opened.ended
+
+    @property
+    def said(self) -> Said | None:
+        """What the host said of a file."""
+        return None if self._opened is None else self._opened.said
 
     def opened(self) -> _Within[None]:
         """Wait for the answer."""

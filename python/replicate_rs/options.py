@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         poll_interval: float | None
         file_encoding_strategy: FileEncodingStrategy
         use_file_output: bool
+        block_private_addresses: bool
         fetch: Fetch | None
 
 
@@ -141,6 +142,7 @@ def session(
     poll_interval: float | None,
     file_encoding_strategy: FileEncodingStrategy,
     use_file_output: bool,
+    block_private_addresses: bool,
     fetch: Fetch | None,
 ) -> Session:
     """Make what the parts of a client share.
@@ -168,6 +170,7 @@ def session(
         max_retries=max_retries,
         max_connections=max_connections,
         max_bytes=max_response_bytes,
+        public_only=block_private_addresses,
     )
     if fetch is not None:
         from .middleware import Middleware

@@ -12,7 +12,7 @@ from .exceptions import APIResponseValidationError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
     from types import EllipsisType
-    from typing import Any, ClassVar
+    from typing import Any, ClassVar, Self
 
     from ._core import Pending
     from ._operation import Options, Query, Resource
@@ -35,6 +35,13 @@ class Page(Generic[T]):
         self.next: str | None = next
         """The next page, to be passed to `list()`; None: this is the last."""
         self.previous: str | None = previous
+
+    @classmethod
+    def _like(cls, page: Page[T]) -> Self:
+        """Give a page of this kind with what another has."""
+        twin = cls(page.results, page.next, page.previous)
+        twin._source = page._source
+        return twin
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.results)

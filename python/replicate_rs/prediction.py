@@ -137,17 +137,25 @@ class Predictions(Namespace[M]):
         body |= webhooks(own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed"))
         if own.get("stream") is not None:
             body["stream"] = own["stream"]
-        from .file_input import encoded, seconds_until
+        from .file_input import Inlined, encoded, seconds_until
 
         limit, signal = others.get("timeout"), others.get("signal")
         deadline = None if limit is None else monotonic() + limit
-        strategy = own.get("file_encoding_strategy")
-        body["input"] = await encoded(self, {} if input is None else input, strategy, signal, deadline)
+        inlined = Inlined()
+        body["input"] = await encoded(
+            self,
+            {} if input is None else input,
+            inlined,
+            strategy=own.get("file_encoding_strategy"),
+            progress=own.get("upload_progress"),
+            signal=signal,
+            deadline=deadline,
+        )
         if deadline is not None:
             others["timeout"] = seconds_until(deadline)
         held = any(name == "Prefer" for name, _ in ahead)
         read = LONGEST_HOLD + MARGIN if held else None
-        pending = self._send("POST", where, Expect.OBJECT, others, body=body, headers=ahead, read=read)
+        pending = self._send("POST", where, Expect.OBJECT, others, body=body, headers=ahead, read=read, inlined=inlined)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
     async_create: Final = awaitable(create)

@@ -84,7 +84,7 @@ class Trainings(Namespace[M]):
         if destination is None:
             raise ValueError("A destination must be provided as a positional or keyword argument.")
         own, others = split(options)
-        from .file_input import encoded, seconds_until
+        from .file_input import Inlined, encoded, seconds_until
 
         limit = others.get("timeout")
         deadline = None if limit is None else monotonic() + limit
@@ -92,11 +92,20 @@ class Trainings(Namespace[M]):
             "destination": "/".join(pair("model", destination, None, spelled=(None, None))),
             **webhooks(own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")),
         }
-        body["input"] = await encoded(self, input or {}, own.get("file_encoding_strategy"), others.get("signal"), deadline)
+        inlined = Inlined()
+        body["input"] = await encoded(
+            self,
+            input or {},
+            inlined,
+            strategy=own.get("file_encoding_strategy"),
+            progress=own.get("upload_progress"),
+            signal=others.get("signal"),
+            deadline=deadline,
+        )
         if deadline is not None:
             others["timeout"] = seconds_until(deadline)
         where = ("models", owner, name, "versions", id, "trainings")
-        data = await self._transport.finish(self._send("POST", where, Expect.OBJECT, others, body=body))
+        data = await self._transport.finish(self._send("POST", where, Expect.OBJECT, others, body=body, inlined=inlined))
         return Training._of(data, self._session)
 
     async_create: Final = awaitable(create)

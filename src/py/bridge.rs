@@ -143,6 +143,7 @@ pub struct Pending {
     about: About,
     slot: Arc<Slot>,
     running: OnceLock<Running>,
+    begun: OnceLock<AbortHandle>,
     blocking: AtomicBool,
 }
 
@@ -166,7 +167,15 @@ impl Pending {
 
     fn of(work: Work, connections: Arc<Connections>, about: About) -> Self {
         let slot = Arc::new(Slot(Mutex::new(State::Working(None))));
-        Self { work, connections, about, slot, running: OnceLock::new(), blocking: AtomicBool::new(false) }
+        Self {
+            work,
+            connections,
+            about,
+            slot,
+            running: OnceLock::new(),
+            begun: OnceLock::new(),
+            blocking: AtomicBool::new(false),
+        }
     }
 
     fn take_job(&self) -> PyResult<Job> {
@@ -233,10 +242,17 @@ impl Pending {
         let job = self.take_job()?;
         let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
         let task = AbortOnDropHandle::new(runtime.spawn(job(self.connections.on_runtime())));
+        self.begun.get_or_init(|| task.abort_handle());
         if let Work::Job(place) = &self.work {
             *locked(place) = Some(Box::new(|_| Box::pin(async { task.await.unwrap_or_else(|_| Err(stopped())) })));
         }
         Ok(())
+    }
+
+    /// Whether work that was begun has come to its end.
+    #[getter]
+    fn is_done(&self) -> bool {
+        self.begun.get().is_some_and(AbortHandle::is_finished)
     }
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {

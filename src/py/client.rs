@@ -18,18 +18,25 @@ use url::Url;
 use super::abort::AbortSignal;
 use super::bridge::{Pending, delivery, job};
 use super::exceptions::{About, missing_token, raised};
-use super::inbox::Form;
+use super::files::{Upload, said};
 use super::locked;
 use super::response::{Expect, deliver};
 use super::runtime::Connections;
-use super::source::{self, Opening, Place, Source};
-use crate::error::Error;
-use crate::files::{self, Upload};
+use super::source::{self, Opening, Place, Source, What};
+use crate::download;
 use crate::http::{self, Body, Call, Home, Timeouts};
+use crate::reach::Reach;
 use crate::url::Base;
 
 /// Names and values, as Python gives them.
 pub type Pairs = Vec<(PyBackedStr, PyBackedStr)>;
+
+/// What a request carries.
+#[derive(FromPyObject)]
+enum Carried<'py> {
+    Bytes(PyBackedBytes),
+    Upload(Bound<'py, Upload>),
+}
 
 /// Where the token comes from.
 enum Token {
@@ -51,6 +58,8 @@ pub struct Core {
     idle: Option<Duration>,
     retries: u32,
     limit: usize,
+    /// Where files and streams may be.
+    reach: Reach,
     closed: Arc<std::sync::atomic::AtomicBool>,
 }
 
@@ -84,7 +93,7 @@ fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duration>> {
 #[pymethods]
 impl Core {
     #[new]
-    #[pyo3(signature = (base_url, token, *, user_agent, headers, connect, read, pool, total, idle, max_retries, max_connections, max_bytes))]
+    #[pyo3(signature = (base_url, token, *, user_agent, headers, connect, read, pool, total, idle, max_retries, max_connections, max_bytes, public_only))]
     #[allow(clippy::too_many_arguments, reason = "one call site, all by keyword")]
     fn new(
         base_url: &str,
@@ -99,6 +108,7 @@ impl Core {
         max_retries: u32,
         max_connections: Option<usize>,
         max_bytes: usize,
+        public_only: bool,
     ) -> PyResult<Self> {
         let base = Base::parse(base_url).map_err(|error| PyValueError::new_err(error.message))?;
         if max_connections == Some(0) {
@@ -128,6 +138,7 @@ impl Core {
             token,
             retries: max_retries,
             limit: max_bytes,
+            reach: if public_only { Reach::Public } else { Reach::Secure },
             closed: Arc::default(),
         })
     }
@@ -160,7 +171,7 @@ impl Core {
         target: &Bound<'_, PyAny>,
         expect: Expect,
         query: Option<Pairs>,
-        body: Option<Bound<'_, PyAny>>,
+        body: Option<Carried<'_>>,
         content_type: Option<&str>,
         headers: Option<Pairs>,
         total: Option<f64>,
@@ -169,9 +180,11 @@ impl Core {
         signal: Option<Py<AbortSignal>>,
     ) -> PyResult<Pending> {
         let mut call = self.call(py, method, self.resolve(py, target, query)?)?;
-        if let Some(body) = body {
-            call.body = self.body(py, &body)?;
-        }
+        call.body = match body {
+            None => Body::Empty,
+            Some(Carried::Bytes(bytes)) => Body::Bytes(Bytes::from_owner(bytes)),
+            Some(Carried::Upload(upload)) => Body::Upload(upload.get().0.clone()),
+        };
         if let Some(content_type) = content_type {
             let (name, value) = header(CONTENT_TYPE.as_str(), content_type)?;
             call.headers.insert(name, value);
@@ -195,21 +208,22 @@ impl Core {
         Ok(Pending::new(self.connections.clone(), about, work))
     }
 
-    /// Downloads to a path; gives the number of bytes.
-    #[pyo3(signature = (url, path, *, total=None, signal=None))]
+    /// Downloads to a path; gives what the host said of the file, with its length.
+    #[pyo3(signature = (url, path, *, overwrite=true, total=None, signal=None))]
     fn download(
         &self,
         py: Python<'_>,
         url: &str,
         path: PathBuf,
+        overwrite: bool,
         total: Option<f64>,
         signal: Option<Py<AbortSignal>>,
     ) -> PyResult<Pending> {
         let call = Arc::new(self.fetch(py, url, total)?);
         let about = About { call: Some(call.clone()), signal };
         let work = job(move |pool| async move {
-            let bytes = files::download(&pool, &call, &path).await?;
-            delivery(move |py| Ok(bytes.into_pyobject(py)?.into_any().unbind()))
+            let info = download::save(pool, &call, &path, overwrite).await?;
+            delivery(move |py| Ok(said(info).into_pyobject(py)?.into_any().unbind()))
         });
         Ok(Pending::new(self.connections.clone(), about, work))
     }
@@ -233,16 +247,22 @@ impl Core {
         if let Some(Ok(id)) = place.last_event_id().map(|id| HeaderValue::from_bytes(id.as_bytes())) {
             call.headers.insert("last-event-id", id);
         }
-        let opening = Opening { call: Arc::new(call), form: source::form(form)?, place, signal, idle: self.idle };
-        Source::open(py, self.connections.clone(), opening)
+        let what = What::Events { form: source::form(form)?, place, idle: self.idle };
+        Source::open(py, self.connections.clone(), Opening { call: Arc::new(call), signal, what })
     }
 
-    /// Opens a file, to be read in pieces.
-    #[pyo3(signature = (url, *, total=None, signal=None))]
-    fn pieces(&self, py: Python<'_>, url: &str, total: Option<f64>, signal: Option<Py<AbortSignal>>) -> PyResult<Source> {
+    /// Opens a file, to be read in pieces from its byte `start` on.
+    #[pyo3(signature = (url, *, start=0, total=None, signal=None))]
+    fn pieces(
+        &self,
+        py: Python<'_>,
+        url: &str,
+        start: u64,
+        total: Option<f64>,
+        signal: Option<Py<AbortSignal>>,
+    ) -> PyResult<Source> {
         let call = Arc::new(self.fetch(py, url, total)?);
-        let opening = Opening { call, form: Form::Bytes, place: Place::default(), signal, idle: None };
-        Source::open(py, self.connections.clone(), opening)
+        Source::open(py, self.connections.clone(), Opening { call, signal, what: What::File { start } })
     }
 
     /// A stream whose content is there already.
@@ -323,6 +343,7 @@ impl Core {
             timeouts: self.timeouts,
             retries: self.retries,
             limit: self.limit,
+            reach: Reach::Anywhere,
         })
     }
 
@@ -331,6 +352,7 @@ impl Core {
         let url = Url::parse(url).map_err(|error| PyValueError::new_err(format!("{url:?} is not a URL: {error}")))?;
         let mut call = self.call(py, "GET", url)?;
         call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        call.reach = self.reach;
         self.limit_in_time(&mut call, total, None)?;
         Ok(call)
     }
@@ -365,20 +387,6 @@ impl Core {
         let home = Arc::new(Home { headers, ..Home::clone(&self.home) });
         *locked(last) = Some((token.to_string(), home.clone()));
         Ok(home)
-    }
-
-    /// Bytes, or `(head, bytes or path, tail)`.
-    fn body(&self, py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<Body> {
-        let bytes = |bytes: PyBackedBytes| Bytes::from_owner(bytes);
-        if let Ok(whole) = body.extract::<PyBackedBytes>() {
-            return Ok(Body::Bytes(bytes(whole)));
-        }
-        let (head, content, tail) = body.extract::<(PyBackedBytes, Bound<'_, PyAny>, PyBackedBytes)>()?;
-        let upload = match content.extract::<PyBackedBytes>() {
-            Ok(content) => Ok(Upload::from_memory(bytes(head), bytes(content), bytes(tail))),
-            Err(_) => Upload::from_disk(bytes(head), content.extract()?, bytes(tail)),
-        };
-        Ok(Body::Upload(Arc::new(upload.map_err(|error: Error| raised(py, error, &About::default()))?)))
     }
 
     fn limit_in_time(&self, call: &mut Call, total: Option<f64>, read: Option<f64>) -> PyResult<()> {

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use compact_str::CompactString;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
@@ -25,6 +25,8 @@ use crate::sse::Event;
 /// Bytes that wait for the consumer before the socket is left alone; of files, so many more.
 const FULL: usize = 64 << 10;
 const FULL_OF_FILE: usize = 1 << 20;
+/// A piece of a file has so many bytes, but the last: hosts send them in smaller ones.
+const PIECE: usize = 64 << 10;
 
 /// What a stream is turned into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +54,8 @@ enum Parts {
     Text(Texts),
     /// Whole events, in plain form.
     Frames(Vec<u8>),
-    Bytes(Vec<Bytes>),
+    /// Pieces, and what is none yet.
+    Bytes(Vec<Bytes>, BytesMut),
 }
 
 /// What a part takes beyond its text, in bytes.
@@ -64,17 +67,20 @@ impl Batch {
             Form::Events => Parts::Events(Texts::default(), Vec::new()),
             Form::Text => Parts::Text(Texts::default()),
             Form::Frames => Parts::Frames(Vec::new()),
-            Form::Bytes => Parts::Bytes(Vec::new()),
+            Form::Bytes => Parts::Bytes(Vec::new(), BytesMut::new()),
         };
         Self { parts, size: 0 }
     }
 
     fn is_empty(&self) -> bool {
-        self.size == 0
+        match &self.parts {
+            Parts::Bytes(pieces, _) => pieces.is_empty(),
+            _ => self.size == 0,
+        }
     }
 
     fn is_full(&self) -> bool {
-        self.size >= if matches!(self.parts, Parts::Bytes(_)) { FULL_OF_FILE } else { FULL }
+        self.size >= if matches!(self.parts, Parts::Bytes(..)) { FULL_OF_FILE } else { FULL }
     }
 
     fn grew(&mut self, bytes: usize) {
@@ -91,7 +97,7 @@ impl Batch {
             }
             Parts::Text(texts) if event.name == "output" => texts.push(event.data),
             Parts::Frames(frames) => event.write(frames),
-            Parts::Events(..) | Parts::Text(_) | Parts::Bytes(_) => return,
+            Parts::Events(..) | Parts::Text(_) | Parts::Bytes(..) => return,
         }
         self.grew(bytes);
     }
@@ -104,13 +110,58 @@ impl Batch {
         }
     }
 
-    /// Adds a piece of a file.
-    pub fn push_bytes(&mut self, piece: Bytes) {
-        let bytes = piece.len();
-        if let Parts::Bytes(pieces) = &mut self.parts {
-            pieces.push(piece);
-            self.grew(bytes);
+    /// Adds bytes of a file.
+    pub fn push_bytes(&mut self, bytes: Bytes) {
+        let size = bytes.len();
+        let Parts::Bytes(pieces, rest) = &mut self.parts else { return };
+        if rest.is_empty() && size >= PIECE {
+            pieces.push(bytes);
+        } else {
+            rest.extend_from_slice(&bytes);
+            if rest.len() >= PIECE {
+                pieces.push(rest.split().freeze());
+            }
         }
+        self.size = self.size.saturating_add(size);
+    }
+
+    /// There will be no more.
+    fn close(&mut self) {
+        if let Parts::Bytes(pieces, rest) = &mut self.parts
+            && !rest.is_empty()
+        {
+            pieces.push(rest.split().freeze());
+        }
+    }
+
+    /// Everything that can be given; what is no piece of a file yet stays.
+    fn take(&mut self, form: Form) -> Self {
+        let mut taken = std::mem::replace(self, Self::new(form));
+        if let (Parts::Bytes(_, rest), Parts::Bytes(_, kept)) = (&mut taken.parts, &mut self.parts) {
+            std::mem::swap(rest, kept);
+            self.size = kept.len();
+        }
+        taken
+    }
+
+    /// Bytes of a file, at most `most`.
+    fn take_bytes(&mut self, most: usize) -> Vec<Bytes> {
+        let Parts::Bytes(pieces, _) = &mut self.parts else { return Vec::new() };
+        let mut taken = Vec::new();
+        let mut left = most;
+        while left > 0
+            && let Some(piece) = pieces.first_mut()
+        {
+            if piece.len() > left {
+                taken.push(piece.split_to(left));
+                break;
+            }
+            left -= piece.len();
+            taken.push(pieces.remove(0));
+        }
+        let bytes: usize = taken.iter().map(|piece| piece.len()).sum();
+        self.size = self.size.saturating_sub(bytes);
+        taken
     }
 
     fn into_list(self, py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
@@ -124,7 +175,7 @@ impl Batch {
             Parts::Text(texts) => PyList::new(py, texts.iter().map(|text| PyString::new(py, text)).collect::<Vec<_>>()),
             Parts::Frames(frames) if frames.is_empty() => Ok(PyList::empty(py)),
             Parts::Frames(frames) => PyList::new(py, [PyBytes::new(py, &frames)]),
-            Parts::Bytes(pieces) => PyList::new(py, pieces.iter().map(|piece| PyBytes::new(py, piece))),
+            Parts::Bytes(pieces, _) => PyList::new(py, pieces.iter().map(|piece| PyBytes::new(py, piece))),
         }
     }
 }
@@ -239,6 +290,7 @@ impl Inbox {
     /// There will be no more. Only the first end counts.
     pub fn end(self: &Arc<Self>, how: Result<Ended, Error>) {
         self.change(|state| {
+            state.batch.close();
             state.ended.get_or_insert(how);
         });
     }
@@ -348,12 +400,30 @@ impl Inbox {
         }
         state.has_given = true;
         let was_full = state.batch.is_full();
-        let batch = std::mem::replace(&mut state.batch, Batch::new(self.form));
+        let batch = state.batch.take(self.form);
         drop(state);
         if was_full {
             self.room.notify_one();
         }
         Ok(Ok(batch.into_list(py)?.into_any().unbind()))
+    }
+
+    /// Bytes of a file, at most `most`; none at the end.
+    pub fn take_bytes(&self, most: usize) -> Result<Vec<Bytes>, Error> {
+        let mut state = locked(&self.state);
+        if let (true, Some(Err(_))) = (state.batch.is_empty(), &state.ended)
+            && let Some(Err(error)) = state.ended.replace(Ok(Ended::Closed))
+        {
+            return Err(error);
+        }
+        let was_full = state.batch.is_full();
+        let taken = state.batch.take_bytes(most);
+        let is_full = state.batch.is_full();
+        drop(state);
+        if was_full && !is_full {
+            self.room.notify_one();
+        }
+        Ok(taken)
     }
 
     /// How it ended, once everything was taken.

@@ -4,11 +4,14 @@
 //! `Source`, or until the stream has ended by its own word; then it only clears the connection for the next request.
 
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use pyo3::IntoPyObjectExt;
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::{PyMemoryView, PySlice};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -16,10 +19,12 @@ use super::abort::{AbortSignal, unless_aborted};
 use super::bridge::{Feed, Pending, Slot};
 use super::event::too_large;
 use super::exceptions::{About, raised};
+use super::files::{Said, said};
 use super::inbox::{Batch, Ended, For, Form, Inbox};
 use super::locked;
 use super::port::UnderWay;
 use super::runtime::{Connections, process};
+use crate::download::{Download, Info, Next};
 use crate::error::{Error, Kind, Phase};
 use crate::http::{self, Call, Incoming, Pool};
 use crate::resume::{self, End, Verdict};
@@ -87,14 +92,28 @@ impl Place {
 pub struct Opening {
     /// What to fetch.
     pub call: Arc<Call>,
-    /// What to make of it.
-    pub form: Form,
-    /// How far the stream of events has come.
-    pub place: Place,
     /// Stops it.
     pub signal: Option<Py<AbortSignal>>,
-    /// How long a stream of events may be silent.
-    pub idle: Option<Duration>,
+    /// What it is.
+    pub what: What,
+}
+
+/// What an answer is read as.
+pub enum What {
+    /// A stream of events.
+    Events {
+        /// What to make of it.
+        form: Form,
+        /// How far it has come.
+        place: Place,
+        /// How long it may be silent.
+        idle: Option<Duration>,
+    },
+    /// A file, from some byte on.
+    File {
+        /// Which.
+        start: u64,
+    },
 }
 
 /// An answer that arrives in parts. Dropping or closing it closes its connection.
@@ -111,6 +130,8 @@ struct Tap {
     inbox: Arc<Inbox>,
     about: About,
     reading: Option<AbortOnDropHandle<()>>,
+    /// Of a file.
+    info: Arc<OnceLock<Info>>,
 }
 
 /// One thing to wait for.
@@ -138,6 +159,42 @@ impl Feed for Wait {
     }
 }
 
+/// Bytes of a file that are copied to where the caller wants them.
+struct Fill {
+    parts: Arc<Wait>,
+    target: Py<PyMemoryView>,
+    from: usize,
+}
+
+impl Feed for Fill {
+    fn is_ready(&self) -> bool {
+        self.parts.is_ready()
+    }
+
+    fn subscribe(&self, slot: Arc<Slot>, way: UnderWay) -> bool {
+        self.parts.subscribe(slot, way)
+    }
+
+    fn wait(&self, limit: Option<Duration>) -> bool {
+        self.parts.wait(limit)
+    }
+
+    fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let Wait(tap, _) = &*self.parts;
+        let target = self.target.bind(py);
+        let room = target.len()?.saturating_sub(self.from);
+        let pieces = tap.inbox.take_bytes(room).map_err(|error| raised(py, error, &tap.about))?;
+        let mut at = self.from;
+        for piece in pieces {
+            let end = at + piece.len();
+            let place = target.get_item(PySlice::new(py, isize::try_from(at)?, isize::try_from(end)?, 1))?;
+            PyBuffer::<u8>::get(&place)?.copy_from_slice(py, &piece)?;
+            at = end;
+        }
+        (at - self.from).into_py_any(py)
+    }
+}
+
 #[pymethods]
 impl Source {
     /// Waits for the head of the answer, and raises if it is not what it must be.
@@ -156,6 +213,14 @@ impl Source {
         Pending::next_of(self.parts.clone(), self.connections.clone())
     }
 
+    /// Copies what is ready, or what comes next, of a file to a writable memoryview of bytes, from `start` on; gives how many bytes
+    /// those were, 0 at the end.
+    #[pyo3(signature = (target, start=0))]
+    fn fill(&self, target: Py<PyMemoryView>, start: usize) -> Pending {
+        let fill = Fill { parts: self.parts.clone(), target, from: start };
+        Pending::next_of(Arc::new(fill), self.connections.clone())
+    }
+
     /// Why there is no more, once everything was taken: ``complete``, ``closed``, ``silent`` or ``unproven``.
     #[getter]
     fn ended(&self) -> Option<&'static str> {
@@ -165,6 +230,12 @@ impl Source {
             Ended::Silent => "silent",
             Ended::Unproven => "unproven",
         })
+    }
+
+    /// What the host said of a file, once it answered: its media type, its length, and the header that may have its name.
+    #[getter]
+    fn said(&self) -> Option<Said> {
+        self.tap.info.get().cloned().map(said)
     }
 
     /// Closes the connection.
@@ -179,13 +250,20 @@ impl Source {
 impl Source {
     /// Sends the request, and reads from then on.
     pub fn open(py: Python<'_>, connections: Arc<Connections>, opening: Opening) -> PyResult<Self> {
-        let Opening { call, form, place, signal, idle } = opening;
+        let Opening { call, signal, what } = opening;
         let about = About { call: Some(call.clone()), signal };
-        let inbox = Arc::new(Inbox::new(form));
+        let form = match &what {
+            What::Events { form, .. } => *form,
+            What::File { .. } => Form::Bytes,
+        };
+        let (inbox, info) = (Arc::new(Inbox::new(form)), Arc::default());
         let (pool, flag, to) = (connections.on_runtime(), about.flag(py), inbox.clone());
         let limit = call.timeouts.total;
         // Boxed once: what wraps a future holds it by value, and some hold it twice.
-        let read = Box::pin(Reader { pool, call, form, place, inbox: inbox.clone(), idle }.read());
+        let read: Pin<Box<dyn Future<Output = _> + Send>> = match what {
+            What::Events { form, place, idle } => Box::pin(Reader { pool, call, form, place, inbox: inbox.clone(), idle }.read()),
+            What::File { start } => Box::pin(read_file(pool, call, start, inbox.clone(), Arc::clone(&info))),
+        };
         let read = async move {
             let read = unless_aborted(flag, read);
             let ended = match limit {
@@ -196,7 +274,7 @@ impl Source {
         };
         let runtime = process().runtime().map_err(|error| raised(py, error, &about))?;
         let reading = Some(AbortOnDropHandle::new(runtime.spawn(read)));
-        Ok(Self::new(Tap { inbox, about, reading }, connections))
+        Ok(Self::new(Tap { inbox, about, reading, info }, connections))
     }
 
     /// One whose content is there already.
@@ -212,7 +290,7 @@ impl Source {
             took.map(|ended| ended.unwrap_or(Ended::Closed))
         };
         inbox.end(ended);
-        Self::new(Tap { inbox, about: About::default(), reading: None }, connections)
+        Self::new(Tap { inbox, about: About::default(), reading: None, info: Arc::default() }, connections)
     }
 
     fn new(tap: Tap, connections: Arc<Connections>) -> Self {
@@ -236,10 +314,6 @@ impl Reader {
     async fn read(self) -> Result<Ended, Error> {
         // What opening needs is large, and not needed after it.
         let incoming = Box::pin(http::open(&self.pool, &self.call)).await?;
-        if self.form == Form::Bytes {
-            self.inbox.begin();
-            return self.bytes(incoming).await;
-        }
         check(&incoming)?;
         locked(&self.place.0).connect();
         self.inbox.begin();
@@ -247,16 +321,6 @@ impl Reader {
         let ended = self.events(incoming, &mut parser).await;
         locked(&self.place.0).disconnect(parser.reconnection_time());
         ended
-    }
-
-    async fn bytes(&self, mut incoming: Incoming) -> Result<Ended, Error> {
-        loop {
-            self.inbox.room().await;
-            match incoming.chunk().await? {
-                Some(piece) => self.inbox.fill(|batch| batch.push_bytes(piece)),
-                None => return Ok(Ended::Closed),
-            }
-        }
     }
 
     async fn events(&self, mut incoming: Incoming, parser: &mut Parser) -> Result<Ended, Error> {
@@ -302,6 +366,35 @@ impl Reader {
                 continue;
             }
             timer.as_mut().reset(next);
+        }
+    }
+}
+
+/// Reads a file from its byte `start` on.
+async fn read_file(
+    pool: Arc<Pool>,
+    call: Arc<Call>,
+    start: u64,
+    inbox: Arc<Inbox>,
+    info: Arc<OnceLock<Info>>,
+) -> Result<Ended, Error> {
+    let mut download = Box::pin(Download::open(pool, &call, start)).await?;
+    info.get_or_init(|| download.info().clone());
+    inbox.begin();
+    let mut has_given = false;
+    loop {
+        inbox.room().await;
+        match download.next().await? {
+            Next::Bytes(piece) => {
+                has_given = true;
+                inbox.fill(|batch| batch.push_bytes(piece));
+            }
+            Next::Restart if has_given || start > 0 => {
+                let message = "the file broke off, and its host gives neither its rest nor surely the same file again";
+                return Err(Error { sent: true, ..Error::new(Kind::Disconnected, message) });
+            }
+            Next::Restart => {}
+            Next::End => return Ok(Ended::Closed),
         }
     }
 }

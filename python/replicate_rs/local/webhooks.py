@@ -81,6 +81,7 @@ class Webhooks:
             max_retries=0,
             max_connections=None,
             max_bytes=1 << 30,
+            public_only=False,
         )
 
     def rotate(self) -> None:

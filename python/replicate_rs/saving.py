@@ -1,0 +1,121 @@
+"""Every file of an output, saved at once."""
+
+from __future__ import annotations
+
+from ._operation import Async, Sync, run
+from ._transport import together
+from ._typing import TYPE_CHECKING, is_array, is_object
+from .exceptions import FileError
+from .file_name import apart
+from .file_output import FileOutput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from os import PathLike
+    from pathlib import Path
+    from typing import Any
+
+    from ._core import AbortSignal, Pending, Said
+
+# Files that are fetched at a time.
+MOST = 16
+
+
+def save_all(
+    output: object,
+    folder: str | PathLike[str],
+    overwrite: bool = True,
+    *,
+    signal: AbortSignal | None = None,
+    timeout: float | None = None,
+) -> list[Path]:
+    """Save every file in an output, at any depth, several at a time.
+
+    Each is called as its host or its URL calls it; equal names are told apart by a number (``out.png``, ``out-2.png``).
+
+    Args:
+        output: What a model gave: a `FileOutput`, or lists and dicts with some of them.
+        folder: Where to; it is made if it does not exist.
+        overwrite: Replace files that are there; else that is an error, and nothing is fetched.
+        signal: Stops it.
+        timeout: Seconds for each file.
+
+    Returns:
+        Their paths, in the order of the output.
+
+    Raises:
+        FileError: The folder, or a file in it, cannot be written.
+        APIStatusError: A file's host refuses it.
+        APIConnectionError: A file cannot be fetched. Those before it in the output are saved.
+
+    """
+    return run(_saved(Sync, output, folder, overwrite, signal, timeout))
+
+
+async def asave_all(
+    output: object,
+    folder: str | PathLike[str],
+    overwrite: bool = True,
+    *,
+    signal: AbortSignal | None = None,
+    timeout: float | None = None,
+) -> list[Path]:
+    """Do the same as `save_all`, on an event loop."""
+    return await _saved(Async, output, folder, overwrite, signal, timeout)
+
+
+async def _saved(
+    mode: type[Sync | Async],
+    output: object,
+    folder: str | PathLike[str],
+    overwrite: bool,
+    signal: AbortSignal | None,
+    timeout: float | None,
+) -> list[Path]:
+    files = list(_files(output))
+    paths = await mode.transport.call(_places, files, folder, overwrite)
+    remote: list[Callable[[], Pending[Said]]] = []
+    for file, path in zip(files, paths, strict=True):
+        if file._is_inline:
+            await FileOutput.save(file._in(mode), path, overwrite)
+        else:
+            remote.append(_begin(file, path, overwrite, signal, timeout))
+    said = iter(await together(mode.transport, remote, MOST))
+    for file in files:
+        if not file._is_inline:
+            file._known.note(next(said))
+    return paths
+
+
+def _begin(
+    file: FileOutput, path: Path, overwrite: bool, signal: AbortSignal | None, timeout: float | None
+) -> Callable[[], Pending[Said]]:
+    return lambda: file._core.download(file.url, path, overwrite=overwrite, total=timeout, signal=signal)
+
+
+def _files(output: object) -> Iterator[FileOutput]:
+    """Give the files of an output in order."""
+    if isinstance(output, FileOutput):
+        yield output
+    elif is_object(output):
+        for each in output.values():
+            yield from _files(each)
+    elif is_array(output):
+        for each in output:
+            yield from _files(each)
+
+
+def _places(files: list[FileOutput], folder: str | PathLike[str], overwrite: bool) -> list[Path]:
+    from pathlib import Path
+
+    place = Path(folder)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(detail=f"{place}: {error.strerror or error}") from error
+    paths = [place / name for name in apart(file.filename for file in files)]
+    if not overwrite:
+        for path in paths:
+            if path.exists():
+                raise FileError(detail=f"{path}: there is a file of this name, and overwrite is False")
+    return paths

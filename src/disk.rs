@@ -1,0 +1,304 @@
+//! Files that are written: a target is either as before or complete, whatever happens.
+
+use std::fs::{self, File, Metadata};
+use std::io::{ErrorKind, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::error::{Error, Kind};
+
+/// What is written at once, at least, and what waits for the disk at most, in bytes.
+const BLOCK: usize = 256 << 10;
+const MOST_WAITING: usize = 2 << 20;
+
+/// Writes `content` to `target`; gives the number of bytes.
+pub fn write(target: &Path, content: &[u8], overwrite: bool) -> Result<u64, Error> {
+    let mut file = Partial::create(target, overwrite)?;
+    file.write(content)?;
+    file.finish()
+}
+
+/// A file that takes its name only when it is complete; dropped before, it is removed.
+#[derive(Debug)]
+pub struct Partial {
+    target: PathBuf,
+    temporary: PathBuf,
+    file: File,
+    length: u64,
+    overwrite: bool,
+    done: bool,
+}
+
+impl Partial {
+    /// An empty one in the folder of `target`, with the permissions that writing to `target` would give it.
+    pub fn create(target: &Path, overwrite: bool) -> Result<Self, Error> {
+        let target = behind_links(target);
+        let failed = |error: &std::io::Error| Error::file(target.display(), error);
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if target.file_name().is_none() {
+            return Err(Error::new(Kind::File, format!("{} is not a file's name", target.display())));
+        }
+        let before = match fs::metadata(&target) {
+            Ok(before) => Some(before),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(&error)),
+        };
+        check(&target, before.as_ref(), overwrite)?;
+        // Its own name may be as long as names can be, so it is no part of this one.
+        let temporary = folder.join(format!(".replicate-{:016x}.part", fastrand::u64(..)));
+        let file = File::options().write(true).create_new(true).open(&temporary).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::file(format!("{}: its folder does not exist", target.display()), &error),
+            _ => failed(&error),
+        })?;
+        let file = Self { target, temporary, file, length: 0, overwrite, done: false };
+        if let Some(before) = before {
+            file.file.set_permissions(before.permissions()).map_err(|error| file.failed(&error))?;
+        }
+        Ok(file)
+    }
+
+    fn failed(&self, error: &std::io::Error) -> Error {
+        Error::file(self.target.display(), error)
+    }
+
+    /// Adds to its end.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file.write_all(bytes).map_err(|error| self.failed(&error))?;
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Forgets what was written.
+    pub fn restart(&mut self) -> Result<(), Error> {
+        let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
+        emptied.map_err(|error| self.failed(&error))?;
+        self.length = 0;
+        Ok(())
+    }
+
+    /// Gives it its name, once it is on the disk; gives the number of bytes.
+    pub fn finish(mut self) -> Result<u64, Error> {
+        let named = self.file.sync_all().and_then(|()| self.publish());
+        named.map_err(|error| self.failed(&error))?;
+        self.done = true;
+        Ok(self.length)
+    }
+
+    fn publish(&self) -> std::io::Result<()> {
+        if self.overwrite {
+            return fs::rename(&self.temporary, &self.target);
+        }
+        // A link, unlike a rename, never takes the place of another file.
+        match fs::hard_link(&self.temporary, &self.target) {
+            Ok(()) => fs::remove_file(&self.temporary),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
+            // Not every file system has them.
+            Err(_) if !self.target.exists() => fs::rename(&self.temporary, &self.target),
+            Err(_) => Err(ErrorKind::AlreadyExists.into()),
+        }
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.done {
+            // Nothing is left to do about a file that cannot be removed either.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Where writing to a path ends up; a link may point to what does not exist yet.
+fn behind_links(target: &Path) -> PathBuf {
+    match fs::read_link(target) {
+        Ok(next) => fs::canonicalize(target).unwrap_or_else(|_| target.with_file_name(next)),
+        Err(_) => target.to_owned(),
+    }
+}
+
+fn check(target: &Path, before: Option<&Metadata>, overwrite: bool) -> Result<(), Error> {
+    let refused = |kind: ErrorKind| Err(Error::file(target.display(), &kind.into()));
+    match before {
+        Some(before) if before.is_dir() => refused(ErrorKind::IsADirectory),
+        Some(before) if !before.is_file() => {
+            Err(Error::new(Kind::File, format!("{} is a device, and cannot be replaced by a file", target.display())))
+        }
+        Some(_) if !overwrite => refused(ErrorKind::AlreadyExists),
+        _ => Ok(()),
+    }
+}
+
+/// Keeps the disk's waits off the runtime's thread.
+pub async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    finished(spawn_blocking(work)).await
+}
+
+async fn finished<T>(task: JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+    task.await.unwrap_or_else(|error| Err(Error::new(Kind::File, error.to_string())))
+}
+
+/// Writes while the next bytes arrive; where nothing else runs on this thread, right here.
+pub struct Sink {
+    file: Option<Partial>,
+    writing: Option<JoinHandle<Result<Partial, Error>>>,
+    waiting: Vec<Bytes>,
+    size: usize,
+    alone: bool,
+}
+
+impl Sink {
+    /// Writes to the end of `file`.
+    pub fn new(file: Partial) -> Self {
+        let alone = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
+        Self { file: Some(file), writing: None, waiting: Vec::new(), size: 0, alone }
+    }
+
+    /// Takes what came next.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+        if let (true, Some(file)) = (self.alone, &mut self.file) {
+            // At once: it is still in the processor's cache, and its memory is free for what comes next.
+            return file.write(&bytes);
+        }
+        self.size += bytes.len();
+        self.waiting.push(bytes);
+        let is_idle = self.writing.as_ref().is_none_or(JoinHandle::is_finished);
+        if self.size >= MOST_WAITING || (is_idle && self.size >= BLOCK) {
+            let mut file = self.idle().await?;
+            let waiting = self.empty();
+            self.writing = Some(spawn_blocking(move || {
+                for bytes in waiting {
+                    file.write(&bytes)?;
+                }
+                Ok(file)
+            }));
+        }
+        Ok(())
+    }
+
+    fn empty(&mut self) -> Vec<Bytes> {
+        self.size = 0;
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// The file, once everything that was handed on is written.
+    async fn idle(&mut self) -> Result<Partial, Error> {
+        if let Some(writing) = self.writing.take() {
+            return finished(writing).await;
+        }
+        self.file.take().ok_or_else(|| Error::new(Kind::File, "the file was given up"))
+    }
+
+    /// Forgets what was written.
+    pub async fn restart(&mut self) -> Result<(), Error> {
+        drop(self.empty());
+        let mut file = self.idle().await?;
+        file.restart()?;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Gives the file its name, once everything is written; gives the number of bytes.
+    pub async fn finish(mut self) -> Result<u64, Error> {
+        let mut file = self.idle().await?;
+        let waiting = self.empty();
+        on_disk(move || {
+            for bytes in waiting {
+                file.write(&bytes)?;
+            }
+            file.finish()
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            let folder = std::env::temp_dir().join(format!("replicate-rs-{:x}", fastrand::u64(..)));
+            fs::create_dir(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn names(&self) -> Vec<String> {
+            let mut names: Vec<_> =
+                fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_finished_leaves_no_trace() {
+        let folder = Folder::new();
+        let target = folder.0.join("out");
+        write(&target, b"old", true).unwrap();
+        let mut partial = Partial::create(&target, true).unwrap();
+        partial.write(b"new, but not all").unwrap();
+        drop(partial);
+        assert_eq!(fs::read(&target).unwrap(), b"old");
+        assert_eq!(folder.names(), ["out"]);
+    }
+
+    #[test]
+    fn what_exists_is_kept_where_that_was_asked_for() {
+        let folder = Folder::new();
+        let target = folder.0.join("out");
+        // One that comes while the content is on its way too.
+        let partial = Partial::create(&target, false).unwrap();
+        write(&target, b"first", false).unwrap();
+        assert!(matches!(partial.finish().unwrap_err().kind, Kind::File));
+        assert!(matches!(Partial::create(&target, false).unwrap_err().kind, Kind::File));
+        assert_eq!(fs::read(&target).unwrap(), b"first");
+        assert_eq!(folder.names(), ["out"]);
+    }
+
+    #[test]
+    fn a_restart_forgets_what_was_written() {
+        let folder = Folder::new();
+        let target = folder.0.join("x".repeat(255));
+        let mut partial = Partial::create(&target, true).unwrap();
+        partial.write(b"something longer").unwrap();
+        partial.restart().unwrap();
+        partial.write(b"short").unwrap();
+        assert_eq!(partial.finish().unwrap(), 5);
+        assert_eq!(fs::read(&target).unwrap(), b"short");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_are_followed_and_permissions_kept() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = Folder::new();
+        let [target, link, dangling] = ["out", "link", "dangling"].map(|name| folder.0.join(name));
+        fs::write(&target, "old").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("out", &link).unwrap();
+        symlink("later", &dangling).unwrap();
+        write(&link, b"new", true).unwrap();
+        write(&dangling, b"now", true).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(folder.names(), ["dangling", "later", "link", "out"]);
+    }
+
+    #[test]
+    fn only_files_are_replaced() {
+        for target in ["/", "/dev/null", "..", ""] {
+            assert!(matches!(Partial::create(Path::new(target), true).unwrap_err().kind, Kind::File), "{target}");
+        }
+    }
+}

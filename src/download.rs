@@ -1,0 +1,346 @@
+//! A file from its host: its parts in order, over as many connections as that takes, or straight to disk.
+//!
+//! Rules this file keeps:
+//! * after a break the rest is asked for, and taken only where the host shows that it is the rest of the same file;
+//! * what the host says of length and digest is compared with what came.
+
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reqwest::header::{
+    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
+};
+use tokio::time::sleep;
+
+use crate::checksum::Checksum;
+use crate::disk::{Partial, Sink, on_disk};
+use crate::error::{Error, Kind, Phase};
+use crate::http::{self, Call, Incoming, Pool, limited};
+use crate::retry::Attempts;
+
+/// Connections for one file: a host that gives a little and hangs up is not asked for ever.
+const MOST_CONNECTIONS: u32 = 100;
+
+/// What a host says of a file.
+#[derive(Clone, Debug, Default)]
+pub struct Info {
+    /// The media type.
+    pub content_type: Option<String>,
+    /// The whole length, in bytes.
+    pub length: Option<u64>,
+    /// The header that may have a name for it.
+    pub disposition: Option<String>,
+}
+
+/// What comes next of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// More of it.
+    Bytes(Bytes),
+    /// All from the beginning: the host does not give the rest of what was given before.
+    Restart,
+    /// Nothing.
+    End,
+}
+
+/// A file that is on its way.
+pub struct Download {
+    pool: Arc<Pool>,
+    call: Arc<Call>,
+    incoming: Option<Incoming>,
+    info: Info,
+    /// What tells this file from another at the same address.
+    version: Option<HeaderValue>,
+    checksum: Option<Checksum>,
+    /// The next byte to give.
+    at: u64,
+    /// Bytes that come again and were given before.
+    skip: u64,
+    /// The furthest it has come.
+    best: u64,
+    attempts: Attempts,
+    connections: u32,
+}
+
+impl Download {
+    /// Asks for a file, from its byte `from` on. The call's limit over everything is for the caller to keep.
+    pub async fn open(pool: Arc<Pool>, call: &Call, from: u64) -> Result<Self, Error> {
+        let mut call = call.clone();
+        call.timeouts.total = None;
+        let attempts = Attempts::new(&call.method, call.retries);
+        let (info, call) = (Info::default(), Arc::new(call));
+        let mut download = Self {
+            pool,
+            call,
+            incoming: None,
+            info,
+            version: None,
+            checksum: None,
+            at: from,
+            skip: 0,
+            best: from,
+            attempts,
+            connections: 0,
+        };
+        let answer = download.connect().await;
+        match answer {
+            // There is nothing from there on.
+            Err(Error { kind: Kind::Status(response), .. }) if from > 0 && response.status == 416 => {
+                download.info.length = range(&response.headers).and_then(|range| range.total);
+                return Ok(download);
+            }
+            answer => download.begin(answer?)?,
+        }
+        Ok(download)
+    }
+
+    /// What the host said.
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    async fn connect(&mut self) -> Result<Incoming, Error> {
+        self.connections += 1;
+        if self.at == 0 {
+            return http::open(&self.pool, &self.call).await;
+        }
+        let mut call = Call::clone(&self.call);
+        call.headers.insert(
+            RANGE,
+            HeaderValue::try_from(format!("bytes={}-", self.at)).map_err(|error| Error::invalid(error.to_string()))?,
+        );
+        if let Some(version) = &self.version {
+            call.headers.insert(IF_RANGE, version.clone());
+        }
+        http::open(&self.pool, &call).await
+    }
+
+    /// Takes the first answer.
+    fn begin(&mut self, incoming: Incoming) -> Result<(), Error> {
+        let headers = incoming.headers();
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+        self.info = Info { content_type: text(CONTENT_TYPE), length: incoming.length(), disposition: text(CONTENT_DISPOSITION) };
+        self.version = version(headers);
+        if incoming.is_partial() {
+            let range = range(headers).filter(|range| range.start == self.at && self.at > 0);
+            let range = range.ok_or_else(|| protocol("the host answered with another part of the file than was asked for"))?;
+            self.info.length = range.total;
+        } else {
+            self.skip = self.at;
+            self.checksum = if self.at == 0 { Checksum::of(headers) } else { None };
+        }
+        self.check_type()?;
+        self.incoming = Some(incoming);
+        Ok(())
+    }
+
+    /// Error pages of hosts come with a status of success too, and must not pass for a picture.
+    fn check_type(&self) -> Result<(), Error> {
+        let is_html = self
+            .info
+            .content_type
+            .as_deref()
+            .is_some_and(|kind| kind.trim_start().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html")));
+        let name = self.call.url.path_segments().and_then(Iterator::last).unwrap_or_default();
+        let ending = Path::new(name).extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+        match ending.as_deref() {
+            None | Some("html" | "htm" | "xhtml") => Ok(()),
+            Some(ending) if is_html => {
+                Err(protocol(format!("the host answered with a web page (text/html) instead of a .{ending} file")))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// What comes next.
+    pub async fn next(&mut self) -> Result<Next, Error> {
+        loop {
+            let Some(incoming) = &mut self.incoming else { return Ok(Next::End) };
+            let error = match incoming.chunk().await {
+                Ok(Some(bytes)) => match self.take(bytes) {
+                    Some(bytes) => return Ok(Next::Bytes(bytes)),
+                    None => continue,
+                },
+                Ok(None) => match self.end() {
+                    Ok(()) => return Ok(Next::End),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            if !self.resume(error).await? {
+                return Ok(Next::Restart);
+            }
+        }
+    }
+
+    /// Counts what came; None if all of it was given before.
+    fn take(&mut self, mut bytes: Bytes) -> Option<Bytes> {
+        if self.skip > 0 {
+            let known = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
+            self.skip -= known as u64;
+            drop(bytes.split_to(known));
+            if bytes.is_empty() {
+                return None;
+            }
+        }
+        self.at += bytes.len() as u64;
+        if let Some(checksum) = &mut self.checksum {
+            checksum.update(&bytes);
+        }
+        Some(bytes)
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        self.incoming = None;
+        if let Some(length) = self.info.length
+            && (self.at != length || self.skip > 0)
+        {
+            return Err(broken(format!("the file ended after {} of {length} bytes", self.at)));
+        }
+        if self.checksum.take().is_none_or(Checksum::holds) {
+            return Ok(());
+        }
+        Err(protocol("the file that came is not what its host's checksum says"))
+    }
+
+    /// Asks for the rest after a break; whether that is what comes now. False if it begins anew.
+    async fn resume(&mut self, mut error: Error) -> Result<bool, Error> {
+        self.incoming = None;
+        let came_further = self.at > self.best;
+        if came_further {
+            self.best = self.at;
+            self.attempts = Attempts::new(&self.call.method, self.call.retries);
+        }
+        loop {
+            let wait = self.attempts.after(&error, fastrand::f64()).filter(|_| self.connections < MOST_CONNECTIONS);
+            match wait {
+                None => return Err(error),
+                Some(_) if came_further && self.attempts.is_first() => {}
+                Some(wait) => sleep(wait).await,
+            }
+            if self.version.is_none() {
+                // Nothing could tell whether it is the same file's.
+                self.begin_anew();
+            }
+            match self.connect().await {
+                Ok(incoming) => return self.go_on(incoming),
+                // A host's refusal was tried again already.
+                Err(next) if matches!(next.kind, Kind::Disconnected | Kind::Timeout(..)) => error = next,
+                Err(next) => return Err(next),
+            }
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        (self.at, self.skip) = (0, 0);
+        self.checksum = None;
+    }
+
+    /// Takes the answer after a break.
+    fn go_on(&mut self, incoming: Incoming) -> Result<bool, Error> {
+        let headers = incoming.headers();
+        if incoming.is_partial() {
+            let same_length = |total: Option<u64>| total.is_none() || self.info.length.is_none() || total == self.info.length;
+            let is_rest = range(headers).is_some_and(|range| range.start == self.at && same_length(range.total));
+            if !is_rest {
+                return Err(protocol("the host answered with another part of the file than was asked for"));
+            }
+        } else if self.at > 0 && version(headers).is_some() && version(headers) == self.version {
+            // It gives no parts, but the same file again.
+            self.skip = self.at;
+        } else {
+            self.begin_anew();
+            self.begin(incoming)?;
+            return Ok(false);
+        }
+        self.incoming = Some(incoming);
+        Ok(true)
+    }
+}
+
+fn protocol(message: impl Into<String>) -> Error {
+    Error { sent: true, ..Error::new(Kind::Protocol, message) }
+}
+
+fn broken(message: String) -> Error {
+    Error { sent: true, ..Error::new(Kind::Disconnected, message) }
+}
+
+/// What `If-Range` may carry (RFC 9110 §13.1.5): a strong entity tag, else the date of the last change.
+fn version(headers: &HeaderMap) -> Option<HeaderValue> {
+    let strong = headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
+    strong.or_else(|| headers.get(LAST_MODIFIED)).cloned()
+}
+
+/// What `Content-Range` says: ``bytes 5-9/10``, or ``bytes */10`` where there is no such part.
+struct Range {
+    start: u64,
+    total: Option<u64>,
+}
+
+fn range(headers: &HeaderMap) -> Option<Range> {
+    let (part, total) = headers.get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?.split_once('/')?;
+    let start = if part == "*" { 0 } else { part.split_once('-')?.0.parse().ok()? };
+    Some(Range { start, total: total.parse().ok() })
+}
+
+/// Downloads to `target`, which is either as before or complete.
+pub async fn save(pool: Arc<Pool>, call: &Call, target: &Path, overwrite: bool) -> Result<Info, Error> {
+    let work = pin!(async {
+        let owned = target.to_owned();
+        // First, so that nothing is fetched for a target that cannot be written.
+        let mut sink = Sink::new(on_disk(move || Partial::create(&owned, overwrite)).await?);
+        let mut download = Box::pin(Download::open(pool, call, 0)).await?;
+        loop {
+            match download.next().await? {
+                Next::Bytes(bytes) => sink.write(bytes).await?,
+                Next::Restart => sink.restart().await?,
+                Next::End => break,
+            }
+        }
+        let length = Some(sink.finish().await?);
+        Ok(Info { length, ..download.info })
+    });
+    limited(call.timeouts.total, Phase::Total, work).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn with(name: &'static str, value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, value.parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn parts_are_known_by_their_range() {
+        let read = |text: &str| range(&with("content-range", text)).map(|range| (range.start, range.total));
+        assert_eq!(read("bytes 5-9/10"), Some((5, Some(10))));
+        assert_eq!(read("bytes 5-9/*"), Some((5, None)));
+        assert_eq!(read("bytes */10"), Some((0, Some(10))));
+        for wrong in ["", "bytes", "bytes 5/10", "items 5-9/10", "bytes x-9/10", "bytes 5-9"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_weak_tag_tells_nothing() {
+        assert_eq!(version(&with("etag", "\"a\"")).unwrap(), "\"a\"");
+        assert_eq!(version(&with("etag", "W/\"a\"")), None);
+        let mut both = with("etag", "W/\"a\"");
+        both.insert("last-modified", "Tue, 24 Nov 2026 19:00:00 GMT".parse().unwrap());
+        assert_eq!(version(&both).unwrap(), "Tue, 24 Nov 2026 19:00:00 GMT");
+    }
+
+    proptest! {
+        #[test]
+        fn any_range_is_a_verdict(text in "[ -~]{0,30}") {
+            let _ = range(&with("content-range", &text));
+        }
+    }
+}
