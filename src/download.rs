@@ -194,10 +194,10 @@ impl Download {
 
     fn end(&mut self) -> Result<(), Error> {
         self.incoming = None;
-        if let Some(length) = self.info.length
-            && (self.at != length || self.skip > 0)
-        {
-            return Err(broken(format!("the file ended after {} of {length} bytes", self.at)));
+        // What was to be left out and did not come is beyond the end.
+        let reached = self.at - self.skip;
+        if let Some(length) = self.info.length.filter(|length| *length != reached) {
+            return Err(broken(format!("the file ended after {reached} of {length} bytes")));
         }
         if self.checksum.take().is_none_or(Checksum::holds) {
             return Ok(());

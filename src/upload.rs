@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -38,7 +38,8 @@ enum Content {
 /// A file from some offset to its end.
 #[derive(Debug)]
 struct Slice {
-    file: File,
+    /// Opened when it is read first: many may wait for their turn.
+    opened: OnceLock<File>,
     path: PathBuf,
     offset: u64,
     length: u64,
@@ -50,16 +51,18 @@ impl Part {
         Self { content: Content::Memory(bytes), base64: false }
     }
 
-    /// A file from `offset` on; it is opened here and read when it is sent.
-    pub fn disk(path: &Path, offset: u64) -> Result<Self, Error> {
-        let failed = |error: std::io::Error| Error::file(path.display(), &error);
+    /// A file from `offset` on, read when it is sent; `at_once` opens it here, where its path will not last.
+    pub fn disk(path: &Path, offset: u64, at_once: bool) -> Result<Self, Error> {
         // What is no file is not opened: a pipe would wait for its writer.
-        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+        let about = std::fs::metadata(path).map_err(|error| Error::file(path.display(), &error))?;
+        if !about.is_file() {
             return Err(Error::new(Kind::File, format!("{} is not a file", path.display())));
         }
-        let file = File::open(path).map_err(failed)?;
-        let length = file.metadata().map_err(failed)?.len().saturating_sub(offset);
-        let slice = Slice { file, path: path.to_owned(), offset, length };
+        let length = about.len().saturating_sub(offset);
+        let slice = Slice { opened: OnceLock::new(), path: path.to_owned(), offset, length };
+        if at_once {
+            slice.file()?;
+        }
         Ok(Self { content: Content::Disk(Arc::new(slice)), base64: false })
     }
 
@@ -252,20 +255,29 @@ impl Walk {
 }
 
 impl Slice {
+    fn file(&self) -> Result<&File, Error> {
+        if let Some(file) = self.opened.get() {
+            return Ok(file);
+        }
+        let file = File::open(&self.path).map_err(|error| Error::file(self.path.display(), &error))?;
+        Ok(self.opened.get_or_init(|| file))
+    }
+
     /// Fills `buffer` with what there is from `from` on.
     fn read(&self, buffer: &mut [u8], from: u64, is_last: bool) -> Result<(), Error> {
         let failed = |error: std::io::Error| Error::file(self.path.display(), &error);
         let changed = || Error::new(Kind::File, format!("{} changed its size while it was sent", self.path.display()));
+        let file = self.file()?;
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match read_at(&self.file, rest, self.offset + from + done as u64) {
+            match read_at(file, rest, self.offset + from + done as u64) {
                 Ok(0) => return Err(changed()),
                 Ok(read) => done += read,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(failed(error)),
             }
         }
-        if is_last && self.file.metadata().map_err(failed)?.len().saturating_sub(self.offset) != self.length {
+        if is_last && file.metadata().map_err(failed)?.len().saturating_sub(self.offset) != self.length {
             return Err(changed());
         }
         Ok(())
@@ -364,7 +376,7 @@ mod tests {
         for length in [0, 1, 2, 3, BLOCK - 1, BLOCK, BLOCK_IN_BASE64, 2 * BLOCK + 1] {
             let content = numbered(length + 5);
             let kept = Kept::new(&content);
-            let part = Part::disk(&kept.0, 5).unwrap();
+            let part = Part::disk(&kept.0, 5, true).unwrap();
             let rest = content.get(5..).unwrap();
             let between = |part: Part| {
                 Upload::new(vec![Part::memory("<".into()), part, Part::memory(Bytes::new()), Part::memory(">".into())])
@@ -389,7 +401,7 @@ mod tests {
     fn a_file_that_changes_its_size_is_an_error() {
         for (before, after) in [(10, 5), (5, 10), (BLOCK + 1, BLOCK), (0, 1)] {
             let kept = Kept::new(&numbered(before));
-            let upload = Upload::new(vec![Part::disk(&kept.0, 0).unwrap()]);
+            let upload = Upload::new(vec![Part::disk(&kept.0, 0, false).unwrap()]);
             std::fs::write(&kept.0, numbered(after)).unwrap();
             let error = collected(&upload, true).unwrap_err();
             assert!(error.message.ends_with("changed its size while it was sent"), "{error}");
@@ -399,7 +411,7 @@ mod tests {
     #[test]
     fn what_is_no_file_is_refused() {
         for path in ["/", "/dev/zero", "/nonexistent", ""] {
-            assert!(matches!(Part::disk(Path::new(path), 0).unwrap_err().kind, Kind::File), "{path}");
+            assert!(matches!(Part::disk(Path::new(path), 0, true).unwrap_err().kind, Kind::File), "{path}");
         }
     }
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     # What a stream of events is turned into: events, the text of those that are output, or bytes to be passed on.
     Form: TypeAlias = Literal["events", "text", "frames"]
 
+    # What a host says of a file: its media type, its length in bytes, and the header that may have its name.
+    Said: TypeAlias = tuple[str | None, int | None, str | None]
+
     FileEncodingStrategy = Literal["default", "upload", "url", "data-uri", "base64"]
 
     class Options(TypedDict, total=False):

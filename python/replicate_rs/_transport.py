@@ -116,16 +116,17 @@ async def together(transport: type[Transport], begin: Iterable[Callable[[], Pend
     answers: list[T] = []
     under_way: list[Pending[T]] = []
     try:
-        for each in begin:
+        for start in begin:
             if len(under_way) == most:
                 answers.append(await transport.finish(under_way.pop(0)))
-            pending = each()
+            pending = start()
             pending.begin()
             under_way.append(pending)
         while under_way:
             answers.append(await transport.finish(under_way.pop(0)))
     finally:
-        under_way.clear()
+        for each in under_way:
+            each.give_up()
     return answers
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     OnSent: TypeAlias = Callable[[int, int], object]
 
-# The API refuses files above 100 MB (https://replicate.com/docs/reference/http#files.create), and its exact limit is not known: what
+# The API refuses files above 100 MB (https://replicate.com/docs/reference/http#files.create). Its exact limit is not known: what
 # is between that and 100 MiB is left to the API.
 MOST_BYTES = 100 << 20
 # Of UTF-8 (the same page).

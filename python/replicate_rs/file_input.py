@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from ._core import AbortSignal, Part, Pending
     from ._operation import FileEncodingStrategy, Resource
     from .client import Replicate
-    from .input import Slot
-
     from .file import OnSent
+    from .input import Slot
 
 # Bytes of all files together that are sent inline when they could not be uploaded (the Node client's limit).
 MOST_INLINE = 10_000_000
@@ -71,22 +70,28 @@ async def encoded(
     result, slots = plain(value)
     if not slots:
         return result
+    sources = [await _source(resource, slot) for slot in slots]
+    if strategy in ("data-uri", "base64"):
+        for slot, source in zip(slots, sources, strict=True):
+            slot.text = inlined.data_uri(source)
+        return fill(result)
     uploads = _Uploads(resource, inlined if strategy == "default" else None, progress, signal, deadline)
     try:
         for slot in slots:
-            try:
-                source = await Source.of(resource._transport, slot.file)
-            except TypeError as error:
-                raise TypeError(f"{slot.path}: {error}") from error
-            if strategy in ("data-uri", "base64"):
-                slot.text = inlined.data_uri(source)
-            else:
-                await uploads.begin(slot, source)
+            await uploads.begin(slot, sources.pop(0))
         await uploads.finish()
     finally:
-        # Those that are still under way when one fails end here.
-        uploads.under_way.clear()
+        # When one fails, those that are still under way end here.
+        for _, _, pending in uploads.under_way:
+            pending.give_up()
     return fill(result)
+
+
+async def _source(resource: Resource[Any], slot: Slot) -> Source:
+    try:
+        return await Source.of(resource._transport, slot.file)
+    except TypeError as error:
+        raise TypeError(f"{slot.path}: {error}") from error
 
 
 class Inlined:
@@ -192,11 +197,3 @@ async def async_encode_json(
 ) -> Any:
     """Do what is done to a model's inputs; 1.0.7 has it in `helpers`."""
     return await encoded(client._in(Async), obj, Written(), strategy=file_encoding_strategy)
-
-
-class Written(Inlined):
-    """Files inline, as text at once."""
-
-    def data_uri(self, source: Source) -> str:
-        """Give all of a file."""
-        return source.data_uri_head + source.part.read_base64()

@@ -15,7 +15,11 @@ FORBIDDEN = '<>:"|?*\\/'
 # Media types whose ending `mimetypes` does not know before Python 3.13.
 ENDINGS = {"image/webp": ".webp", "audio/wav": ".wav", "audio/x-wav": ".wav", "audio/mp4": ".m4a", "model/gltf-binary": ".glb"}
 # How a notebook shows what begins with one of these.
-ELEMENTS = {"image/": '<img src="{}">', "audio/": '<audio controls src="{}"></audio>', "video/": '<video controls src="{}"></video>'}
+ELEMENTS = {
+    "image/": '<img src="{}">',
+    "audio/": '<audio controls src="{}"></audio>',
+    "video/": '<video controls src="{}"></video>',
+}
 
 
 def name_of(url: str, disposition: str | None = None, content_type: str | None = None) -> str:
@@ -52,14 +56,20 @@ def safe(name: str, ending: str = "") -> str:
     name = "".join("_" if each in FORBIDDEN else each for each in name if each.isprintable())
     # Windows drops these from the end of names.
     name = name.lstrip(".").strip(" .") or "output"
-    stem, dot, suffix = name.rpartition(".")
-    if not dot:
-        stem, suffix = name, ending
-    else:
-        suffix = f".{suffix}"
-    while len((stem + suffix).encode("utf-8", "replace")) > LONGEST:
-        stem, suffix = (stem[:-1], suffix) if len(stem) > 1 else (stem, suffix[:-1])
-    return stem + suffix
+    stem, suffix = _cut(name)
+    return _fitting(stem, suffix or ending)
+
+
+def _cut(name: str) -> tuple[str, str]:
+    """Give a name's stem, and its ending with the dot."""
+    stem, dot, ending = name.rpartition(".")
+    return (stem, dot + ending) if dot else (name, "")
+
+
+def _fitting(stem: str, ending: str) -> str:
+    """Give as much of both as a name may have, in bytes of UTF-8."""
+    ending = ending.encode()[: LONGEST - 1].decode(errors="ignore")
+    return stem.encode()[: LONGEST - len(ending.encode())].decode(errors="ignore") + ending
 
 
 def apart(names: Iterable[str]) -> list[str]:
@@ -67,14 +77,11 @@ def apart(names: Iterable[str]) -> list[str]:
     taken: set[str] = set()
     result: list[str] = []
     for name in names:
-        stem, dot, suffix = name.rpartition(".")
-        if not dot:
-            stem, suffix = name, ""
+        stem, ending = _cut(name)
         number, new = 1, name
         while new.casefold() in taken:
             number += 1
-            ending = f"-{number}{dot}{suffix}"
-            new = stem[: LONGEST - len(ending)] + ending if len(name.encode()) > LONGEST - 8 else stem + ending
+            new = _fitting(stem, f"-{number}{ending}")
         taken.add(new.casefold())
         result.append(new)
     return result

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, Final, Self
 
-    from ._core import AbortSignal, Said, Source
-    from ._operation import Session
+    from ._core import AbortSignal, Source
+    from ._operation import Said, Session
 
 # Characters of a `data:` URI that are decoded where they are; longer ones would hold an event loop up.
 FEW = 256 << 10
@@ -190,7 +190,7 @@ class FileOutput(Resource[Sync]):
         from io import BufferedReader, BytesIO
 
         if self._is_inline:
-            return BufferedReader(BytesIO(self.read()))  # type: ignore[arg-type]  # what reads need of a raw file, it has
+            return BufferedReader(BytesIO(self.read()))
         from .file_reader import FileReader
 
         return BufferedReader(FileReader(self), BUFFER)

@@ -41,10 +41,7 @@ class FileReader(RawIOBase):
         if not target:
             return 0
         if not self._ready:
-            if self._source is None:
-                self._source = self._output._core.pieces(self._output.url, start=self._at)
-            self._ready = self._source.next().wait()
-            self._output._known.note(self._source.said)
+            self._ready = self._next()
         if not self._ready:
             return 0
         piece = self._ready[0]
@@ -56,6 +53,18 @@ class FileReader(RawIOBase):
             del self._ready[0]
         self._at += taken
         return taken
+
+    def _next(self) -> list[bytes]:
+        if self._source is None:
+            self._source = self._output._core.pieces(self._output.url, start=self._at)
+        try:
+            pieces = self._source.next().wait()
+        except BaseException:
+            # The next attempt is one of its own.
+            self._leave()
+            raise
+        self._output._known.note(self._source.said)
+        return pieces
 
     def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
         """Go somewhere; nothing is fetched, but for the length of the file if it has to be known."""

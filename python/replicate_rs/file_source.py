@@ -8,12 +8,11 @@ from __future__ import annotations
 from sys import modules
 
 from ._core import Part
-from ._typing import TYPE_CHECKING, is_array
+from ._typing import TYPE_CHECKING
 from .exceptions import FileError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
-    from io import BufferedRandom
     from os import PathLike
     from typing import IO, Any, Protocol, Self, TypeAlias, TypeGuard
 
@@ -46,10 +45,19 @@ if TYPE_CHECKING:
             ...
 
     FileLike: TypeAlias = (
-        "str | PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | IO[str] | Readable | AsyncReadable "
-        "| AsyncIterable[bytes] | Image"
+        str
+        | PathLike[str]
+        | bytes
+        | bytearray
+        | memoryview
+        | IO[bytes]
+        | IO[str]
+        | Readable
+        | AsyncReadable
+        | AsyncIterable[bytes]
+        | Image
     )
-    NamedFile: TypeAlias = "tuple[str | None, FileLike] | tuple[str | None, FileLike, str | None]"
+    NamedFile: TypeAlias = tuple[str | None, FileLike] | tuple[str | None, FileLike, str | None]
 
 # Bytes of an async file that are kept in memory; what is longer waits on the disk until it is sent.
 MOST_IN_MEMORY = 1 << 20
@@ -72,7 +80,7 @@ class Source:
         self.content_type: str = content_type or _guess(name)
 
     @classmethod
-    async def of(cls, transport: type[Transport], file: Any) -> Self:
+    async def of(cls, transport: type[Transport], file: FileLike | NamedFile) -> Self:
         """Find a caller's file. Awaits the transport and nothing else.
 
         Raises:
@@ -81,7 +89,7 @@ class Source:
             ValueError: It is closed.
 
         """
-        if is_array(file) and isinstance(file, tuple):
+        if isinstance(file, tuple):
             return await cls._named(transport, file)
         if is_async(file):
             drain = Drain()
@@ -108,7 +116,7 @@ class Source:
         if isinstance(file, (str, PathLike)):
             path = Path(fspath(file))
             return cls(Part(path), path.name)
-        if isinstance(file, (bytes, bytearray, memoryview)):
+        if is_bytes(file):
             return cls(Part(bytes(file)), "file")
         if is_image(file):
             return cls(Part(_png(file)), "image.png")
@@ -155,7 +163,7 @@ class Drain:
 
     def take(self, piece: object) -> None:
         """Add what came next."""
-        if not isinstance(piece, (bytes, bytearray, memoryview)):
+        if not is_bytes(piece):
             raise TypeError(f"an async iterable for a file must give bytes, not {type(piece).__name__}")
         self._file.write(piece)
 
@@ -191,7 +199,7 @@ def _on_disk(file: Any) -> Part | None:
             file.flush()
         position = file.tell()
         # Opened anew through its number, so that it may have been moved or removed meanwhile.
-        part = Part(f"/dev/fd/{file.fileno()}", offset=position)
+        part = Part(f"/dev/fd/{file.fileno()}", offset=position, at_once=True)
         file.seek(position + len(part))
     except (FileError, OSError):
         # A pipe, a file that may not be opened again, or a system without these paths.
@@ -203,7 +211,7 @@ def _read(file: Readable) -> bytes:
     content: object = file.read()
     if isinstance(content, str):
         return content.encode(getattr(file, "encoding", None) or "utf-8")
-    if isinstance(content, (bytes, bytearray, memoryview)):
+    if is_bytes(content):
         return bytes(content)
     raise TypeError(f"the read() of a {type(file).__name__} must give bytes or text, not {type(content).__name__}")
 
@@ -216,6 +224,11 @@ def _png(image: Image) -> bytes:
     buffer = BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def is_bytes(value: object) -> TypeGuard[bytes | bytearray]:
+    """Whether a value holds bytes; a memoryview does too."""
+    return isinstance(value, (bytes, bytearray, memoryview))
 
 
 def is_image(value: object) -> TypeGuard[Image]:
@@ -251,13 +264,7 @@ def _flags_of_read(value: object) -> tuple[int, int]:
 
 def is_file(value: object) -> bool:
     """Whether a value among a model's inputs stands for its content."""
-    return (
-        hasattr(value, "__fspath__")
-        or isinstance(value, (bytes, bytearray, memoryview))
-        or is_readable(value)
-        or is_image(value)
-        or is_async(value)
-    )
+    return hasattr(value, "__fspath__") or is_bytes(value) or is_readable(value) or is_image(value) or is_async(value)
 
 
 def base64_encode_file(file: FileLike) -> str:

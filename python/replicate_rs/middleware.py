@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Literal, TypeAlias
 
-    from ._core import AbortSignal, Core, Pending, Said, Source
-    from ._operation import Form
+    from ._core import AbortSignal, Core, Pending, Source
+    from ._operation import Form, Said
 
     Send: TypeAlias = Callable[["Request"], Response]
     AsyncSend: TypeAlias = Callable[["Request"], Awaitable[Response]]
@@ -101,9 +101,7 @@ class Middleware:
 
         return self._source(Request("GET", self._core.url(url), headers), start, form, place)
 
-    def pieces(
-        self, url: str, *, start: int = 0, total: float | None = None, signal: AbortSignal | None = None
-    ) -> FetchedSource:
+    def pieces(self, url: str, *, start: int = 0, total: float | None = None, signal: AbortSignal | None = None) -> FetchedSource:
         """Open a file; an answer of the caller's own is read as one."""
         headers = {"Range": f"bytes={start}-"} if start else {}
 
@@ -185,7 +183,10 @@ class Fetched(Generic[T]):
     def begin(self) -> None:
         """Do nothing: the caller's function runs where the answer is waited for."""
 
-    # So nothing is to be seen of it before.
+    def give_up(self) -> None:
+        """Do nothing: nothing was begun."""
+
+    # There is nothing to be seen of it before.
     is_done = True
 
     def wait(self) -> T:
@@ -264,6 +265,10 @@ class FetchedSource:
     def next(self) -> _Within[list[Any]]:
         """Give what is ready."""
         return _Within(self, lambda source: source.next())
+
+    def fill(self, target: memoryview, start: int = 0) -> _Within[int]:
+        """Copy what is ready."""
+        return _Within(self, lambda source: source.fill(target, start))
 
     def close(self) -> None:
         """Close the connection."""

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from os import PathLike
     from pathlib import Path
-    from typing import Any
 
-    from ._core import AbortSignal, Pending, Said
+    from ._core import AbortSignal, Pending
+    from ._operation import Said
 
 # Files that are fetched at a time.
 MOST = 16

@@ -249,6 +249,13 @@ impl Pending {
         Ok(())
     }
 
+    /// Ends work that was begun, and that nobody waits for.
+    fn give_up(&self) {
+        if let Some(task) = self.begun.get() {
+            task.abort();
+        }
+    }
+
     /// Whether work that was begun has come to its end.
     #[getter]
     fn is_done(&self) -> bool {

@@ -27,11 +27,11 @@ enum Content {
 #[pymethods]
 impl Part {
     #[new]
-    #[pyo3(signature = (content, *, offset=0))]
-    fn new(py: Python<'_>, content: Content, offset: u64) -> PyResult<Self> {
+    #[pyo3(signature = (content, *, offset=0, at_once=false))]
+    fn new(py: Python<'_>, content: Content, offset: u64, at_once: bool) -> PyResult<Self> {
         let part = match content {
             Content::Memory(bytes) => Ok(upload::Part::memory(Bytes::from_owner(bytes))),
-            Content::Disk(path) => py.detach(|| upload::Part::disk(&path, offset)),
+            Content::Disk(path) => py.detach(|| upload::Part::disk(&path, offset, at_once)),
         };
         let part = part.map_err(|error| raised(py, error, &About::default()))?;
         Ok(Self(part))
