@@ -3,14 +3,14 @@
 import array
 import asyncio
 import base64
-import bz2
 import dataclasses
 import gzip
 import hashlib
 import io
-import itertools
 import json
+import lzma
 import math
+import mimetypes
 import mmap
 import os
 import re
@@ -42,7 +42,7 @@ TEXT = 'Grüße, 世界 \N{PARTY POPPER}: "x"\\\n'
 # More than a block, and not a multiple of three.
 LARGE = DATA * 2000
 # More than the buffers of two sockets hold.
-HUGE = 24 << 20
+HUGE = 12 << 20
 OCTETS = "application/octet-stream"
 
 
@@ -78,6 +78,10 @@ def data_uri(content: bytes, kind: str = OCTETS) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
+def to_json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
 def created(seen: Seen) -> bytes:
     return reply({"id": "f", "urls": {"get": url_of(form(seen).content)}}, 201)
 
@@ -109,25 +113,29 @@ class Uploads(Wire):
         (seen,) = (each for each in self.seen if each.path != "/v1/files")
         assert int(seen.headers["content-length"]) == len(seen.body)
         body = json.loads(seen.body)
-        assert seen.body.decode() == json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+        assert seen.body == to_json(body)
         return body
 
 
 class Early(Wire):
     """Gives `act` the connection when the first request's head is there, and nothing of it has been read."""
 
-    def __init__(self, act: Callable[[socket.socket], object], script: Any = None) -> None:
+    def __init__(self, act: Callable[[socket.socket], object]) -> None:
         self.act = act
-        self.acted = 0
-        super().__init__(script or (lambda _: reply(prediction(), 201)))
+        # Bytes of that request, if it is whole.
+        self.expected = 0
+        super().__init__(lambda _: reply(prediction(), 201))
         # Else the system takes all of a body, and the sender never waits.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
 
     def _serve(self, connection: socket.socket) -> None:
-        if not self.acted:
-            while b"\r\n\r\n" not in connection.recv(1 << 16, socket.MSG_PEEK):
-                pass
-            self.acted += 1
+        if not self.expected:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head = connection.recv(1 << 16, socket.MSG_PEEK)
+            length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+            assert length is not None
+            self.expected = head.index(b"\r\n\r\n") + 4 + int(length[1])
             self.act(connection)
             connection.close()
         super()._serve(connection)
@@ -161,20 +169,6 @@ def create(both):
     return create
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "data.bin").write_bytes(DATA)
-    (tmp_path / "grüße.txt").write_text(TEXT, "utf-8")
-    return tmp_path
-
-
-@pytest.fixture
-def stack():
-    """Closes what the caller of a library has to close."""
-    with ExitStack() as stack:
-        yield stack
-
-
 # What may be given as a file
 
 
@@ -203,289 +197,162 @@ class Case(NamedTuple):
     kind: str = OCTETS
 
 
-def named(file, name):
-    file.name = name
-    return file
-
-
-def at(position, file):
-    file.read(position)
-    return file
-
-
-def a_path(folder, _):
-    return Case(folder / "data.bin", DATA, "data.bin")
-
-
-def a_path_of_text(folder, _):
-    return Case(folder / "grüße.txt", TEXT.encode(), "grüße.txt", "text/plain")
-
-
-def an_empty_path(folder, _):
-    (folder / "empty.json").touch()
-    return Case(folder / "empty.json", b"", "empty.json", "application/json")
-
-
-def a_large_path(folder, _):
-    (folder / "large.png").write_bytes(LARGE)
-    return Case(folder / "large.png", LARGE, "large.png", "image/png")
-
-
-def something_like_a_path(folder, _):
-    return Case(Pathlike(folder / "data.bin"), DATA, "data.bin")
-
-
-def a_link(folder, _):
-    (folder / "link.gif").symlink_to(folder / "data.bin")
-    return Case(folder / "link.gif", DATA, "link.gif", "image/gif")
-
-
-def a_binary_file(folder, stack):
-    return Case(stack.enter_context((folder / "data.bin").open("rb")), DATA, "data.bin")
-
-
-def a_binary_file_in_the_middle(folder, stack):
-    return Case(at(100, stack.enter_context((folder / "data.bin").open("rb"))), DATA[100:], "data.bin")
-
-
-def a_binary_file_at_its_end(folder, stack):
-    return Case(at(-1, stack.enter_context((folder / "data.bin").open("rb"))), b"", "data.bin")
-
-
-def a_binary_file_beyond_its_end(folder, stack):
-    file = stack.enter_context((folder / "data.bin").open("rb"))
-    file.seek(len(DATA) + 5)
-    return Case(file, b"", "data.bin")
-
-
-def a_large_binary_file_in_the_middle(folder, stack):
-    (folder / "large").write_bytes(LARGE)
-    return Case(at(1001, stack.enter_context((folder / "large").open("rb"))), LARGE[1001:], "large")
-
-
-def a_raw_file(folder, stack):
-    return Case(at(7, stack.enter_context((folder / "data.bin").open("rb", buffering=0))), DATA[7:], "data.bin")
-
-
-def a_file_with_writes_that_are_not_on_the_disk(folder, stack):
-    file = stack.enter_context((folder / "data.bin").open("r+b"))
-    file.seek(10)
-    file.write(b"new")
-    return Case(file, DATA[13:], "data.bin")
-
-
-def a_file_that_was_written_and_rewound(folder, stack):
-    file = stack.enter_context((folder / "w.csv").open("w+b"))
-    file.write(DATA)
-    file.seek(0)
-    return Case(file, DATA, "w.csv", "text/csv")
-
-
-def a_text_file(folder, stack):
-    return Case(stack.enter_context((folder / "grüße.txt").open(encoding="utf-8")), TEXT.encode(), "grüße.txt", "text/plain")
-
-
-def a_text_file_after_a_line(folder, stack):
-    (folder / "two.txt").write_text(f"first\n{TEXT}", "utf-8")
-    file = stack.enter_context((folder / "two.txt").open(encoding="utf-8"))
-    file.readline()
-    return Case(file, TEXT.encode(), "two.txt", "text/plain")
-
-
-def a_text_file_of_another_encoding(folder, stack):
-    (folder / "latin.txt").write_bytes(b"caf\xe9\n")
-    return Case(stack.enter_context((folder / "latin.txt").open(encoding="latin-1")), b"caf\xe9\n", "latin.txt", "text/plain")
-
-
-def an_unlinked_file(folder, stack):
-    file = stack.enter_context((folder / "data.bin").open("rb"))
-    (folder / "data.bin").unlink()
-    return Case(file, DATA, "data.bin")
-
-
-def a_replaced_file(folder, stack):
-    file = stack.enter_context((folder / "data.bin").open("rb"))
-    (folder / "other").write_bytes(b"another")
-    (folder / "other").replace(folder / "data.bin")
-    return Case(file, DATA, "data.bin")
-
-
-def a_pipe(_, stack):
-    reader, writer = os.pipe()
-    os.write(writer, DATA)
-    os.close(writer)
-    return Case(stack.enter_context(os.fdopen(reader, "rb")), DATA)
-
-
-def a_socket(_, stack):
-    one, two = socket.socketpair()
-    with one, two:
-        one.sendall(DATA)
-        return Case(stack.enter_context(two.makefile("rb")), DATA)
-
-
-def something_with_read(_, __):
-    return Case(OnlyRead(DATA), DATA)
-
-
-def something_that_reads_text(_, __):
-    return Case(OnlyRead(TEXT), TEXT.encode())
-
-
-def a_spooled_file_in_memory(_, stack):
-    file = stack.enter_context(tempfile.SpooledTemporaryFile())
-    file.write(DATA)
-    file.seek(3)
-    return Case(file, DATA[3:])
-
-
-def a_spooled_file_on_the_disk(_, stack):
-    file = stack.enter_context(tempfile.SpooledTemporaryFile(100))
-    file.write(DATA)
-    file.seek(3)
-    return Case(file, DATA[3:])
-
-
-def a_spooled_file_of_text(_, stack):
-    file = stack.enter_context(tempfile.SpooledTemporaryFile(mode="w+", encoding="utf-8"))
-    file.write(TEXT)
-    file.seek(0)
-    return Case(file, TEXT.encode())
-
-
-def a_named_temporary_file(folder, stack):
-    file = stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, suffix=".png"))
-    file.write(DATA)
-    file.seek(3)
-    return Case(file, DATA[3:], Path(file.name).name, "image/png")
-
-
-def a_temporary_file_without_a_name(_, stack):
-    file = stack.enter_context(tempfile.TemporaryFile())
-    file.write(DATA)
-    file.seek(0)
-    return Case(file, DATA)
-
-
-def a_gzip_file(folder, stack):
-    (folder / "data.gz").write_bytes(gzip.compress(DATA))
-    return Case(at(5, stack.enter_context(gzip.open(folder / "data.gz"))), DATA[5:], "data.gz")
-
-
-def a_gzip_file_as_text(folder, stack):
-    (folder / "text.gz").write_bytes(gzip.compress(TEXT.encode()))
-    return Case(stack.enter_context(gzip.open(folder / "text.gz", "rt", encoding="utf-8")), TEXT.encode(), "text.gz")
-
-
-def a_bz2_file(folder, stack):
-    (folder / "data.bz2").write_bytes(bz2.compress(DATA))
-    file = stack.enter_context(bz2.open(folder / "data.bz2"))
-    return Case(file, DATA, "data.bz2" if isinstance(getattr(file, "name", None), str) else "file")
-
-
-def a_member_of_an_archive(folder, stack):
-    with zipfile.ZipFile(folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("in/side.txt", DATA)
-    archive = stack.enter_context(zipfile.ZipFile(folder / "a.zip"))
-    return Case(stack.enter_context(archive.open("in/side.txt")), DATA, "side.txt", "text/plain")
-
-
-def a_map_of_memory(folder, stack):
-    with (folder / "data.bin").open("rb") as file:
-        return Case(stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), DATA)
-
-
-def some_bytes(_, __):
-    return Case(DATA, DATA)
-
-
-def no_bytes(_, __):
-    return Case(b"", b"")
-
-
-def a_bytearray(_, __):
-    return Case(bytearray(DATA), DATA)
-
-
-def a_memoryview(_, __):
-    return Case(memoryview(DATA)[1:-1], DATA[1:-1])
-
-
-def a_memoryview_with_gaps(_, __):
-    return Case(memoryview(DATA)[::3], DATA[::3])
-
-
-def a_memoryview_of_integers(_, __):
-    numbers = array.array("I", range(100))
-    return Case(memoryview(numbers), numbers.tobytes())
-
-
-def a_buffer(_, stack):
-    return Case(stack.enter_context(io.BytesIO(DATA)), DATA)
-
-
-def a_buffer_in_the_middle(_, stack):
-    return Case(at(9, stack.enter_context(io.BytesIO(DATA))), DATA[9:])
-
-
-def a_buffer_with_a_name(_, stack):
-    return Case(named(stack.enter_context(io.BytesIO(DATA)), "in/a b.webp"), DATA, "a b.webp", "image/webp")
-
-
-def a_buffer_with_a_name_that_is_none(_, stack):
-    return Case(named(stack.enter_context(io.BytesIO(DATA)), 5), DATA)
-
-
-def a_buffer_of_text(_, stack):
-    return Case(stack.enter_context(io.StringIO(TEXT)), TEXT.encode())
-
-
-KINDS = [
-    a_path,
-    a_path_of_text,
-    an_empty_path,
-    a_large_path,
-    something_like_a_path,
-    a_link,
-    a_binary_file,
-    a_binary_file_in_the_middle,
-    a_binary_file_at_its_end,
-    a_binary_file_beyond_its_end,
-    a_large_binary_file_in_the_middle,
-    a_raw_file,
-    a_file_with_writes_that_are_not_on_the_disk,
-    a_file_that_was_written_and_rewound,
-    a_text_file,
-    a_text_file_after_a_line,
-    a_text_file_of_another_encoding,
-    an_unlinked_file,
-    a_replaced_file,
-    a_pipe,
-    a_socket,
-    something_with_read,
-    something_that_reads_text,
-    a_spooled_file_in_memory,
-    a_spooled_file_on_the_disk,
-    a_spooled_file_of_text,
-    a_named_temporary_file,
-    a_temporary_file_without_a_name,
-    a_gzip_file,
-    a_gzip_file_as_text,
-    a_bz2_file,
-    a_member_of_an_archive,
-    a_map_of_memory,
-    some_bytes,
-    no_bytes,
-    a_bytearray,
-    a_memoryview,
-    a_memoryview_with_gaps,
-    a_memoryview_of_integers,
-    a_buffer,
-    a_buffer_in_the_middle,
-    a_buffer_with_a_name,
-    a_buffer_with_a_name_that_is_none,
-    a_buffer_of_text,
-]
+class Maker:
+    """Makes files that are closed when their test is over."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.folder = folder
+        self.stack = stack
+        self.data = self.path("data.bin", DATA)
+        self.text = self.path("grüße.txt", TEXT.encode())
+
+    def path(self, name: str, content: bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(content)
+        return path
+
+    def open(self, opener: Any, *args: Any, skip: int = 0, write: Any = None, **options: Any) -> Any:
+        """What an opener gives: written and rewound, if so asked, and then read a little."""
+        file = self.stack.enter_context(opener(*args, **options))
+        if write is not None:
+            file.write(write)
+            file.seek(0)
+        if skip:
+            file.read(skip)
+        return file
+
+    def pipe(self, content: bytes) -> Any:
+        reader, writer = os.pipe()
+        os.write(writer, content)
+        os.close(writer)
+        return self.open(os.fdopen, reader, "rb")
+
+    def socket(self, content: bytes) -> Any:
+        one, two = socket.socketpair()
+        with one, two:
+            one.sendall(content)
+            return self.open(two.makefile, "rb")
+
+    def named(self, name: object, content: bytes) -> Any:
+        file: Any = self.open(io.BytesIO, content)
+        file.name = name
+        return file
+
+    def beyond(self) -> Any:
+        file = self.open(self.data.open, "rb")
+        file.seek(len(DATA) + 5)
+        return file
+
+    def unwritten(self) -> Any:
+        file = self.open(self.data.open, "r+b", skip=10)
+        file.seek(10)
+        file.write(b"new")
+        return file
+
+    def unlinked(self) -> Any:
+        path = self.path("gone", DATA)
+        file = self.open(path.open, "rb")
+        path.unlink()
+        return file
+
+    def replaced(self) -> Any:
+        path = self.path("replaced", DATA)
+        file = self.open(path.open, "rb")
+        self.path("other", b"another").replace(path)
+        return file
+
+    def link(self) -> Path:
+        link = self.folder / "link.gif"
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.data)
+        return link
+
+    def member(self) -> Any:
+        with zipfile.ZipFile(self.folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("in/side.txt", DATA)
+        return self.open(self.open(zipfile.ZipFile, self.folder / "a.zip").open, "in/side.txt")
+
+    def mapped(self) -> Any:
+        with self.data.open("rb") as file:
+            return self.open(mmap.mmap, file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def temporary(self, skip: int) -> Case:
+        file = self.open(tempfile.NamedTemporaryFile, dir=self.folder, suffix=".png", write=DATA, skip=skip)
+        return Case(file, DATA[skip:], Path(file.name).name, "image/png")
+
+
+SPOOLED = tempfile.SpooledTemporaryFile
+MADE_UP = Path("/proc/sys/kernel/ostype")
+NUMBERS = array.array("I", range(100))
+KINDS: dict[str, Callable[[Maker], Case]] = {
+    "path": lambda m: Case(m.data, DATA, "data.bin"),
+    "path of text": lambda m: Case(m.text, TEXT.encode(), "grüße.txt", "text/plain"),
+    "empty path": lambda m: Case(m.path("a.json", b""), b"", "a.json", "application/json"),
+    "large path": lambda m: Case(m.path("a.png", LARGE), LARGE, "a.png", "image/png"),
+    "like a path": lambda m: Case(Pathlike(m.data), DATA, "data.bin"),
+    "link": lambda m: Case(m.link(), DATA, "link.gif", "image/gif"),
+    "binary": lambda m: Case(m.open(m.data.open, "rb"), DATA, "data.bin"),
+    "binary, in the middle": lambda m: Case(m.open(m.data.open, "rb", skip=100), DATA[100:], "data.bin"),
+    "binary, at its end": lambda m: Case(m.open(m.data.open, "rb", skip=-1), b"", "data.bin"),
+    "binary, beyond its end": lambda m: Case(m.beyond(), b"", "data.bin"),
+    "binary, large": lambda m: Case(m.open(m.path("a", LARGE).open, "rb", skip=1001), LARGE[1001:], "a"),
+    "binary, raw": lambda m: Case(m.open(m.data.open, "rb", buffering=0, skip=7), DATA[7:], "data.bin"),
+    "binary, with writes not on the disk": lambda m: Case(m.unwritten(), DATA[13:], "data.bin"),
+    "binary, written and rewound": lambda m: Case(
+        m.open((m.folder / "w.csv").open, "w+b", write=DATA), DATA, "w.csv", "text/csv"
+    ),
+    "binary, unlinked": lambda m: Case(m.unlinked(), DATA, "gone"),
+    "binary, replaced": lambda m: Case(m.replaced(), DATA, "replaced"),
+    # The system makes these up when they are read, and says that they are empty.
+    "binary, of unknown size": lambda m: Case(m.open(MADE_UP.open, "rb"), MADE_UP.read_bytes(), "ostype"),
+    "path of unknown size": lambda m: Case(MADE_UP, MADE_UP.read_bytes(), "ostype"),
+    "text": lambda m: Case(m.open(m.text.open, encoding="utf-8"), TEXT.encode(), "grüße.txt", "text/plain"),
+    "text, in the middle": lambda m: Case(
+        m.open(m.text.open, encoding="utf-8", skip=3), TEXT[3:].encode(), "grüße.txt", "text/plain"
+    ),
+    "text, of another encoding": lambda m: Case(
+        m.open(m.path("a.txt", b"caf\xe9\n").open, encoding="latin-1"), b"caf\xe9\n", "a.txt", "text/plain"
+    ),
+    "pipe": lambda m: Case(m.pipe(DATA), DATA),
+    "socket": lambda m: Case(m.socket(DATA), DATA),
+    "something with read": lambda m: Case(OnlyRead(DATA), DATA),
+    "something that reads text": lambda m: Case(OnlyRead(TEXT), TEXT.encode()),
+    "spooled in memory": lambda m: Case(m.open(SPOOLED, write=DATA, skip=3), DATA[3:]),
+    "spooled on the disk": lambda m: Case(m.open(SPOOLED, 100, write=DATA, skip=3), DATA[3:]),
+    "spooled text": lambda m: Case(m.open(SPOOLED, mode="w+", encoding="utf-8", write=TEXT), TEXT.encode()),
+    "temporary": lambda m: m.temporary(skip=3),
+    "temporary without a name": lambda m: Case(m.open(tempfile.TemporaryFile, write=DATA), DATA),
+    "gzip": lambda m: Case(m.open(gzip.open, m.path("a.gz", gzip.compress(DATA)), skip=5), DATA[5:], "a.gz"),
+    "gzip as text": lambda m: Case(
+        m.open(gzip.open, m.path("a.gz", gzip.compress(TEXT.encode())), "rt", encoding="utf-8"), TEXT.encode(), "a.gz"
+    ),
+    "lzma": lambda m: Case(m.open(lzma.open, io.BytesIO(lzma.compress(DATA))), DATA),
+    "member of an archive": lambda m: Case(m.member(), DATA, "side.txt", "text/plain"),
+    "map of memory": lambda m: Case(m.mapped(), DATA),
+    "bytes": lambda m: Case(DATA, DATA),
+    "no bytes": lambda m: Case(b"", b""),
+    "bytearray": lambda m: Case(bytearray(DATA), DATA),
+    "memoryview": lambda m: Case(memoryview(DATA)[1:-1], DATA[1:-1]),
+    "memoryview with gaps": lambda m: Case(memoryview(DATA)[::3], DATA[::3]),
+    "memoryview of integers": lambda m: Case(memoryview(NUMBERS), NUMBERS.tobytes()),
+    "buffer": lambda m: Case(m.open(io.BytesIO, DATA), DATA),
+    "buffer, in the middle": lambda m: Case(m.open(io.BytesIO, DATA, skip=9), DATA[9:]),
+    "buffer with a name": lambda m: Case(m.named("in/a b.webp", DATA), DATA, "a b.webp", "image/webp"),
+    "buffer with a name that is none": lambda m: Case(m.named(5, DATA), DATA),
+    "buffer of text": lambda m: Case(m.open(io.StringIO, TEXT), TEXT.encode()),
+}
+
+
+def sparse(maker, size):
+    path = maker.path("huge.bin", b"")
+    os.truncate(path, size)
+    return path
+
+
+@pytest.fixture
+def maker(tmp_path):
+    with ExitStack() as stack:
+        yield Maker(tmp_path, stack)
 
 
 def left_as_it_should_be(file):
@@ -493,18 +360,19 @@ def left_as_it_should_be(file):
     return not hasattr(file, "read") or (not getattr(file, "closed", False) and not file.read())
 
 
-@pytest.mark.parametrize("strategy", ["upload", "data-uri"])
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_whatever_is_a_file_arrives(create, server, folder, stack, kind, strategy):
-    case = kind(folder, stack)
-    create(server, case.file, file_encoding_strategy=strategy)
-    if strategy == "upload":
-        assert server.forms == [Form(case.name, case.kind, case.content)]
-        assert server.body["input"] == {"value": url_of(case.content)}
-    else:
-        assert server.uploads == []
-        assert server.body["input"] == {"value": data_uri(case.content, case.kind)}
-    assert left_as_it_should_be(case.file)
+@pytest.mark.parametrize("kind", [each for each in KINDS if "unknown" not in each or MADE_UP.exists()])
+def test_whatever_is_a_file_arrives(both, create, maker, kind):
+    for strategy in ("upload", "data-uri"):
+        case = KINDS[kind](maker)
+        with Uploads() as server:
+            create(server, case.file, file_encoding_strategy=strategy)
+        if strategy == "upload":
+            assert server.forms == [Form(case.name, case.kind, case.content)]
+            assert server.body["input"] == {"value": url_of(case.content)}
+        else:
+            assert server.uploads == []
+            assert server.body["input"] == {"value": data_uri(case.content, case.kind)}
+        assert left_as_it_should_be(case.file)
 
 
 def test_a_buffer_keeps_its_content(create, server):
@@ -530,12 +398,12 @@ class Config(pydantic.BaseModel):
     more: dict[str, list[Any]]
 
 
-@pytest.mark.parametrize("strategy", ["upload", "data-uri"])
-def test_files_are_found_at_any_depth(create, server, folder, strategy):
+@pytest.mark.parametrize("strategy", ["default", "upload", "url", "data-uri", "base64"])
+def test_files_are_found_at_any_depth(create, server, maker, strategy):
     def put(content, kind=OCTETS):
-        return url_of(content) if strategy == "upload" else data_uri(content, kind)
+        return data_uri(content, kind) if strategy in ("data-uri", "base64") else url_of(content)
 
-    path = folder / "grüße.txt"
+    path = maker.text
     config = Config(path=path, content=b"c", file=io.BytesIO(b"f"), more={"ö": [Box(path), b"m", {"n": (1, [b"n"])}]})
     create(server, {"text": TEXT, "list": [[b"a", TEXT], b"b"], "config": config, "äü": TEXT}, file_encoding_strategy=strategy)
     text = put(TEXT.encode(), "text/plain")
@@ -552,30 +420,31 @@ def test_files_are_found_at_any_depth(create, server, folder, strategy):
     }
 
 
-def test_text_is_no_path_and_an_array_no_image(create, server, folder):
+def test_text_is_no_path_and_an_array_no_image(create, server, maker):
     pixels = np.zeros((2, 2, 3), dtype=np.uint8)
-    create(server, [str(folder / "data.bin"), pixels])
+    create(server, [str(maker.data), pixels])
     assert server.routes == ["POST /v1/predictions"]
-    assert server.body["input"]["value"] == [str(folder / "data.bin"), pixels.tolist()]
+    assert server.body["input"]["value"] == [str(maker.data), pixels.tolist()]
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16", "P", "RGB", "RGBA"])
-def test_an_image_arrives_as_png(create, server, mode):
-    image = PIL.Image.new(mode, (3, 2))
-    create(server, image)
-    (arrived,) = server.forms
-    assert (arrived.name, arrived.kind) == ("image.png", "image/png")
-    with PIL.Image.open(io.BytesIO(arrived.content)) as again:
-        assert (again.format, again.mode, again.tobytes()) == ("PNG", mode, image.tobytes())
+def test_an_image_arrives_as_png(both, create, server):
+    client = both.client(server.base_url)
+    for mode in ("1", "L", "LA", "I;16", "P", "RGB", "RGBA"):
+        image = PIL.Image.new(mode, (3, 2))
+        create(server, image, client=client)
+        arrived = server.forms[-1]
+        assert (arrived.name, arrived.kind) == ("image.png", "image/png")
+        with PIL.Image.open(io.BytesIO(arrived.content)) as again:
+            assert (again.format, again.mode, again.tobytes()) == ("PNG", mode, image.tobytes())
 
 
-@pytest.mark.parametrize("mode", ["CMYK", "F", "YCbCr", "HSV"])
-def test_an_image_that_png_cannot_store_is_refused(both, create, server, mode):
-    image = PIL.Image.new(mode, (2, 2))
-    with pytest.raises(TypeError, match=rf"^input\.value\[1\]: PNG cannot store an image of mode {mode}: convert it"):
-        create(server, [b"first", image])
-    with pytest.raises(TypeError, match="convert it"):
-        both(lambda: both.client(server.base_url).files.create(image))
+def test_an_image_that_png_cannot_store_is_refused(both, create, server):
+    for mode in ("CMYK", "F", "YCbCr", "HSV"):
+        image = PIL.Image.new(mode, (2, 2))
+        with pytest.raises(TypeError, match=rf"^input\.value\[1\]: PNG cannot store an image of mode {mode}: convert it"):
+            create(server, [b"first", image])
+        with pytest.raises(TypeError, match="convert it"):
+            both(lambda image=image: both.client(server.base_url).files.create(image))
     assert server.seen == []
 
 
@@ -617,35 +486,39 @@ def an_upload_of_starlette(content, **headers):
     return UploadFile(io.BytesIO(content), filename="photo.jpg", headers=Headers(headers))
 
 
-ASYNC = [
-    (lambda: Pieces(DATA, TEXT.encode()), Form("file", OCTETS, DATA + TEXT.encode())),
-    (lambda: Pieces(), Form("file", OCTETS, b"")),
+ASYNC = {
+    "pieces": (lambda: Pieces(DATA, TEXT.encode()), Form("file", OCTETS, DATA + TEXT.encode())),
+    "no pieces": (lambda: Pieces(), Form("file", OCTETS, b"")),
     # Too large to be kept in memory.
-    (lambda: Pieces(LARGE, LARGE), Form("file", OCTETS, LARGE * 2)),
-    (generator, Form("file", OCTETS, b"abcdef")),
-    (lambda: Reader(LARGE), Form("a.png", "image/png", LARGE)),
-    (lambda: an_upload_of_starlette(DATA), Form("photo.jpg", "image/jpeg", DATA)),
-    (lambda: an_upload_of_starlette(LARGE * 2, **{"content-type": "image/x"}), Form("photo.jpg", "image/x", LARGE * 2)),
-]
+    "large pieces": (lambda: Pieces(LARGE, LARGE), Form("file", OCTETS, LARGE * 2)),
+    "generator": (generator, Form("file", OCTETS, b"abcdef")),
+    "reader": (lambda: Reader(LARGE), Form("a.png", "image/png", LARGE)),
+    "upload": (lambda: an_upload_of_starlette(DATA), Form("photo.jpg", "image/jpeg", DATA)),
+    "large upload": (
+        lambda: an_upload_of_starlette(LARGE * 2, **{"content-type": "image/x"}),
+        Form("photo.jpg", "image/x", LARGE * 2),
+    ),
+}
 
 
-@pytest.mark.parametrize("strategy", ["upload", "data-uri"])
-@pytest.mark.parametrize(("make", "expected"), ASYNC)
-def test_what_must_be_awaited_arrives_or_is_refused_by_its_path(both, create, server, make, expected, strategy):
-    file = make()
-    if both.is_async:
-        create(server, [file], file_encoding_strategy=strategy)
-        if strategy == "upload":
-            assert server.forms == [expected]
-            assert server.body["input"]["value"] == [url_of(expected.content)]
-        else:
-            assert server.body["input"]["value"] == [data_uri(expected.content, expected.kind)]
-        if isinstance(file, UploadFile):
-            assert not file.file.closed
-    else:
-        with pytest.raises(TypeError, match=r"^input\.value\[1\]: .*AsyncReplicate.* or pass its content as bytes"):
-            create(server, [b"first", file], file_encoding_strategy=strategy)
-        assert server.seen == []
+@pytest.mark.parametrize("kind", ASYNC)
+def test_what_must_be_awaited_arrives_or_is_refused_by_its_path(both, create, kind):
+    make, expected = ASYNC[kind]
+    for strategy, arrived in (
+        ("upload", url_of(expected.content)),
+        ("data-uri", data_uri(expected.content, expected.kind)),
+    ):
+        file = make()
+        with Uploads() as server:
+            if both.is_async:
+                create(server, [file], file_encoding_strategy=strategy)
+                assert server.forms == ([expected] if strategy == "upload" else [])
+                assert server.body["input"]["value"] == [arrived]
+                assert not getattr(getattr(file, "file", None), "closed", False)
+            else:
+                with pytest.raises(TypeError, match=r"^input\.value\[1\]: .*AsyncReplicate.* or pass its content as bytes"):
+                    create(server, [b"first", file], file_encoding_strategy=strategy)
+                assert server.seen == []
 
 
 def test_files_create_takes_what_must_be_awaited(both, client):
@@ -686,10 +559,10 @@ def failing(status):
 
 
 @pytest.mark.parametrize("status", [500, 503, None])
-def test_by_default_files_go_inline_when_they_cannot_be_uploaded(create, folder, status):
+def test_by_default_files_go_inline_when_they_cannot_be_uploaded(create, maker, status):
     twice = io.BytesIO(DATA)
     with Uploads(failing(status)) as server:
-        create(server, {"ü": TEXT, "a": twice, "b": [twice, folder / "grüße.txt", TEXT], "c": b""})
+        create(server, {"ü": TEXT, "a": twice, "b": [twice, maker.text, TEXT], "c": b""})
     text, first = data_uri(TEXT.encode(), "text/plain"), data_uri(DATA)
     assert server.body == {
         "version": "v",
@@ -705,28 +578,28 @@ def test_only_those_that_cannot_be_uploaded_go_inline(create):
 
 
 @pytest.mark.parametrize("more", [0, 1])
-def test_ten_million_bytes_go_inline_at_most(create, folder, more):
-    (folder / "half").write_bytes(bytes(5_000_000 + more))
+def test_ten_million_bytes_go_inline_at_most(create, maker, more):
+    half = maker.path("half", bytes(5_000_000 + more))
     with Uploads(failing(503)) as server:
         if more:
             with pytest.raises(exceptions.InternalServerError) as caught:
-                create(server, [folder / "half", bytes(5_000_000)])
+                create(server, [half, bytes(5_000_000)])
             assert caught.value.status == 503
             assert any("10,000,000 bytes" in note for note in caught.value.__notes__)
             assert server.routes == ["POST /v1/files"] * 2
         else:
-            create(server, [folder / "half", bytes(5_000_000)])
+            create(server, [half, bytes(5_000_000)])
             assert server.body["input"]["value"] == [data_uri(bytes(5_000_000))] * 2
 
 
 @pytest.mark.parametrize("strategy", ["default", "upload", "url"])
-@pytest.mark.parametrize("status", [400, 401, 403, 413, 422])
-def test_an_upload_that_is_refused_is_an_error(create, status, strategy):
-    with Uploads(failing(status)) as server:
-        with pytest.raises(exceptions.APIStatusError) as caught:
-            create(server, b"x", file_encoding_strategy=strategy)
-    assert caught.value.status == status
-    assert server.routes == ["POST /v1/files"]
+def test_an_upload_that_is_refused_is_an_error(create, strategy):
+    for status in (400, 401, 403, 413, 422):
+        with Uploads(failing(status)) as server:
+            with pytest.raises(exceptions.APIStatusError) as caught:
+                create(server, b"x", file_encoding_strategy=strategy)
+        assert caught.value.status == status
+        assert server.routes == ["POST /v1/files"]
 
 
 @pytest.mark.parametrize("strategy", ["upload", "url"])
@@ -739,15 +612,12 @@ def test_an_upload_never_falls_back_when_it_was_asked_for(create, status, strate
     assert server.routes == ["POST /v1/files"]
 
 
-@pytest.mark.parametrize("strategy", ["data-uri", "base64"])
-def test_data_uris_know_no_limit(create, server, folder, strategy):
-    content = DATA * (12_000_000 // len(DATA) + 1)
-    (folder / "large.mp4").write_bytes(content)
-    create(server, [TEXT, folder / "large.mp4", b"x"], file_encoding_strategy=strategy)
-    assert server.uploads == []
-    text, large, small = server.body["input"]["value"]
-    assert (text, small) == (TEXT, data_uri(b"x"))
-    assert large == data_uri(content, "video/mp4")
+def test_data_uris_know_no_limit(create, server, maker):
+    content = DATA * (10_000_000 // len(DATA) + 1)
+    create(server, [TEXT, maker.path("large.mp4", content), b"x"], file_encoding_strategy="data-uri")
+    (seen,) = server.seen
+    value = [TEXT, data_uri(content, "video/mp4"), data_uri(b"x")]
+    assert seen.body == to_json({"version": "v", "input": {"value": value}})
 
 
 def test_the_strategy_of_a_client_is_that_of_its_calls(both, create, server):
@@ -758,35 +628,31 @@ def test_the_strategy_of_a_client_is_that_of_its_calls(both, create, server):
     assert server.routes == ["POST /v1/predictions", "POST /v1/files", "POST /v1/predictions"]
 
 
-@pytest.mark.parametrize("answer", [{}, {"id": "f", "urls": None}, {"urls": {}}, {"urls": {"get": None}}])
-def test_an_upload_s_answer_without_a_url_is_an_error_of_our_tree(create, answer):
-    with Uploads(lambda _: reply(answer, 201)) as server:
-        with pytest.raises(exceptions.APIResponseValidationError):
-            create(server, b"x", file_encoding_strategy="upload")
-    assert server.routes == ["POST /v1/files"]
+def test_an_upload_s_answer_without_a_url_is_an_error_of_our_tree(create):
+    for answer in ({}, {"id": "f", "urls": None}, {"urls": {}}, {"urls": {"get": None}}):
+        with Uploads(lambda _: reply(answer, 201)) as server:
+            with pytest.raises(exceptions.APIResponseValidationError):
+                create(server, b"x", file_encoding_strategy="upload")
+        assert server.routes == ["POST /v1/files"]
 
 
-def test_a_connection_that_breaks_in_the_middle_of_an_upload_falls_back(create, folder):
-    (folder / "large.bin").write_bytes(bytes(9_000_000))
+def test_a_connection_that_breaks_in_the_middle_of_an_upload_falls_back(create, maker):
     with Early(lambda connection: connection.recv(1 << 16)) as server:
-        create(server, folder / "large.bin")
-    assert server.acted == 1
-    assert json.loads(server.seen[-1].body)["input"]["value"] == data_uri(bytes(9_000_000))
+        create(server, maker.path("large.bin", bytes(2_000_000)))
+    assert server.opened == 2
+    assert json.loads(server.seen[-1].body)["input"]["value"] == data_uri(bytes(2_000_000))
 
 
-def test_a_refusal_is_heard_before_all_was_sent(both, folder):
+def test_a_refusal_is_heard_before_all_was_sent(both, maker):
     def refuse(connection):
         connection.sendall(reply({"detail": "too large"}, 413))
-        received.append(drained(connection))
+        heard.wait(10)
 
-    received = []
-    with (folder / "huge").open("wb") as file:
-        file.truncate(HUGE)
+    heard = threading.Event()
     with Early(refuse) as server:
         with pytest.raises(exceptions.PayloadTooLargeError):
-            both(lambda: both.client(server.base_url).files.create(folder / "huge"))
-        server.until(lambda: server.closed == 1)
-    assert received[0] < HUGE
+            both(lambda: both.client(server.base_url).files.create(sparse(maker, HUGE)))
+        heard.set()
 
 
 # Several at a time
@@ -823,15 +689,15 @@ def test_uploads_run_together_eight_at_most(create, files, wanted):
     assert sorted(each.content for each in gate.server.forms) == sorted(contents)
 
 
-def test_the_same_object_is_uploaded_once_and_equal_ones_each(create, server, folder):
-    handle, content, path = io.BytesIO(DATA), bytes(DATA), folder / "data.bin"
+def test_the_same_object_is_uploaded_once_and_equal_ones_each(create, server, maker):
+    handle, content, path = io.BytesIO(DATA), bytes(DATA), maker.data
     create(server, [handle, content, path, {"again": [path, content, handle]}, bytearray(DATA)])
     assert len(server.uploads) == 4
     assert server.body["input"]["value"] == [url_of(DATA)] * 3 + [{"again": [url_of(DATA)] * 3}, url_of(DATA)]
 
 
-def test_nothing_is_uploaded_before_all_is_known_to_be_sound(create, server, folder):
-    for bad, kind in ((folder / "none", exceptions.FileError), (math.nan, ValueError), (object(), TypeError)):
+def test_nothing_is_uploaded_before_all_is_known_to_be_sound(create, server, maker):
+    for bad, kind in ((maker.folder / "none", exceptions.FileError), (math.nan, ValueError), (object(), TypeError)):
         with pytest.raises(kind):
             create(server, [b"first", bad])
     assert server.seen == []
@@ -892,15 +758,27 @@ def test_the_progress_of_a_retry_begins_anew_and_ends_well(both, create):
     assert told.ends_well
 
 
-def test_a_progress_that_fails_ends_the_uploads(create):
-    def fail(sent, total):
-        raise RuntimeError("not interested")
+def test_a_progress_that_fails_ends_the_uploads(both):
+    def failing_at(count):
+        def fail(sent, total):
+            server.until(lambda: len(server.uploads) == count)
+            raise RuntimeError("not interested")
 
+        return fail
+
+    # Kept, as a log may keep them: what ends the uploads is not that their frames end.
+    errors = []
     with Uploads(lambda _: hang) as server:
-        with pytest.raises(RuntimeError, match="not interested"):
-            create(server, [b"a", b"b", b"c"], upload_progress=fail)
-        server.until(lambda: server.open_now == 0)
-    assert "POST /v1/predictions" not in server.routes
+        client = both.client(server.base_url)
+        for call in (
+            lambda: client.predictions.create("v", {"a": [b"a", b"b", b"c"]}, upload_progress=failing_at(3)),
+            lambda: client.files.create(b"d", progress=failing_at(4)),
+        ):
+            with pytest.raises(RuntimeError, match="not interested") as caught:
+                both(call)
+            errors.append(caught)
+            server.until(lambda: server.open_now == 0)
+    assert server.routes == ["POST /v1/files"] * 4
 
 
 @pytest.mark.parametrize("bad", [0, 1, 2])
@@ -914,7 +792,7 @@ def test_when_one_is_refused_the_others_are_given_up(create, bad):
 
     with Uploads(answer) as server:
         with pytest.raises(exceptions.UnprocessableEntityError):
-            create(server, files, timeout=5)
+            create(server, files, timeout=2)
         server.until(lambda: server.open_now == 0)
     assert server.routes == ["POST /v1/files"] * 3
 
@@ -945,19 +823,23 @@ def test_a_signal_ends_the_uploads(both, create):
     assert server.routes == ["POST /v1/files"] * 3
 
 
+@pytest.mark.parametrize("progress", [None, lambda sent, total: None])
 @pytest.mark.parametrize("both", ["async"], indirect=True)
-def test_a_task_that_is_cancelled_ends_its_uploads(both):
+def test_a_task_that_is_cancelled_ends_its_uploads(both, progress):
     async def main():
-        create = both.client(server.base_url).predictions.create("v", {"a": [b"a", b"b", b"c"]})
-        task = asyncio.create_task(create)
+        client = both.client(server.base_url)
+        uploads = [client.files.create(b"a", progress=progress)]
+        uploads += [client.predictions.create("v", {"a": [b"a", b"b"]}, upload_progress=progress)]
+        tasks = [asyncio.create_task(each) for each in uploads]
         await asyncio.to_thread(server.until, lambda: len(server.uploads) == 3)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        await asyncio.to_thread(server.until, lambda: server.open_now == 0)
 
     with Uploads(lambda _: hang) as server:
         both(main)
-        server.until(lambda: server.open_now == 0)
     assert server.routes == ["POST /v1/files"] * 3
 
 
@@ -976,10 +858,10 @@ CREATORS = {
 
 @pytest.mark.parametrize("status", [None, 503])
 @pytest.mark.parametrize("route", CREATORS)
-def test_whatever_starts_a_model_takes_files(both, folder, route, status):
+def test_whatever_starts_a_model_takes_files(both, maker, route, status):
     with Uploads(lambda _: reply({}, status) if status else ...) as server:
         client = both.client(server.base_url)
-        both(lambda: CREATORS[route](client, {"a": TEXT, "file": folder / "data.bin"}))
+        both(lambda: CREATORS[route](client, {"a": TEXT, "file": maker.data}))
     assert server.routes == ["POST /v1/files", route]
     assert server.body["input"] == {"a": TEXT, "file": data_uri(DATA) if status else url_of(DATA)}
 
@@ -997,10 +879,10 @@ def test_trainings_take_the_options_of_files(both, server):
 # files.create
 
 
-def test_a_file_is_given_in_each_spelling(both, client, folder, stack):
-    path = folder / "grüße.txt"
+def test_a_file_is_given_in_each_spelling(both, client, maker):
+    path = maker.text
     content = TEXT.encode()
-    handle = stack.enter_context(path.open("rb"))
+    handle = maker.open(path.open, "rb")
     buffer = io.BytesIO(content)
     spellings: list[tuple[tuple[Any, ...], dict[str, Any], str, str]] = [
         ((str(path),), {}, "grüße.txt", "text/plain"),
@@ -1036,52 +918,42 @@ def test_metadata_is_given_by_position_and_by_keyword(both, client):
     assert both(lambda: client.files.create(b"x")).metadata == {}
 
 
-@pytest.mark.parametrize("metadata", [{"a": math.nan}, {"a": object()}])
-def test_metadata_that_json_cannot_carry_is_refused(both, server, metadata):
-    with pytest.raises((TypeError, ValueError)):
-        both(lambda: both.client(server.base_url).files.create(b"x", metadata=metadata))
+def test_metadata_that_json_cannot_carry_is_refused(both, server):
+    for metadata in ({"a": object()}, {"a": math.nan}):
+        with pytest.raises((TypeError, ValueError)):
+            both(lambda metadata=metadata: both.client(server.base_url).files.create(b"x", metadata=metadata))
     assert server.seen == []
 
 
-@pytest.mark.parametrize(
-    ("args", "options"),
-    [
-        ((), {}),
-        ((None,), {}),
-        ((b"x",), {"content": b"y"}),
-        ((5,), {}),
-        (([b"x"],), {}),
-        ((object(),), {}),
-        (((),), {}),
-        ((("a",),), {}),
-        (((b"x", "a"),), {}),
-        ((("a", ("b", b"x")),), {}),
-        ((("a", b"x", "t", {}, 5),), {}),
-        ((("a", b"x", "t", {"X-Header": "1"}),), {}),
-        ((("a", b"x", 5),), {}),
-        ((("a", None),), {}),
-        ((("a", 5),), {}),
-    ],
-)
-def test_what_is_no_file_is_a_type_error(both, server, args, options):
-    with pytest.raises(TypeError):
-        both(lambda: both.client(server.base_url).files.create(*args, **options))
-    assert server.seen == []
-
-
-@pytest.mark.parametrize("name", ["a/b", "/", "a\0b", "", "x" * 256, "ü" * 128])
-def test_a_name_that_is_none_is_refused(both, server, name):
+def test_what_is_no_file_is_a_type_error(both, server):
     create = both.client(server.base_url).files.create
-    for args, options in (((b"x",), {"filename": name}), (((name, b"x"),), {})):
-        with pytest.raises(ValueError, match="name must not be"):
-            both(lambda args=args, options=options: create(*args, **options))
+    with pytest.raises(TypeError, match="give the file once"):
+        both(create)
+    with pytest.raises(TypeError, match="give the file once"):
+        both(lambda: create(b"x", content=b"y"))
+    tuples = [(), ("a",), (b"x", "a"), ("a", ("b", b"x")), ("a", b"x", "t", {}, 5), ("a", b"x", "t", {"X-Header": "1"})]
+    for file in (None, 5, [b"x"], object(), *tuples, ("a", b"x", 5), ("a", None), ("a", 5)):
+        with pytest.raises(TypeError):
+            both(lambda file=file: create(file))
     assert server.seen == []
 
 
-@pytest.mark.parametrize("name", ["x" * 255, "ü" * 127, ".", "..", "a\\b", " ", "%2F", "a;b=c", "\N{PARTY POPPER}"])
-def test_any_other_name_arrives(both, server, name):
-    both(lambda: both.client(server.base_url).files.create(b"x", filename=name))
-    assert server.forms[0].name == name
+def test_a_name_that_is_none_is_refused(both, server):
+    create = both.client(server.base_url).files.create
+    for name in ("a/b", "/", "a\0b", "", "x" * 256, "ü" * 128):
+        with pytest.raises(ValueError, match="name must not be"):
+            both(lambda name=name: create(b"x", filename=name))
+        with pytest.raises(ValueError, match="name must not be"):
+            both(lambda name=name: create((name, b"x")))
+    assert server.seen == []
+
+
+def test_any_other_name_arrives(both, server):
+    client = both.client(server.base_url)
+    names = ["x" * 255, "ü" * 127, ".", "..", "a\\b", "\\\\x", "x\\", " ", "%2F", "a;b=c", "\N{SNOWMAN}"]
+    for name in names:
+        both(lambda name=name: client.files.create(b"x", filename=name))
+    assert [each.name for each in server.forms] == names
 
 
 def test_what_would_end_a_header_is_escaped_in_a_name(both, server):
@@ -1089,12 +961,12 @@ def test_what_would_end_a_header_is_escaped_in_a_name(both, server):
     assert server.forms[0].name == "a%22%0D%0AX: y%22b"
 
 
-@pytest.mark.parametrize("kind", ["image/png\r\nX: y", "image/png\n", "a\rb", "a\0b"])
-def test_a_type_with_a_line_break_is_refused(both, server, kind):
+def test_a_type_with_a_line_break_is_refused(both, server):
     create = both.client(server.base_url).files.create
-    for args, options in (((b"x",), {"content_type": kind}), ((b"x",), {"type": kind}), ((("a", b"x", kind),), {})):
-        with pytest.raises(ValueError, match="must not hold a line break"):
-            both(lambda args=args, options=options: create(*args, **options))
+    for kind in ("image/png\r\nX: y", "image/png\n", "a\rb", "a\0b"):
+        for args, options in (((b"x",), {"content_type": kind}), ((b"x",), {"type": kind}), ((("a", b"x", kind),), {})):
+            with pytest.raises(ValueError, match="must not hold a line break"):
+                both(lambda args=args, options=options: create(*args, **options))
     assert server.seen == []
 
 
@@ -1118,62 +990,60 @@ def too_many():
     return reply({"detail": "too many"}, 429, headers="Retry-After: 0\r\n")
 
 
-@pytest.mark.parametrize(
-    "kind", [a_large_path, some_bytes, a_large_binary_file_in_the_middle, a_buffer, a_pipe, a_spooled_file_on_the_disk]
-)
-def test_a_retry_sends_the_whole_body_again(both, create, folder, stack, kind):
-    case = kind(folder, stack)
-    with Uploads(lambda _: too_many() if len(server.uploads) == 1 else ...) as server:
-        create(server, case.file, file_encoding_strategy="upload")
-    assert [each.content for each in server.forms] == [case.content] * 2
-    assert server.seen[0].body == server.seen[1].body
-    case = kind(folder, stack)
-    with Uploads(lambda _: too_many() if len(server.uploads) == 1 else ...) as server:
-        both(lambda: both.client(server.base_url).files.create(case.file))
-    assert [each.content for each in server.forms] == [case.content] * 2
+@pytest.mark.parametrize("kind", ["large path", "bytes", "binary, large", "buffer", "pipe", "spooled on the disk"])
+def test_a_retry_sends_the_whole_body_again(both, create, maker, kind):
+    for way in (create, lambda server, file: both(lambda: both.client(server.base_url).files.create(file))):
+        case = KINDS[kind](maker)
+        with Uploads(lambda _: too_many() if len(server.uploads) == 1 else ...) as server:
+            way(server, case.file)
+        assert [each.content for each in server.forms] == [case.content] * 2
+        assert server.seen[0].body == server.seen[1].body
 
 
-def test_a_request_with_data_uris_is_sent_again_whole(create, folder, stack):
-    case = a_large_binary_file_in_the_middle(folder, stack)
-    bodies = []
+def test_a_request_with_data_uris_is_sent_again_whole(create, maker):
+    case = KINDS["binary, large"](maker)
 
-    def script(seen):
-        bodies.append(seen.body)
-        return too_many() if len(bodies) == 1 else reply(prediction(), 201)
+    def script(_):
+        return too_many() if len(server.seen) == 1 else reply(prediction(), 201)
 
     with Wire(script) as server:
         create(server, [TEXT, case.file], file_encoding_strategy="data-uri")
-    assert bodies[0] == bodies[1]
-    assert json.loads(bodies[0])["input"]["value"] == [TEXT, data_uri(case.content)]
+    first, second = server.seen
+    assert first.body == second.body
+    assert json.loads(first.body)["input"]["value"] == [TEXT, data_uri(case.content)]
 
 
-@pytest.mark.parametrize("size", [HUGE // 2, 0, HUGE - 1, HUGE + 1])
-@pytest.mark.parametrize("way", ["create", "handle", "upload", "default", "data-uri"])
-def test_a_file_that_changes_its_size_while_it_is_sent_is_an_error(both, create, folder, stack, way, size):
+SENDERS = {
+    "create": lambda client, path, _: client.files.create(path),
+    "handle": lambda client, _, handle: client.files.create(handle),
+    "default": lambda client, path, _: client.predictions.create("v", {"a": path}),
+    "data-uri": lambda client, path, _: client.predictions.create("v", {"a": path}, file_encoding_strategy="data-uri"),
+}
+
+
+@pytest.mark.parametrize("size", [HUGE // 2, HUGE - 1, HUGE + 1])
+@pytest.mark.parametrize("sender", SENDERS)
+def test_a_file_that_changes_its_size_while_it_is_sent_is_an_error(both, maker, sender, size):
     def change(connection):
         os.truncate(path, size)
         received.append(drained(connection))
 
-    received = []
-    path = folder / "large.bin"
-    with path.open("wb") as file:
-        file.truncate(HUGE)
+    received: list[int] = []
+    path = sparse(maker, HUGE)
+    handle = maker.open(path.open, "rb")
     with Early(change) as server:
+        client = both.client(server.base_url)
         with pytest.raises(exceptions.FileError, match="changed its size"):
-            if way == "create":
-                both(lambda: both.client(server.base_url).files.create(path))
-            else:
-                file = stack.enter_context(path.open("rb")) if way == "handle" else path
-                create(server, file, file_encoding_strategy="upload" if way == "handle" else way)
+            both(lambda: SENDERS[sender](client, path, handle))
         server.until(lambda: server.closed == 1)
     # Neither a body that looks whole, nor another attempt.
-    assert received[0] < HUGE
+    assert received[0] < server.expected
     assert (server.opened, server.seen) == (1, [])
 
 
 @pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"more"), Path.unlink, lambda path: path.write_bytes(b"")])
-def test_a_file_that_changes_before_its_turn_is_an_error(create, folder, change):
-    paths = [folder / f"{n}.txt" for n in range(9)]
+def test_a_file_that_changes_before_its_turn_is_an_error(create, maker, change):
+    paths = [maker.folder / f"{n}.txt" for n in range(9)]
     for path in paths:
         path.write_text(path.name)
 
@@ -1212,7 +1082,6 @@ def test_a_page_of_files_is_a_list_too(both):
         assert isinstance(a, File)
         assert ([a.id, b.name], len(page), page[0], page[-1], page[:1]) == (["a", "b.txt"], 2, a, b, [a])
         assert a in page
-        assert page.index(b) == 1 if hasattr(page, "index") else True
         assert page == [a, b]
         assert [a, b] == page
         assert page != [b, a]
@@ -1263,9 +1132,9 @@ def test_files_are_listed_fetched_and_deleted(both, client):
 
 
 def test_a_file_is_downloaded_with_a_signature(both, client, local):
-    created = both(lambda: client.files.create(LARGE))
+    created = both(lambda: client.files.create(DATA))
     signed: dict[str, Any] = local.signed_download(created.id)
-    assert both(lambda: client.files.download(created.id, **signed)) == LARGE
+    assert both(lambda: client.files.download(created.id, **signed)) == DATA
     with pytest.raises(exceptions.NotFoundError):
         both(lambda: client.files.download(created.id, **signed | {"signature": "AAAA"}))
 
@@ -1298,50 +1167,49 @@ def refused(both, create, server):
     return refused
 
 
-def test_a_path_that_is_no_file_is_refused(refused, folder):
+def test_a_path_that_is_no_file_is_refused(refused, maker):
+    folder = maker.folder
     os.mkfifo(folder / "fifo")
     (folder / "dangling").symlink_to(folder / "nowhere")
     refused(exceptions.FileError, "missing", lambda: folder / "missing")
     refused(exceptions.FileError, "dangling", lambda: folder / "dangling")
-    refused(exceptions.FileError, "data.bin/x", lambda: folder / "data.bin" / "x")
+    refused(exceptions.FileError, "data.bin/x", lambda: maker.data / "x")
     refused(exceptions.FileError, "is not a file", lambda: folder)
     refused(exceptions.FileError, "/dev/zero is not a file", lambda: Path("/dev/zero"))
     refused(exceptions.FileError, "fifo is not a file", lambda: folder / "fifo")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
-def test_a_path_that_may_not_be_read_is_refused(both, create, server, folder):
-    (folder / "data.bin").chmod(0)
+def test_a_path_that_may_not_be_read_is_refused(both, create, server, maker):
+    maker.data.chmod(0)
     with pytest.raises(exceptions.FileError, match=r"data\.bin"):
-        create(server, folder / "data.bin")
+        create(server, maker.data)
     with pytest.raises(exceptions.FileError, match=r"data\.bin"):
-        both(lambda: both.client(server.base_url).files.create(folder / "data.bin"))
+        both(lambda: both.client(server.base_url).files.create(maker.data))
 
 
-def test_a_closed_file_is_refused(refused, folder):
+def test_a_closed_file_is_refused(refused, maker):
     def closed(file):
         file.close()
         return file
 
-    (folder / "data.gz").write_bytes(gzip.compress(DATA))
-    for make in (
-        lambda: (folder / "data.bin").open("rb"),
-        lambda: (folder / "data.bin").open("rb", buffering=0),
-        lambda: (folder / "grüße.txt").open(),
-        lambda: io.BytesIO(DATA),
-        lambda: gzip.open(folder / "data.gz"),
-        tempfile.SpooledTemporaryFile,
-        lambda: tempfile.NamedTemporaryFile(dir=folder),
+    packed = maker.path("a.gz", gzip.compress(DATA))
+    for opener, *args in (
+        (maker.data.open, "rb"),
+        (maker.data.open, "rb", 0),
+        (maker.text.open, "r"),
+        (io.BytesIO, DATA),
+        (gzip.open, packed),
+        (SPOOLED, 100),
+        (tempfile.NamedTemporaryFile, "w+b"),
     ):
-        refused(ValueError, "closed", lambda make=make: closed(make()))
+        refused(ValueError, "closed", lambda opener=opener, args=args: closed(maker.open(opener, *args)))
 
 
-def test_text_that_is_none_is_refused_with_advice(refused, folder, stack):
-    (folder / "bad.txt").write_bytes(b"caf\xe9")
+def test_text_that_is_none_is_refused_with_advice(refused, maker):
+    path = maker.path("bad.txt", b"caf\xe9")
     refused(
-        exceptions.FileError,
-        "bad.txt is not text .*: open it in binary mode",
-        lambda: stack.enter_context((folder / "bad.txt").open(encoding="utf-8")),
+        exceptions.FileError, "bad.txt is not text .*: open it in binary mode", lambda: maker.open(path.open, encoding="utf-8")
     )
 
 
@@ -1353,108 +1221,121 @@ class Failing:
         raise self.failure
 
 
-def test_a_file_that_fails_is_an_error_of_our_tree(refused, folder, stack):
+def test_a_file_that_fails_is_an_error_of_our_tree(refused, maker):
     refused(exceptions.FileError, "cannot be read: .*went away", lambda: Failing(OSError(5, "went away")))
-    refused(exceptions.FileError, "w.bin cannot be read", lambda: stack.enter_context((folder / "w.bin").open("wb")))
-    (folder / "not.gz").write_bytes(b"this is not gzip")
-    refused(exceptions.FileError, "not.gz cannot be read", lambda: stack.enter_context(gzip.open(folder / "not.gz")))
+    refused(exceptions.FileError, "w.bin cannot be read", lambda: maker.open((maker.folder / "w.bin").open, "wb"))
+    path = maker.path("not.gz", b"this is not gzip")
+    refused(exceptions.FileError, "not.gz cannot be read", lambda: maker.open(gzip.open, path))
     # What is not about files is the caller's own.
     refused(ZeroDivisionError, "oops", lambda: Failing(ZeroDivisionError("oops")))
 
 
-def test_a_raw_file_for_writing_is_not_read(refused, folder, stack):
-    def raw():
-        file = stack.enter_context((folder / "raw.bin").open("wb", buffering=0))
-        file.write(b"hello")
-        return file
-
-    refused(exceptions.FileError, "raw.bin cannot be read", raw)
-
-
-@pytest.mark.parametrize("content", [5, None, ["x"]])
-def test_a_read_that_gives_something_else_is_a_type_error(refused, content):
-    refused(TypeError, r"the read\(\) of a OnlyRead must give bytes or text", lambda: OnlyRead(content))
+def test_a_read_that_gives_something_else_is_a_type_error(refused):
+    for content in (5, None, ["x"]):
+        refused(TypeError, r"the read\(\) of a OnlyRead must give bytes or text", lambda content=content: OnlyRead(content))
 
 
 def test_the_path_of_such_a_read_is_named(refused):
     refused(TypeError, "must give bytes or text, not int", lambda: OnlyRead(5), path=True)
 
 
-def test_a_file_that_is_too_large_is_refused_before_it_is_sent(both, create, server, folder, stack):
-    with (folder / "large.mp4").open("wb") as file:
-        file.truncate((100 << 20) + 1)
-    handle = stack.enter_context((folder / "large.mp4").open("rb"))
-    for make in (lambda: folder / "large.mp4", lambda: handle):
-        handle.seek(0)
-        with pytest.raises(ValueError, match=r"large\.mp4 has 104,857,601 bytes, .* at most 100 MB"):
-            both(lambda make=make: both.client(server.base_url).files.create(make()))
-        for strategy in ("default", "upload"):
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent(both, create, server, maker):
+    path = sparse(maker, (100 << 20) + 1)
+    handle = maker.open(path.open, "rb")
+    # More than go together, so that one would be over before the last begins.
+    small = [bytes([n]) for n in range(8)]
+    for file in (path, handle):
+        for way in (
+            lambda: both(lambda: both.client(server.base_url).files.create(file)),
+            lambda: create(server, [*small, file]),
+            lambda: create(server, [*small, file], file_encoding_strategy="upload"),
+        ):
             handle.seek(0)
-            with pytest.raises(ValueError, match=r"large\.mp4 has 104,857,601 bytes"):
-                create(server, [b"first", make()], file_encoding_strategy=strategy)
+            with pytest.raises(ValueError, match=r"huge\.bin has 104,857,601 bytes, .* at most 100 MB"):
+                way()
     assert server.seen == []
 
 
 # Anything, and much
 
 
+often = settings(derandomize=True, database=None, deadline=None, max_examples=100)
 NAMES = st.text(st.characters(exclude_categories=()), max_size=40) | st.text('"%\\\r\n;=/\0 äx.', max_size=8)
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=150)
+def shown(name):
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+@often
 @given(st.binary(max_size=2000), NAMES)
-def test_any_content_under_any_name_arrives_or_is_refused(local, content, name):
-    before = len(local.requests)
-    with Replicate("r8_secret", base_url=local.base_url) as client:
+def test_any_content_under_any_name_arrives_or_is_refused(content, name):
+    with Uploads() as server, Replicate("x", base_url=server.base_url) as client:
+        try:
+            client.files.create(content, filename=name)
+        except ValueError:
+            assert server.seen == []
+        else:
+            assert server.forms == [Form(shown(name), mimetypes.guess_type(name)[0] or OCTETS, content)]
+
+
+def test_any_content_under_any_name_is_kept_by_the_local_server(local):
+    # Its parser reads backslashes as RFC 7578 leaves it open to, and others do not.
+    @settings(often, max_examples=30)
+    @given(st.binary(max_size=2000), NAMES.filter(lambda name: "\\" not in name))
+    def check(content, name):
+        before = len(local.requests)
         try:
             file = client.files.create(content, filename=name)
         except ValueError:
             assert len(local.requests) == before
             return
-    assert file.checksums["sha256"] == hashlib.sha256(content).hexdigest()
-    shown = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
-    assert file.name == shown
+        assert (file.name, file.size) == (shown(name), len(content))
+        assert file.checksums["sha256"] == hashlib.sha256(content).hexdigest()
+
+    with Replicate("r8_secret", base_url=local.base_url) as client:
+        check()
 
 
 JSON = st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=100)
-@given(st.lists(st.binary(max_size=100), max_size=4), JSON)
-def test_any_files_in_any_json_arrive_inline(contents, around):
-    with Wire(lambda _: reply(prediction(), 201)) as wire, Replicate("x", base_url=wire.base_url) as client:
-        client.predictions.create("v", {"a": around, "b": contents, "c": [around, *contents]}, file_encoding_strategy="base64")
+def test_any_files_in_any_json_arrive_inline(server):
+    @often
+    @given(st.lists(st.binary(max_size=100), max_size=4), JSON)
+    def check(contents, around):
+        value = {"a": around, "b": contents, "c": [around, *contents]}
+        client.predictions.create("v", value, file_encoding_strategy="base64")
         uris = [data_uri(each) for each in contents]
-        assert json.loads(wire.seen[0].body)["input"] == {"a": around, "b": uris, "c": [around, *uris]}
+        assert json.loads(server.seen[-1].body)["input"] == {"a": around, "b": uris, "c": [around, *uris]}
+
+    with Replicate("x", base_url=server.base_url) as client:
+        check()
 
 
-def test_many_threads_upload_through_one_client(local):
-    def content(thread, number):
-        return f"{thread} {number} ".encode() * (number + 1)
-
+def test_many_threads_upload_through_one_client(server):
     def work(thread):
         start.wait()
-        return [client.files.create(content(thread, number), filename=f"{thread}-{number}.txt") for number in range(20)]
+        for number in range(20):
+            name = f"{thread}-{number}.txt"
+            client.files.create(name.encode() * (number + 1), filename=name)
 
     start = threading.Barrier(8)
-    with Replicate("r8_secret", base_url=local.base_url) as client, ThreadPoolExecutor(8) as pool:
-        files = list(itertools.chain.from_iterable(pool.map(work, range(8))))
-    assert len({each.id for each in files}) == 160
-    for (thread, number), file in zip(itertools.product(range(8), range(20)), files, strict=True):
-        assert file.name == f"{thread}-{number}.txt"
-        assert file.checksums["sha256"] == hashlib.sha256(content(thread, number)).hexdigest()
+    with Replicate("x", base_url=server.base_url) as client, ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    expected = {f"{thread}-{number}.txt": number + 1 for thread in range(8) for number in range(20)}
+    assert len(server.forms) == len(expected)
+    assert {each.name: each.content for each in server.forms} == {name: name.encode() * times for name, times in expected.items()}
 
 
 @pytest.mark.parametrize("both", ["async"], indirect=True)
-def test_many_tasks_upload_through_one_client(both, client, folder):
-    contents = [f"{number} ".encode() * (1 + number * 100) for number in range(50)]
-    for number, content in enumerate(contents):
-        (folder / f"{number}.txt").write_bytes(content)
+def test_many_tasks_upload_through_one_client(both, server, maker):
+    paths = [maker.path(f"{number}.txt", f"{number} ".encode() * (1 + number * 50)) for number in range(50)]
 
     async def main():
-        return await asyncio.gather(*(client.files.create(folder / f"{number}.txt") for number in range(50)))
+        client = both.client(server.base_url)
+        return await asyncio.gather(*map(client.files.create, paths))
 
     files = both(main)
-    assert len({each.id for each in files}) == 50
-    assert [each.name for each in files] == [f"{number}.txt" for number in range(50)]
-    assert [each.checksums["sha256"] for each in files] == [hashlib.sha256(each).hexdigest() for each in contents]
+    assert [each.urls["get"] for each in files] == [url_of(each.read_bytes()) for each in paths]
+    assert sorted(each.name for each in server.forms) == sorted(each.name for each in paths)

@@ -14,6 +14,7 @@ from .exceptions import FileError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
     from os import PathLike
+    from pathlib import Path
     from typing import IO, Any, Protocol, Self, TypeAlias, TypeGuard
 
     from ._transport import Transport
@@ -92,9 +93,9 @@ class Source:
         if isinstance(file, tuple):
             return await cls._named(transport, file)
         if is_async(file):
-            drain = Drain()
-            await transport.each(_pieces(file), drain.take)
-            return await transport.call(cls._drained, drain, file)
+            with Drain() as drain:
+                await transport.each(_pieces(file), drain.take)
+                return await transport.call(cls._drained, drain, file)
         return await transport.call(cls.at_hand, file)
 
     @classmethod
@@ -115,7 +116,7 @@ class Source:
 
         if isinstance(file, (str, PathLike)):
             path = Path(fspath(file))
-            return cls(Part(path), path.name)
+            return cls(_at(path), path.name)
         if is_bytes(file):
             return cls(Part(bytes(file)), "file")
         if is_image(file):
@@ -161,6 +162,12 @@ class Drain:
 
         self._file = SpooledTemporaryFile(MOST_IN_MEMORY)  # noqa: SIM115 - closed when nobody needs it any more
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
     def take(self, piece: object) -> None:
         """Add what came next."""
         if not is_bytes(piece):
@@ -168,10 +175,9 @@ class Drain:
         self._file.write(piece)
 
     def part(self) -> Part:
-        """Give all of it, and close."""
-        with self._file as file:
-            file.seek(0)
-            return _on_disk(file) or Part(file.read())
+        """Give all of it."""
+        self._file.seek(0)
+        return _on_disk(self._file) or Part(self._file.read())
 
 
 async def _pieces(file: Any) -> AsyncIterator[object]:
@@ -181,6 +187,18 @@ async def _pieces(file: Any) -> AsyncIterator[object]:
     else:
         async for piece in file:
             yield piece
+
+
+def _at(path: Path) -> Part:
+    """Give the content of a path."""
+    part = Part(path)
+    if len(part):
+        return part
+    # Files that a system makes up have no length, and a content.
+    try:
+        return Part(path.read_bytes())
+    except OSError as error:
+        raise FileError(detail=f"{path}: {error.strerror}") from error
 
 
 def _on_disk(file: Any) -> Part | None:
@@ -200,6 +218,9 @@ def _on_disk(file: Any) -> Part | None:
         position = file.tell()
         # Opened anew through its number, so that it may have been moved or removed meanwhile.
         part = Part(f"/dev/fd/{file.fileno()}", offset=position, at_once=True)
+        if not len(part):
+            # Nothing is left, or the system makes it up as it is read.
+            return None
         file.seek(position + len(part))
     except (FileError, OSError):
         # A pipe, a file that may not be opened again, or a system without these paths.

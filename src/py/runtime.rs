@@ -26,6 +26,8 @@ use crate::tls::Tls;
 
 /// How often a blocking call looks for Ctrl-C.
 const TICK: Duration = Duration::from_millis(50);
+/// For work that was given up to end.
+const LONGEST_END: Duration = Duration::from_secs(1);
 /// Turns of an idle engine after which its connections have seen that their client is gone.
 const SETTLING_TURNS: usize = 4;
 
@@ -180,7 +182,7 @@ impl Engine {
             if let Some(done) = self.0.block_on(turn) {
                 break done.map_err(|error| PyRuntimeError::new_err(error.to_string()));
             }
-            if let Err(interrupt) = Python::attach(check_signals) {
+            if let Err(interrupt) = look_for_signals() {
                 task.abort();
                 break Err(interrupt);
             }
@@ -264,7 +266,7 @@ where
 pub fn wait_until(py: Python<'_>, wait: impl Fn(Option<Duration>) -> bool + Sync) -> PyResult<()> {
     py.detach(|| {
         while !wait(gets_signals().then_some(TICK)) {
-            Python::attach(check_signals)?;
+            look_for_signals()?;
         }
         Ok(())
     })
@@ -289,8 +291,10 @@ where
         match done {
             Ok(done) => return Ok(done),
             Err(RecvTimeoutError::Timeout) => {
-                if let Err(interrupt) = Python::attach(check_signals) {
+                if let Err(interrupt) = look_for_signals() {
                     task.abort();
+                    // What it leaves behind (a file that is not complete) is gone when it is: the program may end right after.
+                    let _ = receive.recv_timeout(LONGEST_END);
                     return Err(interrupt);
                 }
             }
@@ -306,6 +310,16 @@ thread_local! {
 
 fn gets_signals() -> bool {
     NO_SIGNALS.get() != Some(forks())
+}
+
+/// On a thread that waits without the GIL. Where Python has ended meanwhile, this thread waits for the process to follow.
+fn look_for_signals() -> PyResult<()> {
+    loop {
+        if let Some(looked) = Python::try_attach(check_signals) {
+            return looked;
+        }
+        std::thread::park();
+    }
 }
 
 fn check_signals(py: Python<'_>) -> PyResult<()> {
