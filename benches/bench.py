@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from contenders import ASYNC, OURS, PACKAGES, PAGE, PROGRAMS, SYNC
 from decoders import DECODERS
+from file_contenders import SAVE_ALL
 from followers import FOLLOW, FOLLOW_ASYNC
-from machine import describe, environment, pin_server_and_clients, running_server
+from machine import CERTIFICATE, describe, environment, in_memory, pin_server_and_clients, running_server, scratch
 from report import Section, rows, table
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "latest.json"
+# Bytes.
+GB = 1_000_000_000
 # Seconds after which a worker is taken to hang.
 PATIENCE = 30
 
@@ -44,6 +47,7 @@ def sections() -> list[Section]:
         Section("clients", "1,000 idle, after one request", "KB each", [OURS], {"variant": "used", "size": 1000}),
         Section("clients", "1,000 never used", "KB each", [OURS], {"variant": "unused", "size": 1000}),
         *_stream_sections(),
+        *_file_sections(),
     ]
 
 
@@ -60,6 +64,57 @@ def _stream_sections() -> list[Section]:
         *(_many(interval) for interval in (20, 200)),
         Section("sse_memory", "1,000 open and silent, async", "KB each", idle, {"size": 1000}, slow=True),
     ]
+
+
+def _file_sections() -> list[Section]:
+    where = "in memory" if in_memory() else "on the temporary folder's disk"
+    saving = [OURS, "1.0.7", "httpx", "requests", "urllib3", "http.client", "pyreqwest"]
+    sending = [OURS, "1.0.7", "httpx", "requests", "pyreqwest", "curl", "bare socket", "bare sendfile"]
+    both = [OURS, "1.0.7", "httpx", "aiohttp", "pyreqwest"]
+    loops = [OURS, "httpx", "aiohttp"]
+    secure = {"size": GB, "secure": True}
+    return [
+        _bytes("save", f"1 GB to a file {where}, sync", [*saving, "wreq", "curl", "bare socket"], {"size": GB}),
+        _bytes("save", f"1 GB to a file {where}, async", both, {"size": GB, "variant": "async"}),
+        _bytes("save", f"1 GB over https to a file {where}, sync", [*saving, "curl"], secure),
+        _bytes(
+            "save", f"1 GB over https to a file {where}, async", [OURS, "aiohttp", "pyreqwest"], {**secure, "variant": "async"}
+        ),
+        _bytes("read", "64 MB as bytes, sync", [*saving, "bare socket"], {"size": GB // 1000 * 64}),
+        _bytes("read", "64 MB as bytes, async", both, {"size": GB // 1000 * 64, "variant": "async"}),
+        _bytes("upload", f"1 GB from a file {where}, sync", sending, {"size": GB}),
+        _bytes("upload", f"1 GB from a file {where}, async", both, {"size": GB, "variant": "async"}),
+        _bytes("upload", f"64 MB from a file {where}, sync", sending, {"size": GB // 1000 * 64}),
+        *(
+            Section(
+                "files_ticker", f"1 GB, {what}: longest stall of the loop", "ms", loops, {"size": GB, "variant": what}, slow=True
+            )
+            for what in ("save", "upload")
+        ),
+        Section(
+            "files_data_uri",
+            "a file of 100 MB within a prediction's input",
+            "ms",
+            [OURS, "1.0.7"],
+            {"size": GB // 10},
+            cpu_unit="ms",
+            slow=True,
+        ),
+        Section(
+            "files_save_all",
+            f"500 files of 100 KB to a folder {where}",
+            "files/s",
+            [*SAVE_ALL],
+            {"size": 500},
+            cpu_unit="us/file",
+            more_is_better=True,
+            slow=True,
+        ),
+    ]
+
+
+def _bytes(job: str, title: str, contenders: list[str], task: dict[str, Any]) -> Section:
+    return Section(f"files_{job}", title, "MB/s", contenders, task, cpu_unit="s/GB", more_is_better=True, slow=True)
 
 
 def _twice(job: str, title: str, section: Callable[[str, str, list[str], dict[str, Any]], Section]) -> list[Section]:
@@ -135,11 +190,19 @@ def main() -> None:
     began = time.monotonic()
     machine = describe(PACKAGES)
     print(*(f"{name}: {value}" for name, value in machine.items()), sep="\n", end="\n\n", flush=True)
-    with running_server() as (server, port):
-        pinned = pin_server_and_clients(server)
+    with running_server() as server, scratch() as folder:
+        pinned = pin_server_and_clients(server.process)
         if not pinned:
             print("The server and the contenders share their cores: compare, but do not quote.\n")
-        common = {"origin": f"http://127.0.0.1:{port}", "server": server, "warm_up": warm_up, "seconds": seconds}
+        common = {
+            "origin": server.origin,
+            "secure_origin": server.secure_origin,
+            "certificate": str(CERTIFICATE),
+            "folder": str(folder),
+            "server": server.process,
+            "warm_up": warm_up,
+            "seconds": seconds,
+        }
         for section in chosen:
             measure(section, rounds, common)
             print(table(section), end="\n\n", flush=True)
