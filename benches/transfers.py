@@ -286,7 +286,8 @@ def save_all(task: Task) -> Sample:
         cost = Cost(task.server)
         while cost.seconds < task.seconds:
             _save_all(save, urls, Path(task.folder), cost)
-    return cost.sample(task.size, 1e-6)
+    # The seconds for a million are the microseconds for one.
+    return cost.sample(task.size, 1e6)
 
 
 def _save_all(save: Callable[[list[str], Path], Any], urls: list[str], parent: Path, cost: Cost) -> None:
