@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from contenders import ASYNC, OURS, PACKAGES, PAGE, PROGRAMS, SYNC
 from decoders import DECODERS
-from file_contenders import INLINE, SAVE_ALL
 from followers import FOLLOW, FOLLOW_ASYNC
 from machine import CERTIFICATE, describe, environment, in_memory, pin_server_and_clients, running_server, scratch
+from prediction_files import INLINE, SAVE_ALL
 from report import Section, rows, table
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def main() -> None:
     chosen = sections()
     parser = argparse.ArgumentParser(description="Measure speed and memory against the peers.")
     parser.add_argument("--job", choices=_names(chosen), help="only this one, or all that begin with it")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: in three minutes, and coarser")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: in five minutes, and coarser")
     arguments = parser.parse_args()
     chosen = [section for section in chosen if arguments.job is None or arguments.job in _names([section])]
     rounds, warm_up, seconds = (2, 0.1, 0.2) if arguments.quick else (5, 0.15, 0.4)

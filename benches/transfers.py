@@ -16,8 +16,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from contenders import check
-from file_contenders import FILES, FILES_ASYNC, INLINE, SAVE_ALL
+from file_contenders import FILES, FILES_ASYNC
 from machine import cpu_seconds, forget_peak, peak_bytes, resident_bytes
+from prediction_files import INLINE, SAVE_ALL
 from sampling import Sample, Task
 
 if TYPE_CHECKING:
