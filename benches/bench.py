@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from contenders import ASYNC, OURS, PACKAGES, PAGE, PROGRAMS, SYNC
 from decoders import DECODERS
 from followers import FOLLOW, FOLLOW_ASYNC
-from machine import describe, environment, pin_server_and_clients, running_server
+from machine import CERTIFICATE, describe, environment, in_memory, pin_server_and_clients, running_server, scratch
+from prediction_files import INLINE, SAVE_ALL
 from report import Section, rows, table
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "latest.json"
+# Bytes.
+GB = 1_000_000_000
 # Seconds after which a worker is taken to hang.
-PATIENCE = 30
+PATIENCE = 60
 
 
 def sections() -> list[Section]:
@@ -44,6 +47,7 @@ def sections() -> list[Section]:
         Section("clients", "1,000 idle, after one request", "KB each", [OURS], {"variant": "used", "size": 1000}),
         Section("clients", "1,000 never used", "KB each", [OURS], {"variant": "unused", "size": 1000}),
         *_stream_sections(),
+        *_file_sections(),
     ]
 
 
@@ -60,6 +64,47 @@ def _stream_sections() -> list[Section]:
         *(_many(interval) for interval in (20, 200)),
         Section("sse_memory", "1,000 open and silent, async", "KB each", idle, {"size": 1000}, slow=True),
     ]
+
+
+def _file_sections() -> list[Section]:
+    where = "in memory" if in_memory() else "on the temporary folder's disk"
+    saving = [OURS, "1.0.7", "httpx", "requests", "urllib3", "http.client", "pyreqwest"]
+    sending = [OURS, "1.0.7", "httpx", "requests", "pyreqwest", "curl", "bare socket", "bare sendfile"]
+    # 1.0.7 is httpx here, and pyreqwest sends on a loop as it does without.
+    loops = [OURS, "httpx", "aiohttp", "pyreqwest"]
+    big, secure, small = {"size": GB}, {"size": GB, "secure": True}, {"size": GB // 1000 * 64}
+    on_loop = {"variant": "async"}
+    return [
+        _bytes("save", f"1 GB to a file {where}, sync", [*saving, "wreq", "curl", "bare socket"], big),
+        _bytes("save", f"1 GB to a file {where}, async", loops, {**big, **on_loop}),
+        _bytes("save", f"1 GB over https to a file {where}, sync", [*saving, "curl"], secure),
+        _bytes("save", f"1 GB over https to a file {where}, async", [OURS, "aiohttp", "pyreqwest"], {**secure, **on_loop}),
+        _bytes("read", "64 MB as bytes, sync", [*saving, "bare socket"], small),
+        _bytes("read", "64 MB as bytes, async", loops, {**small, **on_loop}),
+        _bytes("upload", f"1 GB from a file {where}, sync", sending, big),
+        _bytes("upload", f"1 GB from a file {where}, async", loops[:3], {**big, **on_loop}),
+        _bytes("upload", f"64 MB from a file {where}, sync", sending, small),
+        *(_stalls(what) for what in ("save", "upload")),
+        _inline("100 MB within a prediction's input", [*INLINE], {"size": GB // 10}),
+        _little(f"500 files of 100 KB to a folder {where}", [*SAVE_ALL], {"size": 500}),
+    ]
+
+
+def _bytes(job: str, title: str, contenders: list[str], task: dict[str, Any]) -> Section:
+    return Section(f"files_{job}", title, "MB/s", contenders, task, cpu_unit="s/GB", more_is_better=True, slow=True)
+
+
+def _stalls(what: str) -> Section:
+    title = f"{what} of 1 GB: longest stall of the event loop"
+    return Section("files_ticker", title, "ms", [OURS, "httpx", "aiohttp"], {"size": GB, "variant": what}, slow=True)
+
+
+def _inline(title: str, contenders: list[str], task: dict[str, Any]) -> Section:
+    return Section("files_data_uri", title, "ms", contenders, task, cpu_unit="ms", slow=True)
+
+
+def _little(title: str, contenders: list[str], task: dict[str, Any]) -> Section:
+    return Section("files_save_all", title, "files/s", contenders, task, cpu_unit="us/file", more_is_better=True, slow=True)
 
 
 def _twice(job: str, title: str, section: Callable[[str, str, list[str], dict[str, Any]], Section]) -> list[Section]:
@@ -127,7 +172,7 @@ def main() -> None:
     chosen = sections()
     parser = argparse.ArgumentParser(description="Measure speed and memory against the peers.")
     parser.add_argument("--job", choices=_names(chosen), help="only this one, or all that begin with it")
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: in three minutes, and coarser")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: in five minutes, and coarser")
     arguments = parser.parse_args()
     chosen = [section for section in chosen if arguments.job is None or arguments.job in _names([section])]
     rounds, warm_up, seconds = (2, 0.1, 0.2) if arguments.quick else (5, 0.15, 0.4)
@@ -135,11 +180,19 @@ def main() -> None:
     began = time.monotonic()
     machine = describe(PACKAGES)
     print(*(f"{name}: {value}" for name, value in machine.items()), sep="\n", end="\n\n", flush=True)
-    with running_server() as (server, port):
-        pinned = pin_server_and_clients(server)
+    with running_server() as server, scratch() as folder:
+        pinned = pin_server_and_clients(server.process)
         if not pinned:
             print("The server and the contenders share their cores: compare, but do not quote.\n")
-        common = {"origin": f"http://127.0.0.1:{port}", "server": server, "warm_up": warm_up, "seconds": seconds}
+        common = {
+            "origin": server.origin,
+            "secure_origin": server.secure_origin,
+            "certificate": str(CERTIFICATE),
+            "folder": str(folder),
+            "server": server.process,
+            "warm_up": warm_up,
+            "seconds": seconds,
+        }
         for section in chosen:
             measure(section, rounds, common)
             print(table(section), end="\n\n", flush=True)

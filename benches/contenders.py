@@ -19,7 +19,19 @@ if TYPE_CHECKING:
 
 # What begins with this name is no peer.
 OURS = "ours"
-PACKAGES = ("replicate-rs", "replicate", "httpx", "httpx-sse", "aiohttp", "pyreqwest", "wreq", "primp", "urllib3", "openai")
+PACKAGES = (
+    "replicate-rs",
+    "replicate",
+    "httpx",
+    "httpx-sse",
+    "aiohttp",
+    "pyreqwest",
+    "wreq",
+    "primp",
+    "urllib3",
+    "requests",
+    "openai",
+)
 TOKEN = "bench"
 # What the server answers (prediction.json).
 PREDICTION_ID = "gm3qorzdhgbfurvjtvhg6dckhu"

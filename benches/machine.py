@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import shutil
 import subprocess
+import tempfile
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +19,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ROOT / "target" / "release" / "examples"
 SERVER, PARSER = PROGRAMS / "bench_server", PROGRAMS / "bench_parser"
+# What the server's TLS has, and vouches for itself.
+CERTIFICATE = ROOT / "tests" / "tls" / "cert.pem"
+# Files in memory, where the system has such a folder, and the bytes it must have room for.
+MEMORY, ROOM = Path("/dev/shm"), 4_000_000_000
+
+
+class Server(NamedTuple):
+    """A server that runs."""
+
+    process: int
+    origin: str
+    secure_origin: str
 
 
 def pin_server_and_clients(server: int) -> bool:
@@ -32,8 +46,8 @@ def pin_server_and_clients(server: int) -> bool:
 
 
 @contextmanager
-def running_server() -> Iterator[tuple[int, int]]:
-    """Run the server; gives its process id and its port."""
+def running_server() -> Iterator[Server]:
+    """Run the server."""
     if not SERVER.exists():
         raise SystemExit(f"{SERVER} is missing: cargo build --release --no-default-features --example bench_server")
     # A thousand idle clients hold a thousand sockets, on both sides.
@@ -42,9 +56,23 @@ def running_server() -> Iterator[tuple[int, int]]:
     with subprocess.Popen([SERVER], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield process.pid, int(process.stdout.readline())
+            port, secure_port = (int(process.stdout.readline()) for _ in range(2))
+            # The certificate is the name's, not the number's.
+            yield Server(process.pid, f"http://127.0.0.1:{port}", f"https://localhost:{secure_port}")
         finally:
             process.kill()
+
+
+def in_memory() -> bool:
+    """Tell whether there is room for files where no disk can be what is measured."""
+    return MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Give a folder for files, in memory if that is possible."""
+    with tempfile.TemporaryDirectory(prefix="replicate-rs-bench-", dir=MEMORY if in_memory() else None) as folder:
+        yield Path(folder)
 
 
 def environment() -> dict[str, str]:
@@ -70,6 +98,17 @@ def cpu_seconds(process: int) -> float | None:
 def resident_bytes() -> int:
     """Give the memory of this process that is in RAM."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def forget_peak() -> None:
+    """Have the system watch anew how much memory this process has at most."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_bytes(process: int | str = "self") -> int:
+    """Give the most memory that a process had since then, or ever; 0 if it has ended."""
+    status = Path(f"/proc/{process}/status").read_text().splitlines()
+    return 1024 * next((int(line.split()[1]) for line in status if line.startswith("VmHWM:")), 0)
 
 
 def describe(packages: Sequence[str]) -> dict[str, object]:

@@ -16,17 +16,25 @@ class Task:
     job: str
     contender: str
     origin: str
+    secure_origin: str
+    """Where files are over TLS."""
+    certificate: str
+    """The file with what to trust there."""
+    folder: str
+    """For files; all tasks of a run have the same."""
     server: int
     """Its process id."""
     warm_up: float
     """Seconds; also `seconds`, of the part that is timed. Work that was begun within them is finished, and counted."""
     seconds: float
     size: int = 1
-    """Requests in flight, threads, clients, or streams; for a big event, bytes."""
+    """Requests in flight, threads, clients, or streams; for a big event and for files, bytes."""
     variant: str = ""
-    """For startup: ``import`` or ``first``; for clients: ``used`` or ``unused``; for streams: ``sync`` or ``async``."""
+    """For startup: ``import`` or ``first``; for clients: ``used`` or ``unused``; for streams and files: ``sync`` or ``async``."""
     interval: int = 0
     """Milliseconds between a stream's events."""
+    secure: bool = False
+    """Over TLS."""
 
 
 @dataclass

@@ -21,6 +21,7 @@ from machine import resident_bytes
 from many_streams import many, memory
 from sampling import Meter, Sample, Task
 from streaming import big, chunks_or_blocks, decode, first, parser
+from transfers import data_uri, read, save, save_all, stalls, upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,6 +169,12 @@ JOBS: dict[str, Callable[[Task], Sample]] = {
     "sse_many": many,
     "sse_big": big,
     "sse_memory": memory,
+    "files_save": save,
+    "files_read": read,
+    "files_upload": upload,
+    "files_ticker": stalls,
+    "files_data_uri": data_uri,
+    "files_save_all": save_all,
 }
 
 

@@ -1,10 +1,15 @@
 //! A server that is never the bottleneck: it answers every request with the same prediction, the list of predictions with a page of
-//! 100, and what is under `/stream/` with a stream of events.
+//! 100, what is under `/stream/` with a stream of events, and what is under `/file/` with a file.
 //!
-//! `bench_server [PORT]` prints the port it listens on. One thread; of a request only the path is read, and its end.
+//! `bench_server [PORT]` prints the port it listens on, and on the next line that of files over TLS. One thread; of a request that is
+//! not about files only the path is read, and its end.
 //!
 //! | path | answer |
 //! |---|---|
+//! | `/file/BYTES`, `/file/BYTES/NAME` | so many bytes, or as many as the header `Range: bytes=N-` leaves |
+//! | `POST /v1/files` | the record of a file, after the whole body |
+//! | `POST` of anything else | the prediction, after the whole body |
+//! | `/received` | the beginning of the last body, whose size is in the header `Received` |
 //! | `/clock` | what the server's clock says, in nanoseconds |
 //! | `/stream/blocks/COUNT` | events, as many as fit in a chunk of 64 KiB |
 //! | `/stream/chunks/COUNT` | events, each its own chunk |
@@ -14,13 +19,16 @@
 //! | `/stream/paced` | a comment and an event, and then what `/pace` says |
 //! | `/pace/MILLISECONDS/EVENTS` | begins now: so many events for every open `/stream/paced`, one each so many milliseconds |
 
+mod body;
+mod files;
 mod pace;
+mod secure;
 mod streams;
 
 use std::io::Write as _;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
@@ -45,26 +53,20 @@ fn page() -> String {
     format!("{{\"next\":null,\"previous\":null,\"results\":[{}]}}", vec![one; 100].join(","))
 }
 
-fn answer(body: &str) -> Vec<u8> {
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nratelimit-remaining: 2999\r\nratelimit-reset: 1\r\n";
-    format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+fn answer(status: &str, body: &str) -> Vec<u8> {
+    let head = "Content-Type: application/json\r\nratelimit-remaining: 2999\r\nratelimit-reset: 1\r\n";
+    format!("HTTP/1.1 {status}\r\n{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let mut request = Vec::with_capacity(4096);
-    loop {
-        request.clear();
-        while !request.ends_with(b"\r\n\r\n") {
-            if socket.read_buf(&mut request).await? == 0 {
-                return Ok(());
-            }
-        }
+    while files::read_head(&mut socket, &mut request).await? {
         if request.starts_with(b"GET /v1/predictions ") {
             socket.write_all(&site.page).await?;
         } else if request.starts_with(b"GET /v1/") {
             socket.write_all(&site.one).await?;
-        } else {
+        } else if !files::serve(&mut socket, &request).await? {
             let line = String::from_utf8_lossy(&request);
             let path: Vec<&str> = line.split(' ').nth(1).unwrap_or_default().split('/').skip(1).collect();
             match path.as_slice() {
@@ -76,28 +78,32 @@ async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()
                     let size = rest.first().and_then(|number| number.parse().ok()).unwrap_or_default();
                     streams::send(&mut socket, kind, size).await?;
                 }
-                ["clock"] => socket.write_all(&answer(&clock().to_string())).await?,
+                ["clock"] => socket.write_all(&answer("200 OK", &clock().to_string())).await?,
                 ["pace", interval, events] => {
                     let (Ok(interval), Ok(events)) = (interval.parse(), events.parse()) else { return Ok(()) };
                     let start = clock() + pace::HEAD_START;
                     let _ = site.pace.send(Order::Start { start, interval: Duration::from_millis(interval), events });
-                    socket.write_all(&answer(&start.to_string())).await?;
+                    socket.write_all(&answer("200 OK", &start.to_string())).await?;
                 }
                 _ => return Ok(()),
             }
         }
     }
+    Ok(())
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
     let port = std::env::args().nth(1).unwrap_or_else(|| "0".to_owned());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
-    println!("{}", listener.local_addr()?.port());
+    let secured = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}\n{}", listener.local_addr()?.port(), secured.local_addr()?.port());
     std::io::stdout().flush()?;
     let (pace, orders) = mpsc::unbounded_channel();
     tokio::spawn(pace::follow(orders));
-    let site: &'static Site = Box::leak(Box::new(Site { one: answer(BODY.trim_end()), page: answer(&page()), pace }));
+    tokio::spawn(secure::listen(secured, secure::acceptor()?));
+    let site: &'static Site =
+        Box::leak(Box::new(Site { one: answer("200 OK", BODY.trim_end()), page: answer("200 OK", &page()), pace }));
     loop {
         let (socket, _) = listener.accept().await?;
         tokio::spawn(async move { serve(socket, site).await });

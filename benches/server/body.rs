@@ -1,0 +1,117 @@
+//! The bodies of requests: read as fast as they come, and thrown away but for their beginning.
+
+use std::io::{Error, ErrorKind, Result};
+use std::sync::Mutex;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::files::header;
+
+/// What one read takes, at most.
+const BLOCK: usize = 512 * 1024;
+
+/// What is kept of a body, for clients to see whether it arrived.
+const KEPT: usize = 1024 * 1024;
+
+/// The body that came last.
+pub static LAST: Mutex<Received> = Mutex::new(Received { size: 0, beginning: Vec::new() });
+
+/// What is known of a body.
+#[derive(Default)]
+pub struct Received {
+    size: u64,
+    beginning: Vec<u8>,
+}
+
+impl Received {
+    fn add(&mut self, bytes: &[u8]) {
+        self.size += u64::try_from(bytes.len()).unwrap_or_default();
+        let room = KEPT.saturating_sub(self.beginning.len());
+        self.beginning.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    /// Gives it as an answer: the beginning, and a header with the size.
+    pub fn told(&self) -> Vec<u8> {
+        let head = format!("HTTP/1.1 200 OK\r\nReceived: {}\r\nContent-Length: {}\r\n\r\n", self.size, self.beginning.len());
+        [head.as_bytes(), &self.beginning].concat()
+    }
+}
+
+/// Reads a body to its end; `begun` is what came of it with the head. Gives its size.
+pub async fn receive<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, head: &str, begun: &[u8]) -> Result<u64> {
+    if header(head, "expect").is_some_and(|what| what.eq_ignore_ascii_case("100-continue")) {
+        socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+        socket.flush().await?;
+    }
+    let mut buffer = Vec::with_capacity(BLOCK);
+    buffer.extend_from_slice(begun);
+    let mut body = Received::default();
+    if header(head, "transfer-encoding").is_some() {
+        let mut chunks = Chunks::default();
+        while !chunks.feed(&buffer, &mut body) {
+            more(socket, &mut buffer, u64::MAX).await?;
+        }
+    } else {
+        let length = header(head, "content-length").and_then(|number| number.parse().ok()).unwrap_or_default();
+        body.add(&buffer);
+        while body.size < length {
+            more(socket, &mut buffer, length - body.size).await?;
+            body.add(&buffer);
+        }
+    }
+    let size = body.size;
+    if let Ok(mut last) = LAST.lock() {
+        *last = body;
+    }
+    Ok(size)
+}
+
+async fn more<S: AsyncRead + Unpin>(socket: &mut S, buffer: &mut Vec<u8>, most: u64) -> Result<()> {
+    buffer.clear();
+    match socket.take(most).read_buf(buffer).await? {
+        0 => Err(Error::from(ErrorKind::UnexpectedEof)),
+        _ => Ok(()),
+    }
+}
+
+/// The transfer encoding, whose every chunk has its size before it.
+#[derive(Default)]
+struct Chunks {
+    /// Bytes of this chunk that are still to come.
+    left: usize,
+    /// The line that says how long the next one is, as far as it is there.
+    line: Vec<u8>,
+    last: bool,
+}
+
+impl Chunks {
+    /// Reads on; tells whether that was the end.
+    fn feed(&mut self, mut bytes: &[u8], body: &mut Received) -> bool {
+        while !bytes.is_empty() {
+            let (data, rest) = bytes.split_at(self.left.min(bytes.len()));
+            body.add(data);
+            self.left -= data.len();
+            bytes = rest;
+            let Some((first, rest)) = bytes.split_first() else { break };
+            bytes = rest;
+            self.line.push(*first);
+            if *first == b'\n' && self.end_of_line() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Understands a line; tells whether it was the last.
+    fn end_of_line(&mut self) -> bool {
+        let line = String::from_utf8_lossy(&self.line).trim().to_owned();
+        self.line.clear();
+        if !line.is_empty() && !self.last {
+            self.left = usize::from_str_radix(line.split(';').next().unwrap_or_default(), 16).unwrap_or_default();
+            self.last = self.left == 0;
+            return false;
+        }
+        // Blank is the line after a chunk, too.
+        line.is_empty() && self.last
+    }
+}

@@ -1,0 +1,113 @@
+//! Files: what is downloaded, sent as fast as it is read, and the answers to what is uploaded.
+
+use std::io::Result;
+use std::sync::LazyLock;
+
+use memchr::memmem;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::body::{self, LAST};
+use crate::{BODY, answer};
+
+/// Bytes after which a file's content repeats itself: no buffer has as many, so that a piece in the wrong place shows. It is also what
+/// one write has.
+const PERIOD: usize = 262_147;
+
+/// What ends a head.
+const END: &[u8] = b"\r\n\r\n";
+
+/// The content of every file, from its beginning; `benches/transfers.py` makes the same.
+static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut bytes = Vec::with_capacity(PERIOD + 8);
+    while bytes.len() < PERIOD {
+        // Marsaglia's xorshift: a few lines in any language.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(PERIOD);
+    bytes
+});
+
+/// Reads a request's head, and what came with it; tells whether there is one.
+pub async fn read_head<S: AsyncRead + Unpin>(socket: &mut S, request: &mut Vec<u8>) -> Result<bool> {
+    request.clear();
+    loop {
+        // After the head of a POST its body may have begun.
+        if request.ends_with(END) || (request.starts_with(b"POST ") && memmem::find(request, END).is_some()) {
+            return Ok(true);
+        }
+        if socket.read_buf(request).await? == 0 {
+            return Ok(false);
+        }
+    }
+}
+
+/// Answers a request that is about files; tells whether it was one.
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, request: &[u8]) -> Result<bool> {
+    if request.starts_with(b"POST ") {
+        take(socket, request).await?;
+    } else if request.starts_with(b"GET /file/") {
+        give(socket, &String::from_utf8_lossy(request)).await?;
+    } else if request.starts_with(b"GET /received ") {
+        let answer = LAST.lock().map(|last| last.told()).unwrap_or_default();
+        socket.write_all(&answer).await?;
+    } else {
+        return Ok(false);
+    }
+    Ok(true)
+}
+
+/// Gives a header's value.
+pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(each, _)| each.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
+}
+
+async fn give<S: AsyncWrite + Unpin>(socket: &mut S, head: &str) -> Result<()> {
+    let size: u64 = head.split(['/', ' ']).nth(3).and_then(|number| number.parse().ok()).unwrap_or_default();
+    let from = header(head, "range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let start: u64 = from.unwrap_or_default();
+    let status = match from {
+        Some(start) => format!("206 Partial Content\r\nContent-Range: bytes {start}-{}/{size}", size.saturating_sub(1)),
+        None => "200 OK".to_owned(),
+    };
+    let mut left = size.saturating_sub(start);
+    let about = format!("Content-Type: application/octet-stream\r\nAccept-Ranges: bytes\r\nETag: \"{size}\"");
+    socket.write_all(format!("HTTP/1.1 {status}\r\n{about}\r\nContent-Length: {left}\r\n\r\n").as_bytes()).await?;
+    let mut place = usize::try_from(start).unwrap_or_default() % PERIOD;
+    while left > 0 {
+        let rest = PATTERN.get(place..).unwrap_or_default();
+        let block = usize::try_from(left).ok().and_then(|left| rest.get(..left)).unwrap_or(rest);
+        socket.write_all(block).await?;
+        left -= u64::try_from(block.len()).unwrap_or_default();
+        place = 0;
+    }
+    // With TLS, what was written need not have left.
+    socket.flush().await
+}
+
+async fn take<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, request: &[u8]) -> Result<()> {
+    let end = memmem::find(request, END).unwrap_or_default() + END.len();
+    let (head, begun) = request.split_at(end);
+    let head = String::from_utf8_lossy(head);
+    let size = body::receive(socket, &head, begun).await?;
+    let told = if head.starts_with("POST /v1/files ") { record(size, &head) } else { BODY.trim_end().to_owned() };
+    socket.write_all(&answer("201 Created", &told)).await?;
+    socket.flush().await
+}
+
+/// Gives a file's record as Replicate does, but for its size, which is that of the whole body.
+fn record(size: u64, head: &str) -> String {
+    let host = header(head, "host").unwrap_or_default();
+    let when = r#""created_at":"2024-08-22T12:26:51.079Z","expires_at":"2024-08-23T12:26:51.079Z""#;
+    let sums = format!(r#"{{"sha256":"{}","md5":"{}"}}"#, "0".repeat(64), "0".repeat(32));
+    format!(
+        r#"{{"id":"bench","name":"file","content_type":"application/octet-stream","size":{size},"etag":"bench","checksums":{sums},
+        "metadata":{{}},{when},"urls":{{"get":"http://{host}/file/{size}"}}}}"#
+    )
+}

@@ -1,0 +1,55 @@
+//! The files over TLS.
+
+use std::io::{Error, Result};
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::TLS13;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::files;
+
+/// What the tests trust; `benches/machine.py` tells clients so.
+const CERTIFICATE: &[u8] = include_bytes!("../../tests/tls/cert.pem");
+const KEY: &[u8] = include_bytes!("../../tests/tls/key.pem");
+
+/// Bytes that are encrypted before they are written.
+const BLOCK: usize = 256 * 1024;
+
+/// Gives what makes TLS of connections.
+///
+/// It has one version and one cipher, so that all clients do the same work: the first choice of OpenSSL and of rustls, which
+/// BoringSSL takes where there is no other.
+pub fn acceptor() -> Result<TlsAcceptor> {
+    let cipher = aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384;
+    let provider = CryptoProvider { cipher_suites: vec![cipher], ..aws_lc_rs::default_provider() };
+    let certificate = CertificateDer::from_pem_slice(CERTIFICATE).map_err(Error::other)?;
+    let key = PrivateKeyDer::from_pem_slice(KEY).map_err(Error::other)?;
+    let config = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&TLS13])
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key))
+        .map_err(Error::other)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Serves for as long as the server runs.
+pub async fn listen(listener: TcpListener, acceptor: TlsAcceptor) -> Result<()> {
+    loop {
+        let (socket, _) = listener.accept().await?;
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move { serve(socket, acceptor).await });
+    }
+}
+
+async fn serve(socket: TcpStream, acceptor: TlsAcceptor) -> Result<()> {
+    socket.set_nodelay(true)?;
+    let mut socket = acceptor.accept(socket).await?;
+    socket.get_mut().1.set_buffer_limit(Some(BLOCK));
+    let mut request = Vec::with_capacity(4096);
+    while files::read_head(&mut socket, &mut request).await? && files::serve(&mut socket, &request).await? {}
+    Ok(())
+}
