@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from typing import Any, Protocol, TypeVar
 
-    from ._core import Core, Pending
+    from ._core import AbortSignal, Core, Pending
 
     T = TypeVar("T")
 
@@ -111,23 +111,31 @@ class Suspending:
             pass
 
 
-async def together(transport: type[Transport], begin: Iterable[Callable[[], Pending[T]]], most: int) -> list[T]:
+async def together(
+    core: Core, transport: type[Transport], begin: Iterable[Callable[[], Pending[T]]], most: int, signal: AbortSignal | None
+) -> list[T]:
     """Begin requests, `most` at a time, and give their answers in order; when one fails, those under way are given up."""
-    answers: list[T] = []
-    under_way: list[Pending[T]] = []
+    answers: dict[int, T] = {}
+    under_way: list[tuple[int, Pending[T]]] = []
+
+    async def finish() -> None:
+        index = await transport.finish(core.first([pending for _, pending in under_way], signal=signal))
+        number, pending = under_way.pop(index or 0)
+        answers[number] = await transport.finish(pending)
+
     try:
-        for start in begin:
+        for number, start in enumerate(begin):
             if len(under_way) == most:
-                answers.append(await transport.finish(under_way.pop(0)))
+                await finish()
             pending = start()
             pending.begin()
-            under_way.append(pending)
+            under_way.append((number, pending))
         while under_way:
-            answers.append(await transport.finish(under_way.pop(0)))
+            await finish()
     finally:
-        for each in under_way:
-            each.give_up()
-    return answers
+        for _, pending in under_way:
+            pending.give_up()
+    return [answers[number] for number in range(len(answers))]
 
 
 def later(work: Awaitable[Any]) -> None:

@@ -111,9 +111,12 @@ class Files(Namespace[M]):
         upload, pending = self.begin(source.named(filename, content_type or type), metadata, signal=signal, timeout=timeout)
         if progress is not None:
             pending.begin()
-            while not pending.is_done:
-                progress(upload.sent, len(upload))
-                await self._transport.finish(self._core.sleep(REPORTING, signal=signal))
+            try:
+                while await self._transport.finish(self._core.first([pending], limit=REPORTING, signal=signal)) is None:
+                    progress(upload.sent, len(upload))
+            except BaseException:
+                pending.give_up()
+                raise
         data = await self._transport.finish(pending)
         if progress is not None:
             progress(len(upload), len(upload))
@@ -130,11 +133,7 @@ class Files(Namespace[M]):
             ValueError: The file is too large, or its name is not one.
 
         """
-        if len(source.part) > MOST_BYTES:
-            raise ValueError(
-                f"{source.name} has {len(source.part):,} bytes, and Replicate takes files of at most 100 MB: "
-                "put it where the model can fetch it, and pass its URL"
-            )
+        check(source)
         head, tail, boundary = _multipart(source.name, source.content_type, metadata)
         upload = Upload([head, source.part, tail])
         pending = self._core.send(
@@ -190,6 +189,15 @@ class Files(Namespace[M]):
     async_list: Final = awaitable(list)
 
 
+def check(source: Source) -> None:
+    """Refuse a file that the API would refuse for its size. Raises `ValueError`."""
+    if len(source.part) > MOST_BYTES:
+        raise ValueError(
+            f"{source.name} has {len(source.part):,} bytes, and Replicate takes files of at most 100 MB: "
+            "put it where the model can fetch it, and pass its URL"
+        )
+
+
 def _multipart(name: str, kind: str, metadata: Mapping[str, Any] | None) -> tuple[bytes, bytes, str]:
     """Build what stands before and after the file's content (RFC 7578), and the boundary."""
     from json import dumps
@@ -206,7 +214,9 @@ def _multipart(name: str, kind: str, metadata: Mapping[str, Any] | None) -> tupl
     shown = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
     parts: list[str] = []
     if metadata:
-        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{dumps(metadata)}\r\n')
+        parts.append(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{dumps(metadata, allow_nan=False)}\r\n'
+        )
     parts.append(
         f'--{boundary}\r\nContent-Disposition: form-data; name="content"; filename="{shown}"\r\nContent-Type: {kind}\r\n\r\n'
     )

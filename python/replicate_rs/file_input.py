@@ -7,8 +7,8 @@ from time import monotonic
 from ._core import Upload
 from ._operation import Async, run
 from ._typing import TYPE_CHECKING
-from .exceptions import APIConnectionError, APITimeoutError, InternalServerError
-from .file import REPORTING, Files
+from .exceptions import APIConnectionError, APIResponseValidationError, APITimeoutError, InternalServerError
+from .file import REPORTING, File, Files, check
 from .file_source import Source
 from .input import fill, plain
 
@@ -77,6 +77,8 @@ async def encoded(
         return fill(result)
     uploads = _Uploads(resource, inlined if strategy == "default" else None, progress, signal, deadline)
     try:
+        for source in sources:
+            check(source)
         for slot in slots:
             await uploads.begin(slot, sources.pop(0))
         await uploads.finish()
@@ -152,7 +154,7 @@ class _Uploads:
 
     async def begin(self, slot: Slot, source: Source) -> None:
         if len(self.under_way) == MOST_UPLOADS:
-            await self.finish_first()
+            await self.finish_one()
         files: Files[Any] = Files(self.resource._session, self.resource._mode)
         upload, pending = files.begin(source, signal=self.signal, timeout=seconds_until(self.deadline))
         pending.begin()
@@ -161,17 +163,18 @@ class _Uploads:
 
     async def finish(self) -> None:
         while self.under_way:
-            await self.finish_first()
+            await self.finish_one()
 
-    async def finish_first(self) -> None:
-        slot, source, pending = self.under_way.pop(0)
-        transport = self.resource._transport
-        if self.progress is not None:
-            while not pending.is_done:
+    async def finish_one(self) -> None:
+        transport, core = self.resource._transport, self.resource._core
+        pendings = [pending for _, _, pending in self.under_way]
+        limit = None if self.progress is None else REPORTING
+        while (index := await transport.finish(core.first(pendings, limit=limit, signal=self.signal))) is None:
+            if self.progress is not None:
                 self.progress(sum(each.sent for each in self.begun), sum(map(len, self.begun)))
-                await transport.finish(self.resource._core.sleep(REPORTING, signal=self.signal))
+        slot, source, pending = self.under_way.pop(index)
         try:
-            uploaded = await transport.finish(pending)
+            uploaded = File._of(await transport.finish(pending), self.resource._session)
         except (APIConnectionError, InternalServerError) as error:
             late = isinstance(error, APITimeoutError) and error.is_deadline
             if self.inlined is None or late:
@@ -182,7 +185,9 @@ class _Uploads:
                 raise
             slot.text = self.inlined.data_uri(source)
         else:
-            slot.text = uploaded["urls"]["get"]
+            slot.text = (uploaded.urls or {}).get("get")
+            if slot.text is None:
+                raise APIResponseValidationError(detail=f"the answer to an upload has no URL: {uploaded!r}")
         if self.progress is not None and not self.under_way:
             self.progress(*(sum(map(len, self.begun)),) * 2)
 

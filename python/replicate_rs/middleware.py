@@ -160,6 +160,10 @@ class Middleware:
 
         return Fetched(self._fetch, request, start, finish)
 
+    def first(self, pendings: Sequence[Fetched[Any]], **_: Any) -> _Ready[int]:  # noqa: ARG002 - they run when they are waited for
+        """Give the first: each runs when it is waited for."""
+        return _Ready(0)
+
     def detach(self, method: str, target: str | tuple[str, ...], total: float) -> None:
         """Send a request that nobody waits for."""
         later(self.send(method, target, Expect.STATUS, total=total, retries=0))
@@ -186,9 +190,6 @@ class Fetched(Generic[T]):
     def give_up(self) -> None:
         """Do nothing: nothing was begun."""
 
-    # There is nothing to be seen of it before.
-    is_done = True
-
     def wait(self) -> T:
         """Carry it out on this thread."""
 
@@ -214,6 +215,20 @@ class Fetched(Generic[T]):
 
     async def _sent(self, request: Request) -> Response:
         return await self._start(request)
+
+
+class _Ready(Generic[T]):
+    """An answer that is there."""
+
+    def __init__(self, answer: T) -> None:
+        self._answer = answer
+
+    def wait(self) -> T:
+        return self._answer
+
+    def __await__(self) -> Generator[None, None, T]:
+        yield from ()
+        return self._answer
 
 
 S = TypeVar("S")

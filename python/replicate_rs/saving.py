@@ -80,10 +80,11 @@ async def _saved(
             await FileOutput.save(file._in(mode), path, overwrite)
         else:
             remote.append(_begin(file, path, overwrite, signal, timeout))
-    said = iter(await together(mode.transport, remote, MOST))
-    for file in files:
-        if not file._is_inline:
-            file._known.note(next(said))
+    if remote:
+        fetched = [file for file in files if not file._is_inline]
+        answers = await together(fetched[0]._core, mode.transport, remote, MOST, signal)
+        for file, said in zip(fetched, answers, strict=True):
+            file._known.note(said)
     return paths
 
 

@@ -16,11 +16,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use futures_util::future::select_all;
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::abort;
@@ -143,8 +147,15 @@ pub struct Pending {
     about: About,
     slot: Arc<Slot>,
     running: OnceLock<Running>,
-    begun: OnceLock<AbortHandle>,
+    begun: OnceLock<Begun>,
     blocking: AtomicBool,
+}
+
+/// Work that nobody waits for yet.
+struct Begun {
+    abort: AbortHandle,
+    /// Cancelled when the work is over, however it ended.
+    over: CancellationToken,
 }
 
 struct Running {
@@ -219,6 +230,22 @@ impl Pending {
     }
 }
 
+/// Which of some work that was begun is over first, or None after `limit`.
+pub fn first_of(pendings: &[Bound<'_, Pending>], limit: Option<Duration>) -> PyResult<Job> {
+    let over = |pending: &Bound<'_, Pending>| pending.get().begun.get().map(|begun| begun.over.clone());
+    let tokens: Option<Vec<_>> = pendings.iter().map(over).collect();
+    let tokens = tokens.filter(|tokens| !tokens.is_empty());
+    let tokens = tokens.ok_or_else(|| PyRuntimeError::new_err("this call was not begun"))?;
+    Ok(job(move |_| async move {
+        let first = select_all(tokens.into_iter().map(|token| Box::pin(token.cancelled_owned())));
+        let which = match limit {
+            Some(limit) => timeout(limit, first).await.ok(),
+            None => Some(first.await),
+        };
+        delivery(move |py| which.map(|((), index, _)| index).into_py_any(py))
+    }))
+}
+
 /// The outcome of a feed, which keeps what it has until it is asked for it.
 pub fn something() -> Outcome {
     delivery(|py| Ok(py.None()))
@@ -241,8 +268,13 @@ impl Pending {
     fn begin(&self, py: Python<'_>) -> PyResult<()> {
         let job = self.take_job()?;
         let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
-        let task = AbortOnDropHandle::new(runtime.spawn(job(self.connections.on_runtime())));
-        self.begun.get_or_init(|| task.abort_handle());
+        let (work, over) = (job(self.connections.on_runtime()), CancellationToken::new());
+        let at_end = over.clone().drop_guard();
+        let task = AbortOnDropHandle::new(runtime.spawn(async move {
+            let _at_end = at_end;
+            work.await
+        }));
+        self.begun.get_or_init(|| Begun { abort: task.abort_handle(), over });
         if let Work::Job(place) = &self.work {
             *locked(place) = Some(Box::new(|_| Box::pin(async { task.await.unwrap_or_else(|_| Err(stopped())) })));
         }
@@ -251,15 +283,9 @@ impl Pending {
 
     /// Ends work that was begun, and that nobody waits for.
     fn give_up(&self) {
-        if let Some(task) = self.begun.get() {
-            task.abort();
+        if let Some(begun) = self.begun.get() {
+            begun.abort.abort();
         }
-    }
-
-    /// Whether work that was begun has come to its end.
-    #[getter]
-    fn is_done(&self) -> bool {
-        self.begun.get().is_some_and(AbortHandle::is_finished)
     }
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {

@@ -16,7 +16,7 @@ use reqwest::header::{
 use url::Url;
 
 use super::abort::AbortSignal;
-use super::bridge::{Pending, delivery, job};
+use super::bridge::{Pending, delivery, first_of, job};
 use super::exceptions::{About, missing_token, raised};
 use super::files::{Upload, said};
 use super::locked;
@@ -287,6 +287,13 @@ impl Core {
     #[pyo3(signature = (target, query=None))]
     fn url(&self, py: Python<'_>, target: &Bound<'_, PyAny>, query: Option<Pairs>) -> PyResult<String> {
         Ok(self.resolve(py, target, query)?.into())
+    }
+
+    /// Which of some calls that were begun is over first; None if none is within `limit` seconds.
+    #[pyo3(signature = (pendings, *, limit=None, signal=None))]
+    fn first(&self, pendings: Vec<Bound<'_, Pending>>, limit: Option<f64>, signal: Option<Py<AbortSignal>>) -> PyResult<Pending> {
+        let work = first_of(&pendings, seconds("limit", limit)?)?;
+        Ok(Pending::new(self.connections.clone(), About { call: None, signal }, work))
     }
 
     /// Nothing, for some seconds.
