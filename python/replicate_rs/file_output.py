@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FEW = 256 << 10
 # Bytes that are set aside for a file whose host says that it has as many.
 MOST_AHEAD = 1 << 30
+# Bytes from which on it is worth what `ctypes` takes to import to have memory in large pages.
+LARGE = 8 << 20
 # Bytes that an open file reads at a time.
 BUFFER = 256 << 10
 
@@ -97,9 +99,7 @@ class FileOutput(Resource[Sync]):
         from io import BytesIO
 
         finish = self._transport.finish
-        length = self.size
-        if length is not None and most >= 0:
-            length = min(length, most)
+        length = self.size if most < 0 else None
         # Memory that is not touched is not taken; and what nobody else has, a buffer gives away without a copy.
         whole = BytesIO(bytes(min(length or 0, MOST_AHEAD)))
         whole.writelines(pieces)
@@ -107,6 +107,10 @@ class FileOutput(Resource[Sync]):
         if length is not None and whole.tell() < length <= MOST_AHEAD:
             at = whole.tell()
             with whole.getbuffer() as view:
+                if length >= LARGE:
+                    from .large_pages import ask_for_large_pages
+
+                    ask_for_large_pages(view)
                 while at < length and (count := await finish(source.fill(view, at))):
                     at += count
             whole.seek(at)

@@ -24,7 +24,7 @@ use crate::sse::Event;
 
 /// Bytes that wait for the consumer before the socket is left alone; of files, so many more.
 const FULL: usize = 64 << 10;
-const FULL_OF_FILE: usize = 1 << 20;
+const FULL_OF_FILE: usize = 768 << 10;
 /// A piece of a file has so many bytes, but the last: hosts send them in smaller ones.
 const PIECE: usize = 64 << 10;
 
@@ -235,6 +235,8 @@ pub enum For {
     Head,
     /// Parts, or the end.
     Parts,
+    /// As many parts as wait at most, or the end: fewer turns, for those who want everything.
+    Much,
 }
 
 struct State {
@@ -255,6 +257,7 @@ impl State {
             || match what {
                 For::Head => self.has_head,
                 For::Parts => !self.batch.is_empty(),
+                For::Much => self.batch.is_full(),
             }
     }
 }
@@ -408,8 +411,9 @@ impl Inbox {
         Ok(Ok(batch.into_list(py)?.into_any().unbind()))
     }
 
-    /// Bytes of a file, at most `most`; none at the end.
-    pub fn take_bytes(&self, most: usize) -> Result<Vec<Bytes>, Error> {
+    /// Gives `give` bytes of a file, at most `most`; none at the end. The reader goes on when they are let go of: it can use their
+    /// memory again then, and new memory costs more than a copy.
+    pub fn take_bytes<T>(&self, most: usize, give: impl FnOnce(Vec<Bytes>) -> T) -> Result<T, Error> {
         let mut state = locked(&self.state);
         if let (true, Some(Err(_))) = (state.batch.is_empty(), &state.ended)
             && let Some(Err(error)) = state.ended.replace(Ok(Ended::Closed))
@@ -420,10 +424,11 @@ impl Inbox {
         let taken = state.batch.take_bytes(most);
         let is_full = state.batch.is_full();
         drop(state);
+        let given = give(taken);
         if was_full && !is_full {
             self.room.notify_one();
         }
-        Ok(taken)
+        Ok(given)
     }
 
     /// How it ended, once everything was taken.

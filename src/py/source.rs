@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use pyo3::IntoPyObjectExt;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
@@ -153,7 +154,7 @@ impl Feed for Wait {
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let taken = match self.1 {
             For::Head => self.0.inbox.head().map(|()| py.None()),
-            For::Parts => self.0.inbox.take(py)?,
+            For::Parts | For::Much => self.0.inbox.take(py)?,
         };
         taken.map_err(|error| raised(py, error, &self.0.about))
     }
@@ -161,7 +162,7 @@ impl Feed for Wait {
 
 /// Bytes of a file that are copied to where the caller wants them.
 struct Fill {
-    parts: Arc<Wait>,
+    parts: Wait,
     target: Py<PyMemoryView>,
     from: usize,
 }
@@ -180,18 +181,20 @@ impl Feed for Fill {
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let Wait(tap, _) = &*self.parts;
+        let Wait(tap, _) = &self.parts;
         let target = self.target.bind(py);
         let room = target.len()?.saturating_sub(self.from);
-        let pieces = tap.inbox.take_bytes(room).map_err(|error| raised(py, error, &tap.about))?;
-        let mut at = self.from;
-        for piece in pieces {
-            let end = at + piece.len();
-            let place = target.get_item(PySlice::new(py, isize::try_from(at)?, isize::try_from(end)?, 1))?;
-            PyBuffer::<u8>::get(&place)?.copy_from_slice(py, &piece)?;
-            at = end;
-        }
-        (at - self.from).into_py_any(py)
+        let copy = |pieces: Vec<Bytes>| {
+            let mut at = self.from;
+            for piece in pieces {
+                let end = at + piece.len();
+                let place = target.get_item(PySlice::new(py, isize::try_from(at)?, isize::try_from(end)?, 1))?;
+                PyBuffer::<u8>::get(&place)?.copy_from_slice(py, &piece)?;
+                at = end;
+            }
+            (at - self.from).into_py_any(py)
+        };
+        tap.inbox.take_bytes(room, copy).map_err(|error| raised(py, error, &tap.about))?
     }
 }
 
@@ -217,7 +220,7 @@ impl Source {
     /// those were, 0 at the end.
     #[pyo3(signature = (target, start=0))]
     fn fill(&self, target: Py<PyMemoryView>, start: usize) -> Pending {
-        let fill = Fill { parts: self.parts.clone(), target, from: start };
+        let fill = Fill { parts: Wait(self.tap.clone(), For::Much), target, from: start };
         Pending::next_of(Arc::new(fill), self.connections.clone())
     }
 
@@ -282,7 +285,7 @@ impl Source {
         let inbox = Arc::new(Inbox::new(form));
         inbox.begin();
         let ended = if form == Form::Bytes {
-            inbox.fill(|batch| batch.push_bytes(bytes::Bytes::copy_from_slice(body)));
+            inbox.fill(|batch| batch.push_bytes(Bytes::copy_from_slice(body)));
             Ok(Ended::Closed)
         } else {
             locked(&place.0).connect();
@@ -342,7 +345,7 @@ impl Reader {
     }
 
     /// The next part of the body, or None if it does not come in time.
-    async fn part(&self, incoming: &mut Incoming, mut timer: Pin<&mut Sleep>) -> Result<Option<Option<bytes::Bytes>>, Error> {
+    async fn part(&self, incoming: &mut Incoming, mut timer: Pin<&mut Sleep>) -> Result<Option<Option<Bytes>>, Error> {
         let since = Instant::now();
         let mut last_beat = since;
         let mut part = pin!(incoming.part());
