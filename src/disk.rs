@@ -132,9 +132,14 @@ fn check(target: &Path, before: Option<&Metadata>, overwrite: bool) -> Result<()
     }
 }
 
+/// Whether this thread drives a blocking call, and nobody minds if it waits for a disk's memory.
+fn is_alone() -> bool {
+    Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread
+}
+
 /// Keeps the disk's waits off the runtime's thread.
-pub async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    finished(spawn_blocking(work)).await
+pub async fn beside<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    if is_alone() { work() } else { finished(spawn_blocking(work)).await }
 }
 
 async fn finished<T>(task: JoinHandle<Result<T, Error>>) -> Result<T, Error> {
@@ -153,8 +158,7 @@ pub struct Sink {
 impl Sink {
     /// Writes to the end of `file`.
     pub fn new(file: Partial) -> Self {
-        let alone = Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread;
-        Self { file: Some(file), writing: None, waiting: Vec::new(), size: 0, alone }
+        Self { file: Some(file), writing: None, waiting: Vec::new(), size: 0, alone: is_alone() }
     }
 
     /// Takes what came next.
@@ -210,13 +214,18 @@ impl Sink {
     pub async fn finish(mut self) -> Result<u64, Error> {
         let mut file = self.idle().await?;
         let waiting = self.empty();
-        on_disk(move || {
+        let write = move || {
             for bytes in waiting {
                 file.write(&bytes)?;
             }
-            file.finish()
-        })
-        .await
+            Ok::<_, Error>(file)
+        };
+        // Until it is on the disk may take long: others go on meanwhile, and Ctrl-C is heard.
+        if self.alone {
+            let file = write()?;
+            return finished(spawn_blocking(move || file.finish())).await;
+        }
+        finished(spawn_blocking(move || write()?.finish())).await
     }
 }
 

@@ -4,18 +4,19 @@
 //! * after a break the rest is asked for, and taken only where the host shows that it is the rest of the same file;
 //! * what the host says of length and digest is compared with what came.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::header::{
     CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use tokio::time::sleep;
 
 use crate::checksum::Checksum;
-use crate::disk::{Partial, Sink, on_disk};
+use crate::disk::{Partial, Sink, beside};
 use crate::error::{Error, Kind, Phase};
 use crate::http::{self, Call, Incoming, Pool, limited};
 use crate::retry::Attempts;
@@ -291,7 +292,7 @@ pub async fn save(pool: Arc<Pool>, call: &Call, target: &Path, overwrite: bool) 
     let work = pin!(async {
         let owned = target.to_owned();
         // First, so that nothing is fetched for a target that cannot be written.
-        let mut sink = Sink::new(on_disk(move || Partial::create(&owned, overwrite)).await?);
+        let mut sink = Sink::new(beside(move || Partial::create(&owned, overwrite)).await?);
         let mut download = Box::pin(Download::open(pool, call, 0)).await?;
         loop {
             match download.next().await? {
@@ -304,6 +305,20 @@ pub async fn save(pool: Arc<Pool>, call: &Call, target: &Path, overwrite: bool) 
         Ok(Info { length, ..download.info })
     });
     limited(call.timeouts.total, Phase::Total, work).await
+}
+
+/// Downloads many, `most` at a time; when one fails, those under way are given up.
+pub async fn save_all(pool: Arc<Pool>, files: Vec<(Call, PathBuf)>, overwrite: bool, most: usize) -> Result<Vec<Info>, Error> {
+    let mut infos = vec![Info::default(); files.len()];
+    let saves = files.into_iter().zip(&mut infos).map(|((call, target), info)| {
+        let pool = pool.clone();
+        async move {
+            *info = save(pool, &call, &target, overwrite).await?;
+            Ok(())
+        }
+    });
+    stream::iter(saves).map(Ok::<_, Error>).try_for_each_concurrent(most, |save| save).await?;
+    Ok(infos)
 }
 
 #[cfg(test)]

@@ -420,7 +420,8 @@ def test_they_are_fetched_sixteen_at_a_time(both, tmp_path):
         return reply(b"x")
 
     with Wire(lambda _: held) as wire:
-        outputs = [FileOutput(f"{wire.origin}/{n}", both.client("https://x.test")) for n in range(40)]
+        client = both.client("https://x.test")
+        outputs = [FileOutput(f"{wire.origin}/{n}", client) for n in range(40)]
 
         def watch():
             wire.until(lambda: len(wire.seen) == 16)
@@ -438,7 +439,8 @@ def test_they_are_fetched_sixteen_at_a_time(both, tmp_path):
 def test_one_that_fails_ends_the_others(both, tmp_path):
     waits = sending(reply(b"", length=10), hang_up=False)
     with Wire(lambda seen: reply(b"", 404) if seen.path == "/5" else waits if seen.path > "/5" else reply(b"x")) as wire:
-        outputs = [FileOutput(f"{wire.origin}/{n}", both.client("https://x.test")) for n in range(10)]
+        client = both.client("https://x.test")
+        outputs = [FileOutput(f"{wire.origin}/{n}", client) for n in range(10)]
         with pytest.raises(exceptions.NotFoundError):
             save_all(both, outputs, tmp_path)
         # Those before it are whole, and of those after it nothing is left.

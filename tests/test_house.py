@@ -19,7 +19,7 @@ FLOORS = [
     {"_streaming"},
     {"_record", "identifier", "progress", "request"},
     {"exceptions", "creation"},
-    {"pagination", "job", "middleware", "file_source", "file_name"},
+    {"pagination", "job", "middleware", "file_source", "file_name", "large_pages"},
     {"file", "webhook", "file_output", "account", "hardware", "version"},
     {"input", "file_reader", "saving"},
     {"file_input"},

@@ -115,6 +115,15 @@ class Core:
         total: float | None = None,
         signal: AbortSignal | None = None,
     ) -> Pending[_Said]: ...
+    def download_all(
+        self,
+        files: Sequence[tuple[str, str | PathLike[str]]],
+        most: int,
+        *,
+        overwrite: bool = True,
+        total: float | None = None,
+        signal: AbortSignal | None = None,
+    ) -> Pending[list[_Said]]: ...
     @overload
     def events(
         self, url: str, form: Literal["events"], place: Place, *, total: float | None = None, signal: AbortSignal | None = None

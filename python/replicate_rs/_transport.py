@@ -9,10 +9,10 @@ from __future__ import annotations
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from typing import Any, Protocol, TypeVar
 
-    from ._core import AbortSignal, Core, Pending
+    from ._core import Core, Pending
 
     T = TypeVar("T")
 
@@ -109,33 +109,6 @@ class Suspending:
             core.detach(method, target, PARTING)
         except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own, or Python itself
             pass
-
-
-async def together(
-    core: Core, transport: type[Transport], begin: Iterable[Callable[[], Pending[T]]], most: int, signal: AbortSignal | None
-) -> list[T]:
-    """Begin requests, `most` at a time, and give their answers in order; when one fails, those under way are given up."""
-    answers: dict[int, T] = {}
-    under_way: list[tuple[int, Pending[T]]] = []
-
-    async def finish() -> None:
-        index = await transport.finish(core.first([pending for _, pending in under_way], signal=signal))
-        number, pending = under_way.pop(index or 0)
-        answers[number] = await transport.finish(pending)
-
-    try:
-        for number, start in enumerate(begin):
-            if len(under_way) == most:
-                await finish()
-            pending = start()
-            pending.begin()
-            under_way.append((number, pending))
-        while under_way:
-            await finish()
-    finally:
-        for _, pending in under_way:
-            pending.give_up()
-    return [answers[number] for number in range(len(answers))]
 
 
 def later(work: Awaitable[Any]) -> None:

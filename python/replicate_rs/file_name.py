@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 LONGEST = 255
 # What Windows allows in no name; other systems allow it, but their users would have to quote it.
 FORBIDDEN = '<>:"|?*\\/'
+_REPLACED = str.maketrans(FORBIDDEN, "_" * len(FORBIDDEN))
 # Media types whose ending `mimetypes` does not know before Python 3.13.
 ENDINGS = {"image/webp": ".webp", "audio/wav": ".wav", "audio/x-wav": ".wav", "audio/mp4": ".m4a", "model/gltf-binary": ".glb"}
 # How a notebook shows what begins with one of these.
@@ -24,12 +25,15 @@ ELEMENTS = {
 
 def name_of(url: str, disposition: str | None = None, content_type: str | None = None) -> str:
     """Give a name for a file: its host's, else the last part of its URL, else "output"; without a folder, never empty."""
-    from urllib.parse import unquote, urlsplit
-
     given = _given(disposition) if disposition else None
     if given is None and url[:5].lower() != "data:":
-        given = unquote(urlsplit(url).path.rpartition("/")[2])
-    return safe(given or "", _ending(content_type))
+        given = url.partition("#")[0].partition("?")[0].partition("://")[2].partition("/")[2].rpartition("/")[2]
+        if "%" in given:
+            from urllib.parse import unquote
+
+            given = unquote(given)
+    name = safe(given or "")
+    return name if "." in name else safe(name, _ending(content_type))
 
 
 def _given(disposition: str) -> str | None:
@@ -52,8 +56,9 @@ def _ending(content_type: str | None) -> str:
 
 def safe(name: str, ending: str = "") -> str:
     """Give a name that is one on every system: no path, nothing hidden, no control characters, not too long."""
-    name = name.replace("\\", "/").rpartition("/")[2]
-    name = "".join("_" if each in FORBIDDEN else each for each in name if each.isprintable())
+    name = name.replace("\\", "/").rpartition("/")[2].translate(_REPLACED)
+    if not name.isprintable():
+        name = "".join(each for each in name if each.isprintable())
     # Windows drops these from the end of names.
     name = name.lstrip(".").strip(" .") or "output"
     stem, suffix = _cut(name)
@@ -68,6 +73,8 @@ def _cut(name: str) -> tuple[str, str]:
 
 def _fitting(stem: str, ending: str) -> str:
     """Give as much of both as a name may have, in bytes of UTF-8."""
+    if 4 * (len(stem) + len(ending)) <= LONGEST:
+        return stem + ending
     ending = ending.encode()[: LONGEST - 1].decode(errors="ignore")
     return stem.encode()[: LONGEST - len(ending.encode())].decode(errors="ignore") + ending
 
@@ -75,13 +82,16 @@ def _fitting(stem: str, ending: str) -> str:
 def apart(names: Iterable[str]) -> list[str]:
     """Tell equal names apart by numbers; names that differ in case only are equal on some systems."""
     taken: set[str] = set()
+    # Where the search for each name's next number begins: many may be equal.
+    numbers: dict[str, int] = {}
     result: list[str] = []
     for name in names:
         stem, ending = _cut(name)
-        number, new = 1, name
+        number, new = numbers.get(name, 1), name
         while new.casefold() in taken:
             number += 1
             new = _fitting(stem, f"-{number}{ending}")
+        numbers[name] = number
         taken.add(new.casefold())
         result.append(new)
     return result

@@ -160,6 +160,11 @@ class Middleware:
 
         return Fetched(self._fetch, request, start, finish)
 
+    def download_all(self, files: Sequence[tuple[str, str | PathLike[str]]], most: int, **options: Any) -> _OneByOne[Said]:
+        """Save many files, one after another: how many at a time is for the caller's function to say."""
+        del most
+        return _OneByOne([self.download(url, path, **options) for url, path in files])
+
     def first(self, pendings: Sequence[Fetched[Any]], **_: Any) -> _Ready[int]:  # noqa: ARG002 - they run when they are waited for
         """Give the first: each runs when it is waited for."""
         return _Ready(0)
@@ -215,6 +220,22 @@ class Fetched(Generic[T]):
 
     async def _sent(self, request: Request) -> Response:
         return await self._start(request)
+
+
+class _OneByOne(Generic[T]):
+    """Requests that are carried out one after another."""
+
+    def __init__(self, requests: list[Fetched[T]]) -> None:
+        self._requests = requests
+
+    def wait(self) -> list[T]:
+        return [each.wait() for each in self._requests]
+
+    def __await__(self) -> Generator[Any, Any, list[T]]:
+        return self._finished().__await__()
+
+    async def _finished(self) -> list[T]:
+        return [await each for each in self._requests]
 
 
 class _Ready(Generic[T]):

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from ._operation import Async, Sync, run
-from ._transport import together
 from ._typing import TYPE_CHECKING, is_array, is_object
 from .exceptions import FileError
 from .file_name import apart
 from .file_output import FileOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from os import PathLike
     from pathlib import Path
 
-    from ._core import AbortSignal, Pending
-    from ._operation import Said
+    from ._core import AbortSignal, Core
 
 # Files that are fetched at a time.
 MOST = 16
@@ -74,24 +72,18 @@ async def _saved(
 ) -> list[Path]:
     files = list(_files(output))
     paths = await mode.transport.call(_places, files, folder, overwrite)
-    remote: list[Callable[[], Pending[Said]]] = []
+    fetched: dict[Core, list[tuple[FileOutput, Path]]] = {}
     for file, path in zip(files, paths, strict=True):
         if file._is_inline:
             await FileOutput.save(file._in(mode), path, overwrite)
         else:
-            remote.append(_begin(file, path, overwrite, signal, timeout))
-    if remote:
-        fetched = [file for file in files if not file._is_inline]
-        answers = await together(fetched[0]._core, mode.transport, remote, MOST, signal)
-        for file, said in zip(fetched, answers, strict=True):
+            fetched.setdefault(file._core, []).append((file, path))
+    for core, some in fetched.items():
+        targets = [(file.url, path) for file, path in some]
+        download = core.download_all(targets, MOST, overwrite=overwrite, total=timeout, signal=signal)
+        for (file, _), said in zip(some, await mode.transport.finish(download), strict=True):
             file._known.note(said)
     return paths
-
-
-def _begin(
-    file: FileOutput, path: Path, overwrite: bool, signal: AbortSignal | None, timeout: float | None
-) -> Callable[[], Pending[Said]]:
-    return lambda: file._core.download(file.url, path, overwrite=overwrite, total=timeout, signal=signal)
 
 
 def _files(output: object) -> Iterator[FileOutput]:

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
@@ -226,6 +227,26 @@ impl Core {
             delivery(move |py| Ok(said(info).into_pyobject(py)?.into_any().unbind()))
         });
         Ok(Pending::new(self.connections.clone(), about, work))
+    }
+
+    /// Downloads many to their paths, `most` at a time; gives what their hosts said, in order.
+    #[pyo3(signature = (files, most, *, overwrite=true, total=None, signal=None))]
+    fn download_all(
+        &self,
+        py: Python<'_>,
+        files: Vec<(PyBackedStr, PathBuf)>,
+        most: usize,
+        overwrite: bool,
+        total: Option<f64>,
+        signal: Option<Py<AbortSignal>>,
+    ) -> PyResult<Pending> {
+        let calls = files.into_iter().map(|(url, path)| Ok((self.fetch(py, &url, total)?, path)));
+        let calls = calls.collect::<PyResult<Vec<_>>>()?;
+        let work = job(move |pool| async move {
+            let infos = download::save_all(pool, calls, overwrite, most).await?;
+            delivery(move |py| infos.into_iter().map(said).collect::<Vec<_>>().into_py_any(py))
+        });
+        Ok(Pending::new(self.connections.clone(), About { call: None, signal }, work))
     }
 
     /// Opens a stream of server-sent events, from where `place` is on.
