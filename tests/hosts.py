@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -85,3 +86,11 @@ def without_length(content: bytes) -> Callable[[socket.socket], None]:
         connection.sendall(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n" + content)
 
     return send
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what this machine does in its own time."""
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)

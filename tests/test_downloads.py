@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hosts import CONTENT, Host, sending, without_length
+from hosts import CONTENT, Host, sending, until, without_length
 from replicate_rs import FileOutput, Replicate, Response, exceptions
 from wire import Wire, reply
 
@@ -36,14 +36,6 @@ def chunks(both, output, **options):
 
 def names(folder):
     return sorted(each.name for each in folder.iterdir())
-
-
-def until(condition):
-    """Wait for what this machine does in its own time."""
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 import replicate_rs
-from hosts import CONTENT, Host, sending
+from hosts import CONTENT, Host, sending, until
 from replicate_rs import FileOutput, Replicate, exceptions
 from replicate_rs.file_name import apart, html_of, name_of, safe
 from replicate_rs.file_reader import FileReader
@@ -443,9 +443,11 @@ def test_one_that_fails_ends_the_others(both, tmp_path):
         outputs = [FileOutput(f"{wire.origin}/{n}", client) for n in range(10)]
         with pytest.raises(exceptions.NotFoundError):
             save_all(both, outputs, tmp_path)
-        # Those before it are whole, and of those after it nothing is left.
         wire.until(lambda: wire.open_now <= 6)
-    assert sorted(each.name for each in tmp_path.iterdir() if each.suffix != ".part") == ["0", "1", "2", "3", "4"]
+    # Each of the others is whole or not there.
+    until(lambda: not [*tmp_path.glob(".*")])
+    assert {each.name for each in tmp_path.iterdir()} <= {"0", "1", "2", "3", "4"}
+    assert all(each.read_bytes() == b"x" for each in tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(both, tmp_path):

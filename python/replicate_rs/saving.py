@@ -44,7 +44,7 @@ def save_all(
     Raises:
         FileError: The folder, or a file in it, cannot be written.
         APIStatusError: A file's host refuses it.
-        APIConnectionError: A file cannot be fetched. Those before it in the output are saved.
+        APIConnectionError: A file cannot be fetched. Those under way are given up; each of the others is whole or not there.
 
     """
     return run(_saved(Sync, output, folder, overwrite, signal, timeout))
