@@ -210,8 +210,15 @@ impl Sink {
         Ok(())
     }
 
+    /// Removes what was written.
+    pub async fn give_up(&mut self) {
+        drop(self.empty());
+        // An error is one more reason to go.
+        drop(self.idle().await);
+    }
+
     /// Gives the file its name, once everything is written; gives the number of bytes.
-    pub async fn finish(mut self) -> Result<u64, Error> {
+    pub async fn finish(&mut self) -> Result<u64, Error> {
         let mut file = self.idle().await?;
         let waiting = self.empty();
         let write = move || {

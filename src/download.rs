@@ -289,22 +289,28 @@ fn range(headers: &HeaderMap) -> Option<Range> {
 
 /// Downloads to `target`, which is either as before or complete.
 pub async fn save(pool: Arc<Pool>, call: &Call, target: &Path, overwrite: bool) -> Result<Info, Error> {
-    let work = pin!(async {
-        let owned = target.to_owned();
-        // First, so that nothing is fetched for a target that cannot be written.
-        let mut sink = Sink::new(beside(move || Partial::create(&owned, overwrite)).await?);
-        let mut download = Box::pin(Download::open(pool, call, 0)).await?;
-        loop {
-            match download.next().await? {
-                Next::Bytes(bytes) => sink.write(bytes).await?,
-                Next::Restart => sink.restart().await?,
-                Next::End => break,
-            }
+    let target = target.to_owned();
+    // First, so that nothing is fetched for a target that cannot be written.
+    let mut sink = Sink::new(beside(move || Partial::create(&target, overwrite)).await?);
+    let saved = limited(call.timeouts.total, Phase::Total, pin!(pour(pool, call, &mut sink))).await;
+    if saved.is_err() {
+        // Whoever is told of the error finds nothing of the file.
+        sink.give_up().await;
+    }
+    saved
+}
+
+async fn pour(pool: Arc<Pool>, call: &Call, sink: &mut Sink) -> Result<Info, Error> {
+    let mut download = Box::pin(Download::open(pool, call, 0)).await?;
+    loop {
+        match download.next().await? {
+            Next::Bytes(bytes) => sink.write(bytes).await?,
+            Next::Restart => sink.restart().await?,
+            Next::End => break,
         }
-        let length = Some(sink.finish().await?);
-        Ok(Info { length, ..download.info })
-    });
-    limited(call.timeouts.total, Phase::Total, work).await
+    }
+    let length = Some(sink.finish().await?);
+    Ok(Info { length, ..download.info })
 }
 
 /// Downloads many, `most` at a time; when one fails, those under way are given up.

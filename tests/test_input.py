@@ -35,6 +35,10 @@ from replicate_rs.file_input import Written, encoded
 from wire import Wire, prediction, reply
 
 
+# Of the files that tests send, by the numbers of the URLs that they get.
+CONTENTS = [b"handle", b"path", b"numpy"]
+
+
 class Sender:
     """Creates predictions with an input, and gives what of it arrived."""
 
@@ -58,8 +62,10 @@ class Sender:
 def send(both):
     def script(seen):
         if seen.path == "/v1/files":
-            uploads = sum(each.path == "/v1/files" for each in wire.seen)
-            return reply({"id": "f", "urls": {"get": f"https://files.test/{uploads}"}}, 201)
+            # They come in any order.
+            content = seen.body.partition(b"\r\n\r\n")[2].partition(b"\r\n--")[0]
+            number = CONTENTS.index(content) + 1 if content in CONTENTS else 1
+            return reply({"id": "f", "urls": {"get": f"https://files.test/{number}"}}, 201)
         return reply(prediction(), 201)
 
     with Wire(script) as wire:
