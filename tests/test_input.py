@@ -34,7 +34,6 @@ from replicate_rs._operation import to_json
 from replicate_rs.file_input import Written, encoded
 from wire import Wire, prediction, reply
 
-
 # Of the files that tests send, by the numbers of the URLs that they get.
 CONTENTS = [b"handle", b"path", b"numpy"]
 
