@@ -117,13 +117,15 @@ def _read(connection: socket.socket) -> Seen | None:
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    if headers.get("transfer-encoding") == "chunked":
-        while not body.endswith(b"0\r\n\r\n"):
-            body += connection.recv(65536)
-    while len(body) < int(headers.get("content-length", 0)):
-        body += connection.recv(65536)
+    whole, length = bytearray(body), int(headers.get("content-length", 0))
+    is_chunked = headers.get("transfer-encoding") == "chunked"
+    while not whole.endswith(b"0\r\n\r\n") if is_chunked else len(whole) < length:
+        part = connection.recv(1 << 20)
+        if not part:
+            return None
+        whole += part
     method, path, _ = first.split(" ")
-    return Seen(method, path, headers, body)
+    return Seen(method, path, headers, bytes(whole))
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"

@@ -126,6 +126,7 @@ class Source:
         name = getattr(file, "name", None)
         shown = Path(name).name if isinstance(name, str) else ""
         try:
+            # An empty part is false, and read again: what the system makes up has no length.
             part = _on_disk(file) or Part(_read(file))
         except FileError:
             raise
