@@ -17,8 +17,8 @@ class FileReader(RawIOBase):
     """Reads a file where it is. Each seek to somewhere else is a request of its own, for the rest from there."""
 
     def __init__(self, output: FileOutput) -> None:
-        self.name = output.filename
-        self.mode = "rb"
+        self.name: str = output.filename
+        self.mode: str = "rb"
         self._output = output
         self._at = 0
         self._source: Source[bytes] | None = None
