@@ -33,7 +33,7 @@ class Ways(NamedTuple):
 
 def missing(*_: Any) -> Any:
     """Stand where a library is not asked."""
-    raise NotImplementedError("no section asks for this")
+    raise LookupError("no section asks for this")
 
 
 @contextmanager
