@@ -248,6 +248,8 @@ impl Download {
             if !is_rest {
                 return Err(protocol("the host answered with another part of the file than was asked for"));
             }
+            // The answer before may have begun anew, and broken off before it came to what is new.
+            self.skip = 0;
         } else if self.at > 0 && version(headers).is_some() && version(headers) == self.version {
             // It gives no parts, but the same file again.
             self.skip = self.at;

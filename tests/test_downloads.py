@@ -284,6 +284,27 @@ def test_a_host_without_parts_gives_the_same_file_again(both, way, tmp_path):
     assert content == CONTENT
 
 
+@pytest.mark.parametrize("way", [read, chunks, save])
+def test_a_host_that_gives_parts_only_at_times_loses_nothing(both, way, tmp_path):
+    whole = reply(CONTENT, headers='ETag: "v1"\r\n')
+
+    def script(seen):
+        if len(seen_by.seen) == 1:
+            return sending(whole[:-100_000], hang_up=True)
+        if len(seen_by.seen) == 2:
+            # From its beginning, and not even as far as before.
+            return sending(whole[:50_000], hang_up=True)
+        start = int(seen.headers["range"].strip("bytes=-"))
+        range_ = f"Content-Range: bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}\r\n"
+        return reply(CONTENT[start:], 206, headers=range_)
+
+    with Wire(script) as seen_by:
+        result = way(both, FileOutput(f"{seen_by.origin}/x", both.client("https://x.test")), *[tmp_path / "x"] * (way is save))
+        content = result.read_bytes() if way is save else result if way is read else b"".join(result)
+    assert content == CONTENT
+    assert len(seen_by.seen) == 3
+
+
 def test_what_cannot_be_told_from_another_file_is_saved_from_its_beginning(both, tmp_path):
     with Host(cuts=TENTHS[:2], etag=None) as host:
         output = host.file(both.client("https://x.test"))
