@@ -43,7 +43,7 @@ mod _core {
     #[pymodule_export]
     use crate::py::source::{Place, Source};
     #[pymodule_export]
-    use crate::py::webhook::{sign_webhook, verify_webhook};
+    use crate::py::webhook::{Verifier, sign_webhook};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,16 +1,17 @@
-//! Signatures of webhooks: Standard Webhooks, HMAC-SHA256 over `id.timestamp.body`.
+//! Signatures of webhooks: HMAC-SHA256 over `id.timestamp.body` (<https://www.standardwebhooks.com>).
+
+use std::fmt;
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use sha2::digest::CtOutput;
 use zeroize::Zeroizing;
 
 /// Why a webhook was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The secret is not `whsec_` and base64, or base64 alone, of at least one byte.
-    Secret,
     /// The timestamp is not a number of seconds in ASCII digits.
     Timestamp,
     /// No signature of the header is one of this content and key.
@@ -19,74 +20,128 @@ pub enum Refusal {
     Tolerance,
 }
 
+/// Why a text is not a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadSecret {
+    /// It is a key of the standard's other scheme, which has a public and a private one.
+    Asymmetric,
+    /// It is no base64.
+    Encoding,
+    /// It is a key of no bytes.
+    Empty,
+}
+
+impl fmt::Display for BadSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Asymmetric => {
+                "is a key for asymmetric signatures ('whpk_', 'whsk_'); webhooks here are signed with a 'whsec_' secret"
+            }
+            Self::Encoding => "must be 'whsec_' and standard base64, without anything around it",
+            Self::Empty => "holds no key: after 'whsec_' must come base64",
+        })
+    }
+}
+
+/// What is signed, and the signatures, all as they came.
+#[derive(Clone, Copy)]
+pub struct Webhook<'a> {
+    /// The header `webhook-id`.
+    pub id: &'a [u8],
+    /// The header `webhook-timestamp`.
+    pub timestamp: &'a [u8],
+    /// The header `webhook-signature`: `<version>,<base64>`, several of them separated by spaces.
+    pub signatures: &'a [u8],
+    /// The raw body.
+    pub body: &'a [u8],
+}
+
+/// How far a timestamp may be from now, in seconds.
+#[derive(Clone, Copy)]
+pub struct Window {
+    /// Seconds since 1970.
+    pub now: u64,
+    /// One way or the other.
+    pub tolerance: u64,
+}
+
 const SECRET: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A signing key, prepared once.
+/// What a signature is, in bytes.
+type Digest = [u8; 32];
+
+/// A signing key, prepared once; its state is wiped when it is dropped.
 #[derive(Clone)]
 pub struct Key(Hmac<Sha256>);
 
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key([REDACTED])")
     }
 }
 
 impl Key {
     /// Reads a secret, with or without its prefix `whsec_`.
-    pub fn parse(secret: &str) -> Result<Self, Refusal> {
-        let text = secret.strip_prefix("whsec_").unwrap_or(secret);
-        let bytes = Zeroizing::new(SECRET.decode(text).map_err(|_| Refusal::Secret)?);
-        if bytes.is_empty() {
-            return Err(Refusal::Secret);
+    pub fn parse(secret: &str) -> Result<Self, BadSecret> {
+        if secret.starts_with("whpk_") || secret.starts_with("whsk_") {
+            return Err(BadSecret::Asymmetric);
         }
-        Hmac::new_from_slice(&bytes).map(Self).map_err(|_| Refusal::Secret)
+        let text = secret.strip_prefix("whsec_").unwrap_or(secret);
+        let bytes = Zeroizing::new(SECRET.decode(text).map_err(|_| BadSecret::Encoding)?);
+        if bytes.is_empty() {
+            return Err(BadSecret::Empty);
+        }
+        Hmac::new_from_slice(&bytes).map(Self).map_err(|_| BadSecret::Empty)
     }
 
-    fn mac(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> Hmac<Sha256> {
+    fn mac(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> CtOutput<Hmac<Sha256>> {
         let mut mac = self.0.clone();
         for part in [id, b".", timestamp, b".", body] {
             mac.update(part);
         }
-        mac
+        mac.finalize()
     }
 
     /// The header `webhook-signature` for a webhook.
     pub fn sign(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> String {
-        format!("v1,{}", STANDARD.encode(self.mac(id, timestamp, body).finalize().into_bytes()))
+        format!("v1,{}", STANDARD.encode(self.mac(id, timestamp, body).into_bytes()))
     }
 
-    /// Accepts a webhook, or says why not. `age` is now and the largest distance from it, in seconds.
-    pub fn verify(
-        &self,
-        id: &[u8],
-        timestamp: &[u8],
-        signatures: &[u8],
-        body: &[u8],
-        age: Option<(u64, u64)>,
-    ) -> Result<(), Refusal> {
-        if timestamp.is_empty() || !timestamp.iter().all(u8::is_ascii_digit) {
-            return Err(Refusal::Timestamp);
-        }
-        let mac = self.mac(id, timestamp, body);
-        let genuine =
-            signatures.split(|byte| *byte == b' ').filter_map(signature).any(|each| mac.clone().verify_slice(&each).is_ok());
-        if !genuine {
-            return Err(Refusal::Signature);
-        }
-        let sent: Option<u64> = std::str::from_utf8(timestamp).ok().and_then(|digits| digits.parse().ok());
-        match age {
-            Some((now, most)) if sent.is_none_or(|sent| sent.abs_diff(now) > most) => Err(Refusal::Tolerance),
-            _ => Ok(()),
-        }
+    fn has_signed(&self, webhook: &Webhook<'_>) -> bool {
+        let expected = self.mac(webhook.id, webhook.timestamp, webhook.body);
+        webhook.signatures.split(|byte| *byte == b' ').filter_map(signature).any(|given| is_same(&expected, given))
     }
 }
 
+/// Accepts a webhook that one of the keys has signed, or says why not. Who cannot sign does not learn what the clock says.
+pub fn verify(keys: &[Key], webhook: &Webhook<'_>, window: Option<Window>) -> Result<(), Refusal> {
+    if webhook.timestamp.is_empty() || !webhook.timestamp.iter().all(u8::is_ascii_digit) {
+        return Err(Refusal::Timestamp);
+    }
+    if !keys.iter().any(|key| key.has_signed(webhook)) {
+        return Err(Refusal::Signature);
+    }
+    let sent: Option<u64> = std::str::from_utf8(webhook.timestamp).ok().and_then(|digits| digits.parse().ok());
+    match window {
+        Some(Window { now, tolerance }) if sent.is_none_or(|sent| sent.abs_diff(now) > tolerance) => Err(Refusal::Tolerance),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a signature is the expected one; that takes as long wherever the two differ.
+fn is_same(expected: &CtOutput<Hmac<Sha256>>, given: Digest) -> bool {
+    *expected == CtOutput::new(given.into())
+}
+
 /// The bytes of one entry `v1,<base64>`; None for other versions and for what is malformed.
-fn signature(entry: &[u8]) -> Option<Vec<u8>> {
-    SECRET.decode(entry.strip_prefix(b"v1,")?).ok()
+fn signature(entry: &[u8]) -> Option<Digest> {
+    // The decoder asks for whole groups of three bytes, of which a digest's last has two.
+    let mut bytes = [0; 33];
+    let length = SECRET.decode_slice(entry.strip_prefix(b"v1,")?, &mut bytes).ok()?;
+    bytes.get(..length)?.try_into().ok()
 }
 
 #[cfg(test)]

@@ -70,8 +70,12 @@ if TYPE_CHECKING:
     from .use import use as use
     from .version import Version as Version
     from .webhook import WebhookSigningSecret as WebhookSigningSecret
+    from .webhook import WebhookValidationError as WebhookValidationError
+    from .webhook import avalidate_webhook as avalidate_webhook
     from .webhook import sign_webhook as sign_webhook
     from .webhook import validate_webhook as validate_webhook
+    from .webhook_verifier import SeenWebhooks as SeenWebhooks
+    from .webhook_verifier import WebhookVerifier as WebhookVerifier
 
     Client = Replicate
     AsyncClient = AsyncReplicate
@@ -161,8 +165,12 @@ _HOMES = {
     "use": "use",
     "Version": "version",
     "WebhookSigningSecret": "webhook",
+    "WebhookValidationError": "webhook",
+    "avalidate_webhook": "webhook",
     "sign_webhook": "webhook",
     "validate_webhook": "webhook",
+    "SeenWebhooks": "webhook_verifier",
+    "WebhookVerifier": "webhook_verifier",
 }
 _ALIASES = {"Client": "Replicate", "AsyncClient": "AsyncReplicate"}
 

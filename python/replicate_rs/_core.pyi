@@ -1,11 +1,15 @@
 """The Rust core. Everything that takes time is a `Pending`: `wait()` blocks, `await` does not."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from os import PathLike
 from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, final, overload
 
 from .file_output import FileOutput
 from .stream import EventType as _EventType
+from .webhook import Secrets as _Secrets
+from .webhook import WebhookValidationError
+from .webhook_request import Body as _RawBody
+from .webhook_request import Headers as _Headers
 
 __all__ = [
     "AbortController",
@@ -20,10 +24,10 @@ __all__ = [
     "ServerSentEvent",
     "Source",
     "Upload",
+    "Verifier",
     "finish_detached",
     "read_data_uri",
     "sign_webhook",
-    "verify_webhook",
     "write_file",
 ]
 
@@ -282,10 +286,17 @@ class Upload:
     def sent(self) -> int: ...
     def __len__(self) -> int: ...
 
+class Verifier:
+    """Accepts webhooks that one of its keys has signed. The keys are prepared once, and wiped in the end."""
+
+    def __new__(
+        cls, secrets: _Secrets | None, tolerance: int | None = 300, *, seen: Callable[[str], bool] | None = None
+    ) -> Self: ...
+    def verify(self, headers: _Headers, body: _RawBody | None) -> None: ...
+    def read(self, headers: _Headers, body: _RawBody | None) -> dict[str, Any]: ...
+    def verify_many(self, webhooks: Iterable[tuple[_Headers, _RawBody]]) -> list[WebhookValidationError | None]: ...
+
 def finish_detached(seconds: float) -> None: ...
 def read_data_uri(uri: str) -> tuple[str, bytes]: ...
 def write_file(path: str | PathLike[str], content: bytes, *, overwrite: bool = True) -> int: ...
-def verify_webhook(
-    secrets: Sequence[str], id: bytes, timestamp: bytes, signature: bytes, body: bytes, tolerance: int | None
-) -> Literal["secret", "timestamp", "signature", "tolerance"] | None: ...
-def sign_webhook(secret: str, id: bytes, timestamp: bytes, body: bytes) -> str | None: ...
+def sign_webhook(secrets: _Secrets, id: str, timestamp: str, body: _RawBody) -> str: ...

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ._core import AbortSignal, Core, Expect, Pending, Upload
     from ._transport import Transport
     from .file_input import Inlined
+    from .webhook import WebhookSigningSecret
 
     Target: TypeAlias = str | tuple[str, ...]
     Query: TypeAlias = Mapping[str, object]
@@ -72,7 +73,7 @@ T = TypeVar("T")
 class Session:
     """What the parts of one client share, whatever their mode."""
 
-    __slots__ = ("core", "file_encoding_strategy", "poll_interval", "use_file_output")
+    __slots__ = ("core", "file_encoding_strategy", "poll_interval", "use_file_output", "webhook_secret")
 
     def __init__(
         self, core: Core, *, poll_interval: float, file_encoding_strategy: FileEncodingStrategy, use_file_output: bool
@@ -81,6 +82,8 @@ class Session:
         self.poll_interval: float = poll_interval
         self.file_encoding_strategy: FileEncodingStrategy = file_encoding_strategy
         self.use_file_output: bool = use_file_output
+        # The account's, as it was fetched last.
+        self.webhook_secret: WebhookSigningSecret | None = None
 
 
 class Resource(Generic[M]):

@@ -53,6 +53,13 @@ class Record(Resource[Sync]):
         # What else a resource has is found when it is asked for, since a page has a hundred records.
         return record
 
+    @classmethod
+    def _alone(cls, data: JSONObject) -> Self:
+        """View an object that came by itself; what is asked for with it is asked of the default client."""
+        record = cls.__new__(cls)
+        record._data = data
+        return record
+
     def _in(self, mode: type[Sync | Async]) -> Self:
         """View the same object in another mode: what one updates, the other shows."""
         record = self._of(self._data, self._session)

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from ._core import Expect
+from ._core import Expect, Verifier
+from ._core import sign_webhook as sign
 from ._operation import Async, M, Namespace, awaitable, operation
 from ._record import Record
+from .webhook_request import aread, headers_of, read
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable
     from typing import Final, Protocol, TypeAlias
 
     from ._core import AbortSignal
+    from .webhook_request import Body, Headers, Request
 
-    Secret: TypeAlias = "str | WebhookSigningSecret"  # noqa: S105 - a type
-    Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
-
-    class HasContent(Protocol):
-        """A request that was read to its end, as httpx has them."""
+    class HasKey(Protocol):
+        """The account's signing secret, of this library or of 1.0.7."""
 
         @property
-        def headers(self) -> Mapping[str, str]:
-            """Its headers."""
+        def key(self) -> str:
+            """``whsec_`` and base64."""
             ...
 
-        @property
-        def content(self) -> bytes:
-            """Its raw body."""
-            ...
-
+    Secret: TypeAlias = str | HasKey
+    # Several while keys are rotated.
+    Secrets: TypeAlias = Secret | Iterable[Secret]
 
 # Seconds between a webhook's timestamp and now that are accepted, one way or the other.
 TOLERANCE = 300
@@ -44,11 +42,11 @@ class MissingWebhookHeaderError(WebhookValidationError):
 
 
 class MissingWebhookBodyError(WebhookValidationError):
-    """The body is missing."""
+    """The body is missing, or empty."""
 
 
 class InvalidSecretKeyError(WebhookValidationError):
-    """The secret is not one."""
+    """The secret is not one. The message does not show it."""
 
 
 class InvalidTimestampError(WebhookValidationError):
@@ -57,6 +55,36 @@ class InvalidTimestampError(WebhookValidationError):
 
 class InvalidSignatureError(WebhookValidationError):
     """Nobody with the secret signed this."""
+
+
+class ReplayedWebhookError(WebhookValidationError):
+    """The webhook is genuine, but came before."""
+
+
+class InvalidWebhookBodyError(WebhookValidationError):
+    """The webhook is genuine, but its body is not a JSON object."""
+
+
+_REFUSALS: dict[str, tuple[type[WebhookValidationError], str]] = {
+    "no_secret": (InvalidSecretKeyError, "Missing webhook signing secret"),
+    "secret": (InvalidSecretKeyError, "The webhook secret {}"),
+    "no_id": (MissingWebhookHeaderError, "Missing webhook id"),
+    "no_timestamp": (MissingWebhookHeaderError, "Missing webhook timestamp"),
+    "no_signature": (MissingWebhookHeaderError, "Missing webhook signature"),
+    "no_body": (MissingWebhookBodyError, "Missing webhook body"),
+    "empty_body": (MissingWebhookBodyError, "The webhook's body is empty: was it read before?"),
+    "timestamp": (InvalidTimestampError, "Webhook timestamp is not a number of seconds"),
+    "tolerance": (InvalidTimestampError, "Webhook timestamp is outside the allowed tolerance of {} seconds"),
+    "signature": (InvalidSignatureError, "Webhook signature is invalid"),
+    "seen": (ReplayedWebhookError, "This webhook has been received before"),
+    "content": (InvalidWebhookBodyError, "The webhook is genuine, but its body {}"),
+}
+
+
+def refused(reason: str, detail: str) -> WebhookValidationError:
+    """Make the exception that says why a webhook was refused; the core asks for it."""
+    kind, message = _REFUSALS[reason]
+    return kind(message.format(detail))
 
 
 class WebhookSigningSecret(Record):
@@ -72,91 +100,84 @@ class WebhookSigningSecret(Record):
 
 
 def validate_webhook(
+    request: Request | None = None,
+    secret: Secrets | None = None,
+    tolerance: int | None = TOLERANCE,
     *,
-    secret: Secret | Sequence[Secret],
-    body: bytes | bytearray | memoryview | str,
     headers: Headers | None = None,
     id: str | None = None,
     timestamp: str | None = None,
     signature: str | None = None,
-    tolerance: int | None = TOLERANCE,
+    body: Body | None = None,
 ) -> bool:
-    """Whether a webhook was signed with the secret, and lately.
+    """Whether a webhook was signed with the secret, and lately (https://replicate.com/docs/webhooks/verify-webhook).
 
     Args:
-        secret: From `client.webhooks.default.secret.get()`; several while keys are rotated.
-        body: The raw body, as it came; a parsed one cannot be verified.
-        headers: The request's headers, or give the next three.
+        request: The request, of Django, Flask, httpx or requests, or of whatever looks like one of them; a WSGI environ or an
+            ASGI scope, with `body`. Without it `headers`, or `id`, `timestamp` and `signature`.
+        secret: From `client.webhooks.default.secret.get()`, or its text; several while keys are rotated.
+        tolerance: Seconds between the timestamp and now that are accepted; None for any.
+        headers: The request's headers: a mapping, or pairs.
         id: The header ``webhook-id``.
         timestamp: The header ``webhook-timestamp``.
         signature: The header ``webhook-signature``.
-        tolerance: Seconds between the timestamp and now that are accepted; None for any.
+        body: The raw body, as it came; once parsed, it cannot be verified.
 
     Raises:
         MissingWebhookHeaderError: A header is missing.
+        MissingWebhookBodyError: The body is missing, or is empty and was not signed so.
+        InvalidSecretKeyError: A secret is missing, or is not one.
+        TypeError: The body was parsed, or has to be awaited (`avalidate_webhook`).
+
+    """
+    given = _headers(request, headers, id, timestamp, signature)
+    if request is not None and body is None:
+        body = read(request)
+    return _is_genuine(given, body, secret, tolerance)
+
+
+async def avalidate_webhook(
+    request: Request, secret: Secrets | None = None, tolerance: int | None = TOLERANCE, *, body: Body | None = None
+) -> bool:
+    """Do what `validate_webhook` does for requests whose body is awaited: those of Starlette, FastAPI, aiohttp and Litestar."""
+    given = headers_of(request)
+    return _is_genuine(given, await aread(request) if body is None else body, secret, tolerance)
+
+
+def _headers(
+    request: Request | None, headers: Headers | None, id: str | None, timestamp: str | None, signature: str | None
+) -> Headers:
+    parts = {"webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signature}
+    alone = {name: value for name, value in parts.items() if value is not None}
+    if (request is not None) + (headers is not None) + bool(alone) > 1:
+        raise ValueError("Give a request, or headers, or id, timestamp and signature: only one of these")
+    if request is not None:
+        return headers_of(request)
+    return alone if headers is None else headers
+
+
+def _is_genuine(headers: Headers, body: Body | None, secret: Secrets | None, tolerance: int | None) -> bool:
+    try:
+        Verifier(secret, tolerance).verify(headers, body)
+    except (InvalidSignatureError, InvalidTimestampError):
+        return False
+    return True
+
+
+def sign_webhook(secret: Secrets, id: str, timestamp: int | str, body: Body) -> str:
+    """Give the header ``webhook-signature`` for a webhook, as Replicate would.
+
+    Args:
+        secret: With several, the header has an entry for each, as while keys are rotated.
+        id: The header ``webhook-id``.
+        timestamp: The header ``webhook-timestamp``: seconds since 1970.
+        body: The raw body.
+
+    Raises:
         InvalidSecretKeyError: A secret is not one.
 
     """
-    content = _bytes(body)
-    return _refusal(secret, _head(headers, id, timestamp, signature), content, tolerance) is None
-
-
-def _head(headers: Headers | None, id: str | None, timestamp: str | None, signature: str | None) -> list[str]:
-    """Give the three headers of a webhook."""
-    if headers is not None:
-        given = _lowered(headers)
-        id, timestamp, signature = (given.get(f"webhook-{name}") for name in ("id", "timestamp", "signature"))
-    head: list[str] = []
-    for name, value in (("id", id), ("timestamp", timestamp), ("signature", signature)):
-        if not value:
-            raise MissingWebhookHeaderError(f"Missing webhook {name}")
-        head.append(value)
-    return head
-
-
-def _refusal(secret: Secret | Sequence[Secret], head: list[str], body: bytes, tolerance: int | None) -> str | None:
-    """Say why a webhook is not genuine, or None if it is."""
-    from ._core import verify_webhook
-
-    secrets = [secret] if isinstance(secret, (str, WebhookSigningSecret)) else [*secret]
-    keys = [each if isinstance(each, str) else each.key for each in secrets]
-    id, timestamp, signature = (each.encode() for each in head)
-    refusal = verify_webhook(keys, id, timestamp, signature, body, tolerance)
-    if refusal == "secret":
-        raise InvalidSecretKeyError("the webhook secret must be 'whsec_' and base64")
-    return refusal
-
-
-def _bytes(part: bytes | bytearray | memoryview | str) -> bytes:
-    if not isinstance(part, (bytes, bytearray, memoryview, str)):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
-        raise TypeError(f"body must be the raw body (bytes or str), not a parsed {type(part).__name__}")
-    return part.encode() if isinstance(part, str) else bytes(part)
-
-
-def _lowered(headers: Headers) -> dict[str, str]:
-    items: Callable[[], Iterable[tuple[str | bytes, str | bytes]]] | None = getattr(headers, "items", None)
-    pairs: Iterable[tuple[str | bytes, str | bytes]] = headers if items is None else items()  # type: ignore[assignment]  # not a mapping
-    return {_text(name).lower(): _text(value) for name, value in pairs}
-
-
-def _text(header: str | bytes) -> str:
-    return header.decode("latin-1") if isinstance(header, bytes) else header
-
-
-def sign_webhook(secret: Secret, id: str, timestamp: int | str, body: bytes | str) -> str:
-    """Give the header ``webhook-signature`` for a webhook, as Replicate would.
-
-    Raises:
-        InvalidSecretKeyError: The secret is not one.
-
-    """
-    from ._core import sign_webhook as sign
-
-    key = secret if isinstance(secret, str) else secret.key
-    signature = sign(key, id.encode(), str(timestamp).encode(), _bytes(body))
-    if signature is None:
-        raise InvalidSecretKeyError("the webhook secret must be 'whsec_' and base64")
-    return signature
+    return sign(secret, id, str(timestamp), body)
 
 
 class DefaultSecret(Namespace[M]):
@@ -165,11 +186,24 @@ class DefaultSecret(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def get(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> WebhookSigningSecret:
-        """Fetch the account's signing secret; keep it, it rarely changes."""
+    async def get(
+        self, *, cached: bool = False, signal: AbortSignal | None = None, timeout: float | None = None
+    ) -> WebhookSigningSecret:
+        """Fetch the account's signing secret (https://replicate.com/docs/reference/http#webhooks.default.secret.get).
+
+        Args:
+            cached: Be content with the one that this client fetched last, if it did: it rarely changes.
+            signal: Stops the request.
+            timeout: Seconds for all of it, retries included.
+
+        """
+        if cached and self._session.webhook_secret is not None:
+            return self._session.webhook_secret
         target = ("webhooks", "default", "secret")
         pending = self._core.send("GET", target, Expect.OBJECT, total=timeout, signal=signal)
-        return WebhookSigningSecret._of(await self._transport.finish(pending), self._session)
+        secret = WebhookSigningSecret._of(await self._transport.finish(pending), self._session)
+        self._session.webhook_secret = secret
+        return secret
 
     async_get: Final = awaitable(get)
 
@@ -205,16 +239,16 @@ class Webhooks(Namespace[M]):
 
     @staticmethod
     def validate(
-        request: HasContent | None = None,
+        request: Request | None = None,
         headers: Headers | None = None,
-        body: bytes | bytearray | memoryview | str | None = None,
-        secret: Secret | Sequence[Secret] | None = None,
+        body: Body | None = None,
+        secret: Secrets | None = None,
         tolerance: int | None = None,
     ) -> None:
         """Raise unless a webhook was signed with the secret; as in 1.0.7, and as strict as `validate_webhook`.
 
         Args:
-            request: A request of httpx, or `headers` and `body`.
+            request: A request, as `validate_webhook` takes them; or `headers` and `body`.
             headers: The request's headers.
             body: The raw body.
             secret: From `client.webhooks.default.secret()`.
@@ -222,6 +256,7 @@ class Webhooks(Namespace[M]):
 
         Raises:
             WebhookValidationError: One of its subclasses says what is wrong.
+            ValueError: There is no secret, or both a request and parts of one.
 
         """
         if not secret:
@@ -229,20 +264,11 @@ class Webhooks(Namespace[M]):
         if request is not None:
             if headers or body:
                 raise ValueError("Only one of request or headers/body can be provided")
-            headers, body = request.headers, request.content
+            headers, body = headers_of(request), read(request)
         if not headers:
             raise MissingWebhookHeaderError("Missing webhook headers")
-        head = _head(headers, None, None, None)
-        if not body:
-            raise MissingWebhookBodyError("Missing webhook body")
-        # The signature is judged first: who cannot sign does not learn what the clock says.
-        refusal = _refusal(secret, head, _bytes(body), tolerance)
-        if refusal == "signature":
-            raise InvalidSignatureError("Webhook signature is invalid")
-        if refusal == "timestamp":
-            raise InvalidTimestampError("Webhook timestamp is not a number of seconds")
-        if refusal == "tolerance":
-            raise InvalidTimestampError(f"Webhook timestamp is outside the allowed tolerance of {tolerance} seconds")
+        # What it says of headers comes before what it says of the body.
+        Verifier(secret, tolerance).verify(headers, body or None)
 
 
 Webhooks.Default = DefaultWebhook  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - where 1.0.7 has it

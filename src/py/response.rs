@@ -38,7 +38,8 @@ pub fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes()))).collect()
 }
 
-fn decode<'py>(py: Python<'py>, json: &[u8]) -> Result<Bound<'py, PyAny>, String> {
+/// The JSON value that bytes hold, or what is wrong with them.
+pub fn decode<'py>(py: Python<'py>, json: &[u8]) -> Result<Bound<'py, PyAny>, String> {
     let parser = PythonParse { cache_mode: StringCacheMode::Keys, ..PythonParse::default() };
     parser.python_parse(py, json).map_err(|error| format!("is not JSON: {}", error.description(json)))
 }

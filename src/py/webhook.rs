@@ -1,43 +1,343 @@
-//! Webhook signatures for Python.
+//! Webhooks as Python gives them: headers and bodies of many shapes, keys prepared once.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString};
 
-use crate::webhook::{Key, Refusal};
+use super::response::decode;
+use crate::webhook::{BadSecret, Key, Refusal, Webhook, Window, verify};
 
-/// None if one of the secrets signed this webhook, else why not: "secret", "timestamp", "signature" or "tolerance".
-#[pyfunction]
-#[pyo3(signature = (secrets, id, timestamp, signature, body, tolerance))]
-pub fn verify_webhook(
-    secrets: Vec<String>,
-    id: PyBackedBytes,
-    timestamp: PyBackedBytes,
-    signature: PyBackedBytes,
-    body: PyBackedBytes,
-    tolerance: Option<u64>,
-) -> Option<&'static str> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let age = tolerance.map(|tolerance| (now, tolerance));
-    let mut verdict = Err(Refusal::Secret);
-    for secret in secrets {
-        verdict = Key::parse(&secret).and_then(|key| key.verify(&id, &timestamp, &signature, &body, age));
-        if verdict.is_ok() {
-            break;
+/// Bytes of a body from which on it is hashed without the GIL.
+const DETACH: usize = 64 << 10;
+
+/// Webhooks of a batch, at most: hashed together without the GIL.
+const BATCH: usize = 256;
+
+/// Text or bytes that Python gave, for as long as they are looked at.
+enum Given<'py> {
+    Text(Bound<'py, PyString>),
+    Bytes(Bound<'py, PyBytes>),
+    /// What could be changed meanwhile, and headers that came in pieces.
+    Copied(Vec<u8>),
+}
+
+impl Given<'_> {
+    /// Text as UTF-8. What cannot be written so was never sent, and therefore never signed: None.
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Text(text) => text.to_str().ok().map(str::as_bytes),
+            Self::Bytes(bytes) => Some(bytes.as_bytes()),
+            Self::Copied(bytes) => Some(bytes),
         }
     }
-    match verdict {
-        Ok(()) => None,
-        Err(Refusal::Secret) => Some("secret"),
-        Err(Refusal::Timestamp) => Some("timestamp"),
-        Err(Refusal::Signature) => Some("signature"),
-        Err(Refusal::Tolerance) => Some("tolerance"),
+
+    fn is_empty(&self) -> bool {
+        self.bytes().is_some_and(<[u8]>::is_empty)
     }
 }
 
-/// The value of `webhook-signature`, or None if the secret is unusable.
+fn text_or_bytes<'py>(value: &Bound<'py, PyAny>) -> Option<Given<'py>> {
+    if let Ok(text) = value.cast::<PyString>() {
+        return Some(Given::Text(text.clone()));
+    }
+    value.cast::<PyBytes>().ok().map(|bytes| Given::Bytes(bytes.clone()))
+}
+
+fn kind_of(value: &Bound<'_, PyAny>) -> String {
+    value.get_type().name().map_or_else(|_| "something else".to_owned(), |name| name.to_string())
+}
+
+fn content<'py>(body: &Bound<'py, PyAny>) -> PyResult<Given<'py>> {
+    if let Some(given) = text_or_bytes(body) {
+        return Ok(given);
+    }
+    if let Ok(bytes) = body.cast::<PyByteArray>() {
+        return Ok(Given::Copied(bytes.to_vec()));
+    }
+    if let Ok(buffer) = PyBuffer::<u8>::get(body) {
+        return buffer.to_vec(body.py()).map(Given::Copied);
+    }
+    let kind = kind_of(body);
+    Err(PyTypeError::new_err(format!("body must be the raw body as it came (bytes or str), before it is parsed; not {kind}")))
+}
+
+/// The values of the headers `webhook-id`, `webhook-timestamp` and `webhook-signature`.
+type Head<'py> = [Option<Given<'py>>; 3];
+
+/// The headers of a webhook: from a mapping, whatever it makes of upper and lower case, or from pairs.
+fn head<'py>(headers: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
+    let py = headers.py();
+    if headers.is_none() {
+        return Ok([None, None, None]);
+    }
+    let pairs = if let Ok(dict) = headers.cast_exact::<PyDict>() {
+        let found = look_up(py, |name| dict.get_item(name))?;
+        if found.iter().all(Option::is_some) {
+            return Ok(found);
+        }
+        dict.items().into_any()
+    } else if headers.hasattr(intern!(py, "items"))? {
+        let found = look_up(py, |name| {
+            let value = headers.call_method1(intern!(py, "get"), (name,))?;
+            Ok((!value.is_none()).then_some(value))
+        })?;
+        if found.iter().all(Option::is_some) {
+            return Ok(found);
+        }
+        headers.call_method0(intern!(py, "items"))?
+    } else {
+        headers.clone()
+    };
+    scan(&pairs)
+}
+
+fn look_up<'py, F>(py: Python<'py>, get: F) -> PyResult<Head<'py>>
+where
+    F: Fn(&Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>>,
+{
+    let value = |name: &Bound<'py, PyString>| match get(name)? {
+        Some(value) => header(name, &value),
+        None => Ok(None),
+    };
+    Ok([value(intern!(py, "webhook-id"))?, value(intern!(py, "webhook-timestamp"))?, value(intern!(py, "webhook-signature"))?])
+}
+
+fn scan<'py>(pairs: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
+    let mut found: Head<'py> = [None, None, None];
+    let unfit = || PyTypeError::new_err("headers must be a mapping, or pairs of a name and a value");
+    for each in pairs.try_iter().map_err(|_| unfit())? {
+        let [name, value]: [Bound<'py, PyAny>; 2] = each?.extract().map_err(|_| unfit())?;
+        let given = text_or_bytes(&name).ok_or_else(unfit)?;
+        let slot = match given.bytes() {
+            Some(bytes) if bytes.eq_ignore_ascii_case(b"webhook-id") => found.get_mut(0),
+            Some(bytes) if bytes.eq_ignore_ascii_case(b"webhook-timestamp") => found.get_mut(1),
+            Some(bytes) if bytes.eq_ignore_ascii_case(b"webhook-signature") => found.get_mut(2),
+            _ => None,
+        };
+        if let Some(slot) = slot
+            && let Some(value) = header(&name, &value)?
+        {
+            *slot = Some(match slot.take() {
+                None => value,
+                // Of a signature that came twice each is tried; nothing else that came twice is what was signed.
+                Some(before) => Given::Copied([before.bytes(), value.bytes()].map(Option::unwrap_or_default).join(&b' ')),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// A header's value; None if it is empty, which is as good as missing.
+fn header<'py>(name: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<Option<Given<'py>>> {
+    match text_or_bytes(value) {
+        Some(given) => Ok((!given.is_empty()).then_some(given)),
+        None => Err(PyTypeError::new_err(format!("the header {name} must be str or bytes, not {}", kind_of(value)))),
+    }
+}
+
+/// One webhook.
+struct Request<'py> {
+    id: Given<'py>,
+    timestamp: Given<'py>,
+    signatures: Given<'py>,
+    body: Given<'py>,
+}
+
+impl<'py> Request<'py> {
+    /// A webhook, or what of it is missing.
+    fn read(headers: &Bound<'py, PyAny>, body: &Bound<'py, PyAny>) -> PyResult<Result<Self, &'static str>> {
+        let [id, timestamp, signatures] = head(headers)?;
+        let Some(id) = id else { return Ok(Err("no_id")) };
+        let Some(timestamp) = timestamp else { return Ok(Err("no_timestamp")) };
+        let Some(signatures) = signatures else { return Ok(Err("no_signature")) };
+        if body.is_none() {
+            return Ok(Err("no_body"));
+        }
+        Ok(Ok(Self { id, timestamp, signatures, body: content(body)? }))
+    }
+
+    fn webhook(&self) -> Option<Webhook<'_>> {
+        Some(Webhook {
+            id: self.id.bytes()?,
+            timestamp: self.timestamp.bytes()?,
+            signatures: self.signatures.bytes()?,
+            body: self.body.bytes()?,
+        })
+    }
+}
+
+/// The keys of one secret or of several: text, or an object that has it as its `key`.
+fn keys(secrets: &Bound<'_, PyAny>) -> PyResult<Vec<Key>> {
+    let py = secrets.py();
+    if secrets.is_none() {
+        return Err(refused(py, "no_secret", ""));
+    }
+    if let Some(key) = key(secrets)? {
+        return Ok(vec![key]);
+    }
+    let unfit = |what: &Bound<'_, PyAny>| {
+        let kind = what.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());
+        PyTypeError::new_err(format!("a webhook secret must be str, or what `webhooks.default.secret.get()` gives, not {kind}"))
+    };
+    if secrets.is_instance_of::<PyBytes>() {
+        return Err(unfit(secrets));
+    }
+    let mut keys = Vec::new();
+    for each in secrets.try_iter().map_err(|_| unfit(secrets))? {
+        let each = each?;
+        keys.push(key(&each)?.ok_or_else(|| unfit(&each))?);
+    }
+    if keys.is_empty() {
+        return Err(refused(py, "no_secret", ""));
+    }
+    Ok(keys)
+}
+
+fn key(secret: &Bound<'_, PyAny>) -> PyResult<Option<Key>> {
+    let py = secret.py();
+    let text = match secret.cast::<PyString>() {
+        Ok(text) => text.clone(),
+        Err(_) => match secret.getattr_opt(intern!(py, "key"))?.map(Bound::cast_into) {
+            Some(Ok(text)) => text,
+            _ => return Ok(None),
+        },
+    };
+    // The error of a text that is not Unicode would show it.
+    let key = text.to_str().map_err(|_| BadSecret::Encoding).and_then(Key::parse);
+    key.map(Some).map_err(|problem| refused(py, "secret", &problem.to_string()))
+}
+
+/// The exception for a webhook, or a secret, that was refused; `replicate_rs.webhook` has the classes and their words.
+fn refused(py: Python<'_>, reason: &str, detail: &str) -> PyErr {
+    match py.import("replicate_rs.webhook").and_then(|module| module.getattr("refused")?.call1((reason, detail))) {
+        Ok(error) => PyErr::from_value(error),
+        Err(error) => error,
+    }
+}
+
+/// Accepts webhooks that one of its keys has signed. The keys are prepared once, and wiped in the end.
+#[pyclass(frozen, subclass, module = "replicate_rs._core")]
+pub struct Verifier {
+    keys: Vec<Key>,
+    tolerance: Option<u64>,
+    seen: Option<Py<PyAny>>,
+}
+
+impl Verifier {
+    fn window(&self) -> Option<Window> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        self.tolerance.map(|tolerance| Window { now: since.unwrap_or_default().as_secs(), tolerance })
+    }
+
+    fn judge(&self, webhook: &Webhook<'_>) -> Result<(), Refusal> {
+        verify(&self.keys, webhook, self.window())
+    }
+
+    /// What becomes of a verdict where Python is: an exception, or the question whether this webhook is new.
+    fn outcome(&self, py: Python<'_>, request: &Request<'_>, verdict: Result<(), Refusal>) -> PyResult<Result<(), PyErr>> {
+        let reason = match verdict {
+            Ok(()) => match (&self.seen, request.id.bytes()) {
+                (Some(seen), Some(id)) if seen.bind(py).call1((String::from_utf8_lossy(id),))?.is_truthy()? => "seen",
+                _ => return Ok(Ok(())),
+            },
+            // A body that was read before is empty, and no webhook of Replicate's is.
+            Err(Refusal::Signature) if request.body.is_empty() => "empty_body",
+            Err(Refusal::Signature) => "signature",
+            Err(Refusal::Timestamp) => "timestamp",
+            Err(Refusal::Tolerance) => "tolerance",
+        };
+        Ok(Err(self.refused(py, reason)))
+    }
+
+    /// A webhook that has been verified.
+    fn accept<'py>(&self, headers: &Bound<'py, PyAny>, body: &Bound<'py, PyAny>) -> PyResult<Request<'py>> {
+        let py = body.py();
+        let request = Request::read(headers, body)?.map_err(|missing| self.refused(py, missing))?;
+        let verdict = match request.webhook() {
+            None => Err(Refusal::Signature),
+            Some(webhook) if webhook.body.len() < DETACH => self.judge(&webhook),
+            Some(webhook) => py.detach(|| self.judge(&webhook)),
+        };
+        self.outcome(py, &request, verdict)??;
+        Ok(request)
+    }
+
+    fn refused(&self, py: Python<'_>, reason: &str) -> PyErr {
+        let detail = self.tolerance.map_or_else(String::new, |seconds| seconds.to_string());
+        refused(py, reason, &detail)
+    }
+}
+
+#[pymethods]
+impl Verifier {
+    #[new]
+    #[pyo3(signature = (secrets, tolerance=Some(300), *, seen=None))]
+    fn new(secrets: &Bound<'_, PyAny>, tolerance: Option<i64>, seen: Option<Py<PyAny>>) -> PyResult<Self> {
+        let tolerance = tolerance.map(u64::try_from).transpose();
+        let tolerance =
+            tolerance.map_err(|_| PyValueError::new_err("tolerance must be a number of seconds, 0 or more, or None"))?;
+        Ok(Self { keys: keys(secrets)?, tolerance, seen })
+    }
+
+    /// Raises unless a webhook is genuine, recent, and, where that is asked, new.
+    fn verify(&self, headers: &Bound<'_, PyAny>, body: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.accept(headers, body).map(drop)
+    }
+
+    /// Verifies a webhook, and gives the object that its body is in JSON.
+    fn read<'py>(&self, headers: &Bound<'py, PyAny>, body: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+        let py = body.py();
+        let request = self.accept(headers, body)?;
+        match decode(py, request.body.bytes().unwrap_or_default()).map(Bound::cast_into) {
+            Ok(Ok(object)) => Ok(object),
+            Ok(Err(_)) => Err(refused(py, "content", "is JSON, but not an object")),
+            Err(problem) => Err(refused(py, "content", &problem)),
+        }
+    }
+
+    /// Verifies many, given as pairs of headers and body, while other threads run: None for each, or why not.
+    fn verify_many<'py>(&self, webhooks: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+        let py = webhooks.py();
+        let outcomes = PyList::empty(py);
+        let mut waiting = webhooks.try_iter()?;
+        loop {
+            let mut batch = Vec::with_capacity(BATCH);
+            for webhook in waiting.by_ref().take(BATCH) {
+                let [headers, body]: [Bound<'py, PyAny>; 2] =
+                    webhook?.extract().map_err(|_| PyTypeError::new_err("verify_many takes pairs of headers and body"))?;
+                batch.push(Request::read(&headers, &body)?);
+            }
+            if batch.is_empty() {
+                return Ok(outcomes);
+            }
+            let parts: Vec<_> = batch.iter().map(|each| each.as_ref().ok().and_then(Request::webhook)).collect();
+            let judge = |webhook: &Option<Webhook<'_>>| webhook.as_ref().map_or(Err(Refusal::Signature), |each| self.judge(each));
+            let verdicts: Vec<_> = py.detach(|| parts.iter().map(judge).collect());
+            for (request, verdict) in batch.iter().zip(verdicts) {
+                let outcome = match request {
+                    Ok(request) => self.outcome(py, request, verdict)?,
+                    Err(missing) => Err(self.refused(py, missing)),
+                };
+                outcomes.append(outcome.err().map(|error| error.into_value(py)))?;
+            }
+        }
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let tolerance = slf.get().tolerance.map_or_else(|| "None".to_owned(), |seconds| seconds.to_string());
+        Ok(format!("{}([REDACTED], tolerance={tolerance})", slf.get_type().name()?))
+    }
+}
+
+/// The value of `webhook-signature` for a webhook, with an entry for each secret.
 #[pyfunction]
-pub fn sign_webhook(secret: &str, id: PyBackedBytes, timestamp: PyBackedBytes, body: PyBackedBytes) -> Option<String> {
-    Key::parse(secret).ok().map(|key| key.sign(&id, &timestamp, &body))
+pub fn sign_webhook(secrets: &Bound<'_, PyAny>, id: &str, timestamp: &str, body: &Bound<'_, PyAny>) -> PyResult<String> {
+    let content = content(body)?;
+    let bytes = content.bytes().ok_or_else(|| PyValueError::new_err("body is text that cannot be written as UTF-8"))?;
+    let signed: Vec<_> = keys(secrets)?.iter().map(|key| key.sign(id.as_bytes(), timestamp.as_bytes(), bytes)).collect();
+    Ok(signed.join(" "))
 }

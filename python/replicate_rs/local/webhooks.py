@@ -146,7 +146,7 @@ class Webhooks:
     def _signatures(self, id: str, timestamp: str, body: bytes) -> str:
         now = self._clock.time()
         keys = [self.secret, *(secret for secret, until in self._replaced if now < until)]
-        return " ".join(sign_webhook(key, id, timestamp, body) for key in keys)
+        return sign_webhook(keys, id, timestamp, body)
 
 
 def _new_secret() -> str:

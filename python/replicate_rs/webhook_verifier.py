@@ -1,0 +1,96 @@
+"""What a service that receives webhooks keeps: its keys, prepared once, and the webhooks it has seen."""
+
+from __future__ import annotations
+
+from _thread import allocate_lock
+
+from ._core import Verifier
+from .prediction import Prediction
+from .training import Training
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from .webhook_request import Body, Headers
+
+
+class WebhookVerifier(Verifier):
+    """Tells genuine webhooks from others; one for all threads.
+
+    Args:
+        secrets: From `client.webhooks.default.secret.get()`, or its text; several while keys are rotated.
+        tolerance: Seconds between a webhook's timestamp and now that are accepted, one way or the other; None for any.
+        seen: Asked with the id of each webhook that is genuine and recent: whether it has been there before, and remembers it.
+            `SeenWebhooks`, or a function that asks a store which several processes have.
+
+    Raises:
+        InvalidSecretKeyError: A secret is missing, or is not one.
+
+    ``verify(headers, body)`` raises a `WebhookValidationError` unless the webhook is genuine; ``verify_many(webhooks)`` takes pairs
+    of these, lets other threads run meanwhile, and gives a list: None for each genuine one, or the error.
+    """
+
+    __slots__ = ()
+
+    def unwrap(self, headers: Headers, body: Body | None) -> Prediction | Training:
+        """Verify a webhook, and give the prediction or training that it tells of; it belongs to the default client.
+
+        Args:
+            headers: The request's headers: a mapping, or pairs.
+            body: The raw body, as it came.
+
+        Raises:
+            WebhookValidationError: One of its subclasses says what is wrong.
+
+        """
+        data = self.read(headers, body)
+        kind = Training if _is_training(data) else Prediction
+        return kind._alone(data)
+
+
+def _is_training(data: Mapping[str, Any]) -> bool:
+    """Tell by its addresses, the only place where the two differ."""
+    urls = data.get("urls")
+    return isinstance(urls, dict) and "/trainings/" in str(urls.get("get"))
+
+
+class SeenWebhooks:
+    """Remembers webhooks by their id, the latest ones; for all threads of one process.
+
+    Replicate sends the last webhook of a prediction again, under the same id, until it is answered with success. Forget one
+    (`discard`) whose handling failed, or it will be refused when it comes again.
+
+    Args:
+        size: How many. As many as come in twice the tolerance, at least: what is forgotten sooner can be replayed.
+
+    """
+
+    __slots__ = ("_ids", "_lock", "size")
+
+    def __init__(self, size: int = 10_000) -> None:
+        if size < 1:
+            raise ValueError("size must be 1 or more")
+        self.size: int = size
+        self._ids: dict[str, None] = {}
+        self._lock = allocate_lock()
+
+    def __call__(self, id: str) -> bool:
+        """Whether a webhook has been seen; from now on it has."""
+        with self._lock:
+            if id in self._ids:
+                return True
+            if len(self._ids) >= self.size:
+                del self._ids[next(iter(self._ids))]
+            self._ids[id] = None
+            return False
+
+    def discard(self, id: str) -> None:
+        """Forget a webhook, so that it is accepted when it comes again."""
+        with self._lock:
+            self._ids.pop(id, None)
+
+    def __len__(self) -> int:
+        return len(self._ids)
