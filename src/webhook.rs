@@ -146,8 +146,12 @@ fn signature(entry: &[u8]) -> Option<Digest> {
 
 #[cfg(test)]
 mod tests {
+    use std::hint::black_box;
+    use std::time::Instant;
+
     use super::*;
     use proptest::prelude::*;
+    use proptest::sample::Index;
 
     const SECRETS: [&str; 3] = [
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -156,80 +160,184 @@ mod tests {
     ];
     const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
     const BODY: &str = r#"{"test": 2432232314}"#;
+    const GOOD: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+
+    fn judge(keys: &[Key], head: [&str; 3], body: &[u8], window: Option<Window>) -> Result<(), Refusal> {
+        let [id, timestamp, signatures] = head.map(str::as_bytes);
+        verify(keys, &Webhook { id, timestamp, signatures, body }, window)
+    }
+
+    fn keys<const N: usize>(secrets: [&str; N]) -> Vec<Key> {
+        secrets.map(|secret| Key::parse(secret).unwrap()).into()
+    }
 
     #[test]
     fn the_contract_s_vectors_hold() {
+        let unicode = "{\"output\":\"héllo 🚀 \u{2028} 你好\"}";
         for (secret, id, timestamp, body, expected) in [
             (SECRETS[0], ID, "1614265330", BODY, "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
             (SECRETS[1], ID, "1614265330", BODY, "78nXHjpFP0tVJQW5D0SBwmVyyW87BV/rL6MgfM/Bw44="),
             (SECRETS[2], ID, "1614265330", BODY, "AqaiCGM+BGvE6j8lHZfybS4IlH+sK5racJJookRhxpM="),
-            (
-                SECRETS[0],
-                "msg_unicode",
-                "1700000000",
-                "{\"output\":\"héllo 🚀 \u{2028} 你好\"}",
-                "rRFq/w2haWe/qBMuDZ76on4r52CF6VN8fKazy7/KedU=",
-            ),
+            (SECRETS[0], "msg_unicode", "1700000000", unicode, "rRFq/w2haWe/qBMuDZ76on4r52CF6VN8fKazy7/KedU="),
             (SECRETS[0], "a.b", "1", "c.d.e", "+N2LQd+B8cVuITR8NFlVIgO1BhWfrpX3RYRxhhDZ/kw="),
             (SECRETS[0], ID, "1614265330", "", "v48jdbgvh29KJz2Qc+ghw8G6vG3nAKnujWBg8oM/62A="),
         ] {
-            let key = Key::parse(secret).unwrap();
-            let signature = key.sign(id.as_bytes(), timestamp.as_bytes(), body.as_bytes());
+            let signature = Key::parse(secret).unwrap().sign(id.as_bytes(), timestamp.as_bytes(), body.as_bytes());
             assert_eq!(signature, format!("v1,{expected}"));
-            let verdict = key.verify(id.as_bytes(), timestamp.as_bytes(), signature.as_bytes(), body.as_bytes(), None);
-            assert_eq!(verdict, Ok(()));
+            assert_eq!(judge(&keys(SECRETS), [id, timestamp, &signature], body.as_bytes(), None), Ok(()));
         }
     }
 
     #[test]
     fn a_malformed_sibling_hides_nothing_and_other_versions_count_for_nothing() {
-        let key = Key::parse(SECRETS[0]).unwrap();
-        let good = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
-        let verify = |header: &str| key.verify(ID.as_bytes(), b"1614265330", header.as_bytes(), BODY.as_bytes(), None);
-        for header in [good, &format!("nosig v1,@@ v1a,xyz {good}"), &format!("  {good}  "), good.trim_end_matches('=')] {
+        let keys = keys([SECRETS[0]]);
+        let verify = |header: &str| judge(&keys, [ID, "1614265330", header], BODY.as_bytes(), None);
+        for header in [GOOD, &format!("nosig v1,@@ v1a,xyz {GOOD}"), &format!("  {GOOD}  "), GOOD.trim_end_matches('=')] {
             assert_eq!(verify(header), Ok(()), "{header}");
         }
-        for header in ["", "v1,", "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", &good[3..], "v1,AAAA"] {
+        let other_bits = GOOD.replace("OE=", "OF=");
+        let more = [&GOOD.replace("v1", "v2"), &GOOD.replace("v1", ""), &GOOD.replace("v1", "V1"), &GOOD[3..], &other_bits];
+        let glued = [format!("{GOOD},extra"), format!("{GOOD}\n"), format!("{GOOD}{GOOD}"), format!("{GOOD}=")];
+        let glued = glued.each_ref().map(String::as_str);
+        for header in ["", "v1", "v1,", "v1,AAAA", &GOOD[..40], &GOOD.replace('+', "-")].iter().chain(&more).chain(&glued) {
             assert_eq!(verify(header), Err(Refusal::Signature), "{header}");
         }
     }
 
     #[test]
     fn the_clock_is_asked_after_the_signature() {
-        let key = Key::parse(SECRETS[0]).unwrap();
-        let header = key.sign(b"id", b"1000", b"body");
-        let verify =
-            |header: &str, stamp: &str, now| key.verify(b"id", stamp.as_bytes(), header.as_bytes(), b"body", Some((now, 300)));
-        assert_eq!(verify(&header, "1000", 1300), Ok(()));
-        assert_eq!(verify(&header, "1000", 700), Ok(()));
-        assert_eq!(verify(&header, "1000", 1301), Err(Refusal::Tolerance));
-        assert_eq!(verify("v1,AAAA", "1000", 9999), Err(Refusal::Signature));
-        assert_eq!(verify(&header, "1e3", 1000), Err(Refusal::Timestamp));
-        assert_eq!(verify(&header, "", 1000), Err(Refusal::Timestamp));
+        let keys = keys([SECRETS[0]]);
+        let judge =
+            |header: &str, stamp: &str, now| judge(&keys, ["id", stamp, header], b"body", Some(Window { now, tolerance: 300 }));
+        let signed = |stamp: &str| keys[0].sign(b"id", stamp.as_bytes(), b"body");
+        let header = signed("1000");
+        assert_eq!(judge(&header, "1000", 1300), Ok(()));
+        assert_eq!(judge(&header, "1000", 700), Ok(()));
+        assert_eq!(judge(&header, "1000", 1301), Err(Refusal::Tolerance));
+        assert_eq!(judge(&header, "1000", 699), Err(Refusal::Tolerance));
+        assert_eq!(judge("v1,AAAA", "1000", 9999), Err(Refusal::Signature));
+        assert_eq!(judge(&header, "01000", 1000), Err(Refusal::Signature), "what is signed is the text");
+        let endless = "9".repeat(99);
+        assert_eq!(judge(&signed(&endless), &endless, 1000), Err(Refusal::Tolerance));
+        for stamp in ["", "1e3", "+1000", "-1", " 1000", "1000 ", "1_000", "1000.0", "１０００"] {
+            assert_eq!(judge(&signed(stamp), stamp, 1000), Err(Refusal::Timestamp), "{stamp}");
+        }
     }
 
     #[test]
-    fn unusable_secrets_are_refused() {
-        for secret in ["", "whsec_", "whpk_AAAA", "whsk_AAAA", "whsec_@@"] {
-            assert_eq!(Key::parse(secret).err(), Some(Refusal::Secret), "{secret}");
+    fn unusable_secrets_are_refused_and_usable_ones_not_shown() {
+        for (secret, problem) in [
+            ("", BadSecret::Empty),
+            ("whsec_", BadSecret::Empty),
+            ("whpk_AAAA", BadSecret::Asymmetric),
+            ("whsk_AAAA", BadSecret::Asymmetric),
+            ("whsec_@@", BadSecret::Encoding),
+            ("foo_AAAA", BadSecret::Encoding),
+            ("whsec_whsec_AAAA", BadSecret::Encoding),
+            ("whsec_AAAA\n", BadSecret::Encoding),
+            ("whsec_AA-_", BadSecret::Encoding),
+        ] {
+            assert_eq!(Key::parse(secret).err(), Some(problem), "{secret}");
         }
+        let key = Key::parse(&SECRETS[0][6..]).unwrap();
+        assert_eq!(key.sign(ID.as_bytes(), b"1614265330", BODY.as_bytes()), GOOD);
+        assert_eq!(format!("{key:?}"), "Key([REDACTED])");
+    }
+
+    /// How sure it is that a comparison takes longer for a signature that is wrong at its end than for one that is wrong at its
+    /// beginning: Welch's t of two samples taken in turn (Reparaz et al., "dude, is my code constant time?", 2017).
+    fn leak(compare: impl Fn(Digest) -> bool, expected: Digest) -> f64 {
+        let (mut early, mut late) = (expected, expected);
+        early[0] ^= 1;
+        late[31] ^= 1;
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..8_000 {
+            let class = usize::from(fastrand::bool());
+            let given = [early, late][class];
+            let start = Instant::now();
+            for _ in 0..32 {
+                black_box(compare(black_box(given)));
+            }
+            times[class].push(start.elapsed().as_secs_f64() * 1e9);
+        }
+        // What the machine did in between is in the upper tail, and alike in both.
+        let [early, late] = times.map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            times.truncate(times.len() * 9 / 10);
+            let count = times.len() as f64;
+            let mean = times.iter().sum::<f64>() / count;
+            (mean, times.iter().map(|time| (time - mean).powi(2)).sum::<f64>() / (count - 1.0) / count)
+        });
+        (late.0 - early.0) / (early.1 + late.1).sqrt()
+    }
+
+    #[test]
+    fn how_long_a_comparison_takes_tells_nothing() {
+        let mac = Key::parse(SECRETS[0]).unwrap().mac(b"id", b"1", b"body");
+        let expected: Digest = mac.clone().into_bytes().into();
+        let one_by_one = |given: Digest| (0..32).all(|n| black_box(given[n]) == expected[n]);
+        // Chance alone passes 10 in no lifetime; but machines are shared, so a leak has to show every time.
+        assert!((0..5).any(|_| leak(one_by_one, expected) > 10.0), "what leaks must be seen to");
+        assert!((0..5).any(|_| leak(|given| is_same(&mac, given), expected).abs() < 10.0));
+    }
+
+    fn secret(bytes: &[u8]) -> String {
+        format!("whsec_{}", STANDARD.encode(bytes))
     }
 
     proptest! {
         #[test]
-        fn any_changed_bit_is_refused(body in prop::collection::vec(any::<u8>(), 1..64), at in any::<prop::sample::Index>(), bit in 0..8u8) {
-            let key = Key::parse(SECRETS[1]).unwrap();
-            let header = key.sign(b"id", b"5", &body);
-            let mut changed = body.clone();
-            changed[at.index(body.len())] ^= 1 << bit;
-            prop_assert_eq!(key.verify(b"id", b"5", header.as_bytes(), &body, None), Ok(()));
-            prop_assert_eq!(key.verify(b"id", b"5", header.as_bytes(), &changed, None), Err(Refusal::Signature));
+        fn any_changed_bit_is_refused(
+            key in prop::collection::vec(any::<u8>(), 1..80),
+            parts in ("[a-z_.]{1,40}", "[0-9]{1,12}", prop::collection::vec(any::<u8>(), 1..200)),
+            which in 0..4usize,
+            (at, bit) in (any::<Index>(), 0..8u8),
+        ) {
+            let (id, timestamp, body) = parts;
+            let signatures = Key::parse(&secret(&key)).unwrap().sign(id.as_bytes(), timestamp.as_bytes(), &body);
+            let mut parts = [key, id.into_bytes(), timestamp.into_bytes(), body];
+            let verdict = |[key, id, timestamp, body]: &[Vec<u8>; 4]| {
+                let keys = [Key::parse(&secret(key)).unwrap()];
+                verify(&keys, &Webhook { id, timestamp, signatures: signatures.as_bytes(), body }, None)
+            };
+            prop_assert_eq!(verdict(&parts), Ok(()));
+            let index = at.index(parts[which].len());
+            parts[which][index] ^= 1 << bit;
+            prop_assert!(verdict(&parts).is_err());
         }
 
         #[test]
-        fn any_header_is_a_verdict(id in any::<Vec<u8>>(), stamp in any::<Vec<u8>>(), header in any::<Vec<u8>>()) {
-            let key = Key::parse(SECRETS[1]).unwrap();
-            prop_assert!(key.verify(&id, &stamp, &header, b"", Some((0, 0))).is_err());
+        fn any_changed_bit_of_a_signature_is_refused(body: Vec<u8>, at in 0..256usize) {
+            let keys = keys([SECRETS[1]]);
+            let mut digest = signature(keys[0].sign(b"id", b"5", &body).as_bytes()).unwrap();
+            digest[at / 8] ^= 1 << (at % 8);
+            let header = format!("v1,{}", STANDARD.encode(digest));
+            prop_assert_eq!(judge(&keys, ["id", "5", &header], &body, None), Err(Refusal::Signature));
+        }
+
+        #[test]
+        fn a_header_is_good_if_one_of_its_entries_is(
+            entries in prop::collection::vec(prop_oneof![Just(GOOD.to_owned()), "v1,[A-Za-z0-9+/]{43}=", "v[0-9]?,?[A-Za-z=]{0,50}", "[^ ]{0,9}"], 0..6),
+        ) {
+            let verdict = judge(&keys([SECRETS[0]]), [ID, "1614265330", &entries.join(" ")], BODY.as_bytes(), None);
+            prop_assert_eq!(verdict.is_ok(), entries.iter().any(|entry| entry.trim_end_matches('=') == GOOD.trim_end_matches('=')));
+        }
+
+        #[test]
+        fn any_header_is_a_verdict(id: Vec<u8>, stamp: Vec<u8>, header: Vec<u8>, secret: String) {
+            let window = Some(Window { now: 0, tolerance: 0 });
+            let webhook = Webhook { id: &id, timestamp: &stamp, signatures: &header, body: b"" };
+            prop_assert!(verify(&keys([SECRETS[1]]), &webhook, window).is_err());
+            let _ = Key::parse(&secret);
+        }
+
+        #[test]
+        fn another_implementation_signs_the_same(
+            key in prop::collection::vec(any::<u8>(), 1..200), id: Vec<u8>, stamp: Vec<u8>, body in prop::collection::vec(any::<u8>(), 0..3000),
+        ) {
+            let content = [&id[..], &stamp, &body].join(&b'.');
+            let signature = Key::parse(&secret(&key)).unwrap().sign(&id, &stamp, &body);
+            prop_assert_eq!(signature, format!("v1,{}", STANDARD.encode(hmac_sha256::HMAC::mac(content, key))));
         }
     }
 }

@@ -12,6 +12,10 @@ use super::response::decode;
 use crate::webhook::{BadSecret, Key, Refusal, Webhook, Window, verify};
 
 /// Bytes of a body from which on it is hashed without the GIL.
+///
+/// Giving the GIL up costs 0.05 µs, and from 4 KiB on two threads get twice as much done. But where another thread computes, the one
+/// that gave it up has it back after 5 ms (`sys.getswitchinterval`): measured, 200 checks a second of any size, where it did 15,000
+/// of 64 KiB without giving it up. Those take 33 µs, which the other thread can wait. Whoever wants throughput has `verify_many`.
 const DETACH: usize = 64 << 10;
 
 /// Webhooks of a batch, at most: hashed together without the GIL.
@@ -62,7 +66,9 @@ fn content<'py>(body: &Bound<'py, PyAny>) -> PyResult<Given<'py>> {
         return buffer.to_vec(body.py()).map(Given::Copied);
     }
     let kind = kind_of(body);
-    Err(PyTypeError::new_err(format!("body must be the raw body as it came (bytes or str), before it is parsed; not {kind}")))
+    Err(PyTypeError::new_err(format!(
+        "body must be the raw body as it came (bytes or str), not {kind}: what was parsed cannot be verified"
+    )))
 }
 
 /// The values of the headers `webhook-id`, `webhook-timestamp` and `webhook-signature`.
