@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString};
@@ -331,6 +332,11 @@ impl Verifier {
                 outcomes.append(outcome.err().map(|error| error.into_value(py)))?;
             }
         }
+    }
+
+    // What `seen` belongs to may keep this verifier.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.seen.as_ref().map_or(Ok(()), |seen| visit.call(seen))
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
