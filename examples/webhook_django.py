@@ -139,8 +139,8 @@ def receive(_: HttpRequest, webhook: Prediction | Training) -> HttpResponse:
 
 @verified_webhook(verifier)
 async def areceive(_: HttpRequest, webhook: Prediction | Training) -> HttpResponse:
-    """Handle a webhook in a view that may await."""
-    handle(webhook)
+    """Handle a webhook in a view that awaits."""
+    await asyncio.to_thread(handle, webhook)
     return HttpResponse(status=204)
 
 

@@ -1,11 +1,11 @@
 """Webhooks: what is accepted, what is refused, and in which words. The arithmetic of it is tested in Rust too."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import queue
-import re
 import string
 import threading
 import time
@@ -197,7 +197,9 @@ def test_a_body_that_is_missing_or_was_read_before_is_named():
 
 @pytest.mark.parametrize("headers", [5, "webhook-id", [1], [("webhook-id",)], [(1, "x")], {"webhook-id": 5}])
 def test_headers_that_are_none_are_a_type_error(headers):
-    with pytest.raises(TypeError, match="headers must be a mapping, or pairs|the header webhook-id must be str or bytes, not int"):
+    with pytest.raises(
+        TypeError, match="headers must be a mapping, or pairs|the header webhook-id must be str or bytes, not int"
+    ):
         validate(headers)
 
 
@@ -295,10 +297,8 @@ def test_whatever_comes_in_there_is_a_verdict_or_a_documented_error(headers, bod
         lambda: replicate.webhooks.validate(headers=headers, body=body, secret=SECRET),
         lambda: replicate.WebhookVerifier(SECRET, tolerance=None).unwrap(headers, body),
     ):
-        try:
+        with contextlib.suppress(WebhookValidationError):
             assert not use()
-        except WebhookValidationError:
-            pass
     (outcome,) = replicate.WebhookVerifier(SECRET).verify_many([(headers, body)])
     assert isinstance(outcome, WebhookValidationError)
 

@@ -298,8 +298,8 @@ V1: list[Name] = [
     Name(
         "replicate.webhook.Webhooks.validate",
         "replicate_rs.webhook.Webhooks.validate",
-        "stricter: only `v1` signatures, and a timestamp of digits; a body of bytes is good; every refusal is a "
-        "`WebhookValidationError`",
+        "stricter: only `v1` signatures, and a timestamp of digits; a body of bytes is good, and requests of any framework; "
+        "every refusal is a `WebhookValidationError`",
     ),
 ]
 
@@ -617,11 +617,12 @@ NODE: list[Name] = [
     Name("replicate.trainings.get(id)", "client.trainings.get(id=, signal=)"),
     Name("replicate.trainings.cancel(id)", "client.trainings.cancel(id=, signal=)"),
     Name("replicate.trainings.list", "client.trainings.list(signal=)", "a `Page`"),
-    Name("replicate.webhooks.default.secret.get", "client.webhooks.default.secret.get(signal=)"),
+    Name("replicate.webhooks.default.secret.get", "client.webhooks.default.secret.get(signal=)", "`cached=True` fetches it once"),
     Name(
         "validateWebhook(request, secret)",
-        "replicate_rs.validate_webhook(secret=, body=, headers=)",
-        "by name; refuses webhooks older than 300 s (`tolerance=`), and signatures other than `v1`",
+        "replicate_rs.validate_webhook(request=, secret=, tolerance=)",
+        "refuses webhooks older than 300 s (`tolerance=`), and signatures other than `v1`; requests whose body is awaited go to "
+        "`avalidate_webhook`",
     ),
     Name(
         "validateWebhook({id, timestamp, signature, body, secret})",

@@ -4,6 +4,8 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from os import PathLike
 from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, final, overload
 
+from typing_extensions import disjoint_base
+
 from .file_output import FileOutput
 from .stream import EventType as _EventType
 from .webhook import Secrets as _Secrets
@@ -286,6 +288,7 @@ class Upload:
     def sent(self) -> int: ...
     def __len__(self) -> int: ...
 
+@disjoint_base
 class Verifier:
     """Accepts webhooks that one of its keys has signed. The keys are prepared once, and wiped in the end."""
 

@@ -57,8 +57,8 @@ def body_of(request: Request) -> Body | Awaitable[Body] | None:
             if part is None or _is_body(part):
                 return part
             if callable(part):
-                read: Body | Awaitable[Body] = part()
-                return read
+                content: Body | Awaitable[Body] = part()  # pyright: ignore[reportAssignmentType] - whatever it is, it is looked at
+                return content
     raise TypeError(f"the raw body cannot be had from this {type(request).__name__}: give it as `body=`")
 
 
@@ -83,7 +83,9 @@ def read(request: Request) -> Body | None:
     close = getattr(body, "close", None)
     if close is not None:
         close()
-    raise TypeError("the body of this request has to be awaited: `await avalidate_webhook(request, secret)`, or give it as `body=`")
+    raise TypeError(
+        "the body of this request has to be awaited: `await avalidate_webhook(request, secret)`, or give it as `body=`"
+    )
 
 
 async def aread(request: Request) -> Body | None:

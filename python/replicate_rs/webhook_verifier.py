@@ -5,10 +5,9 @@ from __future__ import annotations
 from _thread import allocate_lock
 
 from ._core import Verifier
+from ._typing import TYPE_CHECKING, is_object
 from .prediction import Prediction
 from .training import Training
-
-TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,17 +19,18 @@ if TYPE_CHECKING:
 class WebhookVerifier(Verifier):
     """Tells genuine webhooks from others; one for all threads.
 
+    ``verify(headers, body)`` raises a `WebhookValidationError` unless the webhook is genuine. ``verify_many(webhooks)`` takes pairs
+    of these, lets other threads run meanwhile, and gives a list: None for each that is genuine, or the error.
+
     Args:
         secrets: From `client.webhooks.default.secret.get()`, or its text; several while keys are rotated.
         tolerance: Seconds between a webhook's timestamp and now that are accepted, one way or the other; None for any.
-        seen: Asked with the id of each webhook that is genuine and recent: whether it has been there before, and remembers it.
+        seen: Asked with the id of each webhook that is genuine and recent: whether it has been there before; and to remember it.
             `SeenWebhooks`, or a function that asks a store which several processes have.
 
     Raises:
         InvalidSecretKeyError: A secret is missing, or is not one.
 
-    ``verify(headers, body)`` raises a `WebhookValidationError` unless the webhook is genuine; ``verify_many(webhooks)`` takes pairs
-    of these, lets other threads run meanwhile, and gives a list: None for each genuine one, or the error.
     """
 
     __slots__ = ()
@@ -54,7 +54,7 @@ class WebhookVerifier(Verifier):
 def _is_training(data: Mapping[str, Any]) -> bool:
     """Tell by its addresses, the only place where the two differ."""
     urls = data.get("urls")
-    return isinstance(urls, dict) and "/trainings/" in str(urls.get("get"))
+    return is_object(urls) and "/trainings/" in str(urls.get("get"))
 
 
 class SeenWebhooks:

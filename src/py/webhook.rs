@@ -226,6 +226,16 @@ fn refused(py: Python<'_>, reason: &str, detail: &str) -> PyErr {
     }
 }
 
+fn reason(request: &Request<'_>, refusal: Refusal) -> &'static str {
+    match refusal {
+        // A body that was read before is empty, and no webhook of Replicate's is.
+        Refusal::Signature if request.body.is_empty() => "empty_body",
+        Refusal::Signature => "signature",
+        Refusal::Timestamp => "timestamp",
+        Refusal::Tolerance => "tolerance",
+    }
+}
+
 /// Accepts webhooks that one of its keys has signed. The keys are prepared once, and wiped in the end.
 #[pyclass(frozen, subclass, module = "replicate_rs._core")]
 pub struct Verifier {
@@ -244,23 +254,7 @@ impl Verifier {
         verify(&self.keys, webhook, self.window())
     }
 
-    /// What becomes of a verdict where Python is: an exception, or the question whether this webhook is new.
-    fn outcome(&self, py: Python<'_>, request: &Request<'_>, verdict: Result<(), Refusal>) -> PyResult<Result<(), PyErr>> {
-        let reason = match verdict {
-            Ok(()) => match (&self.seen, request.id.bytes()) {
-                (Some(seen), Some(id)) if seen.bind(py).call1((String::from_utf8_lossy(id),))?.is_truthy()? => "seen",
-                _ => return Ok(Ok(())),
-            },
-            // A body that was read before is empty, and no webhook of Replicate's is.
-            Err(Refusal::Signature) if request.body.is_empty() => "empty_body",
-            Err(Refusal::Signature) => "signature",
-            Err(Refusal::Timestamp) => "timestamp",
-            Err(Refusal::Tolerance) => "tolerance",
-        };
-        Ok(Err(self.refused(py, reason)))
-    }
-
-    /// A webhook that has been verified.
+    /// A webhook that is genuine and recent.
     fn accept<'py>(&self, headers: &Bound<'py, PyAny>, body: &Bound<'py, PyAny>) -> PyResult<Request<'py>> {
         let py = body.py();
         let request = Request::read(headers, body)?.map_err(|missing| self.refused(py, missing))?;
@@ -269,8 +263,16 @@ impl Verifier {
             Some(webhook) if webhook.body.len() < DETACH => self.judge(&webhook),
             Some(webhook) => py.detach(|| self.judge(&webhook)),
         };
-        self.outcome(py, &request, verdict)??;
+        verdict.map_err(|refusal| self.refused(py, reason(&request, refusal)))?;
         Ok(request)
+    }
+
+    /// Whether an accepted webhook came before.
+    fn has_seen(&self, py: Python<'_>, request: &Request<'_>) -> PyResult<bool> {
+        match (&self.seen, request.id.bytes()) {
+            (Some(seen), Some(id)) => seen.bind(py).call1((String::from_utf8_lossy(id),))?.is_truthy(),
+            _ => Ok(false),
+        }
     }
 
     fn refused(&self, py: Python<'_>, reason: &str) -> PyErr {
@@ -282,7 +284,7 @@ impl Verifier {
 #[pymethods]
 impl Verifier {
     #[new]
-    #[pyo3(signature = (secrets, tolerance=Some(300), *, seen=None))]
+    #[pyo3(signature = (secrets, tolerance=Some(300), *, seen=None), text_signature = "(secrets, tolerance=300, *, seen=None)")]
     fn new(secrets: &Bound<'_, PyAny>, tolerance: Option<i64>, seen: Option<Py<PyAny>>) -> PyResult<Self> {
         let tolerance = tolerance.map(u64::try_from).transpose();
         let tolerance =
@@ -292,18 +294,20 @@ impl Verifier {
 
     /// Raises unless a webhook is genuine, recent, and, where that is asked, new.
     fn verify(&self, headers: &Bound<'_, PyAny>, body: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.accept(headers, body).map(drop)
+        let request = self.accept(headers, body)?;
+        if self.has_seen(body.py(), &request)? { Err(self.refused(body.py(), "seen")) } else { Ok(()) }
     }
 
     /// Verifies a webhook, and gives the object that its body is in JSON.
     fn read<'py>(&self, headers: &Bound<'py, PyAny>, body: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
         let py = body.py();
         let request = self.accept(headers, body)?;
-        match decode(py, request.body.bytes().unwrap_or_default()).map(Bound::cast_into) {
-            Ok(Ok(object)) => Ok(object),
-            Ok(Err(_)) => Err(refused(py, "content", "is JSON, but not an object")),
-            Err(problem) => Err(refused(py, "content", &problem)),
-        }
+        let object = match decode(py, request.body.bytes().unwrap_or_default()).map(Bound::cast_into) {
+            Ok(Ok(object)) => object,
+            Ok(Err(_)) => return Err(refused(py, "content", "is JSON, but not an object")),
+            Err(problem) => return Err(refused(py, "content", &problem)),
+        };
+        if self.has_seen(py, &request)? { Err(self.refused(py, "seen")) } else { Ok(object) }
     }
 
     /// Verifies many, given as pairs of headers and body, while other threads run: None for each, or why not.
@@ -325,11 +329,12 @@ impl Verifier {
             let judge = |webhook: &Option<Webhook<'_>>| webhook.as_ref().map_or(Err(Refusal::Signature), |each| self.judge(each));
             let verdicts: Vec<_> = py.detach(|| parts.iter().map(judge).collect());
             for (request, verdict) in batch.iter().zip(verdicts) {
-                let outcome = match request {
-                    Ok(request) => self.outcome(py, request, verdict)?,
-                    Err(missing) => Err(self.refused(py, missing)),
+                let refusal = match (request, verdict) {
+                    (Err(missing), _) => Some(*missing),
+                    (Ok(request), Err(refusal)) => Some(reason(request, refusal)),
+                    (Ok(request), Ok(())) => self.has_seen(py, request)?.then_some("seen"),
                 };
-                outcomes.append(outcome.err().map(|error| error.into_value(py)))?;
+                outcomes.append(refusal.map(|reason| self.refused(py, reason).into_value(py)))?;
             }
         }
     }

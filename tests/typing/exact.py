@@ -5,6 +5,10 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, assert_type
 
+import httpx
+import starlette.datastructures
+import starlette.requests
+
 from replicate_rs import (
     AbortController,
     AbortSignal,
@@ -13,9 +17,15 @@ from replicate_rs import (
     Page,
     Prediction,
     Replicate,
+    SeenWebhooks,
     ServerSentEvent,
+    Training,
+    WebhookValidationError,
+    WebhookVerifier,
+    avalidate_webhook,
     get_path_url,
     parse_progress_from_logs,
+    sign_webhook,
     use,
     validate_webhook,
 )
@@ -26,6 +36,23 @@ from replicate_rs.relay import Relay
 from replicate_rs.stream import AsyncStream, EventDecoder, EventType, Stream
 from replicate_rs.use import AsyncFunction, Function, Run
 from replicate_rs.webhook import WebhookSigningSecret
+
+
+async def awaited_webhook(secret: WebhookSigningSecret, request: starlette.requests.Request) -> None:
+    assert_type(await avalidate_webhook(request, secret), bool)
+
+
+def webhooks(secret: WebhookSigningSecret, headers: dict[str, str], pairs: list[tuple[bytes, bytes]]) -> None:
+    validate_webhook(headers=pairs, body=bytearray(), secret=[secret, "s"], tolerance=None)
+    validate_webhook(id="x", timestamp="1", signature="v1,", body="", secret=secret)
+    validate_webhook(httpx.Request("POST", "http://x"), secret)
+    validate_webhook({"type": "http", "headers": pairs}, secret, 60, body=b"")
+    verifier = WebhookVerifier([secret, "s"], tolerance=60, seen=SeenWebhooks(5))
+    assert_type(verifier.verify(headers, b""), None)
+    assert_type(verifier.unwrap(starlette.datastructures.Headers(), b""), Prediction | Training)
+    assert_type(verifier.unwrap(httpx.Headers(), b""), Prediction | Training)
+    assert_type(verifier.verify_many([(headers, b""), (headers, "")]), list[WebhookValidationError | None])
+    assert_type(sign_webhook(secret, "x", 5, b""), str)
 
 
 def sync(client: Replicate, output: FileOutput) -> None:
@@ -56,6 +83,7 @@ def sync(client: Replicate, output: FileOutput) -> None:
     assert_type(one.output, Any)
     assert_type(parse_progress_from_logs(one), Progress | None)
     assert_type(validate_webhook(secret="s", body=b"", headers={}), bool)
+    assert_type(client.webhooks.default.secret.get(cached=True), WebhookSigningSecret)
     assert_type(output.read(), bytes)
     assert_type(output.save("x"), Path)
     assert_type(list(output), list[bytes])

@@ -1,0 +1,545 @@
+"""Webhooks as web frameworks receive them: the three examples on real servers, and the requests of each framework."""
+
+import asyncio
+import gc
+import importlib.util
+import itertools
+import json
+import socket
+import sys
+import threading
+import time
+from collections import defaultdict
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import aiohttp.test_utils
+import aiohttp.web
+import fastapi
+import flask
+import httpx
+import litestar
+import pytest
+import requests
+import starlette.applications
+import starlette.requests
+import starlette.responses
+import starlette.routing
+import uvicorn
+import werkzeug.test
+from django.test import RequestFactory
+
+import replicate_rs as replicate
+from conftest import script
+from replicate_rs import avalidate_webhook, sign_webhook, validate_webhook
+from replicate_rs.local import LocalReplicate
+from replicate_rs.webhook import MissingWebhookHeaderError
+
+
+def example(name):
+    """One of the examples, as a module. It is imported without a token and without a server: an import asks for nothing."""
+    path = Path(__file__).parent.parent / "examples" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    # Django finds its routes by the module's name.
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+webhook_fastapi, webhook_django, webhook_flask = map(example, ("webhook_fastapi", "webhook_django", "webhook_flask"))
+
+
+def until(condition, *, meanwhile=lambda: None):
+    """Wait for a condition."""
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        meanwhile()
+        time.sleep(0.002)
+
+
+# Servers
+
+
+@contextmanager
+def asgi(app, lifespan):
+    """An ASGI app behind uvicorn: its origin."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan=lifespan))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    until(lambda: server.started or not thread.is_alive())
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+class ThreadingServer(ThreadingMixIn, WSGIServer):
+    pass
+
+
+class QuietHandler(WSGIRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def wsgi(app):
+    """A WSGI app behind the standard library's server, with a thread for each request: its origin."""
+    with make_server("127.0.0.1", 0, app, ThreadingServer, QuietHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+gates = defaultdict(threading.Event)
+
+
+@pytest.fixture(scope="module")
+def service():
+    """Its clock is moved and its settings change, so it is not the one that other tests have."""
+    server = LocalReplicate(token="r8_hooks")
+
+    @server.model("acme/gated")
+    def gated(gate: str) -> str:
+        assert gates[gate].wait(10)
+        return gate
+
+    @server.model("acme/shout")
+    def shout(text: str) -> str:
+        return text.upper()
+
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def receivers(service):
+    """The URL of each way to receive webhooks, and the module that it is in."""
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("REPLICATE_BASE_URL", service.base_url)
+        environment.setenv("REPLICATE_API_TOKEN", service.token)
+        origin = stack.enter_context(asgi(webhook_fastapi.app, "on"))
+        yield {
+            "fastapi": (webhook_fastapi, f"{origin}/webhooks/replicate"),
+            "asgi": (webhook_fastapi, f"{origin}/guarded/replicate"),
+            "django": (webhook_django, f"{stack.enter_context(wsgi(webhook_django.wsgi))}/webhooks/replicate"),
+            "django async": (webhook_django, f"{stack.enter_context(asgi(webhook_django.asgi, 'off'))}/async/webhooks/replicate"),
+            "flask": (webhook_flask, f"{stack.enter_context(wsgi(webhook_flask.app))}/webhooks/replicate"),
+        }
+
+
+@pytest.fixture(autouse=True)
+def environment(service, monkeypatch):
+    monkeypatch.setenv("REPLICATE_BASE_URL", service.base_url)
+    monkeypatch.setenv("REPLICATE_API_TOKEN", service.token)
+
+
+class Receiver:
+    """A receiver, and what its handler is given."""
+
+    def __init__(self, module, url):
+        self.module, self.url = module, url
+        self.handled = []
+        # What the next ones do instead of succeeding.
+        self.turns = []
+
+    def handle(self, webhook):
+        assert isinstance(webhook, replicate.Prediction)
+        self.handled.append((webhook.id, webhook.status))
+        if self.turns:
+            self.turns.pop(0)()
+
+    async def ahandle(self, webhook):
+        await asyncio.to_thread(self.handle, webhook)
+
+    def post(self, headers, body, method="POST"):
+        """The status of the answer to a request."""
+        host, _, port = self.url.split("/")[2].partition(":")
+        lines = [f"{method} /{self.url.split('/', 3)[3]} HTTP/1.1", f"Host: {host}:{port}", "Connection: close"]
+        lines += [f"Content-Length: {len(body)}", *(f"{name}: {value}" for name, value in headers.items())]
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            # All at once: a server that hangs up on a body it has not read would reset the connection.
+            connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+            with connection.makefile("rb") as answer:
+                return int(answer.read().split()[1])
+
+
+@pytest.fixture(params=["fastapi", "asgi", "django", "django async", "flask"])
+def receiver(request, receivers, monkeypatch):
+    receiver = Receiver(*receivers[request.param])
+    module = receiver.module
+    monkeypatch.setattr(module, "handle", receiver.ahandle if module is webhook_fastapi else receiver.handle)
+    yield receiver
+    left = set(module.underway)
+    module.underway.clear()
+    assert not left
+
+
+numbers = itertools.count()
+
+
+def made(secret, *, body=None, id=None, age=0):
+    """A webhook: headers and body."""
+    body = json.dumps({"id": f"p{next(numbers)}", "status": "succeeded"}).encode() if body is None else body
+    id, stamp = id or f"msg_{next(numbers)}", str(int(time.time()) - age)
+    return {
+        "webhook-id": id,
+        "webhook-timestamp": stamp,
+        "webhook-signature": sign_webhook(secret, id, stamp, body),
+        "content-type": "application/json",
+    }, body
+
+
+def create(service, url, model="acme/shout", events=("completed",), **input):
+    """Make a prediction that tells a URL of itself: its id."""
+    client = replicate.Replicate(service.token, base_url=service.base_url)
+    return client.predictions.create(model=model, input=input, webhook=url, webhook_events_filter=list(events)).id
+
+
+def deliveries(service, id):
+    return [each for each in service.deliveries if each.prediction == id]
+
+
+# The examples
+
+
+def test_a_receiver_handles_what_is_delivered(receiver, service):
+    gate = f"gate {next(numbers)}"
+    id = create(service, receiver.url, "acme/gated", ("start", "completed"), gate=gate)
+    until(lambda: all(each.is_delivered for each in deliveries(service, id)) and receiver.handled)
+    gates[gate].set()
+    until(lambda: len(receiver.handled) == 2)
+    assert receiver.handled == [(id, "processing"), (id, "succeeded")]
+    until(lambda: all(each.is_delivered for each in deliveries(service, id)))
+    assert [(each.event, len(each.answers)) for each in deliveries(service, id)] == [("start", 1), ("completed", 1)]
+
+
+def test_a_receiver_refuses_what_is_not_genuine(receiver, service):
+    headers, body = made(service.webhook_secret)
+    old, _ = made(service.webhook_secret, body=body, age=301)
+    other, _ = made("whsec_AAAA", body=body)
+    forged = [
+        (headers, body[:-1] + b" "),
+        (headers, body + b" "),
+        (headers, b""),
+        (headers | {"webhook-id": "msg_other"}, body),
+        (old, body),
+        (headers | {"webhook-timestamp": "soon"}, body),
+        (other, body),
+        (headers | {"webhook-signature": "garbage"}, body),
+        ({}, b"\xff\x00"),
+        # Signed, but no webhook.
+        made(service.webhook_secret, body=b"[]"),
+        *(({name: value for name, value in headers.items() if name != left_out}, body) for left_out in list(headers)[:3]),
+    ]
+    assert [receiver.post(*each) for each in forged] == [400] * len(forged)
+    assert receiver.post(headers, body, "GET") in (400, 405)
+    assert receiver.handled == []
+    assert receiver.post(headers, body) in (200, 204)
+    assert len(receiver.handled) == 1
+
+
+def test_a_receiver_handles_a_repeated_webhook_once(receiver, service, monkeypatch):
+    webhook = made(service.webhook_secret)
+    assert receiver.post(*webhook) in (200, 204)
+    assert [receiver.post(*webhook) for _ in range(2)] == [200, 200]
+    assert len(receiver.handled) == 1
+
+    monkeypatch.setattr(service.settings, "webhook_copies", 2)
+    id = create(service, receiver.url, text="hi")
+    until(lambda: len(deliveries(service, id)) == 2)
+    # A copy that comes while the first is handled is told to come later.
+    until(lambda: all(each.is_delivered for each in deliveries(service, id)), meanwhile=lambda: service.advance(seconds=1))
+    answers = [answer for each in deliveries(service, id) for answer in each.answers]
+    assert set(answers) <= {200, 204, 409}
+    assert receiver.handled[1:] == [(id, "succeeded")]
+
+
+def fail():
+    raise RuntimeError("the database is gone")
+
+
+def test_a_webhook_whose_handling_failed_comes_again(receiver, service):
+    receiver.turns = [fail, fail]
+    id = create(service, receiver.url, text="hi")
+    for attempts in (1, 2):
+        until(lambda: deliveries(service, id) and len(deliveries(service, id)[0].answers) == attempts)
+        assert deliveries(service, id)[0].answers == [500] * attempts
+        service.advance(seconds=1)
+    until(lambda: deliveries(service, id)[0].is_delivered)
+    assert receiver.handled == [(id, "succeeded")] * 3
+
+
+def test_success_is_not_told_while_the_handling_may_fail(receiver, service):
+    webhook = made(service.webhook_secret)
+    entered, released = threading.Event(), threading.Event()
+
+    def wait_and_fail():
+        entered.set()
+        assert released.wait(10)
+        fail()
+
+    receiver.turns = [wait_and_fail]
+    answers = []
+    first = threading.Thread(target=lambda: answers.append(receiver.post(*webhook)))
+    first.start()
+    assert entered.wait(10)
+    assert receiver.post(*webhook) == 409
+    released.set()
+    first.join(10)
+    assert answers == [500]
+    assert receiver.post(*webhook) in (200, 204)
+    assert receiver.post(*webhook) == 200
+    assert len(receiver.handled) == 2
+
+
+def test_a_receiver_reads_no_more_than_its_limit(receiver, service, monkeypatch):
+    fits, too_large = (made(service.webhook_secret, body=json.dumps({"id": "x" * size}).encode()) for size in (500, 501))
+    monkeypatch.setattr(receiver.module, "LIMIT", len(fits[1]))
+    assert receiver.post(*too_large) == 413
+    assert receiver.handled == []
+    assert receiver.post(*fits) in (200, 204)
+    assert len(receiver.handled) == 1
+
+
+def test_the_middleware_gives_the_body_again_and_guards_its_path_only():
+    secret, seen = "whsec_AAAA", webhook_fastapi.seen
+    verifier = replicate.WebhookVerifier(secret, seen=seen)
+
+    async def app(scope, receive, send):
+        passed.append(scope["type"])
+        if "webhook" in scope.get("state", {}):
+            passed.extend([scope["state"]["webhook"].id, await receive(), await receive()])
+        if status is not None:
+            await send({"type": "http.response.start", "status": status, "headers": []})
+
+    def call(path, kind="http", webhook=None, parts=None):
+        headers, body = webhook or ({}, b"")
+        messages = [
+            *(parts or [{"type": "http.request", "body": part, "more_body": True} for part in (body[:9], body[9:])]),
+            {"type": "http.request"},
+            {"type": "http.disconnect"},
+        ]
+        sent = []
+
+        async def receive():
+            return messages.pop(0)
+
+        async def send(message):
+            sent.append(message)
+
+        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": kind, "path": path, "method": "POST", "headers": pairs}
+        asyncio.run(webhook_fastapi.VerifiedWebhooks(app, verifier)(scope, receive, send))
+        return [message["status"] for message in sent if "status" in message]
+
+    passed, status = [], 204
+    webhook = made(secret, body=b'{"id": "p1"}')
+    assert call("/webhooks", webhook=webhook) == [204]
+    assert passed == ["http", "p1", {"type": "http.request", "body": webhook[1]}, {"type": "http.disconnect"}]
+    passed.clear()
+    for path in ("/webhooks", "/webhooks/", "/webhooks/replicate"):
+        assert call(path) == [400]
+    assert call("/webhooks", webhook=webhook) == [200]
+    # Who hangs up is answered too, and nothing breaks.
+    assert call("/webhooks", webhook=webhook, parts=[{"type": "http.disconnect"}]) == [400]
+    assert passed == []
+    assert call("/webhooks-of-others") == [204]
+    assert call("/", kind="websocket") == [204]
+    assert passed == ["http", "websocket"]
+
+    # An app that fails in its own way, or does not answer at all, is given the webhook again.
+    webhook = made(secret)
+    for status in (503, None, 404, 302):
+        assert call("/webhooks", webhook=webhook) == ([] if status is None else [status])
+    status = 202
+    assert call("/webhooks", webhook=webhook) == [202]
+    assert call("/webhooks", webhook=webhook) == [200]
+    assert not webhook_fastapi.underway
+
+
+@pytest.mark.parametrize("path", ["/webhooks/replicate", "/guarded/replicate"])
+def test_a_webhook_is_settled_before_its_answer_is_sent(path, monkeypatch):
+    """Otherwise one that comes again at once could be told to come later, for no reason."""
+    underway = []
+
+    async def handle(webhook):
+        underway.append(set(webhook_fastapi.underway))
+
+    async def receive():
+        return {"type": "http.request", "body": body}
+
+    async def send(message):
+        underway.append(set(webhook_fastapi.underway))
+
+    monkeypatch.setattr(webhook_fastapi, "handle", handle)
+    headers, body = made("whsec_AAAA")
+    state = {"verifier": replicate.WebhookVerifier("whsec_AAAA", seen=webhook_fastapi.seen)}
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "path": path, "method": "POST", "headers": pairs, "query_string": b"", "state": state}
+    asyncio.run(webhook_fastapi.app(scope, receive, send))
+    assert underway == [{headers["webhook-id"]}, set(), set()]
+
+
+def test_the_secret_may_be_given(service, monkeypatch):
+    monkeypatch.setenv("REPLICATE_WEBHOOK_SECRET", "whsec_AAAA")
+    before = len(service.requests)
+
+    async def started():
+        async with webhook_fastapi.lifespan(webhook_fastapi.app) as state:
+            return state["verifier"]
+
+    # Not the one that is kept for the other tests.
+    for verifier in (asyncio.run(started()), webhook_flask.verifier.__wrapped__(), webhook_django.verifier.__wrapped__()):
+        headers, body = made("whsec_AAAA", body=b'{"id": "p1"}')
+        assert verifier.unwrap(headers, body).id == "p1"
+    assert len(service.requests) == before
+
+
+# Requests of every framework
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+URL = "http://test/webhooks"
+
+
+@contextmanager
+def of_flask(headers, body):
+    with flask.Flask(__name__).test_request_context("/", method="POST", headers=headers, data=body):
+        # The proxy, as views have it.
+        yield flask.request, {}
+
+
+@contextmanager
+def of_werkzeug(headers, body):
+    with closing(werkzeug.test.EnvironBuilder(method="POST", headers=headers, data=body)) as builder:
+        yield builder.get_request(), {}
+
+
+@contextmanager
+def of_wsgi(headers, body):
+    with closing(werkzeug.test.EnvironBuilder(method="POST", headers=headers)) as builder:
+        yield builder.get_environ(), {"body": body}
+
+
+@contextmanager
+def of_asgi(headers, body):
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    yield {"type": "http", "method": "POST", "path": "/", "headers": pairs}, {"body": body}
+
+
+@contextmanager
+def of_django(headers, body):
+    yield RequestFactory().post("/", body, "application/json", headers=headers), {}
+
+
+@contextmanager
+def of_httpx(headers, body):
+    yield httpx.Request("POST", URL, headers=headers, content=body), {}
+
+
+@contextmanager
+def of_requests(headers, body):
+    yield requests.Request("POST", URL, headers=headers, data=body).prepare(), {}
+
+
+def cases():
+    """A webhook that is genuine, one that is not, and one that lacks a header; with what is to be said of them."""
+    headers, body = made(SECRET)
+    yield headers, body, True
+    yield headers, body.replace(b"p", b"q"), False
+    for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
+        yield {key: value for key, value in headers.items() if key != name}, body, MissingWebhookHeaderError
+
+
+def verdict(validate):
+    try:
+        return validate()
+    except ValueError as error:
+        return type(error)
+
+
+@pytest.mark.parametrize("given", [of_flask, of_werkzeug, of_wsgi, of_asgi, of_django, of_httpx, of_requests])
+def test_a_request_is_judged(given):
+    for headers, body, expected in cases():
+        with given(headers, body) as (request, more):
+            assert verdict(lambda: validate_webhook(request, SECRET, **more)) is expected
+            assert verdict(lambda: asyncio.run(avalidate_webhook(request, SECRET, **more))) is expected
+
+
+async def judge(request):
+    """What both functions say of a request whose body has to be awaited."""
+    with pytest.raises(TypeError, match="await avalidate_webhook"):
+        validate_webhook(request, SECRET)
+    # A coroutine that was left behind would warn now.
+    gc.collect(0)
+    try:
+        return str(await avalidate_webhook(request, SECRET))
+    except ValueError as error:
+        return type(error).__name__
+
+
+def of_starlette():
+    async def endpoint(request):
+        assert type(request) is starlette.requests.Request
+        return starlette.responses.PlainTextResponse(await judge(request))
+
+    return starlette.applications.Starlette(routes=[starlette.routing.Route("/webhooks", endpoint, methods=["POST"])])
+
+
+def of_fastapi():
+    app = fastapi.FastAPI()
+
+    @app.post("/webhooks", response_class=starlette.responses.PlainTextResponse)
+    async def endpoint(request: fastapi.Request) -> str:
+        return await judge(request)
+
+    return app
+
+
+def of_litestar():
+    @litestar.post("/webhooks", media_type=litestar.MediaType.TEXT)
+    async def endpoint(request: litestar.Request) -> str:
+        return await judge(request)
+
+    return litestar.Litestar([endpoint], openapi_config=None)
+
+
+@pytest.mark.parametrize("app", [of_starlette, of_fastapi, of_litestar])
+def test_a_request_of_an_asgi_framework_is_judged(app):
+    async def ask():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app())) as client:
+            return [(await client.post(URL, headers=headers, content=body)).text for headers, body, _ in cases()]
+
+    assert asyncio.run(ask()) == [getattr(expected, "__name__", str(expected)) for *_, expected in cases()]
+
+
+def test_a_request_of_aiohttp_is_judged():
+    async def endpoint(request):
+        return aiohttp.web.Response(text=await judge(request))
+
+    async def ask():
+        app = aiohttp.web.Application()
+        app.router.add_post("/webhooks", endpoint)
+        answers = []
+        async with aiohttp.test_utils.TestClient(aiohttp.test_utils.TestServer(app)) as client:
+            for headers, body, _ in cases():
+                async with client.post("/webhooks", headers=headers, data=body) as answer:
+                    answers.append(await answer.text())
+        return answers
+
+    assert asyncio.run(ask()) == [getattr(expected, "__name__", str(expected)) for *_, expected in cases()]
+
+
+def test_the_library_imports_no_framework():
+    done = script("""
+        import sys
+        import replicate_rs.webhook, replicate_rs.webhook_request, replicate_rs.webhook_verifier
+        frameworks = "aiohttp", "django", "fastapi", "flask", "httpx", "litestar", "requests", "starlette", "werkzeug"
+        print([name for name in frameworks if name in sys.modules])
+    """)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
