@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable
 from functools import cache, wraps
 from inspect import iscoroutinefunction
-from threading import Lock
 from typing import Any
 
 from django.conf import settings
@@ -34,11 +33,8 @@ from replicate_rs.webhook import ReplayedWebhookError
 # Bytes of a body. What a model puts out as text, or as `data:` URIs, is in it.
 LIMIT = 16 << 20
 
-# Those that were accepted, and those of them whose handling has not ended: the two change together.
-# For several processes keep both where all can see them.
+# Those that were accepted. For several processes keep them where all can see them.
 seen = SeenWebhooks()
-underway: set[str] = set()
-lock = Lock()
 
 
 def handle(webhook: Prediction | Training) -> None:
@@ -59,16 +55,13 @@ def accept(verifier: WebhookVerifier, request: HttpRequest) -> Prediction | Trai
     body = request.read(LIMIT + 1)
     if len(body) > LIMIT:
         return answer("The body is too large", 413)
-    with lock:
-        try:
-            webhook = verifier.unwrap(request.headers, body)
-        except ReplayedWebhookError as error:
-            # Only a success ends the repetitions, and it must not be told before there is one.
-            return answer(str(error), 409 if request.headers["webhook-id"] in underway else 200)
-        except WebhookValidationError as error:
-            return answer(str(error), 400)
-        underway.add(request.headers["webhook-id"])
-        return webhook
+    try:
+        return verifier.unwrap(request.headers, body)
+    except ReplayedWebhookError as error:
+        # Only a success ends the repetitions, and it must not be told before there is one.
+        return answer(str(error), 200 if seen.is_settled(request.headers["webhook-id"]) else 409)
+    except WebhookValidationError as error:
+        return answer(str(error), 400)
 
 
 def answer(text: str, status: int) -> HttpResponse:
@@ -76,12 +69,9 @@ def answer(text: str, status: int) -> HttpResponse:
     return HttpResponse(text, "text/plain", status)
 
 
-def settle(id: str, status: int) -> None:
+def settle(request: HttpRequest, status: int) -> None:
     """End the handling of a webhook. What is not answered with success comes again, and is then accepted again."""
-    with lock:
-        underway.discard(id)
-        if not 200 <= status < 300:
-            seen.discard(id)
+    seen.settle(request.headers["webhook-id"], succeeded=200 <= status < 300)
 
 
 # Of either kind; what Django calls is of the same kind.
@@ -107,7 +97,7 @@ def verified_webhook(verifier: Callable[[], WebhookVerifier]) -> Callable[[View]
                 response: HttpResponseBase = view(request, webhook)
                 status = response.status_code
             finally:
-                settle(request.headers["webhook-id"], status)
+                settle(request, status)
             return response
 
         @wraps(view)
@@ -121,7 +111,7 @@ def verified_webhook(verifier: Callable[[], WebhookVerifier]) -> Callable[[View]
                 response: HttpResponseBase = await view(request, webhook)
                 status = response.status_code
             finally:
-                settle(request.headers["webhook-id"], status)
+                settle(request, status)
             return response
 
         # Replicate's requests have a signature for a token.

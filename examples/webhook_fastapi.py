@@ -25,10 +25,8 @@ from replicate_rs.webhook import ReplayedWebhookError
 # Bytes of a body. What a model puts out as text, or as `data:` URIs, is in it.
 LIMIT = 16 << 20
 
-# Those that were accepted, and those of them whose handling has not ended.
-# For several processes keep both where all can see them.
+# Those that were accepted. For several processes keep them where all can see them.
 seen = SeenWebhooks()
-underway: set[str] = set()
 
 
 async def handle(webhook: Prediction | Training) -> None:
@@ -62,21 +60,12 @@ async def read(request: Request) -> bytes:
 def accept(verifier: WebhookVerifier, headers: Mapping[str, str], body: bytes) -> Prediction | Training:
     """Give a webhook that is to be handled now; what is raised is the answer to any other."""
     try:
-        webhook = verifier.unwrap(headers, body)
+        return verifier.unwrap(headers, body)
     except ReplayedWebhookError as error:
         # Only a success ends the repetitions, and it must not be told before there is one.
-        raise HTTPException(409 if headers["webhook-id"] in underway else 200, str(error)) from error
+        raise HTTPException(200 if seen.is_settled(headers["webhook-id"]) else 409, str(error)) from error
     except WebhookValidationError as error:
         raise HTTPException(400, str(error)) from error
-    underway.add(headers["webhook-id"])
-    return webhook
-
-
-def settle(id: str, status: int) -> None:
-    """End the handling of a webhook. What is not answered with success comes again, and is then accepted again."""
-    underway.discard(id)
-    if not 200 <= status < 300:
-        seen.discard(id)
 
 
 # A route's dependency.
@@ -85,12 +74,13 @@ def settle(id: str, status: int) -> None:
 async def receive_webhook(request: Request) -> AsyncGenerator[Prediction | Training]:
     """Give a route its webhook. A route fails by raising: a response that it returns is not seen from here."""
     webhook = accept(request.state.verifier, request.headers, await read(request))
-    status = 500
+    succeeded = False
     try:
         yield webhook
-        status = 200
+        succeeded = True
     finally:
-        settle(request.headers["webhook-id"], status)
+        # What is not answered with success comes again, and is then accepted again.
+        seen.settle(request.headers["webhook-id"], succeeded=succeeded)
 
 
 # Within the function, so that it is settled when the answer is sent.
@@ -147,14 +137,14 @@ class VerifiedWebhooks:
             # Before the answer is sent, since the webhook may come again at once.
             if message["type"] == "http.response.start":
                 answered = True
-                settle(id, message["status"])
+                seen.settle(id, succeeded=200 <= message["status"] < 300)
             await send(message)
 
         try:
             await self.app({**scope, "state": {**scope.get("state", {}), "webhook": webhook}}, replay, watch)
         finally:
             if not answered:
-                settle(id, 500)
+                seen.settle(id, succeeded=False)
 
 
 @app.post("/guarded/replicate")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache, wraps
-from threading import Lock
 
 from flask import Flask, Response, current_app, make_response, request
 from flask.typing import ResponseReturnValue
@@ -23,11 +22,8 @@ from replicate_rs.webhook import ReplayedWebhookError
 # Bytes of a body. What a model puts out as text, or as `data:` URIs, is in it.
 LIMIT = 16 << 20
 
-# Those that were accepted, and those of them whose handling has not ended: the two change together.
-# For several processes keep both where all can see them.
+# Those that were accepted. For several processes keep them where all can see them.
 seen = SeenWebhooks()
-underway: set[str] = set()
-lock = Lock()
 
 
 def handle(webhook: Prediction | Training) -> None:
@@ -44,24 +40,13 @@ def verifier() -> WebhookVerifier:
 
 def accept(verifier: WebhookVerifier, body: bytes) -> Prediction | Training | Response:
     """Give a webhook that is to be handled now, or the answer to any other."""
-    with lock:
-        try:
-            webhook = verifier.unwrap(request.headers, body)
-        except ReplayedWebhookError as error:
-            # Only a success ends the repetitions, and it must not be told before there is one.
-            return Response(str(error), 409 if request.headers["webhook-id"] in underway else 200, mimetype="text/plain")
-        except WebhookValidationError as error:
-            return Response(str(error), 400, mimetype="text/plain")
-        underway.add(request.headers["webhook-id"])
-        return webhook
-
-
-def settle(id: str, status: int) -> None:
-    """End the handling of a webhook. What is not answered with success comes again, and is then accepted again."""
-    with lock:
-        underway.discard(id)
-        if not 200 <= status < 300:
-            seen.discard(id)
+    try:
+        return verifier.unwrap(request.headers, body)
+    except ReplayedWebhookError as error:
+        # Only a success ends the repetitions, and it must not be told before there is one.
+        return Response(str(error), 200 if seen.is_settled(request.headers["webhook-id"]) else 409, mimetype="text/plain")
+    except WebhookValidationError as error:
+        return Response(str(error), 400, mimetype="text/plain")
 
 
 View = Callable[[Prediction | Training], ResponseReturnValue]
@@ -88,7 +73,8 @@ def verified_webhook(verifier: Callable[[], WebhookVerifier]) -> Callable[[View]
                 response = make_response(current_app.ensure_sync(view)(webhook))
                 status = response.status_code
             finally:
-                settle(request.headers["webhook-id"], status)
+                # What is not answered with success comes again, and is then accepted again.
+                seen.settle(request.headers["webhook-id"], succeeded=200 <= status < 300)
             return response
 
         return receive

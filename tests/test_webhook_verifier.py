@@ -152,11 +152,23 @@ def test_the_latest_ones_are_remembered():
     assert len(seen) == 3
     assert [seen(id) for id in "bcd"] == [True, True, True]
     assert not seen("a"), "the oldest was forgotten"
-    seen.discard("a")
-    seen.discard("never seen")
-    assert not seen("a")
     with pytest.raises(ValueError, match="1 or more"):
         SeenWebhooks(0)
+
+
+def test_what_failed_may_come_again_and_what_succeeded_may_not():
+    seen = SeenWebhooks(3)
+    assert not seen("a")
+    assert not seen.is_settled("a"), "it is being handled"
+    seen.settle("a", succeeded=False)
+    assert not seen("a")
+    seen.settle("a", succeeded=True)
+    assert seen("a")
+    assert seen.is_settled("a")
+    for succeeded in (True, False):
+        seen.settle("never seen", succeeded=succeeded)
+    assert not seen.is_settled("never seen")
+    assert len(seen) == 1
 
 
 def test_of_threads_that_get_the_same_webhook_one_accepts_it():

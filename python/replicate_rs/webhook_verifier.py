@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class WebhookVerifier(Verifier):
     """Tells genuine webhooks from others; one for all threads.
 
-    ``verify(headers, body)`` raises a `WebhookValidationError` unless the webhook is genuine. ``verify_many(webhooks)`` takes pairs
-    of these, lets other threads run meanwhile, and gives a list: None for each that is genuine, or the error.
+    ``verify(headers, body)`` raises a `WebhookValidationError` unless the webhook is genuine. ``verify_many(webhooks)`` takes
+    pairs of these, lets other threads run meanwhile, and gives a list: None for each that is genuine, or the error.
 
     Args:
         secrets: From `client.webhooks.default.secret.get()`, or its text; several while keys are rotated.
@@ -60,8 +60,8 @@ def _is_training(data: Mapping[str, Any]) -> bool:
 class SeenWebhooks:
     """Remembers webhooks by their id, the latest ones; for all threads of one process.
 
-    Replicate sends the last webhook of a prediction again, under the same id, until it is answered with success. Forget one
-    (`discard`) whose handling failed, or it will be refused when it comes again.
+    Replicate sends the last webhook of a prediction again, under the same id, until it is answered with success. So that none is
+    lost, say how the handling of each ended (`settle`), and answer one that came before with success only if `is_settled`.
 
     Args:
         size: How many. As many as come in twice the tolerance, at least: what is forgotten sooner can be replayed.
@@ -74,7 +74,8 @@ class SeenWebhooks:
         if size < 1:
             raise ValueError("size must be 1 or more")
         self.size: int = size
-        self._ids: dict[str, None] = {}
+        # Whether each was handled with success; the oldest first.
+        self._ids: dict[str, bool] = {}
         self._lock = allocate_lock()
 
     def __call__(self, id: str) -> bool:
@@ -84,13 +85,20 @@ class SeenWebhooks:
                 return True
             if len(self._ids) >= self.size:
                 del self._ids[next(iter(self._ids))]
-            self._ids[id] = None
+            self._ids[id] = False
             return False
 
-    def discard(self, id: str) -> None:
-        """Forget a webhook, so that it is accepted when it comes again."""
+    def settle(self, id: str, *, succeeded: bool) -> None:
+        """Say how the handling of a webhook ended. One that failed is forgotten, and accepted when it comes again."""
         with self._lock:
-            self._ids.pop(id, None)
+            if not succeeded:
+                self._ids.pop(id, None)
+            elif id in self._ids:
+                self._ids[id] = True
+
+    def is_settled(self, id: str) -> bool:
+        """Whether a webhook has been handled with success."""
+        return self._ids.get(id, False)
 
     def __len__(self) -> int:
         return len(self._ids)
