@@ -9,6 +9,7 @@ import queue
 import string
 import threading
 import time
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import replicate_rs as replicate
+from replicate_rs.local import LocalReplicate
 from replicate_rs.webhook import (
     InvalidSecretKeyError,
     InvalidSignatureError,
@@ -335,6 +337,30 @@ def test_the_local_server_delivers_what_the_client_accepts(both, client):
         assert replicate.validate_webhook(secret=secret, headers=headers, body=body)
         assert verifier.unwrap(headers, body).input == {"text": "hi"}
     assert {json.loads(body)["status"] for _, body in deliveries} >= {"succeeded"}
+
+
+def test_a_training_s_webhooks_are_unwrapped_to_trainings(both):
+    server = LocalReplicate()
+
+    @server.model("acme/shout")
+    def shout(text: str = "") -> str:
+        return text.upper()
+
+    @server.training("acme/shout")
+    def train(steps: int = 1) -> bytes:
+        return b"weights"
+
+    with server:
+        client = both.client(server.base_url, api_token=server.token)
+        both(lambda: client.models.create("acme", "new", visibility="private", hardware="cpu"))
+        given = {"version": server.version("acme/shout"), "input": {}, "destination": "acme/new"}
+        events = ["start", "completed"]
+        create = partial(client.trainings.create, model="acme/shout", webhook_events_filter=events, **given)
+        deliveries = receive(both, lambda url: create(webhook=url))
+        verifier = replicate.WebhookVerifier(server.webhook_secret)
+    told = {each.status: each for each in (verifier.unwrap(*delivery) for delivery in deliveries)}
+    assert all(type(each) is replicate.Training for each in told.values())
+    assert told["succeeded"].destination == "acme/new"
 
 
 def test_the_secret_is_fetched_once_where_that_is_enough(both, client, local):

@@ -26,7 +26,7 @@ from replicate_rs.webhook import (
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SECOND = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 PREDICTION = {"id": "p1", "status": "succeeded", "output": "HI", "urls": {"get": "https://api.replicate.com/v1/predictions/p1"}}
-TRAINING = {"id": "t1", "status": "succeeded", "output": {"version": "acme/new:1"}}
+TRAINING = {"id": "t1", "status": "succeeded", "output": {"version": "acme/new:1", "weights": "https://x/y"}}
 TRAINING["urls"] = {"get": "https://api.replicate.com/v1/trainings/t1"}
 
 
@@ -36,7 +36,18 @@ def signed(body, *, id="msg_1", age=0, secret=SECRET):
     return {"webhook-id": id, "webhook-timestamp": stamp, "webhook-signature": replicate.sign_webhook(secret, id, stamp, body)}
 
 
-@pytest.mark.parametrize(("data", "kind"), [(PREDICTION, Prediction), (TRAINING, Training), ({"urls": None}, Prediction)])
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (PREDICTION, Prediction),
+        (TRAINING, Training),
+        (TRAINING | {"output": None}, Training),
+        (TRAINING | {"urls": PREDICTION["urls"]}, Training),
+        (PREDICTION | {"output": {"version": "1", "weights": []}}, Prediction),
+        ({"urls": None}, Prediction),
+        ({}, Prediction),
+    ],
+)
 @pytest.mark.parametrize("form", [str, str.encode, lambda text: bytearray(text.encode()), lambda text: memoryview(text.encode())])
 def test_a_webhook_is_unwrapped_to_what_it_tells_of(data, kind, form):
     body = form(json.dumps(data))
