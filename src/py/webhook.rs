@@ -87,9 +87,9 @@ fn head<'py>(headers: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
             return Ok(found);
         }
         dict.items().into_any()
-    } else if headers.hasattr(intern!(py, "items"))? {
+    } else if let Some(get) = headers.getattr_opt(intern!(py, "get"))? {
         let found = look_up(py, |name| {
-            let value = headers.call_method1(intern!(py, "get"), (name,))?;
+            let value = get.call1((name,))?;
             Ok((!value.is_none()).then_some(value))
         })?;
         if found.iter().all(Option::is_some) {
