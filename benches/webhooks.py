@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat, starmap
+from itertools import repeat
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -119,7 +119,10 @@ PROCESSES: dict[str, Callable[[Task, Signed], Sample]] = {"C floor": _floor, "No
 
 
 def many_webhooks(task: Task) -> Sample:
-    """Give the webhooks that two threads check in a second, on all cores, and how many that is for each that one thread does."""
+    """Give the webhooks that two threads check in a second, on all cores, and how many that is for each that one thread does.
+
+    Where others use the machine, two threads do not have two cores; how many they used is told, too.
+    """
     if hasattr(os, "sched_setaffinity"):
         # The benchmark has one core for what it measures; here it is two threads, and the server has nothing to do.
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
@@ -135,15 +138,16 @@ def many_webhooks(task: Task) -> Sample:
 
     with ThreadPoolExecutor(2) as threads:
 
-        def turn(count: int, seconds: float) -> float:
+        def turn(count: int, seconds: float) -> Sample:
             meter = Meter(task.server)
-            return meter.sample(sum(threads.map(load, batches[:count], [seconds] * count))).value
+            return meter.sample(sum(threads.map(load, batches[:count], [seconds] * count)))
 
         turn(2, task.warm_up)
         # In turns, so that what the machine does meanwhile meets both.
-        rates = [(turn(1, task.seconds / TURNS), turn(2, task.seconds / TURNS)) for _ in range(TURNS)]
-    one, two = (median(each) for each in zip(*rates, strict=True))
-    return Sample(two, more={"one thread": one, "times": median(starmap(lambda one, two: two / one, rates))})
+        turns = [(turn(1, task.seconds / TURNS), turn(2, task.seconds / TURNS)) for _ in range(TURNS)]
+    one, two, cpu = (median(each) for each in zip(*((one.value, two.value, two.cpu or 0) for one, two in turns), strict=True))
+    times = median(two.value / one.value for one, two in turns)
+    return Sample(two, cpu=cpu, more={"one thread": one, "times": times, "cores used": cpu * two / 1e6})
 
 
 def _many_ours() -> Callable[[list[Signed]], int]:
