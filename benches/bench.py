@@ -95,15 +95,19 @@ def _file_sections() -> list[Section]:
 
 def _webhook_sections() -> list[Section]:
     sizes = {"1 KB": 1 << 10, "10 KB": 10 << 10, "100 KB": 100 << 10, "1 MB": 1 << 20}
-    one, two = {"size": sizes["1 KB"]}, {"size": 2 * sizes["1 KB"]}
-    receivers = [OURS, "1.0.7", "without verification"]
     return [
         *(_check("verify", f"a body of {name}", [*CHECKS, *PROCESSES], {"size": size}) for name, size in sizes.items()),
-        _check("unwrap", "a body of 2 KB, verified and parsed", [*UNWRAPS], two),
+        _check("unwrap", "a body of 2 KB, verified and parsed", [*UNWRAPS], {"size": 2 * sizes["1 KB"]}),
         _webhooks("many", "1,000 of 1 KB at once, 2 threads", [*MANY], {}),
-        _webhooks("fastapi", "bodies of 1 KB, received by FastAPI on one core", receivers, one),
+        *_receivers({"uvloop and httptools": "standard", "asyncio and h11": "plain"}, {"size": sizes["1 KB"]}),
         Section("webhook_rust", "a body of 1 KB, without Python", "us", [OURS, "hmac-sha256"]),
     ]
+
+
+def _receivers(variants: dict[str, str], task: dict[str, Any]) -> list[Section]:
+    contenders = [OURS, "1.0.7", "without verification"]
+    title = "bodies of 1 KB, received by FastAPI on one core"
+    return [_webhooks("fastapi", f"{title}, {name}", contenders, {**task, "variant": each}) for name, each in variants.items()]
 
 
 def _check(job: str, title: str, contenders: list[str], task: dict[str, Any]) -> Section:

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 LOAD = Path(__file__).with_name("webhook_load.py")
 CONNECTIONS = 16
+# The loop and the parser of HTTP that uvicorn has: "standard" is what it takes of its own accord where they are installed.
+PARTS: dict[str, dict[str, Any]] = {
+    "standard": {"loop": "uvloop", "http": "httptools"},
+    "plain": {"loop": "asyncio", "http": "h11"},
+}
 # Seconds after which a receiver is taken not to start.
 PATIENCE = 10
 # Where nothing is verified, and where the contender does. They take turns: what is said of one is its share of the other.
@@ -89,7 +94,7 @@ def receive(task: Task) -> Sample:
     """Give the webhooks that a receiver takes in a second, and what percentage that is of those it takes unverified."""
     webhook = signed(task.size)
     apps = {OPEN: _app(OPEN, _unverified), VERIFIED: _app(VERIFIED, RECEIVERS[task.contender]())}
-    with _running(apps) as port, _load(port) as load:
+    with _running(apps, PARTS[task.variant]) as port, _load(port) as load:
         _check(port, webhook, 204 if task.contender == "without verification" else 400)
 
         def turn(path: str, seconds: float) -> Sample:
@@ -144,14 +149,15 @@ def _check(port: int, webhook: Signed, status_of_forged: int) -> None:
 
 
 @contextmanager
-def _running(apps: dict[str, FastAPI]) -> Iterator[int]:
-    """Run a receiver in a thread, with what uvicorn finds to be fast; gives its port."""
+def _running(apps: dict[str, FastAPI], parts: dict[str, Any]) -> Iterator[int]:
+    """Run a receiver in a thread; gives its port."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await apps[scope["path"]](scope, receive, send)
 
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning", lifespan="off", interface="asgi3"))
+        quiet: dict[str, Any] = {"access_log": False, "log_level": "warning", "lifespan": "off", "interface": "asgi3"}
+        server = uvicorn.Server(uvicorn.Config(app, **quiet, **parts))
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         end = time.monotonic() + PATIENCE
