@@ -82,9 +82,9 @@ typecheck: setup
 	.bench/bin/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.14,<2' -r benches/requirements.txt
 	@touch $@
 
-bench: .bench/.tools
+bench: .bench/.tools $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
 	VIRTUAL_ENV=$(abspath .bench) .bench/bin/maturin develop --release --quiet
-	cargo build --release --quiet --no-default-features --example bench_server --example bench_parser
+	cargo build --release --quiet --no-default-features --example bench_server --example bench_parser --example bench_webhook
 	.bench/bin/python benches/bench.py $(if $(JOB),--job $(JOB)) $(if $(QUICK),--quick)
 
 bench-local: setup

@@ -22,6 +22,8 @@ from followers import FOLLOW, FOLLOW_ASYNC
 from machine import CERTIFICATE, describe, environment, in_memory, pin_server_and_clients, running_server, scratch
 from prediction_files import INLINE, SAVE_ALL
 from report import Section, rows, table
+from webhook_contenders import CHECKS, UNWRAPS
+from webhooks import MANY, PROCESSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +50,7 @@ def sections() -> list[Section]:
         Section("clients", "1,000 never used", "KB each", [OURS], {"variant": "unused", "size": 1000}),
         *_stream_sections(),
         *_file_sections(),
+        *_webhook_sections(),
     ]
 
 
@@ -88,6 +91,31 @@ def _file_sections() -> list[Section]:
         _inline("100 MB within a prediction's input", [*INLINE], {"size": GB // 10}),
         _little(f"500 files of 100 KB to a folder {where}", [*SAVE_ALL], {"size": 500}),
     ]
+
+
+def _webhook_sections() -> list[Section]:
+    sizes = {"1 KB": 1 << 10, "10 KB": 10 << 10, "100 KB": 100 << 10, "1 MB": 1 << 20}
+    return [
+        *(_check("verify", f"a body of {name}", [*CHECKS, *PROCESSES], {"size": size}) for name, size in sizes.items()),
+        _check("unwrap", "a body of 2 KB, verified and parsed", [*UNWRAPS], {"size": 2 * sizes["1 KB"]}),
+        _webhooks("many", "1,000 of 1 KB at once, 2 threads", [*MANY], {}),
+        *_receivers({"uvloop and httptools": "standard", "asyncio and h11": "plain"}, {"size": sizes["1 KB"]}),
+        Section("webhook_rust", "a body of 1 KB, without Python", "us", [OURS, "hmac-sha256"]),
+    ]
+
+
+def _receivers(variants: dict[str, str], task: dict[str, Any]) -> list[Section]:
+    contenders = [OURS, "1.0.7", "without verification"]
+    title = "bodies of 1 KB, received by FastAPI on one core"
+    return [_webhooks("fastapi", f"{title}, {name}", contenders, {**task, "variant": each}) for name, each in variants.items()]
+
+
+def _check(job: str, title: str, contenders: list[str], task: dict[str, Any]) -> Section:
+    return Section(f"webhook_{job}", title, "us", contenders, task, cpu_unit="us/check")
+
+
+def _webhooks(job: str, title: str, contenders: list[str], task: dict[str, Any]) -> Section:
+    return Section(f"webhook_{job}", title, "webhooks/s", contenders, task, cpu_unit="us/webhook", more_is_better=True)
 
 
 def _bytes(job: str, title: str, contenders: list[str], task: dict[str, Any]) -> Section:

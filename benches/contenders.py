@@ -31,6 +31,10 @@ PACKAGES = (
     "urllib3",
     "requests",
     "openai",
+    "svix",
+    "standardwebhooks",
+    "fastapi",
+    "uvicorn",
 )
 TOKEN = "bench"
 # What the server answers (prediction.json).

@@ -28,9 +28,10 @@ class Task:
     """Seconds; also `seconds`, of the part that is timed. Work that was begun within them is finished, and counted."""
     seconds: float
     size: int = 1
-    """Requests in flight, threads, clients, or streams; for a big event and for files, bytes."""
+    """Requests in flight, threads, clients, or streams; for a big event, for files and for webhooks, bytes."""
     variant: str = ""
-    """For startup: ``import`` or ``first``; for clients: ``used`` or ``unused``; for streams and files: ``sync`` or ``async``."""
+    """For startup: ``import`` or ``first``; for clients: ``used`` or ``unused``; for streams and files: ``sync`` or ``async``;
+    for receivers of webhooks: ``standard`` or ``plain``."""
     interval: int = 0
     """Milliseconds between a stream's events."""
     secure: bool = False

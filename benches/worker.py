@@ -22,6 +22,7 @@ from many_streams import many, memory
 from sampling import Meter, Sample, Task
 from streaming import big, chunks_or_blocks, decode, first, parser
 from transfers import data_uri, read, save, save_all, stalls, upload
+from webhooks import fastapi, many_webhooks, rust, unwrap, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,6 +176,11 @@ JOBS: dict[str, Callable[[Task], Sample]] = {
     "files_ticker": stalls,
     "files_data_uri": data_uri,
     "files_save_all": save_all,
+    "webhook_verify": verify,
+    "webhook_unwrap": unwrap,
+    "webhook_many": many_webhooks,
+    "webhook_fastapi": fastapi,
+    "webhook_rust": rust,
 }
 
 
