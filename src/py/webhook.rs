@@ -1,13 +1,15 @@
 //! Webhooks as Python gives them: headers and bodies of many shapes, keys prepared once.
 
+use std::fmt::Display;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use pyo3::CastIntoError;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use super::response::decode;
 use crate::webhook::{BadSecret, Key, Refusal, Webhook, Window, verify};
@@ -43,13 +45,19 @@ impl Given<'_> {
     fn is_empty(&self) -> bool {
         self.bytes().is_some_and(<[u8]>::is_empty)
     }
+
+    /// Of a signature that came twice each is tried; nothing else that came twice is what was signed.
+    fn and(&self, other: &Self) -> Self {
+        Self::Copied([self.bytes(), other.bytes()].map(Option::unwrap_or_default).join(&b' '))
+    }
 }
 
-fn text_or_bytes<'py>(value: &Bound<'py, PyAny>) -> Option<Given<'py>> {
-    if let Ok(text) = value.cast::<PyString>() {
-        return Some(Given::Text(text.clone()));
+/// What is neither is given back.
+fn text_or_bytes(value: Bound<'_, PyAny>) -> Result<Given<'_>, Bound<'_, PyAny>> {
+    match value.cast_into::<PyString>() {
+        Ok(text) => Ok(Given::Text(text)),
+        Err(other) => other.into_inner().cast_into().map(Given::Bytes).map_err(CastIntoError::into_inner),
     }
-    value.cast::<PyBytes>().ok().map(|bytes| Given::Bytes(bytes.clone()))
 }
 
 fn kind_of(value: &Bound<'_, PyAny>) -> String {
@@ -57,16 +65,17 @@ fn kind_of(value: &Bound<'_, PyAny>) -> String {
 }
 
 fn content<'py>(body: &Bound<'py, PyAny>) -> PyResult<Given<'py>> {
-    if let Some(given) = text_or_bytes(body) {
-        return Ok(given);
-    }
+    let body = match text_or_bytes(body.clone()) {
+        Ok(given) => return Ok(given),
+        Err(other) => other,
+    };
     if let Ok(bytes) = body.cast::<PyByteArray>() {
         return Ok(Given::Copied(bytes.to_vec()));
     }
-    if let Ok(buffer) = PyBuffer::<u8>::get(body) {
+    if let Ok(buffer) = PyBuffer::<u8>::get(&body) {
         return buffer.to_vec(body.py()).map(Given::Copied);
     }
-    let kind = kind_of(body);
+    let kind = kind_of(&body);
     Err(PyTypeError::new_err(format!(
         "body must be the raw body as it came (bytes or str), not {kind}: what was parsed cannot be verified"
     )))
@@ -87,6 +96,11 @@ fn head<'py>(headers: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
             return Ok(found);
         }
         dict.items().into_any()
+    } else if headers.is_instance_of::<PyList>() {
+        headers.clone()
+    } else if let Some(raw) = headers.getattr_opt(intern!(py, "raw"))?.and_then(|raw| raw.cast_into::<PyList>().ok()) {
+        // Starlette's and httpx's, as they came.
+        raw.into_any()
     } else if let Some(get) = headers.getattr_opt(intern!(py, "get"))? {
         let found = look_up(py, |name| {
             let value = get.call1((name,))?;
@@ -106,44 +120,48 @@ fn look_up<'py, F>(py: Python<'py>, get: F) -> PyResult<Head<'py>>
 where
     F: Fn(&Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>>,
 {
-    let value = |name: &Bound<'py, PyString>| match get(name)? {
-        Some(value) => header(name, &value),
-        None => Ok(None),
-    };
+    let value = |name: &Bound<'py, PyString>| get(name)?.map(|value| header(name, value)).transpose();
     Ok([value(intern!(py, "webhook-id"))?, value(intern!(py, "webhook-timestamp"))?, value(intern!(py, "webhook-signature"))?])
 }
 
 fn scan<'py>(pairs: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
     let mut found: Head<'py> = [None, None, None];
-    let unfit = || PyTypeError::new_err("headers must be a mapping, or pairs of a name and a value");
     for each in pairs.try_iter().map_err(|_| unfit())? {
-        let [name, value]: [Bound<'py, PyAny>; 2] = each?.extract().map_err(|_| unfit())?;
-        let given = text_or_bytes(&name).ok_or_else(unfit)?;
-        let slot = match given.bytes() {
-            Some(bytes) if bytes.eq_ignore_ascii_case(b"webhook-id") => found.get_mut(0),
-            Some(bytes) if bytes.eq_ignore_ascii_case(b"webhook-timestamp") => found.get_mut(1),
-            Some(bytes) if bytes.eq_ignore_ascii_case(b"webhook-signature") => found.get_mut(2),
+        let (name, value) = pair(each?)?;
+        let given = text_or_bytes(name).map_err(|_| unfit())?;
+        let Some(name) = given.bytes() else { continue };
+        let slot = match name.len() {
+            10 if name.eq_ignore_ascii_case(b"webhook-id") => found.get_mut(0),
+            17 if name.eq_ignore_ascii_case(b"webhook-timestamp") => found.get_mut(1),
+            17 if name.eq_ignore_ascii_case(b"webhook-signature") => found.get_mut(2),
             _ => None,
         };
-        if let Some(slot) = slot
-            && let Some(value) = header(&name, &value)?
-        {
-            *slot = Some(match slot.take() {
-                None => value,
-                // Of a signature that came twice each is tried; nothing else that came twice is what was signed.
-                Some(before) => Given::Copied([before.bytes(), value.bytes()].map(Option::unwrap_or_default).join(&b' ')),
-            });
+        if let Some(slot) = slot {
+            let value = header(String::from_utf8_lossy(name), value)?;
+            *slot = match slot.take() {
+                Some(before) if value.is_empty() => Some(before),
+                Some(before) if !before.is_empty() => Some(before.and(&value)),
+                _ => Some(value),
+            };
         }
     }
     Ok(found)
 }
 
-/// A header's value; None if it is empty, which is as good as missing.
-fn header<'py>(name: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<Option<Given<'py>>> {
-    match text_or_bytes(value) {
-        Some(given) => Ok((!given.is_empty()).then_some(given)),
-        None => Err(PyTypeError::new_err(format!("the header {name} must be str or bytes, not {}", kind_of(value)))),
+fn unfit() -> PyErr {
+    PyTypeError::new_err("headers must be a mapping, or pairs of a name and a value")
+}
+
+fn pair(each: Bound<'_, PyAny>) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyAny>)> {
+    match each.cast::<PyTuple>() {
+        Ok(tuple) if tuple.len() == 2 => Ok((tuple.get_item(0)?, tuple.get_item(1)?)),
+        _ => each.extract().map(|[name, value]: [Bound<'_, PyAny>; 2]| (name, value)).map_err(|_| unfit()),
     }
+}
+
+fn header<'py>(name: impl Display, value: Bound<'py, PyAny>) -> PyResult<Given<'py>> {
+    let unfit = |other| PyTypeError::new_err(format!("the header {name} must be str or bytes, not {}", kind_of(&other)));
+    text_or_bytes(value).map_err(unfit)
 }
 
 /// One webhook.
@@ -167,13 +185,16 @@ impl<'py> Request<'py> {
         Ok(Ok(Self { id, timestamp, signatures, body: content(body)? }))
     }
 
-    fn webhook(&self) -> Option<Webhook<'_>> {
-        Some(Webhook {
-            id: self.id.bytes()?,
-            timestamp: self.timestamp.bytes()?,
-            signatures: self.signatures.bytes()?,
-            body: self.body.bytes()?,
-        })
+    /// What is to be verified, or why that is settled already.
+    fn webhook(&self) -> Result<Webhook<'_>, &'static str> {
+        match [&self.id, &self.timestamp, &self.signatures, &self.body].map(Given::bytes) {
+            // An empty header is as good as a missing one.
+            [Some([]), ..] => Err("no_id"),
+            [_, Some([]), ..] => Err("no_timestamp"),
+            [_, _, Some([]), _] => Err("no_signature"),
+            [Some(id), Some(timestamp), Some(signatures), Some(body)] => Ok(Webhook { id, timestamp, signatures, body }),
+            _ => Err("signature"),
+        }
     }
 }
 
@@ -226,16 +247,6 @@ fn refused(py: Python<'_>, reason: &str, detail: &str) -> PyErr {
     }
 }
 
-fn reason(request: &Request<'_>, refusal: Refusal) -> &'static str {
-    match refusal {
-        // A body that was read before is empty, and no webhook of Replicate's is.
-        Refusal::Signature if request.body.is_empty() => "empty_body",
-        Refusal::Signature => "signature",
-        Refusal::Timestamp => "timestamp",
-        Refusal::Tolerance => "tolerance",
-    }
-}
-
 /// Accepts webhooks that one of its keys has signed. The keys are prepared once, and wiped in the end.
 #[pyclass(frozen, subclass, module = "replicate_rs._core")]
 pub struct Verifier {
@@ -250,8 +261,14 @@ impl Verifier {
         self.tolerance.map(|tolerance| Window { now: since.unwrap_or_default().as_secs(), tolerance })
     }
 
-    fn judge(&self, webhook: &Webhook<'_>) -> Result<(), Refusal> {
-        verify(&self.keys, webhook, self.window())
+    fn judge(&self, webhook: &Webhook<'_>) -> Result<(), &'static str> {
+        verify(&self.keys, webhook, self.window()).map_err(|refusal| match refusal {
+            // A body that was read before is empty, and no webhook of Replicate's is.
+            Refusal::Signature if webhook.body.is_empty() => "empty_body",
+            Refusal::Signature => "signature",
+            Refusal::Timestamp => "timestamp",
+            Refusal::Tolerance => "tolerance",
+        })
     }
 
     /// A webhook that is genuine and recent.
@@ -259,11 +276,11 @@ impl Verifier {
         let py = body.py();
         let request = Request::read(headers, body)?.map_err(|missing| self.refused(py, missing))?;
         let verdict = match request.webhook() {
-            None => Err(Refusal::Signature),
-            Some(webhook) if webhook.body.len() < DETACH => self.judge(&webhook),
-            Some(webhook) => py.detach(|| self.judge(&webhook)),
+            Ok(webhook) if webhook.body.len() < DETACH => self.judge(&webhook),
+            Ok(webhook) => py.detach(|| self.judge(&webhook)),
+            Err(reason) => Err(reason),
         };
-        verdict.map_err(|refusal| self.refused(py, reason(&request, refusal)))?;
+        verdict.map_err(|reason| self.refused(py, reason))?;
         Ok(request)
     }
 
@@ -318,23 +335,22 @@ impl Verifier {
         loop {
             let mut batch = Vec::with_capacity(BATCH);
             for webhook in waiting.by_ref().take(BATCH) {
-                let [headers, body]: [Bound<'py, PyAny>; 2] =
-                    webhook?.extract().map_err(|_| PyTypeError::new_err("verify_many takes pairs of headers and body"))?;
+                let (headers, body) =
+                    pair(webhook?).map_err(|_| PyTypeError::new_err("verify_many takes pairs of headers and body"))?;
                 batch.push(Request::read(&headers, &body)?);
             }
             if batch.is_empty() {
                 return Ok(outcomes);
             }
-            let parts: Vec<_> = batch.iter().map(|each| each.as_ref().ok().and_then(Request::webhook)).collect();
-            let judge = |webhook: &Option<Webhook<'_>>| webhook.as_ref().map_or(Err(Refusal::Signature), |each| self.judge(each));
-            let verdicts: Vec<_> = py.detach(|| parts.iter().map(judge).collect());
+            let webhooks: Vec<_> = batch.iter().map(|each| each.as_ref().map_err(|missing| *missing)?.webhook()).collect();
+            let judge = |webhook: Result<Webhook<'_>, _>| webhook.and_then(|each| self.judge(&each));
+            let verdicts: Vec<_> = py.detach(|| webhooks.into_iter().map(judge).collect());
             for (request, verdict) in batch.iter().zip(verdicts) {
-                let refusal = match (request, verdict) {
-                    (Err(missing), _) => Some(*missing),
-                    (Ok(request), Err(refusal)) => Some(reason(request, refusal)),
+                let reason = match (request, verdict) {
                     (Ok(request), Ok(())) => self.has_seen(py, request)?.then_some("seen"),
+                    (_, verdict) => verdict.err(),
                 };
-                outcomes.append(refusal.map(|reason| self.refused(py, reason).into_value(py)))?;
+                outcomes.append(reason.map(|reason| self.refused(py, reason).into_value(py)))?;
             }
         }
     }
