@@ -197,7 +197,12 @@ def test_a_body_that_is_missing_or_was_read_before_is_named():
     assert not validate(HEADERS, "\ud800"), "what cannot be UTF-8 was not signed"
 
 
-@pytest.mark.parametrize("headers", [5, "webhook-id", [1], [("webhook-id",)], [(1, "x")], {"webhook-id": 5}])
+class OnlyGet:
+    def get(self, name):
+        return None
+
+
+@pytest.mark.parametrize("headers", [5, "webhook-id", [1], [("webhook-id",)], [(1, "x")], {"webhook-id": 5}, OnlyGet()])
 def test_headers_that_are_none_are_a_type_error(headers):
     with pytest.raises(
         TypeError, match="headers must be a mapping, or pairs|the header webhook-id must be str or bytes, not int"

@@ -109,7 +109,7 @@ fn head<'py>(headers: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
         if found.iter().all(Option::is_some) {
             return Ok(found);
         }
-        headers.call_method0(intern!(py, "items"))?
+        headers.call_method0(intern!(py, "items")).map_err(|_| unfit())?
     } else {
         headers.clone()
     };
@@ -208,7 +208,7 @@ fn keys(secrets: &Bound<'_, PyAny>) -> PyResult<Vec<Key>> {
         return Ok(vec![key]);
     }
     let unfit = |what: &Bound<'_, PyAny>| {
-        let kind = what.get_type().name().map_or_else(|_| String::new(), |name| name.to_string());
+        let kind = kind_of(what);
         PyTypeError::new_err(format!("a webhook secret must be str, or what `webhooks.default.secret.get()` gives, not {kind}"))
     };
     if secrets.is_instance_of::<PyBytes>() {
@@ -257,8 +257,9 @@ pub struct Verifier {
 
 impl Verifier {
     fn window(&self) -> Option<Window> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        self.tolerance.map(|tolerance| Window { now: since.unwrap_or_default().as_secs(), tolerance })
+        let tolerance = self.tolerance?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Some(Window { now, tolerance })
     }
 
     fn judge(&self, webhook: &Webhook<'_>) -> Result<(), &'static str> {
