@@ -6,7 +6,9 @@ from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping
-    from typing import Any, Protocol, TypeAlias, TypeGuard
+    from typing import Any, Protocol, TypeAlias
+
+    from typing_extensions import TypeIs
 
     class HasHeaders(Protocol):
         """A request of Starlette, FastAPI, Django, Flask, aiohttp, Litestar, httpx, requests, or of one that looks like them."""
@@ -65,7 +67,7 @@ def body_of(request: Request) -> Body | Awaitable[Body] | None:
 _ABSENT = object()
 
 
-def _is_body(part: object) -> TypeGuard[Body]:
+def _is_body(part: object) -> TypeIs[Body]:
     return isinstance(part, (bytes, bytearray, memoryview, str))
 
 
@@ -91,4 +93,4 @@ def read(request: Request) -> Body | None:
 async def aread(request: Request) -> Body | None:
     """Give a request's raw body, awaited if need be."""
     body = body_of(request)
-    return body if body is None or _is_body(body) else await body  # type: ignore[misc]  # a TypeGuard has no other side
+    return body if body is None or _is_body(body) else await body
