@@ -128,6 +128,7 @@ def validate_webhook(
         MissingWebhookBodyError: The body is missing, or is empty and was not signed so.
         InvalidSecretKeyError: A secret is missing, or is not one.
         TypeError: The body was parsed, or has to be awaited (`avalidate_webhook`).
+        ValueError: Two of a request, headers, and single headers are given.
 
     """
     given = _headers(request, headers, id, timestamp, signature)
