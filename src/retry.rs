@@ -51,7 +51,7 @@ impl Attempts {
         let backoff = backoff(self.made, jitter);
         self.made = self.made.saturating_add(1);
         match &error.kind {
-            Kind::Status(response) => match advice(&response.headers, &response.body) {
+            Kind::Status(response) => match advice(header(&response.headers), &response.body) {
                 Some(wait) if wait > LONGEST_ADVICE => None,
                 // Spread over a tenth, so that callers told the same do not come back together.
                 Some(wait) => Some(wait + wait.mul_f64(jitter.clamp(0.0, 1.0) / 10.0)),
@@ -68,10 +68,14 @@ pub fn backoff(failures: u32, jitter: f64) -> Duration {
     longest.mul_f64(jitter.clamp(0.0, 1.0))
 }
 
-/// What the server said about when to come back: `Retry-After` (RFC 9110 §10.2.3), else `retry_after` in a JSON body.
-pub fn advice(headers: &HeaderMap, body: &[u8]) -> Option<Duration> {
-    if let Some(text) = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()) {
-        let text = text.trim();
+fn header(headers: &HeaderMap) -> Option<&str> {
+    headers.get(RETRY_AFTER)?.to_str().ok()
+}
+
+/// What the server said about when to come back: `Retry-After` (RFC 9110 §10.2.3), else `retry_after` in a problem document, else
+/// what its `detail` says in words.
+pub fn advice(header: Option<&str>, body: &[u8]) -> Option<Duration> {
+    if let Some(text) = header.map(str::trim) {
         if let Some(wait) = text.parse().ok().and_then(seconds) {
             return Some(wait);
         }
@@ -79,8 +83,25 @@ pub fn advice(headers: &HeaderMap, body: &[u8]) -> Option<Duration> {
             return Some(date.duration_since(SystemTime::now()).unwrap_or_default());
         }
     }
-    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-    body.get("retry_after")?.as_f64().and_then(seconds)
+    let problem: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let number = problem.get("retry_after").and_then(|number| number.as_f64().and_then(seconds));
+    number.or_else(|| words(problem.get("detail")?.as_str()?))
+}
+
+/// "Your rate limit resets in ~5s.", "Expected available in 1 second."
+fn words(detail: &str) -> Option<Duration> {
+    let (_, wait) = ["resets in", "available in"].iter().find_map(|phrase| detail.split_once(phrase))?;
+    let wait = wait.trim_start_matches([' ', '~']);
+    let (number, unit) = wait.split_at(wait.find(|each: char| !each.is_ascii_digit() && each != '.').unwrap_or(wait.len()));
+    let unit: String = unit.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
+    let unit = match unit.as_str() {
+        "ms" => 0.001,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
+        "h" | "hour" | "hours" => 3600.0,
+        _ => return None,
+    };
+    seconds(number.parse::<f64>().ok()? * unit)
 }
 
 fn seconds(number: f64) -> Option<Duration> {
@@ -91,6 +112,7 @@ fn seconds(number: f64) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::http::Response;
+    use proptest::prelude::*;
 
     fn status(code: u16, retry_after: Option<&str>, body: &str) -> Error {
         let mut response = Response::new(code, body);
@@ -135,16 +157,35 @@ mod tests {
     #[test]
     fn advice_comes_in_all_its_forms() {
         let wait = |header: Option<&str>, body: &str| match status(429, header, body).kind {
-            Kind::Status(response) => advice(&response.headers, &response.body),
+            Kind::Status(response) => advice(super::header(&response.headers), &response.body),
             _ => None,
         };
         assert_eq!(wait(Some("2"), ""), Some(Duration::from_secs(2)));
         assert_eq!(wait(Some("1.5"), ""), Some(Duration::from_millis(1500)));
         assert_eq!(wait(None, r#"{"retry_after": 5}"#), Some(Duration::from_secs(5)));
         assert_eq!(wait(Some("soon"), ""), None);
+        let resets = r#"{"detail": "Request was throttled. Your rate limit resets in ~5s.", "status": 429}"#;
+        let available = r#"{"detail": "Request was throttled. Expected available in 1 second."}"#;
+        assert_eq!(wait(None, resets), Some(Duration::from_secs(5)));
+        assert_eq!(wait(None, available), Some(Duration::from_secs(1)));
+        assert_eq!(wait(None, r#"{"detail": "It resets in 1.5 minutes"}"#), Some(Duration::from_secs(90)));
+        assert_eq!(wait(None, r#"{"detail": "It resets in ~5s", "retry_after": 7}"#), Some(Duration::from_secs(7)));
+        assert_eq!(wait(Some("3"), resets), Some(Duration::from_secs(3)));
+        for nothing in ["resets in", "resets in ~", "resets in 5", "resets in 5 parsecs", "resets in ..5s", "5s", "resets in -5s"]
+        {
+            assert_eq!(wait(None, &format!(r#"{{"detail": "{nothing}"}}"#)), None, "{nothing}");
+        }
         assert_eq!(wait(Some("-3"), "[]"), None);
         let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(20));
         assert!(wait(Some(&date), "").is_some_and(|wait| wait > Duration::from_secs(18)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_advice_is_a_wait_or_none(header in ".{0,12}", body: Vec<u8>, detail in ".*(resets|available) in ~?[0-9.]*.*") {
+            let _ = advice(Some(&header), &body);
+            let _ = advice(None, serde_json::json!({ "detail": detail }).to_string().as_bytes());
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ import gzip
 import itertools
 import socket
 import time
+from email.utils import formatdate
 
 import pytest
 
@@ -141,11 +142,36 @@ def test_a_create_that_was_refused_for_now_is_repeated_when_the_server_says(both
         assert time.monotonic() - start >= 0.2
 
 
-def test_advice_above_a_minute_is_raised_at_once(both):
-    with Wire(lambda _: reply({}, 429, headers="Retry-After: 86400\r\n")) as wire:
+def in_an_hour():
+    return f"Retry-After: {formatdate(time.time() + 3600, usegmt=True)}\r\n"
+
+
+@pytest.mark.parametrize(
+    ("advice", "least", "most"),
+    [
+        (lambda: reply({}, 429, headers="Retry-After: 86400\r\n"), 86400, 86400),
+        (lambda: reply({}, 429, headers=in_an_hour()), 3590, 3600),
+        (lambda: reply({"retry_after": 61.5}, 429), 61.5, 61.5),
+        (lambda: reply({"detail": "Request was throttled. Your rate limit resets in ~75s."}, 429), 75, 75),
+        (lambda: reply({"detail": "Request was throttled. Expected available in 2 minutes."}, 429), 120, 120),
+    ],
+    ids=["seconds", "date", "body", "resets in", "available in"],
+)
+def test_advice_above_a_minute_is_raised_at_once(both, advice, least, most):
+    with Wire(lambda _: advice()) as wire:
         with pytest.raises(exceptions.RateLimitError) as caught:
             get(both, wire, max_retries=5)
-    assert caught.value.retry_after == 86400
+    assert least <= caught.value.retry_after <= most
+    assert len(wire.seen) == 1
+
+
+def test_advice_in_words_is_obeyed(both):
+    count = itertools.count()
+    answers = [reply({"detail": "Request was throttled. Your rate limit resets in ~200ms."}, 429), reply(prediction(), 201)]
+    with Wire(lambda _: answers[next(count)]) as wire:
+        start = time.monotonic()
+        both(lambda: both.client(wire.base_url).predictions.create("v", {}))
+        assert time.monotonic() - start >= 0.2
 
 
 def test_attempts_are_counted(both):

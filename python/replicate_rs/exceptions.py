@@ -35,6 +35,7 @@ Every error carries what is known of `status`, `detail`, `request_id`, `predicti
 
 from __future__ import annotations
 
+from ._core import retry_after
 from ._typing import TYPE_CHECKING, is_object
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class UnprocessableEntityError(APIStatusError):
 
 
 class RateLimitError(APIStatusError):
-    """Status 429: too many requests; `retry_after` says when to come back."""
+    """Status 429: too many requests; `retry_after` says when to come back, in seconds."""
 
 
 class InternalServerError(APIStatusError):
@@ -331,11 +332,7 @@ def from_response(status: int, method: str, url: str, headers: list[tuple[str, s
     error.status, error.detail = status, _text(detail)
     error.args = (error.type, error.title, error.status, error.detail, error.instance)
     _add(error, method, url, headers, body)
-    advice = error.headers.get("retry-after", problem.get("retry_after"))
-    try:
-        error.retry_after = None if advice is None else float(advice)
-    except (TypeError, ValueError):
-        error.retry_after = None
+    error.retry_after = retry_after(error.headers.get("retry-after"), body)
     return error
 
 

@@ -13,6 +13,7 @@ use super::bridge::{Outcome, delivery};
 use super::client::header_map;
 use super::exceptions;
 use crate::http::{self, Call};
+use crate::retry::advice;
 
 /// What an endpoint answers with.
 #[pyclass(frozen, eq, from_py_object, module = "replicate_rs._core", rename_all = "SCREAMING_SNAKE_CASE")]
@@ -42,6 +43,13 @@ pub fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
 pub fn decode<'py>(py: Python<'py>, json: &[u8]) -> Result<Bound<'py, PyAny>, String> {
     let parser = PythonParse { cache_mode: StringCacheMode::Keys, ..PythonParse::default() };
     parser.python_parse(py, json).map_err(|error| format!("is not JSON: {}", error.description(json)))
+}
+
+/// The seconds after which to come back, where an answer says so: in its header `Retry-After`, or in its body.
+#[pyfunction]
+#[pyo3(signature = (header, body))]
+pub fn retry_after(header: Option<&str>, body: &[u8]) -> Option<f64> {
+    advice(header, body).map(|wait| wait.as_secs_f64())
 }
 
 /// Bodies up to this size, in bytes, are copied out of the connection's read buffer.
