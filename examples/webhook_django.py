@@ -20,7 +20,7 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.management import execute_from_command_line
 from django.core.wsgi import get_wsgi_application
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
@@ -52,7 +52,11 @@ def verifier() -> WebhookVerifier:
 def accept(verifier: WebhookVerifier, request: HttpRequest) -> Prediction | Training | HttpResponse:
     """Give a webhook that is to be handled now, or the answer to any other."""
     # No further than to the limit: nobody has proved anything yet. (`request.body` has Django's limit, which is lower.)
-    body = request.read(LIMIT + 1)
+    # Under ASGI Django has taken all of it by now, to a temporary file: there a server in front has to keep to a limit.
+    try:
+        body = request.read(LIMIT + 1)
+    except UnreadablePostError:
+        return answer("The body is not complete", 400)
     if len(body) > LIMIT:
         return answer("The body is too large", 413)
     try:
@@ -73,6 +77,9 @@ def settle(request: HttpRequest, status: int) -> None:
     """End the handling of a webhook. What is not answered with success comes again, and is then accepted again."""
     seen.settle(request.headers["webhook-id"], succeeded=200 <= status < 300)
 
+
+# The loop keeps tasks only weakly.
+underway: set[asyncio.Task[HttpResponseBase]] = set()
 
 # Of either kind; what Django calls is of the same kind.
 View = Callable[..., Any]
@@ -106,6 +113,13 @@ def verified_webhook(verifier: Callable[[], WebhookVerifier]) -> Callable[[View]
             webhook = accept(await asyncio.to_thread(verifier), request)
             if isinstance(webhook, HttpResponse):
                 return webhook
+            # Django cancels the view of a sender who hangs up, whose webhook comes again: what has begun is finished first.
+            task = asyncio.create_task(finish(request, webhook))
+            underway.add(task)
+            task.add_done_callback(underway.discard)
+            return await asyncio.shield(task)
+
+        async def finish(request: HttpRequest, webhook: Prediction | Training) -> HttpResponseBase:
             status = 500
             try:
                 response: HttpResponseBase = await view(request, webhook)

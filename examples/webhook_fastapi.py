@@ -111,11 +111,13 @@ class VerifiedWebhooks:
     def __init__(self, app: ASGIApp, verifier: WebhookVerifier | None = None, path: str = "/webhooks") -> None:
         self.app = app
         self.verifier = verifier
-        self.path = path.rstrip("/")
+        self.path = path.strip("/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
-        if scope["type"] != "http" or not f"{scope['path']}/".startswith(f"{self.path}/"):
+        # As routes are told: without what a proxy, or a mount, has in front.
+        path = f"{scope.get('path')}/".removeprefix(f"{scope.get('root_path', '')}/").lstrip("/")
+        if scope["type"] != "http" or not path.startswith(f"{self.path}/"):
             await self.app(scope, receive, send)
             return
         request = Request(scope, receive)

@@ -63,7 +63,8 @@ def verified_webhook(verifier: Callable[[], WebhookVerifier]) -> Callable[[View]
     def decorate(view: View) -> Callable[[], Response]:
         @wraps(view)
         def receive() -> Response:
-            # No further than to the limit (Flask answers 413): nobody has proved anything yet.
+            # No further than to the limit: nobody has proved anything yet. Flask answers 413 where a length was given; a body in
+            # chunks ends there, and is not genuine then.
             request.max_content_length = LIMIT
             webhook = accept(verifier(), request.get_data())
             if isinstance(webhook, Response):

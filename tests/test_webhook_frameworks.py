@@ -363,6 +363,63 @@ def test_the_middleware_gives_the_body_again_and_guards_its_path_only():
     assert all(seen.is_settled(id) for id in seen._ids)
 
 
+@pytest.mark.parametrize("prefixed", [True, False])
+def test_the_middleware_guards_what_the_router_calls_its_path(prefixed):
+    app = fastapi.FastAPI()
+    app.add_middleware(webhook_fastapi.VerifiedWebhooks, verifier=replicate.WebhookVerifier("whsec_AAAA"))
+
+    @app.post("/webhooks/replicate")
+    async def endpoint(request: fastapi.Request) -> str:
+        return request.state.webhook.id
+
+    async def ask(headers, body):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app, root_path="/api")) as client:
+            path = "/api/webhooks/replicate" if prefixed else "/webhooks/replicate"
+            answer = await client.post(f"http://test{path}", headers=headers, content=body)
+            return answer.status_code, answer.text
+
+    headers, body = made("whsec_AAAA", body=b'{"id": "p1"}')
+    assert asyncio.run(ask(headers, body)) == (200, '"p1"')
+    assert asyncio.run(ask(headers, body + b" "))[0] == 400
+
+
+def test_what_django_has_begun_is_finished_when_the_sender_hangs_up(monkeypatch):
+    entered, released, seen = threading.Event(), threading.Event(), webhook_django.seen
+
+    def handle(webhook):
+        entered.set()
+        assert released.wait(10)
+
+    monkeypatch.setattr(webhook_django, "handle", handle)
+    monkeypatch.setenv("REPLICATE_WEBHOOK_SECRET", "whsec_AAAA")
+    webhook_django.verifier.cache_clear()
+    headers, body = made("whsec_AAAA")
+    messages = [{"type": "http.request", "body": body}]
+
+    async def receive():
+        if messages:
+            return messages.pop()
+        await asyncio.to_thread(entered.wait, 10)
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        pass
+
+    async def hang_up():
+        pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "http", "path": "/async/webhooks/replicate", "method": "POST", "headers": pairs, "query_string": b""}
+        await webhook_django.asgi(scope, receive, send)
+        assert seen(headers["webhook-id"])
+        assert not seen.is_settled(headers["webhook-id"]), "one that comes now is told to come later"
+        released.set()
+        await asyncio.to_thread(until, lambda: seen.is_settled(headers["webhook-id"]))
+
+    try:
+        asyncio.run(hang_up())
+    finally:
+        webhook_django.verifier.cache_clear()
+
+
 @pytest.mark.parametrize("path", ["/webhooks/replicate", "/guarded/replicate"])
 def test_a_webhook_is_settled_before_its_answer_is_sent(path, monkeypatch):
     """Otherwise one that comes again at once could be told to come later, for no reason."""

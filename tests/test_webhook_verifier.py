@@ -148,6 +148,21 @@ def test_what_is_no_object_is_not_remembered():
     assert len(seen) == 0
 
 
+def test_many_are_remembered_only_when_all_are_verified():
+    verifier = WebhookVerifier(SECRET, seen=SeenWebhooks())
+    webhooks = [(signed(b"x", id=str(n)), b"x") for n in range(1_000)]
+
+    def broken():
+        yield from webhooks
+        raise OSError("the queue is gone")
+
+    with pytest.raises(OSError, match="the queue is gone"):
+        verifier.verify_many(broken())
+    with pytest.raises(TypeError, match="pairs"):
+        verifier.verify_many([*webhooks, "x"])
+    assert verifier.verify_many(webhooks) == [None] * 1_000
+
+
 def test_what_the_guard_raises_is_raised():
     def down(id):
         raise ConnectionError("the store is down")

@@ -323,6 +323,7 @@ def from_failure(kind: str, message: str, request: tuple[str, str] | None, errno
 
 def from_response(status: int, method: str, url: str, headers: list[tuple[str, str]], body: bytes) -> APIStatusError:
     """Make the error for a status of 400 or more, from a problem document or whatever else came."""
+    body = _without_secrets(body)
     error = _BY_STATUS.get(status, InternalServerError if status >= 500 else APIStatusError)()
     problem = _problem(body)
     detail = problem.get("detail")
@@ -336,10 +337,20 @@ def from_response(status: int, method: str, url: str, headers: list[tuple[str, s
     return error
 
 
+def _without_secrets(body: bytes) -> bytes:
+    """Take the account's webhook secret out of a body that an error will show; an answer with it may be cut short."""
+    if b"whsec_" not in body:
+        return body
+    from re import sub
+
+    return sub(rb"whsec_[\w+/=-]*", b"[REDACTED]", body)
+
+
 def from_unexpected(
     problem: str, status: int, method: str, url: str, headers: list[tuple[str, str]], body: bytes
 ) -> APIResponseValidationError:
     """Make the error for an answer that is not what the endpoint promises."""
+    body = _without_secrets(body)
     error = APIResponseValidationError(status=status, detail=f"the answer to {method} {url} {problem}: {excerpt(body)}")
     _add(error, method, url, headers, body)
     return error

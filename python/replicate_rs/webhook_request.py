@@ -6,7 +6,7 @@ from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Mapping
-    from typing import Any, Protocol, TypeAlias
+    from typing import Any, Protocol, TypeAlias, TypeGuard
 
     from typing_extensions import TypeIs
 
@@ -33,11 +33,16 @@ def headers_of(request: Request) -> Headers:
 
     """
     headers: Headers | None = getattr(request, "headers", None)
-    if headers is None and isinstance(request, dict):
+    if headers is None and is_mapping(request):
         headers = _of_wsgi(request) if "REQUEST_METHOD" in request else request.get("headers")
     if headers is None:
         raise TypeError(f"request must have headers, or be a WSGI environ or an ASGI scope, not {type(request).__name__}")
     return headers
+
+
+def is_mapping(request: object) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a request is an environ or a scope."""
+    return hasattr(request, "keys") and hasattr(request, "get")
 
 
 def _of_wsgi(environ: Mapping[str, Any]) -> Headers:
@@ -52,15 +57,14 @@ def body_of(request: Request) -> Body | Awaitable[Body] | None:
         TypeError: It cannot be told where the body is.
 
     """
-    if not isinstance(request, dict):
-        # Werkzeug; Django, Starlette, Litestar and requests; httpx; aiohttp, whose `content` is a stream.
-        for name in ("get_data", "body", "content", "read"):
-            part: object = getattr(request, name, _ABSENT)
-            if part is None or _is_body(part):
-                return part
-            if callable(part):
-                content: Body | Awaitable[Body] = part()  # pyright: ignore[reportAssignmentType] - whatever it is, it is looked at
-                return content
+    # Werkzeug; Django, Starlette, Litestar and requests; httpx; aiohttp, whose `content` is a stream.
+    for name in ("get_data", "body", "content", "read"):
+        part: object = getattr(request, name, _ABSENT)
+        if part is None or _is_body(part):
+            return part
+        if callable(part):
+            content: Body | Awaitable[Body] = part()  # pyright: ignore[reportAssignmentType] - whatever it is, it is looked at
+            return content
     raise TypeError(f"the raw body cannot be had from this {type(request).__name__}: give it as `body=`")
 
 

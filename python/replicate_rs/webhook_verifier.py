@@ -67,7 +67,8 @@ class SeenWebhooks:
     lost, say how the handling of each ended (`settle`), and answer one that came before with success only if `is_settled`.
 
     Args:
-        size: How many. As many as come in twice the tolerance, at least: what is forgotten sooner can be replayed.
+        size: How many: as many as come in twice the tolerance, and are handled at a time. What is forgotten sooner is accepted
+            again.
 
     """
 

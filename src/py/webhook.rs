@@ -42,11 +42,7 @@ impl Given<'_> {
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.bytes().is_some_and(<[u8]>::is_empty)
-    }
-
-    /// Of a signature that came twice each is tried; nothing else that came twice is what was signed.
+    /// Of a signature that came twice each is tried; nothing else that came twice, be it empty, is what was signed.
     fn and(&self, other: &Self) -> Self {
         Self::Copied([self.bytes(), other.bytes()].map(Option::unwrap_or_default).join(&b' '))
     }
@@ -138,11 +134,10 @@ fn scan<'py>(pairs: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
         };
         if let Some(slot) = slot {
             let value = header(String::from_utf8_lossy(name), value)?;
-            *slot = match slot.take() {
-                Some(before) if value.is_empty() => Some(before),
-                Some(before) if !before.is_empty() => Some(before.and(&value)),
-                _ => Some(value),
-            };
+            *slot = Some(match slot.take() {
+                Some(before) => before.and(&value),
+                None => value,
+            });
         }
     }
     Ok(found)
@@ -247,6 +242,11 @@ fn refused(py: Python<'_>, reason: &str, detail: &str) -> PyErr {
     }
 }
 
+fn tolerance(seconds: &Bound<'_, PyAny>) -> PyResult<Option<u64>> {
+    let unfit = |_| PyValueError::new_err("tolerance must be a number of seconds, 0 or more, or None");
+    if seconds.is_none() { Ok(None) } else { seconds.extract().map(Some).map_err(unfit) }
+}
+
 /// Accepts webhooks that one of its keys has signed. The keys are prepared once, and wiped in the end.
 #[pyclass(frozen, subclass, module = "replicate_rs._core")]
 pub struct Verifier {
@@ -286,8 +286,8 @@ impl Verifier {
     }
 
     /// Whether an accepted webhook came before.
-    fn has_seen(&self, py: Python<'_>, request: &Request<'_>) -> PyResult<bool> {
-        match (&self.seen, request.id.bytes()) {
+    fn has_seen(&self, py: Python<'_>, id: &Given<'_>) -> PyResult<bool> {
+        match (&self.seen, id.bytes()) {
             (Some(seen), Some(id)) => seen.bind(py).call1((String::from_utf8_lossy(id),))?.is_truthy(),
             _ => Ok(false),
         }
@@ -303,17 +303,18 @@ impl Verifier {
 impl Verifier {
     #[new]
     #[pyo3(signature = (secrets, tolerance=Some(300), *, seen=None), text_signature = "(secrets, tolerance=300, *, seen=None)")]
-    fn new(secrets: &Bound<'_, PyAny>, tolerance: Option<i64>, seen: Option<Py<PyAny>>) -> PyResult<Self> {
-        let tolerance = tolerance.map(u64::try_from).transpose();
-        let tolerance =
-            tolerance.map_err(|_| PyValueError::new_err("tolerance must be a number of seconds, 0 or more, or None"))?;
+    fn new(
+        secrets: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = tolerance)] tolerance: Option<u64>,
+        seen: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
         Ok(Self { keys: keys(secrets)?, tolerance, seen })
     }
 
     /// Raises unless a webhook is genuine, recent, and, where that is asked, new.
     fn verify(&self, headers: &Bound<'_, PyAny>, body: &Bound<'_, PyAny>) -> PyResult<()> {
         let request = self.accept(headers, body)?;
-        if self.has_seen(body.py(), &request)? { Err(self.refused(body.py(), "seen")) } else { Ok(()) }
+        if self.has_seen(body.py(), &request.id)? { Err(self.refused(body.py(), "seen")) } else { Ok(()) }
     }
 
     /// Verifies a webhook, and gives the object that its body is in JSON.
@@ -325,13 +326,14 @@ impl Verifier {
             Ok(Err(_)) => return Err(refused(py, "content", "is JSON, but not an object")),
             Err(problem) => return Err(refused(py, "content", &problem)),
         };
-        if self.has_seen(py, &request)? { Err(self.refused(py, "seen")) } else { Ok(object) }
+        if self.has_seen(py, &request.id)? { Err(self.refused(py, "seen")) } else { Ok(object) }
     }
 
-    /// Verifies many, given as pairs of headers and body, while other threads run: None for each, or why not.
+    /// Verifies many, given as pairs of headers and body, while other threads run: None for each, or why not. Whether they are new is
+    /// asked when all have been verified.
     fn verify_many<'py>(&self, webhooks: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = webhooks.py();
-        let outcomes = PyList::empty(py);
+        let mut verdicts = Vec::new();
         let mut waiting = webhooks.try_iter()?;
         loop {
             let mut batch = Vec::with_capacity(BATCH);
@@ -341,19 +343,24 @@ impl Verifier {
                 batch.push(Request::read(&headers, &body)?);
             }
             if batch.is_empty() {
-                return Ok(outcomes);
+                break;
             }
             let webhooks: Vec<_> = batch.iter().map(|each| each.as_ref().map_err(|missing| *missing)?.webhook()).collect();
             let judge = |webhook: Result<Webhook<'_>, _>| webhook.and_then(|each| self.judge(&each));
-            let verdicts: Vec<_> = py.detach(|| webhooks.into_iter().map(judge).collect());
-            for (request, verdict) in batch.iter().zip(verdicts) {
-                let reason = match (request, verdict) {
-                    (Ok(request), Ok(())) => self.has_seen(py, request)?.then_some("seen"),
-                    (_, verdict) => verdict.err(),
-                };
-                outcomes.append(reason.map(|reason| self.refused(py, reason).into_value(py)))?;
-            }
+            let judged: Vec<_> = py.detach(|| webhooks.into_iter().map(judge).collect());
+            // Bodies are let go of.
+            let with_id = |(request, verdict): (Result<Request<'py>, _>, Result<(), _>)| verdict.and(request.map(|each| each.id));
+            verdicts.extend(batch.into_iter().zip(judged).map(with_id));
         }
+        let outcomes = PyList::empty(py);
+        for verdict in verdicts {
+            let reason = match verdict {
+                Ok(id) => self.has_seen(py, &id)?.then_some("seen"),
+                Err(reason) => Some(reason),
+            };
+            outcomes.append(reason.map(|reason| self.refused(py, reason).into_value(py)))?;
+        }
+        Ok(outcomes)
     }
 
     // What `seen` belongs to may keep this verifier.
