@@ -29,9 +29,9 @@ from replicate_rs.webhook import (
     WebhookSigningSecret,
     WebhookValidationError,
 )
+from webhooks import SECRET
 from wire import Wire, reply
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SECOND = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 THIRD = "whsec_5WbX5kEWLlfzsGNjH64I8lOOqUB6e8FH"
 BODY = '{"test": 2432232314}'

@@ -7,7 +7,6 @@ import json
 import pickle
 import sys
 import threading
-import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,18 +21,12 @@ from replicate_rs.webhook import (
     MissingWebhookHeaderError,
     ReplayedWebhookError,
 )
+from webhooks import SECRET, signed
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 SECOND = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 PREDICTION = {"id": "p1", "status": "succeeded", "output": "HI", "urls": {"get": "https://api.replicate.com/v1/predictions/p1"}}
 TRAINING = {"id": "t1", "status": "succeeded", "output": {"version": "acme/new:1", "weights": "https://x/y"}}
 TRAINING["urls"] = {"get": "https://api.replicate.com/v1/trainings/t1"}
-
-
-def signed(body, *, id="msg_1", age=0, secret=SECRET):
-    """The headers of a webhook that was sent some seconds ago."""
-    stamp = str(int(time.time()) - age)
-    return {"webhook-id": id, "webhook-timestamp": stamp, "webhook-signature": replicate.sign_webhook(secret, id, stamp, body)}
 
 
 @pytest.mark.parametrize(

@@ -126,13 +126,13 @@ class Record(Resource[Sync]):
         try:
             session = object.__getattribute__(self, "_session")
         except AttributeError:
-            return type(self)(**data)
+            return self._alone(data)
         return self._of(data, session)
 
     @classmethod
     def parse_obj(cls, data: Mapping[str, Any]) -> Self:
-        """View an object that came from elsewhere, for instance from a webhook."""
-        return cls(**data)
+        """View an object that came from elsewhere."""
+        return cls._alone({**data})
 
     model_dump: Final = dict
     model_dump_json: Final = json

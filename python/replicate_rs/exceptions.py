@@ -337,15 +337,6 @@ def from_response(status: int, method: str, url: str, headers: list[tuple[str, s
     return error
 
 
-def _without_secrets(body: bytes) -> bytes:
-    """Take the account's webhook secret out of a body that an error will show; an answer with it may be cut short."""
-    if b"whsec_" not in body:
-        return body
-    from re import sub
-
-    return sub(rb"whsec_[\w+/=-]*", b"[REDACTED]", body)
-
-
 def from_unexpected(
     problem: str, status: int, method: str, url: str, headers: list[tuple[str, str]], body: bytes
 ) -> APIResponseValidationError:
@@ -373,6 +364,15 @@ def _add(error: APIError, method: str, url: str, headers: list[tuple[str, str]],
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _without_secrets(body: bytes) -> bytes:
+    """Take the account's webhook secret out of a body that an error will show; an answer with it may be cut short."""
+    if b"whsec_" not in body:
+        return body
+    from re import sub
+
+    return sub(rb"whsec_[\w+/=-]*", b"[REDACTED]", body)
 
 
 def _problem(body: bytes) -> dict[str, Any]:

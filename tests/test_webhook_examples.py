@@ -1,52 +1,24 @@
-"""Webhooks as web frameworks receive them: the three examples on real servers, and the requests of each framework."""
+"""The three examples that receive webhooks, on real servers, with the local server delivering."""
 
 import asyncio
-import gc
-import importlib.util
 import itertools
 import json
 import socket
-import sys
 import threading
 import time
 from collections import defaultdict
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-import aiohttp.test_utils
-import aiohttp.web
 import fastapi
-import flask
 import httpx
-import litestar
 import pytest
-import requests
-import starlette.applications
-import starlette.requests
-import starlette.responses
-import starlette.routing
 import uvicorn
-import werkzeug.test
-from django.test import RequestFactory
 
 import replicate_rs as replicate
-from conftest import script
-from replicate_rs import avalidate_webhook, sign_webhook, validate_webhook
 from replicate_rs.local import LocalReplicate
-from replicate_rs.webhook import MissingWebhookHeaderError
-
-
-def example(name):
-    """One of the examples, as a module. It is imported without a token and without a server: an import asks for nothing."""
-    path = Path(__file__).parent.parent / "examples" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    # Django finds its routes by the module's name.
-    sys.modules[name] = module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
+from webhooks import example, signed
 
 webhook_fastapi, webhook_django, webhook_flask = map(example, ("webhook_fastapi", "webhook_django", "webhook_flask"))
 
@@ -186,13 +158,8 @@ numbers = itertools.count()
 def made(secret, *, body=None, id=None, age=0):
     """A webhook: headers and body."""
     body = json.dumps({"id": f"p{next(numbers)}", "status": "succeeded"}).encode() if body is None else body
-    id, stamp = id or f"msg_{next(numbers)}", str(int(time.time()) - age)
-    return {
-        "webhook-id": id,
-        "webhook-timestamp": stamp,
-        "webhook-signature": sign_webhook(secret, id, stamp, body),
-        "content-type": "application/json",
-    }, body
+    headers = signed(body, id=id or f"msg_{next(numbers)}", age=age, secret=secret)
+    return {**headers, "content-type": "application/json"}, body
 
 
 def create(service, url, model="acme/shout", events=("completed",), **input):
@@ -203,9 +170,6 @@ def create(service, url, model="acme/shout", events=("completed",), **input):
 
 def deliveries(service, id):
     return [each for each in service.deliveries if each.prediction == id]
-
-
-# The examples
 
 
 def test_a_receiver_handles_what_is_delivered(receiver, service):
@@ -456,147 +420,3 @@ def test_the_secret_may_be_given(service, monkeypatch):
         headers, body = made("whsec_AAAA", body=b'{"id": "p1"}')
         assert verifier.unwrap(headers, body).id == "p1"
     assert len(service.requests) == before
-
-
-# Requests of every framework
-
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-URL = "http://test/webhooks"
-
-
-@contextmanager
-def of_flask(headers, body):
-    with flask.Flask(__name__).test_request_context("/", method="POST", headers=headers, data=body):
-        # The proxy, as views have it.
-        yield flask.request, {}
-
-
-@contextmanager
-def of_werkzeug(headers, body):
-    with closing(werkzeug.test.EnvironBuilder(method="POST", headers=headers, data=body)) as builder:
-        yield builder.get_request(), {}
-
-
-@contextmanager
-def of_wsgi(headers, body):
-    with closing(werkzeug.test.EnvironBuilder(method="POST", headers=headers)) as builder:
-        yield builder.get_environ(), {"body": body}
-
-
-@contextmanager
-def of_asgi(headers, body):
-    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    yield {"type": "http", "method": "POST", "path": "/", "headers": pairs}, {"body": body}
-
-
-@contextmanager
-def of_django(headers, body):
-    yield RequestFactory().post("/", body, "application/json", headers=headers), {}
-
-
-@contextmanager
-def of_httpx(headers, body):
-    yield httpx.Request("POST", URL, headers=headers, content=body), {}
-
-
-@contextmanager
-def of_requests(headers, body):
-    yield requests.Request("POST", URL, headers=headers, data=body).prepare(), {}
-
-
-def cases():
-    """A webhook that is genuine, one that is not, and one that lacks a header; with what is to be said of them."""
-    headers, body = made(SECRET)
-    yield headers, body, True
-    yield headers, body.replace(b"p", b"q"), False
-    for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
-        yield {key: value for key, value in headers.items() if key != name}, body, MissingWebhookHeaderError
-
-
-def verdict(validate):
-    try:
-        return validate()
-    except ValueError as error:
-        return type(error)
-
-
-@pytest.mark.parametrize("given", [of_flask, of_werkzeug, of_wsgi, of_asgi, of_django, of_httpx, of_requests])
-def test_a_request_is_judged(given):
-    for headers, body, expected in cases():
-        with given(headers, body) as (request, more):
-            assert verdict(lambda: validate_webhook(request, SECRET, **more)) is expected
-            assert verdict(lambda: asyncio.run(avalidate_webhook(request, SECRET, **more))) is expected
-
-
-async def judge(request):
-    """What both functions say of a request whose body has to be awaited."""
-    with pytest.raises(TypeError, match="await avalidate_webhook"):
-        validate_webhook(request, SECRET)
-    # A coroutine that was left behind would warn now.
-    gc.collect(0)
-    try:
-        return str(await avalidate_webhook(request, SECRET))
-    except ValueError as error:
-        return type(error).__name__
-
-
-def of_starlette():
-    async def endpoint(request):
-        assert type(request) is starlette.requests.Request
-        return starlette.responses.PlainTextResponse(await judge(request))
-
-    return starlette.applications.Starlette(routes=[starlette.routing.Route("/webhooks", endpoint, methods=["POST"])])
-
-
-def of_fastapi():
-    app = fastapi.FastAPI()
-
-    @app.post("/webhooks", response_class=starlette.responses.PlainTextResponse)
-    async def endpoint(request: fastapi.Request) -> str:
-        return await judge(request)
-
-    return app
-
-
-def of_litestar():
-    @litestar.post("/webhooks", media_type=litestar.MediaType.TEXT)
-    async def endpoint(request: litestar.Request) -> str:
-        return await judge(request)
-
-    return litestar.Litestar([endpoint], openapi_config=None)
-
-
-@pytest.mark.parametrize("app", [of_starlette, of_fastapi, of_litestar])
-def test_a_request_of_an_asgi_framework_is_judged(app):
-    async def ask():
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app())) as client:
-            return [(await client.post(URL, headers=headers, content=body)).text for headers, body, _ in cases()]
-
-    assert asyncio.run(ask()) == [getattr(expected, "__name__", str(expected)) for *_, expected in cases()]
-
-
-def test_a_request_of_aiohttp_is_judged():
-    async def endpoint(request):
-        return aiohttp.web.Response(text=await judge(request))
-
-    async def ask():
-        app = aiohttp.web.Application()
-        app.router.add_post("/webhooks", endpoint)
-        answers = []
-        async with aiohttp.test_utils.TestClient(aiohttp.test_utils.TestServer(app)) as client:
-            for headers, body, _ in cases():
-                async with client.post("/webhooks", headers=headers, data=body) as answer:
-                    answers.append(await answer.text())
-        return answers
-
-    assert asyncio.run(ask()) == [getattr(expected, "__name__", str(expected)) for *_, expected in cases()]
-
-
-def test_the_library_imports_no_framework():
-    done = script("""
-        import sys
-        import replicate_rs.webhook, replicate_rs.webhook_request, replicate_rs.webhook_verifier
-        frameworks = "aiohttp", "django", "fastapi", "flask", "httpx", "litestar", "requests", "starlette", "werkzeug"
-        print([name for name in frameworks if name in sys.modules])
-    """)
-    assert (done.stdout, done.stderr) == ("[]\n", "")
