@@ -49,6 +49,13 @@ def test_a_webhook_is_unwrapped_to_what_it_tells_of(data, kind, form):
     assert told.dict() == data
 
 
+def test_a_record_from_elsewhere_takes_any_key():
+    data = {"id": "p1", "self": 1, "cls": 2}
+    body = json.dumps(data)
+    for told in (WebhookVerifier(SECRET).unwrap(signed(body), body), Prediction.parse_obj(data), Prediction.parse_obj(data).copy()):
+        assert told.dict() == data
+
+
 def test_what_was_unwrapped_belongs_to_the_default_client(local, monkeypatch):
     monkeypatch.setenv("REPLICATE_BASE_URL", local.base_url)
     monkeypatch.setenv("REPLICATE_API_TOKEN", local.token)
