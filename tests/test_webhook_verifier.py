@@ -52,7 +52,11 @@ def test_a_webhook_is_unwrapped_to_what_it_tells_of(data, kind, form):
 def test_a_record_from_elsewhere_takes_any_key():
     data = {"id": "p1", "self": 1, "cls": 2}
     body = json.dumps(data)
-    for told in (WebhookVerifier(SECRET).unwrap(signed(body), body), Prediction.parse_obj(data), Prediction.parse_obj(data).copy()):
+    for told in (
+        WebhookVerifier(SECRET).unwrap(signed(body), body),
+        Prediction.parse_obj(data),
+        Prediction.parse_obj(data).copy(),
+    ):
         assert told.dict() == data
 
 
