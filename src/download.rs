@@ -17,9 +17,11 @@ use tokio::time::sleep;
 
 use crate::checksum::Checksum;
 use crate::disk::{Partial, Sink, beside};
-use crate::error::{Error, Kind, Phase};
-use crate::http::{self, Call, Incoming, Pool, limited};
+use crate::error::{Error, Kind};
+use crate::http::{self, Call, Incoming};
+use crate::pool::Pool;
 use crate::retry::Attempts;
+use crate::stage::within;
 
 /// Connections for one file: a host that gives a little and hangs up is not asked for ever.
 const MOST_CONNECTIONS: u32 = 100;
@@ -215,7 +217,10 @@ impl Download {
             self.attempts = Attempts::new(&self.call.method, self.call.retries);
         }
         loop {
-            let wait = self.attempts.after(&error, fastrand::f64()).filter(|_| self.connections < MOST_CONNECTIONS);
+            let wait = self
+                .attempts
+                .after(&error, fastrand::f64(), &self.pool.shared.budget)
+                .filter(|_| self.connections < MOST_CONNECTIONS);
             match wait {
                 None => return Err(error),
                 Some(_) if came_further && self.attempts.is_first() => {}
@@ -294,7 +299,7 @@ pub async fn save(pool: Arc<Pool>, call: &Call, target: &Path, overwrite: bool) 
     let target = target.to_owned();
     // First, so that nothing is fetched for a target that cannot be written.
     let mut sink = Sink::new(beside(move || Partial::create(&target, overwrite)).await?);
-    let saved = limited(call.timeouts.total, Phase::Total, pin!(pour(pool, call, &mut sink))).await;
+    let saved = within(call.timeouts.total, pin!(pour(pool, call, &mut sink))).await;
     if saved.is_err() {
         // Whoever is told of the error finds nothing of the file.
         sink.give_up().await;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::http::Response;
+use crate::response::Response;
 
 /// The part of an exchange in which time ran out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,10 +12,14 @@ pub enum Phase {
     Pool,
     /// Resolving the name, opening the socket, or the TLS handshake.
     Connect,
-    /// The request is on its way, or the answer's head has not come.
+    /// The request's body is on its way.
+    Sending,
+    /// The request was sent, and the answer's head has not come.
     Response,
     /// Between two parts of the answer's body.
     Body,
+    /// Between two attempts.
+    Pause,
     /// The caller's deadline over everything, retries included.
     Total,
 }
@@ -25,8 +29,10 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Phase::Pool => "waiting for a free connection",
             Phase::Connect => "connecting",
+            Phase::Sending => "sending the request",
             Phase::Response => "waiting for the response",
             Phase::Body => "reading the response body",
+            Phase::Pause => "waiting to try again",
             Phase::Total => "over all attempts",
         })
     }
@@ -39,6 +45,8 @@ pub enum Kind {
     Invalid,
     /// No connection could be made: nothing was sent.
     Connect,
+    /// The server could not show that it is who it should be: nothing was sent.
+    Untrusted,
     /// The connection broke while a request was under way.
     Disconnected,
     /// Time ran out.
@@ -68,12 +76,14 @@ pub struct Error {
     pub errno: Option<i32>,
     /// Whether a byte of the request may have left this machine.
     pub sent: bool,
+    /// What the server calls the request, where it said so before the failure.
+    pub request_id: Option<String>,
 }
 
 impl Error {
     /// A failure before anything was sent.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), errno: None, sent: false }
+        Self { kind, message: message.into(), errno: None, sent: false, request_id: None }
     }
 
     /// The caller's mistake.
@@ -85,6 +95,12 @@ impl Error {
     pub fn timeout(phase: Phase, limit: Duration) -> Self {
         let message = format!("timed out after {} s, {phase}", limit.as_secs_f64());
         Self { sent: !matches!(phase, Phase::Pool | Phase::Connect), ..Self::new(Kind::Timeout(phase, limit), message) }
+    }
+
+    /// The deadline over everything passed while `phase` was under way.
+    pub fn late(limit: Duration, phase: Phase) -> Self {
+        let message = format!("timed out after {} s over all attempts, {phase}", limit.as_secs_f64());
+        Self { message, ..Self::timeout(Phase::Total, limit) }
     }
 
     /// A local file failed; `what` says what was being done to which path.
@@ -100,30 +116,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-impl From<reqwest::Error> for Error {
-    fn from(error: reqwest::Error) -> Self {
-        let error = error.without_url();
-        let (mut text, mut errno, mut io_kind) = (error.to_string(), None, None);
-        let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            text = inner.to_string();
-            if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-                errno = io.raw_os_error().or(errno);
-                io_kind = Some(io.kind());
-            }
-            cause = inner.source();
-        }
-        let kind = if error.is_connect() {
-            Kind::Connect
-        } else if error.is_builder() {
-            Kind::Invalid
-        } else if io_kind.is_some() || text.contains("connection closed") || text.contains("end of file") {
-            Kind::Disconnected
-        } else {
-            Kind::Protocol
-        };
-        let sent = !matches!(kind, Kind::Connect | Kind::Invalid);
-        Self { kind, message: text, errno, sent }
-    }
-}

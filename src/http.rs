@@ -7,24 +7,30 @@
 //! * every wait has a limit: a free connection, the head, each part of the body, and all of it together.
 
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, LOCATION, USER_AGENT};
-use reqwest::{Client, ClientBuilder, Method, StatusCode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use reqwest::{Method, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
 use crate::error::{Error, Kind, Phase};
-use crate::reach::{PublicOnly, Reach};
+use crate::pool::Pool;
+use crate::reach::Reach;
+use crate::response::{Response, request_id};
 use crate::retry::Attempts;
-use crate::tls::{Tls, get_or_try_init};
+use crate::stage::{enter, sending, within};
+use crate::stats::{Attempt, Observer, UnderWay};
+use crate::tls::refusal;
 use crate::upload::Upload;
 use crate::url::Origin;
 
 const MOST_REDIRECTS: usize = 10;
+/// Bytes of the body of a status of 400 or more: its status matters more than the rest of it.
+const LARGEST_COMPLAINT: usize = 1 << 20;
 /// Bodies up to this size, in bytes, get their buffer at once; a larger claim has to be backed by data.
 const TRUSTED_LENGTH: usize = 16 << 20;
 
@@ -33,6 +39,8 @@ const TRUSTED_LENGTH: usize = 16 << 20;
 pub struct Timeouts {
     /// For the answer's head after the last byte sent, and between two parts of its body.
     pub read: Option<Duration>,
+    /// For the connection to take a piece of the body.
+    pub write: Option<Duration>,
     /// For one of the client's connections to become free.
     pub pool: Option<Duration>,
     /// For everything, retries included.
@@ -71,6 +79,8 @@ pub struct Call {
     pub url: Url,
     /// Headers for whichever origin answers.
     pub headers: HeaderMap,
+    /// The caller's own headers of this request, for the origin that it was addressed to.
+    pub own: HeaderMap,
     /// What it carries.
     pub body: Body,
     /// Headers for the API's own origin.
@@ -83,42 +93,8 @@ pub struct Call {
     pub limit: usize,
     /// Where it may go, elsewhere than to the API.
     pub reach: Reach,
-}
-
-/// A response that has been read to its end.
-#[derive(Clone, Debug)]
-pub struct Response {
-    /// The status.
-    pub status: u16,
-    /// Where it came from, after redirects.
-    pub url: String,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The decompressed body.
-    pub body: Bytes,
-}
-
-impl Response {
-    /// A response made by hand, for tests and for callers that answer themselves.
-    pub fn new(status: u16, body: &str) -> Self {
-        Self { status, url: String::new(), headers: HeaderMap::new(), body: Bytes::copy_from_slice(body.as_bytes()) }
-    }
-}
-
-/// Headers that say which request an answer belongs to.
-const REQUEST_IDS: [&str; 2] = ["x-request-id", "cf-ray"];
-
-impl Response {
-    /// Lets go of the connection's read buffer, which body and headers are slices of: the next answer is then read into memory
-    /// that is still warm. Only the request's id is kept of the headers.
-    pub fn compact(&mut self) {
-        self.body = Bytes::copy_from_slice(&self.body);
-        let ids = REQUEST_IDS.into_iter().filter_map(|name| {
-            let value = HeaderValue::from_bytes(self.headers.get(name)?.as_bytes()).ok()?;
-            Some((HeaderName::from_static(name), value))
-        });
-        self.headers = ids.collect();
-    }
+    /// Is told of each attempt.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 /// A response whose body is still arriving; dropping it closes the connection.
@@ -148,25 +124,34 @@ impl Incoming {
 
     /// The next part of the body as it came, or None at its end; without a limit in time.
     pub async fn part(&mut self) -> Result<Option<Bytes>, Error> {
-        self.response.chunk().await.map_err(|error| Error { sent: true, ..error.into() })
+        self.response.chunk().await.map_err(|error| self.known(error.into()))
     }
 
     /// The next part of the body as it came, or None at its end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        let next = pin!(async { self.response.chunk().await.map_err(Error::from) });
-        let next = limited(self.read, Phase::Body, next);
-        match self.deadline {
-            Some((at, limit)) => timeout_at(at, next).await.unwrap_or_else(|_| Err(Error::timeout(Phase::Total, limit))),
-            None => next.await,
-        }
-        .map_err(|error| Error { sent: true, ..error })
+        let (read, deadline) = (self.read, self.deadline);
+        let came = {
+            let next = pin!(async { self.response.chunk().await.map_err(Error::from) });
+            let next = limited(read, Phase::Body, next);
+            match deadline {
+                Some((at, limit)) => timeout_at(at, next).await.unwrap_or_else(|_| Err(Error::late(limit, Phase::Body))),
+                None => next.await,
+            }
+        };
+        came.map_err(|error| self.known(error))
+    }
+
+    /// What is known of a failure after the head came.
+    fn known(&self, error: Error) -> Error {
+        Error { sent: true, request_id: request_id(self.response.headers()), ..error }
     }
 
     /// The whole body, refused above `limit` bytes.
     async fn whole(mut self, limit: usize) -> Result<Response, Error> {
+        enter(Phase::Body);
         let claimed = self.response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         if claimed > limit {
-            return Err(too_large(limit));
+            return Err(self.known(too_large(limit)));
         }
         let first = self.chunk().await?.unwrap_or_default();
         let second = if !first.is_empty() && first.len() == claimed { None } else { self.chunk().await? };
@@ -178,7 +163,7 @@ impl Incoming {
                 let mut next = Some(second);
                 while let Some(part) = next {
                     if body.len() + part.len() > limit {
-                        return Err(too_large(limit));
+                        return Err(self.known(too_large(limit)));
                     }
                     body.extend_from_slice(&part);
                     next = self.chunk().await?;
@@ -187,10 +172,26 @@ impl Incoming {
             }
         };
         if body.len() > limit {
-            return Err(too_large(limit));
+            return Err(self.known(too_large(limit)));
         }
         let (status, url) = (self.response.status().as_u16(), self.response.url().to_string());
         Ok(Response { status, url, headers: std::mem::take(self.response.headers_mut()), body })
+    }
+
+    /// As much of the body of a complaint as is of use; its connection is closed if there is more.
+    async fn complaint(mut self) -> Response {
+        enter(Phase::Body);
+        let mut body = BytesMut::new();
+        // A complaint that breaks off is a complaint.
+        while let Ok(Some(part)) = self.chunk().await {
+            let room = LARGEST_COMPLAINT.saturating_sub(body.len());
+            body.extend_from_slice(part.get(..room).unwrap_or(&part));
+            if body.len() >= LARGEST_COMPLAINT {
+                break;
+            }
+        }
+        let (status, url) = (self.response.status().as_u16(), self.response.url().to_string());
+        Response { status, url, headers: std::mem::take(self.response.headers_mut()), body: body.freeze() }
     }
 }
 
@@ -198,69 +199,18 @@ fn too_large(limit: usize) -> Error {
     Error { sent: true, ..Error::new(Kind::TooLarge(limit), format!("the response is larger than {limit} bytes")) }
 }
 
-/// The connections of one client on one runtime.
-#[derive(Debug)]
-pub struct Pool {
-    connect: Option<Duration>,
-    free: Option<Arc<Semaphore>>,
-    plain: OnceLock<Client>,
-    secure: OnceLock<Client>,
-    public: OnceLock<Client>,
-    tls: Arc<Tls>,
-}
-
-impl Pool {
-    /// `free` is shared by all pools of a client; `tls` by all pools of the process.
-    pub fn new(connect: Option<Duration>, free: Option<Arc<Semaphore>>, tls: Arc<Tls>) -> Self {
-        let [plain, secure, public] = [const { OnceLock::new() }; 3];
-        Self { connect, free, plain, secure, public, tls }
-    }
-
-    fn client(&self, url: &Url, public_only: bool) -> Result<&Client, Error> {
-        if public_only {
-            let set_up = || self.build(self.tls.trusting_the_system()?, |builder| builder.dns_resolver(PublicOnly));
-            return get_or_try_init(&self.public, set_up);
-        }
-        if url.scheme() == "http" && !a_proxy_may_be_set() {
-            return get_or_try_init(&self.plain, || self.build(self.tls.unused()?, |builder| builder));
-        }
-        get_or_try_init(&self.secure, || self.build(self.tls.trusting_the_system()?, |builder| builder))
-    }
-
-    fn build(&self, tls: rustls::ClientConfig, more: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, Error> {
-        let mut builder = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .tcp_keepalive(Duration::from_secs(15))
-            .pool_idle_timeout(Duration::from_secs(60));
-        if let Some(limit) = self.connect {
-            builder = builder.connect_timeout(limit);
-        }
-        more(builder).build().map_err(|error| Error::new(Kind::Connect, format!("the HTTP client cannot be set up: {error}")))
-    }
-}
-
-/// reqwest reads these variables itself; a proxy may be spoken to over TLS even for an http URL.
-fn a_proxy_may_be_set() -> bool {
-    static NAMES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
-    static SET: OnceLock<bool> = OnceLock::new();
-    *SET.get_or_init(|| NAMES.iter().any(|name| std::env::var_os(name).is_some()))
-}
-
 /// Sends a call and reads the whole answer; a status of 400 or more is an error.
 pub async fn send(pool: &Pool, call: &Call) -> Result<Response, Error> {
     let attempts = pin!(async {
-        let mut attempts = Attempts::new(&call.method, call.retries);
+        let mut tries = Tries::new(pool, call);
         loop {
             match attempt(pool, call).await {
-                Ok(response) => return Ok(response),
-                Err(error) => pause(&mut attempts, error).await?,
+                Ok(response) => return Ok(tries.done(response.status, response)),
+                Err(error) => tries.failed(error).await?,
             }
         }
     });
-    limited(call.timeouts.total, Phase::Total, attempts).await
+    within(call.timeouts.total, attempts).await
 }
 
 async fn attempt(pool: &Pool, call: &Call) -> Result<Response, Error> {
@@ -271,30 +221,66 @@ async fn attempt(pool: &Pool, call: &Call) -> Result<Response, Error> {
 pub async fn open(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
     let deadline = call.timeouts.total.map(|limit| (Instant::now() + limit, limit));
     let attempts = pin!(async {
-        let mut attempts = Attempts::new(&call.method, call.retries);
+        let mut tries = Tries::new(pool, call);
         loop {
             match exchange(pool, call).await {
-                Ok(incoming) => return Ok(Incoming { deadline, ..incoming }),
-                Err(error) => pause(&mut attempts, error).await?,
+                Ok(incoming) => return Ok(tries.done(incoming.response.status().as_u16(), Incoming { deadline, ..incoming })),
+                Err(error) => tries.failed(error).await?,
             }
         }
     });
-    limited(call.timeouts.total, Phase::Total, attempts).await
+    within(call.timeouts.total, attempts).await
 }
 
-async fn pause(attempts: &mut Attempts, error: Error) -> Result<(), Error> {
-    match attempts.after(&error, fastrand::f64()) {
-        Some(wait) => {
-            sleep(wait).await;
-            Ok(())
+/// The attempts of one call, counted and told of.
+struct Tries<'a> {
+    pool: &'a Pool,
+    call: &'a Call,
+    attempts: Attempts,
+    began: Instant,
+    _under_way: UnderWay<'a>,
+}
+
+impl<'a> Tries<'a> {
+    fn new(pool: &'a Pool, call: &'a Call) -> Self {
+        let attempts = Attempts::new(&call.method, call.retries);
+        Self { pool, call, attempts, began: Instant::now(), _under_way: pool.shared.counters.enter() }
+    }
+
+    fn tell(&self, number: u32, outcome: Result<u16, &Error>, wait: Option<Duration>) {
+        if let Some(observer) = &self.call.observer {
+            observer.attempted(&Attempt { number, outcome, took: self.began.elapsed(), wait });
         }
-        None => Err(error),
+    }
+
+    fn done<T>(self, status: u16, answer: T) -> T {
+        self.tell(self.attempts.made() + 1, Ok(status), None);
+        answer
+    }
+
+    /// Waits until the next attempt, or gives the error back where there is none.
+    async fn failed(&mut self, error: Error) -> Result<(), Error> {
+        let shared = &self.pool.shared;
+        let number = self.attempts.made() + 1;
+        let wait = self.attempts.after(&error, fastrand::f64(), &shared.budget);
+        let outcome = if let Kind::Status(response) = &error.kind { Ok(response.status) } else { Err(&error) };
+        self.tell(number, outcome, wait);
+        let Some(wait) = wait else {
+            shared.counters.failures.add();
+            return Err(error);
+        };
+        shared.counters.retries.add();
+        enter(Phase::Pause);
+        sleep(wait).await;
+        self.began = Instant::now();
+        Ok(())
     }
 }
 
 /// One attempt, redirects included.
 async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
-    let permit = match &pool.free {
+    enter(Phase::Pool);
+    let permit = match &pool.shared.free {
         Some(free) => {
             let wait =
                 pin!(async { free.clone().acquire_owned().await.map_err(|error| Error::new(Kind::Connect, error.to_string())) });
@@ -306,13 +292,16 @@ async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
     for _ in 0..=MOST_REDIRECTS {
         let response = hop(pool, call, target.as_ref().unwrap_or(&call.url)).await?;
         let status = response.status();
+        if call.home.origin.has(response.url()) && call.method == Method::GET {
+            pool.shared.pace.observe(response.headers(), std::time::Instant::now());
+        }
         if let Some(next) = redirect(call, &response)? {
             target = Some(next);
             continue;
         }
         let incoming = Incoming { response, read: call.timeouts.read, deadline: None, _permit: permit };
         if status.is_client_error() || status.is_server_error() {
-            let response = incoming.whole(call.limit).await?;
+            let response = incoming.complaint().await;
             let message = format!("the server answered {status}");
             return Err(Error { sent: true, ..Error::new(Kind::Status(Box::new(response)), message) });
         }
@@ -335,7 +324,8 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
     } else {
         headers.insert(USER_AGENT, call.home.user_agent.clone());
     }
-    for (name, value) in &call.headers {
+    let is_addressed = call.own.is_empty() || Origin::of(&call.url).has(url);
+    for (name, value) in call.headers.iter().chain(call.own.iter().filter(|_| is_addressed)) {
         headers.insert(name, value.clone());
     }
     let mut progress = None;
@@ -350,26 +340,20 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
         }
     };
     *request.body_mut() = body;
+    enter(Phase::Response);
     let answer = pin!(async { client.execute(request).await.map_err(|error| connect_timeout(pool, error)) });
     let Some(progress) = progress else { return limited(call.timeouts.read, Phase::Response, answer).await };
-    let stalled = pin!(async {
-        match call.timeouts.read {
-            Some(limit) => {
-                progress.stalled(limit).await;
-                Err(Error::timeout(Phase::Response, limit))
-            }
-            None => std::future::pending().await,
-        }
-    });
+    sending(&progress);
+    let stalled = pin!(progress.stalled(call.timeouts.write, call.timeouts.read));
     let answer = tokio::select! {
         answer = answer => answer,
-        stalled = stalled => stalled,
+        stalled = stalled => Err(stalled),
     };
     answer.map_err(|error| progress.failure().unwrap_or(error))
 }
 
 fn connect_timeout(pool: &Pool, error: reqwest::Error) -> Error {
-    match pool.connect {
+    match pool.connect_limit() {
         Some(limit) if error.is_connect() && error.is_timeout() => Error::timeout(Phase::Connect, limit),
         _ => error.into(),
     }
@@ -400,5 +384,38 @@ where
     match limit {
         Some(limit) => timeout(limit, work).await.unwrap_or_else(|_| Err(Error::timeout(phase, limit))),
         None => work.await,
+    }
+}
+
+impl From<reqwest::Error> for Error {
+    fn from(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        let (mut text, mut errno, mut io_kind, mut untrusted) = (error.to_string(), None, None, None);
+        let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
+        while let Some(inner) = cause {
+            text = inner.to_string();
+            if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+                errno = io.raw_os_error().or(errno);
+                io_kind = Some(io.kind());
+                // What an operating system's error wraps is not its source.
+                untrusted = untrusted.or_else(|| io.get_ref()?.downcast_ref().and_then(refusal));
+            }
+            untrusted = untrusted.or_else(|| inner.downcast_ref().and_then(refusal));
+            cause = inner.source();
+        }
+        if let Some(why) = untrusted {
+            return Error::new(Kind::Untrusted, why);
+        }
+        let kind = if error.is_connect() {
+            Kind::Connect
+        } else if error.is_builder() {
+            Kind::Invalid
+        } else if io_kind.is_some() || text.contains("connection closed") || text.contains("end of file") {
+            Kind::Disconnected
+        } else {
+            Kind::Protocol
+        };
+        let sent = !matches!(kind, Kind::Connect | Kind::Invalid);
+        Self { errno, sent, ..Self::new(kind, text) }
     }
 }

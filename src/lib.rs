@@ -1,7 +1,7 @@
 //! The Rust core of replicate-rs: HTTP, server-sent events, files and webhooks.
 //!
-//! Dependencies point one way: `error, sse, webhook, retry, url, data_uri, disk ← resume, tls, reach, checksum, upload ← http ←
-//! download ← py`. Only `py` knows Python.
+//! Dependencies point one way: `response ← error ← sse, webhook, retry, url, data_uri, disk, pace, tls ← resume, reach, checksum,
+//! upload, stats ← stage ← pool ← http ← download, polls ← py`. Only `py` knows Python.
 
 pub mod checksum;
 pub mod data_uri;
@@ -9,10 +9,16 @@ pub mod disk;
 pub mod download;
 pub mod error;
 pub mod http;
+pub mod pace;
+pub mod polls;
+pub mod pool;
 pub mod reach;
+pub mod response;
 pub mod resume;
 pub mod retry;
 pub mod sse;
+pub mod stage;
+pub mod stats;
 pub mod tls;
 pub mod upload;
 pub mod url;

@@ -6,7 +6,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use crate::error::{Error, Kind};
-use crate::url::is_loopback;
+use crate::url::{is_loopback, unsigned};
 
 /// Where a request may go, elsewhere than to the API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Reach {
 impl Reach {
     /// Refuses an address beyond it.
     pub fn check(self, url: &Url) -> Result<(), Error> {
-        let refused = |why: &str| Err(Error::new(Kind::Protocol, format!("{} is not fetched: {why}", shown(url))));
+        let refused = |why: &str| Err(Error::new(Kind::Protocol, format!("{} is not fetched: {why}", unsigned(url))));
         if self == Reach::Anywhere {
             return Ok(());
         }
@@ -42,16 +42,6 @@ impl Reach {
 }
 
 const PRIVATE: &str = "its address is private, which block_private_addresses=True forbids";
-
-/// Without what may be a signature.
-fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.set_fragment(None);
-    // A URL that cannot have these has none.
-    let _ = (url.set_username(""), url.set_password(None));
-    url.into()
-}
 
 /// Whether an address is one of the internet's (IANA's special-purpose registries).
 fn is_public(address: IpAddr) -> bool {

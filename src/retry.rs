@@ -3,10 +3,11 @@
 //! A request that may not be repeated (POST, PATCH) is sent again only where no byte of it left, or where the server says that it
 //! did not take it (429).
 
-use std::time::{Duration, SystemTime};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use reqwest::Method;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Method};
 
 use crate::error::{Error, Kind, Phase};
 
@@ -14,6 +15,42 @@ use crate::error::{Error, Kind, Phase};
 const LONGEST_ADVICE: Duration = Duration::from_secs(60);
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
+
+/// Attempts after the first that all calls of a client may make at once, and those that it may make per second from then on.
+const BURST: f64 = 500.0;
+const RATE: f64 = 50.0;
+/// The longest wait for an attempt's turn; beyond it the failure is the caller's to know.
+const LONGEST_TURN: f64 = 30.0;
+
+/// What attempts after the first cost, over all calls of a client: however many callers wait for a server that is down, it is asked
+/// again no faster than this.
+#[derive(Debug)]
+pub struct Budget(Mutex<Spent>);
+
+#[derive(Debug)]
+struct Spent {
+    /// Below 0 are turns that were given for later.
+    left: f64,
+    at: Option<Instant>,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Mutex::new(Spent { left: BURST, at: None }))
+    }
+}
+
+impl Budget {
+    /// How long to wait for a turn, or None where too many wait already.
+    pub fn turn(&self, now: Instant) -> Option<Duration> {
+        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = spent.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let left = (spent.left + passed.as_secs_f64() * RATE).min(BURST) - 1.0;
+        let wait = (-left).max(0.0) / RATE;
+        (spent.at, spent.left) = (Some(now), if wait > LONGEST_TURN { left + 1.0 } else { left });
+        if wait > LONGEST_TURN { None } else { seconds(wait) }
+    }
+}
 
 /// The attempts of one call.
 pub struct Attempts {
@@ -28,6 +65,11 @@ impl Attempts {
         Self { left: retries, made: 0, repeatable: matches!(*method, Method::GET | Method::HEAD | Method::DELETE) }
     }
 
+    /// How many attempts came before the one that is under way.
+    pub fn made(&self) -> u32 {
+        self.made
+    }
+
     /// Whether the next attempt is the first after the first.
     pub fn is_first(&self) -> bool {
         self.made <= 1
@@ -36,7 +78,7 @@ impl Attempts {
     /// How long to wait before the next attempt, or None to give up.
     ///
     /// `jitter` is a random number from 0 to 1 (full jitter).
-    pub fn after(&mut self, error: &Error, jitter: f64) -> Option<Duration> {
+    pub fn after(&mut self, error: &Error, jitter: f64, budget: &Budget) -> Option<Duration> {
         let repeat = match &error.kind {
             Kind::Status(response) => match response.status {
                 429 => true,
@@ -44,21 +86,27 @@ impl Attempts {
                 _ => false,
             },
             Kind::Connect | Kind::Timeout(Phase::Connect, _) => true,
-            Kind::Disconnected | Kind::Timeout(Phase::Response | Phase::Body, _) => self.repeatable || !error.sent,
+            Kind::Disconnected | Kind::Timeout(Phase::Sending | Phase::Response | Phase::Body, _) => {
+                self.repeatable || !error.sent
+            }
             _ => false,
         };
         self.left = if repeat { self.left.checked_sub(1)? } else { return None };
         let backoff = backoff(self.made, jitter);
         self.made = self.made.saturating_add(1);
-        match &error.kind {
-            Kind::Status(response) => match advice(header(&response.headers), &response.body) {
-                Some(wait) if wait > LONGEST_ADVICE => None,
-                // Spread over a tenth, so that callers told the same do not come back together.
-                Some(wait) => Some(wait + wait.mul_f64(jitter.clamp(0.0, 1.0) / 10.0)),
-                None => Some(backoff),
-            },
-            _ => Some(backoff),
-        }
+        let advised = match &error.kind {
+            Kind::Status(response) => advice(header(&response.headers), &response.body),
+            _ => None,
+        };
+        let wait = match advised {
+            Some(wait) if wait > LONGEST_ADVICE => return None,
+            // Spread over a tenth, so that callers told the same do not come back together.
+            Some(wait) => wait + wait.mul_f64(jitter.clamp(0.0, 1.0) / 10.0),
+            None => backoff,
+        };
+        // A server that says 429 sees to its load itself.
+        let is_throttled = matches!(&error.kind, Kind::Status(response) if response.status == 429);
+        Some(if is_throttled { wait } else { wait.max(budget.turn(Instant::now())?) })
     }
 }
 
@@ -111,7 +159,7 @@ fn seconds(number: f64) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Response;
+    use crate::response::Response;
     use proptest::prelude::*;
 
     fn status(code: u16, retry_after: Option<&str>, body: &str) -> Error {
@@ -128,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_create_is_repeated_only_when_it_was_not_taken() {
-        let after = |error: &Error| Attempts::new(&Method::POST, 5).after(error, 0.5);
+        let after = |error: &Error| Attempts::new(&Method::POST, 5).after(error, 0.5, &Budget::default());
         assert!(after(&status(429, None, "")).is_some());
         assert!(after(&Error::new(Kind::Connect, "")).is_some());
         assert!(after(&disconnected(false)).is_some());
@@ -139,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_fetch_is_repeated_on_passing_faults_only() {
-        let after = |error: &Error| Attempts::new(&Method::GET, 5).after(error, 0.5);
+        let after = |error: &Error| Attempts::new(&Method::GET, 5).after(error, 0.5, &Budget::default());
         assert!(after(&status(500, None, "")).is_some());
         assert!(after(&status(408, None, "")).is_some());
         assert!(after(&disconnected(true)).is_some());
@@ -150,7 +198,7 @@ mod tests {
     #[test]
     fn attempts_are_counted_and_waits_grow() {
         let mut attempts = Attempts::new(&Method::GET, 3);
-        let waits: Vec<_> = std::iter::from_fn(|| attempts.after(&disconnected(true), 1.0)).collect();
+        let waits: Vec<_> = std::iter::from_fn(|| attempts.after(&disconnected(true), 1.0, &Budget::default())).collect();
         assert_eq!(waits, [250, 500, 1000].map(Duration::from_millis));
     }
 
@@ -190,7 +238,33 @@ mod tests {
 
     #[test]
     fn advice_above_the_cap_is_not_slept_through() {
-        assert!(Attempts::new(&Method::GET, 5).after(&status(429, Some("86400"), ""), 0.0).is_none());
-        assert_eq!(Attempts::new(&Method::GET, 5).after(&status(429, Some("2"), ""), 0.0), Some(Duration::from_secs(2)));
+        assert!(Attempts::new(&Method::GET, 5).after(&status(429, Some("86400"), ""), 0.0, &Budget::default()).is_none());
+        let wait = Attempts::new(&Method::GET, 5).after(&status(429, Some("2"), ""), 0.0, &Budget::default());
+        assert_eq!(wait, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn an_outage_is_not_multiplied() {
+        let (budget, now) = (Budget::default(), Instant::now());
+        let turns: Vec<_> = (0..5000).filter_map(|_| budget.turn(now)).collect();
+        let at_once = turns.iter().filter(|wait| wait.is_zero()).count();
+        assert_eq!(at_once, 500);
+        // The others come one after the other, and none later than in half a minute.
+        assert_eq!(turns.len(), 500 + 1500);
+        assert!(turns.last().is_some_and(|wait| (29..=30).contains(&wait.as_secs())));
+        assert_eq!(budget.turn(now), None);
+        assert!(budget.turn(now + Duration::from_secs(1)).is_some());
+        // After a calm there is as much as in the beginning.
+        let calm = now + Duration::from_secs(60);
+        assert_eq!((0..600).filter(|_| budget.turn(calm).is_some_and(|wait| wait.is_zero())).count(), 500);
+    }
+
+    #[test]
+    fn a_server_that_throttles_costs_nothing() {
+        let budget = Budget::default();
+        let (now, limited) = (Instant::now(), status(429, Some("1"), ""));
+        while budget.turn(now).is_some() {}
+        assert!(Attempts::new(&Method::GET, 5).after(&limited, 0.0, &budget).is_some());
+        assert!(Attempts::new(&Method::GET, 5).after(&disconnected(true), 0.0, &budget).is_none());
     }
 }

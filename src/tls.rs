@@ -1,13 +1,73 @@
-//! One TLS configuration per process, made at the first https request.
+//! Whom TLS connections trust, and who they say they are.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use rustls::ClientConfig;
-use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
 use crate::error::{Error, Kind};
+
+/// Which servers are believed.
+#[derive(Clone, Debug, Default)]
+pub enum Trust {
+    /// Those that the operating system's authorities vouch for; where it has none (a bare container), Mozilla's list.
+    #[default]
+    System,
+    /// Those that these authorities vouch for, and no others.
+    Only(Arc<RootCertStore>),
+    /// All of them.
+    Anyone,
+}
+
+impl Trust {
+    /// The authorities of a PEM file.
+    pub fn file(path: &Path) -> Result<Self, Error> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(certificates(path)?);
+        if roots.is_empty() {
+            return Err(unusable(path, "none of its certificates can be read"));
+        }
+        Ok(Self::Only(Arc::new(roots)))
+    }
+}
+
+/// A client's own certificate.
+#[derive(Debug)]
+pub struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Identity {
+    /// From PEM files, which may be one.
+    pub fn read(certificate: &Path, key: &Path) -> Result<Self, Error> {
+        let chain = certificates(certificate)?;
+        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &format!("no private key in it: {error}")))?;
+        let identity = Self { chain, key };
+        // Whether the two belong together is said now rather than at the first request.
+        config(&Trust::Anyone, Some(&identity))
+            .map_err(|error| Error::invalid(format!("{}: {}", certificate.display(), error.message)))?;
+        Ok(identity)
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(found) if found.is_empty() => Err(unusable(path, "no certificate in it")),
+        Ok(found) => Ok(found),
+        Err(error) => Err(unusable(path, &error.to_string())),
+    }
+}
+
+fn unusable(path: &Path, why: &str) -> Error {
+    Error::invalid(format!("{} is not a usable PEM file: {why}", path.display()))
+}
 
 /// The configurations that the clients of a process share: parsed roots and session caches are large.
 #[derive(Debug, Default)]
@@ -17,29 +77,34 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Trusts what the operating system trusts; where it has no certificates (a bare container), Mozilla's list.
-    pub fn trusting_the_system(&self) -> Result<ClientConfig, Error> {
-        let made = || {
-            let provider = Arc::new(aws_lc_rs::default_provider());
-            let verifier = system_verifier(provider.clone()).map_err(broken)?;
-            config(provider, Arc::new(verifier))
-        };
-        get_or_try_init(&self.system, made).cloned()
+    /// For a client's connections.
+    pub fn config(&self, trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, Error> {
+        match (trust, identity) {
+            (Trust::System, None) => get_or_try_init(&self.system, || config(trust, None)).cloned(),
+            _ => config(trust, identity),
+        }
     }
 
     /// Trusts nobody: for connections that never use TLS, so that these do not pay for the system's roots.
     pub fn unused(&self) -> Result<ClientConfig, Error> {
-        get_or_try_init(&self.unused, trusting_nobody).cloned()
+        get_or_try_init(&self.unused, || config(&Trust::Only(Arc::new(RootCertStore::empty())), None)).cloned()
     }
 }
 
-fn trusting_nobody() -> Result<ClientConfig, Error> {
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(broken)?
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    Ok(config)
+fn config(trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(broken)?;
+    let verified = match trust {
+        Trust::System => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(system_verifier(provider).map_err(broken)?))
+        }
+        Trust::Only(roots) => builder.with_root_certificates(roots.clone()),
+        Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(Credulous(provider))),
+    };
+    match identity {
+        None => Ok(verified.with_no_client_auth()),
+        Some(own) => verified.with_client_auth_cert(own.chain.clone(), own.key.clone_key()).map_err(broken),
+    }
 }
 
 #[cfg(all(unix, not(any(target_vendor = "apple", target_os = "android"))))]
@@ -53,14 +118,60 @@ fn system_verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Er
     Verifier::new(provider)
 }
 
-fn config(provider: Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, Error> {
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(broken)?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
-    Ok(config)
+/// Believes every certificate; that the peer has its key is still checked.
+#[derive(Debug)]
+struct Credulous(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Credulous {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// What is wrong with a server's certificate, and what can be done about it; None if something else is.
+pub fn refusal(error: &rustls::Error) -> Option<String> {
+    let rustls::Error::InvalidCertificate(why) = error else { return None };
+    let why = match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet".to_owned(),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => "is for another name".to_owned(),
+        CertificateError::UnknownIssuer => {
+            let mend = "if that is as it should be, name its authority's PEM file with ssl_cert_file= or SSL_CERT_FILE";
+            format!("is signed by no authority that is trusted, or by itself; {mend}")
+        }
+        CertificateError::Revoked => "was revoked".to_owned(),
+        other => format!("cannot be trusted ({other:?})"),
+    };
+    Some(format!("the server's certificate {why}"))
 }
 
 fn broken(error: impl std::fmt::Display) -> Error {

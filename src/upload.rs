@@ -12,15 +12,18 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::data_uri::BASE64;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Phase};
 
 /// Files move in blocks of this many bytes: below it the cost of a block shows, above it the processor's cache is missed.
 const BLOCK: usize = 256 << 10;
 /// What becomes a block in base64.
 const BLOCK_IN_BASE64: usize = BLOCK / 4 * 3;
+
+/// How often a body without a limit in time is looked at.
+const RARELY: Duration = Duration::from_secs(1);
 
 /// A piece of a body.
 #[derive(Clone, Debug)]
@@ -127,7 +130,8 @@ impl Upload {
     /// A body for one attempt, and how it fares.
     pub fn body(&self) -> (reqwest::Body, Progress) {
         self.sent.store(0, Ordering::Relaxed);
-        let progress = Progress { start: Instant::now(), last: Arc::default(), sent: self.sent.clone(), failure: Arc::default() };
+        let (start, length, sent) = (Instant::now(), self.length, self.sent.clone());
+        let progress = Progress { start, length, sent, last: Arc::default(), failure: Arc::default() };
         (reqwest::Body::wrap_stream(Walk::new(&self.parts, progress.clone()).blocks()), progress)
     }
 }
@@ -136,6 +140,7 @@ impl Upload {
 #[derive(Clone, Debug)]
 pub struct Progress {
     start: Instant,
+    length: u64,
     last: Arc<AtomicU64>,
     sent: Arc<AtomicU64>,
     failure: Arc<Mutex<Option<Error>>>,
@@ -159,14 +164,23 @@ impl Progress {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Ends when nothing has moved for `limit`.
-    pub async fn stalled(&self, limit: Duration) {
+    /// Whether all of the body was taken by the connection.
+    pub fn is_complete(&self) -> bool {
+        self.sent.load(Ordering::Relaxed) >= self.length
+    }
+
+    /// Ends when nothing of the body has moved for `write`, or no answer has begun for `read` after the whole body; with what to
+    /// say. Does not end where there is no limit.
+    pub async fn stalled(&self, write: Option<Duration>, read: Option<Duration>) -> Error {
         loop {
-            let end = self.start + Duration::from_millis(self.last.load(Ordering::Relaxed)) + limit;
-            if Instant::now() >= end {
-                return;
+            let (phase, limit) = if self.is_complete() { (Phase::Response, read) } else { (Phase::Sending, write) };
+            let last = self.start + Duration::from_millis(self.last.load(Ordering::Relaxed));
+            match limit {
+                Some(limit) if Instant::now() >= last + limit => return Error::timeout(phase, limit),
+                Some(limit) => sleep_until(last + limit).await,
+                // The other limit may begin to count.
+                None => sleep(RARELY).await,
             }
-            sleep_until(end).await;
         }
     }
 }

@@ -43,21 +43,21 @@ pub struct Base {
 impl Base {
     /// Reads an address with or without `/v1`, with any path prefix.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let url = Url::parse(text).map_err(|error| Error::invalid(format!("base_url {text:?}: {error}")))?;
+        let url = Url::parse(text).map_err(|error| Error::invalid(format!("base_url {}: {error}", quoted(text))))?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return Err(Error::invalid(format!("base_url must begin with https:// or http://, not {text:?}")));
+            return Err(Error::invalid(format!("base_url must begin with https:// or http://, not {}", quoted(text))));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::invalid("base_url must not hold a user name or password"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(Error::invalid(format!("base_url must not hold a query or fragment: {text:?}")));
+            return Err(Error::invalid(format!("base_url must not hold a query or fragment: {}", quoted(text))));
         }
         let mut prefix = url.as_str().trim_end_matches('/').to_owned();
         if !prefix.rsplit('/').next().is_some_and(is_version) {
             prefix.push_str("/v1");
         }
-        let url = Url::parse(&prefix).map_err(|error| Error::invalid(format!("base_url {text:?}: {error}")))?;
+        let url = Url::parse(&prefix).map_err(|error| Error::invalid(format!("base_url {}: {error}", quoted(text))))?;
         Ok(Self { origin: Origin::of(&url), loopback: is_loopback(&url), prefix, url })
     }
 
@@ -91,11 +91,19 @@ impl Base {
 
     /// The address a route names: absolute, or relative to this base.
     pub fn resolve(&self, route: &str) -> Result<Url, Error> {
-        let absolute = route.starts_with("https://") || route.starts_with("http://");
+        let absolute = match route.split_once("://") {
+            Some((scheme, _)) if !scheme.contains(['/', '?', '#']) => {
+                if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
+                    return Err(Error::invalid(format!("{} is neither a route nor an http URL", quoted(route))));
+                }
+                true
+            }
+            _ => false,
+        };
         let text = if absolute { route.to_owned() } else { format!("{}/{}", self.prefix, route.trim_start_matches('/')) };
-        let url = Url::parse(&text).map_err(|error| Error::invalid(format!("{route:?} is not a URL: {error}")))?;
-        if !absolute && !url.as_str().starts_with(&self.prefix) {
-            return Err(Error::invalid(format!("{route:?} leaves {}", self.prefix)));
+        let url = Url::parse(&text).map_err(|error| Error::invalid(format!("{} is not a URL: {error}", quoted(route))))?;
+        if !absolute && !url.as_str().strip_prefix(&self.prefix).is_some_and(|rest| rest.starts_with('/')) {
+            return Err(Error::invalid(format!("{} leaves {}", quoted(route), self.prefix)));
         }
         Ok(url)
     }
@@ -103,6 +111,27 @@ impl Base {
 
 fn is_version(part: &str) -> bool {
     part.strip_prefix('v').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// A URL as it may be shown: without a user's name and password.
+pub fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    // A URL that cannot have these has none.
+    let _ = (url.set_username(""), url.set_password(None));
+    url.into()
+}
+
+/// The same without what may be a signature.
+pub fn unsigned(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    shown(&url)
+}
+
+/// Text that is not a URL as it may be shown: nothing of it where it may hold a password.
+pub fn quoted(text: &str) -> String {
+    if text.contains('@') { "what was given (not shown: it may hold a password)".to_owned() } else { format!("{text:?}") }
 }
 
 /// Whether a URL names this machine's own loopback.

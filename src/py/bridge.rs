@@ -33,7 +33,7 @@ use super::locked;
 use super::port::{Port, UnderWay};
 use super::runtime::{Connections, block_on, process, wait_until};
 use crate::error::{Error, Kind};
-use crate::http::Pool;
+use crate::pool::Pool;
 
 /// Makes the Python answer, on a thread that has the GIL.
 pub type Delivery = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
@@ -198,6 +198,7 @@ impl Pending {
     }
 
     fn deliver(&self, py: Python<'_>, outcome: Outcome) -> PyResult<Py<PyAny>> {
+        self.about.write_log(py);
         match (&self.work, outcome) {
             (Work::Feed(feed), _) => feed.take(py),
             (Work::Job(_), Ok(delivery)) => delivery(py),

@@ -1,6 +1,7 @@
 //! The core of a client: its configuration, and one verb per kind of exchange.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,13 +22,18 @@ use super::bridge::{Pending, delivery, first_of, job};
 use super::exceptions::{About, missing_token, raised};
 use super::files::{Upload, said};
 use super::locked;
+use super::log::Log;
 use super::response::{Expect, deliver};
 use super::runtime::Connections;
 use super::source::{self, Opening, Place, Source, What};
 use crate::download;
+use crate::error::Error;
 use crate::http::{self, Body, Call, Home, Timeouts};
+use crate::polls::{self, Wanted};
+use crate::pool::{Network, Proxy};
 use crate::reach::Reach;
-use crate::url::Base;
+use crate::tls::Trust;
+use crate::url::{Base, quoted, unsigned};
 
 /// Names and values, as Python gives them.
 pub type Pairs = Vec<(PyBackedStr, PyBackedStr)>;
@@ -61,7 +67,7 @@ pub struct Core {
     limit: usize,
     /// Where files and streams may be.
     reach: Reach,
-    closed: Arc<std::sync::atomic::AtomicBool>,
+    closed: AtomicBool,
 }
 
 fn header(name: &str, value: &str) -> PyResult<(HeaderName, HeaderValue)> {
@@ -94,7 +100,7 @@ fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duration>> {
 #[pymethods]
 impl Core {
     #[new]
-    #[pyo3(signature = (base_url, token, *, user_agent, headers, connect, read, pool, total, idle, max_retries, max_connections, max_bytes, public_only))]
+    #[pyo3(signature = (base_url, token, *, user_agent, headers, connect, read, write, pool, total, idle, max_retries, max_connections, max_bytes, public_only, proxy, verify, ssl_cert_file, cert, share))]
     #[allow(clippy::too_many_arguments, reason = "one call site, all by keyword")]
     fn new(
         base_url: &str,
@@ -103,6 +109,7 @@ impl Core {
         headers: Pairs,
         connect: Option<f64>,
         read: Option<f64>,
+        write: Option<f64>,
         pool: Option<f64>,
         total: Option<f64>,
         idle: Option<f64>,
@@ -110,8 +117,14 @@ impl Core {
         max_connections: Option<usize>,
         max_bytes: usize,
         public_only: bool,
+        proxy: Option<&str>,
+        verify: bool,
+        ssl_cert_file: Option<PathBuf>,
+        cert: Option<(PathBuf, PathBuf)>,
+        share: Option<&Core>,
     ) -> PyResult<Self> {
-        let base = Base::parse(base_url).map_err(|error| PyValueError::new_err(error.message))?;
+        let wrong = |error: Error| PyValueError::new_err(error.message);
+        let base = Base::parse(base_url).map_err(wrong)?;
         if max_connections == Some(0) {
             return Err(PyValueError::new_err("max_connections must be 1 or more, or None"));
         }
@@ -130,17 +143,36 @@ impl Core {
         };
         let (name, user_agent) = header(USER_AGENT.as_str(), user_agent)?;
         at_home.entry(name).or_insert(user_agent.clone());
+        let connections = if let Some(core) = share {
+            core.connections.join();
+            core.connections.clone()
+        } else {
+            let network = Network {
+                connect: seconds("connect", connect)?,
+                most: max_connections,
+                proxy: proxy.map(Proxy::parse).transpose().map_err(wrong)?,
+                trust: if verify { Trust::System } else { Trust::Anyone },
+                identity: None,
+            };
+            let network = network.certified(ssl_cert_file.as_deref(), cert.as_ref()).map_err(wrong)?;
+            Arc::new(Connections::new(network))
+        };
         Ok(Self {
-            connections: Arc::new(Connections::new(seconds("connect", connect)?, max_connections)),
+            connections,
             home: Arc::new(Home { origin: base.origin().clone(), headers: at_home, user_agent }),
-            timeouts: Timeouts { read: seconds("read", read)?, pool: seconds("pool", pool)?, total: seconds("total", total)? },
+            timeouts: Timeouts {
+                read: seconds("read", read)?,
+                write: seconds("write", write)?,
+                pool: seconds("pool", pool)?,
+                total: seconds("total", total)?,
+            },
             idle: seconds("idle", idle)?,
             base,
             token,
             retries: max_retries,
             limit: max_bytes,
             reach: if public_only { Reach::Public } else { Reach::Secure },
-            closed: Arc::default(),
+            closed: AtomicBool::new(false),
         })
     }
 
@@ -152,14 +184,15 @@ impl Core {
 
     /// Closes idle connections, and refuses further calls.
     fn close(&self) {
-        self.closed.store(true, std::sync::atomic::Ordering::Relaxed);
-        self.connections.close();
+        if !self.closed.swap(true, Ordering::Relaxed) {
+            self.connections.leave();
+        }
     }
 
     /// Whether `close` was called.
     #[getter]
     fn is_closed(&self) -> bool {
-        self.closed.load(std::sync::atomic::Ordering::Relaxed)
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// One request, read to its end.
@@ -196,7 +229,7 @@ impl Core {
             call.limit = usize::MAX;
         }
         if let Some(headers) = headers {
-            call.headers.extend(header_map(&headers)?);
+            call.own = header_map(&headers)?;
         }
         self.limit_in_time(&mut call, total, read)?;
         call.retries = retries.unwrap_or(call.retries);
@@ -310,6 +343,50 @@ impl Core {
         Ok(self.resolve(py, target, query)?.into())
     }
 
+    /// Waits until it is worth asking for a prediction or a training again, at most for `limit` seconds. `age` is for how many
+    /// seconds it has been waited for; `watched`, whether more than its end is of interest; `list`, whether the list of
+    /// predictions may be asked instead.
+    #[pyo3(signature = (id, *, age, watched, list, limit=None, signal=None))]
+    fn turn(
+        &self,
+        py: Python<'_>,
+        id: String,
+        age: f64,
+        watched: bool,
+        list: bool,
+        limit: Option<f64>,
+        signal: Option<Py<AbortSignal>>,
+    ) -> PyResult<Pending> {
+        let list = if list {
+            let url = self.base.join(["predictions"]).map_err(|error| raised(py, error, &About::default()))?;
+            Some(Call { observer: None, ..self.call(py, "GET", url)? })
+        } else {
+            None
+        };
+        let age = Duration::try_from_secs_f64(age).unwrap_or_default();
+        let (wanted, limit) = (Wanted { id, age, watched, list }, seconds("limit", limit)?);
+        let work = job(move |pool| async move {
+            let turn = polls::turn(&pool, &wanted);
+            match limit {
+                // At the limit it is the caller's turn in any case.
+                Some(limit) => drop(tokio::time::timeout(limit, turn).await),
+                None => turn.await,
+            }
+            delivery(|py| Ok(py.None()))
+        });
+        Ok(Pending::new(self.connections.clone(), About { call: None, signal }, work))
+    }
+
+    /// What all clients over these connections have done in this process: requests, those under way, failures, retries and
+    /// connections.
+    fn stats(&self) -> (u64, u64, u64, u64, u64) {
+        let shared = self.connections.shared();
+        let (counters, finished) = (&shared.counters, shared.counters.finished.get());
+        let requests = counters.requests.get();
+        let under_way = requests.saturating_sub(finished);
+        (requests, under_way, counters.failures.get(), counters.retries.get(), counters.connections.get())
+    }
+
     /// Which of some calls that were begun is over first; None if none is within `limit` seconds.
     #[pyo3(signature = (pendings, *, limit=None, signal=None))]
     fn first(&self, pendings: Vec<Bound<'_, Pending>>, limit: Option<f64>, signal: Option<Py<AbortSignal>>) -> PyResult<Pending> {
@@ -332,6 +409,14 @@ impl Core {
 
     fn __repr__(&self) -> String {
         format!("<Core {}>", self.base.as_str())
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if !*self.closed.get_mut() {
+            self.connections.leave();
+        }
     }
 }
 
@@ -361,23 +446,26 @@ impl Core {
             return Err(PyRuntimeError::new_err("this client is closed"));
         }
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| PyValueError::new_err(format!("method {method:?}")))?;
-        let (headers, home) = (HeaderMap::new(), self.home(py, &url)?);
+        let home = self.home(py, &url)?;
+        let observer = Log::wanted(py, method.as_str(), &unsigned(&url))?;
         Ok(Call {
             method,
             url,
-            headers,
+            headers: HeaderMap::new(),
+            own: HeaderMap::new(),
             body: Body::Empty,
             home,
             timeouts: self.timeouts,
             retries: self.retries,
             limit: self.limit,
             reach: Reach::Anywhere,
+            observer: observer.map(|log| log as _),
         })
     }
 
     /// A GET of something that is not JSON, wherever it is; it is compressed already, and its length is worth knowing.
     fn fetch(&self, py: Python<'_>, url: &str, total: Option<f64>) -> PyResult<Call> {
-        let url = Url::parse(url).map_err(|error| PyValueError::new_err(format!("{url:?} is not a URL: {error}")))?;
+        let url = Url::parse(url).map_err(|error| PyValueError::new_err(format!("{} is not a URL: {error}", quoted(url))))?;
         let mut call = self.call(py, "GET", url)?;
         call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         call.reach = self.reach;

@@ -1,5 +1,6 @@
 //! Failures of the core become exceptions of the Python tree, which `replicate_rs.exceptions` draws.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
@@ -7,9 +8,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::abort::{self, AbortSignal, Flag};
+use super::log::Log;
 use super::response::pairs;
 use crate::error::{Error, Kind, Phase};
-use crate::http::{Call, Response};
+use crate::http::Call;
+use crate::response::Response;
+use crate::url::shown;
 
 /// What is known of a call before its answer.
 #[derive(Default)]
@@ -26,14 +30,22 @@ impl About {
         self.signal.as_ref().map(|signal| signal.bind(py).get().flag())
     }
 
+    /// Writes what there is to log of it.
+    pub fn write_log(&self, py: Python<'_>) {
+        if let Some(observer) = self.call.as_ref().and_then(|call| call.observer.as_deref()) {
+            let observer: &dyn Any = observer;
+            observer.downcast_ref::<Log>().into_iter().for_each(|log| log.write(py));
+        }
+    }
+
     fn request(&self) -> Option<(String, String)> {
-        self.call.as_ref().map(|call| (call.method.to_string(), call.url.to_string()))
+        self.call.as_ref().map(|call| (call.method.to_string(), shown(&call.url)))
     }
 }
 
 /// The exception for a failure.
 pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
-    let Error { kind, message, errno, sent } = error;
+    let Error { kind, message, errno, sent, request_id } = error;
     let name = match kind {
         Kind::Invalid => return PyValueError::new_err(message),
         Kind::Aborted => {
@@ -45,14 +57,14 @@ pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
         Kind::Status(response) => return from_response(py, about, &response),
         Kind::Timeout(Phase::Total, _) => "deadline",
         Kind::Timeout(..) => "timeout",
-        Kind::Connect => "connect",
+        Kind::Connect | Kind::Untrusted => "connect",
         Kind::Disconnected => "disconnected",
         Kind::Protocol => "protocol",
         Kind::TooLarge(_) => "too_large",
         Kind::EventTooLarge => "event_too_large",
         Kind::File => "file",
     };
-    made(py, "from_failure", |make| make.call1((name, message, about.request(), errno, sent)))
+    made(py, "from_failure", |make| make.call1((name, message, about.request(), errno, sent, request_id)))
 }
 
 fn from_response(py: Python<'_>, about: &About, response: &Response) -> PyErr {

@@ -7,6 +7,7 @@ pub mod event;
 pub mod exceptions;
 pub mod files;
 pub mod inbox;
+pub mod log;
 pub mod port;
 pub mod response;
 pub mod runtime;

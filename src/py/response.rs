@@ -12,7 +12,8 @@ use reqwest::header::HeaderMap;
 use super::bridge::{Outcome, delivery};
 use super::client::header_map;
 use super::exceptions;
-use crate::http::{self, Call};
+use crate::http::Call;
+use crate::response;
 use crate::retry::advice;
 
 /// What an endpoint answers with.
@@ -56,7 +57,7 @@ pub fn retry_after(header: Option<&str>, body: &[u8]) -> Option<f64> {
 const SMALL: usize = 64 << 10;
 
 /// The delivery of a whole response.
-pub fn deliver(call: Arc<Call>, mut response: http::Response, expect: Expect) -> Outcome {
+pub fn deliver(call: Arc<Call>, mut response: response::Response, expect: Expect) -> Outcome {
     if !matches!(expect, Expect::Bytes | Expect::Response) && response.body.len() <= SMALL {
         response.compact();
     }
@@ -82,7 +83,7 @@ pub fn deliver(call: Arc<Call>, mut response: http::Response, expect: Expect) ->
 /// A response that has been read to its end.
 #[pyclass(frozen, module = "replicate_rs._core")]
 pub struct Response {
-    inner: http::Response,
+    inner: response::Response,
 }
 
 #[pymethods]
@@ -96,7 +97,7 @@ impl Response {
         }
         let given = headers.map(|headers| headers.items().extract()).transpose()?.unwrap_or_default();
         let (headers, url) = (header_map(&given)?, url.to_owned());
-        Ok(Self { inner: http::Response { status, url, headers, body: body.into() } })
+        Ok(Self { inner: response::Response { status, url, headers, body: body.into() } })
     }
 
     /// The HTTP status.

@@ -17,11 +17,10 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
 
 use super::locked;
 use crate::error::{Error, Kind};
-use crate::http::Pool;
+use crate::pool::{Network, Pool, Shared};
 use crate::tls::Tls;
 
 /// How often a blocking call looks for Ctrl-C.
@@ -44,7 +43,7 @@ pub struct Process {
     has_engine: AtomicBool,
     /// Blocking calls that will still use the runtime, because others came while one was under way.
     crowd: AtomicUsize,
-    pools: Mutex<HashMap<(u64, Driver), Arc<Pool>>>,
+    clients: Mutex<HashMap<u64, Client>>,
     tls: Arc<Tls>,
     detached: AtomicUsize,
     child: OnceLock<&'static Process>,
@@ -54,8 +53,15 @@ static FIRST: OnceLock<&'static Process> = OnceLock::new();
 static FORKS: AtomicUsize = AtomicUsize::new(0);
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
+/// What a process has of one client. What its calls share is here too: a child must not wait for its parent's.
+struct Client {
+    shared: Arc<Shared>,
+    on_runtime: Option<Arc<Pool>>,
+    on_engine: Option<Arc<Pool>>,
+}
+
 /// Who moves a connection's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 enum Driver {
     Runtime,
     Engine,
@@ -133,16 +139,26 @@ impl Process {
         Ok(Some(Engine(runtime)))
     }
 
-    fn pool(&self, client: &Connections, driver: Driver) -> Arc<Pool> {
-        let mut pools = locked(&self.pools);
-        let made = || Arc::new(Pool::new(client.connect, client.free.clone(), self.tls.clone()));
-        pools.entry((client.number, driver)).or_insert_with(made).clone()
+    fn with_client<T>(&self, client: &Connections, look: impl FnOnce(&mut Client) -> T) -> T {
+        let mut clients = locked(&self.clients);
+        let new = || Client { shared: Arc::new(Shared::new(&client.network)), on_runtime: None, on_engine: None };
+        look(clients.entry(client.number).or_insert_with(new))
     }
 
-    fn forget(&self, client: u64) {
-        let gone = [Driver::Runtime, Driver::Engine].map(|driver| locked(&self.pools).remove(&(client, driver)));
-        let [_, driven] = &gone;
-        let on_engine = driven.is_some();
+    fn pool(&self, client: &Connections, driver: Driver) -> Arc<Pool> {
+        self.with_client(client, |known| {
+            let place = match driver {
+                Driver::Runtime => &mut known.on_runtime,
+                Driver::Engine => &mut known.on_engine,
+            };
+            let new = || Arc::new(Pool::new(client.network.clone(), known.shared.clone(), self.tls.clone()));
+            place.get_or_insert_with(new).clone()
+        })
+    }
+
+    fn disconnect(&self, client: &Connections) {
+        let gone = self.with_client(client, |known| (known.on_runtime.take(), known.on_engine.take()));
+        let on_engine = gone.1.is_some();
         drop(gone);
         // A busy engine sees for itself; an idle one has to be told. The lock must not be held meanwhile.
         let idle = if on_engine { locked(&self.engine).take() } else { None };
@@ -207,15 +223,27 @@ impl Engine {
 #[derive(Debug)]
 pub struct Connections {
     number: u64,
-    connect: Option<Duration>,
-    free: Option<Arc<Semaphore>>,
+    network: Arc<Network>,
+    /// Clients that are not closed.
+    users: AtomicUsize,
 }
 
 impl Connections {
-    /// `most` connections are in use at a time; further requests wait.
-    pub fn new(connect: Option<Duration>, most: Option<usize>) -> Self {
-        let free = most.map(|most| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
-        Self { number: NUMBERS.fetch_add(1, Ordering::Relaxed), connect, free }
+    /// No connection is made yet.
+    pub fn new(network: Network) -> Self {
+        Self { number: NUMBERS.fetch_add(1, Ordering::Relaxed), network: Arc::new(network), users: AtomicUsize::new(1) }
+    }
+
+    /// One more client uses them.
+    pub fn join(&self) {
+        self.users.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One client is closed; the last one closes what is idle, and what is in use closes when it is done.
+    pub fn leave(&self) {
+        if self.users.fetch_sub(1, Ordering::Relaxed) == 1 {
+            process().disconnect(self);
+        }
     }
 
     /// Those on the runtime of awaited calls and streams.
@@ -223,15 +251,19 @@ impl Connections {
         process().pool(self, Driver::Runtime)
     }
 
-    /// Closes what is idle; what is in use closes when it is done.
-    pub fn close(&self) {
-        process().forget(self.number);
+    /// What all of them share in this process.
+    pub fn shared(&self) -> Arc<Shared> {
+        process().with_client(self, |known| known.shared.clone())
     }
 }
 
 impl Drop for Connections {
     fn drop(&mut self) {
-        self.close();
+        let process = process();
+        if locked(&process.clients).contains_key(&self.number) {
+            process.disconnect(self);
+            locked(&process.clients).remove(&self.number);
+        }
     }
 }
 

@@ -27,7 +27,8 @@ use super::port::UnderWay;
 use super::runtime::{Connections, process};
 use crate::download::{Download, Info, Next};
 use crate::error::{Error, Kind, Phase};
-use crate::http::{self, Call, Incoming, Pool};
+use crate::http::{self, Call, Incoming};
+use crate::pool::Pool;
 use crate::resume::{self, End, Verdict};
 use crate::sse::Parser;
 

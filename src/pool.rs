@@ -1,0 +1,165 @@
+//! The connections of one client on one runtime, and how they are made.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::{Client, ClientBuilder};
+use tokio::sync::Semaphore;
+use url::Url;
+
+use crate::error::{Error, Kind};
+use crate::pace::Pace;
+use crate::reach::PublicOnly;
+use crate::retry::Budget;
+use crate::stage::Connecting;
+use crate::stats::Counters;
+use crate::tls::{Identity, Tls, Trust, get_or_try_init};
+
+/// How a client reaches its servers.
+#[derive(Debug, Default)]
+pub struct Network {
+    /// How long a connection may take to open, TLS included.
+    pub connect: Option<Duration>,
+    /// Requests at a time.
+    pub most: Option<usize>,
+    /// The way to all servers; without it, what the environment says.
+    pub proxy: Option<Proxy>,
+    /// Which servers are believed.
+    pub trust: Trust,
+    /// The client's own certificate.
+    pub identity: Option<Identity>,
+}
+
+/// Where a proxy is, and who may use it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proxy(Url);
+
+impl Proxy {
+    /// Reads an address; a refusal does not show it, since it may hold a password.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let url = Url::parse(text).map_err(|error| Error::invalid(format!("proxy is not a URL: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") {
+            let scheme = url.scheme();
+            return Err(Error::invalid(format!(
+                "proxy must begin with http://, https://, socks5:// or socks5h://, not {scheme}:"
+            )));
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(Error::invalid("proxy has no host: http://host:port"));
+        }
+        Ok(Self(url))
+    }
+
+    fn is_plain(&self) -> bool {
+        self.0.scheme() != "https"
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.0.scheme(), self.0.host_str().unwrap_or_default())
+    }
+}
+
+impl Network {
+    /// The files that `ssl_cert_file` and `cert` name.
+    pub fn certified(mut self, authorities: Option<&Path>, own: Option<&(PathBuf, PathBuf)>) -> Result<Self, Error> {
+        if let Some(path) = authorities {
+            self.trust = Trust::file(path)?;
+        }
+        self.identity = own.map(|(certificate, key)| Identity::read(certificate, key)).transpose()?;
+        Ok(self)
+    }
+}
+
+/// What all connections of a client in one process share.
+#[derive(Debug)]
+pub struct Shared {
+    /// One permit for each request that may be under way.
+    pub free: Option<Arc<Semaphore>>,
+    /// What attempts after the first cost.
+    pub budget: Budget,
+    /// What was done.
+    pub counters: Arc<Counters>,
+    /// When to ask for predictions again.
+    pub pace: Pace,
+}
+
+impl Shared {
+    /// For a client of `network`.
+    pub fn new(network: &Network) -> Self {
+        let free = network.most.map(|most| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
+        Self { free, budget: Budget::default(), counters: Arc::default(), pace: Pace::default() }
+    }
+}
+
+/// The connections of one client on one runtime.
+#[derive(Debug)]
+pub struct Pool {
+    network: Arc<Network>,
+    /// Shared by all pools of a client.
+    pub shared: Arc<Shared>,
+    /// Shared by all pools of the process.
+    tls: Arc<Tls>,
+    may_use_tls_for_http: bool,
+    plain: OnceLock<Client>,
+    secure: OnceLock<Client>,
+    public: OnceLock<Client>,
+}
+
+impl Pool {
+    /// No connection is made yet.
+    pub fn new(network: Arc<Network>, shared: Arc<Shared>, tls: Arc<Tls>) -> Self {
+        let may_use_tls_for_http = network.proxy.as_ref().map_or_else(a_proxy_may_be_set, |proxy| !proxy.is_plain());
+        let [plain, secure, public] = [const { OnceLock::new() }; 3];
+        Self { network, shared, tls, may_use_tls_for_http, plain, secure, public }
+    }
+
+    /// How long a connection may take to open.
+    pub fn connect_limit(&self) -> Option<Duration> {
+        self.network.connect
+    }
+
+    /// The client for a URL; with `public_only`, one that reaches addresses of the internet alone.
+    pub fn client(&self, url: &Url, public_only: bool) -> Result<&Client, Error> {
+        if public_only {
+            return get_or_try_init(&self.public, || self.build(self.secured()?, |builder| builder.dns_resolver(PublicOnly)));
+        }
+        if url.scheme() == "http" && !self.may_use_tls_for_http {
+            return get_or_try_init(&self.plain, || self.build(self.tls.unused()?, |builder| builder));
+        }
+        get_or_try_init(&self.secure, || self.build(self.secured()?, |builder| builder))
+    }
+
+    fn secured(&self) -> Result<rustls::ClientConfig, Error> {
+        self.tls.config(&self.network.trust, self.network.identity.as_ref())
+    }
+
+    fn build(&self, tls: rustls::ClientConfig, more: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<Client, Error> {
+        let broken = |error: reqwest::Error| {
+            Error::new(Kind::Connect, format!("the HTTP client cannot be set up: {}", error.without_url()))
+        };
+        let mut builder = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connector_layer(Connecting(self.shared.counters.clone()))
+            .tcp_keepalive(Duration::from_secs(15))
+            .pool_idle_timeout(Duration::from_secs(60));
+        if let Some(limit) = self.network.connect {
+            builder = builder.connect_timeout(limit);
+        }
+        if let Some(Proxy(url)) = &self.network.proxy {
+            builder = builder.proxy(reqwest::Proxy::all(url.clone()).map_err(broken)?);
+        }
+        more(builder).build().map_err(broken)
+    }
+}
+
+/// reqwest reads these variables itself; a proxy may be spoken to over TLS even for an http URL.
+fn a_proxy_may_be_set() -> bool {
+    ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].iter().any(|name| std::env::var_os(name).is_some())
+}

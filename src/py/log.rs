@@ -1,0 +1,89 @@
+//! One line per attempt for Python's `logging`, where somebody listens.
+//!
+//! Workers never take the GIL: they leave lines, which are written when the answer is handed over, in the caller's own thread and
+//! context. A caller that has to wait, or that has gone, gets them from another thread.
+
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::locked;
+use crate::stats::{Attempt, Observer};
+
+/// Lines that nobody has taken for so long are written by another thread.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The lines of one call.
+#[derive(Debug)]
+pub struct Log {
+    /// The method, and the address without query and user.
+    what: (String, String),
+    lines: Mutex<Vec<Line>>,
+    own: Weak<Log>,
+}
+
+#[derive(Debug)]
+struct Line {
+    attempt: u32,
+    outcome: String,
+    millis: f64,
+    wait: Option<f64>,
+}
+
+impl Log {
+    /// For a call, if anybody listens.
+    pub fn wanted(py: Python<'_>, method: &str, url: &str) -> PyResult<Option<Arc<Self>>> {
+        // A program that never imported `logging` has set nothing up to listen.
+        let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
+        if modules.get_item("logging")?.is_none() || !writer(py)?.getattr("is_on")?.call0()?.is_truthy()? {
+            return Ok(None);
+        }
+        let what = (method.to_owned(), url.to_owned());
+        Ok(Some(Arc::new_cyclic(|own| Self { what, lines: Mutex::default(), own: own.clone() })))
+    }
+
+    /// Writes what there is.
+    pub fn write(&self, py: Python<'_>) {
+        let lines = std::mem::take(&mut *locked(&self.lines));
+        for Line { attempt, outcome, millis, wait } in lines {
+            let (method, url) = &self.what;
+            let written = writer(py)
+                .and_then(|writer| writer.getattr("write"))
+                .and_then(|write| write.call1((method, url, outcome, attempt, millis, wait)));
+            if let Err(error) = written {
+                // A filter of the caller's that fails must not cost him the answer.
+                error.write_unraisable(py, None);
+            }
+        }
+    }
+
+    fn write_beside(&self) {
+        let own = self.own.clone();
+        tokio::task::spawn_blocking(move || own.upgrade().and_then(|log| Python::try_attach(|py| log.write(py))));
+    }
+}
+
+fn writer(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import("replicate_rs.log")
+}
+
+impl Observer for Log {
+    fn attempted(&self, attempt: &Attempt<'_>) {
+        let outcome = match attempt.outcome {
+            Ok(status) => status.to_string(),
+            Err(error) => error.message.clone(),
+        };
+        let (millis, wait) = (attempt.took.as_secs_f64() * 1000.0, attempt.wait.map(|wait| wait.as_secs_f64()));
+        locked(&self.lines).push(Line { attempt: attempt.number, outcome, millis, wait });
+        if wait.is_some() {
+            self.write_beside();
+        } else if let Some(log) = self.own.upgrade() {
+            tokio::spawn(async move {
+                tokio::time::sleep(PATIENCE).await;
+                log.write_beside();
+            });
+        }
+    }
+}
