@@ -93,13 +93,13 @@ impl Error {
 
     /// Time ran out in `phase` after `limit`.
     pub fn timeout(phase: Phase, limit: Duration) -> Self {
-        let message = format!("timed out after {} s, {phase}", limit.as_secs_f64());
+        let message = format!("timed out after {}, {phase}", seconds(limit));
         Self { sent: !matches!(phase, Phase::Pool | Phase::Connect), ..Self::new(Kind::Timeout(phase, limit), message) }
     }
 
     /// The deadline over everything passed while `phase` was under way.
     pub fn late(limit: Duration, phase: Phase) -> Self {
-        let message = format!("timed out after {} s over all attempts, {phase}", limit.as_secs_f64());
+        let message = format!("timed out after {} over all attempts, {phase}", seconds(limit));
         Self { message, ..Self::timeout(Phase::Total, limit) }
     }
 
@@ -107,6 +107,16 @@ impl Error {
     pub fn file(what: impl fmt::Display, error: &std::io::Error) -> Self {
         Self { errno: error.raw_os_error(), ..Self::new(Kind::File, format!("{what}: {error}")) }
     }
+}
+
+/// To the millisecond: what was left of a caller's deadline has more digits than anybody wants to read.
+fn seconds(limit: Duration) -> String {
+    let limit = if limit < Duration::from_millis(1) {
+        limit
+    } else {
+        Duration::from_millis((limit.as_secs_f64() * 1000.0).round() as u64)
+    };
+    format!("{} s", limit.as_secs_f64())
 }
 
 impl fmt::Display for Error {

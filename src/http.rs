@@ -406,6 +406,9 @@ impl From<reqwest::Error> for Error {
         if let Some(why) = untrusted {
             return Error::new(Kind::Untrusted, why);
         }
+        if text.starts_with("unsuccessful") || text.starts_with("tunnel") {
+            text = format!("the proxy did not open a tunnel to the server ({text})");
+        }
         let kind = if error.is_connect() {
             Kind::Connect
         } else if error.is_builder() {

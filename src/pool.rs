@@ -17,6 +17,10 @@ use crate::stage::Connecting;
 use crate::stats::Counters;
 use crate::tls::{Identity, Tls, Trust, get_or_try_init};
 
+/// How long a peer may leave what was sent without an acknowledgement, or its window closed: a request that was given up must not hold
+/// its socket for longer.
+const UNREAD: Duration = Duration::from_secs(60);
+
 /// How a client reaches its servers.
 #[derive(Debug, Default)]
 pub struct Network {
@@ -39,6 +43,9 @@ pub struct Proxy(Url);
 impl Proxy {
     /// Reads an address; a refusal does not show it, since it may hold a password.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        if text.contains(|each: char| each.is_control() || each.is_whitespace()) {
+            return Err(Error::invalid("proxy holds a space, a line break or another control character; remove it"));
+        }
         let url = Url::parse(text).map_err(|error| Error::invalid(format!("proxy is not a URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") {
             let scheme = url.scheme();
@@ -148,12 +155,15 @@ impl Pool {
             .referer(false)
             .connector_layer(Connecting(self.shared.counters.clone()))
             .tcp_keepalive(Duration::from_secs(15))
+            .tcp_user_timeout(UNREAD)
             .pool_idle_timeout(Duration::from_secs(60));
         if let Some(limit) = self.network.connect {
             builder = builder.connect_timeout(limit);
         }
         if let Some(Proxy(url)) = &self.network.proxy {
             builder = builder.proxy(reqwest::Proxy::all(url.clone()).map_err(broken)?);
+        } else if is_meant_for_none() {
+            builder = builder.no_proxy();
         }
         more(builder).build().map_err(broken)
     }
@@ -162,4 +172,10 @@ impl Pool {
 /// reqwest reads these variables itself; a proxy may be spoken to over TLS even for an http URL.
 fn a_proxy_may_be_set() -> bool {
     ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].iter().any(|name| std::env::var_os(name).is_some())
+}
+
+/// `NO_PROXY=*`, which reqwest understands for names, but not for addresses.
+fn is_meant_for_none() -> bool {
+    let listed = ["no_proxy", "NO_PROXY"].iter().find_map(|name| std::env::var(name).ok());
+    listed.is_some_and(|hosts| hosts.split(',').any(|host| host.trim() == "*"))
 }

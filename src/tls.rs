@@ -7,7 +7,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 
 use crate::error::{Error, Kind};
@@ -159,7 +159,13 @@ impl ServerCertVerifier for Credulous {
 
 /// What is wrong with a server's certificate, and what can be done about it; None if something else is.
 pub fn refusal(error: &rustls::Error) -> Option<String> {
-    let rustls::Error::InvalidCertificate(why) = error else { return None };
+    let why = match error {
+        rustls::Error::InvalidCertificate(why) => why,
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            return Some("the server wants a client certificate: name its PEM file with cert=".to_owned());
+        }
+        _ => return None,
+    };
     let why = match why {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired".to_owned(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet".to_owned(),

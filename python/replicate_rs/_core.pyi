@@ -92,6 +92,12 @@ class Core:
         max_connections: int | None,
         max_bytes: int,
         public_only: bool,
+        write: float | None = None,
+        proxy: str | None = None,
+        verify: bool = True,
+        ssl_cert_file: str | PathLike[str] | None = None,
+        cert: tuple[str | PathLike[str], str | PathLike[str]] | None = None,
+        share: Core | None = None,
     ) -> Self: ...
     @property
     def base_url(self) -> str: ...
@@ -157,6 +163,17 @@ class Core:
         self, pendings: Sequence[Pending[Any]], *, limit: float | None = None, signal: AbortSignal | None = None
     ) -> Pending[int | None]: ...
     def sleep(self, seconds: float, *, signal: AbortSignal | None = None) -> Pending[None]: ...
+    def turn(
+        self,
+        id: str,
+        *,
+        age: float,
+        watched: bool,
+        list: bool,
+        limit: float | None = None,
+        signal: AbortSignal | None = None,
+    ) -> Pending[None]: ...
+    def stats(self) -> tuple[int, int, int, int, int]: ...
 
 @final
 class Place:

@@ -76,10 +76,11 @@ class Session:
     __slots__ = ("core", "file_encoding_strategy", "poll_interval", "use_file_output", "webhook_secret")
 
     def __init__(
-        self, core: Core, *, poll_interval: float, file_encoding_strategy: FileEncodingStrategy, use_file_output: bool
+        self, core: Core, *, poll_interval: float | None, file_encoding_strategy: FileEncodingStrategy, use_file_output: bool
     ) -> None:
         self.core: Core = core
-        self.poll_interval: float = poll_interval
+        # Seconds; None leaves it to the core.
+        self.poll_interval: float | None = poll_interval
         self.file_encoding_strategy: FileEncodingStrategy = file_encoding_strategy
         self.use_file_output: bool = use_file_output
         # The account's, as it was fetched last.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._operation import Async, M, Namespace, Resource, Session, Sync, awaitable, operation
 from ._streaming import asynchronously, streaming
 from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
-from .options import MAX_RESPONSE_BYTES, MAX_RETRIES, SPELLINGS, only, session
+from .options import FIRST_INTERVAL, MAX_RESPONSE_BYTES, MAX_RETRIES, NETWORK, SPELLINGS, Stats, only, session, timeouts
 from .pagination import async_paginate, paginate
 from .prediction import Predictions
 from .request import request as request_any
@@ -15,9 +15,11 @@ from .stream import relay_model, stream_model, stream_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
+    from os import PathLike
     from types import TracebackType
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
+    from ._core import Core
     from ._operation import FileEncodingStrategy
     from .account import Accounts
     from .collection import Collections
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from .hardware import Hardwares
     from .middleware import Fetch
     from .model import Models
-    from .options import ClientOptions, HasTimeouts, Token
+    from .options import Certificate, ClientOptions, HasTimeouts, Token
     from .output_iterator import AsyncOutputIterator, OutputIterator
     from .pagination import Page
     from .training import Trainings
@@ -63,6 +65,10 @@ class BaseClient(Namespace[M]):
         file_encoding_strategy: FileEncodingStrategy = "default",
         use_file_output: bool = True,
         block_private_addresses: bool = False,
+        proxy: str | None = None,
+        verify: bool | str | PathLike[str] = True,
+        ssl_cert_file: str | PathLike[str] | None = None,
+        cert: Certificate | None = None,
         fetch: Fetch | None = None,
     ) -> None:
         """Make a client; nothing is connected, and no token read, before the first request.
@@ -80,12 +86,18 @@ class BaseClient(Namespace[M]):
             headers: Sent with every request to the API, and nowhere else.
             default_headers: The same, under the 2.0 client's name.
             user_agent: Replaces this library's.
-            poll_interval: Seconds between polls; without it `REPLICATE_POLL_INTERVAL`, else 0.5.
+            poll_interval: Seconds between polls; without it `REPLICATE_POLL_INTERVAL`. Without either the client finds its own:
+                often at first, at most every two seconds for a few, and for many together below the API's limits.
             file_encoding_strategy: ``default``: upload files, or send them inline if that fails on the server's side;
                 ``upload`` (``url``); or ``data-uri`` (``base64``): always inline.
             use_file_output: Give files of an output as `FileOutput`, or as text.
             block_private_addresses: Fetch no files or streams from private networks or this machine, whatever a model's output
                 says; but from the API's own origin. Behind a proxy the proxy looks names up, and has to keep to that itself.
+            proxy: The way to all servers: ``http://``, ``https://``, ``socks5://`` or ``socks5h://``, with ``user:password@`` if
+                need be. Without it `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment say.
+            verify: False believes every server, which is for tests. A path is the same as `ssl_cert_file`.
+            ssl_cert_file: A PEM file of the authorities to trust instead of the system's (or those of `SSL_CERT_FILE`).
+            cert: The client's own certificate: a PEM file with its key in it, or a pair of files.
             fetch: A function ``fetch(request, send)`` around every request, which returns a `Response`: its own, or
                 ``send(request)``, which raises for a status of 400 or more. An `AsyncReplicate`'s is async, and awaits `send`.
 
@@ -103,11 +115,25 @@ class BaseClient(Namespace[M]):
             "file_encoding_strategy": file_encoding_strategy,
             "use_file_output": use_file_output,
             "block_private_addresses": block_private_addresses,
+            "proxy": proxy,
+            "verify": verify,
+            "ssl_cert_file": ssl_cert_file,
+            "cert": cert,
             "fetch": fetch,
         }
+        try:
+            made = session(**options)
+        except Exception as error:
+            # Reports of errors show the locals of frames, and these hold the token.
+            api_token = auth = bearer_token = headers = default_headers = proxy = None
+            options.clear()
+            raise error.with_traceback(None) from None
+        self._set_up(options, made)
+
+    def _set_up(self, options: dict[str, Any], session: Session) -> None:
         self._options = options
         self._resources: dict[str, Resource[Any]] = {}
-        super().__init__(session(**options), self.mode)
+        super().__init__(session, self.mode)
 
     @property
     def accounts(self) -> Accounts[M]:
@@ -221,22 +247,43 @@ class BaseClient(Namespace[M]):
 
     @property
     def poll_interval(self) -> float:
-        """Seconds between polls."""
-        return self._session.poll_interval
+        """Seconds between polls; where the client finds its own, the first of them."""
+        interval = self._session.poll_interval
+        return FIRST_INTERVAL if interval is None else interval
 
     @poll_interval.setter
     def poll_interval(self, seconds: float) -> None:
         self._session.poll_interval = seconds
 
     def with_options(self, **changes: Unpack[ClientOptions]) -> Self:
-        """Give a client made as this one was, but for some options; it has connections of its own."""
+        """Give a client made as this one was, but for some options.
+
+        It has the same connections, unless the changes say how servers are reached. Both have to be closed, or neither.
+        """
         given: dict[str, Any] = {}
         for name, value in changes.items():
             if given.setdefault(SPELLINGS.get(name, name), value) is not value:
                 raise TypeError(f"{name} is given twice, under two names")
-        return type(self)(**{**self._options, **given})
+        if unknown := set(given) - set(self._options):
+            raise TypeError(f"unexpected keyword argument {unknown.pop()!r}")
+        options = {**self._options, **given}
+        same = all(options[name] == self._options[name] for name in NETWORK)
+        same = same and timeouts(options["timeout"]).connect == timeouts(self._options["timeout"]).connect
+        client = type(self).__new__(type(self))
+        client._set_up(options, session(**options, share=self._bare_core if same and not self.is_closed else None))
+        return client
 
     copy = with_options
+
+    @property
+    def _bare_core(self) -> Core:
+        core: Any = self._core
+        bare: Core = core._core if self._options["fetch"] is not None else core
+        return bare
+
+    def stats(self) -> Stats:
+        """Give what this client, and those that share its connections, have done so far in this process."""
+        return Stats(*self._core.stats())
 
     def close(self) -> None:
         """Close idle connections and refuse further calls; calls that are under way go on to their end."""
@@ -264,13 +311,17 @@ class BaseClient(Namespace[M]):
         self._core.close()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self.base_url!r})"
+        # One that could not be made has no session; error reports show it all the same.
+        made = hasattr(self, "_session")
+        return f"{type(self).__name__}(base_url={self.base_url!r})" if made else f"<{type(self).__name__} that was not made>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A token must not end up in a queue or a file; what made one may.
+        # A secret must not end up in a queue or a file; what made one may. Gateways' keys are in headers of any name.
         kept = {name: value for name, value in self._options.items() if not (name == "api_token" and isinstance(value, str))}
-        if kept["headers"]:
-            kept["headers"] = {name: value for name, value in kept["headers"].items() if name.lower() != "authorization"}
+        kept["headers"] = None
+        if isinstance(kept["proxy"], str):
+            scheme, mark, rest = kept["proxy"].rpartition("@")
+            kept["proxy"] = scheme.partition("://")[0] + "://" + rest if mark else rest
         return _remade, (type(self), kept)
 
 

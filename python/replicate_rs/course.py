@@ -37,14 +37,18 @@ class Course:
         cancel_on_exit: bool,
         signal: AbortSignal | None,
         timeout: float | None,
+        watched: bool = False,
     ) -> None:
         interval = client._session.poll_interval if interval is None else interval
-        if not interval >= 0:
+        if interval is not None and not interval >= 0:
             raise ValueError(f"interval must be a number of seconds, 0 or more, not {interval!r}")
         if timeout is not None and not timeout > 0:
             raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
         self.client = client
-        self.interval: float = max(interval, SHORTEST_INTERVAL)
+        # The caller's own, which is obeyed; without it the core paces all that this client waits for.
+        self.interval: float | None = None if interval is None else max(interval, SHORTEST_INTERVAL)
+        self.watched: bool = watched or progress is not None
+        self.began: float = monotonic()
         self.progress = progress
         self.cancel_on_exit = cancel_on_exit
         self.signal = signal
@@ -81,12 +85,20 @@ class Course:
 
     async def poll(self, prediction: J) -> J:
         """Wait for an interval, and fetch the prediction's present state."""
-        left = self.left(prediction)
-        if left is not None and left <= self.interval:
-            await self.sleep(left)
-            raise too_late(self.timeout, prediction)
-        await self.sleep(self.interval)
+        await self.pause(prediction)
         return await self.fetch(prediction)
+
+    async def pause(self, job: Job) -> None:
+        """Wait for an interval: the caller's, or until the core finds that it is worth asking again."""
+        left = self.left(job)
+        if self.interval is None:
+            listed, age = isinstance(job, Prediction), monotonic() - self.began
+            core, signal = self.client._core, self.signal
+            turn = core.turn(job.id, age=age, watched=self.watched, list=listed, limit=left, signal=signal)
+            await self.client._transport.finish(turn)
+        else:
+            await self.sleep(self.interval if left is None else min(left, self.interval))
+        self.left(job)
 
     async def fetch(self, prediction: J) -> J:
         """Fetch the prediction's present state."""

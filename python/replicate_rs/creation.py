@@ -141,7 +141,7 @@ def webhooks(webhook: str | None, events: Sequence[str] | None, completed: str |
             scheme, _, rest = url.partition("://")
             odd = any(each.isspace() or not each.isprintable() for each in url)
             if scheme not in ("https", "http") or not rest.partition("/")[0] or odd:
-                raise ValueError(f"{name} must be an https URL, not {url!r}")
+                raise ValueError(f"{name} must be an https URL" + ("" if "@" in url else f", not {url!r}"))
             fields[name] = url
     if events is not None:
         if isinstance(events, str):

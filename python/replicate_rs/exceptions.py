@@ -111,8 +111,9 @@ class ReplicateError(ReplicateException):
 
     def __str__(self) -> str:
         if self.title is None and self.status is None:
-            return self.detail or self.type or ""
-        return "ReplicateError Details:\n" + "\n".join(f"{name}: {value}" for name, value in self.to_dict().items())
+            return _printable(self.detail or self.type or "")
+        lines = (f"{name}: {_printable(str(value))}" for name, value in self.to_dict().items())
+        return "ReplicateError Details:\n" + "\n".join(lines)
 
 
 class MissingTokenError(ReplicateError):
@@ -303,13 +304,16 @@ def missing_token(base_url: str) -> MissingTokenError:
     )
 
 
-def from_failure(kind: str, message: str, request: tuple[str, str] | None, errno: int | None, sent: bool) -> ReplicateError:
+def from_failure(
+    kind: str, message: str, request: tuple[str, str] | None, errno: int | None, sent: bool, request_id: str | None
+) -> ReplicateError:
     """Make the error for a request without an answer."""
     method, url = request or ("", "")
     detail = f"{method} {url}: {message}" if request else message
     if sent and method == "POST":
-        detail += ". The server may have taken this request: before you repeat it, look for what it made"
+        detail += f". The server may have taken this request: before you repeat it, look for what it made{_where(url)}"
     error = _BY_FAILURE[kind](detail=detail)
+    error.request_id = request_id
     if isinstance(error, APIError):
         error.method, error.url = method, url
     if isinstance(error, APITimeoutError):
@@ -319,6 +323,15 @@ def from_failure(kind: str, message: str, request: tuple[str, str] | None, errno
     elif errno is not None:
         error.__cause__ = OSError(errno, message)
     return error
+
+
+def _where(url: str) -> str:
+    path = url.partition("?")[0]
+    if path.endswith("/predictions"):
+        return " (client.predictions.list() has the newest first, and it can be cancelled)"
+    if path.endswith("/trainings"):
+        return " (client.trainings.list() has the newest first, and it can be cancelled)"
+    return ""
 
 
 def from_response(status: int, method: str, url: str, headers: list[tuple[str, str]], body: bytes) -> APIStatusError:
@@ -351,9 +364,18 @@ def excerpt(body: bytes) -> str:
     """Show the beginning of a body, with control characters escaped."""
     if not body:
         return "(empty)"
-    text = body[:EXCERPT].decode("utf-8", "replace")
-    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    shown = _printable(body[:EXCERPT].decode("utf-8", "replace"), keep="")
     return shown + (f"… ({len(body)} bytes)" if len(body) > EXCERPT else "")
+
+
+def _printable(text: str, keep: str = "\n\t") -> str:
+    """Escape what a terminal would obey: what servers and models say is not to be trusted with that."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in keep else each.encode("unicode_escape", "backslashreplace").decode()
+        for each in text
+    )
 
 
 def _add(error: APIError, method: str, url: str, headers: list[tuple[str, str]], body: bytes) -> None:

@@ -277,6 +277,11 @@ class FileOutput(Resource[Sync]):
 
     def __repr__(self) -> str:
         shown = self.url if len(self.url) <= 200 else f"{self.url[:100]}…"
+        scheme, mark, rest = shown.partition("://")
+        user, at, host = rest.partition("/")[0].rpartition("@")
+        if mark and at:
+            # A repr ends up in logs.
+            shown = f"{scheme}://{host}{rest[len(user) + 1 + len(host) :]}"
         return f"FileOutput({shown!r})"
 
     def __eq__(self, other: object) -> bool:

@@ -82,7 +82,7 @@ class Job(Record):
 
     @operation
     async def wait(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> None:
-        """Poll until it has ended, every `poll_interval` seconds of the client; does not raise if it failed.
+        """Poll until it has ended; does not raise if it failed.
 
         Args:
             signal: Stops the waiting, not the prediction.

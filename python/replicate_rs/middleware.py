@@ -88,6 +88,10 @@ class Middleware:
 
         return Fetched(self._fetch, request, start, finish)
 
+    def turn(self, id: str, *, list: bool, **limits: Any) -> Pending[None]:  # noqa: ARG002 - a request that the function would not see
+        """Wait until a prediction is worth asking for again."""
+        return self._core.turn(id, list=False, **limits)
+
     def events(
         self, url: str, form: Form, place: Place, *, total: float | None = None, signal: AbortSignal | None = None
     ) -> FetchedSource:

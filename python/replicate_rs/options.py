@@ -11,12 +11,15 @@ from ._typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from os import PathLike
     from typing import Any, Protocol, TypeAlias, TypedDict
 
     from ._operation import FileEncodingStrategy
     from .middleware import Fetch
 
     Token: TypeAlias = str | Callable[[], str | None]
+    # A PEM file with a certificate and its key, or one of each.
+    Certificate: TypeAlias = str | PathLike[str] | tuple[str | PathLike[str], str | PathLike[str]]
 
     class HasTimeouts(Protocol):
         """A `Timeout`, or one of httpx, as 1.0.7 and 2.0 take."""
@@ -29,6 +32,11 @@ if TYPE_CHECKING:
         @property
         def read(self) -> float | None:
             """Between two parts of an answer."""
+            ...
+
+        @property
+        def write(self) -> float | None:
+            """For the connection to take a piece of a body."""
             ...
 
         @property
@@ -54,9 +62,15 @@ if TYPE_CHECKING:
         file_encoding_strategy: FileEncodingStrategy
         use_file_output: bool
         block_private_addresses: bool
+        proxy: str | None
+        verify: bool | str | PathLike[str]
+        ssl_cert_file: str | PathLike[str] | None
+        cert: Certificate | None
         fetch: Fetch | None
 
 
+# Options that say how servers are reached: a client that differs from another in these has connections of its own.
+NETWORK = ("max_connections", "proxy", "verify", "ssl_cert_file", "cert")
 # Other clients' names of options.
 SPELLINGS = {"auth": "api_token", "bearer_token": "api_token", "default_headers": "headers"}
 DEFAULT_BASE_URL = "https://api.replicate.com/v1"
@@ -72,16 +86,42 @@ MAX_RESPONSE_BYTES = 64 << 20
 IDLE = 60.0
 
 
+# Seconds: the core's first interval between polls.
+FIRST_INTERVAL = 0.25
+
+
+class Stats:
+    """What a client has done so far, in numbers."""
+
+    __slots__ = ("connections", "failures", "in_flight", "requests", "retries")
+
+    def __init__(self, requests: int, in_flight: int, failures: int, retries: int, connections: int) -> None:
+        self.requests: int = requests
+        """That were begun; attempts of the same request are not counted."""
+        self.in_flight: int = in_flight
+        """That are not over: waiting, under way, or between two attempts."""
+        self.failures: int = failures
+        """That ended in an error, after all attempts."""
+        self.retries: int = retries
+        """Attempts after the first."""
+        self.connections: int = connections
+        """That were opened, or tried to be."""
+
+    def __repr__(self) -> str:
+        return f"Stats({', '.join(f'{name}={getattr(self, name)}' for name in self.__slots__)})"
+
+
 class Timeout:
     """Seconds that each part of a request may take; None is without limit."""
 
-    __slots__ = ("connect", "idle", "pool", "read", "total")
+    __slots__ = ("connect", "idle", "pool", "read", "total", "write")
 
     def __init__(
         self,
         *,
         connect: float | None = 5.0,
         read: float | None = 30.0,
+        write: float | None = 30.0,
         pool: float | None = None,
         total: float | None = None,
         idle: float | None = IDLE,
@@ -90,6 +130,8 @@ class Timeout:
         """To open a connection."""
         self.read: float | None = read
         """For the answer to begin, and between two parts of it. A request that holds for output gets the hold on top."""
+        self.write: float | None = write
+        """For the connection to take a piece of a file that is sent."""
         self.pool: float | None = pool
         """For one of `max_connections` to become free."""
         self.total: float | None = total
@@ -129,6 +171,32 @@ def only(**spellings: Any) -> Any:
     return next(iter(given.values()), None)
 
 
+def timeouts(timeout: float | HasTimeouts | None) -> HasTimeouts:
+    """Read the `timeout` option of a client."""
+    if timeout is None:
+        return Timeout()
+    if isinstance(timeout, (int, float)):
+        return Timeout(connect=timeout, read=timeout, write=timeout, pool=timeout)
+    if not hasattr(timeout, "connect"):
+        raise TypeError(f"timeout must be seconds or a Timeout, not {type(timeout).__name__}")
+    return timeout
+
+
+def trust(
+    verify: bool | str | PathLike[str], ssl_cert_file: str | PathLike[str] | None
+) -> tuple[bool, str | PathLike[str] | None]:
+    """Read the options that say which servers are believed; httpx and requests take a file as `verify` too."""
+    if isinstance(verify, bool):
+        if not verify and ssl_cert_file is not None:
+            raise ValueError("verify=False believes every server: leave out ssl_cert_file, or verify")
+        return verify, ssl_cert_file
+    if not isinstance(verify, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
+        raise TypeError(f"verify must be a bool or the path of a PEM file, not {type(verify).__name__}")
+    if ssl_cert_file is not None:
+        raise TypeError("verify and ssl_cert_file are the same argument: give one")
+    return True, verify
+
+
 def session(
     *,
     api_token: Token | None,
@@ -143,42 +211,52 @@ def session(
     file_encoding_strategy: FileEncodingStrategy,
     use_file_output: bool,
     block_private_addresses: bool,
+    proxy: str | None,
+    verify: bool | str | PathLike[str],
+    ssl_cert_file: str | PathLike[str] | None,
+    cert: Certificate | None,
     fetch: Fetch | None,
+    share: Core | None = None,
 ) -> Session:
-    """Make what the parts of a client share.
+    """Make what the parts of a client share; `share` is a core whose connections are used.
 
     Raises:
-        ValueError: An option, or `REPLICATE_POLL_INTERVAL`, is not what it must be.
+        ValueError: An option, or `REPLICATE_POLL_INTERVAL` or `REPLICATE_LOG`, is not what it must be.
 
     """
-    if timeout is None:
-        timeout = Timeout()
-    elif isinstance(timeout, (int, float)):
-        timeout = Timeout(connect=timeout, read=timeout, pool=timeout)
-    elif not hasattr(timeout, "connect"):
-        raise TypeError(f"timeout must be seconds or a Timeout, not {type(timeout).__name__}")
+    if level := os.environ.get("REPLICATE_LOG"):
+        from .log import turn_on
+
+        turn_on(level)
+    limits = timeouts(timeout)
+    verified, authorities = trust(verify, ssl_cert_file)
     core = Core(
         base_url or os.environ.get("REPLICATE_BASE_URL") or DEFAULT_BASE_URL,
         token_from_surroundings if api_token is None else api_token,
         user_agent=user_agent or USER_AGENT,
         headers=list((headers or {}).items()),
-        connect=timeout.connect,
-        read=timeout.read,
-        pool=timeout.pool,
-        total=getattr(timeout, "total", None),
-        idle=getattr(timeout, "idle", IDLE),
+        connect=limits.connect,
+        read=limits.read,
+        write=limits.write,
+        pool=limits.pool,
+        total=getattr(limits, "total", None),
+        idle=getattr(limits, "idle", IDLE),
         max_retries=max_retries,
         max_connections=max_connections,
         max_bytes=max_response_bytes,
         public_only=block_private_addresses,
+        proxy=proxy,
+        verify=verified,
+        ssl_cert_file=authorities,
+        cert=cert if cert is None or isinstance(cert, tuple) else (cert, cert),
+        share=share,
     )
     if fetch is not None:
         from .middleware import Middleware
 
         # What has the core's verbs can stand in its place; a client without a fetch= has nothing of the kind.
         core = cast("Core", Middleware(core, fetch))
-    if poll_interval is None:
-        text = os.environ.get("REPLICATE_POLL_INTERVAL", "0.5")
+    if poll_interval is None and (text := os.environ.get("REPLICATE_POLL_INTERVAL")):
         try:
             poll_interval = float(text)
         except ValueError:

@@ -120,7 +120,7 @@ async def wait_for(
 
     Args:
         prediction: What to wait for; it is not changed.
-        interval: Seconds between polls; the client's `poll_interval` if not given.
+        interval: Seconds between polls; the client's `poll_interval` if not given; without either, the client finds its own.
         progress: Called with the prediction after each poll.
         cancel_on_exit: Cancel the prediction when this call ends before it.
         signal: Stops the call.
@@ -151,7 +151,7 @@ async def increments(
     client: Resource[Any], prediction: Prediction, *, signal: AbortSignal | None, timeout: float | None
 ) -> AsyncGenerator[list[Any], None]:
     """Poll, and give what the output's list has more each time."""
-    course = Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
+    course = Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout, watched=True)
     seen = len(items_of(prediction))
     while True:
         items = items_of(prediction)

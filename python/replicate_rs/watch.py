@@ -66,7 +66,10 @@ class Watch:
         await self._begin()
         source = self._source = self._open()
         try:
-            await self._finish(source.opened())
+            try:
+                await self._finish(source.opened())
+            except APITimeoutError as error:
+                self.course.give_up(error, self.prediction)
         except BaseException as error:
             source.close()
             self.leave(error)
@@ -178,7 +181,7 @@ class Watch:
                 yield events
             if self.prediction.is_done:
                 break
-            await self._sleep(self.course.interval)
+            await self.course.pause(self.prediction)
             self.prediction = await self._present()
         if self.prediction.status != "failed":
             yield self._made([("done", '{"reason": "canceled"}' if self.prediction.status in CANCELED else "{}")])
@@ -259,7 +262,7 @@ def watched(
     timeout: float | None,
 ) -> Watch:
     """Watch a prediction, or one that is started when it is first asked for something; the deadline is over both."""
-    course = Course(resource, None, None, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+    course = Course(resource, None, None, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout, watched=True)
     return Watch(course, start, form, files=files)
 
 

@@ -22,6 +22,7 @@ use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -267,13 +268,13 @@ impl Pending {
 
     /// Begins the work on the runtime, before anybody waits for it; it ends if this object goes first.
     fn begin(&self, py: Python<'_>) -> PyResult<()> {
-        let job = self.take_job()?;
+        let (job, signal) = (self.take_job()?, self.about.flag(py));
         let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
         let (work, over) = (job(self.connections.on_runtime()), CancellationToken::new());
         let at_end = over.clone().drop_guard();
         let task = AbortOnDropHandle::new(runtime.spawn(async move {
             let _at_end = at_end;
-            work.await
+            abort::unless_aborted(signal, work).await
         }));
         self.begun.get_or_init(|| Begun { abort: task.abort_handle(), over });
         if let Work::Job(place) = &self.work {
@@ -361,6 +362,27 @@ impl Pending {
             State::Over => Err(cancelled(py)),
             _ => Ok(()),
         }
+    }
+
+    /// While its loop is open, the work itself keeps its waiter alive, as a transport of asyncio's would; a loop that was closed
+    /// with tasks pending leaves a circle that nobody else can break.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Some(running) = self.running.get().filter(|running| !running.port.is_open()) else { return Ok(()) };
+        visit.call(&running.event_loop)?;
+        let Ok(state) = self.slot.0.try_lock() else { return Ok(()) };
+        if let State::Working(Some(waiter)) | State::Done(Some(waiter), _) = &*state {
+            visit.call(&waiter.callback)?;
+            visit.call(&waiter.context)?;
+            visit.call(&waiter.pending)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        if let Some(running) = self.running.get() {
+            running.stop();
+        }
+        drop(self.slot.close());
     }
 
     #[pyo3(signature = (msg=None))]

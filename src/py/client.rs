@@ -33,7 +33,11 @@ use crate::polls::{self, Wanted};
 use crate::pool::{Network, Proxy};
 use crate::reach::Reach;
 use crate::tls::Trust;
+use crate::upload::{self, Part};
 use crate::url::{Base, quoted, unsigned};
+
+/// Bytes of a body that are sent at once.
+const LARGEST_PIECE: usize = 64 << 10;
 
 /// Names and values, as Python gives them.
 pub type Pairs = Vec<(PyBackedStr, PyBackedStr)>;
@@ -100,7 +104,7 @@ fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duration>> {
 #[pymethods]
 impl Core {
     #[new]
-    #[pyo3(signature = (base_url, token, *, user_agent, headers, connect, read, write, pool, total, idle, max_retries, max_connections, max_bytes, public_only, proxy, verify, ssl_cert_file, cert, share))]
+    #[pyo3(signature = (base_url, token, *, user_agent, headers, connect, read, pool, total, idle, max_retries, max_connections, max_bytes, public_only, write=None, proxy=None, verify=true, ssl_cert_file=None, cert=None, share=None))]
     #[allow(clippy::too_many_arguments, reason = "one call site, all by keyword")]
     fn new(
         base_url: &str,
@@ -109,7 +113,6 @@ impl Core {
         headers: Pairs,
         connect: Option<f64>,
         read: Option<f64>,
-        write: Option<f64>,
         pool: Option<f64>,
         total: Option<f64>,
         idle: Option<f64>,
@@ -117,6 +120,7 @@ impl Core {
         max_connections: Option<usize>,
         max_bytes: usize,
         public_only: bool,
+        write: Option<f64>,
         proxy: Option<&str>,
         verify: bool,
         ssl_cert_file: Option<PathBuf>,
@@ -216,6 +220,10 @@ impl Core {
         let mut call = self.call(py, method, self.resolve(py, target, query)?)?;
         call.body = match body {
             None => Body::Empty,
+            // In pieces, so that one that is given up does not go out whole when its connection closes.
+            Some(Carried::Bytes(bytes)) if bytes.len() > LARGEST_PIECE => {
+                Body::Upload(Arc::new(upload::Upload::new(vec![Part::memory(Bytes::from_owner(bytes))])))
+            }
             Some(Carried::Bytes(bytes)) => Body::Bytes(Bytes::from_owner(bytes)),
             Some(Carried::Upload(upload)) => Body::Upload(upload.get().0.clone()),
         };
@@ -328,11 +336,12 @@ impl Core {
     fn detach(&self, py: Python<'_>, method: &str, target: &Bound<'_, PyAny>, total: f64) -> PyResult<()> {
         let mut call = self.call(py, method, self.resolve(py, target, None)?)?;
         self.limit_in_time(&mut call, Some(total), None)?;
-        let (connections, about) = (self.connections.clone(), About::default());
+        // Now, since the client may be closed before this begins.
+        let (pool, about) = (self.connections.on_runtime(), About::default());
         super::runtime::process()
             .detach(async move {
                 // Best effort: whoever cared has gone.
-                let _ = http::send(&connections.on_runtime(), &call).await;
+                let _ = http::send(&pool, &call).await;
             })
             .map_err(|error| raised(py, error, &about))
     }
@@ -347,6 +356,7 @@ impl Core {
     /// seconds it has been waited for; `watched`, whether more than its end is of interest; `list`, whether the list of
     /// predictions may be asked instead.
     #[pyo3(signature = (id, *, age, watched, list, limit=None, signal=None))]
+    #[allow(clippy::too_many_arguments, reason = "one call site, all by keyword")]
     fn turn(
         &self,
         py: Python<'_>,
@@ -509,8 +519,9 @@ impl Core {
         if total.is_some() {
             call.timeouts.total = seconds("timeout", total)?;
         }
-        if read.is_some() {
-            call.timeouts.read = seconds("read", read)?;
+        // A request that holds for output needs more time than others, never less than the client gives.
+        if let (Some(own), Some(read)) = (call.timeouts.read, seconds("read", read)?) {
+            call.timeouts.read = Some(own.max(read));
         }
         Ok(())
     }

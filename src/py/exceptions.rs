@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use url::Url;
 
 use super::abort::{self, AbortSignal, Flag};
 use super::log::Log;
@@ -70,15 +71,21 @@ pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
 fn from_response(py: Python<'_>, about: &About, response: &Response) -> PyErr {
     let body = PyBytes::new(py, &response.body);
     let method = about.call.as_ref().map_or("", |call| call.method.as_str());
-    made(py, "from_response", |make| make.call1((response.status, method, &response.url, pairs(&response.headers), body)))
+    made(py, "from_response", |make| {
+        make.call1((response.status, method, printable(&response.url), pairs(&response.headers), body))
+    })
 }
 
 /// The exception for an answer that is not what the endpoint promises.
 pub fn unexpected(py: Python<'_>, call: &Call, response: &Response, problem: &str) -> PyErr {
     let body = PyBytes::new(py, &response.body);
     made(py, "from_unexpected", |make| {
-        make.call1((problem, response.status, call.method.as_str(), &response.url, pairs(&response.headers), body))
+        make.call1((problem, response.status, call.method.as_str(), printable(&response.url), pairs(&response.headers), body))
     })
+}
+
+fn printable(url: &str) -> String {
+    Url::parse(url).map_or_else(|_| url.to_owned(), |url| shown(&url))
 }
 
 /// The exception for a request to `base_url` without a token.

@@ -100,7 +100,8 @@ impl Port {
         Self { queue: Mutex::default(), open: AtomicBool::new(true), under_way: AtomicUsize::new(0), bell }
     }
 
-    fn is_open(&self) -> bool {
+    /// Whether its loop can still be told of something.
+    pub fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }
 
