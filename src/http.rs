@@ -148,7 +148,6 @@ impl Incoming {
 
     /// The whole body, refused above `limit` bytes.
     async fn whole(mut self, limit: usize) -> Result<Response, Error> {
-        enter(Phase::Body);
         let claimed = self.response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         if claimed > limit {
             return Err(self.known(too_large(limit)));
@@ -180,7 +179,6 @@ impl Incoming {
 
     /// As much of the body of a complaint as is of use; its connection is closed if there is more.
     async fn complaint(mut self) -> Response {
-        enter(Phase::Body);
         let mut body = BytesMut::new();
         // A complaint that breaks off is a complaint.
         while let Ok(Some(part)) = self.chunk().await {
@@ -299,6 +297,7 @@ async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
             target = Some(next);
             continue;
         }
+        enter(Phase::Body);
         let incoming = Incoming { response, read: call.timeouts.read, deadline: None, _permit: permit };
         if status.is_client_error() || status.is_server_error() {
             let response = incoming.complaint().await;
@@ -394,14 +393,17 @@ impl From<reqwest::Error> for Error {
         let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
         while let Some(inner) = cause {
             text = inner.to_string();
-            if let Some(io) = inner.downcast_ref::<std::io::Error>() {
+            untrusted = untrusted.or_else(|| inner.downcast_ref().and_then(refusal));
+            let io = inner.downcast_ref::<std::io::Error>();
+            if let Some(io) = io {
                 errno = io.raw_os_error().or(errno);
                 io_kind = Some(io.kind());
-                // What an operating system's error wraps is not its source.
-                untrusted = untrusted.or_else(|| io.get_ref()?.downcast_ref().and_then(refusal));
             }
-            untrusted = untrusted.or_else(|| inner.downcast_ref().and_then(refusal));
-            cause = inner.source();
+            // What an operating system's error wraps is not its source.
+            cause = match io.and_then(std::io::Error::get_ref) {
+                Some(wrapped) => Some(wrapped),
+                None => inner.source(),
+            };
         }
         if let Some(why) = untrusted {
             return Error::new(Kind::Untrusted, why);

@@ -47,11 +47,11 @@ impl Identity {
     /// From PEM files, which may be one.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, Error> {
         let chain = certificates(certificate)?;
-        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &format!("no private key in it: {error}")))?;
-        let identity = Self { chain, key };
+        let read = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &format!("no private key in it: {error}")))?;
+        let identity = Self { chain, key: read };
         // Whether the two belong together is said now rather than at the first request.
         config(&Trust::Anyone, Some(&identity))
-            .map_err(|error| Error::invalid(format!("{}: {}", certificate.display(), error.message)))?;
+            .map_err(|error| unusable(key, &format!("{}, with the certificate {}", error.message, certificate.display())))?;
         Ok(identity)
     }
 }

@@ -34,6 +34,7 @@ use super::locked;
 use super::port::{Port, UnderWay};
 use super::runtime::{Connections, block_on, process, wait_until};
 use crate::error::{Error, Kind};
+use crate::http::Body;
 use crate::pool::Pool;
 
 /// Makes the Python answer, on a thread that has the GIL.
@@ -262,7 +263,8 @@ impl Pending {
             return feed.take(py);
         }
         let (job, signal) = (self.take_job()?, self.about.flag(py));
-        let outcome = block_on(py, &self.connections, |pool| abort::unless_aborted(signal, job(pool)))?;
+        let long = self.about.call.as_ref().is_some_and(|call| matches!(call.body, Body::Upload(_)));
+        let outcome = block_on(py, &self.connections, long, |pool| abort::unless_aborted(signal, job(pool)))?;
         self.deliver(py, outcome)
     }
 

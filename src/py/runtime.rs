@@ -268,9 +268,12 @@ impl Drop for Connections {
 }
 
 /// Runs `job` to its end while this thread waits, without the GIL; Ctrl-C and other signals interrupt it.
+///
+/// What is `long` runs on the runtime: given up while a peer does not read, its connection needs somebody to drive it to its end.
 pub fn block_on<T, F>(
     py: Python<'_>,
     connections: &Connections,
+    long: bool,
     job: impl FnOnce(Arc<Pool>) -> F + Send,
 ) -> PyResult<Result<T, Error>>
 where
@@ -279,7 +282,7 @@ where
 {
     py.detach(|| {
         let process = process();
-        match process.take_engine() {
+        match if long { Ok(None) } else { process.take_engine() } {
             Ok(Some(engine)) => {
                 let result = engine.drive(job(process.pool(connections, Driver::Engine)));
                 *locked(&process.engine) = Some(engine);

@@ -26,11 +26,12 @@ use super::locked;
 use super::port::UnderWay;
 use super::runtime::{Connections, process};
 use crate::download::{Download, Info, Next};
-use crate::error::{Error, Kind, Phase};
+use crate::error::{Error, Kind};
 use crate::http::{self, Call, Incoming};
 use crate::pool::Pool;
 use crate::resume::{self, End, Verdict};
 use crate::sse::Parser;
+use crate::stage::within;
 
 /// How often a relayed stream that is silent says that it is alive.
 const BEAT: Duration = Duration::from_secs(15);
@@ -269,12 +270,7 @@ impl Source {
             What::File { start } => Box::pin(read_file(pool, call, start, inbox.clone(), Arc::clone(&info))),
         };
         let read = async move {
-            let read = unless_aborted(flag, read);
-            let ended = match limit {
-                Some(limit) => timeout(limit, read).await.unwrap_or_else(|_| Err(Error::timeout(Phase::Total, limit))),
-                None => read.await,
-            };
-            to.end(ended);
+            to.end(within(limit, pin!(unless_aborted(flag, read))).await);
         };
         let runtime = process().runtime().map_err(|error| raised(py, error, &about))?;
         let reading = Some(AbortOnDropHandle::new(runtime.spawn(read)));
