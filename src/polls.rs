@@ -64,7 +64,8 @@ pub async fn turn(pool: &Arc<Pool>, wanted: &Wanted) {
     let asked = async {
         loop {
             sleep(pace.interval(wanted.age, fastrand::f64(), Instant::now())).await;
-            if wanted.watched || !is_fresh(&turn) {
+            // What is left of a crowd is too few for the list, and asked for one by one.
+            if wanted.watched || !is_fresh(&turn) || pace.next_list(Instant::now()).is_none() {
                 return;
             }
         }
@@ -108,12 +109,11 @@ async fn look(pool: &Arc<Pool>, pace: &Pace, list: &Call) -> bool {
     for _ in 0..MOST_PAGES {
         let Ok(response) = http::send(pool, &call).await else { break };
         let Ok(page) = serde_json::from_slice::<Page>(&response.body) else { break };
-        let told = pace.listed(page.results.iter().map(|item| (item.id.as_str(), item.has_ended())), now);
-        helps |= told;
+        helps |= pace.listed(page.results.iter().map(|item| (item.id.as_str(), item.has_ended())), now);
         // Only the link's query, as with all pages: it must not lead the token away.
         let next = page.next.and_then(|next| Url::parse(&next).ok()?.query().map(ToOwned::to_owned));
         match next {
-            Some(query) if told && pace.has_unseen(now) && seen.insert(query.clone()) => call.url.set_query(Some(&query)),
+            Some(query) if pace.has_unseen(now) && seen.insert(query.clone()) => call.url.set_query(Some(&query)),
             _ => break,
         }
     }

@@ -123,7 +123,7 @@ class BaseClient(Namespace[M]):
         }
         try:
             made = session(**options)
-        except Exception as error:
+        except (ValueError, TypeError) as error:
             # Reports of errors show the locals of frames, and these hold the token.
             api_token = auth = bearer_token = headers = default_headers = proxy = None
             options.clear()
