@@ -50,8 +50,10 @@ struct State {
 struct Waiting {
     callers: usize,
     ended: Arc<Notify>,
-    /// When the list last said that it runs.
+    /// When the list last told of it.
     seen: Option<Instant>,
+    /// What it said.
+    has_ended: bool,
 }
 
 impl Pace {
@@ -62,7 +64,7 @@ impl Pace {
     /// Joins those who wait, for as long as the guard lives.
     pub fn join(&self, id: &str) -> Turn<'_> {
         let mut state = self.state();
-        let new = || Waiting { callers: 0, ended: Arc::default(), seen: None };
+        let new = || Waiting { callers: 0, ended: Arc::default(), seen: None, has_ended: false };
         let waiting = state.waiting.entry(id.to_owned()).or_insert_with(new);
         waiting.callers += 1;
         Turn { pace: self, id: id.to_owned(), ended: waiting.ended.clone() }
@@ -105,11 +107,7 @@ impl Pace {
         for (id, has_ended) in items {
             let Some(waiting) = state.waiting.get_mut(id) else { continue };
             helps = true;
-            if has_ended {
-                waiting.ended.notify_waiters();
-            } else {
-                waiting.seen = Some(now);
-            }
+            (waiting.seen, waiting.has_ended) = (Some(now), has_ended);
         }
         helps
     }
@@ -119,9 +117,10 @@ impl Pace {
         self.state().waiting.values().any(|waiting| waiting.seen != Some(now))
     }
 
-    /// The look at the list is over.
+    /// The look at the list is over; those that have ended are told now, since the one who looked may be among them.
     pub fn looked(&self, helps: bool, now: Instant) {
         let mut state = self.state();
+        state.waiting.values().filter(|waiting| waiting.has_ended).for_each(|waiting| waiting.ended.notify_waiters());
         state.list_helps = helps;
         state.next_list = now.checked_add(if helps { TICK } else { UNHELPFUL });
     }
@@ -144,7 +143,7 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// When the list last said that it runs.
+    /// When the list last told of it.
     pub fn seen(&self) -> Option<Instant> {
         self.pace.state().waiting.get(&self.id)?.seen
     }

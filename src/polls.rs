@@ -20,8 +20,8 @@ use crate::pool::Pool;
 const MOST_PAGES: usize = 5;
 /// Bytes of a page; predictions with large inputs are better asked for one by one.
 const LARGEST_PAGE: usize = 4 << 20;
-/// How often a crowd that is too small for the list counts itself.
-const RECOUNT: Duration = Duration::from_millis(250);
+/// How often those who wait look how many they are.
+const RECOUNT: Duration = Duration::from_millis(500);
 /// A prediction of which the list said so lately that it runs is not asked for.
 const FRESH: Duration = Duration::from_secs(5);
 
@@ -62,11 +62,17 @@ pub async fn turn(pool: &Arc<Pool>, wanted: &Wanted) {
     let pace = &pool.shared.pace;
     let turn = pace.join(&wanted.id);
     let asked = async {
+        let (mut since, jitter) = (Instant::now(), fastrand::f64());
         loop {
-            sleep(pace.interval(wanted.age, fastrand::f64(), Instant::now())).await;
-            // What is left of a crowd is too few for the list, and asked for one by one.
-            if wanted.watched || !is_fresh(&turn) || pace.next_list(Instant::now()).is_none() {
+            let now = Instant::now();
+            let due = since + pace.interval(wanted.age, jitter, now);
+            if now < due {
+                // Looked at again meanwhile: a crowd may dissolve.
+                sleep_until(due.min(now + RECOUNT).into()).await;
+            } else if wanted.watched || !is_fresh(&turn) || pace.next_list(now).is_none() {
                 return;
+            } else {
+                since = now;
             }
         }
     };
