@@ -7,14 +7,14 @@ BUILT := $(VENV)/.built
 NODE := tests/node/node_modules
 RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 CARGO_FUZZ := fuzz/target/bin/cargo-fuzz
-SECONDS := 30
+SECONDS := 15
 
 .PHONY: help setup demo test test-rust test-python fuzz lint format typecheck bench bench-local migration screenshot clean
 
 help:
 	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
 	@echo 'make test       every test, Rust and Python'
-	@echo 'make fuzz       the parsers of streams and of webhooks, fed with made-up bytes (SECONDS=30 each)'
+	@echo 'make fuzz       what reads bytes from outside, fed with made-up ones (SECONDS=15 each)'
 	@echo 'make lint       format and lint, both languages'
 	@echo 'make typecheck  mypy, pyright, and the stub against the binary'
 	@echo 'make bench      speed against the peers (JOB=name, QUICK=1)'
@@ -55,8 +55,10 @@ $(CARGO_FUZZ):
 
 # libFuzzer's flags are not stable yet: RUSTC_BOOTSTRAP has the stable compiler take them. What is found is kept in fuzz/artifacts.
 fuzz: $(CARGO_FUZZ)
-	RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none sse -- -dict=fuzz/sse.dict -max_total_time=$(SECONDS) -verbosity=0
-	RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none webhook -- -max_total_time=$(SECONDS) -verbosity=0
+	for target in sse webhook retry data_uri address; do \
+		RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none $$target -- \
+			-max_total_time=$(SECONDS) -verbosity=0 $$(test ! -f fuzz/$$target.dict || echo -dict=fuzz/$$target.dict) || exit 1; \
+	done
 
 lint: setup
 	cargo fmt --check

@@ -1,0 +1,50 @@
+//! Base addresses, routes, and the names in paths, made up by libFuzzer.
+
+#![no_main]
+#![allow(dead_code, reason = "a target uses a part of the files that it includes")]
+
+use address::{Base, quoted, shown, unsigned};
+use libfuzzer_sys::fuzz_target;
+use url::Url;
+
+#[path = "../../src/error.rs"]
+mod error;
+#[path = "../../src/response.rs"]
+mod response;
+// The files themselves, and not the crate: nothing of what the crate needs has to be built.
+#[path = "../../src/url.rs"]
+mod address;
+
+fuzz_target!(|given: (&str, &str, &str)| {
+    let (text, route, name) = given;
+    if let Ok(url) = Url::parse(text) {
+        for shown in [shown(&url), unsigned(&url)] {
+            let shown = Url::parse(&shown).expect("what is shown is a URL");
+            assert!(shown.username().is_empty() && shown.password().is_none());
+        }
+    }
+    if let Err(error) = Base::parse(text) {
+        // What may hold a password is not repeated.
+        assert!(!text.contains('@') || !error.message.contains(text));
+    }
+    assert!(!text.contains('@') || !quoted(text).contains(text));
+    for base in ["https://api.replicate.com", "http://gate.local/replicate/v2"] {
+        let base = Base::parse(base).expect("it is well-formed");
+        let home = base.as_str();
+        if let Ok(url) = base.resolve(route) {
+            let is_absolute = route.to_ascii_lowercase().starts_with("http://") || route.to_ascii_lowercase().starts_with("https://");
+            assert!(is_absolute || url.as_str().strip_prefix(home).is_some_and(|rest| rest.starts_with('/')), "{url}");
+        }
+        match base.join(["predictions", name, "cancel"]) {
+            Err(_) => assert!(matches!(name, "" | "." | "..")),
+            Ok(url) => {
+                assert!(url.as_str().starts_with(home) && url.query().is_none() && url.fragment().is_none());
+                let rest = url.as_str().strip_prefix(home).unwrap_or_default();
+                let parts: Vec<_> = rest.split('/').collect();
+                assert_eq!(parts.len(), 4, "{url}");
+                let back = percent_encoding::percent_decode_str(parts[2]).decode_utf8().expect("it was UTF-8");
+                assert_eq!(back, name);
+            }
+        }
+    }
+});

@@ -1,0 +1,27 @@
+//! `data:` URIs, made up by libFuzzer.
+
+#![no_main]
+#![allow(dead_code, reason = "a target uses a part of the files that it includes")]
+
+use base64::Engine;
+use data_uri::{BASE64, DataUri};
+use libfuzzer_sys::fuzz_target;
+
+// The files themselves, and not the crate: nothing of what the crate needs has to be built.
+#[path = "../../src/data_uri.rs"]
+mod data_uri;
+#[path = "../../src/error.rs"]
+mod error;
+#[path = "../../src/response.rs"]
+mod response;
+
+fuzz_target!(|given: (&str, &[u8])| {
+    let (text, content) = given;
+    for uri in [text.to_owned(), format!("data:{text}"), format!("data:a/b;base64,{text}")] {
+        if let Ok(read) = DataUri::parse(&uri) {
+            assert!(read.content.len() <= uri.len() && !read.media_type.is_empty());
+        }
+    }
+    let uri = format!("data:a/b;base64,{}", BASE64.encode(content));
+    assert_eq!(DataUri::parse(&uri).map(|read| read.content).ok().as_deref(), Some(content));
+});
