@@ -7,14 +7,16 @@ BUILT := $(VENV)/.built
 NODE := tests/node/node_modules
 RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 CARGO_FUZZ := fuzz/target/bin/cargo-fuzz
+CARGO_DENY := fuzz/target/bin/cargo-deny
 SECONDS := 15
 
-.PHONY: help setup demo test test-rust test-python fuzz lint format typecheck bench bench-local migration screenshot clean
+.PHONY: help setup demo test test-rust test-python fuzz deny lint format typecheck bench bench-local migration screenshot clean
 
 help:
 	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
 	@echo 'make test       every test, Rust and Python'
 	@echo 'make fuzz       what reads bytes from outside, fed with made-up ones (SECONDS=15 each)'
+	@echo 'make deny       licences, bans and sources of the crates'
 	@echo 'make lint       format and lint, both languages'
 	@echo 'make typecheck  mypy, pyright, and the stub against the binary'
 	@echo 'make bench      speed against the peers (JOB=name, QUICK=1)'
@@ -59,6 +61,13 @@ fuzz: $(CARGO_FUZZ)
 		RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none $$target -- \
 			-max_total_time=$(SECONDS) -verbosity=0 $$(test ! -f fuzz/$$target.dict || echo -dict=fuzz/$$target.dict) || exit 1; \
 	done
+
+$(CARGO_DENY):
+	cargo install --quiet --root fuzz/target --locked cargo-deny@0.20.2
+
+deny: $(CARGO_DENY)
+	cargo fetch --quiet --locked
+	$(CARGO_DENY) --offline --log-level error check licenses bans sources
 
 lint: setup
 	cargo fmt --check
