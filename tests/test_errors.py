@@ -271,3 +271,56 @@ def test_the_token_stays_at_its_origin(both):
             assert secret not in str(request)
             assert "x-gateway-key" not in request.headers
         assert all(request.headers["x-gateway-key"] == "k" for request in home.seen)
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_a_complaint_without_end_is_cut(both, status):
+    """Row 23: the status is what matters; 200 MB of it are not held in memory."""
+    sent = []
+
+    def flood(connection):
+        connection.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: 200000000\r\nX-Request-Id: r1\r\n\r\n".encode())
+        try:
+            for _ in range(3000):
+                connection.sendall(b"<p>no" * 13000)
+                sent.append(65000)
+        except OSError:
+            return
+
+    with Wire(lambda seen: flood) as wire:
+        client = both.client(wire.base_url, max_retries=0)
+        with pytest.raises(exceptions.APIStatusError) as caught:
+            both(lambda: client.predictions.get("p1"))
+        wire.until(lambda: wire.open_now == 0)
+    assert (caught.value.status, caught.value.request_id, len(caught.value.body)) == (status, "r1", 1 << 20)
+    assert sum(sent) < 50_000_000
+
+
+def test_what_a_terminal_would_obey_is_escaped(both):
+    """Row 23: neither a server nor a model paints the caller's terminal."""
+    problem = {"detail": "a\x1b[2Jb\r\x07", "title": "\x1b]0;x\x07", "status": 422}
+    with Wire(lambda seen: reply(problem, 422) if seen.method == "POST" else reply(b"\x1b[31m", 404)) as wire:
+        client = both.client(wire.base_url)
+        for call in (lambda: client.predictions.create("v" * 64, {}), lambda: client.predictions.get("p1")):
+            with pytest.raises(exceptions.APIStatusError) as caught:
+                both(call)
+            assert "\\x1b" in str(caught.value)
+            assert str(caught.value).replace("\n", "").isprintable()
+    assert "\x1b" not in str(exceptions.ModelError(replicate.Prediction._of(prediction("failed", error="\x1b[2J"), None)))
+
+
+def test_a_lost_create_says_where_to_look(both):
+    """Section 3, 4."""
+    with Wire(lambda seen: None) as wire, pytest.raises(exceptions.APIConnectionError) as caught:
+        both(lambda: both.client(wire.base_url).predictions.create("v" * 64, {}))
+    assert "client.predictions.list() has the newest first" in str(caught.value)
+    assert len(wire.seen) == 1
+
+
+def test_the_headers_of_one_call_stay_where_it_was_addressed_to(both):
+    with Wire(lambda seen: reply({"ok": True})) as elsewhere:
+        with Wire(lambda seen: reply(None, 302, headers=f"Location: {elsewhere.origin}/x\r\n")) as wire:
+            client = both.client(wire.base_url)
+            both(lambda: client.request("/x", headers={"X-Gate": "key"}))
+        assert wire.seen[0].headers["x-gate"] == "key"
+        assert "x-gate" not in elsewhere.seen[0].headers

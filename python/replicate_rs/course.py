@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import getpid
 from time import monotonic
 
 from ._core import Expect
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from ._core import AbortSignal
     from ._operation import Resource
+    from ._transport import Transport
     from .job import Job
 
     OnProgress: TypeAlias = Callable[[Prediction], Awaitable[object] | object]
@@ -49,6 +51,7 @@ class Course:
         self.interval: float | None = None if interval is None else max(interval, SHORTEST_INTERVAL)
         self.watched: bool = watched or progress is not None
         self.began: float = monotonic()
+        self.process: int = getpid()
         self.progress = progress
         self.cancel_on_exit = cancel_on_exit
         self.signal = signal
@@ -73,8 +76,13 @@ class Course:
             # The way to the API failed, or the model, and not the caller: the prediction may well be wanted.
             if error.prediction is None:
                 error.prediction = job
-        elif self.cancel_on_exit and not done:
-            self.client._transport.part(self.client._core, "POST", (job._path, job.id, "cancel"))
+        elif not done:
+            self.cancel(job, self.client._transport)
+
+    def cancel(self, job: Job, transport: type[Transport]) -> None:
+        """Cancel what the caller leaves, if that is wanted; a forked child that ends leaves its parent's alone."""
+        if self.cancel_on_exit and self.process == getpid():
+            transport.part(self.client._core, "POST", (job._path, job.id, "cancel"))
 
     async def report(self, job: Job) -> None:
         """Tell the caller how far it is, if that was asked for."""

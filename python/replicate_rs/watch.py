@@ -134,8 +134,7 @@ class Watch:
         """Leave what was begun, and not read; without waiting for anything, since this may be a destructor."""
         if self._source is not None:
             self._source.close()
-        if self.course.cancel_on_exit:
-            Suspending.part(self._core, "POST", ("predictions", self.prediction.id, "cancel"))
+        self.course.cancel(self.prediction, Suspending)
 
     def _finish(self, pending: Pending[T]) -> Awaitable[T]:
         return self.course.client._transport.finish(pending)
