@@ -33,7 +33,8 @@ async def asgi(scope, receive, send):
     if scope["type"] != "http":
         return
     given = {await client.async_run("acme/shout", {"text": scope["path"][1:]})}
-    given |= {"".join([each async for each in client.async_text_stream("acme/tokens", {"text": scope["path"][1:].upper()})]).strip()}
+    stream = client.async_text_stream("acme/tokens", {"text": scope["path"][1:].upper()})
+    given |= {"".join([each async for each in stream]).strip()}
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     await send({"type": "http.response.body", "body": f"{'|'.join(given)} {os.getpid()}".encode()})
 """

@@ -34,7 +34,7 @@ use crate::pool::{Network, Proxy};
 use crate::reach::Reach;
 use crate::tls::Trust;
 use crate::upload::{self, Part};
-use crate::url::{Base, quoted, unsigned};
+use crate::url::{Base, quoted};
 
 /// Bytes of a body that are sent at once.
 const LARGEST_PIECE: usize = 64 << 10;
@@ -457,7 +457,7 @@ impl Core {
         }
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| PyValueError::new_err(format!("method {method:?}")))?;
         let home = self.home(py, &url)?;
-        let observer = Log::wanted(py, method.as_str(), &unsigned(&url))?;
+        let observer = Log::wanted(py, method.as_str(), &url)?;
         Ok(Call {
             method,
             url,

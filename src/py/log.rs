@@ -6,11 +6,15 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::sync::PyOnceLock;
+
+use url::Url;
 
 use super::locked;
 use crate::stats::{Attempt, Observer};
+use crate::url::unsigned;
 
 /// Lines that nobody has taken for so long are written by another thread.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -34,13 +38,15 @@ struct Line {
 
 impl Log {
     /// For a call, if anybody listens.
-    pub fn wanted(py: Python<'_>, method: &str, url: &str) -> PyResult<Option<Arc<Self>>> {
+    pub fn wanted(py: Python<'_>, method: &str, url: &Url) -> PyResult<Option<Arc<Self>>> {
+        static MODULES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static IS_ON: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         // A program that never imported `logging` has set nothing up to listen.
-        let modules = py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?;
-        if modules.get_item("logging")?.is_none() || !writer(py)?.getattr("is_on")?.call0()?.is_truthy()? {
+        let modules = MODULES.import(py, "sys", "modules")?;
+        if !modules.contains(intern!(py, "logging"))? || !IS_ON.import(py, "replicate_rs.log", "is_on")?.call0()?.is_truthy()? {
             return Ok(None);
         }
-        let what = (method.to_owned(), url.to_owned());
+        let what = (method.to_owned(), unsigned(url));
         Ok(Some(Arc::new_cyclic(|own| Self { what, lines: Mutex::default(), own: own.clone() })))
     }
 
