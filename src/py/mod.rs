@@ -2,6 +2,7 @@
 
 pub mod abort;
 pub mod bridge;
+pub mod call;
 pub mod client;
 pub mod event;
 pub mod exceptions;

@@ -10,7 +10,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use reqwest::header::HeaderMap;
 
 use super::bridge::{Outcome, delivery};
-use super::client::header_map;
+use super::call::header_map;
 use super::exceptions;
 use crate::http::Call;
 use crate::response;
