@@ -22,7 +22,7 @@ use crate::pool::Pool;
 use crate::reach::Reach;
 use crate::response::{Response, request_id};
 use crate::retry::Attempts;
-use crate::stage::{enter, sending, within};
+use crate::stage::{enter, sending, silence, within};
 use crate::stats::{Attempt, Observer, UnderWay};
 use crate::tls::refusal;
 use crate::upload::Upload;
@@ -341,7 +341,14 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
     *request.body_mut() = body;
     enter(Phase::Response);
     let answer = pin!(async { client.execute(request).await.map_err(|error| connect_timeout(pool, error)) });
-    let Some(progress) = progress else { return limited(call.timeouts.read, Phase::Response, answer).await };
+    let Some(progress) = progress else {
+        let Some(limit) = call.timeouts.read else { return answer.await };
+        return tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = silence(limit) => Err(Error::timeout(Phase::Response, limit)),
+        };
+    };
     sending(&progress);
     let stalled = pin!(progress.stalled(call.timeouts.write, call.timeouts.read));
     let answer = tokio::select! {

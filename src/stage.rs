@@ -1,12 +1,12 @@
 //! Where a call is at a time, so that a deadline that passes can say so.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -16,9 +16,15 @@ use crate::upload::Progress;
 
 const PHASES: [Phase; 6] = [Phase::Pool, Phase::Connect, Phase::Sending, Phase::Response, Phase::Body, Phase::Pause];
 
-#[derive(Debug, Default)]
+/// How often a connection that takes longer than an answer may is looked at.
+const GLANCE: Duration = Duration::from_millis(10);
+
+#[derive(Debug)]
 struct Stage {
     at: AtomicU8,
+    began: Instant,
+    /// When a connection was made last, in milliseconds after the begin; 0 if none was.
+    connected: AtomicU64,
     upload: Mutex<Option<Progress>>,
 }
 
@@ -26,10 +32,10 @@ tokio::task_local! {
     static STAGE: Arc<Stage>;
 }
 
-/// Notes where this call is; nothing for calls without a deadline.
+/// Notes where this call is.
 pub fn enter(phase: Phase) {
     let place = PHASES.iter().position(|each| *each == phase).and_then(|place| u8::try_from(place).ok());
-    // Outside of a deadline nobody asks.
+    // A connection that another call has begun may be made on a task of its own.
     let _ = STAGE.try_with(|stage| stage.at.store(place.unwrap_or_default(), Ordering::Relaxed));
 }
 
@@ -39,23 +45,51 @@ pub fn sending(progress: &Progress) {
 }
 
 impl Stage {
+    fn new() -> Self {
+        Self { at: AtomicU8::new(0), began: Instant::now(), connected: AtomicU64::new(0), upload: Mutex::default() }
+    }
+
     fn phase(&self) -> Phase {
         let phase = PHASES.get(usize::from(self.at.load(Ordering::Relaxed))).copied().unwrap_or(Phase::Total);
         let upload = self.upload.lock().unwrap_or_else(PoisonError::into_inner);
         let is_sending = phase == Phase::Response && upload.as_ref().is_some_and(|upload| !upload.is_complete());
         if is_sending { Phase::Sending } else { phase }
     }
+
+    fn connected(&self) -> Instant {
+        self.began + Duration::from_millis(self.connected.load(Ordering::Relaxed))
+    }
 }
 
-/// Runs a call under its deadline over everything.
+/// Runs a call under its deadline over everything, if it has one.
 pub async fn within<T, F>(limit: Option<Duration>, work: Pin<&mut F>) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
-    let Some(limit) = limit else { return work.await };
-    let stage = Arc::new(Stage::default());
-    let done = timeout(limit, STAGE.scope(stage.clone(), work)).await;
-    done.unwrap_or_else(|_| Err(Error::late(limit, stage.phase())))
+    if limit.is_none() && STAGE.try_with(|_| ()).is_ok() {
+        // A part of a call that is watched already.
+        return work.await;
+    }
+    let stage = Arc::new(Stage::new());
+    let work = STAGE.scope(stage.clone(), work);
+    match limit {
+        Some(limit) => timeout(limit, work).await.unwrap_or_else(|_| Err(Error::late(limit, stage.phase()))),
+        None => work.await,
+    }
+}
+
+/// Ends when no answer has begun for `limit` after the request could be sent; making a connection has a limit of its own.
+pub async fn silence(limit: Duration) {
+    let mut due = Instant::now() + limit;
+    loop {
+        sleep_until(due).await;
+        let Ok(stage) = STAGE.try_with(Arc::clone) else { return };
+        let now = Instant::now();
+        due = if stage.phase() == Phase::Connect { now + GLANCE } else { stage.connected() + limit };
+        if due <= now {
+            return;
+        }
+    }
 }
 
 /// Tells a call that a connection is made for it, and counts that.
@@ -97,6 +131,10 @@ where
             enter(Phase::Connect);
             let connected = connection.await;
             enter(Phase::Response);
+            let _ = STAGE.try_with(|stage| {
+                let millis = u64::try_from(stage.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                stage.connected.store(millis, Ordering::Relaxed);
+            });
             connected
         })
     }
