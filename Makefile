@@ -10,12 +10,13 @@ CARGO_FUZZ := fuzz/target/bin/cargo-fuzz
 CARGO_DENY := fuzz/target/bin/cargo-deny
 SECONDS := 15
 
-.PHONY: help setup demo test test-rust test-python fuzz deny lint format typecheck bench bench-local migration screenshot clean
+.PHONY: help setup demo test test-rust test-python fuzz deny chaos lint format typecheck bench bench-local migration screenshot clean
 
 help:
 	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
 	@echo 'make test       every test, Rust and Python'
 	@echo 'make fuzz       what reads bytes from outside, fed with made-up ones (SECONDS=15 each)'
+	@echo 'make chaos      what becomes of a call under every fault, here and in replicate 1.0.7'
 	@echo 'make deny       licences, bans and sources of the crates'
 	@echo 'make lint       format and lint, both languages'
 	@echo 'make typecheck  mypy, pyright, and the stub against the binary'
@@ -68,6 +69,10 @@ $(CARGO_DENY):
 deny: $(CARGO_DENY)
 	cargo fetch --quiet --locked
 	$(CARGO_DENY) --offline --log-level error check licenses bans sources
+
+# Every fault, with both clients and with 1.0.7; docs/reliability.md has the table.
+chaos: setup
+	$(BIN)/python tests/chaos
 
 lint: setup
 	cargo fmt --check

@@ -1,11 +1,14 @@
 //! Failures of the core become exceptions of the Python tree, which `replicate_rs.exceptions` draws.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use memchr::memmem;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use url::Url;
 
 use super::abort::{self, AbortSignal, Flag};
@@ -15,6 +18,8 @@ use crate::error::{Error, Kind, Phase};
 use crate::http::Call;
 use crate::response::Response;
 use crate::url::shown;
+
+const REDACTED: &str = "[REDACTED]";
 
 /// What is known of a call before its answer.
 #[derive(Default)]
@@ -69,19 +74,45 @@ pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
 }
 
 fn from_response(py: Python<'_>, about: &About, response: &Response) -> PyErr {
-    let body = PyBytes::new(py, &response.body);
-    let method = about.call.as_ref().map_or("", |call| call.method.as_str());
-    made(py, "from_response", |make| {
-        make.call1((response.status, method, printable(&response.url), pairs(&response.headers), body))
-    })
+    let call = about.call.as_deref();
+    let method = call.map_or("", |call| call.method.as_str());
+    let (body, headers) = shown_of(py, call, response);
+    made(py, "from_response", |make| make.call1((response.status, method, printable(&response.url), headers, body)))
 }
 
 /// The exception for an answer that is not what the endpoint promises.
 pub fn unexpected(py: Python<'_>, call: &Call, response: &Response, problem: &str) -> PyErr {
-    let body = PyBytes::new(py, &response.body);
+    let (body, headers) = shown_of(py, Some(call), response);
     made(py, "from_unexpected", |make| {
-        make.call1((problem, response.status, call.method.as_str(), printable(&response.url), pairs(&response.headers), body))
+        make.call1((problem, response.status, call.method.as_str(), printable(&response.url), headers, body))
     })
+}
+
+/// The body and the headers that an error may show: a server that echoes requests must not put the token there.
+fn shown_of<'py>(py: Python<'py>, call: Option<&Call>, response: &Response) -> (Bound<'py, PyBytes>, Vec<(String, String)>) {
+    let sent = call.and_then(|call| call.home.headers.get(AUTHORIZATION)).map(HeaderValue::as_bytes);
+    let token = sent.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
+    let headers = pairs(&response.headers).into_iter();
+    let headers = headers.map(|(name, value)| match std::str::from_utf8(token) {
+        Ok(token) if !token.is_empty() => (name, value.replace(token, REDACTED)),
+        _ => (name, value),
+    });
+    (PyBytes::new(py, &without(token, &response.body)), headers.collect())
+}
+
+fn without<'a>(token: &[u8], body: &'a [u8]) -> Cow<'a, [u8]> {
+    let mut found = memmem::find_iter(body, token).filter(|_| !token.is_empty()).peekable();
+    if found.peek().is_none() {
+        return body.into();
+    }
+    let (mut kept, mut from) = (Vec::with_capacity(body.len()), 0);
+    for at in found {
+        kept.extend_from_slice(body.get(from..at).unwrap_or_default());
+        kept.extend_from_slice(REDACTED.as_bytes());
+        from = at + token.len();
+    }
+    kept.extend_from_slice(body.get(from..).unwrap_or_default());
+    kept.into()
 }
 
 fn printable(url: &str) -> String {

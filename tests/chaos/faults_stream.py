@@ -1,0 +1,244 @@
+"""Streams of events that break off, are something else, or do not end."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+
+from chaos.fault import USUAL, Error, Fault, Value
+from chaos.server import cut, flood, raw, reset, until_left
+from replicate_rs import Timeout
+from wire import CHUNKED, HEAD, done, numbered, output, prediction, reply
+
+NONE = {"max_retries": 0}
+FAST = {"poll_interval": 0.01, "max_retries": 1}
+PARTS = ("a", " b", " c")
+GOOD = HEAD + output("a", " b", " c") + done()
+BIG = "x" * 10_000_000
+
+
+def stream(name: str, what: str, *answers, expected=USUAL, poll=None, operation="stream", options=None, **more) -> Fault:
+    """What comes of a stream that is answered so in turn, of a prediction that is then as `poll` says."""
+    present = prediction(output=list(PARTS)) if poll is None else poll
+
+    def script(stage, seen):
+        if seen.path == "/stream":
+            asked = sum(each.path == "/stream" for each in stage.home.seen)
+            return answers[min(asked, len(answers)) - 1]
+        view = prediction("starting") if seen.method == "POST" else present
+        return reply({**view, "urls": {"stream": f"{stage.home.origin}/stream"}}, 201 if seen.method == "POST" else 200)
+
+    return Fault(f"stream-{name}", what, script, expected, operation, options=FAST if options is None else options, **more)
+
+
+def sent(*events: bytes) -> object:
+    return cut(HEAD + b"".join(events), end=None)
+
+
+FIRST = output("a")
+GONE = Error("StreamInterrupted", "broke off")
+
+
+def elsewhere(stage, seen):
+    if seen.path == "/stream":
+        return sent(output(*PARTS), done())
+    return reply({**prediction("starting"), "urls": {"stream": f"{stage.other.origin}/stream"}}, 201)
+
+
+def to(url):
+    return lambda stage, seen: reply({**prediction("starting"), "urls": {"stream": url}}, 201)
+
+
+FAULTS = [
+    stream("good", "as it should be", sent(output(*PARTS), done())),
+    stream("cut-in-head", "closed within the answer's head, and then well", cut(HEAD, 20, None), cut(GOOD, end=None)),
+    stream("reset-before-head", "reset before the answer, and then well", reset, cut(GOOD, end=None)),
+    stream("cut-in-event", "closed within an event", sent(FIRST, b"event: output\ndata: half"), sent(output(*PARTS), done())),
+    stream("reset-in-event", "reset within an event", cut(HEAD + FIRST + b"event: output\ndata: half"), cut(GOOD, end=None)),
+    stream("cut-before-done", "closed before its end", sent(output(*PARTS))),
+    stream("cut-before-anything", "closed before the first event", sent(), sent(output(*PARTS), done())),
+    stream("cut-always", "closed after the first event, always", sent(FIRST)),
+    stream("resumed", "closed, and gone on with where it was", sent(numbered("a")), sent(numbered(" b", " c", first=1), done())),
+    stream("resumed-wrongly", "gone on with somewhere else", sent(numbered("a")), sent(numbered(" z", first=7), done())),
+    stream(
+        "lost-and-changed",
+        "closed, and the prediction says something else",
+        sent(FIRST),
+        reply({}, 404),
+        poll=prediction(output=["other"]),
+        expected=GONE,
+    ),
+    stream(
+        "lost-and-unknown",
+        "closed, and the prediction cannot be fetched",
+        sent(FIRST),
+        reply({}, 404),
+        poll={"id": "p1", "status": "starting"},
+        expected=Error("PredictionTimeout", "after 0.4 s"),
+        deadline=0.4,
+    ),
+    stream(
+        "wrong-type",
+        "JSON instead of events",
+        reply({"a": 1}),
+        expected=Error("ReplicateError", "(?i)event.stream|not a stream|application/json"),
+    ),
+    stream(
+        "html",
+        "a web page instead of events",
+        reply(b"<html>", kind="text/html"),
+        expected=Error("ReplicateError", "(?i)event.stream|text/html"),
+    ),
+    stream(
+        "no-type",
+        "events without a type",
+        cut(raw("HTTP/1.1 200 OK", output(*PARTS) + done()), end=None),
+        expected=(USUAL, Error("ReplicateError", "(?i)event.stream|type")),
+    ),
+    stream("404", "404", reply({"detail": "no such stream"}, 404), expected=Error("NotFoundError", "no such stream")),
+    stream("500", "500", reply({"detail": "broken"}, 500), expected=Error("InternalServerError", "broken")),
+    stream(
+        "500-as-events",
+        "500 with the type of events",
+        reply(b"event: error\ndata: x\n\n", 500, kind="text/event-stream"),
+        expected=Error("InternalServerError", "500"),
+    ),
+    stream("429", "429, and then well", reply({"retry_after": 0}, 429), cut(GOOD, end=None)),
+    stream(
+        "error-event",
+        "an event of an error",
+        sent(FIRST, b'event: error\ndata: {"detail": "boom"}\n\n'),
+        poll=prediction("failed", error="boom"),
+        expected=Error("ModelError", "boom"),
+    ),
+    stream(
+        "error-event-text",
+        "an event of an error that is not JSON",
+        sent(b"event: error\ndata: boom\n\n"),
+        poll=prediction("processing"),
+        expected=Error("ModelError", "boom"),
+    ),
+    stream(
+        "done-canceled",
+        "an end that says canceled",
+        sent(FIRST, done("canceled")),
+        poll=prediction("canceled"),
+        expected=Error("PredictionCanceled", "p1|cancel"),
+    ),
+    stream(
+        "done-error",
+        "an end that says error",
+        sent(FIRST, done("error")),
+        poll=prediction("failed", error="boom"),
+        expected=Error("ModelError", "boom"),
+    ),
+    stream("done-garbage", "an end whose data are not JSON", sent(output(*PARTS), b"event: done\ndata: {{{\n\n")),
+    stream("after-done", "events after its end", sent(output(*PARTS), done(), output("more"))),
+    stream(
+        "unknown-event",
+        "an event that nobody knows",
+        sent(output("a"), b"event: usage\ndata: {}\n\n", output(" b", " c"), done()),
+    ),
+    stream(
+        "endless-line",
+        "a line without end",
+        flood(HEAD + b"data: ", b"x" * 1_000_000, 300),
+        expected=Error("EventTooLarge", "67108864|larger"),
+        grows=True,
+    ),
+    stream(
+        "endless-name",
+        "an event's name without end",
+        flood(HEAD + b"event: ", b"x" * 1_000_000, 300),
+        expected=Error("EventTooLarge", "67108864|larger"),
+        grows=True,
+    ),
+    stream(
+        "endless-event",
+        "lines of one event without end",
+        flood(HEAD, b"data: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n" * 20_000, 300),
+        expected=Error("EventTooLarge", "67108864|larger"),
+        grows=True,
+    ),
+    stream(
+        "large-event",
+        "an event of 10 MB",
+        sent(output(BIG), done()),
+        operation="stream length",
+        expected=Value([len(BIG), hashlib.sha256(BIG.encode()).hexdigest()[:12]]),
+    ),
+    stream("nul", "NUL bytes", sent(output("a\0b"), b"id: \0\n\n", done()), expected=Value("a\0b")),
+    stream("bom", "a byte-order mark", sent(b"\xef\xbb\xbf", output(*PARTS), done())),
+    stream("bad-utf-8", "bytes that are not UTF-8", sent(b"event: output\ndata: a\xff\n\n", done()), expected=Value("a\ufffd")),
+    stream("cr", "lines that end in CR alone", sent((output(*PARTS) + done()).replace(b"\n", b"\r"))),
+    stream(
+        "crlf-split",
+        "CRLF, byte by byte",
+        cut(
+            CHUNKED
+            + b"".join(b"1\r\n%c\r\n" % each for each in (output(*PARTS) + done()).replace(b"\n", b"\r\n"))
+            + b"0\r\n\r\n",
+            end=None,
+        ),
+    ),
+    stream(
+        "unicode-lines",
+        "characters that other parsers take for the end of a line",
+        sent(output("a\u2028b\x85c\x0bd"), done()),
+        expected=Value("a\u2028b\x85c\x0bd"),
+    ),
+    stream(
+        "retry-forever",
+        "advice to come back in a year",
+        sent(b"retry: 31536000000\n\n", FIRST),
+        sent(output(*PARTS), done()),
+        lasts=(0, 4),
+    ),
+    stream(
+        "gzip",
+        "events in gzip",
+        reply(gzip.compress(output(*PARTS) + done()), kind="text/event-stream", headers="Content-Encoding: gzip\r\n"),
+    ),
+    stream(
+        "bad-chunk", "a chunk of a wrong size", cut(CHUNKED + b"zz\r\n" + output(*PARTS) + done(), end=None), cut(GOOD, end=None)
+    ),
+    stream(
+        "silent",
+        "silence, and a prediction that is done",
+        cut(HEAD + FIRST, end=until_left),
+        options={**FAST, "timeout": Timeout(idle=0.3)},
+        lasts=(0.2, 4),
+    ),
+    Fault(
+        "stream-without-url",
+        "a prediction without a stream",
+        reply(prediction("starting"), 201),
+        Error("StreamError", "does not support streaming"),
+        "stream",
+    ),
+    Fault(
+        "stream-elsewhere",
+        "a stream at another origin: without the token",
+        elsewhere,
+        operation="stream",
+        check=lambda stage: len(stage.other.seen) == 1,
+    ),
+    Fault(
+        "stream-at-file",
+        "a stream that is a file of this machine",
+        to("file:///etc/passwd"),
+        Error("ReplicateError", "(?i)https|not fetched|url|file"),
+        "stream",
+    ),
+    Fault(
+        "stream-over-http",
+        "a stream elsewhere over http",
+        to("http://example.invalid/stream"),
+        Error("ReplicateError", "not fetched"),
+        "stream",
+    ),
+    Fault(
+        "stream-at-nothing", "a stream whose address is garbage", to("::::"), Error("ReplicateError", "(?i)url|::::"), "stream"
+    ),
+    Fault("stream-of-number", "a stream whose address is a number", to(7), Error("ReplicateError", "(?i)url|7|stream"), "stream"),
+]
