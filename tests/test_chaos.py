@@ -14,7 +14,7 @@ def test_there_are_many_faults_and_each_has_a_name():
     assert len(names) == len(set(names)) >= 130
 
 
-# Faults that the library does not pass yet; issue 8's note says what is wrong. One that is mended is told of here, as it then passes.
+# Faults that the library does not pass yet; issue 8's note says what is wrong. One that is mended is told of, as it then passes.
 OPEN = {
     "status-999",
     "status-206",

@@ -65,11 +65,11 @@ class Blocking:
     @staticmethod
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
         """Send it and wait for the answer: the program may end right after."""
-        from ._core import Expect
+        try:
+            from ._core import Expect
 
-        try:  # noqa: SIM105 - contextlib is not worth its import here
             core.send(method, target, Expect.STATUS, total=PARTING, retries=0).wait()
-        except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own
+        except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own, or Python itself
             pass
 
 
