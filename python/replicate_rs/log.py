@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-logger = logging.getLogger("replicate_rs")
+logger: logging.Logger = logging.getLogger("replicate_rs")
 LEVELS = ("debug", "info", "warning", "error")
 
 
