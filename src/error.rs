@@ -100,7 +100,9 @@ impl Error {
     /// The deadline over everything passed while `phase` was under way.
     pub fn late(limit: Duration, phase: Phase) -> Self {
         let message = format!("timed out after {} over all attempts, {phase}", seconds(limit));
-        Self { message, ..Self::timeout(Phase::Total, limit) }
+        // What waits for another attempt was not taken by the one before.
+        let sent = !matches!(phase, Phase::Pool | Phase::Connect | Phase::Pause);
+        Self { sent, ..Self::new(Kind::Timeout(Phase::Total, limit), message) }
     }
 
     /// A local file failed; `what` says what was being done to which path.

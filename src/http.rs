@@ -299,7 +299,7 @@ async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
         }
         enter(Phase::Body);
         let incoming = Incoming { response, read: call.timeouts.read, deadline: None, _permit: permit };
-        if status.is_client_error() || status.is_server_error() {
+        if status.as_u16() >= 400 {
             let response = incoming.complaint().await;
             let message = format!("the server answered {status}");
             return Err(Error { sent: true, ..Error::new(Kind::Status(Box::new(response)), message) });

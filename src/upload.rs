@@ -22,8 +22,8 @@ const BLOCK: usize = 256 << 10;
 /// What becomes a block in base64.
 const BLOCK_IN_BASE64: usize = BLOCK / 4 * 3;
 
-/// How often a body without a limit in time is looked at.
-const RARELY: Duration = Duration::from_secs(1);
+/// How often a body that is under way is looked at.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// A piece of a body.
 #[derive(Clone, Debug)]
@@ -174,12 +174,12 @@ impl Progress {
     pub async fn stalled(&self, write: Option<Duration>, read: Option<Duration>) -> Error {
         loop {
             let (phase, limit) = if self.is_complete() { (Phase::Response, read) } else { (Phase::Sending, write) };
-            let last = self.start + Duration::from_millis(self.last.load(Ordering::Relaxed));
+            let (last, now) = (self.start + Duration::from_millis(self.last.load(Ordering::Relaxed)), Instant::now());
             match limit {
-                Some(limit) if Instant::now() >= last + limit => return Error::timeout(phase, limit),
-                Some(limit) => sleep_until(last + limit).await,
-                // The other limit may begin to count.
-                None => sleep(RARELY).await,
+                Some(limit) if now >= last + limit => return Error::timeout(phase, limit),
+                // The other limit begins to count at a time that nobody tells of.
+                Some(limit) => sleep_until((last + limit).min(now + GLANCE)).await,
+                None => sleep(GLANCE).await,
             }
         }
     }

@@ -16,14 +16,12 @@ def test_there_are_many_faults_and_each_has_a_name():
 
 # Faults that the library does not pass yet; issue 8's note says what is wrong. One that is mended is told of, as it then passes.
 OPEN = {
-    "status-999",
     "status-206",
     "json-missing-id",
     "json-null-id",
     "json-page-of-nulls",
     "json-page-without-results",
     "json-page-of-text",
-    "run-failed-with-object",
     "run-missing-id",
     "stream-at-nothing",
     "stream-of-number",
@@ -31,7 +29,7 @@ OPEN = {
     "id-surrogate",
 }
 # Of these, the ones that hang for as long as they are let.
-HANGING = {"silent-upload", "stream-retry-forever"}
+HANGING = {"stream-retry-forever"}
 
 
 def marked(fault):

@@ -111,7 +111,7 @@ class ReplicateError(ReplicateException):
 
     def __str__(self) -> str:
         if self.title is None and self.status is None:
-            return _printable(self.detail or self.type or "")
+            return _printable(str(self.detail or self.type or ""))
         lines = (f"{name}: {_printable(str(value))}" for name, value in self.to_dict().items())
         return "ReplicateError Details:\n" + "\n".join(lines)
 
