@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, USER_AGENT};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, RANGE, USER_AGENT};
 use reqwest::{Method, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -303,6 +303,10 @@ async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
             let response = incoming.complaint().await;
             let message = format!("the server answered {status}");
             return Err(Error { sent: true, ..Error::new(Kind::Status(Box::new(response)), message) });
+        }
+        if incoming.is_partial() && !call.headers.contains_key(RANGE) && !call.own.contains_key(RANGE) {
+            let error = Error::new(Kind::Protocol, format!("the server answered {status}, where the whole was asked for"));
+            return Err(incoming.known(error));
         }
         return Ok(incoming);
     }

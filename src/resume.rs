@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use crate::retry::backoff;
 use crate::sse::{Event, lines};
 
-/// The longest `retry` of a server that is obeyed.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// The longest `retry` of a server that is waited for.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// What is known of an event of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,10 +81,11 @@ impl Place {
         self.end.as_ref().map(|(end, data)| (*end, &**data))
     }
 
-    /// How long to wait before connecting again, after so many connections that brought nothing.
-    pub fn pause(&self, failures: u32, jitter: f64) -> Duration {
+    /// How long to wait before connecting again, after so many connections that brought nothing; None if the server wants no
+    /// other before long.
+    pub fn pause(&self, failures: u32, jitter: f64) -> Option<Duration> {
         let wait = backoff(failures, jitter);
-        self.retry.map_or(wait, |retry| wait.max(retry.min(LONGEST_RETRY)))
+        self.retry.map_or(Some(wait), |retry| (retry <= LONGEST_RETRY).then(|| wait.max(retry)))
     }
 
     /// A connection is made.
@@ -344,11 +345,13 @@ mod tests {
     #[test]
     fn a_server_s_retry_is_the_least_that_is_waited() {
         let mut place = Place::default();
-        assert!(place.pause(0, 1.0) < Duration::from_secs(1));
+        assert!(place.pause(0, 1.0).is_some_and(|wait| wait < Duration::from_secs(1)));
         place.disconnect(Some(3_000));
-        assert_eq!(place.pause(0, 0.0), Duration::from_secs(3));
-        place.disconnect(Some(3_600_000));
-        assert_eq!(place.pause(0, 0.0), LONGEST_RETRY);
+        assert_eq!(place.pause(0, 0.0), Some(Duration::from_secs(3)));
+        place.disconnect(Some(30_000));
+        assert_eq!(place.pause(0, 0.0), Some(LONGEST_RETRY));
+        place.disconnect(Some(30_001));
+        assert_eq!(place.pause(0, 0.0), None);
     }
 
     proptest! {

@@ -14,30 +14,7 @@ def test_there_are_many_faults_and_each_has_a_name():
     assert len(names) == len(set(names)) >= 130
 
 
-# Faults that the library does not pass yet; issue 8's note says what is wrong. One that is mended is told of, as it then passes.
-OPEN = {
-    "status-206",
-    "json-missing-id",
-    "json-null-id",
-    "json-page-of-nulls",
-    "json-page-without-results",
-    "json-page-of-text",
-    "run-missing-id",
-    "stream-at-nothing",
-    "stream-of-number",
-    "upload-without-id",
-    "id-surrogate",
-}
-# Of these, the ones that hang for as long as they are let.
-HANGING = {"stream-retry-forever"}
-
-
-def marked(fault):
-    is_open = pytest.mark.xfail(fault.name in OPEN | HANGING, reason="not mended yet", run=fault.name not in HANGING)
-    return pytest.param(fault, id=fault.name, marks=is_open)
-
-
-@pytest.mark.parametrize("fault", [marked(fault) for fault in FAULTS])
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_ends_in_the_right_answer_or_a_clear_error(both, fault):
     if missing := waits_for(fault):
         pytest.skip(f"the client has no {missing}= yet")

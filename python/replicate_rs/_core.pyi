@@ -66,11 +66,15 @@ class Expect(Generic[_T_co]):
     """What an endpoint answers with."""
 
     OBJECT: ClassVar[Expect[dict[str, Any]]]
-    ARRAY: ClassVar[Expect[list[Any]]]
+    RECORD: ClassVar[Expect[dict[str, Any]]]
+    PAGE: ClassVar[Expect[dict[str, Any]]]
+    ARRAY: ClassVar[Expect[list[dict[str, Any]]]]
     TEXT: ClassVar[Expect[str]]
     BYTES: ClassVar[Expect[bytes]]
     STATUS: ClassVar[Expect[int]]
     RESPONSE: ClassVar[Expect[Response]]
+
+    def of(self, response: Response) -> _T_co: ...
 
 @final
 class Core:
@@ -186,7 +190,7 @@ class Place:
     def last_event_id(self) -> str | None: ...
     @property
     def end(self) -> tuple[Literal["done", "error"], str] | None: ...
-    def pause(self, failures: int) -> float: ...
+    def pause(self, failures: int) -> float | None: ...
     def rest_of_output(self, items: Sequence[str]) -> list[str] | None: ...
     def rest_of_logs(self, logs: str) -> str | None: ...
 

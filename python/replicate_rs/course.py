@@ -112,7 +112,7 @@ class Course:
         """Fetch the prediction's present state."""
         left = None if self.deadline is None else max(self.deadline - monotonic(), SHORTEST_INTERVAL)
         path = (prediction._path, prediction.id)
-        pending = self.client._core.send("GET", path, Expect.OBJECT, total=left, signal=self.signal)
+        pending = self.client._core.send("GET", path, Expect.RECORD, total=left, signal=self.signal)
         try:
             data = await self.client._transport.finish(pending)
         except APITimeoutError as error:

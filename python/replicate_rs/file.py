@@ -139,7 +139,7 @@ class Files(Namespace[M]):
         pending = self._core.send(
             "POST",
             ("files",),
-            Expect.OBJECT,
+            Expect.RECORD,
             body=upload,
             content_type=f"multipart/form-data; boundary={boundary}",
             total=timeout,
@@ -150,7 +150,7 @@ class Files(Namespace[M]):
     @operation
     async def get(self, file_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> File:
         """Fetch what is known of a file."""
-        data = self._core.send("GET", ("files", file_id), Expect.OBJECT, total=timeout, signal=signal)
+        data = self._core.send("GET", ("files", file_id), Expect.RECORD, total=timeout, signal=signal)
         return File._of(await self._transport.finish(data), self._session)
 
     async_get: Final = awaitable(get)

@@ -68,14 +68,14 @@ class Job(Record):
     @operation
     async def reload(self, **options: Unpack[Options]) -> None:
         """Fetch the present state into this object."""
-        self._update(await self._transport.finish(self._send("GET", (self._path, self.id), Expect.OBJECT, options)))
+        self._update(await self._transport.finish(self._send("GET", (self._path, self.id), Expect.RECORD, options)))
 
     async_reload: Final = awaitable(reload)
 
     @operation
     async def cancel(self, **options: Unpack[Options]) -> None:
         """Stop it, and take over the answer."""
-        pending = self._send("POST", (self._path, self.id, "cancel"), Expect.OBJECT, options)
+        pending = self._send("POST", (self._path, self.id, "cancel"), Expect.RECORD, options)
         self._update(await self._transport.finish(pending))
 
     async_cancel: Final = awaitable(cancel)

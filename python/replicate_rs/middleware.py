@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ._core import Expect, Place, Response, write_file
 from ._transport import later
-from ._typing import TYPE_CHECKING, Generic, TypeVar, is_array, is_object
+from ._typing import TYPE_CHECKING, Generic, TypeVar
 from .exceptions import from_response, from_unexpected
 
 if TYPE_CHECKING:
@@ -352,22 +352,13 @@ def _succeeded(request: Request, response: Response) -> Response:
     return response
 
 
-def _expected(request: Request, response: Response, expect: Expect[Any]) -> Any:
+def _expected(request: Request, response: Response, expect: Expect[T]) -> T:
     """Give an answer as an endpoint wants it."""
     _succeeded(request, response)
-    for plain, answer in ((Expect.TEXT, "text"), (Expect.BYTES, "body"), (Expect.STATUS, "status")):
-        if expect == plain:
-            return getattr(response, answer)
-    if expect == Expect.RESPONSE:
-        return response
     try:
-        value: object = response.json()
-    except ValueError:
-        problem = "is not JSON"
-    else:
-        if (is_object if expect == Expect.OBJECT else is_array)(value):
-            return value
-        problem = f"is JSON, but not an {'object' if expect == Expect.OBJECT else 'array'}"
+        return expect.of(response)
+    except ValueError as error:
+        problem = str(error)
     headers = list(response.headers.items())
     raise from_unexpected(problem, response.status, request.method, request.url, headers, response.body)
 

@@ -196,9 +196,9 @@ class Models(Namespace[M]):
     async def search(self, query: str | None = None, *, body: str | None = None, **options: Unpack[Options]) -> Page[Model]:
         """Fetch the public models that fit a query; 2.0 calls it `body`."""
         text = one_of(query=query, body=body)
-        pending = self._send("QUERY", ("models",), Expect.OBJECT, options, text=text)
+        pending = self._send("QUERY", ("models",), Expect.PAGE, options, text=text)
         data = await self._transport.finish(pending)
-        return Page([Model._of(each, self._session) for each in data.get("results") or ()], data.get("next"))
+        return Page([Model._of(each, self._session) for each in data["results"]], data.get("next"))
 
     async_search: Final = awaitable(search)
 

@@ -167,13 +167,13 @@ class _Source(Generic[R]):
     def begin(self, cursor: str | None, query: Query | None = None) -> Pending[dict[str, Any]]:
         """Begin to fetch a page."""
         if cursor is None:
-            return self.resource._send("GET", self.target, Expect.OBJECT, self.options, query=query)
-        return self.resource._send("GET", self.target, Expect.OBJECT, self.options, query=_query_of(cursor))
+            return self.resource._send("GET", self.target, Expect.PAGE, self.options, query=query)
+        return self.resource._send("GET", self.target, Expect.PAGE, self.options, query=_query_of(cursor))
 
     def page(self, data: dict[str, Any]) -> Page[R]:
         """View an answer."""
         session, kind = self.resource._session, self.kind
-        page = Page([kind._of(each, session) for each in data.get("results") or ()], data.get("next"), data.get("previous"))
+        page = Page([kind._of(each, session) for each in data["results"]], data.get("next"), data.get("previous"))
         page._source = self
         return page
 

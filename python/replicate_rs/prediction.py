@@ -155,7 +155,7 @@ class Predictions(Namespace[M]):
             others["timeout"] = seconds_until(deadline)
         held = any(name == "Prefer" for name, _ in ahead)
         read = LONGEST_HOLD + MARGIN if held else None
-        pending = self._send("POST", where, Expect.OBJECT, others, body=body, headers=ahead, read=read, inlined=inlined)
+        pending = self._send("POST", where, Expect.RECORD, others, body=body, headers=ahead, read=read, inlined=inlined)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
     async_create: Final = awaitable(create)
@@ -164,7 +164,7 @@ class Predictions(Namespace[M]):
     async def get(self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]) -> Prediction:
         """Fetch a prediction's present state; 2.0 calls its id `prediction_id`."""
         id = one_of(id=id, prediction_id=prediction_id) if id is None or prediction_id is not None else id
-        pending = self._send("GET", ("predictions", id), Expect.OBJECT, options)
+        pending = self._send("GET", ("predictions", id), Expect.RECORD, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
     async_get: Final = awaitable(get)
@@ -173,7 +173,7 @@ class Predictions(Namespace[M]):
     async def cancel(self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]) -> Prediction:
         """Stop a running model."""
         id = one_of(id=id, prediction_id=prediction_id)
-        pending = self._send("POST", ("predictions", id, "cancel"), Expect.OBJECT, options)
+        pending = self._send("POST", ("predictions", id, "cancel"), Expect.RECORD, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
     async_cancel: Final = awaitable(cancel)

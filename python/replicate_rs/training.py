@@ -105,7 +105,7 @@ class Trainings(Namespace[M]):
         if deadline is not None:
             others["timeout"] = seconds_until(deadline)
         where = ("models", owner, name, "versions", id, "trainings")
-        data = await self._transport.finish(self._send("POST", where, Expect.OBJECT, others, body=body, inlined=inlined))
+        data = await self._transport.finish(self._send("POST", where, Expect.RECORD, others, body=body, inlined=inlined))
         return Training._of(data, self._session)
 
     async_create: Final = awaitable(create)
@@ -114,7 +114,7 @@ class Trainings(Namespace[M]):
     async def get(self, id: str | None = None, *, training_id: str | None = None, **options: Unpack[Options]) -> Training:
         """Fetch a training's present state; 2.0 calls its id `training_id`."""
         where = ("trainings", one_of(id=id, training_id=training_id))
-        return Training._of(await self._transport.finish(self._send("GET", where, Expect.OBJECT, options)), self._session)
+        return Training._of(await self._transport.finish(self._send("GET", where, Expect.RECORD, options)), self._session)
 
     async_get: Final = awaitable(get)
 
@@ -122,7 +122,7 @@ class Trainings(Namespace[M]):
     async def cancel(self, id: str | None = None, *, training_id: str | None = None, **options: Unpack[Options]) -> Training:
         """Stop a training."""
         where = ("trainings", one_of(id=id, training_id=training_id), "cancel")
-        return Training._of(await self._transport.finish(self._send("POST", where, Expect.OBJECT, options)), self._session)
+        return Training._of(await self._transport.finish(self._send("POST", where, Expect.RECORD, options)), self._session)
 
     async_cancel: Final = awaitable(cancel)
 

@@ -114,7 +114,7 @@ class Versions(Namespace[M]):
     ) -> Version:
         """Fetch a version of a model."""
         model = named("model", owner, name, options)
-        pending = self._send("GET", ("models", *model, "versions", version_id), Expect.OBJECT, options)
+        pending = self._send("GET", ("models", *model, "versions", version_id), Expect.RECORD, options)
         return Version._of(await self._transport.finish(pending), self._session)
 
     async_get: Final = awaitable(get)

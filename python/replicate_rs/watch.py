@@ -84,11 +84,14 @@ class Watch:
             self._start = None
 
     def _take(self, prediction: Prediction) -> None:
-        url = (prediction.urls or {}).get("stream")
+        urls: object = prediction.urls
+        url: object = urls.get("stream") if is_object(urls) else None
         if url is None:
             raise StreamError("this model does not support streaming", prediction)
+        if not isinstance(url, str):
+            raise StreamError(f"the API gave a stream address that is not a URL: {url!r}", prediction)
         self.prediction = prediction
-        self._url: str = url
+        self._url = url
         # Text that looks like a URL is text; only streams under this path carry files.
         self.files = self.files and url.partition("://")[2].partition("/")[2].startswith("v1/files/")
 
@@ -115,7 +118,10 @@ class Watch:
                 fruitless = 0 if self.place.count > count else fruitless + (ended != "silent")
                 if await self._is_over(ended, fruitless):
                     break
-                await self._sleep(self.place.pause(fruitless))
+                pause = self.place.pause(fruitless)
+                if pause is None:
+                    break
+                await self._sleep(pause)
             rest = self._rest()
             try:
                 async for batch in rest:
@@ -141,7 +147,10 @@ class Watch:
 
     def _open(self) -> Source[Any]:
         left, signal = self.course.left(self.prediction), self.course.signal
-        return self._core.events(self._url, self.form, self.place, total=left, signal=signal)
+        try:
+            return self._core.events(self._url, self.form, self.place, total=left, signal=signal)
+        except ValueError as error:
+            raise StreamError(f"the API gave a stream address that is not a URL: {error}", self.prediction) from error
 
     def _broken(self, error: APIError, source: Source[Any]) -> str:
         """Say how a connection ended that did not end well; raises if that is for the caller to know."""

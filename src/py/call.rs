@@ -71,7 +71,7 @@ impl Core {
                 .iter()
                 .map(|part| part.extract())
                 .collect::<PyResult<_>>()
-                .map_err(|_| PyTypeError::new_err(format!("ids and names must be str, not {}", types(tuple))))?;
+                .map_err(|_| unfit(tuple))?;
             self.base.join(parts.iter().map(|part| &**part))
         };
         let mut url = url.map_err(|error| raised(py, error, &About::default()))?;
@@ -157,7 +157,12 @@ impl Core {
     }
 }
 
-fn types(tuple: &Bound<'_, PyTuple>) -> String {
-    let names = tuple.iter().filter(|part| !part.is_instance_of::<PyString>()).map(|part| part.get_type().name());
-    names.filter_map(|name| name.ok().map(|name| name.to_string())).collect::<Vec<_>>().join(", ")
+/// Why a path cannot be made of these parts.
+fn unfit(parts: &Bound<'_, PyTuple>) -> PyErr {
+    let names = parts.iter().filter(|part| !part.is_instance_of::<PyString>()).map(|part| part.get_type().name());
+    let names: Vec<_> = names.filter_map(|name| name.ok().map(|name| name.to_string())).collect();
+    if names.is_empty() {
+        return PyValueError::new_err("ids and names must be Unicode text; this one holds half of a surrogate pair");
+    }
+    PyTypeError::new_err(format!("ids and names must be str, not {}", names.join(", ")))
 }

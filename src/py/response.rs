@@ -5,8 +5,9 @@ use std::sync::Arc;
 use jiter::{PythonParse, StringCacheMode};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use reqwest::header::HeaderMap;
 
 use super::bridge::{Outcome, delivery};
@@ -22,7 +23,11 @@ use crate::retry::advice;
 pub enum Expect {
     /// A JSON object, given as a dict.
     Object,
-    /// A JSON array, given as a list.
+    /// A JSON object with an id, by which it is asked for later.
+    Record,
+    /// A JSON object with a list of objects as its `results`.
+    Page,
+    /// A JSON array of objects, given as a list.
     Array,
     /// Text, given as str.
     Text,
@@ -46,6 +51,64 @@ pub fn decode<'py>(py: Python<'py>, json: &[u8]) -> Result<Bound<'py, PyAny>, St
     parser.python_parse(py, json).map_err(|error| format!("is not JSON: {}", error.description(json)))
 }
 
+impl Expect {
+    /// What a response holds of this kind, or what is wrong with it.
+    fn read(self, py: Python<'_>, response: &response::Response) -> PyResult<Result<Py<PyAny>, String>> {
+        Ok(Ok(match self {
+            Self::Text => String::from_utf8_lossy(&response.body).into_py_any(py)?,
+            Self::Bytes => PyBytes::new(py, &response.body).into_any().unbind(),
+            Self::Status => response.status.into_py_any(py)?,
+            Self::Response => Response { inner: response.clone() }.into_py_any(py)?,
+            Self::Object | Self::Record | Self::Page | Self::Array => {
+                let value = match decode(py, &response.body) {
+                    Ok(value) => value,
+                    Err(problem) => return Ok(Err(problem)),
+                };
+                match self.problem(&value)? {
+                    Some(problem) => return Ok(Err(problem.to_owned())),
+                    None => value.unbind(),
+                }
+            }
+        }))
+    }
+
+    /// What is wrong with a JSON value.
+    fn problem(self, value: &Bound<'_, PyAny>) -> PyResult<Option<&'static str>> {
+        if let Self::Array = self {
+            return Ok(match value.cast::<PyList>() {
+                Ok(list) if are_objects(list) => None,
+                Ok(_) => Some("is a JSON array, but not one of objects"),
+                Err(_) => Some("is JSON, but not an array"),
+            });
+        }
+        let Ok(object) = value.cast::<PyDict>() else { return Ok(Some("is JSON, but not an object")) };
+        Ok(match self {
+            Self::Record => match object.get_item(intern!(object.py(), "id"))? {
+                Some(id) if id.is_instance_of::<PyString>() => None,
+                _ => Some("is JSON, but without an id that is text"),
+            },
+            Self::Page => match object.get_item(intern!(object.py(), "results"))? {
+                Some(results) if results.cast::<PyList>().is_ok_and(are_objects) => None,
+                _ => Some("is JSON, but not a page: its results are not a list of objects"),
+            },
+            _ => None,
+        })
+    }
+}
+
+fn are_objects(list: &Bound<'_, PyList>) -> bool {
+    list.iter().all(|each| each.is_instance_of::<PyDict>())
+}
+
+#[pymethods]
+impl Expect {
+    /// What a response holds of this kind; raises ValueError where it does not.
+    #[pyo3(name = "of")]
+    fn read_of(&self, py: Python<'_>, response: &Bound<'_, Response>) -> PyResult<Py<PyAny>> {
+        self.read(py, &response.get().inner)?.map_err(PyValueError::new_err)
+    }
+}
+
 /// The seconds after which to come back, where an answer says so: in its header `Retry-After`, or in its body.
 #[pyfunction]
 #[pyo3(signature = (header, body))]
@@ -61,23 +124,7 @@ pub fn deliver(call: Arc<Call>, mut response: response::Response, expect: Expect
     if !matches!(expect, Expect::Bytes | Expect::Response) && response.body.len() <= SMALL {
         response.compact();
     }
-    delivery(move |py| {
-        let unexpected = |problem: &str| exceptions::unexpected(py, &call, &response, problem);
-        match expect {
-            Expect::Object | Expect::Array => {
-                let value = decode(py, &response.body).map_err(|problem| unexpected(&problem))?;
-                match expect {
-                    Expect::Object if !value.is_instance_of::<PyDict>() => Err(unexpected("is JSON, but not an object")),
-                    Expect::Array if !value.is_instance_of::<PyList>() => Err(unexpected("is JSON, but not an array")),
-                    _ => Ok(value.unbind()),
-                }
-            }
-            Expect::Text => String::from_utf8_lossy(&response.body).into_py_any(py),
-            Expect::Bytes => Ok(PyBytes::new(py, &response.body).into_any().unbind()),
-            Expect::Status => response.status.into_py_any(py),
-            Expect::Response => Response { inner: response }.into_py_any(py),
-        }
-    })
+    delivery(move |py| expect.read(py, &response)?.map_err(|problem| exceptions::unexpected(py, &call, &response, &problem)))
 }
 
 /// A response that has been read to its end.

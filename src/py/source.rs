@@ -74,9 +74,9 @@ impl Place {
         Some((name, data.to_owned()))
     }
 
-    /// Seconds to wait before connecting again, after so many connections that brought nothing.
-    fn pause(&self, failures: u32) -> f64 {
-        locked(&self.0).pause(failures, fastrand::f64()).as_secs_f64()
+    /// Seconds to wait before connecting again, after so many connections that brought nothing; None: not before long.
+    fn pause(&self, failures: u32) -> Option<f64> {
+        locked(&self.0).pause(failures, fastrand::f64()).map(|wait| wait.as_secs_f64())
     }
 
     /// What an output has beyond what was given, which it then was too; None if what was given is not its beginning.

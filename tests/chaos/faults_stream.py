@@ -189,7 +189,7 @@ FAULTS = [
     ),
     stream(
         "retry-forever",
-        "advice to come back in a year",
+        "advice to come back in a year: the prediction knows the rest",
         sent(b"retry: 31536000000\n\n", FIRST),
         sent(output(*PARTS), done()),
         lasts=(0, 4),
