@@ -63,6 +63,8 @@ class Holding(Wire):
     def _answer(self, seen):
         if seen.path.endswith("/held"):
             return reply(prediction("succeeded" if self.held.is_set() else "processing"))
+        if seen.path.endswith("/cancels"):
+            return reply({**prediction(), "logs": str(len(cancels(self)))})
         if seen.path.endswith("/cancel"):
             return reply(prediction("canceled"))
         if seen.path.endswith("/p1"):
@@ -191,12 +193,37 @@ def test_a_program_ends_silently_that_still_holds(what, tmp_path):
         assert wire.run(what, tmp_path) == (0, "", "")
 
 
-@pytest.mark.xfail(reason="a stream that a module holds is not closed before the interpreter ends")
 @pytest.mark.parametrize("name", ["a stream", "a text", "a relay"])
 def test_the_end_of_a_program_cancels_what_it_still_reads(name, tmp_path):
     """Row 7."""
     with Holding() as wire:
         wire.run(BEGUN[name], tmp_path)
+        assert cancels(wire) == ["POST /v1/predictions/p1/cancel"]
+
+
+SLOW = {name: BLOCKING[name] for name in ("a wait between polls", "a stream", "a text")}
+
+
+@pytest.mark.parametrize("call", SLOW.values(), ids=SLOW)
+def test_the_end_of_a_program_cancels_what_a_daemon_thread_waits_for(call, tmp_path):
+    """Row 7."""
+    with Holding() as wire:
+        wire.run(f"threading.Thread(target=lambda: {call}, daemon=True).start(); until_held()", tmp_path)
+        assert cancels(wire) == ["POST /v1/predictions/p1/cancel"]
+
+
+def test_the_end_of_a_forked_child_leaves_its_parents_alone(tmp_path):
+    """Rows 7 and 13."""
+    code = """
+        kept = client.stream('acme/x', {})
+        next(kept)
+        child = os.fork()
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+            print(client.predictions.get('cancels').logs, end="")
+    """
+    with Holding() as wire:
+        assert wire.run(code, tmp_path) == (0, "0", "")
         assert cancels(wire) == ["POST /v1/predictions/p1/cancel"]
 
 
@@ -218,7 +245,6 @@ replicate_rs.Replicate()
 """
 
 
-@pytest.mark.xfail(reason="PyO3 0.30 lets a top-level extension into subinterpreters")
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="the module has another name there")
 @pytest.mark.parametrize("before", ["", "import replicate_rs; replicate_rs.Replicate()"], ids=["first", "second"])
 def test_a_subinterpreter_is_refused_with_words(before):
@@ -247,9 +273,6 @@ def running(code, wire, tmp_path):
 
 def cancels(wire):
     return [each for each in wire.routes if each.endswith("/cancel")]
-
-
-SLOW = {name: BLOCKING[name] for name in ("a wait between polls", "a stream", "a text")}
 
 
 @pytest.mark.parametrize("call", SLOW.values(), ids=SLOW)

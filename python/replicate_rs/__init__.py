@@ -13,6 +13,27 @@ import sys
 
 TYPE_CHECKING = False
 
+
+def _is_main_interpreter() -> bool:
+    if TYPE_CHECKING:
+        return True
+    try:
+        try:
+            from _thread import _is_main_interpreter as is_main
+        except ImportError:
+            # Before 3.13.
+            from _xxsubinterpreters import get_current, get_main
+
+            return get_current() == get_main()
+    except ImportError:
+        return True
+    return is_main()
+
+
+# Before anything of Rust is loaded, which is once for all interpreters of a process.
+if not _is_main_interpreter():
+    raise ImportError("replicate_rs works in a process's main interpreter only, not in a subinterpreter: use threads or processes")
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Final

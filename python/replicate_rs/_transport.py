@@ -97,18 +97,39 @@ class Suspending:
     @staticmethod
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
         """Hand it to the core and go: a cancelled task must not wait. The interpreter's end waits for it."""
-        global _registered
         try:
-            from atexit import register
-
-            from ._core import finish_detached
-
-            if not _registered:
-                _registered = True
-                register(finish_detached, PARTING)
+            _attend_the_end()
             core.detach(method, target, PARTING)
         except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own, or Python itself
             pass
+
+
+def hold(holder: object, leave: Callable[[], object]) -> None:
+    """Have something done at the program's end, unless its holder is released before."""
+    _attend_the_end()
+    _held[holder] = leave
+
+
+def release(holder: object) -> None:
+    """Have nothing done at the program's end."""
+    _held.pop(holder, None)
+
+
+def _attend_the_end() -> None:
+    global _attends
+    if not _attends:
+        from atexit import register
+
+        _attends = True
+        register(_end)
+
+
+def _end() -> None:
+    from ._core import finish_detached
+
+    while _held:
+        _held.popitem()[1]()
+    finish_detached(PARTING)
 
 
 def later(work: Awaitable[Any]) -> None:
@@ -128,4 +149,6 @@ def later(work: Awaitable[Any]) -> None:
 
 # The loop keeps its tasks only weakly.
 _going: set[Any] = set()
-_registered = False
+# What is under way, and what is to be done if the program ends before it.
+_held: dict[object, Callable[[], object]] = {}
+_attends = False

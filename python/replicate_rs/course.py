@@ -6,6 +6,7 @@ from os import getpid
 from time import monotonic
 
 from ._core import Expect
+from ._transport import Suspending, hold, release
 from ._typing import TYPE_CHECKING, TypeVar, is_array
 from .exceptions import AbortError, APITimeoutError, ModelError, PredictionCanceled, PredictionTimeout, ReplicateError
 from .prediction import Prediction
@@ -60,6 +61,7 @@ class Course:
 
     async def follow(self, prediction: J, *, done: bool = False) -> J:
         """Poll until the prediction has ended."""
+        self.hold(prediction)
         try:
             await self.report(prediction)
             while not (done or prediction.is_done):
@@ -68,7 +70,18 @@ class Course:
         except BaseException as error:
             self.leave(error, prediction, done=prediction.is_done)
             raise
+        finally:
+            self.release()
         return prediction
+
+    def hold(self, job: Job) -> None:
+        """Have the job cancelled if the program ends first, in a thread that nobody waits for, say."""
+        if self.cancel_on_exit and not job.is_done:
+            hold(self, lambda: self.cancel(job, Suspending))
+
+    def release(self) -> None:
+        """Leave the job alone when the program ends."""
+        release(self)
 
     def leave(self, error: BaseException, job: Job, *, done: bool) -> None:
         """Cancel what the caller no longer wants, on the way out."""
@@ -80,8 +93,9 @@ class Course:
             self.cancel(job, self.client._transport)
 
     def cancel(self, job: Job, transport: type[Transport]) -> None:
-        """Cancel what the caller leaves, if that is wanted; a forked child that ends leaves its parent's alone."""
+        """Cancel what the caller leaves, once, if that is wanted; a forked child that ends leaves its parent's alone."""
         if self.cancel_on_exit and self.process == getpid():
+            self.cancel_on_exit = False
             transport.part(self.client._core, "POST", (job._path, job.id, "cancel"))
 
     async def report(self, job: Job) -> None:

@@ -64,15 +64,18 @@ class Watch:
     async def begin(self) -> None:
         """Open the stream, and see that it is one, before anything is asked of it."""
         await self._begin()
-        source = self._source = self._open()
+        self.course.hold(self.prediction)
         try:
+            source = self._source = self._open()
             try:
                 await self._finish(source.opened())
             except APITimeoutError as error:
                 self.course.give_up(error, self.prediction)
         except BaseException as error:
-            source.close()
+            if self._source is not None:
+                self._source.close()
             self.leave(error)
+            self.course.release()
             raise
 
     async def _begin(self) -> None:
@@ -98,6 +101,7 @@ class Watch:
     async def batches(self) -> AsyncGenerator[list[Any], None]:
         """Give everything, in lists of what is ready at a time; cancels the prediction if that is left early, and asked for."""
         await self._begin()
+        self.course.hold(self.prediction)
         fruitless, finish = 0, self.course.client._transport.finish
         try:
             while True:
@@ -131,6 +135,8 @@ class Watch:
         except BaseException as error:
             self.leave(error)
             raise
+        finally:
+            self.course.release()
 
     def leave(self, error: BaseException) -> None:
         """Do what is to be done when nobody wants more."""
@@ -141,6 +147,7 @@ class Watch:
         if self._source is not None:
             self._source.close()
         self.course.cancel(self.prediction, Suspending)
+        self.course.release()
 
     def _finish(self, pending: Pending[T]) -> Awaitable[T]:
         return self.course.client._transport.finish(pending)
