@@ -50,8 +50,9 @@ test: test-rust test-python
 test-rust:
 	cargo test --quiet --no-default-features --lib
 
+# Most tests wait for sockets most of the time: more of them at once than there are cores.
 test-python: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
-	$(BIN)/python -X dev -W error -m pytest $(ARGS)
+	$(BIN)/python -X dev -W error -m pytest --tx '4*popen//python=$(BIN)/python -X dev -W error' --dist loadgroup $(ARGS)
 
 $(CARGO_FUZZ):
 	cargo install --quiet --root fuzz/target --locked cargo-fuzz@0.13.2

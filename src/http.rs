@@ -344,7 +344,7 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
     };
     *request.body_mut() = body;
     enter(Phase::Response);
-    let answer = pin!(async { client.execute(request).await.map_err(|error| connect_timeout(pool, error)) });
+    let answer = pin!(async { client.execute(request).await.map_err(|error| broken(pool, error)) });
     let Some(progress) = progress else {
         let Some(limit) = call.timeouts.read else { return answer.await };
         return tokio::select! {
@@ -362,11 +362,16 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
     answer.map_err(|error| progress.failure().unwrap_or(error))
 }
 
-fn connect_timeout(pool: &Pool, error: reqwest::Error) -> Error {
-    match pool.connect_limit() {
+/// A failure on the wire; where no connection came about, with the way that was taken.
+fn broken(pool: &Pool, error: reqwest::Error) -> Error {
+    let mut error = match pool.connect_limit() {
         Some(limit) if error.is_connect() && error.is_timeout() => Error::timeout(Phase::Connect, limit),
         _ => error.into(),
+    };
+    if matches!(error.kind, Kind::Connect | Kind::Timeout(Phase::Connect, _)) {
+        error.message.push_str(&pool.way());
     }
+    error
 }
 
 fn redirect(call: &Call, response: &reqwest::Response) -> Result<Option<Url>, Error> {

@@ -1,5 +1,6 @@
 //! The connections of one client on one runtime, and how they are made.
 
+use std::env::VarError;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -21,6 +22,11 @@ use crate::tls::{Identity, Tls, Trust, get_or_try_init};
 /// its socket for longer.
 const UNREAD: Duration = Duration::from_secs(60);
 
+/// The environment's variables that name proxies for http.
+const PROXIES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+/// And those for https alone.
+const SECURE_PROXIES: [&str; 2] = ["https_proxy", "HTTPS_PROXY"];
+
 /// How a client reaches its servers.
 #[derive(Debug, Default)]
 pub struct Network {
@@ -41,20 +47,19 @@ pub struct Network {
 pub struct Proxy(Url);
 
 impl Proxy {
-    /// Reads an address; a refusal does not show it, since it may hold a password.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    /// Reads an address, which `name` gave; a refusal does not show it, since it may hold a password.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
+        let wrong = |why: &str| Error::invalid(format!("{name} {why}"));
         if text.contains(|each: char| each.is_control() || each.is_whitespace()) {
-            return Err(Error::invalid("proxy holds a space, a line break or another control character; remove it"));
+            return Err(wrong("holds a space, a line break or another control character; remove it"));
         }
-        let url = Url::parse(text).map_err(|error| Error::invalid(format!("proxy is not a URL: {error}")))?;
+        let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") {
             let scheme = url.scheme();
-            return Err(Error::invalid(format!(
-                "proxy must begin with http://, https://, socks5:// or socks5h://, not {scheme}:"
-            )));
+            return Err(wrong(&format!("must begin with http://, https://, socks5:// or socks5h://, not {scheme}:")));
         }
         if url.host_str().is_none_or(str::is_empty) {
-            return Err(Error::invalid("proxy has no host: http://host:port"));
+            return Err(wrong("has no host: http://host:port"));
         }
         Ok(Self(url))
     }
@@ -66,7 +71,8 @@ impl Proxy {
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.0.scheme(), self.0.host_str().unwrap_or_default())
+        write!(f, "{}://{}", self.0.scheme(), self.0.host_str().unwrap_or_default())?;
+        self.0.port().map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
@@ -119,7 +125,8 @@ pub struct Pool {
 impl Pool {
     /// No connection is made yet.
     pub fn new(network: Arc<Network>, shared: Arc<Shared>, tls: Arc<Tls>) -> Self {
-        let may_use_tls_for_http = network.proxy.as_ref().map_or_else(a_proxy_may_be_set, |proxy| !proxy.is_plain());
+        // A proxy may be spoken to over TLS even for an http URL.
+        let may_use_tls_for_http = network.proxy.as_ref().map_or_else(|| is_any_set(&PROXIES), |proxy| !proxy.is_plain());
         let [plain, secure, public] = [const { OnceLock::new() }; 3];
         Self { network, shared, tls, may_use_tls_for_http, plain, secure, public }
     }
@@ -127,6 +134,15 @@ impl Pool {
     /// How long a connection may take to open.
     pub fn connect_limit(&self) -> Option<Duration> {
         self.network.connect
+    }
+
+    /// By way of what connections are made, for an error's text; nothing if that is the network alone.
+    pub fn way(&self) -> String {
+        match &self.network.proxy {
+            Some(proxy) => format!(" (by way of proxy {proxy:?})"),
+            None if is_any_set(&PROXIES) || is_any_set(&SECURE_PROXIES) => " (by way of the environment's proxy, unless NO_PROXY names the server)".to_owned(),
+            None => String::new(),
+        }
     }
 
     /// The client for a URL; with `public_only`, one that reaches addresses of the internet alone.
@@ -164,14 +180,33 @@ impl Pool {
             builder = builder.proxy(reqwest::Proxy::all(url.clone()).map_err(broken)?);
         } else if is_meant_for_none() {
             builder = builder.no_proxy();
+        } else {
+            check_environment()?;
         }
         more(builder).build().map_err(broken)
     }
 }
 
-/// reqwest reads these variables itself; a proxy may be spoken to over TLS even for an http URL.
-fn a_proxy_may_be_set() -> bool {
-    ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"].iter().any(|name| std::env::var_os(name).is_some())
+/// reqwest reads these variables itself, and goes without a proxy where it cannot: perhaps where nobody should.
+fn check_environment() -> Result<(), Error> {
+    for name in PROXIES.into_iter().chain(SECURE_PROXIES) {
+        // In a CGI program, this one comes from whoever made the request (CVE-2016-5385), and is not used.
+        if name == "HTTP_PROXY" && std::env::var_os("REQUEST_METHOD").is_some() {
+            continue;
+        }
+        match std::env::var(name) {
+            Ok(text) if text.is_empty() => {}
+            Ok(text) if text.contains("://") => drop(Proxy::parse(name, &text)?),
+            Ok(text) => drop(Proxy::parse(name, &format!("http://{text}"))?),
+            Err(VarError::NotPresent) => {}
+            Err(VarError::NotUnicode(_)) => return Err(Error::invalid(format!("{name} is not Unicode"))),
+        }
+    }
+    Ok(())
+}
+
+fn is_any_set(names: &[&str]) -> bool {
+    names.iter().any(|name| std::env::var_os(name).is_some())
 }
 
 /// `NO_PROXY=*`, which reqwest understands for names, but not for addresses.

@@ -312,7 +312,9 @@ def test_an_answer_is_awaited_once():
     ("expect", "body", "expected"),
     [
         (Expect.OBJECT, b'{"a": 1}', {"a": 1}),
-        (Expect.ARRAY, b"[1]", [1]),
+        (Expect.RECORD, b'{"id": "a"}', {"id": "a"}),
+        (Expect.PAGE, b'{"results": [{}]}', {"results": [{}]}),
+        (Expect.ARRAY, b"[{}]", [{}]),
         (Expect.TEXT, b"h\xc3\xa9", "h\u00e9"),
         (Expect.BYTES, b"\xff", b"\xff"),
         (Expect.STATUS, b"", 200),

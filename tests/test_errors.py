@@ -255,7 +255,8 @@ def test_the_token_stays_at_its_origin(both):
         def script(seen):
             if seen.path.endswith("/moved"):
                 return reply(status=302, headers=f"Location: {other.origin}/moved\r\n")
-            return reply(prediction(output=f"{other.origin}/file.png", urls={"stream": f"{other.origin}/stream"}), 200)
+            more = {"results": []} if "cursor" in seen.path else {}
+            return reply(prediction(output=f"{other.origin}/file.png", urls={"stream": f"{other.origin}/stream"}, **more), 200)
 
         with Wire(script) as home:
             client = both.client(home.base_url, headers={"X-Gateway-Key": "k"}, max_retries=0)

@@ -139,7 +139,16 @@ print(len(os.listdir("/proc/self/task")), *sorted(new))
 """
     threads, *modules = fresh(code)
     assert threads == "1"
-    few = {"__future__", "_imp", "importlib", "importlib._bootstrap", "importlib._bootstrap_external", "time", "warnings"}
+    few = {
+        "__future__",
+        "_imp",
+        "_xxsubinterpreters",
+        "importlib",
+        "importlib._bootstrap",
+        "importlib._bootstrap_external",
+        "time",
+        "warnings",
+    }
     assert set(modules) <= few
 
 

@@ -45,6 +45,9 @@ NASTY = [
     "a" * 5000,
 ]
 
+# A page and a record at once.
+ANYTHING = {**prediction(), "results": []}
+
 SEGMENTS = {
     "/predictions/{}": lambda client, text: client.predictions.get(text),
     "/predictions/{}/cancel": lambda client, text: client.predictions.cancel(text),
@@ -67,7 +70,7 @@ SEGMENTS = {
 
 @pytest.fixture
 def wire():
-    with Wire(lambda seen: reply({"results": []} if seen.method == "GET" else prediction())) as wire:
+    with Wire(lambda _: reply(ANYTHING)) as wire:
         yield wire
 
 
@@ -112,7 +115,7 @@ def test_what_would_be_another_path_is_refused(both, wire, client, path, text):
 
 @pytest.fixture(scope="module")
 def one_for_all():
-    with Wire(lambda seen: reply({"results": []} if seen.method == "GET" else prediction())) as wire:
+    with Wire(lambda _: reply(ANYTHING)) as wire:
         yield wire, replicate.Replicate("r8_secret", base_url=wire.base_url, max_retries=0)
 
 

@@ -23,6 +23,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 import replicate_rs as replicate
 from replicate_rs.local import LocalReplicate, progress
 
+# One browser at a time is enough of a load.
+pytestmark = pytest.mark.xdist_group("browser")
+
 CHROMIUM, CHROMEDRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 
 # Would say so if any of it ran.

@@ -168,6 +168,7 @@ def test_a_proxy_that_is_down_or_hangs_up_is_a_connection_error(both, certificat
         for where in (f"127.0.0.1:{port}", proxy.origin.partition("://")[2]):
             with pytest.raises(exceptions.APIConnectionError) as caught:
                 get(both, "https://localhost", proxy=f"{scheme}://me:{PASSWORD}@{where}", ssl_cert_file=certificates.authority)
+            assert f"by way of proxy {scheme}://{where}" in str(caught.value)
             assert shows_no(PASSWORD, caught.value)
 
 
@@ -254,7 +255,7 @@ CALLS = """
         client = replicate.Replicate("r8_secret", base_url=base_url, max_retries=0, **options)
         try:
             assert client.predictions.get("x").id == "p1"
-        except replicate.exceptions.APIConnectionError as error:
+        except (replicate.exceptions.APIConnectionError, ValueError) as error:
             print(error)
 """
 
@@ -337,5 +338,21 @@ def test_an_environment_s_proxy_that_fails_is_told_without_its_password(monkeypa
     with ResettingProxy() as proxy:
         monkeypatch.setenv("ALL_PROXY", address(proxy, user=f"me:{PASSWORD}@"))
         told = calls("https://api.invalid")
-    assert told
+    assert "the environment's proxy" in told
     assert PASSWORD not in told
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("wrong", [f"http://me:{PASSWORD}@[::1", f"me:{PASSWORD}@", f"ftp://me:{PASSWORD}@127.0.0.1:1"])
+def test_a_wrong_proxy_of_the_environment_is_not_gone_without(monkeypatch, name, wrong):
+    monkeypatch.setenv(name, wrong)
+    with Wire(answering) as wire:
+        assert calls(wire.base_url).startswith(name)
+    assert not wire.seen
+
+
+def test_what_a_cgi_program_is_asked_with_names_no_proxy(monkeypatch):
+    monkeypatch.setenv("REQUEST_METHOD", "GET")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with Wire(answering) as wire:
+        assert calls(wire.base_url) == ""

@@ -30,7 +30,8 @@ def reply(
 
 
 def prediction(status: str = "succeeded", **more: Any) -> dict[str, Any]:
-    return {"id": "p1", "model": "acme/x", "status": status, "input": {}, "output": None, "error": None, "logs": "", **more}
+    about = {"id": "p1", "model": "acme/x", "version": "v", "status": status, "input": {}}
+    return {**about, "output": None, "error": None, "logs": "", **more}
 
 
 def hang(connection: socket.socket) -> None:

@@ -32,7 +32,9 @@ def _is_main_interpreter() -> bool:
 
 # Before anything of Rust is loaded, which is once for all interpreters of a process.
 if not _is_main_interpreter():
-    raise ImportError("replicate_rs works in a process's main interpreter only, not in a subinterpreter: use threads or processes")
+    raise ImportError(
+        "replicate_rs works in a process's main interpreter only, not in a subinterpreter: use threads or processes"
+    )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -111,7 +111,7 @@ impl Core {
             let network = Network {
                 connect: seconds("connect", connect)?,
                 most: max_connections,
-                proxy: proxy.map(Proxy::parse).transpose().map_err(wrong)?,
+                proxy: proxy.map(|text| Proxy::parse("proxy", text)).transpose().map_err(wrong)?,
                 trust: if verify { Trust::System } else { Trust::Anyone },
                 identity: None,
             };

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-
-import replicate_rs
 from chaos import (
     faults_connecting,
     faults_deadlines,
@@ -23,7 +20,6 @@ from chaos import (
     faults_tls,
     faults_upload,
 )
-from chaos.fault import Fault
 
 GROUPS = {
     "connecting": faults_connecting.FAULTS,
@@ -44,10 +40,3 @@ GROUPS = {
     "paths": faults_paths.FAULTS,
 }
 FAULTS = [fault for faults in GROUPS.values() for fault in faults]
-BY_NAME = {fault.name: fault for fault in FAULTS}
-
-
-def waits_for(fault: Fault) -> str | None:
-    """The client's option that a fault needs, where this client has it not yet."""
-    known = inspect.signature(replicate_rs.Replicate.__init__).parameters
-    return next((name for name in fault.options if name not in known), None)

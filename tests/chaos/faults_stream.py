@@ -8,12 +8,12 @@ import hashlib
 from chaos.fault import USUAL, Error, Fault, Value
 from chaos.server import cut, flood, raw, reset, until_left
 from replicate_rs import Timeout
-from wire import CHUNKED, HEAD, done, numbered, output, prediction, reply
+from wire import CHUNKED, HEAD, done, numbered, prediction, reply
 
 NONE = {"max_retries": 0}
 FAST = {"poll_interval": 0.01, "max_retries": 1}
 PARTS = ("a", " b", " c")
-GOOD = HEAD + output("a", " b", " c") + done()
+GOOD = HEAD + numbered("a", " b", " c") + done()
 BIG = "x" * 10_000_000
 
 
@@ -35,13 +35,13 @@ def sent(*events: bytes) -> object:
     return cut(HEAD + b"".join(events), end=None)
 
 
-FIRST = output("a")
+FIRST = numbered("a")
 GONE = Error("StreamInterrupted", "broke off")
 
 
 def elsewhere(stage, seen):
     if seen.path == "/stream":
-        return sent(output(*PARTS), done())
+        return sent(numbered(*PARTS), done())
     return reply({**prediction("starting"), "urls": {"stream": f"{stage.other.origin}/stream"}}, 201)
 
 
@@ -50,13 +50,13 @@ def to(url):
 
 
 FAULTS = [
-    stream("good", "as it should be", sent(output(*PARTS), done())),
+    stream("good", "as it should be", sent(numbered(*PARTS), done())),
     stream("cut-in-head", "closed within the answer's head, and then well", cut(HEAD, 20, None), cut(GOOD, end=None)),
     stream("reset-before-head", "reset before the answer, and then well", reset, cut(GOOD, end=None)),
-    stream("cut-in-event", "closed within an event", sent(FIRST, b"event: output\ndata: half"), sent(output(*PARTS), done())),
+    stream("cut-in-event", "closed within an event", sent(FIRST, b"event: output\ndata: half"), sent(numbered(*PARTS), done())),
     stream("reset-in-event", "reset within an event", cut(HEAD + FIRST + b"event: output\ndata: half"), cut(GOOD, end=None)),
-    stream("cut-before-done", "closed before its end", sent(output(*PARTS))),
-    stream("cut-before-anything", "closed before the first event", sent(), sent(output(*PARTS), done())),
+    stream("cut-before-done", "closed before its end", sent(numbered(*PARTS))),
+    stream("cut-before-anything", "closed before the first event", sent(), sent(numbered(*PARTS), done())),
     stream("cut-always", "closed after the first event, always", sent(FIRST)),
     stream("resumed", "closed, and gone on with where it was", sent(numbered("a")), sent(numbered(" b", " c", first=1), done())),
     stream("resumed-wrongly", "gone on with somewhere else", sent(numbered("a")), sent(numbered(" z", first=7), done())),
@@ -92,7 +92,7 @@ FAULTS = [
     stream(
         "no-type",
         "events without a type",
-        cut(raw("HTTP/1.1 200 OK", output(*PARTS) + done()), end=None),
+        cut(raw("HTTP/1.1 200 OK", numbered(*PARTS) + done()), end=None),
         expected=(USUAL, Error("ReplicateError", "(?i)event.stream|type")),
     ),
     stream("404", "404", reply({"detail": "no such stream"}, 404), expected=Error("NotFoundError", "no such stream")),
@@ -132,12 +132,12 @@ FAULTS = [
         poll=prediction("failed", error="boom"),
         expected=Error("ModelError", "boom"),
     ),
-    stream("done-garbage", "an end whose data are not JSON", sent(output(*PARTS), b"event: done\ndata: {{{\n\n")),
-    stream("after-done", "events after its end", sent(output(*PARTS), done(), output("more"))),
+    stream("done-garbage", "an end whose data are not JSON", sent(numbered(*PARTS), b"event: done\ndata: {{{\n\n")),
+    stream("after-done", "events after its end", sent(numbered(*PARTS), done(), numbered("more"))),
     stream(
         "unknown-event",
         "an event that nobody knows",
-        sent(output("a"), b"event: usage\ndata: {}\n\n", output(" b", " c"), done()),
+        sent(numbered("a"), b"event: usage\ndata: {}\n\n", numbered(" b", " c"), done()),
     ),
     stream(
         "endless-line",
@@ -163,20 +163,20 @@ FAULTS = [
     stream(
         "large-event",
         "an event of 10 MB",
-        sent(output(BIG), done()),
+        sent(numbered(BIG), done()),
         operation="stream length",
         expected=Value([len(BIG), hashlib.sha256(BIG.encode()).hexdigest()[:12]]),
     ),
-    stream("nul", "NUL bytes", sent(output("a\0b"), b"id: \0\n\n", done()), expected=Value("a\0b")),
-    stream("bom", "a byte-order mark", sent(b"\xef\xbb\xbf", output(*PARTS), done())),
+    stream("nul", "NUL bytes", sent(numbered("a\0b"), b"id: \0\n\n", done()), expected=Value("a\0b")),
+    stream("bom", "a byte-order mark", sent(b"\xef\xbb\xbf", numbered(*PARTS), done())),
     stream("bad-utf-8", "bytes that are not UTF-8", sent(b"event: output\ndata: a\xff\n\n", done()), expected=Value("a\ufffd")),
-    stream("cr", "lines that end in CR alone", sent((output(*PARTS) + done()).replace(b"\n", b"\r"))),
+    stream("cr", "lines that end in CR alone", sent((numbered(*PARTS) + done()).replace(b"\n", b"\r"))),
     stream(
         "crlf-split",
         "CRLF, byte by byte",
         cut(
             CHUNKED
-            + b"".join(b"1\r\n%c\r\n" % each for each in (output(*PARTS) + done()).replace(b"\n", b"\r\n"))
+            + b"".join(b"1\r\n%c\r\n" % each for each in (numbered(*PARTS) + done()).replace(b"\n", b"\r\n"))
             + b"0\r\n\r\n",
             end=None,
         ),
@@ -184,23 +184,23 @@ FAULTS = [
     stream(
         "unicode-lines",
         "characters that other parsers take for the end of a line",
-        sent(output("a\u2028b\x85c\x0bd"), done()),
+        sent(numbered("a\u2028b\x85c\x0bd"), done()),
         expected=Value("a\u2028b\x85c\x0bd"),
     ),
     stream(
         "retry-forever",
         "advice to come back in a year: the prediction knows the rest",
         sent(b"retry: 31536000000\n\n", FIRST),
-        sent(output(*PARTS), done()),
+        sent(numbered(*PARTS), done()),
         lasts=(0, 4),
     ),
     stream(
         "gzip",
         "events in gzip",
-        reply(gzip.compress(output(*PARTS) + done()), kind="text/event-stream", headers="Content-Encoding: gzip\r\n"),
+        reply(gzip.compress(numbered(*PARTS) + done()), kind="text/event-stream", headers="Content-Encoding: gzip\r\n"),
     ),
     stream(
-        "bad-chunk", "a chunk of a wrong size", cut(CHUNKED + b"zz\r\n" + output(*PARTS) + done(), end=None), cut(GOOD, end=None)
+        "bad-chunk", "a chunk of a wrong size", cut(CHUNKED + b"zz\r\n" + numbered(*PARTS) + done(), end=None), cut(GOOD, end=None)
     ),
     stream(
         "silent",

@@ -58,7 +58,7 @@ def _get_whole(call: Call) -> Any:
 
 def _create(call: Call) -> Any:
     create = call.client.predictions.create
-    return _plain(call.finish(lambda: create(VERSION, {"text": call.argument or "a"}, **call.options)))
+    return _plain(call.finish(lambda: create(VERSION, input={"text": call.argument or "a"}, **call.options)))
 
 
 def _cancel(call: Call) -> Any:
@@ -111,11 +111,11 @@ def _output(output: Any) -> Any:
 
 
 def _run(call: Call) -> Any:
-    return _output(call.finish(lambda: call.client.run(call.argument or "acme/x", {"text": "a"}, **call.options)))
+    return _output(call.finish(lambda: call.client.run(call.argument or "acme/x", input={"text": "a"}, **call.options)))
 
 
 def _read_output(call: Call) -> Any:
-    output = call.finish(lambda: call.client.run("acme/x", {"text": "a"}, **call.options))
+    output = call.finish(lambda: call.client.run("acme/x", input={"text": "a"}, **call.options))
     if isinstance(output, str) or output is None:
         return output
     return len(call.finish(output.aread if call.is_async else output.read))
@@ -134,7 +134,7 @@ def _reload(call: Call) -> Any:
 
 
 def _stream(call: Call) -> Any:
-    events = call.finish(lambda: list_of(call, call.client.stream("acme/x", {"text": "a"}, **call.options)))
+    events = call.finish(lambda: list_of(call, call.client.stream("acme/x", input={"text": "a"}, **call.options)))
     return "".join(str(event) for event in events if str(getattr(event.event, "value", event.event)) == "output")
 
 
@@ -155,7 +155,7 @@ def _upload(call: Call) -> Any:
 
 def _run_with_file(call: Call) -> Any:
     file = io.BytesIO(b"x" * 1000)
-    return call.finish(lambda: call.client.run("acme/x", {"file": file}, **call.options))
+    return call.finish(lambda: call.client.run("acme/x", input={"file": file}, **call.options))
 
 
 @cache
