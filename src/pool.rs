@@ -140,7 +140,9 @@ impl Pool {
     pub fn way(&self) -> String {
         match &self.network.proxy {
             Some(proxy) => format!(" (by way of proxy {proxy:?})"),
-            None if is_any_set(&PROXIES) || is_any_set(&SECURE_PROXIES) => " (by way of the environment's proxy, unless NO_PROXY names the server)".to_owned(),
+            None if is_any_set(&PROXIES) || is_any_set(&SECURE_PROXIES) => {
+                " (by way of the environment's proxy, unless NO_PROXY names the server)".to_owned()
+            }
             None => String::new(),
         }
     }

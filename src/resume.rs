@@ -8,11 +8,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::retry::backoff;
+use crate::retry::{LONGEST_ADVICE, backoff};
 use crate::sse::{Event, lines};
-
-/// The longest `retry` of a server that is waited for.
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// What is known of an event of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +82,7 @@ impl Place {
     /// other before long.
     pub fn pause(&self, failures: u32, jitter: f64) -> Option<Duration> {
         let wait = backoff(failures, jitter);
-        self.retry.map_or(Some(wait), |retry| (retry <= LONGEST_RETRY).then(|| wait.max(retry)))
+        self.retry.map_or(Some(wait), |retry| (retry <= LONGEST_ADVICE).then(|| wait.max(retry)))
     }
 
     /// A connection is made.
@@ -348,9 +345,9 @@ mod tests {
         assert!(place.pause(0, 1.0).is_some_and(|wait| wait < Duration::from_secs(1)));
         place.disconnect(Some(3_000));
         assert_eq!(place.pause(0, 0.0), Some(Duration::from_secs(3)));
-        place.disconnect(Some(30_000));
-        assert_eq!(place.pause(0, 0.0), Some(LONGEST_RETRY));
-        place.disconnect(Some(30_001));
+        place.disconnect(Some(60_000));
+        assert_eq!(place.pause(0, 0.0), Some(LONGEST_ADVICE));
+        place.disconnect(Some(60_001));
         assert_eq!(place.pause(0, 0.0), None);
     }
 

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 use crate::error::{Error, Kind, Phase};
 
 /// The longest advice of a server that is obeyed; a longer one is the caller's to decide.
-const LONGEST_ADVICE: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_ADVICE: Duration = Duration::from_secs(60);
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
 

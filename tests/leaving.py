@@ -17,7 +17,7 @@ from replicate_rs._operation import Async, Sync
 from wire import Answer, Seen, Wire, hang, prediction, reply
 
 # More than the buffers of both sockets take.
-LARGE = 32 << 20
+LARGE = 8 << 20
 PATIENCE = 10
 
 
@@ -29,6 +29,7 @@ class Unread(Wire):
         self.leaves_unread = False
         self.read_on = threading.Event()
         super().__init__(script)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
 
     def _serve(self, connection: socket.socket) -> None:
         if self.leaves_unread:

@@ -1,6 +1,7 @@
 """Every wait ends at its limit, with an error that says what was waited for."""
 
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -136,6 +137,8 @@ def unread_input():
     return unread(send)
 
 
+KEEPIDLE = socket.IPPROTO_TCP, socket.TCP_KEEPIDLE
+
 # What each is waiting for, and the limit of its own.
 FAULTS = {
     never: ("waiting for the response", "read"),
@@ -169,6 +172,23 @@ def fails(both, fault, phase, of_client=None, **options):
 def test_each_part_ends_at_its_own_limit(both, fault, name, phase):
     """Row 1."""
     assert not fails(both, fault, phase, Timeout(**{name: SECONDS})).is_deadline
+
+
+def test_a_connection_tells_of_itself_while_it_waits(both):
+    """Row 12: a router forgets a connection on which nothing happens for minutes."""
+    kept = []
+
+    def script(_):
+        for name in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError), socket.fromfd(int(name), socket.AF_INET, socket.SOCK_STREAM) as each:
+                if each.getpeername() == ("127.0.0.1", int(wire.origin.rpartition(":")[2])):
+                    kept.append((each.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), each.getsockopt(*KEEPIDLE)))
+        return reply(prediction())
+
+    with Wire(script) as wire:
+        client = both.client(wire.base_url)
+        both(lambda: client.predictions.get("x"))
+    assert kept == [(1, 15)]
 
 
 @pytest.mark.parametrize(("fault", "name", "phase"), OWN)
@@ -207,7 +227,7 @@ def test_an_upload_that_is_taken_slowly_has_no_limit_but_the_total(both):
     with Slow(lambda _: reply({"id": "f1"})) as wire:
         client = both.client(wire.base_url, timeout=Timeout(write=0.3, read=10), max_retries=0)
         start = time.monotonic()
-        assert both(lambda: upload(client)).id == "f1"
+        assert both(lambda: client.files.create(bytes(4 * LARGE))).id == "f1"
         assert time.monotonic() - start > 0.6
 
 

@@ -97,7 +97,44 @@ def test_pieces_are_not_as_small_as_the_host_s(both):
     assert all(len(each) >= 65_536 for each in pieces[:-1])
 
 
+def test_a_slow_reader_holds_the_sender_back(both):
+    """Row 18, J9."""
+    sent = 0
+
+    def endless(connection):
+        nonlocal sent
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nConnection: close\r\n\r\n")
+        while True:
+            sent += connection.send(bytes(50_000))
+
+    def rests():
+        before = -1
+        while before != sent:
+            before = sent
+            time.sleep(0.1)
+        # The sockets' buffers hold most of it.
+        assert 0 < sent < 32 << 20
+
+    async def pause():
+        async for _ in output:
+            await asyncio.to_thread(rests)
+            break
+        await asyncio.to_thread(wire.until, lambda: wire.open_now == 0)
+
+    with Wire(lambda _: endless) as wire:
+        output = FileOutput(f"{wire.origin}/x", both.client("https://x.test"))
+        if both.is_async:
+            both(pause)
+        else:
+            pieces = iter(output)
+            next(pieces)
+            rests()
+            pieces.close()
+        wire.until(lambda: wire.open_now == 0)
+
+
 def test_leaving_early_closes_the_connection(both):
+    """Row 18."""
     endless = without_length(bytes(50_000_000))
     with Wire(lambda _: endless) as wire:
         output = FileOutput(f"{wire.origin}/x", both.client("https://x.test"))

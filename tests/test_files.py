@@ -70,6 +70,7 @@ def test_inputs_are_uploaded_at_any_depth_and_once(both, client, local, path):
 
 
 def test_the_data_uri_strategies_upload_nothing(both, client, local):
+    """J4: what is posted is the input, and not the client with its token."""
     for strategy in ("data-uri", "base64"):
         before = len(local.requests)
         output = both(lambda strategy=strategy: client.run("acme/reverse", {"file": b"abc"}, file_encoding_strategy=strategy))

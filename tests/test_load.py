@@ -127,7 +127,7 @@ def test_five_hundred_calls_share_ten_connections(both):
 
 
 def test_a_hundred_loops_one_after_another_with_blocking_calls_between():
-    """Row 5."""
+    """Row 5, P13."""
     with Wire(lambda _: reply(prediction())) as wire:
         client = replicate.Replicate(base_url=wire.base_url)
         for _ in range(100):

@@ -89,6 +89,8 @@ async def leave_async(events, way):
 @pytest.mark.parametrize("way", ["break", "close", "with", "raise"])
 @pytest.mark.parametrize("cancels", [True, False])
 def test_leaving_early_closes_and_cancels_if_asked(both, way, cancels):
+    """Row 7, J11."""
+
     def seen():
         wire.until(lambda: wire.closed >= 1)
         if cancels:
@@ -312,6 +314,7 @@ def test_only_file_streams_carry_files(both):
 
 
 def test_a_slow_reader_holds_the_sender_back():
+    """Row 18, J9."""
     sent = 0
 
     def endless(connection):

@@ -67,11 +67,8 @@ impl Core {
             self.base.resolve(route.to_str()?)
         } else {
             let tuple = target.cast::<PyTuple>()?;
-            let parts: Vec<PyBackedStr> = tuple
-                .iter()
-                .map(|part| part.extract())
-                .collect::<PyResult<_>>()
-                .map_err(|_| unfit(tuple))?;
+            let parts: Vec<PyBackedStr> =
+                tuple.iter().map(|part| part.extract()).collect::<PyResult<_>>().map_err(|_| unfit(tuple))?;
             self.base.join(parts.iter().map(|part| &**part))
         };
         let mut url = url.map_err(|error| raised(py, error, &About::default()))?;

@@ -200,7 +200,10 @@ FAULTS = [
         reply(gzip.compress(numbered(*PARTS) + done()), kind="text/event-stream", headers="Content-Encoding: gzip\r\n"),
     ),
     stream(
-        "bad-chunk", "a chunk of a wrong size", cut(CHUNKED + b"zz\r\n" + numbered(*PARTS) + done(), end=None), cut(GOOD, end=None)
+        "bad-chunk",
+        "a chunk of a wrong size",
+        cut(CHUNKED + b"zz\r\n" + numbered(*PARTS) + done(), end=None),
+        cut(GOOD, end=None),
     ),
     stream(
         "silent",

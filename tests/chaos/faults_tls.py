@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
-from tempfile import mkdtemp
 
 from certificates import Certificates
 from chaos.fault import USUAL, Error, Fault
-from chaos.server import Stage, close_at_once, cut, encrypted, good, reset_at_once, say, say_nothing, stall, take
+from chaos.server import Stage, close_at_once, cut, encrypted, folder, good, reset_at_once, say, say_nothing, stall, take
 from replicate_rs import Timeout
 from wire import reply
 
@@ -16,7 +14,7 @@ from wire import reply
 @cache
 def certificates() -> Certificates:
     """Made once, for as long as this process is of use to anybody."""
-    return Certificates(Path(mkdtemp(prefix="chaos-")))
+    return Certificates(folder())
 
 
 def _secure(stage: Stage) -> str:

@@ -34,7 +34,7 @@ def answering(answer: bytes, *, read: bool):
 
 
 def _shrink(connection: socket.socket) -> None:
-    os.truncate(shrinking(), 10)
+    os.truncate(shrinking(connection.getsockname()[1]), 10)
     while connection.recv(1 << 20):
         pass
 

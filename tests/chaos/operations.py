@@ -7,11 +7,10 @@ import io
 import os
 import tempfile
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chaos.server import OUTPUT, prediction
+from chaos.server import OUTPUT, folder, prediction
 
 CONTENT = bytes(range(256)) * 1000
 VERSION = "v" * 64
@@ -158,16 +157,16 @@ def _run_with_file(call: Call) -> Any:
     return call.finish(lambda: call.client.run("acme/x", input={"file": file}, **call.options))
 
 
-@cache
-def shrinking() -> Path:
-    """A file of which a server has to see to it that it shrinks while it is sent."""
-    return Path(tempfile.mkdtemp(prefix="chaos-"), "shrinking.bin")
+def shrinking(port: int) -> Path:
+    """A file of which the server at this port has to see to it that it shrinks while it is sent."""
+    return folder() / f"{port}-shrinking.bin"
 
 
 def _shrinking(call: Call) -> Any:
-    with shrinking().open("wb") as file:
+    path = shrinking(int(call.origin.rpartition(":")[2]))
+    with path.open("wb") as file:
         file.truncate(50_000_000)
-    return call.finish(lambda: call.client.files.create(shrinking(), **call.options)).id
+    return call.finish(lambda: call.client.files.create(path, **call.options)).id
 
 
 def _file(call: Call) -> Any:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import select
+import shutil
 import socket
 import ssl
 import struct
+import tempfile
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from wire import Answer, Seen, Wire, prediction, reply
 
 # Not written out anywhere, so that no line of a traceback has it.
 TOKEN = "_".join(("r8", "c" * 20))
+
+
+@cache
+def folder() -> Path:
+    """A folder for as long as this process lives."""
+    made = tempfile.mkdtemp(prefix="chaos-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return Path(made)
+
 
 Opening = Callable[["Server", socket.socket], socket.socket | None]
 """What is done with a new connection; what it returns is then served."""
