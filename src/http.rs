@@ -22,7 +22,7 @@ use crate::pool::Pool;
 use crate::reach::Reach;
 use crate::response::{Response, request_id};
 use crate::retry::Attempts;
-use crate::stage::{enter, sending, silence, within};
+use crate::stage::{enter, sending, silence, stalled, within};
 use crate::stats::{Attempt, Observer, UnderWay};
 use crate::tls::refusal;
 use crate::upload::Upload;
@@ -354,7 +354,7 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
         };
     };
     sending(&progress);
-    let stalled = pin!(progress.stalled(call.timeouts.write, call.timeouts.read));
+    let stalled = pin!(stalled(&progress, call.timeouts.write, call.timeouts.read));
     let answer = tokio::select! {
         answer = answer => answer,
         stalled = stalled => Err(stalled),

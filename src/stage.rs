@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -49,6 +49,10 @@ impl Stage {
         Self { at: AtomicU8::new(0), began: Instant::now(), connected: AtomicU64::new(0), upload: Mutex::default() }
     }
 
+    fn is_connecting(&self) -> bool {
+        self.phase() == Phase::Connect
+    }
+
     fn phase(&self) -> Phase {
         let phase = PHASES.get(usize::from(self.at.load(Ordering::Relaxed))).copied().unwrap_or(Phase::Total);
         let upload = self.upload.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,10 +89,24 @@ pub async fn silence(limit: Duration) {
         sleep_until(due).await;
         let Ok(stage) = STAGE.try_with(Arc::clone) else { return };
         let now = Instant::now();
-        due = if stage.phase() == Phase::Connect { now + GLANCE } else { stage.connected() + limit };
+        due = if stage.is_connecting() { now + GLANCE } else { stage.connected() + limit };
         if due <= now {
             return;
         }
+    }
+}
+
+/// Ends as `Progress::stalled` does, but for the time that making a connection takes, which has a limit of its own.
+pub async fn stalled(progress: &Progress, write: Option<Duration>, read: Option<Duration>) -> Error {
+    loop {
+        let error = progress.stalled(write, read).await;
+        if !STAGE.try_with(|stage| stage.is_connecting()).unwrap_or(false) {
+            return error;
+        }
+        while STAGE.try_with(|stage| stage.is_connecting()).unwrap_or(false) {
+            sleep(GLANCE).await;
+        }
+        progress.touch();
     }
 }
 

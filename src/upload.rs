@@ -147,9 +147,14 @@ pub struct Progress {
 }
 
 impl Progress {
-    fn moved(&self, bytes: usize) {
+    /// Waiting begins now.
+    pub fn touch(&self) {
         let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(millis, Ordering::Relaxed);
+    }
+
+    fn moved(&self, bytes: usize) {
+        self.touch();
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 

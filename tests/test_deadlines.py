@@ -174,6 +174,15 @@ def test_each_part_ends_at_its_own_limit(both, fault, name, phase):
     assert not fails(both, fault, phase, Timeout(**{name: SECONDS})).is_deadline
 
 
+@pytest.mark.parametrize("ask", [get, upload])
+def test_making_a_connection_has_a_limit_of_its_own(both, ask):
+    """Row 1."""
+    with full_backlog() as what:
+        client = both.client(what.base_url, timeout=Timeout(connect=0.4, read=SECONDS, write=SECONDS), max_retries=0)
+        with on_time(0.4), pytest.raises(exceptions.APITimeoutError, match=r"after 0\.4 s, connecting"):
+            both(lambda: ask(client))
+
+
 def test_a_connection_tells_of_itself_while_it_waits(both):
     """Row 12: a router forgets a connection on which nothing happens for minutes."""
     kept = []
