@@ -11,7 +11,7 @@ import pytest
 import replicate_rs as replicate
 from conftest import script
 from serving import answers, asked_of_all, environment, started
-from wire import Wire, done, hang, output, prediction, reply, streaming
+from wire import HEAD, Wire, done, hang, output, prediction, reply, streaming
 
 APP = """
 import asyncio, os
@@ -385,3 +385,40 @@ def test_a_fork_while_an_event_loop_has_calls_under_way():
     with paused_stream() as wire:
         ran = script(code, wire.base_url)
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, "ab\n", "")
+
+
+def test_forks_in_the_middle_of_a_busy_stream():
+    """Row 13: a child that lets go of its parent's streams must not wait for what the parent's threads held when it was made."""
+    code = """
+        import os, signal, sys
+        import replicate_rs as replicate
+        client = replicate.Replicate(base_url=sys.argv[1])
+        streams = [client.stream("acme/x", {}, cancel_on_exit=False) for _ in range(4)]
+        for _ in range(200):
+            for stream in streams:
+                for _ in range(100):
+                    next(stream)
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(10)
+                for stream in streams:
+                    stream.close()
+                del stream, streams
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        print(str(next(streams[0])))
+    """
+
+    def endless(connection):
+        connection.sendall(HEAD)
+        while True:
+            connection.sendall(output("a") * 50)
+
+    def answer(seen):
+        if seen.path == "/stream":
+            return endless
+        return reply({**prediction("starting"), "urls": {"stream": f"{wire.origin}/stream"}}, 201)
+
+    with Wire(answer) as wire:
+        ran = script(code, wire.base_url)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "a\n", "")

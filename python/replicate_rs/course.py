@@ -59,6 +59,11 @@ class Course:
         self.timeout = timeout
         self.deadline: float | None = None if timeout is None else monotonic() + timeout
 
+    @property
+    def is_inherited(self) -> bool:
+        """Whether this was begun by the process that this one was forked from."""
+        return self.process != getpid()
+
     async def follow(self, prediction: J, *, done: bool = False) -> J:
         """Poll until the prediction has ended."""
         self.hold(prediction)
@@ -94,7 +99,7 @@ class Course:
 
     def cancel(self, job: Job, transport: type[Transport]) -> None:
         """Cancel what the caller leaves, once, if that is wanted; a forked child that ends leaves its parent's alone."""
-        if self.cancel_on_exit and self.process == getpid():
+        if self.cancel_on_exit and not self.is_inherited:
             self.cancel_on_exit = False
             transport.part(self.client._core, "POST", (job._path, job.id, "cancel"))
 

@@ -139,7 +139,9 @@ class Watch:
             self.course.release()
 
     def leave(self, error: BaseException) -> None:
-        """Do what is to be done when nobody wants more."""
+        """Do what is to be done when nobody wants more; a forked child leaves it to its parent."""
+        if self.course.is_inherited:
+            return
         self.course.leave(error, self.prediction, done=self.place.end is not None)
 
     def abandon(self) -> None:

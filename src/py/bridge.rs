@@ -23,16 +23,14 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
-use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::abort;
 use super::exceptions::{self, About};
 use super::locked;
 use super::port::{Port, UnderWay};
-use super::runtime::{Connections, block_on, process, wait_until};
+use super::runtime::{Connections, Stop, StopOnDrop, block_on, forks, process, wait_until};
 use crate::error::{Error, Kind};
 use crate::http::Body;
 use crate::pool::Pool;
@@ -155,14 +153,15 @@ pub struct Pending {
 
 /// Work that nobody waits for yet.
 struct Begun {
-    abort: AbortHandle,
+    work: Stop,
     /// Cancelled when the work is over, however it ended.
     over: CancellationToken,
 }
 
 struct Running {
     /// None where no task is needed.
-    abort: Option<AbortHandle>,
+    work: Option<Stop>,
+    forks: usize,
     port: Arc<Port>,
     event_loop: Py<PyAny>,
 }
@@ -218,7 +217,7 @@ impl Pending {
                 let work = job(self.connections.on_runtime());
                 let (slot, way) = (self.slot.clone(), port.enter());
                 let task = runtime.spawn(async move { slot.finish(abort::unless_aborted(signal, work).await, way) });
-                Ok(Some(Running { abort: Some(task.abort_handle()), port, event_loop }))
+                Ok(Some(Running { work: Some(Stop::of(&task)), forks: forks(), port, event_loop }))
             }
             Work::Feed(_) if !self.slot.is_new() => {
                 Err(PyRuntimeError::new_err("this part of a stream has been awaited already"))
@@ -227,7 +226,7 @@ impl Pending {
             Work::Feed(feed) => {
                 let (event_loop, port) = Port::of_this_loop(py)?;
                 let waits = feed.subscribe(self.slot.clone(), port.enter());
-                Ok(waits.then_some(Running { abort: None, port, event_loop }))
+                Ok(waits.then_some(Running { work: None, forks: forks(), port, event_loop }))
             }
         }
     }
@@ -274,13 +273,19 @@ impl Pending {
         let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
         let (work, over) = (job(self.connections.on_runtime()), CancellationToken::new());
         let at_end = over.clone().drop_guard();
-        let task = AbortOnDropHandle::new(runtime.spawn(async move {
+        let task = runtime.spawn(async move {
             let _at_end = at_end;
             abort::unless_aborted(signal, work).await
-        }));
-        self.begun.get_or_init(|| Begun { abort: task.abort_handle(), over });
+        });
+        self.begun.get_or_init(|| Begun { work: Stop::of(&task), over });
         if let Work::Job(place) = &self.work {
-            *locked(place) = Some(Box::new(|_| Box::pin(async { task.await.unwrap_or_else(|_| Err(stopped())) })));
+            let at_drop = StopOnDrop(Stop::of(&task));
+            *locked(place) = Some(Box::new(|_| {
+                Box::pin(async {
+                    let _at_drop = at_drop;
+                    task.await.unwrap_or_else(|_| Err(stopped()))
+                })
+            }));
         }
         Ok(())
     }
@@ -288,7 +293,7 @@ impl Pending {
     /// Ends work that was begun, and that nobody waits for.
     fn give_up(&self) {
         if let Some(begun) = self.begun.get() {
-            begun.abort.abort();
+            begun.work.stop();
         }
     }
 
@@ -381,10 +386,10 @@ impl Pending {
     }
 
     fn __clear__(&self) {
-        if let Some(running) = self.running.get() {
+        if let Some(running) = self.running.get().filter(|running| !running.is_inherited()) {
             running.stop();
+            drop(self.slot.close());
         }
-        drop(self.slot.close());
     }
 
     #[pyo3(signature = (msg=None))]
@@ -408,6 +413,7 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if let Some(running) = self.running.get()
+            && !running.is_inherited()
             && matches!(self.slot.close(), State::Working(_))
         {
             running.stop();
@@ -416,9 +422,14 @@ impl Drop for Pending {
 }
 
 impl Running {
+    /// Whether the work is the process's that this one was forked from: what is locked then may be so for ever.
+    fn is_inherited(&self) -> bool {
+        self.forks != forks()
+    }
+
     fn stop(&self) {
-        if let Some(task) = &self.abort {
-            task.abort();
+        if let Some(work) = &self.work {
+            work.stop();
         }
     }
 }

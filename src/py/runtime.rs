@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::locked;
 use crate::error::{Error, Kind};
@@ -70,6 +71,43 @@ enum Driver {
 /// How many forks lie between the first process and this one.
 pub fn forks() -> usize {
     FORKS.load(Ordering::Relaxed)
+}
+
+/// Ends work on this process's runtime. In a forked child it does nothing: the work is the parent's, and what its threads held when the
+/// child was made is held for ever.
+#[derive(Debug)]
+pub struct Stop {
+    task: AbortHandle,
+    forks: usize,
+}
+
+impl Stop {
+    /// For work that was begun in this process.
+    pub fn of<T>(task: &JoinHandle<T>) -> Self {
+        Self { task: task.abort_handle(), forks: forks() }
+    }
+
+    /// Whether the work is another process's.
+    pub fn is_inherited(&self) -> bool {
+        self.forks != forks()
+    }
+
+    /// Ends it.
+    pub fn stop(&self) {
+        if !self.is_inherited() {
+            self.task.abort();
+        }
+    }
+}
+
+/// Ends work when its holder goes.
+#[derive(Debug)]
+pub struct StopOnDrop(pub Stop);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
 }
 
 /// This process's state.

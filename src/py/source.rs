@@ -14,7 +14,6 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyMemoryView, PySlice};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::abort::{AbortSignal, unless_aborted};
 use super::bridge::{Feed, Pending, Slot};
@@ -24,7 +23,7 @@ use super::files::{Said, said};
 use super::inbox::{Batch, Ended, For, Form, Inbox};
 use super::locked;
 use super::port::UnderWay;
-use super::runtime::{Connections, process};
+use super::runtime::{Connections, Stop, StopOnDrop, process};
 use crate::download::{Download, Info, Next};
 use crate::error::{Error, Kind};
 use crate::http::{self, Call, Incoming};
@@ -132,7 +131,7 @@ pub struct Source {
 struct Tap {
     inbox: Arc<Inbox>,
     about: About,
-    reading: Option<AbortOnDropHandle<()>>,
+    reading: Option<StopOnDrop>,
     /// Of a file.
     info: Arc<OnceLock<Info>>,
 }
@@ -245,8 +244,11 @@ impl Source {
 
     /// Closes the connection.
     fn close(&self) {
-        if let Some(reading) = &self.tap.reading {
-            reading.abort();
+        if let Some(StopOnDrop(reading)) = &self.tap.reading {
+            if reading.is_inherited() {
+                return;
+            }
+            reading.stop();
         }
         self.tap.inbox.end(Ok(Ended::Closed));
     }
@@ -273,7 +275,7 @@ impl Source {
             to.end(within(limit, pin!(unless_aborted(flag, read))).await);
         };
         let runtime = process().runtime().map_err(|error| raised(py, error, &about))?;
-        let reading = Some(AbortOnDropHandle::new(runtime.spawn(read)));
+        let reading = Some(StopOnDrop(Stop::of(&runtime.spawn(read))));
         Ok(Self::new(Tap { inbox, about, reading, info }, connections))
     }
 
