@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from conftest import script
+from conftest import script, without_slowness
 from serving import environment
 from wire import CHUNKED, HEAD, Wire, hang, output, prediction, reply
 
@@ -101,8 +101,7 @@ class Holding(Wire):
 
     def run(self, code, tmp_path):
         """Run a program against this server; its exit code, and what it wrote."""
-        command = [sys.executable, "-X", "dev", "-W", "error", "-c", START + textwrap.dedent(code), str(tmp_path / "file")]
-        done = subprocess.run(command, env=environment(self.base_url), capture_output=True, text=True, timeout=20, check=False)
+        done = script(START + textwrap.dedent(code), str(tmp_path / "file"), env=environment(self.base_url))
         return done.returncode, done.stdout, done.stderr
 
 
@@ -271,6 +270,12 @@ def running(code, wire, tmp_path):
             process.kill()
 
 
+def told_by(process):
+    """What it writes until it ends: its output, and its errors."""
+    out, err = process.communicate(timeout=10)
+    return out, without_slowness(err)
+
+
 def cancels(wire):
     return [each for each in wire.routes if each.endswith("/cancel")]
 
@@ -285,7 +290,7 @@ def test_a_handler_of_sigterm_that_exits_cancels_the_prediction_once(call, tmp_p
     with Holding() as wire:
         with running(code, wire, tmp_path) as process:
             process.send_signal(signal.SIGTERM)
-            written = process.communicate(timeout=10)
+            written = told_by(process)
         assert (process.returncode, *written) == (5, "", "")
         assert cancels(wire) == ["POST /v1/predictions/p1/cancel"]
 
@@ -303,7 +308,7 @@ def test_a_handler_of_sigterm_that_exits_ends_every_call(call, tmp_path):
     with Holding() as wire:
         with running(code, wire, tmp_path) as process:
             process.send_signal(signal.SIGTERM)
-            written = process.communicate(timeout=10)
+            written = told_by(process)
         assert (process.returncode, *written) == (5, "", "")
     # Half a file is not left behind.
     assert list(tmp_path.iterdir()) == []
@@ -343,7 +348,7 @@ def test_a_loops_own_handler_of_ctrl_c_cancels_a_task_and_its_prediction(tmp_pat
     with Holding() as wire:
         with running(code, wire, tmp_path) as process:
             process.send_signal(signal.SIGINT)
-            written = process.communicate(timeout=10)
+            written = told_by(process)
         assert (process.returncode, *written) == (0, "cancelled\n", "")
         assert cancels(wire) == ["POST /v1/predictions/p1/cancel"]
 
@@ -359,7 +364,7 @@ def test_ctrl_c_in_an_awaited_run_without_a_handler(tmp_path):
     with Holding() as wire:
         with running(code, wire, tmp_path) as process:
             process.send_signal(signal.SIGINT)
-            written = process.communicate(timeout=10)
+            written = told_by(process)
         assert (process.returncode, *written) == (0, "interrupted\n", "")
         assert cancels(wire) == ["POST /v1/predictions/p1/cancel"]
 
@@ -383,6 +388,6 @@ def test_a_wakeup_descriptor_is_written_to_while_a_call_blocks(tmp_path):
     with Holding() as wire:
         with running(code, wire, tmp_path) as process:
             process.send_signal(signal.SIGTERM)
-            written = process.communicate(timeout=10)
+            written = told_by(process)
         assert (process.returncode, *written) == (5, "True\n", "")
         assert cancels(wire) == ["POST /v1/predictions/p1/cancel"]

@@ -332,7 +332,7 @@ def test_the_last_reference_to_a_client_is_the_last_of_its_sockets(way):
         else:
             client.predictions.get("x")
             asyncio.run(client.predictions.async_get("x"))
-            assert wire.open_now == 2
+            wire.until(lambda: wire.open_now == 2)
         client = stream = None
         gc.collect()
         wire.until(lambda: wire.open_now == 0)
