@@ -22,6 +22,8 @@ from followers import FOLLOW, FOLLOW_ASYNC
 from machine import CERTIFICATE, describe, environment, in_memory, pin_server_and_clients, running_server, scratch
 from prediction_files import INLINE, SAVE_ALL
 from report import Section, rows, table
+from run_contenders import RUN, RUN_ASYNC, SIZE
+from runs import NODE
 from webhook_contenders import CHECKS, UNWRAPS
 from webhooks import MANY, PROCESSES
 
@@ -48,9 +50,19 @@ def sections() -> list[Section]:
         Section("import", "first prediction, above bare Python", "ms", starters, {"variant": "first"}, cpu_unit="ms"),
         Section("clients", "1,000 idle, after one request", "KB each", [OURS], {"variant": "used", "size": 1000}),
         Section("clients", "1,000 never used", "KB each", [OURS], {"variant": "unused", "size": 1000}),
+        *_run_sections(),
         *_stream_sections(),
         *_file_sections(),
         *_webhook_sections(),
+    ]
+
+
+def _run_sections() -> list[Section]:
+    what = f"https, an output of {SIZE // 1000} KB read"
+    return [
+        *(_rate("run_async", f"{what}, {size} in flight", [*RUN_ASYNC, NODE], size) for size in (1, 64, 256, 512)),
+        _rate("run_sync", f"{what}, one after another", [*RUN, NODE], 1),
+        Section("run_memory", "1,000 that wait between polls", "KB each", [OURS], {"size": 1000}),
     ]
 
 

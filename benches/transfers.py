@@ -95,7 +95,7 @@ def _period() -> bytes:
     return b"".join(words)[:PERIOD]
 
 
-def _content(size: int, start: int = 0) -> bytes:
+def content(size: int, start: int = 0) -> bytes:
     """Give so many bytes of a file's content, which is the same for all."""
     start %= PERIOD
     return (_period() * (size // PERIOD + 2))[start : start + size]
@@ -106,7 +106,7 @@ def _check_content(size: int, found: int, piece: Callable[[int], Any]) -> None:
     if found != size:
         raise ValueError(f"wrong answer: {found:,} bytes of {size:,}")
     for start in range(0, size, PIECE) if size <= SMALL else (0, size // 2, size - PIECE):
-        if piece(start) != _content(min(PIECE, size - start), start):
+        if piece(start) != content(min(PIECE, size - start), start):
             raise ValueError(f"wrong answer: other bytes at {start:,}")
 
 
@@ -207,7 +207,7 @@ def upload(task: Task) -> Sample:
     small, source = _source(task, KEPT), _source(task, task.size)
     with _ways(task) as (ways, do):
         do(ways.upload, small)
-        _check_sent(task, _content(KEPT), KEPT)
+        _check_sent(task, content(KEPT), KEPT)
         cost = Cost(task.server, ways.peak)
         while cost.seconds < task.seconds:
             with cost.counted():
@@ -219,7 +219,7 @@ def upload(task: Task) -> Sample:
 def _check_record(task: Task, record: Any) -> None:
     """Raise unless the server received a file, and said so."""
     told = record["size"] if isinstance(record, dict) else record.size
-    if told != _check_sent(task, _content(KEPT), task.size):
+    if told != _check_sent(task, content(KEPT), task.size):
         raise ValueError(f"wrong answer: {told:,} bytes of {task.size:,}")
 
 
@@ -262,7 +262,7 @@ def data_uri(task: Task) -> Sample:
     """Create a prediction with a file within its input."""
     small, source = _source(task, KEPT), _source(task, task.size)
     # Not its last characters, which depend on what follows.
-    begins = b64encode(_content(KEPT // 3 * 3))
+    begins = b64encode(content(KEPT // 3 * 3))
     with INLINE[task.contender](task.origin) as create:
         check(create(small))
         _check_sent(task, begins, -(-KEPT // 3) * 4)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from contenders import ASYNC, OURS, PAGE, PREDICTION_ID, PROGRAMS, SYNC, TOKEN, check, check_page
 from machine import resident_bytes
 from many_streams import many, memory
+from runs import run_async, run_memory, run_sync
 from sampling import Meter, Sample, Task
 from streaming import big, chunks_or_blocks, decode, first, parser
 from transfers import data_uri, read, save, save_all, stalls, upload
@@ -160,6 +161,9 @@ JOBS: dict[str, Callable[[Task], Sample]] = {
     "get_async": get_async,
     "get_sync": get_sync,
     "page": page,
+    "run_async": run_async,
+    "run_sync": run_sync,
+    "run_memory": run_memory,
     "import": startup,
     "clients": clients,
     "sse_parser": parser,

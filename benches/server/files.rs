@@ -45,10 +45,10 @@ pub async fn read_head<S: AsyncRead + Unpin>(socket: &mut S, request: &mut Vec<u
     }
 }
 
-/// Answers a request that is about files; tells whether it was one.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, request: &[u8]) -> Result<bool> {
+/// Answers a request that is about files, at a server of this scheme; tells whether it was one.
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, request: &[u8], scheme: &str) -> Result<bool> {
     if request.starts_with(b"POST ") {
-        take(socket, request).await?;
+        take(socket, request, scheme).await?;
     } else if request.starts_with(b"GET /file/") {
         give(socket, &String::from_utf8_lossy(request)).await?;
     } else if request.starts_with(b"GET /received ") {
@@ -91,19 +91,24 @@ async fn give<S: AsyncWrite + Unpin>(socket: &mut S, head: &str) -> Result<()> {
     socket.flush().await
 }
 
-async fn take<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, request: &[u8]) -> Result<()> {
+async fn take<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, request: &[u8], scheme: &str) -> Result<()> {
     let end = memmem::find(request, END).unwrap_or_default() + END.len();
     let (head, begun) = request.split_at(end);
     let head = String::from_utf8_lossy(head);
     let size = body::receive(socket, &head, begun).await?;
-    let told = if head.starts_with("POST /v1/files ") { record(size, &head) } else { BODY.trim_end().to_owned() };
+    let host = header(&head, "host").unwrap_or_default();
+    let told = match head.split(['/', ' ']).skip(2).collect::<Vec<_>>().as_slice() {
+        ["v1", "files", ..] => record(size, host),
+        ["v1", "models", "file", bytes, ..] => BODY.trim_end().replace("hello Alice", &format!("{scheme}://{host}/file/{bytes}")),
+        ["v1", "models", "slow", ..] => BODY.trim_end().replace("succeeded", "processing"),
+        _ => BODY.trim_end().to_owned(),
+    };
     socket.write_all(&answer("201 Created", &told)).await?;
     socket.flush().await
 }
 
 /// Gives a file's record as Replicate does, but for its size, which is that of the whole body.
-fn record(size: u64, head: &str) -> String {
-    let host = header(head, "host").unwrap_or_default();
+fn record(size: u64, host: &str) -> String {
     let when = r#""created_at":"2024-08-22T12:26:51.079Z","expires_at":"2024-08-23T12:26:51.079Z""#;
     let sums = format!(r#"{{"sha256":"{}","md5":"{}"}}"#, "0".repeat(64), "0".repeat(32));
     format!(

@@ -1,13 +1,15 @@
 //! A server that is never the bottleneck: it answers every request with the same prediction, the list of predictions with a page of
 //! 100, what is under `/stream/` with a stream of events, and what is under `/file/` with a file.
 //!
-//! `bench_server [PORT]` prints the port it listens on, and on the next line that of files over TLS. One thread; of a request that is
+//! `bench_server [PORT]` prints the port it listens on, and on the next line that of files and POSTs over TLS. One thread; of a request that is
 //! not about files only the path is read, and its end.
 //!
 //! | path | answer |
 //! |---|---|
 //! | `/file/BYTES`, `/file/BYTES/NAME` | so many bytes, or as many as the header `Range: bytes=N-` leaves |
 //! | `POST /v1/files` | the record of a file, after the whole body |
+//! | `POST /v1/models/file/BYTES/predictions` | the prediction, whose output is a file of so many bytes at this server |
+//! | `POST /v1/models/slow/NAME/predictions` | the prediction, which is not done |
 //! | `POST` of anything else | the prediction, after the whole body |
 //! | `/received` | the beginning of the last body, whose size is in the header `Received` |
 //! | `/clock` | what the server's clock says, in nanoseconds |
@@ -66,7 +68,7 @@ async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()
             socket.write_all(&site.page).await?;
         } else if request.starts_with(b"GET /v1/") {
             socket.write_all(&site.one).await?;
-        } else if !files::serve(&mut socket, &request).await? {
+        } else if !files::serve(&mut socket, &request, "http").await? {
             let line = String::from_utf8_lossy(&request);
             let path: Vec<&str> = line.split(' ').nth(1).unwrap_or_default().split('/').skip(1).collect();
             match path.as_slice() {

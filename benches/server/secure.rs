@@ -1,4 +1,4 @@
-//! The files over TLS.
+//! The files, and what is posted, over TLS.
 
 use std::io::{Error, Result};
 use std::sync::Arc;
@@ -50,6 +50,6 @@ async fn serve(socket: TcpStream, acceptor: TlsAcceptor) -> Result<()> {
     let mut socket = acceptor.accept(socket).await?;
     socket.get_mut().1.set_buffer_limit(Some(BLOCK));
     let mut request = Vec::with_capacity(4096);
-    while files::read_head(&mut socket, &mut request).await? && files::serve(&mut socket, &request).await? {}
+    while files::read_head(&mut socket, &mut request).await? && files::serve(&mut socket, &request, "https").await? {}
     Ok(())
 }

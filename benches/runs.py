@@ -1,0 +1,141 @@
+"""The jobs of whole runs: a model is run, so many at a time, and its output is read."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contenders import OURS, TOKEN
+from machine import resident_bytes
+from run_contenders import INPUT, MODEL, RUN, RUN_ASYNC, SIZE
+from sampling import Meter, Sample, Task
+from transfers import content
+
+if TYPE_CHECKING:
+    from run_contenders import AsyncRun
+
+NODE = "Node"
+NODE_SOURCE = Path(__file__).with_name("runs.mjs")
+# Seconds between two polls of a run that waits: none is made while its memory is measured.
+NEVER = 3600
+
+
+def check(output: Any) -> None:
+    """Raise unless this is the file that the model made."""
+    if bytes(output) != content(SIZE):
+        raise ValueError(f"wrong answer: {len(output)} bytes")
+
+
+def run_sync(task: Task) -> Sample:
+    """Run a model, one run after another."""
+    if task.contender == NODE:
+        return _node(task)
+    with RUN[task.contender](task.secure_origin, task.certificate) as run:
+        check(run())
+
+        def load(seconds: float) -> int:
+            end, count = time.perf_counter() + seconds, 0
+            while not count or time.perf_counter() < end:
+                _check_length(run())
+                count += 1
+            return count
+
+        load(task.warm_up)
+        meter = Meter(task.server)
+        return meter.sample(load(task.seconds))
+
+
+def run_async(task: Task) -> Sample:
+    """Run a model, so many runs at a time on an event loop."""
+    return _node(task) if task.contender == NODE else asyncio.run(_run_async(task))
+
+
+async def _run_async(task: Task) -> Sample:
+    async with RUN_ASYNC[task.contender](task.secure_origin, task.certificate) as run:
+        check(await run())
+        # So many connections are made before anything is timed.
+        await _load(run, task.size, task.warm_up)
+        meter = Meter(task.server)
+        return meter.sample(await _load(run, task.size, task.seconds))
+
+
+async def _load(run: AsyncRun, in_flight: int, seconds: float) -> int:
+    end = time.perf_counter() + seconds
+
+    async def runs() -> int:
+        count = 0
+        while not count or time.perf_counter() < end:
+            _check_length(await run())
+            count += 1
+        return count
+
+    return sum(await asyncio.gather(*(runs() for _ in range(in_flight))))
+
+
+def _check_length(output: Any) -> None:
+    if len(output) != SIZE:
+        raise ValueError(f"wrong answer: {len(output)} bytes")
+
+
+def _node(task: Task) -> Sample:
+    """Have Node's official client do the same."""
+    node = shutil.which("node")
+    if node is None:
+        raise SystemExit("there is no Node")
+    given = {"base": f"{task.secure_origin}/v1", "token": TOKEN, "model": MODEL, "input": INPUT, "size": SIZE}
+    given |= {"in_flight": task.size, "warm_up": task.warm_up, "seconds": task.seconds}
+    meter = Meter(task.server)
+    done = subprocess.run(
+        [node, str(NODE_SOURCE)],
+        input=json.dumps(given),
+        env={"NODE_EXTRA_CA_CERTS": task.certificate},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr or f"exit code {done.returncode}")
+    found: dict[str, float] = json.loads(done.stdout)
+    # The share of the server's core is over its start, too, and so a lower bound.
+    return Sample(found["per_second"], cpu=found["cpu_us"], server=meter.sample(1).server)
+
+
+def run_memory(task: Task) -> Sample:
+    """Give the KB of memory that one more run takes that waits for its model."""
+    assert task.contender == OURS
+    return asyncio.run(_run_memory(task))
+
+
+async def _run_memory(task: Task) -> Sample:
+    import replicate_rs
+
+    async with replicate_rs.AsyncReplicate(TOKEN, base_url=task.origin) as client:
+
+        def waiting() -> asyncio.Task[Any]:
+            wait: Any = {"mode": "poll", "interval": NEVER}
+            return asyncio.ensure_future(client.run("slow/model", INPUT, wait=wait, cancel_on_exit=False))
+
+        async def until_all_wait(count: int) -> None:
+            # All are between two polls when no more requests are under way.
+            while client.stats().requests < count or client.stats().in_flight:
+                await asyncio.sleep(0.01)
+
+        # The first brings what all share.
+        runs = [waiting() for _ in range(10)]
+        await until_all_wait(len(runs))
+        gc.collect()
+        before = resident_bytes()
+        runs += [waiting() for _ in range(task.size)]
+        await until_all_wait(len(runs))
+        gc.collect()
+        sample = Sample((resident_bytes() - before) / 1024 / task.size)
+        for run in runs:
+            run.cancel()
+        await asyncio.wait(runs)
+        return sample
