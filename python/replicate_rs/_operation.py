@@ -179,9 +179,16 @@ def _text(value: object) -> str:
 
 def to_json(value: object) -> bytes:
     """Write JSON, as UTF-8."""
-    from json import dumps
+    global _encode
+    if _encode is None:
+        from json import JSONEncoder
 
-    return dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
+        _encode = JSONEncoder(allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode
+    return _encode(value).encode()
+
+
+# Made when it is first wanted, and then kept.
+_encode: Callable[[object], str] | None = None
 
 
 def given(**values: object) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._operation import OPTIONS, given
+from ._operation import OPTIONS
 from ._typing import TYPE_CHECKING
 from .identifier import pair
 
@@ -89,9 +89,10 @@ def headers(own: Mapping[str, Any]) -> list[tuple[str, str]]:
     wait, prefer, cancel_after = (own.get(name) for name in ("wait", "prefer", "cancel_after"))
     if wait and prefer:
         raise TypeError("cannot mix and match prefer and wait: give one")
-    prefer = prefer or hold(wait)
-    named = given(Prefer=prefer or None, Cancel_After=cancel_after)
-    return [(name.replace("_", "-"), str(value)) for name, value in named.items()]
+    found = [("Prefer", prefer)] if (prefer := prefer or hold(wait)) else []
+    if cancel_after is not None:
+        found.append(("Cancel-After", str(cancel_after)))
+    return found
 
 
 def target(version: str | None, model: Ref | tuple[str, str] | None, deployment: Ref | tuple[str, str] | None) -> tuple[str, ...]:
@@ -139,7 +140,7 @@ def webhooks(webhook: str | None, events: Sequence[str] | None, completed: str |
     for name, url in (("webhook", webhook), ("webhook_completed", completed)):
         if url is not None:
             scheme, _, rest = url.partition("://")
-            odd = any(each.isspace() or not each.isprintable() for each in url)
+            odd = " " in url or not url.isprintable()
             if scheme not in ("https", "http") or not rest.partition("/")[0] or odd:
                 raise ValueError(f"{name} must be an https URL" + ("" if "@" in url else f", not {url!r}"))
             fields[name] = url

@@ -100,13 +100,16 @@ class Inlined:
     """Files that are sent within a request's JSON: a mark stands there for the content of each, until it is sent."""
 
     def __init__(self) -> None:
-        from os import urandom
-
-        self._mark = urandom(16).hex()
+        self._mark = ""
         self._parts: list[Part] = []
 
     def data_uri(self, source: Source) -> str:
         """Give the `data:` URI of a file, with a mark for its content."""
+        if not self._mark:
+            from os import urandom
+
+            # What nobody who gave a part of the input can know.
+            self._mark = urandom(16).hex()
         self._parts.append(source.part)
         return f"{source.data_uri_head}{self._mark}{len(self._parts) - 1};"
 

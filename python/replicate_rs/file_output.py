@@ -84,10 +84,11 @@ class FileOutput(Resource[Sync]):
             return content if size < 0 else content[:size]
         source = self._core.pieces(self.url, total=timeout, signal=signal)
         try:
-            pieces = await self._transport.finish(source.next())
+            pieces = await self._transport.finish(source.next() if size >= 0 else source.much())
             self._known.note(source.said)
-            if len(pieces) <= 1 and source.ended is not None:
-                return b"".join(pieces) if size < 0 else b"".join(pieces)[:size]
+            if source.ended is not None:
+                whole = b"".join(pieces)
+                return whole if size < 0 else whole[:size]
             return await self._gathered(source, pieces, size)
         finally:
             source.close()
@@ -341,7 +342,7 @@ def is_file(text: str) -> bool:
         about, comma, _ = rest.partition(",")
         kind = about.partition(";")[0]
         return bool(comma) and kind.count("/") == 1 and kind.isascii() and not any(each.isspace() for each in about)
-    if not rest.startswith("//") or any(each.isspace() or not each.isprintable() for each in rest):
+    if not rest.startswith("//") or " " in rest or not rest.isprintable():
         return False
     host = rest[2:].partition("/")[0].partition("?")[0].partition("#")[0]
     return bool(host) and (scheme == "https" or _is_loopback(host.rpartition("@")[2]))

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     Ref: TypeAlias = "str | ModelVersionIdentifier | HasOwnerAndName"
 
 
+HEXADECIMAL = frozenset("0123456789abcdef")
+
+
 class ModelVersionIdentifier(tuple["str | None", ...]):
     """A model, and perhaps one version of it: ``(owner, name, version)``."""
 
@@ -95,7 +98,7 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
 
 
 def _is_odd(part: str) -> bool:
-    return part in (".", "..") or any(each.isspace() or not each.isprintable() for each in part)
+    return part in (".", "..") or " " in part or not part.isprintable()
 
 
 def resolve(ref: Ref) -> ModelVersionIdentifier:
@@ -122,7 +125,7 @@ def id_of(version: str | HasId | None) -> str | None:
     return version if version is None or isinstance(version, str) else version.id
 
 
-def target_of(ref: Ref) -> tuple[str | None, str | None]:
+def target_of(ref: Ref) -> tuple[str | None, ModelVersionIdentifier | None]:
     """Give the version to run, or the model: one of the two.
 
     Raises:
@@ -130,14 +133,14 @@ def target_of(ref: Ref) -> tuple[str | None, str | None]:
         ValueError: The text is not a reference.
 
     """
-    if isinstance(ref, str) and len(ref) == 64 and all(each in "0123456789abcdef" for each in ref):
+    if isinstance(ref, str) and len(ref) == 64 and set(ref) <= HEXADECIMAL:
         return ref, None
     id = None if isinstance(ref, (str, tuple)) or hasattr(ref, "owner") else getattr(ref, "id", None)
     if isinstance(id, str):
         # A version: its id is all there is.
         return id, None
     model = resolve(ref)
-    return (model.version, None) if model.version else (None, f"{model.owner}/{model.name}")
+    return (model.version, None) if model.version else (None, model)
 
 
 def pair(

@@ -362,7 +362,7 @@ def _reference(ref: Any) -> Ref:
 
 def _spelled(ref: Ref) -> str:
     id, model = target_of(ref)
-    return ref if isinstance(ref, str) else model or str(id)
+    return ref if isinstance(ref, str) else str(model or id)
 
 
 async def _resolved(client: Resource[Any], inputs: Mapping[str, object]) -> Mapping[str, object]:

@@ -217,6 +217,11 @@ impl Source {
         Pending::next_of(self.parts.clone(), self.connections.clone())
     }
 
+    /// The same, once much is ready or the end is there: fewer turns, for those who want everything.
+    fn much(&self) -> Pending {
+        Pending::next_of(Arc::new(Wait(self.tap.clone(), For::Much)), self.connections.clone())
+    }
+
     /// Copies what is ready, or what comes next, of a file to a writable memoryview of bytes, from `start` on; gives how many bytes
     /// those were, 0 at the end.
     #[pyo3(signature = (target, start=0))]
