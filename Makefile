@@ -10,7 +10,7 @@ CARGO_FUZZ := fuzz/target/bin/cargo-fuzz
 CARGO_DENY := fuzz/target/bin/cargo-deny
 SECONDS := 15
 
-.PHONY: help setup demo test test-rust test-python fuzz deny chaos lint format typecheck bench bench-local migration screenshot clean
+.PHONY: help setup demo test test-rust test-python fuzz deny chaos lint format typecheck bench bench-local performance migration screenshot clean
 
 help:
 	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make lint       format and lint, both languages'
 	@echo 'make typecheck  mypy, pyright, and the stub against the binary'
 	@echo 'make bench      speed against the peers (JOB=name, QUICK=1)'
+	@echo 'make performance docs/performance.md, from the last make bench'
 	@echo 'make migration  docs/migration.md, from tools/surfaces.py'
 	@echo 'make screenshot the pictures in the docs (needs chromium and chromium-driver)'
 
@@ -106,6 +107,10 @@ bench: .bench/.tools $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed
 
 bench-local: setup
 	$(BIN)/python benches/local.py
+
+# The page and its plots, from the last `make bench`; the standard library is enough.
+performance:
+	$(PYTHON) benches/performance.py
 
 # When names were added, here or there.
 migration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ NOISY = 1.6
 SERVER_BOUND = 0.9
 # The milliseconds that one event of a hundred may be late at the server; beyond it, too, it is the server that is measured.
 SERVER_LATE = 10
+# Contenders that are no clients of this kind, and stand for what the machine or the system gives; so do all that begin with BARE.
+LIMITS = {"curl", "C floor", "memcpy", "openssl speed", "without verification"}
+BARE = "bare "
 
 
 @dataclass
@@ -61,6 +65,16 @@ class Row:
     """Above 1 where ours is better; None for ours, and where either side is noisy."""
 
 
+def is_limit(contender: str) -> bool:
+    """Tell a limit from a peer."""
+    return contender in LIMITS or contender.startswith(BARE)
+
+
+def is_peer(contender: str) -> bool:
+    """Tell a peer from a limit, and from ours in any of its ways."""
+    return not contender.startswith(OURS) and not is_limit(contender)
+
+
 def rows(section: Section) -> list[Row]:
     """Summarise the contenders that did not fail."""
     found = [_row(section, name) for name in section.samples if name not in section.failures]
@@ -100,6 +114,18 @@ def _median_of(name: str, samples: Sequence[Sample]) -> float | None:
 
 def table(section: Section) -> str:
     """Draw a section."""
+    lines = cells(section)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    drawn = [f"{section.job}: {section.title}"]
+    # A head alone is not drawn: every contender failed.
+    for name, *numbers, notes in lines if len(lines) > 1 else ():
+        shown = [cell.rjust(width) for cell, width in zip(numbers, widths[1:-1], strict=True)]
+        drawn.append("   ".join(["  " + name.ljust(widths[0]), *shown, notes]).rstrip())
+    return "\n".join([*drawn, *(f"  {remark}" for remark in remarks(section))])
+
+
+def cells(section: Section) -> list[list[str]]:
+    """Give the texts of a section's table: the head, then a line for each contender, with its notes at the end."""
     found = rows(section)
     cpu = f"CPU {section.cpu_unit}" if section.cpu_unit else ""
     more = [*found[0].more] if found else []
@@ -108,17 +134,14 @@ def table(section: Section) -> str:
     lines = [header, *(_cells(row, ours) for row in found)]
     # Columns that do not apply here are left out.
     shown = [column for column in range(len(header)) if any(line[column] for line in lines[1:]) or column == len(header) - 1]
-    lines = [[line[column] for column in shown] for line in lines]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(shown))]
-    drawn = [f"{section.job}: {section.title}"]
-    for name, *numbers, notes in lines if found else ():
-        cells = [cell.rjust(width) for cell, width in zip(numbers, widths[1:-1], strict=True)]
-        drawn.append("   ".join(["  " + name.ljust(widths[0]), *cells, notes]).rstrip())
-    drawn += [f"  {name}: failed: {why}" for name, why in section.failures.items()]
+    return [[line[column] for column in shown] for line in lines]
+
+
+def remarks(section: Section) -> list[str]:
+    """Say who failed, and what the zero is."""
+    said = [f"{name}: failed: {why}" for name, why in section.failures.items()]
     bare = _median_of("bare", [sample for samples in section.samples.values() for sample in samples])
-    if bare is not None:
-        drawn.append(f"  (bare Python, the zero: {number(bare)} ms)")
-    return "\n".join(drawn)
+    return said if bare is None else [*said, f"(bare Python, the zero: {number(bare)} ms)"]
 
 
 def _cells(row: Row, ours: Row | None) -> list[str]:
@@ -146,3 +169,8 @@ def _cells(row: Row, ours: Row | None) -> list[str]:
 def number(value: float) -> str:
     """Give three digits or more, and a comma at the thousands."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def unit(name: str) -> str:
+    """Write a unit's microseconds as they are written where there is more than ASCII."""
+    return re.sub(r"\bus\b", "µs", name)
