@@ -236,7 +236,7 @@ def growth_plot(job: str, sections: list[Section]) -> str:
     axis = growth.scale_of(job).axis
     rates = [Curve(line.contender, [Dot(size, row.median, row.noisy) for size, row in line.points]) for line in lines]
     # A logarithm is of what is above zero.
-    costs = [Curve(line.contender, [Dot(size, row.cpu, row.noisy) for size, row in line.points if row.cpu]) for line in lines]
+    costs = [Curve(line.contender, [Dot(size, row.cpu) for size, row in line.points if row.cpu]) for line in lines]
     panels = [
         Lines("Rate", axis, unit(first.unit), rates),
         Lines("Client CPU of an operation", axis, unit(first.cpu_unit or ""), [curve for curve in costs if curve.dots]),
@@ -295,7 +295,10 @@ def page(result: dict[str, Any], sections: list[Section], reasons: dict[str, dic
     found, count = losses(sections), unjudged(sections)
     lost = [LOSSES, *(markdown(loss_cells(found, reasons)) if found else ["None in this run."]), ""]
     if count:
-        lost += [f"{count} peers in the tables below have no ratio, because a side was noisy; they are not in this list.", ""]
+        lost += [
+            f"Not in this list, since a side was noisy and so there is no ratio: {count} of the peers in the tables below.",
+            "",
+        ]
     lines = [INTRODUCTION, *summary(chosen), *absent, *lost, *about(result), METHOD, *body]
     return "\n".join(lines).rstrip() + "\n", plots
 

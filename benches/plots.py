@@ -16,6 +16,8 @@ SIZE, ADVANCE = 13, 7.2
 NAMES, FIGURES, ROW, BAR, ABOVE, BELOW = 190, 130, 24, 14, 34, 54
 # Lines: the margins and the height of a panel.
 LEFT, RIGHT, PANEL, UNDER = 84, 24, 230, 56
+# Of bars: the looks, and what the legend says.
+KINDS = {"ours": ("bar c0", "ours"), "peer": ("bar peer", "peers"), "limit": ("limit", "limits, no peers")}
 # The least distance of two ticks' texts.
 APART = 14
 # Each line has a colour, in light and in dark, and a mark of its own.
@@ -76,7 +78,7 @@ class Dot(NamedTuple):
 
     x: float
     y: float
-    noisy: bool
+    noisy: bool = False
 
 
 class Curve(NamedTuple):
@@ -97,16 +99,17 @@ class Lines(NamedTuple):
 
 def bar_plot(title: str, panels: Sequence[Bars]) -> str:
     """Draw panels of bars, one below the other."""
-    drawn, top = _bar_legend(), 40.0
+    drawn, top = _bar_legend({bar.kind for panel in panels for bar in panel.bars}), 40.0
     for panel in panels:
         drawn += _bar_panel(panel, top)
         top += ABOVE + ROW * len(panel.bars) + BELOW
     return _svg(title, top, drawn)
 
 
-def _bar_legend() -> list[str]:
+def _bar_legend(kinds: set[str]) -> list[str]:
     drawn, left = [], 12.0
-    for looks, name in (("bar c0", "ours"), ("bar peer", "peers"), ("limit", "limits, no peers")):
+    for kind in (kind for kind in KINDS if kind in kinds):
+        looks, name = KINDS[kind]
         drawn += [f'<rect x="{left:.1f}" y="13" width="18" height="12" class="{looks}"/>', _text(left + 24, 24, name)]
         left += 48 + ADVANCE * len(name)
     return [*drawn, _line(left, 19, left + 18, 19, "span"), _text(left + 24, 24, "the lowest round to the highest")]
@@ -124,12 +127,11 @@ def _bar_panel(panel: Bars, top: float) -> list[str]:
     for number, bar in enumerate(panel.bars):
         y = top + ABOVE + ROW * number + (ROW - BAR) / 2
         middle, base = y + BAR / 2, y + BAR - 2
-        looks = {"ours": "bar c0", "peer": "bar peer", "limit": "limit"}[bar.kind]
         # What is measured above bare Python may fall below it.
         width, lowest, highest = (max(0, value) * scale for value in (bar.value, bar.lowest, bar.highest))
         drawn += [
             _text(NAMES - 8, base, bar.name, "e"),
-            f'<rect x="{NAMES}" y="{y:.1f}" width="{width:.1f}" height="{BAR}" class="{looks}"/>',
+            f'<rect x="{NAMES}" y="{y:.1f}" width="{width:.1f}" height="{BAR}" class="{KINDS[bar.kind][0]}"/>',
             _line(NAMES + lowest, middle, NAMES + highest, middle, "span"),
             _text(NAMES + max(width, highest) + 8, base, bar.figure),
         ]
@@ -141,16 +143,19 @@ def line_plot(title: str, panels: Sequence[Lines]) -> str:
     looks = {
         name: n % len(COLOURS) for n, name in enumerate(dict.fromkeys(curve.name for panel in panels for curve in panel.curves))
     }
-    drawn, top = _line_legend(looks)
+    names: dict[str, int | None] = {**looks}
+    if any(dot.noisy for panel in panels for curve in panel.curves for dot in curve.dots):
+        names["noisy: the rounds are far apart"] = None
+    drawn, top = _line_legend(names)
     for panel in panels:
         drawn += _line_panel(panel, top, looks)
         top += ABOVE + PANEL + UNDER
     return _svg(title, top, drawn)
 
 
-def _line_legend(looks: dict[str, int]) -> tuple[list[str], float]:
+def _line_legend(names: dict[str, int | None]) -> tuple[list[str], float]:
     drawn, left, y = [], 12.0, 24
-    for name, look in [*looks.items(), ("noisy: the rounds are far apart", None)]:
+    for name, look in names.items():
         wide = 30 + ADVANCE * len(name) + 16
         if left + wide > WIDTH:
             left, y = 12.0, y + 22
