@@ -284,7 +284,8 @@ def page(result: dict[str, Any], sections: list[Section], reasons: dict[str, dic
     """Write the page, and draw its plots, by the names of their files."""
     chosen = headlines(sections)
     by_topic = {topic: [section for section in sections if topic_of(section.job) == topic] for topic in TOPICS}
-    body, plots = [], {}
+    body: list[str] = []
+    plots: dict[str, str] = {}
     for topic, same in by_topic.items():
         if same:
             said, drawn = topic_lines(topic, same, chosen)
