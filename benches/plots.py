@@ -43,8 +43,9 @@ _DARK = "".join(f".c{n}{{color:{dark}}}" for n, (_, dark) in enumerate(COLOURS))
 # The ground is painted, since a page in dark may show a plot in light, and the other way round.
 STYLE = (
     f"svg{{color:#1f2328;font:{SIZE}px system-ui,sans-serif}}text{{fill:currentColor}}.ground{{fill:#fff}}"
-    ".grid{stroke:currentColor;stroke-opacity:.18}.head{font-weight:600}.s{text-anchor:start}.e{text-anchor:end}.m{text-anchor:middle}"
-    ".bar{fill:currentColor}.limit{fill:none;stroke:currentColor;stroke-dasharray:3 2}.span{stroke:#1f2328;stroke-width:1.5}"
+    ".grid{stroke:currentColor;stroke-opacity:.18}.head{font-weight:600}.s{text-anchor:start}.e{text-anchor:end}"
+    ".m{text-anchor:middle}.bar{fill:currentColor}.limit{fill:none;stroke:currentColor;stroke-dasharray:3 2}"
+    ".span{stroke:#1f2328;stroke-width:1.5}"
     ".line{fill:none;stroke:currentColor;stroke-width:2}.mark{fill:currentColor;stroke:currentColor}.noisy{fill:#fff}"
     f".peer{{color:#8c959f}}{_LIGHT}"
     "@media(prefers-color-scheme:dark){svg{color:#e6edf3}.ground,.noisy{fill:#0d1117}.span{stroke:#e6edf3}"
