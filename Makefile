@@ -95,9 +95,10 @@ typecheck: setup
 	$(BIN)/python -m mypy.stubtest replicate_rs._core --mypy-config-file pyproject.toml
 
 # The peers live in an environment of their own.
-.bench/.tools: benches/requirements.txt
+.bench/.tools: benches/requirements.txt benches/requirements-beta.txt
 	$(PYTHON) -m venv .bench
 	.bench/bin/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.14,<2' -r benches/requirements.txt
+	.bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target .bench/beta -r benches/requirements-beta.txt
 	@touch $@
 
 bench: .bench/.tools $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)

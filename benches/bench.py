@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contenders import ASYNC, OURS, PACKAGES, PAGE, PROGRAMS, SYNC
+from contenders import ALONE, ASYNC, OURS, PACKAGES, PAGE, PROGRAMS, SYNC
 from decoders import DECODERS
 from followers import FOLLOW, FOLLOW_ASYNC
 from machine import CERTIFICATE, describe, environment, in_memory, pin_server_and_clients, running_server, scratch
@@ -24,6 +24,7 @@ from prediction_files import INLINE, SAVE_ALL
 from report import Section, rows, table
 from run_contenders import RUN, RUN_ASYNC, SIZE
 from runs import NODE
+from scales import IN_FLIGHT, OF_BODIES, OF_EVENTS, PAGES
 from webhook_contenders import CHECKS, UNWRAPS
 from webhooks import MANY, PROCESSES
 
@@ -43,7 +44,7 @@ def sections() -> list[Section]:
     starters = [name for name, program in PROGRAMS.items() if program.first is not None]
     return [
         *(_rate("get_async", f"{size} in flight", [*ASYNC], size) for size in (1, 64, 512)),
-        _rate("get_sync", "one after another", [*SYNC], 1),
+        _rate("get_sync", "one after another", [*ALONE], 1),
         _rate("get_sync", "16 threads", [*SYNC], 16),
         _rate("page", "100 predictions, 200 KB", [*PAGE], 1),
         Section("import", "import, above bare Python", "ms", [*PROGRAMS], {"variant": "import"}, cpu_unit="ms"),
@@ -54,6 +55,7 @@ def sections() -> list[Section]:
         *_stream_sections(),
         *_file_sections(),
         *_webhook_sections(),
+        *_scale_sections(),
     ]
 
 
@@ -116,6 +118,21 @@ def _webhook_sections() -> list[Section]:
     ]
 
 
+def _scale_sections() -> list[Section]:
+    def grown(job: str, unit: str, contenders: list[str], sizes: tuple[int, ...]) -> list[Section]:
+        sections = [_rate(job, f"{size:,} {unit}", contenders, size) for size in sizes]
+        for section in sections:
+            section.slow = True
+        return sections
+
+    return [
+        *grown("scale_flight", "in flight", IN_FLIGHT, (1, 4, 16, 64, 256, 1024, 2048, 4096)),
+        *grown("scale_page", "predictions a page", [*PAGES], (1, 10, 100, 1000)),
+        *grown("scale_event", "bytes an event", OF_EVENTS, (16, 256, 4096, 65_536, 1 << 20)),
+        *grown("scale_body", "bytes a body", OF_BODIES, (1000, 10_000, 100_000, 1_000_000, 10_000_000)),
+    ]
+
+
 def _receivers(variants: dict[str, str], task: dict[str, Any]) -> list[Section]:
     contenders = [OURS, "1.0.7", "without verification"]
     title = "bodies of 1 KB, received by FastAPI on one core"
@@ -173,7 +190,7 @@ def _rate(job: str, title: str, contenders: list[str], size: int) -> Section:
 
 def measure(section: Section, rounds: int, common: dict[str, Any]) -> None:
     """Fill a section with samples; a contender that fails is out."""
-    for _ in range((rounds + 1) // 2 if section.slow else rounds):
+    for _ in range(max(2, (rounds + 1) // 2) if section.slow else rounds):
         for contender in section.contenders:
             if contender in section.failures:
                 continue

@@ -6,8 +6,12 @@ connections are lifted where a library has such an option: "512 in flight" must 
 
 from __future__ import annotations
 
+import sys
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bare_gets import bare, bare_async
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     Get = Callable[[], Any]
     AsyncGet = Callable[[], Awaitable[Any]]
 
+BETA = Path(__file__).parents[1] / ".bench" / "beta"
 # What begins with this name is no peer.
 OURS = "ours"
 PACKAGES = (
@@ -39,6 +44,14 @@ PACKAGES = (
 TOKEN = "bench"
 # What the server answers (prediction.json).
 PREDICTION_ID = "gm3qorzdhgbfurvjtvhg6dckhu"
+
+
+def beta() -> Any:
+    """Import the package of 2.0, which has the name of 1.0.7's."""
+    sys.path.insert(0, str(BETA))
+    import replicate
+
+    return replicate
 
 
 def check(answer: Any) -> None:
@@ -66,6 +79,12 @@ async def _async_1_0_7(origin: str) -> AsyncIterator[AsyncGet]:
 
     client = replicate.Client(TOKEN, base_url=origin)
     yield lambda: client.predictions.async_get(PREDICTION_ID)
+
+
+@asynccontextmanager
+async def _async_2_0(origin: str) -> AsyncIterator[AsyncGet]:
+    async with beta().AsyncReplicate(bearer_token=TOKEN, base_url=f"{origin}/v1") as client:
+        yield lambda: client.predictions.get(prediction_id=PREDICTION_ID)
 
 
 @asynccontextmanager
@@ -134,6 +153,20 @@ def _1_0_7(origin: str) -> Iterator[Get]:
 
 
 @contextmanager
+def _2_0(origin: str) -> Iterator[Get]:
+    with beta().Replicate(bearer_token=TOKEN, base_url=f"{origin}/v1") as client:
+        yield lambda: client.predictions.get(prediction_id=PREDICTION_ID)
+
+
+@contextmanager
+def _requests(origin: str) -> Iterator[Get]:
+    import requests
+
+    with requests.Session() as session:
+        yield lambda: session.get(_url(origin)).json()
+
+
+@contextmanager
 def _httpx(origin: str) -> Iterator[Get]:
     import httpx
 
@@ -168,19 +201,25 @@ def _wreq(origin: str) -> Iterator[Get]:
 ASYNC: dict[str, Callable[[str], AbstractAsyncContextManager[AsyncGet]]] = {
     OURS: _async_ours,
     "1.0.7": _async_1_0_7,
+    "2.0 beta": _async_2_0,
     "httpx": _async_httpx,
     "aiohttp": _async_aiohttp,
     "pyreqwest": _async_pyreqwest,
     "wreq": _async_wreq,
+    "bare transports": lambda origin: bare_async(_url(origin)),
 }
 SYNC: dict[str, Callable[[str], AbstractContextManager[Get]]] = {
     OURS: _ours,
     "1.0.7": _1_0_7,
+    "2.0 beta": _2_0,
     "httpx": _httpx,
+    "requests": _requests,
     "pyreqwest": _pyreqwest,
     "primp": _primp,
     "wreq": _wreq,
 }
+# A connection has one thread.
+ALONE = {**SYNC, "bare socket": lambda origin: bare(_url(origin))}
 
 
 def check_page(answer: Any) -> None:
@@ -261,6 +300,11 @@ PROGRAMS: dict[str, Program] = {
     ),
     "1.0.7": Program(
         "import replicate", f"answer = replicate.Client({TOKEN!r}, base_url=origin).predictions.get(prediction_id); {_RECORD}"
+    ),
+    "2.0 beta": Program(
+        f"import sys; sys.path.insert(0, {str(BETA)!r}); import replicate",
+        f"answer = replicate.Replicate(bearer_token={TOKEN!r}, base_url=origin + '/v1').predictions.get("
+        f"prediction_id=prediction_id); {_RECORD}",
     ),
     "httpx": Program("import httpx", f"answer = httpx.Client().get({_PATH}).json(); {_DECODED}"),
     "pyreqwest": Program(

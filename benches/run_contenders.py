@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 import ssl
-import sys
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contenders import OURS, TOKEN
+from contenders import OURS, TOKEN, beta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -27,8 +26,6 @@ SIZE = 100_000
 MODEL = f"file/{SIZE}"
 INPUT = {"prompt": "an iguana on the beach, pointillism", "num_outputs": 1, "seed": 42}
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Prefer": "wait"}
-# 2.0's package has the name of 1.0.7's: it is installed beside the others, in a folder of its own.
-BETA = Path(__file__).parents[1] / ".bench" / "beta"
 
 
 def _predictions(origin: str) -> str:
@@ -68,11 +65,11 @@ async def _async_2_0(origin: str, trusted: str) -> AsyncIterator[AsyncRun]:
 
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=trusted), limits=limits) as http:
-        client = _beta().AsyncReplicate(bearer_token=TOKEN, base_url=f"{origin}/v1", http_client=http)
+        client = beta().AsyncReplicate(bearer_token=TOKEN, base_url=f"{origin}/v1", http_client=http)
 
         async def run() -> Any:
             output = await client.run(MODEL, input=INPUT)
-            return await output.aread()
+            return await output.read()
 
         yield run
 
@@ -81,7 +78,7 @@ async def _async_2_0(origin: str, trusted: str) -> AsyncIterator[AsyncRun]:
 async def _async_pyreqwest(origin: str, trusted: str) -> AsyncIterator[AsyncRun]:
     from pyreqwest.client import ClientBuilder
 
-    builder = ClientBuilder().add_root_certificate_pem(Path(trusted).read_bytes())
+    builder = ClientBuilder().add_root_certificate_pem(_certificate(trusted))
     async with builder.default_headers(HEADERS).build() as client:
 
         async def run() -> Any:
@@ -129,7 +126,7 @@ def _2_0(origin: str, trusted: str) -> Iterator[Run]:
     import httpx
 
     with httpx.Client(verify=ssl.create_default_context(cafile=trusted)) as http:
-        client = _beta().Replicate(bearer_token=TOKEN, base_url=f"{origin}/v1", http_client=http)
+        client = beta().Replicate(bearer_token=TOKEN, base_url=f"{origin}/v1", http_client=http)
         yield lambda: client.run(MODEL, input=INPUT).read()
 
 
@@ -137,7 +134,7 @@ def _2_0(origin: str, trusted: str) -> Iterator[Run]:
 def _pyreqwest(origin: str, trusted: str) -> Iterator[Run]:
     from pyreqwest.client import SyncClientBuilder
 
-    builder = SyncClientBuilder().add_root_certificate_pem(Path(trusted).read_bytes())
+    builder = SyncClientBuilder().add_root_certificate_pem(_certificate(trusted))
     with builder.default_headers(HEADERS).build() as client:
 
         def run() -> Any:
@@ -161,11 +158,8 @@ def _requests(origin: str, trusted: str) -> Iterator[Run]:
         yield run
 
 
-def _beta() -> Any:
-    sys.path.insert(0, str(BETA))
-    import replicate
-
-    return replicate
+def _certificate(trusted: str) -> bytes:
+    return Path(trusted).read_bytes()
 
 
 RUN_ASYNC: dict[str, Callable[[str, str], AbstractAsyncContextManager[AsyncRun]]] = {

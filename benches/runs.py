@@ -123,7 +123,7 @@ async def _run_memory(task: Task) -> Sample:
 
         async def until_all_wait(count: int) -> None:
             # All are between two polls when no more requests are under way.
-            while client.stats().requests < count or client.stats().in_flight:
+            while client.stats().requests < count or client.stats().in_flight:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
 
         # The first brings what all share.

@@ -16,11 +16,12 @@ from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from contenders import ASYNC, OURS, PAGE, PREDICTION_ID, PROGRAMS, SYNC, TOKEN, check, check_page
+from contenders import ALONE, ASYNC, OURS, PAGE, PREDICTION_ID, PROGRAMS, TOKEN, check, check_page
 from machine import resident_bytes
 from many_streams import many, memory
 from runs import run_async, run_memory, run_sync
 from sampling import Meter, Sample, Task
+from scales import scale_body, scale_event, scale_page
 from streaming import big, chunks_or_blocks, decode, first, parser
 from transfers import data_uri, read, save, save_all, stalls, upload
 from webhooks import fastapi, many_webhooks, rust, unwrap, verify
@@ -64,7 +65,7 @@ async def _load_async(get: AsyncGet, in_flight: int, seconds: float) -> int:
 
 def get_sync(task: Task) -> Sample:
     """Get predictions one after another, in one thread or in each of several on one client."""
-    with SYNC[task.contender](task.origin) as get, ThreadPoolExecutor(task.size) as threads:
+    with ALONE[task.contender](task.origin) as get, ThreadPoolExecutor(task.size) as threads:
 
         def load(seconds: float) -> int:
             if task.size == 1:
@@ -164,6 +165,10 @@ JOBS: dict[str, Callable[[Task], Sample]] = {
     "run_async": run_async,
     "run_sync": run_sync,
     "run_memory": run_memory,
+    "scale_flight": get_async,
+    "scale_page": scale_page,
+    "scale_event": scale_event,
+    "scale_body": scale_body,
     "import": startup,
     "clients": clients,
     "sse_parser": parser,

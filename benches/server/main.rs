@@ -1,5 +1,5 @@
 //! A server that is never the bottleneck: it answers every request with the same prediction, the list of predictions with a page of
-//! 100, what is under `/stream/` with a stream of events, and what is under `/file/` with a file.
+//! 100 or of what `limit=` says, what is under `/stream/` with a stream of events, and what is under `/file/` with a file.
 //!
 //! `bench_server [PORT]` prints the port it listens on, and on the next line that of files and POSTs over TLS. One thread; of a request that is
 //! not about files only the path is read, and its end.
@@ -15,6 +15,7 @@
 //! | `/clock` | what the server's clock says, in nanoseconds |
 //! | `/stream/blocks/COUNT` | events, as many as fit in a chunk of 64 KiB |
 //! | `/stream/chunks/COUNT` | events, each its own chunk |
+//! | `/stream/sized/BYTES` | events of so many bytes each, 4 MiB of them, in chunks of 64 KiB or more |
 //! | `/stream/first` | a comment and an event, then the end |
 //! | `/stream/big/BYTES` | one event, in chunks of 16 KiB |
 //! | `/stream/idle` | a comment and an event, and then nothing |
@@ -44,15 +45,16 @@ const LOGS: usize = 2000;
 /// What any connection needs.
 struct Site {
     one: Vec<u8>,
-    page: Vec<u8>,
+    /// Of 1, 10, 100 and 1,000 predictions.
+    pages: [Vec<u8>; 4],
     pace: mpsc::UnboundedSender<Order>,
 }
 
-fn page() -> String {
+fn page(count: usize) -> String {
     let line = "  2%|▏         | 1/50 [00:00<00:11,  4.21it/s]\\n";
     let size = LOGS.saturating_sub(BODY.len()) / line.len();
     let one = BODY.trim_end().replacen("\"logs\":\"", &format!("\"logs\":\"{}", line.repeat(size)), 1);
-    format!("{{\"next\":null,\"previous\":null,\"results\":[{}]}}", vec![one; 100].join(","))
+    format!("{{\"next\":null,\"previous\":null,\"results\":[{}]}}", vec![one; count].join(","))
 }
 
 fn answer(status: &str, body: &str) -> Vec<u8> {
@@ -65,7 +67,13 @@ async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()
     let mut request = Vec::with_capacity(4096);
     while files::read_head(&mut socket, &mut request).await? {
         if request.starts_with(b"GET /v1/predictions ") {
-            socket.write_all(&site.page).await?;
+            let [_, _, usual, _] = &site.pages;
+            socket.write_all(usual).await?;
+        } else if let Some(rest) = request.strip_prefix(b"GET /v1/predictions?limit=") {
+            // 1, 10, 100 or 1000: the number of its digits tells which.
+            let digits = rest.iter().take_while(|each| each.is_ascii_digit()).count();
+            let Some(page) = site.pages.get(digits.saturating_sub(1)) else { return Ok(()) };
+            socket.write_all(page).await?;
         } else if request.starts_with(b"GET /v1/") {
             socket.write_all(&site.one).await?;
         } else if !files::serve(&mut socket, &request, "http").await? {
@@ -104,8 +112,11 @@ async fn main() -> std::io::Result<()> {
     let (pace, orders) = mpsc::unbounded_channel();
     tokio::spawn(pace::follow(orders));
     tokio::spawn(secure::listen(secured, secure::acceptor()?));
-    let site: &'static Site =
-        Box::leak(Box::new(Site { one: answer("200 OK", BODY.trim_end()), page: answer("200 OK", &page()), pace }));
+    let site: &'static Site = Box::leak(Box::new(Site {
+        one: answer("200 OK", BODY.trim_end()),
+        pages: [1, 10, 100, 1000].map(|count| answer("200 OK", &page(count))),
+        pace,
+    }));
     loop {
         let (socket, _) = listener.accept().await?;
         tokio::spawn(async move { serve(socket, site).await });

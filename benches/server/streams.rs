@@ -12,6 +12,8 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransf
 const BLOCK: usize = 64 * 1024;
 /// What one chunk of a big event has.
 const PIECE: usize = 16 * 1024;
+/// Bytes of all events of a stream of sized ones.
+const TOGETHER: usize = 4 << 20;
 /// Room for the last event of a block.
 const SPARE: usize = 256;
 
@@ -49,6 +51,7 @@ pub async fn send(socket: &mut TcpStream, kind: &str, size: u64) -> Result<()> {
     match kind {
         "blocks" => send_blocks(socket, size).await,
         "chunks" => send_chunks(socket, size).await,
+        "sized" => send_sized(socket, usize::try_from(size).unwrap_or_default()).await,
         "big" => send_big(socket, usize::try_from(size).unwrap_or_default()).await,
         "first" => {
             socket.write_all(&opening()?).await?;
@@ -100,6 +103,25 @@ async fn send_chunks(socket: &mut TcpStream, count: u64) -> Result<()> {
             socket.write_all(&out).await?;
             out.clear();
         }
+    }
+    finish(socket, out).await
+}
+
+/// Sends events of so many bytes each, in blocks: as many as make `TOGETHER`.
+async fn send_sized(socket: &mut TcpStream, size: usize) -> Result<()> {
+    let text = "x".repeat(size);
+    let (mut out, mut payload) = (Vec::from(HEAD), Vec::new());
+    for number in 0..TOGETHER.div_euclid(size.max(1)) {
+        write!(payload, "id: 1690212292:{number}\nevent: output\ndata: {text}\n\n")?;
+        if payload.len() >= BLOCK {
+            chunk(&mut out, &payload)?;
+            socket.write_all(&out).await?;
+            out.clear();
+            payload.clear();
+        }
+    }
+    if !payload.is_empty() {
+        chunk(&mut out, &payload)?;
     }
     finish(socket, out).await
 }
