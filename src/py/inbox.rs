@@ -6,6 +6,7 @@
 //! * no Python object is made or dropped while the lock is held.
 
 use std::borrow::Cow;
+use std::mem;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -136,9 +137,9 @@ impl Batch {
 
     /// Everything that can be given; what is no piece of a file yet stays.
     fn take(&mut self, form: Form) -> Self {
-        let mut taken = std::mem::replace(self, Self::new(form));
+        let mut taken = mem::replace(self, Self::new(form));
         if let (Parts::Bytes(_, rest), Parts::Bytes(_, kept)) = (&mut taken.parts, &mut self.parts) {
-            std::mem::swap(rest, kept);
+            mem::swap(rest, kept);
             self.size = kept.len();
         }
         taken
@@ -164,7 +165,7 @@ impl Batch {
         taken
     }
 
-    fn into_list(self, py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    fn into_list(self, py: Python<'_>, joined: bool) -> PyResult<Bound<'_, PyList>> {
         match self.parts {
             Parts::Events(texts, events) => {
                 let made = texts.iter().zip(events).map(|(data, (name, id, retry))| {
@@ -175,6 +176,7 @@ impl Batch {
             Parts::Text(texts) => PyList::new(py, texts.iter().map(|text| PyString::new(py, text)).collect::<Vec<_>>()),
             Parts::Frames(frames) if frames.is_empty() => Ok(PyList::empty(py)),
             Parts::Frames(frames) => PyList::new(py, [PyBytes::new(py, &frames)]),
+            Parts::Bytes(pieces, _) if joined && pieces.len() > 1 => PyList::new(py, [together(py, &pieces)?]),
             Parts::Bytes(pieces, _) => PyList::new(py, pieces.iter().map(|piece| PyBytes::new(py, piece))),
         }
     }
@@ -209,7 +211,7 @@ impl Texts {
 
     fn iter(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().scan(0, |from, piece| match piece {
-            Piece::UpTo(end) => Some(self.together.get(std::mem::replace(from, *end)..*end).unwrap_or_default()),
+            Piece::UpTo(end) => Some(self.together.get(mem::replace(from, *end)..*end).unwrap_or_default()),
             Piece::Own(text) => Some(text),
         })
     }
@@ -226,6 +228,20 @@ pub enum Ended {
     Silent,
     /// It cannot be told whether it went on where the one before had ended.
     Unproven,
+}
+
+/// Pieces as one object: nobody who wants much needs to know where they began.
+fn together<'py>(py: Python<'py>, pieces: &[Bytes]) -> PyResult<Bound<'py, PyBytes>> {
+    PyBytes::new_with(py, pieces.iter().map(Bytes::len).sum(), |mut place| {
+        for piece in pieces {
+            // The room is that of all of them.
+            if let Some((here, rest)) = mem::take(&mut place).split_at_mut_checked(piece.len()) {
+                here.copy_from_slice(piece);
+                place = rest;
+            }
+        }
+        Ok(())
+    })
 }
 
 /// What somebody waits for.
@@ -388,13 +404,13 @@ impl Inbox {
         let mut state = locked(&self.state);
         let has_head = state.has_head;
         match &mut state.ended {
-            Some(ended @ Err(_)) if !has_head => std::mem::replace(ended, Ok(Ended::Closed)).map(drop),
+            Some(ended @ Err(_)) if !has_head => mem::replace(ended, Ok(Ended::Closed)).map(drop),
             _ => Ok(()),
         }
     }
 
     /// Everything that is there, as a list; empty at the end.
-    pub fn take(&self, py: Python<'_>) -> PyResult<Result<Py<PyAny>, Error>> {
+    pub fn take(&self, py: Python<'_>, what: For) -> PyResult<Result<Py<PyAny>, Error>> {
         let mut state = locked(&self.state);
         if let (true, Some(Err(_))) = (state.batch.is_empty(), &state.ended)
             && let Some(Err(error)) = state.ended.replace(Ok(Ended::Closed))
@@ -408,7 +424,7 @@ impl Inbox {
         if was_full {
             self.room.notify_one();
         }
-        Ok(Ok(batch.into_list(py)?.into_any().unbind()))
+        Ok(Ok(batch.into_list(py, what == For::Much)?.into_any().unbind()))
     }
 
     /// Gives `give` bytes of a file, at most `most`; none at the end. The reader goes on when they are let go of: it can use their

@@ -155,7 +155,7 @@ impl Feed for Wait {
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let taken = match self.1 {
             For::Head => self.0.inbox.head().map(|()| py.None()),
-            For::Parts | For::Much => self.0.inbox.take(py)?,
+            For::Parts | For::Much => self.0.inbox.take(py, self.1)?,
         };
         taken.map_err(|error| raised(py, error, &self.0.about))
     }
