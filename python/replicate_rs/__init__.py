@@ -19,10 +19,10 @@ def _is_main_interpreter() -> bool:
         return True
     try:
         try:
-            from _thread import _is_main_interpreter as is_main
+            from _thread import _is_main_interpreter as is_main  # type: ignore[attr-defined] # its stub has it not
         except ImportError:
             # Before 3.13.
-            from _xxsubinterpreters import get_current, get_main
+            from _xxsubinterpreters import get_current, get_main  # type: ignore[import-not-found] # it has no stub
 
             return get_current() == get_main()
     except ImportError:

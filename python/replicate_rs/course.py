@@ -54,7 +54,7 @@ class Course:
         self.began: float = monotonic()
         self.process: int = getpid()
         self.progress = progress
-        self.cancel_on_exit = cancel_on_exit
+        self.cancel_on_exit: bool = cancel_on_exit
         self.signal = signal
         self.timeout = timeout
         self.deadline: float | None = None if timeout is None else monotonic() + timeout
