@@ -49,7 +49,7 @@ async def read_async(events: AsyncIterable[Any]) -> Read:
     return count, size
 
 
-def _check(found: Read, tokens: int) -> None:
+def check_events(found: Read, tokens: int) -> None:
     """Raise unless these were so many tokens, and the end."""
     if found != (tokens + 1, tokens * len(TOKEN) + len(END)):
         raise ValueError(f"wrong answer: {found} for {tokens} tokens")
@@ -71,21 +71,21 @@ def decode(task: Task) -> Sample:
     """Decode the bytes of many events, in pieces."""
     decoder = DECODERS[task.contender]
     # Byte by byte: whatever can be cut in two is.
-    _check_all([event.data for event in decoder(_pieces(100, 1))], 100)
-    pieces = _pieces(FEWEST, PIECE)
+    _check_all([event.data for event in decoder(in_pieces(100, 1))], 100)
+    pieces = in_pieces(FEWEST, PIECE)
     began = time.perf_counter()
-    _check(read(decoder(pieces)), FEWEST)
+    check_events(read(decoder(pieces)), FEWEST)
     tokens = _fitting(time.perf_counter() - began, task.seconds)
-    pieces = _pieces(tokens, PIECE)
+    pieces = in_pieces(tokens, PIECE)
     count, end = 0, time.perf_counter() + task.seconds
     meter = Meter(task.server)
     while not count or time.perf_counter() < end:
-        _check(read(decoder(pieces)), tokens)
+        check_events(read(decoder(pieces)), tokens)
         count += tokens
     return meter.sample(count)
 
 
-def _pieces(tokens: int, size: int) -> list[bytes]:
+def in_pieces(tokens: int, size: int) -> list[bytes]:
     """Give what the server would send."""
     events = [f"id: 1690212292:{number}\nevent: output\ndata: {TOKEN}\n\n" for number in range(tokens)]
     whole = "".join([*events, f"id: end\nevent: done\ndata: {END}\n\n"]).encode()
@@ -100,12 +100,12 @@ def chunks_or_blocks(task: Task) -> Sample:
     with FOLLOW[task.contender](task.origin) as follow:
         _check_all([event.data for event in follow(f"{path}/100")], 100)
         began = time.perf_counter()
-        _check(read(follow(f"{path}/{FEWEST}")), FEWEST)
+        check_events(read(follow(f"{path}/{FEWEST}")), FEWEST)
         tokens = _fitting(time.perf_counter() - began, task.seconds)
         count, end = 0, time.perf_counter() + task.seconds
         meter = Meter(task.server)
         while not count or time.perf_counter() < end:
-            _check(read(follow(f"{path}/{tokens}")), tokens)
+            check_events(read(follow(f"{path}/{tokens}")), tokens)
             count += tokens
         return meter.sample(count)
 
@@ -114,12 +114,12 @@ async def _many_events_async(task: Task, path: str) -> Sample:
     async with FOLLOW_ASYNC[task.contender](task.origin) as follow:
         _check_all([event.data async for event in follow(f"{path}/100")], 100)
         began = time.perf_counter()
-        _check(await read_async(follow(f"{path}/{FEWEST}")), FEWEST)
+        check_events(await read_async(follow(f"{path}/{FEWEST}")), FEWEST)
         tokens = _fitting(time.perf_counter() - began, task.seconds)
         count, end = 0, time.perf_counter() + task.seconds
         meter = Meter(task.server)
         while not count or time.perf_counter() < end:
-            _check(await read_async(follow(f"{path}/{tokens}")), tokens)
+            check_events(await read_async(follow(f"{path}/{tokens}")), tokens)
             count += tokens
         return meter.sample(count)
 
@@ -151,7 +151,7 @@ def _first(follow: Follow, seconds: float, times: list[float]) -> None:
         token = next(events)
         times.append(time.perf_counter() - began)
         count, size = read(events)
-        _check((count + 1, size + len(token.data)), 1)
+        check_events((count + 1, size + len(token.data)), 1)
 
 
 async def _first_async(task: Task, times: list[float]) -> Sample:
@@ -172,7 +172,7 @@ async def _each_first(follow: AsyncFollow, seconds: float, times: list[float]) -
         token = await anext(events)
         times.append(time.perf_counter() - began)
         count, size = await read_async(events)
-        _check((count + 1, size + len(token.data)), 1)
+        check_events((count + 1, size + len(token.data)), 1)
 
 
 def _median_sample(meter: Meter, times: list[float]) -> Sample:

@@ -3,6 +3,10 @@
 //! With the hash the core has, or, if the argument asks for it, with the crate `hmac-sha256`: the choice is looked at again
 //! whenever the crates move.
 
+#[allow(dead_code, reason = "each bench uses a part")]
+#[path = "rust/inputs.rs"]
+mod inputs;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -10,10 +14,8 @@ use _core::webhook::{Key, Webhook, verify};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac_sha256::HMAC;
+use inputs::{ID, SECRET, TIMESTAMP};
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-const ID: &[u8] = b"msg_p5jXN8AQM9LWM0D4loKWxJek";
-const TIMESTAMP: &[u8] = b"1614265330";
 const SIZES: [(&str, usize); 4] = [("1 KB", 1 << 10), ("10 KB", 10 << 10), ("100 KB", 100 << 10), ("1 MB", 1 << 20)];
 const BLOCKS: usize = 101;
 const BLOCK: Duration = Duration::from_millis(1);

@@ -6,6 +6,7 @@
 //!
 //! | path | answer |
 //! |---|---|
+//! | `/late/v1/…` | the prediction, 4 ms later |
 //! | `/file/BYTES`, `/file/BYTES/NAME` | so many bytes, or as many as the header `Range: bytes=N-` leaves |
 //! | `POST /v1/files` | the record of a file, after the whole body |
 //! | `POST /v1/models/file/BYTES/predictions` | the prediction, whose output is a file of so many bytes at this server |
@@ -42,6 +43,9 @@ const BODY: &str = include_str!("../prediction.json");
 /// Bytes of logs that each prediction of the page has, so that the page has 200 KB.
 const LOGS: usize = 2000;
 
+/// After this, a client has nothing to do but to wait.
+const LATE: Duration = Duration::from_millis(4);
+
 /// What any connection needs.
 struct Site {
     one: Vec<u8>,
@@ -75,6 +79,9 @@ async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()
             let Some(page) = site.pages.get(digits.saturating_sub(1)) else { return Ok(()) };
             socket.write_all(page).await?;
         } else if request.starts_with(b"GET /v1/") {
+            socket.write_all(&site.one).await?;
+        } else if request.starts_with(b"GET /late/v1/") {
+            tokio::time::sleep(LATE).await;
             socket.write_all(&site.one).await?;
         } else if !files::serve(&mut socket, &request, "http").await? {
             let line = String::from_utf8_lossy(&request);

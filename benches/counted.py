@@ -1,0 +1,84 @@
+"""What `counts.py` counts the instructions of, in a process of its own: ``counted.py JOB TIMES ORIGIN``.
+
+Anything that goes wrong ends the process with a traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from contenders import PREDICTION_ID, TOKEN, check
+from replicate_rs import AsyncReplicate, Response
+from replicate_rs.stream import EventDecoder
+from streaming import PIECE, check_events, in_pieces, read, read_async
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from replicate_rs import Request
+
+# Tokens of a stream.
+EVENTS = 1000
+# What is awaited at once.
+IN_FLIGHT = 64
+
+
+async def get(times: int, origin: str) -> None:
+    """Await predictions, one after another."""
+    async with AsyncReplicate(TOKEN, base_url=origin) as client:
+        for _ in range(times):
+            check(await client.predictions.get(PREDICTION_ID))
+
+
+async def get_many(times: int, origin: str) -> None:
+    """Await predictions, many in flight."""
+    async with AsyncReplicate(TOKEN, base_url=origin) as client:
+        for _ in range(times):
+            for prediction in await asyncio.gather(*(client.predictions.get(PREDICTION_ID) for _ in range(IN_FLIGHT))):
+                check(prediction)
+
+
+async def stream(times: int, origin: str) -> None:
+    """Read events from the server."""
+    async with AsyncReplicate(TOKEN, base_url=origin) as client:
+        prediction = await client.predictions.get(PREDICTION_ID)
+        prediction.urls["stream"] = f"{origin}/stream/blocks/{EVENTS}"
+        for _ in range(times):
+            check_events(await read_async(prediction.stream()), EVENTS)
+
+
+async def recorded(times: int, origin: str) -> None:
+    """Read events that are there already."""
+    body = b"".join(in_pieces(EVENTS, PIECE))
+
+    async def fetch(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
+        return Response(body=body) if request.url.endswith("/stream") else await following(request)
+
+    async with AsyncReplicate(TOKEN, base_url=origin, fetch=fetch) as client:
+        prediction = await client.predictions.get(PREDICTION_ID)
+        prediction.urls["stream"] = f"{origin}/stream"
+        for _ in range(times):
+            check_events(await read_async(prediction.stream()), EVENTS)
+
+
+async def decode(times: int, _: str) -> None:
+    """Decode events to objects."""
+    stream = in_pieces(EVENTS, PIECE)
+    for _ in range(times):
+        decoder = EventDecoder()
+        check_events(read(event for piece in stream for event in decoder.feed(piece)), EVENTS)
+
+
+JOBS = {"get": get, "get_many": get_many, "stream": stream, "recorded": recorded, "decode": decode}
+
+
+def main() -> None:
+    """Do a job so many times."""
+    job, times, origin = sys.argv[1:]
+    asyncio.run(JOBS[job](int(times), origin))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+//! How fast the modules without Python are, each alone: `cargo bench --no-default-features`, and `-- parser` for some.
+
+#[allow(dead_code, reason = "each bench uses a part")]
+mod inputs;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use _core::data_uri::{BASE64, DataUri};
+use _core::pace::Pace;
+use _core::resume::Place;
+use _core::retry::advice;
+use _core::sse::{Event, Parser};
+use _core::url::Base;
+use _core::webhook::{Key, Webhook, verify};
+use base64::Engine;
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{Bencher, black_box};
+use http::HeaderMap;
+use inputs::{ID, SECRET, TIMESTAMP, parse, tokens};
+
+/// Tokens of a stream.
+const EVENTS: usize = 1000;
+/// How much the content of a data URI has.
+const CONTENT: usize = 64 << 10;
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench]
+fn parser(bencher: Bencher) {
+    let stream = tokens(EVENTS);
+    bencher.counter(ItemsCount::new(EVENTS)).bench_local(|| parse(black_box(&stream)));
+}
+
+/// As a relay writes it.
+#[divan::bench]
+fn event_written(bencher: Bencher) {
+    let event = Event { name: "output", data: " token".into(), id: Some("1690212292:7"), has_own_id: true, retry: None };
+    let mut out = Vec::new();
+    bencher.bench_local(|| {
+        out.clear();
+        black_box(&event).write(&mut out);
+        out.len()
+    });
+}
+
+/// The place in a stream that nothing has interrupted, and in one that began anew and gives again what is known.
+#[divan::bench(args = [1, 2])]
+fn admit(bencher: Bencher, connections: usize) {
+    let stream = tokens(EVENTS);
+    bencher.counter(ItemsCount::new(EVENTS * connections)).bench_local(|| {
+        let mut place = Place::default();
+        for _ in 0..connections {
+            place.connect();
+            let fed = Parser::new(64 << 20).feed(black_box(&stream), |event| {
+                black_box(place.admit(&event));
+            });
+            black_box(fed.is_ok());
+        }
+        place.count()
+    });
+}
+
+#[divan::bench]
+fn webhook(bencher: Bencher) {
+    let Ok(key) = Key::parse(SECRET) else { return };
+    let body = vec![b'x'; 1 << 10];
+    let header = key.sign(ID, TIMESTAMP, &body);
+    let webhook = Webhook { id: ID, timestamp: TIMESTAMP, signatures: header.as_bytes(), body: &body };
+    bencher.bench_local(|| verify(std::slice::from_ref(&key), black_box(&webhook), None));
+}
+
+#[divan::bench]
+fn advice_in_a_header() -> Option<Duration> {
+    advice(black_box(Some("2")), black_box(b""))
+}
+
+#[divan::bench]
+fn advice_as_a_date(bencher: Bencher) {
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    bencher.bench_local(|| advice(black_box(Some(&date)), b""));
+}
+
+#[divan::bench]
+fn advice_in_words() -> Option<Duration> {
+    advice(None, black_box(br#"{"detail": "Request was throttled. Your rate limit resets in ~5s.", "status": 429}"#))
+}
+
+#[divan::bench]
+fn data_uri(bencher: Bencher) {
+    let uri = format!("data:image/png;base64,{}", BASE64.encode(vec![b'x'; CONTENT]));
+    bencher.counter(BytesCount::new(CONTENT)).bench_local(|| DataUri::parse(black_box(&uri)));
+}
+
+#[divan::bench]
+fn url_join(bencher: Bencher) {
+    let Ok(base) = Base::parse("https://api.replicate.com") else { return };
+    bencher.bench_local(|| base.join(black_box(["predictions", "gm3qorzdhgbfurvjtvhg6dckhu", "cancel"])));
+}
+
+/// How often to ask for one of so many that are waited for.
+#[divan::bench(args = [1, 300])]
+fn pace_interval(bencher: Bencher, waiting: usize) {
+    let (pace, now) = (Pace::default(), Instant::now());
+    let names: Vec<_> = (0..waiting).map(|n| n.to_string()).collect();
+    let _turns: Vec<_> = names.iter().map(|name| pace.join(name)).collect();
+    bencher.bench_local(|| pace.interval(black_box(Duration::from_secs(5)), 0.5, now));
+}
+
+#[divan::bench]
+fn pace_observe(bencher: Bencher) {
+    let (pace, now, mut headers) = (Pace::default(), Instant::now(), HeaderMap::new());
+    for (name, value) in [("ratelimit-remaining", "2999"), ("ratelimit-reset", "1")] {
+        headers.insert(name, http::HeaderValue::from_static(value));
+    }
+    bencher.bench_local(|| pace.observe(black_box(&headers), now));
+}
