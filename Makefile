@@ -10,7 +10,7 @@ CARGO_FUZZ := fuzz/target/bin/cargo-fuzz
 CARGO_DENY := fuzz/target/bin/cargo-deny
 SECONDS := 15
 
-.PHONY: help setup demo test test-rust test-python fuzz deny chaos lint format typecheck bench bench-local performance migration screenshot clean
+.PHONY: help setup demo test test-rust test-python fuzz deny chaos lint format typecheck bench bench-counts bench-local performance migration screenshot clean
 
 help:
 	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make typecheck  mypy, pyright, and the stub against the binary'
 	@echo 'make bench      speed against the peers (JOB=name, QUICK=1)'
 	@echo 'make performance docs/performance.md, from the last make bench'
+	@echo 'make bench-counts  instructions per operation, compared with the committed ones (UPDATE=1 writes them)'
 	@echo 'make migration  docs/migration.md, from tools/surfaces.py'
 	@echo 'make screenshot the pictures in the docs (needs chromium and chromium-driver)'
 
@@ -105,6 +106,12 @@ bench: .bench/.tools $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed
 	VIRTUAL_ENV=$(abspath .bench) .bench/bin/maturin develop --release --quiet
 	cargo build --release --quiet --no-default-features --example bench_server --example bench_parser --example bench_webhook
 	.bench/bin/python benches/bench.py $(if $(JOB),--job $(JOB)) $(if $(QUICK),--quick)
+
+# What users get, under valgrind; a quieter machine is not needed.
+bench-counts: setup
+	@command -v valgrind >/dev/null || { echo 'valgrind is missing: apt-get install valgrind'; exit 1; }
+	cargo build --release --quiet --no-default-features --example bench_server --example bench_counts
+	$(BIN)/python benches/counts.py $(if $(UPDATE),--update)
 
 bench-local: setup
 	$(BIN)/python benches/local.py

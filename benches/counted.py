@@ -27,7 +27,8 @@ IN_FLIGHT = 64
 
 async def get(times: int, origin: str) -> None:
     """Await predictions, one after another."""
-    async with AsyncReplicate(TOKEN, base_url=origin) as client:
+    # Were they there at once, it would be chance whether a thread still looks for them or has gone to sleep.
+    async with AsyncReplicate(TOKEN, base_url=f"{origin}/late") as client:
         for _ in range(times):
             check(await client.predictions.get(PREDICTION_ID))
 

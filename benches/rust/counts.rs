@@ -1,4 +1,4 @@
-//! One job so many times, for `counts.py` to count its instructions: `bench_counts JOB TIMES`.
+//! One job so many times, for `counts.py` to count its instructions: `bench_counts JOB TIMES`; what else is said is for jobs in Python.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod inputs;
@@ -27,7 +27,7 @@ fn webhook(times: usize) -> bool {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [job, times] = arguments.as_slice() else { return ExitCode::FAILURE };
+    let [job, times, ..] = arguments.as_slice() else { return ExitCode::FAILURE };
     let is_done = match (job.as_str(), times.parse()) {
         ("parser", Ok(times)) => parser(times),
         ("webhook", Ok(times)) => webhook(times),
