@@ -92,7 +92,7 @@ def facts() -> dict[str, str]:
         subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
         for program in ("rustc", "valgrind")
     )
-    python = f"{platform.python_implementation()} {platform.python_version()}"
+    python = f"{platform.python_implementation()} {platform.python_version()}, {platform.python_compiler()}"
     libc = " ".join(platform.libc_ver())
     return {"machine": platform.machine(), "libc": libc, "rustc": rustc, "python": python, "valgrind": valgrind}
 
