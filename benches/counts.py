@@ -4,10 +4,11 @@ A count is the same however busy the machine is, where a time is not: what becam
 difference of two runs, one of few operations and one of many, divided by what the second has more, so that starting counts for
 nothing. Only the client's process is counted, and of it what it does itself: neither the server nor the kernel.
 
-Where a crate or the libc chooses code by what the processor can do, valgrind answers for the processor: the same on every x86-64
-machine with AVX2, but for F16C and random numbers. It leaves out what it cannot do itself, so SHA-256 is counted in its portable
-form, where most machines have instructions for it. A count shows whether code became longer, and not how long it takes. Another
-compiler, Python, libc or valgrind counts otherwise, and so does another architecture: the file says what there was.
+Where a crate (memchr, sha2, base64, aws-lc) or the libc chooses code by what the processor can do, valgrind answers for the
+processor: the same on every x86-64 machine with AVX2, but for F16C and random numbers. It leaves out what it cannot do itself, so
+SHA-256 is counted in its portable form, where most machines have instructions for it, and is nearly all of a webhook's count.
+Nothing here uses TLS. A count shows whether code became longer, and not how long it takes. Another compiler, Python, libc or
+valgrind counts otherwise, and so does another architecture: the file says what there was.
 """
 
 from __future__ import annotations
