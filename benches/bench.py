@@ -21,6 +21,7 @@ from decoders import DECODERS
 from followers import FOLLOW, FOLLOW_ASYNC
 from machine import CERTIFICATE, describe, environment, in_memory, pin_server_and_clients, running_server, scratch
 from prediction_files import INLINE, SAVE_ALL
+from relay_contenders import RELAYS
 from report import Section, rows, table
 from run_contenders import RUN, RUN_ASYNC, SIZE
 from runs import NODE
@@ -53,6 +54,7 @@ def sections() -> list[Section]:
         Section("clients", "1,000 never used", "KB each", [OURS], {"variant": "unused", "size": 1000}),
         *_run_sections(),
         *_stream_sections(),
+        *_relay_sections(),
         *_file_sections(),
         *_webhook_sections(),
         *_scale_sections(),
@@ -80,6 +82,13 @@ def _stream_sections() -> list[Section]:
         Section("sse_big", "one event of 8 MiB, async", "ms", big, {"size": 8 << 20}, cpu_unit="ms"),
         *(_many(interval) for interval in (20, 200)),
         Section("sse_memory", "1,000 open and silent, async", "KB each", idle, {"size": 1000}, slow=True),
+    ]
+
+
+def _relay_sections() -> list[Section]:
+    return [
+        *(_relayed(interval) for interval in (200, 20)),
+        _passed_on("100 readers, events as fast as they are read", [*RELAYS], {"size": 100}),
     ]
 
 
@@ -182,6 +191,15 @@ def _first(job: str, title: str, contenders: list[str], task: dict[str, Any]) ->
 def _many(interval: int) -> Section:
     title = f"1,000 streams, an event of each per {interval} ms"
     return Section("sse_many", title, "CPU us/event", [*FOLLOW_ASYNC], {"size": 1000, "interval": interval}, slow=True)
+
+
+def _relayed(interval: int) -> Section:
+    title = f"1,000 readers behind FastAPI, an event of each per {interval} ms"
+    return Section("relay_paced", title, "CPU s/million", [*RELAYS], {"size": 1000, "interval": interval}, slow=True)
+
+
+def _passed_on(title: str, contenders: list[str], task: dict[str, Any]) -> Section:
+    return Section("relay_fast", title, "events/s", contenders, task, cpu_unit="s/million", more_is_better=True, slow=True)
 
 
 def _rate(job: str, title: str, contenders: list[str], size: int) -> Section:

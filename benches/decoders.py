@@ -28,6 +28,10 @@ class ByHand:
 
     def feed(self, chunk: Any) -> list[Event]:
         """Give the events that are complete."""
+        return [event for block in self.blocks(chunk) if (event := _event(block)) is not None]
+
+    def blocks(self, chunk: Any) -> list[str]:
+        """Give what stands between blank lines."""
         rest = self._rest
         # A blank line may begin with the last byte there was.
         unseen = max(len(rest) - 1, 0)
@@ -37,7 +41,7 @@ class ByHand:
             return []
         blocks = rest[:end].decode().split("\n\n")
         del rest[: end + 2]
-        return [event for block in blocks if (event := _event(block)) is not None]
+        return blocks
 
 
 def _event(block: str) -> Event | None:

@@ -158,6 +158,14 @@ def clients(task: Task) -> Sample:
     return Sample((resident_bytes() - before) / 1024 / (len(kept) - 1))
 
 
+def relay(task: Task) -> Sample:
+    """Pass streams on to readers."""
+    # Imported here, for it takes longer than some jobs do.
+    from relays import fast, paced
+
+    return paced(task) if task.interval else fast(task)
+
+
 JOBS: dict[str, Callable[[Task], Sample]] = {
     "get_async": get_async,
     "get_sync": get_sync,
@@ -179,6 +187,8 @@ JOBS: dict[str, Callable[[Task], Sample]] = {
     "sse_many": many,
     "sse_big": big,
     "sse_memory": memory,
+    "relay_paced": relay,
+    "relay_fast": relay,
     "files_save": save,
     "files_read": read,
     "files_upload": upload,

@@ -48,7 +48,7 @@ pub async fn receive<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, head: &s
     let mut body = Received::default();
     if header(head, "transfer-encoding").is_some() {
         let mut chunks = Chunks::default();
-        while !chunks.feed(&buffer, &mut body) {
+        while !chunks.feed(&buffer, &mut |bytes| body.add(bytes)) {
             more(socket, &mut buffer, u64::MAX).await?;
         }
     } else {
@@ -76,7 +76,7 @@ async fn more<S: AsyncRead + Unpin>(socket: &mut S, buffer: &mut Vec<u8>, most: 
 
 /// The transfer encoding, whose every chunk has its size before it.
 #[derive(Default)]
-struct Chunks {
+pub struct Chunks {
     /// Bytes of this chunk that are still to come.
     left: usize,
     /// The line that says how long the next one is, as far as it is there.
@@ -85,11 +85,11 @@ struct Chunks {
 }
 
 impl Chunks {
-    /// Reads on; tells whether that was the end.
-    fn feed(&mut self, mut bytes: &[u8], body: &mut Received) -> bool {
+    /// Reads on, and gives away what is the body's; tells whether that was the end.
+    pub fn feed(&mut self, mut bytes: &[u8], body: &mut impl FnMut(&[u8])) -> bool {
         while !bytes.is_empty() {
             let (data, rest) = bytes.split_at(self.left.min(bytes.len()));
-            body.add(data);
+            body(data);
             self.left -= data.len();
             bytes = rest;
             let Some((first, rest)) = bytes.split_first() else { break };

@@ -13,6 +13,9 @@ use crate::{BODY, answer};
 /// one write has.
 const PERIOD: usize = 262_147;
 
+/// Where a prediction's stream is, of those that do not say.
+const STREAM: &str = "https://stream.replicate.com/v1/streams/gm3qorzdhgbfurvjtvhg6dckhu";
+
 /// What ends a head.
 const END: &[u8] = b"\r\n\r\n";
 
@@ -31,12 +34,12 @@ static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     bytes
 });
 
-/// Reads a request's head, and what came with it; tells whether there is one.
+/// Reads the head of a request or of an answer, and what came with it; tells whether there is one.
 pub async fn read_head<S: AsyncRead + Unpin>(socket: &mut S, request: &mut Vec<u8>) -> Result<bool> {
     request.clear();
     loop {
-        // After the head of a POST its body may have begun.
-        if request.ends_with(END) || (request.starts_with(b"POST ") && memmem::find(request, END).is_some()) {
+        // After the head of a POST, or of an answer, its body may have begun.
+        if request.ends_with(END) || (!request.starts_with(b"GET ") && memmem::find(request, END).is_some()) {
             return Ok(true);
         }
         if socket.read_buf(request).await? == 0 {
@@ -101,6 +104,9 @@ async fn take<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, request: &[u8],
         ["v1", "files", ..] => record(size, host),
         ["v1", "models", "file", bytes, ..] => BODY.trim_end().replace("hello Alice", &format!("{scheme}://{host}/file/{bytes}")),
         ["v1", "models", "slow", ..] => BODY.trim_end().replace("succeeded", "processing"),
+        ["v1", "models", kind, size, "predictions", ..] => {
+            BODY.trim_end().replacen(STREAM, &format!("{scheme}://{host}/stream/{kind}/{size}"), 1)
+        }
         _ => BODY.trim_end().to_owned(),
     };
     socket.write_all(&answer("201 Created", &told)).await?;

@@ -11,6 +11,7 @@
 //! | `POST /v1/files` | the record of a file, after the whole body |
 //! | `POST /v1/models/file/BYTES/predictions` | the prediction, whose output is a file of so many bytes at this server |
 //! | `POST /v1/models/slow/NAME/predictions` | the prediction, which is not done |
+//! | `POST /v1/models/KIND/SIZE/predictions`, else | the prediction, whose stream is `/stream/KIND/SIZE` |
 //! | `POST` of anything else | the prediction, after the whole body |
 //! | `/received` | the beginning of the last body, whose size is in the header `Received` |
 //! | `/clock` | what the server's clock says, in nanoseconds |
@@ -20,12 +21,15 @@
 //! | `/stream/first` | a comment and an event, then the end |
 //! | `/stream/big/BYTES` | one event, in chunks of 16 KiB |
 //! | `/stream/idle` | a comment and an event, and then nothing |
-//! | `/stream/paced` | a comment and an event, and then what `/pace` says |
+//! | `/stream/paced`, `/stream/paced/0` | a comment and an event, and then what `/pace` says |
 //! | `/pace/MILLISECONDS/EVENTS` | begins now: so many events for every open `/stream/paced`, one each so many milliseconds |
+//! | `/readers/PORT/COUNT/PATH` | opens so many readers of another server's stream; how many have an event, when all have |
+//! | `/read` | what they have seen so far, as JSON |
 
 mod body;
 mod files;
 mod pace;
+mod readers;
 mod secure;
 mod streams;
 
@@ -37,6 +41,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use pace::{Order, clock};
+use readers::{READERS, Readers};
 
 const BODY: &str = include_str!("../prediction.json");
 
@@ -87,7 +92,7 @@ async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()
             let line = String::from_utf8_lossy(&request);
             let path: Vec<&str> = line.split(' ').nth(1).unwrap_or_default().split('/').skip(1).collect();
             match path.as_slice() {
-                ["stream", "paced"] => {
+                ["stream", "paced", ..] => {
                     let _ = site.pace.send(Order::Join(socket));
                     return Ok(());
                 }
@@ -101,6 +106,15 @@ async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()
                     let start = clock() + pace::HEAD_START;
                     let _ = site.pace.send(Order::Start { start, interval: Duration::from_millis(interval), events });
                     socket.write_all(&answer("200 OK", &start.to_string())).await?;
+                }
+                ["readers", port, count, path @ ..] => {
+                    let (Ok(port), Ok(count)) = (port.parse(), count.parse()) else { return Ok(()) };
+                    let opened = readers::open(port, count, &path.join("/")).await;
+                    socket.write_all(&answer("200 OK", &opened.to_string())).await?;
+                }
+                ["read"] => {
+                    let told = READERS.lock().ok().and_then(|readers| readers.as_ref().map(Readers::told)).unwrap_or_default();
+                    socket.write_all(&answer("200 OK", &told)).await?;
                 }
                 _ => return Ok(()),
             }

@@ -1,0 +1,197 @@
+//! Readers of a service that passes streams on: they cost little, and see that each gets every event, in order, and the end.
+//!
+//! They are in the server's process, so that both share a core, and a clock to say how long an event took from here to here.
+
+use std::io::{Error, Result};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use memchr::memmem;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::body::Chunks;
+use crate::files::read_head;
+use crate::pace::clock;
+
+/// Readers that are being opened at a time.
+const OPENING: usize = 50;
+
+/// The time in which one more must open.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What one read takes, at most.
+const BLOCK: usize = 64 * 1024;
+
+/// Those that were opened last; making others ends these.
+pub static READERS: Mutex<Option<Readers>> = Mutex::new(None);
+
+/// What a service's readers have seen.
+#[derive(Default)]
+struct Seen {
+    opened: AtomicUsize,
+    events: AtomicUsize,
+    ended: AtomicUsize,
+    /// Of each event with a time, in nanoseconds: how long it was under way, and how late it had left.
+    times: Mutex<(Vec<u64>, Vec<u64>)>,
+    wrong: Mutex<String>,
+}
+
+/// Connections to a service.
+pub struct Readers {
+    seen: Arc<Seen>,
+    tasks: JoinSet<()>,
+}
+
+impl Readers {
+    /// Tells what they have seen so far, as JSON; the times are those of half of the events, and of 99 of 100.
+    pub fn told(&self) -> String {
+        let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        let (mut taken, mut late) = self.seen.times.lock().map(|times| times.clone()).unwrap_or_default();
+        let (half, most, late) = (rank(&mut taken, 50), rank(&mut taken, 99), rank(&mut late, 99));
+        let wrong = self.seen.wrong.lock().map(|wrong| wrong.clone()).unwrap_or_default();
+        let (events, ended) = (count(&self.seen.events), count(&self.seen.ended));
+        format!(r#"{{"events":{events},"ended":{ended},"p50":{half},"p99":{most},"late":{late},"wrong":"{wrong}"}}"#)
+    }
+}
+
+/// Gives the number that so many of a hundred do not exceed.
+fn rank(times: &mut [u64], percent: usize) -> u64 {
+    let place = times.len() * percent / 100;
+    if place >= times.len() { 0 } else { *times.select_nth_unstable(place).1 }
+}
+
+/// Opens readers of what a service has at a path; gives how many have an event, when all have, or no more are coming.
+pub async fn open(port: u16, count: usize, path: &str) -> usize {
+    // Those before are left first: the service must be free of them.
+    drop(READERS.lock().map(|mut readers| readers.take()));
+    let seen = Arc::new(Seen::default());
+    let turns = Arc::new(Semaphore::new(OPENING));
+    let mut tasks = JoinSet::new();
+    for _ in 0..count {
+        let (seen, turns, path) = (seen.clone(), turns.clone(), path.to_owned());
+        tasks.spawn(async move {
+            if let Err(error) = read(port, &path, &seen, &turns).await
+                && let Ok(mut wrong) = seen.wrong.lock()
+                && wrong.is_empty()
+            {
+                // What follows the first may be its consequence.
+                *wrong = error.to_string().replace('"', "'");
+            }
+        });
+    }
+    if let Ok(mut readers) = READERS.lock() {
+        *readers = Some(Readers { seen: seen.clone(), tasks });
+    }
+    let (mut before, mut waited) = (0, Duration::ZERO);
+    loop {
+        let opened = seen.opened.load(Ordering::Relaxed);
+        waited = if opened > before { Duration::ZERO } else { waited + Duration::from_millis(1) };
+        if opened >= count || waited > PATIENCE {
+            return opened;
+        }
+        before = opened;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Reads one stream to its end.
+async fn read(port: u16, path: &str, seen: &Seen, turns: &Semaphore) -> Result<()> {
+    let mut turn = turns.acquire().await.ok();
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).await?;
+    socket.write_all(format!("GET /{path} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes()).await?;
+    let mut buffer = Vec::with_capacity(BLOCK);
+    if !read_head(&mut socket, &mut buffer).await? || !buffer.starts_with(b"HTTP/1.1 200 ") {
+        return Err(Error::other(String::from_utf8_lossy(&buffer).lines().next().unwrap_or("no answer").to_owned()));
+    }
+    let end = memmem::find(&buffer, b"\r\n\r\n").unwrap_or_default() + 4;
+    buffer.drain(..end);
+    let mut chunks = Chunks::default();
+    let mut reader = Reader { is_paced: path.contains("paced"), ..Reader::default() };
+    loop {
+        let is_over = chunks.feed(&buffer, &mut |bytes| reader.rest.extend_from_slice(bytes));
+        if !reader.take(seen) {
+            return Err(Error::other(format!("not the event {} of a stream", reader.place)));
+        }
+        if reader.place > 0 && turn.take().is_some() {
+            seen.opened.fetch_add(1, Ordering::Relaxed);
+        }
+        if is_over {
+            break;
+        }
+        buffer.clear();
+        if socket.read_buf(&mut buffer).await? == 0 {
+            return Err(Error::other(format!("broken off after {} events", reader.place)));
+        }
+    }
+    if !reader.is_done {
+        return Err(Error::other("a stream without its end"));
+    }
+    seen.ended.fetch_add(1, Ordering::Relaxed);
+    Ok(())
+}
+
+/// One stream, as far as it was read.
+#[derive(Default)]
+struct Reader {
+    is_paced: bool,
+    /// What is not a whole event yet.
+    rest: Vec<u8>,
+    /// How many events there were.
+    place: u64,
+    is_done: bool,
+}
+
+impl Reader {
+    /// Takes the events that are there; tells whether they were the next ones.
+    fn take(&mut self, seen: &Seen) -> bool {
+        let mut begin = 0;
+        let rest = std::mem::take(&mut self.rest);
+        while let Some(block) = rest.get(begin..).and_then(|rest| rest.get(..memmem::find(rest, b"\n\n")?)) {
+            begin += block.len() + 2;
+            // A comment says that the connection lives.
+            if !block.starts_with(b":") && !self.is_next(&String::from_utf8_lossy(block), seen) {
+                return false;
+            }
+        }
+        self.rest.extend_from_slice(rest.get(begin..).unwrap_or_default());
+        true
+    }
+
+    fn is_next(&mut self, block: &str, seen: &Seen) -> bool {
+        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or_default();
+        let (event, id, data) = (field("event"), field("id"), field("data"));
+        if self.is_done {
+            return false;
+        }
+        // The opening of a paced stream is not one of those that are counted there.
+        let is_opening = self.is_paced && self.place == 0;
+        let number = self.place - u64::from(self.is_paced && !is_opening);
+        self.place += 1;
+        seen.events.fetch_add(1, Ordering::Relaxed);
+        if event == "done" {
+            self.is_done = true;
+            return (id, data) == ("end", "{}");
+        }
+        if self.is_paced && !is_opening {
+            let Some((left, due)) = data.split_once(' ').and_then(|(left, due)| Some((left.parse().ok()?, due.parse().ok()?)))
+            else {
+                return false;
+            };
+            note(seen, left, due);
+        } else if data != " token" {
+            return false;
+        }
+        event == "output" && id.rsplit(':').next().and_then(|number| number.parse().ok()) == Some(number)
+    }
+}
+
+fn note(seen: &Seen, left: u64, due: u64) {
+    if let Ok(mut times) = seen.times.lock() {
+        times.0.push(clock().saturating_sub(left));
+        times.1.push(left.saturating_sub(due));
+    }
+}
