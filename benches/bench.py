@@ -88,7 +88,7 @@ def _stream_sections() -> list[Section]:
 def _relay_sections() -> list[Section]:
     return [
         *(_relayed(interval) for interval in (200, 20)),
-        _passed_on("100 readers, events as fast as they are read", [*RELAYS], {"size": 100}),
+        _passed_on("1,000 readers behind FastAPI, events as fast as they are read", [*RELAYS], {"size": 1000}),
     ]
 
 

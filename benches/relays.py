@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 # Seconds after which a service is taken not to start, and after which its readers are taken not to end.
-PATIENCE = 10
-# Events of each reader when the answer is checked.
-CHECKED = 10
-# More events than are read in any time.
-ENDLESS = 1_000_000_000
+START, END = 10, 40
+# Events of one reader, when all get theirs as fast as they go: to see that they do, and when that is measured, as many as pass in
+# the time, within these.
+CHECKED, FEWEST, MOST = 20, 200, 5000
 # What ours has as a relay's `headers`.
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 # They take longer than other jobs do: a thousand readers are many to be fair to.
@@ -61,9 +60,9 @@ class Readers:
 
     def end(self, count: int, events: int) -> dict[str, Any]:
         """Wait until all have ended; raises unless each got so many events, the last of them ``done``."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + END
         while (seen := self.seen())["ended"] < count and not seen["wrong"] and time.monotonic() < end:
-            time.sleep(0.05)
+            time.sleep(0.01)
         if (seen["ended"], seen["events"]) != (count, count * events):
             raise ValueError(f"wrong answer: {seen} for {count:,} times {events} events")
         return seen
@@ -72,7 +71,7 @@ class Readers:
 def paced(task: Task) -> Sample:
     """Give the CPU time that a service takes for an event, of many streams whose events come one by one."""
     with _service(task) as readers:
-        _check(readers, task.size)
+        _rush(readers, task, CHECKED)
         readers.open(task.size, "paced/0")
         each = int(LONGER * task.seconds * 1000) // task.interval
         model = Server(task.origin)
@@ -101,25 +100,19 @@ def paced(task: Task) -> Sample:
 def fast(task: Task) -> Sample:
     """Give the events that a service passes on in a second, of streams that come as fast as they are read."""
     with _service(task) as readers:
-        _check(readers, task.size)
-        readers.open(task.size, f"chunks/{ENDLESS}")
-        time.sleep(task.warm_up)
-        before = readers.seen()
-        meter = Meter(task.server)
-        time.sleep(LONGER * task.seconds)
-        seen = readers.seen()
-        sample = meter.sample(seen["events"] - before["events"])
-        if seen["wrong"]:
-            raise ValueError(f"wrong answer: {seen['wrong']}")
-        # All leave.
-        readers.open(0, "")
-    return sample
+        rate = _rush(readers, task, CHECKED).value
+        each = int(rate * LONGER * task.seconds / task.size)
+        return _rush(readers, task, max(FEWEST, min(MOST, each)))
 
 
-def _check(readers: Readers, count: int) -> None:
-    """See that all events reach all readers, and the end."""
-    readers.open(count, f"chunks/{CHECKED}")
-    readers.end(count, CHECKED + 1)
+def _rush(readers: Readers, task: Task, each: int) -> Sample:
+    """Have every reader get so many events; they are all there before the first of these."""
+    readers.open(task.size, "paced/0")
+    meter = Meter(task.server)
+    readers.ask(f"/pace/0/{each}")
+    # Each has had one already, to be open; and there is the end.
+    readers.end(task.size, each + 2)
+    return meter.sample(task.size * each)
 
 
 @contextmanager
@@ -130,14 +123,14 @@ def _service(task: Task) -> Iterator[Readers]:
         server = uvicorn.Server(uvicorn.Config(_app(task), loop="uvloop", http="httptools", lifespan="on", **quiet))
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + START
         while not server.started:
             if time.monotonic() > end:
                 raise SystemExit("the service did not start")
             time.sleep(0.01)
         yield Readers(task.origin, listener.getsockname()[1])
         server.should_exit = True
-        thread.join(PATIENCE)
+        thread.join(START)
 
 
 def _app(task: Task) -> FastAPI:

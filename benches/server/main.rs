@@ -23,6 +23,7 @@
 //! | `/stream/idle` | a comment and an event, and then nothing |
 //! | `/stream/paced`, `/stream/paced/0` | a comment and an event, and then what `/pace` says |
 //! | `/pace/MILLISECONDS/EVENTS` | begins now: so many events for every open `/stream/paced`, one each so many milliseconds |
+//! | `/pace/0/EVENTS` | the same, as fast as each is read |
 //! | `/readers/PORT/COUNT/PATH` | opens so many readers of another server's stream; how many have an event, when all have |
 //! | `/read` | what they have seen so far, as JSON |
 

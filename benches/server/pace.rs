@@ -35,7 +35,7 @@ fn nanoseconds(time: Duration) -> u64 {
 pub enum Order {
     /// One more stream, which waits for the start.
     Join(TcpStream),
-    /// So many events for each, an interval apart; the streams take turns within it.
+    /// So many events for each, an interval apart; the streams take turns within it. Without an interval, as fast as they are read.
     Start {
         /// When the first of all is due.
         start: u64,
@@ -78,6 +78,11 @@ pub async fn follow(mut orders: mpsc::UnboundedReceiver<Order>) {
                 // Here and not where it was asked for: who has read the opening is among the streams.
                 if let Ok(stream) = join(socket).await {
                     streams.push(stream);
+                }
+            }
+            Order::Start { interval: Duration::ZERO, events, .. } => {
+                for mut stream in streams.drain(..) {
+                    tokio::spawn(async move { streams::send_rest(&mut stream.socket, events).await });
                 }
             }
             Order::Start { start, interval, events } => {

@@ -5,7 +5,7 @@
 use std::io::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,6 +22,9 @@ const OPENING: usize = 50;
 
 /// The time in which one more must open.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often is looked how many there are.
+const TICK: Duration = Duration::from_millis(1);
 
 /// What one read takes, at most.
 const BLOCK: usize = 64 * 1024;
@@ -43,7 +46,8 @@ struct Seen {
 /// Connections to a service.
 pub struct Readers {
     seen: Arc<Seen>,
-    tasks: JoinSet<()>,
+    /// They end when this is dropped.
+    _tasks: JoinSet<()>,
 }
 
 impl Readers {
@@ -84,17 +88,18 @@ pub async fn open(port: u16, count: usize, path: &str) -> usize {
         });
     }
     if let Ok(mut readers) = READERS.lock() {
-        *readers = Some(Readers { seen: seen.clone(), tasks });
+        *readers = Some(Readers { seen: seen.clone(), _tasks: tasks });
     }
-    let (mut before, mut waited) = (0, Duration::ZERO);
+    let (mut before, mut moved) = (0, Instant::now());
     loop {
         let opened = seen.opened.load(Ordering::Relaxed);
-        waited = if opened > before { Duration::ZERO } else { waited + Duration::from_millis(1) };
-        if opened >= count || waited > PATIENCE {
+        if opened > before {
+            (before, moved) = (opened, Instant::now());
+        }
+        if opened >= count || moved.elapsed() > PATIENCE {
             return opened;
         }
-        before = opened;
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(TICK).await;
     }
 }
 
@@ -110,7 +115,7 @@ async fn read(port: u16, path: &str, seen: &Seen, turns: &Semaphore) -> Result<(
     let end = memmem::find(&buffer, b"\r\n\r\n").unwrap_or_default() + 4;
     buffer.drain(..end);
     let mut chunks = Chunks::default();
-    let mut reader = Reader { is_paced: path.contains("paced"), ..Reader::default() };
+    let mut reader = Reader::default();
     loop {
         let is_over = chunks.feed(&buffer, &mut |bytes| reader.rest.extend_from_slice(bytes));
         if !reader.take(seen) {
@@ -137,7 +142,6 @@ async fn read(port: u16, path: &str, seen: &Seen, turns: &Semaphore) -> Result<(
 /// One stream, as far as it was read.
 #[derive(Default)]
 struct Reader {
-    is_paced: bool,
     /// What is not a whole event yet.
     rest: Vec<u8>,
     /// How many events there were.
@@ -167,31 +171,26 @@ impl Reader {
         if self.is_done {
             return false;
         }
-        // The opening of a paced stream is not one of those that are counted there.
-        let is_opening = self.is_paced && self.place == 0;
-        let number = self.place - u64::from(self.is_paced && !is_opening);
+        let place = self.place;
         self.place += 1;
         seen.events.fetch_add(1, Ordering::Relaxed);
         if event == "done" {
             self.is_done = true;
             return (id, data) == ("end", "{}");
         }
-        if self.is_paced && !is_opening {
-            let Some((left, due)) = data.split_once(' ').and_then(|(left, due)| Some((left.parse().ok()?, due.parse().ok()?)))
-            else {
-                return false;
-            };
-            note(seen, left, due);
-        } else if data != " token" {
-            return false;
-        }
-        event == "output" && id.rsplit(':').next().and_then(|number| number.parse().ok()) == Some(number)
+        // The opening of a stream that waits is not one of those that are counted there.
+        let number = id.rsplit(':').next().and_then(|number| number.parse::<u64>().ok());
+        let is_told = data == " token" || note(seen, data).is_some();
+        event == "output" && is_told && number == Some(place.saturating_sub(1))
     }
 }
 
-fn note(seen: &Seen, left: u64, due: u64) {
-    if let Ok(mut times) = seen.times.lock() {
-        times.0.push(clock().saturating_sub(left));
-        times.1.push(left.saturating_sub(due));
-    }
+/// Notes when an event left, if it says so.
+fn note(seen: &Seen, data: &str) -> Option<()> {
+    let (left, due) = data.split_once(' ')?;
+    let (left, due): (u64, u64) = (left.parse().ok()?, due.parse().ok()?);
+    let mut times = seen.times.lock().ok()?;
+    times.0.push(clock().saturating_sub(left));
+    times.1.push(left.saturating_sub(due));
+    Some(())
 }

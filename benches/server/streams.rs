@@ -92,9 +92,14 @@ async fn send_blocks(socket: &mut TcpStream, count: u64) -> Result<()> {
 }
 
 async fn send_chunks(socket: &mut TcpStream, count: u64) -> Result<()> {
+    socket.write_all(HEAD.as_bytes()).await?;
+    send_rest(socket, count).await
+}
+
+/// Sends events, each its own chunk, and the end.
+pub async fn send_rest(socket: &mut TcpStream, count: u64) -> Result<()> {
     let mut out = Vec::with_capacity(BLOCK + SPARE);
     let mut payload = Vec::with_capacity(SPARE);
-    out.extend_from_slice(HEAD.as_bytes());
     for number in 0..count {
         payload.clear();
         event(&mut payload, number)?;
