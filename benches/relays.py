@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 # Seconds after which a service is taken not to start, and after which its readers are taken not to end.
 START, END = 10, 40
-# Events of one reader, when all get theirs as fast as they go: to see that they do, and when that is measured, as many as pass in
-# the time, within these.
-CHECKED, FEWEST, MOST = 20, 200, 5000
+# At first, so many readers get so many events each: to see that they do, and how fast.
+FEW, CHECKED = 100, 200
+# Events of one reader, when it is measured how fast they go: as many as pass in the time, within these.
+FEWEST, MOST = 200, 5000
 # What ours has as a relay's `headers`.
 HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 # They take longer than other jobs do: a thousand readers are many to be fair to.
@@ -36,16 +37,13 @@ class Readers:
     """The service's readers, which are in the model's process: both must be cheap."""
 
     def __init__(self, origin: str, port: int) -> None:
-        self._origin = origin.removeprefix("http://")
+        self._connection = HTTPConnection(origin.removeprefix("http://"))
         self._port = port
 
     def ask(self, path: str) -> Any:
         """Give what is answered, a number or an object."""
-        connection = HTTPConnection(self._origin)
-        connection.request("GET", path)
-        told = json.loads(connection.getresponse().read())
-        connection.close()
-        return told
+        self._connection.request("GET", path)
+        return json.loads(self._connection.getresponse().read())
 
     def open(self, count: int, path: str) -> None:
         """Have so many readers, each with an event, in place of those that there were."""
@@ -71,7 +69,7 @@ class Readers:
 def paced(task: Task) -> Sample:
     """Give the CPU time that a service takes for an event, of many streams whose events come one by one."""
     with _service(task) as readers:
-        _rush(readers, task, CHECKED)
+        _rush(readers, task, FEW, CHECKED)
         readers.open(task.size, "paced/0")
         each = int(LONGER * task.seconds * 1000) // task.interval
         model = Server(task.origin)
@@ -100,19 +98,19 @@ def paced(task: Task) -> Sample:
 def fast(task: Task) -> Sample:
     """Give the events that a service passes on in a second, of streams that come as fast as they are read."""
     with _service(task) as readers:
-        rate = _rush(readers, task, CHECKED).value
+        rate = _rush(readers, task, FEW, CHECKED).value
         each = int(rate * LONGER * task.seconds / task.size)
-        return _rush(readers, task, max(FEWEST, min(MOST, each)))
+        return _rush(readers, task, task.size, max(FEWEST, min(MOST, each)))
 
 
-def _rush(readers: Readers, task: Task, each: int) -> Sample:
-    """Have every reader get so many events; they are all there before the first of these."""
-    readers.open(task.size, "paced/0")
+def _rush(readers: Readers, task: Task, count: int, each: int) -> Sample:
+    """Have so many readers get so many events each; they are all there before the first of these."""
+    readers.open(count, "paced/0")
     meter = Meter(task.server)
     readers.ask(f"/pace/0/{each}")
     # Each has had one already, to be open; and there is the end.
-    readers.end(task.size, each + 2)
-    return meter.sample(task.size * each)
+    readers.end(count, each + 2)
+    return meter.sample(count * each)
 
 
 @contextmanager
