@@ -47,7 +47,7 @@ async def _1_0_7(origin: str) -> AsyncIterator[Relay]:
     import replicate
 
     transport = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None))
-    client = replicate.Client(TOKEN, base_url=origin, transport=transport)
+    client = replicate.Client(TOKEN, base_url=origin, timeout=httpx.Timeout(None), transport=transport)
 
     async def body(model: str) -> AsyncIterator[str]:
         async for event in await client.async_stream(model, INPUT):
