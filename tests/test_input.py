@@ -30,6 +30,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replicate_rs import FileOutput, Prediction, Replicate
+from replicate_rs._core import is_plain, write_json
 from replicate_rs._operation import to_json
 from replicate_rs.file_input import Written, encoded
 from wire import Wire, prediction, reply
@@ -543,12 +544,44 @@ def test_an_input_may_be_nested_deeply_but_not_without_end(both, send):
     assert len(send.wire.seen) == 1
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(JSON)
+def test_what_is_plain_is_written_as_python_would(value):
+    """P16: without a copy, and without Python's encoder; what text cannot be UTF-8 is Python's to refuse."""
+    try:
+        expected = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        assert not is_plain(value)
+        assert write_json(value) is None
+    else:
+        assert is_plain(value)
+        written = write_json(value)
+        assert json.loads(written) == json.loads(expected) == value
+        # Floats may have their exponent written in another way.
+        assert written == expected or "e" in str(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [(), {1: 2}, {"a": (1,)}, [float("nan")], [float("inf")], 2**63, "\ud800", {"\ud800": 1}, b"", {1}, Names([]), object()],
+)
+def test_what_is_not_plain_is_left_to_python(value):
+    assert not is_plain(value)
+    assert write_json(value) is None
+
+
 def test_a_caller_that_is_deep_itself_gets_a_value_error(both, send):
     def descend(levels: int) -> None:
         if levels:
             descend(levels - 1)
         else:
-            send(nested(490))
+            # The tuple is what Python has to look at.
+            send([nested(490), ()])
 
     with pytest.raises(ValueError, match="^input is nested too deeply for the calls that Python has left"):
         descend(600)

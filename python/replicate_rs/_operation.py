@@ -10,6 +10,7 @@ suspends is the transport's choice:
 
 from __future__ import annotations
 
+from ._core import write_json
 from ._transport import Blocking, Suspending
 from ._typing import Generic, ParamSpec, TypeVar, is_array, overload
 
@@ -180,6 +181,9 @@ def _text(value: object) -> str:
 def to_json(value: object) -> bytes:
     """Write JSON, as UTF-8."""
     global _encode
+    written = write_json(value)
+    if written is not None:
+        return written
     if _encode is None:
         from json import JSONEncoder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ._core import Upload
+from ._core import Upload, is_plain
 from ._operation import Async, run
 from ._typing import TYPE_CHECKING
 from .exceptions import APIConnectionError, APIResponseValidationError, APITimeoutError, InternalServerError
@@ -67,6 +67,8 @@ async def encoded(
     strategy = strategy or resource._session.file_encoding_strategy
     if strategy not in STRATEGIES:
         raise ValueError(f"file_encoding_strategy must be one of {', '.join(STRATEGIES)}, not {strategy!r}")
+    if is_plain(value):
+        return value
     result, slots = plain(value)
     if not slots:
         return result

@@ -8,6 +8,7 @@ pub mod event;
 pub mod exceptions;
 pub mod files;
 pub mod inbox;
+pub mod json;
 pub mod log;
 pub mod port;
 pub mod response;
