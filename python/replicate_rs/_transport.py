@@ -127,8 +127,11 @@ def _attend_the_end() -> None:
 def _end() -> None:
     from ._core import finish_detached
 
-    while _held:
-        _held.popitem()[1]()
+    for holder in list(_held):
+        # Threads that nobody waits for go on meanwhile, and may be done with theirs.
+        leave = _held.pop(holder, None)
+        if leave is not None:
+            leave()
     finish_detached(PARTING)
 
 
