@@ -7,18 +7,14 @@ import gc
 import json
 import shutil
 import subprocess
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from contenders import OURS, TOKEN
 from machine import resident_bytes
 from run_contenders import INPUT, MODEL, RUN, RUN_ASYNC, SIZE
-from sampling import Meter, Sample, Task
+from sampling import Meter, Sample, Task, load, load_async
 from transfers import content
-
-if TYPE_CHECKING:
-    from run_contenders import AsyncRun
 
 NODE = "Node"
 NODE_SOURCE = Path(__file__).with_name("runs.mjs")
@@ -39,16 +35,12 @@ def run_sync(task: Task) -> Sample:
     with RUN[task.contender](task.secure_origin, task.certificate) as run:
         check(run())
 
-        def load(seconds: float) -> int:
-            end, count = time.perf_counter() + seconds, 0
-            while not count or time.perf_counter() < end:
-                _check_length(run())
-                count += 1
-            return count
+        def checked() -> None:
+            _check_length(run())
 
-        load(task.warm_up)
+        load(checked, task.warm_up)
         meter = Meter(task.server)
-        return meter.sample(load(task.seconds))
+        return meter.sample(load(checked, task.seconds))
 
 
 def run_async(task: Task) -> Sample:
@@ -59,23 +51,14 @@ def run_async(task: Task) -> Sample:
 async def _run_async(task: Task) -> Sample:
     async with RUN_ASYNC[task.contender](task.secure_origin, task.certificate) as run:
         check(await run())
-        # So many connections are made before anything is timed.
-        await _load(run, task.size, task.warm_up)
-        meter = Meter(task.server)
-        return meter.sample(await _load(run, task.size, task.seconds))
 
-
-async def _load(run: AsyncRun, in_flight: int, seconds: float) -> int:
-    end = time.perf_counter() + seconds
-
-    async def runs() -> int:
-        count = 0
-        while not count or time.perf_counter() < end:
+        async def checked() -> None:
             _check_length(await run())
-            count += 1
-        return count
 
-    return sum(await asyncio.gather(*(runs() for _ in range(in_flight))))
+        # So many connections are made before anything is timed.
+        await load_async(checked, task.size, task.warm_up)
+        meter = Meter(task.server)
+        return meter.sample(await load_async(checked, task.size, task.seconds))
 
 
 def _check_length(output: Any) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from machine import cpu_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 
 @dataclass
@@ -54,6 +59,29 @@ class Sample:
     """What else the table shows, by the heads of its columns."""
     late: float | None = None
     """The milliseconds that the server was late with one event of a hundred."""
+
+
+def load(work: Callable[[], object], seconds: float, each: int = 1) -> int:
+    """Do something again and again; gives how often, times what each time counts for."""
+    end, count = time.perf_counter() + seconds, 0
+    while not count or time.perf_counter() < end:
+        work()
+        count += each
+    return count
+
+
+async def load_async(work: Callable[[], Awaitable[object]], in_flight: int, seconds: float) -> int:
+    """Do something again and again, so many at a time; gives how often."""
+    end = time.perf_counter() + seconds
+
+    async def some() -> int:
+        count = 0
+        while not count or time.perf_counter() < end:
+            await work()
+            count += 1
+        return count
+
+    return sum(await asyncio.gather(*(some() for _ in range(in_flight))))
 
 
 def own_cpu_seconds() -> float:

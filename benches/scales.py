@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from contenders import OURS, TOKEN, check
 from file_contenders import FILES
 from followers import FOLLOW
-from sampling import Meter, Sample, Task
+from sampling import Meter, Sample, Task, load
 from transfers import content
 
 if TYPE_CHECKING:
@@ -100,13 +99,6 @@ def scale_body(task: Task) -> Sample:
 
 
 def _again_and_again(work: Callable[[], None], task: Task, each: int = 1) -> Sample:
-    def load(seconds: float) -> int:
-        end, count = time.perf_counter() + seconds, 0
-        while not count or time.perf_counter() < end:
-            work()
-            count += each
-        return count
-
-    load(task.warm_up)
+    load(work, task.warm_up)
     meter = Meter(task.server)
-    return meter.sample(load(task.seconds))
+    return meter.sample(load(work, task.seconds, each))

@@ -20,7 +20,7 @@ from contenders import ALONE, ASYNC, OURS, PAGE, PREDICTION_ID, PROGRAMS, TOKEN,
 from machine import resident_bytes
 from many_streams import many, memory
 from runs import run_async, run_memory, run_sync
-from sampling import Meter, Sample, Task
+from sampling import Meter, Sample, Task, load, load_async
 from scales import scale_body, scale_event, scale_page
 from streaming import big, chunks_or_blocks, decode, first, parser
 from transfers import data_uri, read, save, save_all, stalls, upload
@@ -28,8 +28,6 @@ from webhooks import fastapi, many_webhooks, rust, unwrap, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from contenders import AsyncGet, Get
 
 # Fresh processes for one sample, at least: the median of fewer tells nothing.
 FEWEST_STARTS = 3
@@ -45,55 +43,33 @@ def get_async(task: Task) -> Sample:
 async def _get_async(task: Task) -> Sample:
     async with ASYNC[task.contender](task.origin) as get:
         check(await get())
-        await _load_async(get, task.size, task.warm_up)
+        await load_async(get, task.size, task.warm_up)
         meter = Meter(task.server)
-        return meter.sample(await _load_async(get, task.size, task.seconds))
-
-
-async def _load_async(get: AsyncGet, in_flight: int, seconds: float) -> int:
-    end = time.perf_counter() + seconds
-
-    async def requests() -> int:
-        count = 0
-        while not count or time.perf_counter() < end:
-            await get()
-            count += 1
-        return count
-
-    return sum(await asyncio.gather(*(requests() for _ in range(in_flight))))
+        return meter.sample(await load_async(get, task.size, task.seconds))
 
 
 def get_sync(task: Task) -> Sample:
     """Get predictions one after another, in one thread or in each of several on one client."""
     with ALONE[task.contender](task.origin) as get, ThreadPoolExecutor(task.size) as threads:
 
-        def load(seconds: float) -> int:
+        def all_threads(seconds: float) -> int:
             if task.size == 1:
-                return _load(get, seconds)
-            return sum(threads.map(lambda _: _load(get, seconds), range(task.size)))
+                return load(get, seconds)
+            return sum(threads.map(lambda _: load(get, seconds), range(task.size)))
 
         check(get())
-        load(task.warm_up)
+        all_threads(task.warm_up)
         meter = Meter(task.server)
-        return meter.sample(load(task.seconds))
-
-
-def _load(get: Get, seconds: float) -> int:
-    end = time.perf_counter() + seconds
-    count = 0
-    while not count or time.perf_counter() < end:
-        get()
-        count += 1
-    return count
+        return meter.sample(all_threads(task.seconds))
 
 
 def page(task: Task) -> Sample:
     """List pages of 100 predictions, one after another."""
     with PAGE[task.contender](task.origin) as get:
         check_page(get())
-        _load(get, task.warm_up)
+        load(get, task.warm_up)
         meter = Meter(task.server)
-        return meter.sample(_load(get, task.seconds))
+        return meter.sample(load(get, task.seconds))
 
 
 def startup(task: Task) -> Sample:

@@ -13,7 +13,7 @@ const BLOCK: usize = 64 * 1024;
 /// What one chunk of a big event has.
 const PIECE: usize = 16 * 1024;
 /// Bytes of all events of a stream of sized ones.
-const TOGETHER: usize = 4 << 20;
+const TOGETHER: u64 = 4 << 20;
 /// Room for the last event of a block.
 const SPARE: usize = 256;
 
@@ -49,9 +49,13 @@ fn event(out: &mut Vec<u8>, number: u64) -> Result<()> {
 /// Answers with a stream of a kind; `size` is in events or in bytes.
 pub async fn send(socket: &mut TcpStream, kind: &str, size: u64) -> Result<()> {
     match kind {
-        "blocks" => send_blocks(socket, size).await,
+        "blocks" => send_blocks(socket, size, event).await,
         "chunks" => send_chunks(socket, size).await,
-        "sized" => send_sized(socket, usize::try_from(size).unwrap_or_default()).await,
+        "sized" => {
+            let text = "x".repeat(usize::try_from(size).unwrap_or_default());
+            let sized = |out: &mut Vec<u8>, number| write!(out, "id: 1690212292:{number}\nevent: output\ndata: {text}\n\n");
+            send_blocks(socket, TOGETHER.div_euclid(size.max(1)), sized).await
+        }
         "big" => send_big(socket, usize::try_from(size).unwrap_or_default()).await,
         "first" => {
             socket.write_all(&opening()?).await?;
@@ -71,7 +75,7 @@ async fn finish(socket: &mut TcpStream, mut out: Vec<u8>) -> Result<()> {
     socket.write_all(&out).await
 }
 
-async fn send_blocks(socket: &mut TcpStream, count: u64) -> Result<()> {
+async fn send_blocks(socket: &mut TcpStream, count: u64, event: impl Fn(&mut Vec<u8>, u64) -> Result<()>) -> Result<()> {
     let mut out = Vec::with_capacity(BLOCK + SPARE);
     let mut payload = Vec::with_capacity(BLOCK + SPARE);
     out.extend_from_slice(HEAD.as_bytes());
@@ -108,25 +112,6 @@ pub async fn send_rest(socket: &mut TcpStream, count: u64) -> Result<()> {
             socket.write_all(&out).await?;
             out.clear();
         }
-    }
-    finish(socket, out).await
-}
-
-/// Sends events of so many bytes each, in blocks: as many as make `TOGETHER`.
-async fn send_sized(socket: &mut TcpStream, size: usize) -> Result<()> {
-    let text = "x".repeat(size);
-    let (mut out, mut payload) = (Vec::from(HEAD), Vec::new());
-    for number in 0..TOGETHER.div_euclid(size.max(1)) {
-        write!(payload, "id: 1690212292:{number}\nevent: output\ndata: {text}\n\n")?;
-        if payload.len() >= BLOCK {
-            chunk(&mut out, &payload)?;
-            socket.write_all(&out).await?;
-            out.clear();
-            payload.clear();
-        }
-    }
-    if !payload.is_empty() {
-        chunk(&mut out, &payload)?;
     }
     finish(socket, out).await
 }
