@@ -311,7 +311,8 @@ def test_a_soak_leaves_nothing_behind(tmp_path):
     left = f"{memory / KILOBYTE:+.0f} KB, {descriptors:+} descriptors, {threads:+} threads, {objects:+} objects"
     print(f"\n{requests} requests: {left}")
     assert requests >= SOAK
-    assert (descriptors, threads) == (0, 0)
+    # One that was on its way out when they were counted first may be gone.
+    assert max(descriptors, threads) <= 0
     assert memory < 5 * MEGABYTE
     assert objects < 100
 
