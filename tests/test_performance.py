@@ -12,10 +12,10 @@ ROOT = Path(__file__).parent.parent
 # At the end: `webhooks` is a module there and here.
 sys.path.append(str(ROOT / "benches"))
 
-import growth  # noqa: E402
-import performance  # noqa: E402
-from plots import Curve, Dot, Lines, line_plot, short  # noqa: E402
-from report import is_limit, is_peer  # noqa: E402
+import growth  # noqa: E402 - found by the path above
+import performance  # noqa: E402 - found by the path above
+from plots import Curve, Dot, Lines, line_plot, short  # noqa: E402 - found by the path above
+from report import is_limit, is_peer  # noqa: E402 - found by the path above
 
 MACHINE = {
     "processor": "a processor",
