@@ -248,6 +248,10 @@ def test_helpers_give_what_1_0_7_s_give(tmp_path):
     assert ours.encode_json(value, client, "base64") == expected
     value["file"].seek(0)
     assert asyncio.run(ours.async_encode_json(value, client, "base64")) == expected
+    # What the caller does with it is not done to the input.
+    plain = {"a": [1]}
+    assert ours.encode_json(plain, client)["a"] is not plain["a"]
+    assert asyncio.run(ours.async_encode_json(plain, client))["a"] is not plain["a"]
     output = {"url": "https://example.com/x.png", "texts": ["https:", "data:image/png;base64,AAAA", "a text", 3, None]}
     mine = ours.transform_output(output, client)
     assert isinstance(mine["url"], ours.FileOutput)

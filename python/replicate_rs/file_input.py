@@ -46,6 +46,7 @@ async def encoded(
 ) -> Any:
     """Give `value` as JSON can carry it, with every file in it, at any depth, replaced by something the API takes.
 
+    What is plain already is given as it is, and not copied.
     The same file is uploaded once, and none before all of `value` is known to be sound. Nothing of the caller's is changed beyond
     being read.
 
@@ -199,11 +200,15 @@ class _Uploads:
 
 def encode_json(obj: object, client: Replicate, file_encoding_strategy: FileEncodingStrategy | None = None) -> Any:
     """Do what is done to a model's inputs; 1.0.7 has it in `helpers`."""
-    return run(encoded(client, obj, Written(), strategy=file_encoding_strategy))
+    from copy import deepcopy
+
+    return deepcopy(run(encoded(client, obj, Written(), strategy=file_encoding_strategy)))
 
 
 async def async_encode_json(
     obj: object, client: Resource[Any], file_encoding_strategy: FileEncodingStrategy | None = None
 ) -> Any:
     """Do what is done to a model's inputs; 1.0.7 has it in `helpers`."""
-    return await encoded(client._in(Async), obj, Written(), strategy=file_encoding_strategy)
+    from copy import deepcopy
+
+    return deepcopy(await encoded(client._in(Async), obj, Written(), strategy=file_encoding_strategy))
