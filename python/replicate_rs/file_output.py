@@ -82,7 +82,7 @@ class FileOutput(Resource[Sync]):
         if self._is_inline:
             content = (await self._inline())[1]
             return content if size < 0 else content[:size]
-        source = self._core.pieces(self.url, total=timeout, signal=signal)
+        source = self._core.pieces(self.url, ahead=False, total=timeout, signal=signal)
         try:
             pieces = await self._transport.finish(source.next() if size >= 0 else source.much())
             self._known.note(source.said)

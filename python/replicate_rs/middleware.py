@@ -105,12 +105,14 @@ class Middleware:
 
         return self._source(Request("GET", self._core.url(url), headers), start, form, place)
 
-    def pieces(self, url: str, *, start: int = 0, total: float | None = None, signal: AbortSignal | None = None) -> FetchedSource:
+    def pieces(
+        self, url: str, *, start: int = 0, ahead: bool = True, total: float | None = None, signal: AbortSignal | None = None
+    ) -> FetchedSource:
         """Open a file; an answer of the caller's own is read as one."""
         headers = {"Range": f"bytes={start}-"} if start else {}
 
         def begin(request: Request) -> Source[Any]:
-            return self._core.pieces(request.url, start=start, total=total, signal=signal)
+            return self._core.pieces(request.url, start=start, ahead=ahead, total=total, signal=signal)
 
         return self._source(Request("GET", self._core.url(url), headers), begin, "bytes", Place(), start)
 

@@ -27,10 +27,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::abort;
+use super::engine::wait_until;
 use super::exceptions::{self, About};
 use super::locked;
 use super::port::{Port, UnderWay};
-use super::runtime::{Connections, Stop, StopOnDrop, block_on, forks, process, wait_until};
+use super::runtime::{Connections, Stop, StopOnDrop, block_on, forks, process};
 use crate::error::{Error, Kind};
 use crate::http::Body;
 use crate::pool::Pool;

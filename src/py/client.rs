@@ -267,21 +267,22 @@ impl Core {
             call.headers.insert("last-event-id", id);
         }
         let what = What::Events { form: source::form(form)?, place, idle: self.idle };
-        Source::open(py, self.connections.clone(), Opening { call: Arc::new(call), signal, what })
+        Source::open(py, self.connections.clone(), Opening { call: Arc::new(call), signal, what, ahead: true })
     }
 
-    /// Opens a file, to be read in pieces from its byte `start` on.
-    #[pyo3(signature = (url, *, start=0, total=None, signal=None))]
+    /// Opens a file, to be read in pieces from its byte `start` on; `ahead`, whether it is read on while nobody waits for it.
+    #[pyo3(signature = (url, *, start=0, ahead=true, total=None, signal=None))]
     fn pieces(
         &self,
         py: Python<'_>,
         url: &str,
         start: u64,
+        ahead: bool,
         total: Option<f64>,
         signal: Option<Py<AbortSignal>>,
     ) -> PyResult<Source> {
         let call = Arc::new(self.fetch(py, url, total)?);
-        Source::open(py, self.connections.clone(), Opening { call, signal, what: What::File { start } })
+        Source::open(py, self.connections.clone(), Opening { call, signal, what: What::File { start }, ahead })
     }
 
     /// A stream whose content is there already.

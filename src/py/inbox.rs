@@ -6,8 +6,10 @@
 //! * no Python object is made or dropped while the lock is held.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -261,6 +263,8 @@ struct State {
     /// An error stays until it was raised.
     ended: Option<Result<Ended, Error>>,
     awaiting: Option<(For, Arc<Slot>, UnderWay)>,
+    /// A thread moves the bytes itself meanwhile.
+    driving: Option<(For, Waker)>,
     /// A thread waits, and nobody is on the way to tell it.
     blocking: Option<For>,
     /// Whether anything was taken: the first part waits for no other.
@@ -289,8 +293,15 @@ pub struct Inbox {
 impl Inbox {
     /// An empty one.
     pub fn new(form: Form) -> Self {
-        let state =
-            State { batch: Batch::new(form), has_head: false, ended: None, awaiting: None, blocking: None, has_given: false };
+        let state = State {
+            batch: Batch::new(form),
+            has_head: false,
+            ended: None,
+            awaiting: None,
+            driving: None,
+            blocking: None,
+            has_given: false,
+        };
         Self { form, state: Mutex::new(state), filled: Condvar::new(), room: Notify::new() }
     }
 
@@ -332,6 +343,10 @@ impl Inbox {
             Some((what, ..)) if state.has(*what) => state.awaiting.take(),
             _ => None,
         };
+        let driving = match &state.driving {
+            Some((what, _)) if state.has(*what) => state.driving.take(),
+            _ => None,
+        };
         let blocking = match state.blocking {
             Some(what) if state.has(what) => state.blocking.take(),
             _ => None,
@@ -340,6 +355,9 @@ impl Inbox {
         drop(state);
         if let Some((_, slot, way)) = awaiting {
             slot.finish(something(), way);
+        }
+        if let Some((_, waker)) = driving {
+            waker.wake();
         }
         if blocking.is_some() {
             self.wake(has_given);
@@ -392,6 +410,19 @@ impl Inbox {
             None => self.filled.wait(state).unwrap_or_else(PoisonError::into_inner),
         };
         state.has(what)
+    }
+
+    /// Waits in the turns of an engine, which moves the bytes meanwhile.
+    pub async fn until(&self, what: For) {
+        poll_fn(|context| {
+            let mut state = locked(&self.state);
+            if state.has(what) {
+                return Poll::Ready(());
+            }
+            state.driving = Some((what, context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Whether there was a head.

@@ -4,6 +4,7 @@ pub mod abort;
 pub mod bridge;
 pub mod call;
 pub mod client;
+pub mod engine;
 pub mod event;
 pub mod exceptions;
 pub mod files;

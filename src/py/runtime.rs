@@ -7,29 +7,26 @@
 //! * one blocking call at a time drives its own sockets on the calling thread, on the process's engine; those that come while
 //!   it is busy share the runtime's thread with awaited calls. Both are measured in `docs/design.md`.
 
-use std::cell::Cell;
 use std::collections::HashMap;
+use std::mem;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{AbortHandle, JoinHandle};
 
+use super::engine::{Engine, TICK, gets_signals, look_for_signals};
 use super::locked;
 use crate::error::{Error, Kind};
 use crate::pool::{Network, Pool, Shared};
 use crate::tls::Tls;
 
-/// How often a blocking call looks for Ctrl-C.
-const TICK: Duration = Duration::from_millis(50);
 /// For work that was given up to end.
 const LONGEST_END: Duration = Duration::from_secs(1);
-/// Turns of an idle engine after which its connections have seen that their client is gone.
-const SETTLING_TURNS: usize = 4;
 
 /// After two threads called at once, so many calls share the runtime before the engine is tried again: when calls overlap, one
 /// thread that moves all bytes is cheaper than many that wake up for their own.
@@ -40,7 +37,7 @@ const CROWD: usize = 256;
 pub struct Process {
     runtime: OnceLock<Runtime>,
     /// None before the first blocking call, and while one is under way.
-    engine: Mutex<Option<Engine>>,
+    engine: Mutex<Option<Arc<Engine>>>,
     has_engine: AtomicBool,
     /// Blocking calls that will still use the runtime, because others came while one was under way.
     crowd: AtomicUsize,
@@ -160,21 +157,22 @@ impl Process {
     }
 
     /// The engine, unless several threads are calling at this time.
-    fn take_engine(&self) -> Result<Option<Engine>, Error> {
+    pub fn borrow_engine(&'static self) -> Result<Option<Loan>, Error> {
+        let lend = |engine| Loan { process: self, engine, forks: forks() };
         let crowd = self.crowd.load(Ordering::Relaxed);
         if crowd > 0 {
             self.crowd.store(crowd - 1, Ordering::Relaxed);
             return Ok(None);
         }
         if let Some(engine) = locked(&self.engine).take() {
-            return Ok(Some(engine));
+            return Ok(Some(lend(engine)));
         }
         if self.has_engine.swap(true, Ordering::AcqRel) {
             self.crowd.store(CROWD, Ordering::Relaxed);
             return Ok(None);
         }
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| no_runtime(&error))?;
-        Ok(Some(Engine(runtime)))
+        let engine = Engine::new().map_err(|error| no_runtime(&error))?;
+        Ok(Some(lend(Arc::new(engine))))
     }
 
     fn with_client<T>(&self, client: &Connections, look: impl FnOnce(&mut Client) -> T) -> T {
@@ -207,54 +205,46 @@ impl Process {
     }
 }
 
-fn no_runtime(error: &std::io::Error) -> Error {
-    Error { errno: error.raw_os_error(), ..Error::new(Kind::Connect, format!("the HTTP runtime cannot start: {error}")) }
+/// The process's engine, in the hands of one caller; it is given back when this goes.
+pub struct Loan {
+    process: &'static Process,
+    engine: Arc<Engine>,
+    forks: usize,
 }
 
-/// A runtime without a thread of its own, for one blocking call at a time.
-struct Engine(Runtime);
+impl Loan {
+    /// A client's connections on it.
+    pub fn pool(&self, client: &Connections) -> Arc<Pool> {
+        self.process.pool(client, Driver::Engine)
+    }
 
-impl Engine {
-    /// Runs `work` on this thread, as a task: tokio pays a system call for each wake of what it blocks on, but not for tasks.
-    fn drive<T, F>(&self, work: F) -> PyResult<Result<T, Error>>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, Error>> + Send + 'static,
-    {
-        // Spawned from within, which costs no wake-up.
-        #[allow(clippy::async_yields_async, reason = "the task is awaited in turns, below")]
-        let mut task = self.0.block_on(async {
-            tokio::spawn(async {
-                // Connections first: one that the server closed meanwhile must not be taken for this request.
-                tokio::task::yield_now().await;
-                work.await
-            })
-        });
-        let result = loop {
-            let turn =
-                async { if gets_signals() { tokio::time::timeout(TICK, &mut task).await.ok() } else { Some((&mut task).await) } };
-            if let Some(done) = self.0.block_on(turn) {
-                break done.map_err(|error| PyRuntimeError::new_err(error.to_string()));
-            }
-            if let Err(interrupt) = look_for_signals() {
-                task.abort();
-                break Err(interrupt);
-            }
-        };
-        if !matches!(result, Ok(Ok(_))) {
-            self.settle();
+    /// Whether it is another process's.
+    pub fn is_inherited(&self) -> bool {
+        self.forks != forks()
+    }
+}
+
+impl Deref for Loan {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if self.is_inherited() {
+            // Its sockets are the parent's: it is leaked.
+            mem::forget(self.engine.clone());
+        } else {
+            *locked(&self.process.engine) = Some(self.engine.clone());
         }
-        result
     }
+}
 
-    /// Lets connections notice what happened while nobody drove them: a client that is gone, a request that was given up.
-    fn settle(&self) {
-        self.0.block_on(async {
-            for _ in 0..SETTLING_TURNS {
-                tokio::task::yield_now().await;
-            }
-        });
-    }
+fn no_runtime(error: &std::io::Error) -> Error {
+    Error { errno: error.raw_os_error(), ..Error::new(Kind::Connect, format!("the HTTP runtime cannot start: {error}")) }
 }
 
 /// The connections of one client and of those derived from it, on whichever runtime; closed when the last of them goes.
@@ -320,28 +310,14 @@ where
 {
     py.detach(|| {
         let process = process();
-        match if long { Ok(None) } else { process.take_engine() } {
-            Ok(Some(engine)) => {
-                let result = engine.drive(job(process.pool(connections, Driver::Engine)));
-                *locked(&process.engine) = Some(engine);
-                result
-            }
+        match if long { Ok(None) } else { process.borrow_engine() } {
+            Ok(Some(engine)) => engine.drive(job(engine.pool(connections))),
             Ok(None) => match process.runtime() {
                 Ok(runtime) => hand_over(runtime, job(connections.on_runtime())),
                 Err(error) => Ok(Err(error)),
             },
             Err(error) => Ok(Err(error)),
         }
-    })
-}
-
-/// Waits without the GIL until `wait` says that it is over, at most for as long as it is told; signals interrupt it.
-pub fn wait_until(py: Python<'_>, wait: impl Fn(Option<Duration>) -> bool + Sync) -> PyResult<()> {
-    py.detach(|| {
-        while !wait(gets_signals().then_some(TICK)) {
-            look_for_signals()?;
-        }
-        Ok(())
     })
 }
 
@@ -374,31 +350,4 @@ where
             Err(RecvTimeoutError::Disconnected) => return Ok(Err(Error::new(Kind::Disconnected, "the work was given up"))),
         }
     }
-}
-
-thread_local! {
-    /// Set, with the number of forks, on threads that Python never gives a signal to.
-    static NO_SIGNALS: Cell<Option<usize>> = const { Cell::new(None) };
-}
-
-fn gets_signals() -> bool {
-    NO_SIGNALS.get() != Some(forks())
-}
-
-/// On a thread that waits without the GIL. Where Python has ended meanwhile, this thread waits for the process to follow.
-fn look_for_signals() -> PyResult<()> {
-    loop {
-        if let Some(looked) = Python::try_attach(check_signals) {
-            return looked;
-        }
-        std::thread::park();
-    }
-}
-
-fn check_signals(py: Python<'_>) -> PyResult<()> {
-    let threading = py.import("threading")?;
-    if !threading.call_method0("current_thread")?.is(&threading.call_method0("main_thread")?) {
-        NO_SIGNALS.set(Some(forks()));
-    }
-    py.check_signals()
 }

@@ -1,8 +1,10 @@
 //! Answers that arrive in parts: server-sent events, or bytes.
 //!
-//! A task on the runtime reads ahead into an inbox, and stops reading the socket while that is full. It lives as long as its
-//! `Source`, or until the stream has ended by its own word; then it only clears the connection for the next request.
+//! A task reads ahead into an inbox, and stops reading the socket while that is full. It lives as long as its `Source`, or until the
+//! stream has ended by its own word; then it only clears the connection for the next request. It is on the runtime; but where a thread
+//! will wait for all there is, on that thread's engine, which saves two changes of threads for each wait.
 
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyMemoryView, PySlice};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::abort::{AbortSignal, unless_aborted};
@@ -23,7 +26,7 @@ use super::files::{Said, said};
 use super::inbox::{Batch, Ended, For, Form, Inbox};
 use super::locked;
 use super::port::UnderWay;
-use super::runtime::{Connections, Stop, StopOnDrop, process};
+use super::runtime::{Connections, Loan, Stop, forks, process};
 use crate::download::{Download, Info, Next};
 use crate::error::{Error, Kind};
 use crate::http::{self, Call, Incoming};
@@ -98,6 +101,8 @@ pub struct Opening {
     pub signal: Option<Py<AbortSignal>>,
     /// What it is.
     pub what: What,
+    /// Whether it is read on while nobody waits for it.
+    pub ahead: bool,
 }
 
 /// What an answer is read as.
@@ -124,16 +129,111 @@ pub struct Source {
     tap: Arc<Tap>,
     head: Arc<Wait>,
     parts: Arc<Wait>,
-    connections: Arc<Connections>,
 }
 
 /// What `Source` and those who wait for its parts hold together.
 struct Tap {
     inbox: Arc<Inbox>,
     about: About,
-    reading: Option<StopOnDrop>,
+    connections: Arc<Connections>,
+    reading: Mutex<Reading>,
+    /// When it was made: a forked child leaves its parent's alone.
+    forks: usize,
     /// Of a file.
     info: Arc<OnceLock<Info>>,
+}
+
+/// The task that reads, once it is known where its connection is.
+type Task = Box<dyn FnOnce(Arc<Pool>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+/// Who reads.
+enum Reading {
+    /// Nobody, before somebody waits.
+    NotYet(Task),
+    /// The runtime.
+    There(Stop),
+    /// Whoever waits, on the engine; None while it is in use.
+    Here(Option<Loan>, AbortHandle),
+    /// Nobody any more.
+    Over,
+}
+
+impl Tap {
+    /// Has the runtime read, if nobody does.
+    fn begin(&self) -> Result<(), Error> {
+        let mut reading = locked(&self.reading);
+        if matches!(*reading, Reading::NotYet(_)) {
+            let runtime = process().runtime()?;
+            if let Reading::NotYet(task) = mem::replace(&mut *reading, Reading::Over) {
+                let task = runtime.spawn(task(self.connections.on_runtime()));
+                *reading = Reading::There(Stop::of(&task));
+            }
+        }
+        Ok(())
+    }
+
+    /// The engine, if it is this thread that has to read.
+    fn borrow_engine(&self) -> Result<Option<Loan>, Error> {
+        let mut reading = locked(&self.reading);
+        if matches!(*reading, Reading::NotYet(_)) {
+            let Some(engine) = process().borrow_engine()? else {
+                drop(reading);
+                return self.begin().map(|()| None);
+            };
+            if let Reading::NotYet(task) = mem::replace(&mut *reading, Reading::Over) {
+                let task = engine.begin(task(engine.pool(&self.connections)));
+                *reading = Reading::Here(Some(engine), task);
+            }
+        }
+        Ok(if let Reading::Here(engine, _) = &mut *reading { engine.take() } else { None })
+    }
+
+    fn wait(&self, what: For, limit: Option<Duration>) -> bool {
+        let engine = match self.borrow_engine() {
+            Ok(Some(engine)) => engine,
+            Ok(None) => return self.inbox.wait(what, limit),
+            Err(error) => {
+                self.inbox.end(Err(error));
+                return true;
+            }
+        };
+        let came = engine.turn(self.inbox.until(what), limit).is_some();
+        match &mut *locked(&self.reading) {
+            Reading::Here(place, _) => *place = Some(engine),
+            _ => engine.settle(),
+        }
+        came
+    }
+
+    fn is_inherited(&self) -> bool {
+        self.forks != forks()
+    }
+
+    /// Ends the reading, which closes its connection.
+    fn stop(&self) {
+        if self.is_inherited() {
+            return;
+        }
+        match mem::replace(&mut *locked(&self.reading), Reading::Over) {
+            Reading::There(task) => task.stop(),
+            Reading::Here(engine, task) => {
+                let is_over = task.is_finished();
+                task.abort();
+                if let Some(engine) = engine
+                    && !is_over
+                {
+                    engine.settle();
+                }
+            }
+            Reading::NotYet(_) | Reading::Over => {}
+        }
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
 /// One thing to wait for.
@@ -145,11 +245,14 @@ impl Feed for Wait {
     }
 
     fn subscribe(&self, slot: Arc<Slot>, way: UnderWay) -> bool {
+        if let Err(error) = self.0.begin() {
+            self.0.inbox.end(Err(error));
+        }
         self.0.inbox.subscribe(self.1, slot, way)
     }
 
     fn wait(&self, limit: Option<Duration>) -> bool {
-        self.0.inbox.wait(self.1, limit)
+        self.0.wait(self.1, limit)
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -203,7 +306,7 @@ impl Feed for Fill {
 impl Source {
     /// Waits for the head of the answer, and raises if it is not what it must be.
     fn opened(&self) -> Pending {
-        Pending::next_of(self.head.clone(), self.connections.clone())
+        Pending::next_of(self.head.clone(), self.tap.connections.clone())
     }
 
     /// Whether the head of the answer is there, and what it must be.
@@ -214,12 +317,12 @@ impl Source {
 
     /// All that is ready, or what comes next, as a list; empty at the end.
     fn next(&self) -> Pending {
-        Pending::next_of(self.parts.clone(), self.connections.clone())
+        Pending::next_of(self.parts.clone(), self.tap.connections.clone())
     }
 
     /// The same, once much is ready or the end is there: fewer turns, for those who want everything.
     fn much(&self) -> Pending {
-        Pending::next_of(Arc::new(Wait(self.tap.clone(), For::Much)), self.connections.clone())
+        Pending::next_of(Arc::new(Wait(self.tap.clone(), For::Much)), self.tap.connections.clone())
     }
 
     /// Copies what is ready, or what comes next, of a file to a writable memoryview of bytes, from `start` on; gives how many bytes
@@ -227,7 +330,7 @@ impl Source {
     #[pyo3(signature = (target, start=0))]
     fn fill(&self, target: Py<PyMemoryView>, start: usize) -> Pending {
         let fill = Fill { parts: Wait(self.tap.clone(), For::Much), target, from: start };
-        Pending::next_of(Arc::new(fill), self.connections.clone())
+        Pending::next_of(Arc::new(fill), self.tap.connections.clone())
     }
 
     /// Why there is no more, once everything was taken: ``complete``, ``closed``, ``silent`` or ``unproven``.
@@ -249,12 +352,10 @@ impl Source {
 
     /// Closes the connection.
     fn close(&self) {
-        if let Some(StopOnDrop(reading)) = &self.tap.reading {
-            if reading.is_inherited() {
-                return;
-            }
-            reading.stop();
+        if self.tap.is_inherited() {
+            return;
         }
+        self.tap.stop();
         self.tap.inbox.end(Ok(Ended::Closed));
     }
 }
@@ -262,26 +363,30 @@ impl Source {
 impl Source {
     /// Sends the request, and reads from then on.
     pub fn open(py: Python<'_>, connections: Arc<Connections>, opening: Opening) -> PyResult<Self> {
-        let Opening { call, signal, what } = opening;
+        let Opening { call, signal, what, ahead } = opening;
         let about = About { call: Some(call.clone()), signal };
         let form = match &what {
             What::Events { form, .. } => *form,
             What::File { .. } => Form::Bytes,
         };
         let (inbox, info) = (Arc::new(Inbox::new(form)), Arc::default());
-        let (pool, flag, to) = (connections.on_runtime(), about.flag(py), inbox.clone());
+        let (flag, to, of_file) = (about.flag(py), inbox.clone(), Arc::clone(&info));
         let limit = call.timeouts.total;
-        // Boxed once: what wraps a future holds it by value, and some hold it twice.
-        let read: Pin<Box<dyn Future<Output = _> + Send>> = match what {
-            What::Events { form, place, idle } => Box::pin(Reader { pool, call, form, place, inbox: inbox.clone(), idle }.read()),
-            What::File { start } => Box::pin(read_file(pool, call, start, inbox.clone(), Arc::clone(&info))),
-        };
-        let read = async move {
-            to.end(within(limit, pin!(unless_aborted(flag, read))).await);
-        };
-        let runtime = process().runtime().map_err(|error| raised(py, error, &about))?;
-        let reading = Some(StopOnDrop(Stop::of(&runtime.spawn(read))));
-        Ok(Self::new(Tap { inbox, about, reading, info }, connections))
+        let task: Task = Box::new(move |pool| {
+            // Boxed once: what wraps a future holds it by value, and some hold it twice.
+            let read: Pin<Box<dyn Future<Output = _> + Send>> = match what {
+                What::Events { form, place, idle } => {
+                    Box::pin(Reader { pool, call, form, place, inbox: to.clone(), idle }.read())
+                }
+                What::File { start } => Box::pin(read_file(pool, call, start, to.clone(), of_file)),
+            };
+            Box::pin(async move { to.end(within(limit, pin!(unless_aborted(flag, read))).await) })
+        });
+        let tap = Tap { inbox, about, connections, reading: Mutex::new(Reading::NotYet(task)), forks: forks(), info };
+        if ahead {
+            tap.begin().map_err(|error| raised(py, error, &tap.about))?;
+        }
+        Ok(Self::new(tap))
     }
 
     /// One whose content is there already.
@@ -297,13 +402,14 @@ impl Source {
             took.map(|ended| ended.unwrap_or(Ended::Closed))
         };
         inbox.end(ended);
-        Self::new(Tap { inbox, about: About::default(), reading: None, info: Arc::default() }, connections)
+        let reading = Mutex::new(Reading::Over);
+        Self::new(Tap { inbox, about: About::default(), connections, reading, forks: forks(), info: Arc::default() })
     }
 
-    fn new(tap: Tap, connections: Arc<Connections>) -> Self {
+    fn new(tap: Tap) -> Self {
         let tap = Arc::new(tap);
         let [head, parts] = [For::Head, For::Parts].map(|what| Arc::new(Wait(tap.clone(), what)));
-        Self { tap, head, parts, connections }
+        Self { tap, head, parts }
     }
 }
 
