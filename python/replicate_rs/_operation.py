@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         """Added to the JSON body."""
 
 
-OPTIONS = ("signal", "timeout", "extra_headers", "extra_query", "extra_body")
+OPTIONS = frozenset(("signal", "timeout", "extra_headers", "extra_query", "extra_body"))
 
 
 class Sync:
@@ -131,11 +131,15 @@ class Resource(Generic[M]):
         if not (options or query or headers) and body is None and text is None:
             # What is asked most often is asked at the least cost.
             return self._core.send(method, target, expect)
-        if unknown := set(options).difference(OPTIONS):
-            raise TypeError(f"unexpected keyword argument {unknown.pop()!r}")
-        extra = options.get("extra_body")
-        if extra is not None:
-            body = {**(body or {}), **extra}
+        if not options.keys() <= OPTIONS:
+            raise TypeError(f"unexpected keyword argument {(options.keys() - OPTIONS).pop()!r}")
+        extra_body = options.get("extra_body")
+        if extra_body is not None:
+            body = {**(body or {}), **extra_body}
+        if extra_query := options.get("extra_query"):
+            query = {**(query or {}), **extra_query}
+        if extra_headers := options.get("extra_headers"):
+            headers = [*headers, *extra_headers.items()]
         content: bytes | Upload | None = None
         kind = None
         if body is not None:
@@ -148,10 +152,10 @@ class Resource(Generic[M]):
             method,
             target,
             expect,
-            query=pairs({**(query or {}), **(options.get("extra_query") or {})}),
+            query=pairs(query) if query else None,
             body=content,
             content_type=kind,
-            headers=[*headers, *(options.get("extra_headers") or {}).items()],
+            headers=headers,
             read=read,
             total=options.get("timeout"),
             signal=options.get("signal"),
@@ -250,8 +254,13 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     except StopIteration as stop:
         result: T = stop.value
         return result
+    raise suspended(coroutine)
+
+
+def suspended(coroutine: Coroutine[Any, Any, Any]) -> RuntimeError:
+    """Make the error for a coroutine that awaits more than the blocking transport."""
     coroutine.close()
-    raise RuntimeError(f"{coroutine!r} suspended under a blocking transport")
+    return RuntimeError(f"{coroutine!r} suspended under a blocking transport")
 
 
 def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
@@ -267,7 +276,14 @@ def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
 
 def _stepped(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        return run(function(*args, **kwargs))
+        # As `run` does it, without one more call for each operation.
+        coroutine = function(*args, **kwargs)
+        try:
+            coroutine.send(None)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        raise suspended(coroutine)
 
     return named(call, function)
 

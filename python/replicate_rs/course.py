@@ -165,9 +165,10 @@ def items_of(prediction: Prediction) -> list[Any]:
 
 def raise_if_failed(prediction: Prediction) -> None:
     """Raise what a prediction's end means, unless it is success."""
-    if prediction.status in ("canceled", "aborted"):
+    status = prediction.status
+    if status in ("canceled", "aborted"):
         raise PredictionCanceled(prediction)
-    if prediction.status == "failed":
+    if status == "failed":
         raise ModelError(prediction)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
+from ._core import is_plain
 from ._operation import OPTIONS
 from ._typing import TYPE_CHECKING
-from .identifier import pair
+from .identifier import owner_and_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Literal, TypeAlias
 
-    from ._operation import FileEncodingStrategy, Options
+    from ._operation import FileEncodingStrategy, Options, Resource
     from .file import OnSent
+    from .file_input import Inlined
     from .identifier import Ref
 
     WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
@@ -52,16 +56,18 @@ LONGEST_HOLD = 60
 # Seconds that an answer may take beyond the hold that was asked for.
 MARGIN = 30.0
 
-_OWN = (
-    "webhook",
-    "webhook_events_filter",
-    "webhook_completed",
-    "cancel_after",
-    "stream",
-    "file_encoding_strategy",
-    "upload_progress",
-    "wait",
-    "prefer",
+_OWN = frozenset(
+    (
+        "webhook",
+        "webhook_events_filter",
+        "webhook_completed",
+        "cancel_after",
+        "stream",
+        "file_encoding_strategy",
+        "upload_progress",
+        "wait",
+        "prefer",
+    )
 )
 
 
@@ -86,7 +92,7 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
 
 def headers(own: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Give the headers that say how long to hold the request, and how long the prediction may take."""
-    wait, prefer, cancel_after = (own.get(name) for name in ("wait", "prefer", "cancel_after"))
+    wait, prefer, cancel_after = own.get("wait"), own.get("prefer"), own.get("cancel_after")
     if wait and prefer:
         raise TypeError("cannot mix and match prefer and wait: give one")
     found = [("Prefer", prefer)] if (prefer := prefer or hold(wait)) else []
@@ -102,13 +108,13 @@ def target(version: str | None, model: Ref | tuple[str, str] | None, deployment:
         ValueError: Not exactly one was.
 
     """
-    if sum(each is not None for each in (version, model, deployment)) != 1:
+    if (version is not None) + (model is not None) + (deployment is not None) != 1:
         raise ValueError("Exactly one of 'model', 'version', or 'deployment' must be specified.")
-    if version is not None:
-        return ("predictions",)
     if model is not None:
-        return ("models", *pair("model", model, None, spelled=(None, None)), "predictions")
-    return ("deployments", *pair("deployment", deployment, None, spelled=(None, None)), "predictions")
+        return ("models", *owner_and_name("model", model), "predictions")
+    if deployment is not None:
+        return ("deployments", *owner_and_name("deployment", deployment), "predictions")
+    return ("predictions",)
 
 
 def hold(wait: bool | float | None) -> str | None:
@@ -152,3 +158,42 @@ def webhooks(webhook: str | None, events: Sequence[str] | None, completed: str |
             raise ValueError(f"webhook_events_filter: {unknown[0]!r} is not one of {', '.join(known)}")
         fields["webhook_events_filter"] = [*events]
     return fields
+
+
+async def put_input(
+    resource: Resource[Any], body: dict[str, Any], value: object, own: Mapping[str, Any], others: Options
+) -> Inlined | None:
+    """Put a model's inputs into a request's body; files among them are uploaded within the request's time.
+
+    Args:
+        resource: Whose request it is.
+        body: Takes them.
+        value: What the caller gave.
+        own: What was said of the prediction.
+        others: What was said of the request, whose time gets shorter.
+
+    Returns:
+        The files that are sent within the request, if there may be some.
+
+    """
+    strategy = own.get("file_encoding_strategy")
+    if strategy is None and is_plain(value):
+        body["input"] = value
+        return None
+    from .file_input import Inlined, encoded, seconds_until
+
+    limit = others.get("timeout")
+    deadline = None if limit is None else monotonic() + limit
+    inlined = Inlined()
+    body["input"] = await encoded(
+        resource,
+        value,
+        inlined,
+        strategy=strategy,
+        progress=own.get("upload_progress"),
+        signal=others.get("signal"),
+        deadline=deadline,
+    )
+    if deadline is not None:
+        others["timeout"] = seconds_until(deadline)
+    return inlined

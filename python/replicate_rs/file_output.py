@@ -30,13 +30,10 @@ BUFFER = 256 << 10
 class _Known:
     """What is known of a file, once something was asked for."""
 
-    __slots__ = ("content_type", "copy", "disposition", "size")
-
-    def __init__(self) -> None:
-        self.content_type: str | None = None
-        self.size: int | None = None
-        self.disposition: str | None = None
-        self.copy: Path | None = None
+    content_type: str | None = None
+    size: int | None = None
+    disposition: str | None = None
+    copy: Path | None = None
 
     def note(self, said: Said | None) -> None:
         if said is not None:
@@ -56,7 +53,9 @@ class FileOutput(Resource[Sync]):
     """An ``https:`` URL (``http:`` on this machine), or a ``data:`` URI."""
 
     def __init__(self, url: str, session: Session | Resource[Any]) -> None:
-        super().__init__(session._session if isinstance(session, Resource) else session, Sync)
+        if isinstance(session, Resource):
+            session = session._session
+        super().__init__(session, Sync)
         self.url = url
         self._known = _Known()
 
@@ -335,17 +334,17 @@ def outputs(value: object, session: Session) -> Any:
 def is_file(text: str) -> bool:
     """Whether a whole output is a file's address, and not text that only begins like one."""
     scheme, colon, rest = text.partition(":")
-    scheme = scheme.lower()
+    if scheme != "https":
+        scheme = scheme.lower()
     if not colon or scheme not in ("https", "http", "data"):
         return False
     if scheme == "data":
         about, comma, _ = rest.partition(",")
         kind = about.partition(";")[0]
         return bool(comma) and kind.count("/") == 1 and kind.isascii() and not any(each.isspace() for each in about)
-    if not rest.startswith("//") or " " in rest or not rest.isprintable():
+    if not rest.startswith("//") or " " in rest or not rest.isprintable() or rest[2:3] in ("", "/", "?", "#"):
         return False
-    host = rest[2:].partition("/")[0].partition("?")[0].partition("#")[0]
-    return bool(host) and (scheme == "https" or _is_loopback(host.rpartition("@")[2]))
+    return scheme == "https" or _is_loopback(rest[2:].partition("/")[0].partition("?")[0].partition("#")[0].rpartition("@")[2])
 
 
 def get_path_url(path: object) -> str | None:

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 
 HEXADECIMAL = frozenset("0123456789abcdef")
+# What a URL's path would take for another place.
+DOTS = frozenset((".", ".."))
 
 
 class ModelVersionIdentifier(tuple["str | None", ...]):
@@ -89,16 +91,12 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
             ValueError: It is not ``owner/name`` or ``owner/name:version``.
 
         """
-        owner, slash, rest = ref.partition("/")
+        owner, _, rest = ref.partition("/")
         name, colon, version = rest.partition(":")
-        parts = [owner, name, version] if colon else [owner, name]
-        if not slash or "/" in rest or not all(parts) or any(_is_odd(part) for part in parts):
+        is_whole = owner and name and (version or not colon)
+        if not is_whole or "/" in rest or " " in ref or not ref.isprintable() or not DOTS.isdisjoint((owner, name, version)):
             raise ValueError(f"Invalid reference to model version: {ref!r}. Expected format: owner/name or owner/name:version")
         return cls(owner, name, version or None)
-
-
-def _is_odd(part: str) -> bool:
-    return part in (".", "..") or " " in part or not part.isprintable()
 
 
 def resolve(ref: Ref) -> ModelVersionIdentifier:
@@ -133,14 +131,18 @@ def target_of(ref: Ref) -> tuple[str | None, ModelVersionIdentifier | None]:
         ValueError: The text is not a reference.
 
     """
-    if isinstance(ref, str) and len(ref) == 64 and set(ref) <= HEXADECIMAL:
-        return ref, None
-    id = None if isinstance(ref, (str, tuple)) or hasattr(ref, "owner") else getattr(ref, "id", None)
-    if isinstance(id, str):
-        # A version: its id is all there is.
-        return id, None
-    model = resolve(ref)
-    return (model.version, None) if model.version else (None, model)
+    if isinstance(ref, str):
+        if len(ref) == 64 and set(ref) <= HEXADECIMAL:
+            return ref, None
+        model = ModelVersionIdentifier.parse(ref)
+    else:
+        id = None if isinstance(ref, tuple) or hasattr(ref, "owner") else getattr(ref, "id", None)
+        if isinstance(id, str):
+            # A version: its id is all there is.
+            return id, None
+        model = resolve(ref)
+    version = model.version
+    return (version, None) if version else (None, model)
 
 
 def pair(
@@ -170,12 +172,24 @@ def pair(
         return owner, name
     if owner is None or name is not None:
         raise TypeError(f"which {kind}? Give 'owner/name', or owner and name")
-    if isinstance(owner, tuple) and len(owner) == 2:
-        return str(owner[0]), str(owner[1])
-    ref = resolve(owner)
-    if ref.version is not None:
+    return owner_and_name(kind, owner)
+
+
+def owner_and_name(kind: str, whole: Ref | tuple[str, str]) -> tuple[str, str]:
+    """Read a model's or a deployment's name that was given as one.
+
+    Raises:
+        TypeError: It is neither text nor a model nor a pair.
+        ValueError: It is not ``owner/name``.
+
+    """
+    if isinstance(whole, tuple) and len(whole) == 2:
+        return str(whole[0]), str(whole[1])
+    ref = resolve(whole)
+    owner, name, version = ref
+    if version is not None:
         raise ValueError(f"the {kind} is 'owner/name', without a version: {str(ref)!r}")
-    return ref.owner, ref.name
+    return owner or "", name or ""
 
 
 def named(kind: str, owner: Ref | tuple[str, str] | None, name: str | None, options: Any) -> tuple[str, str]:

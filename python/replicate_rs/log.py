@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import logging
 
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from typing import Final
+
 logger: logging.Logger = logging.getLogger("replicate_rs")
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -28,9 +33,9 @@ def turn_on(level: str) -> None:
         logger.addHandler(handler)
 
 
-def is_on() -> bool:
-    """Whether anybody wants lines; called by the core before each request."""
-    return logger.isEnabledFor(logging.INFO)
+# The core asks before each request, with `LEAST`, whether anybody wants lines.
+is_enabled_for: Final = logger.isEnabledFor
+LEAST: Final = logging.INFO
 
 
 def write(method: str, url: str, outcome: str, attempt: int, milliseconds: float, wait: float | None) -> None:

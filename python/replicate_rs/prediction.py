@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 from ._core import Expect
 from ._operation import M, Namespace, awaitable, operation
 from ._record import moment
 from ._streaming import asynchronously, streaming
-from .creation import LONGEST_HOLD, MARGIN, headers, split, target, webhooks
+from .creation import LONGEST_HOLD, MARGIN, headers, put_input, split, target, webhooks
 from .identifier import id_of
 from .job import Job
 from .pagination import one_of, page_of
@@ -137,24 +135,9 @@ class Predictions(Namespace[M]):
         body |= webhooks(own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed"))
         if own.get("stream") is not None:
             body["stream"] = own["stream"]
-        from .file_input import Inlined, encoded, seconds_until
-
-        limit, signal = others.get("timeout"), others.get("signal")
-        deadline = None if limit is None else monotonic() + limit
-        inlined = Inlined()
-        body["input"] = await encoded(
-            self,
-            {} if input is None else input,
-            inlined,
-            strategy=own.get("file_encoding_strategy"),
-            progress=own.get("upload_progress"),
-            signal=signal,
-            deadline=deadline,
-        )
-        if deadline is not None:
-            others["timeout"] = seconds_until(deadline)
-        held = any(name == "Prefer" for name, _ in ahead)
-        read = LONGEST_HOLD + MARGIN if held else None
+        inlined = await put_input(self, body, {} if input is None else input, own, others)
+        is_held = bool(ahead) and ahead[0][0] == "Prefer"
+        read = LONGEST_HOLD + MARGIN if is_held else None
         pending = self._send("POST", where, Expect.RECORD, others, body=body, headers=ahead, read=read, inlined=inlined)
         return Prediction._of(await self._transport.finish(pending), self._session)
 

@@ -76,14 +76,14 @@ async def run_model(
         raise TypeError("cannot mix and match prefer and wait: give one")
     block, interval = _waiting(wait if prefer is None else _seconds(prefer))
     course = Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
-    held = monotonic()
     try:
         prediction = await started(client, ref, input, {**options, "wait": block})
     except APITimeoutError as error:
         course.give_up(error, None)
     # The blocking create may answer before the output is committed: what it has is all there is, if the hold had not run out.
-    whole = prediction.output is not None and monotonic() - held < (LONGEST_HOLD if block is True else block or 0)
-    prediction = await course.follow(prediction, done=whole)
+    whole = prediction.output is not None and monotonic() - course.began < (LONGEST_HOLD if block is True else block or 0)
+    if progress is not None or not (whole or prediction.is_done):
+        prediction = await course.follow(prediction, done=whole)
     raise_if_failed(prediction)
     files = client._session.use_file_output if use_file_output is None else use_file_output
     return outputs(prediction.output, client._session) if files else prediction.output

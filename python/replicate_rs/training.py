@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 from ._core import Expect
 from ._operation import M, Namespace, awaitable, given, operation
 from ._typing import TYPE_CHECKING
-from .creation import split, webhooks
+from .creation import put_input, split, webhooks
 from .identifier import id_of, pair, resolve
 from .job import Job
 from .pagination import one_of, page_of
@@ -84,26 +82,11 @@ class Trainings(Namespace[M]):
         if destination is None:
             raise ValueError("A destination must be provided as a positional or keyword argument.")
         own, others = split(options)
-        from .file_input import Inlined, encoded, seconds_until
-
-        limit = others.get("timeout")
-        deadline = None if limit is None else monotonic() + limit
         body: dict[str, Any] = {
             "destination": "/".join(pair("model", destination, None, spelled=(None, None))),
             **webhooks(own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")),
         }
-        inlined = Inlined()
-        body["input"] = await encoded(
-            self,
-            input or {},
-            inlined,
-            strategy=own.get("file_encoding_strategy"),
-            progress=own.get("upload_progress"),
-            signal=others.get("signal"),
-            deadline=deadline,
-        )
-        if deadline is not None:
-            others["timeout"] = seconds_until(deadline)
+        inlined = await put_input(self, body, input or {}, own, others)
         where = ("models", owner, name, "versions", id, "trainings")
         data = await self._transport.finish(self._send("POST", where, Expect.RECORD, others, body=body, inlined=inlined))
         return Training._of(data, self._session)

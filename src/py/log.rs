@@ -40,10 +40,17 @@ impl Log {
     /// For a call, if anybody listens.
     pub fn wanted(py: Python<'_>, method: &str, url: &Url) -> PyResult<Option<Arc<Self>>> {
         static MODULES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        static IS_ON: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        static ASKED: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
         // A program that never imported `logging` has set nothing up to listen.
         let modules = MODULES.import(py, "sys", "modules")?;
-        if !modules.contains(intern!(py, "logging"))? || !IS_ON.import(py, "replicate_rs.log", "is_on")?.call0()?.is_truthy()? {
+        if !modules.contains(intern!(py, "logging"))? {
+            return Ok(None);
+        }
+        let (is_enabled_for, least) = ASKED.get_or_try_init(py, || {
+            let log = writer(py)?;
+            PyResult::Ok((log.getattr("is_enabled_for")?.unbind(), log.getattr("LEAST")?.unbind()))
+        })?;
+        if !is_enabled_for.bind(py).call1((least,))?.is_truthy()? {
             return Ok(None);
         }
         let what = (method.to_owned(), unsigned(url));
