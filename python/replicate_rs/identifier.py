@@ -141,7 +141,7 @@ def target_of(ref: Ref) -> tuple[str | None, ModelVersionIdentifier | None]:
             # A version: its id is all there is.
             return id, None
         model = resolve(ref)
-    version = model.version
+    version = model[2]
     return (version, None) if version else (None, model)
 
 
@@ -185,7 +185,7 @@ def owner_and_name(kind: str, whole: Ref | tuple[str, str]) -> tuple[str, str]:
     """
     if isinstance(whole, tuple) and len(whole) == 2:
         return str(whole[0]), str(whole[1])
-    ref = resolve(whole)
+    ref = whole if isinstance(whole, ModelVersionIdentifier) else resolve(whole)
     owner, name, version = ref
     if version is not None:
         raise ValueError(f"the {kind} is 'owner/name', without a version: {str(ref)!r}")
