@@ -85,7 +85,7 @@ class FileOutput(Resource[Sync]):
             return content if size < 0 else content[:size]
         source = self._core.pieces(self.url, ahead=False, total=timeout, signal=signal)
         try:
-            pieces = await self._transport.finish(source.next() if size >= 0 else source.much())
+            pieces = await self._transport.finish(source.next() if size >= 0 else source.whole())
             self._known.note(source.said)
             if source.ended is not None:
                 whole = b"".join(pieces)

@@ -308,9 +308,9 @@ class FetchedSource:
         """Give what is ready."""
         return _Within(self, lambda source: source.next())
 
-    def much(self) -> _Within[list[Any]]:
-        """Give what is ready, once it is much."""
-        return _Within(self, lambda source: source.much())
+    def whole(self) -> _Within[list[Any]]:
+        """Give all, if it is not much."""
+        return _Within(self, lambda source: source.whole())
 
     def fill(self, target: memoryview, start: int = 0) -> _Within[int]:
         """Copy what is ready."""

@@ -320,8 +320,8 @@ impl Source {
         Pending::next_of(self.parts.clone(), self.tap.connections.clone())
     }
 
-    /// The same, once much is ready or the end is there: fewer turns, for those who want everything.
-    fn much(&self) -> Pending {
+    /// All of a file that is small enough to wait for as one, as a list; of others it takes nothing, and they are ready to be filled in.
+    fn whole(&self) -> Pending {
         Pending::next_of(Arc::new(Wait(self.tap.clone(), For::Much)), self.tap.connections.clone())
     }
 
