@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # The end of a head, and the header with the length of what follows.
 END, LENGTH = b"\r\n\r\n", b"Content-Length: "
+# Bytes that are received at once.
+LARGEST = 256 << 10
 
 
 def _request(url: str) -> tuple[str | None, int | None, bytes]:
@@ -30,18 +32,18 @@ def _body(answer: bytes) -> bytes | None:
 
 
 @contextmanager
-def bare(url: str) -> Iterator[Callable[[], Any]]:
-    """Send and receive on a socket."""
+def bare(url: str, made: Callable[[bytes], Any] = json.loads) -> Iterator[Callable[[], Any]]:
+    """Send and receive on a socket; gives what is made of each body."""
     host, port, request = _request(url)
     with socket.create_connection((host, port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
         def get() -> Any:
             connection.sendall(request)
-            answer = connection.recv(65536)
+            answer = connection.recv(LARGEST)
             while (body := _body(answer)) is None:
-                answer += connection.recv(65536)
-            return json.loads(body)
+                answer += connection.recv(LARGEST)
+            return made(body)
 
         yield get
 

@@ -24,10 +24,10 @@ from prediction_files import INLINE, SAVE_ALL
 from relay_contenders import RELAYS
 from report import Section, rows, table
 from run_contenders import RUN, RUN_ASYNC, SIZE
-from runs import NODE
+from runs import BARE, NODE
 from scales import IN_FLIGHT, OF_BODIES, OF_EVENTS, PAGES
 from webhook_contenders import CHECKS, UNWRAPS
-from webhooks import MANY, PROCESSES
+from webhooks import MANY, OPENSSL, PROCESSES, SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +64,7 @@ def sections() -> list[Section]:
 def _run_sections() -> list[Section]:
     what = f"https, an output of {SIZE // 1000} KB read"
     return [
-        *(_rate("run_async", f"{what}, {size} in flight", [*RUN_ASYNC, NODE], size) for size in (1, 64, 256, 512)),
+        *(_rate("run_async", f"{what}, {size} in flight", [*RUN_ASYNC, NODE, BARE], size) for size in (1, 64, 256, 512)),
         _rate("run_sync", f"{what}, one after another", [*RUN, NODE], 1),
         Section("run_memory", "1,000 that wait between polls", "KB each", [OURS], {"size": 1000}),
     ]
@@ -74,7 +74,7 @@ def _stream_sections() -> list[Section]:
     big = [OURS, "1.0.7", "httpx-sse", "aiohttp + hand"]
     idle = [OURS, "aiohttp + hand", "pyreqwest + hand"]
     return [
-        Section("sse_parser", "the parser alone, without Python", "ns/event", [OURS]),
+        Section("sse_parser", "the parser alone, without Python", "ns/event", [OURS, "memcpy"]),
         _events("sse_decode", "events in memory, in pieces of 16 KiB", [*DECODERS], {}),
         *_twice("sse_blocks", "events in chunks of 64 KiB", _events),
         *_twice("sse_chunks", "each event its own chunk", _events),
@@ -117,13 +117,16 @@ def _file_sections() -> list[Section]:
 
 
 def _webhook_sections() -> list[Section]:
-    sizes = {"1 KB": 1 << 10, "10 KB": 10 << 10, "100 KB": 100 << 10, "1 MB": 1 << 20}
+    each = SIZES["1 KB"]
     return [
-        *(_check("verify", f"a body of {name}", [*CHECKS, *PROCESSES], {"size": size}) for name, size in sizes.items()),
-        _check("unwrap", "a body of 2 KB, verified and parsed", [*UNWRAPS], {"size": 2 * sizes["1 KB"]}),
+        *(
+            _check("verify", f"a body of {name}", [*CHECKS, *PROCESSES], {"size": size}, slow=size > each)
+            for name, size in SIZES.items()
+        ),
+        _check("unwrap", "a body of 2 KB, verified and parsed", [*UNWRAPS], {"size": 2 * each}),
         _webhooks("many", "1,000 of 1 KB at once, 2 threads", [*MANY], {}),
-        *_receivers({"uvloop and httptools": "standard", "asyncio and h11": "plain"}, {"size": sizes["1 KB"]}),
-        Section("webhook_rust", "a body of 1 KB, without Python", "us", [OURS, "hmac-sha256"]),
+        *_receivers({"uvloop and httptools": "standard", "asyncio and h11": "plain"}, {"size": each}),
+        Section("webhook_rust", "a body of 1 KB, without Python", "us", [OURS, "hmac-sha256", OPENSSL], slow=True),
     ]
 
 
@@ -148,8 +151,8 @@ def _receivers(variants: dict[str, str], task: dict[str, Any]) -> list[Section]:
     return [_webhooks("fastapi", f"{title}, {name}", contenders, {**task, "variant": each}) for name, each in variants.items()]
 
 
-def _check(job: str, title: str, contenders: list[str], task: dict[str, Any]) -> Section:
-    return Section(f"webhook_{job}", title, "us", contenders, task, cpu_unit="us/check")
+def _check(job: str, title: str, contenders: list[str], task: dict[str, Any], *, slow: bool = False) -> Section:
+    return Section(f"webhook_{job}", title, "us", contenders, task, cpu_unit="us/check", slow=slow)
 
 
 def _webhooks(job: str, title: str, contenders: list[str], task: dict[str, Any]) -> Section:

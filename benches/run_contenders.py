@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bare_runs import Exchanges, connected, finished
 from contenders import OURS, TOKEN, beta
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ INPUT = {"prompt": "an iguana on the beach, pointillism", "num_outputs": 1, "see
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Prefer": "wait"}
 
 
-def _predictions(origin: str) -> str:
+def predictions(origin: str) -> str:
+    """Say where the model's predictions are made."""
     return f"{origin}/v1/models/{MODEL}/predictions"
 
 
@@ -82,7 +84,7 @@ async def _async_pyreqwest(origin: str, trusted: str) -> AsyncIterator[AsyncRun]
     async with builder.default_headers(HEADERS).build() as client:
 
         async def run() -> Any:
-            prediction = await (await client.post(_predictions(origin)).body_json({"input": INPUT}).build().send()).json()
+            prediction = await (await client.post(predictions(origin)).body_json({"input": INPUT}).build().send()).json()
             return await (await client.get(prediction["output"]).build().send()).bytes()
 
         yield run
@@ -96,7 +98,7 @@ async def _async_aiohttp(origin: str, trusted: str) -> AsyncIterator[AsyncRun]:
     async with aiohttp.ClientSession(connector=connector, headers=HEADERS) as session:
 
         async def run() -> Any:
-            async with session.post(_predictions(origin), json={"input": INPUT}) as response:
+            async with session.post(predictions(origin), json={"input": INPUT}) as response:
                 prediction = await response.json()
             async with session.get(prediction["output"]) as response:
                 return await response.read()
@@ -138,7 +140,7 @@ def _pyreqwest(origin: str, trusted: str) -> Iterator[Run]:
     with builder.default_headers(HEADERS).build() as client:
 
         def run() -> Any:
-            prediction = client.post(_predictions(origin)).body_json({"input": INPUT}).build().send().json()
+            prediction = client.post(predictions(origin)).body_json({"input": INPUT}).build().send().json()
             return client.get(prediction["output"]).build().send().bytes()
 
         yield run
@@ -152,10 +154,17 @@ def _requests(origin: str, trusted: str) -> Iterator[Run]:
         session.headers.update(HEADERS)
 
         def run() -> Any:
-            prediction = session.post(_predictions(origin), json={"input": INPUT}, verify=trusted).json()
+            prediction = session.post(predictions(origin), json={"input": INPUT}, verify=trusted).json()
             return session.get(prediction["output"], verify=trusted).content
 
         yield run
+
+
+@contextmanager
+def _bare(origin: str, trusted: str) -> Iterator[Run]:
+    exchanges = Exchanges(predictions(origin), INPUT, SIZE)
+    with connected(exchanges, trusted) as connection:
+        yield lambda: finished(exchanges.run(connection))
 
 
 def _certificate(trusted: str) -> bytes:
@@ -175,4 +184,5 @@ RUN: dict[str, Callable[[str, str], AbstractContextManager[Run]]] = {
     "2.0 beta": _2_0,
     "pyreqwest + hand": _pyreqwest,
     "requests + hand": _requests,
+    "bare socket": _bare,
 }

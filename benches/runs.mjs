@@ -38,5 +38,7 @@ const began = performance.now();
 const count = await load(given.seconds);
 const took = (performance.now() - began) / 1e3;
 const { user, system } = process.cpuUsage(before);
-console.log(JSON.stringify({ per_second: count / took, cpu_us: (user + system) / count }));
+// In KB.
+const peak = process.resourceUsage().maxRSS;
+console.log(JSON.stringify({ per_second: count / took, cpu_us: (user + system) / count, peak_mb: (peak * 1024) / 1e6 }));
 process.exit(0);

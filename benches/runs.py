@@ -10,13 +10,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from bare_runs import together
 from contenders import OURS, TOKEN
 from machine import resident_bytes
-from run_contenders import INPUT, MODEL, RUN, RUN_ASYNC, SIZE
+from run_contenders import INPUT, MODEL, RUN, RUN_ASYNC, SIZE, predictions
 from sampling import Meter, Sample, Task, load, load_async
 from transfers import content
 
-NODE = "Node"
+NODE, BARE = "Node", "bare sockets"
 NODE_SOURCE = Path(__file__).with_name("runs.mjs")
 # Seconds between two polls of a run that waits: none is made while its memory is measured.
 NEVER = 3600
@@ -45,7 +46,9 @@ def run_sync(task: Task) -> Sample:
 
 def run_async(task: Task) -> Sample:
     """Run a model, so many runs at a time on an event loop."""
-    return _node(task) if task.contender == NODE else asyncio.run(_run_async(task))
+    if task.contender == NODE:
+        return _node(task)
+    return _bare(task) if task.contender == BARE else asyncio.run(_run_async(task))
 
 
 async def _run_async(task: Task) -> Sample:
@@ -64,6 +67,15 @@ async def _run_async(task: Task) -> Sample:
 def _check_length(output: Any) -> None:
     if len(output) != SIZE:
         raise ValueError(f"wrong answer: {len(output)} bytes")
+
+
+def _bare(task: Task) -> Sample:
+    """Do the same without a library and without an event loop of asyncio's."""
+    where = predictions(task.secure_origin)
+    with together(where, INPUT, SIZE, task.size, task.certificate) as runs:
+        runs.load(task.warm_up)
+        meter = Meter(task.server)
+        return meter.sample(runs.load(task.seconds))
 
 
 def _node(task: Task) -> Sample:
@@ -86,7 +98,8 @@ def _node(task: Task) -> Sample:
         raise SystemExit(done.stderr or f"exit code {done.returncode}")
     found: dict[str, float] = json.loads(done.stdout)
     # The share of the server's core is over its start, too, and so a lower bound.
-    return Sample(found["per_second"], cpu=found["cpu_us"], server=meter.sample(1).server)
+    peak = {"peak MB": found["peak_mb"]}
+    return Sample(found["per_second"], cpu=found["cpu_us"], server=meter.sample(1).server, more=peak)
 
 
 def run_memory(task: Task) -> Sample:

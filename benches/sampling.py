@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from machine import cpu_seconds
+from machine import cpu_seconds, peak_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -100,9 +100,11 @@ class Meter:
         self._clock = time.perf_counter()
 
     def sample(self, operations: int) -> Sample:
-        """Give operations per second, and microseconds of CPU for one."""
+        """Give operations per second, microseconds of CPU for one, and the most memory that this process had."""
         seconds = time.perf_counter() - self._clock
         cpu = own_cpu_seconds() - self._cpu
         served = cpu_seconds(self._server)
         share = None if served is None or self._served is None else (served - self._served) / seconds
-        return Sample(operations / seconds, cpu=cpu / operations * 1e6, server=share)
+        # What the process had at most since its start, the interpreter and the libraries included.
+        peak = {"peak MB": peak_bytes() / 1e6}
+        return Sample(operations / seconds, cpu=cpu / operations * 1e6, server=share, more=peak)

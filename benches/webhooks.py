@@ -25,6 +25,9 @@ HERE = Path(__file__).parent
 FLOOR_SOURCE, FLOOR = HERE / "webhook_floor.c", PROGRAMS / "webhook_floor"
 NODE_SOURCE, NODE_MODULES = HERE / "webhook.mjs", ROOT / "tests" / "node" / "node_modules"
 RUST = PROGRAMS / "bench_webhook"
+OPENSSL = "openssl speed"
+# As bench_webhook has them, in bytes.
+SIZES = {"1 KB": 1 << 10, "10 KB": 10 << 10, "100 KB": 100 << 10, "1 MB": 1 << 20}
 # Seconds of the blocks that the clock is read around, at least: reading it takes a tenth of the shortest check.
 BLOCK = 1e-3
 # The webhooks of a batch, and the bytes of each.
@@ -187,7 +190,18 @@ def fastapi(task: Task) -> Sample:
 
 
 def rust(task: Task) -> Sample:
-    """Give the microseconds of the core's own check, without Python, or of the same with another crate's hash."""
+    """Give the microseconds of the core's check without Python, or with another crate's hash, or of OpenSSL's hash alone."""
+    if task.contender == OPENSSL:
+        found = {name: _openssl(size) for name, size in SIZES.items()}
+        return Sample(found.pop("1 KB"), more=found)
     answer = subprocess.run([RUST, task.contender], capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(answer.stdout)
+    found = json.loads(answer.stdout)
     return Sample(found.pop("1 KB"), more=found)
+
+
+def _openssl(size: int) -> float:
+    """Give the microseconds of a hash with a key, by OpenSSL's own measurement: nothing is compared, nor any header read."""
+    command = ["openssl", "speed", "-mr", "-seconds", "1", "-bytes", str(size), "-hmac", "sha256"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    # The last line ends in the bytes of a second.
+    return size / float(answer.stdout.strip().rpartition(":")[2]) * 1e6
