@@ -41,23 +41,22 @@ class Course:
         signal: AbortSignal | None,
         timeout: float | None,
         watched: bool = False,
+        began: float | None = None,
     ) -> None:
         interval = client._session.poll_interval if interval is None else interval
-        if interval is not None and not interval >= 0:
-            raise ValueError(f"interval must be a number of seconds, 0 or more, not {interval!r}")
-        if timeout is not None and not timeout > 0:
-            raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
+        check_limits(interval, timeout)
         self.client = client
         # The caller's own, which is obeyed; without it the core paces all that this client waits for.
         self.interval: float | None = None if interval is None else max(interval, SHORTEST_INTERVAL)
         self.watched: bool = watched or progress is not None
-        self.began: float = monotonic()
+        # On the monotonic clock; `timeout` is from then on.
+        self.began: float = monotonic() if began is None else began
         self.process: int = getpid()
         self.progress = progress
         self.cancel_on_exit: bool = cancel_on_exit
         self.signal = signal
         self.timeout = timeout
-        self.deadline: float | None = None if timeout is None else monotonic() + timeout
+        self.deadline: float | None = None if timeout is None else self.began + timeout
 
     @property
     def is_inherited(self) -> bool:
@@ -156,6 +155,19 @@ class Course:
         if error.is_deadline and self.deadline is not None:
             raise too_late(self.timeout, job) from error
         raise error
+
+
+def check_limits(interval: float | None, timeout: float | None) -> None:
+    """Refuse what is no limit in seconds.
+
+    Raises:
+        ValueError: `interval` is below 0, or `timeout` is not above it.
+
+    """
+    if interval is not None and not interval >= 0:
+        raise ValueError(f"interval must be a number of seconds, 0 or more, not {interval!r}")
+    if timeout is not None and not timeout > 0:
+        raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
 
 
 def items_of(prediction: Prediction) -> list[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ._core import is_plain
 from ._operation import OPTIONS
 from ._typing import TYPE_CHECKING
 from .identifier import owner_and_name
@@ -51,6 +50,9 @@ if TYPE_CHECKING:
         """The same as a header value, ``wait`` or ``wait=5``."""
 
 
+# Those that go into the request's body as they are.
+ABOUT_WEBHOOKS = frozenset(("webhook", "webhook_events_filter", "webhook_completed"))
+
 # Seconds: the longest hold the API documents (https://replicate.com/docs/topics/predictions/create-a-prediction#sync-mode).
 LONGEST_HOLD = 60
 # Seconds that an answer may take beyond the hold that was asked for.
@@ -95,7 +97,11 @@ def headers(own: Mapping[str, Any]) -> list[tuple[str, str]]:
     wait, prefer, cancel_after = own.get("wait"), own.get("prefer"), own.get("cancel_after")
     if wait and prefer:
         raise TypeError("cannot mix and match prefer and wait: give one")
-    found = [("Prefer", prefer)] if (prefer := prefer or hold(wait)) else []
+    if wait is True:
+        prefer = "wait"
+    elif wait:
+        prefer = hold(wait)
+    found = [("Prefer", prefer)] if prefer else []
     if cancel_after is not None:
         found.append(("Cancel-After", str(cancel_after)))
     return found
@@ -162,7 +168,7 @@ def webhooks(webhook: str | None, events: Sequence[str] | None, completed: str |
 
 async def put_input(
     resource: Resource[Any], body: dict[str, Any], value: object, own: Mapping[str, Any], others: Options
-) -> Inlined | None:
+) -> Inlined:
     """Put a model's inputs into a request's body; files among them are uploaded within the request's time.
 
     Args:
@@ -173,13 +179,9 @@ async def put_input(
         others: What was said of the request, whose time gets shorter.
 
     Returns:
-        The files that are sent within the request, if there may be some.
+        The files that are sent within the request.
 
     """
-    strategy = own.get("file_encoding_strategy")
-    if strategy is None and is_plain(value):
-        body["input"] = value
-        return None
     from .file_input import Inlined, encoded, seconds_until
 
     limit = others.get("timeout")
@@ -189,7 +191,7 @@ async def put_input(
         resource,
         value,
         inlined,
-        strategy=strategy,
+        strategy=own.get("file_encoding_strategy"),
         progress=own.get("upload_progress"),
         signal=others.get("signal"),
         deadline=deadline,

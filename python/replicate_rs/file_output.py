@@ -80,7 +80,7 @@ class FileOutput(Resource[Sync]):
             APIConnectionError: It cannot be fetched, or is not what the host says of it.
 
         """
-        if self._is_inline:
+        if not self.url.startswith("https:") and self._is_inline:
             content = (await self._inline())[1]
             return content if size < 0 else content[:size]
         source = self._core.pieces(self.url, ahead=False, total=timeout, signal=signal)

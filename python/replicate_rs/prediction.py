@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ._core import Expect
+from ._core import Expect, is_plain
 from ._operation import M, Namespace, awaitable, operation
 from ._record import moment
 from ._streaming import asynchronously, streaming
-from .creation import LONGEST_HOLD, MARGIN, headers, put_input, split, target, webhooks
+from .creation import ABOUT_WEBHOOKS, LONGEST_HOLD, MARGIN, headers, put_input, split, target, webhooks
 from .identifier import id_of
 from .job import Job
 from .pagination import one_of, page_of
@@ -127,15 +127,23 @@ class Predictions(Namespace[M]):
             deployment: ``owner/name``.
 
         """
-        version = id_of(version)
+        if version is not None:
+            version = id_of(version)
         where = target(version, model, deployment)
         own, others = split(options)
         ahead = headers(own)
         body: dict[str, Any] = {} if version is None else {"version": version}
-        body |= webhooks(own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed"))
+        if not ABOUT_WEBHOOKS.isdisjoint(own):
+            body |= webhooks(own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed"))
         if own.get("stream") is not None:
             body["stream"] = own["stream"]
-        inlined = await put_input(self, body, {} if input is None else input, own, others)
+        given: Mapping[str, Any] = {} if input is None else input
+        inlined = None
+        if own.get("file_encoding_strategy") is None and is_plain(given):
+            # What most inputs are, at the least cost.
+            body["input"] = given
+        else:
+            inlined = await put_input(self, body, given, own, others)
         is_held = bool(ahead) and ahead[0][0] == "Prefer"
         read = LONGEST_HOLD + MARGIN if is_held else None
         pending = self._send("POST", where, Expect.RECORD, others, body=body, headers=ahead, read=read, inlined=inlined)

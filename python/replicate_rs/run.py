@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from ._typing import TYPE_CHECKING, TypeVar
-from .course import Course, items_of, raise_if_failed
+from .course import Course, check_limits, items_of, raise_if_failed, too_late
 from .creation import LONGEST_HOLD, hold
 from .exceptions import APITimeoutError
 from .file_output import outputs
@@ -71,22 +71,32 @@ async def run_model(
         AbortError: The signal was aborted; if it was beforehand, nothing was sent.
 
     """
-    signal, timeout = options.get("signal"), options.get("timeout")
     if prefer is not None and wait is not None:
         raise TypeError("cannot mix and match prefer and wait: give one")
-    block, interval = _waiting(wait if prefer is None else _seconds(prefer))
-    course = Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+    block, interval = (True, None) if wait is None and prefer is None else _waiting(wait if prefer is None else _seconds(prefer))
+    interval = client._session.poll_interval if interval is None else interval
+    timeout, began = options.get("timeout"), monotonic()
+    if timeout is not None or interval is not None:
+        check_limits(interval, timeout)
+    version, model = target_of(ref)
     try:
-        prediction = await started(client, ref, input, {**options, "wait": block})
+        prediction = await Predictions.create(client, version, input, model=model, wait=block, **options)
     except APITimeoutError as error:
-        course.give_up(error, None)
+        if error.is_deadline and timeout is not None:
+            raise too_late(timeout, None) from error
+        raise
+    output = prediction.output
     # The blocking create may answer before the output is committed: what it has is all there is, if the hold had not run out.
-    whole = prediction.output is not None and monotonic() - course.began < (LONGEST_HOLD if block is True else block or 0)
+    whole = output is not None and monotonic() - began < (LONGEST_HOLD if block is True else block or 0)
     if progress is not None or not (whole or prediction.is_done):
+        signal = options.get("signal")
+        course = Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout, began=began)
         prediction = await course.follow(prediction, done=whole)
-    raise_if_failed(prediction)
+        output = prediction.output
+    if prediction.status != "succeeded":
+        raise_if_failed(prediction)
     files = client._session.use_file_output if use_file_output is None else use_file_output
-    return outputs(prediction.output, client._session) if files else prediction.output
+    return outputs(output, client._session) if files else output
 
 
 def run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Any:
