@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import growth
+from bars import BARS, Bar, bar_cells, read_bars
 from contenders import OURS
 from losses import REASONS, loss_cells, losses, read_reasons, unjudged
-from plots import Bar, Bars, Curve, Dot, Lines, bar_plot, line_plot
+from plots import Bar as DrawnBar
+from plots import Bars, Curve, Dot, Lines, bar_plot, line_plot
 from report import NOISY, SERVER_BOUND, SERVER_LATE, Row, Section, cells, is_limit, is_peer, number, remarks, rows, unit
 
 ROOT = Path(__file__).parents[1]
@@ -97,6 +99,13 @@ server's, and the contender may be faster.
 
 Limits are set apart from peers: a bare loop over a socket, curl, a C program. They are no clients of this kind, and stand for
 what the machine or the system gives.
+"""
+
+AIMS = """\
+## What was to be reached
+
+The bars of this project, and what stopped us where one is missed. The machine's limit is, where one was measured, the best of the
+programs that do nothing but move the bytes.
 """
 
 LOSSES = """\
@@ -225,7 +234,7 @@ def bars(section: Section) -> Bars:
     for row in rows(section):
         kind = "limit" if is_limit(row.contender) else "peer" if is_peer(row.contender) else "ours"
         figure = number(row.median) + (" (noisy)" if row.noisy else "")
-        drawn.append(Bar(row.contender, row.median, row.lowest, row.highest, kind, figure))
+        drawn.append(DrawnBar(row.contender, row.median, row.lowest, row.highest, kind, figure))
     better = "more is better" if section.more_is_better else "less is better"
     return Bars(f"{section.job}: {section.title}", f"{unit(section.unit)}, {better}", drawn)
 
@@ -280,7 +289,9 @@ def topic_lines(topic: str, sections: list[Section], chosen: list[Section]) -> t
     return said, drawn
 
 
-def page(result: dict[str, Any], sections: list[Section], reasons: dict[str, dict[str, str]]) -> tuple[str, dict[str, str]]:
+def page(
+    result: dict[str, Any], sections: list[Section], reasons: dict[str, dict[str, str]], aims: list[Bar]
+) -> tuple[str, dict[str, str]]:
     """Write the page, and draw its plots, by the names of their files."""
     chosen = headlines(sections)
     by_topic = {topic: [section for section in sections if topic_of(section.job) == topic] for topic in TOPICS}
@@ -300,13 +311,15 @@ def page(result: dict[str, Any], sections: list[Section], reasons: dict[str, dic
             f"Not in this list, since a side was noisy and so there is no ratio: {count} of the peers in the tables below.",
             "",
         ]
-    lines = [INTRODUCTION, *summary(chosen), *absent, *lost, *about(result), METHOD, *body]
+    reached = bar_cells(aims, sections)
+    aimed = [AIMS, *markdown(reached), ""] if len(reached) > 1 else []
+    lines = [INTRODUCTION, *summary(chosen), *absent, *aimed, *lost, *about(result), METHOD, *body]
     return "\n".join(lines).rstrip() + "\n", plots
 
 
 def write(result: Path, docs: Path) -> None:
     """Write the page and its plots into a folder, in which no plot of an earlier run stays."""
-    text, plots = page(*read(result), read_reasons(REASONS))
+    text, plots = page(*read(result), read_reasons(REASONS), read_bars(BARS))
     folder = docs / "performance"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.svg"):

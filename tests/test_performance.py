@@ -14,6 +14,7 @@ sys.path.append(str(ROOT / "benches"))
 
 import growth  # noqa: E402 - found by the path above
 import performance  # noqa: E402 - found by the path above
+from bars import Bar  # noqa: E402 - found by the path above
 from plots import Curve, Dot, Lines, line_plot, short  # noqa: E402 - found by the path above
 from report import is_limit, is_peer  # noqa: E402 - found by the path above
 
@@ -27,6 +28,14 @@ MACHINE = {
     "versions": {"replicate": "1.0.7", "wreq": None},
 }
 REASONS = {"get_sync": {"primp": "It does less."}}
+AIMS = [
+    Bar("get_sync", peer="1.0.7", at_least=9, why="Not to be read."),
+    Bar("get_sync", peer="primp", at_least=1, why="As they say."),
+    Bar("get_sync", peer="wreq", at_least=1),
+    Bar("get_sync", of="cpu", at_most=40),
+    Bar("get_sync", title="another", at_most=1),
+    Bar("scale_flight", growth=(64, 512), at_most=1.1),
+]
 
 
 def section(job, title, values, size=1, **more):
@@ -73,8 +82,22 @@ def made(tmp_path, capsys):
     """The page and its plots, of a made-up result, and what was told meanwhile."""
     path = tmp_path / "result.json"
     path.write_text(result(GET, FIRST, *FLIGHTS))
-    text, plots = performance.page(*performance.read(path), REASONS)
+    text, plots = performance.page(*performance.read(path), REASONS, AIMS)
     return text, plots, capsys.readouterr().err
+
+
+def test_what_was_to_be_reached_is_told_with_what_stopped_it(made):
+    text, _, told = made
+    lines = [line for line in text.splitlines() if ": at least" in line or ": at most" in line]
+    assert lines == [
+        "| get_sync: one \\| another: at least 9 x, 1.0.7 | 10 x | met | 40 x (curl) | |",
+        "| get_sync: one \\| another: at least 1 x, primp | 0.5 x | **missed** | 2 x (curl) | As they say. |",
+        "| get_sync: one \\| another: at least 1 x, wreq | noisy | | | |",
+        "| get_sync: one \\| another: at most 40 µs/op of CPU | 50 µs/op | **missed** | 10 µs/op (curl) | not explained yet |",
+        "| scale_flight, 64 to 512, CPU: at most 1.1 x | 1.12 x | **missed** | | not explained yet |",
+    ]
+    assert "at most 40 µs/op of CPU: is missed, and bars.toml does not say why" in told
+    assert "primp: is missed" not in told
 
 
 def test_a_section_is_a_table_with_the_limits_apart(made):
@@ -112,7 +135,7 @@ def test_every_loss_is_listed_with_its_reason_or_without(made):
         "| sse_first: warm, async | by hand | 11 µs | 10 µs | 0.909 x | overlap | not explained yet |",
     ]
     assert "there is no ratio: 1 of the peers" in after
-    assert told == "sse_first: warm, async: by hand is better, and reasons.toml does not say why\n"
+    assert "sse_first: warm, async: by hand is better, and reasons.toml does not say why\n" in told
 
 
 def test_costs_are_linear_up_to_where_they_leave_the_reference(made):
