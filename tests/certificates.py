@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import trustme
 from cryptography import x509
@@ -68,9 +69,10 @@ class Certificates:
         raise ValueError(kind)
 
     def _write(self, name: str, content: bytes) -> str:
-        path = self._folder / name
-        path.write_bytes(content)
-        return str(path)
+        # At once: another server may read what the one before it wrote.
+        with NamedTemporaryFile(dir=self._folder, delete=False) as new:
+            new.write(content)
+        return str(Path(new.name).replace(self._folder / name))
 
 
 def _self_signed() -> bytes:

@@ -12,6 +12,7 @@ pub mod inbox;
 pub mod json;
 pub mod log;
 pub mod port;
+pub mod reader;
 pub mod response;
 pub mod runtime;
 pub mod source;

@@ -1,8 +1,8 @@
 //! Answers that arrive in parts: server-sent events, or bytes.
 //!
-//! A task reads ahead into an inbox, and stops reading the socket while that is full. It lives as long as its `Source`, or until the
-//! stream has ended by its own word; then it only clears the connection for the next request. It is on the runtime; but where a thread
-//! will wait for all there is, on that thread's engine, which saves two changes of threads for each wait.
+//! A task reads ahead into an inbox. It lives as long as its `Source`, or until the stream has ended by its own word; then it only
+//! clears the connection for the next request. It is on the runtime; but where a thread will wait for all there is, on that thread's
+//! engine, which saves two changes of threads for each wait.
 
 use std::mem;
 use std::pin::{Pin, pin};
@@ -16,29 +16,24 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyMemoryView, PySlice};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::abort::{AbortSignal, unless_aborted};
 use super::bridge::{Feed, Pending, Slot};
-use super::event::too_large;
+use super::engine::TICK;
 use super::exceptions::{About, raised};
 use super::files::{Said, said};
-use super::inbox::{Batch, Ended, For, Form, Inbox};
+use super::inbox::{Ended, For, Form, Inbox};
 use super::locked;
 use super::port::UnderWay;
+use super::reader::{Reader, read_file, take};
 use super::runtime::{Connections, Loan, Stop, forks, process};
-use crate::download::{Download, Info, Next};
-use crate::error::{Error, Kind};
-use crate::http::{self, Call, Incoming};
+use crate::download::Info;
+use crate::error::Error;
+use crate::http::Call;
 use crate::pool::Pool;
-use crate::resume::{self, End, Verdict};
+use crate::resume::{self, End};
 use crate::sse::Parser;
 use crate::stage::within;
-
-/// How often a relayed stream that is silent says that it is alive.
-const BEAT: Duration = Duration::from_secs(15);
-/// What a server may still send after the last event, in time and bytes, before its connection is closed.
-const LAST_WORDS: (Duration, usize) = (Duration::from_secs(1), 64 << 10);
 
 /// How far a stream of events has come, over all of its connections.
 #[pyclass(frozen, module = "replicate_rs._core")]
@@ -188,9 +183,14 @@ impl Tap {
         Ok(if let Reading::Here(engine, _) = &mut *reading { engine.take() } else { None })
     }
 
+    /// Waits on this thread, which reads meanwhile if nobody else does; whether there is something.
     fn wait(&self, what: For, limit: Option<Duration>) -> bool {
         let engine = match self.borrow_engine() {
             Ok(Some(engine)) => engine,
+            // Another thread reads at present, but perhaps not until this one has what it wants.
+            Ok(None) if matches!(*locked(&self.reading), Reading::Here(..)) => {
+                return self.inbox.wait(what, Some(limit.unwrap_or(TICK)));
+            }
             Ok(None) => return self.inbox.wait(what, limit),
             Err(error) => {
                 self.inbox.end(Err(error));
@@ -376,7 +376,7 @@ impl Source {
             // Boxed once: what wraps a future holds it by value, and some hold it twice.
             let read: Pin<Box<dyn Future<Output = _> + Send>> = match what {
                 What::Events { form, place, idle } => {
-                    Box::pin(Reader { pool, call, form, place, inbox: to.clone(), idle }.read())
+                    Box::pin(Reader { pool, call, form, place: place.0, inbox: to.clone(), idle }.read())
                 }
                 What::File { start } => Box::pin(read_file(pool, call, start, to.clone(), of_file)),
             };
@@ -411,153 +411,6 @@ impl Source {
         let [head, parts] = [For::Head, For::Parts].map(|what| Arc::new(Wait(tap.clone(), what)));
         Self { tap, head, parts }
     }
-}
-
-/// The reader's half.
-struct Reader {
-    pool: Arc<Pool>,
-    call: Arc<Call>,
-    form: Form,
-    place: Place,
-    inbox: Arc<Inbox>,
-    idle: Option<Duration>,
-}
-
-impl Reader {
-    async fn read(self) -> Result<Ended, Error> {
-        // What opening needs is large, and not needed after it.
-        let incoming = Box::pin(http::open(&self.pool, &self.call)).await?;
-        check(&incoming)?;
-        locked(&self.place.0).connect();
-        self.inbox.begin();
-        let mut parser = Parser::new(self.call.limit);
-        let ended = self.events(incoming, &mut parser).await;
-        locked(&self.place.0).disconnect(parser.reconnection_time());
-        ended
-    }
-
-    async fn events(&self, mut incoming: Incoming, parser: &mut Parser) -> Result<Ended, Error> {
-        let mut silence = pin!(sleep_until(Instant::now()));
-        loop {
-            self.inbox.room().await;
-            let Some(part) = self.part(&mut incoming, silence.as_mut()).await? else { return Ok(Ended::Silent) };
-            let Some(bytes) = part else {
-                return Ok(if parser.timed_out() { Ended::Silent } else { Ended::Closed });
-            };
-            let ended = self.inbox.fill(|batch| take(parser, &mut locked(&self.place.0), &bytes, batch))?;
-            if let Some(ended) = ended {
-                if ended == Ended::Complete {
-                    tokio::spawn(clear(incoming));
-                }
-                return Ok(ended);
-            }
-        }
-    }
-
-    /// The next part of the body, or None if it does not come in time.
-    async fn part(&self, incoming: &mut Incoming, mut timer: Pin<&mut Sleep>) -> Result<Option<Option<Bytes>>, Error> {
-        let since = Instant::now();
-        let mut last_beat = since;
-        let mut part = pin!(incoming.part());
-        loop {
-            let beat = (self.form == Form::Frames).then(|| last_beat + BEAT);
-            let end = self.idle.map(|idle| since + idle);
-            let Some(next) = beat.into_iter().chain(end).min() else { return part.await.map(Some) };
-            tokio::select! {
-                biased;
-                part = part.as_mut() => return part.map(Some),
-                // The timer of the part before is left to ring where it rings: most parts come long before.
-                () = timer.as_mut() => {}
-            }
-            let now = Instant::now();
-            if end.is_some_and(|end| now >= end) {
-                return Ok(None);
-            }
-            if beat.is_some_and(|beat| now >= beat) {
-                last_beat = now;
-                self.inbox.fill(Batch::push_beat);
-                continue;
-            }
-            timer.as_mut().reset(next);
-        }
-    }
-}
-
-/// Reads a file from its byte `start` on.
-async fn read_file(
-    pool: Arc<Pool>,
-    call: Arc<Call>,
-    start: u64,
-    inbox: Arc<Inbox>,
-    info: Arc<OnceLock<Info>>,
-) -> Result<Ended, Error> {
-    let mut download = Box::pin(Download::open(pool, &call, start)).await?;
-    info.get_or_init(|| download.info().clone());
-    inbox.begin();
-    let mut has_given = false;
-    loop {
-        inbox.room().await;
-        match download.next().await? {
-            Next::Bytes(piece) => {
-                has_given = true;
-                inbox.fill(|batch| batch.push_bytes(piece));
-            }
-            Next::Restart if has_given || start > 0 => {
-                let message = "the file broke off, and its host gives neither its rest nor surely the same file again";
-                return Err(Error { sent: true, ..Error::new(Kind::Disconnected, message) });
-            }
-            Next::Restart => {}
-            Next::End => return Ok(Ended::Closed),
-        }
-    }
-}
-
-/// Takes the next bytes of a stream of events; how it ended, if it did.
-fn take(parser: &mut Parser, place: &mut resume::Place, bytes: &[u8], batch: &mut Batch) -> Result<Option<Ended>, Error> {
-    let mut ended = None;
-    let fed = parser.feed(bytes, |event| {
-        if ended.is_some() {
-            return;
-        }
-        match place.admit(&event) {
-            Verdict::New => batch.push(event),
-            Verdict::Known => {}
-            Verdict::Unproven => ended = Some(Ended::Unproven),
-        }
-        if place.end().is_some() {
-            ended = Some(Ended::Complete);
-        }
-    });
-    match (ended, fed) {
-        (None, Err(large)) => Err(too_large(large)),
-        (ended, _) => Ok(ended),
-    }
-}
-
-fn check(incoming: &Incoming) -> Result<(), Error> {
-    let media_type = incoming.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = media_type.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("text/event-stream") {
-        return Ok(());
-    }
-    let message = format!("expected an event stream, but the server answered {media_type:?}");
-    Err(Error { sent: true, ..Error::new(Kind::Protocol, message) })
-}
-
-/// Reads what a server still sends after the last event, so that the connection can be used again.
-async fn clear(mut incoming: Incoming) {
-    let (time, most) = LAST_WORDS;
-    let read = async {
-        let mut size = 0_usize;
-        while let Ok(Some(bytes)) = incoming.part().await {
-            size = size.saturating_add(bytes.len());
-            if size > most {
-                return;
-            }
-        }
-    };
-    // Whatever comes of it, the connection is let go.
-    drop(timeout(time, read).await);
 }
 
 /// What a form is called in Python.
