@@ -7,7 +7,6 @@ import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import trustme
 from cryptography import x509
@@ -35,6 +34,8 @@ class Certificates:
         """What a client that trusts the good certificate has to trust: a path."""
         self.stranger = self._write("stranger.pem", self._stranger.cert_pem.bytes())
         """Another authority, which vouched for the server "unknown authority" only."""
+        # One for all: servers in several threads read it.
+        self._self_signed = self._write("self-signed.pem", _self_signed())
         owner = self._authority.issue_cert("client@example.com")
         self.client_certificate = self._write("client.pem", owner.cert_chain_pems[0].bytes())
         self.client_key = self._write("client-key.pem", owner.private_key_pem.bytes())
@@ -45,8 +46,7 @@ class Certificates:
         """A server's side of TLS, with a certificate for `NAMES` that is "good" or one of `BAD`."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if kind == "self-signed":
-            path = self._write("self-signed.pem", _self_signed())
-            context.load_cert_chain(path)
+            context.load_cert_chain(self._self_signed)
         else:
             self._issued(kind).configure_cert(context)
         if asks_for_clients:
@@ -69,10 +69,9 @@ class Certificates:
         raise ValueError(kind)
 
     def _write(self, name: str, content: bytes) -> str:
-        # At once: another server may read what the one before it wrote.
-        with NamedTemporaryFile(dir=self._folder, delete=False) as new:
-            new.write(content)
-        return str(Path(new.name).replace(self._folder / name))
+        path = self._folder / name
+        path.write_bytes(content)
+        return str(path)
 
 
 def _self_signed() -> bytes:
