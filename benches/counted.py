@@ -10,8 +10,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from contenders import PREDICTION_ID, TOKEN, check
-from replicate_rs import AsyncReplicate, Response
+from replicate_rs import AsyncReplicate, Replicate, Response
 from replicate_rs.stream import EventDecoder
+from run_contenders import INPUT, MODEL
+from runs import check_length
 from streaming import PIECE, check_events, in_pieces, read, read_async
 
 if TYPE_CHECKING:
@@ -39,6 +41,13 @@ async def get_many(times: int, origin: str) -> None:
         for _ in range(times):
             for prediction in await asyncio.gather(*(client.predictions.get(PREDICTION_ID) for _ in range(IN_FLIGHT))):
                 check(prediction)
+
+
+async def run(times: int, origin: str) -> None:
+    """Run a model and read its output, one run after another; without an event loop, though there is one."""
+    with Replicate(TOKEN, base_url=origin) as client:
+        for _ in range(times):
+            check_length(client.run(MODEL, INPUT).read())
 
 
 async def stream(times: int, origin: str) -> None:
@@ -72,7 +81,7 @@ async def decode(times: int, _: str) -> None:
         check_events(read(event for piece in stream for event in decoder.feed(piece)), EVENTS)
 
 
-JOBS = {"get": get, "get_many": get_many, "stream": stream, "recorded": recorded, "decode": decode}
+JOBS = {"get": get, "get_many": get_many, "run": run, "stream": stream, "recorded": recorded, "decode": decode}
 
 
 def main() -> None:

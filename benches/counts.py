@@ -61,6 +61,7 @@ COUNTS = [
     Count("stream, an event", PYTHON, "stream", 5, 25, EVENTS),
     Count("predictions.get, one after another", PYTHON, "get", 50, 350),
     Count("predictions.get, 64 in flight", PYTHON, "get_many", 2, 8, IN_FLIGHT),
+    Count("run and read, one after another", PYTHON, "run", 20, 120),
 ]
 
 

@@ -37,7 +37,7 @@ def run_sync(task: Task) -> Sample:
         check(run())
 
         def checked() -> None:
-            _check_length(run())
+            check_length(run())
 
         load(checked, task.warm_up)
         meter = Meter(task.server)
@@ -56,7 +56,7 @@ async def _run_async(task: Task) -> Sample:
         check(await run())
 
         async def checked() -> None:
-            _check_length(await run())
+            check_length(await run())
 
         # So many connections are made before anything is timed.
         await load_async(checked, task.size, task.warm_up)
@@ -64,7 +64,8 @@ async def _run_async(task: Task) -> Sample:
         return meter.sample(await load_async(checked, task.size, task.seconds))
 
 
-def _check_length(output: Any) -> None:
+def check_length(output: Any) -> None:
+    """Raise unless this has the length of that file."""
     if len(output) != SIZE:
         raise ValueError(f"wrong answer: {len(output)} bytes")
 

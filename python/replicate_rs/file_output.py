@@ -62,8 +62,9 @@ class FileOutput(Resource[Sync]):
         self._known = _Known()
 
     def _in(self, mode: type[Sync | Async]) -> Self:
-        twin = type(self)(self.url, self._session)
-        twin._mode, twin._transport, twin._known = mode, mode.transport, self._known
+        twin = type(self).__new__(type(self))
+        twin._session, twin._core, twin._mode, twin._transport = self._session, self._core, mode, mode.transport
+        twin.url, twin._known = self.url, self._known
         return twin
 
     @operation
