@@ -128,10 +128,10 @@ def cells(section: Section) -> list[list[str]]:
     """Give the texts of a section's table: the head, then a line for each contender, with its notes at the end."""
     found = rows(section)
     cpu = f"CPU {section.cpu_unit}" if section.cpu_unit else ""
-    more = [*found[0].more] if found else []
+    more = [*dict.fromkeys(name for row in found for name in row.more)]
     header = ["", section.unit, "lowest .. highest", cpu, "ours better by", *more, ""]
     ours = next((row for row in found if row.contender == OURS), None)
-    lines = [header, *(_cells(row, ours) for row in found)]
+    lines = [header, *(_cells(row, ours, more) for row in found)]
     # Columns that do not apply here are left out.
     shown = [column for column in range(len(header)) if any(line[column] for line in lines[1:]) or column == len(header) - 1]
     return [[line[column] for column in shown] for line in lines]
@@ -144,7 +144,7 @@ def remarks(section: Section) -> list[str]:
     return said if bare is None else [*said, f"(bare Python, the zero: {number(bare)} ms)"]
 
 
-def _cells(row: Row, ours: Row | None) -> list[str]:
+def _cells(row: Row, ours: Row | None, more: list[str]) -> list[str]:
     ratio = ""
     if row.ours_better_by is not None:
         ratio = f"{number(row.ours_better_by)} x"
@@ -161,7 +161,7 @@ def _cells(row: Row, ours: Row | None) -> list[str]:
         f"{number(row.lowest)} .. {number(row.highest)}",
         "" if row.cpu is None else number(row.cpu),
         ratio,
-        *map(number, row.more.values()),
+        *(number(row.more[name]) if name in row.more else "" for name in more),
         "; ".join(note for note, holds in notes.items() if holds),
     ]
 

@@ -99,8 +99,8 @@ def headers(own: Mapping[str, Any]) -> list[tuple[str, str]]:
         raise TypeError("cannot mix and match prefer and wait: give one")
     if wait is True:
         prefer = "wait"
-    elif wait:
-        prefer = hold(wait)
+    elif wait is not None:
+        prefer = prefer or hold(wait)
     found = [("Prefer", prefer)] if prefer else []
     if cancel_after is not None:
         found.append(("Cancel-After", str(cancel_after)))
