@@ -143,7 +143,7 @@ class Resource(Generic[M]):
         content: bytes | Upload | None = None
         kind = None
         if body is not None:
-            content, kind = write_json(body) or to_json(body), "application/json"
+            content, kind = to_json(body), "application/json"
             if inlined is not None:
                 content = inlined.body(content)
         elif text:

@@ -134,7 +134,7 @@ class Course:
         try:
             data = await self.client._transport.finish(pending)
         except APITimeoutError as error:
-            self.give_up(error, prediction)
+            give_up(error, self.timeout, prediction)
         return type(prediction)._of(data, self.client._session)
 
     async def sleep(self, seconds: float) -> None:
@@ -150,11 +150,12 @@ class Course:
             raise too_late(self.timeout, job)
         return left
 
-    def give_up(self, error: APITimeoutError, job: Job | None) -> NoReturn:
-        """Raise what a request's timeout means: it may be the caller's own deadline that has passed."""
-        if error.is_deadline and self.deadline is not None:
-            raise too_late(self.timeout, job) from error
-        raise error
+
+def give_up(error: APITimeoutError, timeout: float | None, job: Job | None) -> NoReturn:
+    """Raise what a request's timeout means: it may be the caller's own, over all of it, that has passed."""
+    if error.is_deadline and timeout is not None:
+        raise too_late(timeout, job) from error
+    raise error
 
 
 def check_limits(interval: float | None, timeout: float | None) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 from ._operation import OPTIONS
 from ._typing import TYPE_CHECKING
 from .identifier import owner_and_name
@@ -12,9 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Literal, TypeAlias
 
-    from ._operation import FileEncodingStrategy, Options, Resource
+    from ._operation import FileEncodingStrategy, Options
     from .file import OnSent
-    from .file_input import Inlined
     from .identifier import Ref
 
     WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
@@ -97,11 +94,7 @@ def headers(own: Mapping[str, Any]) -> list[tuple[str, str]]:
     wait, prefer, cancel_after = own.get("wait"), own.get("prefer"), own.get("cancel_after")
     if wait and prefer:
         raise TypeError("cannot mix and match prefer and wait: give one")
-    if wait is True:
-        prefer = "wait"
-    elif wait is not None:
-        prefer = prefer or hold(wait)
-    found = [("Prefer", prefer)] if prefer else []
+    found = [("Prefer", prefer)] if (prefer := prefer or hold(wait)) else []
     if cancel_after is not None:
         found.append(("Cancel-After", str(cancel_after)))
     return found
@@ -164,38 +157,3 @@ def webhooks(webhook: str | None, events: Sequence[str] | None, completed: str |
             raise ValueError(f"webhook_events_filter: {unknown[0]!r} is not one of {', '.join(known)}")
         fields["webhook_events_filter"] = [*events]
     return fields
-
-
-async def put_input(
-    resource: Resource[Any], body: dict[str, Any], value: object, own: Mapping[str, Any], others: Options
-) -> Inlined:
-    """Put a model's inputs into a request's body; files among them are uploaded within the request's time.
-
-    Args:
-        resource: Whose request it is.
-        body: Takes them.
-        value: What the caller gave.
-        own: What was said of the prediction.
-        others: What was said of the request, whose time gets shorter.
-
-    Returns:
-        The files that are sent within the request.
-
-    """
-    from .file_input import Inlined, encoded, seconds_until
-
-    limit = others.get("timeout")
-    deadline = None if limit is None else monotonic() + limit
-    inlined = Inlined()
-    body["input"] = await encoded(
-        resource,
-        value,
-        inlined,
-        strategy=own.get("file_encoding_strategy"),
-        progress=own.get("upload_progress"),
-        signal=others.get("signal"),
-        deadline=deadline,
-    )
-    if deadline is not None:
-        others["timeout"] = seconds_until(deadline)
-    return inlined

@@ -13,10 +13,11 @@ from .file_source import Source
 from .input import fill, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from ._core import AbortSignal, Part, Pending
-    from ._operation import FileEncodingStrategy, Resource
+    from ._operation import FileEncodingStrategy, Options, Resource
     from .client import Replicate
     from .file import OnSent
     from .input import Slot
@@ -90,6 +91,39 @@ async def encoded(
         for _, _, pending in uploads.under_way:
             pending.give_up()
     return fill(result)
+
+
+async def put_input(
+    resource: Resource[Any], body: dict[str, Any], value: object, own: Mapping[str, Any], others: Options
+) -> Inlined:
+    """Put a model's inputs into a request's body; files among them are uploaded within the request's time.
+
+    Args:
+        resource: Whose request it is.
+        body: Takes them.
+        value: What the caller gave.
+        own: What was said of the prediction.
+        others: What was said of the request, whose time gets shorter.
+
+    Returns:
+        The files that are sent within the request.
+
+    """
+    limit = others.get("timeout")
+    deadline = None if limit is None else monotonic() + limit
+    inlined = Inlined()
+    body["input"] = await encoded(
+        resource,
+        value,
+        inlined,
+        strategy=own.get("file_encoding_strategy"),
+        progress=own.get("upload_progress"),
+        signal=others.get("signal"),
+        deadline=deadline,
+    )
+    if deadline is not None:
+        others["timeout"] = seconds_until(deadline)
+    return inlined
 
 
 async def _source(resource: Resource[Any], slot: Slot) -> Source:

@@ -6,7 +6,7 @@ from ._core import Expect, is_plain
 from ._operation import M, Namespace, awaitable, operation
 from ._record import moment
 from ._streaming import asynchronously, streaming
-from .creation import ABOUT_WEBHOOKS, LONGEST_HOLD, MARGIN, headers, put_input, split, target, webhooks
+from .creation import ABOUT_WEBHOOKS, LONGEST_HOLD, MARGIN, headers, split, target, webhooks
 from .identifier import id_of
 from .job import Job
 from .pagination import one_of, page_of
@@ -143,6 +143,8 @@ class Predictions(Namespace[M]):
             # What most inputs are, at the least cost.
             body["input"] = given
         else:
+            from .file_input import put_input
+
             inlined = await put_input(self, body, given, own, others)
         is_held = bool(ahead) and ahead[0][0] == "Prefer"
         read = LONGEST_HOLD + MARGIN if is_held else None

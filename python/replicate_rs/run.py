@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from ._typing import TYPE_CHECKING, TypeVar
-from .course import Course, check_limits, items_of, raise_if_failed, too_late
+from .course import Course, check_limits, give_up, items_of, raise_if_failed
 from .creation import LONGEST_HOLD, hold
 from .exceptions import APITimeoutError
 from .file_output import outputs
@@ -82,9 +82,7 @@ async def run_model(
     try:
         prediction = await Predictions.create(client, version, input, model=model, wait=block, **options)
     except APITimeoutError as error:
-        if error.is_deadline and timeout is not None:
-            raise too_late(timeout, None) from error
-        raise
+        give_up(error, timeout, None)
     output = prediction.output
     # The blocking create may answer before the output is committed: what it has is all there is, if the hold had not run out.
     whole = output is not None and monotonic() - began < (LONGEST_HOLD if block is True else block or 0)
@@ -112,8 +110,7 @@ async def async_run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None
 async def started(client: Resource[Any], ref: Ref, input: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Prediction:
     """Create the prediction that a reference names."""
     version, model = target_of(ref)
-    predictions: Predictions[Any] = Predictions(client._session, client._mode)
-    return await Predictions.create(predictions, version, input, model=model, **options)
+    return await Predictions.create(client, version, input, model=model, **options)
 
 
 async def wait_for(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._core import Expect
 from ._operation import M, Namespace, awaitable, given, operation
 from ._typing import TYPE_CHECKING
-from .creation import put_input, split, webhooks
+from .creation import split, webhooks
 from .identifier import id_of, pair, resolve
 from .job import Job
 from .pagination import one_of, page_of
@@ -86,6 +86,8 @@ class Trainings(Namespace[M]):
             "destination": "/".join(pair("model", destination, None, spelled=(None, None))),
             **webhooks(own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")),
         }
+        from .file_input import put_input
+
         inlined = await put_input(self, body, input or {}, own, others)
         where = ("models", owner, name, "versions", id, "trainings")
         data = await self._transport.finish(self._send("POST", where, Expect.RECORD, others, body=body, inlined=inlined))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._core import Expect, Place, ServerSentEvent
 from ._transport import PARTING, Suspending
 from ._typing import TYPE_CHECKING, TypeVar, is_object
-from .course import Course, items_of, raise_if_failed
+from .course import Course, give_up, items_of, raise_if_failed
 from .exceptions import (
     APIConnectionError,
     APIError,
@@ -70,7 +70,7 @@ class Watch:
             try:
                 await self._finish(source.opened())
             except APITimeoutError as error:
-                self.course.give_up(error, self.prediction)
+                give_up(error, self.course.timeout, self.prediction)
         except BaseException as error:
             if self._source is not None:
                 self._source.close()
@@ -83,7 +83,7 @@ class Watch:
             try:
                 self._take(await self._start())
             except APITimeoutError as error:
-                self.course.give_up(error, None)
+                give_up(error, self.course.timeout, None)
             self._start = None
 
     def _take(self, prediction: Prediction) -> None:
@@ -164,7 +164,7 @@ class Watch:
     def _broken(self, error: APIError, source: Source[Any]) -> str:
         """Say how a connection ended that did not end well; raises if that is for the caller to know."""
         if isinstance(error, APITimeoutError) and error.is_deadline:
-            self.course.give_up(error, self.prediction)
+            give_up(error, self.course.timeout, self.prediction)
         if not isinstance(error, (APIConnectionError, APIStatusError)) or (self._is_first and not source.is_open):
             raise error
         return "closed" if source.is_open else "refused"
