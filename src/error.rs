@@ -63,6 +63,12 @@ pub enum Kind {
     Aborted,
     /// A local file could not be read or written.
     File,
+    /// Another task waits for the same part of a stream.
+    Busy,
+    /// The client was closed.
+    Closed,
+    /// This library failed.
+    Internal,
 }
 
 /// One failed call.

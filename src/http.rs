@@ -11,10 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, RANGE, USER_AGENT};
+pub use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_LENGTH, HeaderValue, LOCATION, RANGE, USER_AGENT};
 use reqwest::{Method, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::error::{Error, Kind, Phase};
@@ -22,7 +24,7 @@ use crate::pool::Pool;
 use crate::reach::Reach;
 use crate::response::{Response, request_id};
 use crate::retry::Attempts;
-use crate::stage::{enter, sending, silence, stalled, within};
+use crate::stage::{enter, sending, silence, stalled, watched, within};
 use crate::stats::{Attempt, Observer, UnderWay};
 use crate::tls::refusal;
 use crate::upload::Upload;
@@ -95,6 +97,8 @@ pub struct Call {
     pub reach: Reach,
     /// Is told of each attempt.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Cancelled when nobody waits for the answer any more: there is no other attempt then.
+    pub left: Option<CancellationToken>,
 }
 
 /// A response whose body is still arriving; dropping it closes the connection.
@@ -260,7 +264,9 @@ impl<'a> Tries<'a> {
     async fn failed(&mut self, error: Error) -> Result<(), Error> {
         let shared = &self.pool.shared;
         let number = self.attempts.made() + 1;
-        let wait = self.attempts.after(&error, fastrand::f64(), &shared.budget);
+        let left = self.call.left.as_ref();
+        let has_left = left.is_some_and(CancellationToken::is_cancelled);
+        let wait = if has_left { None } else { self.attempts.after(&error, fastrand::f64(), &shared.budget) };
         let outcome = if let Kind::Status(response) = &error.kind { Ok(response.status) } else { Err(&error) };
         self.tell(number, outcome, wait);
         let Some(wait) = wait else {
@@ -334,7 +340,7 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
     let mut progress = None;
     let body = match &call.body {
         Body::Empty => None,
-        Body::Bytes(bytes) => Some(bytes.clone().into()),
+        Body::Bytes(bytes) => Some(watched(bytes.clone())),
         Body::Upload(upload) => {
             headers.insert(CONTENT_LENGTH, upload.length().into());
             let (body, sent) = upload.body();

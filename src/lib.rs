@@ -4,6 +4,7 @@
 //! upload, stats ← stage ← pool ← http ← download, polls ← py`. Only `py` knows Python.
 
 pub mod checksum;
+pub mod create;
 pub mod data_uri;
 pub mod disk;
 pub mod download;
@@ -19,6 +20,7 @@ pub mod retry;
 pub mod sse;
 pub mod stage;
 pub mod stats;
+pub mod sync;
 pub mod tls;
 pub mod upload;
 pub mod url;

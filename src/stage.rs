@@ -1,11 +1,14 @@
 //! Where a call is at a time, so that a deadline that passes can say so.
 
+use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -16,12 +19,18 @@ use crate::upload::Progress;
 
 const PHASES: [Phase; 6] = [Phase::Pool, Phase::Connect, Phase::Sending, Phase::Response, Phase::Body, Phase::Pause];
 
+/// Where `Phase::Connect` is among them.
+const CONNECT: u8 = 1;
+
 /// How often a connection that takes longer than an answer may is looked at.
 const GLANCE: Duration = Duration::from_millis(10);
 
+/// Where one call is.
 #[derive(Debug)]
-struct Stage {
+pub struct Stage {
     at: AtomicU8,
+    /// Whether a connection has begun to send the body of the attempt that is under way.
+    is_sent: AtomicBool,
     began: Instant,
     /// When a connection was made last, in milliseconds after the begin; 0 if none was.
     connected: AtomicU64,
@@ -32,32 +41,110 @@ tokio::task_local! {
     static STAGE: Arc<Stage>;
 }
 
-/// Notes where this call is.
+/// Note where this call is.
 pub fn enter(phase: Phase) {
-    let place = PHASES.iter().position(|each| *each == phase).and_then(|place| u8::try_from(place).ok());
     // A connection that another call has begun may be made on a task of its own.
-    let _ = STAGE.try_with(|stage| stage.at.store(place.unwrap_or_default(), Ordering::Relaxed));
+    let _ = STAGE.try_with(|stage| stage.enter(phase));
 }
 
-/// Notes what tells how much of the body was sent.
+/// Note what tells how much of the body was sent.
 pub fn sending(progress: &Progress) {
-    let _ = STAGE.try_with(|stage| *stage.upload.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone()));
+    let _ = STAGE.try_with(|stage| *stage.upload() = Some(progress.clone()));
+}
+
+/// Return a body that tells this call's stage when a connection takes it. Until then, nothing of the request was sent: hyper asks
+/// for a body after it has written the head, and for no body of a request that it gives up before.
+pub fn watched(bytes: Bytes) -> reqwest::Body {
+    match STAGE.try_with(Arc::clone) {
+        Ok(stage) => reqwest::Body::wrap(Watched { bytes: Some(bytes), stage }),
+        Err(_) => bytes.into(),
+    }
+}
+
+struct Watched {
+    bytes: Option<Bytes>,
+    stage: Arc<Stage>,
+}
+
+impl Body for Watched {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.stage.is_sent.store(true, Ordering::Release);
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
 }
 
 impl Stage {
-    fn new() -> Self {
-        Self { at: AtomicU8::new(0), began: Instant::now(), connected: AtomicU64::new(0), upload: Mutex::default() }
+    /// Create the stage of a call that has not begun.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            at: AtomicU8::new(0),
+            is_sent: AtomicBool::new(false),
+            began: Instant::now(),
+            connected: AtomicU64::new(0),
+            upload: Mutex::default(),
+        })
+    }
+
+    /// Run a call whose stage this is.
+    pub async fn watch<F: Future>(self: Arc<Self>, call: F) -> F::Output {
+        STAGE.scope(self, call).await
+    }
+
+    fn enter(&self, phase: Phase) {
+        if matches!(phase, Phase::Pool | Phase::Pause) {
+            // What was known of the attempt before does not hold for the next one.
+            self.is_sent.store(false, Ordering::Release);
+            *self.upload() = None;
+        }
+        let place = PHASES.iter().position(|each| *each == phase).and_then(|place| u8::try_from(place).ok());
+        self.at.store(place.unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    fn upload(&self) -> MutexGuard<'_, Option<Progress>> {
+        self.upload.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_connecting(&self) -> bool {
         self.phase() == Phase::Connect
     }
 
-    fn phase(&self) -> Phase {
+    /// Return whether a server may have taken the request of the attempt that is under way.
+    pub fn may_be_taken(&self) -> bool {
+        self.is_sent.load(Ordering::Acquire) || self.upload().as_ref().is_some_and(Progress::has_begun)
+    }
+
+    /// Return the part of the exchange that is under way.
+    pub fn phase(&self) -> Phase {
         let phase = PHASES.get(usize::from(self.at.load(Ordering::Relaxed))).copied().unwrap_or(Phase::Total);
-        let upload = self.upload.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_sending = phase == Phase::Response && upload.as_ref().is_some_and(|upload| !upload.is_complete());
-        if is_sending { Phase::Sending } else { phase }
+        let is_taken = self.may_be_taken();
+        match phase {
+            Phase::Connect if !is_taken => phase,
+            Phase::Connect | Phase::Response => {
+                let is_sending = self.upload().as_ref().is_some_and(|upload| !upload.is_complete());
+                if is_sending { Phase::Sending } else { Phase::Response }
+            }
+            _ => phase,
+        }
+    }
+
+    /// Note that the call has a connection.
+    fn has_connection(&self) {
+        if self.at.load(Ordering::Relaxed) == CONNECT {
+            self.enter(Phase::Response);
+            let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.connected.store(millis, Ordering::Relaxed);
+        }
     }
 
     fn connected(&self) -> Instant {
@@ -74,8 +161,8 @@ where
         // A part of a call that is watched already.
         return work.await;
     }
-    let stage = Arc::new(Stage::new());
-    let work = STAGE.scope(stage.clone(), work);
+    let stage = Stage::new();
+    let work = stage.clone().watch(work);
     match limit {
         Some(limit) => timeout(limit, work).await.unwrap_or_else(|_| Err(Error::late(limit, stage.phase()))),
         None => work.await,
@@ -144,16 +231,42 @@ where
 
     fn call(&mut self, request: R) -> Self::Future {
         self.counters.connections.add();
-        let connection = self.inner.call(request);
-        Box::pin(async move {
-            enter(Phase::Connect);
-            let connected = connection.await;
-            enter(Phase::Response);
-            let _ = STAGE.try_with(|stage| {
-                let millis = u64::try_from(stage.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                stage.connected.store(millis, Ordering::Relaxed);
-            });
-            connected
-        })
+        Box::pin(Connection { making: Box::pin(self.inner.call(request)), whose: None })
+    }
+}
+
+/// A connection that is being made, and the call that waits for it.
+///
+/// hyper gives a call whichever connection is there first: its own, or one that another call has left. In the second case it moves
+/// the making of its own to a task apart, which this notices: the call that had begun it is not connecting any more.
+struct Connection<F> {
+    making: Pin<Box<F>>,
+    /// The call that polled this first; None inside, once it does not wait for this any more.
+    whose: Option<Option<Arc<Stage>>>,
+}
+
+impl<F: Future<Output = Result<T, E>>, T, E> Future for Connection<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        match &self.whose {
+            None => {
+                let stage = STAGE.try_with(Arc::clone).ok();
+                if let Some(stage) = &stage {
+                    stage.enter(Phase::Connect);
+                }
+                self.whose = Some(stage);
+            }
+            Some(Some(stage)) if !STAGE.try_with(|current| Arc::ptr_eq(current, stage)).unwrap_or(false) => {
+                stage.has_connection();
+                self.whose = Some(None);
+            }
+            Some(_) => {}
+        }
+        let connected = std::task::ready!(self.making.as_mut().poll(context));
+        if let Some(Some(stage)) = &self.whose {
+            stage.has_connection();
+        }
+        Poll::Ready(connected)
     }
 }

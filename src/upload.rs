@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -107,14 +107,15 @@ impl Part {
 pub struct Upload {
     parts: Vec<Part>,
     length: u64,
-    sent: Arc<AtomicU64>,
+    /// What the newest attempt has sent. One that was given up may go on for a moment, and counts for itself.
+    sent: Mutex<Arc<AtomicU64>>,
 }
 
 impl Upload {
     /// One of these parts.
     pub fn new(parts: Vec<Part>) -> Self {
         let length = parts.iter().map(Part::length).sum();
-        Self { parts, length, sent: Arc::default() }
+        Self { parts, length, sent: Mutex::default() }
     }
 
     /// The length of the whole body, in bytes.
@@ -124,15 +125,20 @@ impl Upload {
 
     /// How much of it has been sent, in bytes; an attempt after the first begins anew.
     pub fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).load(Ordering::Relaxed)
     }
 
     /// A body for one attempt, and how it fares.
     pub fn body(&self) -> (reqwest::Body, Progress) {
-        self.sent.store(0, Ordering::Relaxed);
-        let (start, length, sent) = (Instant::now(), self.length, self.sent.clone());
-        let progress = Progress { start, length, sent, last: Arc::default(), failure: Arc::default() };
+        let progress = self.attempt();
         (reqwest::Body::wrap_stream(Walk::new(&self.parts, progress.clone()).blocks()), progress)
+    }
+
+    fn attempt(&self) -> Progress {
+        let sent = Arc::<AtomicU64>::default();
+        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = sent.clone();
+        let (start, length) = (Instant::now(), self.length);
+        Progress { start, length, sent, last: Arc::default(), has_begun: Arc::default(), failure: Arc::default() }
     }
 }
 
@@ -143,6 +149,7 @@ pub struct Progress {
     length: u64,
     last: Arc<AtomicU64>,
     sent: Arc<AtomicU64>,
+    has_begun: Arc<AtomicBool>,
     failure: Arc<Mutex<Option<Error>>>,
 }
 
@@ -156,6 +163,11 @@ impl Progress {
     fn moved(&self, bytes: usize) {
         self.touch();
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether a connection has asked for the body: it has sent the head then.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Acquire)
     }
 
     fn fail(&self, error: Error) -> std::io::Error {
@@ -215,6 +227,7 @@ impl Walk {
     fn blocks(self) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
         stream::unfold(Some(self), |walk| async move {
             let mut walk = walk?;
+            walk.progress.has_begun.store(true, Ordering::Release);
             match walk.next().await? {
                 Ok(block) => {
                     walk.progress.moved(block.len());
@@ -379,7 +392,7 @@ mod tests {
         use tokio::runtime::Builder;
         let mut builder = if workers { Builder::new_multi_thread() } else { Builder::new_current_thread() };
         builder.worker_threads(1).enable_all().build().unwrap().block_on(async {
-            let (_, progress) = upload.body();
+            let progress = upload.attempt();
             let walk = Walk::new(&upload.parts, progress.clone());
             let blocks = tokio::spawn(walk.blocks().try_collect::<Vec<_>>()).await.unwrap();
             blocks.map(|blocks| blocks.concat()).map_err(|_| progress.failure().unwrap())

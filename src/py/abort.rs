@@ -1,14 +1,16 @@
 //! `AbortController` and `AbortSignal`, in the shape of the web's (DOM standard, §3): one side aborts, the other is told.
 
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
+use crate::sync::locked;
 
 /// What a worker watches: set by `abort()`, or by the clock.
 #[derive(Clone, Debug, Default)]
@@ -37,12 +39,23 @@ impl Flag {
     }
 }
 
+/// Ends when the flag is set; never without one.
+pub async fn aborted(flag: Option<Flag>) -> Error {
+    match flag {
+        Some(flag) => flag.set().await,
+        None => std::future::pending().await,
+    }
+    Error::new(Kind::Aborted, "aborted")
+}
+
 /// Runs `work` until the flag is set; set beforehand, the work does not begin.
 pub async fn unless_aborted<T>(flag: Option<Flag>, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let Some(flag) = flag else { return work.await };
+    if flag.is_none() {
+        return work.await;
+    }
     tokio::select! {
         biased;
-        () = flag.set() => Err(Error::new(Kind::Aborted, "aborted")),
+        error = aborted(flag) => Err(error),
         done = work => done,
     }
 }
@@ -54,7 +67,7 @@ pub async fn unless_aborted<T>(flag: Option<Flag>, work: impl Future<Output = Re
 #[derive(Default)]
 pub struct AbortSignal {
     flag: Flag,
-    reason: OnceLock<Py<PyAny>>,
+    reason: Mutex<Option<Py<PyAny>>>,
 }
 
 impl AbortSignal {
@@ -81,7 +94,7 @@ impl AbortSignal {
         let wait = Duration::try_from_secs_f64(seconds)
             .map_err(|_| PyValueError::new_err(format!("timeout must be a number of seconds, 0 or more, not {seconds}")))?;
         let flag = Flag { deadline: Instant::now().checked_add(wait), ..Flag::default() };
-        Ok(Self { flag, reason: OnceLock::new() })
+        Ok(Self { flag, reason: Mutex::default() })
     }
 
     /// Whether `abort()` was called, or the time is over.
@@ -93,7 +106,7 @@ impl AbortSignal {
     /// What was given to `abort()`; a `TimeoutError` where the time is over; None otherwise.
     #[getter]
     pub fn reason(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        if let Some(reason) = self.reason.get() {
+        if let Some(reason) = &*locked(&self.reason) {
             return Ok(Some(reason.clone_ref(py)));
         }
         if self.flag.is_late() {
@@ -108,6 +121,14 @@ impl AbortSignal {
         if slf.get().flag.is_set() { Err(error(slf.py(), slf.get())) } else { Ok(()) }
     }
 
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.reason.try_lock().map_or(Ok(()), |reason| visit.call(&*reason))
+    }
+
+    fn __clear__(&self) {
+        drop(locked(&self.reason).take());
+    }
+
     fn __repr__(&self) -> String {
         format!("<AbortSignal aborted={}>", if self.flag.is_set() { "True" } else { "False" })
     }
@@ -117,7 +138,7 @@ impl AbortSignal {
     fn set(&self, py: Python<'_>, reason: Option<Py<PyAny>>) {
         if !self.flag.is_set() {
             // Of two threads that abort at once, one gives the reason.
-            let _ = self.reason.set(reason.unwrap_or_else(|| py.None()));
+            locked(&self.reason).get_or_insert_with(|| reason.unwrap_or_else(|| py.None()));
             self.flag.token.cancel();
         }
     }
@@ -158,6 +179,10 @@ impl AbortController {
     #[pyo3(signature = (reason=None))]
     fn abort(&self, py: Python<'_>, reason: Option<Py<PyAny>>) {
         self.signal.bind(py).get().set(py, reason);
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.signal)
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {

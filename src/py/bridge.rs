@@ -1,16 +1,16 @@
 //! From a Rust future to a Python answer, blocking or awaited.
 //!
 //! Every verb of the core returns a [`Pending`]. `wait()` runs it on the calling thread. Awaiting it spawns it on the runtime; when
-//! it is done, the worker puts it on the queue of its event loop's [`Port`] and rings the bell if the queue was empty. The loop
-//! drains the queue: each waiting task is stepped right there, in its own context, which saves a callback handle and a turn of
-//! the loop per answer.
+//! it is done, the worker puts it into the mailbox of its event loop's [`Port`] and rings the bell. The loop drains the mailbox:
+//! each waiting task is stepped right there, in its own context, which saves a callback handle and a turn of the loop per answer.
 //!
 //! Rules this file keeps:
 //! * workers never take the GIL: they hand over Rust values, which become Python objects on the loop's thread;
 //! * no Python object is dropped while a lock is held, since its destructor may come back here;
-//! * dropping or cancelling the awaitable aborts the work, which closes its connection.
+//! * dropping or cancelling the awaitable aborts the work, which closes its connection; but a create is finished, and what it
+//!   made is cancelled;
+//! * whatever becomes of the work, a panic included, its slot is finished: nobody waits for ever.
 
-use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -19,36 +19,37 @@ use std::time::Duration;
 use futures_util::future::select_all;
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::abort;
+use super::creating;
 use super::engine::wait_until;
 use super::exceptions::{self, About};
-use super::locked;
 use super::port::{Port, UnderWay};
-use super::runtime::{Connections, Stop, StopOnDrop, block_on, forks, process};
+use super::runtime::{Connections, Stop, StopOnDrop, block_on, forks, inherited, internal, process};
+use super::slot::{Outcome, Slot, Waiter, schedule};
+use crate::create::Creation;
 use crate::error::{Error, Kind};
 use crate::http::Body;
 use crate::pool::Pool;
+use crate::sync::locked;
+use crate::sync::slot::{Stand, Subscribed, Waiters};
 
-/// Makes the Python answer, on a thread that has the GIL.
-pub type Delivery = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
-/// What came of some work.
-pub type Outcome = Result<Delivery, Error>;
+/// Work that is under way.
+pub type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// Work that has not begun.
-pub type Job = Box<dyn FnOnce(Arc<Pool>) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send>;
+pub type Job = Box<dyn FnOnce(Arc<Pool>) -> Work + Send>;
 
-/// Boxes an answer's conversion.
+/// Box an answer's conversion.
 pub fn delivery(make: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static) -> Outcome {
     Ok(Box::new(make))
 }
 
-/// Boxes work.
+/// Box work.
 pub fn job<F>(work: impl FnOnce(Arc<Pool>) -> F + Send + 'static) -> Job
 where
     F: Future<Output = Outcome> + Send + 'static,
@@ -58,98 +59,67 @@ where
 
 /// What is filled elsewhere, and can be waited for again and again, without a task for each time.
 pub trait Feed: Send + Sync {
-    /// Whether there is something.
+    /// Return whether there is something.
     fn is_ready(&self) -> bool;
-    /// Has `slot` finished when there is something; false if there is already.
-    fn subscribe(&self, slot: Arc<Slot>, way: UnderWay) -> bool;
-    /// Waits on this thread, at most for `limit`; whether there is something.
+    /// Have `slot` finished when there is something; return false if there is already.
+    fn subscribe(&self, slot: &Arc<Slot>, way: UnderWay) -> Result<bool, Error>;
+    /// Wait on this thread, at most for `limit`; return whether there is something.
     fn wait(&self, limit: Option<Duration>) -> bool;
-    /// Gives what is there.
+    /// Raise if it was begun by the process that this one was forked from: nobody fills it here.
+    fn check_process(&self, py: Python<'_>) -> PyResult<()>;
+    /// Return what is there.
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>>;
 }
 
-enum Work {
+enum Provider {
     Job(Mutex<Option<Job>>),
     Feed(Arc<dyn Feed>),
 }
 
-/// Who waits for an answer: the task's wake-up, its context, and the awaitable it was given.
-struct Waiter {
-    callback: Py<PyAny>,
-    context: Option<Py<PyAny>>,
-    pending: Py<Pending>,
+/// Leaves an outcome in a slot, whatever becomes of the work that should bring it.
+struct Finish {
+    slot: Arc<Slot>,
+    way: Option<UnderWay>,
 }
 
-impl Waiter {
-    fn wake(self, py: Python<'_>) -> PyResult<()> {
-        match self.context {
-            Some(context) => context.call_method1(py, intern!(py, "run"), (self.callback, self.pending))?,
-            None => self.callback.call1(py, (self.pending,))?,
-        };
+impl Finish {
+    /// Leave the outcome; one that nobody wants is handed back.
+    fn finish(&mut self, outcome: Outcome) -> Result<(), Outcome> {
+        let way = self.way.take();
+        if self.slot.finish(outcome)?
+            && let Some(way) = way
+        {
+            way.arrive(self.slot.clone());
+        }
         Ok(())
     }
 }
 
-enum State {
-    Working(Option<Waiter>),
-    Done(Option<Waiter>, Outcome),
-    Over,
-}
-
-/// Where a worker leaves an outcome.
-pub struct Slot(Mutex<State>);
-
-impl Slot {
-    /// Leaves an outcome, and sends word to whoever waits for it.
-    pub fn finish(self: &Arc<Self>, outcome: Outcome, way: UnderWay) {
-        let mut state = locked(&self.0);
-        let State::Working(waiter) = &mut *state else { return };
-        let waiter = waiter.take();
-        let awaited = waiter.is_some();
-        *state = State::Done(waiter, outcome);
-        drop(state);
-        if awaited {
-            way.arrive(self.clone());
+impl Drop for Finish {
+    fn drop(&mut self) {
+        if self.way.is_some() {
+            // The work was aborted, and nobody waits; or it panicked.
+            drop(self.finish(Err(internal())));
         }
-    }
-
-    fn is_new(&self) -> bool {
-        matches!(*locked(&self.0), State::Working(None))
-    }
-
-    /// There is an answer, and nobody waited.
-    fn set_done(&self) {
-        *locked(&self.0) = State::Done(None, something());
-    }
-
-    /// Steps whoever waits for this, if somebody does.
-    pub fn wake(&self, py: Python<'_>) -> PyResult<()> {
-        self.waiter().map_or(Ok(()), |waiter| waiter.wake(py))
-    }
-
-    fn waiter(&self) -> Option<Waiter> {
-        match &mut *locked(&self.0) {
-            State::Working(waiter) | State::Done(waiter, _) => waiter.take(),
-            State::Over => None,
-        }
-    }
-
-    /// Ends the wait; returns what stood there.
-    fn close(&self) -> State {
-        mem::replace(&mut *locked(&self.0), State::Over)
     }
 }
 
 /// Some work of the core, to be waited for or awaited, once.
 #[pyclass(frozen, module = "replicate_rs._core")]
 pub struct Pending {
-    work: Work,
+    work: Provider,
     connections: Arc<Connections>,
     about: About,
+    /// Set for a request that creates something.
+    creation: Option<Arc<Creation>>,
     slot: Arc<Slot>,
     running: OnceLock<Running>,
     begun: OnceLock<Begun>,
     blocking: AtomicBool,
+    /// The answer, once `result()` or `exception()` was asked for it and nobody has taken it by awaiting.
+    answer: Mutex<Option<PyResult<Py<PyAny>>>>,
+    /// What `cancel()` was told.
+    message: Mutex<Option<Py<PyAny>>>,
 }
 
 /// Work that nobody waits for yet.
@@ -170,31 +140,41 @@ struct Running {
 impl Pending {
     /// Work that begins when somebody waits for it.
     pub fn new(connections: Arc<Connections>, about: About, job: Job) -> Self {
-        Self::of(Work::Job(Mutex::new(Some(job))), connections, about)
+        Self::of(Provider::Job(Mutex::new(Some(job))), connections, about, None)
+    }
+
+    /// A request that creates something.
+    pub fn creating(connections: Arc<Connections>, about: About, job: Job, creation: Arc<Creation>) -> Self {
+        Self::of(Provider::Job(Mutex::new(Some(job))), connections, about, Some(creation))
     }
 
     /// What a feed has next.
     pub fn next_of(feed: Arc<dyn Feed>, connections: Arc<Connections>) -> Self {
-        Self::of(Work::Feed(feed), connections, About::default())
+        Self::of(Provider::Feed(feed), connections, About::default(), None)
     }
 
-    fn of(work: Work, connections: Arc<Connections>, about: About) -> Self {
-        let slot = Arc::new(Slot(Mutex::new(State::Working(None))));
+    fn of(work: Provider, connections: Arc<Connections>, about: About, creation: Option<Arc<Creation>>) -> Self {
         Self {
             work,
             connections,
             about,
-            slot,
+            creation,
+            slot: Arc::default(),
             running: OnceLock::new(),
             begun: OnceLock::new(),
             blocking: AtomicBool::new(false),
+            answer: Mutex::default(),
+            message: Mutex::default(),
         }
     }
 
-    fn take_job(&self) -> PyResult<Job> {
+    fn take_job(&self, py: Python<'_>) -> PyResult<Job> {
+        if self.begun.get().is_some_and(|begun| begun.work.is_inherited()) {
+            return Err(inherited(py));
+        }
         let job = match &self.work {
-            Work::Job(job) => locked(job).take(),
-            Work::Feed(_) => None,
+            Provider::Job(job) => locked(job).take(),
+            Provider::Feed(_) => None,
         };
         job.ok_or_else(|| PyRuntimeError::new_err("this call has been awaited already"))
     }
@@ -202,33 +182,114 @@ impl Pending {
     fn deliver(&self, py: Python<'_>, outcome: Outcome) -> PyResult<Py<PyAny>> {
         self.about.write_log(py);
         match (&self.work, outcome) {
-            (Work::Feed(feed), _) => feed.take(py),
-            (Work::Job(_), Ok(delivery)) => delivery(py),
-            (Work::Job(_), Err(error)) => Err(exceptions::raised(py, error, &self.about)),
+            (Provider::Feed(feed), _) => feed.take(py),
+            (Provider::Job(_), Ok(delivery)) => delivery(py),
+            (Provider::Job(_), Err(error)) => {
+                let error = exceptions::raised(py, error, &self.about);
+                Err(match &self.creation {
+                    Some(creation) => creating::with_record(py, error, creation),
+                    None => error,
+                })
+            }
         }
     }
 
-    /// Starts the work of an awaited call; None if the answer is there already.
+    /// Note that the caller has the answer.
+    fn claim(&self) {
+        if let Some(creation) = &self.creation {
+            creation.claim();
+        }
+    }
+
+    /// Begin the work of an awaited call; None if the answer is there already.
     fn start(&self, py: Python<'_>) -> PyResult<Option<Running>> {
         match &self.work {
-            Work::Job(_) => {
+            Provider::Job(_) => {
                 let (event_loop, port) = Port::of_this_loop(py)?;
-                let (job, signal) = (self.take_job()?, self.about.flag(py));
+                let (job, signal) = (self.take_job(py)?, self.about.flag(py));
                 let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
-                let work = job(self.connections.on_runtime());
-                let (slot, way) = (self.slot.clone(), port.enter());
-                let task = runtime.spawn(async move { slot.finish(abort::unless_aborted(signal, work).await, way) });
+                let pool = self.connections.on_runtime();
+                let work = job(pool.clone());
+                let mut finish = Finish { slot: self.slot.clone(), way: Some(port.enter()) };
+                let task = match self.creation.clone() {
+                    Some(creation) => {
+                        process().remember(&creation);
+                        let give = move |outcome| finish.finish(outcome).is_ok();
+                        runtime.spawn(creating::run(work, pool, creation, signal, give))
+                    }
+                    None => runtime.spawn(async move {
+                        drop(finish.finish(abort::unless_aborted(signal, work).await));
+                    }),
+                };
                 Ok(Some(Running { work: Some(Stop::of(&task)), forks: forks(), port, event_loop }))
             }
-            Work::Feed(_) if !self.slot.is_new() => {
+            Provider::Feed(_) if self.slot.stand() != Stand::Working || self.running.get().is_some() => {
                 Err(PyRuntimeError::new_err("this part of a stream has been awaited already"))
             }
-            Work::Feed(feed) if feed.is_ready() => Ok(None),
-            Work::Feed(feed) => {
+            Provider::Feed(feed) if feed.is_ready() => Ok(None),
+            Provider::Feed(feed) => {
+                feed.check_process(py)?;
                 let (event_loop, port) = Port::of_this_loop(py)?;
-                let waits = feed.subscribe(self.slot.clone(), port.enter());
+                let waits = feed.subscribe(&self.slot, port.enter());
+                let waits = waits.map_err(|error| exceptions::raised(py, error, &self.about))?;
                 Ok(waits.then_some(Running { work: None, forks: forks(), port, event_loop }))
             }
+        }
+    }
+
+    /// Begin the work, if that has not been done.
+    fn ensure_started(&self, py: Python<'_>) -> PyResult<()> {
+        if self.running.get().is_none() && self.slot.stand() == Stand::Working {
+            match self.start(py)? {
+                // Only the one who took the job comes here.
+                Some(running) => drop(self.running.set(running)),
+                // There is an answer, and nobody waits.
+                None => drop(self.slot.finish(super::inbox::ready())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Return the answer, and keep it for whoever awaits this.
+    fn answer(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let copied = |answer: &PyResult<Py<PyAny>>| match answer {
+            Ok(answer) => Ok(answer.clone_ref(py)),
+            Err(error) => Err(error.clone_ref(py)),
+        };
+        if let Some(answer) = &*locked(&self.answer) {
+            return copied(answer);
+        }
+        match (self.slot.take(), self.slot.stand()) {
+            (Some(outcome), _) => {
+                let answer = self.deliver(py, outcome);
+                let copy = copied(&answer);
+                *locked(&self.answer) = Some(answer);
+                copy
+            }
+            (None, Stand::Cancelled) => Err(self.cancelled(py)),
+            (None, Stand::Working) => Err(invalid_state(py, "the answer is not there yet")),
+            (None, _) => Err(invalid_state(py, "the answer was taken")),
+        }
+    }
+
+    fn cancelled(&self, py: Python<'_>) -> PyErr {
+        let message = locked(&self.message).as_ref().map(|message| message.clone_ref(py));
+        let make = || {
+            let class = py.import("asyncio")?.getattr("CancelledError")?;
+            match message {
+                Some(message) => class.call1((message,)),
+                None => class.call0(),
+            }
+        };
+        make().map_or_else(|error| error, PyErr::from_value)
+    }
+
+    /// Stop the work when nobody wants its answer any more; a forked child leaves it to its parent.
+    fn leave(&self) {
+        let Some(running) = self.running.get() else { return };
+        match &self.creation {
+            Some(creation) => drop(creation.leave()),
+            None => running.stop(),
         }
     }
 }
@@ -249,28 +310,31 @@ pub fn first_of(pendings: &[Bound<'_, Pending>], limit: Option<Duration>) -> PyR
     }))
 }
 
-/// The outcome of a feed, which keeps what it has until it is asked for it.
-pub fn something() -> Outcome {
-    delivery(|py| Ok(py.None()))
-}
-
 #[pymethods]
 impl Pending {
-    /// Runs the work on this thread and returns its answer.
+    /// Run the work on this thread and return its answer.
     fn wait(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if let Work::Feed(feed) = &self.work {
-            wait_until(py, |limit| feed.wait(limit))?;
+        if let Provider::Feed(feed) = &self.work {
+            if !feed.is_ready() {
+                feed.check_process(py)?;
+                wait_until(py, |limit| feed.wait(limit))?;
+            }
             return feed.take(py);
         }
-        let (job, signal) = (self.take_job()?, self.about.flag(py));
+        let (job, signal) = (self.take_job(py)?, self.about.flag(py));
         let long = self.about.call.as_ref().is_some_and(|call| matches!(call.body, Body::Upload(_)));
-        let outcome = block_on(py, &self.connections, long, |pool| abort::unless_aborted(signal, job(pool)))?;
-        self.deliver(py, outcome)
+        let outcome = match &self.creation {
+            Some(creation) => creating::wait(py, &self.connections, creation, job, signal, long)?,
+            None => block_on(py, &self.connections, long, |pool| abort::unless_aborted(signal, job(pool)))?,
+        };
+        let answer = self.deliver(py, outcome)?;
+        self.claim();
+        Ok(answer)
     }
 
-    /// Begins the work on the runtime, before anybody waits for it; it ends if this object goes first.
+    /// Begin the work on the runtime, before anybody waits for it; it ends if this object goes first.
     fn begin(&self, py: Python<'_>) -> PyResult<()> {
-        let (job, signal) = (self.take_job()?, self.about.flag(py));
+        let (job, signal) = (self.take_job(py)?, self.about.flag(py));
         let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
         let (work, over) = (job(self.connections.on_runtime()), CancellationToken::new());
         let at_end = over.clone().drop_guard();
@@ -279,19 +343,19 @@ impl Pending {
             abort::unless_aborted(signal, work).await
         });
         self.begun.get_or_init(|| Begun { work: Stop::of(&task), over });
-        if let Work::Job(place) = &self.work {
+        if let Provider::Job(place) = &self.work {
             let at_drop = StopOnDrop(Stop::of(&task));
             *locked(place) = Some(Box::new(|_| {
                 Box::pin(async {
                     let _at_drop = at_drop;
-                    task.await.unwrap_or_else(|_| Err(stopped()))
+                    task.await.unwrap_or_else(|error| Err(if error.is_panic() { internal() } else { stopped() }))
                 })
             }));
         }
         Ok(())
     }
 
-    /// Ends work that was begun, and that nobody waits for.
+    /// End work that was begun, and that nobody waits for.
     fn give_up(&self) {
         if let Some(begun) = self.begun.get() {
             begun.work.stop();
@@ -303,24 +367,33 @@ impl Pending {
         match this.start(slf.py())? {
             // Only the one who took the job comes here.
             Some(running) => drop(this.running.set(running)),
-            None => this.slot.set_done(),
+            None => drop(this.slot.finish(super::inbox::ready())),
         }
         Ok(slf)
     }
 
     fn __next__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let (this, py) = (slf.get(), slf.py());
-        if matches!(*locked(&this.slot.0), State::Working(_)) {
-            this.blocking.store(true, Ordering::Relaxed);
-            return Ok(slf);
+        if let Some(answer) = locked(&this.answer).take() {
+            this.claim();
+            return Err(stop(answer?.into_bound(py)));
         }
-        match this.slot.close() {
-            State::Done(_, outcome) => Err(stop(this.deliver(py, outcome)?.into_bound(py))),
-            State::Working(_) | State::Over => Err(cancelled(py)),
+        match (this.slot.take(), this.slot.stand()) {
+            (Some(outcome), _) => {
+                let answer = this.deliver(py, outcome)?;
+                this.claim();
+                Err(stop(answer.into_bound(py)))
+            }
+            (None, Stand::Working) => {
+                this.blocking.store(true, Ordering::Relaxed);
+                Ok(slf)
+            }
+            (None, Stand::Cancelled) => Err(this.cancelled(py)),
+            (None, _) => Err(PyRuntimeError::new_err("this call has been awaited already")),
         }
     }
 
-    // What follows is the part of a future that a task asks of whatever it awaits.
+    // What follows makes it a future to asyncio, and to whoever looks at what a task waits for.
 
     #[getter]
     fn _asyncio_future_blocking(&self) -> bool {
@@ -332,93 +405,120 @@ impl Pending {
         self.blocking.store(blocking, Ordering::Relaxed);
     }
 
-    fn get_loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.running.get().map(|running| running.event_loop.clone_ref(py))
+    fn get_loop(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        self.ensure_started(py)?;
+        Ok(self.running.get().map(|running| running.event_loop.clone_ref(py)))
     }
 
     #[pyo3(signature = (callback, *, context=None))]
     fn add_done_callback(slf: Bound<'_, Self>, callback: Py<PyAny>, context: Option<Py<PyAny>>) -> PyResult<()> {
-        let this = slf.get();
-        let new = Waiter { callback, context, pending: slf.clone().unbind() };
-        let mut state = locked(&this.slot.0);
-        let refused = match &mut *state {
-            State::Working(waiter @ None) => {
-                *waiter = Some(new);
-                return Ok(());
-            }
-            State::Done(waiter @ None, _) => {
-                *waiter = Some(new);
-                None
-            }
-            _ => Some(new),
-        };
-        drop(state);
-        match (refused, this.running.get()) {
-            (None, Some(running)) => {
-                if running.port.push([this.slot.clone()]) {
-                    running.port.ring();
-                }
+        let (this, py) = (slf.get(), slf.py());
+        this.ensure_started(py)?;
+        let waiter = Waiter { callback, context, pending: slf.clone().into_any().unbind() };
+        match (this.slot.subscribe(waiter), this.running.get()) {
+            (Subscribed::Waits, _) => Ok(()),
+            (Subscribed::IsDone, Some(running)) => {
+                running.port.hand_over([this.slot.clone()]);
                 Ok(())
             }
-            _ => Err(PyRuntimeError::new_err("this call is awaited already")),
+            (Subscribed::IsDone, None) => {
+                // It was done before anybody had to wait, so it has no way to a loop yet.
+                let (event_loop, _) = Port::of_this_loop(py)?;
+                schedule(py, this.slot.call_waiters(), &event_loop)
+            }
+            (Subscribed::Refused(waiter), Some(running)) => schedule(py, Waiters::from(waiter), &running.event_loop),
+            (Subscribed::Refused(_), None) => Err(this.cancelled(py)),
         }
     }
 
-    /// Raises if the work was cancelled; the answer itself comes through the iterator.
-    fn result(&self, py: Python<'_>) -> PyResult<()> {
-        match *locked(&self.slot.0) {
-            State::Over => Err(cancelled(py)),
-            _ => Ok(()),
+    /// Remove a callback; return how often it was there.
+    fn remove_done_callback(&self, py: Python<'_>, callback: &Bound<'_, PyAny>) -> usize {
+        // Compared apart from the slot's lock: comparing may run code of the caller's.
+        let meant: Vec<_> = self.slot.waiters(|waiter| waiter.callback.clone_ref(py));
+        let meant: Vec<_> = meant.into_iter().filter(|each| each.bind(py).eq(callback).unwrap_or(false)).collect();
+        self.slot.unsubscribe(|waiter| meant.iter().any(|each| each.is(&waiter.callback))).len()
+    }
+
+    fn done(&self) -> bool {
+        self.slot.stand() != Stand::Working
+    }
+
+    #[pyo3(name = "cancelled")]
+    fn is_cancelled(&self) -> bool {
+        self.slot.stand() == Stand::Cancelled
+    }
+
+    /// Return the answer, or raise what it is; as long as nobody has taken it by awaiting this.
+    fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.answer(py)
+    }
+
+    /// Return the exception that the answer is, or None.
+    fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        if matches!(self.slot.stand(), Stand::Working | Stand::Cancelled) {
+            return self.answer(py).map(|_| None);
         }
+        Ok(self.answer(py).err().map(|error| error.into_value(py).into_any()))
     }
 
     /// While its loop is open, the work itself keeps its waiter alive, as a transport of asyncio's would; a loop that was closed
     /// with tasks pending leaves a circle that nobody else can break.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.about.traverse(&visit)?;
+        if let Ok(answer) = self.answer.try_lock()
+            && let Some(Ok(answer)) = &*answer
+        {
+            visit.call(answer)?;
+        }
+        if let Ok(message) = self.message.try_lock() {
+            visit.call(&*message)?;
+        }
         let Some(running) = self.running.get().filter(|running| !running.port.is_open()) else { return Ok(()) };
         visit.call(&running.event_loop)?;
-        let Ok(state) = self.slot.0.try_lock() else { return Ok(()) };
-        if let State::Working(Some(waiter)) | State::Done(Some(waiter), _) = &*state {
-            visit.call(&waiter.callback)?;
-            visit.call(&waiter.context)?;
-            visit.call(&waiter.pending)?;
-        }
-        Ok(())
+        self.slot.try_each_waiter(|waiter| waiter.traverse(&visit))
     }
 
     fn __clear__(&self) {
-        if let Some(running) = self.running.get().filter(|running| !running.is_inherited()) {
-            running.stop();
+        drop(locked(&self.answer).take());
+        drop(locked(&self.message).take());
+        if self.running.get().is_some_and(|running| !running.is_inherited()) {
+            self.leave();
             drop(self.slot.close());
         }
     }
 
+    /// Cancel the wait, unless the answer is there. Those who wait are told in the loop's next turn, with this message.
     #[pyo3(signature = (msg=None))]
-    fn cancel(slf: Bound<'_, Self>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
-        drop(msg);
-        let (this, py) = (slf.get(), slf.py());
-        if !matches!(*locked(&this.slot.0), State::Working(_)) {
-            return Ok(false);
-        }
-        let (State::Working(waiter), Some(running)) = (this.slot.close(), this.running.get()) else { return Ok(false) };
-        running.stop();
-        if let Some(waiter) = waiter {
-            let options = PyDict::new(py);
-            options.set_item("context", waiter.context)?;
-            running.event_loop.call_method(py, "call_soon", (waiter.callback, waiter.pending), Some(&options))?;
-        }
+    fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
+        let Some(running) = self.running.get() else { return Ok(false) };
+        let before = match msg {
+            Some(msg) => locked(&self.message).replace(msg),
+            None => None,
+        };
+        drop(before);
+        let Some(waiters) = self.slot.cancel() else { return Ok(false) };
+        self.leave();
+        schedule(py, waiters, &running.event_loop)?;
         Ok(true)
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if let Some(running) = self.running.get()
-            && !running.is_inherited()
-            && matches!(self.slot.close(), State::Working(_))
-        {
-            running.stop();
+        if self.running.get().is_none_or(Running::is_inherited) {
+            return;
         }
+        let was_working = self.slot.stand() == Stand::Working;
+        let (left, waiters) = self.slot.close();
+        if was_working {
+            self.leave();
+        }
+        if let Some(creation) = self.creation.take().filter(|creation| creation.is_orphaned()) {
+            // The answer came, and its caller had gone.
+            let (pool, counted) = (self.connections.on_runtime(), creation.unattended());
+            drop(process().detach(counted, async move { creation.undo(&pool).await }));
+        }
+        drop((left, waiters));
     }
 }
 
@@ -448,9 +548,7 @@ fn stopped() -> Error {
     Error { sent: true, ..Error::new(Kind::Disconnected, "the request was stopped before it was answered") }
 }
 
-fn cancelled(py: Python<'_>) -> PyErr {
-    match py.import("asyncio").and_then(|asyncio| asyncio.getattr("CancelledError")).and_then(|class| class.call0()) {
-        Ok(error) => PyErr::from_value(error),
-        Err(error) => error,
-    }
+fn invalid_state(py: Python<'_>, message: &'static str) -> PyErr {
+    let class = py.import("asyncio").and_then(|asyncio| asyncio.getattr("InvalidStateError"));
+    class.and_then(|class| class.call1((message,))).map_or_else(|error| error, PyErr::from_value)
 }

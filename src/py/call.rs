@@ -3,20 +3,22 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyString, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
 use reqwest::Method;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::client::Core;
 use super::exceptions::{About, missing_token, raised};
-use super::locked;
 use super::log::Log;
+use crate::error::{Error, Kind};
 use crate::http::{Body, Call, Home};
 use crate::reach::Reach;
+use crate::sync::locked;
 use crate::url::quoted;
 
 /// Names and values, as Python gives them.
@@ -26,8 +28,31 @@ pub type Pairs = Vec<(PyBackedStr, PyBackedStr)>;
 pub enum Token {
     /// Given once.
     Fixed,
-    /// Asked for before each request; what it said last, and the headers made of it.
-    Asked(Py<PyAny>, Mutex<Option<(String, Arc<Home>)>>),
+    /// Asked for before each request; what it said last, and the headers made of it. The function is None once the collector has
+    /// taken this apart.
+    Asked(Mutex<Option<Py<PyAny>>>, Mutex<Option<(String, Arc<Home>)>>),
+}
+
+impl Token {
+    /// One that a function gives.
+    pub fn asked(function: Py<PyAny>) -> Self {
+        Self::Asked(Mutex::new(Some(function)), Mutex::default())
+    }
+
+    /// Visit what it holds.
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Self::Asked(function, _) => function.try_lock().map_or(Ok(()), |function| visit.call(&*function)),
+            Self::Fixed => Ok(()),
+        }
+    }
+
+    /// Let go of what it holds.
+    pub fn clear(&self) {
+        if let Self::Asked(function, _) = self {
+            drop(locked(function).take());
+        }
+    }
 }
 
 /// One header from Python.
@@ -80,8 +105,14 @@ impl Core {
 
     pub(super) fn call(&self, py: Python<'_>, method: &str, url: Url) -> PyResult<Call> {
         if self.is_closed() {
-            return Err(PyRuntimeError::new_err("this client is closed"));
+            let error = Error::new(Kind::Closed, "this client is closed: make another one");
+            return Err(raised(py, error, &About::default()));
         }
+        self.unchecked_call(py, method, url)
+    }
+
+    /// The same for a last request, which a closed client sends too.
+    pub(super) fn unchecked_call(&self, py: Python<'_>, method: &str, url: Url) -> PyResult<Call> {
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| PyValueError::new_err(format!("method {method:?}")))?;
         let home = self.home(py, &url)?;
         let observer = Log::wanted(py, method.as_str(), &url)?;
@@ -97,6 +128,7 @@ impl Core {
             limit: self.limit,
             reach: Reach::Anywhere,
             observer: observer.map(|log| log as _),
+            left: None,
         })
     }
 
@@ -117,7 +149,8 @@ impl Core {
         }
         let token = match &self.token {
             Token::Asked(ask, last) => {
-                let token = ask.call0(py)?;
+                let ask = locked(ask).as_ref().map(|ask| ask.clone_ref(py));
+                let token = ask.map_or_else(|| Ok(py.None()), |ask| ask.call0(py))?;
                 let token =
                     token.extract::<Option<PyBackedStr>>(py).map_err(|_| PyTypeError::new_err("the API token must be a str"))?;
                 token.filter(|token| !token.is_empty()).map(|token| (token, last))

@@ -1,8 +1,8 @@
 //! The core of a client: its configuration, and one verb per kind of exchange.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +11,9 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::PyString;
+use pyo3::{PyTraverseError, PyVisit};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use tokio_util::sync::CancellationToken;
 
 use super::abort::AbortSignal;
 use super::bridge::{Pending, delivery, first_of, job};
@@ -19,8 +21,9 @@ use super::call::{Pairs, Token, bearer, header, header_map, seconds};
 use super::exceptions::{About, raised};
 use super::files::{Upload, said};
 use super::response::{Expect, deliver};
-use super::runtime::Connections;
+use super::runtime::{Connections, process};
 use super::source::{self, Opening, Place, Source, What};
+use crate::create::Creation;
 use crate::download;
 use crate::error::Error;
 use crate::http::{self, Body, Call, Home, Timeouts};
@@ -33,6 +36,9 @@ use crate::url::Base;
 
 /// Bytes of a body that are sent at once.
 const LARGEST_PIECE: usize = 64 << 10;
+
+/// How often to look whether what nobody waits for is over.
+const SETTLING: Duration = Duration::from_millis(5);
 
 /// What a request carries.
 #[derive(FromPyObject)]
@@ -56,6 +62,23 @@ pub struct Core {
     /// Where files and streams may be.
     pub(super) reach: Reach,
     pub(super) closed: AtomicBool,
+    /// Tells this client's creates from those of others.
+    number: u64,
+    /// Cancelled when the client is closed: what waits for no request ends then.
+    closing: CancellationToken,
+    /// How much of this client's work goes on that nobody waits for.
+    unattended: Arc<AtomicUsize>,
+}
+
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+/// What a create makes, in the API's words.
+fn collection(name: &str) -> PyResult<&'static str> {
+    match name {
+        "predictions" => Ok("predictions"),
+        "trainings" => Ok("trainings"),
+        _ => Err(PyValueError::new_err(format!("creates must be 'predictions' or 'trainings', not {name:?}"))),
+    }
 }
 
 #[pymethods]
@@ -92,7 +115,7 @@ impl Core {
         let mut at_home = header_map(&headers)?;
         let token = match token {
             None => Token::Fixed,
-            Some(token) if token.is_callable() => Token::Asked(token.unbind(), Mutex::default()),
+            Some(token) if token.is_callable() => Token::asked(token.unbind()),
             Some(token) => {
                 let token =
                     token.cast::<PyString>().map_err(|_| PyTypeError::new_err("the API token must be a str or a callable"))?;
@@ -134,6 +157,9 @@ impl Core {
             limit: max_bytes,
             reach: if public_only { Reach::Public } else { Reach::Secure },
             closed: AtomicBool::new(false),
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            closing: CancellationToken::new(),
+            unattended: Arc::default(),
         })
     }
 
@@ -143,11 +169,30 @@ impl Core {
         self.base.as_str()
     }
 
-    /// Closes idle connections, and refuses further calls.
+    /// Close idle connections, and refuse further calls. Creates that are under way are finished, and what they made is cancelled.
     fn close(&self) {
         if !self.closed.swap(true, Ordering::Relaxed) {
+            self.closing.cancel();
+            process().leave_creates(Some(self.number));
             self.connections.leave();
         }
+    }
+
+    /// Wait for what nobody else waits for, at most for `limit` seconds; return how much of it was left.
+    fn settle(&self, limit: f64) -> PyResult<Pending> {
+        let limit = Duration::try_from_secs_f64(limit).map_err(|_| PyValueError::new_err(format!("cannot wait {limit} s")))?;
+        let unattended = self.unattended.clone();
+        let work = job(move |_| async move {
+            let settled = async {
+                while unattended.load(Ordering::Relaxed) > 0 {
+                    tokio::time::sleep(SETTLING).await;
+                }
+            };
+            drop(tokio::time::timeout(limit, settled).await);
+            let left = unattended.load(Ordering::Relaxed);
+            delivery(move |py| left.into_py_any(py))
+        });
+        Ok(Pending::new(self.connections.clone(), About::default(), work))
     }
 
     /// Whether `close` was called.
@@ -157,7 +202,7 @@ impl Core {
     }
 
     /// One request, read to its end.
-    #[pyo3(signature = (method, target, expect, *, query=None, body=None, content_type=None, headers=None, total=None, read=None, retries=None, signal=None))]
+    #[pyo3(signature = (method, target, expect, *, query=None, body=None, content_type=None, headers=None, total=None, read=None, retries=None, signal=None, creates=None))]
     #[allow(clippy::too_many_arguments, reason = "one call site, all by keyword")]
     fn send(
         &self,
@@ -173,6 +218,7 @@ impl Core {
         read: Option<f64>,
         retries: Option<u32>,
         signal: Option<Py<AbortSignal>>,
+        creates: Option<&str>,
     ) -> PyResult<Pending> {
         let mut call = self.call(py, method, self.resolve(py, target, query)?)?;
         call.body = match body {
@@ -198,6 +244,9 @@ impl Core {
         }
         self.limit_in_time(&mut call, total, read)?;
         call.retries = retries.unwrap_or(call.retries);
+        if let Some(name) = creates {
+            return self.create(call, collection(name)?, signal, expect);
+        }
         let call = Arc::new(call);
         let about = About { call: Some(call.clone()), signal };
         let work = job(move |pool| async move {
@@ -292,12 +341,12 @@ impl Core {
 
     /// Sends a request that nobody waits for, at most for `total` seconds.
     fn detach(&self, py: Python<'_>, method: &str, target: &Bound<'_, PyAny>, total: f64) -> PyResult<()> {
-        let mut call = self.call(py, method, self.resolve(py, target, None)?)?;
+        let mut call = self.unchecked_call(py, method, self.resolve(py, target, None)?)?;
         self.limit_in_time(&mut call, Some(total), None)?;
-        // Now, since the client may be closed before this begins.
         let (pool, about) = (self.connections.on_runtime(), About::default());
-        super::runtime::process()
-            .detach(async move {
+        let process = process();
+        process
+            .detach(process.unattended(&self.unattended), async move {
                 // Best effort: whoever cared has gone.
                 let _ = http::send(&pool, &call).await;
             })
@@ -333,12 +382,15 @@ impl Core {
         };
         let age = Duration::try_from_secs_f64(age).unwrap_or_default();
         let (wanted, limit) = (Wanted { id, age, watched, list }, seconds("limit", limit)?);
+        let closing = self.closing.clone();
         let work = job(move |pool| async move {
-            let turn = polls::turn(&pool, &wanted);
+            let turn = closing.run_until_cancelled(polls::turn(&pool, &wanted));
             match limit {
                 // At the limit it is the caller's turn in any case.
                 Some(limit) => drop(tokio::time::timeout(limit, turn).await),
-                None => turn.await,
+                None => {
+                    let _ = turn.await;
+                }
             }
             delivery(|py| Ok(py.None()))
         });
@@ -367,16 +419,48 @@ impl Core {
     fn sleep(&self, seconds: f64, signal: Option<Py<AbortSignal>>) -> PyResult<Pending> {
         let wait =
             Duration::try_from_secs_f64(seconds).map_err(|_| PyValueError::new_err(format!("cannot sleep {seconds} s")))?;
-        let about = About { call: None, signal };
+        let (about, closing) = (About { call: None, signal }, self.closing.clone());
         let work = job(move |_| async move {
-            tokio::time::sleep(wait).await;
+            let _ = closing.run_until_cancelled(tokio::time::sleep(wait)).await;
             delivery(|py| Ok(py.None()))
         });
         Ok(Pending::new(self.connections.clone(), about, work))
     }
 
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.token.traverse(&visit)
+    }
+
+    fn __clear__(&self) {
+        self.token.clear();
+    }
+
     fn __repr__(&self) -> String {
         format!("<Core {}>", self.base.as_str())
+    }
+}
+
+impl Core {
+    /// A request that creates something: finished even when its caller has gone, and then undone.
+    fn create(
+        &self,
+        mut call: Call,
+        collection: &'static str,
+        signal: Option<Py<AbortSignal>>,
+        expect: Expect,
+    ) -> PyResult<Pending> {
+        let unattended = process().unattended(&self.unattended);
+        let creation = Arc::new(Creation::new(self.number, self.base.clone(), collection, &call, unattended));
+        call.timeouts.total = None;
+        call.left = Some(creation.has_left());
+        let call = Arc::new(call);
+        let about = About { call: Some(call.clone()), signal };
+        let made = creation.clone();
+        let work = job(move |pool| async move {
+            let response = made.send(&pool, &call).await?;
+            deliver(call, response, expect)
+        });
+        Ok(Pending::creating(self.connections.clone(), about, work, creation))
     }
 }
 

@@ -4,13 +4,12 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{AbortHandle, JoinHandle, yield_now};
 use tokio::time::timeout;
 
-use super::runtime::forks;
+use super::runtime::{forks, internal};
 use crate::error::Error;
 
 /// How often a blocking call looks for Ctrl-C.
@@ -36,7 +35,7 @@ impl Engine {
         let mut task = self.spawn(work);
         let result = loop {
             if let Some(done) = self.turn(&mut task, gets_signals().then_some(TICK)) {
-                break done.map_err(|error| PyRuntimeError::new_err(error.to_string()));
+                break Ok(done.unwrap_or_else(|_| Err(internal())));
             }
             if let Err(interrupt) = look_for_signals() {
                 task.abort();

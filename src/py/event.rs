@@ -10,9 +10,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString, PyTuple, PyType};
 
 use super::exceptions::{About, raised};
-use super::locked;
 use crate::error::{Error, Kind};
 use crate::sse::{Event, Parser, TooLarge};
+use crate::sync::locked;
 
 /// One event of a stream; ``str()`` gives the text of an output, and nothing for other events.
 ///

@@ -8,6 +8,7 @@ use memchr::memmem;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use pyo3::{PyTraverseError, PyVisit};
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use url::Url;
 
@@ -34,6 +35,11 @@ impl About {
     /// What a worker watches.
     pub fn flag(&self, py: Python<'_>) -> Option<Flag> {
         self.signal.as_ref().map(|signal| signal.bind(py).get().flag())
+    }
+
+    /// Visit what it holds.
+    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.signal)
     }
 
     /// Writes what there is to log of it.
@@ -69,6 +75,9 @@ pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
         Kind::TooLarge(_) => "too_large",
         Kind::EventTooLarge => "event_too_large",
         Kind::File => "file",
+        Kind::Busy => "busy",
+        Kind::Closed => "closed",
+        Kind::Internal => "internal",
     };
     made(py, "from_failure", |make| make.call1((name, message, about.request(), errno, sent, request_id)))
 }

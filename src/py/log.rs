@@ -12,8 +12,8 @@ use pyo3::sync::PyOnceLock;
 
 use url::Url;
 
-use super::locked;
 use crate::stats::{Attempt, Observer};
+use crate::sync::locked;
 use crate::url::unsigned;
 
 /// Lines that nobody has taken for so long are written by another thread.

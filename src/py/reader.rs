@@ -9,15 +9,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+use super::batch::{Batch, Form};
 use super::event::too_large;
-use super::inbox::{Batch, Ended, Form, Inbox};
-use super::locked;
+use super::inbox::{Ended, Inbox};
 use crate::download::{Download, Info, Next};
 use crate::error::{Error, Kind};
 use crate::http::{self, Call, Incoming};
 use crate::pool::Pool;
 use crate::resume::{Place, Verdict};
 use crate::sse::Parser;
+use crate::sync::locked;
 
 /// How often a relayed stream that is silent says that it is alive.
 const BEAT: Duration = Duration::from_secs(15);

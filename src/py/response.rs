@@ -10,9 +10,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use reqwest::header::HeaderMap;
 
-use super::bridge::{Outcome, delivery};
+use super::bridge::delivery;
 use super::call::header_map;
 use super::exceptions;
+use super::slot::Outcome;
 use crate::http::Call;
 use crate::response;
 use crate::retry::advice;

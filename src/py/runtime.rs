@@ -20,9 +20,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::engine::{Engine, TICK, gets_signals, look_for_signals};
-use super::locked;
+use crate::create::{Creation, Unattended};
 use crate::error::{Error, Kind};
 use crate::pool::{Network, Pool, Shared};
+use crate::sync::locked;
 use crate::tls::Tls;
 
 /// For work that was given up to end.
@@ -43,7 +44,10 @@ pub struct Process {
     crowd: AtomicUsize,
     clients: Mutex<HashMap<u64, Client>>,
     tls: Arc<Tls>,
-    detached: AtomicUsize,
+    /// Work that nobody waits for, and that the end of the interpreter does.
+    unattended: Arc<AtomicUsize>,
+    /// Creates that are under way.
+    creations: Mutex<HashMap<usize, Arc<Creation>>>,
     child: OnceLock<&'static Process>,
 }
 
@@ -123,12 +127,14 @@ pub fn after_fork_in_child() {
     process();
 }
 
-/// Waits for what was detached, at most `seconds`; for the end of the interpreter.
+/// Have creates that are under way finished and cancelled, and wait for all that nobody waits for, at most `seconds`; for the end
+/// of the interpreter.
 #[pyfunction]
 pub fn finish_detached(py: Python<'_>, seconds: f64) {
+    process().leave_creates(None);
     let end = Instant::now() + Duration::try_from_secs_f64(seconds).unwrap_or_default();
     py.detach(|| {
-        while process().detached.load(Ordering::Relaxed) > 0 && Instant::now() < end {
+        while process().unattended.load(Ordering::Relaxed) > 0 && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(2));
         }
     });
@@ -146,14 +152,38 @@ impl Process {
     }
 
     /// Runs work that nobody waits for.
-    pub fn detach(&'static self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    pub fn detach(&self, counted: Unattended, work: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
         let runtime = self.runtime()?;
-        self.detached.fetch_add(1, Ordering::Relaxed);
+        let counted = counted.enter();
         runtime.spawn(async {
+            let _counted = counted;
             work.await;
-            self.detached.fetch_sub(1, Ordering::Relaxed);
         });
         Ok(())
+    }
+
+    /// Return what counts the work of a client that nobody waits for.
+    pub fn unattended(&self, of_client: &Arc<AtomicUsize>) -> Unattended {
+        Unattended { of_client: of_client.clone(), of_process: self.unattended.clone() }
+    }
+
+    /// Keep a create in mind until it is over.
+    pub fn remember(&self, creation: &Arc<Creation>) {
+        locked(&self.creations).insert(Arc::as_ptr(creation).addr(), creation.clone());
+    }
+
+    /// Note that a create is over.
+    pub fn forget(&self, creation: &Arc<Creation>) {
+        locked(&self.creations).remove(&Arc::as_ptr(creation).addr());
+    }
+
+    /// Have the creates of a client, or of all, finished without their callers, and cancelled.
+    pub fn leave_creates(&self, owner: Option<u64>) {
+        let meant: Vec<_> =
+            locked(&self.creations).values().filter(|each| owner.is_none_or(|owner| each.owner == owner)).cloned().collect();
+        for creation in meant {
+            creation.leave();
+        }
     }
 
     /// The engine, unless several threads are calling at this time.
@@ -203,6 +233,19 @@ impl Process {
             *locked(&self.engine) = Some(engine);
         }
     }
+}
+
+/// Return the error for work that panicked, or that its runtime dropped.
+pub fn internal() -> Error {
+    let message = "an internal error ended the request: please report it";
+    Error { sent: true, ..Error::new(Kind::Internal, message) }
+}
+
+/// Return the exception for work of the process that this one was forked from.
+pub fn inherited(py: Python<'_>) -> PyErr {
+    let message = "this call was begun before the process was forked: make it again in this process";
+    let class = py.import("replicate_rs.exceptions").and_then(|module| module.getattr("ForkedError"));
+    class.and_then(|class| class.call1((message,))).map_or_else(|error| error, PyErr::from_value)
 }
 
 /// The process's engine, in the hands of one caller; it is given back when this goes.
@@ -347,7 +390,7 @@ where
                     return Err(interrupt);
                 }
             }
-            Err(RecvTimeoutError::Disconnected) => return Ok(Err(Error::new(Kind::Disconnected, "the work was given up"))),
+            Err(RecvTimeoutError::Disconnected) => return Ok(Err(internal())),
         }
     }
 }

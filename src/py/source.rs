@@ -15,25 +15,28 @@ use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyMemoryView, PySlice};
+use pyo3::{PyTraverseError, PyVisit};
 use tokio::task::AbortHandle;
 
 use super::abort::{AbortSignal, unless_aborted};
-use super::bridge::{Feed, Pending, Slot};
+use super::batch::Form;
+use super::bridge::{Feed, Pending};
 use super::engine::TICK;
 use super::exceptions::{About, raised};
 use super::files::{Said, said};
-use super::inbox::{Ended, For, Form, Inbox};
-use super::locked;
+use super::inbox::{Ended, For, Inbox, Subscribed};
 use super::port::UnderWay;
 use super::reader::{Reader, read_file, take};
-use super::runtime::{Connections, Loan, Stop, forks, process};
+use super::runtime::{Connections, Loan, Stop, forks, inherited, internal, process};
+use super::slot::Slot;
 use crate::download::Info;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::http::Call;
 use crate::pool::Pool;
 use crate::resume::{self, End};
 use crate::sse::Parser;
 use crate::stage::within;
+use crate::sync::locked;
 
 /// How far a stream of events has come, over all of its connections.
 #[pyclass(frozen, module = "replicate_rs._core")]
@@ -244,15 +247,28 @@ impl Feed for Wait {
         self.0.inbox.has(self.1)
     }
 
-    fn subscribe(&self, slot: Arc<Slot>, way: UnderWay) -> bool {
+    fn subscribe(&self, slot: &Arc<Slot>, way: UnderWay) -> Result<bool, Error> {
         if let Err(error) = self.0.begin() {
             self.0.inbox.end(Err(error));
         }
-        self.0.inbox.subscribe(self.1, slot, way)
+        let busy = || Error::new(Kind::Busy, "this stream is waited for elsewhere: read it in one task or thread at a time");
+        if !self.is_ready() && matches!(*locked(&self.0.reading), Reading::Here(..)) {
+            // Its bytes move only while a thread waits for them.
+            return Err(busy());
+        }
+        match self.0.inbox.subscribe(self.1, slot, way) {
+            Subscribed::Ready => Ok(false),
+            Subscribed::Waits => Ok(true),
+            Subscribed::Refused => Err(busy()),
+        }
     }
 
     fn wait(&self, limit: Option<Duration>) -> bool {
         self.0.wait(self.1, limit)
+    }
+
+    fn check_process(&self, py: Python<'_>) -> PyResult<()> {
+        if self.0.is_inherited() { Err(inherited(py)) } else { Ok(()) }
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -276,12 +292,16 @@ impl Feed for Fill {
         self.parts.is_ready()
     }
 
-    fn subscribe(&self, slot: Arc<Slot>, way: UnderWay) -> bool {
+    fn subscribe(&self, slot: &Arc<Slot>, way: UnderWay) -> Result<bool, Error> {
         self.parts.subscribe(slot, way)
     }
 
     fn wait(&self, limit: Option<Duration>) -> bool {
         self.parts.wait(limit)
+    }
+
+    fn check_process(&self, py: Python<'_>) -> PyResult<()> {
+        self.parts.check_process(py)
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -350,13 +370,17 @@ impl Source {
         self.tap.info.get().cloned().map(said)
     }
 
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.tap.about.traverse(&visit)
+    }
+
     /// Closes the connection.
     fn close(&self) {
         if self.tap.is_inherited() {
             return;
         }
-        self.tap.stop();
         self.tap.inbox.end(Ok(Ended::Closed));
+        self.tap.stop();
     }
 }
 
@@ -380,7 +404,11 @@ impl Source {
                 }
                 What::File { start } => Box::pin(read_file(pool, call, start, to.clone(), of_file)),
             };
-            Box::pin(async move { to.end(within(limit, pin!(unless_aborted(flag, read))).await) })
+            Box::pin(async move {
+                let end = EndOnDrop(to);
+                let ended = within(limit, pin!(unless_aborted(flag, read))).await;
+                end.0.end(ended);
+            })
         });
         let tap = Tap { inbox, about, connections, reading: Mutex::new(Reading::NotYet(task)), forks: forks(), info };
         if ahead {
@@ -410,6 +438,15 @@ impl Source {
         let tap = Arc::new(tap);
         let [head, parts] = [For::Head, For::Parts].map(|what| Arc::new(Wait(tap.clone(), what)));
         Self { tap, head, parts }
+    }
+}
+
+/// Ends an inbox, whatever becomes of the task that fills it: it may panic. Only the first end counts.
+struct EndOnDrop(Arc<Inbox>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.end(Err(internal()));
     }
 }
 

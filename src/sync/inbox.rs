@@ -1,0 +1,467 @@
+//! What a reader has brought and nobody has taken yet, and who waits for it: a task, a thread, or a thread that drives the reader.
+//!
+//! Rules this file keeps:
+//! * whoever takes gets everything that is there at that moment;
+//! * a wait that is given up loses nothing, since nothing leaves the inbox before it is taken;
+//! * one task waits at a time: a second one is refused, and never replaces the first;
+//! * the reader waits while the inbox is full, and is told when there is room.
+
+use std::future::poll_fn;
+use std::mem;
+use std::sync::PoisonError;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use super::{Condvar, Mutex, locked};
+
+/// What an inbox holds.
+pub trait Contents {
+    /// Return whether nothing can be taken.
+    fn is_empty(&self) -> bool;
+    /// Return whether the reader has to wait.
+    fn is_full(&self) -> bool;
+    /// Note that nothing more will come.
+    fn close(&mut self);
+}
+
+/// A task that waits.
+pub trait Waiter {
+    /// Return whether it has given up.
+    fn is_gone(&self) -> bool;
+    /// Wake it.
+    fn notify(self);
+}
+
+/// How a stream's connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// By the stream's own word: its last event said so.
+    Complete,
+    /// Without one.
+    Closed,
+    /// It was silent for too long.
+    Silent,
+    /// It cannot be told whether it went on where the one before had ended.
+    Unproven,
+}
+
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// The head of the answer.
+    Head,
+    /// Parts, or the end.
+    Parts,
+    /// As many parts as wait at most, or the end: fewer turns, for those who want everything.
+    Much,
+}
+
+/// What became of a task's wish to wait.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Subscribed {
+    /// It is notified when there is something.
+    Waits,
+    /// There is something already.
+    Ready,
+    /// Another task waits already.
+    Refused,
+}
+
+struct State<C, E, W> {
+    contents: C,
+    has_head: bool,
+    /// An error stays until it was raised.
+    ended: Option<Result<Ended, E>>,
+    waiter: Option<(For, W)>,
+    /// A thread moves the bytes itself meanwhile.
+    driver: Option<(For, Waker)>,
+    /// A thread waits, and nobody is on the way to tell it.
+    blocked: Option<For>,
+    /// Whether anything was taken: the first part waits for no other.
+    has_given: bool,
+    /// The reader, while it waits for room.
+    reader: Option<Waker>,
+}
+
+impl<C: Contents, E, W> State<C, E, W> {
+    fn has(&self, what: For) -> bool {
+        self.ended.is_some()
+            || match what {
+                For::Head => self.has_head,
+                For::Parts => !self.contents.is_empty(),
+                For::Much => self.contents.is_full(),
+            }
+    }
+
+    /// Take the error, if everything before it was taken.
+    fn error(&mut self) -> Option<E> {
+        if !self.contents.is_empty() || !matches!(self.ended, Some(Err(_))) {
+            return None;
+        }
+        self.ended.replace(Ok(Ended::Closed)).and_then(Result::err)
+    }
+}
+
+/// Parts that wait, and who waits for them.
+pub struct Inbox<C, E, W> {
+    state: Mutex<State<C, E, W>>,
+    filled: Condvar,
+}
+
+impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
+    /// Create an inbox that holds `contents`.
+    pub fn new(contents: C) -> Self {
+        let state = State {
+            contents,
+            has_head: false,
+            ended: None,
+            waiter: None,
+            driver: None,
+            blocked: None,
+            has_given: false,
+            reader: None,
+        };
+        Self { state: Mutex::new(state), filled: Condvar::new() }
+    }
+
+    // What the reader does.
+
+    /// Note that the answer's head is there.
+    pub fn begin(&self, wake: impl FnOnce(bool)) {
+        self.change(|state| state.has_head = true, wake);
+    }
+
+    /// Change the contents. `wake` has to call `wake_blocked`, for a thread that waits: at once, or if its argument is true, after
+    /// everything else that is ready on this worker.
+    pub fn fill<T>(&self, fill: impl FnOnce(&mut C) -> T, wake: impl FnOnce(bool)) -> T {
+        self.change(|state| fill(&mut state.contents), wake)
+    }
+
+    /// Note that nothing more will come. Only the first end counts.
+    pub fn end(&self, how: Result<Ended, E>, wake: impl FnOnce(bool)) {
+        let refused = self.change(
+            |state| {
+                state.contents.close();
+                if state.ended.is_some() {
+                    return Some(how);
+                }
+                state.ended = Some(how);
+                None
+            },
+            wake,
+        );
+        drop(refused);
+    }
+
+    /// Wait until what is there has been taken, if it is much.
+    pub async fn room(&self) {
+        poll_fn(|context| {
+            let mut state = locked(&self.state);
+            if !state.contents.is_full() {
+                return Poll::Ready(());
+            }
+            state.reader = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State<C, E, W>) -> T, wake: impl FnOnce(bool)) -> T {
+        let mut state = locked(&self.state);
+        let changed = change(&mut state);
+        let waiter = match &state.waiter {
+            Some((what, _)) if state.has(*what) => state.waiter.take(),
+            _ => None,
+        };
+        let driver = match &state.driver {
+            Some((what, _)) if state.has(*what) => state.driver.take(),
+            _ => None,
+        };
+        let blocked = match state.blocked {
+            Some(what) if state.has(what) => state.blocked.take(),
+            _ => None,
+        };
+        let has_given = state.has_given;
+        drop(state);
+        if let Some((_, waiter)) = waiter {
+            waiter.notify();
+        }
+        if let Some((_, waker)) = driver {
+            waker.wake();
+        }
+        if blocked.is_some() {
+            wake(has_given);
+        }
+        changed
+    }
+
+    /// Wake threads that wait.
+    pub fn wake_blocked(&self) {
+        self.filled.notify_all();
+    }
+
+    // What the consumer does.
+
+    /// Return whether there is something.
+    pub fn has(&self, what: For) -> bool {
+        locked(&self.state).has(what)
+    }
+
+    /// Have a task notified when there is something. `waiter` is made only if it has to wait.
+    pub fn subscribe(&self, what: For, waiter: impl FnOnce() -> W) -> Subscribed {
+        let mut state = locked(&self.state);
+        if state.has(what) {
+            return Subscribed::Ready;
+        }
+        if state.waiter.as_ref().is_some_and(|(_, before)| !before.is_gone()) {
+            return Subscribed::Refused;
+        }
+        let before = state.waiter.replace((what, waiter()));
+        drop(state);
+        drop(before);
+        Subscribed::Waits
+    }
+
+    /// Wait on this thread, at most for `limit`; return whether there is something.
+    pub fn wait(&self, what: For, limit: Option<Duration>) -> bool {
+        let mut state = locked(&self.state);
+        if state.has(what) {
+            return true;
+        }
+        state.blocked = Some(what);
+        let state = match limit {
+            Some(limit) => self.filled.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0,
+            None => self.filled.wait(state).unwrap_or_else(PoisonError::into_inner),
+        };
+        state.has(what)
+    }
+
+    /// Wait in the turns of a thread that drives the reader meanwhile.
+    pub async fn until(&self, what: For) {
+        poll_fn(|context| {
+            let mut state = locked(&self.state);
+            if state.has(what) {
+                return Poll::Ready(());
+            }
+            state.driver = Some((what, context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Return whether there was a head.
+    pub fn is_open(&self) -> bool {
+        locked(&self.state).has_head
+    }
+
+    /// Return the error, if there was no head.
+    pub fn head(&self) -> Result<(), E> {
+        let mut state = locked(&self.state);
+        let has_head = state.has_head;
+        match &mut state.ended {
+            Some(ended @ Err(_)) if !has_head => mem::replace(ended, Ok(Ended::Closed)).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Take something of the contents by `take`; None where `what` is to be much and is not there. The reader goes on at once.
+    pub fn take<T>(&self, what: For, take: impl FnOnce(&mut C) -> T) -> Result<Option<T>, E> {
+        let mut state = locked(&self.state);
+        if let Some(error) = state.error() {
+            return Err(error);
+        }
+        if what == For::Much && state.ended.is_none() {
+            return Ok(None);
+        }
+        state.has_given = true;
+        let taken = take(&mut state.contents);
+        let reader = if state.contents.is_full() { None } else { state.reader.take() };
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        Ok(Some(taken))
+    }
+
+    /// Take something by `take`, and give it by `give`. The reader goes on when that has let go of it: it can use the memory again
+    /// then, and new memory costs more than a copy.
+    pub fn lend<T, U>(&self, take: impl FnOnce(&mut C) -> T, give: impl FnOnce(T) -> U) -> Result<U, E> {
+        let mut state = locked(&self.state);
+        if let Some(error) = state.error() {
+            return Err(error);
+        }
+        let taken = take(&mut state.contents);
+        let reader = if state.contents.is_full() { None } else { state.reader.take() };
+        drop(state);
+        let given = give(taken);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        Ok(given)
+    }
+
+    /// Return how it ended, once everything was taken.
+    pub fn ended(&self) -> Option<Ended> {
+        let state = locked(&self.state);
+        match &state.ended {
+            Some(Ok(ended)) if state.contents.is_empty() => Some(*ended),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(all(test, not(feature = "python")))]
+mod tests {
+    use loom::future::block_on;
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use loom::thread;
+
+    use super::*;
+
+    /// Numbers, of which one at a time is much.
+    #[derive(Default)]
+    struct Numbers(Vec<u32>);
+
+    impl Contents for Numbers {
+        fn is_empty(&self) -> bool {
+            self.0.is_empty()
+        }
+
+        fn is_full(&self) -> bool {
+            !self.0.is_empty()
+        }
+
+        fn close(&mut self) {}
+    }
+
+    /// Counts how often it was woken.
+    #[derive(Clone, Default)]
+    struct Task {
+        woken: Arc<AtomicUsize>,
+        is_gone: Arc<AtomicBool>,
+    }
+
+    impl Waiter for Task {
+        fn is_gone(&self) -> bool {
+            self.is_gone.load(Ordering::SeqCst)
+        }
+
+        fn notify(self) {
+            self.woken.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    type Parts = Inbox<Numbers, &'static str, Task>;
+
+    fn new() -> Arc<Parts> {
+        Arc::new(Inbox::new(Numbers::default()))
+    }
+
+    fn fill(inbox: &Parts, number: u32) {
+        inbox.fill(|numbers| numbers.0.push(number), |_| inbox.wake_blocked());
+    }
+
+    fn end(inbox: &Parts) {
+        inbox.end(Ok(Ended::Closed), |_| inbox.wake_blocked());
+    }
+
+    fn taken(inbox: &Parts) -> Vec<u32> {
+        inbox.take(For::Parts, |numbers| mem::take(&mut numbers.0)).unwrap().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_task_that_waits_is_woken_once_whatever_comes() {
+        loom::model(|| {
+            let (inbox, task) = (new(), Task::default());
+            let reader = {
+                let inbox = inbox.clone();
+                thread::spawn(move || {
+                    fill(&inbox, 1);
+                    end(&inbox);
+                })
+            };
+            let waits = inbox.subscribe(For::Parts, || task.clone());
+            assert_ne!(waits, Subscribed::Refused);
+            reader.join().unwrap();
+            assert_eq!(task.woken.load(Ordering::SeqCst), usize::from(waits == Subscribed::Waits));
+            assert_eq!((taken(&inbox), inbox.ended()), (vec![1], Some(Ended::Closed)));
+        });
+    }
+
+    #[test]
+    fn a_second_task_is_refused_while_the_first_waits() {
+        loom::model(|| {
+            let (inbox, first, second) = (new(), Task::default(), Task::default());
+            assert_eq!(inbox.subscribe(For::Parts, || first.clone()), Subscribed::Waits);
+            assert_eq!(inbox.subscribe(For::Parts, || second.clone()), Subscribed::Refused);
+            let reader = {
+                let inbox = inbox.clone();
+                thread::spawn(move || fill(&inbox, 1))
+            };
+            // One that has given up makes room for the next.
+            first.is_gone.store(true, Ordering::SeqCst);
+            let waits = inbox.subscribe(For::Parts, || second.clone());
+            reader.join().unwrap();
+            let woken = [&first, &second].map(|task| task.woken.load(Ordering::SeqCst));
+            assert_eq!(woken, if waits == Subscribed::Waits { [0, 1] } else { [1, 0] });
+        });
+    }
+
+    #[test]
+    fn a_thread_that_waits_gets_everything() {
+        loom::model(|| {
+            let inbox = new();
+            let reader = {
+                let inbox = inbox.clone();
+                thread::spawn(move || {
+                    fill(&inbox, 1);
+                    fill(&inbox, 2);
+                    end(&inbox);
+                })
+            };
+            let mut sum = 0;
+            while inbox.ended().is_none() {
+                while !inbox.wait(For::Parts, None) {}
+                sum += taken(&inbox).into_iter().sum::<u32>();
+            }
+            reader.join().unwrap();
+            assert_eq!(sum, 3);
+        });
+    }
+
+    #[test]
+    fn a_reader_that_waits_for_room_goes_on() {
+        loom::model(|| {
+            let inbox = new();
+            fill(&inbox, 1);
+            let reader = {
+                let inbox = inbox.clone();
+                thread::spawn(move || {
+                    block_on(inbox.room());
+                    fill(&inbox, 2);
+                })
+            };
+            let mut sum = inbox.lend(|numbers| mem::take(&mut numbers.0), |numbers| numbers.into_iter().sum::<u32>()).unwrap();
+            reader.join().unwrap();
+            sum += taken(&inbox).into_iter().sum::<u32>();
+            assert_eq!(sum, 3);
+        });
+    }
+
+    #[test]
+    fn a_thread_that_drives_is_woken_by_an_end() {
+        loom::model(|| {
+            let inbox = new();
+            let other = {
+                let inbox = inbox.clone();
+                thread::spawn(move || inbox.end(Err("broken"), |_| inbox.wake_blocked()))
+            };
+            block_on(inbox.until(For::Head));
+            other.join().unwrap();
+            assert_eq!(inbox.head(), Err("broken"));
+            end(&inbox);
+            assert_eq!(inbox.ended(), Some(Ended::Closed));
+        });
+    }
+}

@@ -1,0 +1,20 @@
+//! Primitives where threads meet.
+//!
+//! They know neither Python nor a runtime, so that `cargo test` can check them with loom: every order in which their users' steps
+//! can come is tried. Outside of these checks they are built on the standard library.
+
+pub mod inbox;
+pub mod mailbox;
+pub mod slot;
+
+#[cfg(all(test, not(feature = "python")))]
+pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+#[cfg(not(all(test, not(feature = "python"))))]
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+
+use std::sync::PoisonError;
+
+/// Locks a mutex. A panic of another holder does not matter: each holder leaves the value consistent.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,310 @@
+//! Where a worker leaves the outcome of some work, and where those who wait for it are found.
+//!
+//! Rules this file keeps:
+//! * each decision is made under one lock: an outcome that arrives while the wait is cancelled is either delivered, or handed
+//!   back to the worker;
+//! * nothing that a caller stored is dropped while the lock is held, since a destructor may come back here.
+
+use std::mem;
+
+use super::{Mutex, locked};
+
+/// An outcome `T`, and waiters `W`.
+#[derive(Debug)]
+pub struct Slot<T, W>(Mutex<State<T, W>>);
+
+#[derive(Debug)]
+enum State<T, W> {
+    /// The work goes on.
+    Working(Waiters<W>),
+    /// The outcome is there. Its waiters have to be woken.
+    Done(Waiters<W>, T),
+    /// The outcome was taken.
+    Taken(Waiters<W>),
+    /// The wait was cancelled.
+    Cancelled,
+}
+
+/// Who waits. There is one waiter nearly always.
+#[derive(Debug)]
+pub struct Waiters<W> {
+    first: Option<W>,
+    more: Vec<W>,
+}
+
+impl<W> Waiters<W> {
+    const fn none() -> Self {
+        Self { first: None, more: Vec::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn push(&mut self, waiter: W) {
+        match &self.first {
+            None => self.first = Some(waiter),
+            Some(_) => self.more.push(waiter),
+        }
+    }
+
+    /// Removes those that `is_meant` names; returns them.
+    fn remove(&mut self, is_meant: impl Fn(&W) -> bool) -> Vec<W> {
+        let (removed, mut kept): (Vec<_>, Vec<_>) = mem::replace(self, Self::none()).into_iter().partition(is_meant);
+        kept.reverse();
+        self.first = kept.pop();
+        kept.reverse();
+        self.more = kept;
+        removed
+    }
+
+    /// Each of them, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = &W> {
+        self.first.iter().chain(&self.more)
+    }
+}
+
+impl<W> From<W> for Waiters<W> {
+    fn from(waiter: W) -> Self {
+        Self { first: Some(waiter), more: Vec::new() }
+    }
+}
+
+impl<W> IntoIterator for Waiters<W> {
+    type Item = W;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<W>, std::vec::IntoIter<W>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.more)
+    }
+}
+
+/// What became of a subscription.
+#[derive(Debug)]
+pub enum Subscribed<W> {
+    /// The waiter is woken when the outcome is there.
+    Waits,
+    /// The outcome is there already: somebody has to call for the waiters.
+    IsDone,
+    /// The wait was cancelled before. The waiter is handed back.
+    Refused(W),
+}
+
+/// Where the work stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// The work goes on.
+    Working,
+    /// The outcome is there.
+    Done,
+    /// The outcome was taken.
+    Taken,
+    /// The wait was cancelled.
+    Cancelled,
+}
+
+impl<T, W> Default for Slot<T, W> {
+    fn default() -> Self {
+        Self(Mutex::new(State::Working(Waiters::none())))
+    }
+}
+
+impl<T, W> Slot<T, W> {
+    /// Return where the work stands.
+    pub fn stand(&self) -> Stand {
+        match &*locked(&self.0) {
+            State::Working(_) => Stand::Working,
+            State::Done(..) => Stand::Done,
+            State::Taken(_) => Stand::Taken,
+            State::Cancelled => Stand::Cancelled,
+        }
+    }
+
+    /// Leave the outcome; return whether somebody has to be woken. An outcome that nobody wants is handed back.
+    pub fn finish(&self, outcome: T) -> Result<bool, T> {
+        let mut state = locked(&self.0);
+        let State::Working(waiters) = &mut *state else { return Err(outcome) };
+        let waiters = mem::replace(waiters, Waiters::none());
+        let is_awaited = !waiters.is_empty();
+        *state = State::Done(waiters, outcome);
+        Ok(is_awaited)
+    }
+
+    /// Add a waiter.
+    pub fn subscribe(&self, waiter: W) -> Subscribed<W> {
+        match &mut *locked(&self.0) {
+            State::Working(waiters) => {
+                waiters.push(waiter);
+                Subscribed::Waits
+            }
+            State::Done(waiters, _) | State::Taken(waiters) => {
+                waiters.push(waiter);
+                Subscribed::IsDone
+            }
+            State::Cancelled => Subscribed::Refused(waiter),
+        }
+    }
+
+    /// Look at each waiter.
+    pub fn waiters<U>(&self, look: impl FnMut(&W) -> U) -> Vec<U> {
+        match &*locked(&self.0) {
+            State::Working(waiters) | State::Done(waiters, _) | State::Taken(waiters) => waiters.iter().map(look).collect(),
+            State::Cancelled => Vec::new(),
+        }
+    }
+
+    /// Remove those waiters that `is_meant` names; return them.
+    pub fn unsubscribe(&self, is_meant: impl Fn(&W) -> bool) -> Vec<W> {
+        match &mut *locked(&self.0) {
+            State::Working(waiters) | State::Done(waiters, _) | State::Taken(waiters) => waiters.remove(is_meant),
+            State::Cancelled => Vec::new(),
+        }
+    }
+
+    /// Return those who have to be woken, once each: the outcome is there.
+    pub fn call_waiters(&self) -> Waiters<W> {
+        match &mut *locked(&self.0) {
+            State::Done(waiters, _) | State::Taken(waiters) => mem::replace(waiters, Waiters::none()),
+            State::Working(_) | State::Cancelled => Waiters::none(),
+        }
+    }
+
+    /// Take the outcome, if it is there. Waiters that were not woken yet still have to be.
+    pub fn take(&self) -> Option<T> {
+        let mut state = locked(&self.0);
+        let State::Done(waiters, _) = &mut *state else { return None };
+        let waiters = mem::replace(waiters, Waiters::none());
+        match mem::replace(&mut *state, State::Taken(waiters)) {
+            State::Done(_, outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// Cancel the wait, unless the outcome is there; return those who have to be told.
+    pub fn cancel(&self) -> Option<Waiters<W>> {
+        let mut state = locked(&self.0);
+        let State::Working(waiters) = &mut *state else { return None };
+        let waiters = mem::replace(waiters, Waiters::none());
+        *state = State::Cancelled;
+        Some(waiters)
+    }
+
+    /// End everything, for a holder that goes away; return an outcome that nobody has taken, and who waited.
+    pub fn close(&self) -> (Option<T>, Waiters<W>) {
+        match mem::replace(&mut *locked(&self.0), State::Cancelled) {
+            State::Working(waiters) | State::Taken(waiters) => (None, waiters),
+            State::Done(waiters, outcome) => (Some(outcome), waiters),
+            State::Cancelled => (None, Waiters::none()),
+        }
+    }
+
+    /// Look at each waiter without waiting for the lock.
+    pub fn try_each_waiter<E>(&self, look: impl FnMut(&W) -> Result<(), E>) -> Result<(), E> {
+        let Ok(state) = self.0.try_lock() else { return Ok(()) };
+        match &*state {
+            State::Working(waiters) | State::Done(waiters, _) | State::Taken(waiters) => waiters.iter().try_for_each(look),
+            State::Cancelled => Ok(()),
+        }
+    }
+}
+
+#[cfg(all(test, not(feature = "python")))]
+mod tests {
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicUsize, Ordering};
+    use loom::thread;
+
+    use super::*;
+
+    /// Counts how often it was woken, or told of a cancellation.
+    type Woken = Arc<AtomicUsize>;
+
+    fn wake(waiters: Waiters<Woken>) {
+        for waiter in waiters {
+            waiter.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn finish(slot: &Slot<&'static str, Woken>) -> Option<&'static str> {
+        match slot.finish("answer") {
+            Ok(true) => {
+                wake(slot.call_waiters());
+                None
+            }
+            Ok(false) => None,
+            Err(refused) => Some(refused),
+        }
+    }
+
+    #[test]
+    fn a_cancellation_beside_the_answer_leaves_nobody_waiting() {
+        loom::model(|| {
+            let slot = Arc::new(Slot::default());
+            let woken = Woken::default();
+            assert!(matches!(slot.subscribe(woken.clone()), Subscribed::Waits));
+            let worker = {
+                let slot = slot.clone();
+                thread::spawn(move || finish(&slot))
+            };
+            let cancelled = slot.cancel();
+            let was_cancelled = cancelled.is_some();
+            cancelled.into_iter().for_each(wake);
+            let refused = worker.join().unwrap();
+            // Woken once, by the worker or by the cancellation; and the answer is where somebody finds it.
+            assert_eq!(woken.load(Ordering::SeqCst), 1);
+            assert_eq!(refused.is_some(), was_cancelled);
+            assert_eq!(slot.take().is_some(), !was_cancelled);
+        });
+    }
+
+    #[test]
+    fn whoever_subscribes_is_woken_once() {
+        loom::model(|| {
+            let slot = Arc::new(Slot::default());
+            let worker = {
+                let slot = slot.clone();
+                thread::spawn(move || finish(&slot))
+            };
+            let (first, second) = (Woken::default(), Woken::default());
+            for waiter in [&first, &second] {
+                if matches!(slot.subscribe(waiter.clone()), Subscribed::IsDone) {
+                    wake(slot.call_waiters());
+                }
+            }
+            worker.join().unwrap();
+            assert_eq!((first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)), (1, 1));
+            assert_eq!(slot.take(), Some("answer"));
+            assert_eq!((slot.take(), slot.stand()), (None, Stand::Taken));
+        });
+    }
+
+    #[test]
+    fn an_answer_that_is_closed_upon_is_with_one_of_both() {
+        loom::model(|| {
+            let slot: Arc<Slot<_, Woken>> = Arc::new(Slot::default());
+            let worker = {
+                let slot = slot.clone();
+                thread::spawn(move || finish(&slot))
+            };
+            let (left, _) = slot.close();
+            let refused = worker.join().unwrap();
+            assert_eq!(left.into_iter().chain(refused).count(), 1);
+        });
+    }
+
+    #[test]
+    fn those_who_no_longer_wait_are_not_woken() {
+        loom::model(|| {
+            let slot = Arc::new(Slot::default());
+            let waiters: Vec<_> = (0..3).map(|_| Woken::default()).collect();
+            for waiter in &waiters {
+                slot.subscribe(waiter.clone());
+            }
+            assert_eq!(slot.unsubscribe(|each| Arc::ptr_eq(each, &waiters[0])).len(), 1);
+            finish(&slot);
+            let counts: Vec<_> = waiters.iter().map(|each| each.load(Ordering::SeqCst)).collect();
+            assert_eq!(counts, [0, 1, 1]);
+            assert!(slot.cancel().is_none());
+        });
+    }
+}
