@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
+    from ._operation import Async as Async
+    from ._operation import Sync as Sync
     from .account import Account as Account  # pyright: ignore[reportGeneralTypeIssues] - the client's
     from .client import AsyncReplicate as AsyncReplicate
     from .client import Replicate as Replicate
@@ -140,6 +142,8 @@ _HOMES = {
     "AbortController": "_core",
     "AbortSignal": "_core",
     "Response": "_core",
+    "Async": "_operation",
+    "Sync": "_operation",
     "Account": "account",
     "AsyncReplicate": "client",
     "Replicate": "client",

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, fi
 
 from typing_extensions import disjoint_base
 
+from ._operation import M as _M_co  # noqa: N811 - a type variable, of this module's own name
 from .file_output import FileOutput
 from .stream import EventType as _EventType
 from .webhook import Secrets as _Secrets
@@ -213,18 +214,18 @@ class Source(Generic[_T_co]):
     def close(self) -> None: ...
 
 @final
-class ServerSentEvent:
+class ServerSentEvent(Generic[_M_co]):
     """One event of a stream; ``str()`` gives the text of an output, and nothing for other events."""
 
     EventType: ClassVar[type[_EventType]]
     __match_args__: ClassVar[tuple[str, ...]] = ("event", "data", "id", "retry")
 
-    def __new__(cls, event: str, data: str | FileOutput, id: str | None = None, retry: int | None = None) -> Self: ...
+    def __new__(cls, event: str, data: str | FileOutput[_M_co], id: str | None = None, retry: int | None = None) -> Self: ...
     @property
     def event(self) -> _EventType:
         """``output``, ``logs``, ``error``, ``done``, or what the API invents."""
     @property
-    def data(self) -> str | FileOutput:
+    def data(self) -> str | FileOutput[_M_co]:
         """Text; a `FileOutput` if it is an output of a file stream."""
     @property
     def id(self) -> str | None:

@@ -66,26 +66,49 @@ class Async:
     transport: type[Transport] = Suspending
 
 
-M = TypeVar("M", bound="Sync | Async", covariant=True)
+# Without a mode, `Prediction` is `Prediction[Sync]`: the one whose methods block.
+M = TypeVar("M", bound="Sync | Async", covariant=True, default=Sync)
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Session:
-    """What the parts of one client share, whatever their mode."""
+    """What the parts of one client share."""
 
-    __slots__ = ("core", "file_encoding_strategy", "poll_interval", "use_file_output", "webhook_secret")
+    __slots__ = ("core", "file_encoding_strategy", "mode", "poll_interval", "use_file_output", "webhook_secret")
 
     def __init__(
-        self, core: Core, *, poll_interval: float | None, file_encoding_strategy: FileEncodingStrategy, use_file_output: bool
+        self,
+        core: Core,
+        *,
+        mode: type[Sync | Async],
+        poll_interval: float | None,
+        file_encoding_strategy: FileEncodingStrategy,
+        use_file_output: bool,
     ) -> None:
         self.core: Core = core
+        # The client's, and so that of the records, pages and files that it gives, whichever of its methods gave them.
+        self.mode: type[Sync | Async] = mode
         # Seconds; None leaves it to the core.
         self.poll_interval: float | None = poll_interval
         self.file_encoding_strategy: FileEncodingStrategy = file_encoding_strategy
         self.use_file_output: bool = use_file_output
         # The account's, as it was fetched last.
-        self.webhook_secret: WebhookSigningSecret | None = None
+        self.webhook_secret: WebhookSigningSecret[Any] | None = None
+
+    def in_mode(self, mode: type[Sync | Async]) -> Session:
+        """Return this session, or one like it whose records are in another mode."""
+        if mode is self.mode:
+            return self
+        twin = Session(
+            self.core,
+            mode=mode,
+            poll_interval=self.poll_interval,
+            file_encoding_strategy=self.file_encoding_strategy,
+            use_file_output=self.use_file_output,
+        )
+        twin.webhook_secret = self.webhook_secret
+        return twin
 
 
 class Resource(Generic[M]):

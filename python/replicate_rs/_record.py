@@ -6,8 +6,7 @@ left out are None.
 
 from __future__ import annotations
 
-from ._operation import Async, Resource, Sync
-from ._transport import Blocking
+from ._operation import Async, M, Resource, Sync
 from ._typing import TypeVar, is_object, overload
 
 TYPE_CHECKING = False
@@ -15,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
-    from typing import Any, ClassVar, Final, Self, TypeAlias
+    from typing import Any, ClassVar, Final, Self, TypeAlias, TypeGuard
 
     from ._operation import Session
 
@@ -23,11 +22,14 @@ if TYPE_CHECKING:
     JSONObject: TypeAlias = dict[str, Any]
 
 
-R = TypeVar("R", bound="Record")
+R = TypeVar("R", bound="Record[Any]")
 
 
-class Record(Resource[Sync]):
-    """The base of all records. Its annotations are the documented fields."""
+class Record(Resource[M]):
+    """The base of all records. Its annotations are the documented fields.
+
+    A record has its client's mode: the methods of one that an `AsyncReplicate` gave are awaited.
+    """
 
     __slots__ = ("_data",)
 
@@ -45,13 +47,13 @@ class Record(Resource[Sync]):
             setattr(cls, name, _field(name))
 
     @classmethod
-    def _of(cls, data: JSONObject, session: Session) -> Self:
+    def _of(cls, data: JSONObject, session: Session) -> R:  # type: ignore[type-var] # pyright: ignore[reportInvalidTypeVarUse] - the caller knows the mode
         """View an object that the API answered with."""
-        record = cls.__new__(cls)
+        record: Any = cls.__new__(cls)
         record._data = data
         record._session = session
         # What else a resource has is found when it is asked for, since a page has a hundred records.
-        return record
+        return record  # type: ignore[no-any-return]  # as above
 
     @classmethod
     def _alone(cls, data: JSONObject) -> Self:
@@ -62,7 +64,7 @@ class Record(Resource[Sync]):
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         """View the same object in another mode: what one updates, the other shows."""
-        record = self._of(self._data, self._session)
+        record: Self = self._of(self._data, self._session)
         record._mode = mode
         record._transport = mode.transport
         return record
@@ -86,7 +88,7 @@ class Record(Resource[Sync]):
                 raise AttributeError(f"this {type(self).__name__} has no field {name!r}") from None
 
         def _missing(self, name: str) -> Any:
-            """Find what a resource has besides the session, and the session of the default client."""
+            """Find what a resource has besides the session, whose mode is its own, and the session of the default client."""
             if name == "_session":
                 from . import default_client
 
@@ -94,7 +96,8 @@ class Record(Resource[Sync]):
             elif name == "_core":
                 self._core = self._session.core
             elif name in ("_mode", "_transport"):
-                self._mode, self._transport = Sync, Blocking
+                self._mode = mode = self._session.mode
+                self._transport = mode.transport
             else:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             return object.__getattribute__(self, name)
@@ -122,7 +125,10 @@ class Record(Resource[Sync]):
         """Give an independent record, with some fields changed."""
         from copy import deepcopy
 
-        data = {**deepcopy(self._data), **(update or {})}
+        return self._twin({**deepcopy(self._data), **(update or {})})
+
+    def _twin(self, data: JSONObject) -> Self:
+        """View another object as this one is viewed."""
         try:
             session = object.__getattribute__(self, "_session")
         except AttributeError:
@@ -146,7 +152,7 @@ class Record(Resource[Sync]):
     def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:
         from pydantic_core import core_schema
 
-        def validated(value: object) -> Record:
+        def validated(value: object) -> Record[Any]:
             if isinstance(value, cls):
                 return value
             if is_object(value):
@@ -164,12 +170,21 @@ class Record(Resource[Sync]):
         return iter(self._data.items())
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._data == other._data if isinstance(other, Record) else NotImplemented
+        return type(self) is type(other) and self._data == other._data if _is_record(other) else NotImplemented
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment]  # records change when they are reloaded
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._data.items())})"
+
+    def __copy__(self) -> Self:
+        # Pickling forgets the client, and with it the mode; a copy has both.
+        return self._twin(self._data.copy())
+
+    def __deepcopy__(self, known: Any) -> Self:
+        from copy import deepcopy
+
+        return self._twin(deepcopy(self._data, known))
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[JSONObject]]:
         return type(self).parse_obj, (self._data,)
@@ -186,8 +201,8 @@ class moment:  # noqa: N801 - reads as a field
     @overload
     def __get__(self, record: None, owner: object) -> Self: ...
     @overload
-    def __get__(self, record: Record, owner: object) -> datetime | None: ...
-    def __get__(self, record: Record | None, owner: object) -> datetime | Self | None:
+    def __get__(self, record: Record[Any], owner: object) -> datetime | None: ...
+    def __get__(self, record: Record[Any] | None, owner: object) -> datetime | Self | None:
         if record is None:
             return self
         from datetime import datetime
@@ -198,11 +213,15 @@ class moment:  # noqa: N801 - reads as a field
             return None
 
 
+def _is_record(value: object) -> TypeGuard[Record[Any]]:
+    return isinstance(value, Record)
+
+
 def _field(name: str) -> property:
-    def get(record: Record) -> Any:
+    def get(record: Record[Any]) -> Any:
         return record._data.get(name)
 
-    def put(record: Record, value: Any) -> None:
+    def put(record: Record[Any], value: Any) -> None:
         record._data[name] = value
 
     return property(get, put)

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from typing import Any, TypeGuard
     from typing import Generic as Generic
     from typing import ParamSpec as ParamSpec
-    from typing import TypeVar as TypeVar
     from typing import cast as cast
     from typing import overload as overload
+
+    # It has defaults for type variables (PEP 696), and every type checker brings its stub along.
+    from typing_extensions import TypeVar as TypeVar
 else:
 
     class Generic:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ._operation import Options
 
 
-class Account(Record):
+class Account(Record[M]):
     """A user or an organization (https://replicate.com/docs/reference/http#account.get)."""
 
     __slots__ = ()
@@ -31,7 +31,7 @@ class Accounts(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def current(self, **options: Unpack[Options]) -> Account:
+    async def current(self, **options: Unpack[Options]) -> Account[M]:
         """Fetch the token's account."""
         data = await self._transport.finish(self._send("GET", ("account",), Expect.OBJECT, options))
         return Account._of(data, self._session)

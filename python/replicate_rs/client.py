@@ -7,7 +7,7 @@ from ._streaming import asynchronously, streaming
 from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 from .options import FIRST_INTERVAL, MAX_RESPONSE_BYTES, MAX_RETRIES, NETWORK, SPELLINGS, Stats, only, session, timeouts
 from .pagination import async_paginate, paginate
-from .prediction import Predictions
+from .prediction import Prediction, Predictions
 from .request import request as request_any
 from .run import run_model, wait_for
 from .search import search as search_all
@@ -19,18 +19,22 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
-    from ._core import Core
-    from ._operation import FileEncodingStrategy
+    from ._core import AbortSignal, Core, ServerSentEvent
+    from ._operation import FileEncodingStrategy, Options
     from .account import Accounts
     from .collection import Collections
+    from .course import OnProgress
+    from .creation import PredictionOptions
     from .deployment import Deployments
     from .file import Files
     from .hardware import Hardwares
+    from .identifier import Ref
     from .middleware import Fetch
     from .model import Models
     from .options import Certificate, ClientOptions, HasTimeouts, Token
     from .output_iterator import AsyncOutputIterator, OutputIterator
     from .pagination import Page
+    from .search import SearchResult
     from .training import Trainings
     from .use import AsyncFunction, Function, Usable
     from .webhook import Webhooks
@@ -122,7 +126,7 @@ class BaseClient(Namespace[M]):
             "fetch": fetch,
         }
         try:
-            made = session(**options)
+            made = session(self.mode, **options)
         except (ValueError, TypeError) as error:
             # Reports of errors show the locals of frames, and these hold the token.
             api_token = auth = bearer_token = headers = default_headers = proxy = None
@@ -227,15 +231,103 @@ class BaseClient(Namespace[M]):
 
     run: Final = operation(run_model)
     async_run: Final = awaitable(run)
-    wait: Final = operation(wait_for)
+
+    @operation
+    async def wait(
+        self,
+        prediction: Prediction[Any],
+        *,
+        interval: float | None = None,
+        progress: OnProgress | None = None,
+        cancel_on_exit: bool = False,
+        signal: AbortSignal | None = None,
+        timeout: float | None = None,
+    ) -> Prediction[M]:
+        """Poll until a prediction has ended.
+
+        Args:
+            prediction: What to wait for; it is not changed.
+            interval: Seconds between polls; the client's `poll_interval` if not given; without either, the client finds its own.
+            progress: Called with the prediction after each poll.
+            cancel_on_exit: Cancel the prediction when this call ends before it.
+            signal: Stops the call.
+            timeout: Seconds for all of it.
+
+        Returns:
+            The prediction as it ended.
+
+        Raises:
+            ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
+            PredictionTimeout: `timeout` passed first.
+            AbortError: The signal was aborted.
+
+        """
+        done: Prediction[Any] = await wait_for(
+            self,
+            prediction,
+            interval=interval,
+            progress=progress,
+            cancel_on_exit=cancel_on_exit,
+            signal=signal,
+            timeout=timeout,
+        )
+        # One that had ended before may be another client's.
+        return done if done._session is self._session else Prediction._of(done._data, self._session)
+
     async_wait: Final = awaitable(wait)
-    stream: Final = streaming(stream_model)
+
+    @streaming
+    def stream(
+        self,
+        ref: Ref,
+        input: Mapping[str, Any] | None = None,
+        *,
+        cancel_on_exit: bool = True,
+        use_file_output: bool | None = None,
+        **options: Unpack[PredictionOptions],
+    ) -> AsyncGenerator[list[ServerSentEvent[M]], None]:
+        """Run a model and give its events as they happen, up to and with ``done``.
+
+        A connection that breaks is made again, and goes on where it was; where the server cannot do that, the rest comes from the
+        prediction itself.
+
+        Args:
+            ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
+            input: The model's inputs; files in it are uploaded.
+            cancel_on_exit: Cancel the prediction when the loop over its events ends before it.
+            use_file_output: Give files of file streams as `FileOutput` (the default), or as text.
+            options: What every prediction takes; `timeout` is over all of it.
+
+        Raises:
+            ModelError: The model failed; `PredictionCanceled` if it was canceled.
+            StreamError: The model cannot stream; `StreamInterrupted` if the stream broke off and nothing can tell its rest.
+            PredictionTimeout: `timeout` seconds passed first.
+            AbortError: The signal was aborted.
+
+        """
+        events: AsyncGenerator[list[Any], None] = stream_model(
+            self, ref, input, cancel_on_exit=cancel_on_exit, use_file_output=use_file_output, **options
+        )
+        return events
+
     async_stream: Final = asynchronously(stream)
     text_stream: Final = streaming(stream_text)
     async_text_stream: Final = asynchronously(text_stream)
     relay: Final = operation(relay_model)
     async_relay: Final = awaitable(relay)
-    search: Final = operation(search_all)
+
+    @operation
+    async def search(self, query: str, *, limit: int | None = None, **options: Unpack[Options]) -> SearchResult[M]:
+        """Search models, collections and documentation.
+
+        Args:
+            query: What to look for.
+            limit: How many models, 1 to 50; the API gives 20 if not told.
+            options: What every operation takes.
+
+        """
+        return await search_all(self, query, limit=limit, **options)
+
     async_search: Final = awaitable(search)
     request: Final = operation(request_any)
     async_request: Final = awaitable(request)
@@ -270,7 +362,7 @@ class BaseClient(Namespace[M]):
         same = all(options[name] == self._options[name] for name in NETWORK)
         same = same and timeouts(options["timeout"]).connect == timeouts(self._options["timeout"]).connect
         client = type(self).__new__(type(self))
-        client._set_up(options, session(**options, share=self._bare_core if same and not self.is_closed else None))
+        client._set_up(options, session(self.mode, **options, share=self._bare_core if same and not self.is_closed else None))
         return client
 
     copy = with_options

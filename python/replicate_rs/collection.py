@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .pagination import Page
 
 
-class Collection(Record):
+class Collection(Record[M]):
     """Models for one purpose (https://replicate.com/docs/reference/http#collections.get). Iterates over its models."""
 
     __slots__ = ()
@@ -35,11 +35,11 @@ class Collection(Record):
         return self.slug
 
     @property
-    def models(self) -> list[Model]:
+    def models(self) -> list[Model[M]]:
         """Its models; lists of collections leave them out."""
-        return self._views("models", Model)
+        return self._views("models", Model[M])
 
-    def __iter__(self) -> Iterator[Model]:  # type: ignore[override]  # as in 1.0.7: its models, not its fields
+    def __iter__(self) -> Iterator[Model[M]]:  # type: ignore[override]  # as in 1.0.7: its models, not its fields
         return iter(self.models)
 
     def __len__(self) -> int:
@@ -48,7 +48,7 @@ class Collection(Record):
     def __bool__(self) -> bool:
         return True
 
-    def __getitem__(self, index: int) -> Model:
+    def __getitem__(self, index: int) -> Model[M]:
         return self.models[index]
 
 
@@ -58,14 +58,16 @@ class Collections(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Collection]:
+    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Collection[M]]:
         """Fetch a page of collections."""
-        return await page_of(self, Collection, ("collections",), cursor, options)
+        return await page_of(self, Collection[M], ("collections",), cursor, options)
 
     async_list: Final = awaitable(list)
 
     @operation
-    async def get(self, slug: str | None = None, *, collection_slug: str | None = None, **options: Unpack[Options]) -> Collection:
+    async def get(
+        self, slug: str | None = None, *, collection_slug: str | None = None, **options: Unpack[Options]
+    ) -> Collection[M]:
         """Fetch a collection, with its models."""
         id = one_of(slug=slug, collection_slug=collection_slug)
         pending = self._send("GET", ("collections", id), Expect.OBJECT, options)

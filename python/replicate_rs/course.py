@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from ._transport import Transport
     from .job import Job
 
-    OnProgress: TypeAlias = Callable[[Prediction], Awaitable[object] | object]
+    # Whichever client's: a function that takes a `Prediction` will do.
+    OnProgress: TypeAlias = Callable[[Prediction[Any]], Awaitable[object] | object]
 
-J = TypeVar("J", bound="Job")
+J = TypeVar("J", bound="Job[Any]")
 
 # Seconds below which a poll is not worth its own round trip; also what keeps `interval=0` from flooding the API.
 SHORTEST_INTERVAL = 0.001
@@ -78,7 +79,7 @@ class Course:
             self.release()
         return prediction
 
-    def hold(self, job: Job) -> None:
+    def hold(self, job: Job[Any]) -> None:
         """Have the job cancelled if the program ends first, in a thread that nobody waits for, say."""
         if self.cancel_on_exit and not job.is_done:
             hold(self, lambda: self.cancel(job, Suspending))
@@ -87,7 +88,7 @@ class Course:
         """Leave the job alone when the program ends."""
         release(self)
 
-    def leave(self, error: BaseException, job: Job, *, done: bool) -> None:
+    def leave(self, error: BaseException, job: Job[Any], *, done: bool) -> None:
         """Cancel what the caller no longer wants, on the way out."""
         if isinstance(error, ReplicateError) and not isinstance(error, (AbortError, PredictionTimeout)):
             # The way to the API failed, or the model, and not the caller: the prediction may well be wanted.
@@ -96,13 +97,13 @@ class Course:
         elif not done:
             self.cancel(job, self.client._transport)
 
-    def cancel(self, job: Job, transport: type[Transport]) -> None:
+    def cancel(self, job: Job[Any], transport: type[Transport]) -> None:
         """Cancel what the caller leaves, once, if that is wanted; a forked child that ends leaves its parent's alone."""
         if self.cancel_on_exit and not self.is_inherited:
             self.cancel_on_exit = False
             transport.part(self.client._core, "POST", (job._path, job.id, "cancel"))
 
-    async def report(self, job: Job) -> None:
+    async def report(self, job: Job[Any]) -> None:
         """Tell the caller how far it is, if that was asked for."""
         if self.progress is not None and isinstance(job, Prediction):
             answer: Any = self.progress(job)
@@ -114,7 +115,7 @@ class Course:
         await self.pause(prediction)
         return await self.fetch(prediction)
 
-    async def pause(self, job: Job) -> None:
+    async def pause(self, job: Job[Any]) -> None:
         """Wait for an interval: the caller's, or until the core finds that it is worth asking again."""
         left = self.left(job)
         if self.interval is None:
@@ -141,7 +142,7 @@ class Course:
         """Let some time pass."""
         await self.client._transport.finish(self.client._core.sleep(seconds, signal=self.signal))
 
-    def left(self, job: Job | None) -> float | None:
+    def left(self, job: Job[Any] | None) -> float | None:
         """Give the seconds that are left; raises if there are none."""
         if self.deadline is None:
             return None
@@ -151,7 +152,7 @@ class Course:
         return left
 
 
-def give_up(error: APITimeoutError, timeout: float | None, job: Job | None) -> NoReturn:
+def give_up(error: APITimeoutError, timeout: float | None, job: Job[Any] | None) -> NoReturn:
     """Raise what a request's timeout means: it may be the caller's own, over all of it, that has passed."""
     if error.is_deadline and timeout is not None:
         raise too_late(timeout, job) from error
@@ -171,12 +172,12 @@ def check_limits(interval: float | None, timeout: float | None) -> None:
         raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
 
 
-def items_of(prediction: Prediction) -> list[Any]:
+def items_of(prediction: Prediction[Any]) -> list[Any]:
     """Give an output as a list of its parts."""
     return prediction.output if is_array(prediction.output) else [prediction.output] if prediction.output is not None else []
 
 
-def raise_if_failed(prediction: Prediction) -> None:
+def raise_if_failed(prediction: Prediction[Any]) -> None:
     """Raise what a prediction's end means, unless it is success."""
     status = prediction.status
     if status in ("canceled", "aborted"):
@@ -185,7 +186,7 @@ def raise_if_failed(prediction: Prediction) -> None:
         raise ModelError(prediction)
 
 
-def too_late(timeout: float | None, prediction: Job | None) -> PredictionTimeout:
+def too_late(timeout: float | None, prediction: Job[Any] | None) -> PredictionTimeout:
     """Make the error for a deadline that has passed."""
     what = (
         f"the {type(prediction).__name__.lower()} {prediction.id} is still {prediction.status}"

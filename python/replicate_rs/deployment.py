@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import M, Namespace, Sync, awaitable, given, operation
+from ._operation import M, Namespace, awaitable, given, operation
 from ._record import Record, moment
 from ._typing import TYPE_CHECKING
 from .account import Account
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._operation import Async, Options
+    from ._operation import Async, Options, Sync
     from .creation import PredictionOptions
     from .identifier import DeploymentOptions, Ref
     from .pagination import Page
 
 
-class Configuration(Record):
+class Configuration(Record[M]):
     """What a release runs on."""
 
     __slots__ = ()
@@ -32,7 +32,7 @@ class Configuration(Record):
     max_instances: int
 
 
-class Release(Record):
+class Release(Record[M]):
     """What a deployment runs."""
 
     __slots__ = ()
@@ -47,21 +47,21 @@ class Release(Record):
     created: Final = moment("created_at")
 
     @property
-    def created_by(self) -> Account | None:
+    def created_by(self) -> Account[M] | None:
         """Who made it."""
-        return self._view("created_by", Account)
+        return self._view("created_by", Account[M])
 
     @property
-    def configuration(self) -> Configuration | None:
+    def configuration(self) -> Configuration[M] | None:
         """What it runs on."""
-        return self._view("configuration", Configuration)
+        return self._view("configuration", Configuration[M])
 
 
 # Where 1.0.7 has it; inside the class, the name would hide the type.
 Release.Configuration = Configuration  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 
 
-class Deployment(Record):
+class Deployment(Record[M]):
     """A deployment (https://replicate.com/docs/reference/http#deployments.get)."""
 
     __slots__ = ()
@@ -80,14 +80,14 @@ class Deployment(Record):
         return self.owner
 
     @property
-    def current_release(self) -> Release | None:
+    def current_release(self) -> Release[M] | None:
         """What it runs."""
-        return self._view("current_release", Release)
+        return self._view("current_release", Release[M])
 
     @property
-    def predictions(self) -> DeploymentPredictions[Sync]:
+    def predictions(self) -> DeploymentPredictions[M]:
         """Predictions of this deployment."""
-        return DeploymentPredictions[Sync](self._session, self._mode).of((self.owner, self.name))
+        return DeploymentPredictions[M](self._session, self._mode).of((self.owner, self.name))
 
 
 Deployment.Release = Release  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - as above
@@ -109,10 +109,10 @@ class DeploymentPredictions(Namespace[M]):
         return type(self)(self._session, mode).of(self._deployment)
 
     @operation
-    async def create(self, input: Mapping[str, Any] | None = None, **options: Unpack[PredictionOptions]) -> Prediction:
+    async def create(self, input: Mapping[str, Any] | None = None, **options: Unpack[PredictionOptions]) -> Prediction[M]:
         """Start the deployment; see `Predictions.create`."""
         predictions: Predictions[M] = Predictions(self._session, self._mode)
-        return await Predictions.create(predictions, input=input, deployment=self._deployment, **options)
+        return await Predictions[M].create(predictions, input=input, deployment=self._deployment, **options)
 
     async_create: Final = awaitable(create)
 
@@ -131,11 +131,11 @@ class DeploymentsPredictions(Namespace[M]):
         deployment_owner: str | None = None,
         deployment_name: str | None = None,
         **options: Unpack[PredictionOptions],
-    ) -> Prediction:
+    ) -> Prediction[M]:
         """Start a deployment; see `Predictions.create`."""
         pair_ = pair("deployment", deployment, None, spelled=(deployment_owner, deployment_name))
         predictions: Predictions[M] = Predictions(self._session, self._mode)
-        return await Predictions.create(predictions, input=input, deployment=pair_, **options)
+        return await Predictions[M].create(predictions, input=input, deployment=pair_, **options)
 
     async_create: Final = awaitable(create)
 
@@ -151,9 +151,9 @@ class Deployments(Namespace[M]):
         return DeploymentsPredictions(self._session, self._mode)
 
     @operation
-    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Deployment]:
+    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Deployment[M]]:
         """Fetch a page of your deployments."""
-        return await page_of(self, Deployment, ("deployments",), cursor, options)
+        return await page_of(self, Deployment[M], ("deployments",), cursor, options)
 
     async_list: Final = awaitable(list)
 
@@ -163,7 +163,7 @@ class Deployments(Namespace[M]):
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         **options: Unpack[DeploymentOptions],
-    ) -> Deployment:
+    ) -> Deployment[M]:
         """Fetch a deployment: ``get("owner/name")`` or ``get("owner", "name")``."""
         target = ("deployments", *named("deployment", owner, name, options))
         return Deployment._of(await self._transport.finish(self._send("GET", target, Expect.OBJECT, options)), self._session)
@@ -180,7 +180,7 @@ class Deployments(Namespace[M]):
         min_instances: int,
         max_instances: int,
         **options: Unpack[Options],
-    ) -> Deployment:
+    ) -> Deployment[M]:
         """Make a deployment.
 
         Args:
@@ -216,7 +216,7 @@ class Deployments(Namespace[M]):
         min_instances: int | None = None,
         max_instances: int | None = None,
         **options: Unpack[DeploymentOptions],
-    ) -> Deployment:
+    ) -> Deployment[M]:
         """Release a deployment anew; what is not given stays."""
         target = ("deployments", *named("deployment", owner, name, options))
         body = given(version=version, hardware=hardware, min_instances=min_instances, max_instances=max_instances)

@@ -85,7 +85,7 @@ class ReplicateException(Exception):
 class ReplicateError(ReplicateException):
     """An error of the API or of the way to it, with the fields of its problem document (RFC 9457)."""
 
-    prediction: Job | None = None
+    prediction: Job[Any] | None = None
     request_id: str | None = None
     retry_after: float | None = None
 
@@ -201,9 +201,9 @@ class APIResponseValidationError(APIError):
 class ModelError(ReplicateError):
     """The prediction failed; its message is the model's."""
 
-    prediction: Prediction
+    prediction: Prediction[Any]
 
-    def __init__(self, prediction: Prediction) -> None:
+    def __init__(self, prediction: Prediction[Any]) -> None:
         super().__init__(detail=prediction.error or f"the prediction {prediction.id} {prediction.status}")
         self.prediction = prediction  # pyright: ignore[reportIncompatibleVariableOverride]  # here there always is one
 
@@ -218,9 +218,9 @@ class PredictionCanceled(ModelError):
 class PredictionTimeout(ReplicateError, TimeoutError):
     """The caller's deadline passed before the prediction was done; `prediction` is how far it was, if it was created."""
 
-    def __init__(self, detail: str, prediction: Job | None = None) -> None:
+    def __init__(self, detail: str, prediction: Job[Any] | None = None) -> None:
         super().__init__(detail=detail)
-        self.prediction: Job | None = prediction
+        self.prediction: Job[Any] | None = prediction
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.detail, self.prediction)
@@ -229,9 +229,9 @@ class PredictionTimeout(ReplicateError, TimeoutError):
 class StreamError(ReplicateError):
     """A stream cannot be read."""
 
-    def __init__(self, detail: str, prediction: Job | None = None) -> None:
+    def __init__(self, detail: str, prediction: Job[Any] | None = None) -> None:
         super().__init__(detail=detail)
-        self.prediction: Job | None = prediction
+        self.prediction: Job[Any] | None = prediction
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.detail, self.prediction)
@@ -240,7 +240,7 @@ class StreamError(ReplicateError):
 class StreamInterrupted(StreamError):
     """A stream broke off, and nothing can tell its rest; `last_event_id` is the last that came, if events had ids."""
 
-    def __init__(self, detail: str, prediction: Job | None = None, last_event_id: str | None = None) -> None:
+    def __init__(self, detail: str, prediction: Job[Any] | None = None, last_event_id: str | None = None) -> None:
         super().__init__(detail, prediction)
         self.last_event_id: str | None = last_event_id
 

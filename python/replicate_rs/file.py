@@ -31,7 +31,7 @@ LONGEST_NAME = 255
 REPORTING = 0.05
 
 
-class File(Record):
+class File(Record[M]):
     """An uploaded file."""
 
     __slots__ = ()
@@ -52,7 +52,7 @@ class File(Record):
     """``get`` is what to pass to a model."""
 
 
-class FilePage(Page[File]):
+class FilePage(Page[File[M]]):
     """A page of files that is also what 1.0.7 gives, a list: it compares as one, and is false when it is empty."""
 
     __slots__ = ()
@@ -84,7 +84,7 @@ class Files(Namespace[M]):
         progress: OnSent | None = None,
         signal: AbortSignal | None = None,
         timeout: float | None = None,
-    ) -> File:
+    ) -> File[M]:
         """Upload a file, at most 100 MB (https://replicate.com/docs/reference/http#files.create).
 
         Args:
@@ -148,7 +148,7 @@ class Files(Namespace[M]):
         return upload, pending
 
     @operation
-    async def get(self, file_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> File:
+    async def get(self, file_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> File[M]:
         """Fetch what is known of a file."""
         data = self._core.send("GET", ("files", file_id), Expect.RECORD, total=timeout, signal=signal)
         return File._of(await self._transport.finish(data), self._session)
@@ -181,10 +181,10 @@ class Files(Namespace[M]):
     async_download: Final = awaitable(download)
 
     @operation
-    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> FilePage:
+    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> FilePage[M]:
         """Fetch a page of your files; it can be used as the list that 1.0.7 gives."""
-        page = await page_of(self, File, ("files",), cursor, options)
-        return FilePage._like(page)
+        page = await page_of(self, File[M], ("files",), cursor, options)
+        return FilePage[M]._like(page)
 
     async_list: Final = awaitable(list)
 

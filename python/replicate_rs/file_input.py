@@ -214,7 +214,7 @@ class _Uploads:
                 self.progress(sum(each.sent for each in self.begun), sum(map(len, self.begun)))
         slot, source, pending = self.under_way.pop(index)
         try:
-            uploaded = File._of(await transport.finish(pending), self.resource._session)
+            uploaded: File = File._of(await transport.finish(pending), self.resource._session)
         except (APIConnectionError, InternalServerError) as error:
             late = isinstance(error, APITimeoutError) and error.is_deadline
             if self.inlined is None or late:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ._operation import Async, Resource, Sync, awaitable, operation
+from ._operation import Async, M, Resource, Sync, awaitable, operation, run
 from ._streaming import asynchronously, streaming
-from ._transport import Blocking
-from ._typing import TYPE_CHECKING, is_array, is_object
+from ._typing import TYPE_CHECKING, is_array, is_object, overload
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
     from io import BufferedReader
     from os import PathLike
     from pathlib import Path
@@ -40,11 +39,12 @@ class _Known:
             self.content_type, self.size, self.disposition = said
 
 
-class FileOutput(Resource[Sync]):
+class FileOutput(Resource[M]):
     """A file that a model made: nothing is fetched before it is asked for, and it can be read again and again.
 
-    `read`, `save`, `open` and `for` block; `aread`, `asave`, `aopen` and ``async for`` are awaited. It is also an `os.PathLike`:
-    what takes a path gets that of a copy on this machine. The API token goes to no other host than the API's.
+    `read`, `save`, `open` and ``for`` block; those of an `AsyncReplicate` are awaited, and read with ``async for``. `aread`,
+    `asave`, `aopen` and ``async for`` are awaited with either client. It is also an `os.PathLike`: what takes a path gets that of
+    a copy on this machine, which blocks. The API token goes to no other host than the API's.
     """
 
     __slots__ = ("_known", "url")
@@ -56,8 +56,8 @@ class FileOutput(Resource[Sync]):
         # As a resource's, without one more call for each file.
         self._session = session._session if isinstance(session, Resource) else session
         self._core = self._session.core
-        self._mode = Sync
-        self._transport = Blocking
+        self._mode = mode = self._session.mode
+        self._transport = mode.transport
         self.url = url
         self._known = _Known()
 
@@ -183,21 +183,30 @@ class FileOutput(Resource[Sync]):
 
     achunks: Final = asynchronously(chunks)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self: FileOutput[Sync]) -> Iterator[bytes]:
+        if self._mode is Async:
+            raise TypeError("a file of an AsyncReplicate is read with 'async for', or with await and its read()")
         return iter(self.chunks())
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return aiter(self.achunks())
 
-    def open(self) -> BufferedReader:
+    @overload
+    def open(self: FileOutput[Sync]) -> BufferedReader: ...
+    @overload
+    def open(self: FileOutput[Async]) -> Coroutine[Any, Any, BufferedReader]: ...
+    def open(self: FileOutput[Any]) -> BufferedReader | Coroutine[Any, Any, BufferedReader]:
         """Open it for reading and seeking, as a file: what is read is fetched, and nothing else.
 
-        Reading on needs one connection; going elsewhere, a new one. Its `fileno` is none.
+        Reading on needs one connection; going elsewhere, a new one. Its `fileno` is none. With an `AsyncReplicate` it is awaited,
+        and does what `aopen` does: an open file can only be read by blocking, so the whole is fetched first.
         """
+        if self._mode is Async:
+            return self.aopen()
         from io import BufferedReader, BytesIO
 
         if self._is_inline:
-            return BufferedReader(BytesIO(self.read()))
+            return BufferedReader(BytesIO(self._inline_content))
         from .file_reader import FileReader
 
         return BufferedReader(FileReader(self), BUFFER)
@@ -205,7 +214,7 @@ class FileOutput(Resource[Sync]):
     @operation
     async def _opened_copy(self) -> BufferedReader:
         """Fetch it, and open the copy: reading that does not wait for the network."""
-        path = await FileOutput._copied(self)
+        path = await FileOutput[M]._copied(self)
         return await self._transport.call(path.open, "rb")
 
     aopen: Final = awaitable(_opened_copy)
@@ -218,11 +227,12 @@ class FileOutput(Resource[Sync]):
             from .file_name import new_place
 
             place = await self._transport.call(new_place, self.filename)
-            known.copy = await FileOutput.save(self, place)
+            known.copy = await FileOutput[M].save(self, place)
         return known.copy
 
     def __fspath__(self) -> str:
-        return str(self._copied())
+        # It cannot be awaited, so it blocks with either client.
+        return str(run(FileOutput[M]._copied(self._in(Sync))))
 
     @property
     def content_type(self) -> str | None:
@@ -241,7 +251,7 @@ class FileOutput(Resource[Sync]):
     def size(self) -> int | None:
         """The length in bytes; None before the file was asked for, or if its host does not say."""
         if self._is_inline:
-            return len(self.read())
+            return len(self._inline_content)
         return self._known.size
 
     @property
@@ -259,6 +269,12 @@ class FileOutput(Resource[Sync]):
     @property
     def _is_inline(self) -> bool:
         return self.url[:5].lower() == "data:"
+
+    @property
+    def _inline_content(self) -> bytes:
+        from ._core import read_data_uri
+
+        return read_data_uri(self.url)[1]
 
     async def _inline(self) -> tuple[str, bytes]:
         from ._core import read_data_uri
@@ -293,6 +309,13 @@ class FileOutput(Resource[Sync]):
     def __hash__(self) -> int:
         return hash(self.url)
 
+    def __copy__(self) -> Self:
+        # Pickling forgets the client, and with it the mode; a copy has both.
+        return self._in(self._mode)
+
+    def __deepcopy__(self, _known: object) -> Self:
+        return self._in(self._mode)
+
     def __reduce__(self) -> tuple[Callable[[str], FileOutput], tuple[str]]:
         return _detached, (self.url,)
 
@@ -310,9 +333,9 @@ class FileOutput(Resource[Sync]):
 
 
 def _detached(url: str) -> FileOutput:
-    output = FileOutput.__new__(FileOutput)
+    output: FileOutput = FileOutput.__new__(FileOutput)
     output._mode = Sync
-    output._transport = Blocking
+    output._transport = Sync.transport
     output.url = url
     output._known = _Known()
     return output

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ._operation import Options
 
 
-class Hardware(Record):
+class Hardware(Record[M]):
     """A kind of machine (https://replicate.com/docs/reference/http#hardware.list)."""
 
     __slots__ = ()
@@ -34,7 +34,7 @@ class Hardwares(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def list(self, **options: Unpack[Options]) -> list[Hardware]:
+    async def list(self, **options: Unpack[Options]) -> list[Hardware[M]]:
         """Fetch all kinds of hardware."""
         found = await self._transport.finish(self._send("GET", ("hardware",), Expect.ARRAY, options))
         return [Hardware._of(each, self._session) for each in found]

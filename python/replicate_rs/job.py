@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import awaitable, operation
+from ._operation import M, awaitable, operation
 from ._record import Record, moment
 from ._typing import TYPE_CHECKING
 from .progress import Progress
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TERMINAL = ("succeeded", "failed", "canceled", "aborted")
 
 
-class Job(Record):
+class Job(Record[M]):
     """A prediction or a training."""
 
     __slots__ = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import M, Namespace, Sync, awaitable, given, operation
+from ._operation import M, Namespace, awaitable, given, operation
 from ._record import Record
 from ._typing import TYPE_CHECKING
 from .exceptions import ReplicateException
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Visibility = Literal["public", "private"]
 
 
-class Model(Record):
+class Model(Record[M]):
     """A model (https://replicate.com/docs/reference/http#models.get)."""
 
     __slots__ = ()
@@ -55,19 +55,19 @@ class Model(Record):
         return self.owner
 
     @property
-    def latest_version(self) -> Version | None:
+    def latest_version(self) -> Version[M] | None:
         """Its newest version."""
-        return self._view("latest_version", Version)
+        return self._view("latest_version", Version[M])
 
     @property
-    def default_example(self) -> Prediction | None:
+    def default_example(self) -> Prediction[M] | None:
         """The prediction that its page shows."""
-        return self._view("default_example", Prediction)
+        return self._view("default_example", Prediction[M])
 
     @property
-    def versions(self) -> VersionsOfModel[Sync]:
+    def versions(self) -> VersionsOfModel[M]:
         """Its versions."""
-        return VersionsOfModel[Sync](self._session, self._mode).of((self.owner, self.name))
+        return VersionsOfModel[M](self._session, self._mode).of((self.owner, self.name))
 
     @operation
     async def reload(self, **options: Unpack[Options]) -> None:
@@ -96,11 +96,11 @@ class ModelsPredictions(Namespace[M]):
         model_owner: str | None = None,
         model_name: str | None = None,
         **options: Unpack[PredictionOptions],
-    ) -> Prediction:
+    ) -> Prediction[M]:
         """Start the newest version of a model; see `Predictions.create`."""
         owner, name = pair("model", model, None, spelled=(model_owner, model_name))
         predictions: Predictions[M] = Predictions(self._session, self._mode)
-        return await Predictions.create(predictions, input=input, model=(owner, name), **options)
+        return await Predictions[M].create(predictions, input=input, model=(owner, name), **options)
 
     async_create: Final = awaitable(create)
 
@@ -118,10 +118,10 @@ class Examples(Namespace[M]):
         *,
         cursor: str | EllipsisType = ...,
         **options: Unpack[ModelOptions],
-    ) -> Page[Prediction]:
+    ) -> Page[Prediction[M]]:
         """Fetch the predictions that a model's author shows as examples."""
         model = named("model", owner, name, options)
-        return await page_of(self, Prediction, ("models", *model, "examples"), cursor, options)
+        return await page_of(self, Prediction[M], ("models", *model, "examples"), cursor, options)
 
     async_list: Final = awaitable(list)
 
@@ -178,7 +178,7 @@ class Models(Namespace[M]):
         sort_by: Literal["model_created_at", "latest_version_created_at"] | None = None,
         sort_direction: Literal["asc", "desc"] | None = None,
         **options: Unpack[Options],
-    ) -> Page[Model]:
+    ) -> Page[Model[M]]:
         """Fetch a page of public models, 25 to a page.
 
         Args:
@@ -188,12 +188,12 @@ class Models(Namespace[M]):
 
         """
         query = given(sort_by=sort_by, sort_direction=sort_direction)
-        return await page_of(self, Model, ("models",), cursor, options, query=query)
+        return await page_of(self, Model[M], ("models",), cursor, options, query=query)
 
     async_list: Final = awaitable(list)
 
     @operation
-    async def search(self, query: str | None = None, *, body: str | None = None, **options: Unpack[Options]) -> Page[Model]:
+    async def search(self, query: str | None = None, *, body: str | None = None, **options: Unpack[Options]) -> Page[Model[M]]:
         """Fetch the public models that fit a query; 2.0 calls it `body`."""
         text = one_of(query=query, body=body)
         pending = self._send("QUERY", ("models",), Expect.PAGE, options, text=text)
@@ -210,7 +210,7 @@ class Models(Namespace[M]):
         *,
         key: str | None = None,
         **options: Unpack[ModelOptions],
-    ) -> Model:
+    ) -> Model[M]:
         """Fetch a model: ``get("owner/name")`` or ``get("owner", "name")``."""
         model = named("model", owner if key is None else key, name, options)
         pending = self._send("GET", ("models", *model), Expect.OBJECT, options)
@@ -232,7 +232,7 @@ class Models(Namespace[M]):
         license_url: str | None = None,
         cover_image_url: str | None = None,
         **options: Unpack[Options],
-    ) -> Model:
+    ) -> Model[M]:
         """Make a model without a version, to push to or to train into.
 
         Args:
@@ -278,7 +278,7 @@ class Models(Namespace[M]):
         license_url: str | None = None,
         weights_url: str | None = None,
         **options: Unpack[ModelOptions],
-    ) -> Model:
+    ) -> Model[M]:
         """Change what is said about a model; what is not given stays."""
         model = named("model", owner, name, options)
         body = given(

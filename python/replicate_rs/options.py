@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Protocol, TypeAlias, TypedDict
 
-    from ._operation import FileEncodingStrategy
+    from ._operation import Async, FileEncodingStrategy, Sync
     from .middleware import Fetch
 
     Token: TypeAlias = str | Callable[[], str | None]
@@ -198,6 +198,7 @@ def trust(
 
 
 def session(
+    mode: type[Sync | Async],
     *,
     api_token: Token | None,
     base_url: str | None,
@@ -218,7 +219,7 @@ def session(
     fetch: Fetch | None,
     share: Core | None = None,
 ) -> Session:
-    """Make what the parts of a client share; `share` is a core whose connections are used.
+    """Make what the parts of a client share; `mode` is the client's, `share` a core whose connections are used.
 
     Raises:
         ValueError: An option, or `REPLICATE_POLL_INTERVAL` or `REPLICATE_LOG`, is not what it must be.
@@ -262,5 +263,9 @@ def session(
         except ValueError:
             raise ValueError(f"REPLICATE_POLL_INTERVAL must be a number of seconds, not {text!r}") from None
     return Session(
-        core, poll_interval=poll_interval, file_encoding_strategy=file_encoding_strategy, use_file_output=use_file_output
+        core,
+        mode=mode,
+        poll_interval=poll_interval,
+        file_encoding_strategy=file_encoding_strategy,
+        use_file_output=use_file_output,
     )

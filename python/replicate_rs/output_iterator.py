@@ -28,12 +28,12 @@ class BaseOutputIterator(Generic[T]):
 
     __slots__ = ("_cancel_on_exit", "_complete", "_function", "_parts", "prediction")
 
-    def __init__(self, function: BaseFunction[Any, Any], prediction: Prediction, *, cancel_on_exit: bool) -> None:
+    def __init__(self, function: BaseFunction[Any, Any], prediction: Prediction[Any], *, cancel_on_exit: bool) -> None:
         self._function = function
         self._cancel_on_exit = cancel_on_exit
         self._parts: list[Any] = []
         self._complete = False
-        self.prediction: Prediction = prediction
+        self.prediction: Prediction[Any] = prediction
         """As far as is known here; leaving the iterator does not cancel it, ``prediction.cancel()`` does."""
 
     def __repr__(self) -> str:
@@ -118,6 +118,8 @@ class OutputIterator(BaseOutputIterator[T]):
 
     __slots__ = ()
 
+    prediction: Prediction
+
     def __iter__(self) -> Iterator[T]:
         return spread(self._each(Sync))
 
@@ -132,6 +134,8 @@ class AsyncOutputIterator(BaseOutputIterator[T]):
     """
 
     __slots__ = ()
+
+    prediction: Prediction[Async]
 
     def __aiter__(self) -> AsyncIterator[T]:
         return spread_async(self._each(Async))

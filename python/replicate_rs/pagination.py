@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import given, iterate
+from ._operation import Async, Resource, given, iterate
 from ._streaming import spread, spread_async
 from ._transport import Blocking, Suspending
 from ._typing import TYPE_CHECKING, Generic, TypeVar, overload
 from .exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
     from types import EllipsisType
     from typing import Any, ClassVar, Self
 
     from ._core import Pending
-    from ._operation import Options, Query, Resource
+    from ._operation import Options, Query
     from ._record import Record
     from ._transport import Transport
 
-T = TypeVar("T")
-R = TypeVar("R", bound="Record")
+# A page only gives its items.
+T = TypeVar("T", covariant=True)
+A = TypeVar("A", bound="Resource[Async]")
+R = TypeVar("R", bound="Record[Any]")
 
 
 class Page(Generic[T]):
-    """Some results, and where the next ones are. Iterates over its own results; `auto` goes on to all others."""
+    """Some results, and where the next ones are.
+
+    ``for`` iterates over its own results, and ``async for`` goes on to those of all pages that follow; `auto` does so in either.
+    """
 
     __slots__ = ("_source", "next", "previous", "results")
 
@@ -45,6 +50,9 @@ class Page(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.results)
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return aiter(self.auto())
 
     def __len__(self) -> int:
         return len(self.results)
@@ -79,19 +87,31 @@ class Page(Generic[T]):
         """Whether there are more; as in 2.0."""
         return self.next is not None
 
-    def get_next_page(self) -> Page[T]:
-        """Fetch the next page, blocking; as in 2.0. Raises `ValueError` on the last one."""
+    @overload
+    def get_next_page(self: Page[A]) -> Coroutine[Any, Any, Page[A]]: ...  # type: ignore[overload-overlap]  # by the client's mode
+    @overload
+    def get_next_page(self) -> Page[T]: ...
+    def get_next_page(self) -> Page[Any] | Coroutine[Any, Any, Page[Any]]:
+        """Fetch the next page, as in 2.0; a page of an `AsyncReplicate` awaits it. Raises `ValueError` on the last one."""
+        if self._is_async:
+            return self.async_get_next_page()
         following = self._begin_next()
         if following is None:
             raise ValueError("there is no next page: this was the last")
         return self._source.page(following.wait())
 
     async def async_get_next_page(self) -> Page[T]:
-        """Fetch the next page. Raises `ValueError` on the last one."""
+        """Fetch the next page, awaited, whatever the client. Raises `ValueError` on the last one."""
         following = self._begin_next()
         if following is None:
             raise ValueError("there is no next page: this was the last")
         return self._source.page(await following)
+
+    @property
+    def _is_async(self) -> bool:
+        # Pages that a program made itself have no source.
+        source: _Source[Any] | None = getattr(self, "_source", None)
+        return source is not None and source.resource._session.mode is Async
 
     def _begin_next(self) -> Pending[Any] | None:
         """Begin to fetch the next page, without waiting for it."""
@@ -173,7 +193,8 @@ class _Source(Generic[R]):
     def page(self, data: dict[str, Any]) -> Page[R]:
         """View an answer."""
         session, kind = self.resource._session, self.kind
-        page = Page([kind._of(each, session) for each in data["results"]], data.get("next"), data.get("previous"))
+        results: list[R] = [kind._of(each, session) for each in data["results"]]
+        page = Page(results, data.get("next"), data.get("previous"))
         page._source = self
         return page
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .stream import ServerSentEvent
 
 
-class Prediction(Job):
+class Prediction(Job[M]):
     """One run of a model (https://replicate.com/docs/reference/http#predictions.get)."""
 
     __slots__ = ()
@@ -54,7 +54,7 @@ class Prediction(Job):
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
         timeout: float | None = None,
-    ) -> AsyncGenerator[list[ServerSentEvent], None]:
+    ) -> AsyncGenerator[list[ServerSentEvent[M]], None]:
         """Give its events as they happen, from the first on, up to and with ``done``.
 
         A connection that breaks is made again, and goes on where it was.
@@ -115,7 +115,7 @@ class Predictions(Namespace[M]):
         model: Ref | tuple[str, str] | None = None,
         deployment: Ref | tuple[str, str] | None = None,
         **options: Unpack[PredictionOptions],
-    ) -> Prediction:
+    ) -> Prediction[M]:
         """Start a model and return at once, or hold the request open for its output.
 
         See https://replicate.com/docs/reference/http#predictions.create.
@@ -154,7 +154,7 @@ class Predictions(Namespace[M]):
     async_create: Final = awaitable(create)
 
     @operation
-    async def get(self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]) -> Prediction:
+    async def get(self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]) -> Prediction[M]:
         """Fetch a prediction's present state; 2.0 calls its id `prediction_id`."""
         id = one_of(id=id, prediction_id=prediction_id) if id is None or prediction_id is not None else id
         pending = self._send("GET", ("predictions", id), Expect.RECORD, options)
@@ -163,7 +163,9 @@ class Predictions(Namespace[M]):
     async_get: Final = awaitable(get)
 
     @operation
-    async def cancel(self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]) -> Prediction:
+    async def cancel(
+        self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]
+    ) -> Prediction[M]:
         """Stop a running model."""
         id = one_of(id=id, prediction_id=prediction_id)
         pending = self._send("POST", ("predictions", id, "cancel"), Expect.RECORD, options)
@@ -172,11 +174,11 @@ class Predictions(Namespace[M]):
     async_cancel: Final = awaitable(cancel)
 
     @operation
-    async def wait(self, prediction_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> Prediction:
+    async def wait(self, prediction_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> Prediction[M]:
         """Poll until a prediction has ended, however it ends; as in 2.0. Raises `PredictionTimeout` after `timeout` seconds."""
         from .run import follow
 
-        prediction = await Predictions.get(self, prediction_id, signal=signal, timeout=timeout)
+        prediction = await Predictions[M].get(self, prediction_id, signal=signal, timeout=timeout)
         return await follow(self, prediction, signal=signal, timeout=timeout)
 
     async_wait: Final = awaitable(wait)
@@ -191,14 +193,14 @@ class Predictions(Namespace[M]):
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
         timeout: float | None = None,
-    ) -> AsyncGenerator[list[ServerSentEvent], None]:
+    ) -> AsyncGenerator[list[ServerSentEvent[M]], None]:
         """Give a prediction's events as they happen, from the first on; see `Prediction.stream`."""
         from .watch import watched
 
         path = one_of(id=id, prediction_id=prediction_id)
         files = self._session.use_file_output if use_file_output is None else use_file_output
 
-        def get() -> Awaitable[Prediction]:
+        def get() -> Awaitable[Prediction[Any]]:
             return Predictions.get(self, path, signal=signal, timeout=timeout)
 
         watch = watched(self, get, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
@@ -215,7 +217,7 @@ class Predictions(Namespace[M]):
         created_before: str | datetime | None = None,
         source: Literal["web"] | None = None,
         **options: Unpack[Options],
-    ) -> Page[Prediction]:
+    ) -> Page[Prediction[M]]:
         """Fetch a page of your predictions, newest first, 100 to a page.
 
         Args:
@@ -226,11 +228,11 @@ class Predictions(Namespace[M]):
 
         """
         query = {"created_after": created_after, "created_before": created_before, "source": source}
-        return await page_of(self, Prediction, ("predictions",), cursor, options, query=query)
+        return await page_of(self, Prediction[M], ("predictions",), cursor, options, query=query)
 
     async_list: Final = awaitable(list)
 
 
-def parse_progress_from_logs(logs: str | Prediction | None) -> Progress | None:
+def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | None:
     """Read the last progress bar in a prediction's logs, or None if there is none."""
     return Progress.parse(logs.logs if isinstance(logs, Prediction) else logs)

@@ -10,6 +10,7 @@ from .exceptions import ModelError, ReplicateError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+    from typing import Any
 
     from .prediction import Prediction
     from .watch import Watch
@@ -37,7 +38,7 @@ class Relay:
         self.headers: dict[str, str] = dict(HEADERS)
 
     @property
-    def prediction(self) -> Prediction:
+    def prediction(self) -> Prediction[Any]:
         """As far as is known here."""
         return self._watch.prediction
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     Wait: TypeAlias = bool | float | WaitOptions
 
-J = TypeVar("J", bound="Job")
+J = TypeVar("J", bound="Job[Any]")
 
 
 async def run_model(
@@ -107,7 +107,9 @@ async def async_run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None
     return await client.async_run(ref, input, **options)
 
 
-async def started(client: Resource[Any], ref: Ref, input: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Prediction:
+async def started(
+    client: Resource[Any], ref: Ref, input: Mapping[str, Any] | None, options: Mapping[str, Any]
+) -> Prediction[Any]:
     """Create the prediction that a reference names."""
     version, model = target_of(ref)
     return await Predictions.create(client, version, input, model=model, **options)
@@ -115,14 +117,14 @@ async def started(client: Resource[Any], ref: Ref, input: Mapping[str, Any] | No
 
 async def wait_for(
     client: Resource[Any],
-    prediction: Prediction,
+    prediction: Prediction[Any],
     *,
     interval: float | None = None,
     progress: OnProgress | None = None,
     cancel_on_exit: bool = False,
     signal: AbortSignal | None = None,
     timeout: float | None = None,
-) -> Prediction:
+) -> Prediction[Any]:
     """Poll until a prediction has ended.
 
     Args:
@@ -155,7 +157,7 @@ async def follow(client: Resource[Any], job: J, *, signal: AbortSignal | None, t
 
 
 async def increments(
-    client: Resource[Any], prediction: Prediction, *, signal: AbortSignal | None, timeout: float | None
+    client: Resource[Any], prediction: Prediction[Any], *, signal: AbortSignal | None, timeout: float | None
 ) -> AsyncGenerator[list[Any], None]:
     """Poll, and give what the output's list has more each time."""
     course = Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout, watched=True)

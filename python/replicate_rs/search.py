@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._core import Expect
+from ._operation import M
 from ._record import Record
 from ._typing import TYPE_CHECKING
 from .collection import Collection
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from ._operation import Options, Resource
 
 
-class FoundModel(Record):
+class FoundModel(Record[M]):
     """A model, and why it was found."""
 
     __slots__ = ()
@@ -23,12 +24,12 @@ class FoundModel(Record):
     """``generated_description``, ``tags`` and ``score``."""
 
     @property
-    def model(self) -> Model:
+    def model(self) -> Model[M]:
         """The model."""
         return Model._of(self._data["model"], self._session)
 
 
-class SearchResult(Record):
+class SearchResult(Record[M]):
     """What was found (https://replicate.com/docs/reference/http#search)."""
 
     __slots__ = ()
@@ -38,23 +39,17 @@ class SearchResult(Record):
     """Documentation: ``name`` and ``href`` each."""
 
     @property
-    def models(self) -> list[FoundModel]:
+    def models(self) -> list[FoundModel[M]]:
         """Models."""
-        return self._views("models", FoundModel)
+        return self._views("models", FoundModel[M])
 
     @property
-    def collections(self) -> list[Collection]:
+    def collections(self) -> list[Collection[M]]:
         """Collections; their `models` are names here, in ``dict()["models"]``."""
-        return self._views("collections", Collection)
+        return self._views("collections", Collection[M])
 
 
-async def search(client: Resource[Any], query: str, *, limit: int | None = None, **options: Unpack[Options]) -> SearchResult:
-    """Search models, collections and documentation.
-
-    Args:
-        query: What to look for.
-        limit: How many models, 1 to 50; the API gives 20 if not told.
-
-    """
+async def search(client: Resource[M], query: str, *, limit: int | None = None, **options: Unpack[Options]) -> SearchResult[M]:
+    """Do what `client.search` does."""
     found = client._send("GET", ("search",), Expect.OBJECT, options, query={"query": query, "limit": limit})
     return SearchResult._of(await client._transport.finish(found), client._session)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .pagination import Page
 
 
-class Training(Job):
+class Training(Job[M]):
     """A training (https://replicate.com/docs/reference/http#trainings.get)."""
 
     __slots__ = ()
@@ -55,7 +55,7 @@ class Trainings(Namespace[M]):
         model_name: str | None = None,
         version_id: str | None = None,
         **options: Unpack[TrainingOptions],
-    ) -> Training:
+    ) -> Training[M]:
         """Train a version of a model (https://replicate.com/docs/reference/http#trainings.create).
 
         Args:
@@ -72,7 +72,7 @@ class Trainings(Namespace[M]):
         """
         if positional:
             keywords = given(model=model, version=version, input=input, destination=destination)
-            return await Trainings.create(self, **_named(positional, {**options, **keywords}))
+            return await Trainings[M].create(self, **_named(positional, {**options, **keywords}))
         id = one_of(version=id_of(version), version_id=version_id)
         if model is None and model_owner is None:
             ref = resolve(id)
@@ -96,7 +96,7 @@ class Trainings(Namespace[M]):
     async_create: Final = awaitable(create)
 
     @operation
-    async def get(self, id: str | None = None, *, training_id: str | None = None, **options: Unpack[Options]) -> Training:
+    async def get(self, id: str | None = None, *, training_id: str | None = None, **options: Unpack[Options]) -> Training[M]:
         """Fetch a training's present state; 2.0 calls its id `training_id`."""
         where = ("trainings", one_of(id=id, training_id=training_id))
         return Training._of(await self._transport.finish(self._send("GET", where, Expect.RECORD, options)), self._session)
@@ -104,7 +104,7 @@ class Trainings(Namespace[M]):
     async_get: Final = awaitable(get)
 
     @operation
-    async def cancel(self, id: str | None = None, *, training_id: str | None = None, **options: Unpack[Options]) -> Training:
+    async def cancel(self, id: str | None = None, *, training_id: str | None = None, **options: Unpack[Options]) -> Training[M]:
         """Stop a training."""
         where = ("trainings", one_of(id=id, training_id=training_id), "cancel")
         return Training._of(await self._transport.finish(self._send("POST", where, Expect.RECORD, options)), self._session)
@@ -112,9 +112,9 @@ class Trainings(Namespace[M]):
     async_cancel: Final = awaitable(cancel)
 
     @operation
-    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Training]:
+    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Training[M]]:
         """Fetch a page of your trainings, newest first, 100 to a page."""
-        return await page_of(self, Training, ("trainings",), cursor, options)
+        return await page_of(self, Training[M], ("trainings",), cursor, options)
 
     async_list: Final = awaitable(list)
 

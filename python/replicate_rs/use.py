@@ -59,7 +59,9 @@ class BaseFunction(Generic[P, R]):
         self.ref: Ref = _reference(ref)
         self.streaming: bool = streaming
         self._client = client
-        self._version = ref if isinstance(ref, Version) else ref.latest_version if isinstance(ref, Model) else None
+        self._version: Version[Any] | None = (
+            ref if isinstance(ref, Version) else ref.latest_version if isinstance(ref, Model) else None  # pyright: ignore[reportUnknownMemberType] - of whichever client
+        )
         self._joins: bool | None = None
 
     def __repr__(self) -> str:
@@ -82,16 +84,17 @@ class BaseFunction(Generic[P, R]):
             from . import default_client
 
             client = default_client
-        resource: Resource[Any] = Resource(client._session, mode)
+        # What an awaited function gives is awaited too, also through the default client, which blocks.
+        resource: Resource[Any] = Resource(client._session.in_mode(mode), mode)
         return resource
 
     async def _call(self, args: tuple[object, ...], inputs: Mapping[str, object]) -> Any:
         client = self._through(self._mode)
         if self.streaming:
             return self._iterator(await self._create(args, inputs), cancel_on_exit=True)
-        last: Prediction | None = None
+        last: Prediction[Any] | None = None
 
-        def keep(state: Prediction) -> None:
+        def keep(state: Prediction[Any]) -> None:
             nonlocal last
             last = state
 
@@ -99,7 +102,7 @@ class BaseFunction(Generic[P, R]):
         output = await run_model(client, self.ref, prepared, keep, use_file_output=False)
         return await self._given(client, output, last)
 
-    async def _create(self, args: tuple[object, ...], inputs: Mapping[str, object]) -> Prediction:
+    async def _create(self, args: tuple[object, ...], inputs: Mapping[str, object]) -> Prediction[Any]:
         client = self._through(self._mode)
         return await started(client, self.ref, await self._prepared(client, args, inputs), {})
 
@@ -112,18 +115,18 @@ class BaseFunction(Generic[P, R]):
             raise TypeError(f"{self.name} takes its inputs by name: use {how}")
         return await _resolved(client, inputs)
 
-    def _iterator(self, prediction: Prediction, *, cancel_on_exit: bool) -> BaseOutputIterator[Any]:
+    def _iterator(self, prediction: Prediction[Any], *, cancel_on_exit: bool) -> BaseOutputIterator[Any]:
         if self._mode is Sync:
             return OutputIterator(self, prediction, cancel_on_exit=cancel_on_exit)
         return AsyncOutputIterator(self, prediction, cancel_on_exit=cancel_on_exit)
 
-    async def _given(self, client: Resource[Any], output: Any, prediction: Prediction | None) -> Any:
+    async def _given(self, client: Resource[Any], output: Any, prediction: Prediction[Any] | None) -> Any:
         """Give an output as a caller gets it."""
         if is_array(output) and all(isinstance(each, str) for each in output) and await self._is_text(client, output, prediction):
             return "".join(output)
         return outputs(output, client._session) if client._session.use_file_output else output
 
-    async def _is_text(self, client: Resource[Any], output: list[str], prediction: Prediction | None) -> bool:
+    async def _is_text(self, client: Resource[Any], output: list[str], prediction: Prediction[Any] | None) -> bool:
         if self._joins is None:
             if output and all(map(is_file, output)):
                 return False
@@ -137,7 +140,7 @@ class BaseFunction(Generic[P, R]):
             self._joins = version is not None and version.is_text
         return self._joins
 
-    async def _described(self, client: Resource[Any], prediction: Prediction | None) -> Version | None:
+    async def _described(self, client: Resource[Any], prediction: Prediction[Any] | None) -> Version[Any] | None:
         """Give the version that runs, or the newest one; None if there is none to be seen."""
         if self._version is None:
             id, model = target_of(self.ref)
@@ -233,9 +236,9 @@ class BaseRun(Generic[R]):
 
     __slots__ = ("_function", "prediction")
 
-    def __init__(self, function: BaseFunction[Any, R], prediction: Prediction) -> None:
+    def __init__(self, function: BaseFunction[Any, R], prediction: Prediction[Any]) -> None:
         self._function = function
-        self.prediction: Prediction = prediction
+        self.prediction: Prediction[Any] = prediction
         """As far as is known here."""
 
     def __repr__(self) -> str:
@@ -263,6 +266,8 @@ class Run(BaseRun[R]):
 
     __slots__ = ()
 
+    prediction: Prediction
+
     def output(self) -> R:
         """Wait for the output; of a streaming function, give an `OutputIterator` at once. Leaving does not cancel.
 
@@ -282,6 +287,8 @@ class AsyncRun(BaseRun[R]):
     """One run of a model, which has been started; as an input of a function it stands for its output."""
 
     __slots__ = ()
+
+    prediction: Prediction[Async]
 
     async def output(self) -> R:
         """Wait for the output; of a streaming function, give an `AsyncOutputIterator` at once. Leaving does not cancel.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .pagination import Page
 
 
-class Version(Record):
+class Version(Record[M]):
     """A version of a model (https://replicate.com/docs/reference/http#models.versions.get)."""
 
     __slots__ = ()
@@ -97,10 +97,10 @@ class Versions(Namespace[M]):
         *,
         cursor: str | EllipsisType = ...,
         **options: Unpack[ModelOptions],
-    ) -> Page[Version]:
+    ) -> Page[Version[M]]:
         """Fetch a model's versions, newest first. Official models may have none."""
         model = named("model", owner, name, options)
-        return await page_of(self, Version, ("models", *model, "versions"), cursor, options)
+        return await page_of(self, Version[M], ("models", *model, "versions"), cursor, options)
 
     async_list: Final = awaitable(list)
 
@@ -111,7 +111,7 @@ class Versions(Namespace[M]):
         name: str | None = None,
         version_id: str = "",
         **options: Unpack[ModelOptions],
-    ) -> Version:
+    ) -> Version[M]:
         """Fetch a version of a model."""
         model = named("model", owner, name, options)
         pending = self._send("GET", ("models", *model, "versions", version_id), Expect.RECORD, options)
@@ -151,16 +151,16 @@ class VersionsOfModel(Namespace[M]):
         return type(self)(self._session, mode).of(self._model)
 
     @operation
-    async def list(self, *, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Version]:
+    async def list(self, *, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Version[M]]:
         """Fetch the versions, newest first."""
-        return await Versions.list(Versions(self._session, self._mode), *self._model, cursor=cursor, **options)
+        return await Versions[M].list(Versions(self._session, self._mode), *self._model, cursor=cursor, **options)
 
     async_list: Final = awaitable(list)
 
     @operation
-    async def get(self, id: str, **options: Unpack[Options]) -> Version:
+    async def get(self, id: str, **options: Unpack[Options]) -> Version[M]:
         """Fetch one."""
-        return await Versions.get(Versions(self._session, self._mode), *self._model, id, **options)
+        return await Versions[M].get(Versions(self._session, self._mode), *self._model, id, **options)
 
     async_get: Final = awaitable(get)
 

@@ -42,22 +42,27 @@ class Watch:
     cannot prove that it does, or has the stream no more, the rest is what the prediction's output has beyond what was given.
     """
 
-    prediction: Prediction
+    prediction: Prediction[Any]
     """As far as is known here; there is none before it was started."""
 
     def __init__(
-        self, course: Course, start: Prediction | Callable[[], Awaitable[Prediction]], form: Form, *, files: bool = False
+        self,
+        course: Course,
+        start: Prediction[Any] | Callable[[], Awaitable[Prediction[Any]]],
+        form: Form,
+        *,
+        files: bool = False,
     ) -> None:
         self.course = course
         self.form: Form = form
         self.files: bool = files
         self.place: Place = Place()
         self._core = course.client._core
-        self._start: Callable[[], Awaitable[Prediction]] | None = None
+        self._start: Callable[[], Awaitable[Prediction[Any]]] | None = None
         self._source: Source[Any] | None = None
         self._is_first = True
         if isinstance(start, Prediction):
-            self._take(start)
+            self._take(start)  # pyright: ignore[reportUnknownArgumentType] - of whichever client
         else:
             self._start = start
 
@@ -86,7 +91,7 @@ class Watch:
                 give_up(error, self.course.timeout, None)
             self._start = None
 
-    def _take(self, prediction: Prediction) -> None:
+    def _take(self, prediction: Prediction[Any]) -> None:
         urls: object = prediction.urls
         url: object = urls.get("stream") if is_object(urls) else None
         if url is None:
@@ -182,7 +187,7 @@ class Watch:
         left = self.course.left(self.prediction)
         await self.course.sleep(seconds if left is None else min(seconds, left))
 
-    async def _present(self) -> Prediction:
+    async def _present(self) -> Prediction[Any]:
         try:
             return await self.course.fetch(self.prediction)
         except PredictionTimeout:
@@ -204,7 +209,7 @@ class Watch:
             yield self._made([("done", '{"reason": "canceled"}' if self.prediction.status in CANCELED else "{}")])
         raise_if_failed(self.prediction)
 
-    def _beyond(self, prediction: Prediction) -> list[Any]:
+    def _beyond(self, prediction: Prediction[Any]) -> list[Any]:
         items = items_of(prediction)
         texts = [item for item in items if isinstance(item, str)]
         rest = self.place.rest_of_output(texts) if len(texts) == len(items) and not prediction.data_removed else None
@@ -270,7 +275,7 @@ class Watch:
 
 def watched(
     resource: Resource[Any],
-    start: Prediction | Callable[[], Awaitable[Prediction]],
+    start: Prediction[Any] | Callable[[], Awaitable[Prediction[Any]]],
     form: Form,
     *,
     files: bool = False,

@@ -87,7 +87,7 @@ def refused(reason: str, detail: str) -> WebhookValidationError:
     return kind(message.format(detail))
 
 
-class WebhookSigningSecret(Record):
+class WebhookSigningSecret(Record[M]):
     """The account's signing secret; its repr does not show it."""
 
     __slots__ = ()
@@ -189,7 +189,7 @@ class DefaultSecret(Namespace[M]):
     @operation
     async def get(
         self, *, cached: bool = False, signal: AbortSignal | None = None, timeout: float | None = None
-    ) -> WebhookSigningSecret:
+    ) -> WebhookSigningSecret[M]:
         """Fetch the account's signing secret (https://replicate.com/docs/reference/http#webhooks.default.secret.get).
 
         Args:
@@ -202,7 +202,7 @@ class DefaultSecret(Namespace[M]):
             return self._session.webhook_secret
         target = ("webhooks", "default", "secret")
         pending = self._core.send("GET", target, Expect.OBJECT, total=timeout, signal=signal)
-        secret = WebhookSigningSecret._of(await self._transport.finish(pending), self._session)
+        secret: WebhookSigningSecret[M] = WebhookSigningSecret._of(await self._transport.finish(pending), self._session)
         self._session.webhook_secret = secret
         return secret
 

@@ -68,6 +68,12 @@ impl ServerSentEvent {
         Self { name: event.into(), data, id: id.map(Into::into), retry }
     }
 
+    /// So that annotations may say whose files it has, as in ``ServerSentEvent[Async]``.
+    #[classmethod]
+    fn __class_getitem__<'py>(cls: &Bound<'py, PyType>, _mode: &Bound<'py, PyAny>) -> Bound<'py, PyType> {
+        cls.clone()
+    }
+
     /// ``output``, ``logs``, ``error``, ``done``, or what the API invents.
     #[getter]
     fn event<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -12,6 +12,7 @@ import starlette.requests
 from replicate_rs import (
     AbortController,
     AbortSignal,
+    Async,
     AsyncReplicate,
     FileOutput,
     Page,
@@ -130,28 +131,28 @@ async def awaited_functions(client: AsyncReplicate) -> None:
 
 
 async def asynchronous(client: AsyncReplicate, old: Replicate, output: FileOutput) -> None:
-    one = assert_type(await client.predictions.get("x"), Prediction)
-    assert_type(await client.predictions.create("v", input={}), Prediction)
-    assert_type(await client.predictions.list(), Page[Prediction])
-    assert_type(await client.wait(one), Prediction)
-    assert_type(client.stream("o/n", input={}), AsyncStream[ServerSentEvent])
+    one = assert_type(await client.predictions.get("x"), Prediction[Async])
+    assert_type(await client.predictions.create("v", input={}), Prediction[Async])
+    assert_type(await client.predictions.list(), Page[Prediction[Async]])
+    assert_type(await client.wait(one), Prediction[Async])
+    assert_type(client.stream("o/n", input={}), AsyncStream[ServerSentEvent[Async]])
     assert_type([event.id async for event in client.stream("o/n")], list[str | None])
     assert_type([event.id async for event in await client.stream("o/n")], list[str | None])
     assert_type(await client.text_stream("o/n").collect(), str)
     async with client.predictions.stream("x") as events:
-        assert_type(await anext(events), ServerSentEvent)
-    assert_type([event async for event in one.stream()], list[ServerSentEvent])
+        assert_type(await anext(events), ServerSentEvent[Async])
+    assert_type([event async for event in one.stream()], list[ServerSentEvent[Async]])
     assert_type(await client.relay("o/n"), Relay)
     assert_type(await old.async_relay("o/n"), Relay)
     pair = await asyncio.gather(client.predictions.get("x"), client.predictions.get("y"))
-    assert_type(pair, tuple[Prediction, Prediction])
+    assert_type(pair, tuple[Prediction[Async], Prediction[Async]])
     async with asyncio.TaskGroup() as group:
-        assert_type(group.create_task(client.predictions.list()), asyncio.Task[Page[Prediction]])
+        assert_type(group.create_task(client.predictions.list()), asyncio.Task[Page[Prediction[Async]]])
     assert_type(await old.predictions.async_get("x"), Prediction)
-    later = assert_type(client.predictions.get("x"), Coroutine[Any, Any, Prediction])
+    later = assert_type(client.predictions.get("x"), Coroutine[Any, Any, Prediction[Async]])
     await later
-    assert_type(await client.files.create(b"x"), File)
-    assert_type(await client.webhooks.default.secret.get(), WebhookSigningSecret)
+    assert_type(await client.files.create(b"x"), File[Async])
+    assert_type(await client.webhooks.default.secret.get(), WebhookSigningSecret[Async])
     assert_type(await output.aread(), bytes)
     assert_type(await output.asave("x", signal=AbortSignal.timeout(5)), Path)
     assert_type([each async for each in output], list[bytes])
