@@ -144,6 +144,7 @@ class Resource(Generic[M]):
         headers: Sequence[tuple[str, str]] = (),
         read: float | None = None,
         inlined: Inlined | None = None,
+        creates: Literal["predictions", "trainings"] | None = None,
     ) -> Pending[T]:
         """Begin a request with a JSON body, with files in it or without, a plain text, or nothing.
 
@@ -182,6 +183,7 @@ class Resource(Generic[M]):
             read=read,
             total=options.get("timeout"),
             signal=options.get("signal"),
+            creates=creates,
         )
 
 

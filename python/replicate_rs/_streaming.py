@@ -7,7 +7,7 @@ layers below, in either mode.
 
 from __future__ import annotations
 
-from ._operation import Async, Method, named, run
+from ._operation import Async, Method, Sync, named, run
 from ._typing import Generic, ParamSpec, TypeVar, overload
 
 TYPE_CHECKING = False
@@ -18,42 +18,83 @@ if TYPE_CHECKING:
     from typing import Any, Concatenate, Final, Self
 
     from ._core import ServerSentEvent
-    from ._operation import Resource, Sync
+    from ._operation import Resource
+    from .prediction import Prediction
 
 P = ParamSpec("P")
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Streamed(Protocol[T_co]):
+        """What a streaming operation returns, where it has more to tell than its parts."""
+
+        @property
+        def prediction(self) -> Prediction[Any]:
+            """The prediction that streams, once it is known."""
+            ...
+
+        def in_mode(self, mode: type[Sync | Async]) -> None:
+            """Go on in this mode."""
+            ...
+
+        def batches(self) -> AsyncGenerator[Sequence[T_co], None]:
+            """Return its parts."""
+            ...
 
 
 class Stream(Generic[T]):
     """An iterator over what arrives. Left early, or at the end of a ``with``, it closes its connection.
 
-    On an event loop, ``async for`` does the same without blocking.
+    On an event loop, ``async for`` does the same without blocking. It is read once, in one of the two ways.
     """
 
-    __slots__ = ("_items", "_suspending")
+    __slots__ = ("_begin", "_blocking", "_origin", "_suspending")
 
-    def __init__(self, items: Generator[T, None, None], suspending: Callable[[], AsyncGenerator[T, None]]) -> None:
-        self._items = items
-        self._suspending = suspending
+    def __init__(self, begin: Callable[[type[Sync | Async]], AsyncGenerator[Sequence[T], None]], origin: object) -> None:
+        self._begin = begin
+        self._origin = origin
+        self._blocking: Generator[T, None, None] | None = None
+        self._suspending: AsyncGenerator[T, None] | None = None
+
+    @property
+    def prediction(self) -> Prediction[Any] | None:
+        """The prediction that streams, as far as is known here; None before it was created, and for a file."""
+        return getattr(self._origin, "prediction", None)
+
+    def _items(self) -> Generator[T, None, None]:
+        if self._blocking is None:
+            if self._suspending is not None:
+                raise RuntimeError("this stream is read by `async for` already: make another one")
+            self._blocking = spread(self._begin(Sync))
+        return self._blocking
 
     def __iter__(self) -> Iterator[T]:
-        return self._items
+        return self._items()
 
     def __aiter__(self) -> AsyncIterator[T]:
-        return self._suspending()
+        if self._suspending is None:
+            if self._blocking is not None:
+                raise RuntimeError("this stream is read by `for` already: make another one")
+            self._suspending = spread_async(self._begin(Async))
+        return self._suspending
 
     def __next__(self) -> T:
-        return next(self._items)
+        return next(self._items())
 
     def close(self) -> None:
         """Leave it."""
-        self._items.close()
+        if self._suspending is None:
+            self._items().close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._items.close()
+        self.close()
 
     def collect(self: Stream[str] | Stream[ServerSentEvent]) -> str:
         """Give the whole text that is still to come."""
@@ -66,10 +107,16 @@ class AsyncStream(Generic[T]):
     Left early, or at the end of an ``async with``, it closes its connection.
     """
 
-    __slots__ = ("_items",)
+    __slots__ = ("_items", "_origin")
 
-    def __init__(self, items: AsyncGenerator[T, None]) -> None:
+    def __init__(self, items: AsyncGenerator[T, None], origin: object) -> None:
         self._items = items
+        self._origin = origin
+
+    @property
+    def prediction(self) -> Prediction[Any] | None:
+        """The prediction that streams, as far as is known here; None before it was created, and for a file."""
+        return getattr(self._origin, "prediction", None)
 
     def __await__(self) -> Generator[None, None, Self]:
         yield from ()
@@ -117,25 +164,40 @@ async def spread_async(batches: AsyncGenerator[Sequence[T], None]) -> AsyncGener
         await batches.aclose()
 
 
-class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
-    """A method whose answer comes in parts: any async generator of batches."""
+def parts(made: AsyncGenerator[Sequence[T], None] | Streamed[T]) -> AsyncGenerator[Sequence[T], None]:
+    """Return the batches of what a streaming operation returned."""
+    return made.batches() if hasattr(made, "batches") else made
 
-    def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None]]) -> None:
+
+class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
+    """A method whose answer comes in parts: any async generator of batches, or something that returns one."""
+
+    def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None] | Streamed[T]]) -> None:
         self.function = function
         self.__doc__ = function.__doc__
 
         def blocking(resource: Resource[Any], *args: Any, **kwargs: Any) -> Stream[T]:
-            items = spread(function(resource, *args, **kwargs))
-            return Stream(items, lambda: spread_async(function(resource._in(Async), *args, **kwargs)))
+            made: Any = function(resource, *args, **kwargs)
+
+            def begin(mode: type[Sync | Async]) -> AsyncGenerator[Sequence[T], None]:
+                if hasattr(made, "batches"):
+                    made.in_mode(mode)
+                    return parts(made)
+                return parts(made if mode is Sync else function(resource._in(mode), *args, **kwargs))
+
+            return Stream(begin, made)
 
         def suspending(resource: Resource[Any], *args: Any, **kwargs: Any) -> AsyncStream[T]:
-            return AsyncStream(spread_async(function(resource, *args, **kwargs)))
+            made = function(resource, *args, **kwargs)
+            return AsyncStream(spread_async(parts(made)), made)
 
         self.blocking: Final = named(blocking, function)
         self.suspending: Final = named(suspending, function)
 
     @overload
-    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None]]: ...
+    def __get__(
+        self, resource: None, owner: object
+    ) -> Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None] | Streamed[T]]: ...
     @overload
     def __get__(self, resource: Resource[Sync], owner: object) -> Callable[P, Stream[T]]: ...
     @overload
@@ -154,7 +216,9 @@ class asynchronously(Generic[P, T]):  # noqa: N801 - reads as a decorator
         self.__doc__ = twin.__doc__
 
     @overload
-    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None]]: ...
+    def __get__(
+        self, resource: None, owner: object
+    ) -> Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None] | Streamed[T]]: ...
     @overload
     def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, AsyncStream[T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-    from typing import Any, Protocol, TypeVar
+    from typing import Protocol, TypeVar
 
     from ._core import Core, Pending
 
@@ -68,7 +68,7 @@ class Blocking:
         try:
             from ._core import Expect
 
-            core.send(method, target, Expect.STATUS, total=PARTING, retries=0).wait()
+            core.send(method, target, Expect.STATUS, total=PARTING, last=True).wait()
         except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own, or Python itself
             pass
 
@@ -104,15 +104,34 @@ class Suspending:
             pass
 
 
-def hold(holder: object, leave: Callable[[], object]) -> None:
-    """Have something done at the program's end, unless its holder is released before."""
+def hold(holder: object, core: Core, leave: Callable[[], object]) -> None:
+    """Have `leave` called when the client of this core is closed, or the program ends; unless its holder is released before."""
     _attend_the_end()
-    _held[holder] = leave
+    _held[holder] = (core, leave)
 
 
 def release(holder: object) -> None:
-    """Have nothing done at the program's end."""
+    """Have nothing done for a holder any more."""
     _held.pop(holder, None)
+
+
+def held(core: Core) -> int:
+    """Return how many holders the client of this core has."""
+    return sum(each is core for each, _ in list(_held.values()))
+
+
+def leave_all(core: Core) -> None:
+    """Do for each holder of this core what is to be done when its caller leaves."""
+    for holder, (owner, _) in list(_held.items()):
+        if owner is core:
+            _leave(holder)
+
+
+def _leave(holder: object) -> None:
+    # Threads go on meanwhile, and may be done with theirs.
+    entry = _held.pop(holder, None)
+    if entry is not None:
+        entry[1]()
 
 
 def _attend_the_end() -> None:
@@ -128,30 +147,10 @@ def _end() -> None:
     from ._core import finish_detached
 
     for holder in list(_held):
-        # Threads that nobody waits for go on meanwhile, and may be done with theirs.
-        leave = _held.pop(holder, None)
-        if leave is not None:
-            leave()
+        _leave(holder)
     finish_detached(PARTING)
 
 
-def later(work: Awaitable[Any]) -> None:
-    """Let something go on by itself on this thread's event loop; nobody is told how it ends."""
-    from asyncio import ensure_future
-
-    async def main() -> None:
-        try:  # noqa: SIM105 - contextlib is not worth its import here
-            await work
-        except Exception:  # noqa: BLE001, S110 - best effort, as above
-            pass
-
-    task = ensure_future(main())
-    _going.add(task)
-    task.add_done_callback(_going.discard)
-
-
-# The loop keeps its tasks only weakly.
-_going: set[Any] = set()
-# What is under way, and what is to be done if the program ends before it.
-_held: dict[object, Callable[[], object]] = {}
+# What is under way, and what is to be done if its client is closed or the program ends before it.
+_held: dict[object, tuple[Core, Callable[[], object]]] = {}
 _attends = False

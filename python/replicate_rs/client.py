@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._operation import Async, M, Namespace, Resource, Session, Sync, awaitable, operation
 from ._streaming import asynchronously, streaming
+from ._transport import PARTING, held, leave_all
 from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 from .options import FIRST_INTERVAL, MAX_RESPONSE_BYTES, MAX_RETRIES, NETWORK, SPELLINGS, Stats, only, session, timeouts
 from .pagination import async_paginate, paginate
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from ._core import AbortSignal, Core, ServerSentEvent
     from ._operation import FileEncodingStrategy, Options
+    from ._streaming import Streamed
     from .account import Accounts
     from .collection import Collections
     from .course import OnProgress
@@ -285,7 +287,7 @@ class BaseClient(Namespace[M]):
         cancel_on_exit: bool = True,
         use_file_output: bool | None = None,
         **options: Unpack[PredictionOptions],
-    ) -> AsyncGenerator[list[ServerSentEvent[M]], None]:
+    ) -> Streamed[ServerSentEvent[M]]:
         """Run a model and give its events as they happen, up to and with ``done``.
 
         A connection that breaks is made again, and goes on where it was; where the server cannot do that, the rest comes from the
@@ -305,7 +307,7 @@ class BaseClient(Namespace[M]):
             AbortError: The signal was aborted.
 
         """
-        events: AsyncGenerator[list[Any], None] = stream_model(
+        events: Streamed[Any] = stream_model(
             self, ref, input, cancel_on_exit=cancel_on_exit, use_file_output=use_file_output, **options
         )
         return events
@@ -374,16 +376,38 @@ class BaseClient(Namespace[M]):
         return bare
 
     def stats(self) -> Stats:
-        """Give what this client, and those that share its connections, have done so far in this process."""
-        return Stats(*self._core.stats())
+        """Give what this client, and those that share its connections, have done so far in this process.
 
-    def close(self) -> None:
-        """Close idle connections and refuse further calls; calls that are under way go on to their end."""
-        self._core.close()
+        Streams and predictions are this client's own.
+        """
+        return Stats(*self._core.stats(), held(self._core))
 
-    async def aclose(self) -> None:
-        """Close, from async code."""
+    def close(self, timeout: float | None = None) -> int:
+        """Close the client: refuse further calls, and cancel the predictions that it runs, streams or relays.
+
+        Predictions that are to go on when their caller leaves (``cancel_on_exit=False``) go on. Calls that hold no prediction,
+        such as a download, go on to their end; runs end in `ClientClosedError`, and streams as their predictions do.
+
+        Args:
+            timeout: Seconds to wait for the requests that cancel. A `Replicate` waits for 5 if not told, and an `AsyncReplicate`
+                not at all: use `aclose`.
+
+        Returns:
+            How many of these requests were not answered in time. They go on, as long as the program does.
+
+        """
+        self._stop()
+        limit = (PARTING if self._mode is Sync else 0.0) if timeout is None else timeout
+        return self._core.settle(limit).wait() if self._core.unattended else 0
+
+    async def aclose(self, timeout: float | None = None) -> int:
+        """Do what `close` does, from async code: wait for 5 seconds if not told otherwise, without blocking the event loop."""
+        self._stop()
+        return await self._core.settle(PARTING if timeout is None else timeout) if self._core.unattended else 0
+
+    def _stop(self) -> None:
         self._core.close()
+        leave_all(self._core)
 
     @property
     def is_closed(self) -> bool:
@@ -394,13 +418,13 @@ class BaseClient(Namespace[M]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._core.close()
+        self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._core.close()
+        await self.aclose()
 
     def __repr__(self) -> str:
         # One that could not be made has no session; error reports show it all the same.

@@ -8,17 +8,26 @@ from time import monotonic
 from ._core import Expect
 from ._transport import Suspending, hold, release
 from ._typing import TYPE_CHECKING, TypeVar, is_array
-from .exceptions import AbortError, APITimeoutError, ModelError, PredictionCanceled, PredictionTimeout, ReplicateError
-from .prediction import Prediction
+from .exceptions import (
+    AbortError,
+    APITimeoutError,
+    ClientClosedError,
+    ModelError,
+    PredictionCanceled,
+    PredictionTimeout,
+    ReplicateError,
+)
+from .file_output import outputs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from typing import Any, NoReturn, TypeAlias
 
     from ._core import AbortSignal
     from ._operation import Resource
     from ._transport import Transport
     from .job import Job
+    from .prediction import Prediction
 
     # Whichever client's: a function that takes a `Prediction` will do.
     OnProgress: TypeAlias = Callable[[Prediction[Any]], Awaitable[object] | object]
@@ -54,7 +63,8 @@ class Course:
         self.began: float = monotonic() if began is None else began
         self.process: int = getpid()
         self.progress = progress
-        self.cancel_on_exit: bool = cancel_on_exit
+        # Taken by whoever cancels first: a caller that leaves, or a client that is closed in another thread.
+        self._cancel: list[None] = [None] if cancel_on_exit else []
         self.signal = signal
         self.timeout = timeout
         self.deadline: float | None = None if timeout is None else self.began + timeout
@@ -79,10 +89,15 @@ class Course:
             self.release()
         return prediction
 
+    def start(self) -> None:
+        """Let the time begin to count."""
+        self.began = monotonic()
+        self.deadline = None if self.timeout is None else self.began + self.timeout
+
     def hold(self, job: Job[Any]) -> None:
-        """Have the job cancelled if the program ends first, in a thread that nobody waits for, say."""
-        if self.cancel_on_exit and not job.is_done:
-            hold(self, lambda: self.cancel(job, Suspending))
+        """Have the job cancelled if its client is closed first, or the program ends, in a thread that nobody waits for, say."""
+        if self._cancel and not job.is_done:
+            hold(self, self.client._core, lambda: self.cancel(job, Suspending))
 
     def release(self) -> None:
         """Leave the job alone when the program ends."""
@@ -90,23 +105,28 @@ class Course:
 
     def leave(self, error: BaseException, job: Job[Any], *, done: bool) -> None:
         """Cancel what the caller no longer wants, on the way out."""
-        if isinstance(error, ReplicateError) and not isinstance(error, (AbortError, PredictionTimeout)):
+        if isinstance(error, ReplicateError) and error.prediction is None:
+            error.prediction = job
+        if isinstance(error, ReplicateError) and not isinstance(error, (AbortError, PredictionTimeout, ClientClosedError)):
             # The way to the API failed, or the model, and not the caller: the prediction may well be wanted.
-            if error.prediction is None:
-                error.prediction = job
-        elif not done:
+            return
+        if not done:
             self.cancel(job, self.client._transport)
 
     def cancel(self, job: Job[Any], transport: type[Transport]) -> None:
         """Cancel what the caller leaves, once, if that is wanted; a forked child that ends leaves its parent's alone."""
-        if self.cancel_on_exit and not self.is_inherited:
-            self.cancel_on_exit = False
-            transport.part(self.client._core, "POST", (job._path, job.id, "cancel"))
+        if self.is_inherited:
+            return
+        try:
+            self._cancel.pop()
+        except IndexError:
+            return
+        transport.part(self.client._core, "POST", (job._path, job.id, "cancel"))
 
     async def report(self, job: Job[Any]) -> None:
         """Tell the caller how far it is, if that was asked for."""
-        if self.progress is not None and isinstance(job, Prediction):
-            answer: Any = self.progress(job)
+        if self.progress is not None and job._is_prediction:
+            answer: Any = self.progress(job)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - it is one
             if hasattr(answer, "__await__"):
                 await answer
 
@@ -119,7 +139,7 @@ class Course:
         """Wait for an interval: the caller's, or until the core finds that it is worth asking again."""
         left = self.left(job)
         if self.interval is None:
-            listed, age = isinstance(job, Prediction), monotonic() - self.began
+            listed, age = job._is_prediction, monotonic() - self.began
             core, signal = self.client._core, self.signal
             turn = core.turn(job.id, age=age, watched=self.watched, list=listed, limit=left, signal=signal)
             await self.client._transport.finish(turn)
@@ -152,10 +172,27 @@ class Course:
         return left
 
 
+async def increments(
+    client: Resource[Any], prediction: Prediction[Any], *, signal: AbortSignal | None, timeout: float | None
+) -> AsyncGenerator[list[Any], None]:
+    """Poll, and give what the output's list has more each time."""
+    course = Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout, watched=True)
+    seen = len(items_of(prediction))
+    while True:
+        items = items_of(prediction)
+        if fresh := items[seen:]:
+            yield outputs(fresh, client._session) if client._session.use_file_output else fresh
+        seen = max(seen, len(items))
+        if prediction.is_done:
+            break
+        prediction = await course.poll(prediction)
+    raise_if_failed(prediction)
+
+
 def give_up(error: APITimeoutError, timeout: float | None, job: Job[Any] | None) -> NoReturn:
     """Raise what a request's timeout means: it may be the caller's own, over all of it, that has passed."""
     if error.is_deadline and timeout is not None:
-        raise too_late(timeout, job) from error
+        raise too_late(timeout, job, was_sent=error._sent) from error
     raise error
 
 
@@ -186,11 +223,12 @@ def raise_if_failed(prediction: Prediction[Any]) -> None:
         raise ModelError(prediction)
 
 
-def too_late(timeout: float | None, prediction: Job[Any] | None) -> PredictionTimeout:
+def too_late(timeout: float | None, job: Job[Any] | None, *, was_sent: bool = False) -> PredictionTimeout:
     """Make the error for a deadline that has passed."""
-    what = (
-        f"the {type(prediction).__name__.lower()} {prediction.id} is still {prediction.status}"
-        if prediction
-        else "the prediction was not created"
-    )
-    return PredictionTimeout(f"{what} after {timeout} s", prediction)
+    if job is not None:
+        what = f"the {type(job).__name__.lower()} {job.id} is still {job.status} after {timeout} s"
+    elif was_sent:
+        what = f"the create was not answered within {timeout} s: what it makes is cancelled as soon as it is answered"
+    else:
+        what = f"the prediction was not created within {timeout} s"
+    return PredictionTimeout(what, job)

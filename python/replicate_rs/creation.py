@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._operation import OPTIONS
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, TypeVar
 from .identifier import owner_and_name
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
         """The same as a header value, ``wait`` or ``wait=5``."""
 
 
+O = TypeVar("O", bound="CreateOptions")
+
 # Those that go into the request's body as they are.
 ABOUT_WEBHOOKS = frozenset(("webhook", "webhook_events_filter", "webhook_completed"))
 
@@ -54,6 +56,11 @@ ABOUT_WEBHOOKS = frozenset(("webhook", "webhook_events_filter", "webhook_complet
 LONGEST_HOLD = 60
 # Seconds that an answer may take beyond the hold that was asked for.
 MARGIN = 30.0
+
+# Seconds that the API lets a prediction live, at least and at most
+# (https://replicate.com/docs/topics/predictions/lifecycle#prediction-deadlines).
+SHORTEST_LIFE = 5
+LONGEST_LIFE = 24 * 60 * 60
 
 _OWN = frozenset(
     (
@@ -98,6 +105,17 @@ def headers(own: Mapping[str, Any]) -> list[tuple[str, str]]:
     if cancel_after is not None:
         found.append(("Cancel-After", str(cancel_after)))
     return found
+
+
+def guarded(options: O, *, cancel_on_exit: bool) -> O:
+    """Return options with which the API itself ends a prediction soon after the caller's deadline, if nobody else can."""
+    timeout = options.get("timeout")
+    if timeout is None or not cancel_on_exit or options.get("cancel_after") is not None or timeout >= LONGEST_LIFE:
+        return options
+    # Later than the caller's own deadline, so that it is the caller who is told.
+    limited = options.copy()
+    limited["cancel_after"] = max(SHORTEST_LIFE, int(timeout) + 2)
+    return limited
 
 
 def target(version: str | None, model: Ref | tuple[str, str] | None, deployment: Ref | tuple[str, str] | None) -> tuple[str, ...]:

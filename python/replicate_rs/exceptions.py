@@ -25,6 +25,8 @@
         │   ├── StreamInterrupted           a stream broke off, and nothing can tell its rest
         │   └── EventTooLarge               one event of a stream is larger than the limit
         ├── FileError                       (also an OSError) a local file could not be read or written
+        ├── ClientClosedError               (also a RuntimeError) the client was closed
+        ├── ForkedError                     (also a RuntimeError) the call was begun before the process was forked
         └── AbortError                      the caller's signal was aborted
 
 Mistakes of the caller (a malformed reference, a wrong keyword) are `ValueError` and `TypeError`. Webhook refusals are
@@ -54,9 +56,11 @@ __all__ = [
     "AbortError",
     "AuthenticationError",
     "BadRequestError",
+    "ClientClosedError",
     "ConflictError",
     "EventTooLarge",
     "FileError",
+    "ForkedError",
     "InsufficientCreditError",
     "InternalServerError",
     "MissingTokenError",
@@ -88,6 +92,10 @@ class ReplicateError(ReplicateException):
     prediction: Job[Any] | None = None
     request_id: str | None = None
     retry_after: float | None = None
+    # What a create has made although it ended in this error; set by the core.
+    _created: dict[str, Any] | None = None
+    # Whether a server may have taken the request.
+    _sent: bool = False
 
     def __init__(
         self,
@@ -256,6 +264,26 @@ class FileError(ReplicateError, OSError):
     """A local file could not be read or written."""
 
 
+class ClientClosedError(ReplicateError, RuntimeError):
+    """The client was closed. `prediction` is what it held for this call, if it is known; closing has cancelled it."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail=detail)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.detail,)
+
+
+class ForkedError(ReplicateError, RuntimeError):
+    """The call was begun before the process was forked, and has to be made again in this process."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail=detail)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.detail,)
+
+
 class AbortError(ReplicateError):
     """The caller's signal was aborted; `reason` is what was given to `abort()`."""
 
@@ -290,6 +318,9 @@ _BY_FAILURE: dict[str, type[ReplicateError]] = {
     "too_large": APIResponseValidationError,
     "event_too_large": EventTooLarge,
     "file": FileError,
+    "busy": StreamError,
+    "closed": ClientClosedError,
+    "internal": APIConnectionError,
 }
 
 
@@ -312,8 +343,9 @@ def from_failure(
     detail = f"{method} {url}: {message}" if request else message
     if sent and method == "POST":
         detail += f". The server may have taken this request: before you repeat it, look for what it made{_where(url)}"
-    error = _BY_FAILURE[kind](detail=detail)
-    error.request_id = request_id
+    make: Any = _BY_FAILURE[kind]
+    error: ReplicateError = make(detail=detail)
+    error.request_id, error._sent = request_id, sent
     if isinstance(error, APIError):
         error.method, error.url = method, url
     if isinstance(error, APITimeoutError):

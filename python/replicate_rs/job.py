@@ -5,20 +5,25 @@ from __future__ import annotations
 from ._core import Expect
 from ._operation import M, awaitable, operation
 from ._record import Record, moment
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, TypeVar
+from .course import Course
+from .exceptions import ReplicateError
 from .progress import Progress
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, TypeAlias, Unpack
 
-    from ._core import AbortSignal
-    from ._operation import Options
+    from ._core import AbortSignal, Pending
+    from ._operation import Options, Resource
     from .creation import WebhookEvent
 
     Status: TypeAlias = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
 
-# A status that is not among these, even one that the API invents tomorrow, may still change.
+J = TypeVar("J", bound="Job[Any]")
+
 TERMINAL = ("succeeded", "failed", "canceled", "aborted")
+# A status that is in neither list, such as one that the API invents tomorrow, says nothing: `completed_at` decides then.
+RUNNING = ("starting", "processing")
 
 
 class Job(Record[M]):
@@ -27,6 +32,8 @@ class Job(Record[M]):
     __slots__ = ()
 
     _path: ClassVar[str]
+    # Whether the list of recent predictions tells of it, and callers are told of its progress.
+    _is_prediction: ClassVar[bool] = False
 
     id: str
     model: str
@@ -58,7 +65,8 @@ class Job(Record[M]):
     @property
     def is_done(self) -> bool:
         """Whether it has ended, one way or another."""
-        return self.status in TERMINAL or self.completed_at is not None
+        status = self.status
+        return status in TERMINAL or (status not in RUNNING and self.completed_at is not None)
 
     @property
     def progress(self) -> Progress | None:
@@ -92,9 +100,19 @@ class Job(Record[M]):
             PredictionTimeout: `timeout` passed first.
 
         """
-        from .run import follow
-
-        done = await follow(self, self, signal=signal, timeout=timeout)
+        course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
+        done = await course.follow(self)
         self._update(done.dict())
 
     async_wait: Final = awaitable(wait)
+
+
+async def made(resource: Resource[Any], kind: type[J], creating: Pending[dict[str, Any]]) -> J:
+    """Return what a create makes. If an error is raised although something was made, the error has it as its `prediction`."""
+    try:
+        data = await resource._transport.finish(creating)
+    except ReplicateError as error:
+        if error._created is not None:
+            error.prediction = kind._of(error._created, resource._session)
+        raise
+    return kind._of(data, resource._session)

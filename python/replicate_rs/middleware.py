@@ -6,12 +6,16 @@ carry each request out; that may change the request, log it, answer by itself, o
 
 from __future__ import annotations
 
+from time import monotonic
+
 from ._core import Expect, Place, Response, write_file
-from ._transport import later
-from ._typing import TYPE_CHECKING, Generic, TypeVar
+from ._transport import PARTING
+from ._typing import TYPE_CHECKING, Generic, TypeVar, is_object
 from .exceptions import from_response, from_unexpected
+from .job import TERMINAL
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Awaitable, Callable, Generator, Sequence
     from os import PathLike
     from typing import Any, Literal, TypeAlias
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
     Fetch: TypeAlias = Callable[["Request", Send], Response] | Callable[["Request", AsyncSend], Awaitable[Response]]
 
 T = TypeVar("T")
+
+# Seconds between two looks at whether the last requests are over.
+SETTLING = 0.005
 
 
 class Request:
@@ -46,9 +53,12 @@ class Request:
 class Middleware:
     """A core whose requests are carried out by a caller's function."""
 
-    def __init__(self, core: Core, fetch: Fetch) -> None:
+    def __init__(self, core: Core, fetch: Fetch, *, is_async: bool) -> None:
         self._core = core
         self._fetch: Any = fetch
+        self._is_async = is_async
+        # Requests on the way out that nobody waits for: tasks and threads.
+        self._last: set[Any] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._core, name)
@@ -63,6 +73,7 @@ class Middleware:
         body: Any = None,
         content_type: str | None = None,
         headers: Sequence[tuple[str, str]] | None = None,
+        creates: str | None = None,
         **limits: Any,
     ) -> Fetched[T]:
         """Carry a request out."""
@@ -75,7 +86,7 @@ class Middleware:
             kind = _pop(request.headers, "content-type")
             content = upload if request.body is None else request.body
             pairs = list(request.headers.items())
-            more: dict[str, Any] = {"body": content, "content_type": kind, "headers": pairs, **limits}
+            more: dict[str, Any] = {"body": content, "content_type": kind, "headers": pairs, "creates": creates, **limits}
             if expect == Expect.BYTES:
                 # A file may be larger than any other answer.
                 file = self._core.send(request.method, request.url, Expect.BYTES, **more)
@@ -86,6 +97,8 @@ class Middleware:
             answer: T = _expected(request, response, expect)
             return answer
 
+        if creates is not None:
+            return Created(self, creates, self._fetch, request, start, finish)
         return Fetched(self._fetch, request, start, finish)
 
     def turn(self, id: str, *, list: bool, **limits: Any) -> Pending[None]:  # noqa: ARG002 - a request that the function would not see
@@ -176,8 +189,92 @@ class Middleware:
         return _Ready(0)
 
     def detach(self, method: str, target: str | tuple[str, ...], total: float) -> None:
-        """Send a request that nobody waits for."""
-        later(self.send(method, target, Expect.STATUS, total=total, retries=0))
+        """Send a request that nobody waits for, through the caller's function too: on this loop, or else on a thread."""
+        request = self.send(method, target, Expect.STATUS, total=total, last=True)
+        loop = _running_loop() if self._is_async else None
+        if loop is None:
+            self._send_apart(request)
+            return
+        task = loop.create_task(self._send_here(request))
+        self._last.add(task)
+        task.add_done_callback(self._last.discard)
+
+    async def _send_here(self, request: Fetched[int]) -> None:
+        try:
+            await request
+        except Exception:  # noqa: BLE001, S110 - best effort: whoever cared has gone
+            pass
+        except BaseException:
+            # The loop ends. What the core has begun to send goes on; what the caller's function still has is begun anew.
+            if not request.is_begun:
+                self._send_apart(request)
+            raise
+
+    def _send_apart(self, request: Fetched[int]) -> None:
+        from threading import Thread, current_thread
+
+        def send() -> None:
+            try:
+                if self._is_async:
+                    from asyncio import run
+
+                    run(request.finished())
+                else:
+                    request.wait()
+            except Exception:  # noqa: BLE001, S110 - best effort, as above
+                pass
+            finally:
+                self._last.discard(current_thread())
+
+        thread = Thread(target=send, name="replicate_rs")
+        self._last.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The interpreter is ending, and takes no more threads.
+            send()
+            self._last.discard(thread)
+
+    @property
+    def unattended(self) -> int:
+        """How many requests nobody waits for."""
+        return len(self._last) + self._core.unattended
+
+    def settle(self, limit: float) -> _Settling:
+        """Wait for what nobody waits for, at most for `limit` seconds; return how much of it was left."""
+        return _Settling(self, limit)
+
+
+def _running_loop() -> AbstractEventLoop | None:
+    from asyncio import get_running_loop
+
+    try:
+        return get_running_loop()
+    except RuntimeError:
+        return None
+
+
+class _Settling:
+    """A wait for the requests that nobody waits for."""
+
+    def __init__(self, middleware: Middleware, limit: float) -> None:
+        self._middleware = middleware
+        self._end = monotonic() + limit
+
+    def wait(self) -> int:
+        while self._middleware.unattended and monotonic() < self._end:
+            self._middleware._core.sleep(SETTLING).wait()
+        return self._middleware.unattended
+
+    def __await__(self) -> Generator[Any, Any, int]:
+        return self._settled().__await__()
+
+    async def _settled(self) -> int:
+        from asyncio import sleep
+
+        while self._middleware.unattended and monotonic() < self._end:  # noqa: ASYNC110 - threads are waited for, and the core
+            await sleep(SETTLING)
+        return self._middleware.unattended
 
 
 class Fetched(Generic[T]):
@@ -194,6 +291,8 @@ class Fetched(Generic[T]):
         self._request = request
         self._start = start
         self._finish = finish
+        self.is_begun = False
+        """Whether the request was handed to the core."""
 
     def begin(self) -> None:
         """Do nothing: the caller's function runs where the answer is waited for."""
@@ -205,6 +304,7 @@ class Fetched(Generic[T]):
         """Carry it out on this thread."""
 
         def send(request: Request) -> Response:
+            self.is_begun = True
             return self._start(request).wait()
 
         response = self._fetch(self._request, send)
@@ -216,16 +316,70 @@ class Fetched(Generic[T]):
         return self._finish(_checked(response))
 
     def __await__(self) -> Generator[Any, Any, T]:
-        return self._finished().__await__()
+        return self.finished().__await__()
 
-    async def _finished(self) -> T:
+    async def finished(self) -> T:
+        """Carry it out on an event loop."""
         response = self._fetch(self._request, self._sent)
         if hasattr(response, "__await__"):
             response = await response
         return self._finish(_checked(response))
 
     async def _sent(self, request: Request) -> Response:
+        self.is_begun = True
         return await self._start(request)
+
+
+class Created(Fetched[T]):
+    """A create. If its caller does not get the answer, for whatever reason, what it made is cancelled."""
+
+    def __init__(
+        self,
+        middleware: Middleware,
+        collection: str,
+        fetch: Any,
+        request: Request,
+        start: Callable[[Request], Pending[Response] | _Then[Any, Response]],
+        finish: Callable[[Response], T],
+    ) -> None:
+        def noted(request: Request) -> _Then[Any, Response]:
+            return _Then(start(request), self._note)
+
+        super().__init__(fetch, request, noted, finish)
+        self._middleware = middleware
+        self._collection = collection
+        self._response: Response | None = None
+
+    def wait(self) -> T:
+        """Carry it out on this thread."""
+        try:
+            return super().wait()
+        except BaseException:
+            self._undo()
+            raise
+
+    async def finished(self) -> T:
+        """Carry it out on an event loop."""
+        try:
+            return await super().finished()
+        except BaseException:
+            self._undo()
+            raise
+
+    def _note(self, response: Response) -> Response:
+        self._response = response
+        return response
+
+    def _undo(self) -> None:
+        # As long as the core waits for the answer, it sees to the rest itself.
+        if self._response is None or self._response.status >= 400:
+            return
+        try:
+            made: object = self._response.json()
+        except ValueError:
+            return
+        if is_object(made) and isinstance(id := made.get("id"), str) and made.get("status") not in TERMINAL:
+            self._middleware.detach("POST", (self._collection, id, "cancel"), PARTING)
 
 
 class _OneByOne(Generic[T]):
@@ -264,7 +418,7 @@ S = TypeVar("S")
 class _Then(Generic[S, T]):
     """Some work of the core, and what is made of its answer."""
 
-    def __init__(self, pending: Pending[S], make: Callable[[S], T]) -> None:
+    def __init__(self, pending: Pending[S] | _Then[Any, S], make: Callable[[S], T]) -> None:
         self._pending = pending
         self._make = make
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 from ._core import Core
-from ._operation import Session
+from ._operation import Async, Session
 from ._typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Protocol, TypeAlias, TypedDict
 
-    from ._operation import Async, FileEncodingStrategy, Sync
+    from ._operation import FileEncodingStrategy, Sync
     from .middleware import Fetch
 
     Token: TypeAlias = str | Callable[[], str | None]
@@ -93,9 +93,18 @@ FIRST_INTERVAL = 0.25
 class Stats:
     """What a client has done so far, in numbers."""
 
-    __slots__ = ("connections", "failures", "in_flight", "requests", "retries")
+    __slots__ = ("connections", "failures", "in_flight", "predictions", "requests", "retries", "streams")
 
-    def __init__(self, requests: int, in_flight: int, failures: int, retries: int, connections: int) -> None:
+    def __init__(
+        self,
+        requests: int,
+        in_flight: int,
+        failures: int,
+        retries: int,
+        connections: int,
+        streams: int = 0,
+        predictions: int = 0,
+    ) -> None:
         self.requests: int = requests
         """That were begun; attempts of the same request are not counted."""
         self.in_flight: int = in_flight
@@ -106,6 +115,10 @@ class Stats:
         """Attempts after the first."""
         self.connections: int = connections
         """That were opened, or tried to be."""
+        self.streams: int = streams
+        """Event streams and files that are being read now."""
+        self.predictions: int = predictions
+        """That calls hold now: they are cancelled if their callers leave, or the client is closed."""
 
     def __repr__(self) -> str:
         return f"Stats({', '.join(f'{name}={getattr(self, name)}' for name in self.__slots__)})"
@@ -256,7 +269,7 @@ def session(
         from .middleware import Middleware
 
         # What has the core's verbs can stand in its place; a client without a fetch= has nothing of the kind.
-        core = cast("Core", Middleware(core, fetch))
+        core = cast("Core", Middleware(core, fetch, is_async=mode is Async))
     if poll_interval is None and (text := os.environ.get("REPLICATE_POLL_INTERVAL")):
         try:
             poll_interval = float(text)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ._operation import Async, Resource, Sync
-from ._streaming import spread, spread_async
+from ._streaming import parts, spread, spread_async
 from ._typing import TYPE_CHECKING, Generic, TypeVar
-from .course import items_of
+from .course import Course, increments, items_of
+from .exceptions import APIConnectionError, ModelError
 from .file_output import outputs
 from .prediction import Prediction
-from .run import increments, wait_for
+from .run import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
@@ -26,11 +27,12 @@ class BaseOutputIterator(Generic[T]):
     iterations may be left, repeated, nested, and go on in several tasks or threads.
     """
 
-    __slots__ = ("_cancel_on_exit", "_complete", "_function", "_parts", "prediction")
+    __slots__ = ("_complete", "_course", "_function", "_parts", "prediction")
 
     def __init__(self, function: BaseFunction[Any, Any], prediction: Prediction[Any], *, cancel_on_exit: bool) -> None:
         self._function = function
-        self._cancel_on_exit = cancel_on_exit
+        client = function._through(function._mode)
+        self._course = Course(client, None, None, cancel_on_exit=cancel_on_exit, signal=None, timeout=None)
         self._parts: list[Any] = []
         self._complete = False
         self.prediction: Prediction[Any] = prediction
@@ -46,9 +48,10 @@ class BaseOutputIterator(Generic[T]):
             yield batch
         if self._complete:
             return
-        client = self._function._through(mode)
+        client = self._course.client = self._function._through(mode)
         came = 0
         parts = self._replay(client)
+        self._course.hold(self.prediction)
         try:
             async for batch in parts:
                 # Of two iterations at a time, one adds the parts and the other finds them there.
@@ -59,11 +62,13 @@ class BaseOutputIterator(Generic[T]):
                     yield fresh
             self._complete = True
         except BaseException as error:
-            # Ctrl-C, or a cancelled task: whoever waited is gone, and so is the iterator.
-            if self._cancel_on_exit and not isinstance(error, (Exception, GeneratorExit)):
-                client._transport.part(client._core, "POST", ("predictions", self.prediction.id, "cancel"))
+            # Another iteration may go on after a loop that was left, or a connection that failed. Whoever was interrupted is
+            # gone, and from a stream that cannot be read nobody gets anything.
+            if not isinstance(error, (GeneratorExit, APIConnectionError, ModelError)):
+                self._course.cancel(self.prediction, client._transport)
             raise
         finally:
+            self._course.release()
             await parts.aclose()
 
     async def _replay(self, client: Resource[Any]) -> AsyncGenerator[list[Any], None]:
@@ -71,8 +76,8 @@ class BaseOutputIterator(Generic[T]):
         # What another iteration learns meanwhile must not make this one skip anything.
         prediction = self.prediction.copy()._in(client._mode)
         files = client._session.use_file_output
-        if "stream" in (prediction.urls or {}):
-            events = Prediction.stream(prediction, files)
+        if (prediction.urls or {}).get("stream") is not None:
+            events = parts(Prediction.stream(prediction, files))
             try:
                 async for batch in events:
                     yield [event.data for event in batch if event.event == "output"]

@@ -6,9 +6,11 @@ from ._core import Expect, is_plain
 from ._operation import M, Namespace, awaitable, operation
 from ._record import moment
 from ._streaming import asynchronously, streaming
+from .course import Course, give_up, increments
 from .creation import ABOUT_WEBHOOKS, LONGEST_HOLD, MARGIN, headers, split, target, webhooks
+from .exceptions import APITimeoutError
 from .identifier import id_of
-from .job import Job
+from .job import Job, made
 from .pagination import one_of, page_of
 from .progress import Progress as Progress
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from ._core import AbortSignal
     from ._operation import Options
+    from ._streaming import Streamed
     from .creation import PredictionOptions
     from .identifier import HasId, Ref
     from .pagination import Page
@@ -34,6 +37,7 @@ class Prediction(Job[M]):
     __slots__ = ()
 
     _path = "predictions"
+    _is_prediction = True
 
     output: Any
     """What the model decides; None until there is some. Removed an hour after the end, as `input` and `logs` are."""
@@ -54,7 +58,7 @@ class Prediction(Job[M]):
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
         timeout: float | None = None,
-    ) -> AsyncGenerator[list[ServerSentEvent[M]], None]:
+    ) -> Streamed[ServerSentEvent[M]]:
         """Give its events as they happen, from the first on, up to and with ``done``.
 
         A connection that breaks is made again, and goes on where it was.
@@ -74,8 +78,7 @@ class Prediction(Job[M]):
         from .watch import watched
 
         files = self._session.use_file_output if use_file_output is None else use_file_output
-        watch = watched(self, self, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
-        return watch.batches()
+        return watched(self, self, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
 
     async_stream: Final = asynchronously(stream)
 
@@ -90,8 +93,6 @@ class Prediction(Job[M]):
             PredictionTimeout: `timeout` seconds passed first.
 
         """
-        from .run import increments
-
         return increments(self, self, signal=signal, timeout=timeout)
 
     async_output_iterator: Final = asynchronously(output_iterator)
@@ -148,8 +149,10 @@ class Predictions(Namespace[M]):
             inlined = await put_input(self, body, given, own, others)
         is_held = bool(ahead) and ahead[0][0] == "Prefer"
         read = LONGEST_HOLD + MARGIN if is_held else None
-        pending = self._send("POST", where, Expect.RECORD, others, body=body, headers=ahead, read=read, inlined=inlined)
-        return Prediction._of(await self._transport.finish(pending), self._session)
+        pending = self._send(
+            "POST", where, Expect.RECORD, others, body=body, headers=ahead, read=read, inlined=inlined, creates="predictions"
+        )
+        return await made(self, Prediction[M], pending)
 
     async_create: Final = awaitable(create)
 
@@ -176,10 +179,12 @@ class Predictions(Namespace[M]):
     @operation
     async def wait(self, prediction_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> Prediction[M]:
         """Poll until a prediction has ended, however it ends; as in 2.0. Raises `PredictionTimeout` after `timeout` seconds."""
-        from .run import follow
-
-        prediction = await Predictions[M].get(self, prediction_id, signal=signal, timeout=timeout)
-        return await follow(self, prediction, signal=signal, timeout=timeout)
+        course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
+        try:
+            prediction = await Predictions[M].get(self, prediction_id, signal=signal, timeout=timeout)
+        except APITimeoutError as error:
+            give_up(error, timeout, None)
+        return await course.follow(prediction)
 
     async_wait: Final = awaitable(wait)
 
@@ -193,7 +198,7 @@ class Predictions(Namespace[M]):
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
         timeout: float | None = None,
-    ) -> AsyncGenerator[list[ServerSentEvent[M]], None]:
+    ) -> Streamed[ServerSentEvent[M]]:
         """Give a prediction's events as they happen, from the first on; see `Prediction.stream`."""
         from .watch import watched
 
@@ -203,8 +208,7 @@ class Predictions(Namespace[M]):
         def get() -> Awaitable[Prediction[Any]]:
             return Predictions.get(self, path, signal=signal, timeout=timeout)
 
-        watch = watched(self, get, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
-        return watch.batches()
+        return watched(self, get, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
 
     async_stream: Final = asynchronously(stream)
 

@@ -68,7 +68,7 @@ class Relay:
         self._is_begun = True
         watch = self._watch
         # A relay may be made in one mode and read in the other.
-        watch.course.client = watch.course.client._in(mode)
+        watch.in_mode(mode)
         batches = watch.batches()
         try:
             async for batch in batches:

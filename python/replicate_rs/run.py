@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ._typing import TYPE_CHECKING, TypeVar
-from .course import Course, check_limits, give_up, items_of, raise_if_failed
-from .creation import LONGEST_HOLD, hold
+from ._typing import TYPE_CHECKING
+from .course import Course, check_limits, give_up, raise_if_failed
+from .creation import guarded, hold
 from .exceptions import APITimeoutError
 from .file_output import outputs
 from .identifier import target_of
 from .prediction import Prediction, Predictions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import Mapping
     from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
     from ._core import AbortSignal
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from .course import OnProgress
     from .creation import CreateOptions
     from .identifier import Ref
-    from .job import Job
 
     class WaitOptions(TypedDict, total=False):
         """How `run` waits."""
@@ -32,11 +31,13 @@ if TYPE_CHECKING:
         interval: float
         """Seconds between polls."""
         timeout: float
-        """Seconds to hold the first request open; 60 at most, and if not given."""
+        """Seconds to hold the first request open; 3 at most, and if not given."""
 
     Wait: TypeAlias = bool | float | WaitOptions
 
-J = TypeVar("J", bound="Job[Any]")
+# Seconds: the longest hold of a run's create. Until a held create is answered its prediction has no id, so this is how long a
+# caller who leaves may have to wait for the cancel. From then on the prediction is asked for, often at first.
+FIRST_HOLD = 3
 
 
 async def run_model(
@@ -57,9 +58,9 @@ async def run_model(
         ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
         input: The model's inputs; files in it are uploaded.
         progress: Called with the prediction when it is created, after each poll, and when it is done; may be async on an
-            async client.
-        wait: True (the default) or seconds: hold the first request open that long for the output, then poll. False: poll.
-            Or a dict of ``mode`` ("block", "poll"), ``interval`` and ``timeout`` in seconds.
+            async client. The first request is not held open then.
+        wait: True (the default) or seconds: hold the first request open for the output, for 3 seconds at most, then poll.
+            False: poll. Or a dict of ``mode`` ("block", "poll"), ``interval`` and ``timeout`` in seconds.
         prefer: The same as a header value, ``wait`` or ``wait=5``, as in 2.0.
         cancel_on_exit: Cancel the prediction when this call ends before it: aborted, cancelled, interrupted or out of time.
         use_file_output: Give files as `FileOutput` (the default), or as text.
@@ -71,6 +72,25 @@ async def run_model(
         AbortError: The signal was aborted; if it was beforehand, nothing was sent.
 
     """
+    prediction = await run_to_end(
+        client, ref, input, progress, wait=wait, prefer=prefer, cancel_on_exit=cancel_on_exit, options=options
+    )
+    files = client._session.use_file_output if use_file_output is None else use_file_output
+    return outputs(prediction.output, client._session) if files else prediction.output
+
+
+async def run_to_end(
+    client: Resource[Any],
+    ref: Ref,
+    input: Mapping[str, Any] | None,
+    progress: OnProgress | None = None,
+    *,
+    wait: Wait | None = None,
+    prefer: str | None = None,
+    cancel_on_exit: bool = True,
+    options: CreateOptions,
+) -> Prediction[Any]:
+    """Run a model and return the prediction with its whole output; takes and raises what `run_model` does."""
     if prefer is not None and wait is not None:
         raise TypeError("cannot mix and match prefer and wait: give one")
     block, interval = (True, None) if wait is None and prefer is None else _waiting(wait if prefer is None else _seconds(prefer))
@@ -78,23 +98,33 @@ async def run_model(
     timeout, began = options.get("timeout"), monotonic()
     if timeout is not None or interval is not None:
         check_limits(interval, timeout)
+    hold = _first_hold(block, timeout, has_progress=progress is not None)
     version, model = target_of(ref)
+    if timeout is not None:
+        options = guarded(options, cancel_on_exit=cancel_on_exit)
     try:
-        prediction = await Predictions.create(client, version, input, model=model, wait=block, **options)
+        prediction = await Predictions.create(client, version, input, model=model, wait=hold, **options)
     except APITimeoutError as error:
-        give_up(error, timeout, None)
-    output = prediction.output
-    # The blocking create may answer before the output is committed: what it has is all there is, if the hold had not run out.
-    whole = output is not None and monotonic() - began < (LONGEST_HOLD if block is True else block or 0)
+        give_up(error, timeout, error.prediction)
+    # The held create may answer before the output is committed: what it has is all there is, if the hold had not run out.
+    whole = prediction.output is not None and monotonic() - began < (hold or 0)
     if progress is not None or not (whole or prediction.is_done):
         signal = options.get("signal")
         course = Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout, began=began)
         prediction = await course.follow(prediction, done=whole)
-        output = prediction.output
     if prediction.status != "succeeded":
         raise_if_failed(prediction)
-    files = client._session.use_file_output if use_file_output is None else use_file_output
-    return outputs(output, client._session) if files else output
+    return prediction
+
+
+def _first_hold(block: bool | float | None, timeout: float | None, *, has_progress: bool) -> float | None:
+    """Return for how many seconds a create is held open: not for so long that a caller who leaves could not cancel in time."""
+    if not block or has_progress:
+        return None
+    most = FIRST_HOLD if block is True else min(block, FIRST_HOLD)
+    # A deadline within the hold would leave the caller without a prediction to name.
+    most = most if timeout is None else min(most, timeout // 1)
+    return most if most >= 1 else None
 
 
 def run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Any:
@@ -148,29 +178,6 @@ async def wait_for(
     prediction = await course.follow(prediction)
     raise_if_failed(prediction)
     return prediction
-
-
-async def follow(client: Resource[Any], job: J, *, signal: AbortSignal | None, timeout: float | None) -> J:
-    """Poll until a prediction or a training has ended, however it ends."""
-    course = Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
-    return await course.follow(job)
-
-
-async def increments(
-    client: Resource[Any], prediction: Prediction[Any], *, signal: AbortSignal | None, timeout: float | None
-) -> AsyncGenerator[list[Any], None]:
-    """Poll, and give what the output's list has more each time."""
-    course = Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout, watched=True)
-    seen = len(items_of(prediction))
-    while True:
-        items = items_of(prediction)
-        if fresh := items[seen:]:
-            yield outputs(fresh, client._session) if client._session.use_file_output else fresh
-        seen = max(seen, len(items))
-        if prediction.is_done:
-            break
-        prediction = await course.poll(prediction)
-    raise_if_failed(prediction)
 
 
 def _waiting(wait: Wait | None) -> tuple[bool | float | None, float | None]:

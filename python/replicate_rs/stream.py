@@ -7,13 +7,15 @@ from ._core import ServerSentEvent as ServerSentEvent
 from ._streaming import AsyncStream as AsyncStream  # noqa: TC001 - to be imported from here
 from ._streaming import Stream as Stream  # noqa: TC001 - as above
 from ._typing import TYPE_CHECKING
+from .creation import guarded
 from .run import started
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import Mapping
     from typing import Any, ClassVar, Unpack
 
     from ._operation import Form, Resource
+    from ._streaming import Streamed
     from .client import Replicate
     from .creation import PredictionOptions
     from .identifier import Ref
@@ -76,7 +78,7 @@ def stream_model(
     cancel_on_exit: bool = True,
     use_file_output: bool | None = None,
     **options: Unpack[PredictionOptions],
-) -> AsyncGenerator[list[ServerSentEvent], None]:
+) -> Streamed[ServerSentEvent]:
     """Run a model and give its events as they happen, up to and with ``done``.
 
     A connection that breaks is made again, and goes on where it was; where the server cannot do that, the rest comes from the
@@ -97,7 +99,7 @@ def stream_model(
 
     """
     files = client._session.use_file_output if use_file_output is None else use_file_output
-    return begun(client, ref, input, "events", options, files=files, cancel_on_exit=cancel_on_exit).batches()
+    return begun(client, ref, input, "events", options, files=files, cancel_on_exit=cancel_on_exit)
 
 
 def stream_text(
@@ -107,12 +109,12 @@ def stream_text(
     *,
     cancel_on_exit: bool = True,
     **options: Unpack[PredictionOptions],
-) -> AsyncGenerator[list[str], None]:
+) -> Streamed[str]:
     """Run a model and give the pieces of its text as they come; ``collect()`` gives the whole.
 
     Takes and raises what `stream` does. Of a file stream, the pieces are the files' URLs.
     """
-    return begun(client, ref, input, "text", options, cancel_on_exit=cancel_on_exit).batches()
+    return begun(client, ref, input, "text", options, cancel_on_exit=cancel_on_exit)
 
 
 async def relay_model(
@@ -158,7 +160,7 @@ def begun(
     signal, timeout = options.get("signal"), options.get("timeout")
     return watched(
         client,
-        lambda: started(client, ref, input, options),
+        lambda: started(client, ref, input, guarded(options, cancel_on_exit=cancel_on_exit)),
         form,
         files=files,
         cancel_on_exit=cancel_on_exit,

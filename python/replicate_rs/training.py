@@ -7,7 +7,7 @@ from ._operation import M, Namespace, awaitable, given, operation
 from ._typing import TYPE_CHECKING
 from .creation import split, webhooks
 from .identifier import id_of, pair, resolve
-from .job import Job
+from .job import Job, made
 from .pagination import one_of, page_of
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ class Trainings(Namespace[M]):
 
         inlined = await put_input(self, body, input or {}, own, others)
         where = ("models", owner, name, "versions", id, "trainings")
-        data = await self._transport.finish(self._send("POST", where, Expect.RECORD, others, body=body, inlined=inlined))
-        return Training._of(data, self._session)
+        pending = self._send("POST", where, Expect.RECORD, others, body=body, inlined=inlined, creates="trainings")
+        return await made(self, Training[M], pending)
 
     async_create: Final = awaitable(create)
 

@@ -26,7 +26,7 @@ from .identifier import resolve, target_of
 from .model import Model, Models
 from .output_iterator import AsyncOutputIterator, BaseOutputIterator, OutputIterator
 from .prediction import Prediction
-from .run import run_model, started, wait_for
+from .run import run_to_end, started, wait_for
 from .version import Version, Versions
 
 if TYPE_CHECKING:
@@ -92,15 +92,8 @@ class BaseFunction(Generic[P, R]):
         client = self._through(self._mode)
         if self.streaming:
             return self._iterator(await self._create(args, inputs), cancel_on_exit=True)
-        last: Prediction[Any] | None = None
-
-        def keep(state: Prediction[Any]) -> None:
-            nonlocal last
-            last = state
-
-        prepared = await self._prepared(client, args, inputs)
-        output = await run_model(client, self.ref, prepared, keep, use_file_output=False)
-        return await self._given(client, output, last)
+        prediction = await run_to_end(client, self.ref, await self._prepared(client, args, inputs), options={})
+        return await self._given(client, prediction.output, prediction)
 
     async def _create(self, args: tuple[object, ...], inputs: Mapping[str, object]) -> Prediction[Any]:
         client = self._through(self._mode)

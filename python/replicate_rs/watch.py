@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from ._core import AbortSignal, Pending, Source
-    from ._operation import Form, Resource
+    from ._operation import Async, Form, Resource, Sync
 
 T = TypeVar("T")
 
@@ -61,16 +61,21 @@ class Watch:
         self._start: Callable[[], Awaitable[Prediction[Any]]] | None = None
         self._source: Source[Any] | None = None
         self._is_first = True
+        self._has_begun = False
+        self._url = ""
         if isinstance(start, Prediction):
-            self._take(start)  # pyright: ignore[reportUnknownArgumentType] - of whichever client
+            self.prediction = start
         else:
             self._start = start
 
+    def in_mode(self, mode: type[Sync | Async]) -> None:
+        """Go on in this mode."""
+        self.course.client = self.course.client._in(mode)
+
     async def begin(self) -> None:
         """Open the stream, and see that it is one, before anything is asked of it."""
-        await self._begin()
-        self.course.hold(self.prediction)
         try:
+            await self._begin()
             source = self._source = self._open()
             try:
                 await self._finish(source.opened())
@@ -80,35 +85,38 @@ class Watch:
             if self._source is not None:
                 self._source.close()
             self.leave(error)
-            self.course.release()
             raise
 
     async def _begin(self) -> None:
+        """Create the prediction, if it has to be; from then on, whoever leaves cancels it."""
+        if self._has_begun:
+            return
+        self._has_begun = True
+        self.course.start()
         if self._start is not None:
             try:
-                self._take(await self._start())
+                self.prediction = await self._start()
             except APITimeoutError as error:
-                give_up(error, self.course.timeout, None)
-            self._start = None
+                give_up(error, self.course.timeout, error.prediction)
+        self.course.hold(self.prediction)
+        self._url = self._stream_url(self.prediction)
+        # Text that looks like a URL is text; only streams under this path carry files.
+        self.files = self.files and self._url.partition("://")[2].partition("/")[2].startswith("v1/files/")
 
-    def _take(self, prediction: Prediction[Any]) -> None:
+    def _stream_url(self, prediction: Prediction[Any]) -> str:
         urls: object = prediction.urls
         url: object = urls.get("stream") if is_object(urls) else None
         if url is None:
             raise StreamError("this model does not support streaming", prediction)
         if not isinstance(url, str):
             raise StreamError(f"the API gave a stream address that is not a URL: {url!r}", prediction)
-        self.prediction = prediction
-        self._url = url
-        # Text that looks like a URL is text; only streams under this path carry files.
-        self.files = self.files and url.partition("://")[2].partition("/")[2].startswith("v1/files/")
+        return url
 
     async def batches(self) -> AsyncGenerator[list[Any], None]:
         """Give everything, in lists of what is ready at a time; cancels the prediction if that is left early, and asked for."""
-        await self._begin()
-        self.course.hold(self.prediction)
         fruitless, finish = 0, self.course.client._transport.finish
         try:
+            await self._begin()
             while True:
                 count = self.place.count
                 source = self._source or self._open()
@@ -144,17 +152,25 @@ class Watch:
             self.course.release()
 
     def leave(self, error: BaseException) -> None:
-        """Do what is to be done when nobody wants more; a forked child leaves it to its parent."""
-        if self.course.is_inherited:
+        """Do what is to be done when nobody wants more; a forked child leaves it to its parent.
+
+        A stream that cannot be read, or not any further, is left too: nobody gets what the prediction still makes.
+        """
+        prediction: Prediction[Any] | None = getattr(self, "prediction", None)
+        if self.course.is_inherited or prediction is None:
             return
-        self.course.leave(error, self.prediction, done=self.place.end is not None)
+        if isinstance(error, ReplicateError) and error.prediction is None:
+            error.prediction = prediction
+        self.course.release()
+        if self.place.end is None and not prediction.is_done and not isinstance(error, ModelError):
+            self.course.cancel(prediction, self.course.client._transport)
 
     def abandon(self) -> None:
         """Leave what was begun, and not read; without waiting for anything, since this may be a destructor."""
         if self._source is not None:
             self._source.close()
-        self.course.cancel(self.prediction, Suspending)
         self.course.release()
+        self.course.cancel(self.prediction, Suspending)
 
     def _finish(self, pending: Pending[T]) -> Awaitable[T]:
         return self.course.client._transport.finish(pending)

@@ -112,6 +112,8 @@ pub struct Pending {
     about: About,
     /// Set for a request that creates something.
     creation: Option<Arc<Creation>>,
+    /// Whether the work goes on when nobody waits for it any more.
+    is_lasting: bool,
     slot: Arc<Slot>,
     running: OnceLock<Running>,
     begun: OnceLock<Begun>,
@@ -148,6 +150,13 @@ impl Pending {
         Self::of(Provider::Job(Mutex::new(Some(job))), connections, about, Some(creation))
     }
 
+    /// The same work, which goes on once it has begun, whether somebody waits for it or not.
+    pub fn lasting(self) -> Self {
+        let mut this = self;
+        this.is_lasting = true;
+        this
+    }
+
     /// What a feed has next.
     pub fn next_of(feed: Arc<dyn Feed>, connections: Arc<Connections>) -> Self {
         Self::of(Provider::Feed(feed), connections, About::default(), None)
@@ -159,6 +168,7 @@ impl Pending {
             connections,
             about,
             creation,
+            is_lasting: false,
             slot: Arc::default(),
             running: OnceLock::new(),
             begun: OnceLock::new(),
@@ -289,6 +299,7 @@ impl Pending {
         let Some(running) = self.running.get() else { return };
         match &self.creation {
             Some(creation) => drop(creation.leave()),
+            None if self.is_lasting => {}
             None => running.stop(),
         }
     }

@@ -68,6 +68,8 @@ pub struct Core {
     closing: CancellationToken,
     /// How much of this client's work goes on that nobody waits for.
     unattended: Arc<AtomicUsize>,
+    /// Streams and files that are being read.
+    streams: Arc<AtomicUsize>,
 }
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
@@ -160,6 +162,7 @@ impl Core {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             closing: CancellationToken::new(),
             unattended: Arc::default(),
+            streams: Arc::default(),
         })
     }
 
@@ -176,6 +179,12 @@ impl Core {
             process().leave_creates(Some(self.number));
             self.connections.leave();
         }
+    }
+
+    /// How much of this client's work goes on that nobody waits for.
+    #[getter]
+    fn unattended(&self) -> usize {
+        self.unattended.load(Ordering::Relaxed)
     }
 
     /// Wait for what nobody else waits for, at most for `limit` seconds; return how much of it was left.
@@ -202,7 +211,7 @@ impl Core {
     }
 
     /// One request, read to its end.
-    #[pyo3(signature = (method, target, expect, *, query=None, body=None, content_type=None, headers=None, total=None, read=None, retries=None, signal=None, creates=None))]
+    #[pyo3(signature = (method, target, expect, *, query=None, body=None, content_type=None, headers=None, total=None, read=None, retries=None, signal=None, creates=None, last=false))]
     #[allow(clippy::too_many_arguments, reason = "one call site, all by keyword")]
     fn send(
         &self,
@@ -219,8 +228,10 @@ impl Core {
         retries: Option<u32>,
         signal: Option<Py<AbortSignal>>,
         creates: Option<&str>,
+        last: bool,
     ) -> PyResult<Pending> {
-        let mut call = self.call(py, method, self.resolve(py, target, query)?)?;
+        let url = self.resolve(py, target, query)?;
+        let mut call = if last { self.unchecked_call(py, method, url)? } else { self.call(py, method, url)? };
         call.body = match body {
             None => Body::Empty,
             // In pieces, so that one that is given up does not go out whole when its connection closes.
@@ -249,11 +260,14 @@ impl Core {
         }
         let call = Arc::new(call);
         let about = About { call: Some(call.clone()), signal };
+        let counted = last.then(|| process().unattended(&self.unattended).enter());
         let work = job(move |pool| async move {
+            let _counted = counted;
             let response = http::send(&pool, &call).await?;
             deliver(call, response, expect)
         });
-        Ok(Pending::new(self.connections.clone(), about, work))
+        let pending = Pending::new(self.connections.clone(), about, work);
+        Ok(if last { pending.lasting() } else { pending })
     }
 
     /// Downloads to a path; gives what the host said of the file, with its length.
@@ -316,7 +330,11 @@ impl Core {
             call.headers.insert("last-event-id", id);
         }
         let what = What::Events { form: source::form(form)?, place, idle: self.idle };
-        Source::open(py, self.connections.clone(), Opening { call: Arc::new(call), signal, what, ahead: true })
+        Source::open(
+            py,
+            self.connections.clone(),
+            Opening { call: Arc::new(call), signal, what, ahead: true, open: self.streams.clone() },
+        )
     }
 
     /// Opens a file, to be read in pieces from its byte `start` on; `ahead`, whether it is read on while nobody waits for it.
@@ -331,7 +349,11 @@ impl Core {
         signal: Option<Py<AbortSignal>>,
     ) -> PyResult<Source> {
         let call = Arc::new(self.fetch(py, url, total)?);
-        Source::open(py, self.connections.clone(), Opening { call, signal, what: What::File { start }, ahead })
+        Source::open(
+            py,
+            self.connections.clone(),
+            Opening { call, signal, what: What::File { start }, ahead, open: self.streams.clone() },
+        )
     }
 
     /// A stream whose content is there already.
@@ -398,13 +420,14 @@ impl Core {
     }
 
     /// What all clients over these connections have done in this process: requests, those under way, failures, retries and
-    /// connections.
-    fn stats(&self) -> (u64, u64, u64, u64, u64) {
+    /// connections; and how many streams and files this one reads.
+    fn stats(&self) -> (u64, u64, u64, u64, u64, usize) {
         let shared = self.connections.shared();
         let (counters, finished) = (&shared.counters, shared.counters.finished.get());
         let requests = counters.requests.get();
         let under_way = requests.saturating_sub(finished);
-        (requests, under_way, counters.failures.get(), counters.retries.get(), counters.connections.get())
+        let streams = self.streams.load(Ordering::Relaxed);
+        (requests, under_way, counters.failures.get(), counters.retries.get(), counters.connections.get(), streams)
     }
 
     /// Which of some calls that were begun is over first; None if none is within `limit` seconds.

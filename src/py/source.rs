@@ -6,6 +6,7 @@
 
 use std::mem;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -101,6 +102,8 @@ pub struct Opening {
     pub what: What,
     /// Whether it is read on while nobody waits for it.
     pub ahead: bool,
+    /// Counts those that are being read.
+    pub open: Arc<AtomicUsize>,
 }
 
 /// What an answer is read as.
@@ -387,7 +390,7 @@ impl Source {
 impl Source {
     /// Sends the request, and reads from then on.
     pub fn open(py: Python<'_>, connections: Arc<Connections>, opening: Opening) -> PyResult<Self> {
-        let Opening { call, signal, what, ahead } = opening;
+        let Opening { call, signal, what, ahead, open } = opening;
         let about = About { call: Some(call.clone()), signal };
         let form = match &what {
             What::Events { form, .. } => *form,
@@ -397,6 +400,8 @@ impl Source {
         let (flag, to, of_file) = (about.flag(py), inbox.clone(), Arc::clone(&info));
         let limit = call.timeouts.total;
         let task: Task = Box::new(move |pool| {
+            open.fetch_add(1, Ordering::Relaxed);
+            let is_open = Open(open);
             // Boxed once: what wraps a future holds it by value, and some hold it twice.
             let read: Pin<Box<dyn Future<Output = _> + Send>> = match what {
                 What::Events { form, place, idle } => {
@@ -405,6 +410,7 @@ impl Source {
                 What::File { start } => Box::pin(read_file(pool, call, start, to.clone(), of_file)),
             };
             Box::pin(async move {
+                let _is_open = is_open;
                 let end = EndOnDrop(to);
                 let ended = within(limit, pin!(unless_aborted(flag, read))).await;
                 end.0.end(ended);
@@ -438,6 +444,15 @@ impl Source {
         let tap = Arc::new(tap);
         let [head, parts] = [For::Head, For::Parts].map(|what| Arc::new(Wait(tap.clone(), what)));
         Self { tap, head, parts }
+    }
+}
+
+/// Counts a stream for as long as it is read.
+struct Open(Arc<AtomicUsize>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
