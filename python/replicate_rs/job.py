@@ -94,7 +94,7 @@ class Job(Record[M]):
         """
         from .run import follow
 
-        done = await follow(self, self, signal=signal, timeout=timeout)
+        done = await follow(self, self._as_given(), signal=signal, timeout=timeout)
         self._update(done.dict())
 
     async_wait: Final = awaitable(wait)

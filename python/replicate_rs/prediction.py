@@ -74,7 +74,9 @@ class Prediction(Job[M]):
         from .watch import watched
 
         files = self._session.use_file_output if use_file_output is None else use_file_output
-        watch = watched(self, self, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+        watch = watched(
+            self, self._as_given(), "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout
+        )
         return watch.batches()
 
     async_stream: Final = asynchronously(stream)
@@ -92,7 +94,7 @@ class Prediction(Job[M]):
         """
         from .run import increments
 
-        return increments(self, self, signal=signal, timeout=timeout)
+        return increments(self, self._as_given(), signal=signal, timeout=timeout)
 
     async_output_iterator: Final = asynchronously(output_iterator)
 
