@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use tokio::sync::Notify;
 
-/// The shortest and the longest interval of one that is alone, and its part of the age.
+/// The shortest and the longest interval of one that is alone.
 const SHORTEST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(2);
+/// Up to this age the interval is the shortest: a request that is held open would tell of the end at once for so long.
+const PROMPT: Duration = Duration::from_secs(60);
+/// From then on the interval is this part of what the age is beyond it.
 const PART_OF_AGE: f64 = 0.1;
 /// Requests per second for all together.
 const RATE: f64 = 30.0;
@@ -73,7 +76,7 @@ impl Pace {
     /// How long one of this age waits before it is asked for again; `jitter` is a random number from 0 to 1.
     pub fn interval(&self, age: Duration, jitter: f64, now: Instant) -> Duration {
         let state = self.state();
-        let alone = age.mul_f64(PART_OF_AGE).clamp(SHORTEST, LONGEST);
+        let alone = age.saturating_sub(PROMPT).mul_f64(PART_OF_AGE).clamp(SHORTEST, LONGEST);
         let own = if state.list_helps { RATE_BESIDE_LIST } else { RATE };
         let rate = match state.allowed {
             Some((allowed, until)) if now < until => own.min(allowed),
@@ -178,8 +181,8 @@ mod tests {
     fn one_alone_is_asked_for_often_at_first() {
         let (pace, now) = (Pace::default(), Instant::now());
         let _turn = pace.join("a");
-        let ages = [0, 5, 20, 3600].map(|age| pace.interval(Duration::from_secs(age), 1.0, now));
-        assert_eq!(ages, [250, 500, 2000, 2000].map(Duration::from_millis));
+        let ages = [0, 59, 70, 3600].map(|age| pace.interval(Duration::from_secs(age), 1.0, now));
+        assert_eq!(ages, [250, 250, 1000, 2000].map(Duration::from_millis));
     }
 
     #[test]

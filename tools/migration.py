@@ -37,7 +37,7 @@ It does not matter whether the official client is installed. Where it was import
 Processes that the program starts call `install()` themselves.
 
 Below is every public name of the three official clients. `client` is a `Replicate`; an `AsyncReplicate` has the same methods, to
-be awaited.
+be awaited, and so have the records, pages and files that it gives.
 """
 
 

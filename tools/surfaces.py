@@ -342,7 +342,7 @@ V2: list[Name] = [
     Name("replicate.get_path_url", "replicate_rs.get_path_url"),
     Name("replicate.file_from_path", note="pass a `pathlib.Path`"),
     Name("replicate.FileOutput", "replicate_rs.FileOutput"),
-    Name("replicate.AsyncFileOutput", "replicate_rs.FileOutput", "one class for both: `aread`, `asave`, `async for`"),
+    Name("replicate.AsyncFileOutput", "replicate_rs.FileOutput", "one class for both: what an `AsyncReplicate` gives is awaited; in annotations `FileOutput[Async]`"),
     Name("replicate.Model", "replicate_rs.Model", "the resource, which is also good as a reference: `Model(owner=…, name=…)`"),
     Name("replicate.Version", "replicate_rs.Version", "the resource, which is also good as a reference: `Version(id=…)`"),
     Name("replicate.ModelVersionIdentifier", "replicate_rs.ModelVersionIdentifier"),
@@ -495,10 +495,10 @@ V2: list[Name] = [
     Name(
         "for item in page",
         "replicate_rs.Page.auto",
-        "a page iterates over its own items, as in 1.0.7; `page.auto()` goes on to all others",
+        "`for` iterates over a page's own items, as in 1.0.7; `page.auto()`, and `async for` over a page, go on to all others",
     ),
     Name("page.has_next_page", "replicate_rs.Page.has_next_page"),
-    Name("page.get_next_page", "replicate_rs.Page.get_next_page", "`await page.async_get_next_page()` in async code"),
+    Name("page.get_next_page", "replicate_rs.Page.get_next_page"),
     Name("page.next_page_info", "replicate_rs.Page.next", "`page.next`"),
     Name("page.iter_pages", "client.paginate", "`client.paginate(client.predictions.list)`"),
     # Records

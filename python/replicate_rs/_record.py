@@ -69,6 +69,11 @@ class Record(Resource[M]):
         record._transport = mode.transport
         return record
 
+    def _as_given(self) -> Self:
+        """View the same object in its client's mode, in which callers get it back, in an error for example."""
+        mode = self._session.mode
+        return self if self._mode is mode else self._in(mode)
+
     def _update(self, data: Mapping[str, Any]) -> None:
         """Take over a newer answer."""
         if data is not self._data:

@@ -166,7 +166,9 @@ async def spread_async(batches: AsyncGenerator[Sequence[T], None]) -> AsyncGener
 
 def parts(made: AsyncGenerator[Sequence[T], None] | Streamed[T]) -> AsyncGenerator[Sequence[T], None]:
     """Return the batches of what a streaming operation returned."""
-    return made.batches() if hasattr(made, "batches") else made
+    source: Any = made
+    batches: AsyncGenerator[Sequence[T], None] = source.batches() if hasattr(source, "batches") else source
+    return batches
 
 
 class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         """The same as a header value, ``wait`` or ``wait=5``."""
 
 
-O = TypeVar("O", bound="CreateOptions")
+Given = TypeVar("Given", bound="CreateOptions")
 
 # Those that go into the request's body as they are.
 ABOUT_WEBHOOKS = frozenset(("webhook", "webhook_events_filter", "webhook_completed"))
@@ -107,9 +107,10 @@ def headers(own: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def guarded(options: O, *, cancel_on_exit: bool) -> O:
+def guarded(options: Given, *, cancel_on_exit: bool) -> Given:
     """Return options with which the API itself ends a prediction soon after the caller's deadline, if nobody else can."""
-    timeout = options.get("timeout")
+    asked: CreateOptions = options
+    timeout = asked.get("timeout")
     if timeout is None or not cancel_on_exit or options.get("cancel_after") is not None or timeout >= LONGEST_LIFE:
         return options
     # Later than the caller's own deadline, so that it is the caller who is told.

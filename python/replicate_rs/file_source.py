@@ -264,7 +264,9 @@ def is_readable(value: object) -> TypeGuard[Readable]:
 
 
 def is_async(value: object) -> bool:
-    """Whether a value gives its content to those who await it."""
+    """Whether a value gives its content to those who await it; a path, as a `FileOutput` is too, does so to anybody."""
+    if hasattr(value, "__fspath__"):
+        return False
     return _has_async_read(value) or (hasattr(type(value), "__aiter__") and not hasattr(type(value), "__iter__"))
 
 

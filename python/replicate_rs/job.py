@@ -101,7 +101,7 @@ class Job(Record[M]):
 
         """
         course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
-        done = await course.follow(self)
+        done = await course.follow(self._as_given())
         self._update(done.dict())
 
     async_wait: Final = awaitable(wait)

@@ -8,7 +8,7 @@ from ._record import Record
 from ._typing import TYPE_CHECKING
 from .exceptions import ReplicateException
 from .identifier import named, pair
-from .pagination import Page, one_of, page_of
+from .pagination import one_of, page_of
 from .prediction import Prediction, Predictions
 from .version import Version, Versions, VersionsOfModel
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._operation import Options
     from .creation import PredictionOptions
     from .identifier import ModelOptions, Ref
+    from .pagination import Page
 
     Visibility = Literal["public", "private"]
 
@@ -196,9 +197,7 @@ class Models(Namespace[M]):
     async def search(self, query: str | None = None, *, body: str | None = None, **options: Unpack[Options]) -> Page[Model[M]]:
         """Fetch the public models that fit a query; 2.0 calls it `body`."""
         text = one_of(query=query, body=body)
-        pending = self._send("QUERY", ("models",), Expect.PAGE, options, text=text)
-        data = await self._transport.finish(pending)
-        return Page([Model._of(each, self._session) for each in data["results"]], data.get("next"))
+        return await page_of(self, Model[M], ("models",), ..., options, text=text)
 
     async_search: Final = awaitable(search)
 

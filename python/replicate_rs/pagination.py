@@ -176,19 +176,24 @@ async def async_paginate(list_method: Callable[..., Awaitable[Page[T]]]) -> Asyn
 class _Source(Generic[R]):
     """Where pages come from: an endpoint, and what its results are."""
 
-    __slots__ = ("kind", "options", "resource", "target")
+    __slots__ = ("kind", "options", "resource", "target", "text")
 
-    def __init__(self, resource: Resource[Any], kind: type[R], target: tuple[str, ...], options: Options) -> None:
+    def __init__(
+        self, resource: Resource[Any], kind: type[R], target: tuple[str, ...], options: Options, text: str | None = None
+    ) -> None:
         self.resource = resource
         self.kind = kind
         self.target = target
         self.options = options
+        # What is searched for, where pages are asked for by `QUERY`.
+        self.text = text
 
     def begin(self, cursor: str | None, query: Query | None = None) -> Pending[dict[str, Any]]:
         """Begin to fetch a page."""
-        if cursor is None:
-            return self.resource._send("GET", self.target, Expect.PAGE, self.options, query=query)
-        return self.resource._send("GET", self.target, Expect.PAGE, self.options, query=_query_of(cursor))
+        if cursor is not None:
+            query = _query_of(cursor)
+        method = "GET" if self.text is None else "QUERY"
+        return self.resource._send(method, self.target, Expect.PAGE, self.options, query=query, text=self.text)
 
     def page(self, data: dict[str, Any]) -> Page[R]:
         """View an answer."""
@@ -220,14 +225,15 @@ async def page_of(
     options: Options,
     *,
     query: Query | None = None,
+    text: str | None = None,
 ) -> Page[R]:
-    """Fetch a page of an endpoint.
+    """Fetch a page of an endpoint; `text` is what it searches for.
 
     Raises:
         ValueError: The cursor is None: the page before was the last.
 
     """
-    source = _Source(resource, kind, target, options)
+    source = _Source(resource, kind, target, options, text)
     return source.page(await resource._transport.finish(source.begin(cursor_of(cursor), query)))
 
 

@@ -78,7 +78,9 @@ class Prediction(Job[M]):
         from .watch import watched
 
         files = self._session.use_file_output if use_file_output is None else use_file_output
-        return watched(self, self, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+        return watched(
+            self, self._as_given(), "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout
+        )
 
     async_stream: Final = asynchronously(stream)
 
@@ -93,7 +95,7 @@ class Prediction(Job[M]):
             PredictionTimeout: `timeout` seconds passed first.
 
         """
-        return increments(self, self, signal=signal, timeout=timeout)
+        return increments(self, self._as_given(), signal=signal, timeout=timeout)
 
     async_output_iterator: Final = asynchronously(output_iterator)
 

@@ -1,7 +1,8 @@
 """What users see. Checked by mypy and pyright, never run."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -15,12 +16,16 @@ from replicate_rs import (
     Async,
     AsyncReplicate,
     FileOutput,
+    Model,
+    ModelError,
     Page,
     Prediction,
     Replicate,
     SeenWebhooks,
     ServerSentEvent,
+    Sync,
     Training,
+    Version,
     WebhookValidationError,
     WebhookVerifier,
     avalidate_webhook,
@@ -30,12 +35,13 @@ from replicate_rs import (
     use,
     validate_webhook,
 )
-from replicate_rs.file import File
+from replicate_rs.deployment import Release
+from replicate_rs.file import File, FilePage
 from replicate_rs.output_iterator import AsyncOutputIterator, OutputIterator
 from replicate_rs.progress import Progress
 from replicate_rs.relay import Relay
 from replicate_rs.stream import AsyncStream, EventDecoder, EventType, Stream
-from replicate_rs.use import AsyncFunction, Function, Run
+from replicate_rs.use import AsyncFunction, AsyncRun, Function, Run
 from replicate_rs.webhook import WebhookSigningSecret
 
 
@@ -159,3 +165,86 @@ async def asynchronous(client: AsyncReplicate, old: Replicate, output: FileOutpu
     assert_type(await one.async_wait(), None)
     async with client as same:
         assert_type(same, AsyncReplicate)
+
+
+def plain_names_mean_what_blocks(one: Prediction, output: FileOutput, page: Page[Prediction], event: ServerSentEvent) -> None:
+    assert_type(one, Prediction[Sync])
+    assert_type(one.reload(), None)
+    assert_type(one.cancel(), None)
+    assert_type(one.wait(timeout=5), None)
+    assert_type(output, FileOutput[Sync])
+    assert_type(output.open(), BufferedReader)
+    assert_type(iter(output), Iterator[bytes])
+    assert_type(page.get_next_page(), Page[Prediction])
+    assert_type(event.data, str | FileOutput)
+
+
+async def records_of_an_async_client(client: AsyncReplicate) -> None:
+    one = await client.predictions.create("v", {})
+    assert_type(await one.wait(timeout=5), None)
+    assert_type(await one.reload(), None)
+    assert_type(await one.cancel(), None)
+    assert_type(await one.async_reload(), None)
+    assert_type([event.data async for event in one.stream()], list[str | FileOutput[Async]])
+    assert_type([each async for each in one.output_iterator()], list[Any])
+    assert_type(one.async_stream(), AsyncStream[ServerSentEvent[Async]])
+    assert_type([event.data async for event in client.stream("o/n")], list[str | FileOutput[Async]])
+    assert_type([event.data async for event in client.predictions.stream("x")], list[str | FileOutput[Async]])
+    page = await client.predictions.list()
+    assert_type([each async for each in page], list[Prediction[Async]])
+    assert_type([each async for each in await client.models.list()], list[Model[Async]])
+    assert_type(list(page), list[Prediction[Async]])
+    assert_type(page[0], Prediction[Async])
+    assert_type(await page.get_next_page(), Page[Prediction[Async]])
+    assert_type(await page.async_get_next_page(), Page[Prediction[Async]])
+    files = assert_type(await client.files.list(), FilePage[Async])
+    assert_type(await files.get_next_page(), Page[File[Async]])
+    model = await client.models.get("o/n")
+    assert_type(model.latest_version, Version[Async] | None)
+    assert_type(model.default_example, Prediction[Async] | None)
+    assert_type(await model.versions.list(), Page[Version[Async]])
+    assert_type(await model.versions.get("v"), Version[Async])
+    deployment = await client.deployments.get("o/n")
+    assert_type(await deployment.predictions.create({}), Prediction[Async])
+    assert_type(deployment.current_release, Release[Async] | None)
+    assert_type((await client.collections.get("s")).models, list[Model[Async]])
+    assert_type((await client.search("q")).models[0].model, Model[Async])
+    assert_type(await (await client.trainings.get("t")).wait(), None)
+    await client.run("o/n", progress=plain_progress)
+    await client.run("o/n", progress=awaited_progress)
+    assert_type(await client.wait(one, progress=awaited_progress), Prediction[Async])
+
+
+def plain_progress(prediction: Prediction) -> None:
+    """As it was written before records had a mode."""
+
+
+async def awaited_progress(prediction: Prediction[Async]) -> None:
+    await prediction.cancel()
+
+
+async def files_of_an_async_client(output: FileOutput[Async]) -> None:
+    assert_type(await output.read(), bytes)
+    assert_type(await output.save("x"), Path)
+    assert_type(await output.open(), BufferedReader)
+    assert_type(await output.aopen(), BufferedReader)
+    assert_type(output.chunks(), AsyncStream[bytes])
+    assert_type([each async for each in output], list[bytes])
+
+
+def runs(client: Replicate, aclient: AsyncReplicate, run: AsyncRun[str], output: AsyncOutputIterator[str]) -> None:
+    assert_type(client.use("acme/x").create().prediction, Prediction)
+    assert_type(client.use("acme/x", streaming=True)().prediction, Prediction)
+    assert_type(run.prediction, Prediction[Async])
+    assert_type(output.prediction, Prediction[Async])
+
+
+async def errors(client: AsyncReplicate) -> None:
+    try:
+        await client.run("o/n")
+    except ModelError as error:
+        # Whichever client's it is: the names that are awaited with both are known to be.
+        assert_type(await error.prediction.async_reload(), None)
+        assert_type(error.prediction.logs, str | None)
+        plain_progress(error.prediction)
+        await awaited_progress(error.prediction)

@@ -1,6 +1,6 @@
 """Each marked line must be an error: an ignore that is not needed fails the check."""
 
-from replicate_rs import AsyncReplicate, Replicate
+from replicate_rs import Async, AsyncReplicate, FileOutput, Prediction, Replicate
 
 
 def mistakes(client: Replicate, aclient: AsyncReplicate) -> None:
@@ -13,3 +13,18 @@ def mistakes(client: Replicate, aclient: AsyncReplicate) -> None:
     aclient.predictions.get("x").status  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
     Replicate(token="x")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     Replicate(max_retries="5")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def blocking(prediction: Prediction) -> None:
+    """Code that calls its methods."""
+
+
+async def of_the_other_mode(client: Replicate, aclient: AsyncReplicate, output: FileOutput[Async]) -> None:
+    blocking(await aclient.predictions.get("x"))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    await client.predictions.get("x").reload()  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues]
+    (await aclient.predictions.get("x")).reload()  # type: ignore[unused-coroutine] # pyright: ignore[reportUnusedCoroutine]
+    for _ in output:  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues]
+        pass
+    output.read().decode()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    output.open().read()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    (await aclient.predictions.list()).get_next_page().results  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
