@@ -225,7 +225,6 @@ def test_what_the_twins_of_a_blocking_client_give_blocks(local):
     assert model.reload() is None
     assert listed[0].id == model.latest_version.id
     assert output.read() == content == b"cba"
-    assert page.next is None
 
 
 def test_the_async_names_are_there_with_both_clients(both, local):

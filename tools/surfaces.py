@@ -342,7 +342,11 @@ V2: list[Name] = [
     Name("replicate.get_path_url", "replicate_rs.get_path_url"),
     Name("replicate.file_from_path", note="pass a `pathlib.Path`"),
     Name("replicate.FileOutput", "replicate_rs.FileOutput"),
-    Name("replicate.AsyncFileOutput", "replicate_rs.FileOutput", "one class for both: what an `AsyncReplicate` gives is awaited; in annotations `FileOutput[Async]`"),
+    Name(
+        "replicate.AsyncFileOutput",
+        "replicate_rs.FileOutput",
+        "one class for both: what an `AsyncReplicate` gives is awaited; in annotations `FileOutput[Async]`",
+    ),
     Name("replicate.Model", "replicate_rs.Model", "the resource, which is also good as a reference: `Model(owner=…, name=…)`"),
     Name("replicate.Version", "replicate_rs.Version", "the resource, which is also good as a reference: `Version(id=…)`"),
     Name("replicate.ModelVersionIdentifier", "replicate_rs.ModelVersionIdentifier"),

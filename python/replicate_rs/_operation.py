@@ -55,13 +55,13 @@ OPTIONS = frozenset(("signal", "timeout", "extra_headers", "extra_query", "extra
 
 
 class Sync:
-    """Operations return their result."""
+    """The mode of a `Replicate` and of what it gives: operations return their result."""
 
     transport: type[Transport] = Blocking
 
 
 class Async:
-    """Operations return a coroutine."""
+    """The mode of an `AsyncReplicate` and of what it gives: operations are awaited. In annotations: `Prediction[Async]`."""
 
     transport: type[Transport] = Suspending
 
