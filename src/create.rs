@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind};
@@ -24,6 +24,8 @@ use crate::url::Base;
 
 /// How long an answer is waited for when nobody wants it any more but to cancel what it made: the longest hold, and some more.
 const MAX_FINISH: Duration = Duration::from_secs(90);
+/// The same once the client is closed.
+const MAX_FINISH_CLOSED: Duration = Duration::from_secs(5);
 /// How long the request that cancels may take.
 const MAX_CANCEL: Duration = Duration::from_secs(5);
 
@@ -42,6 +44,8 @@ pub struct Creation {
     stage: Arc<Stage>,
     /// Cancelled when the caller has gone.
     left: CancellationToken,
+    /// Cancelled when the client is closed.
+    closing: CancellationToken,
     /// Cancelled when nothing is left to be done.
     over: CancellationToken,
     state: Mutex<State>,
@@ -111,7 +115,14 @@ impl Made {
 
 impl Creation {
     /// Create the state of a create that has not begun. `request` is any call of its client.
-    pub fn new(owner: u64, base: Base, collection: &'static str, request: &Call, unattended: Unattended) -> Self {
+    pub fn new(
+        owner: u64,
+        base: Base,
+        collection: &'static str,
+        request: &Call,
+        unattended: Unattended,
+        closing: CancellationToken,
+    ) -> Self {
         let mut request = Call { body: Body::Empty, own: http::HeaderMap::new(), ..request.clone() };
         request.headers.clear();
         let deadline = request.timeouts.total.replace(MAX_CANCEL);
@@ -124,6 +135,7 @@ impl Creation {
             request,
             stage: Stage::new(),
             left: CancellationToken::new(),
+            closing,
             over: CancellationToken::new(),
             state: Mutex::new(State::Running),
             unattended,
@@ -150,13 +162,27 @@ impl Creation {
             }
             () = self.left.cancelled() => {}
         }
-        if self.stage.may_be_taken()
-            && let Ok(Ok(response)) = timeout(MAX_FINISH, sending).await
-        {
-            self.note(&response);
-            self.undo(pool).await;
+        if !self.stage.may_be_taken() {
+            return Err(gone());
+        }
+        tokio::select! {
+            biased;
+            done = sending => if let Ok(response) = &done {
+                self.note(response);
+                self.undo(pool).await;
+            },
+            () = self.too_late() => {}
         }
         Err(gone())
+    }
+
+    /// Ends when an answer is not waited for any longer.
+    async fn too_late(&self) {
+        let closed = async {
+            self.closing.cancelled().await;
+            sleep(MAX_FINISH_CLOSED).await;
+        };
+        drop(timeout(MAX_FINISH, closed).await);
     }
 
     fn note(&self, response: &Response) {

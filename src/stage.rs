@@ -119,17 +119,22 @@ impl Stage {
         self.phase() == Phase::Connect
     }
 
-    /// Return whether a server may have taken the request of the attempt that is under way.
+    /// Return whether a server may have taken the request of the attempt that is under way: no server takes half a request.
     pub fn may_be_taken(&self) -> bool {
+        self.is_sent.load(Ordering::Acquire) || self.upload().as_ref().is_some_and(Progress::is_complete)
+    }
+
+    /// Return whether a connection has begun to send the request.
+    fn is_under_way(&self) -> bool {
         self.is_sent.load(Ordering::Acquire) || self.upload().as_ref().is_some_and(Progress::has_begun)
     }
 
     /// Return the part of the exchange that is under way.
     pub fn phase(&self) -> Phase {
         let phase = PHASES.get(usize::from(self.at.load(Ordering::Relaxed))).copied().unwrap_or(Phase::Total);
-        let is_taken = self.may_be_taken();
+        let is_under_way = self.is_under_way();
         match phase {
-            Phase::Connect if !is_taken => phase,
+            Phase::Connect if !is_under_way => phase,
             Phase::Connect | Phase::Response => {
                 let is_sending = self.upload().as_ref().is_some_and(|upload| !upload.is_complete());
                 if is_sending { Phase::Sending } else { Phase::Response }

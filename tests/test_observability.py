@@ -161,7 +161,8 @@ def test_a_client_counts_what_it_does(both):
         both(lambda: client.predictions.get("p1"))
         stats = client.stats()
     assert (stats.requests, stats.in_flight, stats.failures, stats.retries, stats.connections) == (2, 0, 0, 1, 1)
-    assert repr(stats) == "Stats(connections=1, failures=0, in_flight=0, requests=2, retries=1)"
+    expected = "Stats(connections=1, failures=0, in_flight=0, predictions=0, requests=2, retries=1, streams=0)"
+    assert repr(stats) == expected
 
 
 def test_a_failure_and_one_that_is_under_way_are_counted():

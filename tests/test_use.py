@@ -111,7 +111,7 @@ DONE = b"event: done\ndata: {}\n\n"
 def test_a_call_is_one_request(both, client, server, asked):
     assert both(lambda: client.use("acme/shout")(text="hi")) == "HI"
     assert asked() == [SHOUT]
-    assert server.requests[-1].headers["prefer"] == "wait"
+    assert server.requests[-1].headers["prefer"] == "wait=3"
 
 
 def test_text_is_joined_and_the_schema_is_fetched_once_in_a_function_s_life(both, client, asked):

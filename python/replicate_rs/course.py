@@ -228,7 +228,7 @@ def too_late(timeout: float | None, job: Job[Any] | None, *, was_sent: bool = Fa
     if job is not None:
         what = f"the {type(job).__name__.lower()} {job.id} is still {job.status} after {timeout} s"
     elif was_sent:
-        what = f"the create was not answered within {timeout} s: what it makes is cancelled as soon as it is answered"
+        what = f"the create has no answer after {timeout} s: what it makes is cancelled as soon as there is one"
     else:
-        what = f"the prediction was not created within {timeout} s"
+        what = f"the prediction was not created after {timeout} s: nothing was sent, or nothing was accepted"
     return PredictionTimeout(what, job)

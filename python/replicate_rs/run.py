@@ -122,8 +122,8 @@ def _first_hold(block: bool | float | None, timeout: float | None, *, has_progre
     if not block or has_progress:
         return None
     most = FIRST_HOLD if block is True else min(block, FIRST_HOLD)
-    # A deadline within the hold would leave the caller without a prediction to name.
-    most = most if timeout is None else min(most, timeout // 1)
+    # A deadline that passes within the hold would leave the caller without a prediction to name.
+    most = most if timeout is None else min(most, timeout // 1 - 1)
     return most if most >= 1 else None
 
 

@@ -473,7 +473,8 @@ impl Core {
         expect: Expect,
     ) -> PyResult<Pending> {
         let unattended = process().unattended(&self.unattended);
-        let creation = Arc::new(Creation::new(self.number, self.base.clone(), collection, &call, unattended));
+        let creation =
+            Arc::new(Creation::new(self.number, self.base.clone(), collection, &call, unattended, self.closing.clone()));
         call.timeouts.total = None;
         call.left = Some(creation.has_left());
         let call = Arc::new(call);

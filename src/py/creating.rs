@@ -18,8 +18,8 @@ use crate::create::Creation;
 use crate::error::{Error, Kind, Phase};
 use crate::pool::Pool;
 
-/// How long a caller whose deadline has passed is held up to learn what became of the create.
-const MAX_HOLD_UP: Duration = Duration::from_secs(5);
+/// How long a caller whose deadline has passed is held up for an answer that is about to come: the error names the prediction then.
+const MAX_HOLD_UP: Duration = Duration::from_millis(200);
 
 /// Marks a create as over, however its task ends.
 struct AtEnd(Arc<Creation>);
