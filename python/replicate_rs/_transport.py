@@ -6,15 +6,35 @@ have one async-shaped face, `Transport`, so that an endpoint is stated once.
 
 from __future__ import annotations
 
+from time import monotonic
+
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-    from typing import Protocol, TypeVar
+    from asyncio import AbstractEventLoop
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+    from typing import Any, Protocol, TypeVar
 
     from ._core import Core, Pending
+    from .middleware import Middleware
 
     T = TypeVar("T")
+
+    class Last(Protocol):
+        """A request that can be carried out in both ways."""
+
+        @property
+        def is_begun(self) -> bool:
+            """Whether the core has it."""
+            ...
+
+        def wait(self) -> object:
+            """Carry it out on this thread."""
+            ...
+
+        def finished(self) -> Coroutine[Any, Any, object]:
+            """Carry it out on an event loop."""
+            ...
 
     class Transport(Protocol):
         """How an operation waits."""
@@ -42,6 +62,8 @@ if TYPE_CHECKING:
 
 # Seconds for a last request: a caller that is leaving must not be held up for longer.
 PARTING = 5.0
+# Seconds between two looks at whether the last requests are over.
+SETTLING = 0.005
 
 
 class Blocking:
@@ -154,3 +176,92 @@ def _end() -> None:
 # What is under way, and what is to be done if its client is closed or the program ends before it.
 _held: dict[object, tuple[Core, Callable[[], object]]] = {}
 _attends = False
+
+
+class LastRequests:
+    """Requests on the way out, which a caller's own function carries out and nobody waits for.
+
+    They run as tasks of the event loop that is left; without one, or when that ends first, on threads of their own.
+    """
+
+    def __init__(self, *, is_async: bool) -> None:
+        self._is_async = is_async
+        self._under_way: set[object] = set()
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def send(self, request: Last) -> None:
+        """Begin a request."""
+        loop = _running_loop() if self._is_async else None
+        if loop is None:
+            self._send_apart(request)
+            return
+        task = loop.create_task(self._send_here(request))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _send_here(self, request: Last) -> None:
+        try:
+            await request.finished()
+        except Exception:  # noqa: BLE001, S110 - best effort: whoever cared has gone
+            pass
+        except BaseException:
+            # The loop ends. What the core has begun to send goes on; what the caller's function still has is begun anew.
+            if not request.is_begun:
+                self._send_apart(request)
+            raise
+
+    def _send_apart(self, request: Last) -> None:
+        from threading import Thread
+
+        def send() -> None:
+            try:
+                if self._is_async:
+                    from asyncio import run
+
+                    run(request.finished())
+                else:
+                    request.wait()
+            except Exception:  # noqa: BLE001, S110 - best effort, as above
+                pass
+            finally:
+                self._under_way.discard(request)
+
+        self._under_way.add(request)
+        try:
+            Thread(target=send, name="replicate_rs").start()
+        except RuntimeError:
+            # The interpreter is ending, and takes no more threads.
+            send()
+
+
+class Settling:
+    """A wait for the requests that nobody waits for; gives how many are left in the end."""
+
+    def __init__(self, core: Core | Middleware, limit: float) -> None:
+        self._core = core
+        self._end = monotonic() + limit
+
+    def wait(self) -> int:
+        """Wait on this thread."""
+        while self._core.unattended and monotonic() < self._end:
+            self._core.sleep(SETTLING, closed_too=True).wait()
+        return self._core.unattended
+
+    def __await__(self) -> Generator[Any, Any, int]:
+        return self._settled().__await__()
+
+    async def _settled(self) -> int:
+        while self._core.unattended and monotonic() < self._end:
+            await self._core.sleep(SETTLING, closed_too=True)
+        return self._core.unattended
+
+
+def _running_loop() -> AbstractEventLoop | None:
+    from asyncio import get_running_loop
+
+    try:
+        return get_running_loop()
+    except RuntimeError:
+        return None

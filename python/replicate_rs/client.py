@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._operation import Async, M, Namespace, Resource, Session, Sync, awaitable, operation
 from ._streaming import asynchronously, streaming
-from ._transport import PARTING, held, leave_all
+from ._transport import PARTING, Settling, held, leave_all
 from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
 from .options import FIRST_INTERVAL, MAX_RESPONSE_BYTES, MAX_RETRIES, NETWORK, SPELLINGS, Stats, only, session, timeouts
 from .pagination import async_paginate, paginate
@@ -398,12 +398,12 @@ class BaseClient(Namespace[M]):
         """
         self._stop()
         limit = (PARTING if self._mode is Sync else 0.0) if timeout is None else timeout
-        return self._core.settle(limit).wait() if self._core.unattended else 0
+        return Settling(self._core, limit).wait() if self._core.unattended else 0
 
     async def aclose(self, timeout: float | None = None) -> int:
         """Do what `close` does, from async code: wait for 5 seconds if not told otherwise, without blocking the event loop."""
         self._stop()
-        return await self._core.settle(PARTING if timeout is None else timeout) if self._core.unattended else 0
+        return await Settling(self._core, PARTING if timeout is None else timeout) if self._core.unattended else 0
 
     def _stop(self) -> None:
         self._core.close()

@@ -6,16 +6,13 @@ carry each request out; that may change the request, log it, answer by itself, o
 
 from __future__ import annotations
 
-from time import monotonic
-
 from ._core import Expect, Place, Response, write_file
-from ._transport import PARTING
+from ._transport import PARTING, LastRequests
 from ._typing import TYPE_CHECKING, Generic, TypeVar, is_object
 from .exceptions import from_response, from_unexpected
 from .job import TERMINAL
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
     from collections.abc import Awaitable, Callable, Generator, Sequence
     from os import PathLike
     from typing import Any, Literal, TypeAlias
@@ -28,9 +25,6 @@ if TYPE_CHECKING:
     Fetch: TypeAlias = Callable[["Request", Send], Response] | Callable[["Request", AsyncSend], Awaitable[Response]]
 
 T = TypeVar("T")
-
-# Seconds between two looks at whether the last requests are over.
-SETTLING = 0.005
 
 
 class Request:
@@ -56,9 +50,7 @@ class Middleware:
     def __init__(self, core: Core, fetch: Fetch, *, is_async: bool) -> None:
         self._core = core
         self._fetch: Any = fetch
-        self._is_async = is_async
-        # Requests on the way out that nobody waits for: tasks and threads.
-        self._last: set[Any] = set()
+        self._last = LastRequests(is_async=is_async)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._core, name)
@@ -190,91 +182,12 @@ class Middleware:
 
     def detach(self, method: str, target: str | tuple[str, ...], total: float) -> None:
         """Send a request that nobody waits for, through the caller's function too: on this loop, or else on a thread."""
-        request = self.send(method, target, Expect.STATUS, total=total, last=True)
-        loop = _running_loop() if self._is_async else None
-        if loop is None:
-            self._send_apart(request)
-            return
-        task = loop.create_task(self._send_here(request))
-        self._last.add(task)
-        task.add_done_callback(self._last.discard)
-
-    async def _send_here(self, request: Fetched[int]) -> None:
-        try:
-            await request
-        except Exception:  # noqa: BLE001, S110 - best effort: whoever cared has gone
-            pass
-        except BaseException:
-            # The loop ends. What the core has begun to send goes on; what the caller's function still has is begun anew.
-            if not request.is_begun:
-                self._send_apart(request)
-            raise
-
-    def _send_apart(self, request: Fetched[int]) -> None:
-        from threading import Thread, current_thread
-
-        def send() -> None:
-            try:
-                if self._is_async:
-                    from asyncio import run
-
-                    run(request.finished())
-                else:
-                    request.wait()
-            except Exception:  # noqa: BLE001, S110 - best effort, as above
-                pass
-            finally:
-                self._last.discard(current_thread())
-
-        thread = Thread(target=send, name="replicate_rs")
-        self._last.add(thread)
-        try:
-            thread.start()
-        except RuntimeError:
-            # The interpreter is ending, and takes no more threads.
-            send()
-            self._last.discard(thread)
+        self._last.send(self.send(method, target, Expect.STATUS, total=total, last=True))
 
     @property
     def unattended(self) -> int:
         """How many requests nobody waits for."""
         return len(self._last) + self._core.unattended
-
-    def settle(self, limit: float) -> _Settling:
-        """Wait for what nobody waits for, at most for `limit` seconds; return how much of it was left."""
-        return _Settling(self, limit)
-
-
-def _running_loop() -> AbstractEventLoop | None:
-    from asyncio import get_running_loop
-
-    try:
-        return get_running_loop()
-    except RuntimeError:
-        return None
-
-
-class _Settling:
-    """A wait for the requests that nobody waits for."""
-
-    def __init__(self, middleware: Middleware, limit: float) -> None:
-        self._middleware = middleware
-        self._end = monotonic() + limit
-
-    def wait(self) -> int:
-        while self._middleware.unattended and monotonic() < self._end:
-            self._middleware._core.sleep(SETTLING).wait()
-        return self._middleware.unattended
-
-    def __await__(self) -> Generator[Any, Any, int]:
-        return self._settled().__await__()
-
-    async def _settled(self) -> int:
-        from asyncio import sleep
-
-        while self._middleware.unattended and monotonic() < self._end:  # noqa: ASYNC110 - threads are waited for, and the core
-            await sleep(SETTLING)
-        return self._middleware.unattended
 
 
 class Fetched(Generic[T]):

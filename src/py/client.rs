@@ -37,9 +37,6 @@ use crate::url::Base;
 /// Bytes of a body that are sent at once.
 const LARGEST_PIECE: usize = 64 << 10;
 
-/// How often to look whether what nobody waits for is over.
-const SETTLING: Duration = Duration::from_millis(5);
-
 /// What a request carries.
 #[derive(FromPyObject)]
 enum Carried<'py> {
@@ -185,23 +182,6 @@ impl Core {
     #[getter]
     fn unattended(&self) -> usize {
         self.unattended.load(Ordering::Relaxed)
-    }
-
-    /// Wait for what nobody else waits for, at most for `limit` seconds; return how much of it was left.
-    fn settle(&self, limit: f64) -> PyResult<Pending> {
-        let limit = Duration::try_from_secs_f64(limit).map_err(|_| PyValueError::new_err(format!("cannot wait {limit} s")))?;
-        let unattended = self.unattended.clone();
-        let work = job(move |_| async move {
-            let settled = async {
-                while unattended.load(Ordering::Relaxed) > 0 {
-                    tokio::time::sleep(SETTLING).await;
-                }
-            };
-            drop(tokio::time::timeout(limit, settled).await);
-            let left = unattended.load(Ordering::Relaxed);
-            delivery(move |py| left.into_py_any(py))
-        });
-        Ok(Pending::new(self.connections.clone(), About::default(), work))
     }
 
     /// Whether `close` was called.
@@ -437,12 +417,13 @@ impl Core {
         Ok(Pending::new(self.connections.clone(), About { call: None, signal }, work))
     }
 
-    /// Nothing, for some seconds.
-    #[pyo3(signature = (seconds, *, signal=None))]
-    fn sleep(&self, seconds: f64, signal: Option<Py<AbortSignal>>) -> PyResult<Pending> {
+    /// Nothing, for some seconds; or until the client is closed, unless it is to be waited for after that too.
+    #[pyo3(signature = (seconds, *, signal=None, closed_too=false))]
+    fn sleep(&self, seconds: f64, signal: Option<Py<AbortSignal>>, closed_too: bool) -> PyResult<Pending> {
         let wait =
             Duration::try_from_secs_f64(seconds).map_err(|_| PyValueError::new_err(format!("cannot sleep {seconds} s")))?;
-        let (about, closing) = (About { call: None, signal }, self.closing.clone());
+        let closing = if closed_too { CancellationToken::new() } else { self.closing.clone() };
+        let about = About { call: None, signal };
         let work = job(move |_| async move {
             let _ = closing.run_until_cancelled(tokio::time::sleep(wait)).await;
             delivery(|py| Ok(py.None()))
