@@ -17,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
+use crate::clock;
 use crate::error::{Error, Kind, Phase};
 use crate::pool::Pool;
 use crate::reach::Reach;
@@ -217,7 +218,7 @@ async fn attempt(pool: &Pool, call: &Call) -> Result<Response, Error> {
 
 /// Sends a call and returns as soon as the answer's head is there; a status of 400 or more is an error.
 pub async fn open(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
-    let deadline = call.timeouts.total.map(|limit| (Instant::now() + limit, limit));
+    let deadline = call.timeouts.total.map(|limit| (clock::deadline(Instant::now(), limit), limit));
     let attempts = pin!(async {
         let mut tries = Tries::new(pool, call);
         loop {

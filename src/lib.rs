@@ -4,6 +4,7 @@
 //! upload, stats ← stage ← pool ← http ← download, polls ← py`. Only `py` knows Python.
 
 pub mod checksum;
+pub mod clock;
 pub mod data_uri;
 pub mod disk;
 pub mod download;

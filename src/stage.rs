@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::clock::deadline;
 use crate::error::{Error, Phase};
 use crate::stats::Counters;
 use crate::upload::Progress;
@@ -61,7 +62,7 @@ impl Stage {
     }
 
     fn connected(&self) -> Instant {
-        self.began + Duration::from_millis(self.connected.load(Ordering::Relaxed))
+        deadline(self.began, Duration::from_millis(self.connected.load(Ordering::Relaxed)))
     }
 }
 
@@ -84,12 +85,12 @@ where
 
 /// Ends when no answer has begun for `limit` after the request could be sent; making a connection has a limit of its own.
 pub async fn silence(limit: Duration) {
-    let mut due = Instant::now() + limit;
+    let mut due = deadline(Instant::now(), limit);
     loop {
         sleep_until(due).await;
         let Ok(stage) = STAGE.try_with(Arc::clone) else { return };
         let now = Instant::now();
-        due = if stage.is_connecting() { now + GLANCE } else { stage.connected() + limit };
+        due = if stage.is_connecting() { now + GLANCE } else { deadline(stage.connected(), limit) };
         if due <= now {
             return;
         }

@@ -21,6 +21,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use super::engine::{Engine, TICK, gets_signals, look_for_signals};
 use super::locked;
+use crate::clock::deadline;
 use crate::error::{Error, Kind};
 use crate::pool::{Network, Pool, Shared};
 use crate::tls::Tls;
@@ -126,7 +127,7 @@ pub fn after_fork_in_child() {
 /// Waits for what was detached, at most `seconds`; for the end of the interpreter.
 #[pyfunction]
 pub fn finish_detached(py: Python<'_>, seconds: f64) {
-    let end = Instant::now() + Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let end = deadline(Instant::now(), Duration::try_from_secs_f64(seconds).unwrap_or_default());
     py.detach(|| {
         while process().detached.load(Ordering::Relaxed) > 0 && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(2));
