@@ -9,11 +9,12 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use reqwest::header::{
     CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::checksum::Checksum;
 use crate::disk::{Partial, Sink, beside};
@@ -296,10 +297,32 @@ fn range(headers: &HeaderMap) -> Option<Range> {
 
 /// Downloads to `target`, which is either as before or complete.
 pub async fn save(pool: Arc<Pool>, call: &Call, target: &Path, overwrite: bool) -> Result<Info, Error> {
-    let target = target.to_owned();
+    save_until(&CancellationToken::new(), pool, call, target, overwrite).await
+}
+
+/// The same, given up when `stop` is cancelled.
+async fn save_until(
+    stop: &CancellationToken,
+    pool: Arc<Pool>,
+    call: &Call,
+    target: &Path,
+    overwrite: bool,
+) -> Result<Info, Error> {
+    let stopped = || Error::new(Kind::File, format!("{} was given up, because another file failed", target.display()));
+    if stop.is_cancelled() {
+        return Err(stopped());
+    }
+    let path = target.to_owned();
     // First, so that nothing is fetched for a target that cannot be written.
-    let mut sink = Sink::new(beside(move || Partial::create(&target, overwrite)).await?);
-    let saved = within(call.timeouts.total, pin!(pour(pool, call, &mut sink))).await;
+    let mut sink = Sink::new(beside(move || Partial::create(&path, overwrite)).await?);
+    let saved = {
+        let work = pin!(pour(pool, call, &mut sink));
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(stopped()),
+            saved = within(call.timeouts.total, work) => saved,
+        }
+    };
     if saved.is_err() {
         // Whoever is told of the error finds nothing of the file.
         sink.give_up().await;
@@ -320,18 +343,28 @@ async fn pour(pool: Arc<Pool>, call: &Call, sink: &mut Sink) -> Result<Info, Err
     Ok(Info { length, ..download.info })
 }
 
-/// Downloads many, `most` at a time; when one fails, those under way are given up.
+/// Downloads many, `most` at a time; when one fails, those under way are given up, and nothing of them is left.
 pub async fn save_all(pool: Arc<Pool>, files: Vec<(Call, PathBuf)>, overwrite: bool, most: usize) -> Result<Vec<Info>, Error> {
     let mut infos = vec![Info::default(); files.len()];
-    let saves = files.into_iter().zip(&mut infos).map(|((call, target), info)| {
-        let pool = pool.clone();
-        async move {
-            *info = save(pool, &call, &target, overwrite).await?;
-            Ok(())
-        }
+    let stop = CancellationToken::new();
+    let saves = files.into_iter().enumerate().map(|(place, (call, target))| {
+        let (pool, stop) = (pool.clone(), stop.clone());
+        async move { (place, save_until(&stop, pool, &call, &target, overwrite).await) }
     });
-    stream::iter(saves).map(Ok::<_, Error>).try_for_each_concurrent(most, |save| save).await?;
-    Ok(infos)
+    let mut failure = None;
+    // None is dropped on its way: each removes what it wrote before the error is raised.
+    let mut saves = pin!(stream::iter(saves).buffer_unordered(most.max(1)));
+    while let Some((place, saved)) = saves.next().await {
+        match (saved, infos.get_mut(place)) {
+            (Ok(saved), Some(info)) => *info = saved,
+            (Ok(_), None) => {}
+            (Err(error), _) => {
+                stop.cancel();
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    failure.map_or(Ok(infos), Err)
 }
 
 #[cfg(test)]

@@ -213,6 +213,42 @@ def test_a_pickled_client_has_no_token():
     assert pickle.loads(pickle.dumps(client))._options["max_connections"] == 3
 
 
+@pytest.mark.parametrize("way", ["output.save(path)", "inline.save(path)", "asyncio.run(output.asave(path))"])
+def test_children_that_save_into_one_folder_do_not_meet(way, tmp_path):
+    """Forked, they have the same state of everything, random numbers included, and begin at the same moment."""
+    code = f"""
+        import asyncio, os, signal, sys
+        from replicate_rs import FileOutput, Replicate
+        client = Replicate("t")
+        output, inline = FileOutput(sys.argv[1], client), FileOutput("data:,content", client)
+        path = os.path.join(sys.argv[2], "before")
+        {way}
+        wait, go = os.pipe()
+        children = []
+        for number in range(30):
+            children.append(os.fork())
+            if children[-1] == 0:
+                signal.alarm(20)
+                os.close(go)
+                os.read(wait, 1)
+                try:
+                    path = os.path.join(sys.argv[2], str(number))
+                    {way}
+                except Exception as error:
+                    print(error, flush=True)
+                    os._exit(1)
+                os._exit(0)
+        os.close(go)
+        print(sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0 for child in children), "failures")
+    """
+    with Wire(lambda _: reply(b"content")) as wire:
+        ran = script(code, f"{wire.origin}/file", str(tmp_path))
+    assert (ran.stdout, ran.stderr) == ("0 failures\n", "")
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == dict.fromkeys(
+        ["before", *map(str, range(30))], b"content"
+    )
+
+
 def seen_before(path):
     """A server that never answers `path`, and says of `/v1/predictions/seen` whether it was asked for that."""
 

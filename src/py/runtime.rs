@@ -8,12 +8,13 @@
 //!   it is busy share the runtime's thread with awaited calls. Both are measured in `docs/design.md`.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
@@ -121,6 +122,8 @@ pub fn process() -> &'static Process {
 #[pyfunction]
 pub fn after_fork_in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
+    // Otherwise all children of a process draw the same numbers: names of temporary files, and the spread of their waits.
+    fastrand::seed(RandomState::new().hash_one((std::process::id(), SystemTime::now())));
     process();
 }
 
