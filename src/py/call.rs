@@ -83,6 +83,10 @@ impl Core {
             return Err(PyRuntimeError::new_err("this client is closed"));
         }
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| PyValueError::new_err(format!("method {method:?}")))?;
+        if matches!(method, Method::CONNECT | Method::TRACE) {
+            // One is for proxies; the other is answered with the request itself, its token included (RFC 9110 §9.3.6, §9.3.8).
+            return Err(PyValueError::new_err(format!("method {method} is not for an API: give another")));
+        }
         let home = self.home(py, &url)?;
         let observer = Log::wanted(py, method.as_str(), &url)?;
         Ok(Call {
