@@ -14,13 +14,13 @@ from .search import search as search_all
 from .stream import relay_model, stream_model, stream_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
     from os import PathLike
     from types import TracebackType
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
     from ._core import Core
-    from ._operation import FileEncodingStrategy
+    from ._operation import FileEncodingStrategy, Headers
     from .account import Accounts
     from .collection import Collections
     from .deployment import Deployments
@@ -58,8 +58,8 @@ class BaseClient(Namespace[M]):
         max_retries: int = MAX_RETRIES,
         max_connections: int | None = None,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
-        headers: Mapping[str, str] | None = None,
-        default_headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
+        default_headers: Headers | None = None,
         user_agent: str | None = None,
         poll_interval: float | None = None,
         file_encoding_strategy: FileEncodingStrategy = "default",
@@ -83,7 +83,7 @@ class BaseClient(Namespace[M]):
             max_retries: Attempts after the first, for requests that may be repeated.
             max_connections: Requests at a time; further ones wait. Without it there is no limit.
             max_response_bytes: The largest answer, decompressed, and the largest event of a stream. Files have no limit.
-            headers: Sent with every request to the API, and nowhere else.
+            headers: Sent with every request to the API, and nowhere else: a mapping, or pairs, for several of one name.
             default_headers: The same, under the 2.0 client's name.
             user_agent: Replaces this library's.
             poll_interval: Seconds between polls; without it `REPLICATE_POLL_INTERVAL`. Without either the client finds its own:
