@@ -7,11 +7,12 @@
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use reqwest::header::{
-    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
+    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +27,8 @@ use crate::stage::within;
 
 /// Connections for one file: a host that gives a little and hangs up is not asked for ever.
 const MOST_CONNECTIONS: u32 = 100;
+/// The least time from a file's last change to an answer after which that date tells it from another version.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// What a host says of a file.
 #[derive(Clone, Debug, Default)]
@@ -233,11 +236,19 @@ impl Download {
             }
             match self.connect().await {
                 Ok(incoming) => return self.go_on(incoming),
+                // Nothing is left to ask for: what broke off was the end of the connection, not of the file.
+                Err(next) if self.is_at_end(&next) => return self.end().map(|()| true),
                 // A host's refusal was tried again already.
                 Err(next) if matches!(next.kind, Kind::Disconnected | Kind::Timeout(..)) => error = next,
                 Err(next) => return Err(next),
             }
         }
+    }
+
+    /// Whether a refusal says that the file ends where this has come to (``Content-Range: bytes */N``).
+    fn is_at_end(&self, error: &Error) -> bool {
+        matches!(&error.kind, Kind::Status(response) if response.status == 416
+            && self.skip == 0 && range(&response.headers).is_some_and(|range| range.total == Some(self.at)))
     }
 
     fn begin_anew(&mut self) {
@@ -280,7 +291,15 @@ fn broken(message: String) -> Error {
 /// What `If-Range` may carry (RFC 9110 §13.1.5): a strong entity tag, else the date of the last change.
 fn version(headers: &HeaderMap) -> Option<HeaderValue> {
     let strong = headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
-    strong.or_else(|| headers.get(LAST_MODIFIED)).cloned()
+    strong.or_else(|| headers.get(LAST_MODIFIED).filter(|_| is_settled(headers))).cloned()
+}
+
+/// Whether the last change lies so far before the answer that no other can share its date (RFC 9110 §8.8.2.2). A second would do for one
+/// clock; the two dates may come from two machines.
+fn is_settled(headers: &HeaderMap) -> bool {
+    let date = |name| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok();
+    let apart = date(DATE).zip(date(LAST_MODIFIED)).and_then(|(now, changed)| now.duration_since(changed).ok());
+    apart.is_some_and(|apart| apart >= SETTLED)
 }
 
 /// What `Content-Range` says: ``bytes 5-9/10``, or ``bytes */10`` where there is no such part.
@@ -393,9 +412,27 @@ mod tests {
     fn a_weak_tag_tells_nothing() {
         assert_eq!(version(&with("etag", "\"a\"")).unwrap(), "\"a\"");
         assert_eq!(version(&with("etag", "W/\"a\"")), None);
-        let mut both = with("etag", "W/\"a\"");
-        both.insert("last-modified", "Tue, 24 Nov 2026 19:00:00 GMT".parse().unwrap());
-        assert_eq!(version(&both).unwrap(), "Tue, 24 Nov 2026 19:00:00 GMT");
+    }
+
+    #[test]
+    fn a_date_tells_only_what_had_settled_before_the_answer() {
+        let changed = "Tue, 24 Nov 2026 19:00:00 GMT";
+        for (date, is_strong) in [
+            (Some("Tue, 24 Nov 2026 19:01:00 GMT"), true),
+            (Some("Tue, 24 Nov 2026 19:00:59 GMT"), false),
+            (Some(changed), false),
+            (Some("Tue, 24 Nov 2026 18:00:00 GMT"), false),
+            (Some("now"), false),
+            (None, false),
+        ] {
+            let mut headers = with("etag", "W/\"a\"");
+            headers.insert(LAST_MODIFIED, changed.parse().unwrap());
+            headers.extend(date.map(|date| (DATE, date.parse().unwrap())));
+            assert_eq!(version(&headers).is_some(), is_strong, "{date:?}");
+        }
+        let mut odd = with("last-modified", "yesterday");
+        odd.insert(DATE, changed.parse().unwrap());
+        assert_eq!(version(&odd), None);
     }
 
     proptest! {
