@@ -108,9 +108,27 @@ impl Download {
         &self.info
     }
 
+    /// A host that sends a file compressed, though nobody asked for that, is asked again, for what can be decompressed while it comes:
+    /// nothing that it says of length, digest and parts is of the file then.
     async fn connect(&mut self) -> Result<Incoming, Error> {
+        let incoming = self.ask().await?;
+        if !incoming.is_encoded() {
+            return Ok(incoming);
+        }
+        if self.call.raw {
+            drop(incoming);
+            self.call = Arc::new(Call { raw: false, ..Call::clone(&self.call) });
+            let incoming = self.ask().await?;
+            if !incoming.is_encoded() {
+                return Ok(incoming);
+            }
+        }
+        Err(protocol("the host sent the file in a compression that it was not asked for"))
+    }
+
+    async fn ask(&mut self) -> Result<Incoming, Error> {
         self.connections += 1;
-        if self.at == 0 {
+        if self.at == 0 || !self.call.raw {
             return http::open(&self.pool, &self.call).await;
         }
         let mut call = Call::clone(&self.call);
@@ -136,7 +154,7 @@ impl Download {
             self.info.length = range.total;
         } else {
             self.skip = self.at;
-            self.checksum = if self.at == 0 { Checksum::of(headers) } else { None };
+            self.checksum = if self.at == 0 && self.call.raw { Checksum::of(headers) } else { None };
         }
         self.check_type()?;
         self.incoming = Some(incoming);
@@ -288,7 +306,7 @@ fn broken(message: String) -> Error {
     Error { sent: true, ..Error::new(Kind::Disconnected, message) }
 }
 
-/// What `If-Range` may carry (RFC 9110 §13.1.5): a strong entity tag, else the date of the last change.
+/// What `If-Range` may carry (RFC 9110 §13.1.5): a strong entity tag, else the date of the last change if that is a strong validator.
 fn version(headers: &HeaderMap) -> Option<HeaderValue> {
     let strong = headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
     strong.or_else(|| headers.get(LAST_MODIFIED).filter(|_| is_settled(headers))).cloned()

@@ -1,7 +1,7 @@
 //! Where a call is at a time, so that a deadline that passes can say so.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -26,6 +26,8 @@ struct Stage {
     began: Instant,
     /// When a connection was made last, in milliseconds after the begin; 0 if none was.
     connected: AtomicU64,
+    /// Whether the request under way has had a connection made for it.
+    has_connected: AtomicBool,
     upload: Mutex<Option<Progress>>,
 }
 
@@ -45,9 +47,25 @@ pub fn sending(progress: &Progress) {
     let _ = STAGE.try_with(|stage| *stage.upload.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress.clone()));
 }
 
+/// Notes that a request begins, which may get a connection of an earlier one.
+pub fn begin() {
+    let _ = STAGE.try_with(|stage| stage.has_connected.store(false, Ordering::Relaxed));
+}
+
+/// Whether the request that began last was surely sent over a connection of an earlier one.
+pub fn is_reused() -> bool {
+    STAGE.try_with(|stage| !stage.has_connected.load(Ordering::Relaxed)).unwrap_or(false)
+}
+
 impl Stage {
     fn new() -> Self {
-        Self { at: AtomicU8::new(0), began: Instant::now(), connected: AtomicU64::new(0), upload: Mutex::default() }
+        Self {
+            at: AtomicU8::new(0),
+            began: Instant::now(),
+            connected: AtomicU64::new(0),
+            has_connected: AtomicBool::new(false),
+            upload: Mutex::default(),
+        }
     }
 
     fn is_connecting(&self) -> bool {
@@ -145,6 +163,7 @@ where
 
     fn call(&mut self, request: R) -> Self::Future {
         self.counters.connections.add();
+        let _ = STAGE.try_with(|stage| stage.has_connected.store(true, Ordering::Relaxed));
         let connection = self.inner.call(request);
         Box::pin(async move {
             enter(Phase::Connect);

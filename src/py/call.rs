@@ -99,6 +99,7 @@ impl Core {
             timeouts: self.timeouts,
             retries: self.retries,
             limit: self.limit,
+            raw: false,
             reach: Reach::Anywhere,
             observer: observer.map(|log| log as _),
         })
@@ -109,6 +110,7 @@ impl Core {
         let url = Url::parse(url).map_err(|error| PyValueError::new_err(format!("{} is not a URL: {error}", quoted(url))))?;
         let mut call = self.call(py, "GET", url)?;
         call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        call.raw = true;
         call.reach = self.reach;
         self.limit_in_time(&mut call, total, None)?;
         Ok(call)
