@@ -382,9 +382,15 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
 
 /// Puts headers in place of those of the same names, each with all of its values.
 fn replace(headers: &mut HeaderMap, others: &HeaderMap) {
-    for name in others.keys() {
-        headers.remove(name);
-        headers.extend(others.get_all(name).into_iter().map(|value| (name.clone(), value.clone())));
+    let mut last = None;
+    // The values of one name follow each other.
+    for (name, value) in others {
+        if last == Some(name) {
+            headers.append(name, value.clone());
+        } else {
+            headers.insert(name, value.clone());
+        }
+        last = Some(name);
     }
 }
 

@@ -4,6 +4,7 @@ import gzip
 import itertools
 import logging
 import socket
+import struct
 import time
 from email.utils import formatdate
 
@@ -211,7 +212,7 @@ def test_what_is_idempotent_or_safe_is_repeated(both, method, asked, fault):
     with Wire(lambda _: fault) as wire:
         client = both.client(wire.base_url, max_retries=2)
         with pytest.raises(replicate.ReplicateError):
-            both(lambda: client.request("/x", method=method, data=None if method in {"GET", "HEAD"} else {"a": 1}))
+            both(lambda: client.request("/x", method=method, data=None if method in {"GET", "HEAD"} else {"a": "b" * 100_000}))
         assert wire.routes == [f"{method} /v1/x"] * asked
         assert len({each.body for each in wire.seen}) == 1
 
@@ -224,10 +225,17 @@ def test_methods_that_are_not_for_an_api_are_refused(both, method):
         assert wire.seen == []
 
 
-def test_a_connection_that_was_closed_as_idle_costs_no_pause(both, caplog):
+def reset(connection):
+    """Hangs up so that what was sent meets an error, and not an end."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@pytest.mark.parametrize("end", [None, reset], ids=["end", "reset"])
+def test_a_connection_that_was_closed_as_idle_costs_no_pause(both, caplog, end):
     """A server may close it just when a request is sent: the first repetition goes at once, further ones do not."""
     caplog.set_level(logging.INFO, logger="replicate_rs")
-    answers = iter([reply(prediction()), None, reply(prediction()), None, None, reply(prediction())])
+    answers = iter([reply(prediction()), end, reply(prediction()), end, end, reply(prediction())])
     with Wire(lambda _: next(answers)) as wire:
         client = both.client(wire.base_url)
         for _ in range(3):

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from ._core import write_json
 from ._transport import Blocking, Suspending
-from ._typing import Generic, ParamSpec, TypeVar, is_array, overload
+from ._typing import Generic, ParamSpec, TypeVar, cast, is_array, overload
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
     from typing import Any, Concatenate, Final, Literal, Self, TypeAlias, TypedDict
 
     from ._core import AbortSignal, Core, Expect, Pending, Upload
@@ -175,8 +175,8 @@ class Namespace(Resource[M]):
 
 def header_pairs(headers: Headers | None) -> list[tuple[str, str]]:
     """Return headers, given as a mapping or as pairs, as pairs."""
-    items = getattr(headers, "items", None)
-    return list(items() if items else headers or ())
+    items: Callable[[], Iterable[tuple[str, str]]] | None = getattr(headers, "items", None)
+    return list(cast("Sequence[tuple[str, str]]", headers or ()) if items is None else items())
 
 
 def pairs(query: Query) -> list[tuple[str, str]]:

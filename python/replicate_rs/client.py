@@ -94,7 +94,8 @@ class BaseClient(Namespace[M]):
             block_private_addresses: Fetch no files or streams from private networks or this machine, whatever a model's output
                 says; but from the API's own origin. Behind a proxy the proxy looks names up, and has to keep to that itself.
             proxy: The way to all servers: ``http://``, ``https://``, ``socks5://`` or ``socks5h://``, with ``user:password@`` if
-                need be. Without it `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment say.
+                need be. Without it `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment say, in which
+                ``host``, ``.domain``, ``host:port``, addresses and networks may be listed, or ``*``.
             verify: False believes every server, which is for tests. A path is the same as `ssl_cert_file`.
             ssl_cert_file: A PEM file of the authorities to trust instead of the system's (or those of `SSL_CERT_FILE`).
             cert: The client's own certificate: a PEM file with its key in it, or a pair of files.
