@@ -1,9 +1,8 @@
 //! Whom TLS connections trust, and who they say they are.
 
-use std::env;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -11,10 +10,11 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_platform_verifier::Verifier;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind};
+
+pub use system::environment_fault;
 
 /// Which servers are believed.
 #[derive(Clone, Debug, Default)]
@@ -116,7 +116,7 @@ fn config(trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, Er
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(broken)?;
     let verified = match trust {
         Trust::System => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(system_verifier(provider).map_err(broken)?))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(system::verifier(provider).map_err(broken)?))
         }
         Trust::Only(roots) => builder.with_root_certificates(roots.clone()),
         Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(Credulous(provider))),
@@ -127,62 +127,84 @@ fn config(trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, Er
     }
 }
 
+/// What the operating system trusts, where that is a list of files.
 #[cfg(all(unix, not(any(target_vendor = "apple", target_os = "android"))))]
-fn system_verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
-    Verifier::new_with_extra_roots(marked_certificates(), provider.clone())
-        .or_else(|_| Verifier::new_with_extra_roots(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(), provider))
-}
+mod system {
+    use std::env;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
 
-/// The certificates of a `SSL_CERT_FILE` that begins with a byte-order mark, of which the verifier does not see the first.
-#[cfg(all(unix, not(any(target_vendor = "apple", target_os = "android"))))]
-fn marked_certificates() -> Vec<CertificateDer<'static>> {
-    // A pipe can be read only once.
-    let Some(path) = env::var_os(CERT_FILE).map(PathBuf::from).filter(|path| path.is_file()) else { return Vec::new() };
-    let is_marked = contents(&path).is_ok_and(|content| content.starts_with(BYTE_ORDER_MARK));
-    let mut found = if is_marked { certificates(&path).unwrap_or_default() } else { Vec::new() };
-    found.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
-    found
-}
+    use rustls::RootCertStore;
+    use rustls::crypto::CryptoProvider;
+    use rustls::pki_types::CertificateDer;
+    use rustls_platform_verifier::Verifier;
 
-/// The environment's variables for what the system trusts (OpenSSL's names).
-const CERT_FILE: &str = "SSL_CERT_FILE";
-const CERT_DIR: &str = "SSL_CERT_DIR";
+    use super::{BYTE_ORDER_MARK, Trust, certificates, contents};
 
-/// What is wrong with the certificates that the environment names, if it names any and something is.
-#[cfg(all(unix, not(any(target_vendor = "apple", target_os = "android"))))]
-pub fn environment_fault() -> Option<String> {
-    let file = env::var_os(CERT_FILE).and_then(|path| {
+    /// The environment's variables for it (OpenSSL's names).
+    const CERT_FILE: &str = "SSL_CERT_FILE";
+    const CERT_DIR: &str = "SSL_CERT_DIR";
+
+    pub fn verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
+        Verifier::new_with_extra_roots(marked_certificates(), provider.clone())
+            .or_else(|_| Verifier::new_with_extra_roots(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(), provider))
+    }
+
+    /// The certificates of a `SSL_CERT_FILE` that begins with a byte-order mark, of which the verifier does not see the first.
+    fn marked_certificates() -> Vec<CertificateDer<'static>> {
+        // A pipe can be read only once.
+        let Some(path) = env::var_os(CERT_FILE).map(PathBuf::from).filter(|path| path.is_file()) else { return Vec::new() };
+        let is_marked = contents(&path).is_ok_and(|content| content.starts_with(BYTE_ORDER_MARK));
+        let mut found = if is_marked { certificates(&path).unwrap_or_default() } else { Vec::new() };
+        found.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
+        found
+    }
+
+    /// What is wrong with the certificates that the environment names, if it names any and something is.
+    pub fn environment_fault() -> Option<String> {
+        file_fault().or_else(folder_fault)
+    }
+
+    fn file_fault() -> Option<String> {
+        let path = env::var_os(CERT_FILE)?;
         if path.is_empty() {
             return Some(format!("{CERT_FILE} is set, but empty"));
         }
         let error = Trust::file(Path::new(&path)).err()?;
         Some(format!("{CERT_FILE}: {}", error.message))
-    });
-    let folders = || {
+    }
+
+    fn folder_fault() -> Option<String> {
         let paths = env::var_os(CERT_DIR)?;
-        let wrong = env::split_paths(&paths).find_map(|path| {
-            let is_empty = path.read_dir().map(|mut entries| entries.next().is_none());
-            let why = match is_empty {
+        if paths.is_empty() {
+            return Some(format!("{CERT_DIR} is set, but empty"));
+        }
+        env::split_paths(&paths).find_map(|path| {
+            let why = match path.read_dir().map(|mut entries| entries.next().is_none()) {
                 Ok(false) => return None,
                 Ok(true) => "it is empty".to_owned(),
                 Err(error) => error.to_string(),
             };
             Some(format!("{CERT_DIR}: {} has no certificates: {why}", path.display()))
-        });
-        wrong.or_else(|| paths.is_empty().then(|| format!("{CERT_DIR} is set, but empty")))
-    };
-    file.or_else(folders)
+        })
+    }
 }
 
-/// Other systems' verifiers do not ask the environment.
+/// What the operating system trusts, where a service of its own says that; it does not ask the environment.
 #[cfg(not(all(unix, not(any(target_vendor = "apple", target_os = "android")))))]
-pub fn environment_fault() -> Option<String> {
-    None
-}
+mod system {
+    use std::sync::Arc;
 
-#[cfg(not(all(unix, not(any(target_vendor = "apple", target_os = "android")))))]
-fn system_verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
-    Verifier::new(provider)
+    use rustls::crypto::CryptoProvider;
+    use rustls_platform_verifier::Verifier;
+
+    pub fn verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
+        Verifier::new(provider)
+    }
+
+    pub fn environment_fault() -> Option<String> {
+        None
+    }
 }
 
 /// Believes every certificate; that the peer has its key is still checked.

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 
@@ -247,6 +248,33 @@ def test_children_that_save_into_one_folder_do_not_meet(way, tmp_path):
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == dict.fromkeys(
         ["before", *map(str, range(30))], b"content"
     )
+
+
+def test_children_draw_numbers_of_their_own(tmp_path):
+    """What they draw is seen in the names of files that are on their way, each in a folder of its own."""
+    code = """
+        import os, signal, sys
+        from replicate_rs import FileOutput, Replicate
+        output = FileOutput(sys.argv[1] + "/small", Replicate("t"))
+        output.save(os.path.join(sys.argv[2], "before"))
+        children = []
+        for number in range(5):
+            folder = os.path.join(sys.argv[2], str(number))
+            os.mkdir(folder)
+            children.append(os.fork())
+            if children[-1] == 0:
+                FileOutput(sys.argv[1] + "/held", Replicate("t")).save(os.path.join(folder, "x"))
+        sys.stdin.read()
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+    """
+    with Wire(lambda seen: hang if seen.path == "/held" else reply(b"content")) as wire:
+        command = [sys.executable, "-X", "dev", "-c", textwrap.dedent(code), wire.origin, str(tmp_path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as parent:
+            wire.until(lambda: wire.routes.count("GET /held") == 5)
+            drawn = [each.name for each in tmp_path.glob("*/.*.part")]
+    assert parent.returncode == 0
+    assert len(set(drawn)) == len(drawn) == 5
 
 
 def seen_before(path):
