@@ -92,14 +92,17 @@ impl Proxies {
 
     /// What the environment and the operating system say.
     pub fn from_environment() -> Result<Self, Error> {
+        let direct = NO.into_iter().find_map(|name| env::var(name).ok().filter(|text| !text.is_empty())).unwrap_or_default();
+        if entries(&direct).any(|entry| entry == "*") {
+            return Ok(Self::default());
+        }
         // In a CGI program, this one comes from whoever made the request (CVE-2016-5385).
         let http: &[_] = if env::var_os("REQUEST_METHOD").is_some() { &["http_proxy"] } else { &HTTP };
         let (http, https, all) = (named(http)?, named(&HTTPS)?, named(&ALL)?);
-        let direct = NO.into_iter().find_map(|name| env::var(name).ok().filter(|text| !text.is_empty()));
         Ok(Self {
             http: http.or_else(|| all.clone()),
             https: https.or(all),
-            direct: direct.map(|text| directs(&text)).unwrap_or_default(),
+            direct: directs(&direct),
             system: cfg!(any(target_os = "macos", windows)).then(Matcher::from_system),
         })
     }
@@ -149,13 +152,17 @@ fn named(names: &[&'static str]) -> Result<Option<Proxy>, Error> {
     Ok(None)
 }
 
-/// The entries of `NO_PROXY`: names, domains, addresses and networks, each perhaps with a port.
+/// The entries of `NO_PROXY`.
+fn entries(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', ' ', '\t']).filter(|entry| !entry.is_empty())
+}
+
+/// Which hosts they name: by name, domain, address or network, each perhaps with a port.
 fn directs(text: &str) -> Vec<Direct> {
     let (mut everywhere, mut direct) = (Vec::new(), Vec::new());
-    for entry in text.split([',', ' ', '\t']).filter(|entry| !entry.is_empty()) {
+    for entry in entries(text) {
         match host_and_port(entry) {
-            ("*", None) => everywhere.extend(["*", "0.0.0.0/0", "::/0"].map(ToOwned::to_owned)),
-            (host, None) => everywhere.push(domain(host).to_owned()),
+            (host, None) => everywhere.push(domain(host)),
             (host, port) => direct.push(Direct { port, others: all_but(domain(host)) }),
         }
     }
@@ -226,7 +233,6 @@ mod tests {
             assert!(!is_direct(no_proxy, through), "{no_proxy}: {through}");
         }
         for url in ["https://api.x/", "http://127.0.0.1:1/", "https://[::1]/"] {
-            assert!(is_direct("*", url), "{url}");
             for nothing in ["", ",", " , ", ":", "://", "[", "x:port", "x:99999"] {
                 assert!(!is_direct(nothing, url), "{nothing}: {url}");
             }

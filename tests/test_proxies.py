@@ -374,6 +374,13 @@ def test_a_wrong_proxy_of_the_environment_is_not_gone_without(monkeypatch, name,
     assert not wire.seen
 
 
+def test_a_wrong_proxy_does_not_matter_where_none_is_wanted(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "://")
+    monkeypatch.setenv("no_proxy", "localhost, *")
+    with Wire(answering) as wire:
+        assert calls(wire.base_url) == ""
+
+
 def test_what_a_cgi_program_is_asked_with_names_no_proxy(monkeypatch):
     monkeypatch.setenv("REQUEST_METHOD", "GET")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
