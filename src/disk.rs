@@ -91,7 +91,9 @@ impl Partial {
     /// Gives it its name, once it is on the disk; gives the number of bytes.
     pub fn finish(self) -> Result<u64, Error> {
         let Self { target, file, length, overwrite } = self;
-        let named = file.as_file().sync_all().and_then(|()| publish(file, &target, overwrite));
+        // In its own folder, whatever the current one is now.
+        let place = target.file_name().map_or_else(|| target.clone(), |name| file.path().with_file_name(name));
+        let named = file.as_file().sync_all().and_then(|()| publish(file, &place, overwrite));
         named.map(|()| length).map_err(|error| Error::file(target.display(), &error))
     }
 }

@@ -223,6 +223,21 @@ def test_a_folder_that_is_not_the_caller_s_is_an_error(both, tmp_path):
         save(both, host.file(both.client("https://x.test")), tmp_path / "x")
 
 
+def test_a_file_goes_where_its_path_led_when_it_was_begun(both, tmp_path, monkeypatch):
+    """The program may go to another folder meanwhile."""
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def script(_):
+        os.chdir(tmp_path / "there")
+        return reply(CONTENT)
+
+    with Wire(script) as wire:
+        save(both, FileOutput(f"{wire.origin}/x", both.client("https://x.test")), "out.bin")
+    assert (names(tmp_path / "here"), names(tmp_path / "there")) == (["out.bin"], [])
+
+
 def test_a_longest_name_can_be_saved(both, tmp_path):
     with Host() as host:
         assert save(both, host.file(both.client("https://x.test")), tmp_path / ("x" * 255)).read_bytes() == CONTENT
