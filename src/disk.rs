@@ -1,10 +1,11 @@
 //! Files that are written: a target is either as before or complete, whatever happens.
 
 use std::fs::{self, File, Metadata};
-use std::io::{ErrorKind, Seek, Write};
+use std::io::{self, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use tempfile::NamedTempFile;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -26,18 +27,16 @@ pub fn write(target: &Path, content: &[u8], overwrite: bool) -> Result<u64, Erro
 #[derive(Debug)]
 pub struct Partial {
     target: PathBuf,
-    temporary: PathBuf,
-    file: File,
+    file: NamedTempFile<File>,
     length: u64,
     overwrite: bool,
-    done: bool,
 }
 
 impl Partial {
     /// An empty one in the folder of `target`, with the permissions that writing to `target` would give it.
     pub fn create(target: &Path, overwrite: bool) -> Result<Self, Error> {
         let target = behind_links(target);
-        let failed = |error: &std::io::Error| Error::file(target.display(), error);
+        let failed = |error: &io::Error| Error::file(target.display(), error);
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if target.file_name().is_none() {
             return Err(Error::new(Kind::File, format!("{} is not a file's name", target.display())));
@@ -49,66 +48,65 @@ impl Partial {
         };
         check(&target, before.as_ref(), overwrite)?;
         // Its own name may be as long as names can be, so it is no part of this one.
-        let temporary = folder.join(format!(".replicate-{:016x}.part", fastrand::u64(..)));
-        let file = File::options().write(true).create_new(true).open(&temporary).map_err(|error| match error.kind() {
+        let mut name = tempfile::Builder::new();
+        name.prefix(".replicate-").suffix(".part").rand_bytes(16);
+        // Opened here, so that its permissions are the umask's and its errors the operating system's.
+        let open = |path: &Path| File::options().write(true).create_new(true).open(path);
+        let file = name.make_in(folder, open).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::file(format!("{}: its folder does not exist", target.display()), &error),
             _ => failed(&error),
         })?;
-        let file = Self { target, temporary, file, length: 0, overwrite, done: false };
+        let file = Self { target, file, length: 0, overwrite };
         if let Some(before) = before {
-            file.file.set_permissions(before.permissions()).map_err(|error| file.failed(&error))?;
+            file.file.as_file().set_permissions(before.permissions()).map_err(|error| file.failed(&error))?;
         }
         Ok(file)
     }
 
-    fn failed(&self, error: &std::io::Error) -> Error {
+    fn failed(&self, error: &io::Error) -> Error {
         Error::file(self.target.display(), error)
+    }
+
+    /// The name that it has until it is complete.
+    fn temporary(&self) -> &Path {
+        self.file.path()
     }
 
     /// Adds to its end.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all(bytes).map_err(|error| self.failed(&error))?;
+        self.file.as_file_mut().write_all(bytes).map_err(|error| self.failed(&error))?;
         self.length += bytes.len() as u64;
         Ok(())
     }
 
     /// Forgets what was written.
     pub fn restart(&mut self) -> Result<(), Error> {
-        let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
+        let file = self.file.as_file_mut();
+        let emptied = file.set_len(0).and_then(|()| file.rewind());
         emptied.map_err(|error| self.failed(&error))?;
         self.length = 0;
         Ok(())
     }
 
     /// Gives it its name, once it is on the disk; gives the number of bytes.
-    pub fn finish(mut self) -> Result<u64, Error> {
-        let named = self.file.sync_all().and_then(|()| self.publish());
-        named.map_err(|error| self.failed(&error))?;
-        self.done = true;
-        Ok(self.length)
-    }
-
-    fn publish(&self) -> std::io::Result<()> {
-        if self.overwrite {
-            return fs::rename(&self.temporary, &self.target);
-        }
-        // A link, unlike a rename, never takes the place of another file.
-        match fs::hard_link(&self.temporary, &self.target) {
-            Ok(()) => fs::remove_file(&self.temporary),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
-            // Not every file system has them.
-            Err(_) if !self.target.exists() => fs::rename(&self.temporary, &self.target),
-            Err(_) => Err(ErrorKind::AlreadyExists.into()),
-        }
+    pub fn finish(self) -> Result<u64, Error> {
+        let Self { target, file, length, overwrite } = self;
+        // In its own folder, whatever the current one is now.
+        let place = target.file_name().map_or_else(|| target.clone(), |name| file.path().with_file_name(name));
+        let named = file.as_file().sync_all().and_then(|()| publish(file, &place, overwrite));
+        named.map(|()| length).map_err(|error| Error::file(target.display(), &error))
     }
 }
 
-impl Drop for Partial {
-    fn drop(&mut self) {
-        if !self.done {
-            // Nothing is left to do about a file that cannot be removed either.
-            let _ = fs::remove_file(&self.temporary);
+fn publish(file: NamedTempFile<File>, target: &Path, overwrite: bool) -> io::Result<()> {
+    let named = if overwrite { file.persist(target) } else { file.persist_noclobber(target) };
+    match named {
+        Ok(_) => Ok(()),
+        // Not every file system has a rename that keeps what exists, or links.
+        Err(failed) if !overwrite && failed.error.kind() != ErrorKind::AlreadyExists && !target.exists() => {
+            failed.file.persist(target).map(drop).map_err(|failed| failed.error)
         }
+        Err(failed) => Err(failed.error),
     }
 }
 
@@ -139,17 +137,21 @@ fn is_alone() -> bool {
 
 /// Keeps the disk's waits off the runtime's thread.
 pub async fn beside<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    if is_alone() { work() } else { finished(spawn_blocking(work)).await }
+    if is_alone() { work() } else { finished(&mut spawn_blocking(work)).await }
 }
 
-async fn finished<T>(task: JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+async fn finished<T>(task: &mut JoinHandle<Result<T, Error>>) -> Result<T, Error> {
     task.await.unwrap_or_else(|error| Err(Error::new(Kind::File, error.to_string())))
 }
 
 /// Writes while the next bytes arrive; where nothing else runs on this thread, right here.
+///
+/// Dropped before `finish` is over, it removes the file at once, though another thread may still write to it.
 pub struct Sink {
+    temporary: PathBuf,
     file: Option<Partial>,
     writing: Option<JoinHandle<Result<Partial, Error>>>,
+    finishing: Option<JoinHandle<Result<u64, Error>>>,
     waiting: Vec<Bytes>,
     size: usize,
     alone: bool,
@@ -158,7 +160,8 @@ pub struct Sink {
 impl Sink {
     /// Writes to the end of `file`.
     pub fn new(file: Partial) -> Self {
-        Self { file: Some(file), writing: None, waiting: Vec::new(), size: 0, alone: is_alone() }
+        let (temporary, alone) = (file.temporary().to_owned(), is_alone());
+        Self { temporary, file: Some(file), writing: None, finishing: None, waiting: Vec::new(), size: 0, alone }
     }
 
     /// Takes what came next.
@@ -195,8 +198,11 @@ impl Sink {
 
     /// The file, once everything that was handed on is written.
     async fn idle(&mut self) -> Result<Partial, Error> {
-        if let Some(writing) = self.writing.take() {
-            return finished(writing).await;
+        // It is kept until it is over: whoever waits here may be dropped.
+        if let Some(writing) = &mut self.writing {
+            let file = finished(writing).await;
+            self.writing = None;
+            return file;
         }
         self.file.take().ok_or_else(|| Error::new(Kind::File, "the file was given up"))
     }
@@ -210,11 +216,15 @@ impl Sink {
         Ok(())
     }
 
-    /// Removes what was written.
+    /// Removes what was written, once nobody writes any more.
     pub async fn give_up(&mut self) {
         drop(self.empty());
         // An error is one more reason to go.
-        drop(self.idle().await);
+        match &mut self.finishing {
+            Some(finishing) => drop(finished(finishing).await),
+            None => drop(self.idle().await),
+        }
+        self.finishing = None;
     }
 
     /// Gives the file its name, once everything is written; gives the number of bytes.
@@ -228,11 +238,24 @@ impl Sink {
             Ok::<_, Error>(file)
         };
         // Until it is on the disk may take long: others go on meanwhile, and Ctrl-C is heard.
-        if self.alone {
+        let finishing = if self.alone {
             let file = write()?;
-            return finished(spawn_blocking(move || file.finish())).await;
+            spawn_blocking(move || file.finish())
+        } else {
+            spawn_blocking(move || write()?.finish())
+        };
+        let length = finished(self.finishing.insert(finishing)).await;
+        self.finishing = None;
+        length
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if self.writing.is_some() || self.finishing.is_some() {
+            // Nothing is left to do about a file that cannot be removed.
+            let _ = fs::remove_file(&self.temporary);
         }
-        finished(spawn_blocking(move || write()?.finish())).await
     }
 }
 
@@ -286,6 +309,41 @@ mod tests {
         assert!(matches!(Partial::create(&target, false).unwrap_err().kind, Kind::File));
         assert_eq!(fs::read(&target).unwrap(), b"first");
         assert_eq!(folder.names(), ["out"]);
+    }
+
+    #[test]
+    fn what_another_thread_still_writes_is_gone_at_once_when_it_is_given_up() {
+        let folder = Folder::new();
+        let target = folder.0.join("out");
+        let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(1).enable_time().build().unwrap();
+        runtime.block_on(async {
+            // Nothing that is handed to another thread begins before this ends.
+            let (release, held) = std::sync::mpsc::channel::<()>();
+            spawn_blocking(move || held.recv());
+            let sink = || Sink::new(Partial::create(&target, true).unwrap());
+            let block = || Bytes::from(vec![0; BLOCK]);
+
+            let mut writing = sink();
+            writing.write(block()).await.unwrap();
+            assert_eq!(folder.names().len(), 1);
+            drop(writing);
+            assert!(folder.names().is_empty());
+
+            let mut finishing = sink();
+            assert!(tokio::time::timeout(std::time::Duration::from_millis(1), finishing.finish()).await.is_err());
+            assert_eq!(folder.names().len(), 1);
+            drop(finishing);
+            assert!(folder.names().is_empty());
+
+            let mut given_up = sink();
+            given_up.write(block()).await.unwrap();
+            assert!(tokio::time::timeout(std::time::Duration::from_millis(1), given_up.write(block())).await.is_ok());
+            drop(release);
+            given_up.give_up().await;
+            assert!(folder.names().is_empty());
+        });
+        drop(runtime);
+        assert!(folder.names().is_empty());
     }
 
     #[test]

@@ -7,13 +7,15 @@
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use reqwest::header::{
-    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
+    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::checksum::Checksum;
 use crate::disk::{Partial, Sink, beside};
@@ -25,6 +27,8 @@ use crate::stage::within;
 
 /// Connections for one file: a host that gives a little and hangs up is not asked for ever.
 const MOST_CONNECTIONS: u32 = 100;
+/// The least time from a file's last change to an answer after which that date tells it from another version.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// What a host says of a file.
 #[derive(Clone, Debug, Default)]
@@ -104,9 +108,27 @@ impl Download {
         &self.info
     }
 
+    /// A host that sends a file compressed, though nobody asked for that, is asked again, for what can be decompressed while it comes:
+    /// nothing that it says of length, digest and parts is of the file then.
     async fn connect(&mut self) -> Result<Incoming, Error> {
+        let incoming = self.ask().await?;
+        if !incoming.is_encoded() {
+            return Ok(incoming);
+        }
+        if self.call.raw {
+            drop(incoming);
+            self.call = Arc::new(Call { raw: false, ..Call::clone(&self.call) });
+            let incoming = self.ask().await?;
+            if !incoming.is_encoded() {
+                return Ok(incoming);
+            }
+        }
+        Err(protocol("the host sent the file in a compression that it was not asked for"))
+    }
+
+    async fn ask(&mut self) -> Result<Incoming, Error> {
         self.connections += 1;
-        if self.at == 0 {
+        if self.at == 0 || !self.call.raw {
             return http::open(&self.pool, &self.call).await;
         }
         let mut call = Call::clone(&self.call);
@@ -132,7 +154,7 @@ impl Download {
             self.info.length = range.total;
         } else {
             self.skip = self.at;
-            self.checksum = if self.at == 0 { Checksum::of(headers) } else { None };
+            self.checksum = if self.at == 0 && self.call.raw { Checksum::of(headers) } else { None };
         }
         self.check_type()?;
         self.incoming = Some(incoming);
@@ -232,11 +254,19 @@ impl Download {
             }
             match self.connect().await {
                 Ok(incoming) => return self.go_on(incoming),
+                // Nothing is left to ask for: what broke off was the end of the connection, not of the file.
+                Err(next) if self.is_at_end(&next) => return self.end().map(|()| true),
                 // A host's refusal was tried again already.
                 Err(next) if matches!(next.kind, Kind::Disconnected | Kind::Timeout(..)) => error = next,
                 Err(next) => return Err(next),
             }
         }
+    }
+
+    /// Whether a refusal says that the file ends where this has come to (``Content-Range: bytes */N``).
+    fn is_at_end(&self, error: &Error) -> bool {
+        matches!(&error.kind, Kind::Status(response) if response.status == 416
+            && self.skip == 0 && range(&response.headers).is_some_and(|range| range.total == Some(self.at)))
     }
 
     fn begin_anew(&mut self) {
@@ -276,10 +306,18 @@ fn broken(message: String) -> Error {
     Error { sent: true, ..Error::new(Kind::Disconnected, message) }
 }
 
-/// What `If-Range` may carry (RFC 9110 §13.1.5): a strong entity tag, else the date of the last change.
+/// What `If-Range` may carry (RFC 9110 §13.1.5): a strong entity tag, else the date of the last change if that is a strong validator.
 fn version(headers: &HeaderMap) -> Option<HeaderValue> {
     let strong = headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
-    strong.or_else(|| headers.get(LAST_MODIFIED)).cloned()
+    strong.or_else(|| headers.get(LAST_MODIFIED).filter(|_| is_settled(headers))).cloned()
+}
+
+/// Whether the last change lies so far before the answer that no other can share its date (RFC 9110 §8.8.2.2). A second would do for one
+/// clock; the two dates may come from two machines.
+fn is_settled(headers: &HeaderMap) -> bool {
+    let date = |name| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok();
+    let apart = date(DATE).zip(date(LAST_MODIFIED)).and_then(|(now, changed)| now.duration_since(changed).ok());
+    apart.is_some_and(|apart| apart >= SETTLED)
 }
 
 /// What `Content-Range` says: ``bytes 5-9/10``, or ``bytes */10`` where there is no such part.
@@ -296,10 +334,32 @@ fn range(headers: &HeaderMap) -> Option<Range> {
 
 /// Downloads to `target`, which is either as before or complete.
 pub async fn save(pool: Arc<Pool>, call: &Call, target: &Path, overwrite: bool) -> Result<Info, Error> {
-    let target = target.to_owned();
+    save_until(&CancellationToken::new(), pool, call, target, overwrite).await
+}
+
+/// The same, given up when `stop` is cancelled.
+async fn save_until(
+    stop: &CancellationToken,
+    pool: Arc<Pool>,
+    call: &Call,
+    target: &Path,
+    overwrite: bool,
+) -> Result<Info, Error> {
+    let stopped = || Error::new(Kind::File, format!("{} was given up, because another file failed", target.display()));
+    if stop.is_cancelled() {
+        return Err(stopped());
+    }
+    let path = target.to_owned();
     // First, so that nothing is fetched for a target that cannot be written.
-    let mut sink = Sink::new(beside(move || Partial::create(&target, overwrite)).await?);
-    let saved = within(call.timeouts.total, pin!(pour(pool, call, &mut sink))).await;
+    let mut sink = Sink::new(beside(move || Partial::create(&path, overwrite)).await?);
+    let saved = {
+        let work = pin!(pour(pool, call, &mut sink));
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(stopped()),
+            saved = within(call.timeouts.total, work) => saved,
+        }
+    };
     if saved.is_err() {
         // Whoever is told of the error finds nothing of the file.
         sink.give_up().await;
@@ -320,18 +380,28 @@ async fn pour(pool: Arc<Pool>, call: &Call, sink: &mut Sink) -> Result<Info, Err
     Ok(Info { length, ..download.info })
 }
 
-/// Downloads many, `most` at a time; when one fails, those under way are given up.
+/// Downloads many, `most` at a time; when one fails, those under way are given up, and nothing of them is left.
 pub async fn save_all(pool: Arc<Pool>, files: Vec<(Call, PathBuf)>, overwrite: bool, most: usize) -> Result<Vec<Info>, Error> {
     let mut infos = vec![Info::default(); files.len()];
-    let saves = files.into_iter().zip(&mut infos).map(|((call, target), info)| {
-        let pool = pool.clone();
-        async move {
-            *info = save(pool, &call, &target, overwrite).await?;
-            Ok(())
-        }
+    let stop = CancellationToken::new();
+    let saves = files.into_iter().enumerate().map(|(place, (call, target))| {
+        let (pool, stop) = (pool.clone(), stop.clone());
+        async move { (place, save_until(&stop, pool, &call, &target, overwrite).await) }
     });
-    stream::iter(saves).map(Ok::<_, Error>).try_for_each_concurrent(most, |save| save).await?;
-    Ok(infos)
+    let mut failure = None;
+    // None is dropped on its way: each removes what it wrote before the error is raised.
+    let mut saves = pin!(stream::iter(saves).buffer_unordered(most.max(1)));
+    while let Some((place, saved)) = saves.next().await {
+        match (saved, infos.get_mut(place)) {
+            (Ok(saved), Some(info)) => *info = saved,
+            (Ok(_), None) => {}
+            (Err(error), _) => {
+                stop.cancel();
+                failure.get_or_insert(error);
+            }
+        }
+    }
+    failure.map_or(Ok(infos), Err)
 }
 
 #[cfg(test)]
@@ -360,9 +430,27 @@ mod tests {
     fn a_weak_tag_tells_nothing() {
         assert_eq!(version(&with("etag", "\"a\"")).unwrap(), "\"a\"");
         assert_eq!(version(&with("etag", "W/\"a\"")), None);
-        let mut both = with("etag", "W/\"a\"");
-        both.insert("last-modified", "Tue, 24 Nov 2026 19:00:00 GMT".parse().unwrap());
-        assert_eq!(version(&both).unwrap(), "Tue, 24 Nov 2026 19:00:00 GMT");
+    }
+
+    #[test]
+    fn a_date_tells_only_what_had_settled_before_the_answer() {
+        let changed = "Tue, 24 Nov 2026 19:00:00 GMT";
+        for (date, is_strong) in [
+            (Some("Tue, 24 Nov 2026 19:01:00 GMT"), true),
+            (Some("Tue, 24 Nov 2026 19:00:59 GMT"), false),
+            (Some(changed), false),
+            (Some("Tue, 24 Nov 2026 18:00:00 GMT"), false),
+            (Some("now"), false),
+            (None, false),
+        ] {
+            let mut headers = with("etag", "W/\"a\"");
+            headers.insert(LAST_MODIFIED, changed.parse().unwrap());
+            headers.extend(date.map(|date| (DATE, date.parse().unwrap())));
+            assert_eq!(version(&headers).is_some(), is_strong, "{date:?}");
+        }
+        let mut odd = with("last-modified", "yesterday");
+        odd.insert(DATE, changed.parse().unwrap());
+        assert_eq!(version(&odd), None);
     }
 
     proptest! {

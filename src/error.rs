@@ -82,6 +82,8 @@ pub struct Error {
     pub errno: Option<i32>,
     /// Whether a byte of the request may have left this machine.
     pub sent: bool,
+    /// Whether a connection from an earlier request broke before an answer began: a server may have closed it as idle.
+    pub stale: bool,
     /// What the server calls the request, where it said so before the failure.
     pub request_id: Option<String>,
 }
@@ -89,7 +91,7 @@ pub struct Error {
 impl Error {
     /// A failure before anything was sent.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), errno: None, sent: false, request_id: None }
+        Self { kind, message: message.into(), errno: None, sent: false, stale: false, request_id: None }
     }
 
     /// The caller's mistake.

@@ -10,21 +10,26 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::Uri;
 use bytes::{Bytes, BytesMut};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
 pub use reqwest::header::HeaderMap;
-use reqwest::header::{CONTENT_LENGTH, HeaderValue, LOCATION, RANGE, USER_AGENT};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue, LOCATION, RANGE, USER_AGENT};
 use reqwest::{Method, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use tower_service::Service;
 use url::Url;
 
+use crate::clock;
 use crate::error::{Error, Kind, Phase};
-use crate::pool::Pool;
+use crate::pool::{Pool, Wanted};
 use crate::reach::Reach;
 use crate::response::{Response, request_id};
 use crate::retry::Attempts;
-use crate::stage::{enter, sending, silence, stalled, watched, within};
+use crate::stage::{begin, enter, is_reused, sending, silence, stalled, watched, within};
 use crate::stats::{Attempt, Observer, UnderWay};
 use crate::tls::refusal;
 use crate::upload::Upload;
@@ -33,6 +38,8 @@ use crate::url::Origin;
 const MOST_REDIRECTS: usize = 10;
 /// Bytes of the body of a status of 400 or more: its status matters more than the rest of it.
 const LARGEST_COMPLAINT: usize = 1 << 20;
+/// How long it may take where the caller set no limit; where he did, that one holds over all of it, not only from part to part.
+const LONGEST_COMPLAINT: Duration = Duration::from_secs(60);
 /// Bodies up to this size, in bytes, get their buffer at once; a larger claim has to be backed by data.
 const TRUSTED_LENGTH: usize = 16 << 20;
 
@@ -93,6 +100,8 @@ pub struct Call {
     pub retries: u32,
     /// The largest decompressed body, in bytes.
     pub limit: usize,
+    /// Whether its answer's body is given as it is sent, without decompression.
+    pub raw: bool,
     /// Where it may go, elsewhere than to the API.
     pub reach: Reach,
     /// Is told of each attempt.
@@ -119,6 +128,12 @@ impl Incoming {
     /// Whether it is a part of what was asked for (206).
     pub fn is_partial(&self) -> bool {
         self.response.status() == StatusCode::PARTIAL_CONTENT
+    }
+
+    /// Whether the body is compressed, or encoded in another way (RFC 9110 §8.4); of what was decompressed already nobody knows that.
+    pub fn is_encoded(&self) -> bool {
+        let identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+        self.headers().get(CONTENT_ENCODING).is_some_and(|value| !identity(value))
     }
 
     /// The length the server claims, in bytes; None where it does not, or where the body was compressed.
@@ -181,11 +196,12 @@ impl Incoming {
         Ok(Response { status, url, headers: std::mem::take(self.response.headers_mut()), body })
     }
 
-    /// As much of the body of a complaint as is of use; its connection is closed if there is more.
+    /// As much of the body of a complaint as is of use and comes in time; its connection is closed if there is more.
     async fn complaint(mut self) -> Response {
         let mut body = BytesMut::new();
+        let end = clock::deadline(Instant::now(), self.read.unwrap_or(LONGEST_COMPLAINT));
         // A complaint that breaks off is a complaint.
-        while let Ok(Some(part)) = self.chunk().await {
+        while let Ok(Ok(Some(part))) = timeout_at(end, self.chunk()).await {
             let room = LARGEST_COMPLAINT.saturating_sub(body.len());
             body.extend_from_slice(part.get(..room).unwrap_or(&part));
             if body.len() >= LARGEST_COMPLAINT {
@@ -221,7 +237,7 @@ async fn attempt(pool: &Pool, call: &Call) -> Result<Response, Error> {
 
 /// Sends a call and returns as soon as the answer's head is there; a status of 400 or more is an error.
 pub async fn open(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
-    let deadline = call.timeouts.total.map(|limit| (Instant::now() + limit, limit));
+    let deadline = call.timeouts.total.map(|limit| (clock::deadline(Instant::now(), limit), limit));
     let attempts = pin!(async {
         let mut tries = Tries::new(pool, call);
         loop {
@@ -325,7 +341,7 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
     if !at_home {
         call.reach.check(url)?;
     }
-    let client = pool.client(url, call.reach == Reach::Public && !at_home)?;
+    let client = pool.client(url, Wanted { public_only: call.reach == Reach::Public && !at_home, raw: call.raw }).await?;
     let mut request = reqwest::Request::new(call.method.clone(), url.clone());
     let headers = request.headers_mut();
     if at_home {
@@ -334,8 +350,9 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
         headers.insert(USER_AGENT, call.home.user_agent.clone());
     }
     let is_addressed = call.own.is_empty() || Origin::of(&call.url).has(url);
-    for (name, value) in call.headers.iter().chain(call.own.iter().filter(|_| is_addressed)) {
-        headers.insert(name, value.clone());
+    replace(headers, &call.headers);
+    if is_addressed {
+        replace(headers, &call.own);
     }
     let mut progress = None;
     let body = match &call.body {
@@ -350,7 +367,8 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
     };
     *request.body_mut() = body;
     enter(Phase::Response);
-    let answer = pin!(async { client.execute(request).await.map_err(|error| broken(pool, error)) });
+    begin();
+    let answer = pin!(async { client.execute(request).await.map_err(|error| broken(pool, url, error)) });
     let Some(progress) = progress else {
         let Some(limit) = call.timeouts.read else { return answer.await };
         return tokio::select! {
@@ -368,14 +386,31 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
     answer.map_err(|error| progress.failure().unwrap_or(error))
 }
 
-/// A failure on the wire; where no connection came about, with the way that was taken.
-fn broken(pool: &Pool, error: reqwest::Error) -> Error {
+/// Puts headers in place of those of the same names, each with all of its values.
+fn replace(headers: &mut HeaderMap, others: &HeaderMap) {
+    let mut last = None;
+    // The values of one name follow each other.
+    for (name, value) in others {
+        if last == Some(name) {
+            headers.append(name, value.clone());
+        } else {
+            headers.insert(name, value.clone());
+        }
+        last = Some(name);
+    }
+}
+
+/// A failure on the wire before an answer; where no connection came about, with the way that was taken.
+fn broken(pool: &Pool, url: &Url, error: reqwest::Error) -> Error {
     let mut error = match pool.connect_limit() {
         Some(limit) if error.is_connect() && error.is_timeout() => Error::timeout(Phase::Connect, limit),
         _ => error.into(),
     };
-    if matches!(error.kind, Kind::Connect | Kind::Timeout(Phase::Connect, _)) {
-        error.message.push_str(&pool.way());
+    match error.kind {
+        Kind::Connect | Kind::Timeout(Phase::Connect, _) => error.message.push_str(&pool.way(url)),
+        Kind::Untrusted => error.message.push_str(&pool.distrust()),
+        Kind::Disconnected => error.stale = is_reused(),
+        _ => {}
     }
     error
 }
@@ -389,7 +424,8 @@ fn redirect(call: &Call, response: &reqwest::Response) -> Result<Option<Url>, Er
     if !matches!(call.method, Method::GET | Method::HEAD) {
         return Err(refused(&format!("a {}, which is not followed", call.method)));
     }
-    let target = target.to_str().ok().and_then(|text| response.url().join(text).ok());
+    // Not only ASCII: many servers write the characters of a path as they are, in UTF-8.
+    let target = std::str::from_utf8(target.as_bytes()).ok().and_then(|text| response.url().join(text).ok());
     match target {
         Some(url) if url.scheme() == "https" || (url.scheme() == "http" && response.url().scheme() == "http") => Ok(Some(url)),
         Some(url) => Err(refused(&format!("from {} to {}", response.url().scheme(), url.scheme()))),
@@ -408,19 +444,27 @@ where
     }
 }
 
+/// What reqwest's connector fails with when a proxy opens no tunnel; it has no public name.
+type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
+
+/// Whether the connection ended before the exchange did.
+fn is_disconnection(error: &hyper::Error) -> bool {
+    error.is_incomplete_message() || error.is_closed() || error.is_canceled() || error.is_body_write_aborted()
+}
+
 impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();
-        let (mut text, mut errno, mut io_kind, mut untrusted) = (error.to_string(), None, None, None);
+        let (mut text, mut errno, mut untrusted) = (error.to_string(), None, None);
+        let (mut is_broken, mut is_tunnel) = (false, false);
         let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(&error);
         while let Some(inner) = cause {
             text = inner.to_string();
             untrusted = untrusted.or_else(|| inner.downcast_ref().and_then(refusal));
             let io = inner.downcast_ref::<std::io::Error>();
-            if let Some(io) = io {
-                errno = io.raw_os_error().or(errno);
-                io_kind = Some(io.kind());
-            }
+            errno = io.and_then(std::io::Error::raw_os_error).or(errno);
+            is_broken |= io.is_some() || inner.downcast_ref().is_some_and(is_disconnection);
+            is_tunnel |= inner.is::<TunnelError>() && inner.source().is_none();
             // What an operating system's error wraps is not its source.
             cause = match io.and_then(std::io::Error::get_ref) {
                 Some(wrapped) => Some(wrapped),
@@ -430,14 +474,14 @@ impl From<reqwest::Error> for Error {
         if let Some(why) = untrusted {
             return Error::new(Kind::Untrusted, why);
         }
-        if text.starts_with("unsuccessful") || text.starts_with("tunnel") {
+        if is_tunnel {
             text = format!("the proxy did not open a tunnel to the server ({text})");
         }
         let kind = if error.is_connect() {
             Kind::Connect
         } else if error.is_builder() {
             Kind::Invalid
-        } else if io_kind.is_some() || text.contains("connection closed") || text.contains("end of file") {
+        } else if is_broken {
             Kind::Disconnected
         } else {
             Kind::Protocol

@@ -1,9 +1,10 @@
 //! The Rust core of replicate-rs: HTTP, server-sent events, files and webhooks.
 //!
-//! Dependencies point one way: `response ← error ← sse, webhook, retry, url, data_uri, disk, pace, tls ← resume, reach, checksum,
-//! upload, stats ← stage ← pool ← http ← download, polls ← py`. Only `py` knows Python.
+//! Dependencies point one way: `clock, response ← error ← sse, webhook, retry, url, data_uri, disk, proxy, tls ← resume, reach, pace,
+//! checksum, upload, stats ← stage ← pool ← http ← download, polls ← py`. Only `py` knows Python.
 
 pub mod checksum;
+pub mod clock;
 pub mod create;
 pub mod data_uri;
 pub mod disk;
@@ -13,6 +14,7 @@ pub mod http;
 pub mod pace;
 pub mod polls;
 pub mod pool;
+pub mod proxy;
 pub mod reach;
 pub mod response;
 pub mod resume;

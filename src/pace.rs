@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use tokio::sync::Notify;
 
+use crate::clock::deadline;
+use crate::retry::LONGEST_ADVICE;
+
 /// The shortest and the longest interval of one that is alone.
 const SHORTEST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(2);
@@ -91,10 +94,10 @@ impl Pace {
     pub fn observe(&self, headers: &HeaderMap, now: Instant) {
         let number = |name| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|number| *number >= 0.0);
         let (Some(left), Some(reset)) = (number("ratelimit-remaining"), number("ratelimit-reset")) else { return };
-        let Ok(reset) = Duration::try_from_secs_f64(reset.max(1.0)) else { return };
-        let Some(until) = now.checked_add(reset) else { return };
-        let allowed = (left * OUR_PART / reset.as_secs_f64()).max(1.0 / reset.as_secs_f64());
-        self.state().allowed = Some((allowed, until));
+        // Some servers give a date as seconds since 1970: like any advice, it is not obeyed for longer than a minute.
+        let reset = reset.clamp(1.0, LONGEST_ADVICE.as_secs_f64());
+        let allowed = (left * OUR_PART / reset).max(1.0 / reset);
+        self.state().allowed = Some((allowed, deadline(now, Duration::from_secs_f64(reset))));
     }
 
     /// When to look at the list; None while too few wait for that.
@@ -125,7 +128,7 @@ impl Pace {
         let mut state = self.state();
         state.waiting.values().filter(|waiting| waiting.has_ended).for_each(|waiting| waiting.ended.notify_waiters());
         state.list_helps = helps;
-        state.next_list = now.checked_add(if helps { TICK } else { UNHELPFUL });
+        state.next_list = Some(deadline(now, if helps { TICK } else { UNHELPFUL }));
     }
 }
 
@@ -208,9 +211,20 @@ mod tests {
         pace.observe(&headers("0", "20"), now);
         assert_eq!(pace.interval(YOUNG, 0.0, now), Duration::from_secs(20));
         assert_eq!(pace.interval(YOUNG, 0.0, now + Duration::from_secs(21)), SHORTEST);
-        for (left, reset) in [("soon", "1"), ("1", "-1"), ("nan", "1"), ("1", "1e300")] {
+        for (left, reset) in [("soon", "1"), ("1", "-1"), ("nan", "1")] {
             pace.observe(&headers(left, reset), now + Duration::from_secs(30));
             assert_eq!(pace.interval(YOUNG, 0.0, now + Duration::from_secs(30)), SHORTEST, "{left} {reset}");
+        }
+    }
+
+    #[test]
+    fn a_reset_that_is_far_away_is_obeyed_for_a_minute() {
+        for reset in ["61", "1790000000", "9e18", "1e300", "inf"] {
+            let (pace, now) = (Pace::default(), Instant::now());
+            let _turn = pace.join("a");
+            pace.observe(&headers("0", reset), now);
+            assert_eq!(pace.interval(YOUNG, 0.0, now), Duration::from_secs(60), "{reset}");
+            assert_eq!(pace.interval(YOUNG, 0.0, now + Duration::from_secs(60)), SHORTEST, "{reset}");
         }
     }
 

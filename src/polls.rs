@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tokio::time::{sleep, sleep_until};
 use url::Url;
 
+use crate::clock::deadline;
 use crate::http::{self, Call};
 use crate::pace::{Pace, Turn};
 use crate::pool::Pool;
@@ -65,7 +66,7 @@ pub async fn turn(pool: &Arc<Pool>, wanted: &Wanted) {
         let (mut since, jitter) = (Instant::now(), fastrand::f64());
         loop {
             let now = Instant::now();
-            let due = since + pace.interval(wanted.age, jitter, now);
+            let due = deadline(since, pace.interval(wanted.age, jitter, now));
             if now < due {
                 // Looked at again meanwhile: a crowd may dissolve.
                 sleep_until(due.min(now + RECOUNT).into()).await;

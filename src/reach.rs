@@ -67,19 +67,17 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [a, b, c, .., g, h] = address.segments();
     let embedded = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     if let Some(inner) = address.to_ipv4_mapped() {
         return is_public_v4(inner);
     }
-    match (a, b) {
-        // Ways to IPv4 addresses: NAT64, and 6to4.
-        (0x64, 0xff9b) => is_public_v4(embedded(g, h)),
-        (0x2002, high) => is_public_v4(embedded(high, c)),
+    match address.segments() {
+        // Ways to IPv4 addresses: NAT64 by its well-known prefix (RFC 6052; RFC 8215's, beside it, is for networks' own use), and 6to4.
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => is_public_v4(embedded(high, low)),
         // Teredo and other protocols; documentation.
-        (0x2001, 0..=0x1ff | 0xdb8) => false,
+        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
         // Only this block is given out.
-        _ => a & 0xe000 == 0x2000,
+        [first, ..] => first & 0xe000 == 0x2000,
     }
 }
 
@@ -120,6 +118,12 @@ mod tests {
             ("https://[::ffff:10.0.0.1]/", true, false),
             ("https://[64:ff9b::a00:1]/", true, false),
             ("https://[2002:a00:1::1]/", true, false),
+            ("https://[64:ff9b:1::808:808]/", true, false),
+            ("https://[64:ff9b:1:ffff::8.8.8.8]/", true, false),
+            ("https://[64:ff9b::1:0:808:808]/", true, false),
+            ("https://[3fff::1]/", true, false),
+            ("https://[64:ff9b::808:808]/", true, true),
+            ("https://[3fff:1000::1]/", true, true),
             ("https://[2606:4700::1111]/", true, true),
             ("https://[2002:808:808::1]/", true, true),
             ("http://replicate.delivery/a", false, false),

@@ -1,13 +1,13 @@
 //! Wait how long before the next attempt, or give up.
 //!
-//! A request that may not be repeated (POST, PATCH) is sent again only where no byte of it left, or where the server says that it
-//! did not take it (429).
+//! What is idempotent (RFC 9110 §9.2.2), and `QUERY`, which is safe, may be repeated. Any other request (POST, PATCH) is sent again only
+//! where no byte of it left, or where the server says that it did not take it (429).
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use http::header::RETRY_AFTER;
-use http::{HeaderMap, Method};
+use http::Method;
+use http::header::{DATE, RETRY_AFTER};
 
 use crate::error::{Error, Kind, Phase};
 
@@ -62,7 +62,7 @@ pub struct Attempts {
 impl Attempts {
     /// `retries` attempts may follow the first.
     pub fn new(method: &Method, retries: u32) -> Self {
-        Self { left: retries, made: 0, repeatable: matches!(*method, Method::GET | Method::HEAD | Method::DELETE) }
+        Self { left: retries, made: 0, repeatable: method.is_idempotent() || method.as_str() == "QUERY" }
     }
 
     /// How many attempts came before the one that is under way.
@@ -92,10 +92,14 @@ impl Attempts {
             _ => false,
         };
         self.left = if repeat { self.left.checked_sub(1)? } else { return None };
-        let backoff = backoff(self.made, jitter);
+        // A server that closes idle connections is well: the first repetition needs no pause, only its turn.
+        let backoff = if error.stale && self.made == 0 { Duration::ZERO } else { backoff(self.made, jitter) };
         self.made = self.made.saturating_add(1);
         let advised = match &error.kind {
-            Kind::Status(response) => advice(header(&response.headers), &response.body),
+            Kind::Status(response) => {
+                let text = |name| response.headers.get(name).and_then(|value| value.to_str().ok());
+                advice(text(RETRY_AFTER), text(DATE), &response.body)
+            }
             _ => None,
         };
         let wait = match advised {
@@ -116,19 +120,18 @@ pub fn backoff(failures: u32, jitter: f64) -> Duration {
     longest.mul_f64(jitter.clamp(0.0, 1.0))
 }
 
-fn header(headers: &HeaderMap) -> Option<&str> {
-    headers.get(RETRY_AFTER)?.to_str().ok()
-}
-
 /// What the server said about when to come back: `Retry-After` (RFC 9110 §10.2.3), else `retry_after` in a problem document, else
 /// what its `detail` says in words.
-pub fn advice(header: Option<&str>, body: &[u8]) -> Option<Duration> {
-    if let Some(text) = header.map(str::trim) {
+///
+/// A `Retry-After` that is a date is compared with the answer's own `Date`: the server's clock and this machine's may differ.
+pub fn advice(retry_after: Option<&str>, date: Option<&str>, body: &[u8]) -> Option<Duration> {
+    if let Some(text) = retry_after.map(str::trim) {
         if let Some(wait) = text.parse().ok().and_then(seconds) {
             return Some(wait);
         }
-        if let Ok(date) = httpdate::parse_http_date(text) {
-            return Some(date.duration_since(SystemTime::now()).unwrap_or_default());
+        if let Ok(due) = httpdate::parse_http_date(text) {
+            let now = date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()).unwrap_or_else(SystemTime::now);
+            return Some(due.duration_since(now).unwrap_or_default());
         }
     }
     let problem: serde_json::Value = serde_json::from_slice(body).ok()?;
@@ -204,10 +207,7 @@ mod tests {
 
     #[test]
     fn advice_comes_in_all_its_forms() {
-        let wait = |header: Option<&str>, body: &str| match status(429, header, body).kind {
-            Kind::Status(response) => advice(super::header(&response.headers), &response.body),
-            _ => None,
-        };
+        let wait = |header: Option<&str>, body: &str| advice(header, None, body.as_bytes());
         assert_eq!(wait(Some("2"), ""), Some(Duration::from_secs(2)));
         assert_eq!(wait(Some("1.5"), ""), Some(Duration::from_millis(1500)));
         assert_eq!(wait(None, r#"{"retry_after": 5}"#), Some(Duration::from_secs(5)));
@@ -228,11 +228,64 @@ mod tests {
         assert!(wait(Some(&date), "").is_some_and(|wait| wait > Duration::from_secs(18)));
     }
 
+    #[test]
+    fn a_date_is_read_by_the_clock_that_wrote_it() {
+        let (hour, now) = (Duration::from_secs(3600), SystemTime::now());
+        for server in [now, now + hour, now - hour] {
+            let (due, date) = (httpdate::fmt_http_date(server + Duration::from_secs(2)), httpdate::fmt_http_date(server));
+            assert_eq!(advice(Some(&due), Some(&date), b""), Some(Duration::from_secs(2)));
+            // What is over is over by the same clock.
+            assert_eq!(advice(Some(&date), Some(&due), b""), Some(Duration::ZERO));
+            let mut limited = status(429, Some(&due), "");
+            if let Kind::Status(response) = &mut limited.kind {
+                response.headers.insert(DATE, date.parse().unwrap());
+            }
+            let wait = Attempts::new(&Method::GET, 1).after(&limited, 0.0, &Budget::default());
+            assert_eq!(wait, Some(Duration::from_secs(2)));
+        }
+        let due = httpdate::fmt_http_date(now + Duration::from_secs(20));
+        assert!(advice(Some(&due), Some("today"), b"").is_some_and(|wait| wait > Duration::from_secs(18)));
+    }
+
+    #[test]
+    fn what_is_idempotent_or_safe_is_repeated() {
+        for (method, is_repeated) in [
+            ("GET", true),
+            ("HEAD", true),
+            ("OPTIONS", true),
+            ("PUT", true),
+            ("DELETE", true),
+            ("QUERY", true),
+            ("POST", false),
+            ("PATCH", false),
+            ("CONNECT", false),
+            ("PURGE", false),
+        ] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            for error in [disconnected(true), status(503, None, "")] {
+                let wait = Attempts::new(&method, 5).after(&error, 0.5, &Budget::default());
+                assert_eq!(wait.is_some(), is_repeated, "{method}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_that_was_closed_as_idle_costs_no_pause_once() {
+        let stale = || Error { stale: true, ..disconnected(true) };
+        let (budget, mut attempts) = (Budget::default(), Attempts::new(&Method::GET, 5));
+        assert_eq!(attempts.after(&stale(), 1.0, &budget), Some(Duration::ZERO));
+        assert_eq!(attempts.after(&stale(), 1.0, &budget), Some(Duration::from_millis(500)));
+        // It has its turn like any other, and a create is not repeated.
+        while budget.turn(Instant::now()).is_some_and(|wait| wait.is_zero()) {}
+        assert!(Attempts::new(&Method::GET, 5).after(&stale(), 1.0, &budget).is_some_and(|wait| !wait.is_zero()));
+        assert_eq!(Attempts::new(&Method::POST, 5).after(&stale(), 1.0, &Budget::default()), None);
+    }
+
     proptest! {
         #[test]
         fn any_advice_is_a_wait_or_none(header in ".{0,12}", body: Vec<u8>, detail in ".*(resets|available) in ~?[0-9.]*.*") {
-            let _ = advice(Some(&header), &body);
-            let _ = advice(None, serde_json::json!({ "detail": detail }).to_string().as_bytes());
+            let _ = advice(Some(&header), Some(&header), &body);
+            let _ = advice(None, None, serde_json::json!({ "detail": detail }).to_string().as_bytes());
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::clock::deadline;
 use crate::error::{Error, Phase};
 use crate::stats::Counters;
 use crate::upload::Progress;
@@ -34,6 +35,8 @@ pub struct Stage {
     began: Instant,
     /// When a connection was made last, in milliseconds after the begin; 0 if none was.
     connected: AtomicU64,
+    /// Whether the request under way has had a connection made for it.
+    has_connected: AtomicBool,
     upload: Mutex<Option<Progress>>,
 }
 
@@ -84,6 +87,16 @@ impl Body for Watched {
     }
 }
 
+/// Notes that a request begins, which may get a connection of an earlier one.
+pub fn begin() {
+    let _ = STAGE.try_with(|stage| stage.has_connected.store(false, Ordering::Relaxed));
+}
+
+/// Whether the request that began last was surely sent over a connection of an earlier one.
+pub fn is_reused() -> bool {
+    STAGE.try_with(|stage| !stage.has_connected.load(Ordering::Relaxed)).unwrap_or(false)
+}
+
 impl Stage {
     /// Create the stage of a call that has not begun.
     pub fn new() -> Arc<Self> {
@@ -92,6 +105,7 @@ impl Stage {
             is_sent: AtomicBool::new(false),
             began: Instant::now(),
             connected: AtomicU64::new(0),
+            has_connected: AtomicBool::new(false),
             upload: Mutex::default(),
         })
     }
@@ -153,7 +167,7 @@ impl Stage {
     }
 
     fn connected(&self) -> Instant {
-        self.began + Duration::from_millis(self.connected.load(Ordering::Relaxed))
+        deadline(self.began, Duration::from_millis(self.connected.load(Ordering::Relaxed)))
     }
 }
 
@@ -176,12 +190,12 @@ where
 
 /// Ends when no answer has begun for `limit` after the request could be sent; making a connection has a limit of its own.
 pub async fn silence(limit: Duration) {
-    let mut due = Instant::now() + limit;
+    let mut due = deadline(Instant::now(), limit);
     loop {
         sleep_until(due).await;
         let Ok(stage) = STAGE.try_with(Arc::clone) else { return };
         let now = Instant::now();
-        due = if stage.is_connecting() { now + GLANCE } else { stage.connected() + limit };
+        due = if stage.is_connecting() { now + GLANCE } else { deadline(stage.connected(), limit) };
         if due <= now {
             return;
         }
@@ -236,6 +250,7 @@ where
 
     fn call(&mut self, request: R) -> Self::Future {
         self.counters.connections.add();
+        let _ = STAGE.try_with(|stage| stage.has_connected.store(true, Ordering::Relaxed));
         Box::pin(Connection { making: Box::pin(self.inner.call(request)), whose: None })
     }
 }

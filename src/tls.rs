@@ -1,5 +1,7 @@
 //! Whom TLS connections trust, and who they say they are.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -8,9 +10,11 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_platform_verifier::Verifier;
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind};
+
+pub use system::environment_fault;
 
 /// Which servers are believed.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +51,8 @@ impl Identity {
     /// From PEM files, which may be one.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, Error> {
         let chain = certificates(certificate)?;
-        let read = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &format!("no private key in it: {error}")))?;
+        let read = PrivateKeyDer::from_pem_slice(without_mark(&contents(key)?))
+            .map_err(|error| unusable(key, &format!("no private key in it: {error}")))?;
         let identity = Self { chain, key: read };
         // Whether the two belong together is said now rather than at the first request.
         config(&Trust::Anyone, Some(&identity))
@@ -57,12 +62,27 @@ impl Identity {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
+    match CertificateDer::pem_slice_iter(without_mark(&contents(path)?)).collect::<Result<Vec<_>, _>>() {
         Ok(found) if found.is_empty() => Err(unusable(path, "no certificate in it")),
         Ok(found) => Ok(found),
         Err(error) => Err(unusable(path, &error.to_string())),
     }
+}
+
+/// Larger than any list of certificates: a device has no end.
+const LARGEST_FILE: u64 = 64 << 20;
+/// What some editors put before UTF-8 text; PEM does not know it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Wiped when it goes: it may be a key.
+fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut content = Zeroizing::new(Vec::new());
+    let read = File::open(path).and_then(|file| file.take(LARGEST_FILE).read_to_end(&mut content));
+    read.map(|_| content).map_err(|error| unusable(path, &error.to_string()))
+}
+
+fn without_mark(content: &[u8]) -> &[u8] {
+    content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content)
 }
 
 fn unusable(path: &Path, why: &str) -> Error {
@@ -96,7 +116,7 @@ fn config(trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, Er
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(broken)?;
     let verified = match trust {
         Trust::System => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(system_verifier(provider).map_err(broken)?))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(system::verifier(provider).map_err(broken)?))
         }
         Trust::Only(roots) => builder.with_root_certificates(roots.clone()),
         Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(Credulous(provider))),
@@ -107,15 +127,84 @@ fn config(trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, Er
     }
 }
 
+/// What the operating system trusts, where that is a list of files.
 #[cfg(all(unix, not(any(target_vendor = "apple", target_os = "android"))))]
-fn system_verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
-    Verifier::new(provider.clone())
-        .or_else(|_| Verifier::new_with_extra_roots(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(), provider))
+mod system {
+    use std::env;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+
+    use rustls::RootCertStore;
+    use rustls::crypto::CryptoProvider;
+    use rustls::pki_types::CertificateDer;
+    use rustls_platform_verifier::Verifier;
+
+    use super::{BYTE_ORDER_MARK, Trust, certificates, contents};
+
+    /// The environment's variables for it (OpenSSL's names).
+    const CERT_FILE: &str = "SSL_CERT_FILE";
+    const CERT_DIR: &str = "SSL_CERT_DIR";
+
+    pub fn verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
+        Verifier::new_with_extra_roots(marked_certificates(), provider.clone())
+            .or_else(|_| Verifier::new_with_extra_roots(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(), provider))
+    }
+
+    /// The certificates of a `SSL_CERT_FILE` that begins with a byte-order mark, of which the verifier does not see the first.
+    fn marked_certificates() -> Vec<CertificateDer<'static>> {
+        // A pipe can be read only once.
+        let Some(path) = env::var_os(CERT_FILE).map(PathBuf::from).filter(|path| path.is_file()) else { return Vec::new() };
+        let is_marked = contents(&path).is_ok_and(|content| content.starts_with(BYTE_ORDER_MARK));
+        let mut found = if is_marked { certificates(&path).unwrap_or_default() } else { Vec::new() };
+        found.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
+        found
+    }
+
+    /// What is wrong with the certificates that the environment names, if it names any and something is.
+    pub fn environment_fault() -> Option<String> {
+        file_fault().or_else(folder_fault)
+    }
+
+    fn file_fault() -> Option<String> {
+        let path = env::var_os(CERT_FILE)?;
+        if path.is_empty() {
+            return Some(format!("{CERT_FILE} is set, but empty"));
+        }
+        let error = Trust::file(Path::new(&path)).err()?;
+        Some(format!("{CERT_FILE}: {}", error.message))
+    }
+
+    fn folder_fault() -> Option<String> {
+        let paths = env::var_os(CERT_DIR)?;
+        if paths.is_empty() {
+            return Some(format!("{CERT_DIR} is set, but empty"));
+        }
+        env::split_paths(&paths).find_map(|path| {
+            let why = match path.read_dir().map(|mut entries| entries.next().is_none()) {
+                Ok(false) => return None,
+                Ok(true) => "it is empty".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            Some(format!("{CERT_DIR}: {} has no certificates: {why}", path.display()))
+        })
+    }
 }
 
+/// What the operating system trusts, where a service of its own says that; it does not ask the environment.
 #[cfg(not(all(unix, not(any(target_vendor = "apple", target_os = "android")))))]
-fn system_verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
-    Verifier::new(provider)
+mod system {
+    use std::sync::Arc;
+
+    use rustls::crypto::CryptoProvider;
+    use rustls_platform_verifier::Verifier;
+
+    pub fn verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
+        Verifier::new(provider)
+    }
+
+    pub fn environment_fault() -> Option<String> {
+        None
+    }
 }
 
 /// Believes every certificate; that the peer has its key is still checked.

@@ -14,6 +14,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::clock::deadline;
 use crate::data_uri::BASE64;
 use crate::error::{Error, Kind, Phase};
 
@@ -191,11 +192,11 @@ impl Progress {
     pub async fn stalled(&self, write: Option<Duration>, read: Option<Duration>) -> Error {
         loop {
             let (phase, limit) = if self.is_complete() { (Phase::Response, read) } else { (Phase::Sending, write) };
-            let (last, now) = (self.start + Duration::from_millis(self.last.load(Ordering::Relaxed)), Instant::now());
+            let (last, now) = (deadline(self.start, Duration::from_millis(self.last.load(Ordering::Relaxed))), Instant::now());
             match limit {
-                Some(limit) if now >= last + limit => return Error::timeout(phase, limit),
+                Some(limit) if now >= deadline(last, limit) => return Error::timeout(phase, limit),
                 // The other limit begins to count at a time that nobody tells of.
-                Some(limit) => sleep_until((last + limit).min(now + GLANCE)).await,
+                Some(limit) => sleep_until(deadline(last, limit).min(now + GLANCE)).await,
                 None => sleep(GLANCE).await,
             }
         }

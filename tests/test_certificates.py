@@ -147,6 +147,81 @@ def test_a_file_without_certificates_is_refused_by_its_path(both, tmp_path, opti
         both.client("https://localhost", **{option: str(path)})
 
 
+MARK = b"\xef\xbb\xbf"
+
+
+def marked(tmp_path, *paths):
+    """Copies that begin with a byte-order mark, as some editors write them."""
+    copies = [tmp_path / pathlib.Path(path).name for path in paths]
+    for copy, path in zip(copies, paths, strict=True):
+        copy.write_bytes(MARK + pathlib.Path(path).read_bytes())
+    return [str(copy) for copy in copies]
+
+
+def test_a_byte_order_mark_does_not_hide_a_certificate_or_a_key(both, certificates, tmp_path):
+    names = (certificates.authority, certificates.client, certificates.client_certificate, certificates.client_key)
+    authority, own, certificate, key = marked(tmp_path, *names)
+    with serving(certificates, asks_for_clients=True) as wire:
+        for cert in (own, (certificate, key)):
+            assert get(both, wire, ssl_cert_file=authority, cert=cert).id == "p1"
+
+
+def test_files_are_read_without_the_interpreter_s_lock(tmp_path, certificates):
+    """A pipe gives nothing before this process writes to it, from another thread."""
+    pipe = tmp_path / "pipe.pem"
+    os.mkfifo(pipe)
+    code = """
+        import sys, threading
+        import replicate_rs as replicate
+        made = threading.Thread(target=lambda: replicate.Replicate("t", ssl_cert_file=sys.argv[1]))
+        made.start()
+        with open(sys.argv[1], "wb") as pipe, open(sys.argv[2], "rb") as file:
+            pipe.write(file.read())
+        made.join()
+        print("made")
+    """
+    assert script(code, str(pipe), certificates.authority, timeout=10).stdout == "made\n"
+
+
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_other_calls_go_on_while_what_the_system_trusts_is_read(monkeypatch, certificates, tmp_path, way):
+    """The file is a pipe again: it is read when the first request over https is made."""
+    pipe = tmp_path / "pipe.pem"
+    os.mkfifo(pipe)
+    code = """
+        import asyncio, sys, threading
+        import replicate_rs as replicate
+        secure, plain = (replicate.Replicate("r8_secret", base_url=url, max_retries=0) for url in sys.argv[2:4])
+
+        def write():
+            with open(sys.argv[1], "wb") as pipe, open(sys.argv[4], "rb") as file:
+                pipe.write(file.read())
+
+        async def main():
+            first = asyncio.create_task(secure.predictions.async_get("x"))
+            await asyncio.sleep(0)
+            for _ in range(3):
+                assert (await plain.predictions.async_get("x")).id == "p1"
+            write()
+            assert (await first).id == "p1"
+
+        if sys.argv[5] == "async":
+            asyncio.run(main())
+        else:
+            first = threading.Thread(target=secure.predictions.get, args=("x",))
+            first.start()
+            for _ in range(3):
+                assert plain.predictions.get("x").id == "p1"
+            write()
+            first.join()
+        print("done")
+    """
+    monkeypatch.setenv("SSL_CERT_FILE", str(pipe))
+    with serving(certificates) as wire, Wire(answering) as plain:
+        done = script(code, str(pipe), wire.base_url, plain.base_url, certificates.authority, way, timeout=10)
+    assert (done.stdout, done.stderr) == ("done\n", "")
+
+
 @pytest.mark.parametrize(("option", "wrong"), [("verify", 3), ("ssl_cert_file", 3), ("cert", 3), ("cert", ("a",))])
 def test_options_of_another_type_are_refused(both, option, wrong):
     with pytest.raises((TypeError, ValueError), match=option):
@@ -227,6 +302,55 @@ def test_a_machine_without_certificates_has_http_and_refuses_strangers(monkeypat
         monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
         assert calls(plain.base_url, wire.base_url) == ["ok", "refused"]
     assert wire.seen == []
+
+
+def test_a_byte_order_mark_does_not_hide_the_environment_s_certificates(monkeypatch, certificates, tmp_path):
+    with serving(certificates) as wire:
+        monkeypatch.setenv("SSL_CERT_FILE", *marked(tmp_path, certificates.authority))
+        assert calls(wire.base_url) == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("SSL_CERT_FILE", None, "No such file"),
+        ("SSL_CERT_FILE", b"", "no certificate in it"),
+        ("SSL_CERT_DIR", None, "No such file"),
+        ("SSL_CERT_DIR", "folder", "it is empty"),
+    ],
+)
+def test_a_variable_that_names_no_certificates_is_named_in_the_error(monkeypatch, certificates, tmp_path, name, content, says):
+    """The machine's own are not asked then, so that everybody is a stranger; why is not seen from the certificate."""
+    path = tmp_path / "corporate"
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv(name, str(path))
+    code = """
+        import asyncio, sys
+        import replicate_rs as replicate
+        client = replicate.Replicate("r8_secret", base_url=sys.argv[1], max_retries=0)
+        for call in (client.predictions.get, lambda id: asyncio.run(client.predictions.async_get(id))):
+            try:
+                call("x")
+            except replicate.exceptions.APIConnectionError as error:
+                print(error)
+    """
+    with serving(certificates) as wire:
+        told = script(code, wire.base_url).stdout.splitlines()
+    assert len(told) == 2
+    for error in told:
+        assert "no authority that is trusted" in error
+        assert f"({name}: {path}" in error
+        assert says in error
+
+
+def test_an_empty_variable_is_named_too(monkeypatch, certificates):
+    monkeypatch.setenv("SSL_CERT_FILE", "")
+    with serving(certificates) as wire:
+        done = script(CALL.replace('print("refused" if "certificate" in str(error) else error)', "print(error)"), wire.base_url)
+    assert "(SSL_CERT_FILE is set, but empty)" in done.stdout
 
 
 def test_the_option_overrides_the_environment_s_certificates(monkeypatch, both, certificates):

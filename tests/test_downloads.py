@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import hashlib
 import os
 import signal
@@ -16,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from hosts import CONTENT, Host, sending, until, without_length
-from replicate_rs import FileOutput, Replicate, Response, exceptions
+from replicate_rs import FileOutput, Replicate, Response, asave_all, exceptions
+from replicate_rs import save_all as all_saved
 from wire import Wire, reply
 
+SHA256 = base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()
 TENTHS = tuple(len(CONTENT) * n // 10 for n in range(1, 10))
 
 
@@ -220,6 +223,21 @@ def test_a_folder_that_is_not_the_caller_s_is_an_error(both, tmp_path):
         save(both, host.file(both.client("https://x.test")), tmp_path / "x")
 
 
+def test_a_file_goes_where_its_path_led_when_it_was_begun(both, tmp_path, monkeypatch):
+    """The program may go to another folder meanwhile."""
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def script(_):
+        os.chdir(tmp_path / "there")
+        return reply(CONTENT)
+
+    with Wire(script) as wire:
+        save(both, FileOutput(f"{wire.origin}/x", both.client("https://x.test")), "out.bin")
+    assert (names(tmp_path / "here"), names(tmp_path / "there")) == (["out.bin"], [])
+
+
 def test_a_longest_name_can_be_saved(both, tmp_path):
     with Host() as host:
         assert save(both, host.file(both.client("https://x.test")), tmp_path / ("x" * 255)).read_bytes() == CONTENT
@@ -354,6 +372,70 @@ def test_what_cannot_be_told_from_another_file_is_saved_from_its_beginning(both,
             host._cuts = [TENTHS[8]]
 
 
+@pytest.mark.parametrize("way", [read, chunks, save])
+@pytest.mark.parametrize(("status", "range_"), [(416, "*"), (206, f"{len(CONTENT)}-{len(CONTENT) - 1}")])
+def test_a_file_that_breaks_off_after_its_last_byte_is_whole(both, way, status, range_, tmp_path):
+    """What is missing is only the mark of the end; the host says that there is nothing from there on.
+
+    Some do so with a part of no bytes: https://github.com/rust-lang/crates.io/issues/13159.
+    """
+
+    def script(seen):
+        if "range" in seen.headers:
+            return reply(b"", status, headers=f"Content-Range: bytes {range_}/{len(CONTENT)}\r\n")
+        head = f'HTTP/1.1 200 X\r\nETag: "v1"\r\n{digest}Transfer-Encoding: chunked\r\n\r\n{len(CONTENT):x}\r\n'
+        return sending(head.encode() + CONTENT + b"\r\n", hang_up=True)
+
+    digest = f"Repr-Digest: sha-256=:{SHA256}:\r\n"
+    with Wire(script) as wire:
+        result = way(both, FileOutput(f"{wire.origin}/x", both.client("https://x.test")), *[tmp_path / "x"] * (way is save))
+        content = result.read_bytes() if way is save else result if way is read else b"".join(result)
+        assert content == CONTENT
+        assert [each.headers.get("range") for each in wire.seen] == [None, f"bytes={len(CONTENT)}-"]
+
+
+@pytest.mark.parametrize("total", ["1", "", "*", "256001"])
+def test_an_end_elsewhere_than_where_a_file_broke_off_is_an_error(refused, both, total):
+    def script(seen):
+        if "range" in seen.headers:
+            return reply(b"", 416, headers=f"Content-Range: bytes */{total}\r\n")
+        head = f'HTTP/1.1 200 X\r\nETag: "v1"\r\nTransfer-Encoding: chunked\r\n\r\n{len(CONTENT):x}\r\n'
+        return sending(head.encode() + CONTENT + b"\r\n", hang_up=True)
+
+    with Wire(script) as wire:
+        refused(FileOutput(f"{wire.origin}/x", both.client("https://x.test")), exceptions.APIStatusError, None)
+
+
+def test_a_file_whose_checksum_is_wrong_at_such_an_end_is_an_error(refused, both):
+    def script(seen):
+        if "range" in seen.headers:
+            return reply(b"", 416, headers=f"Content-Range: bytes */{len(CONTENT)}\r\n")
+        head = f'HTTP/1.1 200 X\r\nETag: "v1"\r\n{digest}Transfer-Encoding: chunked\r\n\r\n{len(CONTENT):x}\r\n'
+        return sending(head.encode() + CONTENT[:-1] + b"!\r\n", hang_up=True)
+
+    digest = f"Repr-Digest: sha-256=:{SHA256}:\r\n"
+    with Wire(script) as wire:
+        refused(FileOutput(f"{wire.origin}/x", both.client("https://x.test")), exceptions.APIConnectionError, "checksum")
+
+
+@pytest.mark.parametrize(("date", "is_used"), [("10:01:00", True), ("10:00:30", False), ("10:00:00", False), (None, False)])
+def test_a_date_tells_a_version_only_if_it_had_settled(both, date, is_used, tmp_path):
+    """RFC 9110, 13.1.5 and 8.8.2.2: within its second, or between two clocks, a file may change and keep its date."""
+    changed = "Tue, 24 Nov 2026 10:00:00 GMT"
+    dates = f"Last-Modified: {changed}\r\n" + (f"Date: Tue, 24 Nov 2026 {date} GMT\r\n" if date else "")
+
+    def script(seen):
+        if "range" in seen.headers:
+            return reply(CONTENT[200_000:], 206, headers=f"{dates}Content-Range: bytes 200000-255999/256000\r\n")
+        whole = reply(CONTENT, headers=dates)
+        return sending(whole[: 200_000 - len(CONTENT)], hang_up=True) if len(wire.seen) == 1 else whole
+
+    with Wire(script) as wire:
+        output = FileOutput(f"{wire.origin}/x", both.client("https://x.test"))
+        assert save(both, output, tmp_path / "x").read_bytes() == CONTENT
+    assert wire.seen[1].headers.get("if-range") == (changed if is_used else None)
+
+
 def test_a_file_that_changed_meanwhile_is_not_mixed(both, tmp_path):
     def script(seen):
         if "range" not in seen.headers:
@@ -437,9 +519,6 @@ def test_a_body_that_is_shorter_than_its_host_says_is_an_error(refused, both):
         refused(FileOutput(f"{wire.origin}/x", both.client("https://x.test", max_retries=0)), exceptions.APIConnectionError, None)
 
 
-SHA256 = base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()
-
-
 @pytest.mark.parametrize("header", [f"Repr-Digest: sha-256=:{SHA256}:", "x-goog-hash: crc32c=XSfxjQ==,md5=AAAA"])
 def test_a_checksum_is_compared(refused, both, header, tmp_path):
     with Host(cuts=TENTHS, headers=header + "\r\n") as host:
@@ -450,6 +529,54 @@ def test_a_checksum_is_compared(refused, both, header, tmp_path):
         refused(host.file(client), exceptions.APIConnectionError, "not what its host's checksum says")
         # Of a part, nothing can be said.
         assert read(both, host.file(client), 5) == CONTENT[:5]
+
+
+@pytest.mark.parametrize("way", [read, chunks, save])
+@pytest.mark.parametrize("header", ["", f"Repr-Digest: sha-256=:{SHA256}:\r\n", "x-goog-hash: crc32c=XSfxjQ==\r\n"])
+def test_a_host_that_compresses_unasked_is_understood(both, way, header, tmp_path):
+    """Storage gives a file that is kept compressed as it is; its digest and its length are of what is sent (RFC 9530, 2)."""
+    packed = gzip.compress(CONTENT)
+    digest = base64.b64encode(hashlib.sha256(packed).digest()).decode()
+    for more in (header, f"Repr-Digest: sha-256=:{digest}:\r\n"):
+        answer = reply(packed, headers=f'Content-Encoding: gzip\r\nETag: "v1"\r\n{more}')
+        with Wire(lambda _, answer=answer: answer) as wire:
+            output = FileOutput(f"{wire.origin}/x", both.client("https://x.test"))
+            result = way(both, output, *[tmp_path / "x"] * (way is save))
+            content = result.read_bytes() if way is save else result if way is read else b"".join(result)
+        assert content == CONTENT
+        assert all(each.headers["accept-encoding"] == "identity" for each in wire.seen)
+
+
+def test_a_part_of_a_compressed_file_is_counted_in_what_it_holds(both, tmp_path):
+    """Its host gives parts of what is sent, which are parts of nothing else."""
+    packed = gzip.compress(CONTENT)
+
+    def script(seen):
+        headers = 'Content-Encoding: gzip\r\nETag: "v1"\r\n'
+        if "range" not in seen.headers:
+            return reply(packed, headers=headers)
+        start = int(seen.headers["range"].strip("bytes=-"))
+        range_ = f"Content-Range: bytes {start}-{len(packed) - 1}/{len(packed)}\r\n"
+        return reply(packed[start:], 206, headers=headers + range_)
+
+    with Wire(script) as wire:
+        file = FileOutput(f"{wire.origin}/x", Replicate("t")).open()
+        file.seek(5)
+        assert file.read(10) == CONTENT[5:15]
+
+
+def test_a_compression_that_nobody_asked_for_is_an_error(refused, both):
+    with Wire(lambda _: reply(b"?", headers="Content-Encoding: br\r\n")) as wire:
+        refused(FileOutput(f"{wire.origin}/x", both.client("https://x.test")), exceptions.APIConnectionError, "compression")
+
+
+def test_a_digest_of_a_file_that_is_sent_as_it_is_kept_is_compared(refused, both):
+    """It was not where the answer said ``identity``."""
+    with Host(headers=f"Content-Encoding: identity\r\nRepr-Digest: sha-256=:{SHA256}:\r\n") as host:
+        client = both.client("https://x.test")
+        assert read(both, host.file(client)) == CONTENT
+        host.content = CONTENT[:-1] + b"!"
+        refused(host.file(client), exceptions.APIConnectionError, "checksum")
 
 
 # Where it may be
@@ -542,6 +669,27 @@ def test_many_are_fetched_at_once(tmp_path):
     assert [path.read_bytes() for path in paths] == contents
     assert [(tmp_path / str(n)).read_bytes() for n in range(100)] == contents
     assert len(names(tmp_path)) == 200
+
+
+def test_when_one_of_many_fails_nothing_is_left_of_the_others(both, tmp_path):
+    """Neither what is being written at that moment nor what is about to get its name."""
+    large = bytes(4 << 20)
+
+    def script(seen):
+        if seen.path == "/wrong":
+            wire.until(lambda: len(wire.seen) == 9)
+            return reply(b"gone", 404, kind="text/plain")
+        # Some stall in their last byte, and some are complete.
+        return sending(reply(large)[:-1], hang_up=False) if seen.path < "/4" else reply(large)
+
+    for _ in range(5):
+        with Wire(script) as wire:
+            client = both.client("https://x.test")
+            outputs = [FileOutput(f"{wire.origin}/{name}", client) for name in (*range(8), "wrong")]
+            with pytest.raises(exceptions.NotFoundError):
+                both(lambda outputs=outputs: (asave_all if both.is_async else all_saved)(outputs, tmp_path))
+            assert [each for each in names(tmp_path) if each.endswith(".part")] == []
+            assert all(each.stat().st_size == len(large) for each in tmp_path.iterdir())
 
 
 def test_a_caller_s_own_fetch_carries_files_too(both, tmp_path):

@@ -2,7 +2,9 @@
 
 import gzip
 import itertools
+import logging
 import socket
+import struct
 import time
 from email.utils import formatdate
 
@@ -10,7 +12,7 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs import exceptions
-from wire import Wire, hang, prediction, reply
+from wire import Wire, done, hang, output, prediction, reply, streaming
 
 HTML = b"<html>\x1b[31m" + b"x" * 500 + b"</html>"
 
@@ -165,6 +167,25 @@ def test_advice_above_a_minute_is_raised_at_once(both, advice, least, most):
     assert len(wire.seen) == 1
 
 
+@pytest.mark.parametrize("skew", [-3600, -30, 30, 3600])
+def test_a_date_is_read_by_the_clock_of_the_server_that_gave_it(both, skew):
+    """The answer says what time it is there; this machine's clock is another."""
+
+    def limited(seconds):
+        dates = [formatdate(time.time() + skew + more, usegmt=True) for more in (0, seconds)]
+        return reply({}, 429, headers=f"Date: {dates[0]}\r\nRetry-After: {dates[1]}\r\n")
+
+    with Wire(lambda _: limited(120)) as wire:
+        with pytest.raises(exceptions.RateLimitError) as caught:
+            get(both, wire, max_retries=5)
+    assert (caught.value.retry_after, len(wire.seen)) == (120, 1)
+    count = itertools.count()
+    with Wire(lambda _: [limited(1), reply(prediction())][next(count)]) as wire:
+        start = time.monotonic()
+        assert get(both, wire, max_retries=1).id == "p1"
+        assert 1 <= time.monotonic() - start < 20
+
+
 def test_advice_in_words_is_obeyed(both):
     count = itertools.count()
     answers = [reply({"detail": "Request was throttled. Your rate limit resets in ~200ms."}, 429), reply(prediction(), 201)]
@@ -179,6 +200,83 @@ def test_attempts_are_counted(both):
         with pytest.raises(exceptions.InternalServerError):
             get(both, wire, max_retries=2)
     assert len(wire.seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "asked"),
+    [("GET", 3), ("HEAD", 3), ("OPTIONS", 3), ("PUT", 3), ("DELETE", 3), ("QUERY", 3), ("POST", 1), ("PATCH", 1)],
+)
+@pytest.mark.parametrize("fault", [None, reply({"detail": "down"}, 503, headers="Retry-After: 0\r\n")], ids=["reset", "503"])
+def test_what_is_idempotent_or_safe_is_repeated(both, method, asked, fault):
+    """RFC 9110, 9.2.2; QUERY is safe (RFC 9110 asks that of its definition)."""
+    with Wire(lambda _: fault) as wire:
+        client = both.client(wire.base_url, max_retries=2)
+        with pytest.raises(replicate.ReplicateError):
+            both(lambda: client.request("/x", method=method, data=None if method in {"GET", "HEAD"} else {"a": "b" * 100_000}))
+        assert wire.routes == [f"{method} /v1/x"] * asked
+        assert len({each.body for each in wire.seen}) == 1
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "trace"])
+def test_methods_that_are_not_for_an_api_are_refused(both, method):
+    with Wire(lambda _: reply({})) as wire:
+        with pytest.raises(ValueError, match=f"method {method.upper()}"):
+            both(lambda: both.client(wire.base_url).request("/x", method=method))
+        assert wire.seen == []
+
+
+def reset(connection):
+    """Hangs up so that what was sent meets an error, and not an end."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@pytest.mark.parametrize("end", [None, reset], ids=["end", "reset"])
+def test_a_connection_that_was_closed_as_idle_costs_no_pause(both, caplog, end):
+    """A server may close it just when a request is sent: the first repetition goes at once, further ones do not."""
+    caplog.set_level(logging.INFO, logger="replicate_rs")
+    answers = iter([reply(prediction()), end, reply(prediction()), end, end, reply(prediction())])
+    with Wire(lambda _: next(answers)) as wire:
+        client = both.client(wire.base_url)
+        for _ in range(3):
+            assert both(lambda: client.predictions.get("x")).id == "p1"
+        assert len(wire.seen) == 6
+
+        waits = [record.args["wait"] for record in caplog.records if record.args["wait"] is not None]
+        assert len(waits) == 3
+        assert waits[0] == waits[1] == 0
+        assert waits[2] > 0
+
+
+def test_a_new_connection_that_breaks_costs_a_pause(both, caplog):
+    caplog.set_level(logging.INFO, logger="replicate_rs")
+    answers = iter([None, reply(prediction())])
+    with Wire(lambda _: next(answers)) as wire:
+        assert get(both, wire, max_retries=1).id == "p1"
+    [wait] = [record.args["wait"] for record in caplog.records if record.args["wait"] is not None]
+    assert wait > 0
+
+
+def test_a_create_on_a_connection_that_was_closed_as_idle_is_not_repeated(both):
+    answers = iter([reply(prediction()), None])
+    with Wire(lambda _: next(answers)) as wire:
+        client = both.client(wire.base_url)
+        both(lambda: client.predictions.get("x"))
+        with pytest.raises(exceptions.APIConnectionError, match="may have taken this request"):
+            both(lambda: client.predictions.create("v", {}))
+        assert len(wire.seen) == 2
+
+
+@pytest.mark.parametrize("limit", ["read", "write", "pool", "connect", "total", "idle"])
+@pytest.mark.parametrize("seconds", [1e10, 1e19])
+def test_a_limit_beyond_all_clocks_is_none(both, limit, seconds):
+    with streaming(output("a") + done()) as wire:
+        client = both.client(wire.base_url, timeout=replicate.Timeout(**{limit: seconds}))
+        assert both(lambda: client.predictions.create("v", {"x": "y" * 100_000})).id == "p1"
+        assert str(both(lambda: client.stream("acme/x", {}))[0]) == "a"
+        assert (
+            both(lambda: client.predictions.get("x", timeout=seconds, signal=replicate.AbortSignal.timeout(seconds))).id == "p1"
+        )
 
 
 def test_silence_ends_at_the_read_timeout(both):
@@ -247,6 +345,35 @@ def test_redirects_that_lead_nowhere_end(both, target):
             get(both, wire)
 
 
+def test_a_location_may_have_characters_beyond_ascii(both):
+    """Many servers write a path as it is, in UTF-8."""
+
+    def script(seen):
+        if seen.path.endswith("/x"):
+            return reply(status=302, headers="Location: /v1/predictions/é%20b?q=ü\r\n")
+        return reply(prediction(id="y"))
+
+    with Wire(script) as wire:
+        assert get(both, wire).id == "y"
+    assert wire.seen[1].path == "/v1/predictions/%C3%A9%20b?q=%C3%BC"
+    with Wire(lambda _: reply(status=302).replace(b"\r\n\r\n", b"\r\nLocation: /\xff\r\n\r\n")) as wire:
+        with pytest.raises(exceptions.APIConnectionError, match="not a URL"):
+            get(both, wire)
+
+
+def test_several_headers_of_one_name_are_all_sent(both):
+    several = [("X-A", "1"), ("x-a", "2"), ("X-A", "3"), ("X-B", "4")]
+    with Wire(lambda _: reply(prediction())) as wire:
+        client = both.client(wire.base_url, headers=[("X-C", "5"), ("X-C", "6"), ("X-A", "0")])
+        both(lambda: client.request("/x", headers=several))
+        both(lambda: client.predictions.create("v", {}, wait=5, extra_headers=[("prefer", "wait=1"), ("X-A", "7"), ("X-A", "8")]))
+        both(lambda: client.request("/x", headers=dict(several)))
+    got = [each.headers for each in wire.seen]
+    assert [each["x-c"] for each in got] == ["5, 6"] * 3
+    assert [each.get("x-a") for each in got] == ["1, 2, 3", "7, 8", "3, 2"]
+    assert (got[0]["x-b"], got[1]["prefer"]) == ("4", "wait=1")
+
+
 def test_the_token_stays_at_its_origin(both):
     """demand.md, P11 and J15: not to redirects, next links, files or streams elsewhere."""
     secret = "r8_secret"
@@ -295,6 +422,49 @@ def test_a_complaint_without_end_is_cut(both, status):
         wire.until(lambda: wire.open_now == 0)
     assert (caught.value.status, caught.value.request_id, len(caught.value.body)) == (status, "r1", 1 << 20)
     assert sum(sent) < 50_000_000
+
+
+def dripping(head, drop):
+    """Answers with `head`, and then with `drop` again and again, without an end."""
+
+    def drip(connection):
+        connection.sendall(head)
+        while True:
+            connection.sendall(drop)
+            time.sleep(0.02)
+
+    return drip
+
+
+@pytest.mark.parametrize("ask", ["get", "create", "stream", "read"])
+def test_a_complaint_that_drips_is_cut_at_the_read_timeout(both, ask):
+    """Each part of it comes in time, the whole never."""
+    drip = dripping(b"HTTP/1.1 400 X\r\nContent-Length: 100000\r\n\r\nno", b"!")
+    with Wire(lambda seen: drip) as wire:
+        client = both.client(wire.base_url, max_retries=0, timeout=replicate.Timeout(read=0.3))
+        file = replicate.FileOutput(f"{wire.origin}/x", client)
+        calls = {
+            "get": lambda: client.predictions.get("p1"),
+            "create": lambda: client.predictions.create("v", {}, wait=False),
+            "stream": lambda: client.stream("acme/x", {}, wait=False),
+            "read": lambda: (file.aread if both.is_async else file.read)(),
+        }
+        with pytest.raises(exceptions.APIStatusError, match="no!") as caught:
+            both(calls[ask])
+        assert caught.value.status == 400
+        wire.until(lambda: wire.open_now == 0)
+
+
+@pytest.mark.parametrize(
+    ("head", "drop"),
+    [(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"), (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), (b"HTTP/1.1 200 OK\r\nX: ", b"y")],
+    ids=["1xx", "headers", "header"],
+)
+def test_a_head_that_drips_ends_at_the_read_timeout(both, head, drop):
+    with Wire(lambda seen: dripping(head, drop)) as wire:
+        with pytest.raises(exceptions.APITimeoutError, match="waiting for the response"):
+            get(both, wire, timeout=replicate.Timeout(read=0.3))
+        wire.until(lambda: wire.open_now == 0)
 
 
 def test_what_a_terminal_would_obey_is_escaped(both):

@@ -311,6 +311,11 @@ def test_a_proxy_for_one_scheme_is_none_for_the_other(monkeypatch):
         ("x.invalid, localhost", ["localhost", "x.invalid", "api.x.invalid"], ["notx.invalid"]),
         (".x.invalid", ["api.x.invalid"], ["notx.invalid"]),
         ("*", ["127.0.0.1", "localhost", "api.invalid"], []),
+        ("localhost:1", ["localhost"], ["127.0.0.1"]),
+        ("localhost:2", [], ["localhost"]),
+        ("http://localhost", ["localhost"], ["127.0.0.1"]),
+        ("https://127.0.0.1:1/x,", ["127.0.0.1"], ["localhost"]),
+        ("*.x.invalid  localhost", ["api.x.invalid", "localhost"], ["notx.invalid"]),
         ("", [], ["127.0.0.1", "localhost"]),
     ],
 )
@@ -338,8 +343,26 @@ def test_an_environment_s_proxy_that_fails_is_told_without_its_password(monkeypa
     with ResettingProxy() as proxy:
         monkeypatch.setenv("ALL_PROXY", address(proxy, user=f"me:{PASSWORD}@"))
         told = calls("https://api.invalid")
-    assert "the environment's proxy" in told
+    assert f"(by way of proxy {proxy.origin}, which ALL_PROXY names)" in told
     assert PASSWORD not in told
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY", "NO_PROXY"])
+def test_an_empty_variable_hides_none_of_the_other_case(monkeypatch, name):
+    """Shells and compose files set what they do not know to nothing."""
+    with HttpProxy(answering) as proxy, Wire(answering) as origin:
+        monkeypatch.setenv("http_proxy", address(proxy))
+        monkeypatch.setenv(name.lower(), "127.0.0.1" if name == "NO_PROXY" else address(proxy))
+        monkeypatch.setenv(name, "")
+        assert calls(origin.base_url) == ""
+    assert (len(proxy.seen), len(origin.seen)) == ((0, 1) if name == "NO_PROXY" else (1, 0))
+
+
+def test_an_error_names_no_proxy_that_was_not_in_the_way(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "localhost:2")
+    assert "proxy" not in calls("http://localhost:2")
+    assert "(by way of proxy http://127.0.0.1:1, which HTTP_PROXY names)" in calls("http://localhost:3")
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy", "ALL_PROXY"])
@@ -349,6 +372,13 @@ def test_a_wrong_proxy_of_the_environment_is_not_gone_without(monkeypatch, name,
     with Wire(answering) as wire:
         assert calls(wire.base_url).startswith(name)
     assert not wire.seen
+
+
+def test_a_wrong_proxy_does_not_matter_where_none_is_wanted(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "://")
+    monkeypatch.setenv("no_proxy", "localhost, *")
+    with Wire(answering) as wire:
+        assert calls(wire.base_url) == ""
 
 
 def test_what_a_cgi_program_is_asked_with_names_no_proxy(monkeypatch):

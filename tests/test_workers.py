@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 
@@ -211,6 +212,69 @@ def test_a_pickled_client_has_no_token():
     client = replicate.Replicate("r8_parent", base_url="http://127.0.0.1:1", max_connections=3)
     assert b"r8_parent" not in pickle.dumps(client)
     assert pickle.loads(pickle.dumps(client))._options["max_connections"] == 3
+
+
+@pytest.mark.parametrize("way", ["output.save(path)", "inline.save(path)", "asyncio.run(output.asave(path))"])
+def test_children_that_save_into_one_folder_do_not_meet(way, tmp_path):
+    """Forked, they have the same state of everything, random numbers included, and begin at the same moment."""
+    code = f"""
+        import asyncio, os, signal, sys
+        from replicate_rs import FileOutput, Replicate
+        client = Replicate("t")
+        output, inline = FileOutput(sys.argv[1], client), FileOutput("data:,content", client)
+        path = os.path.join(sys.argv[2], "before")
+        {way}
+        wait, go = os.pipe()
+        children = []
+        for number in range(30):
+            children.append(os.fork())
+            if children[-1] == 0:
+                signal.alarm(20)
+                os.close(go)
+                os.read(wait, 1)
+                try:
+                    path = os.path.join(sys.argv[2], str(number))
+                    {way}
+                except Exception as error:
+                    print(error, flush=True)
+                    os._exit(1)
+                os._exit(0)
+        os.close(go)
+        print(sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0 for child in children), "failures")
+    """
+    with Wire(lambda _: reply(b"content")) as wire:
+        ran = script(code, f"{wire.origin}/file", str(tmp_path))
+    assert (ran.stdout, ran.stderr) == ("0 failures\n", "")
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == dict.fromkeys(
+        ["before", *map(str, range(30))], b"content"
+    )
+
+
+def test_children_draw_numbers_of_their_own(tmp_path):
+    """What they draw is seen in the names of files that are on their way, each in a folder of its own."""
+    code = """
+        import os, signal, sys
+        from replicate_rs import FileOutput, Replicate
+        output = FileOutput(sys.argv[1] + "/small", Replicate("t"))
+        output.save(os.path.join(sys.argv[2], "before"))
+        children = []
+        for number in range(5):
+            folder = os.path.join(sys.argv[2], str(number))
+            os.mkdir(folder)
+            children.append(os.fork())
+            if children[-1] == 0:
+                FileOutput(sys.argv[1] + "/held", Replicate("t")).save(os.path.join(folder, "x"))
+        sys.stdin.read()
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+    """
+    with Wire(lambda seen: hang if seen.path == "/held" else reply(b"content")) as wire:
+        command = [sys.executable, "-X", "dev", "-c", textwrap.dedent(code), wire.origin, str(tmp_path)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as parent:
+            wire.until(lambda: wire.routes.count("GET /held") == 5)
+            drawn = [each.name for each in tmp_path.glob("*/.*.part")]
+    assert parent.returncode == 0
+    assert len(set(drawn)) == len(drawn) == 5
 
 
 def seen_before(path):

@@ -117,7 +117,10 @@ def _read(connection: socket.socket) -> Seen | None:
         data += part
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    headers: dict[str, str] = {}
+    for name, _, value in (line.partition(":") for line in lines):
+        before = headers.get(name.lower())
+        headers[name.lower()] = value.strip() if before is None else f"{before}, {value.strip()}"
     whole, length = bytearray(body), int(headers.get("content-length", 0))
     is_chunked = headers.get("transfer-encoding") == "chunked"
     while not whole.endswith(b"0\r\n\r\n") if is_chunked else len(whole) < length:

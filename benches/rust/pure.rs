@@ -73,18 +73,18 @@ fn webhook(bencher: Bencher) {
 
 #[divan::bench]
 fn advice_in_a_header() -> Option<Duration> {
-    advice(black_box(Some("2")), black_box(b""))
+    advice(black_box(Some("2")), None, black_box(b""))
 }
 
 #[divan::bench]
 fn advice_as_a_date(bencher: Bencher) {
     let date = httpdate::fmt_http_date(SystemTime::now());
-    bencher.bench_local(|| advice(black_box(Some(&date)), b""));
+    bencher.bench_local(|| advice(black_box(Some(&date)), None, b""));
 }
 
 #[divan::bench]
 fn advice_in_words() -> Option<Duration> {
-    advice(None, black_box(br#"{"detail": "Request was throttled. Your rate limit resets in ~5s.", "status": 429}"#))
+    advice(None, None, black_box(br#"{"detail": "Request was throttled. Your rate limit resets in ~5s.", "status": 429}"#))
 }
 
 #[divan::bench]

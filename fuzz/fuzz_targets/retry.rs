@@ -24,8 +24,9 @@ const LONGEST: Duration = Duration::from_secs(66);
 fuzz_target!(|given: (&[u8], &str, u16, u8, bool, u64)| {
     let (header, detail, status, jitter, is_create, later) = given;
     let body = serde_json::json!({ "detail": detail, "status": status }).to_string();
-    let _ = advice(std::str::from_utf8(header).ok(), body.as_bytes());
-    let _ = advice(None, header);
+    let text = std::str::from_utf8(header).ok();
+    let _ = advice(text, text, body.as_bytes());
+    let _ = advice(None, None, header);
     let mut response = Response::new(status, &body);
     if let Ok(value) = HeaderValue::from_bytes(header) {
         response.headers.insert(RETRY_AFTER, value);

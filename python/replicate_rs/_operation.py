@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from ._core import write_json
 from ._transport import Blocking, Suspending
-from ._typing import Generic, ParamSpec, TypeVar, is_array, overload
+from ._typing import Generic, ParamSpec, TypeVar, cast, is_array, overload
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
     from typing import Any, Concatenate, Final, Literal, Self, TypeAlias, TypedDict
 
     from ._core import AbortSignal, Core, Expect, Pending, Upload
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     Target: TypeAlias = str | tuple[str, ...]
     Query: TypeAlias = Mapping[str, object]
+
+    # Pairs may have several values of one name.
+    Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 
     # What a stream of events is turned into: events, the text of those that are output, or bytes to be passed on.
     Form: TypeAlias = Literal["events", "text", "frames"]
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
         """Stops the request."""
         timeout: float | None
         """Seconds for all of it, retries included."""
-        extra_headers: Mapping[str, str] | None
+        extra_headers: Headers | None
         """Sent with this request, over the client's own."""
         extra_query: Query | None
         """Added to the query."""
@@ -163,7 +166,9 @@ class Resource(Generic[M]):
         if extra_query := options.get("extra_query"):
             query = {**(query or {}), **extra_query}
         if extra_headers := options.get("extra_headers"):
-            headers = [*headers, *extra_headers.items()]
+            extra = header_pairs(extra_headers)
+            names = {name.lower() for name, _ in extra}
+            headers = [*(each for each in headers if each[0].lower() not in names), *extra]
         content: bytes | Upload | None = None
         kind = None
         if body is not None:
@@ -191,6 +196,12 @@ class Namespace(Resource[M]):
     """A group of operations that belong to a client. Unlike a record it lets its methods be replaced, as tests do."""
 
     __slots__ = ("__dict__",)
+
+
+def header_pairs(headers: Headers | None) -> list[tuple[str, str]]:
+    """Return headers, given as a mapping or as pairs, as pairs."""
+    items: Callable[[], Iterable[tuple[str, str]]] | None = getattr(headers, "items", None)
+    return list(cast("Sequence[tuple[str, str]]", headers or ()) if items is None else items())
 
 
 def pairs(query: Query) -> list[tuple[str, str]]:

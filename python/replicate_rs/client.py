@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
     from ._core import AbortSignal, Core, ServerSentEvent
-    from ._operation import FileEncodingStrategy, Options
+    from ._operation import FileEncodingStrategy, Headers, Options
     from ._streaming import Streamed
     from .account import Accounts
     from .collection import Collections
@@ -64,8 +64,8 @@ class BaseClient(Namespace[M]):
         max_retries: int = MAX_RETRIES,
         max_connections: int | None = None,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
-        headers: Mapping[str, str] | None = None,
-        default_headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
+        default_headers: Headers | None = None,
         user_agent: str | None = None,
         poll_interval: float | None = None,
         file_encoding_strategy: FileEncodingStrategy = "default",
@@ -89,7 +89,7 @@ class BaseClient(Namespace[M]):
             max_retries: Attempts after the first, for requests that may be repeated.
             max_connections: Requests at a time; further ones wait. Without it there is no limit.
             max_response_bytes: The largest answer, decompressed, and the largest event of a stream. Files have no limit.
-            headers: Sent with every request to the API, and nowhere else.
+            headers: Sent with every request to the API, and nowhere else: a mapping, or pairs, for several of one name.
             default_headers: The same, under the 2.0 client's name.
             user_agent: Replaces this library's.
             poll_interval: Seconds between polls; without it `REPLICATE_POLL_INTERVAL`. Without either the client finds its own:
@@ -100,7 +100,8 @@ class BaseClient(Namespace[M]):
             block_private_addresses: Fetch no files or streams from private networks or this machine, whatever a model's output
                 says; but from the API's own origin. Behind a proxy the proxy looks names up, and has to keep to that itself.
             proxy: The way to all servers: ``http://``, ``https://``, ``socks5://`` or ``socks5h://``, with ``user:password@`` if
-                need be. Without it `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment say.
+                need be. Without it `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment say, in which
+                ``host``, ``.domain``, ``host:port``, addresses and networks may be listed, or ``*``.
             verify: False believes every server, which is for tests. A path is the same as `ssl_cert_file`.
             ssl_cert_file: A PEM file of the authorities to trust instead of the system's (or those of `SSL_CERT_FILE`).
             cert: The client's own certificate: a PEM file with its key in it, or a pair of files.

@@ -378,7 +378,7 @@ def from_response(status: int, method: str, url: str, headers: list[tuple[str, s
     error.status, error.detail = status, _text(detail)
     error.args = (error.type, error.title, error.status, error.detail, error.instance)
     _add(error, method, url, headers, body)
-    error.retry_after = retry_after(error.headers.get("retry-after"), body)
+    error.retry_after = retry_after(error.headers.get("retry-after"), error.headers.get("date"), body)
     return error
 
 

@@ -69,7 +69,9 @@ class Middleware:
         **limits: Any,
     ) -> Fetched[T]:
         """Carry a request out."""
-        request = Request(method, self._core.url(target, query), dict(headers or ()), body if isinstance(body, bytes) else None)
+        request = Request(
+            method, self._core.url(target, query), _joined(headers or ()), body if isinstance(body, bytes) else None
+        )
         if content_type is not None:
             request.headers.setdefault("Content-Type", content_type)
         upload = None if request.body is not None else body
@@ -434,6 +436,14 @@ def _expected(request: Request, response: Response, expect: Expect[T]) -> T:
         problem = str(error)
     headers = list(response.headers.items())
     raise from_unexpected(problem, response.status, request.method, request.url, headers, response.body)
+
+
+def _joined(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Give several values of one name as HTTP joins them (RFC 9110 §5.3)."""
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _pop(headers: dict[str, str], name: str) -> str | None:

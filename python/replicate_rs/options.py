@@ -6,7 +6,7 @@ import os
 import sys
 
 from ._core import Core
-from ._operation import Async, Session
+from ._operation import Async, Session, header_pairs
 from ._typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Protocol, TypeAlias, TypedDict
 
-    from ._operation import FileEncodingStrategy, Sync
+    from ._operation import FileEncodingStrategy, Headers, Sync
     from .middleware import Fetch
 
     Token: TypeAlias = str | Callable[[], str | None]
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
         max_retries: int
         max_connections: int | None
         max_response_bytes: int
-        headers: Mapping[str, str] | None
-        default_headers: Mapping[str, str] | None
+        headers: Headers | None
+        default_headers: Headers | None
         user_agent: str | None
         poll_interval: float | None
         file_encoding_strategy: FileEncodingStrategy
@@ -219,7 +219,7 @@ def session(
     max_retries: int,
     max_connections: int | None,
     max_response_bytes: int,
-    headers: Mapping[str, str] | None,
+    headers: Headers | None,
     user_agent: str | None,
     poll_interval: float | None,
     file_encoding_strategy: FileEncodingStrategy,
@@ -248,7 +248,7 @@ def session(
         base_url or os.environ.get("REPLICATE_BASE_URL") or DEFAULT_BASE_URL,
         token_from_surroundings if api_token is None else api_token,
         user_agent=user_agent or USER_AGENT,
-        headers=list((headers or {}).items()),
+        headers=header_pairs(headers),
         connect=limits.connect,
         read=limits.read,
         write=limits.write,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from ._core import Expect
-from ._operation import pairs, to_json
+from ._operation import header_pairs, pairs, to_json
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from ._core import AbortSignal, Response
-    from ._operation import Query, Resource
+    from ._operation import Headers, Query, Resource
 
 
 async def request(
@@ -20,7 +19,7 @@ async def request(
     *,
     method: str = "GET",
     params: Query | None = None,
-    headers: Mapping[str, str] | None = None,
+    headers: Headers | None = None,
     data: object = None,
     signal: AbortSignal | None = None,
     timeout: float | None = None,
@@ -29,9 +28,10 @@ async def request(
 
     Args:
         route: A path under the client's base URL, such as ``/models``, or a whole URL. Another origin gets no token.
-        method: The HTTP method.
+        method: The HTTP method. `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE` and `QUERY` are repeated after a failure that may pass,
+            any other only if the server did not take it.
         params: The query; None is left out, lists are joined by commas.
-        headers: Sent with it, over the client's own.
+        headers: Sent with it, over the client's own: a mapping, or pairs, of which several may have one name.
         data: The body: bytes and text as they are, anything else as JSON, by the rules of a model's input; but no files.
         signal: Stops the request.
         timeout: Seconds for all of it, retries included.
@@ -42,10 +42,11 @@ async def request(
     Raises:
         APIStatusError: The answer has a status of 400 or more.
         TypeError: Something in `data` has no JSON of its own.
-        ValueError: JSON cannot carry something in `data`.
+        ValueError: JSON cannot carry something in `data`, or the method is `CONNECT` or `TRACE`.
 
     """
-    kind = next((value for name, value in (headers or {}).items() if name.lower() == "content-type"), None)
+    given = header_pairs(headers)
+    kind = next((value for name, value in given if name.lower() == "content-type"), None)
     body: bytes | None = None
     if isinstance(data, str):
         body, kind = data.encode(), kind or "text/plain"
@@ -58,7 +59,7 @@ async def request(
         if files:
             raise TypeError(f"{files[0].path} is a file: upload it with files.create, and pass the URL that it got")
         body, kind = to_json(value), kind or "application/json"
-    kept = [(name, value) for name, value in (headers or {}).items() if name.lower() != "content-type"]
+    kept = [(name, value) for name, value in given if name.lower() != "content-type"]
     return await client._transport.finish(
         client._core.send(
             method.upper(),

@@ -9,6 +9,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::deadline;
 use crate::error::{Error, Kind};
 use crate::sync::locked;
 
@@ -93,7 +94,7 @@ impl AbortSignal {
     fn timeout(seconds: f64) -> PyResult<Self> {
         let wait = Duration::try_from_secs_f64(seconds)
             .map_err(|_| PyValueError::new_err(format!("timeout must be a number of seconds, 0 or more, not {seconds}")))?;
-        let flag = Flag { deadline: Instant::now().checked_add(wait), ..Flag::default() };
+        let flag = Flag { deadline: Some(deadline(Instant::now(), wait)), ..Flag::default() };
         Ok(Self { flag, reason: Mutex::default() })
     }
 

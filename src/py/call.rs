@@ -114,6 +114,10 @@ impl Core {
     /// The same for a last request, which a closed client sends too.
     pub(super) fn unchecked_call(&self, py: Python<'_>, method: &str, url: Url) -> PyResult<Call> {
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| PyValueError::new_err(format!("method {method:?}")))?;
+        if matches!(method, Method::CONNECT | Method::TRACE) {
+            // One is for proxies; the other is answered with the request itself, its token included (RFC 9110 §9.3.6, §9.3.8).
+            return Err(PyValueError::new_err(format!("method {method} is not for an API: give another")));
+        }
         let home = self.home(py, &url)?;
         let observer = Log::wanted(py, method.as_str(), &url)?;
         Ok(Call {
@@ -126,6 +130,7 @@ impl Core {
             timeouts: self.timeouts,
             retries: self.retries,
             limit: self.limit,
+            raw: false,
             reach: Reach::Anywhere,
             observer: observer.map(|log| log as _),
             left: None,
@@ -137,6 +142,7 @@ impl Core {
         let url = Url::parse(url).map_err(|error| PyValueError::new_err(format!("{} is not a URL: {error}", quoted(url))))?;
         let mut call = self.call(py, "GET", url)?;
         call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        call.raw = true;
         call.reach = self.reach;
         self.limit_in_time(&mut call, total, None)?;
         Ok(call)

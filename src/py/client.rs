@@ -28,7 +28,8 @@ use crate::download;
 use crate::error::Error;
 use crate::http::{self, Body, Call, Home, Timeouts};
 use crate::polls::{self, Wanted};
-use crate::pool::{Network, Proxy};
+use crate::pool::Network;
+use crate::proxy::Proxy;
 use crate::reach::Reach;
 use crate::tls::Trust;
 use crate::upload::{self, Part};
@@ -86,6 +87,7 @@ impl Core {
     #[pyo3(signature = (base_url, token, *, user_agent, headers, connect, read, pool, total, idle, max_retries, max_connections, max_bytes, public_only, write=None, proxy=None, verify=true, ssl_cert_file=None, cert=None, share=None))]
     #[allow(clippy::too_many_arguments, reason = "one call site, all by keyword")]
     fn new(
+        py: Python<'_>,
         base_url: &str,
         token: Option<Bound<'_, PyAny>>,
         user_agent: &str,
@@ -137,7 +139,8 @@ impl Core {
                 trust: if verify { Trust::System } else { Trust::Anyone },
                 identity: None,
             };
-            let network = network.certified(ssl_cert_file.as_deref(), cert.as_ref()).map_err(wrong)?;
+            let certified = py.detach(|| network.certified(ssl_cert_file.as_deref(), cert.as_ref()));
+            let network = certified.map_err(wrong)?;
             Arc::new(Connections::new(network))
         };
         Ok(Self {
@@ -302,6 +305,7 @@ impl Core {
         signal: Option<Py<AbortSignal>>,
     ) -> PyResult<Source> {
         let mut call = self.fetch(py, url, total)?;
+        call.raw = false;
         call.headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         call.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let place = place.get().clone();

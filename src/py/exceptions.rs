@@ -57,7 +57,7 @@ impl About {
 
 /// The exception for a failure.
 pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
-    let Error { kind, message, errno, sent, request_id } = error;
+    let Error { kind, message, errno, sent, request_id, .. } = error;
     let name = match kind {
         Kind::Invalid => return PyValueError::new_err(message),
         Kind::Aborted => {

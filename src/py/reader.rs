@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::batch::{Batch, Form};
 use super::event::too_large;
 use super::inbox::{Ended, Inbox};
+use crate::clock::deadline;
 use crate::download::{Download, Info, Next};
 use crate::error::{Error, Kind};
 use crate::http::{self, Call, Incoming};
@@ -74,7 +75,7 @@ impl Reader {
         let mut part = pin!(incoming.part());
         loop {
             let beat = (self.form == Form::Frames).then(|| last_beat + BEAT);
-            let end = self.idle.map(|idle| since + idle);
+            let end = self.idle.map(|idle| deadline(since, idle));
             let Some(next) = beat.into_iter().chain(end).min() else { return part.await.map(Some) };
             tokio::select! {
                 biased;

@@ -110,11 +110,12 @@ impl Expect {
     }
 }
 
-/// The seconds after which to come back, where an answer says so: in its header `Retry-After`, or in its body.
+/// The seconds after which to come back, where an answer says so: in its header `Retry-After`, or in its body. `date` is its header
+/// `Date`, by whose clock a `Retry-After` that is a date is read.
 #[pyfunction]
-#[pyo3(signature = (header, body))]
-pub fn retry_after(header: Option<&str>, body: &[u8]) -> Option<f64> {
-    advice(header, body).map(|wait| wait.as_secs_f64())
+#[pyo3(signature = (header, date, body))]
+pub fn retry_after(header: Option<&str>, date: Option<&str>, body: &[u8]) -> Option<f64> {
+    advice(header, date, body).map(|wait| wait.as_secs_f64())
 }
 
 /// Bodies up to this size, in bytes, are copied out of the connection's read buffer.

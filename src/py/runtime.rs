@@ -8,18 +8,20 @@
 //!   it is busy share the runtime's thread with awaited calls. Both are measured in `docs/design.md`.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::engine::{Engine, TICK, gets_signals, look_for_signals};
+use crate::clock::deadline;
 use crate::create::{Creation, Unattended};
 use crate::error::{Error, Kind};
 use crate::pool::{Network, Pool, Shared};
@@ -124,6 +126,8 @@ pub fn process() -> &'static Process {
 #[pyfunction]
 pub fn after_fork_in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
+    // Otherwise all children of a process draw the same numbers: names of temporary files, and the spread of their waits.
+    fastrand::seed(RandomState::new().hash_one((std::process::id(), SystemTime::now())));
     process();
 }
 
@@ -132,7 +136,7 @@ pub fn after_fork_in_child() {
 #[pyfunction]
 pub fn finish_detached(py: Python<'_>, seconds: f64) {
     process().leave_creates(None);
-    let end = Instant::now() + Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let end = deadline(Instant::now(), Duration::try_from_secs_f64(seconds).unwrap_or_default());
     py.detach(|| {
         while process().unattended.load(Ordering::Relaxed) > 0 && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(2));
