@@ -56,6 +56,8 @@ class Fault:
     """How many POSTs are to be seen; without it at most one."""
     lasts: tuple[float, float] = (0.0, 5.0)
     """Seconds, where they are what is tested; else what is no hang."""
+    settles: float = 2.0
+    """Seconds within which no connection is left. A create that has no answer keeps its own for some more."""
     check: Callable[[Stage], bool] = lambda stage: True
     """What the servers must have seen."""
     grows: bool = False

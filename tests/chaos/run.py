@@ -149,7 +149,7 @@ def _wasteful(fault: Fault, stage: Stage, outcome: Outcome, grown: int) -> str:
         return f"took {grown / 1e6:.0f} MB"
     for server in stage:
         try:
-            server.until(lambda server=server: server.open_now == 0, 2.0)
+            server.until(lambda server=server: server.open_now == 0, fault.settles)
         except AssertionError:
             return f"{server.open_now} connections are left open"
     return ""
