@@ -10,7 +10,7 @@ CARGO_FUZZ := fuzz/target/bin/cargo-fuzz
 CARGO_DENY := fuzz/target/bin/cargo-deny
 SECONDS := 15
 
-.PHONY: help setup demo test test-rust test-python fuzz deny chaos lint format typecheck bench bench-counts bench-local performance migration screenshot clean
+.PHONY: help setup demo test test-rust test-python fuzz deny chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
 	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
@@ -115,6 +115,10 @@ bench-counts: setup
 
 bench-local: setup
 	$(BIN)/python benches/local.py
+
+# How much later a run learns of its end than a create that is held open.
+bench-holds: setup
+	$(BIN)/python benches/holds.py
 
 # The page and its plots, from the last `make bench`; the standard library is enough.
 performance:

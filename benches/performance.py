@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import growth
+import holds
 from bars import BARS, Bar, bar_cells, read_bars
 from contenders import OURS
 from losses import REASONS, loss_cells, losses, read_reasons, unjudged
@@ -326,7 +327,8 @@ def write(result: Path, docs: Path) -> None:
         old.unlink()
     for name, plot in plots.items():
         (folder / name).write_text(plot)
-    (docs / "performance.md").write_text(text)
+    held = "\n".join(holds.lines(json.loads(holds.RESULT.read_text())))
+    (docs / "performance.md").write_text(f"{text}{held}\n")
 
 
 if __name__ == "__main__":
