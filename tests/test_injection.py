@@ -231,7 +231,7 @@ def test_a_header_s_value_that_is_none_is_refused(both, wire, client, text):
         "X-C": lambda: client.request("/models", headers={"X-C": text}),
         "content-type": lambda: client.request("/models", method="POST", data=b"a", headers={"Content-Type": text}),
         "Prefer": lambda: client.predictions.create("v", {}, prefer=text),
-        "Cancel-After": lambda: client.predictions.create("v", {}, cancel_after=text),
+        "cancel_after": lambda: client.predictions.create("v", {}, cancel_after=text),
         "token": lambda: both.client(wire.base_url, api_token=text),
     }
     for named, call in ways.items():

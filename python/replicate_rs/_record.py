@@ -6,6 +6,7 @@ left out are None.
 
 from __future__ import annotations
 
+from ._checks import mapping
 from ._operation import Async, Resource, Sync
 from ._transport import Blocking
 from ._typing import TypeVar, is_object, overload
@@ -122,7 +123,7 @@ class Record(Resource[Sync]):
         """Give an independent record, with some fields changed."""
         from copy import deepcopy
 
-        data = {**deepcopy(self._data), **(update or {})}
+        data = {**deepcopy(self._data), **(mapping("update", update) if update is not None else {})}
         try:
             session = object.__getattribute__(self, "_session")
         except AttributeError:
@@ -132,7 +133,7 @@ class Record(Resource[Sync]):
     @classmethod
     def parse_obj(cls, data: Mapping[str, Any]) -> Self:
         """View an object that came from elsewhere."""
-        return cls._alone({**data})
+        return cls._alone({**mapping("data", data)})
 
     model_dump: Final = dict
     model_dump_json: Final = json

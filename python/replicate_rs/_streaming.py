@@ -7,6 +7,7 @@ layers below, in either mode.
 
 from __future__ import annotations
 
+from ._checks import RULES, checker
 from ._operation import Async, Method, named, run
 from ._typing import Generic, ParamSpec, TypeVar, overload
 
@@ -123,12 +124,15 @@ class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
     def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None]]) -> None:
         self.function = function
         self.__doc__ = function.__doc__
+        check = checker(function, RULES)
 
         def blocking(resource: Resource[Any], *args: Any, **kwargs: Any) -> Stream[T]:
+            args = check((resource, *args), kwargs)[1:]
             items = spread(function(resource, *args, **kwargs))
             return Stream(items, lambda: spread_async(function(resource._in(Async), *args, **kwargs)))
 
         def suspending(resource: Resource[Any], *args: Any, **kwargs: Any) -> AsyncStream[T]:
+            args = check((resource, *args), kwargs)[1:]
             return AsyncStream(spread_async(function(resource, *args, **kwargs)))
 
         self.blocking: Final = named(blocking, function)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import function, interval
 from ._operation import Async, M, Namespace, Resource, Session, Sync, awaitable, operation
 from ._streaming import asynchronously, streaming
 from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
+    from ._checks import Limit, Seconds
     from ._core import Core
     from ._operation import FileEncodingStrategy
     from .account import Accounts
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from .hardware import Hardwares
     from .middleware import Fetch
     from .model import Models
-    from .options import Certificate, ClientOptions, HasTimeouts, Token
+    from .options import Certificate, ClientOptions, Token
     from .output_iterator import AsyncOutputIterator, OutputIterator
     from .pagination import Page
     from .training import Trainings
@@ -54,14 +56,14 @@ class BaseClient(Namespace[M]):
         auth: Token | None = None,
         bearer_token: Token | None = None,
         base_url: str | None = None,
-        timeout: float | HasTimeouts | None = None,
+        timeout: Limit | None = None,
         max_retries: int = MAX_RETRIES,
         max_connections: int | None = None,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         headers: Mapping[str, str] | None = None,
         default_headers: Mapping[str, str] | None = None,
         user_agent: str | None = None,
-        poll_interval: float | None = None,
+        poll_interval: Seconds | None = None,
         file_encoding_strategy: FileEncodingStrategy = "default",
         use_file_output: bool = True,
         block_private_addresses: bool = False,
@@ -252,8 +254,8 @@ class BaseClient(Namespace[M]):
         return FIRST_INTERVAL if interval is None else interval
 
     @poll_interval.setter
-    def poll_interval(self, seconds: float) -> None:
-        self._session.poll_interval = seconds
+    def poll_interval(self, seconds: Seconds) -> None:
+        self._session.poll_interval = interval("poll_interval", seconds)
 
     def with_options(self, **changes: Unpack[ClientOptions]) -> Self:
         """Give a client made as this one was, but for some options.
@@ -355,7 +357,7 @@ class Replicate(BaseClient[Sync]):
     def use(self, ref: Usable, *, hint: None = None, streaming: Literal[True]) -> Function[..., OutputIterator[Any]]: ...
     @overload
     def use(self, ref: Usable, *, hint: Callable[P, Iterable[T]], streaming: Literal[True]) -> Function[P, OutputIterator[T]]: ...
-    def use(self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False) -> Function[..., Any]:  # noqa: ARG002 - for type checkers
+    def use(self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False) -> Function[..., Any]:
         """Give a model as a function that runs it; nothing is sent before it is called.
 
         Args:
@@ -369,6 +371,8 @@ class Replicate(BaseClient[Sync]):
         """
         from .use import Function
 
+        if hint is not None:
+            function("hint", hint)
         return Function(ref, client=self, streaming=streaming)
 
 
@@ -400,10 +404,12 @@ class AsyncReplicate(BaseClient[Async]):
     def use(
         self, ref: Usable, *, hint: Callable[P, Iterable[T]], streaming: Literal[True]
     ) -> AsyncFunction[P, AsyncOutputIterator[T]]: ...
-    def use(self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False) -> AsyncFunction[..., Any]:  # noqa: ARG002 - for type checkers
+    def use(self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False) -> AsyncFunction[..., Any]:
         """Give a model as a function to be awaited; see `Replicate.use`."""
         from .use import AsyncFunction
 
+        if hint is not None:
+            function("hint", hint)
         return AsyncFunction(ref, client=self, streaming=streaming)
 
 

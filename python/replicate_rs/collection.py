@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Final, Unpack
 
     from ._operation import Options
+    from .identifier import HasId
     from .pagination import Page
 
 
@@ -65,7 +66,9 @@ class Collections(Namespace[M]):
     async_list: Final = awaitable(list)
 
     @operation
-    async def get(self, slug: str | None = None, *, collection_slug: str | None = None, **options: Unpack[Options]) -> Collection:
+    async def get(
+        self, slug: str | HasId | None = None, *, collection_slug: str | HasId | None = None, **options: Unpack[Options]
+    ) -> Collection:
         """Fetch a collection, with its models."""
         id = one_of(slug=slug, collection_slug=collection_slug)
         pending = self._send("GET", ("collections", id), Expect.OBJECT, options)

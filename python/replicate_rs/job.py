@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import limit
 from ._core import Expect
 from ._operation import awaitable, operation
 from ._record import Record, moment
@@ -11,6 +12,7 @@ from .progress import Progress
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, TypeAlias, Unpack
 
+    from ._checks import Limit
     from ._core import AbortSignal
     from ._operation import Options
     from .creation import WebhookEvent
@@ -81,7 +83,7 @@ class Job(Record):
     async_cancel: Final = awaitable(cancel)
 
     @operation
-    async def wait(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> None:
+    async def wait(self, *, signal: AbortSignal | None = None, timeout: Limit | None = None) -> None:
         """Poll until it has ended; does not raise if it failed.
 
         Args:
@@ -94,7 +96,7 @@ class Job(Record):
         """
         from .run import follow
 
-        done = await follow(self, self, signal=signal, timeout=timeout)
+        done = await follow(self, self, signal=signal, timeout=limit("timeout", timeout))
         self._update(done.dict())
 
     async_wait: Final = awaitable(wait)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import limit, text
 from ._core import Expect, is_plain
 from ._operation import M, Namespace, awaitable, operation
 from ._record import moment
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Literal, Unpack
 
+    from ._checks import Limit
     from ._core import AbortSignal
     from ._operation import Options
     from .creation import PredictionOptions
@@ -53,7 +55,7 @@ class Prediction(Job):
         *,
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
-        timeout: float | None = None,
+        timeout: Limit | None = None,
     ) -> AsyncGenerator[list[ServerSentEvent], None]:
         """Give its events as they happen, from the first on, up to and with ``done``.
 
@@ -74,14 +76,15 @@ class Prediction(Job):
         from .watch import watched
 
         files = self._session.use_file_output if use_file_output is None else use_file_output
-        watch = watched(self, self, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+        total = limit("timeout", timeout)
+        watch = watched(self, self, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=total)
         return watch.batches()
 
     async_stream: Final = asynchronously(stream)
 
     @streaming
     def output_iterator(
-        self, *, signal: AbortSignal | None = None, timeout: float | None = None
+        self, *, signal: AbortSignal | None = None, timeout: Limit | None = None
     ) -> AsyncGenerator[list[Any], None]:
         """Poll, and give what the output's list has more each time; what is there already is not given again.
 
@@ -92,7 +95,7 @@ class Prediction(Job):
         """
         from .run import increments
 
-        return increments(self, self, signal=signal, timeout=timeout)
+        return increments(self, self, signal=signal, timeout=limit("timeout", timeout))
 
     async_output_iterator: Final = asynchronously(output_iterator)
 
@@ -154,16 +157,20 @@ class Predictions(Namespace[M]):
     async_create: Final = awaitable(create)
 
     @operation
-    async def get(self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]) -> Prediction:
+    async def get(
+        self, id: str | HasId | None = None, *, prediction_id: str | HasId | None = None, **options: Unpack[Options]
+    ) -> Prediction:
         """Fetch a prediction's present state; 2.0 calls its id `prediction_id`."""
-        id = one_of(id=id, prediction_id=prediction_id) if id is None or prediction_id is not None else id
+        id = id if isinstance(id, str) and prediction_id is None else one_of(id=id, prediction_id=prediction_id)
         pending = self._send("GET", ("predictions", id), Expect.RECORD, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
     async_get: Final = awaitable(get)
 
     @operation
-    async def cancel(self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]) -> Prediction:
+    async def cancel(
+        self, id: str | HasId | None = None, *, prediction_id: str | HasId | None = None, **options: Unpack[Options]
+    ) -> Prediction:
         """Stop a running model."""
         id = one_of(id=id, prediction_id=prediction_id)
         pending = self._send("POST", ("predictions", id, "cancel"), Expect.RECORD, options)
@@ -172,36 +179,39 @@ class Predictions(Namespace[M]):
     async_cancel: Final = awaitable(cancel)
 
     @operation
-    async def wait(self, prediction_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> Prediction:
+    async def wait(
+        self, prediction_id: str | HasId, *, signal: AbortSignal | None = None, timeout: Limit | None = None
+    ) -> Prediction:
         """Poll until a prediction has ended, however it ends; as in 2.0. Raises `PredictionTimeout` after `timeout` seconds."""
         from .run import follow
 
-        prediction = await Predictions.get(self, prediction_id, signal=signal, timeout=timeout)
-        return await follow(self, prediction, signal=signal, timeout=timeout)
+        total = limit("timeout", timeout)
+        prediction = await Predictions.get(self, prediction_id, signal=signal, timeout=total)
+        return await follow(self, prediction, signal=signal, timeout=total)
 
     async_wait: Final = awaitable(wait)
 
     @streaming
     def stream(
         self,
-        id: str | None = None,
+        id: str | HasId | None = None,
         use_file_output: bool | None = None,
         *,
-        prediction_id: str | None = None,
+        prediction_id: str | HasId | None = None,
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
-        timeout: float | None = None,
+        timeout: Limit | None = None,
     ) -> AsyncGenerator[list[ServerSentEvent], None]:
         """Give a prediction's events as they happen, from the first on; see `Prediction.stream`."""
         from .watch import watched
 
-        path = one_of(id=id, prediction_id=prediction_id)
+        path, total = one_of(id=id, prediction_id=prediction_id), limit("timeout", timeout)
         files = self._session.use_file_output if use_file_output is None else use_file_output
 
         def get() -> Awaitable[Prediction]:
-            return Predictions.get(self, path, signal=signal, timeout=timeout)
+            return Predictions.get(self, path, signal=signal, timeout=total)
 
-        watch = watched(self, get, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+        watch = watched(self, get, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=total)
         return watch.batches()
 
     async_stream: Final = asynchronously(stream)
@@ -233,4 +243,5 @@ class Predictions(Namespace[M]):
 
 def parse_progress_from_logs(logs: str | Prediction | None) -> Progress | None:
     """Read the last progress bar in a prediction's logs, or None if there is none."""
-    return Progress.parse(logs.logs if isinstance(logs, Prediction) else logs)
+    found = logs.logs if isinstance(logs, Prediction) else logs
+    return Progress.parse(None if found is None else text("logs", found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import limit
 from ._core import Expect
 from ._operation import pairs, to_json
 from ._typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from ._checks import Limit
     from ._core import AbortSignal, Response
     from ._operation import Query, Resource
 
@@ -23,7 +25,7 @@ async def request(
     headers: Mapping[str, str] | None = None,
     data: object = None,
     signal: AbortSignal | None = None,
-    timeout: float | None = None,
+    timeout: Limit | None = None,
 ) -> Response:
     """Ask the API for anything, with the client's token, retries and errors.
 
@@ -68,7 +70,7 @@ async def request(
             body=body,
             content_type=kind,
             headers=kept,
-            total=timeout,
+            total=limit("timeout", timeout),
             signal=signal,
         )
     )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ._typing import TYPE_CHECKING, TypeVar
+from ._checks import interval as checked_interval
+from ._checks import limit
+from ._operation import resource
+from ._typing import TYPE_CHECKING, TypeVar, is_object
 from .course import Course, check_limits, give_up, items_of, raise_if_failed
 from .creation import LONGEST_HOLD, hold
 from .exceptions import APITimeoutError
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
     from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
+    from ._checks import Limit, Seconds
     from ._core import AbortSignal
     from ._operation import Resource
     from .client import Replicate
@@ -29,12 +33,12 @@ if TYPE_CHECKING:
 
         mode: Literal["block", "poll"]
         """Hold the first request open, or poll from the start."""
-        interval: float
+        interval: Seconds
         """Seconds between polls."""
-        timeout: float
+        timeout: Seconds
         """Seconds to hold the first request open; 60 at most, and if not given."""
 
-    Wait: TypeAlias = bool | float | WaitOptions
+    Wait: TypeAlias = bool | Seconds | WaitOptions
 
 J = TypeVar("J", bound="Job")
 
@@ -75,7 +79,7 @@ async def run_model(
         raise TypeError("cannot mix and match prefer and wait: give one")
     block, interval = (True, None) if wait is None and prefer is None else _waiting(wait if prefer is None else _seconds(prefer))
     interval = client._session.poll_interval if interval is None else interval
-    timeout, began = options.get("timeout"), monotonic()
+    timeout, began = limit("timeout", options.get("timeout")), monotonic()
     if timeout is not None or interval is not None:
         check_limits(interval, timeout)
     version, model = target_of(ref)
@@ -99,12 +103,14 @@ async def run_model(
 
 def run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Any:
     """Do the same as `client.run`; 1.0.7 has it here."""
-    return client.run(ref, input, **options)
+    found: Any = resource("client", client)
+    return found.run(ref, input, **options)
 
 
 async def async_run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Any:
     """Do the same as `client.async_run`; 1.0.7 has it here."""
-    return await client.async_run(ref, input, **options)
+    found: Any = resource("client", client)
+    return await found.async_run(ref, input, **options)
 
 
 async def started(client: Resource[Any], ref: Ref, input: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Prediction:
@@ -117,11 +123,11 @@ async def wait_for(
     client: Resource[Any],
     prediction: Prediction,
     *,
-    interval: float | None = None,
+    interval: Seconds | None = None,
     progress: OnProgress | None = None,
     cancel_on_exit: bool = False,
     signal: AbortSignal | None = None,
-    timeout: float | None = None,
+    timeout: Limit | None = None,
 ) -> Prediction:
     """Poll until a prediction has ended.
 
@@ -142,7 +148,9 @@ async def wait_for(
         AbortError: The signal was aborted.
 
     """
-    course = Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+    between = None if interval is None else checked_interval("interval", interval)
+    total = limit("timeout", timeout)
+    course = Course(client, between, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=total)
     prediction = await course.follow(prediction)
     raise_if_failed(prediction)
     return prediction
@@ -171,11 +179,11 @@ async def increments(
     raise_if_failed(prediction)
 
 
-def _waiting(wait: Wait | None) -> tuple[bool | float | None, float | None]:
+def _waiting(wait: Any) -> tuple[bool | float | None, float | None]:
     """Give what to pass to `create`, and the interval of polls."""
     if wait is None:
         return True, None
-    if not isinstance(wait, dict):
+    if not is_object(wait):
         hold(wait)
         return wait, None
     if unknown := set(wait) - {"mode", "interval", "timeout"}:

@@ -3,6 +3,7 @@
 pub mod abort;
 pub mod bridge;
 pub mod call;
+pub mod check;
 pub mod client;
 pub mod engine;
 pub mod event;
