@@ -1,6 +1,5 @@
 """The migration tables: every name of the official clients is in them, and every name in them is here."""
 
-import ast
 import asyncio
 import enum
 import importlib.util
@@ -21,6 +20,8 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import migration  # noqa: E402
 from surfaces import NODE, V1, V2  # noqa: E402
+
+from signatures import parameters  # noqa: E402
 
 official = pytest.importorskip("replicate")
 
@@ -58,32 +59,10 @@ def is_module(name):
         return False
 
 
-def typed_dicts():
-    """The fields of each class of options, those of its bases included; they exist for type checkers only."""
-    fields = {}
-    for room in ("_operation", "creation", "identifier", "options"):
-        for node in ast.walk(ast.parse((PACKAGE / f"{room}.py").read_text())):
-            if isinstance(node, ast.ClassDef):
-                own = [each.target.id for each in node.body if isinstance(each, ast.AnnAssign)]
-                fields[node.name] = own + [field for base in node.bases for field in fields.get(ast.unparse(base), [])]
-    return fields
-
-
-OPTIONS = typed_dicts()
-
-
 def taken(function):
     """The names of the keywords that a callable of ours takes, or None for any."""
-    names = set()
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            options = re.fullmatch(r"Unpack\[(\w+)\]", parameter.annotation)
-            if options is None:
-                return None
-            names.update(OPTIONS[options[1]])
-        elif parameter.kind is not parameter.VAR_POSITIONAL:
-            names.add(parameter.name)
-    return names
+    found = parameters(function)
+    return None if found is None else set(found)
 
 
 def walk():

@@ -417,20 +417,38 @@ def json_object(name: str, value: object) -> Mapping[str, object]:
     given = mapping(name, value)
     if is_plain(given):
         return given
-    from json import JSONEncoder
-
     try:
-        JSONEncoder(allow_nan=False, ensure_ascii=False).encode(given).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        message = f"{name} must be what JSON can carry: {error}"
-        raise (TypeError(message) if isinstance(error, TypeError) else ValueError(message)) from None
+        _json(name, given)
+    except RecursionError:
+        raise ValueError(f"{name} is nested too deeply, or holds itself") from None
     return given
+
+
+def _json(where: str, value: object) -> None:
+    if isinstance(value, str):
+        encodable(where, value)
+    elif isinstance(value, float):
+        if value - value != 0:
+            raise wrong_value(where, "a number that JSON can carry", value)
+    elif is_array(value):
+        for index, each in enumerate(value):
+            _json(f"{where}[{index}]", each)
+    elif is_object(value) or hasattr(type(value), "keys"):
+        for key, each in mapping(where, value).items():
+            if not isinstance(key, str):
+                raise wrong_type(f"a name in {where}", "a str", key)
+            _json(f"{where}[{_shown(encodable(f'a name in {where}', key))}]", each)
+    elif value is not None and not isinstance(value, int):
+        raise wrong_type(where, "what JSON can carry: a dict, a list, text, a number, a bool or None", value)
+
+
+# Types that JSON writes, or that have members, but not by name.
+NO_INPUTS: tuple[type[Any], ...] = (str, bytes, bytearray, int, float, list, tuple, set, frozenset)
 
 
 def model_input(name: str, value: object) -> Any:
     """Refuse inputs that cannot be a mapping; dataclasses and models of pydantic are read later."""
-    is_other = isinstance(value, (str, bytes, bytearray, int, float, list, tuple, set, frozenset)) or callable(value)
-    if is_other:
+    if isinstance(value, NO_INPUTS) or callable(value):
         raise wrong_type(name, "a dict of the model's inputs", value)
     return value
 
@@ -487,7 +505,8 @@ def event_data(name: str, value: object) -> Any:
     return text(name, value) if isinstance(value, str) or not hasattr(type(value), "__url__") else value
 
 
-def _method(name: str, value: object) -> str:
+def http_method(name: str, value: object) -> str:
+    """Check an HTTP method."""
     method = text(name, value)
     if not is_token(method):
         raise wrong_value(name, "an HTTP method", method)
@@ -542,7 +561,7 @@ RULES: dict[str, tuple[type | None, Rule]] = {
     "expiry": (None, _moment_in_seconds),
     "size": (None, _size),
     "path": (None, file_path),
-    "method": (None, _method),
+    "method": (None, http_method),
     "visibility": (None, choice("public", "private")),
     "source": (None, choice("web")),
     "sort_by": (None, choice("model_created_at", "latest_version_created_at")),

@@ -7,7 +7,7 @@ carry each request out; that may change the request, log it, answer by itself, o
 from __future__ import annotations
 
 from ._checks import headers as checked_headers
-from ._checks import text, wrong_type
+from ._checks import http_method, text, wrong_type
 from ._core import Expect, Place, Response, write_file
 from ._transport import later
 from ._typing import TYPE_CHECKING, Generic, TypeVar
@@ -34,7 +34,7 @@ class Request:
     __slots__ = ("body", "headers", "method", "url")
 
     def __init__(self, method: str, url: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> None:
-        self.method: str = text("method", method)
+        self.method: str = http_method("method", method)
         self.url: str = text("url", url)
         self.headers: dict[str, str] = {} if headers is None else {**checked_headers("headers", headers)}
         """What this request has besides the client's own headers; a header given here wins."""

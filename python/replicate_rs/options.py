@@ -256,7 +256,9 @@ def session(
         turn_on(level)
     if api_token is not None and not isinstance(api_token, str) and not callable(api_token):
         raise wrong_type("api_token", "a str, or a function that gives one", api_token)
-    if api_token is not None and not isinstance(api_token, str):
+    if isinstance(api_token, str):
+        text("api_token", api_token)
+    elif api_token is not None:
         plain_function("api_token", api_token)
     for name, value in (("base_url", base_url), ("user_agent", user_agent), ("proxy", proxy)):
         if value is not None:

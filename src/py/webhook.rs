@@ -360,12 +360,12 @@ impl Verifier {
     fn verify_many<'py>(&self, webhooks: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = webhooks.py();
         let mut verdicts = Vec::new();
-        let mut waiting = webhooks.try_iter().map_err(|_| PyTypeError::new_err("verify_many takes pairs of headers and body"))?;
+        let mut waiting = webhooks.try_iter().map_err(|_| PyTypeError::new_err("webhooks must be pairs of headers and body"))?;
         loop {
             let mut batch = Vec::with_capacity(BATCH);
             for webhook in waiting.by_ref().take(BATCH) {
                 let (headers, body) =
-                    pair(webhook?).map_err(|_| PyTypeError::new_err("verify_many takes pairs of headers and body"))?;
+                    pair(webhook?).map_err(|_| PyTypeError::new_err("webhooks must be pairs of headers and body"))?;
                 batch.push(Request::read(&headers, &body)?);
             }
             if batch.is_empty() {
