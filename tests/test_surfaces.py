@@ -123,14 +123,30 @@ def asked(path, value):
     yield from HIDDEN.get(".".join(path.split(".")[-2:]), ())
 
 
+# Functions that pass on what they are given by name.
+PASSED_ON = {
+    f"replicate_rs.{module}.{name}": getattr(replicate_rs.Client, name)
+    for module in ("run", "stream")
+    for name in (module, f"async_{module}")
+}
+
+
+def keywords_of(found, here):
+    """What a callable of ours takes by name, and what it passes on; nothing if it takes anything and passes nothing on."""
+    keywords = taken(found)
+    if keywords is None:
+        passed_on = PASSED_ON.get(here.partition("(")[0])
+        keywords = set() if passed_on is None else {"client"} | taken(passed_on)
+    return keywords
+
+
 @pytest.mark.parametrize("name", [*V1, *V2, *NODE], ids=lambda name: name.there)
 def test_what_the_tables_name_is_here(name):
     assert name.here or name.note, "what is not here needs a reason"
     if name.here:
         found, parameters = find(name.here)
         if parameters:
-            keywords = taken(found)
-            assert keywords is None or not set(parameters) - keywords
+            assert set(parameters) <= keywords_of(found, name.here)
 
 
 def test_the_tables_name_all_of_1_0_7_and_nothing_else():
@@ -152,12 +168,6 @@ def function_of(value):
 
 
 FUNCTIONS = [name for name in V1 if name.here and function_of(OFFICIAL.get(name.there))]
-# Functions that pass on what they are given by name.
-PASSED_ON = {
-    f"replicate_rs.{module}.{name}": getattr(replicate_rs.Client, name)
-    for module in ("run", "stream")
-    for name in (module, f"async_{module}")
-}
 # What is another name by position here. The first is `owner/name` too where the second is missing.
 BY_POSITION = {
     ("Deployments", "name"): "owner",
@@ -193,11 +203,7 @@ def test_what_1_0_7_takes_is_taken_here(name):
         # A property gives what is called: it cannot be given anything.
         assert asks == []
         return
-    ours = taken(found)
-    if ours is None:
-        passed_on = PASSED_ON.get(name.here)
-        ours = set() if passed_on is None else {"client"} | taken(passed_on)
-    assert set(asks) <= ours
+    assert set(asks) <= keywords_of(found, name.here)
     # Methods of a client are functions of any client, which is the first.
     is_client_s = ".Client." in name.here
     parameters_here = [

@@ -580,22 +580,28 @@ def checker(
     """
     code = function.__code__
     names = code.co_varnames[: code.co_argcount]
+    # Of the first argument, which is often the only one.
+    plain = rules.get(names[1], (None,))[0] if len(names) > 1 else None
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        for name, value in kwargs.items():
-            rule = rules.get(name)
-            kind = type(value)  # pyright: ignore[reportUnknownVariableType] - this is where it becomes known
-            if rule is not None and (kind is not rule[0] or (kind is str and not value.isascii())):
-                kwargs[name] = _applied(function, name, value, rule[1])
-        for place in range(1, len(args)):
-            value = args[place]
-            rule = rules.get(names[place]) if place < len(names) else None
-            kind = type(value)  # pyright: ignore[reportUnknownVariableType] - this is where it becomes known
-            if rule is not None and (kind is not rule[0] or (kind is str and not value.isascii())):
-                args = (*args[:place], _applied(function, names[place], value, rule[1]), *args[place + 1 :])
-        return args
+        if kwargs:
+            for name, value in kwargs.items():
+                if (rule := rules.get(name)) is not None and not _is_plain(value, rule[0]):
+                    kwargs[name] = _applied(function, name, value, rule[1])
+        if len(args) == 1 or (len(args) == 2 and plain is str and type(args[1]) is str and args[1].isascii()):
+            return args
+        given = list(args)
+        for place, name in enumerate(names[1 : len(args)], 1):
+            if (rule := rules.get(name)) is not None and not _is_plain(args[place], rule[0]):
+                given[place] = _applied(function, name, args[place], rule[1])
+        return tuple(given)
 
     return check
+
+
+def _is_plain(value: object, kind: type | None) -> bool:
+    """Whether a value is of the type that needs no look. Of text, what is not ASCII is looked at."""
+    return type(value) is kind and (kind is not str or str.isascii(value))  # type: ignore[arg-type] # it is a str
 
 
 def _applied(function: Callable[..., Any], name: str, value: object, rule: Rule) -> Any:
