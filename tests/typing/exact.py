@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -19,7 +20,9 @@ from replicate_rs import (
     Replicate,
     SeenWebhooks,
     ServerSentEvent,
+    Timeout,
     Training,
+    Version,
     WebhookValidationError,
     WebhookVerifier,
     avalidate_webhook,
@@ -158,3 +161,26 @@ async def asynchronous(client: AsyncReplicate, old: Replicate, output: FileOutpu
     assert_type(await one.async_wait(), None)
     async with client as same:
         assert_type(same, AsyncReplicate)
+
+
+def durations(client: Replicate, running: Prediction, output: FileOutput) -> None:
+    second = timedelta(seconds=1)
+    Replicate(timeout=second, poll_interval=second)
+    Replicate(timeout=Timeout(60, connect=second, read=None))
+    client.run("o/n", timeout=second, wait=second, cancel_after=second)
+    client.run("o/n", timeout=Timeout(60), wait={"interval": second, "timeout": second})
+    client.predictions.create("v", wait=second, timeout=httpx.Timeout(60))
+    client.wait(running, interval=second, timeout=second)
+    running.wait(timeout=second)
+    output.save("x", timeout=Timeout(total=60))
+    AbortSignal.timeout(second)
+    WebhookVerifier("whsec_x", second)
+
+
+def ids(client: Replicate, running: Prediction, training: Training, version: Version, file: File) -> None:
+    client.predictions.cancel(running)
+    client.trainings.get(training_id=training)
+    client.predictions.create(version)
+    client.models.versions.get("o", "n", version)
+    client.deployments.update("o/n", version=version)
+    client.files.delete(file)
