@@ -1,8 +1,8 @@
 """How much later a run learns of its end than a create that is held open: `make bench-holds`, some 70 s.
 
 A run holds its create open for a few seconds and then asks for the prediction, so that a caller who leaves can cancel it in time.
-Runs of 1 to 60 s go on side by side against the local Replicate, each with a client of its own; beside each, a create that is held
-open for as long as the API allows. What is measured is the time from the end of the model to the answer.
+Runs of 1 to 60 s go on side by side against the local Replicate, each with a client of its own; beside each, a create that is
+held open for as long as the API allows. What is measured is the time from the end of the model to the answer.
 """
 
 from __future__ import annotations
@@ -77,10 +77,11 @@ def lines(result: dict[str, Any]) -> list[str]:
         "## What a short hold costs",
         "",
         "A run holds its create open for 3 s at most, so that a caller who leaves can cancel it within 5 s.",
-        f"{result['runs']} runs of 1 to 60 s, each alone with its client, learned of their end {result['p50_ms']} ms later than a",
-        f"create that is held open for all of its time would (median; 90 %: {result['p90_ms']} ms, at most {result['max_ms']} ms),",
-        f"for {result['requests_per_minute']} requests a minute while they wait. Many runs of one client share 1,800 requests a minute,",
-        f"where the API allows 3,000. Measured on {result['date']}",
+        f"{result['runs']} runs of 1 to 60 s, each alone with its client, learned of their end {result['p50_ms']} ms later",
+        "than a create that is held open for all of its time would",
+        f"(median; 90 %: {result['p90_ms']} ms, at most {result['max_ms']} ms), for {result['requests_per_minute']} requests a",
+        "minute while they wait. Many runs of one client share 1,800 requests a minute, where the API allows 3,000.",
+        f"Measured on {result['date']}",
         "against the local Replicate (`make bench-holds`).",
     ]
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import os
 import re
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,33 @@ import replicate_rs as replicate
 from replicate_rs._streaming import AsyncStream, Stream
 from replicate_rs.local import LocalReplicate, sleep
 
+# What this library, Python, the servers and the other clients of the tests read from the environment.
+READ = re.compile(
+    r"""(?: REPLICATE_.* | (?:HTTPS?|ALL|NO|FTP|WSS?)_PROXY | REQUEST_METHOD
+    | SSL_CERT_(?:FILE|DIR) | SSLKEYLOGFILE | REQUESTS_CA_BUNDLE | CURL_CA_BUNDLE | NETRC
+    | PYTHON(?!HOME$|PYCACHEPREFIX$|DONTWRITEBYTECODE$).*
+    | (?:UVICORN|GRANIAN|CELERY|HTTPX|NODE)_.* | GUNICORN_CMD_ARGS | WEB_CONCURRENCY | FORWARDED_ALLOW_IPS
+    | DJANGO_SETTINGS_MODULE | (?:NO|FORCE)_COLOR | CLICOLOR(?:_FORCE)? | COLUMNS | TZ )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def inherited() -> list[str]:
+    """The variables of the developer's environment that would change what tests see."""
+    return [name for name in os.environ if READ.fullmatch(name)]
+
+
+# Here, so that modules of tests, fixtures of a session and all processes that tests start have none of them either.
+for _name in inherited():
+    del os.environ[_name]
+time.tzset()
+
 
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the developer's token or proxies."""
-    for name in ("REPLICATE_API_TOKEN", "REPLICATE_BASE_URL", "REPLICATE_POLL_INTERVAL"):
-        monkeypatch.delenv(name, raising=False)
+    """No test sees the developer's surroundings, or what another test has left in them."""
+    for name in inherited():
+        monkeypatch.delenv(name)
     vars(replicate).pop("default_client", None)
 
 

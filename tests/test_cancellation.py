@@ -394,6 +394,42 @@ async def main(work):
 """
 
 
+DAEMON = """
+import sys, threading
+import replicate_rs as replicate
+
+def run():
+    replicate.Replicate(base_url=sys.argv[1], poll_interval=0.01).run("acme/x", {}, wait=False, timeout=1)
+
+threading.excepthook = lambda _: None
+threading.Thread(target=run, daemon=True).start()
+watcher = replicate.Replicate(base_url=sys.argv[1])
+while watcher.predictions.get("seen").status != "succeeded":
+    pass
+"""
+
+
+def test_a_thread_that_is_late_while_its_program_ends_does_not_cancel_again():
+    """What the program's end has cancelled is not cancelled by the thread that waited for it."""
+    polled = threading.Event()
+
+    def answer(seen):
+        if seen.path.endswith("/cancel"):
+            # The program's end waits for this answer, and meanwhile the thread's deadline passes.
+            time.sleep(2)
+            return reply(prediction("canceled"))
+        if seen.path.endswith("/seen"):
+            return reply(prediction("succeeded" if polled.is_set() else "processing"))
+        if seen.method == "GET":
+            polled.set()
+        return reply(prediction("processing"))
+
+    with Wire(answer) as wire:
+        done = script(DAEMON, wire.base_url)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert wire.routes.count(CANCELLED) == 1
+
+
 @pytest.mark.parametrize("last", ["asyncio.run(main(run))", "asyncio.run(main(stream))", "asyncio.run(stream())", "blocking()"])
 def test_a_program_that_ends_cancels_what_it_ran(last):
     """Rows 7, 14: silently, and once."""

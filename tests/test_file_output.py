@@ -412,6 +412,26 @@ def test_every_file_of_an_output_is_saved(both, tmp_path):
         assert save_all(both, output, str(tmp_path / "new" / "folder")) == paths
 
 
+def test_a_file_that_is_there_is_kept_if_asked(both, tmp_path, monkeypatch):
+    """Of either kind, also one that comes to be there after it was looked for."""
+    with Wire(lambda seen: reply(b"new", kind="text/plain")) as wire:
+        client = both.client("https://x.test")
+        files = {"inline": FileOutput("data:text/plain,new", client), "remote": FileOutput(f"{wire.origin}/output.txt", client)}
+        for kind, file in files.items():
+            folder = tmp_path / kind
+            folder.mkdir()
+            (folder / "output.txt").write_text("old")
+            with pytest.raises(exceptions.FileError, match="overwrite is False"):
+                save_all(both, [file], folder, overwrite=False)
+            assert (folder / "output.txt").read_text() == "old"
+        # Another program is quicker.
+        monkeypatch.setattr(Path, "exists", lambda _: False)
+        for kind, file in files.items():
+            with pytest.raises(exceptions.FileError, match="output"):
+                save_all(both, [file], tmp_path / kind, overwrite=False)
+            assert (tmp_path / kind / "output.txt").read_text() == "old"
+
+
 def test_they_are_fetched_sixteen_at_a_time(both, tmp_path):
     go = threading.Event()
 

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,7 @@ PACKAGE = ROOT / "python" / "replicate_rs"
 # Each room may use those on the floors below it, and those beside it that are named here.
 FLOORS = [
     {"_typing", "_core"},
-    {"_transport"},
+    {"_checks", "_transport"},
     {"_operation"},
     {"_streaming"},
     {"_record", "identifier", "progress", "request", "webhook_request"},
@@ -181,3 +182,26 @@ def test_the_version_is_the_same_everywhere():
 
     assert f'\nversion = "{replicate_rs.__version__}"\n' in (ROOT / "Cargo.toml").read_text()
     assert f"replicate-rs/{replicate_rs.__version__}" == USER_AGENT
+
+
+def test_the_tests_see_nothing_of_the_developer_s_surroundings():
+    nowhere = "http://127.0.0.1:9"
+    theirs = {
+        "HTTP_PROXY": nowhere,
+        "https_proxy": nowhere,
+        "ALL_PROXY": "socks5://127.0.0.1:9",
+        "NO_PROXY": "example.com",
+        "REPLICATE_LOG": "trace",
+        "REPLICATE_POLL_INTERVAL": "often",
+        "REPLICATE_API_TOKEN": "r8_theirs",
+        "REPLICATE_BASE_URL": nowhere,
+        "SSL_CERT_FILE": "/nowhere",
+        "SSL_CERT_DIR": "/nowhere",
+        "REQUEST_METHOD": "GET",
+        "PYTHONWARNINGS": "ignore",
+        "PYTHONASYNCIODEBUG": "1",
+        "TZ": "Asia/Tokyo",
+    }
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/test_client.py", "tests/test_process.py"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | theirs, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stdout

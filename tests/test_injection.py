@@ -226,19 +226,18 @@ BROKEN = ["a\r\nX-Injected: y", "a\nX-Injected: y", "a\rb", "a\0b", "\x7f", "\ud
 def test_a_header_s_value_that_is_none_is_refused(both, wire, client, text):
     ways = {
         "X-A": lambda: both.client(wire.base_url, headers={"X-A": text}),
-        "user-agent": lambda: both.client(wire.base_url, user_agent=text),
+        "user.agent": lambda: both.client(wire.base_url, user_agent=text),
         "X-B": lambda: client.predictions.get("x", extra_headers={"X-B": text}),
         "X-C": lambda: client.request("/models", headers={"X-C": text}),
         "content-type": lambda: client.request("/models", method="POST", data=b"a", headers={"Content-Type": text}),
         "Prefer": lambda: client.predictions.create("v", {}, prefer=text),
-        "Cancel-After": lambda: client.predictions.create("v", {}, cancel_after=text),
+        "cancel_after": lambda: client.predictions.create("v", {}, cancel_after=text),
         "token": lambda: both.client(wire.base_url, api_token=text),
     }
     for named, call in ways.items():
         with pytest.raises((ValueError, TypeError), match=".") as caught:
             both(call)
-        # A surrogate is no text that any encoding has, which Python itself says.
-        assert named.lower() in str(caught.value).lower() or text == "\ud800"
+        assert re.search(named, str(caught.value), re.IGNORECASE)
     assert wire.opened == 0
 
 

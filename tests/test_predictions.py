@@ -2,13 +2,14 @@
 
 import copy
 import pickle
+import threading
 
 import pytest
 
 import replicate_rs as replicate
 from replicate_rs import Prediction, exceptions
 from replicate_rs.prediction import Progress
-from wire import Wire, prediction, reply
+from wire import Wire, hang, prediction, reply
 
 
 def test_create_get_cancel_and_list(both, client, local):
@@ -198,6 +199,33 @@ def test_errors_are_picklable():
     error = exceptions.ModelError(Prediction(**prediction("failed", error="OOM")))
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.prediction.id) == ("OOM", "p1")
+
+
+@pytest.mark.parametrize("held", ["the first request", "the polls", "a poll"])
+def test_wait_by_id_takes_a_signal_and_a_timeout(both, held):
+    """Over both of its parts: the prediction is fetched, and then polled."""
+    started = threading.Event()
+
+    def answer(seen):
+        if held == "the first request" or (held == "a poll" and len(wire.seen) > 1):
+            started.set()
+            return hang
+        if len(wire.seen) > 1:
+            started.set()
+        return reply(prediction("processing"))
+
+    with Wire(answer) as wire:
+        client = both.client(wire.base_url, poll_interval=0.01, max_retries=0)
+        with pytest.raises((replicate.PredictionTimeout, replicate.APITimeoutError)):
+            both(lambda: client.predictions.wait("p1", timeout=0.2))
+        wire.seen.clear()
+        started.clear()
+        controller = replicate.AbortController()
+        aborting = threading.Thread(target=lambda: (started.wait(10), controller.abort("enough")))
+        aborting.start()
+        with pytest.raises(replicate.AbortError, match="enough"):
+            both(lambda: client.predictions.wait("p1", signal=controller.signal))
+        aborting.join()
 
 
 def test_a_prediction_s_own_methods_take_a_signal_and_a_timeout(both, client):

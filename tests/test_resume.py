@@ -148,6 +148,21 @@ def test_an_end_without_done_is_no_end(both):
         assert text_of(both, wire) == "ab"
 
 
+def test_after_six_connections_that_bring_nothing_the_prediction_is_asked_for_the_rest(both):
+    polls = [prediction("processing", output=["a"])] * 9 + [prediction("succeeded", output=["a", "b"])]
+    with streaming(b"retry: 1\n\n", poll=polls) as wire:
+        assert text_of(both, wire) == "ab"
+    assert wire.routes.count("GET /stream") == 6
+
+
+def test_connections_that_bring_something_are_not_counted(both):
+    """Ten that break off after one more event each."""
+    events = [b"retry: 1\n" + numbered(text, first=n) for n, text in enumerate(WORDS[:10])]
+    with streaming(*events[:-1], events[-1] + done(), poll=prediction("processing")) as wire:
+        assert text_of(both, wire) == "".join(WORDS[:10])
+    assert wire.routes.count("GET /stream") == 10
+
+
 def test_a_stream_that_is_gone_is_completed_by_the_prediction(both):
     with streaming(numbered("a"), lambda _: reply({"detail": "gone"}, 404), poll=prediction("succeeded", output="abc")) as wire:
         assert text_of(both, wire) == "abc"

@@ -1,6 +1,5 @@
 """The migration tables: every name of the official clients is in them, and every name in them is here."""
 
-import ast
 import asyncio
 import enum
 import importlib.util
@@ -21,6 +20,8 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import migration  # noqa: E402
 from surfaces import NODE, V1, V2  # noqa: E402
+
+from signatures import parameters  # noqa: E402
 
 official = pytest.importorskip("replicate")
 
@@ -58,32 +59,10 @@ def is_module(name):
         return False
 
 
-def typed_dicts():
-    """The fields of each class of options, those of its bases included; they exist for type checkers only."""
-    fields = {}
-    for room in ("_operation", "creation", "identifier", "options"):
-        for node in ast.walk(ast.parse((PACKAGE / f"{room}.py").read_text())):
-            if isinstance(node, ast.ClassDef):
-                own = [each.target.id for each in node.body if isinstance(each, ast.AnnAssign)]
-                fields[node.name] = own + [field for base in node.bases for field in fields.get(ast.unparse(base), [])]
-    return fields
-
-
-OPTIONS = typed_dicts()
-
-
 def taken(function):
     """The names of the keywords that a callable of ours takes, or None for any."""
-    names = set()
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is parameter.VAR_KEYWORD:
-            options = re.fullmatch(r"Unpack\[(\w+)\]", parameter.annotation)
-            if options is None:
-                return None
-            names.update(OPTIONS[options[1]])
-        elif parameter.kind is not parameter.VAR_POSITIONAL:
-            names.add(parameter.name)
-    return names
+    found = parameters(function)
+    return None if found is None else set(found)
 
 
 def walk():
@@ -144,14 +123,30 @@ def asked(path, value):
     yield from HIDDEN.get(".".join(path.split(".")[-2:]), ())
 
 
+# Functions that pass on what they are given by name.
+PASSED_ON = {
+    f"replicate_rs.{module}.{name}": getattr(replicate_rs.Client, name)
+    for module in ("run", "stream")
+    for name in (module, f"async_{module}")
+}
+
+
+def keywords_of(found, here):
+    """What a callable of ours takes by name, and what it passes on; nothing if it takes anything and passes nothing on."""
+    keywords = taken(found)
+    if keywords is None:
+        passed_on = PASSED_ON.get(here.partition("(")[0])
+        keywords = set() if passed_on is None else {"client"} | taken(passed_on)
+    return keywords
+
+
 @pytest.mark.parametrize("name", [*V1, *V2, *NODE], ids=lambda name: name.there)
 def test_what_the_tables_name_is_here(name):
     assert name.here or name.note, "what is not here needs a reason"
     if name.here:
         found, parameters = find(name.here)
         if parameters:
-            keywords = taken(found)
-            assert keywords is None or not set(parameters) - keywords
+            assert set(parameters) <= keywords_of(found, name.here)
 
 
 def test_the_tables_name_all_of_1_0_7_and_nothing_else():
@@ -166,16 +161,61 @@ def test_no_name_is_listed_twice(table):
     assert len({name.there for name in table}) == len(table)
 
 
-@pytest.mark.parametrize("name", [name for name in V1 if name.here], ids=lambda name: name.there)
+def function_of(value):
+    """The function behind a name of 1.0.7, or None where there is none."""
+    value = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+    return value if inspect.isfunction(value) or inspect.ismethod(value) else None
+
+
+FUNCTIONS = [name for name in V1 if name.here and function_of(OFFICIAL.get(name.there))]
+# What is another name by position here. The first is `owner/name` too where the second is missing.
+BY_POSITION = {
+    ("Deployments", "name"): "owner",
+    ("Deployments", "deployment_owner"): "owner",
+    ("Deployments", "deployment_name"): "name",
+}
+
+
+def test_every_function_of_1_0_7_is_compared():
+    functions = {path for path, value in OFFICIAL.items() if function_of(value)}
+    without = {name.there for name in V1 if not name.here}
+    assert {name.there for name in FUNCTIONS} == functions - without
+    assert len(FUNCTIONS) > 100
+
+
+# Kinds of parameters that can be given by name.
+BY_NAME = ("POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY")
+
+
+def positions(theirs):
+    """What a function of 1.0.7 takes by position."""
+    for parameter in inspect.signature(function_of(theirs)).parameters.values():
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.name not in ("self", "cls"):
+            yield parameter.name
+
+
+@pytest.mark.parametrize("name", FUNCTIONS, ids=lambda name: name.there)
 def test_what_1_0_7_takes_is_taken_here(name):
-    theirs = OFFICIAL.get(name.there)
-    if inspect.isclass(theirs) and (hasattr(theirs, "__fields__") or issubclass(theirs, (Exception, enum.Enum, tuple))):
+    theirs = OFFICIAL[name.there]
+    asks = list(asked(name.there, theirs))
+    found, _ = find(name.here)
+    if isinstance(found, property):
+        # A property gives what is called: it cannot be given anything.
+        assert asks == []
         return
-    if isinstance(theirs, (staticmethod, classmethod)) or inspect.isfunction(theirs) or inspect.ismethod(theirs):
-        found, _ = find(name.here)
-        # A property gives what is called: there the only question is whether something is asked for.
-        ours = set() if isinstance(found, property) else taken(found)
-        assert ours is None or not set(asked(name.there, theirs)) - ours
+    assert set(asks) <= keywords_of(found, name.here)
+    # Methods of a client are functions of any client, which is the first.
+    is_client_s = ".Client." in name.here
+    parameters_here = [
+        each for each in inspect.signature(found).parameters.values() if each.name != ("client" if is_client_s else "self")
+    ]
+    required = {each.name for each in parameters_here if each.default is each.empty and each.kind.name in BY_NAME}
+    assert required <= set(asks), "what 1.0.7 does not ask for is not asked for"
+    if not any(each.kind is each.VAR_POSITIONAL for each in parameters_here):
+        kind = name.there.split(".")[-2]
+        theirs_by_position = [BY_POSITION.get((kind, each), each) for each in positions(theirs)]
+        ours_by_position = [each.name for each in parameters_here if each.kind is each.POSITIONAL_OR_KEYWORD]
+        assert ours_by_position[: len(theirs_by_position)] == theirs_by_position
 
 
 def test_the_constructors_take_what_1_0_7_s_take():

@@ -247,8 +247,8 @@ def test_a_webhook_is_good_for_as_long_as_the_tolerance_says():
     assert not genuine(-400)
     assert genuine(400, tolerance=500)
     assert genuine(10**6, tolerance=None)
-    for bad in (-1, 10**30):
-        with pytest.raises(ValueError, match="tolerance must be a number of seconds, 0 or more, or None"):
+    for bad in (-1, float("nan")):
+        with pytest.raises(ValueError, match="tolerance must be a number of seconds, 0 or more"):
             genuine(0, tolerance=bad)
 
 

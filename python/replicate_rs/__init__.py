@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from typing import Final
 
     from . import exceptions as exceptions
+    from ._checks import Limit
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
@@ -80,8 +81,8 @@ if TYPE_CHECKING:
     from .identifier import ModelVersionIdentifier as ModelVersionIdentifier
     from .middleware import Request as Request
     from .model import Model as Model
-    from .options import HasTimeouts, Token
     from .options import Timeout as Timeout
+    from .options import Token
     from .pagination import Page as Page
     from .pagination import async_paginate as async_paginate
     from .pagination import paginate as paginate
@@ -131,7 +132,7 @@ if TYPE_CHECKING:
 
     bearer_token: Token | None
     base_url: str | None
-    timeout: float | HasTimeouts | None
+    timeout: Limit | None
     max_retries: int | None
     default_headers: Mapping[str, str] | None
 

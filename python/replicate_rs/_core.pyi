@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, fi
 
 from typing_extensions import disjoint_base
 
+from ._checks import Seconds as _Seconds
 from ._operation import M as _M_co  # noqa: N811 - a type variable, of this module's own name
 from .file_output import FileOutput
 from .stream import EventType as _EventType
@@ -290,7 +291,7 @@ class AbortSignal:
     @staticmethod
     def abort(reason: object = None) -> AbortSignal: ...
     @staticmethod
-    def timeout(seconds: float) -> AbortSignal: ...
+    def timeout(seconds: _Seconds) -> AbortSignal: ...
     @property
     def aborted(self) -> bool: ...
     @property
@@ -329,7 +330,7 @@ class Verifier:
     """Accepts webhooks that one of its keys has signed. The keys are prepared once, and wiped in the end."""
 
     def __new__(
-        cls, secrets: _Secrets | None, tolerance: int | None = 300, *, seen: Callable[[str], bool] | None = None
+        cls, secrets: _Secrets | None, tolerance: _Seconds | None = 300, *, seen: Callable[[str], bool] | None = None
     ) -> Self: ...
     def verify(self, headers: _Headers, body: _RawBody | None) -> None: ...
     def read(self, headers: _Headers, body: _RawBody | None) -> dict[str, Any]: ...

@@ -6,10 +6,13 @@ suspends is the transport's choice:
 * through an ``Async`` resource it is the coroutine function it looks like;
 * through a ``Sync`` resource its coroutine is run to its end in one step, because the `Blocking` transport never suspends;
 * through the class (``Predictions.get(self, id)``) it is the plain function, which is how one operation awaits another.
+
+Called through a resource, it checks its arguments first (`_checks`).
 """
 
 from __future__ import annotations
 
+from ._checks import BLOCKING_RULES, RULES, checker, limit, wrong_type
 from ._core import write_json
 from ._transport import Blocking, Suspending
 from ._typing import Generic, ParamSpec, TypeVar, cast, is_array, overload
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
     from typing import Any, Concatenate, Final, Literal, Self, TypeAlias, TypedDict
 
+    from ._checks import Limit
     from ._core import AbortSignal, Core, Expect, Pending, Upload
     from ._transport import Transport
     from .file_input import Inlined
@@ -44,8 +48,8 @@ if TYPE_CHECKING:
 
         signal: AbortSignal | None
         """Stops the request."""
-        timeout: float | None
-        """Seconds for all of it, retries included."""
+        timeout: Limit | None
+        """Seconds for all of it, retries included; a `timedelta`, or the `total` of a `Timeout`, does too."""
         extra_headers: Headers | None
         """Sent with this request, over the client's own."""
         extra_query: Query | None
@@ -186,10 +190,17 @@ class Resource(Generic[M]):
             content_type=kind,
             headers=headers,
             read=read,
-            total=options.get("timeout"),
+            total=limit("timeout", options.get("timeout")),
             signal=options.get("signal"),
             creates=creates,
         )
+
+
+def resource(name: str, value: object) -> Resource[Any]:
+    """Check an argument that is a client, or something of one."""
+    if not isinstance(value, Resource):
+        raise wrong_type(name, "a Replicate or an AsyncReplicate", value)
+    return value  # pyright: ignore[reportUnknownVariableType] - of whatever mode
 
 
 class Namespace(Resource[M]):
@@ -245,6 +256,7 @@ class operation(Generic[P, T]):  # noqa: N801 - reads as a decorator
 
     def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
         self.function = function
+        self.checked: Final = _checked(function)
         self.stepped: Final = _stepped(function)
         self.__doc__ = function.__doc__
 
@@ -258,7 +270,7 @@ class operation(Generic[P, T]):  # noqa: N801 - reads as a decorator
         if resource is None:
             # A mock of a blocking client's method must not be one of a coroutine function.
             return self.stepped if getattr(owner, "mode", None) is Sync else self.function
-        return Method(self.function if resource._mode is Async else self.stepped, resource)
+        return Method(self.checked if resource._mode is Async else self.stepped, resource)
 
 
 class awaitable(Generic[P, T]):  # noqa: N801 - reads as a decorator
@@ -266,6 +278,7 @@ class awaitable(Generic[P, T]):  # noqa: N801 - reads as a decorator
 
     def __init__(self, twin: operation[P, T]) -> None:
         self.function: Final = twin.function
+        self.checked: Final = twin.checked
         self.__doc__ = twin.__doc__
 
     @overload
@@ -275,7 +288,7 @@ class awaitable(Generic[P, T]):  # noqa: N801 - reads as a decorator
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
             return self.function
-        return _bound(self.function, resource._in(Async))
+        return _bound(self.checked, resource._in(Async))
 
 
 def _bound(function: Callable[..., T], resource: Resource[Any]) -> Callable[..., T]:
@@ -310,10 +323,21 @@ def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
         run(items.aclose())
 
 
+def _checked(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    check: Any = checker(function, RULES)
+
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await function(*check(args, kwargs), **kwargs)
+
+    return named(call, function)
+
+
 def _stepped(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    check: Any = checker(function, BLOCKING_RULES)
+
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         # As `run` does it, without one more call for each operation.
-        coroutine = function(*args, **kwargs)
+        coroutine = function(*check(args, kwargs), **kwargs)
         try:
             coroutine.send(None)
         except StopIteration as stop:

@@ -6,6 +6,7 @@ left out are None.
 
 from __future__ import annotations
 
+from ._checks import mapping
 from ._operation import Async, M, Resource, Sync
 from ._typing import TypeVar, is_object, overload
 
@@ -130,7 +131,8 @@ class Record(Resource[M]):
         """Give an independent record, with some fields changed."""
         from copy import deepcopy
 
-        return self._twin({**deepcopy(self._data), **(update or {})})
+        changes: Mapping[str, Any] = {} if update is None else mapping("update", update)
+        return self._twin({**deepcopy(self._data), **changes})
 
     def _twin(self, data: JSONObject) -> Self:
         """View another object as this one is viewed."""
@@ -143,7 +145,7 @@ class Record(Resource[M]):
     @classmethod
     def parse_obj(cls, data: Mapping[str, Any]) -> Self:
         """View an object that came from elsewhere."""
-        return cls._alone({**data})
+        return cls._alone({**mapping("data", data)})
 
     model_dump: Final = dict
     model_dump_json: Final = json

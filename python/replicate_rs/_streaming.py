@@ -7,6 +7,7 @@ layers below, in either mode.
 
 from __future__ import annotations
 
+from ._checks import RULES, checker
 from ._operation import Async, Method, Sync, named, run
 from ._typing import Generic, ParamSpec, TypeVar, overload
 
@@ -177,8 +178,10 @@ class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
     def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None] | Streamed[T]]) -> None:
         self.function = function
         self.__doc__ = function.__doc__
+        check = checker(function, RULES)
 
         def blocking(resource: Resource[Any], *args: Any, **kwargs: Any) -> Stream[T]:
+            args = check((resource, *args), kwargs)[1:]
             made: Any = function(resource, *args, **kwargs)
 
             def begin(mode: type[Sync | Async]) -> AsyncGenerator[Sequence[T], None]:
@@ -190,6 +193,7 @@ class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
             return Stream(begin, made)
 
         def suspending(resource: Resource[Any], *args: Any, **kwargs: Any) -> AsyncStream[T]:
+            args = check((resource, *args), kwargs)[1:]
             made = function(resource, *args, **kwargs)
             return AsyncStream(spread_async(parts(made)), made)
 

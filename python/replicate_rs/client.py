@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import function, interval
 from ._operation import Async, M, Namespace, Resource, Session, Sync, awaitable, operation
 from ._streaming import asynchronously, streaming
 from ._transport import PARTING, Settling, held, leave_all
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
+    from ._checks import Limit, Seconds
     from ._core import AbortSignal, Core, ServerSentEvent
     from ._operation import FileEncodingStrategy, Headers, Options
     from ._streaming import Streamed
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from .identifier import Ref
     from .middleware import Fetch
     from .model import Models
-    from .options import Certificate, ClientOptions, HasTimeouts, Token
+    from .options import Certificate, ClientOptions, Token
     from .output_iterator import AsyncOutputIterator, OutputIterator
     from .pagination import Page
     from .search import SearchResult
@@ -60,14 +62,14 @@ class BaseClient(Namespace[M]):
         auth: Token | None = None,
         bearer_token: Token | None = None,
         base_url: str | None = None,
-        timeout: float | HasTimeouts | None = None,
+        timeout: Limit | None = None,
         max_retries: int = MAX_RETRIES,
         max_connections: int | None = None,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         headers: Headers | None = None,
         default_headers: Headers | None = None,
         user_agent: str | None = None,
-        poll_interval: float | None = None,
+        poll_interval: Seconds | None = None,
         file_encoding_strategy: FileEncodingStrategy = "default",
         use_file_output: bool = True,
         block_private_addresses: bool = False,
@@ -240,11 +242,11 @@ class BaseClient(Namespace[M]):
         self,
         prediction: Prediction[Any],
         *,
-        interval: float | None = None,
+        interval: Seconds | None = None,
         progress: OnProgress | None = None,
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
-        timeout: float | None = None,
+        timeout: Limit | None = None,
     ) -> Prediction[M]:
         """Poll until a prediction has ended.
 
@@ -347,8 +349,8 @@ class BaseClient(Namespace[M]):
         return FIRST_INTERVAL if interval is None else interval
 
     @poll_interval.setter
-    def poll_interval(self, seconds: float) -> None:
-        self._session.poll_interval = seconds
+    def poll_interval(self, seconds: Seconds) -> None:
+        self._session.poll_interval = interval("poll_interval", seconds)
 
     def with_options(self, **changes: Unpack[ClientOptions]) -> Self:
         """Give a client made as this one was, but for some options.
@@ -472,7 +474,7 @@ class Replicate(BaseClient[Sync]):
     def use(self, ref: Usable, *, hint: None = None, streaming: Literal[True]) -> Function[..., OutputIterator[Any]]: ...
     @overload
     def use(self, ref: Usable, *, hint: Callable[P, Iterable[T]], streaming: Literal[True]) -> Function[P, OutputIterator[T]]: ...
-    def use(self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False) -> Function[..., Any]:  # noqa: ARG002 - for type checkers
+    def use(self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False) -> Function[..., Any]:
         """Give a model as a function that runs it; nothing is sent before it is called.
 
         Args:
@@ -486,6 +488,8 @@ class Replicate(BaseClient[Sync]):
         """
         from .use import Function
 
+        if hint is not None:
+            function("hint", hint)
         return Function(ref, client=self, streaming=streaming)
 
 
@@ -517,10 +521,12 @@ class AsyncReplicate(BaseClient[Async]):
     def use(
         self, ref: Usable, *, hint: Callable[P, Iterable[T]], streaming: Literal[True]
     ) -> AsyncFunction[P, AsyncOutputIterator[T]]: ...
-    def use(self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False) -> AsyncFunction[..., Any]:  # noqa: ARG002 - for type checkers
+    def use(self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False) -> AsyncFunction[..., Any]:
         """Give a model as a function to be awaited; see `Replicate.use`."""
         from .use import AsyncFunction
 
+        if hint is not None:
+            function("hint", hint)
         return AsyncFunction(ref, client=self, streaming=streaming)
 
 

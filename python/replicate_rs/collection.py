@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Final, Unpack
 
     from ._operation import Options
+    from .identifier import HasId
     from .pagination import Page
 
 
@@ -66,7 +67,7 @@ class Collections(Namespace[M]):
 
     @operation
     async def get(
-        self, slug: str | None = None, *, collection_slug: str | None = None, **options: Unpack[Options]
+        self, slug: str | HasId | None = None, *, collection_slug: str | HasId | None = None, **options: Unpack[Options]
     ) -> Collection[M]:
         """Fetch a collection, with its models."""
         id = one_of(slug=slug, collection_slug=collection_slug)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import limit
 from ._operation import OPTIONS
 from ._typing import TYPE_CHECKING, TypeVar
 from .identifier import owner_and_name
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Literal, TypeAlias
 
+    from ._checks import Seconds
     from ._operation import FileEncodingStrategy, Options
     from .file import OnSent
     from .identifier import Ref
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     class CreateOptions(TrainingOptions, total=False):
         """What `run` takes too."""
 
-        cancel_after: str | float | None
+        cancel_after: str | Seconds | None
         """Seconds, or a duration as ``1h30m``, after which the API cancels the prediction."""
         stream: bool | None
         """Older than streams that every prediction has; sent if given."""
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     class PredictionOptions(CreateOptions, total=False):
         """What `predictions.create` and `stream` take."""
 
-        wait: bool | float | None
+        wait: bool | Seconds | None
         """Seconds to hold the request open until there is output (True: 60, the most)."""
         prefer: str | None
         """The same as a header value, ``wait`` or ``wait=5``."""
@@ -110,7 +112,7 @@ def headers(own: Mapping[str, Any]) -> list[tuple[str, str]]:
 def guarded(options: Given, *, cancel_on_exit: bool) -> Given:
     """Return options with which the API itself ends a prediction soon after the caller's deadline, if nobody else can."""
     asked: CreateOptions = options
-    timeout = asked.get("timeout")
+    timeout = limit("timeout", asked.get("timeout"))
     if timeout is None or not cancel_on_exit or options.get("cancel_after") is not None or timeout >= LONGEST_LIFE:
         return options
     # Later than the caller's own deadline, so that it is the caller who is told.
@@ -154,25 +156,6 @@ def hold(wait: bool | float | None) -> str | None:
 
 
 def webhooks(webhook: str | None, events: Sequence[str] | None, completed: str | None = None) -> dict[str, Any]:
-    """Give the request's fields about webhooks.
-
-    Raises:
-        ValueError: A URL is not one, or an event does not exist.
-
-    """
-    fields: dict[str, Any] = {}
-    for name, url in (("webhook", webhook), ("webhook_completed", completed)):
-        if url is not None:
-            scheme, _, rest = url.partition("://")
-            odd = " " in url or not url.isprintable()
-            if scheme not in ("https", "http") or not rest.partition("/")[0] or odd:
-                raise ValueError(f"{name} must be an https URL" + ("" if "@" in url else f", not {url!r}"))
-            fields[name] = url
-    if events is not None:
-        if isinstance(events, str):
-            raise TypeError(f"webhook_events_filter must be a list of event names, not the text {events!r}")
-        known = ("start", "output", "logs", "completed")
-        if unknown := [event for event in events if event not in known]:
-            raise ValueError(f"webhook_events_filter: {unknown[0]!r} is not one of {', '.join(known)}")
-        fields["webhook_events_filter"] = [*events]
-    return fields
+    """Give the request's fields about webhooks."""
+    fields = {"webhook": webhook, "webhook_completed": completed, "webhook_events_filter": events}
+    return {name: value for name, value in fields.items() if value is not None}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from ._checks import identity
 from ._core import Expect
 from ._operation import M, Namespace, awaitable, given, operation
 from ._record import Record, moment
 from ._typing import TYPE_CHECKING
 from .account import Account
-from .identifier import named, pair
+from .identifier import named, owner_and_name, pair
 from .pagination import page_of
 from .prediction import Prediction, Predictions
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._operation import Async, Options, Sync
     from .creation import PredictionOptions
-    from .identifier import DeploymentOptions, Ref
+    from .identifier import DeploymentOptions, HasId, Ref
     from .pagination import Page
 
 
@@ -174,9 +175,9 @@ class Deployments(Namespace[M]):
     async def create(
         self,
         name: str,
-        model: str,
-        version: str,
-        hardware: str,
+        model: Ref | tuple[str, str],
+        version: str | HasId,
+        hardware: str | HasId,
         min_instances: int,
         max_instances: int,
         **options: Unpack[Options],
@@ -194,9 +195,9 @@ class Deployments(Namespace[M]):
         """
         body: dict[str, object] = {
             "name": name.rpartition("/")[2],
-            "model": model,
-            "version": version,
-            "hardware": hardware,
+            "model": "/".join(owner_and_name("model", model)),
+            "version": identity("version", version),
+            "hardware": identity("hardware", hardware),
             "min_instances": min_instances,
             "max_instances": max_instances,
         }
@@ -211,8 +212,8 @@ class Deployments(Namespace[M]):
         owner: Ref | None = None,
         name: str | None = None,
         *,
-        version: str | None = None,
-        hardware: str | None = None,
+        version: str | HasId | None = None,
+        hardware: str | HasId | None = None,
         min_instances: int | None = None,
         max_instances: int | None = None,
         **options: Unpack[DeploymentOptions],

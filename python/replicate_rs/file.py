@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import identity, limit, plain_function, text
 from ._core import Expect, Upload
 from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, TypeAlias, Unpack
 
+    from ._checks import Limit
     from ._core import AbortSignal, Pending
     from ._operation import FileEncodingStrategy as FileEncodingStrategy
     from ._operation import Options
     from .file_source import FileLike as FileLike
     from .file_source import NamedFile as NamedFile
+    from .identifier import HasId
 
     OnSent: TypeAlias = Callable[[int, int], object]
 
@@ -83,7 +86,7 @@ class Files(Namespace[M]):
         type: str | None = None,
         progress: OnSent | None = None,
         signal: AbortSignal | None = None,
-        timeout: float | None = None,
+        timeout: Limit | None = None,
     ) -> File[M]:
         """Upload a file, at most 100 MB (https://replicate.com/docs/reference/http#files.create).
 
@@ -107,8 +110,12 @@ class Files(Namespace[M]):
         what = content if file is None else file
         if what is None or (file is not None and content is not None):
             raise TypeError("give the file once, as file or as content=")
+        if progress is not None:
+            plain_function("progress", progress)
         source = await Source.of(self._transport, what)
-        upload, pending = self.begin(source.named(filename, content_type or type), metadata, signal=signal, timeout=timeout)
+        upload, pending = self.begin(
+            source.named(filename, content_type or type), metadata, signal=signal, timeout=limit("timeout", timeout)
+        )
         if progress is not None:
             pending.begin()
             try:
@@ -148,23 +155,27 @@ class Files(Namespace[M]):
         return upload, pending
 
     @operation
-    async def get(self, file_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> File[M]:
+    async def get(self, file_id: str | HasId, *, signal: AbortSignal | None = None, timeout: Limit | None = None) -> File[M]:
         """Fetch what is known of a file."""
-        data = self._core.send("GET", ("files", file_id), Expect.RECORD, total=timeout, signal=signal)
+        where = ("files", identity("file_id", file_id))
+        data = self._core.send("GET", where, Expect.RECORD, total=limit("timeout", timeout), signal=signal)
         return File._of(await self._transport.finish(data), self._session)
 
     async_get: Final = awaitable(get)
 
     @operation
-    async def delete(self, file_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> bool:
+    async def delete(self, file_id: str | HasId, *, signal: AbortSignal | None = None, timeout: Limit | None = None) -> bool:
         """Delete a file before its time; True if it is gone."""
-        status = self._core.send("DELETE", ("files", file_id), Expect.STATUS, total=timeout, signal=signal)
+        where = ("files", identity("file_id", file_id))
+        status = self._core.send("DELETE", where, Expect.STATUS, total=limit("timeout", timeout), signal=signal)
         return await self._transport.finish(status) < 300
 
     async_delete: Final = awaitable(delete)
 
     @operation
-    async def download(self, file_id: str, *, owner: str, expiry: int, signature: str, **options: Unpack[Options]) -> bytes:
+    async def download(
+        self, file_id: str | HasId, *, owner: str, expiry: int, signature: str, **options: Unpack[Options]
+    ) -> bytes:
         """Fetch a file's content with a signed permission (https://replicate.com/docs/reference/http#files.download).
 
         Args:
@@ -175,8 +186,9 @@ class Files(Namespace[M]):
             options: What every operation takes.
 
         """
-        query = {"owner": owner, "expiry": expiry, "signature": signature}
-        return await self._transport.finish(self._send("GET", ("files", file_id, "download"), Expect.BYTES, options, query=query))
+        query = {"owner": text("owner", owner), "expiry": expiry, "signature": signature}
+        where = ("files", identity("file_id", file_id), "download")
+        return await self._transport.finish(self._send("GET", where, Expect.BYTES, options, query=query))
 
     async_download: Final = awaitable(download)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from time import monotonic
 
+from ._checks import limit
+from ._checks import strategy as checked_strategy
 from ._core import Upload, is_plain
-from ._operation import Async, run
+from ._operation import Async, resource, run
 from ._typing import TYPE_CHECKING
 from .exceptions import APIConnectionError, APIResponseValidationError, APITimeoutError, InternalServerError
 from .file import REPORTING, File, Files, check
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 MOST_INLINE = 10_000_000
 # Uploads of one call that are under way at a time.
 MOST_UPLOADS = 8
-
-STRATEGIES = ("default", "upload", "url", "data-uri", "base64")
 
 
 def seconds_until(deadline: float | None) -> float | None:
@@ -67,8 +67,6 @@ async def encoded(
 
     """
     strategy = strategy or resource._session.file_encoding_strategy
-    if strategy not in STRATEGIES:
-        raise ValueError(f"file_encoding_strategy must be one of {', '.join(STRATEGIES)}, not {strategy!r}")
     if is_plain(value):
         return value
     result, slots = plain(value)
@@ -109,8 +107,8 @@ async def put_input(
         The files that are sent within the request.
 
     """
-    limit = others.get("timeout")
-    deadline = None if limit is None else monotonic() + limit
+    total = limit("timeout", others.get("timeout"))
+    deadline = None if total is None else monotonic() + total
     inlined = Inlined()
     body["input"] = await encoded(
         resource,
@@ -236,7 +234,7 @@ def encode_json(obj: object, client: Replicate, file_encoding_strategy: FileEnco
     """Do what is done to a model's inputs; 1.0.7 has it in `helpers`."""
     from copy import deepcopy
 
-    return deepcopy(run(encoded(client, obj, Written(), strategy=file_encoding_strategy)))
+    return deepcopy(run(encoded(resource("client", client), obj, Written(), strategy=_strategy(file_encoding_strategy))))
 
 
 async def async_encode_json(
@@ -245,4 +243,9 @@ async def async_encode_json(
     """Do what is done to a model's inputs; 1.0.7 has it in `helpers`."""
     from copy import deepcopy
 
-    return deepcopy(await encoded(client._in(Async), obj, Written(), strategy=file_encoding_strategy))
+    twin = resource("client", client)._in(Async)
+    return deepcopy(await encoded(twin, obj, Written(), strategy=_strategy(file_encoding_strategy)))
+
+
+def _strategy(given: FileEncodingStrategy | None) -> FileEncodingStrategy | None:
+    return None if given is None else checked_strategy("file_encoding_strategy", given)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ._operation import Async, M, Resource, Sync, awaitable, operation, run
+from ._checks import limit
+from ._operation import Async, M, Resource, Sync, awaitable, operation, resource, run
 from ._streaming import asynchronously, streaming
 from ._typing import TYPE_CHECKING, is_array, is_object, overload
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, Final, Self
 
+    from ._checks import Limit
     from ._core import AbortSignal, Source
     from ._operation import Said, Session
 
@@ -68,7 +70,7 @@ class FileOutput(Resource[M]):
         return twin
 
     @operation
-    async def read(self, size: int = -1, *, signal: AbortSignal | None = None, timeout: float | None = None) -> bytes:
+    async def read(self, size: int = -1, *, signal: AbortSignal | None = None, timeout: Limit | None = None) -> bytes:
         """Give the whole content, or its first `size` bytes.
 
         Args:
@@ -84,7 +86,7 @@ class FileOutput(Resource[M]):
         if not self.url.startswith("https:") and self._is_inline:
             content = (await self._inline())[1]
             return content if size < 0 else content[:size]
-        source = self._core.pieces(self.url, ahead=False, total=timeout, signal=signal)
+        source = self._core.pieces(self.url, ahead=False, total=limit("timeout", timeout), signal=signal)
         try:
             pieces = await self._transport.finish(source.next() if size >= 0 else source.whole())
             self._known.note(source.said)
@@ -129,7 +131,7 @@ class FileOutput(Resource[M]):
         overwrite: bool = True,
         *,
         signal: AbortSignal | None = None,
-        timeout: float | None = None,
+        timeout: Limit | None = None,
     ) -> Path:
         """Write the content to `path`, without passing it through Python; the path is either as before or complete.
 
@@ -159,7 +161,7 @@ class FileOutput(Resource[M]):
             content = (await self._inline())[1]
             await self._transport.call(lambda: write_file(target, content, overwrite=overwrite))
         else:
-            download = self._core.download(self.url, target, overwrite=overwrite, total=timeout, signal=signal)
+            download = self._core.download(self.url, target, overwrite=overwrite, total=limit("timeout", timeout), signal=signal)
             self._known.note(await self._transport.finish(download))
         return target
 
@@ -167,13 +169,13 @@ class FileOutput(Resource[M]):
 
     @streaming
     async def chunks(
-        self, *, signal: AbortSignal | None = None, timeout: float | None = None
+        self, *, signal: AbortSignal | None = None, timeout: Limit | None = None
     ) -> AsyncGenerator[list[bytes], None]:
         """Give the content in pieces of 64 KiB and more as they arrive; the last may be smaller."""
         if self._is_inline:
             yield [(await self._inline())[1]]
             return
-        source = self._core.pieces(self.url, total=timeout, signal=signal)
+        source = self._core.pieces(self.url, total=limit("timeout", timeout), signal=signal)
         try:
             while pieces := await self._transport.finish(source.next()):
                 self._known.note(source.said)
@@ -343,7 +345,7 @@ def _detached(url: str) -> FileOutput:
 
 def transform_output(value: object, client: Resource[Any]) -> Any:
     """Give a model's output with its files as `FileOutput`; 1.0.7 has it in `helpers`."""
-    return outputs(value, client._session)
+    return outputs(value, resource("client", client)._session)
 
 
 def outputs(value: object, session: Session) -> Any:

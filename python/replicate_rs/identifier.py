@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import text
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,7 +57,11 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
     __slots__ = ()
 
     def __new__(cls, owner: str, name: str, version: str | None = None) -> Self:
-        """Put the three together; `parse` checks them."""
+        """Put the three together; `parse` reads them."""
+        text("owner", owner)
+        text("name", name)
+        if version is not None:
+            text("version", version)
         return super().__new__(cls, (owner, name, version))
 
     @property
@@ -91,7 +96,7 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
             ValueError: It is not ``owner/name`` or ``owner/name:version``.
 
         """
-        owner, _, rest = ref.partition("/")
+        owner, _, rest = text("ref", ref).partition("/")
         name, colon, version = rest.partition(":")
         is_whole = owner and name and (version or not colon)
         if not is_whole or "/" in rest or " " in ref or not ref.isprintable() or not DOTS.isdisjoint((owner, name, version)):
@@ -99,8 +104,12 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
         return cls(owner, name, version or None)
 
 
-def resolve(ref: Ref) -> ModelVersionIdentifier:
+def resolve(ref: Ref, argument: str = "ref") -> ModelVersionIdentifier:
     """Read a reference in any of its forms.
+
+    Args:
+        ref: The reference.
+        argument: What its argument is called, for errors.
 
     Raises:
         TypeError: `ref` is neither text nor a model.
@@ -115,7 +124,7 @@ def resolve(ref: Ref) -> ModelVersionIdentifier:
     if isinstance(owner, str) and isinstance(name, str):
         version = getattr(ref, "version", None)
         return ModelVersionIdentifier(owner, name, version if isinstance(version, str) else None)
-    raise TypeError(f"ref must be 'owner/name', 'owner/name:version' or a model, not {type(ref).__name__}")
+    raise TypeError(f"{argument} must be 'owner/name', 'owner/name:version' or a model, not {type(ref).__name__}")
 
 
 def id_of(version: str | HasId | None) -> str | None:
@@ -169,6 +178,8 @@ def pair(
         # 1.0.7's `deployments.get(name="owner/name")`.
         owner, name = name, None
     if isinstance(owner, str) and name is not None:
+        if "/" in owner or "/" in name:
+            raise ValueError(f"owner and name of the {kind} hold no slash: {f'{owner} and {name}'!r}")
         return owner, name
     if owner is None or name is not None:
         raise TypeError(f"which {kind}? Give 'owner/name', or owner and name")
@@ -184,8 +195,8 @@ def owner_and_name(kind: str, whole: Ref | tuple[str, str]) -> tuple[str, str]:
 
     """
     if isinstance(whole, tuple) and len(whole) == 2:
-        return str(whole[0]), str(whole[1])
-    ref = whole if isinstance(whole, ModelVersionIdentifier) else resolve(whole)
+        return text(kind, whole[0]), text(kind, whole[1])
+    ref = whole if isinstance(whole, ModelVersionIdentifier) else resolve(whole, kind)
     owner, name, version = ref
     if version is not None:
         raise ValueError(f"the {kind} is 'owner/name', without a version: {str(ref)!r}")

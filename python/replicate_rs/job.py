@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import limit
 from ._core import Expect
 from ._operation import M, awaitable, operation
 from ._record import Record, moment
@@ -13,6 +14,7 @@ from .progress import Progress
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, TypeAlias, Unpack
 
+    from ._checks import Limit
     from ._core import AbortSignal, Pending
     from ._operation import Options, Resource
     from .creation import WebhookEvent
@@ -89,7 +91,7 @@ class Job(Record[M]):
     async_cancel: Final = awaitable(cancel)
 
     @operation
-    async def wait(self, *, signal: AbortSignal | None = None, timeout: float | None = None) -> None:
+    async def wait(self, *, signal: AbortSignal | None = None, timeout: Limit | None = None) -> None:
         """Poll until it has ended; does not raise if it failed.
 
         Args:
@@ -100,7 +102,7 @@ class Job(Record[M]):
             PredictionTimeout: `timeout` passed first.
 
         """
-        course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
+        course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=limit("timeout", timeout))
         done = await course.follow(self._as_given())
         self._update(done.dict())
 

@@ -6,6 +6,8 @@ carry each request out; that may change the request, log it, answer by itself, o
 
 from __future__ import annotations
 
+from ._checks import headers as checked_headers
+from ._checks import http_method, text, wrong_type
 from ._core import Expect, Place, Response, write_file
 from ._transport import PARTING, LastRequests
 from ._typing import TYPE_CHECKING, Generic, TypeVar, is_object
@@ -33,10 +35,12 @@ class Request:
     __slots__ = ("body", "headers", "method", "url")
 
     def __init__(self, method: str, url: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> None:
-        self.method: str = method
-        self.url: str = url
-        self.headers: dict[str, str] = headers or {}
+        self.method: str = http_method("method", method)
+        self.url: str = text("url", url)
+        self.headers: dict[str, str] = {} if headers is None else dict(checked_headers("headers", headers))
         """What this request has besides the client's own headers; a header given here wins."""
+        if body is not None and not isinstance(body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
+            raise wrong_type("body", "bytes", body)
         self.body: bytes | None = body
         """None if there is none, and for uploads of files, which are streamed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import identity, text
 from ._core import Expect
 from ._operation import M, Namespace, awaitable, given, operation
 from ._record import Record
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from ._operation import Options
     from .creation import PredictionOptions
-    from .identifier import ModelOptions, Ref
+    from .identifier import HasId, ModelOptions, Ref
     from .pagination import Page
 
     Visibility = Literal["public", "private"]
@@ -224,7 +225,7 @@ class Models(Namespace[M]):
         name: str,
         *,
         visibility: Visibility,
-        hardware: str,
+        hardware: str | HasId,
         description: str | None = None,
         github_url: str | None = None,
         paper_url: str | None = None,
@@ -247,10 +248,10 @@ class Models(Namespace[M]):
 
         """
         body = {
-            "owner": owner,
+            "owner": text("owner", owner),
             "name": name,
             "visibility": visibility,
-            "hardware": hardware,
+            "hardware": identity("hardware", hardware),
             **given(
                 description=description,
                 github_url=github_url,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import function, identity, is_async_function, sync_function, wrong_type
 from ._core import Expect
 from ._operation import Async, Resource, given, iterate
 from ._streaming import spread, spread_async
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ._operation import Options, Query
     from ._record import Record
     from ._transport import Transport
+    from .identifier import HasId
 
 # A page only gives its items.
 T = TypeVar("T", covariant=True)
@@ -159,18 +161,45 @@ async def pages(page: Page[T], transport: type[Transport]) -> AsyncGenerator[Pag
 
 
 def paginate(list_method: Callable[..., Page[T]]) -> Generator[Page[T], None, None]:
-    """Give a list method's pages."""
-    return iterate(pages(list_method(), Blocking))
+    """Give a list method's pages.
+
+    Raises:
+        TypeError: `list_method` is not a method, or is an async one.
+
+    """
+    return iterate(pages(_first(sync_function("list_method", list_method)()), Blocking))
 
 
-async def async_paginate(list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
-    """Give a list method's pages, on an event loop."""
-    following = pages(await list_method(), Suspending)
+def async_paginate(list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
+    """Give a list method's pages, on an event loop.
+
+    Raises:
+        TypeError: `list_method` is not a method, or one that blocks.
+
+    """
+    if not is_async_function(function("list_method", list_method)) and hasattr(list_method, "__self__"):
+        raise TypeError("list_method must be an async one, of an AsyncReplicate, or with async_ before its name")
+    return _async_pages(list_method)
+
+
+async def _async_pages(list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
+    first: Any = list_method()
+    following = pages(_first(await first if hasattr(first, "__await__") else first), Suspending)
     try:
         async for page in following:
             yield page
     finally:
         await following.aclose()
+
+
+def _first(page: object) -> Page[Any]:
+    if not isinstance(page, Page):
+        # A coroutine that nobody awaits would warn of it.
+        close = getattr(page, "close", None)
+        if close is not None:
+            close()
+        raise wrong_type("what list_method gives", "a Page", page)
+    return page  # pyright: ignore[reportUnknownVariableType] - of whatever it holds
 
 
 class _Source(Generic[R]):
@@ -227,18 +256,14 @@ async def page_of(
     query: Query | None = None,
     text: str | None = None,
 ) -> Page[R]:
-    """Fetch a page of an endpoint; `text` is what it searches for.
-
-    Raises:
-        ValueError: The cursor is None: the page before was the last.
-
-    """
+    """Fetch a page of an endpoint: the first, or the one at a cursor; `text` is what it searches for."""
     source = _Source(resource, kind, target, options, text)
-    return source.page(await resource._transport.finish(source.begin(cursor_of(cursor), query)))
+    place = cursor if isinstance(cursor, str) else None
+    return source.page(await resource._transport.finish(source.begin(place, query)))
 
 
-def one_of(**spellings: str | None) -> str:
-    """Give the one of several spellings of an argument that was given.
+def one_of(**spellings: str | HasId | None) -> str:
+    """Give the one of several spellings of an argument that was given; of an object, its id.
 
     Raises:
         TypeError: None was, or more than one.
@@ -247,20 +272,4 @@ def one_of(**spellings: str | None) -> str:
     found = given(**spellings)
     if len(found) != 1:
         raise TypeError(f"give {' or '.join(f'{name}=' for name in spellings)}, once")
-    return str(*found.values())
-
-
-def cursor_of(cursor: object) -> str | None:
-    """Check what `list()` was given: nothing, or the `next` or `previous` of a page.
-
-    Raises:
-        ValueError: It is None: the page before was the last.
-
-    """
-    if cursor is ...:
-        return None
-    if cursor is None:
-        raise ValueError("cursor cannot be None: the page before was the last")
-    if not isinstance(cursor, str):
-        raise TypeError(f"cursor must be a page's `next` or `previous`, not {type(cursor).__name__}")
-    return cursor
+    return identity(*found.popitem())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import limit, text
 from ._core import Expect, is_plain
 from ._operation import M, Namespace, awaitable, operation
 from ._record import moment
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Literal, Unpack
 
+    from ._checks import Limit
     from ._core import AbortSignal
     from ._operation import Options
     from ._streaming import Streamed
@@ -57,7 +59,7 @@ class Prediction(Job[M]):
         *,
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
-        timeout: float | None = None,
+        timeout: Limit | None = None,
     ) -> Streamed[ServerSentEvent[M]]:
         """Give its events as they happen, from the first on, up to and with ``done``.
 
@@ -78,15 +80,14 @@ class Prediction(Job[M]):
         from .watch import watched
 
         files = self._session.use_file_output if use_file_output is None else use_file_output
-        return watched(
-            self, self._as_given(), "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout
-        )
+        total = limit("timeout", timeout)
+        return watched(self, self._as_given(), "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=total)
 
     async_stream: Final = asynchronously(stream)
 
     @streaming
     def output_iterator(
-        self, *, signal: AbortSignal | None = None, timeout: float | None = None
+        self, *, signal: AbortSignal | None = None, timeout: Limit | None = None
     ) -> AsyncGenerator[list[Any], None]:
         """Poll, and give what the output's list has more each time; what is there already is not given again.
 
@@ -95,7 +96,7 @@ class Prediction(Job[M]):
             PredictionTimeout: `timeout` seconds passed first.
 
         """
-        return increments(self, self._as_given(), signal=signal, timeout=timeout)
+        return increments(self, self._as_given(), signal=signal, timeout=limit("timeout", timeout))
 
     async_output_iterator: Final = asynchronously(output_iterator)
 
@@ -159,9 +160,11 @@ class Predictions(Namespace[M]):
     async_create: Final = awaitable(create)
 
     @operation
-    async def get(self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]) -> Prediction[M]:
+    async def get(
+        self, id: str | HasId | None = None, *, prediction_id: str | HasId | None = None, **options: Unpack[Options]
+    ) -> Prediction[M]:
         """Fetch a prediction's present state; 2.0 calls its id `prediction_id`."""
-        id = one_of(id=id, prediction_id=prediction_id) if id is None or prediction_id is not None else id
+        id = id if isinstance(id, str) and prediction_id is None else one_of(id=id, prediction_id=prediction_id)
         pending = self._send("GET", ("predictions", id), Expect.RECORD, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
@@ -169,7 +172,7 @@ class Predictions(Namespace[M]):
 
     @operation
     async def cancel(
-        self, id: str | None = None, *, prediction_id: str | None = None, **options: Unpack[Options]
+        self, id: str | HasId | None = None, *, prediction_id: str | HasId | None = None, **options: Unpack[Options]
     ) -> Prediction[M]:
         """Stop a running model."""
         id = one_of(id=id, prediction_id=prediction_id)
@@ -179,13 +182,16 @@ class Predictions(Namespace[M]):
     async_cancel: Final = awaitable(cancel)
 
     @operation
-    async def wait(self, prediction_id: str, *, signal: AbortSignal | None = None, timeout: float | None = None) -> Prediction[M]:
+    async def wait(
+        self, prediction_id: str | HasId, *, signal: AbortSignal | None = None, timeout: Limit | None = None
+    ) -> Prediction[M]:
         """Poll until a prediction has ended, however it ends; as in 2.0. Raises `PredictionTimeout` after `timeout` seconds."""
-        course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=timeout)
+        total = limit("timeout", timeout)
+        course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=total)
         try:
-            prediction = await Predictions[M].get(self, prediction_id, signal=signal, timeout=timeout)
+            prediction = await Predictions[M].get(self, prediction_id, signal=signal, timeout=total)
         except APITimeoutError as error:
-            give_up(error, timeout, None)
+            give_up(error, total, None)
         return await course.follow(prediction)
 
     async_wait: Final = awaitable(wait)
@@ -193,24 +199,24 @@ class Predictions(Namespace[M]):
     @streaming
     def stream(
         self,
-        id: str | None = None,
+        id: str | HasId | None = None,
         use_file_output: bool | None = None,
         *,
-        prediction_id: str | None = None,
+        prediction_id: str | HasId | None = None,
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
-        timeout: float | None = None,
+        timeout: Limit | None = None,
     ) -> Streamed[ServerSentEvent[M]]:
         """Give a prediction's events as they happen, from the first on; see `Prediction.stream`."""
         from .watch import watched
 
-        path = one_of(id=id, prediction_id=prediction_id)
+        path, total = one_of(id=id, prediction_id=prediction_id), limit("timeout", timeout)
         files = self._session.use_file_output if use_file_output is None else use_file_output
 
         def get() -> Awaitable[Prediction[Any]]:
-            return Predictions.get(self, path, signal=signal, timeout=timeout)
+            return Predictions.get(self, path, signal=signal, timeout=total)
 
-        return watched(self, get, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+        return watched(self, get, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=total)
 
     async_stream: Final = asynchronously(stream)
 
@@ -241,4 +247,5 @@ class Predictions(Namespace[M]):
 
 def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | None:
     """Read the last progress bar in a prediction's logs, or None if there is none."""
-    return Progress.parse(logs.logs if isinstance(logs, Prediction) else logs)
+    found = logs.logs if isinstance(logs, Prediction) else logs
+    return Progress.parse(None if found is None else text("logs", found))

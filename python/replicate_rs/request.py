@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import limit
 from ._core import Expect
 from ._operation import header_pairs, pairs, to_json
 from ._typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from ._typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Any
 
+    from ._checks import Limit
     from ._core import AbortSignal, Response
     from ._operation import Headers, Query, Resource
 
@@ -22,7 +24,7 @@ async def request(
     headers: Headers | None = None,
     data: object = None,
     signal: AbortSignal | None = None,
-    timeout: float | None = None,
+    timeout: Limit | None = None,
 ) -> Response:
     """Ask the API for anything, with the client's token, retries and errors.
 
@@ -69,7 +71,7 @@ async def request(
             body=body,
             content_type=kind,
             headers=kept,
-            total=timeout,
+            total=limit("timeout", timeout),
             signal=signal,
         )
     )

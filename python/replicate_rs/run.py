@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ._typing import TYPE_CHECKING
+from ._checks import interval as checked_interval
+from ._checks import limit
+from ._operation import resource
+from ._typing import TYPE_CHECKING, is_object
 from .course import Course, check_limits, give_up, raise_if_failed
 from .creation import guarded, hold
 from .exceptions import APITimeoutError
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
+    from ._checks import Limit, Seconds
     from ._core import AbortSignal
     from ._operation import Resource
     from .client import Replicate
@@ -28,12 +32,12 @@ if TYPE_CHECKING:
 
         mode: Literal["block", "poll"]
         """Hold the first request open, or poll from the start."""
-        interval: float
+        interval: Seconds
         """Seconds between polls."""
-        timeout: float
+        timeout: Seconds
         """Seconds to hold the first request open; 3 at most, and if not given."""
 
-    Wait: TypeAlias = bool | float | WaitOptions
+    Wait: TypeAlias = bool | Seconds | WaitOptions
 
 # Seconds: the longest hold of a run's create. Until a held create is answered its prediction has no id, so this is how long a
 # caller who leaves may have to wait for the cancel. From then on the prediction is asked for, often at first.
@@ -95,7 +99,7 @@ async def run_to_end(
         raise TypeError("cannot mix and match prefer and wait: give one")
     block, interval = (True, None) if wait is None and prefer is None else _waiting(wait if prefer is None else _seconds(prefer))
     interval = client._session.poll_interval if interval is None else interval
-    timeout, began = options.get("timeout"), monotonic()
+    timeout, began = limit("timeout", options.get("timeout")), monotonic()
     if timeout is not None or interval is not None:
         check_limits(interval, timeout)
     hold = _first_hold(block, timeout, has_progress=progress is not None)
@@ -129,12 +133,14 @@ def _first_hold(block: bool | float | None, timeout: float | None, *, has_progre
 
 def run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Any:
     """Do the same as `client.run`; 1.0.7 has it here."""
-    return client.run(ref, input, **options)
+    found: Any = resource("client", client)
+    return found.run(ref, input, **options)
 
 
 async def async_run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Any:
     """Do the same as `client.async_run`; 1.0.7 has it here."""
-    return await client.async_run(ref, input, **options)
+    found: Any = resource("client", client)
+    return await found.async_run(ref, input, **options)
 
 
 async def started(
@@ -149,11 +155,11 @@ async def wait_for(
     client: Resource[Any],
     prediction: Prediction[Any],
     *,
-    interval: float | None = None,
+    interval: Seconds | None = None,
     progress: OnProgress | None = None,
     cancel_on_exit: bool = False,
     signal: AbortSignal | None = None,
-    timeout: float | None = None,
+    timeout: Limit | None = None,
 ) -> Prediction[Any]:
     """Poll until a prediction has ended.
 
@@ -174,17 +180,19 @@ async def wait_for(
         AbortError: The signal was aborted.
 
     """
-    course = Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout)
+    between = None if interval is None else checked_interval("interval", interval)
+    total = limit("timeout", timeout)
+    course = Course(client, between, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=total)
     prediction = await course.follow(prediction)
     raise_if_failed(prediction)
     return prediction
 
 
-def _waiting(wait: Wait | None) -> tuple[bool | float | None, float | None]:
+def _waiting(wait: Any) -> tuple[bool | float | None, float | None]:
     """Give what to pass to `create`, and the interval of polls."""
     if wait is None:
         return True, None
-    if not isinstance(wait, dict):
+    if not is_object(wait):
         hold(wait)
         return wait, None
     if unknown := set(wait) - {"mode", "interval", "timeout"}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import abort_signal, file_path, flag, limit
 from ._operation import Async, Sync, run
 from ._typing import TYPE_CHECKING, is_array, is_object
 from .exceptions import FileError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
 
+    from ._checks import Limit
     from ._core import AbortSignal, Core
 
 # Files that are fetched at a time.
@@ -25,7 +27,7 @@ def save_all(
     overwrite: bool = True,
     *,
     signal: AbortSignal | None = None,
-    timeout: float | None = None,
+    timeout: Limit | None = None,
 ) -> list[Path]:
     """Save every file in an output, at any depth, several at a time.
 
@@ -56,7 +58,7 @@ async def asave_all(
     overwrite: bool = True,
     *,
     signal: AbortSignal | None = None,
-    timeout: float | None = None,
+    timeout: Limit | None = None,
 ) -> list[Path]:
     """Do the same as `save_all`, on an event loop."""
     return await _saved(Async, output, folder, overwrite, signal, timeout)
@@ -68,8 +70,11 @@ async def _saved(
     folder: str | PathLike[str],
     overwrite: bool,
     signal: AbortSignal | None,
-    timeout: float | None,
+    timeout: Limit | None,
 ) -> list[Path]:
+    file_path("folder", folder)
+    flag("overwrite", overwrite)
+    signal, total = None if signal is None else abort_signal("signal", signal), limit("timeout", timeout)
     files = list(_files(output))
     paths = await mode.transport.call(_places, files, folder, overwrite)
     fetched: dict[Core, list[tuple[FileOutput, Path]]] = {}
@@ -80,7 +85,7 @@ async def _saved(
             fetched.setdefault(file._core, []).append((file, path))
     for core, some in fetched.items():
         targets = [(file.url, path) for file, path in some]
-        download = core.download_all(targets, MOST, overwrite=overwrite, total=timeout, signal=signal)
+        download = core.download_all(targets, MOST, overwrite=overwrite, total=total, signal=signal)
         for (file, _), said in zip(some, await mode.transport.finish(download), strict=True):
             file._known.note(said)
     return paths

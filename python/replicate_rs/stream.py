@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from ._checks import limit
 from ._core import EventDecoder as EventDecoder
 from ._core import ServerSentEvent as ServerSentEvent
+from ._operation import resource
 from ._streaming import AsyncStream as AsyncStream  # noqa: TC001 - to be imported from here
 from ._streaming import Stream as Stream  # noqa: TC001 - as above
 from ._typing import TYPE_CHECKING
@@ -60,14 +62,16 @@ ServerSentEvent.EventType = EventType
 
 def stream(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Stream[ServerSentEvent]:
     """Do the same as `client.stream`; 1.0.7 has it here."""
-    return client.stream(ref, input, **options)
+    found: Any = resource("client", client)
+    return found.stream(ref, input, **options)  # type: ignore[no-any-return]  # any client's
 
 
 def async_stream(
     client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> AsyncStream[ServerSentEvent]:
     """Do the same as `client.async_stream`; 1.0.7 has it here."""
-    return client.async_stream(ref, input, **options)
+    found: Any = resource("client", client)
+    return found.async_stream(ref, input, **options)  # type: ignore[no-any-return]  # any client's
 
 
 def stream_model(
@@ -157,7 +161,7 @@ def begun(
     """Give what watches a model that is started when it is first asked for something; the deadline is over both."""
     from .watch import watched
 
-    signal, timeout = options.get("signal"), options.get("timeout")
+    signal, timeout = options.get("signal"), limit("timeout", options.get("timeout"))
     return watched(
         client,
         lambda: started(client, ref, input, guarded(options, cancel_on_exit=cancel_on_exit)),

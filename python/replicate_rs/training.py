@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ._checks import RULES, checker
 from ._core import Expect
 from ._operation import M, Namespace, awaitable, given, operation
 from ._typing import TYPE_CHECKING
 from .creation import split, webhooks
-from .identifier import id_of, pair, resolve
+from .identifier import pair, resolve
 from .job import Job, made
 from .pagination import one_of, page_of
 
@@ -53,7 +54,7 @@ class Trainings(Namespace[M]):
         destination: Ref | tuple[str, str] | None = None,
         model_owner: str | None = None,
         model_name: str | None = None,
-        version_id: str | None = None,
+        version_id: str | HasId | None = None,
         **options: Unpack[TrainingOptions],
     ) -> Training[M]:
         """Train a version of a model (https://replicate.com/docs/reference/http#trainings.create).
@@ -72,8 +73,10 @@ class Trainings(Namespace[M]):
         """
         if positional:
             keywords = given(model=model, version=version, input=input, destination=destination)
-            return await Trainings[M].create(self, **_named(positional, {**options, **keywords}))
-        id = one_of(version=id_of(version), version_id=version_id)
+            named = _named(positional, {**options, **keywords})
+            checker(Trainings.create, RULES)((self,), named)
+            return await Trainings[M].create(self, **named)
+        id = one_of(version=version, version_id=version_id)
         if model is None and model_owner is None:
             ref = resolve(id)
             owner, name, id = ref.owner, ref.name, ref.version or ""
@@ -96,7 +99,9 @@ class Trainings(Namespace[M]):
     async_create: Final = awaitable(create)
 
     @operation
-    async def get(self, id: str | None = None, *, training_id: str | None = None, **options: Unpack[Options]) -> Training[M]:
+    async def get(
+        self, id: str | HasId | None = None, *, training_id: str | HasId | None = None, **options: Unpack[Options]
+    ) -> Training[M]:
         """Fetch a training's present state; 2.0 calls its id `training_id`."""
         where = ("trainings", one_of(id=id, training_id=training_id))
         return Training._of(await self._transport.finish(self._send("GET", where, Expect.RECORD, options)), self._session)
@@ -104,7 +109,9 @@ class Trainings(Namespace[M]):
     async_get: Final = awaitable(get)
 
     @operation
-    async def cancel(self, id: str | None = None, *, training_id: str | None = None, **options: Unpack[Options]) -> Training[M]:
+    async def cancel(
+        self, id: str | HasId | None = None, *, training_id: str | HasId | None = None, **options: Unpack[Options]
+    ) -> Training[M]:
         """Stop a training."""
         where = ("trainings", one_of(id=id, training_id=training_id), "cancel")
         return Training._of(await self._transport.finish(self._send("POST", where, Expect.RECORD, options)), self._session)

@@ -18,6 +18,7 @@ is raised, with the prediction, because a function that gives text today and a l
 
 from __future__ import annotations
 
+from ._checks import flag, function
 from ._operation import Async, Resource, Sync, run
 from ._typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, is_array, is_object, overload
 from .exceptions import NotFoundError, PermissionDeniedError, ReplicateError
@@ -57,7 +58,7 @@ class BaseFunction(Generic[P, R]):
 
     def __init__(self, ref: Usable, *, client: Resource[Any] | None = None, streaming: bool = False) -> None:
         self.ref: Ref = _reference(ref)
-        self.streaming: bool = streaming
+        self.streaming: bool = flag("streaming", streaming)
         self._client = client
         self._version: Version[Any] | None = (
             ref if isinstance(ref, Version) else ref.latest_version if isinstance(ref, Model) else None  # pyright: ignore[reportUnknownMemberType] - of whichever client
@@ -333,7 +334,7 @@ def use(
 def use(
     ref: Usable,
     *,
-    hint: Callable[..., Any] | None = None,  # noqa: ARG001 - for type checkers
+    hint: Callable[..., Any] | None = None,
     streaming: bool = False,
     use_async: bool = False,
 ) -> Function[..., Any] | AsyncFunction[..., Any]:
@@ -349,7 +350,9 @@ def use(
         ValueError: `ref` is not a reference.
 
     """
-    return AsyncFunction(ref, streaming=streaming) if use_async else Function(ref, streaming=streaming)
+    if hint is not None:
+        function("hint", hint)
+    return AsyncFunction(ref, streaming=streaming) if flag("use_async", use_async) else Function(ref, streaming=streaming)
 
 
 def _reference(ref: Any) -> Ref:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import identity
 from ._core import Expect
 from ._operation import M, Namespace, awaitable, operation
 from ._record import Record, moment
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, Unpack
 
     from ._operation import Options
-    from .identifier import ModelOptions, Ref
+    from .identifier import HasId, ModelOptions, Ref
     from .pagination import Page
 
 
@@ -109,12 +110,12 @@ class Versions(Namespace[M]):
         self,
         owner: Ref | None = None,
         name: str | None = None,
-        version_id: str = "",
+        version_id: str | HasId = "",
         **options: Unpack[ModelOptions],
     ) -> Version[M]:
         """Fetch a version of a model."""
         model = named("model", owner, name, options)
-        pending = self._send("GET", ("models", *model, "versions", version_id), Expect.RECORD, options)
+        pending = self._send("GET", ("models", *model, "versions", identity("version_id", version_id)), Expect.RECORD, options)
         return Version._of(await self._transport.finish(pending), self._session)
 
     async_get: Final = awaitable(get)
@@ -124,12 +125,12 @@ class Versions(Namespace[M]):
         self,
         owner: Ref | None = None,
         name: str | None = None,
-        version_id: str = "",
+        version_id: str | HasId = "",
         **options: Unpack[ModelOptions],
     ) -> bool:
         """Delete a version of a private model of yours, and what it made; True if the API has accepted that."""
         model = named("model", owner, name, options)
-        pending = self._send("DELETE", ("models", *model, "versions", version_id), Expect.STATUS, options)
+        pending = self._send("DELETE", ("models", *model, "versions", identity("version_id", version_id)), Expect.STATUS, options)
         return await self._transport.finish(pending) < 300
 
     async_delete: Final = awaitable(delete)
@@ -158,14 +159,14 @@ class VersionsOfModel(Namespace[M]):
     async_list: Final = awaitable(list)
 
     @operation
-    async def get(self, id: str, **options: Unpack[Options]) -> Version[M]:
+    async def get(self, id: str | HasId, **options: Unpack[Options]) -> Version[M]:
         """Fetch one."""
         return await Versions[M].get(Versions(self._session, self._mode), *self._model, id, **options)
 
     async_get: Final = awaitable(get)
 
     @operation
-    async def delete(self, id: str, **options: Unpack[Options]) -> bool:
+    async def delete(self, id: str | HasId, **options: Unpack[Options]) -> bool:
         """Delete one; True if the API has accepted that."""
         return await Versions.delete(Versions(self._session, self._mode), *self._model, id, **options)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._checks import integer, limit, text
 from ._core import Expect, Verifier
 from ._core import sign_webhook as sign
 from ._operation import Async, M, Namespace, awaitable, operation
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final, Protocol, TypeAlias
 
+    from ._checks import Limit, Seconds
     from ._core import AbortSignal
     from .webhook_request import Body, Headers, Request
 
@@ -102,7 +104,7 @@ class WebhookSigningSecret(Record[M]):
 def validate_webhook(
     request: Request | None = None,
     secret: Secrets | None = None,
-    tolerance: int | None = TOLERANCE,
+    tolerance: Seconds | None = TOLERANCE,
     *,
     headers: Headers | None = None,
     id: str | None = None,
@@ -138,7 +140,7 @@ def validate_webhook(
 
 
 async def avalidate_webhook(
-    request: Request, secret: Secrets | None = None, tolerance: int | None = TOLERANCE, *, body: Body | None = None
+    request: Request, secret: Secrets | None = None, tolerance: Seconds | None = TOLERANCE, *, body: Body | None = None
 ) -> bool:
     """Do what `validate_webhook` does for requests whose body is awaited: those of Starlette, FastAPI, aiohttp and Litestar."""
     given = headers_of(request)
@@ -157,7 +159,7 @@ def _headers(
     return alone if headers is None else headers
 
 
-def _is_genuine(headers: Headers, body: Body | None, secret: Secrets | None, tolerance: int | None) -> bool:
+def _is_genuine(headers: Headers, body: Body | None, secret: Secrets | None, tolerance: Seconds | None) -> bool:
     try:
         Verifier(secret, tolerance).verify(headers, body)
     except (InvalidSignatureError, InvalidTimestampError):
@@ -178,7 +180,8 @@ def sign_webhook(secret: Secrets, id: str, timestamp: int | str, body: Body) -> 
         InvalidSecretKeyError: A secret is not one.
 
     """
-    return sign(secret, id, str(timestamp), body)
+    moment = timestamp if isinstance(timestamp, str) else integer("timestamp", timestamp)
+    return sign(secret, text("id", id), text("timestamp", str(moment)), body)
 
 
 class DefaultSecret(Namespace[M]):
@@ -188,7 +191,7 @@ class DefaultSecret(Namespace[M]):
 
     @operation
     async def get(
-        self, *, cached: bool = False, signal: AbortSignal | None = None, timeout: float | None = None
+        self, *, cached: bool = False, signal: AbortSignal | None = None, timeout: Limit | None = None
     ) -> WebhookSigningSecret[M]:
         """Fetch the account's signing secret (https://replicate.com/docs/reference/http#webhooks.default.secret.get).
 
@@ -201,7 +204,7 @@ class DefaultSecret(Namespace[M]):
         if cached and self._session.webhook_secret is not None:
             return self._session.webhook_secret
         target = ("webhooks", "default", "secret")
-        pending = self._core.send("GET", target, Expect.OBJECT, total=timeout, signal=signal)
+        pending = self._core.send("GET", target, Expect.OBJECT, total=limit("timeout", timeout), signal=signal)
         secret: WebhookSigningSecret[M] = WebhookSigningSecret._of(await self._transport.finish(pending), self._session)
         self._session.webhook_secret = secret
         return secret
@@ -244,7 +247,7 @@ class Webhooks(Namespace[M]):
         headers: Headers | None = None,
         body: Body | None = None,
         secret: Secrets | None = None,
-        tolerance: int | None = None,
+        tolerance: Seconds | None = None,
     ) -> None:
         """Raise unless a webhook was signed with the secret; as in 1.0.7, and as strict as `validate_webhook`.
 

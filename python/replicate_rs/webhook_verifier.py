@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 
+from ._checks import flag, integer, text
 from ._core import Verifier
 from ._typing import TYPE_CHECKING, is_object
 from .prediction import Prediction
@@ -75,15 +76,14 @@ class SeenWebhooks:
     __slots__ = ("_ids", "_lock", "size")
 
     def __init__(self, size: int = 10_000) -> None:
-        if size < 1:
-            raise ValueError("size must be 1 or more")
-        self.size: int = size
+        self.size: int = integer("size", size, 1)
         # Whether each was handled with success; the oldest first.
         self._ids: dict[str, bool] = {}
         self._lock = allocate_lock()
 
     def __call__(self, id: str) -> bool:
         """Whether a webhook has been seen; from now on it has."""
+        text("id", id)
         with self._lock:
             if id in self._ids:
                 return True
@@ -94,6 +94,8 @@ class SeenWebhooks:
 
     def settle(self, id: str, *, succeeded: bool) -> None:
         """Say how the handling of a webhook ended. One that failed is forgotten, and accepted when it comes again."""
+        text("id", id)
+        flag("succeeded", succeeded)
         with self._lock:
             if not succeeded:
                 self._ids.pop(id, None)
@@ -102,7 +104,7 @@ class SeenWebhooks:
 
     def is_settled(self, id: str) -> bool:
         """Whether a webhook has been handled with success."""
-        return self._ids.get(id, False)
+        return self._ids.get(text("id", id), False)
 
     def __len__(self) -> int:
         return len(self._ids)

@@ -9,6 +9,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::check::checked;
 use crate::clock::deadline;
 use crate::error::{Error, Kind};
 use crate::sync::locked;
@@ -91,9 +92,10 @@ impl AbortSignal {
 
     /// A signal that aborts itself `seconds` from now, with a `TimeoutError` as its reason.
     #[staticmethod]
-    fn timeout(seconds: f64) -> PyResult<Self> {
+    fn timeout(seconds: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let seconds: f64 = checked("interval", "seconds", seconds)?.extract()?;
         let wait = Duration::try_from_secs_f64(seconds)
-            .map_err(|_| PyValueError::new_err(format!("timeout must be a number of seconds, 0 or more, not {seconds}")))?;
+            .map_err(|_| PyValueError::new_err(format!("seconds must be a number of seconds, 0 or more, not {seconds}")))?;
         let flag = Flag { deadline: Some(deadline(Instant::now(), wait)), ..Flag::default() };
         Ok(Self { flag, reason: Mutex::default() })
     }

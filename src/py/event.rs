@@ -7,8 +7,9 @@ use compact_str::CompactString;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyList, PyString, PyTuple, PyType};
 
+use super::check::checked;
 use super::exceptions::{About, raised};
 use crate::error::{Error, Kind};
 use crate::sse::{Event, Parser, TooLarge};
@@ -64,8 +65,21 @@ impl ServerSentEvent {
 
     #[new]
     #[pyo3(signature = (event, data, id=None, retry=None))]
-    fn new(event: &str, data: Py<PyAny>, id: Option<&str>, retry: Option<u64>) -> Self {
-        Self { name: event.into(), data, id: id.map(Into::into), retry }
+    fn new(
+        event: &Bound<'_, PyAny>,
+        data: &Bound<'_, PyAny>,
+        id: Option<&Bound<'_, PyAny>>,
+        retry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let text = |name: &str, value: &Bound<'_, PyAny>| -> PyResult<CompactString> {
+            Ok(checked("text", name, value)?.cast::<PyString>()?.to_str()?.into())
+        };
+        Ok(Self {
+            name: text("event", event)?,
+            data: checked("event_data", "data", data)?.unbind(),
+            id: id.map(|id| text("id", id)).transpose()?,
+            retry: retry.map(|retry| checked("integer", "retry", retry)?.extract()).transpose()?,
+        })
     }
 
     /// So that annotations may say whose files it has, as in ``ServerSentEvent[Async]``.
@@ -146,16 +160,17 @@ pub struct EventDecoder {
 #[pymethods]
 impl EventDecoder {
     #[new]
-    #[pyo3(signature = (*, max_bytes=64 << 20))]
-    fn new(max_bytes: usize) -> Self {
-        Self { parser: Mutex::new(Parser::new(max_bytes)), is_closed: AtomicBool::new(false) }
+    #[pyo3(signature = (*, max_bytes=None), text_signature = "(*, max_bytes=67108864)")]
+    fn new(max_bytes: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let most = max_bytes.map_or(Ok(64 << 20), |most| checked("integer", "max_bytes", most)?.extract())?;
+        Ok(Self { parser: Mutex::new(Parser::new(most)), is_closed: AtomicBool::new(false) })
     }
 
     /// Takes the next bytes, cut wherever they may be; gives the events that they complete.
     fn feed<'py>(&self, py: Python<'py>, bytes: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let bytes = match bytes.cast::<PyBytes>() {
             Ok(bytes) => bytes.clone(),
-            Err(_) => PyMemoryView::from(bytes)?.call_method0("tobytes")?.cast_into()?,
+            Err(_) => checked("content", "bytes", bytes)?.cast_into()?,
         };
         if self.is_closed.load(Ordering::Relaxed) {
             return Err(PyValueError::new_err("this decoder is closed"));

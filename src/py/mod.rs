@@ -4,6 +4,7 @@ pub mod abort;
 pub mod batch;
 pub mod bridge;
 pub mod call;
+pub mod check;
 pub mod client;
 pub mod creating;
 pub mod engine;

@@ -12,6 +12,7 @@ use reqwest::header::HeaderMap;
 
 use super::bridge::delivery;
 use super::call::header_map;
+use super::check::checked;
 use super::exceptions;
 use super::slot::Outcome;
 use crate::http::Call;
@@ -139,14 +140,24 @@ pub struct Response {
 impl Response {
     /// An answer made by hand, for those who answer a request themselves.
     #[new]
-    #[pyo3(signature = (status=200, *, headers=None, body=Vec::new(), url=""))]
-    fn new(status: u16, headers: Option<Bound<'_, PyDict>>, body: Vec<u8>, url: &str) -> PyResult<Self> {
-        if !(100..=999).contains(&status) {
-            return Err(PyValueError::new_err(format!("{status} is not an HTTP status")));
-        }
-        let given = headers.map(|headers| headers.items().extract()).transpose()?.unwrap_or_default();
-        let (headers, url) = (header_map(&given)?, url.to_owned());
-        Ok(Self { inner: response::Response { status, url, headers, body: body.into() } })
+    #[pyo3(
+        signature = (status=None, *, headers=None, body=None, url=None),
+        text_signature = "(status=200, *, headers=None, body=b'', url='')"
+    )]
+    fn new(
+        status: Option<Bound<'_, PyAny>>,
+        headers: Option<Bound<'_, PyAny>>,
+        body: Option<Bound<'_, PyAny>>,
+        url: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let status = status.map_or(Ok(200), |status| checked("http_status", "status", &status)?.extract())?;
+        let headers =
+            headers.map(|headers| checked("headers", "headers", &headers)?.call_method0("items")?.try_iter()?.collect());
+        let pairs: Vec<Bound<'_, PyAny>> = headers.transpose()?.unwrap_or_default();
+        let pairs = pairs.iter().map(|pair| pair.extract()).collect::<PyResult<_>>()?;
+        let body: Vec<u8> = body.map_or(Ok(Vec::new()), |body| checked("content", "body", &body)?.extract())?;
+        let url: String = url.map_or(Ok(String::new()), |url| checked("text", "url", &url)?.extract())?;
+        Ok(Self { inner: response::Response { status, url, headers: header_map(&pairs)?, body: body.into() } })
     }
 
     /// The HTTP status.

@@ -1,7 +1,7 @@
 //! Webhooks as Python gives them: headers and bodies of many shapes, keys prepared once.
 
 use std::fmt::Display;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pyo3::CastIntoError;
 use pyo3::buffer::PyBuffer;
@@ -9,8 +9,9 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 
+use super::check::checked;
 use super::response::decode;
 use crate::webhook::{BadSecret, Key, Refusal, Webhook, Window, verify};
 
@@ -242,9 +243,33 @@ fn refused(py: Python<'_>, reason: &str, detail: &str) -> PyErr {
     }
 }
 
-fn tolerance(seconds: &Bound<'_, PyAny>) -> PyResult<Option<u64>> {
-    let unfit = |_| PyValueError::new_err("tolerance must be a number of seconds, 0 or more, or None");
-    if seconds.is_none() { Ok(None) } else { seconds.extract().map(Some).map_err(unfit) }
+/// Seconds between a webhook's timestamp and now that are accepted.
+enum Tolerance<'py> {
+    Usual,
+    /// Checked later, since PyO3 adds to what a conversion of an argument raises.
+    Given(Bound<'py, PyAny>),
+}
+
+impl<'py> Tolerance<'py> {
+    fn given(seconds: &Bound<'py, PyAny>) -> PyResult<Self> {
+        Ok(Self::Given(seconds.clone()))
+    }
+
+    /// None for any.
+    fn seconds(self) -> PyResult<Option<u64>> {
+        let seconds = match self {
+            Self::Usual => return Ok(Some(300)),
+            Self::Given(seconds) if seconds.is_none() => return Ok(None),
+            Self::Given(seconds) => seconds,
+        };
+        if seconds.is_exact_instance_of::<PyInt>()
+            && let Ok(seconds) = seconds.extract()
+        {
+            return Ok(Some(seconds));
+        }
+        let seconds: f64 = checked("interval", "tolerance", &seconds)?.extract()?;
+        Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).as_secs()))
+    }
 }
 
 /// Accepts webhooks that one of its keys has signed. The keys are prepared once, and wiped in the end.
@@ -302,13 +327,14 @@ impl Verifier {
 #[pymethods]
 impl Verifier {
     #[new]
-    #[pyo3(signature = (secrets, tolerance=Some(300), *, seen=None), text_signature = "(secrets, tolerance=300, *, seen=None)")]
+    #[pyo3(signature = (secrets, tolerance=Tolerance::Usual, *, seen=None), text_signature = "(secrets, tolerance=300, *, seen=None)")]
     fn new(
         secrets: &Bound<'_, PyAny>,
-        #[pyo3(from_py_with = tolerance)] tolerance: Option<u64>,
-        seen: Option<Py<PyAny>>,
+        #[pyo3(from_py_with = Tolerance::given)] tolerance: Tolerance<'_>,
+        seen: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        Ok(Self { keys: keys(secrets)?, tolerance, seen })
+        let seen = seen.map(|seen| checked("plain_function", "seen", seen).map(Bound::unbind)).transpose()?;
+        Ok(Self { keys: keys(secrets)?, tolerance: tolerance.seconds()?, seen })
     }
 
     /// Raises unless a webhook is genuine, recent, and, where that is asked, new.
@@ -334,12 +360,12 @@ impl Verifier {
     fn verify_many<'py>(&self, webhooks: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = webhooks.py();
         let mut verdicts = Vec::new();
-        let mut waiting = webhooks.try_iter()?;
+        let mut waiting = webhooks.try_iter().map_err(|_| PyTypeError::new_err("webhooks must be pairs of headers and body"))?;
         loop {
             let mut batch = Vec::with_capacity(BATCH);
             for webhook in waiting.by_ref().take(BATCH) {
                 let (headers, body) =
-                    pair(webhook?).map_err(|_| PyTypeError::new_err("verify_many takes pairs of headers and body"))?;
+                    pair(webhook?).map_err(|_| PyTypeError::new_err("webhooks must be pairs of headers and body"))?;
                 batch.push(Request::read(&headers, &body)?);
             }
             if batch.is_empty() {

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterator
+from datetime import timedelta
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, assert_type
@@ -24,6 +25,7 @@ from replicate_rs import (
     SeenWebhooks,
     ServerSentEvent,
     Sync,
+    Timeout,
     Training,
     Version,
     WebhookValidationError,
@@ -248,3 +250,26 @@ async def errors(client: AsyncReplicate) -> None:
         assert_type(error.prediction.logs, str | None)
         plain_progress(error.prediction)
         await awaited_progress(error.prediction)
+
+
+def durations(client: Replicate, running: Prediction, output: FileOutput) -> None:
+    second = timedelta(seconds=1)
+    Replicate(timeout=second, poll_interval=second)
+    Replicate(timeout=Timeout(60, connect=second, read=None))
+    client.run("o/n", timeout=second, wait=second, cancel_after=second)
+    client.run("o/n", timeout=Timeout(60), wait={"interval": second, "timeout": second})
+    client.predictions.create("v", wait=second, timeout=httpx.Timeout(60))
+    client.wait(running, interval=second, timeout=second)
+    running.wait(timeout=second)
+    output.save("x", timeout=Timeout(total=60))
+    AbortSignal.timeout(second)
+    WebhookVerifier("whsec_x", second)
+
+
+def ids(client: Replicate, running: Prediction, training: Training, version: Version, file: File) -> None:
+    client.predictions.cancel(running)
+    client.trainings.get(training_id=training)
+    client.predictions.create(version)
+    client.models.versions.get("o", "n", version)
+    client.deployments.update("o/n", version=version)
+    client.files.delete(file)
