@@ -320,8 +320,8 @@ def found_wrong(path, function, good, *, finish, is_awaited=False):
         if isinstance(annotation, str) and "None" not in annotation and name not in ("data", "output", "cursor"):
             values = [*values, None]
         for value in values:
-            # An owner that comes with a name; and what is awaited may be so.
-            is_right = value == "acme" and {"owner", "name"} <= set(good)
+            # An owner that comes with a name is one segment of the path, whatever it holds; and what is awaited may be async.
+            is_right = name == "owner" and value in ("acme", "a/b/c", "a/../b") and "name" in good
             is_right = is_right or (value is is_async and is_awaited and path in ("run", "wait"))
             given = with_wrong(path, good, name, value)
             problem = None if is_right else problem_of(name, lambda given=given: finish(lambda: function(**given)))

@@ -178,8 +178,6 @@ def pair(
         # 1.0.7's `deployments.get(name="owner/name")`.
         owner, name = name, None
     if isinstance(owner, str) and name is not None:
-        if "/" in owner or "/" in name:
-            raise ValueError(f"owner and name of the {kind} hold no slash: {f'{owner} and {name}'!r}")
         return owner, name
     if owner is None or name is not None:
         raise TypeError(f"which {kind}? Give 'owner/name', or owner and name")
