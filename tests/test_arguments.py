@@ -52,7 +52,7 @@ FLAG = ["no", "", 0, 1, 0.5, [], Odd()]
 WHOLE = ["5", b"5", True, 1.5, [], Odd(), -1, 10**5000, math.nan]
 PATH = [5, True, b"x", [], Odd(), math.nan]
 FUNCTION = [True, 5, "print", [], Odd()]
-MAPPING = ["x", 5, True, b"x", Odd(), ["x"], [("a", "b")], {1, 2}]
+MAPPING = ["x", 5, True, b"x", Odd(), ["x"], [("a",)], {1, 2}]
 HEADERS = [
     *MAPPING,
     {"X": 5},
@@ -428,6 +428,8 @@ def test_every_argument_of_the_functions_and_classes(wire):
         "paginate",
         "async_paginate",
         "AbortController",
+        "Async",
+        "Sync",
     }
     elsewhere |= {
         "Account",

@@ -204,11 +204,9 @@ def test_what_1_0_7_takes_is_taken_here(name):
         assert asks == []
         return
     assert set(asks) <= keywords_of(found, name.here)
-    # Methods of a client are functions of any client, which is the first.
-    is_client_s = ".Client." in name.here
-    parameters_here = [
-        each for each in inspect.signature(found).parameters.values() if each.name != ("client" if is_client_s else "self")
-    ]
+    # Methods of a client may be functions of any client, which is the first.
+    itself = ("client", "self") if ".Client." in name.here else ("self",)
+    parameters_here = [each for each in inspect.signature(found).parameters.values() if each.name not in itself]
     required = {each.name for each in parameters_here if each.default is each.empty and each.kind.name in BY_NAME}
     assert required <= set(asks), "what 1.0.7 does not ask for is not asked for"
     if not any(each.kind is each.VAR_POSITIONAL for each in parameters_here):

@@ -151,8 +151,7 @@ impl Response {
         url: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let status = status.map_or(Ok(200), |status| checked("http_status", "status", &status)?.extract())?;
-        let headers =
-            headers.map(|headers| checked("headers", "headers", &headers)?.call_method0("items")?.try_iter()?.collect());
+        let headers = headers.map(|headers| checked("headers", "headers", &headers)?.try_iter()?.collect());
         let pairs: Vec<Bound<'_, PyAny>> = headers.transpose()?.unwrap_or_default();
         let pairs = pairs.iter().map(|pair| pair.extract()).collect::<PyResult<_>>()?;
         let body: Vec<u8> = body.map_or(Ok(Vec::new()), |body| checked("content", "body", &body)?.extract())?;
