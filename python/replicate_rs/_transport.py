@@ -66,8 +66,12 @@ class Blocking:
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
         """Send it and wait for the answer: the program may end right after."""
         try:
-            from ._core import Expect
+            from ._core import Core, Expect
 
+            if _has_greenlets() and isinstance(core, Core):
+                # As on an event loop: whoever ends this greenlet must not wait, and may end it again meanwhile.
+                Suspending.part(core, method, target)
+                return
             core.send(method, target, Expect.STATUS, total=PARTING, retries=0).wait()
         except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own, or Python itself
             pass
@@ -113,6 +117,16 @@ def hold(holder: object, leave: Callable[[], object]) -> None:
 def release(holder: object) -> None:
     """Have nothing done at the program's end."""
     _held.pop(holder, None)
+
+
+def _has_greenlets() -> bool:
+    from sys import modules
+
+    if "greenlet" not in modules:
+        return False
+    from ._greenlets import is_patched
+
+    return is_patched()
 
 
 def _attend_the_end() -> None:

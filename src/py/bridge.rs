@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use super::abort;
 use super::engine::wait_until;
 use super::exceptions::{self, About};
+use super::hub::running_hub;
 use super::locked;
 use super::port::{Port, UnderWay};
 use super::runtime::{Connections, Stop, StopOnDrop, block_on, forks, process};
@@ -208,11 +209,11 @@ impl Pending {
         }
     }
 
-    /// Starts the work of an awaited call; None if the answer is there already.
-    fn start(&self, py: Python<'_>) -> PyResult<Option<Running>> {
+    /// Starts the work of an awaited call, on the loop that `find` gives; None if the answer is there already.
+    fn start(&self, py: Python<'_>, find: impl FnOnce() -> PyResult<(Py<PyAny>, Arc<Port>)>) -> PyResult<Option<Running>> {
         match &self.work {
             Work::Job(_) => {
-                let (event_loop, port) = Port::of_this_loop(py)?;
+                let (event_loop, port) = find()?;
                 let (job, signal) = (self.take_job()?, self.about.flag(py));
                 let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
                 let work = job(self.connections.on_runtime());
@@ -225,10 +226,19 @@ impl Pending {
             }
             Work::Feed(feed) if feed.is_ready() => Ok(None),
             Work::Feed(feed) => {
-                let (event_loop, port) = Port::of_this_loop(py)?;
+                let (event_loop, port) = find()?;
                 let waits = feed.subscribe(self.slot.clone(), port.enter());
                 Ok(waits.then_some(Running { work: None, forks: forks(), port, event_loop }))
             }
+        }
+    }
+
+    /// Notes what was started.
+    fn set_started(&self, started: Option<Running>) {
+        match started {
+            // Only the one who took the job comes here.
+            Some(running) => drop(self.running.set(running)),
+            None => self.slot.set_done(),
         }
     }
 }
@@ -256,16 +266,26 @@ pub fn something() -> Outcome {
 
 #[pymethods]
 impl Pending {
-    /// Runs the work on this thread and returns its answer.
-    fn wait(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if let Work::Feed(feed) = &self.work {
+    /// Runs the work on this thread and returns its answer; where greenlets share the thread, the others run meanwhile.
+    fn wait(slf: Bound<'_, Self>) -> PyResult<Py<PyAny>> {
+        let (this, py) = (slf.get(), slf.py());
+        if let Some(hub) = running_hub(py)? {
+            return hub.call_method1(intern!(py, "wait"), (slf,)).map(Bound::unbind);
+        }
+        if let Work::Feed(feed) = &this.work {
             wait_until(py, |limit| feed.wait(limit))?;
             return feed.take(py);
         }
-        let (job, signal) = (self.take_job()?, self.about.flag(py));
-        let long = self.about.call.as_ref().is_some_and(|call| matches!(call.body, Body::Upload(_)));
-        let outcome = block_on(py, &self.connections, long, |pool| abort::unless_aborted(signal, job(pool)))?;
-        self.deliver(py, outcome)
+        let (job, signal) = (this.take_job()?, this.about.flag(py));
+        let long = this.about.call.as_ref().is_some_and(|call| matches!(call.body, Body::Upload(_)));
+        let outcome = block_on(py, &this.connections, long, |pool| abort::unless_aborted(signal, job(pool)))?;
+        this.deliver(py, outcome)
+    }
+
+    /// Starts the work as a call that is awaited on `event_loop`, which belongs to this thread.
+    fn start_on(&self, event_loop: Bound<'_, PyAny>) -> PyResult<()> {
+        self.set_started(self.start(event_loop.py(), || Port::of(event_loop.clone()))?);
+        Ok(())
     }
 
     /// Begins the work on the runtime, before anybody waits for it; it ends if this object goes first.
@@ -299,12 +319,8 @@ impl Pending {
     }
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        let this = slf.get();
-        match this.start(slf.py())? {
-            // Only the one who took the job comes here.
-            Some(running) => drop(this.running.set(running)),
-            None => this.slot.set_done(),
-        }
+        let (this, py) = (slf.get(), slf.py());
+        this.set_started(this.start(py, || Port::of_this_loop(py))?);
         Ok(slf)
     }
 

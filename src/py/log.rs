@@ -12,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 
 use url::Url;
 
+use super::hub::has_patched_locks;
 use super::locked;
 use crate::stats::{Attempt, Observer};
 use crate::url::unsigned;
@@ -74,7 +75,15 @@ impl Log {
 
     fn write_beside(&self) {
         let own = self.own.clone();
-        tokio::task::spawn_blocking(move || own.upgrade().and_then(|log| Python::try_attach(|py| log.write(py))));
+        let write = |log: Arc<Self>| {
+            Python::try_attach(|py| {
+                // Among greenlets, whoever called writes them: handlers have locks.
+                if let Ok(false) = has_patched_locks(py) {
+                    log.write(py);
+                }
+            })
+        };
+        tokio::task::spawn_blocking(move || own.upgrade().and_then(write));
     }
 }
 

@@ -46,7 +46,12 @@ impl Port {
     /// The running loop, and the way to it.
     pub fn of_this_loop(py: Python<'_>) -> PyResult<(Py<PyAny>, Arc<Port>)> {
         static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let event_loop = RUNNING_LOOP.import(py, "asyncio", "get_running_loop")?.call0()?;
+        Self::of(RUNNING_LOOP.import(py, "asyncio", "get_running_loop")?.call0()?)
+    }
+
+    /// A loop of this thread, and the way to it.
+    pub fn of(event_loop: Bound<'_, PyAny>) -> PyResult<(Py<PyAny>, Arc<Port>)> {
+        let py = event_loop.py();
         let known = PORTS.with_borrow_mut(|ports| {
             if mem::replace(&mut ports.forks, runtime::forks()) != runtime::forks() {
                 // A child's loops are its own; the inherited bells belong to its parent's.
