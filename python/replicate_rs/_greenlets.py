@@ -1,6 +1,6 @@
 """gevent's and eventlet's hubs as event loops, so that other greenlets run while one waits.
 
-The core loads this module where a process may have greenlets, and asks it before each blocking wait.
+`_transport.wait` loads this module where a process may have greenlets, and asks it before each blocking wait.
 """
 
 from __future__ import annotations
@@ -172,7 +172,8 @@ class GeventLoop(EventLoop):
     def waiter(self) -> tuple[Callable[[object], object], Callable[[], object]]:
         """Return a function that wakes this greenlet, and one that lets it sleep until then."""
         waiter = MODULES["gevent.hub"].Waiter(self.hub)
-        return waiter.switch, waiter.get
+        # The core, which wakes it, must have returned before: PyO3 counts how often its thread has entered.
+        return lambda pending: self.hub.loop.run_callback(waiter.switch, pending), waiter.get
 
     def start_listening(self) -> None:
         """Watch the file descriptor, if it is not watched. A hub with something to watch has not come to its end."""

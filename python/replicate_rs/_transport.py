@@ -6,13 +6,15 @@ have one async-shaped face, `Transport`, so that an endpoint is stated once.
 
 from __future__ import annotations
 
+from sys import modules
+
+from ._core import Core, Pending
+
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from typing import Any, Protocol, TypeVar
-
-    from ._core import Core, Pending
 
     T = TypeVar("T")
 
@@ -44,13 +46,25 @@ if TYPE_CHECKING:
 PARTING = 5.0
 
 
+def wait(pending: Pending[T]) -> T:
+    """Wait on this thread; where greenlets share it, the others run meanwhile."""
+    # gevent and eventlet both import it, at any time. What a caller's `fetch` is in the way of waits for parts of its own.
+    if "greenlet" in modules and isinstance(pending, Pending):
+        from ._greenlets import running_hub
+
+        hub = running_hub()
+        if hub is not None:
+            return hub.wait(pending)
+    return pending.wait()
+
+
 class Blocking:
     """Async in form only: no await in here ever suspends."""
 
     @staticmethod
     async def finish(pending: Pending[T]) -> T:
         """Wait on this thread."""
-        return pending.wait()
+        return pending.wait() if "greenlet" not in modules else wait(pending)
 
     @staticmethod
     async def call(function: Callable[..., T], *args: object) -> T:
@@ -66,13 +80,13 @@ class Blocking:
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
         """Send it and wait for the answer: the program may end right after."""
         try:
-            from ._core import Core, Expect
+            from ._core import Expect
 
             if _has_greenlets() and isinstance(core, Core):
                 # As on an event loop: whoever ends this greenlet must not wait, and may end it again meanwhile.
                 Suspending.part(core, method, target)
                 return
-            core.send(method, target, Expect.STATUS, total=PARTING, retries=0).wait()
+            wait(core.send(method, target, Expect.STATUS, total=PARTING, retries=0))
         except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own, or Python itself
             pass
 
@@ -120,8 +134,6 @@ def release(holder: object) -> None:
 
 
 def _has_greenlets() -> bool:
-    from sys import modules
-
     if "greenlet" not in modules:
         return False
     from ._greenlets import is_patched

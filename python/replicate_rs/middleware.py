@@ -7,7 +7,7 @@ carry each request out; that may change the request, log it, answer by itself, o
 from __future__ import annotations
 
 from ._core import Expect, Place, Response, write_file
-from ._transport import later
+from ._transport import later, wait
 from ._typing import TYPE_CHECKING, Generic, TypeVar
 from .exceptions import from_response, from_unexpected
 
@@ -205,7 +205,7 @@ class Fetched(Generic[T]):
         """Carry it out on this thread."""
 
         def send(request: Request) -> Response:
-            return self._start(request).wait()
+            return wait(self._start(request))
 
         response = self._fetch(self._request, send)
         if hasattr(response, "__await__"):
@@ -269,7 +269,7 @@ class _Then(Generic[S, T]):
         self._make = make
 
     def wait(self) -> T:
-        return self._make(self._pending.wait())
+        return self._make(wait(self._pending))
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._made().__await__()
@@ -333,7 +333,7 @@ class _Within(Generic[T]):
         source = self._source
         if source._opened is None:
             source._opened = source._opening.wait()
-        return self._ask(source._opened).wait()
+        return wait(self._ask(source._opened))
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._asked().__await__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._core import Expect
 from ._operation import given, iterate
 from ._streaming import spread, spread_async
-from ._transport import Blocking, Suspending
+from ._transport import Blocking, Suspending, wait
 from ._typing import TYPE_CHECKING, Generic, TypeVar, overload
 from .exceptions import APIResponseValidationError
 
@@ -84,7 +84,7 @@ class Page(Generic[T]):
         following = self._begin_next()
         if following is None:
             raise ValueError("there is no next page: this was the last")
-        return self._source.page(following.wait())
+        return self._source.page(wait(following))
 
     async def async_get_next_page(self) -> Page[T]:
         """Fetch the next page. Raises `ValueError` on the last one."""

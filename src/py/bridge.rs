@@ -29,7 +29,6 @@ use tokio_util::sync::CancellationToken;
 use super::abort;
 use super::engine::wait_until;
 use super::exceptions::{self, About};
-use super::hub::running_hub;
 use super::locked;
 use super::port::{Port, UnderWay};
 use super::runtime::{Connections, Stop, StopOnDrop, block_on, forks, process};
@@ -266,23 +265,19 @@ pub fn something() -> Outcome {
 
 #[pymethods]
 impl Pending {
-    /// Runs the work on this thread and returns its answer; where greenlets share the thread, the others run meanwhile.
-    fn wait(slf: Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        let (this, py) = (slf.get(), slf.py());
-        if let Some(hub) = running_hub(py)? {
-            return hub.call_method1(intern!(py, "wait"), (slf,)).map(Bound::unbind);
-        }
-        if let Work::Feed(feed) = &this.work {
+    /// Runs the work on this thread and returns its answer.
+    fn wait(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Work::Feed(feed) = &self.work {
             wait_until(py, |limit| feed.wait(limit))?;
             return feed.take(py);
         }
-        let (job, signal) = (this.take_job()?, this.about.flag(py));
-        let long = this.about.call.as_ref().is_some_and(|call| matches!(call.body, Body::Upload(_)));
-        let outcome = block_on(py, &this.connections, long, |pool| abort::unless_aborted(signal, job(pool)))?;
-        this.deliver(py, outcome)
+        let (job, signal) = (self.take_job()?, self.about.flag(py));
+        let long = self.about.call.as_ref().is_some_and(|call| matches!(call.body, Body::Upload(_)));
+        let outcome = block_on(py, &self.connections, long, |pool| abort::unless_aborted(signal, job(pool)))?;
+        self.deliver(py, outcome)
     }
 
-    /// Starts the work as a call that is awaited on `event_loop`, which belongs to this thread.
+    /// Starts the work as if it were awaited on `event_loop`, which belongs to this thread.
     fn start_on(&self, event_loop: Bound<'_, PyAny>) -> PyResult<()> {
         self.set_started(self.start(event_loop.py(), || Port::of(event_loop.clone()))?);
         Ok(())

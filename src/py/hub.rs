@@ -1,5 +1,5 @@
-//! Greenlets: gevent's and eventlet's hubs are event loops too. Where the socket module is patched, a blocking wait gives way to
-//! the hub of its thread. What is known of the two is in `_greenlets.py`, which is loaded when the first greenlet may be there.
+//! Greenlets, by which gevent and eventlet replace threads. How a wait gives way to others is in `_greenlets.py`: no greenlet is
+//! switched from within Rust, since PyO3 counts how often its thread has entered.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -16,14 +16,4 @@ pub fn has_greenlets(py: Python<'_>) -> PyResult<bool> {
 pub fn has_patched_locks(py: Python<'_>) -> PyResult<bool> {
     static IS_PATCHED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     Ok(has_greenlets(py)? && IS_PATCHED.import(py, "replicate_rs._greenlets", "is_patched")?.call0()?.is_truthy()?)
-}
-
-/// The hub that a wait on this thread must give way to, as an event loop; None where it may block.
-pub fn running_hub(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    static FIND: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    if !has_greenlets(py)? {
-        return Ok(None);
-    }
-    let hub = FIND.import(py, "replicate_rs._greenlets", "running_hub")?.call0()?;
-    Ok(Some(hub).filter(|hub| !hub.is_none()))
 }

@@ -26,6 +26,8 @@ pub struct Log {
     /// The method, and the address without query and user.
     what: (String, String),
     lines: Mutex<Vec<Line>>,
+    /// Only whoever calls may write them: handlers have locks.
+    is_for_caller: bool,
     own: Weak<Log>,
 }
 
@@ -55,7 +57,8 @@ impl Log {
             return Ok(None);
         }
         let what = (method.to_owned(), unsigned(url));
-        Ok(Some(Arc::new_cyclic(|own| Self { what, lines: Mutex::default(), own: own.clone() })))
+        let is_for_caller = has_patched_locks(py)?;
+        Ok(Some(Arc::new_cyclic(|own| Self { what, lines: Mutex::default(), is_for_caller, own: own.clone() })))
     }
 
     /// Writes what there is.
@@ -74,16 +77,11 @@ impl Log {
     }
 
     fn write_beside(&self) {
+        if self.is_for_caller {
+            return;
+        }
         let own = self.own.clone();
-        let write = |log: Arc<Self>| {
-            Python::try_attach(|py| {
-                // Among greenlets, whoever called writes them: handlers have locks.
-                if let Ok(false) = has_patched_locks(py) {
-                    log.write(py);
-                }
-            })
-        };
-        tokio::task::spawn_blocking(move || own.upgrade().and_then(write));
+        tokio::task::spawn_blocking(move || own.upgrade().and_then(|log| Python::try_attach(|py| log.write(py))));
     }
 }
 
