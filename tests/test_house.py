@@ -13,7 +13,8 @@ PACKAGE = ROOT / "python" / "replicate_rs"
 
 # Each room may use those on the floors below it, and those beside it that are named here.
 FLOORS = [
-    {"_typing", "_core", "_greenlets"},
+    {"_typing", "_core"},
+    {"_greenlets"},
     {"_transport"},
     {"_operation"},
     {"_streaming"},

@@ -1,6 +1,7 @@
 """gevent's and eventlet's hubs as event loops, so that other greenlets run while one waits.
 
-`_transport.wait` loads this module where a process may have greenlets, and asks it before each blocking wait.
+`_transport.wait` loads this module where a process may have greenlets. It imports neither library: the one that has patched the
+socket module is there.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import sys
 from os import getpid
 from time import monotonic
+
+from ._core import HubPort
 
 TYPE_CHECKING = False
 
@@ -19,27 +22,31 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-# Seconds after which a greenlet lets the others run once, though what it asks for is there already.
+# Seconds after which a greenlet lets the others run once, even if what it asks for is there already.
 TURN = 0.01
 # The attribute of a hub that keeps its `EventLoop`.
 NAME = "_replicate_rs_loop"
-# Neither library is ever imported from here.
+
 MODULES: dict[str, Any] = sys.modules
 
 
 def is_patched() -> bool:
-    """Return whether one of the two has patched the socket module: whether this process has greenlets for threads."""
-    return _patching() is not None
+    """Return whether the socket module is patched: whether greenlets do here what threads do elsewhere."""
+    return _patched_kind() is not None
 
 
 def running_hub() -> EventLoop | None:
     """Return the hub that this greenlet must give way to, as an event loop; None where a wait may block.
 
-    It may block where the socket module is not patched, on a thread without a hub, in the hub's own greenlet, and when Python ends.
+    A wait may block where the socket module is not patched, on threads without a hub, in the hub itself, on Windows, and when
+    Python ends.
     """
-    kind = _patching()
-    hub = None if kind is None or sys.is_finalizing() else kind.this_hub()
-    if kind is None or hub is None:
+    kind = _patched_kind()
+    # Windows cannot watch what the core wakes a hub by.
+    if kind is None or sys.platform == "win32" or sys.is_finalizing():
+        return None
+    hub = kind.find_hub()
+    if hub is None:
         return None
     loop: EventLoop | None = getattr(hub, NAME, None)
     if loop is None or loop.process != getpid():
@@ -48,36 +55,37 @@ def running_hub() -> EventLoop | None:
     return loop
 
 
-def _patching() -> type[EventLoop] | None:
+def _patched_kind() -> type[EventLoop] | None:
+    gevent: Any = MODULES.get("gevent.monkey")
+    eventlet: Any = MODULES.get("eventlet.patcher")
     # Another thread may be importing them just now.
-    if (gevent := MODULES.get("gevent.monkey")) is not None and hasattr(gevent, "is_module_patched"):
-        if gevent.is_module_patched("socket"):
-            return GeventLoop
-    if (eventlet := MODULES.get("eventlet.patcher")) is not None and hasattr(eventlet, "is_monkey_patched"):
-        if eventlet.is_monkey_patched("socket"):
-            return EventletLoop
+    if hasattr(gevent, "is_module_patched") and gevent.is_module_patched("socket"):
+        return GeventLoop
+    if hasattr(eventlet, "is_monkey_patched") and eventlet.is_monkey_patched("socket"):
+        return EventletLoop
     return None
 
 
 class EventLoop:
-    """A hub as the core sees it: what it asks of an event loop, and `wait`."""
+    """A hub with what the core asks of an event loop, and a way to wait."""
 
     def __init__(self, hub: Any, inherited: EventLoop | None) -> None:
         self.hub = hub
         self.process: int = getpid()
-        # Of the process that this one was forked from, whose threads may have held its locks: it is kept and never touched.
+        # The parent's, in a forked child. It is kept and never touched: the parent's threads may have held its locks.
         self.inherited = inherited
         self.waiting: set[Pending[Any]] = set()
-        # When other greenlets last had a chance to run.
+        # When other greenlets could last run.
         self.turned: float = monotonic()
+        self.port: HubPort = HubPort(self)
 
     def wait(self, pending: Pending[T]) -> T:
-        """Wait for an answer while other greenlets run. Whatever is thrown into this greenlet meanwhile ends the work."""
+        """Wait for an answer while other greenlets run; an exception that is thrown into this greenlet ends the work."""
         if monotonic() - self.turned > TURN:
             self.let_others_run()
             self.turned = monotonic()
+        pending.start_on(self, self.port)
         try:
-            pending.start_on(self)
             next(pending)
             wake, sleep = self.waiter()
             pending.add_done_callback(wake)
@@ -92,30 +100,30 @@ class EventLoop:
                 self.waiting.discard(pending)
                 if not self.waiting:
                     self.stop_listening()
-        except StopIteration as answer:
-            value: T = answer.value
-            return value
+        except StopIteration as end:
+            answer: T = end.value
+            return answer
         except BaseException:
             pending.cancel()
             raise
 
-    def listen(self, *_: object) -> None:
+    def on_readable(self, *_: object) -> None:
         """Hand out the answers that have come."""
         if self.process == getpid():
             self.callback()
         else:
-            # A forked child must not take its parent's answers.
+            # A forked child must not take its parent's.
             self.stop_listening()
 
     callback: Callable[[], object]
 
     @staticmethod
-    def this_hub() -> Any:
-        """Return this thread's hub; None if it has none, or runs it just now."""
+    def find_hub() -> Any:
+        """Return this thread's hub; None if it has none, or is running it just now."""
         raise NotImplementedError
 
     def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
-        """Have `callback` called when there is something to read, as long as a greenlet waits."""
+        """Have `callback` called when there is something to read, for as long as a greenlet waits."""
         raise NotImplementedError
 
     def call_soon(self, callback: Callable[..., object], *args: object, context: object = None) -> None:
@@ -127,26 +135,29 @@ class EventLoop:
         raise NotImplementedError
 
     def waiter(self) -> tuple[Callable[[object], object], Callable[[], object]]:
-        """Return a function that wakes this greenlet, and one that lets it sleep until then."""
+        """Return a function that has this greenlet woken, and one that sleeps until then.
+
+        The first is called by the core and must not switch: PyO3 counts how often its thread has entered.
+        """
         raise NotImplementedError
 
     def start_listening(self) -> None:
-        """Watch the file descriptor, if it is not watched. A hub with something to watch has not come to its end."""
+        """Watch the file descriptor, if it is not watched. While it is, the hub has something to wait for."""
         raise NotImplementedError
 
     def stop_listening(self) -> None:
-        """Watch the file descriptor no more."""
+        """Watch the file descriptor no more, if it is watched."""
         raise NotImplementedError
 
 
 class GeventLoop(EventLoop):
     """A hub of gevent."""
 
-    watcher: Any = None
+    watcher: Any
 
     @staticmethod
-    def this_hub() -> Any:
-        """Return this thread's hub; on the main thread create it, as whatever waits there first does."""
+    def find_hub() -> Any:
+        """Return this thread's hub. The main thread gets one: its first call may come before anything else that needs it."""
         local = MODULES["gevent._hub_local"]
         hub = local.get_hub_if_exists()
         if hub is None:
@@ -156,8 +167,7 @@ class GeventLoop(EventLoop):
         return None if hub is MODULES["greenlet"].getcurrent() else hub
 
     def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
-        """Have `callback` called when there is something to read, as long as a greenlet waits."""
-        self.stop_listening()
+        """Have `callback` called when there is something to read, for as long as a greenlet waits."""
         self.callback = callback
         self.watcher = self.hub.loop.io(fd, 1)
 
@@ -170,40 +180,37 @@ class GeventLoop(EventLoop):
         MODULES["gevent.hub"].sleep(0)
 
     def waiter(self) -> tuple[Callable[[object], object], Callable[[], object]]:
-        """Return a function that wakes this greenlet, and one that lets it sleep until then."""
+        """Return a function that has this greenlet woken, and one that sleeps until then."""
         waiter = MODULES["gevent.hub"].Waiter(self.hub)
-        # The core, which wakes it, must have returned before: PyO3 counts how often its thread has entered.
-        return lambda pending: self.hub.loop.run_callback(waiter.switch, pending), waiter.get
+        return lambda pending: self.call_soon(waiter.switch, pending), waiter.get
 
     def start_listening(self) -> None:
-        """Watch the file descriptor, if it is not watched. A hub with something to watch has not come to its end."""
+        """Watch the file descriptor, if it is not watched. While it is, the hub has something to wait for."""
         if not self.watcher.active:
-            self.watcher.start(self.listen)
+            self.watcher.start(self.on_readable)
 
     def stop_listening(self) -> None:
-        """Watch the file descriptor no more."""
-        if self.watcher is not None:
-            self.watcher.stop()
+        """Watch the file descriptor no more, if it is watched."""
+        self.watcher.stop()
 
 
 class EventletLoop(EventLoop):
     """A hub of eventlet."""
 
-    fd = -1
+    fd: int
     listener: Any = None
 
     @staticmethod
-    def this_hub() -> Any:
-        """Return this thread's hub; patching creates the main thread's."""
+    def find_hub() -> Any:
+        """Return this thread's hub; patching has made the main thread's."""
         hub = getattr(MODULES["eventlet.hubs"]._threadlocal, "hub", None)
         return None if hub is None or hub.greenlet is MODULES["greenlet"].getcurrent() else hub
 
     def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
-        """Have `callback` called when there is something to read, as long as a greenlet waits."""
-        self.stop_listening()
+        """Have `callback` called when there is something to read, for as long as a greenlet waits."""
         self.callback = callback
         self.fd = fd
-        # The hub may still know the number from a file that was closed without its knowledge.
+        # The hub may know the number from another file, which was closed without its knowledge.
         self.hub.mark_as_reopened(fd)
 
     def call_soon(self, callback: Callable[..., object], *args: object, context: object = None) -> None:  # noqa: ARG002 - asyncio's
@@ -215,17 +222,17 @@ class EventletLoop(EventLoop):
         MODULES["eventlet.greenthread"].sleep(0)
 
     def waiter(self) -> tuple[Callable[[object], object], Callable[[], object]]:
-        """Return a function that wakes this greenlet, and one that lets it sleep until then."""
+        """Return a function that has this greenlet woken, and one that sleeps until then."""
         event = MODULES["eventlet.event"].Event()
         return event.send, event.wait
 
     def start_listening(self) -> None:
         """Watch the file descriptor, if it is not watched."""
         if self.listener is None:
-            self.listener = self.hub.add(self.hub.READ, self.fd, self.listen, self.listen, None)
+            self.listener = self.hub.add(self.hub.READ, self.fd, self.on_readable, self.on_readable, None)
 
     def stop_listening(self) -> None:
-        """Watch the file descriptor no more."""
+        """Watch the file descriptor no more, if it is watched."""
         listener, self.listener = self.listener, None
         if listener is not None:
             self.hub.remove(listener)

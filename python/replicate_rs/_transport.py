@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, TypeVar
 
     T = TypeVar("T")
+    T_co = TypeVar("T_co", covariant=True)
+
+    class Waitable(Protocol[T_co]):
+        """What can be waited for on a thread."""
+
+        def wait(self) -> T_co:
+            """Wait for it."""
+            ...
 
     class Transport(Protocol):
         """How an operation waits."""
@@ -46,15 +54,16 @@ if TYPE_CHECKING:
 PARTING = 5.0
 
 
-def wait(pending: Pending[T]) -> T:
+def wait(pending: Waitable[T]) -> T:
     """Wait on this thread; where greenlets share it, the others run meanwhile."""
-    # gevent and eventlet both import it, at any time. What a caller's `fetch` is in the way of waits for parts of its own.
+    # gevent and eventlet both import it, at any time. What goes through a caller's `fetch` waits for others in turn.
     if "greenlet" in modules and isinstance(pending, Pending):
         from ._greenlets import running_hub
 
         hub = running_hub()
         if hub is not None:
-            return hub.wait(pending)
+            answer: T = hub.wait(pending)
+            return answer
     return pending.wait()
 
 
@@ -78,12 +87,12 @@ class Blocking:
 
     @staticmethod
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
-        """Send it and wait for the answer: the program may end right after."""
+        """Send it and wait for the answer: the program may end right after. A greenlet goes, as a task does."""
         try:
             from ._core import Expect
 
-            if _has_greenlets() and isinstance(core, Core):
-                # As on an event loop: whoever ends this greenlet must not wait, and may end it again meanwhile.
+            if _has_greenlets() and type(core) is Core:
+                # Whoever ends a greenlet must not be held up, and may end it once more meanwhile.
                 Suspending.part(core, method, target)
                 return
             wait(core.send(method, target, Expect.STATUS, total=PARTING, retries=0))

@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use super::abort;
 use super::engine::wait_until;
 use super::exceptions::{self, About};
+use super::hub::HubPort;
 use super::locked;
 use super::port::{Port, UnderWay};
 use super::runtime::{Connections, Stop, StopOnDrop, block_on, forks, process};
@@ -277,9 +278,9 @@ impl Pending {
         self.deliver(py, outcome)
     }
 
-    /// Starts the work as if it were awaited on `event_loop`, which belongs to this thread.
-    fn start_on(&self, event_loop: Bound<'_, PyAny>) -> PyResult<()> {
-        self.set_started(self.start(event_loop.py(), || Port::of(event_loop.clone()))?);
+    /// Starts the work as if it were awaited on a hub, whose port this is.
+    fn start_on(&self, py: Python<'_>, event_loop: Py<PyAny>, port: &Bound<'_, HubPort>) -> PyResult<()> {
+        self.set_started(self.start(py, || Ok((event_loop, port.get().0.clone())))?);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::{AbortHandle, JoinHandle, yield_now};
 use tokio::time::timeout;
 
-use super::hub::has_greenlets;
+use super::greenlets::has_greenlets;
 use super::runtime::forks;
 use crate::error::Error;
 

@@ -1,19 +1,24 @@
-//! Greenlets, by which gevent and eventlet replace threads. How a wait gives way to others is in `_greenlets.py`: no greenlet is
-//! switched from within Rust, since PyO3 counts how often its thread has entered.
+//! The way from the workers to a hub of gevent's or eventlet's. No greenlet is switched from within Rust, since PyO3 counts how often
+//! its thread has entered; that is in `_greenlets.py`.
 
-use pyo3::intern;
+use std::sync::Arc;
+
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
+use pyo3::types::PyWeakrefReference;
 
-/// Whether this process may have greenlets; both libraries import the package of this name. It may be imported at any time.
-pub fn has_greenlets(py: Python<'_>) -> PyResult<bool> {
-    static MODULES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    MODULES.import(py, "sys", "modules")?.contains(intern!(py, "greenlet"))
-}
+use super::port::Port;
 
-/// Whether greenlets take the place of threads here: then a lock of Python's may be held by a greenlet that runs only when its
-/// own thread gives way, so a thread of ours must not wait for it.
-pub fn has_patched_locks(py: Python<'_>) -> PyResult<bool> {
-    static IS_PATCHED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    Ok(has_greenlets(py)? && IS_PATCHED.import(py, "replicate_rs._greenlets", "is_patched")?.call0()?.is_truthy()?)
+/// The way from the workers to a hub. It is kept by the hub's `EventLoop`, and not for the thread as those of asyncio's loops are: what a
+/// thread keeps is dropped when it ends, when PyO3 may still count a greenlet that has entered and never left.
+#[pyclass(frozen, module = "replicate_rs._core")]
+pub struct HubPort(pub Arc<Port>);
+
+#[pymethods]
+impl HubPort {
+    /// Has `event_loop` watch it.
+    #[new]
+    fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let reference = PyWeakrefReference::new(event_loop)?.unbind();
+        Port::open(event_loop, &reference).map(Self)
+    }
 }

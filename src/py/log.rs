@@ -12,7 +12,7 @@ use pyo3::sync::PyOnceLock;
 
 use url::Url;
 
-use super::hub::has_patched_locks;
+use super::greenlets::is_patched;
 use super::locked;
 use crate::stats::{Attempt, Observer};
 use crate::url::unsigned;
@@ -57,7 +57,7 @@ impl Log {
             return Ok(None);
         }
         let what = (method.to_owned(), unsigned(url));
-        let is_for_caller = has_patched_locks(py)?;
+        let is_for_caller = is_patched(py)?;
         Ok(Some(Arc::new_cyclic(|own| Self { what, lines: Mutex::default(), is_for_caller, own: own.clone() })))
     }
 

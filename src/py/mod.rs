@@ -8,6 +8,7 @@ pub mod engine;
 pub mod event;
 pub mod exceptions;
 pub mod files;
+pub mod greenlets;
 pub mod hub;
 pub mod inbox;
 pub mod json;

@@ -46,12 +46,7 @@ impl Port {
     /// The running loop, and the way to it.
     pub fn of_this_loop(py: Python<'_>) -> PyResult<(Py<PyAny>, Arc<Port>)> {
         static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        Self::of(RUNNING_LOOP.import(py, "asyncio", "get_running_loop")?.call0()?)
-    }
-
-    /// A loop of this thread, and the way to it.
-    pub fn of(event_loop: Bound<'_, PyAny>) -> PyResult<(Py<PyAny>, Arc<Port>)> {
-        let py = event_loop.py();
+        let event_loop = RUNNING_LOOP.import(py, "asyncio", "get_running_loop")?.call0()?;
         let known = PORTS.with_borrow_mut(|ports| {
             if mem::replace(&mut ports.forks, runtime::forks()) != runtime::forks() {
                 // A child's loops are its own; the inherited bells belong to its parent's.
@@ -78,8 +73,9 @@ impl Port {
         Ok((event_loop.unbind(), port))
     }
 
+    /// One to a loop that has none.
     #[cfg(unix)]
-    fn open(event_loop: &Bound<'_, PyAny>, reference: &Py<PyWeakrefReference>) -> PyResult<Arc<Self>> {
+    pub fn open(event_loop: &Bound<'_, PyAny>, reference: &Py<PyWeakrefReference>) -> PyResult<Arc<Self>> {
         use std::os::fd::AsRawFd;
         let py = event_loop.py();
         let (ringing, ringed) = std::os::unix::net::UnixStream::pair()?;
@@ -96,8 +92,9 @@ impl Port {
         }
     }
 
+    /// One to a loop that has none.
     #[cfg(not(unix))]
-    fn open(event_loop: &Bound<'_, PyAny>, reference: &Py<PyWeakrefReference>) -> PyResult<Arc<Self>> {
+    pub fn open(event_loop: &Bound<'_, PyAny>, reference: &Py<PyWeakrefReference>) -> PyResult<Arc<Self>> {
         Ok(Arc::new(Self::with(Bell::Threadsafe(reference.clone_ref(event_loop.py())))))
     }
 

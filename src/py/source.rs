@@ -22,6 +22,7 @@ use super::bridge::{Feed, Pending, Slot};
 use super::engine::TICK;
 use super::exceptions::{About, raised};
 use super::files::{Said, said};
+use super::greenlets::is_patched;
 use super::inbox::{Ended, For, Form, Inbox};
 use super::locked;
 use super::port::UnderWay;
@@ -383,7 +384,8 @@ impl Source {
             Box::pin(async move { to.end(within(limit, pin!(unless_aborted(flag, read))).await) })
         });
         let tap = Tap { inbox, about, connections, reading: Mutex::new(Reading::NotYet(task)), forks: forks(), info };
-        if ahead {
+        // A thread that reads for itself cannot give way, and whether it must may change from one wait to the next.
+        if ahead || is_patched(py)? {
             tap.begin().map_err(|error| raised(py, error, &tap.about))?;
         }
         Ok(Self::new(tap))
