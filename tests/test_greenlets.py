@@ -224,7 +224,7 @@ def test_runs_at_once_take_as_long_as_one_and_timers_go_on(kind, local):
             ticker = spawn(tick)
             join([spawn(client.run, "acme/slow", {"seconds": 1.0}) for _ in range(5)])
             kill(ticker)
-            best = [min(best[0], time.monotonic() - begin), min(best[1], max(pauses))]
+            best = [min(best[0], time.monotonic() - begin), min(best[1], max(pauses, default=9.0))]
             if best[0] < 1.5 and best[1] < 0.1:
                 break
         print(best[0] < 1.5, best[1] < 0.1, best)
