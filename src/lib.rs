@@ -47,6 +47,8 @@ mod _core {
     #[pymodule_export]
     use crate::py::files::{Part, Upload, read_data_uri, write_file};
     #[pymodule_export]
+    use crate::py::hub::HubPort;
+    #[pymodule_export]
     use crate::py::json::{is_plain, write_json};
     #[pymodule_export]
     use crate::py::response::{Expect, Response, retry_after};

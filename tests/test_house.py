@@ -15,7 +15,8 @@ PACKAGE = ROOT / "python" / "replicate_rs"
 # Each room may use those on the floors below it, and those beside it that are named here.
 FLOORS = [
     {"_typing", "_core"},
-    {"_checks", "_transport"},
+    {"_checks", "_greenlets"},
+    {"_transport"},
     {"_operation"},
     {"_streaming"},
     {"_record", "identifier", "progress", "request", "webhook_request"},

@@ -1,17 +1,19 @@
 """Processes that servers and task queues make: each worker has a client that works, whatever its parent did with it before."""
 
 import pickle
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import replicate_rs as replicate
 from conftest import script
-from serving import answers, asked_of_all, environment, started
+from serving import answers, ask, asked_of_all, environment, started
 from wire import HEAD, Wire, done, hang, output, prediction, reply, streaming
 
 APP = """
@@ -486,3 +488,83 @@ def test_forks_in_the_middle_of_a_busy_stream():
     with Wire(answer) as wire:
         ran = script(code, wire.base_url)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "a\n", "")
+
+
+AT_ONCE = """
+import os
+import replicate_rs as replicate
+
+client = replicate.Replicate()
+
+
+def wsgi(environ, start_response):
+    # Answered when as many as can be at once have come.
+    given = client.run("acme/together", {"text": environ["PATH_INFO"][1:]}, wait=False)
+    given = {given, "".join(client.text_stream("acme/tokens", {"text": given})).strip()}
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{'|'.join(given)} {os.getpid()}".encode()]
+"""
+
+
+# `asyncio.run` cannot be used in two greenlets at once: a running loop is its thread's.
+AT_ONCE_IN_CELERY = """
+@app.task
+def shout(text):
+    given = client.run("acme/together", {"text": text}, wait=False)
+    return [given, os.getpid()]
+"""
+
+
+def accepts(path):
+    with socket.socket(socket.AF_UNIX) as connection:
+        return connection.connect_ex(str(path)) == 0
+
+
+@pytest.fixture
+def together(local):
+    """A model that answers when four have asked it, which one thread can only do if its greenlets give way."""
+    gate = threading.Barrier(4, timeout=20)
+
+    @local.model("acme/together")
+    def together(text: str) -> str:
+        gate.wait()
+        return text.upper()
+
+    return local
+
+
+@pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preloaded"])
+def test_a_gunicorn_worker_with_greenlets_serves_many_at_once(preload, together, tmp_path):
+    (tmp_path / "app.py").write_text(AT_ONCE)
+    path = tmp_path / "socket"
+    command = ["gunicorn", *preload, "-w", "1", "-k", "gevent", "-b", f"unix:{path}", "app:wsgi"]
+    with started(command, tmp_path, together.base_url) as server:
+        server.until(lambda: accepts(path))
+        with ThreadPoolExecutor(4) as threads:
+            texts = [f"n{n}" for n in range(8)]
+            given = list(threads.map(lambda text: ask(path, text), texts))
+        assert [answer for answer, _ in given] == [text.upper() for text in texts]
+        code, log = server.end()
+    assert code == 0, log
+    assert "Traceback" not in log, log
+
+
+@pytest.mark.parametrize("pool", ["gevent", "eventlet"])
+def test_a_celery_worker_with_greenlets_runs_many_at_once(pool, together, tmp_path):
+    tasks = CELERY[: CELERY.index("@app.task")] + AT_ONCE_IN_CELERY
+    (tmp_path / "tasks.py").write_text(tasks)
+    command = ["celery", "-A", "tasks", "worker", "-P", pool, "-c", "4", "-l", "info", "-Ofair"]
+    with started(
+        [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"], tmp_path, together.base_url
+    ) as worker:
+        asked = subprocess.run(
+            [sys.executable, "-c", CALLER.replace("len(pids) < 2", "len(pids) < 1")],
+            env=environment(together.base_url, tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=40,
+        )
+        assert (asked.returncode, asked.stderr) == (0, ""), (asked.stderr, worker.log.read_text())
+        code, log = worker.end()
+    assert code == 0, log
+    assert "Traceback" not in log, log

@@ -21,6 +21,7 @@ __all__ = [
     "Core",
     "EventDecoder",
     "Expect",
+    "HubPort",
     "Part",
     "Pending",
     "Place",
@@ -57,6 +58,7 @@ class Pending(Generic[_T_co]):
     def __await__(self) -> Generator[Any, Any, _T_co]: ...
     def __next__(self) -> Self: ...
     def get_loop(self) -> Any: ...
+    def start_on(self, event_loop: Any, port: HubPort) -> None: ...
     def add_done_callback(self, callback: Any, *, context: Any = None) -> None: ...
     def remove_done_callback(self, callback: Any) -> int: ...
     def done(self) -> bool: ...
@@ -68,6 +70,13 @@ class Pending(Generic[_T_co]):
     def _asyncio_future_blocking(self) -> bool: ...
     @_asyncio_future_blocking.setter
     def _asyncio_future_blocking(self, value: bool) -> None: ...
+
+@final
+class HubPort:
+    """The way from the core to a hub of gevent's or eventlet's."""
+
+    def __new__(cls, event_loop: Any) -> Self:
+        """Have `event_loop` watch it."""
 
 @final
 class Expect(Generic[_T_co]):

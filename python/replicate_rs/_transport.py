@@ -6,7 +6,10 @@ have one async-shaped face, `Transport`, so that an endpoint is stated once.
 
 from __future__ import annotations
 
+from sys import modules
 from time import monotonic
+
+from ._core import Core, Pending
 
 TYPE_CHECKING = False
 
@@ -15,10 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
     from typing import Any, Protocol, TypeVar
 
-    from ._core import Core, Pending
     from .middleware import Middleware
 
     T = TypeVar("T")
+    T_co = TypeVar("T_co", covariant=True)
+
+    class Waitable(Protocol[T_co]):
+        """What can be waited for on a thread."""
+
+        def wait(self) -> T_co:
+            """Wait for it."""
+            ...
 
     class Last(Protocol):
         """A request that can be carried out in both ways."""
@@ -66,13 +76,26 @@ PARTING = 5.0
 SETTLING = 0.005
 
 
+def wait(pending: Waitable[T]) -> T:
+    """Wait on this thread; where greenlets share it, the others run meanwhile."""
+    # gevent and eventlet both import it, at any time. What goes through a caller's `fetch` waits for others in turn.
+    if "greenlet" in modules and isinstance(pending, Pending):
+        from ._greenlets import running_hub
+
+        hub = running_hub()
+        if hub is not None:
+            answer: T = hub.wait(pending)
+            return answer
+    return pending.wait()
+
+
 class Blocking:
     """Async in form only: no await in here ever suspends."""
 
     @staticmethod
     async def finish(pending: Pending[T]) -> T:
         """Wait on this thread."""
-        return pending.wait()
+        return pending.wait() if "greenlet" not in modules else wait(pending)
 
     @staticmethod
     async def call(function: Callable[..., T], *args: object) -> T:
@@ -86,11 +109,15 @@ class Blocking:
 
     @staticmethod
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
-        """Send it and wait for the answer: the program may end right after."""
+        """Send it and wait for the answer: the program may end right after. A greenlet goes, as a task does."""
         try:
             from ._core import Expect
 
-            core.send(method, target, Expect.STATUS, total=PARTING, last=True).wait()
+            if _has_greenlets():
+                # Whoever ends a greenlet must not be held up, and may end it once more meanwhile.
+                core.detach(method, target, PARTING)
+                return
+            wait(core.send(method, target, Expect.STATUS, total=PARTING, last=True))
         except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own, or Python itself
             pass
 
@@ -154,6 +181,14 @@ def _leave(holder: object) -> None:
     entry = _held.pop(holder, None)
     if entry is not None:
         entry[1]()
+
+
+def _has_greenlets() -> bool:
+    if "greenlet" not in modules:
+        return False
+    from ._greenlets import is_patched
+
+    return is_patched()
 
 
 def _attend_the_end() -> None:
@@ -246,7 +281,7 @@ class Settling:
     def wait(self) -> int:
         """Wait on this thread."""
         while self._core.unattended and monotonic() < self._end:
-            self._core.sleep(SETTLING, closed_too=True).wait()
+            wait(self._core.sleep(SETTLING, closed_too=True))
         return self._core.unattended
 
     def __await__(self) -> Generator[Any, Any, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import SEEK_CUR, SEEK_END, SEEK_SET, RawIOBase, UnsupportedOperation
 
+from ._transport import wait
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class FileReader(RawIOBase):
         if self._source is None:
             self._source = self._output._core.pieces(self._output.url, start=self._at)
         try:
-            pieces = self._source.next().wait()
+            pieces = wait(self._source.next())
         except BaseException:
             # The next attempt is one of its own.
             self._leave()
@@ -89,7 +90,7 @@ class FileReader(RawIOBase):
         if self._output.size is None:
             source = self._source or self._output._core.pieces(self._output.url)
             try:
-                source.opened().wait()
+                wait(source.opened())
                 self._output._known.note(source.said)
             finally:
                 if source is not self._source:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ._checks import headers as checked_headers
 from ._checks import http_method, text, wrong_type
 from ._core import Expect, Place, Response, write_file
-from ._transport import PARTING, LastRequests
+from ._transport import PARTING, LastRequests, wait
 from ._typing import TYPE_CHECKING, Generic, TypeVar, is_object
 from .exceptions import from_response, from_unexpected
 from .job import TERMINAL
@@ -224,7 +224,7 @@ class Fetched(Generic[T]):
 
         def send(request: Request) -> Response:
             self.is_begun = True
-            return self._start(request).wait()
+            return wait(self._start(request))
 
         response = self._fetch(self._request, send)
         if hasattr(response, "__await__"):
@@ -342,7 +342,7 @@ class _Then(Generic[S, T]):
         self._make = make
 
     def wait(self) -> T:
-        return self._make(self._pending.wait())
+        return self._make(wait(self._pending))
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._made().__await__()
@@ -406,7 +406,7 @@ class _Within(Generic[T]):
         source = self._source
         if source._opened is None:
             source._opened = source._opening.wait()
-        return self._ask(source._opened).wait()
+        return wait(self._ask(source._opened))
 
     def __await__(self) -> Generator[Any, Any, T]:
         return self._asked().__await__()

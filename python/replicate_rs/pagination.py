@@ -6,7 +6,7 @@ from ._checks import function, identity, is_async_function, sync_function, wrong
 from ._core import Expect
 from ._operation import Async, Resource, given, iterate
 from ._streaming import spread, spread_async
-from ._transport import Blocking, Suspending
+from ._transport import Blocking, Suspending, wait
 from ._typing import TYPE_CHECKING, Generic, TypeVar, overload
 from .exceptions import APIResponseValidationError
 
@@ -100,7 +100,7 @@ class Page(Generic[T]):
         following = self._begin_next()
         if following is None:
             raise ValueError("there is no next page: this was the last")
-        return self._source.page(following.wait())
+        return self._source.page(wait(following))
 
     async def async_get_next_page(self) -> Page[T]:
         """Fetch the next page, awaited, whatever the client. Raises `ValueError` on the last one."""

@@ -29,6 +29,7 @@ use super::abort;
 use super::creating;
 use super::engine::wait_until;
 use super::exceptions::{self, About};
+use super::hub::HubPort;
 use super::port::{Port, UnderWay};
 use super::runtime::{Connections, Stop, StopOnDrop, block_on, forks, inherited, internal, process};
 use super::slot::{Outcome, Slot, Waiter, schedule};
@@ -211,11 +212,11 @@ impl Pending {
         }
     }
 
-    /// Begin the work of an awaited call; None if the answer is there already.
-    fn start(&self, py: Python<'_>) -> PyResult<Option<Running>> {
+    /// Begin the work of an awaited call, on the loop that `find` gives; None if the answer is there already.
+    fn start(&self, py: Python<'_>, find: impl FnOnce() -> PyResult<(Py<PyAny>, Arc<Port>)>) -> PyResult<Option<Running>> {
         match &self.work {
             Provider::Job(_) => {
-                let (event_loop, port) = Port::of_this_loop(py)?;
+                let (event_loop, port) = find()?;
                 let (job, signal) = (self.take_job(py)?, self.about.flag(py));
                 let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
                 let pool = self.connections.on_runtime();
@@ -239,7 +240,7 @@ impl Pending {
             Provider::Feed(feed) if feed.is_ready() => Ok(None),
             Provider::Feed(feed) => {
                 feed.check_process(py)?;
-                let (event_loop, port) = Port::of_this_loop(py)?;
+                let (event_loop, port) = find()?;
                 let waits = feed.subscribe(&self.slot, port.enter());
                 let waits = waits.map_err(|error| exceptions::raised(py, error, &self.about))?;
                 Ok(waits.then_some(Running { work: None, forks: forks(), port, event_loop }))
@@ -250,14 +251,19 @@ impl Pending {
     /// Begin the work, if that has not been done.
     fn ensure_started(&self, py: Python<'_>) -> PyResult<()> {
         if self.running.get().is_none() && self.slot.stand() == Stand::Working {
-            match self.start(py)? {
-                // Only the one who took the job comes here.
-                Some(running) => drop(self.running.set(running)),
-                // There is an answer, and nobody waits.
-                None => drop(self.slot.finish(super::inbox::ready())),
-            }
+            self.set_started(self.start(py, || Port::of_this_loop(py))?);
         }
         Ok(())
+    }
+
+    /// Note what was started.
+    fn set_started(&self, started: Option<Running>) {
+        match started {
+            // Only the one who took the job comes here.
+            Some(running) => drop(self.running.set(running)),
+            // There is an answer, and nobody waits.
+            None => drop(self.slot.finish(super::inbox::ready())),
+        }
     }
 
     /// Return the answer, and keep it for whoever awaits this.
@@ -343,6 +349,12 @@ impl Pending {
         Ok(answer)
     }
 
+    /// Begin the work as if it were awaited on a hub, whose port this is.
+    fn start_on(&self, py: Python<'_>, event_loop: Py<PyAny>, port: &Bound<'_, HubPort>) -> PyResult<()> {
+        self.set_started(self.start(py, || Ok((event_loop, port.get().0.clone())))?);
+        Ok(())
+    }
+
     /// Begin the work on the runtime, before anybody waits for it; it ends if this object goes first.
     fn begin(&self, py: Python<'_>) -> PyResult<()> {
         let (job, signal) = (self.take_job(py)?, self.about.flag(py));
@@ -374,12 +386,8 @@ impl Pending {
     }
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        let this = slf.get();
-        match this.start(slf.py())? {
-            // Only the one who took the job comes here.
-            Some(running) => drop(this.running.set(running)),
-            None => drop(this.slot.finish(super::inbox::ready())),
-        }
+        let (this, py) = (slf.get(), slf.py());
+        this.set_started(this.start(py, || Port::of_this_loop(py))?);
         Ok(slf)
     }
 

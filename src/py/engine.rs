@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::{AbortHandle, JoinHandle, yield_now};
 use tokio::time::timeout;
 
+use super::greenlets::has_greenlets;
 use super::runtime::{forks, internal};
 use crate::error::Error;
 
@@ -117,7 +118,8 @@ pub fn look_for_signals() -> PyResult<()> {
 
 fn check_signals(py: Python<'_>) -> PyResult<()> {
     let threading = py.import("threading")?;
-    if !threading.call_method0("current_thread")?.is(&threading.call_method0("main_thread")?) {
+    // A greenlet of the main thread is not the main thread to a patched `threading`.
+    if !has_greenlets(py)? && !threading.call_method0("current_thread")?.is(&threading.call_method0("main_thread")?) {
         NO_SIGNALS.set(Some(forks()));
     }
     py.check_signals()

@@ -12,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 
 use url::Url;
 
+use super::greenlets::is_patched;
 use crate::stats::{Attempt, Observer};
 use crate::sync::locked;
 use crate::url::unsigned;
@@ -25,6 +26,8 @@ pub struct Log {
     /// The method, and the address without query and user.
     what: (String, String),
     lines: Mutex<Vec<Line>>,
+    /// Only whoever calls may write them: handlers have locks.
+    is_for_caller: bool,
     own: Weak<Log>,
 }
 
@@ -54,7 +57,8 @@ impl Log {
             return Ok(None);
         }
         let what = (method.to_owned(), unsigned(url));
-        Ok(Some(Arc::new_cyclic(|own| Self { what, lines: Mutex::default(), own: own.clone() })))
+        let is_for_caller = is_patched(py)?;
+        Ok(Some(Arc::new_cyclic(|own| Self { what, lines: Mutex::default(), is_for_caller, own: own.clone() })))
     }
 
     /// Writes what there is.
@@ -73,6 +77,9 @@ impl Log {
     }
 
     fn write_beside(&self) {
+        if self.is_for_caller {
+            return;
+        }
         let own = self.own.clone();
         tokio::task::spawn_blocking(move || own.upgrade().and_then(|log| Python::try_attach(|py| log.write(py))));
     }

@@ -11,6 +11,8 @@ pub mod engine;
 pub mod event;
 pub mod exceptions;
 pub mod files;
+pub mod greenlets;
+pub mod hub;
 pub mod inbox;
 pub mod json;
 pub mod log;

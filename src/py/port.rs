@@ -79,8 +79,9 @@ impl Port {
         Ok((event_loop.unbind(), port))
     }
 
+    /// One to a loop that has none.
     #[cfg(unix)]
-    fn open(event_loop: &Bound<'_, PyAny>, reference: &Py<PyWeakrefReference>) -> PyResult<Arc<Self>> {
+    pub fn open(event_loop: &Bound<'_, PyAny>, reference: &Py<PyWeakrefReference>) -> PyResult<Arc<Self>> {
         use std::os::fd::AsRawFd;
         let py = event_loop.py();
         let (ringing, ringed) = std::os::unix::net::UnixStream::pair()?;
@@ -102,8 +103,9 @@ impl Port {
         }
     }
 
+    /// One to a loop that has none.
     #[cfg(not(unix))]
-    fn open(event_loop: &Bound<'_, PyAny>, reference: &Py<PyWeakrefReference>) -> PyResult<Arc<Self>> {
+    pub fn open(event_loop: &Bound<'_, PyAny>, reference: &Py<PyWeakrefReference>) -> PyResult<Arc<Self>> {
         Ok(Arc::new(Self::with(Bell::Threadsafe(reference.clone_ref(event_loop.py())))))
     }
 

@@ -25,6 +25,7 @@ use super::bridge::{Feed, Pending};
 use super::engine::TICK;
 use super::exceptions::{About, raised};
 use super::files::{Said, said};
+use super::greenlets::is_patched;
 use super::inbox::{Ended, For, Inbox, Subscribed};
 use super::port::UnderWay;
 use super::reader::{Reader, read_file, take};
@@ -417,7 +418,8 @@ impl Source {
             })
         });
         let tap = Tap { inbox, about, connections, reading: Mutex::new(Reading::NotYet(task)), forks: forks(), info };
-        if ahead {
+        // A thread that reads for itself cannot give way, and whether it must may change from one wait to the next.
+        if ahead || is_patched(py)? {
             tap.begin().map_err(|error| raised(py, error, &tap.about))?;
         }
         Ok(Self::new(tap))
