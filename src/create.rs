@@ -1,7 +1,8 @@
 //! Requests that create what costs money: predictions and trainings.
 //!
 //! Rules this file keeps:
-//! * a create that may have been taken is finished when its caller has gone, and what it made is then cancelled, once;
+//! * a create that may have been taken is finished when its caller has gone, and what it made is then cancelled, once, unless it
+//!   is to go on without its caller;
 //! * a create of which nothing was sent ends with its caller: it is never begun;
 //! * what waits to try again when its caller has gone is not tried again.
 
@@ -39,11 +40,17 @@ pub struct Creation {
     base: Base,
     /// `predictions` or `trainings`.
     collection: &'static str,
+    /// Whether what it makes goes on without its caller.
+    keeps: bool,
     /// What a request that cancels is made of.
     request: Call,
     stage: Arc<Stage>,
     /// Cancelled when the caller has gone.
     left: CancellationToken,
+    /// Cancelled when the client is closed while the caller waits.
+    called_off: CancellationToken,
+    /// Set when the program ends: whoever still waits, in a daemon thread, is not told anything.
+    is_silenced: AtomicBool,
     /// Cancelled when the client is closed.
     closing: CancellationToken,
     /// Cancelled when nothing is left to be done.
@@ -119,6 +126,7 @@ impl Creation {
         owner: u64,
         base: Base,
         collection: &'static str,
+        keeps: bool,
         request: &Call,
         unattended: Unattended,
         closing: CancellationToken,
@@ -132,9 +140,12 @@ impl Creation {
             deadline,
             base,
             collection,
+            keeps,
             request,
             stage: Stage::new(),
             left: CancellationToken::new(),
+            called_off: CancellationToken::new(),
+            is_silenced: AtomicBool::new(false),
             closing,
             over: CancellationToken::new(),
             state: Mutex::new(State::Running),
@@ -193,12 +204,12 @@ impl Creation {
     pub async fn interrupted(&self) -> Error {
         let called_off = || Error::new(Kind::Closed, "the client was closed before the answer to this create came");
         match self.deadline {
-            Some(limit) => match timeout(limit, self.left.cancelled()).await {
+            Some(limit) => match timeout(limit, self.called_off.cancelled()).await {
                 Ok(()) => called_off(),
                 Err(_) => Error::late(limit, self.stage.phase()),
             },
             None => {
-                self.left.cancelled().await;
+                self.called_off.cancelled().await;
                 called_off()
             }
         }
@@ -223,6 +234,23 @@ impl Creation {
             self.left.cancel();
         }
         *state == State::Left
+    }
+
+    /// Take the create from a caller that still waits, and tell it.
+    pub fn call_off(&self) {
+        self.leave();
+        self.called_off.cancel();
+    }
+
+    /// Take the create from a caller that waits while the program ends. It is not told: nobody is there for what it would say.
+    pub fn silence(&self) {
+        self.is_silenced.store(true, Ordering::Relaxed);
+        self.leave();
+    }
+
+    /// Return whether the caller is not to be told anything any more.
+    pub fn is_silenced(&self) -> bool {
+        self.is_silenced.load(Ordering::Relaxed)
     }
 
     /// Note that the request is over, and whatever had to be done after it.
@@ -259,10 +287,10 @@ impl Creation {
         self.record.get().is_some() && !self.is_claimed.load(Ordering::Relaxed)
     }
 
-    /// Cancel what was created, once, unless it has ended.
+    /// Cancel what was created, once, unless it has ended or is to go on.
     pub async fn undo(&self, pool: &Pool) {
         let made = self.record.get().and_then(|record| serde_json::from_slice::<Made>(record).ok());
-        let Some(made) = made.filter(|made| !made.has_ended()) else { return };
+        let Some(made) = made.filter(|made| !made.has_ended() && !self.keeps) else { return };
         if self.is_undone.swap(true, Ordering::Relaxed) {
             return;
         }

@@ -11,7 +11,7 @@ suspends is the transport's choice:
 from __future__ import annotations
 
 from ._core import write_json
-from ._transport import Blocking, Suspending
+from ._transport import Blocking, Suspending, attend_the_end
 from ._typing import Generic, ParamSpec, TypeVar, is_array, overload
 
 TYPE_CHECKING = False
@@ -145,6 +145,7 @@ class Resource(Generic[M]):
         read: float | None = None,
         inlined: Inlined | None = None,
         creates: Literal["predictions", "trainings"] | None = None,
+        keeps: bool = False,
     ) -> Pending[T]:
         """Begin a request with a JSON body, with files in it or without, a plain text, or nothing.
 
@@ -157,6 +158,8 @@ class Resource(Generic[M]):
             return self._core.send(method, target, expect)
         if not options.keys() <= OPTIONS:
             raise TypeError(f"unexpected keyword argument {(options.keys() - OPTIONS).pop()!r}")
+        if creates is not None:
+            attend_the_end()
         extra_body = options.get("extra_body")
         if extra_body is not None:
             body = {**(body or {}), **extra_body}
@@ -184,6 +187,7 @@ class Resource(Generic[M]):
             total=options.get("timeout"),
             signal=options.get("signal"),
             creates=creates,
+            keeps=keeps,
         )
 
 

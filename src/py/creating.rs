@@ -40,11 +40,15 @@ pub async fn run(
     signal: Option<Flag>,
     mut give: impl FnMut(Outcome) -> bool,
 ) {
-    let _at_end = AtEnd(creation.clone());
+    let at_end = AtEnd(creation.clone());
     let gone = tokio::select! {
         biased;
         error = aborted(signal) => error,
         outcome = &mut work => {
+            if creation.is_silenced() {
+                drop(at_end);
+                return std::future::pending().await;
+            }
             if !give(outcome) {
                 creation.undo(&pool).await;
             }

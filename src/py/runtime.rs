@@ -177,12 +177,15 @@ impl Process {
         locked(&self.creations).remove(&Arc::as_ptr(creation).addr());
     }
 
-    /// Have the creates of a client, or of all, finished without their callers, and cancelled.
+    /// Have the creates of a client, or of all when the program ends, finished without their callers, and cancelled.
     pub fn leave_creates(&self, owner: Option<u64>) {
         let meant: Vec<_> =
             locked(&self.creations).values().filter(|each| owner.is_none_or(|owner| each.owner == owner)).cloned().collect();
         for creation in meant {
-            creation.leave();
+            match owner {
+                Some(_) => creation.call_off(),
+                None => creation.silence(),
+            }
         }
     }
 
