@@ -15,9 +15,13 @@ from typing import Any
 
 import pytest
 
+import passing
 import replicate_rs as replicate
 from replicate_rs._streaming import AsyncStream, Stream
 from replicate_rs.local import LocalReplicate, sleep
+
+if passing.IS_ON:
+    passing.install()
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +139,7 @@ def local() -> Iterator[LocalReplicate]:
 
 def script(code, *arguments, timeout=30, **options):
     """Run Python code in a fresh process that treats warnings as errors."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(code), *arguments]
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", passing.PRELUDE + textwrap.dedent(code), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **options)
     done.stderr = without_slowness(done.stderr)
     return done

@@ -13,82 +13,14 @@ import time
 
 import pytest
 
+import passing
 import replicate_rs as replicate
 from conftest import script, without_slowness
+from creates import MOMENTS, Creates
 from leaving import PATIENCE, full_port
 from replicate_rs import AbortController, exceptions
 from serving import environment
-from wire import HEAD, Wire, hang, output, prediction, reply
-
-# Where the answer to a create stands still until it is told to go on.
-MOMENTS = {
-    "before it": lambda _: 0,
-    "in its head": lambda answer: answer.index(b"\r\n\r\n"),
-    "in its body": lambda answer: len(answer) - 5,
-}
-
-
-class Creates(Wire):
-    """A server whose answers to creates stand still at a moment; it counts what is made and what is cancelled."""
-
-    def __init__(self, moment="before it", *, pause=None, answer=None):
-        self.moment = MOMENTS[moment]
-        self.pause = pause
-        self.answer = answer
-        self.made = []
-        self.cancelled = []
-        self.reached = threading.Event()
-        self.go_on = threading.Event()
-        super().__init__(self._answer)
-
-    def __exit__(self, *error):
-        self.go_on.set()
-        super().__exit__(*error)
-
-    def _answer(self, seen):
-        *_, collection, id = seen.path.removesuffix("/cancel").rsplit("/", 2)
-        if seen.path.startswith("/stream"):
-            return self._streamed
-        if seen.path.endswith("/cancel"):
-            with self._change:
-                self.cancelled.append(f"{collection}/{id}")
-                self._change.notify_all()
-            return reply(prediction("canceled", id=id))
-        if seen.method == "GET":
-            return reply(prediction("canceled" if f"{collection}/{id}" in self.cancelled else "processing", id=id))
-        with self._change:
-            collection = seen.path.rpartition("/")[2]
-            self.made.append(f"{collection}/p{len(self.made) + 1}")
-            id = self.made[-1].rpartition("/")[2]
-            self._change.notify_all()
-        status = "succeeded" if self.answer == "ended" else "processing"
-        answer = reply(prediction(status, id=id, urls={"stream": f"{self.origin}/stream/{id}"}), 201)
-
-        def hold(connection):
-            cut = self.moment(answer)
-            connection.sendall(answer[:cut])
-            self.reached.set()
-            self.go_on.wait(PATIENCE if self.pause is None else self.pause)
-            return answer[cut:]
-
-        return hold
-
-    def _streamed(self, connection):
-        connection.sendall(HEAD + output("a"))
-        hang(connection)
-
-    def wait(self):
-        assert self.reached.wait(PATIENCE)
-
-    def check(self, client=None):
-        """Let the creates be answered; each prediction is cancelled once, and no connection is left."""
-        self.go_on.set()
-        self.until(lambda: len(self.cancelled) >= len(self.made), 5)
-        if client is not None:
-            client.close()
-        self.until(lambda: self.open_now == 0, 5)
-        assert sorted(self.cancelled) == sorted(self.made)
-
+from wire import Wire, prediction, reply
 
 # Calls that create, each as both clients have it.
 CALLS = {
@@ -335,7 +267,7 @@ def test_a_deadline_just_before_the_answer_names_the_prediction(name):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_what_ended_within_the_create_is_not_cancelled(name):
-    with Creates(answer="ended") as wire:
+    with Creates(ended=True) as wire:
         client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
         asyncio.run(cancel(wire, client, CALLS[name]))
         wire.go_on.set()
@@ -670,7 +602,7 @@ asyncio.run(main())
 
 def interrupted(code, wire):
     """What a program writes that gets Ctrl-C when its create has come."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", START + textwrap.dedent(code)]
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", passing.PRELUDE + START + textwrap.dedent(code)]
     with subprocess.Popen(
         command, env=environment(wire.base_url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
