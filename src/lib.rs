@@ -5,6 +5,7 @@
 
 pub mod checksum;
 pub mod create;
+pub mod create_lookup;
 pub mod data_uri;
 pub mod disk;
 pub mod download;

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 from leaving import PATIENCE
@@ -18,6 +21,10 @@ MOMENTS: dict[str, Callable[[bytes], int]] = {
 }
 
 
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Creates(Wire):
     """A server whose answers to creates stand still at a moment; it counts what is made and what is cancelled."""
 
@@ -28,6 +35,7 @@ class Creates(Wire):
         self.status = "succeeded" if ended else "processing"
         self.made: list[str] = []
         self.cancelled: list[str] = []
+        self.listed: list[dict[str, Any]] = []
         self.reached = threading.Event()
         self.go_on = threading.Event()
         super().__init__(self._answer)
@@ -45,12 +53,15 @@ class Creates(Wire):
                 self.cancelled.append(f"{collection}/{id}")
                 self._change.notify_all()
             return reply(prediction("canceled", id=id))
+        if seen.path == "/v1/predictions" and seen.method == "GET":
+            return self.listing()
         if seen.method == "GET":
             return reply(prediction("canceled" if f"{collection}/{id}" in self.cancelled else "processing", id=id))
         with self._change:
             collection = seen.path.rpartition("/")[2]
             self.made.append(f"{collection}/p{len(self.made) + 1}")
             id = self.made[-1].rpartition("/")[2]
+            self.listed.append(self._described(id, seen))
             self._change.notify_all()
         answer = reply(prediction(self.status, id=id, urls={"stream": f"{self.origin}/stream/{id}"}), 201)
 
@@ -62,6 +73,20 @@ class Creates(Wire):
             return answer[cut:]
 
         return hold
+
+    def _described(self, id: str, seen: Seen) -> dict[str, Any]:
+        """What the list says of a prediction."""
+        kind, *name = seen.path.removeprefix("/v1/").split("/")
+        body, named = json.loads(seen.body), "/".join(name[:2])
+        about = {"model": named if kind == "models" else "acme/x", "version": body.get("version", "v").rpartition(":")[2]}
+        if kind == "deployments":
+            about["deployment"] = named
+        return {**prediction("processing", id=id), **about, "input": body.get("input", {}), "created_at": now().isoformat()}
+
+    def listing(self) -> bytes:
+        """Answer with the recent predictions, newest first."""
+        found = [each | ({"status": "canceled"} if f"predictions/{each['id']}" in self.cancelled else {}) for each in self.listed]
+        return reply({"next": None, "results": found[::-1]}, headers=f"Date: {format_datetime(now(), usegmt=True)}\r\n")
 
     def _streamed(self, connection: socket.socket) -> None:
         connection.sendall(HEAD + output("a"))

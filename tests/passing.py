@@ -1,6 +1,6 @@
 """The tests once more, with a `fetch=` that passes every request on: `REPLICATE_TEST_FETCH=1` (`make test-fetch`).
 
-Nothing of what the tests ask for may depend on whether a client has a `fetch`; the few that are about the core itself are left out.
+Nothing that the tests ask for may depend on whether a client has a `fetch`; tests of the core itself are left out.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def take(both, parts, given):
 
         async def read():
             async for each in parts:
-                given.append(each)  # noqa: PERF401 - what came before an error is wanted
+                given.append(each)
 
         both(read)
     else:
@@ -260,7 +260,7 @@ def read(both, client, name, given):
         if asyncio.iscoroutine(stream):
             stream = await stream
         async for each in stream:
-            given.append(each)  # noqa: PERF401 - what came before an error is wanted
+            given.append(each)
 
     both(main)
 

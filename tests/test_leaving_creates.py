@@ -63,6 +63,13 @@ def consume_blocking(client, call, **more):
             pass
 
 
+def take(both, client, call, **more):
+    if both.is_async:
+        both(lambda: consume(client, call, **more))
+    else:
+        consume_blocking(client, call, **more)
+
+
 async def arrival(wire):
     await asyncio.to_thread(wire.wait)
 
@@ -240,10 +247,7 @@ def test_a_create_that_has_no_answer_at_the_deadline_is_cancelled(both, name):
         with Creates(moment) as wire:
             client = both.client(wire.base_url)
             with pytest.raises(expected) as caught:
-                if both.is_async:
-                    both(lambda client=client: consume(client, CALLS[name], timeout=0.1))
-                else:
-                    consume_blocking(client, CALLS[name], timeout=0.1)
+                take(both, client, CALLS[name], timeout=0.1)
             if name in SPANNING:
                 assert str(caught.value) == (
                     "the create has no answer after 0.1 s: what it makes is cancelled as soon as there is one"
@@ -500,10 +504,7 @@ def test_a_create_that_never_left_is_not_sent(both, name):
     port, sockets = full_port()
     client = both.client(f"http://127.0.0.1:{port}/v1")
     with pytest.raises(TimeoutError) as caught:
-        if both.is_async:
-            both(lambda: consume(client, CALLS[name], timeout=0.1))
-        else:
-            consume_blocking(client, CALLS[name], timeout=0.1)
+        take(both, client, CALLS[name], timeout=0.1)
     if name in SPANNING:
         assert "the prediction was not created" in str(caught.value)
     assert client.close() == 0
@@ -643,6 +644,162 @@ def test_ctrl_c_in_an_awaited_create_of_a_program(call):
         wire.is_cancelled_once()
 
 
+# Creates that are held open for long: what they made is looked for in the list of recent predictions
+
+LONG = {
+    "version": lambda client, **more: client.predictions.create("v", {"n": 1}, wait=True, **more),
+    "model": lambda client, **more: client.models.predictions.create("acme/x", {"n": 1}, wait=60, **more),
+    "deployment": lambda client, **more: client.deployments.predictions.create("acme/d", {"n": 1}, prefer="wait=5", **more),
+}
+
+
+def left(client, wire, *calls):
+    """Begin calls and cancel them when the server has them."""
+
+    async def main():
+        before = len(wire.made)
+        tasks = [asyncio.create_task(consume(client, call)) for call in calls]
+        await asyncio.to_thread(wire.until, lambda: len(wire.made) == before + len(calls))
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    asyncio.run(main())
+
+
+def looked(wire, times=2):
+    """Wait until the list was looked at so many times, from now on."""
+    before = wire.routes.count("GET /v1/predictions")
+    wire.until(lambda: wire.routes.count("GET /v1/predictions") >= before + times)
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_hold_that_is_left_is_looked_for(name):
+    with Creates() as wire:
+        client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
+        left(client, wire, LONG[name])
+        wire.until(lambda: wire.cancelled == wire.made, 5)
+        wire.check(client)
+
+
+@pytest.mark.parametrize("way", BLOCKING[:2])
+def test_a_long_hold_that_is_left_by_blocking_code_is_looked_for(way):
+    with Creates() as wire:
+        client = replicate.Replicate("r8_secret", base_url=wire.base_url)
+        way(wire, client, LONG["model"])
+        wire.until(lambda: wire.cancelled == wire.made, 5)
+        wire.check(client)
+
+
+def test_equal_creates_that_are_left_together_are_all_found():
+    with Creates() as wire:
+        client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
+        other = [lambda client, n=n: client.predictions.create("v", {"n": n}, wait=60) for n in range(2, 5)]
+        left(client, wire, *[LONG["version"]] * 5, *other)
+        wire.until(lambda: len(wire.cancelled) == 8, 5)
+        # One list told of all.
+        assert wire.routes.count("GET /v1/predictions") == 1
+        wire.check(client)
+
+
+def test_what_may_be_anothers_is_left_alone():
+    """An equal prediction of another program: only the answer tells which is whose."""
+    with Creates() as wire:
+        client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
+        left(client, wire, LONG["version"])
+        wire.listed.append({**wire.listed[0], "id": "q1"})
+        looked(wire)
+        assert wire.cancelled == []
+        wire.check(client)
+
+
+def test_one_that_is_still_waited_for_is_left_alone():
+    with Creates() as wire:
+        client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
+
+        async def main():
+            kept = asyncio.create_task(LONG["version"](client))
+            await arrival(wire)
+            task = asyncio.create_task(LONG["version"](client))
+            await asyncio.to_thread(wire.until, lambda: len(wire.made) == 2)
+            task.cancel()
+            await asyncio.to_thread(looked, wire)
+            assert wire.cancelled == []
+            wire.go_on.set()
+            made = await kept
+            assert await client._core.settle(5) == 0
+            return made.id
+
+        id = asyncio.run(main())
+        assert wire.cancelled == ["predictions/p2" if id == "p1" else "predictions/p1"]
+        client.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"created_at": "2023-09-08T16:19:34.765994Z"},
+        {"input": {"n": 2}},
+        {"version": "w"},
+        {"deployment": "acme/d"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_is_not_the_same_is_left_alone(change):
+    with Creates() as wire:
+        client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
+        scripted = wire._described
+        wire._described = lambda id, seen: scripted(id, seen) | change
+        left(client, wire, LONG["version"])
+        looked(wire)
+        assert wire.cancelled == []
+        wire.check(client)
+
+
+@pytest.mark.parametrize("answer", [reply({"detail": "no"}, 500), reply(b"<html>"), reply({"next": None, "results": []}), None])
+def test_a_list_that_tells_nothing_leaves_it_to_the_answer(answer):
+    with Creates() as wire:
+        client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
+        scripted = wire.script
+        wire.script = lambda seen: answer if seen.method == "GET" else scripted(seen)
+        left(client, wire, LONG["version"])
+        looked(wire)
+        assert wire.cancelled == []
+        wire.check(client)
+
+
+def test_a_short_hold_is_not_looked_for():
+    with Creates() as wire:
+        client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
+        left(client, wire, CALLS["run"], CALLS["create with a hold"])
+        time.sleep(1.5)
+        wire.check(client)
+        assert "GET /v1/predictions" not in wire.routes
+
+
+def test_a_long_hold_of_what_is_to_go_on_is_not_looked_for():
+    with Creates() as wire:
+        client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
+        left(client, wire, lambda client: LONG["version"](client, cancel_on_exit=False))
+        time.sleep(1.5)
+        check_kept(wire, client)
+        assert "GET /v1/predictions" not in wire.routes
+
+
+def test_the_end_of_a_program_that_is_in_a_long_hold():
+    code = """
+        async def main():
+            task = asyncio.create_task(awaited.predictions.create("v", {}, wait=60))
+            await asyncio.to_thread(until_made)
+        asyncio.run(main())
+    """
+    with Told() as wire:
+        wire.pause = None
+        done = script(START + textwrap.dedent(code), env=environment(wire.base_url))
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert wire.cancelled == wire.made == ["predictions/p1"]
+
+
 # The local Replicate, which holds requests as the service does
 
 
@@ -662,3 +819,18 @@ def test_runs_that_are_left_at_every_tenth_of_their_hold(both, local, tenth):
     watcher = replicate.Replicate("r8_secret", base_url=local.base_url)
     found = [each for each in watcher.predictions.list().results if each.input == about]
     assert [each.status for each in found[:1]] == ["canceled"], json.dumps([each.dict() for each in found])
+
+
+def test_a_long_hold_of_the_local_server_that_is_left(both, local):
+    about = {"seconds": 30.0, "steps": 2000 + both.is_async}
+    client = both.client(local.base_url)
+    controller = AbortController()
+    timer = threading.Timer(0.5, controller.abort)
+    timer.start()
+    with pytest.raises(exceptions.AbortError):
+        both(lambda: client.models.predictions.create("acme/slow", about, wait=60, signal=controller.signal))
+    timer.join()
+    assert client._core.settle(5).wait() == 0
+    watcher = replicate.Replicate("r8_secret", base_url=local.base_url)
+    found = [each for each in watcher.predictions.list().results if each.input == about]
+    assert [each.status for each in found] == ["canceled"]

@@ -469,13 +469,13 @@ impl Core {
     fn create(
         &self,
         mut call: Call,
-        (collection, keeps): (&'static str, bool),
+        made: (&'static str, bool),
         signal: Option<Py<AbortSignal>>,
         expect: Expect,
     ) -> PyResult<Pending> {
-        let unattended = process().unattended(&self.unattended);
+        let (unattended, others) = (process().unattended(&self.unattended), process().creates.clone());
         let creation =
-            Arc::new(Creation::new(self.number, self.base.clone(), collection, keeps, &call, unattended, self.closing.clone()));
+            Arc::new(Creation::new(self.number, self.base.clone(), made, &call, unattended, others, self.closing.clone()));
         call.timeouts.total = None;
         call.left = Some(creation.has_left());
         let call = Arc::new(call);

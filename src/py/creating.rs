@@ -27,7 +27,7 @@ struct AtEnd(Arc<Creation>);
 impl Drop for AtEnd {
     fn drop(&mut self) {
         self.0.end();
-        process().forget(&self.0);
+        process().creates.forget(&self.0);
     }
 }
 
@@ -75,7 +75,7 @@ pub fn wait(
 ) -> PyResult<Outcome> {
     py.detach(|| {
         let process = process();
-        process.remember(creation);
+        process.creates.remember(creation);
         let waited = match if long { Ok(None) } else { process.borrow_engine() } {
             Ok(Some(engine)) => on_engine(engine, connections, creation, job, signal),
             Ok(None) => on_runtime(connections, creation, job, signal),
