@@ -1,6 +1,6 @@
 """A service that passes a language model on to browsers, token by token, without looking at the tokens.
 
-    REPLICATE_API_TOKEN=r8_… uvicorn --app-dir examples streaming_service:app
+    REPLICATE_API_TOKEN=r8_… uvicorn --app-dir examples --timeout-graceful-shutdown 3 streaming_service:app
     curl -N 'http://127.0.0.1:8000/chat?prompt=Write+a+haiku+about+llamas'
 
 In a browser: ``new EventSource("/chat?prompt=…")``, and close it at the event ``done``. A reader who leaves stops the model.
@@ -9,6 +9,8 @@ In a browser: ``new EventSource("/chat?prompt=…")``, and close it at the event
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
@@ -17,9 +19,18 @@ from replicate_rs import AsyncReplicate, ReplicateError
 
 MODEL = os.environ.get("MODEL", "meta/meta-llama-3-8b-instruct")
 
-app = FastAPI()
 # One client for all requests: it keeps the connections.
 client = AsyncReplicate()
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
+    """When the service stops, stop the models that still run for somebody."""
+    yield
+    await client.aclose()
+
+
+app = FastAPI(lifespan=lifespan)
 
 
 @app.get("/chat")

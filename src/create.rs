@@ -1,20 +1,26 @@
 //! Requests that create what costs money: predictions and trainings.
 //!
 //! Rules this file keeps:
-//! * a create that may have been taken is finished when its caller has gone, and what it made is then cancelled, once;
+//! * a create that may have been taken is finished when its caller has gone, and what it made is then cancelled, once, unless it
+//!   is to go on without its caller;
 //! * a create of which nothing was sent ends with its caller: it is never begun;
-//! * what waits to try again when its caller has gone is not tried again.
+//! * what waits to try again when its caller has gone is not tried again;
+//! * while the answer to a create that was left is held back, what it made is looked for in the list of recent predictions.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
+use ::http::Method;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::create_lookup::{Asked, Page, date};
 use crate::error::{Error, Kind};
 use crate::http::{self, Body, Call};
 use crate::pool::Pool;
@@ -28,6 +34,43 @@ const MAX_FINISH: Duration = Duration::from_secs(90);
 const MAX_FINISH_CLOSED: Duration = Duration::from_secs(5);
 /// How long the request that cancels may take.
 const MAX_CANCEL: Duration = Duration::from_secs(5);
+/// The longest hold, in seconds.
+const MAX_HOLD: u64 = 60;
+/// What is held open for longer is looked for in the list when it is left.
+const MAX_UNSEARCHED_HOLD: u64 = 4;
+/// Between two looks at the list, over all creates of a process.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// The largest page of the list, in bytes.
+const MAX_PAGE: usize = 8 << 20;
+
+/// Creates that are under way in a process.
+#[derive(Debug, Default)]
+pub struct Creates {
+    creations: Mutex<HashMap<usize, Arc<Creation>>>,
+    /// Whoever holds it looks at the list, for all of its client.
+    lead: tokio::sync::Mutex<()>,
+}
+
+impl Creates {
+    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Arc<Creation>>> {
+        self.creations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keep a create in mind until it is over.
+    pub fn remember(&self, creation: &Arc<Creation>) {
+        self.locked().insert(Arc::as_ptr(creation).addr(), creation.clone());
+    }
+
+    /// Note that a create is over.
+    pub fn forget(&self, creation: &Arc<Creation>) {
+        self.locked().remove(&Arc::as_ptr(creation).addr());
+    }
+
+    /// Return all of them.
+    pub fn all(&self) -> Vec<Arc<Creation>> {
+        self.locked().values().cloned().collect()
+    }
+}
 
 /// One create, and what has to be done if its caller leaves.
 #[derive(Debug)]
@@ -39,11 +82,23 @@ pub struct Creation {
     base: Base,
     /// `predictions` or `trainings`.
     collection: &'static str,
+    /// Whether what it makes goes on without its caller.
+    keeps: bool,
+    /// The create itself: where it goes, what it carries, and for how many seconds its answer may be held back.
+    call: (url::Url, Option<Bytes>, u64),
+    /// What it asks for, once somebody has looked.
+    asked: OnceLock<Option<Asked>>,
+    began: OnceLock<Instant>,
+    others: Arc<Creates>,
     /// What a request that cancels is made of.
     request: Call,
     stage: Arc<Stage>,
     /// Cancelled when the caller has gone.
     left: CancellationToken,
+    /// Cancelled when the client is closed while the caller waits.
+    called_off: CancellationToken,
+    /// Set when the program ends: whoever still waits, in a daemon thread, is not told anything.
+    is_silenced: AtomicBool,
     /// Cancelled when the client is closed.
     closing: CancellationToken,
     /// Cancelled when nothing is left to be done.
@@ -118,11 +173,17 @@ impl Creation {
     pub fn new(
         owner: u64,
         base: Base,
-        collection: &'static str,
+        (collection, keeps): (&'static str, bool),
         request: &Call,
         unattended: Unattended,
+        others: Arc<Creates>,
         closing: CancellationToken,
     ) -> Self {
+        let body = match &request.body {
+            Body::Bytes(body) => Some(body.clone()),
+            _ => None,
+        };
+        let call = (request.url.clone(), body, hold(&request.own));
         let mut request = Call { body: Body::Empty, own: http::HeaderMap::new(), ..request.clone() };
         request.headers.clear();
         let deadline = request.timeouts.total.replace(MAX_CANCEL);
@@ -132,9 +193,16 @@ impl Creation {
             deadline,
             base,
             collection,
+            keeps,
+            call,
+            asked: OnceLock::new(),
+            began: OnceLock::new(),
+            others,
             request,
             stage: Stage::new(),
             left: CancellationToken::new(),
+            called_off: CancellationToken::new(),
+            is_silenced: AtomicBool::new(false),
             closing,
             over: CancellationToken::new(),
             state: Mutex::new(State::Running),
@@ -151,6 +219,7 @@ impl Creation {
         if self.left.is_cancelled() {
             return Err(gone());
         }
+        self.began.get_or_init(Instant::now);
         let mut sending = pin!(self.stage.clone().watch(http::send(pool, call)));
         tokio::select! {
             biased;
@@ -165,15 +234,88 @@ impl Creation {
         if !self.stage.may_be_taken() {
             return Err(gone());
         }
-        tokio::select! {
-            biased;
-            done = sending => if let Ok(response) = &done {
-                self.note(response);
-                self.undo(pool).await;
-            },
-            () = self.too_late() => {}
+        let mut too_late = pin!(self.too_late());
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut sending => {
+                    if let Ok(response) = &done {
+                        self.note(response);
+                        self.undo(pool).await;
+                    }
+                    break;
+                }
+                () = &mut too_late => break,
+                found = self.look(pool) => {
+                    // Not beside the answer: what was found counts as cancelled.
+                    join_all(found.iter().map(|id| self.cancel(pool, id))).await;
+                    if self.is_undone.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
+            }
         }
         Err(gone())
+    }
+
+    /// Look for what was made by creates that were left, this one among them; return what is to be cancelled.
+    async fn look(&self, pool: &Pool) -> Vec<String> {
+        if self.keeps || self.call.2 <= MAX_UNSEARCHED_HOLD || self.asked().is_none() {
+            return std::future::pending().await;
+        }
+        let _lead = self.others.lead.lock().await;
+        if self.is_undone.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        loop {
+            sleep(LOOK_INTERVAL).await;
+            let Ok(url) = self.base.join(["predictions"]) else { continue };
+            let call = Call { method: Method::GET, url, retries: 0, limit: MAX_PAGE, ..self.request.clone() };
+            let Ok(response) = http::send(pool, &call).await else { continue };
+            let Some(now) = date(&response.headers) else { continue };
+            let Ok(page) = serde_json::from_slice::<Page>(&response.body) else { continue };
+            let found = self.resolve(&page, now);
+            if !found.is_empty() {
+                return found;
+            }
+        }
+    }
+
+    /// Return which predictions of a page were made by creates that were left, where that is certain, and note that these are
+    /// cancelled.
+    fn resolve(&self, page: &Page, now: SystemTime) -> Vec<String> {
+        let all = self.others.all();
+        let is_open = |creation: &&Arc<Self>| creation.record.get().is_none() && creation.base.as_str() == self.base.as_str();
+        let answered: HashSet<String> = all.iter().filter_map(|each| Some(each.made()?.id)).collect();
+        let mut groups: Vec<(&Asked, Vec<&Arc<Self>>)> = Vec::new();
+        for creation in all.iter().filter(is_open) {
+            let Some(asked) = creation.asked() else { continue };
+            match groups.iter_mut().find(|(other, _)| *other == asked) {
+                Some((_, members)) => members.push(creation),
+                None => groups.push((asked, vec![creation])),
+            }
+        }
+        let mut meant = Vec::new();
+        for (asked, members) in groups {
+            // One whose caller waits gets its answer; which of the predictions is its own, nobody can tell before.
+            if members.iter().any(|each| each.keeps || !each.is_abandoned() || each.is_undone.load(Ordering::Relaxed)) {
+                continue;
+            }
+            let ages = members.iter().filter_map(|each| each.began.get()).map(Instant::elapsed);
+            let found: Option<Vec<_>> = ages.map(|age| page.candidates(asked, age, now)).collect();
+            let found = found.into_iter().flatten().flatten().filter(|each| !answered.contains(&each.id));
+            let found: BTreeMap<_, _> = found.map(|each| (each.id, each.is_running)).collect();
+            if found.len() == members.len() {
+                members.iter().for_each(|each| each.is_undone.store(true, Ordering::Relaxed));
+                meant.extend(found.into_iter().filter(|(_, is_running)| *is_running).map(|(id, _)| id));
+            }
+        }
+        meant
+    }
+
+    fn asked(&self) -> Option<&Asked> {
+        let read = || Asked::of(&self.call.0, self.call.1.as_ref()?);
+        self.asked.get_or_init(read).as_ref()
     }
 
     /// Ends when an answer is not waited for any longer.
@@ -193,12 +335,12 @@ impl Creation {
     pub async fn interrupted(&self) -> Error {
         let called_off = || Error::new(Kind::Closed, "the client was closed before the answer to this create came");
         match self.deadline {
-            Some(limit) => match timeout(limit, self.left.cancelled()).await {
+            Some(limit) => match timeout(limit, self.called_off.cancelled()).await {
                 Ok(()) => called_off(),
                 Err(_) => Error::late(limit, self.stage.phase()),
             },
             None => {
-                self.left.cancelled().await;
+                self.called_off.cancelled().await;
                 called_off()
             }
         }
@@ -223,6 +365,23 @@ impl Creation {
             self.left.cancel();
         }
         *state == State::Left
+    }
+
+    /// Take the create from a caller that still waits, and tell it.
+    pub fn call_off(&self) {
+        self.leave();
+        self.called_off.cancel();
+    }
+
+    /// Take the create from a caller that waits while the program ends. It is not told: nobody is there for what it would say.
+    pub fn silence(&self) {
+        self.is_silenced.store(true, Ordering::Relaxed);
+        self.leave();
+    }
+
+    /// Return whether the caller is not to be told anything any more.
+    pub fn is_silenced(&self) -> bool {
+        self.is_silenced.load(Ordering::Relaxed)
     }
 
     /// Note that the request is over, and whatever had to be done after it.
@@ -259,17 +418,34 @@ impl Creation {
         self.record.get().is_some() && !self.is_claimed.load(Ordering::Relaxed)
     }
 
-    /// Cancel what was created, once, unless it has ended.
+    /// Cancel what was created, once, unless it has ended or is to go on.
     pub async fn undo(&self, pool: &Pool) {
-        let made = self.record.get().and_then(|record| serde_json::from_slice::<Made>(record).ok());
-        let Some(made) = made.filter(|made| !made.has_ended()) else { return };
+        let Some(made) = self.made().filter(|made| !made.has_ended() && !self.keeps) else { return };
         if self.is_undone.swap(true, Ordering::Relaxed) {
             return;
         }
-        if let Ok(url) = self.base.join([self.collection, &made.id, "cancel"]) {
+        self.cancel(pool, &made.id).await;
+    }
+
+    fn made(&self) -> Option<Made> {
+        serde_json::from_slice(self.record.get()?).ok()
+    }
+
+    async fn cancel(&self, pool: &Pool, id: &str) {
+        if let Ok(url) = self.base.join([self.collection, id, "cancel"]) {
             // Best effort: nobody is there to be told.
             drop(http::send(pool, &Call { url, ..self.request.clone() }).await);
         }
+    }
+}
+
+/// Return for how many seconds an answer may be held back.
+fn hold(headers: &http::HeaderMap) -> u64 {
+    let asked = headers.get("prefer").and_then(|value| value.to_str().ok()?.trim().strip_prefix("wait"));
+    match asked {
+        Some("") => MAX_HOLD,
+        Some(seconds) => seconds.strip_prefix('=').and_then(|seconds| seconds.parse().ok()).unwrap_or(0),
+        None => 0,
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod checksum;
 pub mod clock;
 pub mod create;
+pub mod create_lookup;
 pub mod data_uri;
 pub mod disk;
 pub mod download;

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import passing
 import replicate_rs as replicate
 from replicate_rs._streaming import AsyncStream, Stream
 from replicate_rs.local import LocalReplicate, sleep
@@ -41,6 +42,8 @@ def inherited() -> list[str]:
 for _name in inherited():
     del os.environ[_name]
 time.tzset()
+if passing.IS_ON:
+    passing.install()
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +161,7 @@ def local() -> Iterator[LocalReplicate]:
 
 def script(code, *arguments, timeout=30, **options):
     """Run Python code in a fresh process that treats warnings as errors."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(code), *arguments]
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", passing.PRELUDE + textwrap.dedent(code), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **options)
     done.stderr = without_slowness(done.stderr)
     return done

@@ -67,7 +67,9 @@ def started(command: Sequence[str], folder: Path, base_url: str) -> Iterator[Pro
             program.process.wait()
 
 
-class _Connection(http.client.HTTPConnection):
+class Connection(http.client.HTTPConnection):
+    """To a server behind a Unix socket."""
+
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=LONGEST)
         self.path = path
@@ -80,7 +82,7 @@ class _Connection(http.client.HTTPConnection):
 
 def ask(path: Path, text: str) -> tuple[str, int]:
     """Ask a server to shout; its answer, and the process that gave it."""
-    connection = _Connection(path)
+    connection = Connection(path)
     try:
         connection.request("GET", f"/{text}")
         response = connection.getresponse()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
+import passing
 from conftest import script, without_slowness
 from serving import environment
 from wire import CHUNKED, HEAD, Wire, hang, output, prediction, reply
@@ -256,7 +257,16 @@ def test_a_subinterpreter_is_refused_with_words(before):
 def running(code, wire, tmp_path):
     """A program that is to be sent a signal when its call is held."""
     process = subprocess.Popen(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", START + textwrap.dedent(code), str(tmp_path / "file")],
+        [
+            sys.executable,
+            "-X",
+            "dev",
+            "-W",
+            "error",
+            "-c",
+            passing.PRELUDE + START + textwrap.dedent(code),
+            str(tmp_path / "file"),
+        ],
         env=environment(wire.base_url),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -140,6 +140,7 @@ class Core:
         retries: int | None = None,
         signal: AbortSignal | None = None,
         creates: Literal["predictions", "trainings"] | None = None,
+        keeps: bool = False,
         last: bool = False,
     ) -> Pending[_T]: ...
     @property

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ._checks import BLOCKING_RULES, RULES, checker, limit, wrong_type
 from ._core import write_json
-from ._transport import Blocking, Suspending
+from ._transport import Blocking, Suspending, attend_the_end
 from ._typing import Generic, ParamSpec, TypeVar, cast, is_array, overload
 
 TYPE_CHECKING = False
@@ -152,6 +152,7 @@ class Resource(Generic[M]):
         read: float | None = None,
         inlined: Inlined | None = None,
         creates: Literal["predictions", "trainings"] | None = None,
+        keeps: bool = False,
     ) -> Pending[T]:
         """Begin a request with a JSON body, with files in it or without, a plain text, or nothing.
 
@@ -164,6 +165,8 @@ class Resource(Generic[M]):
             return self._core.send(method, target, expect)
         if not options.keys() <= OPTIONS:
             raise TypeError(f"unexpected keyword argument {(options.keys() - OPTIONS).pop()!r}")
+        if creates is not None:
+            attend_the_end()
         extra_body = options.get("extra_body")
         if extra_body is not None:
             body = {**(body or {}), **extra_body}
@@ -193,6 +196,7 @@ class Resource(Generic[M]):
             total=limit("timeout", options.get("timeout")),
             signal=options.get("signal"),
             creates=creates,
+            keeps=keeps,
         )
 
 

@@ -147,7 +147,7 @@ class Suspending:
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
         """Hand it to the core and go: a cancelled task must not wait. The interpreter's end waits for it."""
         try:
-            _attend_the_end()
+            attend_the_end()
             core.detach(method, target, PARTING)
         except Exception:  # noqa: BLE001, S110 - best effort: the caller is leaving with an exception of its own, or Python itself
             pass
@@ -155,7 +155,7 @@ class Suspending:
 
 def hold(holder: object, core: Core, leave: Callable[[], object]) -> None:
     """Have `leave` called when the client of this core is closed, or the program ends; unless its holder is released before."""
-    _attend_the_end()
+    attend_the_end()
     _held[holder] = (core, leave)
 
 
@@ -191,7 +191,8 @@ def _has_greenlets() -> bool:
     return is_patched()
 
 
-def _attend_the_end() -> None:
+def attend_the_end() -> None:
+    """Have what is under way cancelled, and waited for, when the program ends."""
     global _attends
     if not _attends:
         from atexit import register

@@ -63,6 +63,7 @@ class Course:
         self.began: float = monotonic() if began is None else began
         self.process: int = getpid()
         self.progress = progress
+        self.cancels: bool = cancel_on_exit
         # Taken by whoever cancels first: a caller that leaves, or a client that is closed in another thread.
         self._cancel: list[None] = [None] if cancel_on_exit else []
         self.signal = signal
@@ -189,10 +190,10 @@ async def increments(
     raise_if_failed(prediction)
 
 
-def give_up(error: APITimeoutError, timeout: float | None, job: Job[Any] | None) -> NoReturn:
+def give_up(error: APITimeoutError, timeout: float | None, job: Job[Any] | None, *, is_cancelled: bool = True) -> NoReturn:
     """Raise what a request's timeout means: it may be the caller's own, over all of it, that has passed."""
     if error.is_deadline and timeout is not None:
-        raise too_late(timeout, job, was_sent=error._sent) from error
+        raise too_late(timeout, job, was_sent=error._sent, is_cancelled=is_cancelled) from error
     raise error
 
 
@@ -223,12 +224,15 @@ def raise_if_failed(prediction: Prediction[Any]) -> None:
         raise ModelError(prediction)
 
 
-def too_late(timeout: float | None, job: Job[Any] | None, *, was_sent: bool = False) -> PredictionTimeout:
+def too_late(
+    timeout: float | None, job: Job[Any] | None, *, was_sent: bool = False, is_cancelled: bool = True
+) -> PredictionTimeout:
     """Make the error for a deadline that has passed."""
     if job is not None:
         what = f"the {type(job).__name__.lower()} {job.id} is still {job.status} after {timeout} s"
     elif was_sent:
-        what = f"the create has no answer after {timeout} s: what it makes is cancelled as soon as there is one"
+        then = "is cancelled as soon as there is one" if is_cancelled else "goes on, as was asked for"
+        what = f"the create has no answer after {timeout} s: what it makes {then}"
     else:
         what = f"the prediction was not created after {timeout} s: nothing was sent, or nothing was accepted"
     return PredictionTimeout(what, job)

@@ -70,6 +70,7 @@ class Middleware:
         content_type: str | None = None,
         headers: Sequence[tuple[str, str]] | None = None,
         creates: str | None = None,
+        keeps: bool = False,
         **limits: Any,
     ) -> Fetched[T]:
         """Carry a request out."""
@@ -84,7 +85,8 @@ class Middleware:
             kind = _pop(request.headers, "content-type")
             content = upload if request.body is None else request.body
             pairs = list(request.headers.items())
-            more: dict[str, Any] = {"body": content, "content_type": kind, "headers": pairs, "creates": creates, **limits}
+            more: dict[str, Any] = {"body": content, "content_type": kind, "headers": pairs, **limits}
+            more |= {"creates": creates, "keeps": keeps}
             if expect == Expect.BYTES:
                 # A file may be larger than any other answer.
                 file = self._core.send(request.method, request.url, Expect.BYTES, **more)
@@ -95,7 +97,7 @@ class Middleware:
             answer: T = _expected(request, response, expect)
             return answer
 
-        if creates is not None:
+        if creates is not None and not keeps:
             return Created(self, creates, self._fetch, request, start, finish)
         return Fetched(self._fetch, request, start, finish)
 

@@ -118,6 +118,7 @@ class Predictions(Namespace[M]):
         *,
         model: Ref | tuple[str, str] | None = None,
         deployment: Ref | tuple[str, str] | None = None,
+        cancel_on_exit: bool = True,
         **options: Unpack[PredictionOptions],
     ) -> Prediction[M]:
         """Start a model and return at once, or hold the request open for its output.
@@ -129,6 +130,7 @@ class Predictions(Namespace[M]):
             input: The model's inputs; files in it are uploaded.
             model: ``owner/name``.
             deployment: ``owner/name``.
+            cancel_on_exit: Cancel what this creates when its caller leaves before the answer has come.
 
         """
         if version is not None:
@@ -153,7 +155,16 @@ class Predictions(Namespace[M]):
         is_held = bool(ahead) and ahead[0][0] == "Prefer"
         read = LONGEST_HOLD + MARGIN if is_held else None
         pending = self._send(
-            "POST", where, Expect.RECORD, others, body=body, headers=ahead, read=read, inlined=inlined, creates="predictions"
+            "POST",
+            where,
+            Expect.RECORD,
+            others,
+            body=body,
+            headers=ahead,
+            read=read,
+            inlined=inlined,
+            creates="predictions",
+            keeps=not cancel_on_exit,
         )
         return await made(self, Prediction[M], pending)
 

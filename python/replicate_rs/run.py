@@ -107,9 +107,11 @@ async def run_to_end(
     if timeout is not None:
         options = guarded(options, cancel_on_exit=cancel_on_exit)
     try:
-        prediction = await Predictions.create(client, version, input, model=model, wait=hold, **options)
+        prediction = await Predictions.create(
+            client, version, input, model=model, cancel_on_exit=cancel_on_exit, wait=hold, **options
+        )
     except APITimeoutError as error:
-        give_up(error, timeout, error.prediction)
+        give_up(error, timeout, error.prediction, is_cancelled=cancel_on_exit)
     # The held create may answer before the output is committed: what it has is all there is, if the hold had not run out.
     whole = prediction.output is not None and monotonic() - began < (hold or 0)
     if progress is not None or not (whole or prediction.is_done):
@@ -144,11 +146,16 @@ async def async_run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None
 
 
 async def started(
-    client: Resource[Any], ref: Ref, input: Mapping[str, Any] | None, options: Mapping[str, Any]
+    client: Resource[Any],
+    ref: Ref,
+    input: Mapping[str, Any] | None,
+    options: Mapping[str, Any],
+    *,
+    cancel_on_exit: bool = True,
 ) -> Prediction[Any]:
     """Create the prediction that a reference names."""
     version, model = target_of(ref)
-    return await Predictions.create(client, version, input, model=model, **options)
+    return await Predictions.create(client, version, input, model=model, cancel_on_exit=cancel_on_exit, **options)
 
 
 async def wait_for(

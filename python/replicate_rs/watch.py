@@ -97,7 +97,7 @@ class Watch:
             try:
                 self.prediction = await self._start()
             except APITimeoutError as error:
-                give_up(error, self.course.timeout, error.prediction)
+                give_up(error, self.course.timeout, error.prediction, is_cancelled=self.course.cancels)
         self.course.hold(self.prediction)
         self._url = self._stream_url(self.prediction)
         # Text that looks like a URL is text; only streams under this path carry files.

@@ -224,7 +224,7 @@ impl Pending {
                 let mut finish = Finish { slot: self.slot.clone(), way: Some(port.enter()) };
                 let task = match self.creation.clone() {
                     Some(creation) => {
-                        process().remember(&creation);
+                        process().creates.remember(&creation);
                         let give = move |outcome| finish.finish(outcome).is_ok();
                         runtime.spawn(creating::run(work, pool, creation, signal, give))
                     }

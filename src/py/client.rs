@@ -194,7 +194,7 @@ impl Core {
     }
 
     /// One request, read to its end.
-    #[pyo3(signature = (method, target, expect, *, query=None, body=None, content_type=None, headers=None, total=None, read=None, retries=None, signal=None, creates=None, last=false))]
+    #[pyo3(signature = (method, target, expect, *, query=None, body=None, content_type=None, headers=None, total=None, read=None, retries=None, signal=None, creates=None, keeps=false, last=false))]
     #[allow(clippy::too_many_arguments, reason = "one call site, all by keyword")]
     fn send(
         &self,
@@ -211,6 +211,7 @@ impl Core {
         retries: Option<u32>,
         signal: Option<Py<AbortSignal>>,
         creates: Option<&str>,
+        keeps: bool,
         last: bool,
     ) -> PyResult<Pending> {
         let url = self.resolve(py, target, query)?;
@@ -239,7 +240,7 @@ impl Core {
         self.limit_in_time(&mut call, total, read)?;
         call.retries = retries.unwrap_or(call.retries);
         if let Some(name) = creates {
-            return self.create(call, collection(name)?, signal, expect);
+            return self.create(call, (collection(name)?, keeps), signal, expect);
         }
         let call = Arc::new(call);
         let about = About { call: Some(call.clone()), signal };
@@ -449,17 +450,17 @@ impl Core {
 }
 
 impl Core {
-    /// A request that creates something: finished even when its caller has gone, and then undone.
+    /// A request that creates something: finished even when its caller has gone, and then undone, unless that is to be kept.
     fn create(
         &self,
         mut call: Call,
-        collection: &'static str,
+        made: (&'static str, bool),
         signal: Option<Py<AbortSignal>>,
         expect: Expect,
     ) -> PyResult<Pending> {
-        let unattended = process().unattended(&self.unattended);
+        let (unattended, others) = (process().unattended(&self.unattended), process().creates.clone());
         let creation =
-            Arc::new(Creation::new(self.number, self.base.clone(), collection, &call, unattended, self.closing.clone()));
+            Arc::new(Creation::new(self.number, self.base.clone(), made, &call, unattended, others, self.closing.clone()));
         call.timeouts.total = None;
         call.left = Some(creation.has_left());
         let call = Arc::new(call);

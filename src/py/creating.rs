@@ -27,7 +27,7 @@ struct AtEnd(Arc<Creation>);
 impl Drop for AtEnd {
     fn drop(&mut self) {
         self.0.end();
-        process().forget(&self.0);
+        process().creates.forget(&self.0);
     }
 }
 
@@ -40,11 +40,15 @@ pub async fn run(
     signal: Option<Flag>,
     mut give: impl FnMut(Outcome) -> bool,
 ) {
-    let _at_end = AtEnd(creation.clone());
+    let at_end = AtEnd(creation.clone());
     let gone = tokio::select! {
         biased;
         error = aborted(signal) => error,
         outcome = &mut work => {
+            if creation.is_silenced() {
+                drop(at_end);
+                return std::future::pending().await;
+            }
             if !give(outcome) {
                 creation.undo(&pool).await;
             }
@@ -71,7 +75,7 @@ pub fn wait(
 ) -> PyResult<Outcome> {
     py.detach(|| {
         let process = process();
-        process.remember(creation);
+        process.creates.remember(creation);
         let waited = match if long { Ok(None) } else { process.borrow_engine() } {
             Ok(Some(engine)) => on_engine(engine, connections, creation, job, signal),
             Ok(None) => on_runtime(connections, creation, job, signal),

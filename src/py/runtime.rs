@@ -22,7 +22,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use super::engine::{Engine, TICK, gets_signals, look_for_signals};
 use crate::clock::deadline;
-use crate::create::{Creation, Unattended};
+use crate::create::{Creates, Unattended};
 use crate::error::{Error, Kind};
 use crate::pool::{Network, Pool, Shared};
 use crate::sync::locked;
@@ -49,7 +49,7 @@ pub struct Process {
     /// Work that nobody waits for, and that the end of the interpreter does.
     unattended: Arc<AtomicUsize>,
     /// Creates that are under way.
-    creations: Mutex<HashMap<usize, Arc<Creation>>>,
+    pub creates: Arc<Creates>,
     child: OnceLock<&'static Process>,
 }
 
@@ -171,22 +171,13 @@ impl Process {
         Unattended { of_client: of_client.clone(), of_process: self.unattended.clone() }
     }
 
-    /// Keep a create in mind until it is over.
-    pub fn remember(&self, creation: &Arc<Creation>) {
-        locked(&self.creations).insert(Arc::as_ptr(creation).addr(), creation.clone());
-    }
-
-    /// Note that a create is over.
-    pub fn forget(&self, creation: &Arc<Creation>) {
-        locked(&self.creations).remove(&Arc::as_ptr(creation).addr());
-    }
-
-    /// Have the creates of a client, or of all, finished without their callers, and cancelled.
+    /// Have the creates of a client, or of all when the program ends, finished without their callers, and cancelled.
     pub fn leave_creates(&self, owner: Option<u64>) {
-        let meant: Vec<_> =
-            locked(&self.creations).values().filter(|each| owner.is_none_or(|owner| each.owner == owner)).cloned().collect();
-        for creation in meant {
-            creation.leave();
+        for creation in self.creates.all().iter().filter(|each| owner.is_none_or(|owner| each.owner == owner)) {
+            match owner {
+                Some(_) => creation.call_off(),
+                None => creation.silence(),
+            }
         }
     }
 
