@@ -12,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 
 use url::Url;
 
+use super::runtime::Stop;
 use crate::stats::{Attempt, Observer};
 use crate::sync::locked;
 use crate::url::unsigned;
@@ -24,8 +25,15 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub struct Log {
     /// The method, and the address without query and user.
     what: (String, String),
-    lines: Mutex<Vec<Line>>,
+    state: Mutex<State>,
     own: Weak<Log>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<Line>,
+    /// What writes them from another thread, if nobody has done it before.
+    timer: Option<Stop>,
 }
 
 #[derive(Debug)]
@@ -54,12 +62,15 @@ impl Log {
             return Ok(None);
         }
         let what = (method.to_owned(), unsigned(url));
-        Ok(Some(Arc::new_cyclic(|own| Self { what, lines: Mutex::default(), own: own.clone() })))
+        Ok(Some(Arc::new_cyclic(|own| Self { what, state: Mutex::default(), own: own.clone() })))
     }
 
     /// Writes what there is.
     pub fn write(&self, py: Python<'_>) {
-        let lines = std::mem::take(&mut *locked(&self.lines));
+        let State { lines, timer } = std::mem::take(&mut *locked(&self.state));
+        if let Some(timer) = timer {
+            timer.stop();
+        }
         for Line { attempt, outcome, millis, wait } in lines {
             let (method, url) = &self.what;
             let written = writer(py)
@@ -73,6 +84,9 @@ impl Log {
     }
 
     fn write_beside(&self) {
+        if locked(&self.state).lines.is_empty() {
+            return;
+        }
         let own = self.own.clone();
         tokio::task::spawn_blocking(move || own.upgrade().and_then(|log| Python::try_attach(|py| log.write(py))));
     }
@@ -89,14 +103,17 @@ impl Observer for Log {
             Err(error) => error.message.clone(),
         };
         let (millis, wait) = (attempt.took.as_secs_f64() * 1000.0, attempt.wait.map(|wait| wait.as_secs_f64()));
-        locked(&self.lines).push(Line { attempt: attempt.number, outcome, millis, wait });
+        let mut state = locked(&self.state);
+        state.lines.push(Line { attempt: attempt.number, outcome, millis, wait });
         if wait.is_some() {
+            drop(state);
             self.write_beside();
         } else if let Some(log) = self.own.upgrade() {
-            tokio::spawn(async move {
+            let timer = tokio::spawn(async move {
                 tokio::time::sleep(PATIENCE).await;
                 log.write_beside();
             });
+            state.timer = Some(Stop::of(&timer));
         }
     }
 }
