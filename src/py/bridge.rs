@@ -96,6 +96,7 @@ pub struct Pending {
     slot: Arc<Slot>,
     running: OnceLock<Running>,
     begun: OnceLock<Begun>,
+    is_awaited: AtomicBool,
     blocking: AtomicBool,
     /// The answer, once `result()` or `exception()` was asked for it and nobody has taken it by awaiting.
     answer: Mutex<Option<Result<Py<PyAny>, Py<PyBaseException>>>>,
@@ -151,6 +152,7 @@ impl Pending {
             slot: Arc::default(),
             running: OnceLock::new(),
             begun: OnceLock::new(),
+            is_awaited: AtomicBool::new(false),
             blocking: AtomicBool::new(false),
             answer: Mutex::default(),
             message: Mutex::default(),
@@ -217,9 +219,6 @@ impl Pending {
                     }),
                 };
                 Ok(Some(Running { work: Some(Stop::of(&task)), forks: forks(), port, event_loop }))
-            }
-            Provider::Feed(_) if self.slot.stand() != Stand::Working || self.running.get().is_some() => {
-                Err(PyRuntimeError::new_err("this part of a stream has been awaited already"))
             }
             Provider::Feed(feed) => {
                 feed.check_process(py)?;
@@ -372,10 +371,10 @@ impl Pending {
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let this = slf.get();
-        match this.start(slf.py())? {
-            // Only the one who took the job comes here.
-            Some(running) => drop(this.running.set(running)),
-            None => drop(this.slot.finish(super::inbox::ready())),
+        // It may have begun before, for those who added a callback.
+        this.ensure_started(slf.py())?;
+        if this.is_awaited.swap(true, Ordering::Relaxed) {
+            return Err(PyRuntimeError::new_err("this call has been awaited already"));
         }
         Ok(slf)
     }
@@ -477,7 +476,12 @@ impl Pending {
         }
     }
 
-    /// What `asyncio.gather` asks a future for that was cancelled.
+    /// What `asyncio.gather` asks a future for that was cancelled, and it calls what follows.
+    #[getter]
+    fn _cancel_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        locked(&self.message).as_ref().map(|message| message.clone_ref(py))
+    }
+
     fn _make_cancelled_error(&self, py: Python<'_>) -> Py<PyBaseException> {
         self.cancelled(py).into_value(py)
     }
