@@ -398,7 +398,7 @@ def test_the_first_task_s_context_does_not_live_as_long_as_its_loop(kind, core):
 # Streams and files: what is waited for again and again
 
 
-def silent_stream(wire_or_none=None):
+def silent_stream():
     def answer(connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 200000\r\n\r\n" + bytes(70_000))
         hang(connection)
@@ -410,7 +410,7 @@ def silent_stream(wire_or_none=None):
 def test_a_source_that_is_closed_beside_a_waiter_ends_it(where, run):
     async def main():
         source = core.pieces(f"{wire.origin}/file")
-        assert len(b"".join(await source.next())) == 65536
+        assert len(b"".join(await source.next())) >= 65536
         waiting = asyncio.ensure_future(taken(source))
         await asyncio.sleep(0.01)
         assert not waiting.done()
@@ -447,7 +447,7 @@ def test_a_source_that_is_closed_beside_a_thread_ends_it():
             source.close()
             thread.join(PATIENCE)
             assert not thread.is_alive()
-            assert b"".join(given[0]) in (b"", bytes(70_000 - 65536))
+            assert len(b"".join(given[0])) <= 70_000 - 65536
         wire.until(lambda: wire.open_now == 0)
 
 
@@ -533,7 +533,7 @@ def test_what_another_reader_has_taken_is_not_mistaken_for_the_end(run):
         late, wakes = source.next(), asyncio.Event()
         late.add_done_callback(lambda _: wakes.set())
         await wakes.wait()
-        assert len(b"".join(await source.next())) == 65536
+        assert len(b"".join(await source.next())) >= 65536
         with pytest.raises(exceptions.StreamError, match="one task or thread at a time"):
             await late
 

@@ -1,10 +1,12 @@
 """Work that was begun before a fork and is awaited in the child: it says so at once; what is begun in the child works."""
 
+import textwrap
+import threading
+
 import pytest
 
 from conftest import script
-from hosts import Host
-from wire import Wire, hang, prediction, reply
+from wire import HEAD, Wire, done, output, prediction, reply
 
 BEGIN = """
 import asyncio, os, sys, threading
@@ -88,7 +90,7 @@ WAYS = {
     """,
     "an open file": """
         source = core.pieces(f"{origin}/half")
-        assert len(b"".join(source.next().wait())) == 65536
+        assert len(b"".join(source.next().wait())) >= 65536
         def check():
             for take in (source.next, source.whole, source.opened, lambda: source.fill(memoryview(bytearray(9)))):
                 refused(lambda: take().wait())
@@ -111,13 +113,13 @@ WAYS = {
     """,
     "chunks of a file": """
         chunks = iter(FileOutput(f"{origin}/half", client))
-        next(chunks)
+        first = len(next(chunks))
         in_child(lambda: refused(lambda: [next(chunks) for _ in range(10)]))
         go_on()
-        assert sum(map(len, chunks)) == 200_000 - 65536
+        assert sum(map(len, chunks)) == 200_000 - first
     """,
     "pages": """
-        items = client.predictions.list().auto()
+        items = iter(client.predictions.list().auto())
         next(items)
         def check():
             next(items)
@@ -148,11 +150,6 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_what_was_begun_before_a_fork_is_refused_in_the_child(way):
-    import textwrap
-    import threading
-
-    from wire import CHUNKED, HEAD, done, output
-
     told = threading.Event()
 
     def held(before, after):

@@ -116,7 +116,7 @@ def test_a_limit_holds_on_a_connection_that_another_call_has_left(driver, method
             return caught
 
         caught = asyncio.run(main())
-    assert [each.method for each in wire.seen] == ["GET", method]
+    wire.until(lambda: [each.method for each in wire.seen] == ["GET", method])
     assert wire.opened == 2
     check(caught.value, method)
 
