@@ -214,7 +214,7 @@ def test_callbacks_are_called_in_order_in_their_context_and_once(run, core):
         pending.add_done_callback(late)
         assert pending.remove_done_callback(late) == 1
         assert len(told) == 2
-        while len(told) == 2:
+        while len(told) == 2:  # noqa: ASYNC110 - the callbacks are what is tested
             await asyncio.sleep(0)
         assert told[2:] == [("late", "own", pending)]
         assert pending.result() is None
@@ -280,70 +280,77 @@ def test_it_is_awaited_once(run, core):
     run(main())
 
 
-def test_asyncio_s_own_tools_take_it(run, core):
-    async def main():
-        async with asyncio.TaskGroup() as group:
-            for use in (wait, gather, shield, wait_for, as_completed, cancelled_in_gather, gather_cancelled):
-                group.create_task(use())
+async def tool_wait(core):
+    quick, slow = core.sleep(0.01), core.sleep(30)
+    done, waiting = await asyncio.wait([quick, slow], return_when=asyncio.FIRST_COMPLETED)
+    assert (done, waiting) == ({quick}, {slow})
+    assert slow.cancel()
+    done, waiting = await asyncio.wait([slow])
+    assert (done, waiting) == ({slow}, set())
 
-    async def wait():
-        quick, slow = core.sleep(0.01), core.sleep(30)
-        done, waiting = await asyncio.wait([quick, slow], return_when=asyncio.FIRST_COMPLETED)
-        assert (done, waiting) == ({quick}, {slow})
-        assert slow.cancel()
-        done, waiting = await asyncio.wait([slow])
-        assert (done, waiting) == ({slow}, set())
 
-    async def gather():
-        assert await asyncio.gather(core.sleep(0), core.sleep(0.01), core.sleep(0)) == [None] * 3
+async def tool_gather(core):
+    assert await asyncio.gather(core.sleep(0), core.sleep(0.01), core.sleep(0)) == [None] * 3
 
-    async def shield():
-        pending = core.sleep(0.05)
-        task = asyncio.ensure_future(shielded(pending))
-        await asyncio.sleep(0.01)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert not pending.cancelled()
-        await asyncio.wait([pending])
-        assert pending.result() is None
 
-    async def shielded(pending):
-        await asyncio.shield(pending)
+async def tool_shield(core):
+    pending = core.sleep(0.05)
+    task = asyncio.ensure_future(shielded(pending))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not pending.cancelled()
+    await asyncio.wait([pending])
+    assert pending.result() is None
 
-    async def wait_for():
-        assert await asyncio.wait_for(core.sleep(0), PATIENCE) is None
-        pending = core.sleep(30)
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(pending, 0.01)
-        assert pending.cancelled()
 
-    async def as_completed():
-        for each in asyncio.as_completed([core.sleep(0.01), core.sleep(0)]):
-            assert await each is None
+async def shielded(pending):
+    await asyncio.shield(pending)
 
-    async def cancelled_in_gather():
-        pending = core.sleep(30)
-        everything = asyncio.gather(pending, core.sleep(0))
-        await asyncio.sleep(0)
-        pending.cancel("why")
-        with pytest.raises(asyncio.CancelledError):
-            await everything
-        kept = core.sleep(30)
-        everything = asyncio.gather(kept, core.sleep(0), return_exceptions=True)
-        kept.cancel("why")
-        error, answer = await everything
-        assert (type(error), error.args, answer) == (asyncio.CancelledError, ("why",), None)
 
-    async def gather_cancelled():
-        pendings = [core.sleep(30), core.sleep(30)]
-        everything = asyncio.gather(*pendings)
-        everything.cancel("enough")
-        with pytest.raises(asyncio.CancelledError):
-            await everything
-        assert all(each.cancelled() for each in pendings)
+async def tool_wait_for(core):
+    assert await asyncio.wait_for(core.sleep(0), PATIENCE) is None
+    pending = core.sleep(30)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(pending, 0.01)
+    assert pending.cancelled()
 
-    run(main())
+
+async def tool_as_completed(core):
+    for each in asyncio.as_completed([core.sleep(0.01), core.sleep(0)]):
+        assert await each is None
+
+
+async def tool_cancelled_in_gather(core):
+    pending = core.sleep(30)
+    everything = asyncio.gather(pending, core.sleep(0))
+    await asyncio.sleep(0)
+    pending.cancel("why")
+    with pytest.raises(asyncio.CancelledError):
+        await everything
+    kept = core.sleep(30)
+    everything = asyncio.gather(kept, core.sleep(0), return_exceptions=True)
+    kept.cancel("why")
+    error, answer = await everything
+    assert (type(error), error.args, answer) == (asyncio.CancelledError, ("why",), None)
+
+
+async def tool_gather_cancelled(core):
+    pendings = [core.sleep(30), core.sleep(30)]
+    everything = asyncio.gather(*pendings)
+    everything.cancel("enough")
+    with pytest.raises(asyncio.CancelledError):
+        await everything
+    assert all(each.cancelled() for each in pendings)
+
+
+TOOLS = [tool_wait, tool_gather, tool_shield, tool_wait_for, tool_as_completed, tool_cancelled_in_gather, tool_gather_cancelled]
+
+
+@pytest.mark.parametrize("use", TOOLS, ids=lambda each: each.__name__)
+def test_asyncio_s_own_tools_take_it(use, run, core):
+    run(use(core))
 
 
 @pytest.mark.parametrize("failures", [1, 5])
@@ -400,7 +407,9 @@ def test_the_first_task_s_context_does_not_live_as_long_as_its_loop(kind, core):
 
 def silent_stream():
     def answer(connection):
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 200000\r\n\r\n" + bytes(70_000))
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 200000\r\n\r\n" + bytes(70_000)
+        )
         hang(connection)
 
     return Wire(lambda _: answer)

@@ -158,7 +158,9 @@ def test_a_circle_through_each_class_is_collected(make):
 
 def test_every_class_is_looked_at():
     """A class that is new is to be named here, with a circle if it holds Python objects."""
-    classes = {name for name, each in vars(_core).items() if isinstance(each, type) and each.__module__.startswith("replicate_rs")}
+    classes = {
+        name for name, each in vars(_core).items() if isinstance(each, type) and each.__module__.startswith("replicate_rs")
+    }
     assert classes == {*CIRCLES, *WITHOUT_OBJECTS}
 
 

@@ -83,7 +83,8 @@ WAYS = {
         async def main():
             pending = core.send("GET", ("held",), Expect.STATUS)
             pending.add_done_callback(lambda _: None)
-            in_child(lambda: [refused(lambda: again(pending)) for again in (run, type(pending).wait, type(pending).get_loop, next)])
+            ways = (run, next, type(pending).wait, type(pending).get_loop)
+            in_child(lambda: [refused(lambda: way(pending)) for way in ways])
             go_on()
             return await pending
         assert asyncio.run(main()) == 200
@@ -148,41 +149,46 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_was_begun_before_a_fork_is_refused_in_the_child(way):
-    told = threading.Event()
+class Halfway(Wire):
+    """Answers by halves: the rest comes when `/tell` was asked for."""
 
-    def held(before, after):
+    def __init__(self):
+        self.told = threading.Event()
+        super().__init__(self._answer)
+
+    def _held(self, before, after):
         def answer(connection):
             connection.sendall(before)
-            assert told.wait(20)
+            assert self.told.wait(20)
             connection.sendall(after)
 
         return answer
 
-    def answer(seen):
-        route = f"{seen.method} {seen.path}"
-        if seen.path.endswith("/tell"):
-            told.set()
-            return reply({})
-        if seen.path.endswith("/held"):
-            return held(b"", reply({}))
-        if seen.path == "/half":
-            whole = reply(bytes(200_000), kind="application/octet-stream")
-            return held(whole[:70_000], whole[70_000:])
-        if seen.path == "/stream":
-            return held(HEAD + output("a", "b"), output("c") + done())
-        if seen.path.startswith("/v1/predictions?"):
-            return held(b"", reply({"results": [prediction(), prediction()], "next": None, "previous": None}))
-        if route == "GET /v1/predictions":
-            next = f"{wire.base_url}/predictions?cursor=2"
-            return reply({"results": [prediction(), prediction()], "next": next, "previous": None})
-        if seen.method == "POST" and seen.path.endswith("/predictions"):
-            return reply(prediction("processing", urls={"stream": f"{wire.origin}/stream"}), 201)
-        return reply(prediction())
+    def _answer(self, seen):
+        page = {"results": [prediction(), prediction()], "next": None, "previous": None}
+        whole = reply(bytes(200_000), kind="application/octet-stream")
+        answers = {
+            "GET /v1/held": self._held(b"", reply({})),
+            "GET /half": self._held(whole[:70_000], whole[70_000:]),
+            "GET /stream": self._held(HEAD + output("a", "b"), output("c") + done()),
+            "GET /v1/predictions?cursor=2": self._held(b"", reply(page)),
+            "GET /v1/predictions": reply({**page, "next": f"{self.base_url}/predictions?cursor=2"}),
+        }
+        if seen.path == "/tell":
+            self.told.set()
+        created = reply(prediction("processing", urls={"stream": f"{self.origin}/stream"}), 201)
+        return answers.get(f"{seen.method} {seen.path}", created if seen.method == "POST" else reply(prediction()))
 
-    go_on = "def go_on():\n    import urllib.request\n    urllib.request.urlopen(f'{origin}/tell').read()\n"
-    with Wire(answer) as wire:
-        code = BEGIN + go_on + textwrap.dedent(WAYS[way])
-        finished = script(code, wire.base_url, wire.origin)
+
+GO_ON = """
+def go_on():
+    import urllib.request
+    urllib.request.urlopen(f"{origin}/tell").read()
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_was_begun_before_a_fork_is_refused_in_the_child(way):
+    with Halfway() as wire:
+        finished = script(BEGIN + GO_ON + textwrap.dedent(WAYS[way]), wire.base_url, wire.origin)
     assert (finished.returncode, finished.stderr) == (0, ""), finished.stderr

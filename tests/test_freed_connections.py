@@ -19,7 +19,7 @@ SIZE = 300_000
 
 
 class SlowHandshake(SecureWire):
-    """Shakes hands on its first connection only; on others when it is told to. The answer to `/held` waits for such another one."""
+    """Shakes hands on its first connection only; on others when it is told to. The end of `/held` waits for such another one."""
 
     def __init__(self, context):
         self.waits = threading.Event()
@@ -62,7 +62,9 @@ def wire(certificates):
 
 def client(certificates, wire, **limits):
     timeout = replicate.Timeout(**{"connect": PATIENCE, "read": None, "total": None, **limits})
-    return replicate.Replicate("r8_x", base_url=wire.base_url, ssl_cert_file=certificates.authority, max_retries=0, timeout=timeout)
+    return replicate.Replicate(
+        "r8_x", base_url=wire.base_url, ssl_cert_file=certificates.authority, max_retries=0, timeout=timeout
+    )
 
 
 def get(client):

@@ -1,9 +1,10 @@
-"""anyio's scopes and task groups around every kind of call: each recognises its own cancellation, and nothing else of it is seen."""
+"""anyio's scopes and task groups around every kind of call: each recognises its own cancellation."""
 
 import asyncio
 import threading
 
 import anyio
+import anyio.lowlevel
 import pytest
 import uvloop
 from starlette.applications import Starlette
@@ -105,7 +106,7 @@ async def move_on_after(work):
 
 
 async def fail_after(work):
-    with pytest.raises(TimeoutError):  # noqa: PT012 - the scope raises
+    with pytest.raises(TimeoutError):
         with anyio.fail_after(SOON):
             await work()
 
@@ -153,7 +154,7 @@ async def nested(work):
         with anyio.move_on_after(SOON) as inner:
             await work()
         # The outer one goes on.
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
     assert inner.cancelled_caught
     assert not outer.cancelled_caught
 
@@ -178,7 +179,7 @@ def test_a_scope_knows_its_own_cancellation(way, call, on_loop, wire, tmp_path):
             await way(lambda: call(client, tmp_path))
         assert asyncio.current_task().cancelling() == 0
         # The task can wait as before.
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         assert (await client.predictions.get("p1")).id == "p1"
         await client.aclose()
 
@@ -191,11 +192,32 @@ def test_a_scope_knows_its_own_cancellation(way, call, on_loop, wire, tmp_path):
     assert wire.routes.count(CANCELLED) <= 1
 
 
+async def reader(app):
+    """Ask an app for a page, leave after its first part, and return what came."""
+    first, sent = asyncio.Event(), []
+    asked = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive():
+        for message in asked:
+            return message
+        await first.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+        if message.get("body"):
+            first.set()
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "http_version": "1.1"}
+    await app(scope, receive, send)
+    return b"".join(each.get("body", b"") for each in sent)
+
+
 def test_an_app_behind_a_middleware_survives_its_readers(wire):
     """`BaseHTTPMiddleware` has a task group whose host waits for the app, and cancels it when the reader leaves."""
     problems = []
 
-    async def tokens(request):  # noqa: ARG001 - as Starlette has it
+    async def tokens(request):
         async def texts():
             async for text in client.text_stream("acme/x", {}):
                 yield text
@@ -208,29 +230,10 @@ def test_an_app_behind_a_middleware_survives_its_readers(wire):
     client = replicate.AsyncReplicate("r8_x", base_url=wire.base_url)
     app = Starlette(routes=[Route("/", tokens)], middleware=[Middleware(BaseHTTPMiddleware, dispatch=through)])
 
-    async def reader():
-        first, sent = asyncio.Event(), []
-        asked = iter([{"type": "http.request", "body": b"", "more_body": False}])
-
-        async def receive():
-            for message in asked:
-                return message
-            await first.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message):
-            sent.append(message)
-            if message.get("body"):
-                first.set()
-
-        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "http_version": "1.1"}
-        await app(scope, receive, send)
-        return b"".join(each.get("body", b"") for each in sent)
-
     async def main():
         asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
         async with asyncio.timeout(PATIENCE):
-            assert await asyncio.gather(*(reader() for _ in range(20))) == [b"a"] * 20
+            assert await asyncio.gather(*(reader(app) for _ in range(20))) == [b"a"] * 20
         await client.aclose()
 
     asyncio.run(main())
