@@ -450,7 +450,7 @@ mod tests {
             if matches!(slot.subscribe(woken.clone()), Subscribed::IsDone) {
                 wake(slot.call_waiters());
             }
-            let panicked = worker.join().unwrap();
+            let panicked = worker.join().is_ok_and(|panicked| panicked);
             assert_eq!(woken.load(Ordering::SeqCst), 1);
             assert_eq!(slot.take(), Some(if panicked { "lost" } else { "found" }));
         });
