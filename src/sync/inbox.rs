@@ -422,7 +422,6 @@ mod tests {
             Ok(Taken::NotAll | Taken::Nothing) | Err(_) => Vec::new(),
         }
     }
-    }
 
     #[test]
     fn a_task_that_waits_is_woken_once_whatever_comes() {
