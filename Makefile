@@ -9,13 +9,15 @@ RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 CARGO_FUZZ := fuzz/target/bin/cargo-fuzz
 CARGO_DENY := fuzz/target/bin/cargo-deny
 SECONDS := 15
+TASKS := 1000000
 
-.PHONY: help setup demo test test-rust test-python test-fetch fuzz deny chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup demo test test-rust test-python test-fetch stress fuzz deny chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
 	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
 	@echo 'make test       every test, Rust and Python'
 	@echo 'make test-fetch the tests of clients once more, through a fetch= that passes every request on'
+	@echo 'make stress     a million tasks that are cancelled as their answers arrive (TASKS=1000000)'
 	@echo 'make fuzz       what reads bytes from outside, fed with made-up ones (SECONDS=15 each)'
 	@echo 'make chaos      what becomes of a call under every fault, here and in replicate 1.0.7'
 	@echo 'make deny       licences, bans and sources of the crates'
@@ -61,6 +63,10 @@ test-python: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
 test-fetch: setup
 	THROUGH_FETCH=1 $(BIN)/python -X dev -W error -m pytest --tx '4*popen//python=$(BIN)/python -X dev -W error' --dist loadgroup \
 		--ignore-glob='tests/test_local*' --ignore-glob='tests/test_webhook*' --ignore=tests/test_house.py $(ARGS)
+
+# The race of the suite's quick version, for longer.
+stress: setup
+	STRESS_TASKS=$(TASKS) $(BIN)/python -m pytest tests/test_awaitable.py -k cancelled_as_their_answers --timeout 1800
 
 $(CARGO_FUZZ):
 	cargo install --quiet --root fuzz/target --locked cargo-fuzz@0.13.2

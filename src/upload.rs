@@ -431,6 +431,27 @@ mod tests {
     }
 
     #[test]
+    fn an_attempt_that_was_given_up_does_not_count_for_the_next_one() {
+        let upload = Upload::new(vec![Part::memory(Bytes::from(numbered(2 * BLOCK)))]);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let given_up = upload.attempt();
+            let mut left = std::pin::pin!(Walk::new(&upload.parts, given_up.clone()).blocks());
+            left.try_next().await.unwrap();
+            assert_eq!(upload.sent(), BLOCK as u64);
+            let next = upload.attempt();
+            assert_eq!((upload.sent(), next.has_begun()), (0, false));
+            // Its connection takes the rest of it all the same.
+            left.try_next().await.unwrap();
+            assert!(given_up.is_complete());
+            assert_eq!((upload.sent(), next.is_complete(), next.has_begun()), (0, false, false));
+            // What it fails of is not what the next one fails of.
+            given_up.fail(Error::invalid("gone".to_owned()));
+            assert!(next.failure().is_none());
+        });
+    }
+
+    #[test]
     fn a_file_that_changes_its_size_is_an_error() {
         for (before, after) in [(10, 5), (5, 10), (BLOCK + 1, BLOCK), (0, 1)] {
             let kept = Kept::new(&numbered(before));

@@ -10,8 +10,10 @@ import sys
 import pytest
 
 import replicate_rs as replicate
+from conftest import script
 from hosts import sending, until
 from replicate_rs import exceptions
+from replicate_rs._core import Expect
 from wire import Wire, prediction, reply
 
 
@@ -113,6 +115,49 @@ def test_a_retry_is_told_of_while_it_waits(lines):
 
         asyncio.run(main())
     assert "again in 3" in lines[0].getMessage()
+
+
+def test_a_line_that_nobody_takes_is_written_from_another_thread(lines):
+    """A loop that is busy with something else has its lines all the same."""
+
+    async def main():
+        client = replicate.AsyncReplicate("r8_x", base_url=wire.base_url)
+        pending = client._core.send("GET", ("x",), Expect.STATUS)
+        pending.add_done_callback(lambda _: None)
+        # In this thread nothing else runs meanwhile.
+        until(lambda: lines)
+        assert lines[0].threadName != "MainThread"
+        assert await pending == 200
+
+    with Wire(lambda seen: reply(prediction())) as wire:
+        asyncio.run(main())
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("kind", ["awaited", "blocking"])
+def test_a_line_that_was_written_leaves_nothing_behind(kind, local):
+    """Neither a timer nor, when it rings, a thread for what is written already."""
+    code = """
+        import asyncio, logging, os, sys, time
+        import replicate_rs as replicate
+        logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)
+        logging.getLogger("asyncio").setLevel(logging.WARNING)
+        client = replicate.Replicate("r8_secret", base_url=sys.argv[1])
+        async def main():
+            for _ in range(20):
+                await client.accounts.async_current()
+        before = len(os.listdir("/proc/self/task"))
+        asyncio.run(main()) if sys.argv[2] == "awaited" else [client.accounts.current() for _ in range(20)]
+        # Longer than lines wait for somebody who takes them.
+        time.sleep(0.3)
+        client.accounts.current()
+        time.sleep(0.1)
+        expected = before + (sys.argv[2] == "awaited")
+        assert len(os.listdir("/proc/self/task")) == expected, os.listdir("/proc/self/task")
+    """
+    done = script(code, local.base_url, kind)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.stdout.count("200 (attempt 1") == 21
 
 
 def test_a_listener_that_fails_does_not_cost_the_answer(both, monkeypatch, lines):

@@ -30,6 +30,7 @@ use super::creating;
 use super::engine::wait_until;
 use super::exceptions::{self, About};
 use super::hub::HubPort;
+use super::inbox::Entered;
 use super::port::{Port, UnderWay};
 use super::runtime::{Connections, Stop, StopOnDrop, block_on, forks, inherited, internal, process};
 use super::slot::{Outcome, Slot, Waiter, schedule};
@@ -38,7 +39,7 @@ use crate::error::{Error, Kind};
 use crate::http::Body;
 use crate::pool::Pool;
 use crate::sync::locked;
-use crate::sync::slot::{Stand, Subscribed, Waiters};
+use crate::sync::slot::{Finish, Stand, Subscribed, Waiters};
 
 /// Work that is under way.
 pub type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -64,45 +65,23 @@ pub trait Feed: Send + Sync {
     fn is_ready(&self) -> bool;
     /// Have `slot` finished when there is something; return false if there is already.
     fn subscribe(&self, slot: &Arc<Slot>, way: UnderWay) -> Result<bool, Error>;
+    /// Have this thread be the one that waits, for as long as the guard lives.
+    fn enter(&self) -> Result<Option<Entered>, Error>;
     /// Wait on this thread, at most for `limit`; return whether there is something.
     fn wait(&self, limit: Option<Duration>) -> bool;
     /// Raise if it was begun by the process that this one was forked from: nobody fills it here.
     fn check_process(&self, py: Python<'_>) -> PyResult<()>;
     /// Return what is there.
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>>;
+    /// Return the exception for an error.
+    fn raised(&self, py: Python<'_>, error: Error) -> PyErr;
+    /// Visit what only this holds.
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 }
 
 enum Provider {
     Job(Mutex<Option<Job>>),
     Feed(Arc<dyn Feed>),
-}
-
-/// Leaves an outcome in a slot, whatever becomes of the work that should bring it.
-struct Finish {
-    slot: Arc<Slot>,
-    way: Option<UnderWay>,
-}
-
-impl Finish {
-    /// Leave the outcome; one that nobody wants is handed back.
-    fn finish(&mut self, outcome: Outcome) -> Result<(), Outcome> {
-        let way = self.way.take();
-        if self.slot.finish(outcome)?
-            && let Some(way) = way
-        {
-            way.arrive(self.slot.clone());
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Finish {
-    fn drop(&mut self) {
-        if self.way.is_some() {
-            // The work was aborted, and nobody waits; or it panicked.
-            drop(self.finish(Err(internal())));
-        }
-    }
 }
 
 /// Some work of the core, to be waited for or awaited, once.
@@ -118,9 +97,10 @@ pub struct Pending {
     slot: Arc<Slot>,
     running: OnceLock<Running>,
     begun: OnceLock<Begun>,
+    is_awaited: AtomicBool,
     blocking: AtomicBool,
     /// The answer, once `result()` or `exception()` was asked for it and nobody has taken it by awaiting.
-    answer: Mutex<Option<PyResult<Py<PyAny>>>>,
+    answer: Mutex<Option<Result<Py<PyAny>, Py<PyBaseException>>>>,
     /// What `cancel()` was told.
     message: Mutex<Option<Py<PyAny>>>,
 }
@@ -173,14 +153,20 @@ impl Pending {
             slot: Arc::default(),
             running: OnceLock::new(),
             begun: OnceLock::new(),
+            is_awaited: AtomicBool::new(false),
             blocking: AtomicBool::new(false),
             answer: Mutex::default(),
             message: Mutex::default(),
         }
     }
 
+    /// Return whether its work was begun by the process that this one was forked from.
+    fn is_inherited(&self) -> bool {
+        self.begun.get().is_some_and(|begun| begun.work.is_inherited()) || self.running.get().is_some_and(Running::is_inherited)
+    }
+
     fn take_job(&self, py: Python<'_>) -> PyResult<Job> {
-        if self.begun.get().is_some_and(|begun| begun.work.is_inherited()) {
+        if self.is_inherited() {
             return Err(inherited(py));
         }
         let job = match &self.work {
@@ -221,7 +207,8 @@ impl Pending {
                 let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
                 let pool = self.connections.on_runtime();
                 let work = job(pool.clone());
-                let mut finish = Finish { slot: self.slot.clone(), way: Some(port.enter()) };
+                let way = port.enter();
+                let mut finish = Finish::new(self.slot.clone(), move |slot| way.arrive(slot), || Err(internal()));
                 let task = match self.creation.clone() {
                     Some(creation) => {
                         process().creates.remember(&creation);
@@ -234,22 +221,27 @@ impl Pending {
                 };
                 Ok(Some(Running { work: Some(Stop::of(&task)), forks: forks(), port, event_loop }))
             }
-            Provider::Feed(_) if self.slot.stand() != Stand::Working || self.running.get().is_some() => {
-                Err(PyRuntimeError::new_err("this part of a stream has been awaited already"))
-            }
-            Provider::Feed(feed) if feed.is_ready() => Ok(None),
             Provider::Feed(feed) => {
                 feed.check_process(py)?;
+                if feed.is_ready() {
+                    return Ok(None);
+                }
                 let (event_loop, port) = find()?;
                 let waits = feed.subscribe(&self.slot, port.enter());
-                let waits = waits.map_err(|error| exceptions::raised(py, error, &self.about))?;
+                let waits = waits.map_err(|error| feed.raised(py, error))?;
                 Ok(waits.then_some(Running { work: None, forks: forks(), port, event_loop }))
             }
         }
     }
 
+    /// Raise if it is awaited in the process that this one was forked from: nobody brings the answer here.
+    fn check_process(&self, py: Python<'_>) -> PyResult<()> {
+        if self.running.get().is_some_and(Running::is_inherited) { Err(inherited(py)) } else { Ok(()) }
+    }
+
     /// Begin the work, if that has not been done.
     fn ensure_started(&self, py: Python<'_>) -> PyResult<()> {
+        self.check_process(py)?;
         if self.running.get().is_none() && self.slot.stand() == Stand::Working {
             self.set_started(self.start(py, || Port::of_this_loop(py))?);
         }
@@ -268,16 +260,17 @@ impl Pending {
 
     /// Return the answer, and keep it for whoever awaits this.
     fn answer(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let copied = |answer: &PyResult<Py<PyAny>>| match answer {
+        self.check_process(py)?;
+        let copied = |answer: &Result<Py<PyAny>, Py<PyBaseException>>| match answer {
             Ok(answer) => Ok(answer.clone_ref(py)),
-            Err(error) => Err(error.clone_ref(py)),
+            Err(error) => Err(PyErr::from_value(error.bind(py).clone().into_any())),
         };
         if let Some(answer) = &*locked(&self.answer) {
             return copied(answer);
         }
         match (self.slot.take(), self.slot.stand()) {
             (Some(outcome), _) => {
-                let answer = self.deliver(py, outcome);
+                let answer = self.deliver(py, outcome).map_err(|error| error.into_value(py));
                 let copy = copied(&answer);
                 *locked(&self.answer) = Some(answer);
                 copy
@@ -313,6 +306,9 @@ impl Pending {
 
 /// Which of some work that was begun is over first, or None after `limit`.
 pub fn first_of(pendings: &[Bound<'_, Pending>], limit: Option<Duration>) -> PyResult<Job> {
+    if let Some(py) = pendings.iter().find(|each| each.get().is_inherited()).map(Bound::py) {
+        return Err(inherited(py));
+    }
     let over = |pending: &Bound<'_, Pending>| pending.get().begun.get().map(|begun| begun.over.clone());
     let tokens: Option<Vec<_>> = pendings.iter().map(over).collect();
     let tokens = tokens.filter(|tokens| !tokens.is_empty());
@@ -332,8 +328,8 @@ impl Pending {
     /// Run the work on this thread and return its answer.
     fn wait(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         if let Provider::Feed(feed) = &self.work {
-            if !feed.is_ready() {
-                feed.check_process(py)?;
+            feed.check_process(py)?;
+            if let Some(_entered) = feed.enter().map_err(|error| feed.raised(py, error))? {
                 wait_until(py, |limit| feed.wait(limit))?;
             }
             return feed.take(py);
@@ -387,15 +383,23 @@ impl Pending {
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let (this, py) = (slf.get(), slf.py());
-        this.set_started(this.start(py, || Port::of_this_loop(py))?);
+        // It may have begun before, for those who added a callback.
+        this.ensure_started(py)?;
+        if this.is_awaited.swap(true, Ordering::Relaxed) {
+            return Err(PyRuntimeError::new_err("this call has been awaited already"));
+        }
         Ok(slf)
     }
 
     fn __next__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let (this, py) = (slf.get(), slf.py());
+        this.check_process(py)?;
         if let Some(answer) = locked(&this.answer).take() {
             this.claim();
-            return Err(stop(answer?.into_bound(py)));
+            return Err(match answer {
+                Ok(answer) => stop(answer.into_bound(py)),
+                Err(error) => PyErr::from_value(error.into_bound(py).into_any()),
+            });
         }
         match (this.slot.take(), this.slot.stand()) {
             (Some(outcome), _) => {
@@ -474,10 +478,24 @@ impl Pending {
 
     /// Return the exception that the answer is, or None.
     fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        if matches!(self.slot.stand(), Stand::Working | Stand::Cancelled) {
-            return self.answer(py).map(|_| None);
+        let answer = self.answer(py);
+        let kept = locked(&self.answer).is_some();
+        match answer {
+            Ok(_) => Ok(None),
+            Err(error) if kept => Ok(Some(error.into_value(py).into_any())),
+            // That it was cancelled, is not there yet, or was taken.
+            Err(error) => Err(error),
         }
-        Ok(self.answer(py).err().map(|error| error.into_value(py).into_any()))
+    }
+
+    /// What `asyncio.gather` asks a future for that was cancelled, and it calls what follows.
+    #[getter]
+    fn _cancel_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        locked(&self.message).as_ref().map(|message| message.clone_ref(py))
+    }
+
+    fn _make_cancelled_error(&self, py: Python<'_>) -> Py<PyBaseException> {
+        self.cancelled(py).into_value(py)
     }
 
     /// While its loop is open, the work itself keeps its waiter alive, as a transport of asyncio's would; a loop that was closed
@@ -485,14 +503,23 @@ impl Pending {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.about.traverse(&visit)?;
         if let Ok(answer) = self.answer.try_lock()
-            && let Some(Ok(answer)) = &*answer
+            && let Some(answer) = &*answer
         {
-            visit.call(answer)?;
+            match answer {
+                Ok(answer) => visit.call(answer)?,
+                Err(error) => visit.call(error)?,
+            }
+        }
+        if let Provider::Feed(feed) = &self.work
+            && Arc::strong_count(feed) == 1
+        {
+            feed.traverse(&visit)?;
         }
         if let Ok(message) = self.message.try_lock() {
             visit.call(&*message)?;
         }
-        let Some(running) = self.running.get().filter(|running| !running.port.is_open()) else { return Ok(()) };
+        let is_closed = |running: &&Running| !running.is_inherited() && !running.port.is_open();
+        let Some(running) = self.running.get().filter(is_closed) else { return Ok(()) };
         visit.call(&running.event_loop)?;
         self.slot.try_each_waiter(|waiter| waiter.traverse(&visit))
     }
@@ -510,10 +537,11 @@ impl Pending {
     #[pyo3(signature = (msg=None))]
     fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
         let Some(running) = self.running.get() else { return Ok(false) };
-        let before = match msg {
-            Some(msg) => locked(&self.message).replace(msg),
-            None => None,
-        };
+        if self.slot.stand() != Stand::Working {
+            // The first message counts.
+            return Ok(false);
+        }
+        let before = std::mem::replace(&mut *locked(&self.message), msg);
         drop(before);
         let Some(waiters) = self.slot.cancel() else { return Ok(false) };
         self.leave();

@@ -8,6 +8,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple, PyType};
+use pyo3::{PyTraverseError, PyVisit};
 
 use super::check::checked;
 use super::exceptions::{About, raised};
@@ -116,6 +117,10 @@ impl ServerSentEvent {
         }
         Event { name, data: data.to_str()?.into(), id, has_own_id: id.is_some(), retry: self.retry }.write(&mut bytes);
         Ok(PyBytes::new(py, &bytes))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.data)
     }
 
     fn __str__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {

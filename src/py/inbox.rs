@@ -13,9 +13,9 @@ use tokio::runtime::Handle;
 use super::batch::{Batch, Form};
 use super::port::UnderWay;
 use super::slot::{Outcome, Slot};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::sync::inbox::{self, Waiter};
-pub use crate::sync::inbox::{Ended, For, Subscribed};
+pub use crate::sync::inbox::{Ended, For, Subscribed, Taken};
 use crate::sync::slot::Stand;
 
 /// The slot of a task that waits for a part, and the way to its event loop.
@@ -39,6 +39,20 @@ impl Waiter for SlotWaiter {
 /// Return the outcome of a wait for parts, which stay where they are until they are asked for.
 pub fn ready() -> Outcome {
     Ok(Box::new(|py| Ok(py.None())))
+}
+
+/// Return the error for somebody who reads what another one reads.
+pub fn busy() -> Error {
+    Error::new(Kind::Busy, "this stream is waited for elsewhere: read it in one task or thread at a time")
+}
+
+/// A thread that waits.
+pub struct Entered(Arc<Inbox>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }
 
 /// The parts that wait, and who waits for them.
@@ -98,8 +112,9 @@ impl Inbox {
     /// Return everything that is there, as a list; empty at the end. Of what was to be much, and is not all, nothing is taken.
     pub fn take(&self, py: Python<'_>, what: For) -> PyResult<Result<Py<PyAny>, Error>> {
         Ok(Ok(match self.parts.take(what, |batch| batch.take(self.form)) {
-            Ok(Some(batch)) => batch.into_list(py, what == For::Much)?,
-            Ok(None) => PyList::empty(py),
+            Ok(Taken::All(batch)) => batch.into_list(py, what == For::Much)?,
+            Ok(Taken::NotAll) => PyList::empty(py),
+            Ok(Taken::Nothing) => return Ok(Err(busy())),
             Err(error) => return Ok(Err(error)),
         }
         .into_any()
@@ -108,6 +123,15 @@ impl Inbox {
 
     /// Give `give` bytes of a file, at most `most`; none at the end.
     pub fn take_bytes<T>(&self, most: usize, give: impl FnOnce(Vec<Bytes>) -> T) -> Result<T, Error> {
-        self.parts.lend(|batch| batch.take_bytes(most), give)
+        self.parts.lend(|batch| batch.take_bytes(most), give)?.ok_or_else(busy)
+    }
+
+    /// Have this thread be the one that waits, for as long as the guard lives; None where there is something already.
+    pub fn enter(self: &Arc<Self>, what: For) -> Result<Option<Entered>, Error> {
+        match self.parts.enter(what) {
+            Subscribed::Ready => Ok(None),
+            Subscribed::Waits => Ok(Some(Entered(self.clone()))),
+            Subscribed::Refused => Err(busy()),
+        }
     }
 }

@@ -13,6 +13,7 @@ use pyo3::sync::PyOnceLock;
 use url::Url;
 
 use super::greenlets::is_patched;
+use super::runtime::Stop;
 use crate::stats::{Attempt, Observer};
 use crate::sync::locked;
 use crate::url::unsigned;
@@ -25,10 +26,17 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub struct Log {
     /// The method, and the address without query and user.
     what: (String, String),
-    lines: Mutex<Vec<Line>>,
+    state: Mutex<State>,
     /// Only whoever calls may write them: handlers have locks.
     is_for_caller: bool,
     own: Weak<Log>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<Line>,
+    /// What writes them from another thread, if nobody has done it before.
+    timer: Option<Stop>,
 }
 
 #[derive(Debug)]
@@ -58,12 +66,15 @@ impl Log {
         }
         let what = (method.to_owned(), unsigned(url));
         let is_for_caller = is_patched(py)?;
-        Ok(Some(Arc::new_cyclic(|own| Self { what, lines: Mutex::default(), is_for_caller, own: own.clone() })))
+        Ok(Some(Arc::new_cyclic(|own| Self { what, state: Mutex::default(), is_for_caller, own: own.clone() })))
     }
 
     /// Writes what there is.
     pub fn write(&self, py: Python<'_>) {
-        let lines = std::mem::take(&mut *locked(&self.lines));
+        let State { lines, timer } = std::mem::take(&mut *locked(&self.state));
+        if let Some(timer) = timer {
+            timer.stop();
+        }
         for Line { attempt, outcome, millis, wait } in lines {
             let (method, url) = &self.what;
             let written = writer(py)
@@ -77,7 +88,7 @@ impl Log {
     }
 
     fn write_beside(&self) {
-        if self.is_for_caller {
+        if self.is_for_caller || locked(&self.state).lines.is_empty() {
             return;
         }
         let own = self.own.clone();
@@ -96,14 +107,17 @@ impl Observer for Log {
             Err(error) => error.message.clone(),
         };
         let (millis, wait) = (attempt.took.as_secs_f64() * 1000.0, attempt.wait.map(|wait| wait.as_secs_f64()));
-        locked(&self.lines).push(Line { attempt: attempt.number, outcome, millis, wait });
+        let mut state = locked(&self.state);
+        state.lines.push(Line { attempt: attempt.number, outcome, millis, wait });
         if wait.is_some() {
+            drop(state);
             self.write_beside();
         } else if let Some(log) = self.own.upgrade() {
-            tokio::spawn(async move {
+            let timer = tokio::spawn(async move {
                 tokio::time::sleep(PATIENCE).await;
                 log.write_beside();
             });
+            state.timer = Some(Stop::of(&timer));
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Port {
     mailbox: Mailbox<Arc<Slot>>,
     under_way: AtomicUsize,
     bell: Bell,
+    /// When it was made: a forked child leaves its parent's alone.
+    forks: usize,
 }
 
 enum Bell {
@@ -110,7 +112,7 @@ impl Port {
     }
 
     fn with(bell: Bell) -> Self {
-        Self { mailbox: Mailbox::default(), under_way: AtomicUsize::new(0), bell }
+        Self { mailbox: Mailbox::default(), under_way: AtomicUsize::new(0), bell, forks: runtime::forks() }
     }
 
     /// Return whether its loop can still be told of something.
@@ -256,7 +258,7 @@ impl Drain {
 impl Drop for Drain {
     fn drop(&mut self) {
         #[cfg(unix)]
-        if matches!(self.port.bell, Bell::Socket(..)) {
+        if matches!(self.port.bell, Bell::Socket(..)) && self.port.forks == runtime::forks() {
             // Only the loop holds this reader: it was closed, or is being collected.
             self.port.close();
         }

@@ -26,19 +26,19 @@ use super::engine::TICK;
 use super::exceptions::{About, raised};
 use super::files::{Said, said};
 use super::greenlets::is_patched;
-use super::inbox::{Ended, For, Inbox, Subscribed};
+use super::inbox::{Ended, Entered, For, Inbox, Subscribed, busy};
 use super::port::UnderWay;
 use super::reader::{Reader, read_file, take};
 use super::runtime::{Connections, Loan, Stop, forks, inherited, internal, process};
 use super::slot::Slot;
 use crate::download::Info;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::http::Call;
 use crate::pool::Pool;
 use crate::resume::{self, End};
 use crate::sse::Parser;
 use crate::stage::within;
-use crate::sync::locked;
+use crate::sync::{OnDrop, locked};
 
 /// How far a stream of events has come, over all of its connections.
 #[pyclass(frozen, module = "replicate_rs._core")]
@@ -139,8 +139,8 @@ struct Tap {
     about: About,
     connections: Arc<Connections>,
     reading: Mutex<Reading>,
-    /// When it was made: a forked child leaves its parent's alone.
-    forks: usize,
+    /// When it was made: a forked child leaves its parent's alone. None where it is all there already.
+    forks: Option<usize>,
     /// Of a file.
     info: Arc<OnceLock<Info>>,
 }
@@ -213,7 +213,7 @@ impl Tap {
     }
 
     fn is_inherited(&self) -> bool {
-        self.forks != forks()
+        self.forks.is_some_and(|made| made != forks())
     }
 
     /// Ends the reading, which closes its connection.
@@ -255,7 +255,6 @@ impl Feed for Wait {
         if let Err(error) = self.0.begin() {
             self.0.inbox.end(Err(error));
         }
-        let busy = || Error::new(Kind::Busy, "this stream is waited for elsewhere: read it in one task or thread at a time");
         if !self.is_ready() && matches!(*locked(&self.0.reading), Reading::Here(..)) {
             // Its bytes move only while a thread waits for them.
             return Err(busy());
@@ -267,8 +266,21 @@ impl Feed for Wait {
         }
     }
 
+    fn enter(&self) -> Result<Option<Entered>, Error> {
+        self.0.inbox.enter(self.1)
+    }
+
     fn wait(&self, limit: Option<Duration>) -> bool {
         self.0.wait(self.1, limit)
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // What others hold too is theirs to visit: visited twice, it would be taken for garbage while it is in use.
+        if Arc::strong_count(&self.0) == 1 { self.0.about.traverse(visit) } else { Ok(()) }
+    }
+
+    fn raised(&self, py: Python<'_>, error: Error) -> PyErr {
+        raised(py, error, &self.0.about)
     }
 
     fn check_process(&self, py: Python<'_>) -> PyResult<()> {
@@ -300,8 +312,21 @@ impl Feed for Fill {
         self.parts.subscribe(slot, way)
     }
 
+    fn enter(&self) -> Result<Option<Entered>, Error> {
+        self.parts.enter()
+    }
+
     fn wait(&self, limit: Option<Duration>) -> bool {
         self.parts.wait(limit)
+    }
+
+    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.target)?;
+        self.parts.traverse(visit)
+    }
+
+    fn raised(&self, py: Python<'_>, error: Error) -> PyErr {
+        self.parts.raised(py, error)
     }
 
     fn check_process(&self, py: Python<'_>) -> PyResult<()> {
@@ -336,7 +361,7 @@ impl Source {
     /// Whether the head of the answer is there, and what it must be.
     #[getter]
     fn is_open(&self) -> bool {
-        self.tap.inbox.is_open()
+        !self.tap.is_inherited() && self.tap.inbox.is_open()
     }
 
     /// All that is ready, or what comes next, as a list; empty at the end.
@@ -360,7 +385,8 @@ impl Source {
     /// Why there is no more, once everything was taken: ``complete``, ``closed``, ``silent`` or ``unproven``.
     #[getter]
     fn ended(&self) -> Option<&'static str> {
-        self.tap.inbox.ended().map(|ended| match ended {
+        let ended = if self.tap.is_inherited() { None } else { self.tap.inbox.ended() };
+        ended.map(|ended| match ended {
             Ended::Complete => "complete",
             Ended::Closed => "closed",
             Ended::Silent => "silent",
@@ -375,7 +401,9 @@ impl Source {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.tap.about.traverse(&visit)
+        let own = [&self.head, &self.parts].map(Arc::strong_count) == [1, 1] && Arc::strong_count(&self.tap) == 3;
+        // What those who wait hold too is theirs: visited from here, it would be taken for garbage while it is in use.
+        if own { self.tap.about.traverse(&visit) } else { Ok(()) }
     }
 
     /// Closes the connection.
@@ -410,14 +438,15 @@ impl Source {
                 }
                 What::File { start } => Box::pin(read_file(pool, call, start, to.clone(), of_file)),
             };
+            let inbox = to.clone();
+            // Whatever becomes of the task: it may panic. Only the first end counts.
+            let at_end = OnDrop::new(move || to.end(Err(internal())));
             Box::pin(async move {
-                let _is_open = is_open;
-                let end = EndOnDrop(to);
-                let ended = within(limit, pin!(unless_aborted(flag, read))).await;
-                end.0.end(ended);
+                let (_is_open, _at_end) = (is_open, at_end);
+                inbox.end(within(limit, pin!(unless_aborted(flag, read))).await);
             })
         });
-        let tap = Tap { inbox, about, connections, reading: Mutex::new(Reading::NotYet(task)), forks: forks(), info };
+        let tap = Tap { inbox, about, connections, reading: Mutex::new(Reading::NotYet(task)), forks: Some(forks()), info };
         // A thread that reads for itself cannot give way, and whether it must may change from one wait to the next.
         if ahead || is_patched(py)? {
             tap.begin().map_err(|error| raised(py, error, &tap.about))?;
@@ -439,7 +468,7 @@ impl Source {
         };
         inbox.end(ended);
         let reading = Mutex::new(Reading::Over);
-        Self::new(Tap { inbox, about: About::default(), connections, reading, forks: forks(), info: Arc::default() })
+        Self::new(Tap { inbox, about: About::default(), connections, reading, forks: None, info: Arc::default() })
     }
 
     fn new(tap: Tap) -> Self {
@@ -455,15 +484,6 @@ struct Open(Arc<AtomicUsize>);
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Ends an inbox, whatever becomes of the task that fills it: it may panic. Only the first end counts.
-struct EndOnDrop(Arc<Inbox>);
-
-impl Drop for EndOnDrop {
-    fn drop(&mut self) {
-        self.0.end(Err(internal()));
     }
 }
 

@@ -3,7 +3,7 @@
 //! Rules this file keeps:
 //! * whoever takes gets everything that is there at that moment;
 //! * a wait that is given up loses nothing, since nothing leaves the inbox before it is taken;
-//! * one task waits at a time: a second one is refused, and never replaces the first;
+//! * one task or thread waits at a time: a second one is refused, and never replaces the first;
 //! * the reader waits while the inbox is full, and is told when there is room.
 
 use std::future::poll_fn;
@@ -56,15 +56,26 @@ pub enum For {
     Much,
 }
 
-/// What became of a task's wish to wait.
+/// What became of a task's or a thread's wish to wait.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Subscribed {
     /// It is notified when there is something.
     Waits,
     /// There is something already.
     Ready,
-    /// Another task waits already.
+    /// Another task or thread waits already.
     Refused,
+}
+
+/// What was found when something was to be taken.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Taken<T> {
+    /// This.
+    All(T),
+    /// It was to be much, and is not there as a whole: nothing was taken.
+    NotAll,
+    /// Nothing any more: somebody else was faster.
+    Nothing,
 }
 
 struct State<C, E, W> {
@@ -73,6 +84,8 @@ struct State<C, E, W> {
     /// An error stays until it was raised.
     ended: Option<Result<Ended, E>>,
     waiter: Option<(For, W)>,
+    /// A thread waits, or is about to.
+    has_thread: bool,
     /// A thread moves the bytes itself meanwhile.
     driver: Option<(For, Waker)>,
     /// A thread waits, and nobody is on the way to tell it.
@@ -91,6 +104,14 @@ impl<C: Contents, E, W> State<C, E, W> {
                 For::Parts => !self.contents.is_empty(),
                 For::Much => self.contents.is_full(),
             }
+    }
+
+    /// Return whether somebody waits who has not given up.
+    fn is_awaited(&self) -> bool
+    where
+        W: Waiter,
+    {
+        self.has_thread || self.waiter.as_ref().is_some_and(|(_, waiter)| !waiter.is_gone())
     }
 
     /// Take the error, if everything before it was taken.
@@ -116,6 +137,7 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
             has_head: false,
             ended: None,
             waiter: None,
+            has_thread: false,
             driver: None,
             blocked: None,
             has_given: false,
@@ -213,13 +235,32 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         if state.has(what) {
             return Subscribed::Ready;
         }
-        if state.waiter.as_ref().is_some_and(|(_, before)| !before.is_gone()) {
+        if state.is_awaited() {
             return Subscribed::Refused;
         }
         let before = state.waiter.replace((what, waiter()));
         drop(state);
         drop(before);
         Subscribed::Waits
+    }
+
+    /// Have this thread be the one that waits, until `leave` is called; it is not, unless the answer is `Waits`.
+    pub fn enter(&self, what: For) -> Subscribed {
+        let mut state = locked(&self.state);
+        if state.has(what) {
+            return Subscribed::Ready;
+        }
+        if state.is_awaited() {
+            return Subscribed::Refused;
+        }
+        state.has_thread = true;
+        Subscribed::Waits
+    }
+
+    /// Note that the thread that had entered waits no more.
+    pub fn leave(&self) {
+        let mut state = locked(&self.state);
+        (state.has_thread, state.blocked) = (false, None);
     }
 
     /// Wait on this thread, at most for `limit`; return whether there is something.
@@ -264,14 +305,17 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         }
     }
 
-    /// Take something of the contents by `take`; None where `what` is to be much and is not there. The reader goes on at once.
-    pub fn take<T>(&self, what: For, take: impl FnOnce(&mut C) -> T) -> Result<Option<T>, E> {
+    /// Take something of the contents by `take`. The reader goes on at once.
+    pub fn take<T>(&self, what: For, take: impl FnOnce(&mut C) -> T) -> Result<Taken<T>, E> {
         let mut state = locked(&self.state);
         if let Some(error) = state.error() {
             return Err(error);
         }
+        if !state.has(what) {
+            return Ok(Taken::Nothing);
+        }
         if what == For::Much && state.ended.is_none() {
-            return Ok(None);
+            return Ok(Taken::NotAll);
         }
         state.has_given = true;
         let taken = take(&mut state.contents);
@@ -280,15 +324,18 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         if let Some(reader) = reader {
             reader.wake();
         }
-        Ok(Some(taken))
+        Ok(Taken::All(taken))
     }
 
-    /// Take something by `take`, and give it by `give`. The reader goes on when that has let go of it: it can use the memory again
-    /// then, and new memory costs more than a copy.
-    pub fn lend<T, U>(&self, take: impl FnOnce(&mut C) -> T, give: impl FnOnce(T) -> U) -> Result<U, E> {
+    /// Take something by `take`, and give it by `give`; None where somebody else was faster. The reader goes on when `give` has let
+    /// go of it: it can use the memory again then, and new memory costs more than a copy.
+    pub fn lend<T, U>(&self, take: impl FnOnce(&mut C) -> T, give: impl FnOnce(T) -> U) -> Result<Option<U>, E> {
         let mut state = locked(&self.state);
         if let Some(error) = state.error() {
             return Err(error);
+        }
+        if state.contents.is_empty() && state.ended.is_none() {
+            return Ok(None);
         }
         let taken = take(&mut state.contents);
         let reader = if state.contents.is_full() { None } else { state.reader.take() };
@@ -297,7 +344,7 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         if let Some(reader) = reader {
             reader.wake();
         }
-        Ok(given)
+        Ok(Some(given))
     }
 
     /// Return how it ended, once everything was taken.
@@ -312,11 +359,14 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
 
 #[cfg(all(test, not(feature = "python")))]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
     use loom::future::block_on;
     use loom::sync::Arc;
     use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use loom::thread;
 
+    use super::super::OnDrop;
     use super::*;
 
     /// Numbers, of which one at a time is much.
@@ -367,7 +417,10 @@ mod tests {
     }
 
     fn taken(inbox: &Parts) -> Vec<u32> {
-        inbox.take(For::Parts, |numbers| mem::take(&mut numbers.0)).unwrap().unwrap_or_default()
+        match inbox.take(For::Parts, |numbers| mem::take(&mut numbers.0)) {
+            Ok(Taken::All(numbers)) => numbers,
+            Ok(Taken::NotAll | Taken::Nothing) | Err(_) => Vec::new(),
+        }
     }
 
     #[test]
@@ -442,7 +495,8 @@ mod tests {
                     fill(&inbox, 2);
                 })
             };
-            let mut sum = inbox.lend(|numbers| mem::take(&mut numbers.0), |numbers| numbers.into_iter().sum::<u32>()).unwrap();
+            let lent = inbox.lend(|numbers| mem::take(&mut numbers.0), |numbers| numbers.into_iter().sum::<u32>());
+            let mut sum = lent.unwrap().unwrap();
             reader.join().unwrap();
             sum += taken(&inbox).into_iter().sum::<u32>();
             assert_eq!(sum, 3);
@@ -462,6 +516,91 @@ mod tests {
             assert_eq!(inbox.head(), Err("broken"));
             end(&inbox);
             assert_eq!(inbox.ended(), Some(Ended::Closed));
+        });
+    }
+
+    #[test]
+    fn a_thread_and_a_task_never_wait_at_once() {
+        loom::model(|| {
+            let (inbox, task) = (new(), Task::default());
+            let other = {
+                let (inbox, task) = (inbox.clone(), task.clone());
+                thread::spawn(move || inbox.subscribe(For::Parts, || task))
+            };
+            let entered = inbox.enter(For::Parts);
+            let subscribed = other.join().unwrap();
+            let waits = [&entered, &subscribed].into_iter().filter(|each| **each == Subscribed::Waits).count();
+            assert_eq!((waits, inbox.enter(For::Parts)), (1, Subscribed::Refused));
+            fill(&inbox, 1);
+            assert_eq!(task.woken.load(Ordering::SeqCst), usize::from(subscribed == Subscribed::Waits));
+            inbox.leave();
+            assert_eq!(inbox.enter(For::Parts), Subscribed::Ready);
+        });
+    }
+
+    #[test]
+    fn what_another_has_taken_is_not_mistaken_for_the_end() {
+        loom::model(|| {
+            let inbox = new();
+            fill(&inbox, 1);
+            let other = {
+                let inbox = inbox.clone();
+                thread::spawn(move || taken(&inbox))
+            };
+            let here = inbox.take(For::Parts, |numbers| mem::take(&mut numbers.0)).unwrap();
+            let there = other.join().unwrap();
+            assert!(matches!((here, &*there), (Taken::All(_), []) | (Taken::Nothing, [1])));
+            assert_eq!(inbox.lend(|numbers| numbers.0.len(), |count| count), Ok(None));
+            end(&inbox);
+            assert_eq!(inbox.take(For::Parts, |numbers| numbers.0.len()), Ok(Taken::All(0)));
+        });
+    }
+
+    #[test]
+    fn a_close_beside_the_reader_wakes_a_task_once_and_ends_once() {
+        loom::model(|| {
+            let (inbox, task) = (new(), Task::default());
+            assert_eq!(inbox.subscribe(For::Much, || task.clone()), Subscribed::Waits);
+            let reader = {
+                let inbox = inbox.clone();
+                thread::spawn(move || {
+                    fill(&inbox, 1);
+                    inbox.end(Err("broken"), |_| inbox.wake_blocked());
+                })
+            };
+            end(&inbox);
+            reader.join().unwrap();
+            assert_eq!(task.woken.load(Ordering::SeqCst), 1);
+            assert_eq!(taken(&inbox), [1]);
+            // The first end counts; an error is told once.
+            let end = inbox.take(For::Parts, |numbers| numbers.0.len());
+            assert!(matches!(end, Ok(Taken::All(0)) | Err("broken")));
+            assert_eq!(inbox.ended(), Some(Ended::Closed));
+        });
+    }
+
+    #[test]
+    fn a_reader_that_panics_leaves_nobody_waiting() {
+        loom::model(|| {
+            let inbox = new();
+            let reader = {
+                let inbox = inbox.clone();
+                thread::spawn(move || {
+                    let end = inbox.clone();
+                    let read = move || {
+                        let _at_end = OnDrop::new(move || end.end(Err("lost"), |_| end.wake_blocked()));
+                        fill(&inbox, 1);
+                        std::panic::panic_any("on purpose")
+                    };
+                    drop(catch_unwind(AssertUnwindSafe(read)));
+                })
+            };
+            assert_ne!(inbox.enter(For::Much), Subscribed::Refused);
+            while !inbox.wait(For::Much, None) {}
+            inbox.leave();
+            reader.join().unwrap();
+            assert_eq!(taken(&inbox), [1]);
+            assert_eq!(inbox.take(For::Parts, |_| ()), Err("lost"));
         });
     }
 }

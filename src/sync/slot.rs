@@ -6,6 +6,7 @@
 //! * nothing that a caller stored is dropped while the lock is held, since a destructor may come back here.
 
 use std::mem;
+use std::sync::Arc;
 
 use super::{Mutex, locked};
 
@@ -208,16 +209,52 @@ impl<T, W> Slot<T, W> {
     }
 }
 
+/// Leaves an outcome in a slot, whatever becomes of the work that should bring it.
+pub struct Finish<T, W, A: FnOnce(Arc<Slot<T, W>>)> {
+    slot: Arc<Slot<T, W>>,
+    /// Tells those who wait; None once there is an outcome.
+    arrive: Option<A>,
+    lost: fn() -> T,
+}
+
+impl<T, W, A: FnOnce(Arc<Slot<T, W>>)> Finish<T, W, A> {
+    /// Create a guard that calls `arrive` if somebody has to be woken, and leaves `lost` where the work leaves nothing.
+    pub fn new(slot: Arc<Slot<T, W>>, arrive: A, lost: fn() -> T) -> Self {
+        Self { slot, arrive: Some(arrive), lost }
+    }
+
+    /// Leave the outcome; one that nobody wants is handed back.
+    pub fn finish(&mut self, outcome: T) -> Result<(), T> {
+        let arrive = self.arrive.take();
+        if self.slot.finish(outcome)?
+            && let Some(arrive) = arrive
+        {
+            arrive(self.slot.clone());
+        }
+        Ok(())
+    }
+}
+
+impl<T, W, A: FnOnce(Arc<Slot<T, W>>)> Drop for Finish<T, W, A> {
+    fn drop(&mut self) {
+        if self.arrive.is_some() {
+            // The work was aborted, and nobody waits; or it panicked.
+            drop(self.finish((self.lost)()));
+        }
+    }
+}
+
 #[cfg(all(test, not(feature = "python")))]
 mod tests {
-    use loom::sync::Arc;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
     use loom::sync::atomic::{AtomicUsize, Ordering};
     use loom::thread;
 
     use super::*;
 
     /// Counts how often it was woken, or told of a cancellation.
-    type Woken = Arc<AtomicUsize>;
+    type Woken = loom::sync::Arc<AtomicUsize>;
 
     fn wake(waiters: Waiters<Woken>) {
         for waiter in waiters {
@@ -300,11 +337,146 @@ mod tests {
             for waiter in &waiters {
                 slot.subscribe(waiter.clone());
             }
-            assert_eq!(slot.unsubscribe(|each| Arc::ptr_eq(each, &waiters[0])).len(), 1);
+            assert_eq!(slot.unsubscribe(|each| loom::sync::Arc::ptr_eq(each, &waiters[0])).len(), 1);
             finish(&slot);
             let counts: Vec<_> = waiters.iter().map(|each| each.load(Ordering::SeqCst)).collect();
             assert_eq!(counts, [0, 1, 1]);
             assert!(slot.cancel().is_none());
+        });
+    }
+
+    #[test]
+    fn cancel_subscribe_and_finish_at_once_wake_each_waiter_once() {
+        loom::model(|| {
+            let slot = Arc::new(Slot::default());
+            let (first, second) = (Woken::default(), Woken::default());
+            assert!(matches!(slot.subscribe(first.clone()), Subscribed::Waits));
+            let worker = {
+                let slot = slot.clone();
+                thread::spawn(move || finish(&slot))
+            };
+            let other = {
+                let (slot, second) = (slot.clone(), second.clone());
+                thread::spawn(move || match slot.subscribe(second) {
+                    Subscribed::Waits => {}
+                    Subscribed::IsDone => wake(slot.call_waiters()),
+                    Subscribed::Refused(waiter) => wake(Waiters::from(waiter)),
+                })
+            };
+            let cancelled = slot.cancel();
+            let was_cancelled = cancelled.is_some();
+            cancelled.into_iter().for_each(wake);
+            let refused = worker.join().unwrap();
+            other.join().unwrap();
+            assert_eq!((first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)), (1, 1));
+            assert_eq!((refused.is_some(), slot.take().is_some()), (was_cancelled, !was_cancelled));
+        });
+    }
+
+    #[test]
+    fn a_close_beside_an_answer_and_a_subscriber_leaves_each_waiter_with_one_of_them() {
+        loom::model(|| {
+            let slot = Arc::new(Slot::default());
+            let (first, second) = (Woken::default(), Woken::default());
+            slot.subscribe(first.clone());
+            let worker = {
+                let slot = slot.clone();
+                thread::spawn(move || finish(&slot))
+            };
+            let other = {
+                let (slot, second) = (slot.clone(), second.clone());
+                thread::spawn(move || match slot.subscribe(second) {
+                    Subscribed::Waits => {}
+                    Subscribed::IsDone => wake(slot.call_waiters()),
+                    Subscribed::Refused(waiter) => wake(Waiters::from(waiter)),
+                })
+            };
+            // Whoever closes has those who wait, and the answer; here they are told.
+            let (left, waiters) = slot.close();
+            wake(waiters);
+            let refused = worker.join().unwrap();
+            other.join().unwrap();
+            assert_eq!(left.into_iter().chain(refused).count(), 1);
+            assert_eq!((first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)), (1, 1));
+            assert_eq!((slot.stand(), slot.take()), (Stand::Cancelled, None));
+            assert!(slot.cancel().is_none());
+        });
+    }
+
+    #[test]
+    fn a_waiter_that_is_removed_beside_the_answer_is_removed_or_woken() {
+        loom::model(|| {
+            let slot = Arc::new(Slot::default());
+            let (removed, kept) = (Woken::default(), Woken::default());
+            slot.subscribe(removed.clone());
+            slot.subscribe(kept.clone());
+            let worker = {
+                let slot = slot.clone();
+                thread::spawn(move || finish(&slot))
+            };
+            let count = slot.unsubscribe(|each| loom::sync::Arc::ptr_eq(each, &removed)).len();
+            worker.join().unwrap();
+            assert_eq!(count + removed.load(Ordering::SeqCst), 1);
+            assert_eq!(kept.load(Ordering::SeqCst), 1);
+        });
+    }
+
+    #[test]
+    fn two_who_take_get_one_answer_between_them() {
+        loom::model(|| {
+            let slot: Arc<Slot<_, Woken>> = Arc::new(Slot::default());
+            assert_eq!(finish(&slot), None);
+            assert_eq!(slot.finish("another"), Err("another"));
+            let other = {
+                let slot = slot.clone();
+                thread::spawn(move || slot.take())
+            };
+            let taken = [slot.take(), other.join().unwrap()];
+            assert_eq!(taken.into_iter().flatten().count(), 1);
+        });
+    }
+
+    /// Work in a thread that may panic, and whose slot one waiter has.
+    fn lost_or_found(work: fn() -> &'static str) {
+        loom::model(move || {
+            let slot = Arc::new(Slot::default());
+            let woken = Woken::default();
+            let arrive = |slot: Arc<Slot<_, Woken>>| wake(slot.call_waiters());
+            let mut guard = Finish::new(slot.clone(), arrive, || "lost");
+            let worker = thread::spawn(move || {
+                let done = catch_unwind(AssertUnwindSafe(move || guard.finish(work())));
+                done.is_err()
+            });
+            if matches!(slot.subscribe(woken.clone()), Subscribed::IsDone) {
+                wake(slot.call_waiters());
+            }
+            let panicked = worker.join().is_ok_and(|panicked| panicked);
+            assert_eq!(woken.load(Ordering::SeqCst), 1);
+            assert_eq!(slot.take(), Some(if panicked { "lost" } else { "found" }));
+        });
+    }
+
+    #[test]
+    fn work_that_panics_leaves_nobody_waiting() {
+        lost_or_found(|| std::panic::panic_any("on purpose"));
+    }
+
+    #[test]
+    fn work_that_is_done_leaves_one_outcome() {
+        lost_or_found(|| "found");
+    }
+
+    #[test]
+    fn work_that_is_dropped_after_a_cancellation_wakes_nobody() {
+        loom::model(|| {
+            let slot = Arc::new(Slot::default());
+            let woken = Woken::default();
+            slot.subscribe(woken.clone());
+            let guard = Finish::new(slot.clone(), |slot: Arc<Slot<_, Woken>>| wake(slot.call_waiters()), || "lost");
+            let worker = thread::spawn(move || drop(guard));
+            slot.cancel().into_iter().for_each(wake);
+            worker.join().unwrap();
+            assert_eq!(woken.load(Ordering::SeqCst), 1);
         });
     }
 }
