@@ -57,8 +57,8 @@ class Middleware:
         self._core = core
         self._fetch: Any = fetch
         self._is_async = is_async
-        # Requests on the way out that nobody waits for: tasks and threads.
-        self._last: set[Any] = set()
+        # Requests on the way out that nobody waits for, by their tasks and threads.
+        self._last: dict[Any, Fetched[int]] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._core, name)
@@ -198,8 +198,8 @@ class Middleware:
             self._send_apart(request)
             return
         task = loop.create_task(self._send_here(request))
-        self._last.add(task)
-        task.add_done_callback(self._last.discard)
+        self._last[task] = request
+        task.add_done_callback(self._last.pop)
 
     async def _send_here(self, request: Fetched[int]) -> None:
         try:
@@ -226,21 +226,21 @@ class Middleware:
             except Exception:  # noqa: BLE001, S110 - best effort, as above
                 pass
             finally:
-                self._last.discard(current_thread())
+                self._last.pop(current_thread(), None)
 
         thread = Thread(target=send, name="replicate_rs")
-        self._last.add(thread)
+        self._last[thread] = request
         try:
             thread.start()
         except RuntimeError:
             # The interpreter is ending, and takes no more threads.
             send()
-            self._last.discard(thread)
+            self._last.pop(thread, None)
 
     @property
     def unattended(self) -> int:
         """How many requests nobody waits for."""
-        return len(self._last) + self._core.unattended
+        return self._core.unattended + sum(not request.is_in_core for request in list(self._last.values()))
 
     def settle(self, limit: float) -> _Settling:
         """Wait for what nobody waits for, at most for `limit` seconds; return how much of it was left."""
@@ -295,6 +295,8 @@ class Fetched(Generic[T]):
         self._finish = finish
         self.is_begun = False
         """Whether the request was handed to the core."""
+        self.is_in_core = False
+        """Whether the core is at work on it, and counts it."""
 
     def begin(self) -> None:
         """Do nothing: the caller's function runs where the answer is waited for."""
@@ -306,8 +308,11 @@ class Fetched(Generic[T]):
         """Carry it out on this thread."""
 
         def send(request: Request) -> Response:
-            self.is_begun = True
-            return self._start(request).wait()
+            self.is_begun = self.is_in_core = True
+            try:
+                return self._start(request).wait()
+            finally:
+                self.is_in_core = False
 
         response = self._fetch(self._request, send)
         if hasattr(response, "__await__"):
@@ -328,8 +333,11 @@ class Fetched(Generic[T]):
         return self._finish(_checked(response))
 
     async def _sent(self, request: Request) -> Response:
-        self.is_begun = True
-        return await self._start(request)
+        self.is_begun = self.is_in_core = True
+        try:
+            return await self._start(request)
+        finally:
+            self.is_in_core = False
 
 
 class Created(Fetched[T]):
