@@ -9,7 +9,7 @@ In a browser: ``new EventSource("/chat?prompt=…")``, and close it at the event
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, HTTPException
@@ -24,7 +24,7 @@ client = AsyncReplicate()
 
 
 @asynccontextmanager
-async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
     """When the service stops, stop the models that still run for somebody."""
     yield
     await client.aclose()

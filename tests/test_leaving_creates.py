@@ -507,7 +507,7 @@ def test_a_create_that_never_left_is_not_sent(both, name):
         take(both, client, CALLS[name], timeout=0.1)
     if name in SPANNING:
         assert "the prediction was not created" in str(caught.value)
-    assert client.close() == 0
+    assert both(lambda: client.aclose() if both.is_async else client.close()) == 0
     for each in sockets:
         each.close()
 
@@ -815,7 +815,7 @@ def test_runs_that_are_left_at_every_tenth_of_their_hold(both, local, tenth):
     with pytest.raises(exceptions.AbortError):
         both(lambda: client.run("acme/slow", about, wait=1, signal=controller.signal))
     timer.join()
-    assert client.close(5) == 0
+    assert both(lambda: client.aclose(5) if both.is_async else client.close(5)) == 0
     watcher = replicate.Replicate("r8_secret", base_url=local.base_url)
     found = [each for each in watcher.predictions.list().results if each.input == about]
     assert [each.status for each in found[:1]] == ["canceled"], json.dumps([each.dict() for each in found])
@@ -830,7 +830,7 @@ def test_a_long_hold_of_the_local_server_that_is_left(both, local):
     with pytest.raises(exceptions.AbortError):
         both(lambda: client.models.predictions.create("acme/slow", about, wait=60, signal=controller.signal))
     timer.join()
-    assert client._core.settle(5).wait() == 0
+    assert both(lambda: client.aclose(5) if both.is_async else client.close(5)) == 0
     watcher = replicate.Replicate("r8_secret", base_url=local.base_url)
     found = [each for each in watcher.predictions.list().results if each.input == about]
     assert [each.status for each in found] == ["canceled"]

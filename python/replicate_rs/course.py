@@ -190,9 +190,7 @@ async def increments(
     raise_if_failed(prediction)
 
 
-def give_up(
-    error: APITimeoutError, timeout: float | None, job: Job[Any] | None, *, is_cancelled: bool = True
-) -> NoReturn:
+def give_up(error: APITimeoutError, timeout: float | None, job: Job[Any] | None, *, is_cancelled: bool = True) -> NoReturn:
     """Raise what a request's timeout means: it may be the caller's own, over all of it, that has passed."""
     if error.is_deadline and timeout is not None:
         raise too_late(timeout, job, was_sent=error._sent, is_cancelled=is_cancelled) from error

@@ -160,9 +160,7 @@ def begun(
     signal, timeout = options.get("signal"), options.get("timeout")
     return watched(
         client,
-        lambda: started(
-            client, ref, input, guarded(options, cancel_on_exit=cancel_on_exit), cancel_on_exit=cancel_on_exit
-        ),
+        lambda: started(client, ref, input, guarded(options, cancel_on_exit=cancel_on_exit), cancel_on_exit=cancel_on_exit),
         form,
         files=files,
         cancel_on_exit=cancel_on_exit,
