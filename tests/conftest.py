@@ -46,6 +46,12 @@ if passing.IS_ON:
     passing.install()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if reason := passing.reason_to_leave_out(item.name):
+            item.add_marker(pytest.mark.skip(reason=f"with a fetch=: {reason}"))
+
+
 @pytest.fixture(autouse=True)
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the developer's surroundings, or what another test has left in them."""

@@ -1,6 +1,6 @@
 """The tests once more, with a `fetch=` that passes every request on: `THROUGH_FETCH=1` (`make test-fetch`).
 
-Nothing that the tests ask for may depend on whether a client has a `fetch`; tests of the core itself are left out.
+Nothing that the tests ask for may depend on whether a client has a `fetch`, but for what is said below.
 """
 
 from __future__ import annotations
@@ -14,6 +14,31 @@ IS_ON = bool(os.environ.get("THROUGH_FETCH"))
 
 # What programs that tests start have to do first.
 PRELUDE = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import passing; passing.install()\n" if IS_ON else ""
+
+# Parts of the names of tests that ask for what a client with a `fetch` does otherwise, and why.
+OTHERWISE = {
+    "waiting_for_a_free_connection": "asks the core for a request that nobody waits for",
+    "waiting_for_a_connection_may_have_a_limit": "the same",
+    "saving_files": "the function sees one file after another",
+    "fetched_sixteen_at_a_time": "the same",
+    "waiting_for_the_next_page": "the function sees a page when it is asked for, and not ahead",
+    "the_next_page_is_fetched_ahead": "the same",
+    "a_walk_ends_what_was_fetched_ahead": "the same",
+    "three_hundred_that_wait": "no list is asked for that the function would not see",
+    "threads_share_the_pace": "the same",
+    "without_a_list_they_share": "the same",
+    "a_link_of_the_list_leads": "the same",
+    "waiting_survives_a_fork_while_another_leads": "the same",
+    "a_part_is_awaited_once": "asks the core for a part",
+    "a_run_of_one_kind_goes_into_a_function": "an async function cannot be called by blocking code",
+    "a_path_of_an_awaited_file": "the same",
+    "a_file_that_a_model_made_is_uploaded_without_blocking": "the same",
+}
+
+
+def reason_to_leave_out(name: str) -> str | None:
+    """Return why a test is not for clients with a `fetch`, if it is not."""
+    return next((reason for part, reason in OTHERWISE.items() if IS_ON and part in name), None)
 
 
 def pass_on(request: Any, send: Any) -> Any:

@@ -1,6 +1,7 @@
 """The end of a client: calls are refused, what it holds is cancelled, and the caller is told what was left."""
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -63,9 +64,11 @@ def test_open_streams_are_cancelled(both, name):
         assert client.stats().predictions == 0
         # And not once more, when those who read them notice.
         del kept
+        gc.collect()
         both(lambda: None)
         assert close(both, client) == 0
         assert len(wire.cancelled) == len(wire.made) == 20
+        wire.until(lambda: wire.open_now == 0)
 
 
 def test_open_streams_of_what_is_to_go_on_are_left_alone(both):

@@ -19,6 +19,7 @@ from conftest import script, without_slowness
 from creates import MOMENTS, Creates
 from leaving import PATIENCE, full_port
 from replicate_rs import AbortController, exceptions
+from replicate_rs._transport import Settling
 from serving import environment
 from wire import Wire, prediction, reply
 
@@ -465,7 +466,7 @@ def test_a_create_that_waits_to_be_tried_again_is_not_tried_again(name):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert client._core.unattended == 0 or await client._core.settle(1) == 0
+        assert client._core.unattended == 0 or await Settling(client._core, 1) == 0
 
     with busy(1) as wire:
         client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
@@ -493,7 +494,7 @@ def test_a_create_that_is_left_and_then_refused_is_not_tried_again():
         client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
         asyncio.run(cancel(wire, client, CALLS["run"]))
         wire.go_on.set()
-        assert client._core.settle(2).wait() == 0
+        assert Settling(client._core, 2).wait() == 0
         assert len(wire.seen) == 1
         client.close()
 
@@ -507,7 +508,7 @@ def test_a_create_that_never_left_is_not_sent(both, name):
         take(both, client, CALLS[name], timeout=0.1)
     if name in SPANNING:
         assert "the prediction was not created" in str(caught.value)
-    assert client.close() == 0
+    assert both(lambda: client.aclose() if both.is_async else client.close()) == 0
     for each in sockets:
         each.close()
 
@@ -727,7 +728,7 @@ def test_one_that_is_still_waited_for_is_left_alone():
             assert wire.cancelled == []
             wire.go_on.set()
             made = await kept
-            assert await client._core.settle(5) == 0
+            assert await Settling(client._core, 5) == 0
             return made.id
 
         id = asyncio.run(main())
@@ -815,7 +816,7 @@ def test_runs_that_are_left_at_every_tenth_of_their_hold(both, local, tenth):
     with pytest.raises(exceptions.AbortError):
         both(lambda: client.run("acme/slow", about, wait=1, signal=controller.signal))
     timer.join()
-    assert client.close(5) == 0
+    assert both(lambda: client.aclose(5) if both.is_async else client.close(5)) == 0
     watcher = replicate.Replicate("r8_secret", base_url=local.base_url)
     found = [each for each in watcher.predictions.list().results if each.input == about]
     assert [each.status for each in found[:1]] == ["canceled"], json.dumps([each.dict() for each in found])
@@ -830,7 +831,7 @@ def test_a_long_hold_of_the_local_server_that_is_left(both, local):
     with pytest.raises(exceptions.AbortError):
         both(lambda: client.models.predictions.create("acme/slow", about, wait=60, signal=controller.signal))
     timer.join()
-    assert client._core.settle(5).wait() == 0
+    assert both(lambda: client.aclose(5) if both.is_async else client.close(5)) == 0
     watcher = replicate.Replicate("r8_secret", base_url=local.base_url)
     found = [each for each in watcher.predictions.list().results if each.input == about]
     assert [each.status for each in found] == ["canceled"]

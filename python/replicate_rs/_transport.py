@@ -35,7 +35,12 @@ if TYPE_CHECKING:
 
         @property
         def is_begun(self) -> bool:
-            """Whether the core has it."""
+            """Whether the core was given it."""
+            ...
+
+        @property
+        def is_in_core(self) -> bool:
+            """Whether the core is at work on it, and counts it."""
             ...
 
         def wait(self) -> object:
@@ -222,10 +227,14 @@ class LastRequests:
 
     def __init__(self, *, is_async: bool) -> None:
         self._is_async = is_async
-        self._under_way: set[object] = set()
+        # The loop keeps its tasks only weakly.
+        self._tasks: set[object] = set()
+        self._under_way: set[Last] = set()
 
-    def __len__(self) -> int:
-        return len(self._under_way)
+    @property
+    def outside_core(self) -> int:
+        """How many are not counted by the core: the caller's function has them."""
+        return sum(not request.is_in_core for request in list(self._under_way))
 
     def send(self, request: Last) -> None:
         """Begin a request."""
@@ -234,19 +243,23 @@ class LastRequests:
             self._send_apart(request)
             return
         task = loop.create_task(self._send_here(request))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way.add(request)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _send_here(self, request: Last) -> None:
         try:
             await request.finished()
-        except Exception:  # noqa: BLE001, S110 - best effort: whoever cared has gone
-            pass
+        except Exception:  # noqa: BLE001 - best effort: whoever cared has gone
+            self._under_way.discard(request)
         except BaseException:
             # The loop ends. What the core has begun to send goes on; what the caller's function still has is begun anew.
+            self._under_way.discard(request)
             if not request.is_begun:
                 self._send_apart(request)
             raise
+        else:
+            self._under_way.discard(request)
 
     def _send_apart(self, request: Last) -> None:
         from threading import Thread

@@ -194,8 +194,8 @@ class Middleware:
 
     @property
     def unattended(self) -> int:
-        """How many requests nobody waits for."""
-        return len(self._last) + self._core.unattended
+        """How many requests nobody waits for: those that the core has, and those that the caller's function still has."""
+        return self._last.outside_core + self._core.unattended
 
 
 class Fetched(Generic[T]):
@@ -214,6 +214,8 @@ class Fetched(Generic[T]):
         self._finish = finish
         self.is_begun = False
         """Whether the request was handed to the core."""
+        self.is_in_core = False
+        """Whether the core is at work on it, and counts it."""
 
     def begin(self) -> None:
         """Do nothing: the caller's function runs where the answer is waited for."""
@@ -225,8 +227,11 @@ class Fetched(Generic[T]):
         """Carry it out on this thread."""
 
         def send(request: Request) -> Response:
-            self.is_begun = True
-            return wait(self._start(request))
+            self.is_begun = self.is_in_core = True
+            try:
+                return wait(self._start(request))
+            finally:
+                self.is_in_core = False
 
         response = self._fetch(self._request, send)
         if hasattr(response, "__await__"):
@@ -247,8 +252,11 @@ class Fetched(Generic[T]):
         return self._finish(_checked(response))
 
     async def _sent(self, request: Request) -> Response:
-        self.is_begun = True
-        return await self._start(request)
+        self.is_begun = self.is_in_core = True
+        try:
+            return await self._start(request)
+        finally:
+            self.is_in_core = False
 
 
 class Created(Fetched[T]):

@@ -213,6 +213,10 @@ impl Process {
                 Driver::Engine => &mut known.on_engine,
             };
             let new = || Arc::new(Pool::new(client.network.clone(), known.shared.clone(), self.tls.clone()));
+            if client.is_left() && place.is_none() {
+                // A last request of a closed client: its connection is closed with it.
+                return new();
+            }
             place.get_or_insert_with(new).clone()
         })
     }
@@ -310,6 +314,11 @@ impl Connections {
         if self.users.fetch_sub(1, Ordering::Relaxed) == 1 {
             process().disconnect(self);
         }
+    }
+
+    /// Whether all clients are closed.
+    fn is_left(&self) -> bool {
+        self.users.load(Ordering::Relaxed) == 0
     }
 
     /// Those on the runtime of awaited calls and streams.
