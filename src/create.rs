@@ -17,8 +17,10 @@ use ::http::Method;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use serde::Deserialize;
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::create_lookup::{Asked, Page, date};
 use crate::error::{Error, Kind};
@@ -78,32 +80,30 @@ pub struct Creation {
     /// The number of the client that made it.
     pub owner: u64,
     /// Its caller's deadline over everything.
-    pub deadline: Option<Duration>,
-    base: Base,
+    deadline: Option<Duration>,
+    base: Arc<Base>,
     /// `predictions` or `trainings`.
     collection: &'static str,
     /// Whether what it makes goes on without its caller.
     keeps: bool,
-    /// The create itself: where it goes, what it carries, and for how many seconds its answer may be held back.
-    call: (url::Url, Option<Bytes>, u64),
+    /// The create itself.
+    call: Arc<Call>,
     /// What it asks for, once somebody has looked.
     asked: OnceLock<Option<Asked>>,
     began: OnceLock<Instant>,
     others: Arc<Creates>,
-    /// What a request that cancels is made of.
-    request: Call,
     stage: Arc<Stage>,
-    /// Cancelled when the caller has gone.
+    /// Cancelled when the caller has gone; the call knows it too.
     left: CancellationToken,
-    /// Cancelled when the client is closed while the caller waits.
-    called_off: CancellationToken,
+    /// Set when the client is closed while the caller waits.
+    is_called_off: AtomicBool,
     /// Set when the program ends: whoever still waits, in a daemon thread, is not told anything.
     is_silenced: AtomicBool,
     /// Cancelled when the client is closed.
     closing: CancellationToken,
-    /// Cancelled when nothing is left to be done.
-    over: CancellationToken,
     state: Mutex<State>,
+    /// Tells of a new state, and of being called off.
+    changed: Notify,
     /// Counts those that go on without a caller.
     unattended: Unattended,
     record: OnceLock<Bytes>,
@@ -169,43 +169,37 @@ impl Made {
 }
 
 impl Creation {
-    /// Create the state of a create that has not begun. `request` is any call of its client.
+    /// Create the state of a create that has not begun. Its deadline is taken from the call, since it ends the caller's wait and
+    /// not the request.
     pub fn new(
         owner: u64,
-        base: Base,
+        base: Arc<Base>,
         (collection, keeps): (&'static str, bool),
-        request: &Call,
+        mut call: Call,
         unattended: Unattended,
         others: Arc<Creates>,
         closing: CancellationToken,
     ) -> Self {
-        let body = match &request.body {
-            Body::Bytes(body) => Some(body.clone()),
-            _ => None,
-        };
-        let call = (request.url.clone(), body, hold(&request.own));
-        let mut request = Call { body: Body::Empty, own: http::HeaderMap::new(), ..request.clone() };
-        request.headers.clear();
-        let deadline = request.timeouts.total.replace(MAX_CANCEL);
-        request.timeouts.read = None;
+        let left = CancellationToken::new();
+        let deadline = call.timeouts.total.take();
+        call.left = Some(left.clone());
         Self {
             owner,
             deadline,
             base,
             collection,
             keeps,
-            call,
+            call: Arc::new(call),
             asked: OnceLock::new(),
             began: OnceLock::new(),
             others,
-            request,
             stage: Stage::new(),
-            left: CancellationToken::new(),
-            called_off: CancellationToken::new(),
+            left,
+            is_called_off: AtomicBool::new(false),
             is_silenced: AtomicBool::new(false),
             closing,
-            over: CancellationToken::new(),
             state: Mutex::new(State::Running),
+            changed: Notify::new(),
             unattended,
             record: OnceLock::new(),
             is_claimed: AtomicBool::new(false),
@@ -213,14 +207,18 @@ impl Creation {
         }
     }
 
-    /// Send the request; `call` must be without a deadline and know `has_left`. If the caller leaves meanwhile, this goes on
-    /// until what was created is cancelled, and ends in an error.
-    pub async fn send(&self, pool: &Pool, call: &Call) -> Result<Response, Error> {
+    /// Return the create itself.
+    pub fn call(&self) -> &Arc<Call> {
+        &self.call
+    }
+
+    /// Send the request. If the caller leaves meanwhile, this goes on until what was created is cancelled, and ends in an error.
+    pub async fn send(&self, pool: &Pool) -> Result<Response, Error> {
         if self.left.is_cancelled() {
             return Err(gone());
         }
         self.began.get_or_init(Instant::now);
-        let mut sending = pin!(self.stage.clone().watch(http::send(pool, call)));
+        let mut sending = pin!(self.stage.clone().watch(http::send(pool, &self.call)));
         tokio::select! {
             biased;
             done = &mut sending => {
@@ -260,7 +258,7 @@ impl Creation {
 
     /// Look for what was made by creates that were left, this one among them; return what is to be cancelled.
     async fn look(&self, pool: &Pool) -> Vec<String> {
-        if self.keeps || self.call.2 <= MAX_UNSEARCHED_HOLD || self.asked().is_none() {
+        if self.keeps || hold(&self.call.own) <= MAX_UNSEARCHED_HOLD || self.asked().is_none() {
             return std::future::pending().await;
         }
         let _lead = self.others.lead.lock().await;
@@ -270,7 +268,7 @@ impl Creation {
         loop {
             sleep(LOOK_INTERVAL).await;
             let Ok(url) = self.base.join(["predictions"]) else { continue };
-            let call = Call { method: Method::GET, url, retries: 0, limit: MAX_PAGE, ..self.request.clone() };
+            let call = Call { method: Method::GET, retries: 0, limit: MAX_PAGE, ..self.request(url) };
             let Ok(response) = http::send(pool, &call).await else { continue };
             let Some(now) = date(&response.headers) else { continue };
             let Ok(page) = serde_json::from_slice::<Page>(&response.body) else { continue };
@@ -314,8 +312,21 @@ impl Creation {
     }
 
     fn asked(&self) -> Option<&Asked> {
-        let read = || Asked::of(&self.call.0, self.call.1.as_ref()?);
+        let read = || match &self.call.body {
+            Body::Bytes(body) => Asked::of(&self.call.url, body),
+            _ => None,
+        };
         self.asked.get_or_init(read).as_ref()
+    }
+
+    /// Return a request that nobody waits for, with the token of the create.
+    fn request(&self, url: Url) -> Call {
+        let mut request = Call { url, body: Body::Empty, left: None, ..Call::clone(&self.call) };
+        request.headers.clear();
+        request.own.clear();
+        request.timeouts.total = Some(MAX_CANCEL);
+        request.timeouts.read = None;
+        request
     }
 
     /// Ends when an answer is not waited for any longer.
@@ -334,26 +345,35 @@ impl Creation {
     /// Return what ends the caller's wait before the answer comes: its deadline, or somebody who called the create off.
     pub async fn interrupted(&self) -> Error {
         let called_off = || Error::new(Kind::Closed, "the client was closed before the answer to this create came");
+        let wait = self.until(|| self.is_called_off.load(Ordering::Relaxed));
         match self.deadline {
-            Some(limit) => match timeout(limit, self.called_off.cancelled()).await {
+            Some(limit) => match timeout(limit, wait).await {
                 Ok(()) => called_off(),
                 Err(_) => Error::late(limit, self.stage.phase()),
             },
             None => {
-                self.called_off.cancelled().await;
+                wait.await;
                 called_off()
             }
+        }
+    }
+
+    /// Wait until something is so that `changed` tells of.
+    async fn until(&self, is_so: impl Fn() -> bool) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // From now on no change is missed.
+            changed.as_mut().enable();
+            if is_so() {
+                return;
+            }
+            changed.await;
         }
     }
 
     /// Return what counts the work that goes on without a caller.
     pub fn unattended(&self) -> Unattended {
         self.unattended.clone()
-    }
-
-    /// Return what a retry has to look at.
-    pub fn has_left(&self) -> CancellationToken {
-        self.left.clone()
     }
 
     /// Note that the caller has gone; return whether the request goes on, and will see to the rest.
@@ -370,7 +390,8 @@ impl Creation {
     /// Take the create from a caller that still waits, and tell it.
     pub fn call_off(&self) {
         self.leave();
-        self.called_off.cancel();
+        self.is_called_off.store(true, Ordering::Relaxed);
+        self.changed.notify_waiters();
     }
 
     /// Take the create from a caller that waits while the program ends. It is not told: nobody is there for what it would say.
@@ -390,17 +411,22 @@ impl Creation {
         if std::mem::replace(&mut *state, State::Over) == State::Left {
             self.unattended.remove();
         }
-        self.over.cancel();
+        drop(state);
+        self.changed.notify_waiters();
     }
 
     /// Return whether the caller has gone and the request goes on.
     pub fn is_abandoned(&self) -> bool {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) == State::Left
+        self.state() == State::Left
+    }
+
+    fn state(&self) -> State {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wait until nothing is left to be done.
     pub async fn over(&self) {
-        self.over.cancelled().await;
+        self.until(|| self.state() == State::Over).await;
     }
 
     /// Return what was created, as JSON, once that is known.
@@ -434,7 +460,7 @@ impl Creation {
     async fn cancel(&self, pool: &Pool, id: &str) {
         if let Ok(url) = self.base.join([self.collection, id, "cancel"]) {
             // Best effort: nobody is there to be told.
-            drop(http::send(pool, &Call { url, ..self.request.clone() }).await);
+            drop(http::send(pool, &self.request(url)).await);
         }
     }
 }

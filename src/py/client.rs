@@ -49,7 +49,7 @@ enum Carried<'py> {
 #[pyclass(frozen, weakref, module = "replicate_rs._core")]
 pub struct Core {
     pub(super) connections: Arc<Connections>,
-    pub(super) base: Base,
+    pub(super) base: Arc<Base>,
     pub(super) token: Token,
     pub(super) home: Arc<Home>,
     pub(super) timeouts: Timeouts,
@@ -109,7 +109,7 @@ impl Core {
         share: Option<&Core>,
     ) -> PyResult<Self> {
         let wrong = |error: Error| PyValueError::new_err(error.message);
-        let base = Base::parse(base_url).map_err(wrong)?;
+        let base = Arc::new(Base::parse(base_url).map_err(wrong)?);
         if max_connections == Some(0) {
             return Err(PyValueError::new_err("max_connections must be 1 or more, or None"));
         }
@@ -453,22 +453,19 @@ impl Core {
     /// A request that creates something: finished even when its caller has gone, and then undone, unless that is to be kept.
     fn create(
         &self,
-        mut call: Call,
+        call: Call,
         made: (&'static str, bool),
         signal: Option<Py<AbortSignal>>,
         expect: Expect,
     ) -> PyResult<Pending> {
         let (unattended, others) = (process().unattended(&self.unattended), process().creates.clone());
         let creation =
-            Arc::new(Creation::new(self.number, self.base.clone(), made, &call, unattended, others, self.closing.clone()));
-        call.timeouts.total = None;
-        call.left = Some(creation.has_left());
-        let call = Arc::new(call);
-        let about = About { call: Some(call.clone()), signal };
+            Arc::new(Creation::new(self.number, self.base.clone(), made, call, unattended, others, self.closing.clone()));
+        let about = About { call: Some(creation.call().clone()), signal };
         let made = creation.clone();
         let work = job(move |pool| async move {
-            let response = made.send(&pool, &call).await?;
-            deliver(call, response, expect)
+            let response = made.send(&pool).await?;
+            deliver(made.call().clone(), response, expect)
         });
         Ok(Pending::creating(self.connections.clone(), about, work, creation))
     }
