@@ -11,10 +11,10 @@ import pytest
 import replicate_rs as replicate
 from certificates import Certificates, SecureWire
 from replicate_rs import exceptions
+from replicate_rs._core import Expect
 from wire import Wire, hang, reply
 
 PATIENCE = 10
-# Less than what is read ahead: the file has to come to its end while nobody takes it.
 SIZE = 300_000
 
 
@@ -88,33 +88,21 @@ def check(error, method):
 
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("driver", ["engine", "runtime, threads", "runtime, tasks"])
+@pytest.mark.parametrize("driver", ["threads", "tasks"])
 def test_a_limit_holds_on_a_connection_that_another_call_has_left(driver, method, limit, certificates, wire):
     made = client(certificates, wire, **LIMITS[limit])
-    call = post if method == "POST" else get
-    if driver == "engine":
-        # A file that is read by this thread, on its engine, in whose turns the call comes.
-        source = made._core.pieces(f"{wire.origin}/held", ahead=False, total=PATIENCE)
-        source.next().wait()
-        with pytest.raises(exceptions.APITimeoutError) as caught:
-            call(made)
-        source.close()
-    elif driver == "runtime, threads":
-        # While another thread has the engine, calls are on the runtime.
-        with a_busy_engine():
-            source = made._core.pieces(f"{wire.origin}/held", total=PATIENCE)
-            source.opened().wait()
-            with pytest.raises(exceptions.APITimeoutError) as caught:
-                call(made)
-            source.close()
+    held = made._core.send("GET", ("held",), Expect.RESPONSE)
+    held.begin()
+    wire.until(lambda: len(wire.seen) == 1)
+    if driver == "threads":
+        # While another thread has the engine, calls are on the runtime, where the held one is.
+        with a_busy_engine(), pytest.raises(exceptions.APITimeoutError) as caught:
+            post(made) if method == "POST" else get(made)
     else:
 
         async def main():
-            source = made._core.pieces(f"{wire.origin}/held", total=PATIENCE)
-            await source.opened()
             with pytest.raises(exceptions.APITimeoutError) as caught:
                 await (made.predictions.async_create("v", {}) if method == "POST" else made.async_request("/slow"))
-            source.close()
             return caught
 
         caught = asyncio.run(main())

@@ -146,18 +146,21 @@ def test_a_line_that_was_written_leaves_nothing_behind(kind, local):
         async def main():
             for _ in range(20):
                 await client.accounts.async_current()
+        def some():
+            asyncio.run(main()) if sys.argv[2] == "awaited" else [client.accounts.current() for _ in range(20)]
+        # What a process makes once is there before anything is counted.
+        some()
         before = len(os.listdir("/proc/self/task"))
-        asyncio.run(main()) if sys.argv[2] == "awaited" else [client.accounts.current() for _ in range(20)]
+        some()
         # Longer than lines wait for somebody who takes them.
         time.sleep(0.3)
         client.accounts.current()
         time.sleep(0.1)
-        expected = before + (sys.argv[2] == "awaited")
-        assert len(os.listdir("/proc/self/task")) == expected, os.listdir("/proc/self/task")
+        assert len(os.listdir("/proc/self/task")) <= before, os.listdir("/proc/self/task")
     """
     done = script(code, local.base_url, kind)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    assert done.stdout.count("200 (attempt 1") == 21
+    assert done.stdout.count("200 (attempt 1") == 41
 
 
 def test_a_listener_that_fails_does_not_cost_the_answer(both, monkeypatch, lines):
