@@ -100,6 +100,7 @@ def test_what_a_server_leaves_out_comes_from_the_prediction(both, status):
     polls = [prediction(status, output=WORDS[:20])] * (status == "processing") + [prediction("succeeded", output=WORDS)]
     with resuming(200, kind="live", poll=polls) as wire:
         assert text_of(both, wire) == TEXT
+    assert wire.routes.count("GET /stream") == 2, "a stream that cannot be gone on with is not asked for again"
     with resuming(200, kind="live", poll=polls) as wire:
         events = both(lambda: both.client(wire.base_url, poll_interval=0.001).stream("acme/x", {}))
     assert "".join(map(str, events)) == TEXT

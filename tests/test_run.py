@@ -37,6 +37,35 @@ def test_block_mode_asks_once_and_returns_the_output(both, client, local):
     assert (request.path, request.headers["prefer"]) == ("/v1/models/acme/shout/predictions", "wait=3")
 
 
+@pytest.mark.parametrize(
+    ("options", "prefer"),
+    [
+        ({"wait": True}, "wait=3"),
+        ({"wait": 2}, "wait=2"),
+        ({"wait": 30}, "wait=3"),
+        ({"wait": 0.5}, None),
+        ({"wait": False}, None),
+        ({"wait": {}}, "wait=3"),
+        ({"wait": {"mode": "block"}}, "wait=3"),
+        ({"wait": {"timeout": 2}}, "wait=2"),
+        ({"wait": {"mode": "poll"}}, None),
+        ({"wait": {"mode": "poll", "timeout": 2}}, None),
+        ({"prefer": "wait"}, "wait=3"),
+        ({"prefer": "wait=2"}, "wait=2"),
+        ({"timeout": 30}, "wait=3"),
+        # An answer that comes at the deadline would come too late.
+        ({"timeout": 3.5}, "wait=2"),
+        ({"timeout": 2}, "wait=1"),
+        ({"timeout": 1.9}, None),
+        ({"progress": lambda _: None}, None),
+    ],
+)
+def test_for_how_long_a_create_is_held_open(both, options, prefer):
+    with scripted(create=prediction("succeeded", output="x")) as wire:
+        assert both(lambda: both.client(wire.base_url).run("acme/x", {}, **options)) == "x"
+    assert wire.seen[0].headers.get("prefer") == prefer
+
+
 def test_a_version_is_run_through_its_own_endpoint(both, client, local):
     version = local.version("acme/shout")
     assert both(lambda: client.run(f"acme/shout:{version}", {"text": "hi"})) == "HI"
@@ -265,9 +294,11 @@ def test_a_malformed_reference_is_refused_before_anything_is_sent(both, ref):
         ({"mode": "poll", "interval": -1}, ValueError, "interval"),
     ],
 )
-def test_a_malformed_wait_is_refused(both, client, wait, error, match):
-    with pytest.raises(error, match=match):
-        both(lambda: client.run("acme/x", {}, wait=wait))
+def test_a_malformed_wait_is_refused_before_anything_is_sent(both, wait, error, match):
+    with running_forever() as wire:
+        with pytest.raises(error, match=match):
+            both(lambda: both.client(wire.base_url).run("acme/x", {}, wait=wait))
+    assert wire.seen == []
 
 
 def test_the_async_twins_of_a_sync_client(local):
