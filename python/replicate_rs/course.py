@@ -54,7 +54,6 @@ class Course:
         began: float | None = None,
     ) -> None:
         interval = client._session.poll_interval if interval is None else interval
-        check_limits(interval, timeout)
         self.client = client
         # The caller's own, which is obeyed; without it the core paces all that this client waits for.
         self.interval: float | None = None if interval is None else max(interval, SHORTEST_INTERVAL)
@@ -194,19 +193,6 @@ def give_up(error: APITimeoutError, timeout: float | None, job: Job[Any] | None)
     if error.is_deadline and timeout is not None:
         raise too_late(timeout, job, was_sent=error._sent) from error
     raise error
-
-
-def check_limits(interval: float | None, timeout: float | None) -> None:
-    """Refuse what is no limit in seconds.
-
-    Raises:
-        ValueError: `interval` is below 0, or `timeout` is not above it.
-
-    """
-    if interval is not None and not interval >= 0:
-        raise ValueError(f"interval must be a number of seconds, 0 or more, not {interval!r}")
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
 
 
 def items_of(prediction: Prediction[Any]) -> list[Any]:
