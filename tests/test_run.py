@@ -191,11 +191,12 @@ def test_the_deadline_ends_a_request_that_is_never_answered(both, stuck):
         with pytest.raises(replicate.PredictionTimeout) as caught:
             both(lambda: client.run("acme/x", {}, timeout=0.2))
     assert (caught.value.prediction is None) == (stuck == "POST")
+    assert ("the create has no answer after 0.2 s" if stuck == "POST" else "p1 is still starting after 0.2 s") in str(caught.value)
 
 
 def test_the_deadline_ends_an_upload_too(both):
     with Wire(lambda _: hang) as wire:
-        with pytest.raises(replicate.PredictionTimeout):
+        with pytest.raises(replicate.PredictionTimeout, match="the prediction was not created after 0.2 s"):
             both(lambda: both.client(wire.base_url).run("acme/x", {"file": b"x"}, timeout=0.2))
         assert wire.routes == ["POST /v1/files"]
 

@@ -284,6 +284,14 @@ def test_a_done_that_is_not_success_is_given_and_raised(both, reason, error):
         assert caught.value.prediction.status == {"canceled": "canceled", "error": "failed"}[reason]
 
 
+@pytest.mark.parametrize("reason", ["canceled", "error"])
+def test_a_prediction_that_was_aborted_is_not_a_failure_of_the_model(both, reason):
+    with streaming(output("a") + done(reason), poll=prediction("aborted")) as wire:
+        with pytest.raises(replicate.PredictionCanceled) as caught:
+            both(lambda: both.client(wire.base_url).stream("acme/x", {}))
+    assert caught.value.prediction.status == "aborted"
+
+
 def test_what_is_not_a_stream_is_refused_before_the_first_event(both):
     with Wire(lambda seen: reply(prediction(urls={"stream": f"{wire.origin}/s"}))) as wire:
         with pytest.raises(exceptions.APIConnectionError, match="expected an event stream.*application/json"):
@@ -345,6 +353,14 @@ def test_a_deadline_is_over_all_of_a_stream(both):
                 both(lambda: client.stream("acme/x", {}, **{**options, "timeout": 0.2}))
             assert caught.value.prediction.id == "p1"
         wire.until(lambda: wire.routes.count("POST /v1/predictions/p1/cancel") == 2)
+
+
+def test_a_deadline_counts_from_the_first_step(both):
+    with streaming(output("a") + done()) as wire:
+        stream = both.client(wire.base_url).stream("acme/x", {}, timeout=1)
+        wait(1.1)
+        assert wire.seen == []
+        assert [str(event) for event in both(lambda: stream)] == ["a", ""]
 
 
 def test_a_signal_stops_a_stream(both):

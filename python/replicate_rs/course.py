@@ -73,12 +73,12 @@ class Course:
         """Whether this was begun by the process that this one was forked from."""
         return self.process != getpid()
 
-    async def follow(self, prediction: J, *, done: bool = False) -> J:
+    async def follow(self, prediction: J) -> J:
         """Poll until the prediction has ended."""
         self.hold(prediction)
         try:
             await self.report(prediction)
-            while not (done or prediction.is_done):
+            while not prediction.is_done:
                 prediction = await self.poll(prediction)
                 await self.report(prediction)
         except BaseException as error:

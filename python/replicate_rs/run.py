@@ -112,7 +112,7 @@ async def run_to_end(
     if progress is not None or not (whole or prediction.is_done):
         signal = options.get("signal")
         course = Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout, began=began)
-        prediction = await course.follow(prediction, done=whole)
+        prediction = await course.follow(prediction)
     if prediction.status != "succeeded":
         raise_if_failed(prediction)
     return prediction

@@ -157,7 +157,7 @@ class Watch:
         A stream that cannot be read, or not any further, is left too: nobody gets what the prediction still makes.
         """
         prediction: Prediction[Any] | None = getattr(self, "prediction", None)
-        if self.course.is_inherited or prediction is None:
+        if prediction is None:
             return
         if isinstance(error, ReplicateError) and error.prediction is None:
             error.prediction = prediction
