@@ -165,6 +165,7 @@ def test_an_end_without_done_is_no_end(both):
     polls = [prediction("processing", output=["a"])] * 3 + [prediction("succeeded", output=["a", "b"])]
     with streaming(numbered("a"), b"", poll=polls) as wire:
         assert text_of(both, wire) == "ab"
+    assert wire.routes.count("GET /stream") == 5, "it is asked after each connection that brought nothing"
 
 
 def test_after_six_connections_that_bring_nothing_the_prediction_is_asked_for_the_rest(both):
@@ -186,6 +187,14 @@ def test_a_stream_that_is_gone_is_completed_by_the_prediction(both):
     with streaming(numbered("a"), lambda _: reply({"detail": "gone"}, 404), poll=prediction("succeeded", output="abc")) as wire:
         assert text_of(both, wire) == "abc"
     assert wire.routes.count("GET /stream") == 2
+
+
+def test_a_prediction_that_is_asked_for_the_rest_is_asked_at_intervals(both):
+    with streaming(numbered("a"), lambda _: reply(status=404), poll=prediction("processing", output=["a"])) as wire:
+        client = both.client(wire.base_url, poll_interval=60)
+        with pytest.raises(replicate.PredictionTimeout):
+            both(lambda: client.text_stream("acme/x", {}, timeout=1.5).collect())
+    assert wire.routes.count("GET /v1/predictions/p1") == 1
 
 
 def test_an_api_that_is_gone_too_is_an_interruption(both):

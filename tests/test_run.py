@@ -230,6 +230,28 @@ def test_a_signal_interrupts_a_long_interval(both):
         assert isinstance(caught.value.reason, TimeoutError)
 
 
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [({"signal": lambda: AbortSignal.timeout(0.3)}, replicate.AbortError), ({"timeout": lambda: 0.3}, replicate.PredictionTimeout)],
+)
+def test_a_pause_that_the_server_asks_for_ends_with_the_call(both, options, error):
+    """A limit of requests that is used up lasts for a minute."""
+    used_up = "ratelimit-remaining: 0\r\nratelimit-reset: 60\r\n"
+    with Wire(lambda seen: reply(prediction("processing"), headers=used_up)) as wire:
+        start = time.monotonic()
+        with pytest.raises(error):
+            both(lambda: both.client(wire.base_url).run("acme/x", {}, wait=False, **{name: of() for name, of in options.items()}))
+        assert time.monotonic() - start < 30
+
+
+def test_a_prediction_that_ended_is_left_alone_when_its_client_is_closed(both):
+    with scripted(prediction("processing"), prediction("succeeded", output="x")) as wire:
+        client = both.client(wire.base_url, poll_interval=0.001)
+        assert both(lambda: client.run("acme/x", {}, wait=False)) == "x"
+        both(client.aclose if both.is_async else client.close)
+    assert not any("cancel" in route for route in wire.routes)
+
+
 def test_a_cancelled_task_cancels_its_prediction_once():
     async def main(wire):
         client = replicate.AsyncReplicate(base_url=wire.base_url, poll_interval=0.01)
