@@ -196,6 +196,9 @@ mod tests {
         assert_eq!(pace.interval(YOUNG, 1.0, now), Duration::from_secs(12));
         pace.looked(true, now);
         assert_eq!(pace.interval(YOUNG, 0.0, now), Duration::from_secs(30));
+        // As long as an old one waits alone: nothing has to be spread.
+        let turns = turns.into_iter().take(20).collect::<Vec<_>>();
+        assert_eq!(pace.interval(Duration::from_secs(3600), 1.0, now), LONGEST);
         drop(turns);
         assert_eq!(pace.interval(YOUNG, 0.0, now), SHORTEST);
         assert!(pace.state().waiting.is_empty());
