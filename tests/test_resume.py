@@ -128,7 +128,9 @@ def test_logs_come_from_the_prediction_too(both):
 )
 def test_a_prediction_that_says_otherwise_completes_nothing(both, ended):
     with resuming(200, kind="live", poll=ended) as wire:
-        with pytest.raises(exceptions.StreamInterrupted, match="after.*1690212292:3.*does not begin with what came before") as caught:
+        with pytest.raises(
+            exceptions.StreamInterrupted, match="after.*1690212292:3.*does not begin with what came before"
+        ) as caught:
             text_of(both, wire)
     assert (caught.value.last_event_id, caught.value.prediction.id) == ("1690212292:3", "p1")
     assert not any("cancel" in route for route in wire.routes)

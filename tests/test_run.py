@@ -191,7 +191,9 @@ def test_the_deadline_ends_a_request_that_is_never_answered(both, stuck):
         with pytest.raises(replicate.PredictionTimeout) as caught:
             both(lambda: client.run("acme/x", {}, timeout=0.2))
     assert (caught.value.prediction is None) == (stuck == "POST")
-    assert ("the create has no answer after 0.2 s" if stuck == "POST" else "p1 is still starting after 0.2 s") in str(caught.value)
+    assert ("the create has no answer after 0.2 s" if stuck == "POST" else "p1 is still starting after 0.2 s") in str(
+        caught.value
+    )
 
 
 def test_the_deadline_ends_an_upload_too(both):
@@ -232,7 +234,10 @@ def test_a_signal_interrupts_a_long_interval(both):
 
 @pytest.mark.parametrize(
     ("options", "error"),
-    [({"signal": lambda: AbortSignal.timeout(0.3)}, replicate.AbortError), ({"timeout": lambda: 0.3}, replicate.PredictionTimeout)],
+    [
+        ({"signal": lambda: AbortSignal.timeout(0.3)}, replicate.AbortError),
+        ({"timeout": lambda: 0.3}, replicate.PredictionTimeout),
+    ],
 )
 def test_a_pause_that_the_server_asks_for_ends_with_the_call(both, options, error):
     """A limit of requests that is used up lasts for a minute."""
