@@ -199,6 +199,24 @@ def test_a_prediction_that_is_asked_for_the_rest_is_asked_at_intervals(both):
     assert wire.routes.count("GET /v1/predictions/p1") == 1
 
 
+def test_a_stream_that_answers_no_more_is_completed_by_the_prediction(both):
+    with streaming(numbered("a"), lambda _: hang, poll=prediction("succeeded", output=["a", "b"])) as wire:
+        assert text_of(both, wire, timeout=replicate.Timeout(read=0.2), max_retries=0) == "ab"
+
+
+def test_a_deadline_ends_the_question_for_the_rest(both):
+    def stuck(seen):
+        if seen.method == "POST":
+            return reply(prediction("processing", urls={"stream": f"{wire.origin}/stream"}), 201)
+        if seen.path == "/stream" and wire.routes.count("GET /stream") == 1:
+            return lambda connection: connection.sendall(HEAD + numbered("a"))
+        return reply(status=404) if seen.path == "/stream" else hang
+
+    with Wire(stuck) as wire:
+        with pytest.raises(replicate.PredictionTimeout, match="p1 is still processing after 1.5 s"):
+            both(lambda: both.client(wire.base_url).text_stream("acme/x", {}, timeout=1.5).collect())
+
+
 def test_an_api_that_is_gone_too_is_an_interruption(both):
     def gone(seen):
         if seen.method == "POST":

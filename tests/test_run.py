@@ -196,6 +196,13 @@ def test_the_deadline_ends_a_request_that_is_never_answered(both, stuck):
     )
 
 
+def test_the_client_s_limit_for_a_request_is_not_a_deadline_for_the_run(both):
+    with Wire(lambda _: hang) as wire:
+        client = both.client(wire.base_url, timeout=replicate.Timeout(total=0.2), max_retries=0)
+        with pytest.raises(replicate.APITimeoutError):
+            both(lambda: client.run("acme/x", {}, wait=False))
+
+
 def test_the_deadline_ends_an_upload_too(both):
     with Wire(lambda _: hang) as wire:
         with pytest.raises(replicate.PredictionTimeout, match="the prediction was not created after 0.2 s"):

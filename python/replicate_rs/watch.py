@@ -13,7 +13,6 @@ from .exceptions import (
     APITimeoutError,
     ModelError,
     PredictionCanceled,
-    PredictionTimeout,
     ReplicateError,
     StreamError,
     StreamInterrupted,
@@ -206,8 +205,6 @@ class Watch:
     async def _present(self) -> Prediction[Any]:
         try:
             return await self.course.fetch(self.prediction)
-        except PredictionTimeout:
-            raise
         except APIError as error:
             self._interrupted("and the prediction cannot be fetched", error)
 
