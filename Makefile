@@ -8,10 +8,12 @@ NODE := tests/node/node_modules
 RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 CARGO_FUZZ := fuzz/target/bin/cargo-fuzz
 CARGO_DENY := fuzz/target/bin/cargo-deny
+CARGO_MUTANTS := fuzz/target/bin/cargo-mutants
+MUTATED := retry resume webhook pace
 SECONDS := 15
 TASKS := 1000000
 
-.PHONY: help setup demo test test-rust test-python test-fetch stress fuzz deny chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup demo test test-rust test-python test-fetch stress fuzz mutants deny chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
 	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
@@ -19,6 +21,7 @@ help:
 	@echo 'make test-fetch the tests of clients once more, through a fetch= that passes every request on'
 	@echo 'make stress     a million tasks that are cancelled as their answers arrive (TASKS=1000000)'
 	@echo 'make fuzz       what reads bytes from outside, fed with made-up ones (SECONDS=15 each)'
+	@echo 'make mutants    whether the tests notice errors that are put into the code (MUTATED="retry pace")'
 	@echo 'make chaos      what becomes of a call under every fault, here and in replicate 1.0.7'
 	@echo 'make deny       licences, bans and sources of the crates'
 	@echo 'make lint       format and lint, both languages'
@@ -77,6 +80,14 @@ fuzz: $(CARGO_FUZZ)
 		RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none $$target -- \
 			-max_total_time=$(SECONDS) -verbosity=0 $$(test ! -f fuzz/$$target.dict || echo -dict=fuzz/$$target.dict) || exit 1; \
 	done
+
+$(CARGO_MUTANTS):
+	cargo install --quiet --root fuzz/target --locked cargo-mutants@27.1.0
+
+# What no test notices is in target/mutants.out/missed.txt. The exit code 3 is for changes that make a test run for ever, which it notices.
+mutants: $(CARGO_MUTANTS)
+	$(CARGO_MUTANTS) mutants --no-default-features -C --lib --minimum-test-timeout 10 -o target $(MUTATED:%=-f src/%.rs) \
+		-- -- $(MUTATED:%=%::) || [ $$? -eq 3 ]
 
 $(CARGO_DENY):
 	cargo install --quiet --root fuzz/target --locked cargo-deny@0.20.2

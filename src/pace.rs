@@ -193,8 +193,12 @@ mod tests {
         let (pace, now) = (Pace::default(), Instant::now());
         let turns: Vec<_> = (0..300).map(|n| pace.join(&n.to_string())).collect();
         assert_eq!(pace.interval(YOUNG, 0.0, now), Duration::from_secs(10));
+        assert_eq!(pace.interval(YOUNG, 1.0, now), Duration::from_secs(12));
         pace.looked(true, now);
         assert_eq!(pace.interval(YOUNG, 0.0, now), Duration::from_secs(30));
+        // As long as an old one waits alone: nothing has to be spread.
+        let turns = turns.into_iter().take(20).collect::<Vec<_>>();
+        assert_eq!(pace.interval(Duration::from_secs(3600), 1.0, now), LONGEST);
         drop(turns);
         assert_eq!(pace.interval(YOUNG, 0.0, now), SHORTEST);
         assert!(pace.state().waiting.is_empty());
@@ -238,6 +242,10 @@ mod tests {
         assert!(pace.listed([("0", false), ("x", true)].into_iter(), now));
         assert_eq!(few.first().and_then(Turn::seen), Some(now));
         assert!(pace.has_unseen(now));
+        let ids: Vec<_> = (0..CROWD - 1).map(|n| n.to_string()).chain(["last".to_owned()]).collect();
+        pace.listed(ids.iter().map(|id| (id.as_str(), false)), now);
+        assert!(!pace.has_unseen(now));
+        assert!(pace.has_unseen(now + TICK));
         assert!(!pace.listed([("x", true)].into_iter(), now));
         pace.looked(false, now);
         assert_eq!(pace.next_list(now), Some(now + UNHELPFUL));

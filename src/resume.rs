@@ -319,10 +319,23 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_repeats_the_last_event_is_believed_by_its_id() {
+        assert_eq!(verdicts(&mut after(&STREAM[..3]), &STREAM[2..]), [Known, New]);
+        // An event that is also the first one may begin the stream anew, and has to be the same.
+        assert_eq!(verdicts(&mut after(&STREAM[..1]), &[("output", "x", Some("5:0"))]), [Unproven]);
+    }
+
+    #[test]
+    fn an_event_without_an_id_proves_nothing_after_one_with_an_id() {
+        assert_eq!(verdicts(&mut after(&STREAM[..1]), &[("output", "b", None)]), [Unproven]);
+    }
+
+    #[test]
     fn the_end_is_noted() {
         let place = after(&STREAM);
         assert_eq!((place.count(), place.last_event_id()), (4, Some("5:2")));
         assert_eq!(place.end(), Some((End::Done, "{}")));
+        assert_eq!(after(&[STREAM[0], ("error", "no memory", None)]).end(), Some((End::Error, "no memory")));
     }
 
     #[test]
@@ -337,6 +350,15 @@ mod tests {
         let mut place = after(&STREAM);
         assert!(place.rest_of_output(&["ab\r\nc"]).is_some());
         assert_eq!(place.rest_of_output(&["ab\r\nc", "d"]), Some(vec!["d".to_owned()]));
+    }
+
+    #[test]
+    fn the_rest_of_the_logs_is_what_follows_what_was_given() {
+        let rest = |logs: &str| after(&STREAM).rest_of_logs(logs);
+        assert_eq!(rest("l and more"), Some(" and more".to_owned()));
+        assert_eq!(rest("l"), None);
+        assert_eq!(rest("x and more"), None);
+        assert_eq!(after(&STREAM[..1]).rest_of_logs("l"), None, "the stream has none");
     }
 
     #[test]

@@ -203,6 +203,13 @@ mod tests {
         let mut attempts = Attempts::new(&Method::GET, 3);
         let waits: Vec<_> = std::iter::from_fn(|| attempts.after(&disconnected(true), 1.0, &Budget::default())).collect();
         assert_eq!(waits, [250, 500, 1000].map(Duration::from_millis));
+        let mut attempts = Attempts::new(&Method::GET, 3);
+        let counts = std::iter::from_fn(|| {
+            let count = (attempts.made(), attempts.is_first());
+            attempts.after(&disconnected(true), 1.0, &Budget::default()).map(|_| count)
+        });
+        assert_eq!(counts.collect::<Vec<_>>(), [(0, true), (1, true), (2, false)]);
+        assert_eq!(attempts.made(), 3);
     }
 
     #[test]
@@ -217,6 +224,8 @@ mod tests {
         assert_eq!(wait(None, resets), Some(Duration::from_secs(5)));
         assert_eq!(wait(None, available), Some(Duration::from_secs(1)));
         assert_eq!(wait(None, r#"{"detail": "It resets in 1.5 minutes"}"#), Some(Duration::from_secs(90)));
+        assert_eq!(wait(None, r#"{"detail": "It resets in 250 ms"}"#), Some(Duration::from_millis(250)));
+        assert_eq!(wait(None, r#"{"detail": "It resets in 2h"}"#), Some(Duration::from_secs(7200)));
         assert_eq!(wait(None, r#"{"detail": "It resets in ~5s", "retry_after": 7}"#), Some(Duration::from_secs(7)));
         assert_eq!(wait(Some("3"), resets), Some(Duration::from_secs(3)));
         for nothing in ["resets in", "resets in ~", "resets in 5", "resets in 5 parsecs", "resets in ..5s", "5s", "resets in -5s"]
@@ -276,7 +285,7 @@ mod tests {
         assert_eq!(attempts.after(&stale(), 1.0, &budget), Some(Duration::ZERO));
         assert_eq!(attempts.after(&stale(), 1.0, &budget), Some(Duration::from_millis(500)));
         // It has its turn like any other, and a create is not repeated.
-        while budget.turn(Instant::now()).is_some_and(|wait| wait.is_zero()) {}
+        assert!((0..=600).any(|_| budget.turn(Instant::now()).is_none_or(|wait| !wait.is_zero())));
         assert!(Attempts::new(&Method::GET, 5).after(&stale(), 1.0, &budget).is_some_and(|wait| !wait.is_zero()));
         assert_eq!(Attempts::new(&Method::POST, 5).after(&stale(), 1.0, &Budget::default()), None);
     }
@@ -294,6 +303,16 @@ mod tests {
         assert!(Attempts::new(&Method::GET, 5).after(&status(429, Some("86400"), ""), 0.0, &Budget::default()).is_none());
         let wait = Attempts::new(&Method::GET, 5).after(&status(429, Some("2"), ""), 0.0, &Budget::default());
         assert_eq!(wait, Some(Duration::from_secs(2)));
+        let longest = Attempts::new(&Method::GET, 5).after(&status(429, Some("60"), ""), 0.0, &Budget::default());
+        assert_eq!(longest, Some(LONGEST_ADVICE));
+    }
+
+    #[test]
+    fn callers_that_are_told_the_same_come_back_within_a_tenth_of_it() {
+        for (jitter, millis) in [(0.0, 20_000), (0.5, 21_000), (1.0, 22_000)] {
+            let wait = Attempts::new(&Method::GET, 5).after(&status(429, Some("20"), ""), jitter, &Budget::default());
+            assert_eq!(wait, Some(Duration::from_millis(millis)));
+        }
     }
 
     #[test]
@@ -316,7 +335,7 @@ mod tests {
     fn a_server_that_throttles_costs_nothing() {
         let budget = Budget::default();
         let (now, limited) = (Instant::now(), status(429, Some("1"), ""));
-        while budget.turn(now).is_some() {}
+        assert!((0..=2000).any(|_| budget.turn(now).is_none()));
         assert!(Attempts::new(&Method::GET, 5).after(&limited, 0.0, &budget).is_some());
         assert!(Attempts::new(&Method::GET, 5).after(&disconnected(true), 0.0, &budget).is_none());
     }

@@ -269,6 +269,7 @@ mod tests {
             ("whsec_AA-_", BadSecret::Encoding),
         ] {
             assert_eq!(Key::parse(secret).err(), Some(problem), "{secret}");
+            assert!(problem.to_string().contains("whsec_"));
         }
         let key = Key::parse(&SECRETS[0][6..]).unwrap();
         assert_eq!(key.sign(ID.as_bytes(), b"1614265330", BODY.as_bytes()), GOOD);

@@ -2,15 +2,17 @@
 
 import asyncio
 import itertools
+import math
 import statistics
 import threading
 import time
+from collections import Counter
 
 import pytest
 
 import replicate_rs as replicate
 from conftest import script
-from wire import Wire, prediction, reply
+from wire import HEAD, Wire, numbered, prediction, reply
 
 
 class Predictions(Wire):
@@ -89,6 +91,60 @@ def test_without_a_list_they_share_a_rate():
         assert (wire.gets - 60) / wire.age() * 60 < 2400
     # A list that is not there is not asked for again and again.
     assert len(wire.lists) == 1
+
+
+class Watched(Predictions):
+    """A crowd of predictions that end together, when each was asked for by itself so many times."""
+
+    def __init__(self, times):
+        self.times = times
+        self.asked = Counter()
+        self.streamed = set()
+        super().__init__({f"p{n}": math.inf for n in range(21)})
+
+    def view(self, id):
+        view = super().view(id) | {"urls": {"stream": f"{self.origin}/stream/{id}"}}
+        return view | {"output": ["a"]} if view["output"] else view
+
+    def _answer(self, seen):
+        if seen.path.startswith("/stream/"):
+            if seen.path in self.streamed:
+                return reply({"detail": "gone"}, 404)
+            self.streamed.add(seen.path)
+            return lambda connection: connection.sendall(HEAD + numbered("a"))
+        answer = super()._answer(seen)
+        if seen.path.startswith("/v1/predictions/"):
+            self.asked[seen.path] += 1
+            if len(self.asked) == len(self.ends) and min(self.asked.values()) >= self.times:
+                self.ends = dict.fromkeys(self.ends, 0.0)
+        return answer
+
+
+async def progress_of(view, client):
+    await client.wait(view, progress=lambda _: None, timeout=40)
+
+
+async def increments_of(view, _):
+    assert [each async for each in view.async_output_iterator(timeout=40)] == ["a"]
+
+
+async def rest_of_stream_of(view, _):
+    """Its connection breaks, and there is no other."""
+    assert await view.async_stream(timeout=40).collect() == "a"
+
+
+@pytest.mark.parametrize(("watch", "times"), [(progress_of, 1), (increments_of, 1), (rest_of_stream_of, 2)])
+def test_what_is_watched_is_asked_for_itself_in_a_crowd(watch, times):
+    """The list tells no more than that a prediction has ended."""
+
+    async def main():
+        async with replicate.AsyncReplicate("r8_x", base_url=wire.base_url) as client:
+            views = [replicate.Prediction._of(wire.view(id), client._session) for id in wire.ends]
+            await asyncio.gather(*(watch(view, client) for view in views))
+
+    with Watched(times) as wire:
+        asyncio.run(main())
+    assert wire.lists
 
 
 def test_threads_share_the_pace_too():

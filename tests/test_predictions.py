@@ -228,6 +228,17 @@ def test_wait_by_id_takes_a_signal_and_a_timeout(both, held):
         aborting.join()
 
 
+@pytest.mark.parametrize("use_file_output", [True, False])
+def test_increments_of_an_output_are_files_unless_that_is_turned_off(both, use_file_output):
+    url = "https://replicate.delivery/a.png"
+    with Wire(lambda _: reply(prediction(output=[url]))) as wire:
+        client = both.client(wire.base_url, poll_interval=0.001, use_file_output=use_file_output)
+        begun = Prediction._of(prediction("processing"), client._session)
+        (increment,) = both(begun.async_output_iterator if both.is_async else begun.output_iterator)
+    assert isinstance(increment, replicate.FileOutput) is use_file_output
+    assert str(increment) == url
+
+
 def test_a_prediction_s_own_methods_take_a_signal_and_a_timeout(both, client):
     running = both(lambda: client.predictions.create(model="acme/slow", input={}))
     wait, reload, cancel = (getattr(running, f"async_{name}" if both.is_async else name) for name in ("wait", "reload", "cancel"))

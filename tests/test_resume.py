@@ -13,6 +13,8 @@ from wire import HEAD, Wire, done, hang, numbered, output, prediction, reply, st
 
 WORDS = [f"w{n} " for n in range(30)]
 TEXT = "".join(WORDS)
+# How a server says that it has had nothing to send.
+SILENT = b":408: 408 Request Timeout\n\n"
 
 
 def reset(connection):
@@ -100,6 +102,7 @@ def test_what_a_server_leaves_out_comes_from_the_prediction(both, status):
     polls = [prediction(status, output=WORDS[:20])] * (status == "processing") + [prediction("succeeded", output=WORDS)]
     with resuming(200, kind="live", poll=polls) as wire:
         assert text_of(both, wire) == TEXT
+    assert wire.routes.count("GET /stream") == 2, "a stream that cannot be gone on with is not asked for again"
     with resuming(200, kind="live", poll=polls) as wire:
         events = both(lambda: both.client(wire.base_url, poll_interval=0.001).stream("acme/x", {}))
     assert "".join(map(str, events)) == TEXT
@@ -125,10 +128,28 @@ def test_logs_come_from_the_prediction_too(both):
 )
 def test_a_prediction_that_says_otherwise_completes_nothing(both, ended):
     with resuming(200, kind="live", poll=ended) as wire:
-        with pytest.raises(exceptions.StreamInterrupted, match="does not begin with what came before") as caught:
+        with pytest.raises(
+            exceptions.StreamInterrupted, match="after.*1690212292:3.*does not begin with what came before"
+        ) as caught:
             text_of(both, wire)
     assert (caught.value.last_event_id, caught.value.prediction.id) == ("1690212292:3", "p1")
     assert not any("cancel" in route for route in wire.routes)
+
+
+def test_a_stream_of_nothing_whose_prediction_was_deleted_is_interrupted_before_the_first_event(both):
+    with streaming(SILENT, poll=prediction("succeeded", data_removed=True)) as wire:
+        with pytest.raises(exceptions.StreamInterrupted, match="broke off before the first event") as caught:
+            text_of(both, wire)
+    assert caught.value.last_event_id is None
+
+
+@pytest.mark.parametrize("status", ["canceled", "aborted"])
+def test_a_cancel_that_only_the_prediction_tells_of_is_given_and_raised(both, status):
+    with streaming(numbered("a"), b"", poll=prediction(status, output=["a"])) as wire:
+        given = []
+        with pytest.raises(replicate.PredictionCanceled):
+            both.fill(given, lambda: both.client(wire.base_url).stream("acme/x", {}))
+    assert given[1:] == [replicate.ServerSentEvent("done", '{"reason": "canceled"}')]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +167,7 @@ def test_an_end_without_done_is_no_end(both):
     polls = [prediction("processing", output=["a"])] * 3 + [prediction("succeeded", output=["a", "b"])]
     with streaming(numbered("a"), b"", poll=polls) as wire:
         assert text_of(both, wire) == "ab"
+    assert wire.routes.count("GET /stream") == 5, "it is asked after each connection that brought nothing"
 
 
 def test_after_six_connections_that_bring_nothing_the_prediction_is_asked_for_the_rest(both):
@@ -166,6 +188,33 @@ def test_connections_that_bring_something_are_not_counted(both):
 def test_a_stream_that_is_gone_is_completed_by_the_prediction(both):
     with streaming(numbered("a"), lambda _: reply({"detail": "gone"}, 404), poll=prediction("succeeded", output="abc")) as wire:
         assert text_of(both, wire) == "abc"
+    assert wire.routes.count("GET /stream") == 2
+
+
+def test_a_prediction_that_is_asked_for_the_rest_is_asked_at_intervals(both):
+    with streaming(numbered("a"), lambda _: reply(status=404), poll=prediction("processing", output=["a"])) as wire:
+        client = both.client(wire.base_url, poll_interval=60)
+        with pytest.raises(replicate.PredictionTimeout):
+            both(lambda: client.text_stream("acme/x", {}, timeout=1.5).collect())
+    assert wire.routes.count("GET /v1/predictions/p1") == 1
+
+
+def test_a_stream_that_answers_no_more_is_completed_by_the_prediction(both):
+    with streaming(numbered("a"), lambda _: hang, poll=prediction("succeeded", output=["a", "b"])) as wire:
+        assert text_of(both, wire, timeout=replicate.Timeout(read=0.2), max_retries=0) == "ab"
+
+
+def test_a_deadline_ends_the_question_for_the_rest(both):
+    def stuck(seen):
+        if seen.method == "POST":
+            return reply(prediction("processing", urls={"stream": f"{wire.origin}/stream"}), 201)
+        if seen.path == "/stream" and wire.routes.count("GET /stream") == 1:
+            return lambda connection: connection.sendall(HEAD + numbered("a"))
+        return reply(status=404) if seen.path == "/stream" else hang
+
+    with Wire(stuck) as wire:
+        with pytest.raises(replicate.PredictionTimeout, match="p1 is still processing after 1.5 s"):
+            both(lambda: both.client(wire.base_url).text_stream("acme/x", {}, timeout=1.5).collect())
 
 
 def test_an_api_that_is_gone_too_is_an_interruption(both):
@@ -184,14 +233,21 @@ def test_an_api_that_is_gone_too_is_an_interruption(both):
 
 def test_silence_is_asked_about_and_outlived(both):
     """After the server's own word for it, and after ours."""
-    quiet = numbered("a") + b":408: 408 Request Timeout\n\n"
+    quiet = numbered("a") + SILENT
     polls = [prediction("processing", output=None)] * 2 + [prediction("succeeded", output=["a", "b"])]
-    with streaming(quiet, b":408: 408 Request Timeout\n\n", poll=polls) as wire:
+    with streaming(quiet, SILENT, poll=polls) as wire:
         assert text_of(both, wire) == "ab"
     with streaming(numbered("a"), hang, poll=polls) as wire:
         assert text_of(both, wire, timeout=replicate.Timeout(idle=0.05)) == "ab"
     with streaming(quiet, numbered("b", first=1) + done(), poll=prediction("processing")) as wire:
         assert text_of(both, wire) == "ab"
+
+
+def test_silence_is_not_counted(both):
+    """A model may be silent for as long as it likes."""
+    with streaming(*[SILENT] * 7, numbered("a") + done(), poll=prediction("processing")) as wire:
+        assert both(lambda: both.client(wire.base_url).text_stream("acme/x", {}, timeout=30).collect()) == "a"
+    assert wire.routes.count("GET /stream") == 8
 
 
 def test_the_server_s_retry_is_obeyed(both):

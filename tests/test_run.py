@@ -37,6 +37,35 @@ def test_block_mode_asks_once_and_returns_the_output(both, client, local):
     assert (request.path, request.headers["prefer"]) == ("/v1/models/acme/shout/predictions", "wait=3")
 
 
+@pytest.mark.parametrize(
+    ("options", "prefer"),
+    [
+        ({"wait": True}, "wait=3"),
+        ({"wait": 2}, "wait=2"),
+        ({"wait": 30}, "wait=3"),
+        ({"wait": 0.5}, None),
+        ({"wait": False}, None),
+        ({"wait": {}}, "wait=3"),
+        ({"wait": {"mode": "block"}}, "wait=3"),
+        ({"wait": {"timeout": 2}}, "wait=2"),
+        ({"wait": {"mode": "poll"}}, None),
+        ({"wait": {"mode": "poll", "timeout": 2}}, None),
+        ({"prefer": "wait"}, "wait=3"),
+        ({"prefer": "wait=2"}, "wait=2"),
+        ({"timeout": 30}, "wait=3"),
+        # An answer that comes at the deadline would come too late.
+        ({"timeout": 3.5}, "wait=2"),
+        ({"timeout": 2}, "wait=1"),
+        ({"timeout": 1.9}, None),
+        ({"progress": lambda _: None}, None),
+    ],
+)
+def test_for_how_long_a_create_is_held_open(both, options, prefer):
+    with scripted(create=prediction("succeeded", output="x")) as wire:
+        assert both(lambda: both.client(wire.base_url).run("acme/x", {}, **options)) == "x"
+    assert wire.seen[0].headers.get("prefer") == prefer
+
+
 def test_a_version_is_run_through_its_own_endpoint(both, client, local):
     version = local.version("acme/shout")
     assert both(lambda: client.run(f"acme/shout:{version}", {"text": "hi"})) == "HI"
@@ -162,11 +191,21 @@ def test_the_deadline_ends_a_request_that_is_never_answered(both, stuck):
         with pytest.raises(replicate.PredictionTimeout) as caught:
             both(lambda: client.run("acme/x", {}, timeout=0.2))
     assert (caught.value.prediction is None) == (stuck == "POST")
+    assert ("the create has no answer after 0.2 s" if stuck == "POST" else "p1 is still starting after 0.2 s") in str(
+        caught.value
+    )
+
+
+def test_the_client_s_limit_for_a_request_is_not_a_deadline_for_the_run(both):
+    with Wire(lambda _: hang) as wire:
+        client = both.client(wire.base_url, timeout=replicate.Timeout(total=0.2), max_retries=0)
+        with pytest.raises(replicate.APITimeoutError):
+            both(lambda: client.run("acme/x", {}, wait=False))
 
 
 def test_the_deadline_ends_an_upload_too(both):
     with Wire(lambda _: hang) as wire:
-        with pytest.raises(replicate.PredictionTimeout):
+        with pytest.raises(replicate.PredictionTimeout, match="the prediction was not created after 0.2 s"):
             both(lambda: both.client(wire.base_url).run("acme/x", {"file": b"x"}, timeout=0.2))
         assert wire.routes == ["POST /v1/files"]
 
@@ -198,6 +237,31 @@ def test_a_signal_interrupts_a_long_interval(both):
             both(lambda: client.run("acme/x", {}, wait=False, signal=AbortSignal.timeout(0.1)))
         assert time.monotonic() - start < 5
         assert isinstance(caught.value.reason, TimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"signal": lambda: AbortSignal.timeout(0.3)}, replicate.AbortError),
+        ({"timeout": lambda: 0.3}, replicate.PredictionTimeout),
+    ],
+)
+def test_a_pause_that_the_server_asks_for_ends_with_the_call(both, options, error):
+    """A limit of requests that is used up lasts for a minute."""
+    used_up = "ratelimit-remaining: 0\r\nratelimit-reset: 60\r\n"
+    with Wire(lambda seen: reply(prediction("processing"), headers=used_up)) as wire:
+        start = time.monotonic()
+        with pytest.raises(error):
+            both(lambda: both.client(wire.base_url).run("acme/x", {}, wait=False, **{name: of() for name, of in options.items()}))
+        assert time.monotonic() - start < 30
+
+
+def test_a_prediction_that_ended_is_left_alone_when_its_client_is_closed(both):
+    with scripted(prediction("processing"), prediction("succeeded", output="x")) as wire:
+        client = both.client(wire.base_url, poll_interval=0.001)
+        assert both(lambda: client.run("acme/x", {}, wait=False)) == "x"
+        both(client.aclose if both.is_async else client.close)
+    assert not any("cancel" in route for route in wire.routes)
 
 
 def test_a_cancelled_task_cancels_its_prediction_once():
@@ -265,9 +329,11 @@ def test_a_malformed_reference_is_refused_before_anything_is_sent(both, ref):
         ({"mode": "poll", "interval": -1}, ValueError, "interval"),
     ],
 )
-def test_a_malformed_wait_is_refused(both, client, wait, error, match):
-    with pytest.raises(error, match=match):
-        both(lambda: client.run("acme/x", {}, wait=wait))
+def test_a_malformed_wait_is_refused_before_anything_is_sent(both, wait, error, match):
+    with running_forever() as wire:
+        with pytest.raises(error, match=match):
+            both(lambda: both.client(wire.base_url).run("acme/x", {}, wait=wait))
+    assert wire.seen == []
 
 
 def test_the_async_twins_of_a_sync_client(local):

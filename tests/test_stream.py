@@ -13,6 +13,7 @@ import replicate_rs as replicate
 from conftest import both_ways, script
 from replicate_rs import ServerSentEvent, exceptions
 from replicate_rs._core import Place
+from replicate_rs._transport import held
 from wire import HEAD, Wire, done, hang, output, prediction, reply, streaming
 
 
@@ -274,6 +275,21 @@ def test_an_error_that_is_not_the_model_s_is_the_stream_s(both):
             both(lambda: both.client(wire.base_url).stream("acme/x", {}))
 
 
+def test_a_failure_that_the_stream_tells_of_does_not_wait_for_a_broken_api(both):
+    def broken(seen):
+        if seen.method == "POST":
+            return reply(prediction("starting", urls={"stream": f"{wire.origin}/stream"}), 201)
+        if seen.path == "/stream":
+            return lambda connection: connection.sendall(HEAD + done("error"))
+        return reply(status=503)
+
+    with Wire(broken) as wire:
+        with pytest.raises(replicate.ModelError) as caught:
+            both(lambda: both.client(wire.base_url).stream("acme/x", {}))
+    assert caught.value.prediction.status == "failed"
+    assert wire.routes.count("GET /v1/predictions/p1") == 1
+
+
 @pytest.mark.parametrize(("reason", "error"), [("canceled", replicate.PredictionCanceled), ("error", replicate.ModelError)])
 def test_a_done_that_is_not_success_is_given_and_raised(both, reason, error):
     for text in (False, True):
@@ -282,6 +298,14 @@ def test_a_done_that_is_not_success_is_given_and_raised(both, reason, error):
             with pytest.raises(error) as caught:
                 both(lambda: client.text_stream("acme/x", {}).collect() if text else client.stream("acme/x", {}))
         assert caught.value.prediction.status == {"canceled": "canceled", "error": "failed"}[reason]
+
+
+@pytest.mark.parametrize("reason", ["canceled", "error"])
+def test_a_prediction_that_was_aborted_is_not_a_failure_of_the_model(both, reason):
+    with streaming(output("a") + done(reason), poll=prediction("aborted")) as wire:
+        with pytest.raises(replicate.PredictionCanceled) as caught:
+            both(lambda: both.client(wire.base_url).stream("acme/x", {}))
+    assert caught.value.prediction.status == "aborted"
 
 
 def test_what_is_not_a_stream_is_refused_before_the_first_event(both):
@@ -298,6 +322,15 @@ def test_an_answer_of_the_stream_s_server_is_raised_as_such(both, status, error)
         with pytest.raises(error, match="it is gone"):
             both(lambda: both.client(wire.base_url).stream("acme/x", {}))
     assert wire.routes.count("GET /stream") == 1
+
+
+def test_a_stream_that_does_not_begin_leaves_nothing_for_the_end_of_its_client(both):
+    with streaming(lambda _: reply({"detail": "it is gone"}, 404)) as wire:
+        client = both.client(wire.base_url)
+        for call in (client.stream, client.relay):
+            with pytest.raises(exceptions.NotFoundError):
+                both(lambda call=call: call("acme/x", {}))
+        assert held(client._core) == 0
 
 
 def test_only_file_streams_carry_files(both):
@@ -345,6 +378,14 @@ def test_a_deadline_is_over_all_of_a_stream(both):
                 both(lambda: client.stream("acme/x", {}, **{**options, "timeout": 0.2}))
             assert caught.value.prediction.id == "p1"
         wire.until(lambda: wire.routes.count("POST /v1/predictions/p1/cancel") == 2)
+
+
+def test_a_deadline_counts_from_the_first_step(both):
+    with streaming(output("a") + done()) as wire:
+        stream = both.client(wire.base_url).stream("acme/x", {}, timeout=1)
+        wait(1.1)
+        assert wire.seen == []
+        assert [str(event) for event in both(lambda: stream)] == ["a", ""]
 
 
 def test_a_signal_stops_a_stream(both):

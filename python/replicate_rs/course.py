@@ -54,7 +54,6 @@ class Course:
         began: float | None = None,
     ) -> None:
         interval = client._session.poll_interval if interval is None else interval
-        check_limits(interval, timeout)
         self.client = client
         # The caller's own, which is obeyed; without it the core paces all that this client waits for.
         self.interval: float | None = None if interval is None else max(interval, SHORTEST_INTERVAL)
@@ -75,12 +74,12 @@ class Course:
         """Whether this was begun by the process that this one was forked from."""
         return self.process != getpid()
 
-    async def follow(self, prediction: J, *, done: bool = False) -> J:
+    async def follow(self, prediction: J) -> J:
         """Poll until the prediction has ended."""
         self.hold(prediction)
         try:
             await self.report(prediction)
-            while not (done or prediction.is_done):
+            while not prediction.is_done:
                 prediction = await self.poll(prediction)
                 await self.report(prediction)
         except BaseException as error:
@@ -195,19 +194,6 @@ def give_up(error: APITimeoutError, timeout: float | None, job: Job[Any] | None,
     if error.is_deadline and timeout is not None:
         raise too_late(timeout, job, was_sent=error._sent, is_cancelled=is_cancelled) from error
     raise error
-
-
-def check_limits(interval: float | None, timeout: float | None) -> None:
-    """Refuse what is no limit in seconds.
-
-    Raises:
-        ValueError: `interval` is below 0, or `timeout` is not above it.
-
-    """
-    if interval is not None and not interval >= 0:
-        raise ValueError(f"interval must be a number of seconds, 0 or more, not {interval!r}")
-    if timeout is not None and not timeout > 0:
-        raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
 
 
 def items_of(prediction: Prediction[Any]) -> list[Any]:

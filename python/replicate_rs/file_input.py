@@ -216,6 +216,8 @@ class _Uploads:
         except (APIConnectionError, InternalServerError) as error:
             late = isinstance(error, APITimeoutError) and error.is_deadline
             if self.inlined is None or late:
+                # The upload was sent, but not the request that the file is for.
+                error._sent = False
                 raise
             self.inline += len(source.part)
             if self.inline > MOST_INLINE:

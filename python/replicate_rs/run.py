@@ -8,8 +8,8 @@ from ._checks import interval as checked_interval
 from ._checks import limit
 from ._operation import resource
 from ._typing import TYPE_CHECKING, is_object
-from .course import Course, check_limits, give_up, raise_if_failed
-from .creation import guarded, hold
+from .course import Course, give_up, raise_if_failed
+from .creation import guarded
 from .exceptions import APITimeoutError
 from .file_output import outputs
 from .identifier import target_of
@@ -97,11 +97,8 @@ async def run_to_end(
     """Run a model and return the prediction with its whole output; takes and raises what `run_model` does."""
     if prefer is not None and wait is not None:
         raise TypeError("cannot mix and match prefer and wait: give one")
-    block, interval = (True, None) if wait is None and prefer is None else _waiting(wait if prefer is None else _seconds(prefer))
-    interval = client._session.poll_interval if interval is None else interval
+    block, interval = _waiting(wait) if prefer is None else (_seconds(prefer), None)
     timeout, began = limit("timeout", options.get("timeout")), monotonic()
-    if timeout is not None or interval is not None:
-        check_limits(interval, timeout)
     hold = _first_hold(block, timeout, has_progress=progress is not None)
     version, model = target_of(ref)
     if timeout is not None:
@@ -117,7 +114,7 @@ async def run_to_end(
     if progress is not None or not (whole or prediction.is_done):
         signal = options.get("signal")
         course = Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout, began=began)
-        prediction = await course.follow(prediction, done=whole)
+        prediction = await course.follow(prediction)
     if prediction.status != "succeeded":
         raise_if_failed(prediction)
     return prediction
@@ -200,24 +197,14 @@ def _waiting(wait: Any) -> tuple[bool | float | None, float | None]:
     if wait is None:
         return True, None
     if not is_object(wait):
-        hold(wait)
         return wait, None
-    if unknown := set(wait) - {"mode", "interval", "timeout"}:
-        raise TypeError(f"wait has no option {unknown.pop()!r}: mode, interval or timeout")
-    mode = wait.get("mode", "block")
-    if mode not in ("block", "poll"):
-        raise ValueError(f"wait['mode'] must be 'block' or 'poll', not {mode!r}")
-    interval = wait.get("interval")
-    if mode == "poll":
+    interval, timeout = wait.get("interval"), wait.get("timeout")
+    if wait.get("mode") == "poll":
         return None, interval
-    timeout = wait.get("timeout")
-    hold(timeout)
     return True if timeout is None else timeout, interval
 
 
 def _seconds(prefer: str) -> bool | float:
     """Read a `Prefer` header."""
-    name, equals, seconds = prefer.partition("=")
-    if name != "wait" or (equals and not seconds.isdigit()):
-        raise ValueError(f"prefer must be 'wait' or 'wait=' and seconds, not {prefer!r}")
+    _, equals, seconds = prefer.partition("=")
     return float(seconds) if equals else True

@@ -13,7 +13,6 @@ from .exceptions import (
     APITimeoutError,
     ModelError,
     PredictionCanceled,
-    PredictionTimeout,
     ReplicateError,
     StreamError,
     StreamInterrupted,
@@ -157,7 +156,7 @@ class Watch:
         A stream that cannot be read, or not any further, is left too: nobody gets what the prediction still makes.
         """
         prediction: Prediction[Any] | None = getattr(self, "prediction", None)
-        if self.course.is_inherited or prediction is None:
+        if prediction is None:
             return
         if isinstance(error, ReplicateError) and error.prediction is None:
             error.prediction = prediction
@@ -206,8 +205,6 @@ class Watch:
     async def _present(self) -> Prediction[Any]:
         try:
             return await self.course.fetch(self.prediction)
-        except PredictionTimeout:
-            raise
         except APIError as error:
             self._interrupted("and the prediction cannot be fetched", error)
 
