@@ -584,15 +584,22 @@ def checker(
     """
     code = function.__code__
     names = code.co_varnames[: code.co_argcount]
-    # Of the first argument, which is often the only one.
-    plain = rules.get(names[1], (None,))[0] if len(names) > 1 else None
+    # The types of arguments that need no look, by position; the first is the resource.
+    plain = [object, *(rules[name][0] if name in rules else object for name in names[1:])]
+    first = plain[1] if len(plain) > 1 else None
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         if kwargs:
             for name, value in kwargs.items():
                 if (rule := rules.get(name)) is not None and not _is_plain(value, rule[0]):
                     kwargs[name] = _applied(function, name, value, rule[1])
-        if len(args) == 1 or (len(args) == 2 and plain is str and type(args[1]) is str and args[1].isascii()):
+        if len(args) == 1 or (len(args) == 2 and first is str and type(args[1]) is str and args[1].isascii()):
+            # What is given most often.
+            return args
+        for value, kind in zip(args, plain, strict=False):
+            if kind is not object and not _is_plain(value, kind):
+                break
+        else:
             return args
         given = list(args)
         for place, name in enumerate(names[1 : len(args)], 1):

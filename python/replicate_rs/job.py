@@ -6,22 +6,20 @@ from ._checks import limit
 from ._core import Expect
 from ._operation import M, awaitable, operation
 from ._record import Record, moment
-from ._typing import TYPE_CHECKING, TypeVar
+from ._typing import TYPE_CHECKING
 from .course import Course
-from .exceptions import ReplicateError
 from .progress import Progress
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, TypeAlias, Unpack
 
     from ._checks import Limit
-    from ._core import AbortSignal, Pending
-    from ._operation import Options, Resource
+    from ._core import AbortSignal
+    from ._operation import Options, Session
     from .creation import WebhookEvent
+    from .exceptions import ReplicateError
 
     Status: TypeAlias = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
-
-J = TypeVar("J", bound="Job[Any]")
 
 TERMINAL = ("succeeded", "failed", "canceled", "aborted")
 # A status that is in neither list, such as one that the API invents tomorrow, says nothing: `completed_at` decides then.
@@ -109,12 +107,7 @@ class Job(Record[M]):
     async_wait: Final = awaitable(wait)
 
 
-async def made(resource: Resource[Any], kind: type[J], creating: Pending[dict[str, Any]]) -> J:
-    """Return what a create makes. If an error is raised although something was made, the error has it as its `prediction`."""
-    try:
-        data = await resource._transport.finish(creating)
-    except ReplicateError as error:
-        if error._created is not None:
-            error.prediction = kind._of(error._created, resource._session)
-        raise
-    return kind._of(data, resource._session)
+def note_created(error: ReplicateError, kind: type[Job[Any]], session: Session) -> None:
+    """Add to the error of a create what was made all the same; the core has cancelled it then."""
+    if error._created is not None:
+        error.prediction = kind._of(error._created, session)

@@ -9,9 +9,9 @@ from ._record import moment
 from ._streaming import asynchronously, streaming
 from .course import Course, give_up, increments
 from .creation import ABOUT_WEBHOOKS, LONGEST_HOLD, MARGIN, headers, split, target, webhooks
-from .exceptions import APITimeoutError
+from .exceptions import APITimeoutError, ReplicateError
 from .identifier import id_of
-from .job import Job, made
+from .job import Job, note_created
 from .pagination import one_of, page_of
 from .progress import Progress as Progress
 
@@ -166,7 +166,12 @@ class Predictions(Namespace[M]):
             creates="predictions",
             keeps=not cancel_on_exit,
         )
-        return await made(self, Prediction[M], pending)
+        try:
+            data = await self._transport.finish(pending)
+        except ReplicateError as error:
+            note_created(error, Prediction, self._session)
+            raise
+        return Prediction._of(data, self._session)
 
     async_create: Final = awaitable(create)
 

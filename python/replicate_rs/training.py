@@ -7,8 +7,9 @@ from ._core import Expect
 from ._operation import M, Namespace, awaitable, given, operation
 from ._typing import TYPE_CHECKING
 from .creation import split, webhooks
+from .exceptions import ReplicateError
 from .identifier import pair, resolve
-from .job import Job, made
+from .job import Job, note_created
 from .pagination import one_of, page_of
 
 if TYPE_CHECKING:
@@ -94,7 +95,12 @@ class Trainings(Namespace[M]):
         inlined = await put_input(self, body, input or {}, own, others)
         where = ("models", owner, name, "versions", id, "trainings")
         pending = self._send("POST", where, Expect.RECORD, others, body=body, inlined=inlined, creates="trainings")
-        return await made(self, Training[M], pending)
+        try:
+            data = await self._transport.finish(pending)
+        except ReplicateError as error:
+            note_created(error, Training, self._session)
+            raise
+        return Training._of(data, self._session)
 
     async_create: Final = awaitable(create)
 
