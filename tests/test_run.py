@@ -336,6 +336,13 @@ def test_a_malformed_wait_is_refused_before_anything_is_sent(both, wait, error, 
     assert wire.seen == []
 
 
+def test_prefer_and_wait_are_not_taken_together(both):
+    with running_forever() as wire:
+        with pytest.raises(TypeError, match="prefer and wait"):
+            both(lambda: both.client(wire.base_url).run("acme/x", {}, wait=1, prefer="wait"))
+    assert wire.seen == []
+
+
 def test_the_async_twins_of_a_sync_client(local):
     client = replicate.Replicate(base_url=local.base_url, api_token="r8_secret")
 

@@ -316,6 +316,14 @@ def test_what_is_not_a_stream_is_refused_before_the_first_event(both):
         both(lambda: both.client(wire.base_url).stream("acme/x", {}))
 
 
+@pytest.mark.parametrize("address", [5, ["x"], "no address", ""])
+def test_a_stream_address_that_is_none_is_refused(both, address):
+    with Wire(lambda _: reply(prediction(urls={"stream": address}), 201)) as wire:
+        with pytest.raises(exceptions.StreamError, match="not a URL") as caught:
+            both(lambda: both.client(wire.base_url).stream("acme/x", {}))
+    assert caught.value.prediction.id == "p1"
+
+
 @pytest.mark.parametrize(("status", "error"), [(404, exceptions.NotFoundError), (410, exceptions.APIStatusError)])
 def test_an_answer_of_the_stream_s_server_is_raised_as_such(both, status, error):
     with streaming(lambda _: reply({"detail": "it is gone"}, status, kind="text/event-stream")) as wire:
