@@ -42,7 +42,12 @@ struct Item {
 
 impl Item {
     fn has_ended(&self) -> bool {
-        self.completed_at.is_some() || matches!(self.status.as_str(), "succeeded" | "failed" | "canceled" | "aborted")
+        match self.status.as_str() {
+            "succeeded" | "failed" | "canceled" | "aborted" => true,
+            "starting" | "processing" => false,
+            // A status that nobody knows says nothing.
+            _ => self.completed_at.is_some(),
+        }
     }
 }
 
@@ -125,4 +130,24 @@ async fn look(pool: &Arc<Pool>, pace: &Pace, list: &Call) -> bool {
         }
     }
     helps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn completed_at_decides_only_for_a_status_that_nobody_knows() {
+        let has_ended = |status: &str, completed: bool| {
+            let completed_at = completed.then(|| "2026-01-01T00:00:00Z".to_owned());
+            Item { id: String::new(), status: status.to_owned(), completed_at }.has_ended()
+        };
+        for status in ["succeeded", "failed", "canceled", "aborted"] {
+            assert!(has_ended(status, false) && has_ended(status, true), "{status}");
+        }
+        for status in ["starting", "processing"] {
+            assert!(!has_ended(status, false) && !has_ended(status, true), "{status}");
+        }
+        assert!(has_ended("dreamt", true) && !has_ended("dreaming", false));
+    }
 }

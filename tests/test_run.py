@@ -138,7 +138,15 @@ def test_processing_with_output_is_not_done_in_poll_mode(both):
         assert both(lambda: client.run("acme/x", {}, wait=False)) == ["a", "b"]
 
 
-def test_completed_at_is_an_end_whatever_the_status(both):
+@pytest.mark.parametrize("status", ["starting", "processing"])
+def test_completed_at_does_not_end_what_is_known_to_run(both, status):
+    running = prediction(status, output="x", completed_at="2026-01-01T00:00:00Z")
+    with scripted(running, running, prediction("succeeded", output="xy")) as wire:
+        client = both.client(wire.base_url, poll_interval=0.001)
+        assert both(lambda: client.run("acme/x", {}, wait=False)) == "xy"
+
+
+def test_completed_at_is_an_end_where_nobody_knows_the_status(both):
     done = prediction("dreamt", output="x", completed_at="2026-01-01T00:00:00Z")
     with scripted(prediction("dreaming"), done) as wire:
         client = both.client(wire.base_url, poll_interval=0.001)
