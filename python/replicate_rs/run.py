@@ -165,25 +165,7 @@ async def wait_for(
     signal: AbortSignal | None = None,
     timeout: Limit | None = None,
 ) -> Prediction[Any]:
-    """Poll until a prediction has ended.
-
-    Args:
-        prediction: What to wait for; it is not changed.
-        interval: Seconds between polls; the client's `poll_interval` if not given; without either, the client finds its own.
-        progress: Called with the prediction after each poll.
-        cancel_on_exit: Cancel the prediction when this call ends before it.
-        signal: Stops the call.
-        timeout: Seconds for all of it.
-
-    Returns:
-        The prediction as it ended.
-
-    Raises:
-        ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
-        PredictionTimeout: `timeout` passed first.
-        AbortError: The signal was aborted.
-
-    """
+    """Poll until a prediction has ended; takes and raises what `client.wait` does."""
     between = None if interval is None else checked_interval("interval", interval)
     total = limit("timeout", timeout)
     course = Course(client, between, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=total)

@@ -83,25 +83,7 @@ def stream_model(
     use_file_output: bool | None = None,
     **options: Unpack[PredictionOptions],
 ) -> Streamed[ServerSentEvent]:
-    """Run a model and give its events as they happen, up to and with ``done``.
-
-    A connection that breaks is made again, and goes on where it was; where the server cannot do that, the rest comes from the
-    prediction itself.
-
-    Args:
-        ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
-        input: The model's inputs; files in it are uploaded.
-        cancel_on_exit: Cancel the prediction when the loop over its events ends before it.
-        use_file_output: Give files of file streams as `FileOutput` (the default), or as text.
-        options: What every prediction takes; `timeout` is over all of it.
-
-    Raises:
-        ModelError: The model failed; `PredictionCanceled` if it was canceled.
-        StreamError: The model cannot stream; `StreamInterrupted` if the stream broke off and nothing can tell its rest.
-        PredictionTimeout: `timeout` seconds passed first.
-        AbortError: The signal was aborted.
-
-    """
+    """Return what reads the events of a model that is run; takes and raises what `client.stream` does."""
     files = client._session.use_file_output if use_file_output is None else use_file_output
     return begun(client, ref, input, "events", options, files=files, cancel_on_exit=cancel_on_exit)
 
