@@ -618,3 +618,23 @@ def test_get_path_url(client):
     file = FileOutput("https://replicate.delivery/a.png", client._session)
     assert get_path_url(file) == file.__url__ == "https://replicate.delivery/a.png"
     assert [get_path_url(each) for each in (Path("a"), object(), "https://x", None, FileOutput)] == [None] * 5
+
+
+@pytest.mark.parametrize("owned", [True, False])
+def test_a_cancelled_task_cancels_the_prediction_of_its_own_call_whose_output_is_whole(owned):
+    async def main(wire):
+        function = replicate.AsyncReplicate(base_url=wire.base_url, poll_interval=60).use("acme/x")
+        waits_for = function() if owned else (await function.create()).output()
+        task = asyncio.ensure_future(waits_for)
+        # The answer comes, and the interval passes.
+        await asyncio.to_thread(wire.until, lambda: len(wire.seen) >= 1)
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        if owned:
+            await asyncio.to_thread(wire.until, lambda: "POST /v1/predictions/p1/cancel" in wire.routes)
+
+    with scripted() as wire:
+        asyncio.run(main(wire))
+        assert ("POST /v1/predictions/p1/cancel" in wire.routes) == owned
