@@ -209,3 +209,14 @@ def test_the_example_service_streams_and_answers(chatty, monkeypatch):
         response = connection.getresponse()
         assert (response.status, "credit" in response.read().decode()) == (402, True)
         connection.close()
+
+
+def test_a_relay_is_read_in_either_mode_whoever_made_it(both):
+    async def frames(relay):
+        return b"".join([frame async for frame in relay])
+
+    with streaming(output("a"), output("a", "b") + done(), poll=prediction("processing")) as wire:
+        relay = both(lambda: both.client(wire.base_url).relay("acme/x", {}))
+        told = b"".join(relay) if both.is_async else asyncio.run(frames(relay))
+    assert told.count(b"data: b") == 1
+    assert told.count(b"event: done") == 1

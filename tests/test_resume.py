@@ -258,6 +258,12 @@ def test_the_server_s_retry_is_obeyed(both):
     assert wire.routes.count("GET /stream") == 1
 
 
+def test_a_server_that_wants_no_other_connection_for_long_has_none(both):
+    with streaming(b"retry: 61000\n" + numbered("a"), poll=prediction("succeeded", output=["a", "b"])) as wire:
+        assert text_of(both, wire) == "ab"
+    assert wire.routes.count("GET /stream") == 1
+
+
 def test_streams_without_ids_are_gone_on_with_if_they_begin_anew(both):
     with streaming(output("a", "b"), output("a", "b", "c") + done(), poll=prediction("processing")) as wire:
         assert text_of(both, wire) == "abc"

@@ -344,6 +344,13 @@ def test_a_malformed_wait_is_refused_before_anything_is_sent(both, wait, error, 
     assert wire.seen == []
 
 
+@pytest.mark.parametrize("mode", ["block", "poll"])
+def test_the_interval_of_a_wait_comes_before_the_client_s(both, mode):
+    with scripted(prediction("processing"), prediction("succeeded", output="x")) as wire:
+        client = both.client(wire.base_url, poll_interval=60)
+        assert both(lambda: client.run("acme/x", {}, wait={"mode": mode, "interval": 0.01}, timeout=30)) == "x"
+
+
 def test_prefer_and_wait_are_not_taken_together(both):
     with running_forever() as wire:
         with pytest.raises(TypeError, match="prefer and wait"):
