@@ -156,7 +156,8 @@ class Watch:
         A stream that cannot be read, or not any further, is left too: nobody gets what the prediction still makes.
         """
         prediction: Prediction[Any] | None = getattr(self, "prediction", None)
-        if prediction is None:
+        # In a forked child, a thread of the parent may have held the position's lock, which is then held for ever.
+        if prediction is None or self.course.is_inherited:
             return
         if isinstance(error, ReplicateError) and error.prediction is None:
             error.prediction = prediction
