@@ -212,9 +212,9 @@ class Fetched(Generic[T]):
         self._request = request
         self._start = start
         self._finish = finish
-        self.is_begun = False
+        self.is_begun: bool = False
         """Whether the request was handed to the core."""
-        self.is_in_core = False
+        self.is_in_core: bool = False
         """Whether the core is at work on it, and counts it."""
 
     def begin(self) -> None:
