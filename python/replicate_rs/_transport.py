@@ -242,7 +242,9 @@ class LastRequests:
         if loop is None:
             self._send_apart(request)
             return
-        task = loop.create_task(self._send_here(request))
+        task: Any = loop.create_task(self._send_here(request))
+        # The loop may end first, as `asyncio.run` does when it has cancelled all others: it is no mistake to be told of.
+        task._log_destroy_pending = False
         self._under_way.add(request)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
