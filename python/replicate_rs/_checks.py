@@ -59,12 +59,12 @@ LONGEST = 80
 
 
 def wrong_type(name: str, wanted: str, value: object) -> TypeError:
-    """Make the error for an argument of the wrong type."""
+    """Return the error for an argument of the wrong type."""
     return TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
 
 
 def wrong_value(name: str, wanted: str, value: object) -> ValueError:
-    """Make the error for an argument of the right type with a value that will not do."""
+    """Return the error for an argument of the right type with a value that will not do."""
     return ValueError(f"{name} must be {wanted}, not {_shown(value)}")
 
 
@@ -155,7 +155,7 @@ def interval(name: str, value: object) -> float:
 
 
 def limit(name: str, value: Limit | None) -> float | None:
-    """Give the seconds that a call may take; None is without a limit.
+    """Return the seconds that a call may take; None is without a limit.
 
     Of a `Timeout`, or one of httpx, the `total` counts, or else its longest part, so that ``Timeout(60)`` means what 60 does.
     """
@@ -246,7 +246,7 @@ def abort_signal(name: str, value: object) -> AbortSignal:
 
 
 def identity(name: str, value: object) -> str:
-    """Give an id: text, or that of an object that has one."""
+    """Return an id: text, or that of an object that has one."""
     if isinstance(value, str):
         return text(name, value)
     id = getattr(value, "id", None)
@@ -256,7 +256,7 @@ def identity(name: str, value: object) -> str:
 
 
 def version(name: str, value: object) -> str:
-    """Give a version's id, or ``owner/name:version`` where a reference was given."""
+    """Return a version's id, or ``owner/name:version`` where a reference was given."""
     if is_array(value) and isinstance(getattr(value, "version", None), str):
         return text(name, str(value))
     return identity(name, value)
@@ -307,7 +307,7 @@ def _event(name: str, value: object) -> str:
 
 
 def choice(*choices: str) -> Rule:
-    """Make the rule for an argument that is one of some texts."""
+    """Return the rule for an argument that is one of some texts."""
 
     def check(name: str, value: object) -> str:
         if not isinstance(value, str):
@@ -578,7 +578,7 @@ BLOCKING_RULES = {**RULES, "progress": (None, sync_function)}
 def checker(
     function: Callable[..., Any], rules: Mapping[str, tuple[type | None, Rule]]
 ) -> Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, ...]]:
-    """Make what checks the arguments of a call of `function`, the first of which is its resource.
+    """Return what checks the arguments of a call of `function`, the first of which is its resource.
 
     It returns the arguments that are given by position, and puts those that are given by name in the form that is used.
     """

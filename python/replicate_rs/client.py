@@ -379,7 +379,7 @@ class BaseClient(Namespace[M]):
         return bare
 
     def stats(self) -> Stats:
-        """Give what this client, and those that share its connections, have done so far in this process.
+        """Return what this client, and those that share its connections, have done so far in this process.
 
         Streams and predictions are this client's own.
         """

@@ -213,7 +213,7 @@ def raise_if_failed(prediction: Prediction[Any]) -> None:
 def too_late(
     timeout: float | None, job: Job[Any] | None, *, was_sent: bool = False, is_cancelled: bool = True
 ) -> PredictionTimeout:
-    """Make the error for a deadline that has passed."""
+    """Return the error for a deadline that has passed."""
     if job is not None:
         what = f"the {type(job).__name__.lower()} {job.id} is still {job.status} after {timeout} s"
     elif was_sent:
