@@ -19,6 +19,7 @@ PRELUDE = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import 
 OTHERWISE = {
     "waiting_for_a_free_connection": "asks the core for a request that nobody waits for",
     "waiting_for_a_connection_may_have_a_limit": "the same",
+    "busy_connections": "the same",
     "saving_files": "the function sees one file after another",
     "fetched_sixteen_at_a_time": "the same",
     "waiting_for_the_next_page": "the function sees a page when it is asked for, and not ahead",
