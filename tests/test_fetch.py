@@ -191,3 +191,26 @@ def test_a_cancelled_call_cancels_the_prediction_through_it():
 def test_without_it_nothing_of_the_kind_runs(local):
     client = replicate.Replicate("r8_secret", base_url=local.base_url)
     assert type(client._core).__module__ == "replicate_rs._core"
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("token", ["r8_secret", lambda: "r8_secret"], ids=["text", "function"])
+def test_an_echoed_token_is_in_no_error(both, token, status):
+    """Through a `fetch=` too: as it came from the core, and as the caller's function changed it."""
+
+    def changed(response):
+        return Response(status, body=response.body, headers={"x-echo": "r8_secret"})
+
+    async def fetch_async(request, send):
+        return changed(await send(request))
+
+    def fetch(request, send):
+        return changed(send(request))
+
+    with Wire(lambda seen: reply(f"<p>{seen.headers['authorization']}</p>".encode(), kind="text/html")) as wire:
+        client = both.client(wire.base_url, api_token=token, max_retries=0, fetch=fetch_async if both.is_async else fetch)
+        with pytest.raises(exceptions.APIError) as caught:
+            both(lambda: client.predictions.get("x"))
+    error = caught.value
+    assert "r8_secret" not in f"{error} {error!r} {error.body} {error.headers} {error.args}"
+    assert b"[REDACTED]" in error.body

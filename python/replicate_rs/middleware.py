@@ -94,7 +94,7 @@ class Middleware:
             return self._core.send(request.method, request.url, Expect.RESPONSE, **more)
 
         def finish(response: Response) -> T:
-            answer: T = _expected(request, response, expect)
+            answer: T = _expected(self._core, request, response, expect)
             return answer
 
         if creates is not None and not keeps:
@@ -146,7 +146,7 @@ class Middleware:
         def finish(response: Response) -> Source[Any]:
             if opened:
                 return opened[0]
-            body = _succeeded(request, response).body
+            body = _succeeded(self._core, request, response).body
             return self._core.recorded(body if response.status == 206 else body[skip:], form, place)
 
         return FetchedSource(Fetched(self._fetch, request, begin, finish))
@@ -174,7 +174,7 @@ class Middleware:
         def finish(response: Response) -> Said:
             if saved:
                 return saved[0]
-            body, headers = _succeeded(request, response).body, response.headers
+            body, headers = _succeeded(self._core, request, response).body, response.headers
             return headers.get("content-type"), write_file(path, body, overwrite=overwrite), headers.get("content-disposition")
 
         return Fetched(self._fetch, request, start, finish)
@@ -434,22 +434,22 @@ def _checked(response: object) -> Response:
     return response
 
 
-def _succeeded(request: Request, response: Response) -> Response:
+def _succeeded(core: Core, request: Request, response: Response) -> Response:
     if response.status >= 400:
-        headers = list(response.headers.items())
-        raise from_response(response.status, request.method, request.url, headers, response.body)
+        body, headers = core.shown(response)
+        raise from_response(response.status, request.method, request.url, headers, body)
     return response
 
 
-def _expected(request: Request, response: Response, expect: Expect[T]) -> T:
-    """Give an answer as an endpoint wants it."""
-    _succeeded(request, response)
+def _expected(core: Core, request: Request, response: Response, expect: Expect[T]) -> T:
+    """Return an answer as an endpoint wants it. No error shows the token, which a server may echo."""
+    _succeeded(core, request, response)
     try:
         return expect.of(response)
     except ValueError as error:
         problem = str(error)
-    headers = list(response.headers.items())
-    raise from_unexpected(problem, response.status, request.method, request.url, headers, response.body)
+    body, headers = core.shown(response)
+    raise from_unexpected(problem, response.status, request.method, request.url, headers, body)
 
 
 def _joined(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::abort::AbortSignal;
 use super::bridge::{Pending, delivery, first_of, job};
 use super::call::{Pairs, Token, bearer, header, header_map, seconds};
-use super::exceptions::{About, raised};
+use super::exceptions::{About, Shown, raised, shown};
 use super::files::{Upload, said};
-use super::response::{Expect, deliver};
+use super::response::{Expect, Response, deliver};
 use super::runtime::{Connections, process};
 use super::source::{self, Opening, Place, Source, What};
 use crate::create::Creation;
@@ -31,6 +31,7 @@ use crate::polls::{self, Wanted};
 use crate::pool::Network;
 use crate::proxy::Proxy;
 use crate::reach::Reach;
+use crate::sync::locked;
 use crate::tls::Trust;
 use crate::upload::{self, Part};
 use crate::url::Base;
@@ -358,6 +359,15 @@ impl Core {
                 let _ = http::send(&pool, &call).await;
             })
             .map_err(|error| raised(py, error, &about))
+    }
+
+    /// The body and the headers of a response as an error may show them: without the token.
+    fn shown<'py>(&self, py: Python<'py>, response: &Bound<'_, Response>) -> Shown<'py> {
+        let asked = match &self.token {
+            Token::Asked(_, last) => locked(last).as_ref().map(|(_, home)| home.clone()),
+            Token::Fixed => None,
+        };
+        shown(py, Some(asked.as_ref().unwrap_or(&self.home)), response.get().inner())
     }
 
     /// Where a request goes: a route or the segments of a path, and a query.

@@ -16,9 +16,9 @@ use super::abort::{self, AbortSignal, Flag};
 use super::log::Log;
 use super::response::pairs;
 use crate::error::{Error, Kind, Phase};
-use crate::http::Call;
+use crate::http::{Call, Home};
 use crate::response::Response;
-use crate::url::shown;
+use crate::url::shown as shown_url;
 
 const REDACTED: &str = "[REDACTED]";
 
@@ -51,7 +51,7 @@ impl About {
     }
 
     fn request(&self) -> Option<(String, String)> {
-        self.call.as_ref().map(|call| (call.method.to_string(), shown(&call.url)))
+        self.call.as_ref().map(|call| (call.method.to_string(), shown_url(&call.url)))
     }
 }
 
@@ -98,8 +98,16 @@ pub fn unexpected(py: Python<'_>, call: &Call, response: &Response, problem: &st
 }
 
 /// The body and the headers that an error may show: a server that echoes requests must not put the token there.
-fn shown_of<'py>(py: Python<'py>, call: Option<&Call>, response: &Response) -> (Bound<'py, PyBytes>, Vec<(String, String)>) {
-    let sent = call.and_then(|call| call.home.headers.get(AUTHORIZATION)).map(HeaderValue::as_bytes);
+fn shown_of<'py>(py: Python<'py>, call: Option<&Call>, response: &Response) -> Shown<'py> {
+    shown(py, call.map(|call| &*call.home), response)
+}
+
+/// A body and headers without a token.
+pub type Shown<'py> = (Bound<'py, PyBytes>, Vec<(String, String)>);
+
+/// Return the body and the headers of a response without the token of `home`.
+pub fn shown<'py>(py: Python<'py>, home: Option<&Home>, response: &Response) -> Shown<'py> {
+    let sent = home.and_then(|home| home.headers.get(AUTHORIZATION)).map(HeaderValue::as_bytes);
     let token = sent.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
     let headers = pairs(&response.headers).into_iter();
     let headers = headers.map(|(name, value)| match std::str::from_utf8(token) {
@@ -125,7 +133,7 @@ fn without<'a>(token: &[u8], body: &'a [u8]) -> Cow<'a, [u8]> {
 }
 
 fn printable(url: &str) -> String {
-    Url::parse(url).map_or_else(|_| url.to_owned(), |url| shown(&url))
+    Url::parse(url).map_or_else(|_| url.to_owned(), |url| shown_url(&url))
 }
 
 /// The exception for a request to `base_url` without a token.

@@ -136,6 +136,13 @@ pub struct Response {
     inner: response::Response,
 }
 
+impl Response {
+    /// Return what it has.
+    pub fn inner(&self) -> &response::Response {
+        &self.inner
+    }
+}
+
 #[pymethods]
 impl Response {
     /// An answer made by hand, for those who answer a request themselves.
