@@ -116,7 +116,7 @@ class Middleware:
         def start(request: Request) -> Source[Any]:
             return self._core.events(request.url, form, place, total=total, signal=signal)
 
-        return self._source(Request("GET", self._core.url(url), headers), start, form, place)
+        return self._source(Request("GET", url, headers), start, form, place)
 
     def pieces(
         self, url: str, *, start: int = 0, ahead: bool = True, total: float | None = None, signal: AbortSignal | None = None
@@ -127,7 +127,7 @@ class Middleware:
         def begin(request: Request) -> Source[Any]:
             return self._core.pieces(request.url, start=start, ahead=ahead, total=total, signal=signal)
 
-        return self._source(Request("GET", self._core.url(url), headers), begin, "bytes", Place(), start)
+        return self._source(Request("GET", url, headers), begin, "bytes", Place(), start)
 
     def _source(
         self,
@@ -161,7 +161,7 @@ class Middleware:
         signal: AbortSignal | None = None,
     ) -> Fetched[Said]:
         """Save a file; an answer of the caller's own is written instead."""
-        request = Request("GET", self._core.url(url))
+        request = Request("GET", url)
         saved: list[Said] = []
 
         def start(request: Request) -> _Then[Said, Response]:
