@@ -214,3 +214,29 @@ def test_an_echoed_token_is_in_no_error(both, token, status):
     error = caught.value
     assert "r8_secret" not in f"{error} {error!r} {error.body} {error.headers} {error.args}"
     assert b"[REDACTED]" in error.body
+
+
+def test_a_file_that_is_refused_leaves_nothing_open(both):
+    with Wire(lambda _: reply("no", 404)) as wire:
+        client = fetching(both, "http://127.0.0.1:1", lambda request, send: send(request))
+        output = replicate.FileOutput(f"{wire.origin}/x.png", client)
+        with pytest.raises(exceptions.NotFoundError) as caught:
+            both(output.aread if both.is_async else output.read)
+        # The error, and with it the frames that raised it, is still there.
+        assert caught.value.__traceback__ is not None
+        assert client.stats().streams == 0
+
+
+def test_a_function_can_answer_for_a_host_that_fails():
+    def fetch(request, send):
+        try:
+            return send(request)
+        except exceptions.NotFoundError:
+            return Response(body=b"kept", headers={"content-type": "image/png"})
+
+    with Wire(lambda _: reply("no", 404)) as wire:
+        client = replicate.Replicate("r8_secret", base_url="http://127.0.0.1:1", fetch=fetch)
+        output = replicate.FileOutput(f"{wire.origin}/x.png", client)
+        assert output.read() == b"kept"
+        assert b"".join(output.chunks()) == b"kept"
+        assert client.stats().streams == 0

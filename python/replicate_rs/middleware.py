@@ -137,19 +137,27 @@ class Middleware:
         place: Place,
         skip: int = 0,
     ) -> FetchedSource:
+        sources: list[Source[Any]] = []
         opened: list[Source[Any]] = []
 
         def begin(request: Request) -> _Then[None, Response]:
-            opened[:] = [start(request)]
-            return _Then(opened[0].opened(), lambda _: Response(200, url=request.url))
+            source = start(request)
+            sources.append(source)
+
+            def done(_: None) -> Response:
+                opened[:] = [source]
+                return Response(200, url=request.url)
+
+            return _Then(source.opened(), done)
 
         def finish(response: Response) -> Source[Any]:
             if opened:
                 return opened[0]
             body = _succeeded(self._core, request, response).body
-            return self._core.recorded(body if response.status == 206 else body[skip:], form, place)
+            sources.append(self._core.recorded(body if response.status == 206 else body[skip:], form, place))
+            return sources[-1]
 
-        return FetchedSource(Fetched(self._fetch, request, begin, finish))
+        return FetchedSource(Fetched(self._fetch, request, begin, finish), sources)
 
     def download(
         self,
@@ -364,8 +372,10 @@ class _Then(Generic[S, T]):
 class FetchedSource:
     """A stream that is opened when something of it is waited for."""
 
-    def __init__(self, opening: Fetched[Source[Any]]) -> None:
+    def __init__(self, opening: Fetched[Source[Any]], sources: list[Source[Any]]) -> None:
         self._opening = opening
+        # Every one that was tried: the caller's function may send more than once, and all may fail.
+        self._sources = sources
         self._opened: Source[Any] | None = None
 
     @property
@@ -401,8 +411,8 @@ class FetchedSource:
 
     def close(self) -> None:
         """Close the connection."""
-        if self._opened is not None:
-            self._opened.close()
+        for source in self._sources:
+            source.close()
 
 
 class _Within(Generic[T]):
