@@ -13,12 +13,13 @@ MUTATED := retry resume webhook pace
 SECONDS := 15
 TASKS := 1000000
 
-.PHONY: help setup demo test test-rust test-python test-fetch stress fuzz mutants deny chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup demo test test-rust test-python test-fetch test-third-parties stress fuzz mutants deny chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
 	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
 	@echo 'make test       every test, Rust and Python'
 	@echo 'make test-fetch the tests of clients once more, through a fetch= that passes every request on'
+	@echo 'make test-third-parties  programs and libraries of other people, against the local server'
 	@echo 'make stress     a million tasks that are cancelled as their answers arrive (TASKS=1000000)'
 	@echo 'make fuzz       what reads bytes from outside, fed with made-up ones (SECONDS=15 each)'
 	@echo 'make mutants    whether the tests notice errors that are put into the code (MUTATED="retry pace")'
@@ -66,6 +67,15 @@ test-python: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
 test-fetch: setup
 	THROUGH_FETCH=1 $(BIN)/python -X dev -W error -m pytest --tx '4*popen//python=$(BIN)/python -X dev -W error' --dist loadgroup \
 		--ignore-glob='tests/test_local*' --ignore-glob='tests/test_webhook*' --ignore=tests/test_house.py $(ARGS)
+
+# Programs and libraries of other people live in an environment of their own, which sees this checkout and the tests' other tools.
+.third-parties/.tools: tools/requirements-third-parties.txt tools/requirements.txt
+	$(PYTHON) -m venv .third-parties
+	.third-parties/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+test-third-parties: setup .third-parties/.tools
+	PYTHONPATH=python .third-parties/bin/python -m pytest tests/third_parties $(ARGS)
 
 # The race of the suite's quick version, for longer.
 stress: setup

@@ -1,0 +1,1 @@
+"""Other people's programs and libraries, unmodified, against the local Replicate."""
