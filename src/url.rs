@@ -129,6 +129,11 @@ pub fn unsigned(url: &Url) -> String {
     shown(&url)
 }
 
+/// The URL that a text is, if it is an absolute one.
+pub fn absolute(text: &str) -> Result<Url, Error> {
+    Url::parse(text).map_err(|error| Error::invalid(format!("{} is not a URL: {error}", quoted(text))))
+}
+
 /// Text that is not a URL as it may be shown: nothing of it where it may hold a password.
 pub fn quoted(text: &str) -> String {
     if text.contains('@') { "what was given (not shown: it may hold a password)".to_owned() } else { format!("{text:?}") }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ._core import AbortSignal, Core, Pending, Source
     from ._operation import Form, Said
+    from .exceptions import APIResponseValidationError
 
     Send: TypeAlias = Callable[["Request"], Response]
     AsyncSend: TypeAlias = Callable[["Request"], Awaitable[Response]]
@@ -116,7 +117,7 @@ class Middleware:
         def start(request: Request) -> Source[Any]:
             return self._core.events(request.url, form, place, total=total, signal=signal)
 
-        return self._source(Request("GET", url, headers), start, form, place)
+        return self._source(Request("GET", self._core.address(url), headers), start, form, place)
 
     def pieces(
         self, url: str, *, start: int = 0, ahead: bool = True, total: float | None = None, signal: AbortSignal | None = None
@@ -127,7 +128,7 @@ class Middleware:
         def begin(request: Request) -> Source[Any]:
             return self._core.pieces(request.url, start=start, ahead=ahead, total=total, signal=signal)
 
-        return self._source(Request("GET", url, headers), begin, "bytes", Place(), start)
+        return self._source(Request("GET", self._core.address(url), headers), begin, "bytes", Place(), start)
 
     def _source(
         self,
@@ -169,7 +170,7 @@ class Middleware:
         signal: AbortSignal | None = None,
     ) -> Fetched[Said]:
         """Save a file; an answer of the caller's own is written instead."""
-        request = Request("GET", url)
+        request = Request("GET", self._core.address(url))
         saved: list[Said] = []
 
         def start(request: Request) -> _Then[Said, Response]:
@@ -279,13 +280,20 @@ class Created(Fetched[T]):
         start: Callable[[Request], Pending[Response] | _Then[Any, Response]],
         finish: Callable[[Response], T],
     ) -> None:
+        # A list that both have: if the function had this object, the two would be a circle, and keep the client's connections.
+        responses: list[Response] = []
+
+        def note(response: Response) -> Response:
+            responses[:] = [response]
+            return response
+
         def noted(request: Request) -> _Then[Any, Response]:
-            return _Then(start(request), self._note)
+            return _Then(start(request), note)
 
         super().__init__(fetch, request, noted, finish)
         self._middleware = middleware
         self._collection = collection
-        self._response: Response | None = None
+        self._responses = responses
 
     def wait(self) -> T:
         """Carry it out on this thread."""
@@ -303,16 +311,12 @@ class Created(Fetched[T]):
             self._undo()
             raise
 
-    def _note(self, response: Response) -> Response:
-        self._response = response
-        return response
-
     def _undo(self) -> None:
         # As long as the core waits for the answer, it sees to the rest itself.
-        if self._response is None or self._response.status >= 400:
+        if not self._responses or self._responses[0].status >= 400:
             return
         try:
-            made: object = self._response.json()
+            made: object = self._responses[0].json()
         except ValueError:
             return
         if is_object(made) and isinstance(id := made.get("id"), str) and made.get("status") not in TERMINAL:
@@ -381,7 +385,7 @@ class FetchedSource:
     @property
     def is_open(self) -> bool:
         """Whether the answer is there."""
-        return self._opened is not None
+        return self._opened is not None and self._opened.is_open
 
     @property
     def ended(self) -> str | None:
@@ -458,8 +462,13 @@ def _expected(core: Core, request: Request, response: Response, expect: Expect[T
         return expect.of(response)
     except ValueError as error:
         problem = str(error)
+    raise _unexpected(core, request, response, problem)
+
+
+def _unexpected(core: Core, request: Request, response: Response, problem: str) -> APIResponseValidationError:
+    # A function of its own: the frames of an error's traceback must not have the body, which may be a webhook's secret.
     body, headers = core.shown(response)
-    raise from_unexpected(problem, response.status, request.method, request.url, headers, body)
+    return from_unexpected(problem, response.status, request.method, request.url, headers, body)
 
 
 def _joined(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -19,7 +19,7 @@ use crate::error::{Error, Kind};
 use crate::http::{Body, Call, Home};
 use crate::reach::Reach;
 use crate::sync::locked;
-use crate::url::quoted;
+use crate::url::absolute;
 
 /// Names and values, as Python gives them.
 pub type Pairs = Vec<(PyBackedStr, PyBackedStr)>;
@@ -139,7 +139,7 @@ impl Core {
 
     /// A GET of something that is not JSON, wherever it is; it is compressed already, and its length is worth knowing.
     pub(super) fn fetch(&self, py: Python<'_>, url: &str, total: Option<f64>) -> PyResult<Call> {
-        let url = Url::parse(url).map_err(|error| PyValueError::new_err(format!("{} is not a URL: {error}", quoted(url))))?;
+        let url = absolute(url).map_err(|error| raised(py, error, &About::default()))?;
         let mut call = self.call(py, "GET", url)?;
         call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         call.raw = true;

@@ -34,7 +34,7 @@ use crate::reach::Reach;
 use crate::sync::locked;
 use crate::tls::Trust;
 use crate::upload::{self, Part};
-use crate::url::Base;
+use crate::url::{Base, absolute};
 
 /// Bytes of a body that are sent at once.
 const LARGEST_PIECE: usize = 64 << 10;
@@ -374,6 +374,13 @@ impl Core {
     #[pyo3(signature = (target, query=None))]
     fn url(&self, py: Python<'_>, target: &Bound<'_, PyAny>, query: Option<Pairs>) -> PyResult<String> {
         Ok(self.resolve(py, target, query)?.into())
+    }
+
+    /// The address of a file or of a stream as it is sent, if it is one.
+    #[staticmethod]
+    fn address(py: Python<'_>, text: &str) -> PyResult<String> {
+        let url = absolute(text).map_err(|error| raised(py, error, &About::default()))?;
+        Ok(url.into())
     }
 
     /// Waits until it is worth asking for a prediction or a training again, at most for `limit` seconds. `age` is for how many
