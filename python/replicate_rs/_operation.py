@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ._core import AbortSignal, Core, Expect, Pending, Upload
     from ._transport import Transport
     from .file_input import Inlined
+    from .settings import Settings
     from .webhook import WebhookSigningSecret
 
     Target: TypeAlias = str | tuple[str, ...]
@@ -80,59 +81,75 @@ T = TypeVar("T")
 
 
 class Session:
-    """What the parts of one client share."""
+    """What the parts of one client share, in a mode."""
 
-    __slots__ = ("core", "file_encoding_strategy", "mode", "poll_interval", "use_file_output", "webhook_secret")
+    __slots__ = ("mode", "settings", "webhook_secret")
 
-    def __init__(
-        self,
-        core: Core,
-        *,
-        mode: type[Sync | Async],
-        poll_interval: float | None,
-        file_encoding_strategy: FileEncodingStrategy,
-        use_file_output: bool,
-    ) -> None:
-        self.core: Core = core
+    def __init__(self, settings: Settings, mode: type[Sync | Async]) -> None:
+        # What the client is made with at the moment.
+        self.settings: Settings = settings
         # The client's, and so that of the records, pages and files that it gives, whichever of its methods gave them.
         self.mode: type[Sync | Async] = mode
-        # Seconds; None leaves it to the core.
-        self.poll_interval: float | None = poll_interval
-        self.file_encoding_strategy: FileEncodingStrategy = file_encoding_strategy
-        self.use_file_output: bool = use_file_output
         # The account's, as it was fetched last.
         self.webhook_secret: WebhookSigningSecret[Any] | None = None
+
+    @property
+    def core(self) -> Core:
+        """What requests go through now."""
+        return self.settings.core
+
+    @property
+    def poll_interval(self) -> float | None:
+        """Seconds between polls; None leaves it to the core."""
+        return self.settings.poll_interval
+
+    @property
+    def file_encoding_strategy(self) -> FileEncodingStrategy:
+        """How files among a model's inputs are sent."""
+        strategy: FileEncodingStrategy = self.settings.options["file_encoding_strategy"]
+        return strategy
+
+    @property
+    def use_file_output(self) -> bool:
+        """Whether files of an output are given as `FileOutput`."""
+        return bool(self.settings.options["use_file_output"])
 
     def in_mode(self, mode: type[Sync | Async]) -> Session:
         """Return this session, or one like it whose records are in another mode."""
         if mode is self.mode:
             return self
-        twin = Session(
-            self.core,
-            mode=mode,
-            poll_interval=self.poll_interval,
-            file_encoding_strategy=self.file_encoding_strategy,
-            use_file_output=self.use_file_output,
-        )
+        twin = Session(self.settings, mode)
         twin.webhook_secret = self.webhook_secret
         return twin
+
+    def __copy__(self) -> Session:
+        return self
+
+    def __deepcopy__(self, _known: object) -> Session:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.settings.reduced(self.mode)
 
 
 class Resource(Generic[M]):
     """A group of operations in mode `M` over one session."""
 
-    __slots__ = ("_core", "_mode", "_session", "_transport")
+    __slots__ = ("_mode", "_session", "_transport")
 
-    _core: Core
     _mode: type[Sync | Async]
     _session: Session
     _transport: type[Transport]
 
     def __init__(self, session: Session, mode: type[Sync | Async]) -> None:
         self._session = session
-        self._core = session.core
         self._mode = mode
         self._transport = mode.transport
+
+    @property
+    def _core(self) -> Core:
+        """What requests go through now: options may be assigned while a client lives."""
+        return self._session.settings.core
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         """Give the same resource in another mode."""
@@ -210,7 +227,28 @@ def resource(name: str, value: object) -> Resource[Any]:
 class Namespace(Resource[M]):
     """A group of operations that belong to a client. Unlike a record it lets its methods be replaced, as tests do."""
 
-    __slots__ = ("__dict__",)
+    __slots__ = ("__dict__", "_namespaces")
+
+    # Those within this one, by name and mode: each is made once, so that what a test replaces stays replaced.
+    _namespaces: dict[tuple[str, type[Sync | Async]], Any]
+
+    def _namespace(self, name: str, kind: Callable[[Session, Any], Any]) -> Any:
+        """Return a namespace within this one."""
+        try:
+            known = self._namespaces
+        except AttributeError:
+            known = self._namespaces = {}
+        key = (name, self._mode)
+        try:
+            return known[key]
+        except KeyError:
+            return known.setdefault(key, kind(self._session, self._mode))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _known: object) -> Self:
+        return self
 
 
 def header_pairs(headers: Headers | None) -> list[tuple[str, str]]:

@@ -223,12 +223,12 @@ class DefaultWebhook(Namespace[M]):
     @property
     def secret(self) -> DefaultSecret[M]:
         """The account's signing secret."""
-        return DefaultSecret(self._session, self._mode)
+        return self._namespace("secret", DefaultSecret)
 
     @property
     def async_secret(self) -> DefaultSecret[Async]:
         """The same, to be awaited."""
-        return DefaultSecret(self._session, Async)
+        return self._namespace("async_secret", lambda session, _: DefaultSecret(session, Async))
 
 
 class Webhooks(Namespace[M]):
@@ -239,7 +239,7 @@ class Webhooks(Namespace[M]):
     @property
     def default(self) -> DefaultWebhook[M]:
         """What belongs to the account."""
-        return DefaultWebhook(self._session, self._mode)
+        return self._namespace("default", DefaultWebhook)
 
     @staticmethod
     def validate(
