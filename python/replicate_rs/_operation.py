@@ -217,6 +217,22 @@ class Resource(Generic[M]):
         )
 
 
+def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any] | None:
+    """Return what a program, a test most likely, has put in the place of a method of a client's namespace; None if nothing."""
+    spaces: Any = getattr(client, "_namespaces", None)
+    for mode in (client._mode, Sync) if spaces else ():
+        name = method if mode is client._mode else f"async_{method}"
+        first, *others = path.split(".")
+        space: Any = spaces.get((first, mode))
+        for part in others:
+            space = getattr(space, "_namespaces", {}).get((part, mode)) if isinstance(space, Namespace) else getattr(space, part, None)
+        found = vars(space).get(name) if isinstance(space, Namespace) else getattr(space, name, None)
+        if found is not None and getattr(found, "__self__", None) is not space:
+            answer: Callable[..., Any] = found
+            return answer
+    return None
+
+
 def resource(name: str, value: object) -> Resource[Any]:
     """Check an argument that is a client, or something of one."""
     if not isinstance(value, Resource):
@@ -293,7 +309,17 @@ def given(**values: object) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-class operation(Generic[P, T]):  # noqa: N801 - reads as a decorator
+class Descriptor:
+    """What is a method without being a function; `unittest.mock` looks for the `self` of those that are one only."""
+
+    if not TYPE_CHECKING:
+
+        @property
+        def __class__(self):
+            return type(replaced)
+
+
+class operation(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """A method with one answer: any ``async def``."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
@@ -315,7 +341,7 @@ class operation(Generic[P, T]):  # noqa: N801 - reads as a decorator
         return Method(self.checked if resource._mode is Async else self.stepped, resource)
 
 
-class awaitable(Generic[P, T]):  # noqa: N801 - reads as a decorator
+class awaitable(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """The ``async_`` twin of an operation, on whatever client."""
 
     def __init__(self, twin: operation[P, T]) -> None:

@@ -198,15 +198,17 @@ class Configurable(Namespace[M]):
     def __reduce__(self) -> tuple[Any, ...]:
         # What a test has replaced stays here.
         own = {name: value for name, value in self._own().items() if not hasattr(type(self), name)}
-        return _restored, (type(self), self._session.settings.pickled(with_functions=True), own)
+        return _restored, (type(self), self._mode, self._session.settings.pickled(with_functions=True), own)
 
 
-def _restored(kind: type[Configurable[Any]], options: dict[str, Any], own: dict[str, Any]) -> Configurable[Any]:
+def _restored(
+    kind: type[Configurable[Any]], mode: type[Sync | Async], options: dict[str, Any], own: dict[str, Any]
+) -> Configurable[Any]:
     """Make a client that was pickled."""
     client = kind.__new__(kind)
     client._set_up(normalized(kind.mode, options))
     vars(client).update(own)
-    return client
+    return client if mode is kind.mode else client._in(mode)
 
 
 def _carry(source: Namespace[Any], target: Namespace[Any]) -> None:
