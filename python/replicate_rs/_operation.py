@@ -310,13 +310,21 @@ def given(**values: object) -> dict[str, object]:
 
 
 class Descriptor:
-    """What is a method without being a function; `unittest.mock` looks for the `self` of those that are one only."""
+    """What is a method without being a function. It says that it is one: `unittest.mock` takes the `self` of no other methods."""
 
     if not TYPE_CHECKING:
 
         @property
         def __class__(self):
             return type(replaced)
+
+        def __call__(self, *args, **kwargs):
+            return self.function(*args, **kwargs)
+
+        def __getattr__(self, name):
+            if name == "function":
+                raise AttributeError(name)
+            return getattr(self.function, name)
 
 
 class operation(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator

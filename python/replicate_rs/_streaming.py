@@ -219,6 +219,7 @@ class asynchronously(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a deco
 
     def __init__(self, twin: streaming[P, T]) -> None:
         self.twin = twin
+        self.function = twin.function
         self.__doc__ = twin.__doc__
 
     @overload

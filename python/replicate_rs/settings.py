@@ -60,6 +60,8 @@ class Settings:
         self._base_url: object = UNREAD
         self._follows: bool = True
         self._set(options, DEFAULT_BASE_URL, share)
+        # What is wrong with it by now is told by now.
+        _ = self.poll_interval
 
     @property
     def core(self) -> Core:
