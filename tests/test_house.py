@@ -15,6 +15,7 @@ PACKAGE = ROOT / "python" / "replicate_rs"
 # Each room may use those on the floors below it, and those beside it that are named here.
 FLOORS = [
     {"_typing", "_core"},
+    {"credentials"},
     {"_checks", "_greenlets"},
     {"_transport"},
     {"_operation"},
@@ -33,7 +34,6 @@ FLOORS = [
     {"stream", "relay"},
     {"output_iterator"},
     {"use"},
-    {"credentials"},
     {"options"},
     {"settings"},
     {"configurable"},

@@ -16,6 +16,7 @@ from ._checks import BLOCKING_RULES, RULES, checker, limit, wrong_type
 from ._core import write_json
 from ._transport import Blocking, Suspending, attend_the_end
 from ._typing import Generic, ParamSpec, TypeVar, cast, is_array, overload
+from .credentials import revealed
 
 TYPE_CHECKING = False
 
@@ -189,10 +190,6 @@ class Resource(Generic[M]):
             body = {**(body or {}), **extra_body}
         if extra_query := options.get("extra_query"):
             query = {**(query or {}), **extra_query}
-        if extra_headers := options.get("extra_headers"):
-            extra = header_pairs(extra_headers)
-            names = {name.lower() for name, _ in extra}
-            headers = [*(each for each in headers if each[0].lower() not in names), *extra]
         content: bytes | Upload | None = None
         kind = None
         if body is not None:
@@ -208,7 +205,8 @@ class Resource(Generic[M]):
             query=pairs(query) if query else None,
             body=content,
             content_type=kind,
-            headers=headers,
+            # In no local, since reports of errors show these.
+            headers=_with_extra(headers, options.get("extra_headers")),
             read=read,
             total=limit("timeout", options.get("timeout")),
             signal=options.get("signal"),
@@ -267,8 +265,17 @@ class Namespace(Resource[M]):
         return self
 
 
+def _with_extra(headers: Sequence[tuple[str, str]], extra: Headers | None) -> Sequence[tuple[str, str]]:
+    if extra is None:
+        return headers
+    pairs = header_pairs(extra)
+    names = {name.lower() for name, _ in pairs}
+    return [*(each for each in headers if each[0].lower() not in names), *pairs]
+
+
 def header_pairs(headers: Headers | None) -> list[tuple[str, str]]:
     """Return headers, given as a mapping or as pairs, as pairs."""
+    headers = revealed(headers)
     items: Callable[[], Iterable[tuple[str, str]]] | None = getattr(headers, "items", None)
     return list(cast("Sequence[tuple[str, str]]", headers or ()) if items is None else items())
 

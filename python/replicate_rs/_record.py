@@ -191,14 +191,18 @@ class Record(Resource[M]):
 
         return self._twin(deepcopy(self._data, known))
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._reduced(self._data)
+
+    def _reduced(self, data: JSONObject) -> tuple[Any, ...]:
+        """Return what a pickle of this has: some fields, and what the client was made with, but for secrets."""
         try:
             session: Session = object.__getattribute__(self, "_session")
         except AttributeError:
-            return type(self).parse_obj, (self._data,)
+            return type(self).parse_obj, (data,)
         if session.settings.is_plain_default:
-            return type(self).parse_obj, (self._data,)
-        return _restored, (type(self), self._data, session)
+            return type(self).parse_obj, (data,)
+        return _restored, (type(self), data, session)
 
 
 def _restored(kind: type[Record[Any]], data: JSONObject, session: Session) -> Record[Any]:
