@@ -343,6 +343,7 @@ class _Package(ModuleType):
         elif not (name.startswith("_") or isinstance(value, ModuleType) or hasattr(self, name)):
             from .configurable import unknown_option
 
+            value = None
             raise AttributeError(unknown_option(f"module {__name__!r}", name))
         super().__setattr__(name, value)
 

@@ -595,7 +595,7 @@ def checker(
             try:
                 _hide(function, kwargs, rules)
                 for name, value in kwargs.items():
-                    if (rule := rules.get(name)) is not None and not _is_plain(value, rule[0]):
+                    if (rule := rules.get(name)) is not None and not _is_plain(value, rule[0]) and type(value) is not Secret:
                         kwargs[name] = _applied(function, name, value, rule[1])
             except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
                 # Reports of errors show the locals of frames, of this one's caller too.

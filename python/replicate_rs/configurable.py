@@ -84,9 +84,10 @@ class Configurable(Namespace[M]):
 
     def _set_up(self, options: dict[str, Any], share: Settings | None = None) -> None:
         """Make the client of options as `normalized` returns them."""
+        session = Session(Settings(self.mode, options, share), self.mode)
         self._made_with = options
         self._namespaces = {}
-        super().__init__(Session(Settings(self.mode, options, share), self.mode), self.mode)
+        super().__init__(session, self.mode)
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -168,6 +169,7 @@ class Configurable(Namespace[M]):
             if own is not None and own != getattr(self, name, None):
                 vars(self)[name] = own
         else:
+            value = None
             raise AttributeError(unknown_option(f"a {type(self).__name__}", name))
 
     def __delattr__(self, name: str) -> None:
