@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::error::Error;
 
-/// The environment's variables, the first that is not empty; each is written in both cases.
+/// The environment's variables, the first that is not blank; each is written in both cases.
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
@@ -92,7 +92,7 @@ impl Proxies {
 
     /// What the environment and the operating system say.
     pub fn from_environment() -> Result<Self, Error> {
-        let direct = NO.into_iter().find_map(|name| env::var(name).ok().filter(|text| !text.is_empty())).unwrap_or_default();
+        let direct = NO.into_iter().find_map(|name| env::var(name).ok().filter(|text| !text.trim().is_empty())).unwrap_or_default();
         if entries(&direct).any(|entry| entry == "*") {
             return Ok(Self::default());
         }
@@ -136,13 +136,14 @@ impl Proxies {
     }
 }
 
-/// The proxy that the first of these variables names which is not empty.
+/// The proxy that the first of these variables names which is not blank.
 fn named(names: &[&'static str]) -> Result<Option<Proxy>, Error> {
     for name in names {
         match env::var(name) {
-            Ok(text) if text.is_empty() => {}
+            Ok(text) if text.trim().is_empty() => {}
             Ok(text) => {
-                let text = if text.contains("://") { text } else { format!("http://{text}") };
+                let text = text.trim();
+                let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
                 return Ok(Some(Proxy { variable: Some(name), ..Proxy::parse(name, &text)? }));
             }
             Err(VarError::NotPresent) => {}

@@ -37,6 +37,9 @@ class Named:
     id = 5
 
 
+TOKENS = ("auth", "api_token", "bearer_token")
+
+
 async def is_async(*_):
     """What nobody awaits."""
 
@@ -90,7 +93,7 @@ WRONG = {
     **{key: [*TEXT, "x", "ftp://x", "https://", "https://a b", "https://x\r\n"] for key in ("webhook", "webhook_completed")},
     **{key: [5, True, b"x", Odd(), HALF] for key in ("created_after", "created_before")},
     **dict.fromkeys(("min_instances", "max_instances", "max_bytes", "retry"), WHOLE),
-    **{key: [5, True, b"x", [], Odd(), is_async, "a\nb", HALF] for key in ("auth", "api_token", "bearer_token")},
+    **{key: [5, True, b"x", [], Odd(), is_async, "a\nb", HALF] for key in TOKENS},
     **dict.fromkeys(("progress", "list_method"), PROGRESS),
     "upload_progress": PROGRESS,
     "seen": PROGRESS,
@@ -323,6 +326,8 @@ def found_wrong(path, function, good, *, finish, is_awaited=False):
             # An owner that comes with a name is one segment of the path, whatever it holds; and what is awaited may be async.
             is_right = name == "owner" and value in ("acme", "a/b/c", "a/../b") and "name" in good
             is_right = is_right or (value is is_async and is_awaited and path in ("run", "wait"))
+            # A token's function is awaited on an `AsyncReplicate`.
+            is_right = is_right or (value is is_async and name in TOKENS and (is_awaited or path == "AsyncReplicate"))
             given = with_wrong(path, good, name, value)
             problem = None if is_right else problem_of(name, lambda given=given: finish(lambda: function(**given)))
             if problem is not None:

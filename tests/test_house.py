@@ -15,6 +15,7 @@ PACKAGE = ROOT / "python" / "replicate_rs"
 # Each room may use those on the floors below it, and those beside it that are named here.
 FLOORS = [
     {"_typing", "_core"},
+    {"credentials"},
     {"_checks", "_greenlets"},
     {"_transport"},
     {"_operation"},
@@ -34,6 +35,8 @@ FLOORS = [
     {"output_iterator"},
     {"use"},
     {"options"},
+    {"settings"},
+    {"configurable"},
     {"client"},
     {"__init__"},
     {"local", "drop_in", "schema", "resource", "helpers", "log", "__about__"},

@@ -15,6 +15,7 @@ import pytest
 import replicate_rs as replicate
 from replicate_rs import Prediction, SeenWebhooks, Training, WebhookVerifier
 from replicate_rs.webhook import (
+    InvalidSecretKeyError,
     InvalidSignatureError,
     InvalidTimestampError,
     InvalidWebhookBodyError,
@@ -242,11 +243,21 @@ def test_other_threads_run_while_much_is_hashed():
         sys.setswitchinterval(interval)
 
 
-def test_a_verifier_is_not_pickled():
-    verifier = WebhookVerifier(SECRET)
-    for leak in (pickle.dumps, copy.deepcopy):
-        with pytest.raises(TypeError, match="cannot pickle"):
-            leak(verifier)
+def test_a_verifier_is_pickled_without_its_secret():
+    seen = SeenWebhooks(10)
+    seen("m1")
+    verifier = WebhookVerifier(SECRET, 30, seen=seen)
+    assert SECRET.removeprefix("whsec_").encode() not in pickle.dumps(verifier)
+    again = pickle.loads(pickle.dumps(verifier))
+    assert isinstance(again, WebhookVerifier)
+    assert "tolerance=30" in repr(again)
+    for call in (again.verify, again.read, again.unwrap):
+        with pytest.raises(InvalidSecretKeyError, match="unpickled"):
+            call({}, b"{}")
+    with pytest.raises(InvalidSecretKeyError, match="unpickled"):
+        again.verify_many([])
+    assert copy.copy(verifier) is copy.deepcopy(verifier) is verifier
+    assert pickle.loads(pickle.dumps(seen))("m1")
     assert not hasattr(verifier, "__dict__")
 
 

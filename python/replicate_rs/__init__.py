@@ -38,14 +38,16 @@ if not _is_main_interpreter():
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Final
+    from os import PathLike
+    from typing import Any, Final
 
     from . import exceptions as exceptions
-    from ._checks import Limit
+    from ._checks import Limit, Seconds
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
     from ._operation import Async as Async
+    from ._operation import FileEncodingStrategy, Headers
     from ._operation import Sync as Sync
     from .account import Account as Account  # pyright: ignore[reportGeneralTypeIssues] - the client's
     from .client import AsyncReplicate as AsyncReplicate
@@ -79,10 +81,11 @@ if TYPE_CHECKING:
     from .file_output import get_path_url as get_path_url
     from .hardware import Hardware as Hardware  # pyright: ignore[reportGeneralTypeIssues] - the client's
     from .identifier import ModelVersionIdentifier as ModelVersionIdentifier
+    from .middleware import Fetch
     from .middleware import Request as Request
     from .model import Model as Model
+    from .options import Certificate, Token
     from .options import Timeout as Timeout
-    from .options import Token
     from .pagination import Page as Page
     from .pagination import async_paginate as async_paginate
     from .pagination import paginate as paginate
@@ -130,11 +133,26 @@ if TYPE_CHECKING:
     trainings: Final = default_client.trainings
     webhooks: Final = default_client.webhooks
 
+    api_token: Token | None
+    auth: Token | None
     bearer_token: Token | None
     base_url: str | None
     timeout: Limit | None
     max_retries: int | None
-    default_headers: Mapping[str, str] | None
+    max_connections: int | None
+    max_response_bytes: int | None
+    headers: Headers | None
+    default_headers: Headers | None
+    user_agent: str | None
+    poll_interval: Seconds | None
+    file_encoding_strategy: FileEncodingStrategy | None
+    use_file_output: bool | None
+    block_private_addresses: bool | None
+    proxy: str | None
+    verify: bool | str | PathLike[str] | None
+    ssl_cert_file: str | PathLike[str] | None
+    cert: Certificate | None
+    fetch: Fetch | None
 
 __version__ = "0.1.0"
 
@@ -229,8 +247,30 @@ _LENT = (
     "webhooks",
 )
 
-# Options of the default client, as in 2.0: assigning to one has the client made anew.
-_SETTINGS = ("bearer_token", "base_url", "timeout", "max_retries", "default_headers")
+# Options of the default client, under the names that 1.0.7 and 2.0 have for them too: one that is assigned counts from its next
+# request on.
+_SETTINGS = {
+    "api_token": "api_token",
+    "auth": "api_token",
+    "bearer_token": "api_token",
+    "base_url": "base_url",
+    "timeout": "timeout",
+    "max_retries": "max_retries",
+    "max_connections": "max_connections",
+    "max_response_bytes": "max_response_bytes",
+    "headers": "headers",
+    "default_headers": "headers",
+    "user_agent": "user_agent",
+    "poll_interval": "poll_interval",
+    "file_encoding_strategy": "file_encoding_strategy",
+    "use_file_output": "use_file_output",
+    "block_private_addresses": "block_private_addresses",
+    "proxy": "proxy",
+    "verify": "verify",
+    "ssl_cert_file": "ssl_cert_file",
+    "cert": "cert",
+    "fetch": "fetch",
+}
 
 __all__ = ["exceptions", "default_client", *_HOMES, *_ALIASES, *_LENT]  # pyright: ignore[reportUnsupportedDunderAll] - one list, kept by a test
 
@@ -240,8 +280,11 @@ def __getattr__(name: str) -> object:
         from .client import Replicate
 
         # Of two threads that come here first, both get the one that was kept; a client costs nothing until it is used.
-        given = {each: globals()[each] for each in _SETTINGS if globals().get(each) is not None}
-        return globals().setdefault(name, Replicate(**given))
+        client = Replicate(**_assigned(globals()))
+        client._session.settings.is_default = True
+        client = globals().setdefault(name, client)
+        globals()["_own_client"] = client
+        return client
     if name in _LENT:
         return getattr(__getattr__("default_client"), name)
     if name in _SETTINGS:
@@ -267,14 +310,80 @@ else:
     ModuleType = type(sys)
 
 
+def _assigned(values: Mapping[str, object]) -> dict[str, Any]:
+    """Return the options that were assigned to the module, by their own names; of two names for one, the latest counts."""
+    return {_SETTINGS[name]: value for name, value in list(values.items()) if name in _SETTINGS and value is not None}
+
+
 class _Package(ModuleType):
-    """The class of this module: `run`, `stream` and `use` are functions, though submodules have these names too."""
+    """The class of this module.
+
+    `run`, `stream` and `use` are functions, though submodules have these names too; and options that are assigned are those of the
+    default client, which stays the same object, so that functions that were imported by name follow too.
+    """
 
     def __setattr__(self, name: str, value: object) -> None:
+        if isinstance(value, ModuleType) and (name in _LENT or _HOMES.get(name) == name):
+            return
         if name in _SETTINGS:
-            globals().pop("default_client", None)
-        if not ((name in _LENT or _HOMES.get(name) == name) and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
+            try:
+                # At the end, as the latest.
+                _take_over({**{each: old for each, old in globals().items() if each != name}, name: value}, name)
+            except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
+                from .credentials import without_frames
+
+                # Reports of errors show the locals of frames.
+                value = None
+                raise without_frames(error) from error.__cause__
+            globals().pop(name, None)
+        elif name in _LENT and _is_own(name, value):
+            # A test puts back what it has replaced.
+            globals().pop(name, None)
+            return
+        elif not (name.startswith("_") or isinstance(value, ModuleType) or hasattr(self, name)):
+            from .configurable import unknown_option
+
+            value = None
+            raise AttributeError(unknown_option(f"module {__name__!r}", name))
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if name in _SETTINGS and name in globals():
+            _take_over({each: value for each, value in globals().items() if each != name}, name)
+        replaced = name == "default_client" and globals().get(name) is not _own_client
+        super().__delattr__(name)
+        if replaced and _own_client is not None:
+            # What was put in its place is taken away.
+            globals()[name] = _own_client
+
+    def __reduce__(self) -> tuple[object, ...]:
+        from importlib import import_module
+
+        return import_module, (__name__,)
+
+
+def _take_over(values: Mapping[str, object], name: str) -> None:
+    """Have the default client be as if made with what is assigned to the module; `name` was assigned or deleted last."""
+    client: Any = globals().get("default_client")
+    if client is None:
+        from .client import Replicate
+
+        # What is wrong is told where it is assigned.
+        Replicate(**_assigned(values))
+    elif client is _own_client:
+        client._remake(_assigned(values))
+    else:
+        # A program's own, made with options of its own.
+        setattr(client, _SETTINGS[name], values.get(name))
+
+
+# The default client that this module has made, whatever is in its place.
+_own_client: Any = None
+
+
+def _is_own(name: str, value: object) -> bool:
+    client: Any = globals().get("default_client")
+    return client is not None and bool(getattr(client, name) == value)
 
 
 sys.modules[__name__].__class__ = _Package

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ._core import AbortController, AbortSignal, is_plain
 from ._typing import TYPE_CHECKING, is_array, is_object
+from .credentials import Secret, revealed, without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -373,6 +374,7 @@ def is_token(value: str) -> bool:
 
 def headers(name: str, value: object) -> list[tuple[str, str]]:
     """Return headers, given as a mapping or as pairs, as pairs; their values are not shown, since they may be secrets."""
+    value = revealed(value)
     items: Any = value if is_array(value) else mapping(name, value).items()
     return [_header(name, item) for item in items]
 
@@ -590,9 +592,16 @@ def checker(
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         if kwargs:
-            for name, value in kwargs.items():
-                if (rule := rules.get(name)) is not None and not _is_plain(value, rule[0]):
-                    kwargs[name] = _applied(function, name, value, rule[1])
+            try:
+                _hide(function, kwargs, rules)
+                for name, value in kwargs.items():
+                    if (rule := rules.get(name)) is not None and not _is_plain(value, rule[0]) and type(value) is not Secret:
+                        kwargs[name] = _applied(function, name, value, rule[1])
+            except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
+                # Reports of errors show the locals of frames, of this one's caller too.
+                value = None
+                kwargs.clear()
+                raise without_frames(error) from error.__cause__
         if len(args) == 1 or (len(args) == 2 and first is str and type(args[1]) is str and args[1].isascii()):
             # What is given most often.
             return args
@@ -608,6 +617,14 @@ def checker(
         return tuple(given)
 
     return check
+
+
+def _hide(function: Callable[..., Any], kwargs: dict[str, Any], rules: Mapping[str, tuple[type | None, Rule]]) -> None:
+    """Put headers, which may be secrets, in a form in which no frame shows them."""
+    for name in ("headers", "extra_headers"):
+        if name in kwargs and name in rules and not isinstance(kwargs[name], Secret):
+            pairs = _applied(function, name, kwargs[name], rules[name][1])
+            kwargs[name] = None if pairs is None else Secret(pairs)
 
 
 def _is_plain(value: object, kind: type | None) -> bool:

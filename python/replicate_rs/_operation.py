@@ -16,6 +16,7 @@ from ._checks import BLOCKING_RULES, RULES, checker, limit, wrong_type
 from ._core import write_json
 from ._transport import Blocking, Suspending, attend_the_end
 from ._typing import Generic, ParamSpec, TypeVar, cast, is_array, overload
+from .credentials import revealed
 
 TYPE_CHECKING = False
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ._core import AbortSignal, Core, Expect, Pending, Upload
     from ._transport import Transport
     from .file_input import Inlined
+    from .settings import Settings
     from .webhook import WebhookSigningSecret
 
     Target: TypeAlias = str | tuple[str, ...]
@@ -80,59 +82,75 @@ T = TypeVar("T")
 
 
 class Session:
-    """What the parts of one client share."""
+    """What the parts of one client share, in a mode."""
 
-    __slots__ = ("core", "file_encoding_strategy", "mode", "poll_interval", "use_file_output", "webhook_secret")
+    __slots__ = ("mode", "settings", "webhook_secret")
 
-    def __init__(
-        self,
-        core: Core,
-        *,
-        mode: type[Sync | Async],
-        poll_interval: float | None,
-        file_encoding_strategy: FileEncodingStrategy,
-        use_file_output: bool,
-    ) -> None:
-        self.core: Core = core
+    def __init__(self, settings: Settings, mode: type[Sync | Async]) -> None:
+        # What the client is made with at the moment.
+        self.settings: Settings = settings
         # The client's, and so that of the records, pages and files that it gives, whichever of its methods gave them.
         self.mode: type[Sync | Async] = mode
-        # Seconds; None leaves it to the core.
-        self.poll_interval: float | None = poll_interval
-        self.file_encoding_strategy: FileEncodingStrategy = file_encoding_strategy
-        self.use_file_output: bool = use_file_output
         # The account's, as it was fetched last.
         self.webhook_secret: WebhookSigningSecret[Any] | None = None
+
+    @property
+    def core(self) -> Core:
+        """What requests go through now."""
+        return self.settings.core
+
+    @property
+    def poll_interval(self) -> float | None:
+        """Seconds between polls; None leaves it to the core."""
+        return self.settings.poll_interval
+
+    @property
+    def file_encoding_strategy(self) -> FileEncodingStrategy:
+        """How files among a model's inputs are sent."""
+        strategy: FileEncodingStrategy = self.settings.options["file_encoding_strategy"]
+        return strategy
+
+    @property
+    def use_file_output(self) -> bool:
+        """Whether files of an output are given as `FileOutput`."""
+        return bool(self.settings.options["use_file_output"])
 
     def in_mode(self, mode: type[Sync | Async]) -> Session:
         """Return this session, or one like it whose records are in another mode."""
         if mode is self.mode:
             return self
-        twin = Session(
-            self.core,
-            mode=mode,
-            poll_interval=self.poll_interval,
-            file_encoding_strategy=self.file_encoding_strategy,
-            use_file_output=self.use_file_output,
-        )
+        twin = Session(self.settings, mode)
         twin.webhook_secret = self.webhook_secret
         return twin
+
+    def __copy__(self) -> Session:
+        return self
+
+    def __deepcopy__(self, _known: object) -> Session:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.settings.reduced(self.mode)
 
 
 class Resource(Generic[M]):
     """A group of operations in mode `M` over one session."""
 
-    __slots__ = ("_core", "_mode", "_session", "_transport")
+    __slots__ = ("_mode", "_session", "_transport")
 
-    _core: Core
     _mode: type[Sync | Async]
     _session: Session
     _transport: type[Transport]
 
     def __init__(self, session: Session, mode: type[Sync | Async]) -> None:
         self._session = session
-        self._core = session.core
         self._mode = mode
         self._transport = mode.transport
+
+    @property
+    def _core(self) -> Core:
+        """What requests go through now: options may be assigned while a client lives."""
+        return self._session.settings.core
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         """Give the same resource in another mode."""
@@ -172,10 +190,6 @@ class Resource(Generic[M]):
             body = {**(body or {}), **extra_body}
         if extra_query := options.get("extra_query"):
             query = {**(query or {}), **extra_query}
-        if extra_headers := options.get("extra_headers"):
-            extra = header_pairs(extra_headers)
-            names = {name.lower() for name, _ in extra}
-            headers = [*(each for each in headers if each[0].lower() not in names), *extra]
         content: bytes | Upload | None = None
         kind = None
         if body is not None:
@@ -191,13 +205,30 @@ class Resource(Generic[M]):
             query=pairs(query) if query else None,
             body=content,
             content_type=kind,
-            headers=headers,
+            # In no local, since reports of errors show these.
+            headers=_with_extra(headers, options.get("extra_headers")),
             read=read,
             total=limit("timeout", options.get("timeout")),
             signal=options.get("signal"),
             creates=creates,
             keeps=keeps,
         )
+
+
+def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any] | None:
+    """Return what a program, a test most likely, has put in the place of a method of a client's namespace; None if nothing."""
+    spaces: Any = getattr(client, "_namespaces", None)
+    for mode in (client._mode, Sync) if spaces else ():
+        name = method if mode is client._mode else f"async_{method}"
+        first, *others = path.split(".")
+        space: Any = spaces.get((first, mode))
+        for part in others:
+            space = getattr(space, "_namespaces", {}).get((part, mode)) if isinstance(space, Namespace) else getattr(space, part, None)
+        found = vars(space).get(name) if isinstance(space, Namespace) else getattr(space, name, None)
+        if found is not None and getattr(found, "__self__", None) is not space:
+            answer: Callable[..., Any] = found
+            return answer
+    return None
 
 
 def resource(name: str, value: object) -> Resource[Any]:
@@ -210,11 +241,41 @@ def resource(name: str, value: object) -> Resource[Any]:
 class Namespace(Resource[M]):
     """A group of operations that belong to a client. Unlike a record it lets its methods be replaced, as tests do."""
 
-    __slots__ = ("__dict__",)
+    __slots__ = ("__dict__", "_namespaces")
+
+    # Those within this one, by name and mode: each is made once, so that what a test replaces stays replaced.
+    _namespaces: dict[tuple[str, type[Sync | Async]], Any]
+
+    def _namespace(self, name: str, kind: Callable[[Session, Any], Any]) -> Any:
+        """Return a namespace within this one."""
+        try:
+            known = self._namespaces
+        except AttributeError:
+            known = self._namespaces = {}
+        key = (name, self._mode)
+        try:
+            return known[key]
+        except KeyError:
+            return known.setdefault(key, kind(self._session, self._mode))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _known: object) -> Self:
+        return self
+
+
+def _with_extra(headers: Sequence[tuple[str, str]], extra: Headers | None) -> Sequence[tuple[str, str]]:
+    if extra is None:
+        return headers
+    pairs = header_pairs(extra)
+    names = {name.lower() for name, _ in pairs}
+    return [*(each for each in headers if each[0].lower() not in names), *pairs]
 
 
 def header_pairs(headers: Headers | None) -> list[tuple[str, str]]:
     """Return headers, given as a mapping or as pairs, as pairs."""
+    headers = revealed(headers)
     items: Callable[[], Iterable[tuple[str, str]]] | None = getattr(headers, "items", None)
     return list(cast("Sequence[tuple[str, str]]", headers or ()) if items is None else items())
 
@@ -255,7 +316,25 @@ def given(**values: object) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-class operation(Generic[P, T]):  # noqa: N801 - reads as a decorator
+class Descriptor:
+    """What is a method without being a function. It says that it is one: `unittest.mock` takes the `self` of no other methods."""
+
+    if not TYPE_CHECKING:
+
+        @property
+        def __class__(self):
+            return type(replaced)
+
+        def __call__(self, *args, **kwargs):
+            return self.function(*args, **kwargs)
+
+        def __getattr__(self, name):
+            if name == "function":
+                raise AttributeError(name)
+            return getattr(self.function, name)
+
+
+class operation(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """A method with one answer: any ``async def``."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
@@ -277,7 +356,7 @@ class operation(Generic[P, T]):  # noqa: N801 - reads as a decorator
         return Method(self.checked if resource._mode is Async else self.stepped, resource)
 
 
-class awaitable(Generic[P, T]):  # noqa: N801 - reads as a decorator
+class awaitable(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """The ``async_`` twin of an operation, on whatever client."""
 
     def __init__(self, twin: operation[P, T]) -> None:

@@ -99,8 +99,6 @@ class Record(Resource[M]):
                 from . import default_client
 
                 self._session = default_client._session
-            elif name == "_core":
-                self._core = self._session.core
             elif name in ("_mode", "_transport"):
                 self._mode = mode = self._session.mode
                 self._transport = mode.transport
@@ -193,8 +191,24 @@ class Record(Resource[M]):
 
         return self._twin(deepcopy(self._data, known))
 
-    def __reduce__(self) -> tuple[Callable[..., Self], tuple[JSONObject]]:
-        return type(self).parse_obj, (self._data,)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._reduced(self._data)
+
+    def _reduced(self, data: JSONObject) -> tuple[Any, ...]:
+        """Return what a pickle of this has: some fields, and what the client was made with, but for secrets."""
+        try:
+            session: Session = object.__getattribute__(self, "_session")
+        except AttributeError:
+            return type(self).parse_obj, (data,)
+        if session.settings.is_plain_default:
+            return type(self).parse_obj, (data,)
+        return _restored, (type(self), data, session)
+
+
+def _restored(kind: type[Record[Any]], data: JSONObject, session: Session) -> Record[Any]:
+    """View an object that was pickled, with its client's options but for secrets. Its methods block."""
+    record: Record[Any] = kind._of(data, session.in_mode(Sync))
+    return record
 
 
 class moment:  # noqa: N801 - reads as a field

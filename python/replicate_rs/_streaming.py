@@ -8,7 +8,7 @@ layers below, in either mode.
 from __future__ import annotations
 
 from ._checks import RULES, checker
-from ._operation import Async, Method, Sync, named, run
+from ._operation import Async, Descriptor, Method, Sync, named, run
 from ._typing import Generic, ParamSpec, TypeVar, overload
 
 TYPE_CHECKING = False
@@ -172,7 +172,7 @@ def parts(made: AsyncGenerator[Sequence[T], None] | Streamed[T]) -> AsyncGenerat
     return batches
 
 
-class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
+class streaming(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """A method whose answer comes in parts: any async generator of batches, or something that returns one."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None] | Streamed[T]]) -> None:
@@ -214,11 +214,12 @@ class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
         return Method(self.suspending if resource._mode is Async else self.blocking, resource)
 
 
-class asynchronously(Generic[P, T]):  # noqa: N801 - reads as a decorator
+class asynchronously(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """The ``async_`` twin of a streaming method, on whatever client."""
 
     def __init__(self, twin: streaming[P, T]) -> None:
         self.twin = twin
+        self.function = twin.function
         self.__doc__ = twin.__doc__
 
     @overload

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from ._checks import function, interval
-from ._operation import Async, M, Namespace, Resource, Session, Sync, awaitable, operation
+from ._checks import function
+from ._operation import Async, M, Sync, awaitable, operation
 from ._streaming import asynchronously, streaming
 from ._transport import PARTING, Settling, held, leave_all
 from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
-from .options import FIRST_INTERVAL, MAX_RESPONSE_BYTES, MAX_RETRIES, NETWORK, SPELLINGS, Stats, only, session, timeouts
+from .configurable import Configurable
+from .credentials import without_frames
+from .options import MAX_RESPONSE_BYTES, MAX_RETRIES, Stats, normalized, only
 from .pagination import async_paginate, paginate
 from .prediction import Prediction, Predictions
 from .request import request as request_any
@@ -48,12 +50,10 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-class BaseClient(Namespace[M]):
+class BaseClient(Configurable[M]):
     """What both clients are made of."""
 
-    __slots__ = ("__weakref__", "_options", "_resources")
-
-    mode: ClassVar[type[Sync | Async]]
+    __slots__ = ()
 
     def __init__(
         self,
@@ -111,45 +111,42 @@ class BaseClient(Namespace[M]):
                 ``send(request)``, which raises for a status of 400 or more. An `AsyncReplicate`'s is async, and awaits `send`.
 
         """
-        options: dict[str, Any] = {
-            "api_token": only(auth=auth, bearer_token=bearer_token, api_token=api_token),
-            "base_url": base_url,
-            "timeout": timeout,
-            "max_retries": max_retries,
-            "max_connections": max_connections,
-            "max_response_bytes": max_response_bytes,
-            "headers": only(headers=headers, default_headers=default_headers),
-            "user_agent": user_agent,
-            "poll_interval": poll_interval,
-            "file_encoding_strategy": file_encoding_strategy,
-            "use_file_output": use_file_output,
-            "block_private_addresses": block_private_addresses,
-            "proxy": proxy,
-            "verify": verify,
-            "ssl_cert_file": ssl_cert_file,
-            "cert": cert,
-            "fetch": fetch,
-        }
         try:
-            made = session(self.mode, **options)
-        except (ValueError, TypeError) as error:
+            self._set_up(
+                normalized(
+                    self.mode,
+                    {
+                        "api_token": only(auth=auth, bearer_token=bearer_token, api_token=api_token),
+                        "base_url": base_url,
+                        "timeout": timeout,
+                        "max_retries": max_retries,
+                        "max_connections": max_connections,
+                        "max_response_bytes": max_response_bytes,
+                        "headers": only(headers=headers, default_headers=default_headers),
+                        "user_agent": user_agent,
+                        "poll_interval": poll_interval,
+                        "file_encoding_strategy": file_encoding_strategy,
+                        "use_file_output": use_file_output,
+                        "block_private_addresses": block_private_addresses,
+                        "proxy": proxy,
+                        "verify": verify,
+                        "ssl_cert_file": ssl_cert_file,
+                        "cert": cert,
+                        "fetch": fetch,
+                    },
+                )
+            )
+        except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
             # Reports of errors show the locals of frames, and these hold the token.
-            api_token = auth = bearer_token = headers = default_headers = proxy = None
-            options.clear()
-            raise error.with_traceback(None) from None
-        self._set_up(options, made)
-
-    def _set_up(self, options: dict[str, Any], session: Session) -> None:
-        self._options = options
-        self._resources: dict[str, Resource[Any]] = {}
-        super().__init__(session, self.mode)
+            api_token = auth = bearer_token = headers = default_headers = proxy = base_url = None
+            raise without_frames(error) from error.__cause__
 
     @property
     def accounts(self) -> Accounts[M]:
         """The token's account."""
         from .account import Accounts
 
-        resource: Accounts[M] = self._resource("accounts", Accounts)
+        resource: Accounts[M] = self._namespace("accounts", Accounts)
         return resource
 
     @property
@@ -157,7 +154,7 @@ class BaseClient(Namespace[M]):
         """The same as `accounts`; 2.0 has it."""
         from .account import Accounts
 
-        resource: Accounts[M] = self._resource("account", Accounts)
+        resource: Accounts[M] = self._namespace("account", Accounts)
         return resource
 
     @property
@@ -165,7 +162,7 @@ class BaseClient(Namespace[M]):
         """Models that belong together."""
         from .collection import Collections
 
-        resource: Collections[M] = self._resource("collections", Collections)
+        resource: Collections[M] = self._namespace("collections", Collections)
         return resource
 
     @property
@@ -173,7 +170,7 @@ class BaseClient(Namespace[M]):
         """Models kept ready."""
         from .deployment import Deployments
 
-        resource: Deployments[M] = self._resource("deployments", Deployments)
+        resource: Deployments[M] = self._namespace("deployments", Deployments)
         return resource
 
     @property
@@ -181,7 +178,7 @@ class BaseClient(Namespace[M]):
         """Uploaded files."""
         from .file import Files
 
-        resource: Files[M] = self._resource("files", Files)
+        resource: Files[M] = self._namespace("files", Files)
         return resource
 
     @property
@@ -189,7 +186,7 @@ class BaseClient(Namespace[M]):
         """What models can run on."""
         from .hardware import Hardwares
 
-        resource: Hardwares[M] = self._resource("hardware", Hardwares)
+        resource: Hardwares[M] = self._namespace("hardware", Hardwares)
         return resource
 
     @property
@@ -197,13 +194,13 @@ class BaseClient(Namespace[M]):
         """Models, their versions, readmes and examples."""
         from .model import Models
 
-        resource: Models[M] = self._resource("models", Models)
+        resource: Models[M] = self._namespace("models", Models)
         return resource
 
     @property
     def predictions(self) -> Predictions[M]:
         """Runs of models."""
-        resource: Predictions[M] = self._resource("predictions", Predictions)
+        resource: Predictions[M] = self._namespace("predictions", Predictions)
         return resource
 
     @property
@@ -211,7 +208,7 @@ class BaseClient(Namespace[M]):
         """New versions of models in the making."""
         from .training import Trainings
 
-        resource: Trainings[M] = self._resource("trainings", Trainings)
+        resource: Trainings[M] = self._namespace("trainings", Trainings)
         return resource
 
     @property
@@ -219,20 +216,14 @@ class BaseClient(Namespace[M]):
         """The account's webhook secret."""
         from .webhook import Webhooks
 
-        resource: Webhooks[M] = self._resource("webhooks", Webhooks)
+        resource: Webhooks[M] = self._namespace("webhooks", Webhooks)
         return resource
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         twin = type(self).__new__(type(self))
-        twin._options, twin._resources = self._options, {}
-        super(BaseClient, twin).__init__(self._session, mode)
+        twin._made_with, twin._namespaces = self._made_with, self._namespaces
+        super(Configurable, twin).__init__(self._session, mode)
         return twin
-
-    def _resource(self, name: str, kind: Callable[[Session, Any], Any]) -> Any:
-        try:
-            return self._resources[name]
-        except KeyError:
-            return self._resources.setdefault(name, kind(self._session, self._mode))
 
     run: Final = operation(run_model)
     async_run: Final = awaitable(run)
@@ -337,53 +328,13 @@ class BaseClient(Namespace[M]):
     request: Final = operation(request_any)
     async_request: Final = awaitable(request)
 
-    @property
-    def base_url(self) -> str:
-        """The API's address, which ends in its version."""
-        return self._core.base_url
-
-    @property
-    def poll_interval(self) -> float:
-        """Seconds between polls; where the client finds its own, the first of them."""
-        interval = self._session.poll_interval
-        return FIRST_INTERVAL if interval is None else interval
-
-    @poll_interval.setter
-    def poll_interval(self, seconds: Seconds) -> None:
-        self._session.poll_interval = interval("poll_interval", seconds)
-
-    def with_options(self, **changes: Unpack[ClientOptions]) -> Self:
-        """Give a client made as this one was, but for some options.
-
-        It has the same connections, unless the changes say how servers are reached. Both have to be closed, or neither.
-        """
-        given: dict[str, Any] = {}
-        for name, value in changes.items():
-            if given.setdefault(SPELLINGS.get(name, name), value) is not value:
-                raise TypeError(f"{name} is given twice, under two names")
-        if unknown := set(given) - set(self._options):
-            raise TypeError(f"unexpected keyword argument {unknown.pop()!r}")
-        options = {**self._options, **given}
-        same = all(options[name] == self._options[name] for name in NETWORK)
-        same = same and timeouts(options["timeout"]).connect == timeouts(self._options["timeout"]).connect
-        client = type(self).__new__(type(self))
-        client._set_up(options, session(self.mode, **options, share=self._bare_core if same and not self.is_closed else None))
-        return client
-
-    copy = with_options
-
-    @property
-    def _bare_core(self) -> Core:
-        core: Any = self._core
-        bare: Core = core._core if self._options["fetch"] is not None else core
-        return bare
-
     def stats(self) -> Stats:
         """Return what this client, and those that share its connections, have done so far in this process.
 
         Streams and predictions are this client's own.
         """
-        return Stats(*self._core.stats(), held(self._core))
+        core, *former = self._session.settings.cores()
+        return Stats(*core.stats(), sum(map(held, (core, *former))))
 
     def close(self, timeout: float | None = None) -> int:
         """Close the client: refuse further calls, and cancel the predictions that it runs, streams or relays.
@@ -399,23 +350,25 @@ class BaseClient(Namespace[M]):
             How many of these requests were not answered in time. They go on, as long as the program does.
 
         """
-        self._stop()
         limit = (PARTING if self._mode is Sync else 0.0) if timeout is None else timeout
-        return Settling(self._core, limit).wait() if self._core.unattended else 0
+        return sum(Settling(core, limit).wait() for core in self._stop() if core.unattended)
 
     async def aclose(self, timeout: float | None = None) -> int:
         """Do what `close` does, from async code: wait for 5 seconds if not told otherwise, without blocking the event loop."""
-        self._stop()
-        return await Settling(self._core, PARTING if timeout is None else timeout) if self._core.unattended else 0
+        limit = PARTING if timeout is None else timeout
+        return sum([await Settling(core, limit) for core in self._stop() if core.unattended])
 
-    def _stop(self) -> None:
-        self._core.close()
-        leave_all(self._core)
+    def _stop(self) -> list[Core]:
+        cores = list(self._session.settings.cores())
+        for core in cores:
+            core.close()
+            leave_all(core)
+        return cores
 
     @property
     def is_closed(self) -> bool:
         """Whether the client was closed."""
-        return self._core.is_closed
+        return self._session.settings.is_closed
 
     def __enter__(self) -> Self:
         return self
@@ -433,19 +386,6 @@ class BaseClient(Namespace[M]):
         # One that could not be made has no session; error reports show it all the same.
         made = hasattr(self, "_session")
         return f"{type(self).__name__}(base_url={self.base_url!r})" if made else f"<{type(self).__name__} that was not made>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # A secret must not end up in a queue or a file; what made one may. Gateways' keys are in headers of any name.
-        kept = {name: value for name, value in self._options.items() if not (name == "api_token" and isinstance(value, str))}
-        kept["headers"] = None
-        if isinstance(kept["proxy"], str):
-            scheme, mark, rest = kept["proxy"].rpartition("@")
-            kept["proxy"] = scheme.partition("://")[0] + "://" + rest if mark else rest
-        return _remade, (type(self), kept)
-
-
-def _remade(kind: type[BaseClient[Any]], options: dict[str, Any]) -> BaseClient[Any]:
-    return kind(**options)
 
 
 class Replicate(BaseClient[Sync]):

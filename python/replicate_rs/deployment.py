@@ -149,7 +149,7 @@ class Deployments(Namespace[M]):
     @property
     def predictions(self) -> DeploymentsPredictions[M]:
         """Predictions of deployments."""
-        return DeploymentsPredictions(self._session, self._mode)
+        return self._namespace("predictions", DeploymentsPredictions)
 
     @operation
     async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Deployment[M]]:

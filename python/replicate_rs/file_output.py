@@ -57,7 +57,6 @@ class FileOutput(Resource[M]):
     def __init__(self, url: str, session: Session | Resource[Any]) -> None:
         # As a resource's, without one more call for each file.
         self._session = session._session if isinstance(session, Resource) else session
-        self._core = self._session.core
         self._mode = mode = self._session.mode
         self._transport = mode.transport
         self.url = url
@@ -65,7 +64,7 @@ class FileOutput(Resource[M]):
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         twin = type(self).__new__(type(self))
-        twin._session, twin._core, twin._mode, twin._transport = self._session, self._core, mode, mode.transport
+        twin._session, twin._mode, twin._transport = self._session, mode, mode.transport
         twin.url, twin._known = self.url, self._known
         return twin
 
@@ -318,24 +317,30 @@ class FileOutput(Resource[M]):
     def __deepcopy__(self, _known: object) -> Self:
         return self._in(self._mode)
 
-    def __reduce__(self) -> tuple[Callable[[str], FileOutput], tuple[str]]:
-        return _detached, (self.url,)
+    def __reduce__(self) -> tuple[Callable[..., FileOutput], tuple[Any, ...]]:
+        try:
+            session: Session = object.__getattribute__(self, "_session")
+        except AttributeError:
+            return _detached, (self.url,)
+        return _detached, (self.url,) if session.settings.is_plain_default else (self.url, session)
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
             """Bind files that were unpickled to the default client."""
-            if name not in ("_session", "_core"):
+            if name != "_session":
                 raise AttributeError(f"'FileOutput' object has no attribute {name!r}")
             from . import default_client
 
             self._session = default_client._session
-            self._core = self._session.core
             return object.__getattribute__(self, name)
 
 
-def _detached(url: str) -> FileOutput:
+def _detached(url: str, session: Session | None = None) -> FileOutput:
+    """Return a file that was pickled: with its client's options, but for secrets. Its methods block."""
     output: FileOutput = FileOutput.__new__(FileOutput)
+    if session is not None:
+        output._session = session.in_mode(Sync)
     output._mode = Sync
     output._transport = Sync.transport
     output.url = url

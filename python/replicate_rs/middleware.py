@@ -11,6 +11,7 @@ from ._checks import http_method, text, wrong_type
 from ._core import Expect, Place, Response, write_file
 from ._transport import PARTING, LastRequests, wait
 from ._typing import TYPE_CHECKING, Generic, TypeVar, is_object
+from .credentials import Secret, revealed
 from .exceptions import from_response, from_unexpected
 from .job import TERMINAL
 
@@ -69,15 +70,16 @@ class Middleware:
         query: Sequence[tuple[str, str]] | None = None,
         body: Any = None,
         content_type: str | None = None,
-        headers: Sequence[tuple[str, str]] | None = None,
+        headers: Any = None,
         creates: str | None = None,
         keeps: bool = False,
         **limits: Any,
     ) -> Fetched[T]:
         """Carry a request out."""
-        request = Request(
-            method, self._core.url(target, query), _joined(headers or ()), body if isinstance(body, bytes) else None
-        )
+        # Reports of errors show the locals of frames, and headers may be secrets.
+        headers = Secret(_joined(headers or ()))
+        content = body if isinstance(body, bytes) else None
+        request = Request(method, self._core.url(target, query), revealed(headers), content)
         if content_type is not None:
             request.headers.setdefault("Content-Type", content_type)
         upload = None if request.body is not None else body
@@ -85,14 +87,13 @@ class Middleware:
         def start(request: Request) -> Pending[Response] | _Then[bytes, Response]:
             kind = _pop(request.headers, "content-type")
             content = upload if request.body is None else request.body
-            pairs = list(request.headers.items())
-            more: dict[str, Any] = {"body": content, "content_type": kind, "headers": pairs, **limits}
+            more: dict[str, Any] = {"body": content, "content_type": kind, **limits}
             more |= {"creates": creates, "keeps": keeps}
             if expect == Expect.BYTES:
                 # A file may be larger than any other answer.
-                file = self._core.send(request.method, request.url, Expect.BYTES, **more)
+                file = self._core.send(request.method, request.url, Expect.BYTES, headers=list(request.headers.items()), **more)
                 return _Then(file, lambda body: Response(200, body=body, url=request.url))
-            return self._core.send(request.method, request.url, Expect.RESPONSE, **more)
+            return self._core.send(request.method, request.url, Expect.RESPONSE, headers=list(request.headers.items()), **more)
 
         def finish(response: Response) -> T:
             answer: T = _expected(self._core, request, response, expect)

@@ -155,22 +155,22 @@ class Models(Namespace[M]):
     @property
     def versions(self) -> Versions[M]:
         """Versions of models."""
-        return Versions(self._session, self._mode)
+        return self._namespace("versions", Versions)
 
     @property
     def predictions(self) -> ModelsPredictions[M]:
         """Predictions of models."""
-        return ModelsPredictions(self._session, self._mode)
+        return self._namespace("predictions", ModelsPredictions)
 
     @property
     def examples(self) -> Examples[M]:
         """Example predictions."""
-        return Examples(self._session, self._mode)
+        return self._namespace("examples", Examples)
 
     @property
     def readme(self) -> Readmes[M]:
         """Readmes."""
-        return Readmes(self._session, self._mode)
+        return self._namespace("readme", Readmes)
 
     @operation
     async def list(

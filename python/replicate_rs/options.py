@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from ._checks import (
     PARTS,
     file_path,
     flag,
     function,
-    integer,
     interval,
+    is_async_function,
     is_timeout,
-    plain_function,
     seconds_or_none,
     strategy,
     text,
     wrong_type,
 )
 from ._checks import headers as checked_headers
-from ._core import Core
-from ._operation import Async, Session
-from ._typing import TYPE_CHECKING, cast
+from ._operation import Async
+from ._typing import TYPE_CHECKING, is_array
+from .credentials import Secret, is_secret_text, read_token, revealed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from os import PathLike
     from types import EllipsisType
-    from typing import Any, TypeAlias, TypedDict
+    from typing import Any, Protocol, TypeAlias, TypedDict
 
     from ._checks import HasTimeouts as HasTimeouts
     from ._checks import Limit, Seconds
     from ._operation import FileEncodingStrategy, Headers, Sync
     from .middleware import Fetch
 
-    Token: TypeAlias = str | Callable[[], str | None]
+    class SecretText(Protocol):
+        """Text that is not shown, such as `SecretStr` of pydantic."""
+
+        def get_secret_value(self) -> str:
+            """Return the text."""
+            ...
+
+    # A function may be async on an `AsyncReplicate`.
+    Token: TypeAlias = str | SecretText | Callable[[], str | SecretText | None] | Callable[[], Awaitable[str | SecretText | None]]
     # A PEM file with a certificate and its key, or one of each.
     Certificate: TypeAlias = str | PathLike[str] | tuple[str | PathLike[str], str | PathLike[str]]
 
@@ -68,6 +74,8 @@ if TYPE_CHECKING:
 NETWORK = ("max_connections", "proxy", "verify", "ssl_cert_file", "cert")
 # Other clients' names of options.
 SPELLINGS = {"auth": "api_token", "bearer_token": "api_token", "default_headers": "headers"}
+# Their names of attributes.
+ATTRIBUTES = {**SPELLINGS, "_api_token": "api_token", "_base_url": "base_url", "_timeout": "timeout"}
 DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 USER_AGENT = "replicate-rs/0.1.0"
 
@@ -77,6 +85,26 @@ MOST_RETRIES = (1 << 32) - 1
 # Bytes of a decompressed JSON answer, or of one event of a stream.
 MAX_RESPONSE_BYTES = 64 << 20
 
+# Every option, and what it is if it is not given.
+DEFAULTS: dict[str, Any] = {
+    "api_token": None,
+    "base_url": None,
+    "timeout": None,
+    "max_retries": MAX_RETRIES,
+    "max_connections": None,
+    "max_response_bytes": MAX_RESPONSE_BYTES,
+    "headers": None,
+    "user_agent": None,
+    "poll_interval": None,
+    "file_encoding_strategy": "default",
+    "use_file_output": True,
+    "block_private_addresses": False,
+    "proxy": None,
+    "verify": True,
+    "ssl_cert_file": None,
+    "cert": None,
+    "fetch": None,
+}
 
 # Seconds that an event stream may be silent. Replicate's own end after 30, with a comment that says so.
 IDLE = 60.0
@@ -173,20 +201,6 @@ class Timeout:
         return hash(repr(self))
 
 
-def token_from_surroundings() -> str | None:
-    """Find the API token where none was given: in the scope of a running cog model, else in the environment."""
-    cog = sys.modules.get("cog")
-    if cog is not None:
-        try:
-            context: Mapping[str, str | None] = cog.current_scope().context
-            for name, value in context.items():
-                if name.upper() == "REPLICATE_API_TOKEN":
-                    return value
-        except Exception:  # noqa: BLE001, S110 - any cog, of whatever version, without a scope
-            pass
-    return os.environ.get("REPLICATE_API_TOKEN")
-
-
 def only(**spellings: Any) -> Any:
     """Give the one of several spellings of an option that was given. Raises `TypeError` if there are more."""
     given = {spelling: value for spelling, value in spellings.items() if value is not None}
@@ -236,89 +250,62 @@ def identity_of(cert: Certificate | None) -> tuple[str | PathLike[str], str | Pa
     return file_path("cert", cert), cert
 
 
-def session(
-    mode: type[Sync | Async],
-    *,
-    api_token: Token | None,
-    base_url: str | None,
-    timeout: Limit | None,
-    max_retries: int,
-    max_connections: int | None,
-    max_response_bytes: int,
-    headers: Headers | None,
-    user_agent: str | None,
-    poll_interval: Seconds | None,
-    file_encoding_strategy: FileEncodingStrategy,
-    use_file_output: bool,
-    block_private_addresses: bool,
-    proxy: str | None,
-    verify: bool | str | PathLike[str],
-    ssl_cert_file: str | PathLike[str] | None,
-    cert: Certificate | None,
-    fetch: Fetch | None,
-    share: Core | None = None,
-) -> Session:
-    """Make what the parts of a client share; `mode` is the client's, `share` a core whose connections are used.
+def normalized(mode: type[Sync | Async], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return checked options in the form in which a client keeps them: secrets as a `Secret`, blank text as None.
 
     Raises:
-        ValueError: An option, or `REPLICATE_POLL_INTERVAL` or `REPLICATE_LOG`, is not what it must be.
+        TypeError: An option is of the wrong type.
+        ValueError: An option is not what it must be.
 
     """
-    if level := os.environ.get("REPLICATE_LOG"):
-        from .log import turn_on
+    kept = {**DEFAULTS, **options}
+    kept["api_token"] = _token(mode, kept["api_token"])
+    for name in ("base_url", "user_agent", "proxy"):
+        if kept[name] is not None:
+            kept[name] = text(name, revealed(kept[name])).strip() or None
+    if kept["proxy"] is not None:
+        kept["proxy"] = Secret(kept["proxy"])
+    if kept["headers"] is not None:
+        given = revealed(kept["headers"])
+        pairs = checked_headers("headers", given)
+        kept["headers"] = Secret(tuple(pairs) if is_array(given) else dict(pairs))
+    if kept["poll_interval"] is not None:
+        kept["poll_interval"] = interval("poll_interval", kept["poll_interval"])
+    flag("use_file_output", kept["use_file_output"])
+    flag("block_private_addresses", kept["block_private_addresses"])
+    strategy("file_encoding_strategy", kept["file_encoding_strategy"])
+    if kept["fetch"] is not None:
+        function("fetch", kept["fetch"])
+    return kept
 
-        turn_on(level)
-    if api_token is not None and not isinstance(api_token, str) and not callable(api_token):
-        raise wrong_type("api_token", "a str, or a function that gives one", api_token)
-    if isinstance(api_token, str):
-        text("api_token", api_token)
-    elif api_token is not None:
-        plain_function("api_token", api_token)
-    for name, value in (("base_url", base_url), ("user_agent", user_agent), ("proxy", proxy)):
-        if value is not None:
-            text(name, value)
-    flag("use_file_output", use_file_output)
-    flag("block_private_addresses", block_private_addresses)
-    strategy("file_encoding_strategy", file_encoding_strategy)
-    limits = timeouts(timeout)
-    verified, authorities = trust(verify, ssl_cert_file)
-    core = Core(
-        base_url or os.environ.get("REPLICATE_BASE_URL") or DEFAULT_BASE_URL,
-        token_from_surroundings if api_token is None else api_token,
-        user_agent=user_agent or USER_AGENT,
-        headers=[] if headers is None else checked_headers("headers", headers),
-        connect=limits.connect,
-        read=limits.read,
-        write=limits.write,
-        pool=limits.pool,
-        total=limits.total,
-        idle=limits.idle,
-        max_retries=integer("max_retries", max_retries, 0, MOST_RETRIES),
-        max_connections=None if max_connections is None else integer("max_connections", max_connections, 1),
-        max_bytes=integer("max_response_bytes", max_response_bytes, 1),
-        public_only=block_private_addresses,
-        proxy=proxy,
-        verify=verified,
-        ssl_cert_file=authorities,
-        cert=identity_of(cert),
-        share=share,
-    )
-    if fetch is not None:
-        from .middleware import Middleware
 
-        function("fetch", fetch)
-        # What has the core's verbs can stand in its place; a client without a fetch= has nothing of the kind.
-        core = cast("Core", Middleware(core, fetch, is_async=mode is Async))
-    if poll_interval is None and (setting := os.environ.get("REPLICATE_POLL_INTERVAL")):
-        try:
-            poll_interval = float(setting)
-        except ValueError:
-            raise ValueError(f"REPLICATE_POLL_INTERVAL must be a number of seconds, not {setting!r}") from None
-        interval("REPLICATE_POLL_INTERVAL", poll_interval)
-    return Session(
-        core,
-        mode=mode,
-        poll_interval=None if poll_interval is None else interval("poll_interval", poll_interval),
-        file_encoding_strategy=file_encoding_strategy,
-        use_file_output=use_file_output,
-    )
+def _token(mode: type[Sync | Async], token: Any) -> Any:
+    """Return a token as it is kept: a `Secret`, a function, or None."""
+    if token is None:
+        return None
+    if isinstance(token, str) or is_secret_text(token):
+        token = read_token("the API token", token)
+        return None if token is None else Secret(token)
+    if not callable(token):
+        raise wrong_type("api_token", "a str, a SecretStr, or a function that returns one", token)
+    if mode is not Async and is_async_function(token):
+        raise TypeError(
+            "api_token must be a plain function on a Replicate, which blocks: an async one needs an AsyncReplicate, which awaits it"
+        )
+    return token
+
+
+def with_spellings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options under this library's names.
+
+    Raises:
+        TypeError: An option does not exist, or is given under two names.
+
+    """
+    given: dict[str, Any] = {}
+    for name, value in options.items():
+        if given.setdefault(SPELLINGS.get(name, name), value) is not value:
+            raise TypeError(f"{name} is given twice, under two names")
+    if unknown := set(given) - set(DEFAULTS):
+        raise TypeError(f"unexpected keyword argument {unknown.pop()!r}")
+    return given

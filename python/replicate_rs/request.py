@@ -47,8 +47,7 @@ async def request(
         ValueError: JSON cannot carry something in `data`, or the method is `CONNECT` or `TRACE`.
 
     """
-    given = header_pairs(headers)
-    kind = next((value for name, value in given if name.lower() == "content-type"), None)
+    kind = next((value for name, value in header_pairs(headers) if name.lower() == "content-type"), None)
     body: bytes | None = None
     if isinstance(data, str):
         body, kind = data.encode(), kind or "text/plain"
@@ -61,7 +60,6 @@ async def request(
         if files:
             raise TypeError(f"{files[0].path} is a file: upload it with files.create, and pass the URL that it got")
         body, kind = to_json(value), kind or "application/json"
-    kept = [(name, value) for name, value in given if name.lower() != "content-type"]
     return await client._transport.finish(
         client._core.send(
             method.upper(),
@@ -70,7 +68,8 @@ async def request(
             query=pairs(params or {}),
             body=body,
             content_type=kind,
-            headers=kept,
+            # In no local, since reports of errors show these.
+            headers=[(name, value) for name, value in header_pairs(headers) if name.lower() != "content-type"],
             total=limit("timeout", timeout),
             signal=signal,
         )

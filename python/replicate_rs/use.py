@@ -51,6 +51,17 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
+class _Through(Resource["Sync | Async"]):
+    """What a function's requests go through: a client, in the function's mode."""
+
+    __slots__ = ("_namespaces",)
+
+    def __init__(self, client: Resource[Any], mode: type[Sync | Async]) -> None:
+        super().__init__(client._session.in_mode(mode), mode)
+        # Where tests put their own methods.
+        self._namespaces: Any = getattr(client, "_namespaces", None)
+
+
 class BaseFunction(Generic[P, R]):
     """What both kinds of function are made of."""
 
@@ -86,8 +97,7 @@ class BaseFunction(Generic[P, R]):
 
             client = default_client
         # What an awaited function gives is awaited too, also through the default client, which blocks.
-        resource: Resource[Any] = Resource(client._session.in_mode(mode), mode)
-        return resource
+        return _Through(client, mode)
 
     async def _call(self, args: tuple[object, ...], inputs: Mapping[str, object]) -> Any:
         client = self._through(self._mode)

@@ -7,13 +7,15 @@ from ._core import Expect, Verifier
 from ._core import sign_webhook as sign
 from ._operation import Async, M, Namespace, awaitable, operation
 from ._record import Record
+from .credentials import Secret as Hidden
+from .credentials import revealed
 from .webhook_request import aread, headers_of, read
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Final, Protocol, TypeAlias
+    from typing import Any, Final, Protocol, TypeAlias
 
     from ._checks import Limit, Seconds
     from ._core import AbortSignal
@@ -100,6 +102,10 @@ class WebhookSigningSecret(Record[M]):
     def __repr__(self) -> str:
         return "WebhookSigningSecret(key=[REDACTED])"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is secret is not pickled.
+        return self._reduced({name: value for name, value in self._data.items() if name != "key"})
+
 
 def validate_webhook(
     request: Request | None = None,
@@ -133,18 +139,20 @@ def validate_webhook(
         ValueError: Two of a request, headers, and single headers are given.
 
     """
+    hidden, secret = Hidden(secret), None
     given = _headers(request, headers, id, timestamp, signature)
     if request is not None and body is None:
         body = read(request)
-    return _is_genuine(given, body, secret, tolerance)
+    return _is_genuine(given, body, hidden, tolerance)
 
 
 async def avalidate_webhook(
     request: Request, secret: Secrets | None = None, tolerance: Seconds | None = TOLERANCE, *, body: Body | None = None
 ) -> bool:
     """Do what `validate_webhook` does for requests whose body is awaited: those of Starlette, FastAPI, aiohttp and Litestar."""
+    hidden, secret = Hidden(secret), None
     given = headers_of(request)
-    return _is_genuine(given, await aread(request) if body is None else body, secret, tolerance)
+    return _is_genuine(given, await aread(request) if body is None else body, hidden, tolerance)
 
 
 def _headers(
@@ -159,9 +167,9 @@ def _headers(
     return alone if headers is None else headers
 
 
-def _is_genuine(headers: Headers, body: Body | None, secret: Secrets | None, tolerance: Seconds | None) -> bool:
+def _is_genuine(headers: Headers, body: Body | None, secret: Hidden, tolerance: Seconds | None) -> bool:
     try:
-        Verifier(secret, tolerance).verify(headers, body)
+        Verifier(revealed(secret), tolerance).verify(headers, body)
     except (InvalidSignatureError, InvalidTimestampError):
         return False
     return True
@@ -180,8 +188,9 @@ def sign_webhook(secret: Secrets, id: str, timestamp: int | str, body: Body) -> 
         InvalidSecretKeyError: A secret is not one.
 
     """
+    hidden, secret = Hidden(secret), ""
     moment = timestamp if isinstance(timestamp, str) else integer("timestamp", timestamp)
-    return sign(secret, text("id", id), text("timestamp", str(moment)), body)
+    return sign(revealed(hidden), text("id", id), text("timestamp", str(moment)), body)
 
 
 class DefaultSecret(Namespace[M]):
@@ -223,12 +232,12 @@ class DefaultWebhook(Namespace[M]):
     @property
     def secret(self) -> DefaultSecret[M]:
         """The account's signing secret."""
-        return DefaultSecret(self._session, self._mode)
+        return self._namespace("secret", DefaultSecret)
 
     @property
     def async_secret(self) -> DefaultSecret[Async]:
         """The same, to be awaited."""
-        return DefaultSecret(self._session, Async)
+        return self._namespace("async_secret", lambda session, _: DefaultSecret(session, Async))
 
 
 class Webhooks(Namespace[M]):
@@ -239,7 +248,7 @@ class Webhooks(Namespace[M]):
     @property
     def default(self) -> DefaultWebhook[M]:
         """What belongs to the account."""
-        return DefaultWebhook(self._session, self._mode)
+        return self._namespace("default", DefaultWebhook)
 
     @staticmethod
     def validate(
@@ -265,6 +274,7 @@ class Webhooks(Namespace[M]):
         """
         if not secret:
             raise ValueError("Missing webhook signing secret")
+        hidden, secret = Hidden(secret), None
         if request is not None:
             if headers or body:
                 raise ValueError("Only one of request or headers/body can be provided")
@@ -272,7 +282,7 @@ class Webhooks(Namespace[M]):
         if not headers:
             raise MissingWebhookHeaderError("Missing webhook headers")
         # What it says of headers comes before what it says of the body.
-        Verifier(secret, tolerance).verify(headers, body or None)
+        Verifier(revealed(hidden), tolerance).verify(headers, body or None)
 
 
 Webhooks.Default = DefaultWebhook  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - where 1.0.7 has it

@@ -7,13 +7,17 @@ from _thread import allocate_lock
 from ._checks import flag, integer, text
 from ._core import Verifier
 from ._typing import TYPE_CHECKING, is_object
+from .credentials import Secret, revealed
 from .prediction import Prediction
 from .training import Training
+from .webhook import InvalidSecretKeyError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, NoReturn, Self
 
+    from ._checks import Seconds
+    from .webhook import Secrets
     from .webhook_request import Body, Headers
 
 
@@ -34,7 +38,23 @@ class WebhookVerifier(Verifier):
 
     """
 
-    __slots__ = ()
+    __slots__ = ("_seen", "_tolerance")
+
+    def __new__(cls, secrets: Secrets | None, tolerance: Seconds | None = 300, *, seen: Callable[[str], bool] | None = None) -> Self:
+        hidden, secrets = Secret(secrets), None
+        # Reports of errors show the locals of frames.
+        verifier = super().__new__(cls, revealed(hidden), tolerance, seen=seen)
+        verifier._tolerance, verifier._seen = tolerance, seen
+        return verifier
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _known: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self._tolerance, self._seen)
 
     def unwrap(self, headers: Headers, body: Body | None) -> Prediction | Training:
         """Verify a webhook, and give the prediction or training that it tells of; it belongs to the default client.
@@ -50,6 +70,32 @@ class WebhookVerifier(Verifier):
         data = self.read(headers, body)
         kind = Training if _is_training(data) else Prediction
         return kind._alone(data)
+
+
+class _WithoutSecret(WebhookVerifier):
+    """A verifier that was pickled: its secrets were not, and without them no webhook is genuine."""
+
+    __slots__ = ()
+
+    def verify(self, headers: Headers, body: Body | None) -> NoReturn:  # noqa: ARG002 - as the others have it
+        raise _lost_secret()
+
+    def read(self, headers: Headers, body: Body | None) -> NoReturn:  # noqa: ARG002 - as above
+        raise _lost_secret()
+
+    def verify_many(self, webhooks: Iterable[tuple[Headers, Body]]) -> NoReturn:  # noqa: ARG002 - as above
+        raise _lost_secret()
+
+
+def _lost_secret() -> InvalidSecretKeyError:
+    return InvalidSecretKeyError(
+        "this verifier was unpickled, and secrets are not pickled: make one where it is used, WebhookVerifier(secrets)"
+    )
+
+
+def _restored(tolerance: Seconds | None, seen: Callable[[str], bool] | None) -> WebhookVerifier:
+    # It needs some secret to be made.
+    return _WithoutSecret("whsec_" + "A" * 32, tolerance, seen=seen)
 
 
 def _is_training(data: Mapping[str, Any]) -> bool:
@@ -80,6 +126,13 @@ class SeenWebhooks:
         # Whether each was handled with success; the oldest first.
         self._ids: dict[str, bool] = {}
         self._lock = allocate_lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        with self._lock:
+            return type(self), (self.size,), {"_ids": {**self._ids}}
+
+    def __setstate__(self, state: dict[str, dict[str, bool]]) -> None:
+        self._ids = state["_ids"]
 
     def __call__(self, id: str) -> bool:
         """Whether a webhook has been seen; from now on it has."""
