@@ -36,7 +36,7 @@ FLOORS = [
     {"options"},
     {"client"},
     {"__init__"},
-    {"local", "drop_in", "schema", "resource", "helpers", "log", "__about__"},
+    {"local", "drop_in", "schema", "resource", "helpers", "log", "types", "__about__"},
     {"pytest_plugin"},
 ]
 

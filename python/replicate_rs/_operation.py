@@ -5,9 +5,10 @@ suspends is the transport's choice:
 
 * through an ``Async`` resource it is the coroutine function it looks like;
 * through a ``Sync`` resource its coroutine is run to its end in one step, because the `Blocking` transport never suspends;
-* through the class (``Predictions.get(self, id)``) it is the plain function, which is how one operation awaits another.
+* through the class (``Predictions.get(resource, id)``) it is a function that does what the resource's mode says;
+* `unchecked(Predictions.get)` is the coroutine function itself, which is how one operation awaits another.
 
-Called through a resource, it checks its arguments first (`_checks`).
+Called by a program, it checks its arguments first (`_checks`).
 """
 
 from __future__ import annotations
@@ -15,25 +16,24 @@ from __future__ import annotations
 from ._checks import BLOCKING_RULES, RULES, checker, limit, wrong_type
 from ._core import write_json
 from ._transport import Blocking, Suspending, attend_the_end
-from ._typing import Generic, ParamSpec, TypeVar, cast, is_array, overload
+from ._typing import Generic, ParamSpec, TypeVar, cast, defer_annotations, is_array, overload, texts
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
-    from typing import Any, Concatenate, Final, Literal, Self, TypeAlias, TypedDict
+    from typing import Any, Concatenate, Literal, Self, TypeAlias
 
-    from ._checks import Limit
-    from ._core import AbortSignal, Core, Expect, Pending, Upload
+    from ._core import Core, Expect, Pending, Upload
     from ._transport import Transport
     from .file_input import Inlined
+    from .types import FileEncodingStrategy as FileEncodingStrategy
+    from .types import Headers as Headers
+    from .types import Options as Options
+    from .types import Query as Query
     from .webhook import WebhookSigningSecret
 
     Target: TypeAlias = str | tuple[str, ...]
-    Query: TypeAlias = Mapping[str, object]
-
-    # Pairs may have several values of one name.
-    Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 
     # What a stream of events is turned into: events, the text of those that are output, or bytes to be passed on.
     Form: TypeAlias = Literal["events", "text", "frames"]
@@ -41,24 +41,21 @@ if TYPE_CHECKING:
     # What a host says of a file: its media type, its length in bytes, and the header that may have its name.
     Said: TypeAlias = tuple[str | None, int | None, str | None]
 
-    FileEncodingStrategy = Literal["default", "upload", "url", "data-uri", "base64"]
 
-    class Options(TypedDict, total=False):
-        """What every operation takes besides its own arguments."""
-
-        signal: AbortSignal | None
-        """Stops the request."""
-        timeout: Limit | None
-        """Seconds for all of it, retries included; a `timedelta`, or the `total` of a `Timeout`, does too."""
-        extra_headers: Headers | None
-        """Sent with this request, over the client's own."""
-        extra_query: Query | None
-        """Added to the query."""
-        extra_body: Mapping[str, object] | None
-        """Added to the JSON body."""
-
-
-OPTIONS = frozenset(("signal", "timeout", "extra_headers", "extra_query", "extra_body"))
+# What is said of each option in the documentation of a method that takes it; `types.Options` has their types.
+HELP: dict[str, dict[str, str]] = {
+    "Options": {
+        "signal": "Stops the request.",
+        "timeout": "Seconds for all of it, retries included; a `timedelta`, or the `total` of a `Timeout`, does too.",
+        "extra_headers": "Sent with this request, over the client's own.",
+        "extra_query": "Added to the query.",
+        "extra_body": "Added to the JSON body.",
+    }
+}
+OPTIONS = frozenset(HELP["Options"])
+for _kind in ("model", "deployment"):
+    _owner, _name = f"The owner of the {_kind}, as in 2.0.", f"The name of the {_kind}, as in 2.0."
+    HELP[f"{_kind.capitalize()}Options"] = {f"{_kind}_owner": _owner, f"{_kind}_name": _name, **HELP["Options"]}
 
 
 class Sync:
@@ -77,6 +74,7 @@ class Async:
 M = TypeVar("M", bound="Sync | Async", covariant=True, default=Sync)
 P = ParamSpec("P")
 T = TypeVar("T")
+F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class Session:
@@ -200,6 +198,15 @@ class Resource(Generic[M]):
         )
 
 
+if TYPE_CHECKING:
+    import types
+
+    Function, Method = types.FunctionType, types.MethodType
+else:
+    # Importing `types` would cost a quarter of the package's import.
+    Function, Method = type(Resource._in), type(Resource._in.__get__(object()))
+
+
 def resource(name: str, value: object) -> Resource[Any]:
     """Check an argument that is a client, or something of one."""
     if not isinstance(value, Resource):
@@ -255,35 +262,113 @@ def given(**values: object) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-class operation(Generic[P, T]):  # noqa: N801 - reads as a decorator
+class Described:
+    """A method of a resource that is stated once and called in two modes.
+
+    Through a resource it is a bound method; through its class, a function whose first argument is the resource, in the mode of
+    that. The functions behind it are created when they are first asked for.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.__doc__ = function.__doc__
+        self.name: str = function.__name__
+        self.owner: type[Resource[Any]] | None = None
+        self.blocking: Callable[..., Any] | None = None
+        self.suspending: Callable[..., Any] | None = None
+        self.unbound: Callable[..., Any] | None = None
+
+    def __set_name__(self, owner: type[Resource[Any]], name: str) -> None:
+        if self.owner is None:
+            self.owner, self.name = owner, name
+
+    def of(self, owner: type[Resource[Any]]) -> Self:
+        """Return the same method as one of another class, under whose name it is shown."""
+        twin = type(self).__new__(type(self))
+        twin.__dict__ |= self.__dict__
+        twin.owner, twin.blocking, twin.suspending, twin.unbound = owner, None, None, None
+        return twin
+
+    if not TYPE_CHECKING:
+
+        @property
+        def __class__(self) -> type:
+            # A mock with a specification looks into the class's dictionary for what takes `self`: functions.
+            return Function
+
+    def _bound_to(self, args: tuple[Any, ...]) -> Callable[..., Any]:
+        if not args or not isinstance(args[0], Resource):
+            kind = "" if self.owner is None else f"{self.owner.__name__}."
+            raise TypeError(f"the first argument of {kind}{self.name} must be the object whose method it is")
+        bound: Callable[..., Any] = type(self).__get__(self, args[0], None)  # type: ignore[attr-defined] # each kind has it
+        return bound
+
+    def _calling(self) -> Callable[..., Any]:
+        """Return a function that calls the method of its first argument."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._bound_to(args)(*args[1:], **kwargs)
+
+        return call
+
+    def _named(self, call: F, function: Callable[..., Any] | None = None) -> F:
+        """Have a function look as if it was written in the class: with the signature of `function`."""
+        function = self.function if function is None else function
+        owner: Any = self.owner or function
+        call.__module__ = owner.__module__
+        call.__name__ = self.name
+        call.__qualname__ = self.name if self.owner is None else f"{owner.__qualname__}.{self.name}"
+        call.__doc__ = documented(self.function)
+        call.__annotations__ = function.__annotations__
+        call.__wrapped__ = function  # type: ignore[attr-defined] # as `functools.wraps` does
+        return call
+
+
+class operation(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """A method with one answer: any ``async def``."""
 
+    function: Callable[..., Coroutine[Any, Any, T]]
+
     def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
-        self.function = function
-        self.checked: Final = _checked(function)
-        self.stepped: Final = _stepped(function)
-        self.__doc__ = function.__doc__
+        super().__init__(function)
 
     @overload
-    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]: ...
+    def __get__(self, resource: None, owner: type[Resource[Async]]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]: ...
+    @overload
+    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], T]: ...
     @overload
     def __get__(self, resource: Resource[Sync], owner: object) -> Callable[P, T]: ...
     @overload
     def __get__(self, resource: Resource[Async], owner: object) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
-            # A mock of a blocking client's method must not be one of a coroutine function.
-            return self.stepped if getattr(owner, "mode", None) is Sync else self.function
-        return Method(self.checked if resource._mode is Async else self.stepped, resource)
+            return self.unbound or self._make_unbound()
+        if resource._mode is Async:
+            return Method(self.suspending or self._make_suspending(), resource)
+        return Method(self.blocking or self._make_blocking(), resource)
+
+    def _make_blocking(self) -> Callable[..., Any]:
+        self.blocking = self._named(_stepped(self.function))
+        return self.blocking
+
+    def _make_suspending(self) -> Callable[..., Any]:
+        self.suspending = self._named(_checked(self.function))
+        return self.suspending
+
+    def _make_unbound(self) -> Callable[..., Any]:
+        mode = getattr(self.owner, "mode", None)
+        if mode is None:
+            self.unbound = self._named(self._calling())
+        else:
+            self.unbound = self._make_suspending() if mode is Async else self._make_blocking()
+        return self.unbound
 
 
-class awaitable(Generic[P, T]):  # noqa: N801 - reads as a decorator
+class awaitable(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """The ``async_`` twin of an operation, on whatever client."""
 
     def __init__(self, twin: operation[P, T]) -> None:
-        self.function: Final = twin.function
-        self.checked: Final = twin.checked
-        self.__doc__ = twin.__doc__
+        super().__init__(twin.function)
 
     @overload
     def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]: ...
@@ -291,13 +376,42 @@ class awaitable(Generic[P, T]):  # noqa: N801 - reads as a decorator
     def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
-            return self.function
-        return _bound(self.checked, resource._in(Async))
+            return self.unbound or self._make_unbound()
+        return Method(self.suspending or self._make_suspending(), resource._in(Async))
+
+    def _make_suspending(self) -> Callable[..., Any]:
+        self.suspending = self._named(_checked(self.function))
+        return self.suspending
+
+    def _make_unbound(self) -> Callable[..., Any]:
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await self._bound_to(args)(*args[1:], **kwargs)
+
+        self.unbound = self._named(call)
+        return self.unbound
 
 
-def _bound(function: Callable[..., T], resource: Resource[Any]) -> Callable[..., T]:
-    method: Callable[..., T] = Method(function, resource)
-    return method
+def documented(function: Callable[..., Any]) -> str | None:
+    """Return a function's docstring, with every option that it takes as ``**options``."""
+    text = function.__doc__
+    options = texts(function).get("options", "")[len("Unpack[") : -1]
+    if text is None or options not in HELP:
+        return text
+    margins = [line[: len(line) - len(line.lstrip())] for line in text.split("\n")[1:] if line.strip()]
+    margin = min(margins, default="")
+    lines = [f"{margin}    {name}: {said}" for name, said in HELP[options].items()]
+    return "\n".join([text.rstrip(), "", f"{margin}Options:", *lines, "", margin])
+
+
+def unchecked(method: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Return an operation as another operation awaits it: its arguments were checked where the call entered.
+
+    Args:
+        method: The operation, taken from its class.
+
+    """
+    function: Callable[P, Coroutine[Any, Any, T]] = method.__wrapped__  # type: ignore[attr-defined] # `Described` set it
+    return function
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -333,7 +447,7 @@ def _checked(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corou
     async def call(*args: P.args, **kwargs: P.kwargs) -> T:
         return await function(*check(args, kwargs), **kwargs)
 
-    return named(call, function)
+    return call
 
 
 def _stepped(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
@@ -349,23 +463,7 @@ def _stepped(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
             return result
         raise suspended(coroutine)
 
-    return named(call, function)
+    return call
 
 
-if TYPE_CHECKING:
-    import types
-
-    Method = types.MethodType
-
-    F = TypeVar("F", bound=Callable[..., Any])
-
-    def named(call: F, function: Callable[..., Any]) -> F: ...
-else:
-    # `types` and `functools.wraps` would cost a quarter of the package's import.
-    Method = type(Resource._in.__get__(object()))
-
-    def named(call: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
-        for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
-            setattr(call, name, getattr(function, name))
-        call.__wrapped__ = function
-        return call
+defer_annotations(globals())

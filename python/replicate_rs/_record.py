@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ._checks import mapping
 from ._operation import Async, M, Resource, Sync
-from ._typing import TypeVar, is_object, overload
+from ._typing import TypeVar, defer_annotations, is_object, overload
 
 TYPE_CHECKING = False
 
@@ -232,3 +232,6 @@ def _field(name: str) -> property:
         record._data[name] = value
 
     return property(get, put)
+
+
+defer_annotations(globals())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ._checks import function, interval
-from ._operation import Async, M, Namespace, Resource, Session, Sync, awaitable, operation
+from ._operation import Async, Described, M, Namespace, Resource, Session, Sync, awaitable, operation
 from ._streaming import asynchronously, streaming
 from ._transport import PARTING, Settling, held, leave_all
-from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
+from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
 from .options import FIRST_INTERVAL, MAX_RESPONSE_BYTES, MAX_RETRIES, NETWORK, SPELLINGS, Stats, only, session, timeouts
 from .pagination import async_paginate, paginate
 from .prediction import Prediction, Predictions
@@ -138,6 +138,14 @@ class BaseClient(Namespace[M]):
             options.clear()
             raise error.with_traceback(None) from None
         self._set_up(options, made)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "mode" in vars(cls):
+            # Each client's methods are shown under its own name.
+            for name, method in vars(BaseClient).items():
+                if isinstance(method, Described):
+                    setattr(cls, name, method.of(cls))
 
     def _set_up(self, options: dict[str, Any], session: Session) -> None:
         self._options = options
@@ -533,3 +541,6 @@ class AsyncReplicate(BaseClient[Async]):
 # 1.0.7 and 2.0 have the clients under these names too.
 Client = Replicate
 AsyncClient = AsyncReplicate
+
+
+defer_annotations(globals())

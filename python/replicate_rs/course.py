@@ -7,7 +7,7 @@ from time import monotonic
 
 from ._core import Expect
 from ._transport import Suspending, hold, release
-from ._typing import TYPE_CHECKING, TypeVar, is_array
+from ._typing import TYPE_CHECKING, TypeVar, defer_annotations, is_array
 from .exceptions import (
     AbortError,
     APITimeoutError,
@@ -20,17 +20,16 @@ from .exceptions import (
 from .file_output import outputs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
-    from typing import Any, NoReturn, TypeAlias
+    from collections.abc import AsyncGenerator
+    from typing import Any, NoReturn
 
     from ._core import AbortSignal
     from ._operation import Resource
     from ._transport import Transport
     from .job import Job
     from .prediction import Prediction
+    from .types import OnProgress as OnProgress
 
-    # Whichever client's: a function that takes a `Prediction` will do.
-    OnProgress: TypeAlias = Callable[[Prediction[Any]], Awaitable[object] | object]
 
 J = TypeVar("J", bound="Job[Any]")
 
@@ -222,3 +221,6 @@ def too_late(
     else:
         what = f"the prediction was not created after {timeout} s: nothing was sent, or nothing was accepted"
     return PredictionTimeout(what, job)
+
+
+defer_annotations(globals())

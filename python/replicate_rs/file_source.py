@@ -8,57 +8,21 @@ from __future__ import annotations
 from sys import modules
 
 from ._core import Part
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .exceptions import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator
-    from os import PathLike
+    from collections.abc import AsyncIterator
     from pathlib import Path
-    from typing import IO, Any, Protocol, Self, TypeAlias, TypeGuard
+    from typing import Any, Self, TypeGuard
 
     from ._transport import Transport
+    from .types import AsyncReadable as AsyncReadable
+    from .types import FileLike as FileLike
+    from .types import Image as Image
+    from .types import NamedFile as NamedFile
+    from .types import Readable as Readable
 
-    class Readable(Protocol):
-        """Anything with a `read` that gives bytes or text."""
-
-        def read(self) -> bytes | str:
-            """Give the rest."""
-            ...
-
-    class AsyncReadable(Protocol):
-        """Anything with an async `read` that gives bytes."""
-
-        async def read(self, size: int, /) -> bytes:
-            """Give so many bytes, or fewer; none at the end."""
-            ...
-
-    class Image(Protocol):
-        """An image of PIL."""
-
-        @property
-        def mode(self) -> str:
-            """How its pixels are stored."""
-            ...
-
-        def save(self, fp: IO[bytes], format: str, /) -> object:
-            """Write it."""
-            ...
-
-    FileLike: TypeAlias = (
-        str
-        | PathLike[str]
-        | bytes
-        | bytearray
-        | memoryview
-        | IO[bytes]
-        | IO[str]
-        | Readable
-        | AsyncReadable
-        | AsyncIterable[bytes]
-        | Image
-    )
-    NamedFile: TypeAlias = tuple[str | None, FileLike] | tuple[str | None, FileLike, str | None]
 
 # Bytes of an async file that are kept in memory; what is longer waits on the disk until it is sent.
 MOST_IN_MEMORY = 1 << 20
@@ -304,3 +268,6 @@ def _guess(name: str) -> str:
     from mimetypes import guess_type
 
     return guess_type(name)[0] or "application/octet-stream"
+
+
+defer_annotations(globals())

@@ -3,47 +3,16 @@
 from __future__ import annotations
 
 from ._checks import text
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
-    from typing import Any, Protocol, Self, TypeAlias
+    from typing import Any, Self
 
-    from ._operation import Options
-
-    class HasOwnerAndName(Protocol):
-        """A model, as this library, or anyone, describes it."""
-
-        @property
-        def owner(self) -> str:
-            """The user or organization."""
-            ...
-
-        @property
-        def name(self) -> str:
-            """The model's name."""
-            ...
-
-    class HasId(Protocol):
-        """A version, as this library, or anyone, describes it."""
-
-        @property
-        def id(self) -> str:
-            """64 hexadecimal digits."""
-            ...
-
-    class ModelOptions(Options, total=False):
-        """What operations on a model take; the two names are 2.0's."""
-
-        model_owner: str | None
-        model_name: str | None
-
-    class DeploymentOptions(Options, total=False):
-        """What operations on a deployment take; the two names are 2.0's."""
-
-        deployment_owner: str | None
-        deployment_name: str | None
-
-    Ref: TypeAlias = "str | ModelVersionIdentifier | HasOwnerAndName"
+    from .types import DeploymentOptions as DeploymentOptions
+    from .types import HasId as HasId
+    from .types import HasOwnerAndName as HasOwnerAndName
+    from .types import ModelOptions as ModelOptions
+    from .types import Ref as Ref
 
 
 HEXADECIMAL = frozenset("0123456789abcdef")
@@ -204,3 +173,6 @@ def owner_and_name(kind: str, whole: Ref | tuple[str, str]) -> tuple[str, str]:
 def named(kind: str, owner: Ref | tuple[str, str] | None, name: str | None, options: Any) -> tuple[str, str]:
     """Read a name as `pair` does; 2.0's spelling of it is taken out of the options."""
     return pair(kind, owner, name, spelled=(options.pop(f"{kind}_owner", None), options.pop(f"{kind}_name", None)))
+
+
+defer_annotations(globals())

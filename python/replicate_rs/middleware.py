@@ -10,21 +10,21 @@ from ._checks import headers as checked_headers
 from ._checks import http_method, text, wrong_type
 from ._core import Expect, Place, Response, write_file
 from ._transport import PARTING, LastRequests, wait
-from ._typing import TYPE_CHECKING, Generic, TypeVar, is_object
+from ._typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, is_object
 from .exceptions import from_response, from_unexpected
 from .job import TERMINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from os import PathLike
-    from typing import Any, Literal, TypeAlias
+    from typing import Any, Literal
 
     from ._core import AbortSignal, Core, Pending, Source
     from ._operation import Form, Said
+    from .types import AsyncSend as AsyncSend
+    from .types import Fetch as Fetch
+    from .types import Send as Send
 
-    Send: TypeAlias = Callable[["Request"], Response]
-    AsyncSend: TypeAlias = Callable[["Request"], Awaitable[Response]]
-    Fetch: TypeAlias = Callable[["Request", Send], Response] | Callable[["Request", AsyncSend], Awaitable[Response]]
 
 T = TypeVar("T")
 
@@ -472,3 +472,6 @@ def _joined(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 def _pop(headers: dict[str, str], name: str) -> str | None:
     return next((headers.pop(each) for each in list(headers) if each.lower() == name), None)
+
+
+defer_annotations(globals())

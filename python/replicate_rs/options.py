@@ -22,46 +22,21 @@ from ._checks import (
 from ._checks import headers as checked_headers
 from ._core import Core
 from ._operation import Async, Session
-from ._typing import TYPE_CHECKING, cast
+from ._typing import TYPE_CHECKING, cast, defer_annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from os import PathLike
     from types import EllipsisType
-    from typing import Any, TypeAlias, TypedDict
+    from typing import Any
 
     from ._checks import HasTimeouts as HasTimeouts
     from ._checks import Limit, Seconds
     from ._operation import FileEncodingStrategy, Headers, Sync
     from .middleware import Fetch
-
-    Token: TypeAlias = str | Callable[[], str | None]
-    # A PEM file with a certificate and its key, or one of each.
-    Certificate: TypeAlias = str | PathLike[str] | tuple[str | PathLike[str], str | PathLike[str]]
-
-    class ClientOptions(TypedDict, total=False):
-        """What a client is made with; its constructor says what each is."""
-
-        api_token: Token | None
-        auth: Token | None
-        bearer_token: Token | None
-        base_url: str | None
-        timeout: Limit | None
-        max_retries: int
-        max_connections: int | None
-        max_response_bytes: int
-        headers: Headers | None
-        default_headers: Headers | None
-        user_agent: str | None
-        poll_interval: Seconds | None
-        file_encoding_strategy: FileEncodingStrategy
-        use_file_output: bool
-        block_private_addresses: bool
-        proxy: str | None
-        verify: bool | str | PathLike[str]
-        ssl_cert_file: str | PathLike[str] | None
-        cert: Certificate | None
-        fetch: Fetch | None
+    from .types import Certificate as Certificate
+    from .types import ClientOptions as ClientOptions
+    from .types import Token as Token
 
 
 # Options that say how servers are reached: a client that differs from another in these has connections of its own.
@@ -322,3 +297,6 @@ def session(
         file_encoding_strategy=file_encoding_strategy,
         use_file_output=use_file_output,
     )
+
+
+defer_annotations(globals())

@@ -6,8 +6,8 @@ from time import monotonic
 
 from ._checks import interval as checked_interval
 from ._checks import limit
-from ._operation import resource
-from ._typing import TYPE_CHECKING, is_object
+from ._operation import resource, unchecked
+from ._typing import TYPE_CHECKING, defer_annotations, is_object
 from .course import Course, give_up, raise_if_failed
 from .creation import guarded
 from .exceptions import APITimeoutError
@@ -17,7 +17,7 @@ from .prediction import Prediction, Predictions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, Literal, TypeAlias, TypedDict, Unpack
+    from typing import Any, Unpack
 
     from ._checks import Limit, Seconds
     from ._core import AbortSignal
@@ -26,18 +26,9 @@ if TYPE_CHECKING:
     from .course import OnProgress
     from .creation import CreateOptions
     from .identifier import Ref
+    from .types import Wait as Wait
+    from .types import WaitOptions as WaitOptions
 
-    class WaitOptions(TypedDict, total=False):
-        """How `run` waits."""
-
-        mode: Literal["block", "poll"]
-        """Hold the first request open, or poll from the start."""
-        interval: Seconds
-        """Seconds between polls."""
-        timeout: Seconds
-        """Seconds to hold the first request open; 3 at most, and if not given."""
-
-    Wait: TypeAlias = bool | Seconds | WaitOptions
 
 # Seconds: the longest hold of a run's create. Until a held create is answered its prediction has no id, so this is how long a
 # caller who leaves may have to wait for the cancel. From then on the prediction is asked for, often at first.
@@ -104,7 +95,7 @@ async def run_to_end(
     if timeout is not None:
         options = guarded(options, cancel_on_exit=cancel_on_exit)
     try:
-        prediction = await Predictions.create(
+        prediction = await unchecked(Predictions.create)(
             client, version, input, model=model, cancel_on_exit=cancel_on_exit, wait=hold, **options
         )
     except APITimeoutError as error:
@@ -152,7 +143,7 @@ async def started(
 ) -> Prediction[Any]:
     """Create the prediction that a reference names."""
     version, model = target_of(ref)
-    return await Predictions.create(client, version, input, model=model, cancel_on_exit=cancel_on_exit, **options)
+    return await unchecked(Predictions.create)(client, version, input, model=model, cancel_on_exit=cancel_on_exit, **options)
 
 
 async def wait_for(
@@ -190,3 +181,6 @@ def _seconds(prefer: str) -> bool | float:
     """Read a `Prefer` header."""
     _, equals, seconds = prefer.partition("=")
     return float(seconds) if equals else True
+
+
+defer_annotations(globals())

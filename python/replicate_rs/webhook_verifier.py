@@ -6,7 +6,7 @@ from _thread import allocate_lock
 
 from ._checks import flag, integer, text
 from ._core import Verifier
-from ._typing import TYPE_CHECKING, is_object
+from ._typing import TYPE_CHECKING, defer_annotations, is_object
 from .prediction import Prediction
 from .training import Training
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from .webhook_request import Body, Headers
+    from .types import WebhookBody as Body
+    from .types import WebhookHeaders as Headers
 
 
 class WebhookVerifier(Verifier):
@@ -108,3 +109,6 @@ class SeenWebhooks:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+
+defer_annotations(globals())
