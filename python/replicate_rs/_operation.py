@@ -270,9 +270,10 @@ class Described:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+        self.function = self.__wrapped__ = function
         self.__doc__ = function.__doc__
-        self.name: str = function.__name__
+        self.__name__: str = function.__name__
+        self.__qualname__ = function.__qualname__
         self.owner: type[Resource[Any]] | None = None
         self.blocking: Callable[..., Any] | None = None
         self.suspending: Callable[..., Any] | None = None
@@ -280,26 +281,32 @@ class Described:
 
     def __set_name__(self, owner: type[Resource[Any]], name: str) -> None:
         if self.owner is None:
-            self.owner, self.name = owner, name
+            self._belong_to(owner, name)
+
+    def _belong_to(self, owner: type[Resource[Any]], name: str) -> None:
+        self.owner, self.__name__, self.__qualname__ = owner, name, f"{owner.__qualname__}.{name}"
 
     def of(self, owner: type[Resource[Any]]) -> Self:
         """Return the same method as one of another class, under whose name it is shown."""
         twin = type(self).__new__(type(self))
         twin.__dict__ |= self.__dict__
-        twin.owner, twin.blocking, twin.suspending, twin.unbound = owner, None, None, None
+        twin.blocking = twin.suspending = twin.unbound = None
+        twin._belong_to(owner, self.__name__)
         return twin
 
     if not TYPE_CHECKING:
+        # Mocks and tracers look for functions in a class's dictionary; they find one, though `__get__` decides which it is.
 
         @property
         def __class__(self) -> type:
-            # A mock with a specification looks into the class's dictionary for what takes `self`: functions.
             return Function
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return self.__get__(None, self.owner)(*args, **kwargs)
 
     def _bound_to(self, args: tuple[Any, ...]) -> Callable[..., Any]:
         if not args or not isinstance(args[0], Resource):
-            kind = "" if self.owner is None else f"{self.owner.__name__}."
-            raise TypeError(f"the first argument of {kind}{self.name} must be the object whose method it is")
+            raise TypeError(f"the first argument of {self.__qualname__} must be the object whose method it is")
         bound: Callable[..., Any] = type(self).__get__(self, args[0], None)  # type: ignore[attr-defined] # each kind has it
         return bound
 
@@ -314,14 +321,23 @@ class Described:
     def _named(self, call: F, function: Callable[..., Any] | None = None) -> F:
         """Have a function look as if it was written in the class: with the signature of `function`."""
         function = self.function if function is None else function
-        owner: Any = self.owner or function
-        call.__module__ = owner.__module__
-        call.__name__ = self.name
-        call.__qualname__ = self.name if self.owner is None else f"{owner.__qualname__}.{self.name}"
+        call.__module__ = (self.owner or function).__module__
+        call.__name__, call.__qualname__ = self.__name__, self.__qualname__
         call.__doc__ = documented(self.function)
         call.__annotations__ = function.__annotations__
         call.__wrapped__ = function  # type: ignore[attr-defined] # as `functools.wraps` does
         return call
+
+
+def _of_function(name: str) -> property:
+    def get(method: Any) -> Any:
+        return getattr(method.__get__(None, method.owner), name)
+
+    return property(get)
+
+
+for _name in ("__closure__", "__code__", "__defaults__", "__globals__", "__kwdefaults__"):
+    setattr(Described, _name, _of_function(_name))
 
 
 class operation(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
@@ -361,6 +377,7 @@ class operation(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
             self.unbound = self._named(self._calling())
         else:
             self.unbound = self._make_suspending() if mode is Async else self._make_blocking()
+        _FUNCTIONS[self.unbound] = self.function
         return self.unbound
 
 
@@ -410,8 +427,20 @@ def unchecked(method: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
         method: The operation, taken from its class.
 
     """
-    function: Callable[P, Coroutine[Any, Any, T]] = method.__wrapped__  # type: ignore[attr-defined] # `Described` set it
-    return function
+    # What was put in its place, by a tracer or a test, is not ours.
+    return (_FUNCTIONS.get(method) if type(method) is Function else None) or _replaced(method)
+
+
+def _replaced(method: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Any]]:
+    async def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+        result = method(*args, **kwargs)
+        return await result if hasattr(result, "__await__") else result
+
+    return call
+
+
+# The coroutine functions of operations, by what their classes give.
+_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -48,18 +48,19 @@ class Annotations(dict["str", "Any"]):
     the rest of the package.
     """
 
-    __slots__ = ("module", "texts")
+    __slots__ = ("module", "owner", "texts")
 
-    def __init__(self, texts: dict[str, Any], module: str) -> None:
+    def __init__(self, texts: dict[str, Any], module: str, owner: type | None = None) -> None:
         self.texts = texts
         self.module = module
+        self.owner = owner
 
     def evaluate(self) -> None:
         """Fill the dictionary."""
         if dict.__len__(self) < len(self.texts):
             from .types import evaluated
 
-            self.update({name: evaluated(text, self.module) for name, text in self.texts.items()})
+            self.update({name: evaluated(text, self.module, self.owner) for name, text in self.texts.items()})
 
 
 def _evaluating(name: str) -> Callable[..., Any]:
@@ -106,10 +107,10 @@ def defer_annotations(namespace: dict[str, Any]) -> None:
             _defer(value, module)
 
 
-def _defer(value: Any, module: str) -> None:
+def _defer(value: Any, module: str, owner: type | None = None) -> None:
     if type(value) is _Function:
         if type(value.__annotations__) is dict:
-            value.__annotations__ = Annotations(value.__annotations__, module)
+            value.__annotations__ = Annotations(value.__annotations__, module, owner)
     elif isinstance(value, type):
         members = vars(value)
         if value.__module__ != module or type(members.get("__annotations__")) is Annotations:
@@ -118,15 +119,15 @@ def _defer(value: Any, module: str) -> None:
             value.__annotations__ = Annotations(annotations, module)
         for name, member in [*members.items()]:
             if name[0] != "_" or name[:2] == "__":
-                _defer(member, module)
+                _defer(member, module, value)
     elif type(value) is property:
-        _defer(value.fget, module)
-        _defer(value.fset, module)
+        _defer(value.fget, module, owner)
+        _defer(value.fset, module, owner)
     else:
         # A method of a class, or an operation.
         inner = getattr(value, "__func__", None) or getattr(value, "function", None)
         if type(inner) is _Function:
-            _defer(inner, inner.__module__)
+            _defer(inner, inner.__module__, owner)
 
 
 _Function = type(texts)

@@ -6,7 +6,8 @@ from ._checks import text
 from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
-    from typing import Any, Self
+    from collections.abc import Iterable
+    from typing import Any, ClassVar, Self
 
     from .types import DeploymentOptions as DeploymentOptions
     from .types import HasId as HasId
@@ -24,6 +25,11 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
     """A model, and perhaps one version of it: ``(owner, name, version)``."""
 
     __slots__ = ()
+
+    # As a named tuple, which 1.0.7's is.
+    _fields = ("owner", "name", "version")
+    _field_defaults: ClassVar[dict[str, None]] = {"version": None}
+    __match_args__ = _fields
 
     def __new__(cls, owner: str, name: str, version: str | None = None) -> Self:
         """Put the three together; `parse` reads them."""
@@ -47,6 +53,28 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
     def version(self) -> str | None:
         """The version's id, if one is named."""
         return self[2]
+
+    @classmethod
+    def _make(cls, iterable: Iterable[str | None]) -> Self:
+        """Return one with the parts that an iterable has."""
+        parts: Any = (*iterable,)
+        return cls(*parts)
+
+    def _asdict(self) -> dict[str, str | None]:
+        """Return the parts by name."""
+        return dict(zip(self._fields, self, strict=True))
+
+    def _replace(self, **changes: str | None) -> Self:
+        """Return one with other parts.
+
+        Raises:
+            ValueError: It has no such part.
+
+        """
+        if unknown := changes.keys() - self._fields:
+            raise ValueError(f"a ModelVersionIdentifier has no part {unknown.pop()!r}: owner, name or version")
+        parts: Any = {**self._asdict(), **changes}
+        return type(self)(**parts)
 
     def __getnewargs__(self) -> tuple[str, str, str | None]:
         return self.owner, self.name, self.version

@@ -18,7 +18,19 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mappin
 from datetime import timedelta
 from importlib import import_module
 from os import PathLike
-from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, NoReturn, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import (
+    IO,
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NoReturn,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    runtime_checkable,
+)
 
 from ._core import AbortSignal, Response
 from .identifier import ModelVersionIdentifier
@@ -80,21 +92,22 @@ __all__ = [
 ]
 
 
-class _NotInJSON:
-    """Tells pydantic that a parameter has no JSON: it is left out of the schemas of tools and endpoints."""
+class _AsItIs:
+    """Tells pydantic to pass a value on, which has no JSON: what takes it checks it."""
 
     def __repr__(self) -> str:
-        return "NotInJSON"
+        return "AsItIs"
 
-    def __get_pydantic_json_schema__(self, _schema: object, _handler: object) -> NoReturn:
-        from pydantic_core import PydanticOmit
+    def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> Any:
+        from pydantic_core import core_schema
 
-        raise PydanticOmit
+        return core_schema.any_schema()
 
 
 # Objects that are taken for what they have.
 
 
+@runtime_checkable
 class HasTimeouts(Protocol):
     """A `Timeout`, or one of httpx, as 1.0.7 and 2.0 take."""
 
@@ -119,6 +132,7 @@ class HasTimeouts(Protocol):
         ...
 
 
+@runtime_checkable
 class HasOwnerAndName(Protocol):
     """A model, as this library, or anyone, describes it."""
 
@@ -133,6 +147,7 @@ class HasOwnerAndName(Protocol):
         ...
 
 
+@runtime_checkable
 class HasId(Protocol):
     """A version, as this library, or anyone, describes it."""
 
@@ -142,6 +157,7 @@ class HasId(Protocol):
         ...
 
 
+@runtime_checkable
 class Named(Protocol):
     """An object that names a model, as 2.0 takes."""
 
@@ -151,6 +167,7 @@ class Named(Protocol):
         ...
 
 
+@runtime_checkable
 class HasKey(Protocol):
     """The account's signing secret, of this library or of 1.0.7."""
 
@@ -160,6 +177,7 @@ class HasKey(Protocol):
         ...
 
 
+@runtime_checkable
 class HasHeaders(Protocol):
     """A request of Starlette, FastAPI, Django, Flask, aiohttp, Litestar, httpx, requests, or of one that looks like them."""
 
@@ -169,6 +187,7 @@ class HasHeaders(Protocol):
         ...
 
 
+@runtime_checkable
 class Readable(Protocol):
     """Anything with a `read` that gives bytes or text."""
 
@@ -177,6 +196,7 @@ class Readable(Protocol):
         ...
 
 
+@runtime_checkable
 class AsyncReadable(Protocol):
     """Anything with an async `read` that gives bytes."""
 
@@ -185,6 +205,7 @@ class AsyncReadable(Protocol):
         ...
 
 
+@runtime_checkable
 class Image(Protocol):
     """An image of PIL."""
 
@@ -251,7 +272,7 @@ class DeploymentOptions(Options, total=False):
 # Files.
 
 FileEncodingStrategy = Literal["default", "upload", "url", "data-uri", "base64"]
-FileLike: TypeAlias = (
+FileLike: TypeAlias = Annotated[
     str
     | PathLike[str]
     | bytes
@@ -262,17 +283,18 @@ FileLike: TypeAlias = (
     | Readable
     | AsyncReadable
     | AsyncIterable[bytes]
-    | Image
-)
+    | Image,
+    _AsItIs(),
+]
 NamedFile: TypeAlias = tuple[str | None, FileLike] | tuple[str | None, FileLike, str | None]
-OnSent: TypeAlias = Annotated[Callable[[int, int], object], _NotInJSON()]
+OnSent: TypeAlias = Annotated[Callable[[int, int], object], _AsItIs()]
 
 # Predictions and trainings.
 
 Status: TypeAlias = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
 WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
 # Whichever client's: a function that takes a `Prediction` will do.
-OnProgress: TypeAlias = Annotated[Callable[[Prediction[Any]], Awaitable[object] | object], _NotInJSON()]
+OnProgress: TypeAlias = Annotated[Callable[[Prediction[Any]], Awaitable[object] | object], _AsItIs()]
 
 
 class TrainingOptions(Options, total=False):
@@ -365,7 +387,7 @@ _Text: TypeAlias = str | bytes
 # A request, a WSGI environ or an ASGI scope.
 WebhookRequest: TypeAlias = HasHeaders | Mapping[str, Any]
 WebhookHeaders: TypeAlias = Mapping[str, str] | Mapping[str, _Text] | Mapping[bytes, bytes] | Iterable[tuple[_Text, _Text]]
-WebhookBody: TypeAlias = bytes | bytearray | memoryview | str
+WebhookBody: TypeAlias = Annotated[bytes | bytearray | memoryview | str, _AsItIs()]
 
 # For those who read annotations. What only annotations of the package itself name is here too.
 
@@ -383,17 +405,31 @@ _LOCAL_NAMES = dict.fromkeys(("webhook", "webhook_request", "webhook_verifier"),
 # Where the classes are that annotations name.
 _LIBRARIES = (collections.abc, typing, types, datetime, io, os, pathlib)
 _HOMES = (
-    *("account", "client", "collection", "deployment", "exceptions", "file", "file_output", "hardware", "job", "model"),
-    *("options", "output_iterator", "pagination", "prediction", "progress", "relay", "run", "search", "stream", "training"),
-    *("use", "version", "watch", "webhook", "webhook_verifier", "_core", "_operation", "_record", "_streaming", "_transport"),
+    *(
+        "account",
+        "client",
+        "collection",
+        "course",
+        "deployment",
+        "exceptions",
+        "file",
+        "file_input",
+        "file_output",
+        "file_source",
+    ),
+    *("hardware", "input", "job", "middleware", "model", "options", "output_iterator", "pagination", "prediction", "progress"),
+    *("relay", "run", "search", "stream", "training", "use", "version", "watch", "webhook", "webhook_verifier"),
+    *("_core", "_operation", "_record", "_streaming", "_transport"),
 )
 
 
 class _Names(dict[str, Any]):
     """What the names in a module's annotations stand for."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, owner: type | None) -> None:
         super().__init__(_LOCAL_NAMES.get(module.rpartition(".")[2], _INTERNAL))
+        if owner is not None:
+            self["Self"] = owner
         self._module = vars(sys.modules[module])
 
     def __missing__(self, name: str) -> Any:
@@ -407,13 +443,13 @@ class _Names(dict[str, Any]):
         raise KeyError(name)
 
 
-def evaluated(annotation: object, module: str) -> Any:
-    """Return the type that an annotation of one of the package's modules means."""
-    return eval(annotation, {}, _Names(module)) if isinstance(annotation, str) else annotation  # noqa: S307 - the package's own
+def evaluated(annotation: object, module: str, owner: type | None) -> Any:
+    """Return the type that an annotation of one of the package's modules, and perhaps of a class in it, means."""
+    return eval(annotation, {}, _Names(module, owner)) if isinstance(annotation, str) else annotation  # noqa: S307 - the package's own
 
 
 def _describe_to_pydantic(kind: Any, check: Callable[[object], bool], wanted: str) -> None:
-    """Have pydantic take what `check` holds of, though it has no JSON."""
+    """Have pydantic take what `check` holds of."""
 
     def checked(value: object) -> object:
         if not check(value):
@@ -426,12 +462,20 @@ def _describe_to_pydantic(kind: Any, check: Callable[[object], bool], wanted: st
         return core_schema.no_info_plain_validator_function(checked)
 
     kind.__get_pydantic_core_schema__ = schema
-    kind.__get_pydantic_json_schema__ = _NotInJSON().__get_pydantic_json_schema__
+    kind.__get_pydantic_json_schema__ = lambda _schema, _handler: {}
 
 
-def _describe_protocol(kind: type) -> None:
+def _describe_protocol(kind: Any) -> None:
     members = [name for name in vars(kind) if name[0] != "_"]
     _describe_to_pydantic(kind, lambda value: all(hasattr(value, name) for name in members), f"have {' and '.join(members)}")
+    kind.__get_pydantic_json_schema__ = _omitted
+
+
+def _omitted(_schema: object, _handler: object) -> NoReturn:
+    # Of several types that a parameter may have, JSON has the others.
+    from pydantic_core import PydanticOmit
+
+    raise PydanticOmit
 
 
 for _kind in (HasTimeouts, HasOwnerAndName, HasId, Named, HasKey, HasHeaders, Readable, AsyncReadable, Image):
