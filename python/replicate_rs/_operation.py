@@ -16,7 +16,7 @@ from __future__ import annotations
 from ._checks import BLOCKING_RULES, RULES, checker, limit, wrong_type
 from ._core import write_json
 from ._transport import Blocking, Suspending, attend_the_end
-from ._typing import Generic, ParamSpec, TypeVar, cast, defer_annotations, is_array, overload, texts
+from ._typing import Generic, ParamSpec, TypeVar, cast, defer, defer_annotations, is_array, overload, texts
 
 TYPE_CHECKING = False
 
@@ -269,29 +269,22 @@ class Described:
     that. The functions behind it are created when they are first asked for.
     """
 
+    owner: type[Resource[Any]] | None = None
+    blocking: Callable[..., Any] | None = None
+    suspending: Callable[..., Any] | None = None
+    unbound: Callable[..., Any] | None = None
+
     def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = self.__wrapped__ = function
-        self.__doc__ = function.__doc__
-        self.__name__: str = function.__name__
-        self.__qualname__ = function.__qualname__
-        self.owner: type[Resource[Any]] | None = None
-        self.blocking: Callable[..., Any] | None = None
-        self.suspending: Callable[..., Any] | None = None
-        self.unbound: Callable[..., Any] | None = None
+        self.function = function
 
     def __set_name__(self, owner: type[Resource[Any]], name: str) -> None:
         if self.owner is None:
-            self._belong_to(owner, name)
-
-    def _belong_to(self, owner: type[Resource[Any]], name: str) -> None:
-        self.owner, self.__name__, self.__qualname__ = owner, name, f"{owner.__qualname__}.{name}"
+            self.owner, self.__name__ = owner, name
 
     def of(self, owner: type[Resource[Any]]) -> Self:
         """Return the same method as one of another class, under whose name it is shown."""
         twin = type(self).__new__(type(self))
-        twin.__dict__ |= self.__dict__
-        twin.blocking = twin.suspending = twin.unbound = None
-        twin._belong_to(owner, self.__name__)
+        twin.function, twin.owner, twin.__name__ = self.function, owner, self.__name__
         return twin
 
     if not TYPE_CHECKING:
@@ -304,9 +297,13 @@ class Described:
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             return self.__get__(None, self.owner)(*args, **kwargs)
 
+    @property
+    def _path(self) -> str:
+        return self.__name__ if self.owner is None else f"{self.owner.__qualname__}.{self.__name__}"
+
     def _bound_to(self, args: tuple[Any, ...]) -> Callable[..., Any]:
         if not args or not isinstance(args[0], Resource):
-            raise TypeError(f"the first argument of {self.__qualname__} must be the object whose method it is")
+            raise TypeError(f"the first argument of {self._path} must be the object whose method it is")
         bound: Callable[..., Any] = type(self).__get__(self, args[0], None)  # type: ignore[attr-defined] # each kind has it
         return bound
 
@@ -321,8 +318,9 @@ class Described:
     def _named(self, call: F, function: Callable[..., Any] | None = None) -> F:
         """Have a function look as if it was written in the class: with the signature of `function`."""
         function = self.function if function is None else function
+        defer(function, function.__module__, self.owner)
         call.__module__ = (self.owner or function).__module__
-        call.__name__, call.__qualname__ = self.__name__, self.__qualname__
+        call.__name__, call.__qualname__ = self.__name__, self._path
         call.__doc__ = documented(self.function)
         call.__annotations__ = function.__annotations__
         call.__wrapped__ = function  # type: ignore[attr-defined] # as `functools.wraps` does
@@ -336,7 +334,7 @@ def _of_function(name: str) -> property:
     return property(get)
 
 
-for _name in ("__closure__", "__code__", "__defaults__", "__globals__", "__kwdefaults__"):
+for _name in ("__closure__", "__code__", "__defaults__", "__globals__", "__kwdefaults__", "__wrapped__"):
     setattr(Described, _name, _of_function(_name))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ._checks import RULES, checker
 from ._operation import Async, Described, Function, Method, Sync, run
-from ._typing import Annotations, Generic, ParamSpec, TypeVar, defer_annotations, overload, texts
+from ._typing import Generic, ParamSpec, TypeVar, defer_annotations, overload, texts
 
 TYPE_CHECKING = False
 
@@ -187,7 +187,7 @@ def _returning(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
     twin: Any = Function(function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     twin.__kwdefaults__ = function.__kwdefaults__
     twin.__doc__ = function.__doc__
-    twin.__annotations__ = Annotations({**written, "return": f"{kind}[{item}]"}, function.__module__)
+    twin.__annotations__ = {**written, "return": f"{kind}[{item}]"}
     return twin  # type: ignore[no-any-return]  # as above
 
 

@@ -48,19 +48,18 @@ class Annotations(dict["str", "Any"]):
     the rest of the package.
     """
 
-    __slots__ = ("module", "owner", "texts")
+    __slots__ = ("written",)
 
-    def __init__(self, texts: dict[str, Any], module: str, owner: type | None = None) -> None:
-        self.texts = texts
-        self.module = module
-        self.owner = owner
+    # The annotations as they are written, the name of their module, and the class that they are in.
+    written: tuple[dict[str, Any], str, type | None]
 
     def evaluate(self) -> None:
         """Fill the dictionary."""
-        if dict.__len__(self) < len(self.texts):
+        texts, module, owner = self.written
+        if dict.__len__(self) < len(texts):
             from .types import evaluated
 
-            self.update({name: evaluated(text, self.module, self.owner) for name, text in self.texts.items()})
+            self.update({name: evaluated(text, module, owner) for name, text in texts.items()})
 
 
 def _evaluating(name: str) -> Callable[..., Any]:
@@ -73,61 +72,60 @@ def _evaluating(name: str) -> Callable[..., Any]:
     return call
 
 
-for _name in (
-    "__contains__",
-    "__eq__",
-    "__getitem__",
-    "__iter__",
-    "__len__",
-    "__or__",
-    "__repr__",
-    "copy",
-    "get",
-    "items",
-    "keys",
-    "values",
-):
+for _name in ("__contains__", "__eq__", "__getitem__", "__iter__", "__len__", "__or__", "__repr__"):
+    setattr(Annotations, _name, _evaluating(_name))
+for _name in ("copy", "get", "items", "keys", "values"):
     setattr(Annotations, _name, _evaluating(_name))
 
 
 def texts(value: Any) -> dict[str, Any]:
     """Return annotations as they are written."""
     annotations = value.__annotations__
-    return annotations.texts if isinstance(annotations, Annotations) else annotations
+    return annotations.written[0] if type(annotations) is Annotations else annotations
 
 
 def defer_annotations(namespace: dict[str, Any]) -> None:
     """Have the annotations of a module's public functions and classes evaluated when they are first read.
 
-    Each module calls this at its end.
+    Each module that programs import from calls this at its end.
     """
-    module = namespace["__name__"]
+    module: str = namespace["__name__"]
     for name, value in namespace.items():
-        if name[0] != "_" and getattr(value, "__module__", None) == module:
-            _defer(value, module)
+        kind = type(value)
+        if (kind is not type and kind is not _Function) or name[0] == "_" or value.__module__ != module:
+            continue
+        if kind is _Function:
+            defer(value, module)
+        else:
+            _defer_class(value, module)
 
 
-def _defer(value: Any, module: str, owner: type | None = None) -> None:
-    if type(value) is _Function:
-        if type(value.__annotations__) is dict:
-            value.__annotations__ = Annotations(value.__annotations__, module, owner)
-    elif isinstance(value, type):
-        members = vars(value)
-        if value.__module__ != module or type(members.get("__annotations__")) is Annotations:
-            return
-        if annotations := members.get("__annotations__"):
-            value.__annotations__ = Annotations(annotations, module)
-        for name, member in [*members.items()]:
-            if name[0] != "_" or name[:2] == "__":
-                _defer(member, module, value)
-    elif type(value) is property:
-        _defer(value.fget, module, owner)
-        _defer(value.fset, module, owner)
-    else:
-        # A method of a class, or an operation.
-        inner = getattr(value, "__func__", None) or getattr(value, "function", None)
-        if type(inner) is _Function:
-            _defer(inner, inner.__module__, owner)
+def _defer_class(owner: type, module: str) -> None:
+    members = vars(owner)
+    annotations = members.get("__annotations__")
+    if type(annotations) is Annotations:
+        # It has a second name.
+        return
+    if annotations:
+        deferred = Annotations()
+        deferred.written = annotations, module, owner
+        owner.__annotations__ = deferred
+    for name, member in members.items():
+        if name[0] != "_" or name == "__init__" or name == "__call__":
+            kind = type(member)
+            if kind is _Function:
+                defer(member, module, owner)
+            elif kind is classmethod or kind is staticmethod:
+                defer(member.__func__, module, owner)
+
+
+def defer(function: Any, module: str, owner: type | None = None) -> None:
+    """Have a function's annotations evaluated when they are first read."""
+    annotations = function.__annotations__
+    if type(annotations) is dict:
+        deferred = Annotations()
+        deferred.written = annotations, module, owner
+        function.__annotations__ = deferred
 
 
 _Function = type(texts)

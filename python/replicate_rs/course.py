@@ -7,7 +7,7 @@ from time import monotonic
 
 from ._core import Expect
 from ._transport import Suspending, hold, release
-from ._typing import TYPE_CHECKING, TypeVar, defer_annotations, is_array
+from ._typing import TYPE_CHECKING, TypeVar, is_array
 from .exceptions import (
     AbortError,
     APITimeoutError,
@@ -221,6 +221,3 @@ def too_late(
     else:
         what = f"the prediction was not created after {timeout} s: nothing was sent, or nothing was accepted"
     return PredictionTimeout(what, job)
-
-
-defer_annotations(globals())

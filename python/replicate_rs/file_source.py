@@ -8,7 +8,7 @@ from __future__ import annotations
 from sys import modules
 
 from ._core import Part
-from ._typing import TYPE_CHECKING, defer_annotations
+from ._typing import TYPE_CHECKING
 from .exceptions import FileError
 
 if TYPE_CHECKING:
@@ -268,6 +268,3 @@ def _guess(name: str) -> str:
     from mimetypes import guess_type
 
     return guess_type(name)[0] or "application/octet-stream"
-
-
-defer_annotations(globals())

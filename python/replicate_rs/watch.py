@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._core import Expect, Place, ServerSentEvent
 from ._transport import PARTING, Suspending
-from ._typing import TYPE_CHECKING, TypeVar, defer_annotations, is_object
+from ._typing import TYPE_CHECKING, TypeVar, is_object
 from .course import Course, give_up, items_of, raise_if_failed
 from .exceptions import (
     APIConnectionError,
@@ -310,6 +310,3 @@ def _said(data: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return said if is_object(said) else {}
-
-
-defer_annotations(globals())
