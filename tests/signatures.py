@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-from pathlib import Path
 from typing import Any
 
-PACKAGE = Path(__file__).parent.parent / "python" / "replicate_rs"
-
-
-def _typed_dicts() -> dict[str, dict[str, str]]:
-    """The fields of each class of options and their types, those of its bases included; they exist for type checkers only."""
-    fields: dict[str, dict[str, str]] = {}
-    for module in ("_operation", "creation", "identifier", "options"):
-        for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text())):
-            if isinstance(node, ast.ClassDef):
-                inherited = [fields.get(ast.unparse(base), {}) for base in node.bases]
-                own = {each.target.id: ast.unparse(each.annotation) for each in node.body if isinstance(each, ast.AnnAssign)}
-                fields[node.name] = {name: kind for base in inherited for name, kind in base.items()} | own
-    return fields
-
-
-OPTIONS = _typed_dicts()
+from replicate_rs import types
+from replicate_rs._typing import texts
 
 
 def parameters(function: Any) -> dict[str, str] | None:
-    """The names and annotations of what a callable takes by name, or None if it takes any name."""
-    found = {}
+    """The names of what a callable takes by name and their annotations as they are written, or None if it takes any name."""
+    found: dict[str, str] = {}
+    written = _written(function)
     for parameter in inspect.signature(function).parameters.values():
+        annotation = written.get(parameter.name, parameter.annotation)
         if parameter.kind is parameter.VAR_KEYWORD:
-            options = re.fullmatch(r"Unpack\[(\w+)\]", parameter.annotation)
+            options = re.fullmatch(r"Unpack\[(\w+)\]", str(annotation))
             if options is None:
                 return None
-            found |= OPTIONS[options[1]]
+            found |= {name: hint.__forward_arg__ for name, hint in getattr(types, options[1]).__annotations__.items()}
         elif parameter.kind is not parameter.VAR_POSITIONAL:
-            found[parameter.name] = parameter.annotation
+            found[parameter.name] = annotation
     return found
+
+
+def _written(function: Any) -> dict[str, str]:
+    functions = [function.__new__, function.__init__] if inspect.isclass(function) else [inspect.unwrap(function)]
+    return {name: text for each in functions if hasattr(each, "__annotations__") for name, text in texts(each).items()}

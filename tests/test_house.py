@@ -39,7 +39,7 @@ FLOORS = [
     {"configurable"},
     {"client"},
     {"__init__"},
-    {"local", "drop_in", "schema", "resource", "helpers", "log", "__about__"},
+    {"local", "drop_in", "schema", "resource", "helpers", "log", "types", "__about__"},
     {"pytest_plugin"},
 ]
 

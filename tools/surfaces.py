@@ -3,7 +3,7 @@
 `tools/migration.py` writes the page; `tests/test_surfaces.py` looks up every name of it, on both sides.
 
 A place is an expression: it begins with a module of this package, with ``client`` (a `Replicate`) or with ``async_client``. After
-a callable, ``(name=, …)`` are parameters that it takes. ``import x`` is a module. ``type x.Name`` is for type checkers only.
+a callable, ``(name=, …)`` are parameters that it takes. ``import x`` is a module.
 """
 
 from __future__ import annotations
@@ -141,10 +141,10 @@ V1: list[Name] = [
     ),
     # file
     *rooms("file"),
-    *absent(
-        "replicate.file",
-        "FileEncodingStrategy",
-        "for type checkers: `replicate_rs._operation.FileEncodingStrategy`; its values `base64` and `url` are good here",
+    Name(
+        "replicate.file.FileEncodingStrategy",
+        "replicate_rs.types.FileEncodingStrategy",
+        "has more values; `base64` and `url` are good here",
     ),
     *same("replicate.file", "File"),
     *same("replicate.file.File", "id name content_type size etag checksums metadata created_at expires_at urls"),
@@ -220,7 +220,7 @@ V1: list[Name] = [
     *absent(
         "replicate.prediction",
         "Predictions.CreatePredictionParams CreatePredictionRequestParams",
-        "for type checkers: `replicate_rs.creation.PredictionOptions`",
+        "a dictionary of options: `replicate_rs.types.PredictionOptions`",
     ),
     # resource
     *rooms("resource"),
@@ -271,7 +271,7 @@ V1: list[Name] = [
     *same("replicate.training.Training", "cancel async_cancel reload async_reload"),
     *same("replicate.training", "Trainings"),
     *same("replicate.training.Trainings", "list async_list get async_get create async_create cancel async_cancel"),
-    *absent("replicate.training.Trainings", "CreateTrainingParams", "for type checkers: `replicate_rs.creation.TrainingOptions`"),
+    *absent("replicate.training.Trainings", "CreateTrainingParams", "a dictionary of options: `replicate_rs.types.TrainingOptions`"),
     # version
     *rooms("version"),
     *same("replicate.version", "Version Version.id"),
@@ -645,8 +645,8 @@ NODE: list[Name] = [
     Name("FileObject", "replicate_rs.File"),
     Name("ModelVersion", "replicate_rs.Version"),
     Name("WebhookSecret", "replicate_rs.WebhookSigningSecret"),
-    Name("Status", "type replicate_rs.job.Status"),
-    Name("Visibility", "type replicate_rs.model.Visibility"),
-    Name("WebhookEventType", "type replicate_rs.creation.WebhookEvent"),
-    Name("FileEncodingStrategy", "type replicate_rs._operation.FileEncodingStrategy"),
+    Name("Status", "replicate_rs.types.Status"),
+    Name("Visibility", "replicate_rs.types.Visibility"),
+    Name("WebhookEventType", "replicate_rs.types.WebhookEvent"),
+    Name("FileEncodingStrategy", "replicate_rs.types.FileEncodingStrategy"),
 ]

@@ -10,40 +10,17 @@ No message shows a value that may be a secret: headers, tokens, and whatever has
 from __future__ import annotations
 
 from ._core import AbortController, AbortSignal, is_plain
-from ._typing import TYPE_CHECKING, is_array, is_object
+from ._typing import TYPE_CHECKING, is_array, is_object, texts
 from .credentials import Secret, revealed, without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import timedelta
-    from typing import Any, Protocol, TypeAlias
+    from typing import Any, TypeAlias
 
-    class HasTimeouts(Protocol):
-        """A `Timeout`, or one of httpx, as 1.0.7 and 2.0 take."""
+    from .types import HasTimeouts as HasTimeouts
+    from .types import Limit as Limit
+    from .types import Seconds as Seconds
 
-        @property
-        def connect(self) -> float | None:
-            """To open a connection."""
-            ...
-
-        @property
-        def read(self) -> float | None:
-            """Between two parts of an answer."""
-            ...
-
-        @property
-        def write(self) -> float | None:
-            """For the connection to take a piece of a body."""
-            ...
-
-        @property
-        def pool(self) -> float | None:
-            """For a connection to become free."""
-            ...
-
-    Seconds: TypeAlias = float | timedelta
-    # What limits a call: seconds for all of it. Of a `Timeout`, its `total` does, or else its longest part.
-    Limit: TypeAlias = Seconds | HasTimeouts
     Rule: TypeAlias = Callable[[str, Any], Any]
 
 # How a file among a model's inputs is sent.
@@ -584,7 +561,7 @@ def checker(
 
     It returns the arguments that are given by position, and puts those that are given by name in the form that is used.
     """
-    code = function.__code__
+    code, written = function.__code__, texts(function)
     names = code.co_varnames[: code.co_argcount]
     # The types of arguments that need no look, by position; the first is the resource.
     plain = [object, *(rules[name][0] if name in rules else object for name in names[1:])]
@@ -593,10 +570,10 @@ def checker(
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         if kwargs:
             try:
-                _hide(function, kwargs, rules)
+                _hide(written, kwargs, rules)
                 for name, value in kwargs.items():
                     if (rule := rules.get(name)) is not None and not _is_plain(value, rule[0]) and type(value) is not Secret:
-                        kwargs[name] = _applied(function, name, value, rule[1])
+                        kwargs[name] = _applied(written, name, value, rule[1])
             except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
                 # Reports of errors show the locals of frames, of this one's caller too.
                 value = None
@@ -613,17 +590,17 @@ def checker(
         given = list(args)
         for place, name in enumerate(names[1 : len(args)], 1):
             if (rule := rules.get(name)) is not None and not _is_plain(args[place], rule[0]):
-                given[place] = _applied(function, name, args[place], rule[1])
+                given[place] = _applied(written, name, args[place], rule[1])
         return tuple(given)
 
     return check
 
 
-def _hide(function: Callable[..., Any], kwargs: dict[str, Any], rules: Mapping[str, tuple[type | None, Rule]]) -> None:
+def _hide(written: Mapping[str, str], kwargs: dict[str, Any], rules: Mapping[str, tuple[type | None, Rule]]) -> None:
     """Put headers, which may be secrets, in a form in which no frame shows them."""
     for name in ("headers", "extra_headers"):
         if name in kwargs and name in rules and not isinstance(kwargs[name], Secret):
-            pairs = _applied(function, name, kwargs[name], rules[name][1])
+            pairs = _applied(written, name, kwargs[name], rules[name][1])
             kwargs[name] = None if pairs is None else Secret(pairs)
 
 
@@ -632,8 +609,8 @@ def _is_plain(value: object, kind: type | None) -> bool:
     return type(value) is kind and (kind is not str or str.isascii(value))  # type: ignore[arg-type] # it is a str
 
 
-def _applied(function: Callable[..., Any], name: str, value: object, rule: Rule) -> Any:
+def _applied(written: Mapping[str, str], name: str, value: object, rule: Rule) -> Any:
     """Apply a rule; None may be given where the annotation says so, and for options, which have none."""
-    if value is None and "None" in function.__annotations__.get(name, "None"):
+    if value is None and "None" in written.get(name, "None"):
         return None
     return rule(name, value)

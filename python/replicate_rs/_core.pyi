@@ -6,14 +6,14 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, fi
 
 from typing_extensions import disjoint_base
 
-from ._checks import Seconds as _Seconds
 from ._operation import M as _M_co  # noqa: N811 - a type variable, of this module's own name
 from .file_output import FileOutput
 from .stream import EventType as _EventType
-from .webhook import Secrets as _Secrets
+from .types import Seconds as _Seconds
+from .types import Secrets as _Secrets
+from .types import WebhookBody as _RawBody
+from .types import WebhookHeaders as _Headers
 from .webhook import WebhookValidationError
-from .webhook_request import Body as _RawBody
-from .webhook_request import Headers as _Headers
 
 __all__ = [
     "AbortController",

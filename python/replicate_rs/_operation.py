@@ -5,9 +5,10 @@ suspends is the transport's choice:
 
 * through an ``Async`` resource it is the coroutine function it looks like;
 * through a ``Sync`` resource its coroutine is run to its end in one step, because the `Blocking` transport never suspends;
-* through the class (``Predictions.get(self, id)``) it is the plain function, which is how one operation awaits another.
+* through the class (``Predictions.get(resource, id)``) it is a function that does what the resource's mode says;
+* `unchecked(Predictions.get)` is the coroutine function itself, which is how one operation awaits another.
 
-Called through a resource, it checks its arguments first (`_checks`).
+Called by a program, it checks its arguments first (`_checks`).
 """
 
 from __future__ import annotations
@@ -15,27 +16,26 @@ from __future__ import annotations
 from ._checks import BLOCKING_RULES, RULES, checker, limit, wrong_type
 from ._core import write_json
 from ._transport import Blocking, Suspending, attend_the_end
-from ._typing import Generic, ParamSpec, TypeVar, cast, is_array, overload
+from ._typing import Generic, ParamSpec, TypeVar, cast, defer, defer_annotations, is_array, overload, texts
 from .credentials import revealed
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
-    from typing import Any, Concatenate, Final, Literal, Self, TypeAlias, TypedDict
+    from typing import Any, Concatenate, Literal, Self, TypeAlias
 
-    from ._checks import Limit
-    from ._core import AbortSignal, Core, Expect, Pending, Upload
+    from ._core import Core, Expect, Pending, Upload
     from ._transport import Transport
     from .file_input import Inlined
     from .settings import Settings
+    from .types import FileEncodingStrategy as FileEncodingStrategy
+    from .types import Headers as Headers
+    from .types import Options as Options
+    from .types import Query as Query
     from .webhook import WebhookSigningSecret
 
     Target: TypeAlias = str | tuple[str, ...]
-    Query: TypeAlias = Mapping[str, object]
-
-    # Pairs may have several values of one name.
-    Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 
     # What a stream of events is turned into: events, the text of those that are output, or bytes to be passed on.
     Form: TypeAlias = Literal["events", "text", "frames"]
@@ -43,24 +43,21 @@ if TYPE_CHECKING:
     # What a host says of a file: its media type, its length in bytes, and the header that may have its name.
     Said: TypeAlias = tuple[str | None, int | None, str | None]
 
-    FileEncodingStrategy = Literal["default", "upload", "url", "data-uri", "base64"]
 
-    class Options(TypedDict, total=False):
-        """What every operation takes besides its own arguments."""
-
-        signal: AbortSignal | None
-        """Stops the request."""
-        timeout: Limit | None
-        """Seconds for all of it, retries included; a `timedelta`, or the `total` of a `Timeout`, does too."""
-        extra_headers: Headers | None
-        """Sent with this request, over the client's own."""
-        extra_query: Query | None
-        """Added to the query."""
-        extra_body: Mapping[str, object] | None
-        """Added to the JSON body."""
-
-
-OPTIONS = frozenset(("signal", "timeout", "extra_headers", "extra_query", "extra_body"))
+# What is said of each option in the documentation of a method that takes it; `types.Options` has their types.
+HELP: dict[str, dict[str, str]] = {
+    "Options": {
+        "signal": "Stops the request.",
+        "timeout": "Seconds for all of it, retries included; a `timedelta`, or the `total` of a `Timeout`, does too.",
+        "extra_headers": "Sent with this request, over the client's own.",
+        "extra_query": "Added to the query.",
+        "extra_body": "Added to the JSON body.",
+    }
+}
+OPTIONS = frozenset(HELP["Options"])
+for _kind in ("model", "deployment"):
+    _owner, _name = f"The owner of the {_kind}, as in 2.0.", f"The name of the {_kind}, as in 2.0."
+    HELP[f"{_kind.capitalize()}Options"] = {f"{_kind}_owner": _owner, f"{_kind}_name": _name, **HELP["Options"]}
 
 
 class Sync:
@@ -79,6 +76,7 @@ class Async:
 M = TypeVar("M", bound="Sync | Async", covariant=True, default=Sync)
 P = ParamSpec("P")
 T = TypeVar("T")
+F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class Session:
@@ -229,6 +227,13 @@ def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any
             answer: Callable[..., Any] = found
             return answer
     return None
+if TYPE_CHECKING:
+    import types
+
+    Function, Method = types.FunctionType, types.MethodType
+else:
+    # Importing `types` would cost a quarter of the package's import.
+    Function, Method = type(Resource._in), type(Resource._in.__get__(object()))
 
 
 def resource(name: str, value: object) -> Resource[Any]:
@@ -316,53 +321,128 @@ def given(**values: object) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-class Descriptor:
-    """What is a method without being a function. It says that it is one: `unittest.mock` takes the `self` of no other methods."""
+class Described:
+    """A method of a resource that is stated once and called in two modes.
+
+    Through a resource it is a bound method; through its class, a function whose first argument is the resource, in the mode of
+    that. The functions behind it are created when they are first asked for.
+    """
+
+    owner: type[Resource[Any]] | None = None
+    blocking: Callable[..., Any] | None = None
+    suspending: Callable[..., Any] | None = None
+    unbound: Callable[..., Any] | None = None
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __set_name__(self, owner: type[Resource[Any]], name: str) -> None:
+        if self.owner is None:
+            self.owner, self.__name__ = owner, name
+
+    def of(self, owner: type[Resource[Any]]) -> Self:
+        """Return the same method as one of another class, under whose name it is shown."""
+        twin = type(self).__new__(type(self))
+        twin.function, twin.owner, twin.__name__ = self.function, owner, self.__name__
+        return twin
 
     if not TYPE_CHECKING:
+        # Mocks and tracers look for functions in a class's dictionary; they find one, though `__get__` decides which it is.
 
         @property
-        def __class__(self):
-            return type(replaced)
+        def __class__(self) -> type:
+            return Function
 
-        def __call__(self, *args, **kwargs):
-            return self.function(*args, **kwargs)
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            return self.__get__(None, self.owner)(*args, **kwargs)
 
-        def __getattr__(self, name):
-            if name == "function":
-                raise AttributeError(name)
-            return getattr(self.function, name)
+    @property
+    def _path(self) -> str:
+        return self.__name__ if self.owner is None else f"{self.owner.__qualname__}.{self.__name__}"
+
+    def _bound_to(self, args: tuple[Any, ...]) -> Callable[..., Any]:
+        if not args or not isinstance(args[0], Resource):
+            raise TypeError(f"the first argument of {self._path} must be the object whose method it is")
+        bound: Callable[..., Any] = type(self).__get__(self, args[0], None)  # type: ignore[attr-defined] # each kind has it
+        return bound
+
+    def _calling(self) -> Callable[..., Any]:
+        """Return a function that calls the method of its first argument."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._bound_to(args)(*args[1:], **kwargs)
+
+        return call
+
+    def _named(self, call: F, function: Callable[..., Any] | None = None) -> F:
+        """Have a function look as if it was written in the class: with the signature of `function`."""
+        function = self.function if function is None else function
+        defer(function, function.__module__, self.owner)
+        call.__module__ = (self.owner or function).__module__
+        call.__name__, call.__qualname__ = self.__name__, self._path
+        call.__doc__ = documented(self.function)
+        call.__annotations__ = function.__annotations__
+        call.__wrapped__ = function  # type: ignore[attr-defined] # as `functools.wraps` does
+        return call
 
 
-class operation(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
+def _of_function(name: str) -> property:
+    def get(method: Any) -> Any:
+        return getattr(method.__get__(None, method.owner), name)
+
+    return property(get)
+
+
+for _name in ("__closure__", "__code__", "__defaults__", "__globals__", "__kwdefaults__", "__wrapped__"):
+    setattr(Described, _name, _of_function(_name))
+
+
+class operation(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """A method with one answer: any ``async def``."""
 
+    function: Callable[..., Coroutine[Any, Any, T]]
+
     def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
-        self.function = function
-        self.checked: Final = _checked(function)
-        self.stepped: Final = _stepped(function)
-        self.__doc__ = function.__doc__
+        super().__init__(function)
 
     @overload
-    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]: ...
+    def __get__(self, resource: None, owner: type[Resource[Async]]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]: ...
+    @overload
+    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], T]: ...
     @overload
     def __get__(self, resource: Resource[Sync], owner: object) -> Callable[P, T]: ...
     @overload
     def __get__(self, resource: Resource[Async], owner: object) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
-            # A mock of a blocking client's method must not be one of a coroutine function.
-            return self.stepped if getattr(owner, "mode", None) is Sync else self.function
-        return Method(self.checked if resource._mode is Async else self.stepped, resource)
+            return self.unbound or self._make_unbound()
+        if resource._mode is Async:
+            return Method(self.suspending or self._make_suspending(), resource)
+        return Method(self.blocking or self._make_blocking(), resource)
+
+    def _make_blocking(self) -> Callable[..., Any]:
+        self.blocking = self._named(_stepped(self.function))
+        return self.blocking
+
+    def _make_suspending(self) -> Callable[..., Any]:
+        self.suspending = self._named(_checked(self.function))
+        return self.suspending
+
+    def _make_unbound(self) -> Callable[..., Any]:
+        mode = getattr(self.owner, "mode", None)
+        if mode is None:
+            self.unbound = self._named(self._calling())
+        else:
+            self.unbound = self._make_suspending() if mode is Async else self._make_blocking()
+        _FUNCTIONS[self.unbound] = self.function
+        return self.unbound
 
 
-class awaitable(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
+class awaitable(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """The ``async_`` twin of an operation, on whatever client."""
 
     def __init__(self, twin: operation[P, T]) -> None:
-        self.function: Final = twin.function
-        self.checked: Final = twin.checked
-        self.__doc__ = twin.__doc__
+        super().__init__(twin.function)
 
     @overload
     def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]: ...
@@ -370,13 +450,54 @@ class awaitable(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
     def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
-            return self.function
-        return _bound(self.checked, resource._in(Async))
+            return self.unbound or self._make_unbound()
+        return Method(self.suspending or self._make_suspending(), resource._in(Async))
+
+    def _make_suspending(self) -> Callable[..., Any]:
+        self.suspending = self._named(_checked(self.function))
+        return self.suspending
+
+    def _make_unbound(self) -> Callable[..., Any]:
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await self._bound_to(args)(*args[1:], **kwargs)
+
+        self.unbound = self._named(call)
+        return self.unbound
 
 
-def _bound(function: Callable[..., T], resource: Resource[Any]) -> Callable[..., T]:
-    method: Callable[..., T] = Method(function, resource)
-    return method
+def documented(function: Callable[..., Any]) -> str | None:
+    """Return a function's docstring, with every option that it takes as ``**options``."""
+    text = function.__doc__
+    options = texts(function).get("options", "")[len("Unpack[") : -1]
+    if text is None or options not in HELP:
+        return text
+    margins = [line[: len(line) - len(line.lstrip())] for line in text.split("\n")[1:] if line.strip()]
+    margin = min(margins, default="")
+    lines = [f"{margin}    {name}: {said}" for name, said in HELP[options].items()]
+    return "\n".join([text.rstrip(), "", f"{margin}Options:", *lines, "", margin])
+
+
+def unchecked(method: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Return an operation as another operation awaits it: its arguments were checked where the call entered.
+
+    Args:
+        method: The operation, taken from its class.
+
+    """
+    # What was put in its place, by a tracer or a test, is not ours.
+    return (_FUNCTIONS.get(method) if type(method) is Function else None) or _replaced(method)
+
+
+def _replaced(method: Callable[P, Any]) -> Callable[P, Coroutine[Any, Any, Any]]:
+    async def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+        result = method(*args, **kwargs)
+        return await result if hasattr(result, "__await__") else result
+
+    return call
+
+
+# The coroutine functions of operations, by what their classes give.
+_FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -412,7 +533,7 @@ def _checked(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corou
     async def call(*args: P.args, **kwargs: P.kwargs) -> T:
         return await function(*check(args, kwargs), **kwargs)
 
-    return named(call, function)
+    return call
 
 
 def _stepped(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
@@ -428,23 +549,7 @@ def _stepped(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
             return result
         raise suspended(coroutine)
 
-    return named(call, function)
+    return call
 
 
-if TYPE_CHECKING:
-    import types
-
-    Method = types.MethodType
-
-    F = TypeVar("F", bound=Callable[..., Any])
-
-    def named(call: F, function: Callable[..., Any]) -> F: ...
-else:
-    # `types` and `functools.wraps` would cost a quarter of the package's import.
-    Method = type(Resource._in.__get__(object()))
-
-    def named(call: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
-        for name in ("__module__", "__name__", "__qualname__", "__doc__", "__annotations__"):
-            setattr(call, name, getattr(function, name))
-        call.__wrapped__ = function
-        return call
+defer_annotations(globals())

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from ._checks import mapping
 from ._operation import Async, M, Resource, Sync
-from ._typing import TypeVar, is_object, overload
+from ._typing import TypeVar, defer_annotations, is_object, overload
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from typing import Any, ClassVar, Final, Self, TypeAlias, TypeGuard
 
@@ -246,3 +246,6 @@ def _field(name: str) -> property:
         record._data[name] = value
 
     return property(get, put)
+
+
+defer_annotations(globals())

@@ -8,15 +8,15 @@ layers below, in either mode.
 from __future__ import annotations
 
 from ._checks import RULES, checker
-from ._operation import Async, Descriptor, Method, Sync, named, run
-from ._typing import Generic, ParamSpec, TypeVar, overload
+from ._operation import Async, Described, Function, Method, Sync, run
+from ._typing import Generic, ParamSpec, TypeVar, defer_annotations, overload, texts
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
     from types import TracebackType
-    from typing import Any, Concatenate, Final, Self
+    from typing import Any, Concatenate, Self
 
     from ._core import ServerSentEvent
     from ._operation import Resource
@@ -172,15 +172,50 @@ def parts(made: AsyncGenerator[Sequence[T], None] | Streamed[T]) -> AsyncGenerat
     return batches
 
 
-class streaming(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
+def batches(method: Callable[P, Stream[T]], *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Sequence[T], None]:
+    """Return the batches of a streaming operation, as another operation reads them: its arguments are not checked again."""
+    return parts(method.__wrapped__(*args, **kwargs))  # type: ignore[attr-defined] # `Described` set it
+
+
+def _returning(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a streaming method's function as one that returns a `kind` of what is in its batches."""
+    written = texts(function)
+    _, _, item = written["return"].removesuffix("]").partition("[")
+    if item.endswith("], None"):
+        # Of an AsyncGenerator[list[…], None].
+        item = item.removeprefix("list[").removesuffix("], None")
+    twin: Any = Function(function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    twin.__kwdefaults__ = function.__kwdefaults__
+    twin.__doc__ = function.__doc__
+    twin.__annotations__ = {**written, "return": f"{kind}[{item}]"}
+    return twin  # type: ignore[no-any-return]  # as above
+
+
+class streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """A method whose answer comes in parts: any async generator of batches, or something that returns one."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None] | Streamed[T]]) -> None:
-        self.function = function
-        self.__doc__ = function.__doc__
-        check = checker(function, RULES)
+        super().__init__(function)
 
-        def blocking(resource: Resource[Any], *args: Any, **kwargs: Any) -> Stream[T]:
+    @overload
+    def __get__(self, resource: None, owner: type[Resource[Async]]) -> Callable[Concatenate[Any, P], AsyncStream[T]]: ...
+    @overload
+    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], Stream[T]]: ...
+    @overload
+    def __get__(self, resource: Resource[Sync], owner: object) -> Callable[P, Stream[T]]: ...
+    @overload
+    def __get__(self, resource: Resource[Async], owner: object) -> Callable[P, AsyncStream[T]]: ...
+    def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
+        if resource is None:
+            return self.unbound or self._make_unbound()
+        if resource._mode is Async:
+            return Method(self.suspending or self._make_suspending(), resource)
+        return Method(self.blocking or self._make_blocking(), resource)
+
+    def _make_blocking(self) -> Callable[..., Any]:
+        function, check = self.function, checker(self.function, RULES)
+
+        def call(resource: Resource[Any], *args: Any, **kwargs: Any) -> Stream[T]:
             args = check((resource, *args), kwargs)[1:]
             made: Any = function(resource, *args, **kwargs)
 
@@ -192,43 +227,52 @@ class streaming(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
 
             return Stream(begin, made)
 
-        def suspending(resource: Resource[Any], *args: Any, **kwargs: Any) -> AsyncStream[T]:
-            args = check((resource, *args), kwargs)[1:]
-            made = function(resource, *args, **kwargs)
-            return AsyncStream(spread_async(parts(made)), made)
+        self.blocking = self._named(call, _returning("Stream", self.function))
+        return self.blocking
 
-        self.blocking: Final = named(blocking, function)
-        self.suspending: Final = named(suspending, function)
+    def _make_suspending(self) -> Callable[..., Any]:
+        self.suspending = self._named(_awaited(self.function), _returning("AsyncStream", self.function))
+        return self.suspending
 
-    @overload
-    def __get__(
-        self, resource: None, owner: object
-    ) -> Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None] | Streamed[T]]: ...
-    @overload
-    def __get__(self, resource: Resource[Sync], owner: object) -> Callable[P, Stream[T]]: ...
-    @overload
-    def __get__(self, resource: Resource[Async], owner: object) -> Callable[P, AsyncStream[T]]: ...
-    def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
-        if resource is None:
-            return self.function
-        return Method(self.suspending if resource._mode is Async else self.blocking, resource)
+    def _make_unbound(self) -> Callable[..., Any]:
+        kind = "AsyncStream" if getattr(self.owner, "mode", None) is Async else "Stream"
+        self.unbound = self._named(self._calling(), _returning(kind, self.function))
+        return self.unbound
 
 
-class asynchronously(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
+class asynchronously(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """The ``async_`` twin of a streaming method, on whatever client."""
 
     def __init__(self, twin: streaming[P, T]) -> None:
-        self.twin = twin
-        self.function = twin.function
-        self.__doc__ = twin.__doc__
+        super().__init__(twin.function)
 
     @overload
-    def __get__(
-        self, resource: None, owner: object
-    ) -> Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None] | Streamed[T]]: ...
+    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], AsyncStream[T]]: ...
     @overload
     def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, AsyncStream[T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
-            return self.twin.function
-        return Method(self.twin.suspending, resource._in(Async))
+            return self.unbound or self._make_unbound()
+        return Method(self.suspending or self._make_suspending(), resource._in(Async))
+
+    def _make_suspending(self) -> Callable[..., Any]:
+        self.suspending = self._named(_awaited(self.function), _returning("AsyncStream", self.function))
+        return self.suspending
+
+    def _make_unbound(self) -> Callable[..., Any]:
+        self.unbound = self._named(self._calling(), _returning("AsyncStream", self.function))
+        return self.unbound
+
+
+def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:
+    check = checker(function, RULES)
+
+    def call(resource: Resource[Any], *args: Any, **kwargs: Any) -> AsyncStream[Any]:
+        args = check((resource, *args), kwargs)[1:]
+        made = function(resource, *args, **kwargs)
+        return AsyncStream(spread_async(parts(made)), made)
+
+    return call
+
+
+defer_annotations(globals())

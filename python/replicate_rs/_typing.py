@@ -8,6 +8,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, TypeGuard
     from typing import Generic as Generic
     from typing import ParamSpec as ParamSpec
@@ -38,6 +39,96 @@ else:
     def overload(function):
         """Stand in for `typing.overload`."""
         return function
+
+
+class Annotations(dict["str", "Any"]):
+    """The annotations of a function or a class, evaluated when they are first read.
+
+    What they name is imported for type checkers only, as long as nobody asks for it: `types` and what it imports cost more than
+    the rest of the package.
+    """
+
+    __slots__ = ("written",)
+
+    # The annotations as they are written, the name of their module, and the class that they are in.
+    written: tuple[dict[str, Any], str, type | None]
+
+    def evaluate(self) -> None:
+        """Fill the dictionary."""
+        texts, module, owner = self.written
+        if dict.__len__(self) < len(texts):
+            from .types import evaluated
+
+            self.update({name: evaluated(text, module, owner) for name, text in texts.items()})
+
+
+def _evaluating(name: str) -> Callable[..., Any]:
+    read: Callable[..., Any] = getattr(dict, name)
+
+    def call(self: Annotations, *args: Any) -> Any:
+        self.evaluate()
+        return read(self, *args)
+
+    return call
+
+
+for _name in ("__contains__", "__eq__", "__getitem__", "__iter__", "__len__", "__or__", "__repr__"):
+    setattr(Annotations, _name, _evaluating(_name))
+for _name in ("copy", "get", "items", "keys", "values"):
+    setattr(Annotations, _name, _evaluating(_name))
+
+
+def texts(value: Any) -> dict[str, Any]:
+    """Return annotations as they are written."""
+    annotations = value.__annotations__
+    return annotations.written[0] if type(annotations) is Annotations else annotations
+
+
+def defer_annotations(namespace: dict[str, Any]) -> None:
+    """Have the annotations of a module's public functions and classes evaluated when they are first read.
+
+    Each module that programs import from calls this at its end.
+    """
+    module: str = namespace["__name__"]
+    for name, value in namespace.items():
+        kind = type(value)
+        if (kind is not type and kind is not _Function) or name[0] == "_" or value.__module__ != module:
+            continue
+        if kind is _Function:
+            defer(value, module)
+        else:
+            _defer_class(value, module)
+
+
+def _defer_class(owner: type, module: str) -> None:
+    members = vars(owner)
+    annotations = members.get("__annotations__")
+    if type(annotations) is Annotations:
+        # It has a second name.
+        return
+    if annotations:
+        deferred = Annotations()
+        deferred.written = annotations, module, owner
+        owner.__annotations__ = deferred
+    for name, member in members.items():
+        if name[0] != "_" or name == "__init__" or name == "__call__":
+            kind = type(member)
+            if kind is _Function:
+                defer(member, module, owner)
+            elif kind is classmethod or kind is staticmethod:
+                defer(member.__func__, module, owner)
+
+
+def defer(function: Any, module: str, owner: type | None = None) -> None:
+    """Have a function's annotations evaluated when they are first read."""
+    annotations = function.__annotations__
+    if type(annotations) is dict:
+        deferred = Annotations()
+        deferred.written = annotations, module, owner
+        function.__annotations__ = deferred
+
+
+_Function = type(texts)
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._core import Expect
 from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from typing import Final, Literal, Unpack
@@ -40,3 +40,6 @@ class Accounts(Namespace[M]):
     # The name that 2.0 has.
     get = current
     async_get = async_current
+
+
+defer_annotations(globals())

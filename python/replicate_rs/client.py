@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ._checks import function
-from ._operation import Async, M, Sync, awaitable, operation
+from ._operation import Async, Described, M, Sync, awaitable, operation
 from ._streaming import asynchronously, streaming
 from ._transport import PARTING, Settling, held, leave_all
-from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
+from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
 from .configurable import Configurable
 from .credentials import without_frames
 from .options import MAX_RESPONSE_BYTES, MAX_RETRIES, Stats, normalized, only
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .identifier import Ref
     from .middleware import Fetch
     from .model import Models
-    from .options import Certificate, ClientOptions, Token
+    from .options import Certificate, Token
     from .output_iterator import AsyncOutputIterator, OutputIterator
     from .pagination import Page
     from .search import SearchResult
@@ -140,6 +140,14 @@ class BaseClient(Configurable[M]):
             # Reports of errors show the locals of frames, and these hold the token.
             api_token = auth = bearer_token = headers = default_headers = proxy = base_url = None
             raise without_frames(error) from error.__cause__
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "mode" in vars(cls):
+            # Each client's methods are shown under its own name.
+            for name, method in vars(BaseClient).items():
+                if isinstance(method, Described):
+                    setattr(cls, name, method.of(cls))
 
     @property
     def accounts(self) -> Accounts[M]:
@@ -473,3 +481,6 @@ class AsyncReplicate(BaseClient[Async]):
 # 1.0.7 and 2.0 have the clients under these names too.
 Client = Replicate
 AsyncClient = AsyncReplicate
+
+
+defer_annotations(globals())

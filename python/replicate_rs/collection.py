@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._core import Expect
 from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .model import Model
 from .pagination import one_of, page_of
 
@@ -75,3 +75,6 @@ class Collections(Namespace[M]):
         return Collection._of(await self._transport.finish(pending), self._session)
 
     async_get: Final = awaitable(get)
+
+
+defer_annotations(globals())

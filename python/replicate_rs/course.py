@@ -21,17 +21,16 @@ from .exceptions import (
 from .file_output import outputs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
-    from typing import Any, NoReturn, TypeAlias
+    from collections.abc import AsyncGenerator
+    from typing import Any, NoReturn
 
     from ._core import AbortSignal
     from ._operation import Resource
     from ._transport import Transport
     from .job import Job
     from .prediction import Prediction
+    from .types import OnProgress as OnProgress
 
-    # Whichever client's: a function that takes a `Prediction` will do.
-    OnProgress: TypeAlias = Callable[[Prediction[Any]], Awaitable[object] | object]
 
 J = TypeVar("J", bound="Job[Any]")
 

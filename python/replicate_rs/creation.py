@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 from ._checks import limit
-from ._operation import OPTIONS
+from ._operation import HELP, OPTIONS
 from ._typing import TYPE_CHECKING, TypeVar
 from .identifier import owner_and_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any, Literal, TypeAlias
+    from typing import Any
 
-    from ._checks import Seconds
-    from ._operation import FileEncodingStrategy, Options
-    from .file import OnSent
+    from ._operation import Options
     from .identifier import Ref
-
-    WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
-
-    class TrainingOptions(Options, total=False):
-        """What `trainings.create` takes."""
-
-        webhook: str | None
-        """An https URL to be told of changes."""
-        webhook_events_filter: Sequence[WebhookEvent] | None
-        """Which changes."""
-        webhook_completed: str | None
-        """The same for the end only; older than `webhook`."""
-        file_encoding_strategy: FileEncodingStrategy | None
-        """How files are sent; the client's if not given."""
-        upload_progress: OnSent | None
-        """Called with the bytes of files that were sent, and those of all uploads that have begun, a few times a second."""
-
-    class CreateOptions(TrainingOptions, total=False):
-        """What `run` takes too."""
-
-        cancel_after: str | Seconds | None
-        """Seconds, or a duration as ``1h30m``, after which the API cancels the prediction."""
-        stream: bool | None
-        """Older than streams that every prediction has; sent if given."""
-
-    class PredictionOptions(CreateOptions, total=False):
-        """What `predictions.create` and `stream` take."""
-
-        wait: bool | Seconds | None
-        """Seconds to hold the request open until there is output (True: 60, the most)."""
-        prefer: str | None
-        """The same as a header value, ``wait`` or ``wait=5``."""
+    from .types import CreateOptions as CreateOptions
+    from .types import PredictionOptions as PredictionOptions
+    from .types import TrainingOptions as TrainingOptions
+    from .types import WebhookEvent as WebhookEvent
 
 
 Given = TypeVar("Given", bound="CreateOptions")
@@ -64,19 +34,27 @@ MARGIN = 30.0
 SHORTEST_LIFE = 5
 LONGEST_LIFE = 24 * 60 * 60
 
-_OWN = frozenset(
-    (
-        "webhook",
-        "webhook_events_filter",
-        "webhook_completed",
-        "cancel_after",
-        "stream",
-        "file_encoding_strategy",
-        "upload_progress",
-        "wait",
-        "prefer",
-    )
-)
+_OF_TRAININGS = {
+    "webhook": "An https URL to be told of changes.",
+    "webhook_events_filter": "Which changes: a list of ``start``, ``output``, ``logs`` and ``completed``.",
+    "webhook_completed": "The same for the end only; older than `webhook`.",
+    "file_encoding_strategy": "How files are sent; the client's if not given.",
+    "upload_progress": "Called with the bytes of files that were sent, and those of all uploads that have begun, a few times a "
+    "second.",
+}
+_OF_RUNS = {
+    "cancel_after": "Seconds, or a duration as ``1h30m``, after which the API cancels the prediction.",
+    "stream": "Older than streams that every prediction has; sent if given.",
+}
+_OF_PREDICTIONS = {
+    "wait": "Seconds to hold the request open until there is output (True: 60, the most).",
+    "prefer": "The same as a header value, ``wait`` or ``wait=5``.",
+}
+HELP["TrainingOptions"] = _OF_TRAININGS | HELP["Options"]
+HELP["CreateOptions"] = _OF_RUNS | HELP["TrainingOptions"]
+HELP["PredictionOptions"] = _OF_PREDICTIONS | HELP["CreateOptions"]
+
+_OWN = frozenset((*_OF_TRAININGS, *_OF_RUNS, *_OF_PREDICTIONS))
 
 
 def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ._checks import identity
 from ._core import Expect
-from ._operation import M, Namespace, awaitable, given, operation
+from ._operation import M, Namespace, awaitable, given, operation, unchecked
 from ._record import Record, moment
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .account import Account
 from .identifier import named, owner_and_name, pair
 from .pagination import page_of
@@ -113,7 +113,7 @@ class DeploymentPredictions(Namespace[M]):
     async def create(self, input: Mapping[str, Any] | None = None, **options: Unpack[PredictionOptions]) -> Prediction[M]:
         """Start the deployment; see `Predictions.create`."""
         predictions: Predictions[M] = Predictions(self._session, self._mode)
-        return await Predictions[M].create(predictions, input=input, deployment=self._deployment, **options)
+        return await unchecked(Predictions[M].create)(predictions, input=input, deployment=self._deployment, **options)
 
     async_create: Final = awaitable(create)
 
@@ -136,7 +136,7 @@ class DeploymentsPredictions(Namespace[M]):
         """Start a deployment; see `Predictions.create`."""
         pair_ = pair("deployment", deployment, None, spelled=(deployment_owner, deployment_name))
         predictions: Predictions[M] = Predictions(self._session, self._mode)
-        return await Predictions[M].create(predictions, input=input, deployment=pair_, **options)
+        return await unchecked(Predictions[M].create)(predictions, input=input, deployment=pair_, **options)
 
     async_create: Final = awaitable(create)
 
@@ -238,3 +238,6 @@ class Deployments(Namespace[M]):
         return await self._transport.finish(self._send("DELETE", target, Expect.STATUS, options)) < 300
 
     async_delete: Final = awaitable(delete)
+
+
+defer_annotations(globals())

@@ -38,7 +38,7 @@ Every error carries what is known of `status`, `detail`, `request_id`, `predicti
 from __future__ import annotations
 
 from ._core import retry_after
-from ._typing import TYPE_CHECKING, is_object
+from ._typing import TYPE_CHECKING, defer_annotations, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -437,3 +437,6 @@ def _problem(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return problem if is_object(problem) else {}
+
+
+defer_annotations(globals())

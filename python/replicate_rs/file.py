@@ -6,14 +6,14 @@ from ._checks import identity, limit, plain_function, text
 from ._core import Expect, Upload
 from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .file_source import Source
 from .pagination import Page, page_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from types import EllipsisType
-    from typing import Any, Final, TypeAlias, Unpack
+    from typing import Any, Final, Unpack
 
     from ._checks import Limit
     from ._core import AbortSignal, Pending
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from .file_source import FileLike as FileLike
     from .file_source import NamedFile as NamedFile
     from .identifier import HasId
+    from .types import OnSent as OnSent
 
-    OnSent: TypeAlias = Callable[[int, int], object]
 
 # The API refuses files above 100 MB (https://replicate.com/docs/reference/http#files.create). Its exact limit is not known: what
 # is between that and 100 MiB is left to the API.
@@ -233,3 +233,6 @@ def _multipart(name: str, kind: str, metadata: Mapping[str, Any] | None) -> tupl
         f'--{boundary}\r\nContent-Disposition: form-data; name="content"; filename="{shown}"\r\nContent-Type: {kind}\r\n\r\n'
     )
     return "".join(parts).encode("utf-8", "surrogateescape"), f"\r\n--{boundary}--\r\n".encode(), boundary
+
+
+defer_annotations(globals())

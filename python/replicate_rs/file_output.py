@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ._checks import limit
-from ._operation import Async, M, Resource, Sync, awaitable, operation, resource, run
+from ._operation import Async, M, Resource, Sync, awaitable, operation, resource, run, unchecked
 from ._streaming import asynchronously, streaming
-from ._typing import TYPE_CHECKING, is_array, is_object, overload
+from ._typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
@@ -215,7 +215,7 @@ class FileOutput(Resource[M]):
     @operation
     async def _opened_copy(self) -> BufferedReader:
         """Fetch it, and open the copy: reading that does not wait for the network."""
-        path = await FileOutput[M]._copied(self)
+        path = await unchecked(FileOutput._copied)(self)
         return await self._transport.call(path.open, "rb")
 
     aopen: Final = awaitable(_opened_copy)
@@ -228,12 +228,12 @@ class FileOutput(Resource[M]):
             from .file_name import new_place
 
             place = await self._transport.call(new_place, self.filename)
-            known.copy = await FileOutput[M].save(self, place)
+            known.copy = await unchecked(FileOutput.save)(self, place)
         return known.copy
 
     def __fspath__(self) -> str:
         # It cannot be awaited, so it blocks with either client.
-        return str(run(FileOutput[M]._copied(self._in(Sync))))
+        return str(run(unchecked(FileOutput._copied)(self._in(Sync))))
 
     @property
     def content_type(self) -> str | None:
@@ -389,3 +389,6 @@ def get_path_url(path: object) -> str | None:
 def _is_loopback(host: str) -> bool:
     name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
     return name in ("localhost", "::1") or name.startswith("127.") or name.endswith(".localhost")
+
+
+defer_annotations(globals())

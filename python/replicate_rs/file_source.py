@@ -12,53 +12,17 @@ from ._typing import TYPE_CHECKING
 from .exceptions import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator
-    from os import PathLike
+    from collections.abc import AsyncIterator
     from pathlib import Path
-    from typing import IO, Any, Protocol, Self, TypeAlias, TypeGuard
+    from typing import Any, Self, TypeGuard
 
     from ._transport import Transport
+    from .types import AsyncReadable as AsyncReadable
+    from .types import FileLike as FileLike
+    from .types import Image as Image
+    from .types import NamedFile as NamedFile
+    from .types import Readable as Readable
 
-    class Readable(Protocol):
-        """Anything with a `read` that gives bytes or text."""
-
-        def read(self) -> bytes | str:
-            """Give the rest."""
-            ...
-
-    class AsyncReadable(Protocol):
-        """Anything with an async `read` that gives bytes."""
-
-        async def read(self, size: int, /) -> bytes:
-            """Give so many bytes, or fewer; none at the end."""
-            ...
-
-    class Image(Protocol):
-        """An image of PIL."""
-
-        @property
-        def mode(self) -> str:
-            """How its pixels are stored."""
-            ...
-
-        def save(self, fp: IO[bytes], format: str, /) -> object:
-            """Write it."""
-            ...
-
-    FileLike: TypeAlias = (
-        str
-        | PathLike[str]
-        | bytes
-        | bytearray
-        | memoryview
-        | IO[bytes]
-        | IO[str]
-        | Readable
-        | AsyncReadable
-        | AsyncIterable[bytes]
-        | Image
-    )
-    NamedFile: TypeAlias = tuple[str | None, FileLike] | tuple[str | None, FileLike, str | None]
 
 # Bytes of an async file that are kept in memory; what is longer waits on the disk until it is sent.
 MOST_IN_MEMORY = 1 << 20

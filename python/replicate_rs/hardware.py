@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._core import Expect
 from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from typing import Final, Unpack
@@ -44,3 +44,6 @@ class Hardwares(Namespace[M]):
 
 # The name that 1.0.7 has.
 HardwareNamespace = Hardwares
+
+
+defer_annotations(globals())

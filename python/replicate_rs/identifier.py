@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 from ._checks import text
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
-    from typing import Any, Protocol, Self, TypeAlias
+    from collections.abc import Iterable
+    from typing import Any, ClassVar, Self
 
-    from ._operation import Options
-
-    class HasOwnerAndName(Protocol):
-        """A model, as this library, or anyone, describes it."""
-
-        @property
-        def owner(self) -> str:
-            """The user or organization."""
-            ...
-
-        @property
-        def name(self) -> str:
-            """The model's name."""
-            ...
-
-    class HasId(Protocol):
-        """A version, as this library, or anyone, describes it."""
-
-        @property
-        def id(self) -> str:
-            """64 hexadecimal digits."""
-            ...
-
-    class ModelOptions(Options, total=False):
-        """What operations on a model take; the two names are 2.0's."""
-
-        model_owner: str | None
-        model_name: str | None
-
-    class DeploymentOptions(Options, total=False):
-        """What operations on a deployment take; the two names are 2.0's."""
-
-        deployment_owner: str | None
-        deployment_name: str | None
-
-    Ref: TypeAlias = "str | ModelVersionIdentifier | HasOwnerAndName"
+    from .types import DeploymentOptions as DeploymentOptions
+    from .types import HasId as HasId
+    from .types import HasOwnerAndName as HasOwnerAndName
+    from .types import ModelOptions as ModelOptions
+    from .types import Ref as Ref
 
 
 HEXADECIMAL = frozenset("0123456789abcdef")
@@ -55,6 +25,11 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
     """A model, and perhaps one version of it: ``(owner, name, version)``."""
 
     __slots__ = ()
+
+    # As a named tuple, which 1.0.7's is.
+    _fields = ("owner", "name", "version")
+    _field_defaults: ClassVar[dict[str, None]] = {"version": None}
+    __match_args__ = _fields
 
     def __new__(cls, owner: str, name: str, version: str | None = None) -> Self:
         """Put the three together; `parse` reads them."""
@@ -78,6 +53,28 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
     def version(self) -> str | None:
         """The version's id, if one is named."""
         return self[2]
+
+    @classmethod
+    def _make(cls, iterable: Iterable[str | None]) -> Self:
+        """Return one with the parts that an iterable has."""
+        parts: Any = (*iterable,)
+        return cls(*parts)
+
+    def _asdict(self) -> dict[str, str | None]:
+        """Return the parts by name."""
+        return dict(zip(self._fields, self, strict=True))
+
+    def _replace(self, **changes: str | None) -> Self:
+        """Return one with other parts.
+
+        Raises:
+            ValueError: It has no such part.
+
+        """
+        if unknown := changes.keys() - self._fields:
+            raise ValueError(f"a ModelVersionIdentifier has no part {unknown.pop()!r}: owner, name or version")
+        parts: Any = {**self._asdict(), **changes}
+        return type(self)(**parts)
 
     def __getnewargs__(self) -> tuple[str, str, str | None]:
         return self.owner, self.name, self.version
@@ -204,3 +201,6 @@ def owner_and_name(kind: str, whole: Ref | tuple[str, str]) -> tuple[str, str]:
 def named(kind: str, owner: Ref | tuple[str, str] | None, name: str | None, options: Any) -> tuple[str, str]:
     """Read a name as `pair` does; 2.0's spelling of it is taken out of the options."""
     return pair(kind, owner, name, spelled=(options.pop(f"{kind}_owner", None), options.pop(f"{kind}_name", None)))
+
+
+defer_annotations(globals())

@@ -6,20 +6,20 @@ from ._checks import limit
 from ._core import Expect
 from ._operation import M, awaitable, operation
 from ._record import Record, moment
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .course import Course
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from typing import Any, ClassVar, Final, Literal, TypeAlias, Unpack
+    from typing import Any, ClassVar, Final, Literal, Unpack
 
     from ._checks import Limit
     from ._core import AbortSignal
     from ._operation import Options, Session
     from .creation import WebhookEvent
     from .exceptions import ReplicateError
+    from .types import Status as Status
 
-    Status: TypeAlias = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
 
 TERMINAL = ("succeeded", "failed", "canceled", "aborted")
 # A status that is in neither list, such as one that the API invents tomorrow, says nothing: `completed_at` decides then.
@@ -111,3 +111,6 @@ def note_created(error: ReplicateError, kind: type[Job[Any]], session: Session) 
     """Add to the error of a create what was made all the same; the core has cancelled it then."""
     if error._created is not None:
         error.prediction = kind._of(error._created, session)
+
+
+defer_annotations(globals())

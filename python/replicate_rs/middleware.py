@@ -16,17 +16,17 @@ from .exceptions import from_response, from_unexpected
 from .job import TERMINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from os import PathLike
-    from typing import Any, Literal, TypeAlias
+    from typing import Any, Literal
 
     from ._core import AbortSignal, Core, Pending, Source
     from ._operation import Form, Said
     from .exceptions import APIResponseValidationError
+    from .types import AsyncSend as AsyncSend
+    from .types import Fetch as Fetch
+    from .types import Send as Send
 
-    Send: TypeAlias = Callable[["Request"], Response]
-    AsyncSend: TypeAlias = Callable[["Request"], Awaitable[Response]]
-    Fetch: TypeAlias = Callable[["Request", Send], Response] | Callable[["Request", AsyncSend], Awaitable[Response]]
 
 T = TypeVar("T")
 

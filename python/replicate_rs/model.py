@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ._checks import identity, text
 from ._core import Expect
-from ._operation import M, Namespace, awaitable, given, operation
+from ._operation import M, Namespace, awaitable, given, operation, unchecked
 from ._record import Record
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .exceptions import ReplicateException
 from .identifier import named, pair
 from .pagination import one_of, page_of
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from .creation import PredictionOptions
     from .identifier import HasId, ModelOptions, Ref
     from .pagination import Page
-
-    Visibility = Literal["public", "private"]
+    from .types import Visibility as Visibility
 
 
 class Model(Record[M]):
@@ -102,7 +101,7 @@ class ModelsPredictions(Namespace[M]):
         """Start the newest version of a model; see `Predictions.create`."""
         owner, name = pair("model", model, None, spelled=(model_owner, model_name))
         predictions: Predictions[M] = Predictions(self._session, self._mode)
-        return await Predictions[M].create(predictions, input=input, model=(owner, name), **options)
+        return await unchecked(Predictions[M].create)(predictions, input=input, model=(owner, name), **options)
 
     async_create: Final = awaitable(create)
 
@@ -308,3 +307,6 @@ class Models(Namespace[M]):
         return await self._transport.finish(self._send("DELETE", ("models", *model), Expect.STATUS, options)) < 300
 
     async_delete: Final = awaitable(delete)
+
+
+defer_annotations(globals())

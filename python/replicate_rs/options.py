@@ -19,55 +19,21 @@ from ._checks import (
 )
 from ._checks import headers as checked_headers
 from ._operation import Async
-from ._typing import TYPE_CHECKING, is_array
+from ._typing import TYPE_CHECKING, defer_annotations, is_array
 from .credentials import Secret, is_secret_text, read_token, revealed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
     from os import PathLike
     from types import EllipsisType
-    from typing import Any, Protocol, TypeAlias, TypedDict
+    from typing import Any
 
     from ._checks import HasTimeouts as HasTimeouts
     from ._checks import Limit, Seconds
-    from ._operation import FileEncodingStrategy, Headers, Sync
-    from .middleware import Fetch
-
-    class SecretText(Protocol):
-        """Text that is not shown, such as `SecretStr` of pydantic."""
-
-        def get_secret_value(self) -> str:
-            """Return the text."""
-            ...
-
-    # A function may be async on an `AsyncReplicate`.
-    Token: TypeAlias = str | SecretText | Callable[[], str | SecretText | None] | Callable[[], Awaitable[str | SecretText | None]]
-    # A PEM file with a certificate and its key, or one of each.
-    Certificate: TypeAlias = str | PathLike[str] | tuple[str | PathLike[str], str | PathLike[str]]
-
-    class ClientOptions(TypedDict, total=False):
-        """What a client is made with; its constructor says what each is."""
-
-        api_token: Token | None
-        auth: Token | None
-        bearer_token: Token | None
-        base_url: str | None
-        timeout: Limit | None
-        max_retries: int
-        max_connections: int | None
-        max_response_bytes: int
-        headers: Headers | None
-        default_headers: Headers | None
-        user_agent: str | None
-        poll_interval: Seconds | None
-        file_encoding_strategy: FileEncodingStrategy
-        use_file_output: bool
-        block_private_addresses: bool
-        proxy: str | None
-        verify: bool | str | PathLike[str]
-        ssl_cert_file: str | PathLike[str] | None
-        cert: Certificate | None
-        fetch: Fetch | None
+    from ._operation import Sync
+    from .types import Certificate as Certificate
+    from .types import ClientOptions as ClientOptions
+    from .types import Token as Token
 
 
 # Options that say how servers are reached: a client that differs from another in these has connections of its own.
@@ -309,3 +275,6 @@ def with_spellings(options: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := set(given) - set(DEFAULTS):
         raise TypeError(f"unexpected keyword argument {unknown.pop()!r}")
     return given
+
+
+defer_annotations(globals())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ._operation import Async, Resource, Sync
-from ._streaming import parts, spread, spread_async
+from ._operation import Async, Resource, Sync, unchecked
+from ._streaming import batches, spread, spread_async
 from ._typing import TYPE_CHECKING, Generic, TypeVar
 from .course import Course, increments, items_of
 from .exceptions import APIConnectionError, ModelError
@@ -77,7 +77,7 @@ class BaseOutputIterator(Generic[T]):
         prediction = self.prediction.copy()._in(client._mode)
         files = client._session.use_file_output
         if (prediction.urls or {}).get("stream") is not None:
-            events = parts(Prediction.stream(prediction, files))
+            events = batches(Prediction.stream, prediction, files)
             try:
                 async for batch in events:
                     yield [event.data for event in batch if event.event == "output"]
@@ -96,7 +96,7 @@ class BaseOutputIterator(Generic[T]):
     async def _settle(self, client: Resource[Any]) -> None:
         """Fetch how the prediction has ended, and raise if it failed."""
         if not self.prediction.is_done:
-            await Prediction.reload(self.prediction._in(client._mode))
+            await unchecked(Prediction.reload)(self.prediction._in(client._mode))
         done = await wait_for(client, self.prediction)
         self.prediction._update(done.dict())
 

@@ -7,7 +7,7 @@ from ._core import Expect
 from ._operation import Async, Resource, given, iterate
 from ._streaming import spread, spread_async
 from ._transport import Blocking, Suspending, wait
-from ._typing import TYPE_CHECKING, Generic, TypeVar, overload
+from ._typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
 from .exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:
@@ -273,3 +273,6 @@ def one_of(**spellings: str | HasId | None) -> str:
     if len(found) != 1:
         raise TypeError(f"give {' or '.join(f'{name}=' for name in spellings)}, once")
     return identity(*found.popitem())
+
+
+defer_annotations(globals())

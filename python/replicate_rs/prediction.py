@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ._checks import limit, text
 from ._core import Expect, is_plain
-from ._operation import M, Namespace, awaitable, operation
+from ._operation import M, Namespace, awaitable, operation, unchecked
 from ._record import moment
 from ._streaming import asynchronously, streaming
+from ._typing import defer_annotations
 from .course import Course, give_up, increments
 from .creation import ABOUT_WEBHOOKS, LONGEST_HOLD, MARGIN, headers, split, target, webhooks
 from .exceptions import APITimeoutError, ReplicateError
@@ -205,7 +206,7 @@ class Predictions(Namespace[M]):
         total = limit("timeout", timeout)
         course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=total)
         try:
-            prediction = await Predictions[M].get(self, prediction_id, signal=signal, timeout=total)
+            prediction = await unchecked(Predictions.get)(self, prediction_id, signal=signal, timeout=total)
         except APITimeoutError as error:
             give_up(error, total, None)
         return await course.follow(prediction)
@@ -230,7 +231,7 @@ class Predictions(Namespace[M]):
         files = self._session.use_file_output if use_file_output is None else use_file_output
 
         def get() -> Awaitable[Prediction[Any]]:
-            return Predictions.get(self, path, signal=signal, timeout=total)
+            return unchecked(Predictions.get)(self, path, signal=signal, timeout=total)
 
         return watched(self, get, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=total)
 
@@ -265,3 +266,6 @@ def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | N
     """Read the last progress bar in a prediction's logs, or None if there is none."""
     found = logs.logs if isinstance(logs, Prediction) else logs
     return Progress.parse(None if found is None else text("logs", found))
+
+
+defer_annotations(globals())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ._typing import defer_annotations
+
 
 class Progress:
     """How far a model says it is, in its logs."""
@@ -48,3 +50,6 @@ class Progress:
 def _is_number(text: str) -> bool:
     # What is longer counts nothing, and Python reads no more than 4,300 digits.
     return text.isascii() and text.isdigit() and len(text) < 19
+
+
+defer_annotations(globals())

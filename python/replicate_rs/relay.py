@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._core import ServerSentEvent
 from ._operation import Async, Sync
 from ._streaming import spread, spread_async
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .exceptions import ModelError, ReplicateError
 
 if TYPE_CHECKING:
@@ -99,3 +99,6 @@ def _failure(detail: str | None) -> list[bytes]:
 
     error = [] if detail is None else [ServerSentEvent("error", dumps({"detail": detail}, ensure_ascii=False)).encode()]
     return [*error, ServerSentEvent("done", '{"reason": "error"}').encode()]
+
+
+defer_annotations(globals())

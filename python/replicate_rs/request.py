@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._checks import limit
 from ._core import Expect
 from ._operation import header_pairs, pairs, to_json
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from typing import Any
@@ -83,3 +83,6 @@ def _target(route: str) -> str | tuple[str, ...]:
     if path != route:
         raise ValueError(f"give the query of {route!r} as params=")
     return tuple(path.strip("/").split("/"))
+
+
+defer_annotations(globals())

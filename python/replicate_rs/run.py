@@ -6,8 +6,8 @@ from time import monotonic
 
 from ._checks import interval as checked_interval
 from ._checks import limit
-from ._operation import given, replaced, resource
-from ._typing import TYPE_CHECKING, is_object
+from ._operation import given, replaced, resource, unchecked
+from ._typing import TYPE_CHECKING, defer_annotations, is_object
 from .course import Course, give_up, raise_if_failed
 from .creation import guarded
 from .exceptions import APITimeoutError
@@ -17,7 +17,7 @@ from .prediction import Prediction, Predictions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, Literal, TypeAlias, TypedDict, Unpack
+    from typing import Any, Unpack
 
     from ._checks import Limit, Seconds
     from ._core import AbortSignal
@@ -26,18 +26,9 @@ if TYPE_CHECKING:
     from .course import OnProgress
     from .creation import CreateOptions
     from .identifier import ModelVersionIdentifier, Ref
+    from .types import Wait as Wait
+    from .types import WaitOptions as WaitOptions
 
-    class WaitOptions(TypedDict, total=False):
-        """How `run` waits."""
-
-        mode: Literal["block", "poll"]
-        """Hold the first request open, or poll from the start."""
-        interval: Seconds
-        """Seconds between polls."""
-        timeout: Seconds
-        """Seconds to hold the first request open; 3 at most, and if not given."""
-
-    Wait: TypeAlias = bool | Seconds | WaitOptions
 
 # Seconds: the longest hold of a run's create. Until a held create is answered its prediction has no id, so this is how long a
 # caller who leaves may have to wait for the cancel. From then on the prediction is asked for, often at first.
@@ -167,7 +158,7 @@ async def created(
     found = found or replaced(client, "predictions", "create")
     answer: Any
     if found is None:
-        answer = Predictions.create(client, version, input, model=model, cancel_on_exit=cancel_on_exit, **options)
+        answer = unchecked(Predictions.create)(client, version, input, model=model, cancel_on_exit=cancel_on_exit, **options)
     else:
         target = {"version": version} if model is None else {"model": str(model)}
         answer = found(**target, input=input or {}, **given(**options))
@@ -218,3 +209,6 @@ def _seconds(prefer: str) -> bool | float:
     """Read a `Prefer` header."""
     _, equals, seconds = prefer.partition("=")
     return float(seconds) if equals else True
+
+
+defer_annotations(globals())

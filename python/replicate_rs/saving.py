@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ._checks import abort_signal, file_path, flag, limit
-from ._operation import Async, Sync, run
-from ._typing import TYPE_CHECKING, is_array, is_object
+from ._operation import Async, Sync, run, unchecked
+from ._typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from .exceptions import FileError
 from .file_name import apart
 from .file_output import FileOutput
@@ -80,7 +80,7 @@ async def _saved(
     fetched: dict[Core, list[tuple[FileOutput, Path]]] = {}
     for file, path in zip(files, paths, strict=True):
         if file._is_inline:
-            await FileOutput.save(file._in(mode), path, overwrite)
+            await unchecked(FileOutput.save)(file._in(mode), path, overwrite)
         else:
             fetched.setdefault(file._core, []).append((file, path))
     for core, some in fetched.items():
@@ -117,3 +117,6 @@ def _places(files: list[FileOutput], folder: str | PathLike[str], overwrite: boo
             if path.exists():
                 raise FileError(detail=f"{path}: there is a file of this name, and overwrite is False")
     return paths
+
+
+defer_annotations(globals())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._core import Expect
 from ._operation import M
 from ._record import Record
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .collection import Collection
 from .model import Model
 
@@ -53,3 +53,6 @@ async def search(client: Resource[M], query: str, *, limit: int | None = None, *
     """Do what `client.search` does."""
     found = client._send("GET", ("search",), Expect.OBJECT, options, query={"query": query, "limit": limit})
     return SearchResult._of(await client._transport.finish(found), client._session)
+
+
+defer_annotations(globals())

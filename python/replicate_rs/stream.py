@@ -8,7 +8,7 @@ from ._core import ServerSentEvent as ServerSentEvent
 from ._operation import resource
 from ._streaming import AsyncStream as AsyncStream  # noqa: TC001 - to be imported from here
 from ._streaming import Stream as Stream  # noqa: TC001 - as above
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .creation import guarded
 from .run import started
 
@@ -153,3 +153,6 @@ def begun(
         signal=signal,
         timeout=timeout,
     )
+
+
+defer_annotations(globals())

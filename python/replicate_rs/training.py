@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ._checks import RULES, checker
 from ._core import Expect
-from ._operation import M, Namespace, awaitable, given, operation
-from ._typing import TYPE_CHECKING
+from ._operation import M, Namespace, awaitable, given, operation, unchecked
+from ._typing import TYPE_CHECKING, defer_annotations
 from .creation import split, webhooks
 from .exceptions import ReplicateError
 from .identifier import pair, resolve
@@ -75,8 +75,8 @@ class Trainings(Namespace[M]):
         if positional:
             keywords = given(model=model, version=version, input=input, destination=destination)
             named = _named(positional, {**options, **keywords})
-            checker(Trainings.create, RULES)((self,), named)
-            return await Trainings[M].create(self, **named)
+            checker(unchecked(Trainings.create), RULES)((self,), named)
+            return await unchecked(Trainings.create)(self, **named)
         id = one_of(version=version, version_id=version_id)
         if model is None and model_owner is None:
             ref = resolve(id)
@@ -147,3 +147,6 @@ def _named(positional: tuple[Any, ...], others: Mapping[str, Any]) -> dict[str, 
     if twice := [name for name in named if name in others]:
         raise TypeError(f"{twice[0]} is given twice, by position and by name")
     return {**named, **others}
+
+
+defer_annotations(globals())

@@ -19,8 +19,8 @@ is raised, with the prediction, because a function that gives text today and a l
 from __future__ import annotations
 
 from ._checks import flag, function
-from ._operation import Async, Resource, Sync, run
-from ._typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, is_array, is_object, overload
+from ._operation import Async, Resource, Sync, run, unchecked
+from ._typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, defer_annotations, is_array, is_object, overload
 from .exceptions import NotFoundError, PermissionDeniedError, ReplicateError
 from .file_output import is_file, outputs
 from .identifier import resolve, target_of
@@ -32,19 +32,12 @@ from .version import Version, Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any, ClassVar, Literal, NoReturn, Protocol, TypeAlias, TypeGuard
+    from typing import Any, ClassVar, Literal, NoReturn, TypeGuard
 
     from .identifier import Ref
+    from .types import Named as Named
+    from .types import Usable as Usable
 
-    class Named(Protocol):
-        """An object that names a model, as 2.0 takes."""
-
-        @property
-        def name(self) -> str:
-            """``owner/name`` or ``owner/name:version``."""
-            ...
-
-    Usable: TypeAlias = Ref | Named
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -149,7 +142,7 @@ class BaseFunction(Generic[P, R]):
         if self._version is None:
             id, model = target_of(self.ref)
             if id is None:
-                found = await Models.get(Models(client._session, client._mode), model)
+                found = await unchecked(Models.get)(Models(client._session, client._mode), model)
                 self._version = found.latest_version
             else:
                 try:
@@ -160,7 +153,7 @@ class BaseFunction(Generic[P, R]):
                         return None
                     named = resolve(prediction.model)
                 versions: Versions[Any] = Versions(client._session, client._mode)
-                self._version = await Versions.get(versions, named.owner, named.name, id)
+                self._version = await unchecked(Versions.get)(versions, named.owner, named.name, id)
         return self._version
 
     async def _schema(self) -> dict[str, Any]:
@@ -261,7 +254,7 @@ class BaseRun(Generic[R]):
 
     async def _logs(self) -> str | None:
         if not self.prediction.is_done:
-            await Prediction.reload(self.prediction._in(self._function._mode))
+            await unchecked(Prediction.reload)(self.prediction._in(self._function._mode))
         return self.prediction.logs
 
 
@@ -436,3 +429,6 @@ def _dereferenced(value: Any, root: dict[str, Any], known: dict[str, Any]) -> An
         if target is not None:
             known[ref] = _dereferenced(target, root, known)
     return known[ref]
+
+
+defer_annotations(globals())

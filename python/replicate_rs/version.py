@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ._checks import identity
 from ._core import Expect
-from ._operation import M, Namespace, awaitable, operation
+from ._operation import M, Namespace, awaitable, operation, unchecked
 from ._record import Record, moment
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .identifier import named
 from .pagination import page_of
 
@@ -154,20 +154,23 @@ class VersionsOfModel(Namespace[M]):
     @operation
     async def list(self, *, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Version[M]]:
         """Fetch the versions, newest first."""
-        return await Versions[M].list(Versions(self._session, self._mode), *self._model, cursor=cursor, **options)
+        return await unchecked(Versions[M].list)(Versions(self._session, self._mode), *self._model, cursor=cursor, **options)
 
     async_list: Final = awaitable(list)
 
     @operation
     async def get(self, id: str | HasId, **options: Unpack[Options]) -> Version[M]:
         """Fetch one."""
-        return await Versions[M].get(Versions(self._session, self._mode), *self._model, id, **options)
+        return await unchecked(Versions[M].get)(Versions(self._session, self._mode), *self._model, id, **options)
 
     async_get: Final = awaitable(get)
 
     @operation
     async def delete(self, id: str | HasId, **options: Unpack[Options]) -> bool:
         """Delete one; True if the API has accepted that."""
-        return await Versions.delete(Versions(self._session, self._mode), *self._model, id, **options)
+        return await unchecked(Versions[M].delete)(Versions(self._session, self._mode), *self._model, id, **options)
 
     async_delete: Final = awaitable(delete)
+
+
+defer_annotations(globals())

@@ -7,6 +7,7 @@ from ._core import Expect, Verifier
 from ._core import sign_webhook as sign
 from ._operation import Async, M, Namespace, awaitable, operation
 from ._record import Record
+from ._typing import defer_annotations
 from .credentials import Secret as Hidden
 from .credentials import revealed
 from .webhook_request import aread, headers_of, read
@@ -14,24 +15,17 @@ from .webhook_request import aread, headers_of, read
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any, Final, Protocol, TypeAlias
+    from typing import Any, Final
 
     from ._checks import Limit, Seconds
     from ._core import AbortSignal
-    from .webhook_request import Body, Headers, Request
+    from .types import HasKey as HasKey
+    from .types import Secret as Secret
+    from .types import Secrets as Secrets
+    from .types import WebhookBody as Body
+    from .types import WebhookHeaders as Headers
+    from .types import WebhookRequest as Request
 
-    class HasKey(Protocol):
-        """The account's signing secret, of this library or of 1.0.7."""
-
-        @property
-        def key(self) -> str:
-            """``whsec_`` and base64."""
-            ...
-
-    Secret: TypeAlias = str | HasKey
-    # Several while keys are rotated.
-    Secrets: TypeAlias = Secret | Iterable[Secret]
 
 # Seconds between a webhook's timestamp and now that are accepted, one way or the other.
 TOLERANCE = 300
@@ -286,3 +280,6 @@ class Webhooks(Namespace[M]):
 
 
 Webhooks.Default = DefaultWebhook  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - where 1.0.7 has it
+
+
+defer_annotations(globals())

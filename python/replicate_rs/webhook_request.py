@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping
-    from typing import Any, Protocol, TypeAlias, TypeGuard
+    from collections.abc import Awaitable, Mapping
+    from typing import Any, TypeAlias, TypeGuard
 
     from typing_extensions import TypeIs
 
-    class HasHeaders(Protocol):
-        """A request of Starlette, FastAPI, Django, Flask, aiohttp, Litestar, httpx, requests, or of one that looks like them."""
+    from .types import HasHeaders as HasHeaders
+    from .types import WebhookBody as Body
+    from .types import WebhookHeaders as Headers
+    from .types import WebhookRequest as Request
 
-        @property
-        def headers(self) -> Any:  # Each has a class of its own for them.
-            """Its headers."""
-            ...
-
-    # A request, a WSGI environ or an ASGI scope.
-    Request: TypeAlias = HasHeaders | Mapping[str, Any]
     Text: TypeAlias = str | bytes
-    Headers: TypeAlias = Mapping[str, str] | Mapping[str, Text] | Mapping[bytes, bytes] | Iterable[tuple[Text, Text]]
-    Body: TypeAlias = bytes | bytearray | memoryview | str
 
 
 def headers_of(request: Request) -> Headers:
@@ -98,3 +91,6 @@ async def aread(request: Request) -> Body | None:
     """Give a request's raw body, awaited if need be."""
     body = body_of(request)
     return body if body is None or _is_body(body) else await body
+
+
+defer_annotations(globals())

@@ -6,7 +6,7 @@ from _thread import allocate_lock
 
 from ._checks import flag, integer, text
 from ._core import Verifier
-from ._typing import TYPE_CHECKING, is_object
+from ._typing import TYPE_CHECKING, defer_annotations, is_object
 from .credentials import Secret, revealed
 from .prediction import Prediction
 from .training import Training
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, Self
 
     from ._checks import Seconds
+    from .types import WebhookBody as Body
+    from .types import WebhookHeaders as Headers
     from .webhook import Secrets
-    from .webhook_request import Body, Headers
 
 
 class WebhookVerifier(Verifier):
@@ -161,3 +162,6 @@ class SeenWebhooks:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+
+defer_annotations(globals())

@@ -1,0 +1,495 @@
+"""The types that the signatures of this package name: aliases, protocols, and dictionaries of options.
+
+The other modules import them for type checkers only. At run time this module is loaded when a program imports it, or reads the
+annotations of a function or a class, as `typing.get_type_hints`, `inspect.signature`, pydantic and documentation tools do.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import datetime
+import io
+import os
+import pathlib
+import sys
+import types
+import typing
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from importlib import import_module
+from os import PathLike
+from typing import (
+    IO,
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NoReturn,
+    ParamSpec,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    runtime_checkable,
+)
+
+from ._core import AbortSignal, Response
+from .identifier import ModelVersionIdentifier
+from .middleware import Request
+from .prediction import Prediction
+
+if TYPE_CHECKING:
+    from typing import TypedDict
+else:
+    try:
+        # Before Python 3.12 pydantic takes no other.
+        from typing_extensions import TypedDict
+    except ImportError:
+        from typing import TypedDict
+
+__all__ = [
+    "AsyncReadable",
+    "AsyncSend",
+    "Certificate",
+    "ClientOptions",
+    "CreateOptions",
+    "DeploymentOptions",
+    "Fetch",
+    "FileEncodingStrategy",
+    "FileLike",
+    "HasHeaders",
+    "HasId",
+    "HasKey",
+    "HasOwnerAndName",
+    "HasTimeouts",
+    "Headers",
+    "Image",
+    "Limit",
+    "ModelOptions",
+    "Named",
+    "NamedFile",
+    "OnProgress",
+    "OnSent",
+    "Options",
+    "PredictionOptions",
+    "Query",
+    "Readable",
+    "Ref",
+    "Seconds",
+    "Secret",
+    "SecretText",
+    "Secrets",
+    "Send",
+    "Status",
+    "Token",
+    "TrainingOptions",
+    "Usable",
+    "Visibility",
+    "Wait",
+    "WaitOptions",
+    "WebhookBody",
+    "WebhookEvent",
+    "WebhookHeaders",
+    "WebhookRequest",
+]
+
+
+class _AsItIs:
+    """Tells pydantic to pass a value on, which has no JSON: what takes it checks it."""
+
+    def __repr__(self) -> str:
+        return "AsItIs"
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: object) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.any_schema()
+
+
+# Objects that are taken for what they have.
+
+
+@runtime_checkable
+class HasTimeouts(Protocol):
+    """A `Timeout`, or one of httpx, as 1.0.7 and 2.0 take."""
+
+    @property
+    def connect(self) -> float | None:
+        """To open a connection."""
+        ...
+
+    @property
+    def read(self) -> float | None:
+        """Between two parts of an answer."""
+        ...
+
+    @property
+    def write(self) -> float | None:
+        """For the connection to take a piece of a body."""
+        ...
+
+    @property
+    def pool(self) -> float | None:
+        """For a connection to become free."""
+        ...
+
+
+@runtime_checkable
+class HasOwnerAndName(Protocol):
+    """A model, as this library, or anyone, describes it."""
+
+    @property
+    def owner(self) -> str:
+        """The user or organization."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        ...
+
+
+@runtime_checkable
+class HasId(Protocol):
+    """A version, as this library, or anyone, describes it."""
+
+    @property
+    def id(self) -> str:
+        """64 hexadecimal digits."""
+        ...
+
+
+@runtime_checkable
+class Named(Protocol):
+    """An object that names a model, as 2.0 takes."""
+
+    @property
+    def name(self) -> str:
+        """``owner/name`` or ``owner/name:version``."""
+        ...
+
+
+@runtime_checkable
+class HasKey(Protocol):
+    """The account's signing secret, of this library or of 1.0.7."""
+
+    @property
+    def key(self) -> str:
+        """``whsec_`` and base64."""
+        ...
+
+
+@runtime_checkable
+class SecretText(Protocol):
+    """Text that is not shown, such as `SecretStr` of pydantic."""
+
+    def get_secret_value(self) -> str:
+        """Return the text."""
+        ...
+
+
+@runtime_checkable
+class HasHeaders(Protocol):
+    """A request of Starlette, FastAPI, Django, Flask, aiohttp, Litestar, httpx, requests, or of one that looks like them."""
+
+    @property
+    def headers(self) -> Any:  # Each has a class of its own for them.
+        """Its headers."""
+        ...
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """Anything with a `read` that gives bytes or text."""
+
+    def read(self) -> bytes | str:
+        """Give the rest."""
+        ...
+
+
+@runtime_checkable
+class AsyncReadable(Protocol):
+    """Anything with an async `read` that gives bytes."""
+
+    async def read(self, size: int, /) -> bytes:
+        """Give so many bytes, or fewer; none at the end."""
+        ...
+
+
+@runtime_checkable
+class Image(Protocol):
+    """An image of PIL."""
+
+    @property
+    def mode(self) -> str:
+        """How its pixels are stored."""
+        ...
+
+    def save(self, fp: IO[bytes], format: str, /) -> object:
+        """Write it."""
+        ...
+
+
+# Time, and what belongs to any request.
+
+Seconds: TypeAlias = float | timedelta
+# What limits a call: seconds for all of it. Of a `Timeout`, its `total` does, or else its longest part.
+Limit: TypeAlias = Seconds | HasTimeouts
+Query: TypeAlias = Mapping[str, object]
+# Pairs may have several values of one name.
+Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+class Options(TypedDict, total=False):
+    """What every operation takes besides its own arguments."""
+
+    signal: AbortSignal | None
+    """Stops the request."""
+    timeout: Limit | None
+    """Seconds for all of it, retries included; a `timedelta`, or the `total` of a `Timeout`, does too."""
+    extra_headers: Headers | None
+    """Sent with this request, over the client's own."""
+    extra_query: Query | None
+    """Added to the query."""
+    extra_body: Mapping[str, object] | None
+    """Added to the JSON body."""
+
+
+# Models and versions.
+
+Ref: TypeAlias = str | ModelVersionIdentifier | HasOwnerAndName
+Usable: TypeAlias = Ref | Named
+Visibility = Literal["public", "private"]
+
+
+class ModelOptions(Options, total=False):
+    """What operations on a model take; the two names are 2.0's."""
+
+    model_owner: str | None
+    """The owner of the model, as in 2.0."""
+    model_name: str | None
+    """The name of the model, as in 2.0."""
+
+
+class DeploymentOptions(Options, total=False):
+    """What operations on a deployment take; the two names are 2.0's."""
+
+    deployment_owner: str | None
+    """The owner of the deployment, as in 2.0."""
+    deployment_name: str | None
+    """The name of the deployment, as in 2.0."""
+
+
+# Files.
+
+FileEncodingStrategy = Literal["default", "upload", "url", "data-uri", "base64"]
+FileLike: TypeAlias = Annotated[
+    str
+    | PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | IO[bytes]
+    | IO[str]
+    | Readable
+    | AsyncReadable
+    | AsyncIterable[bytes]
+    | Image,
+    _AsItIs(),
+]
+NamedFile: TypeAlias = tuple[str | None, FileLike] | tuple[str | None, FileLike, str | None]
+OnSent: TypeAlias = Annotated[Callable[[int, int], object], _AsItIs()]
+
+# Predictions and trainings.
+
+Status: TypeAlias = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
+WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
+# Whichever client's: a function that takes a `Prediction` will do.
+OnProgress: TypeAlias = Annotated[Callable[[Prediction[Any]], Awaitable[object] | object], _AsItIs()]
+
+
+class TrainingOptions(Options, total=False):
+    """What `trainings.create` takes."""
+
+    webhook: str | None
+    """An https URL to be told of changes."""
+    webhook_events_filter: Sequence[WebhookEvent] | None
+    """Which changes: a list of ``start``, ``output``, ``logs`` and ``completed``."""
+    webhook_completed: str | None
+    """The same for the end only; older than `webhook`."""
+    file_encoding_strategy: FileEncodingStrategy | None
+    """How files are sent; the client's if not given."""
+    upload_progress: OnSent | None
+    """Called with the bytes of files that were sent, and those of all uploads that have begun, a few times a second."""
+
+
+class CreateOptions(TrainingOptions, total=False):
+    """What `run` takes too."""
+
+    cancel_after: str | Seconds | None
+    """Seconds, or a duration as ``1h30m``, after which the API cancels the prediction."""
+    stream: bool | None
+    """Older than streams that every prediction has; sent if given."""
+
+
+class PredictionOptions(CreateOptions, total=False):
+    """What `predictions.create` and `stream` take."""
+
+    wait: bool | Seconds | None
+    """Seconds to hold the request open until there is output (True: 60, the most)."""
+    prefer: str | None
+    """The same as a header value, ``wait`` or ``wait=5``."""
+
+
+class WaitOptions(TypedDict, total=False):
+    """How `run` waits."""
+
+    mode: Literal["block", "poll"]
+    """Hold the first request open, or poll from the start."""
+    interval: Seconds
+    """Seconds between polls."""
+    timeout: Seconds
+    """Seconds to hold the first request open; 3 at most, and if not given."""
+
+
+Wait: TypeAlias = bool | Seconds | WaitOptions
+
+# Clients.
+
+# A function may be async on an `AsyncReplicate`.
+Token: TypeAlias = str | SecretText | Callable[[], str | SecretText | None] | Callable[[], Awaitable[str | SecretText | None]]
+# A PEM file with a certificate and its key, or one of each.
+Certificate: TypeAlias = str | PathLike[str] | tuple[str | PathLike[str], str | PathLike[str]]
+Send: TypeAlias = Callable[[Request], Response]
+AsyncSend: TypeAlias = Callable[[Request], Awaitable[Response]]
+Fetch: TypeAlias = Callable[[Request, Send], Response] | Callable[[Request, AsyncSend], Awaitable[Response]]
+
+
+class ClientOptions(TypedDict, total=False):
+    """What a client is made with; its constructor says what each is."""
+
+    api_token: Token | None
+    auth: Token | None
+    bearer_token: Token | None
+    base_url: str | None
+    timeout: Limit | None
+    max_retries: int
+    max_connections: int | None
+    max_response_bytes: int
+    headers: Headers | None
+    default_headers: Headers | None
+    user_agent: str | None
+    poll_interval: Seconds | None
+    file_encoding_strategy: FileEncodingStrategy
+    use_file_output: bool
+    block_private_addresses: bool
+    proxy: str | None
+    verify: bool | str | PathLike[str]
+    ssl_cert_file: str | PathLike[str] | None
+    cert: Certificate | None
+    fetch: Fetch | None
+
+
+# Webhooks.
+
+Secret: TypeAlias = str | HasKey
+# Several while keys are rotated.
+Secrets: TypeAlias = Secret | Iterable[Secret]
+_Text: TypeAlias = str | bytes
+# A request, a WSGI environ or an ASGI scope.
+WebhookRequest: TypeAlias = HasHeaders | Mapping[str, Any]
+WebhookHeaders: TypeAlias = Mapping[str, str] | Mapping[str, _Text] | Mapping[bytes, bytes] | Iterable[tuple[_Text, _Text]]
+WebhookBody: TypeAlias = Annotated[bytes | bytearray | memoryview | str, _AsItIs()]
+
+# For those who read annotations. What only annotations of the package itself name is here too.
+
+M = TypeVar("M")
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+A = TypeVar("A")
+JSONObject: TypeAlias = dict[str, Any]
+# What only type checkers know more of.
+_INTERNAL = {"Form": str, "Pending": Awaitable, "Said": tuple, "Streamed": AsyncIterable, "Transport": Any}
+# Where a module calls a type by a shorter name.
+_OF_WEBHOOKS = {**_INTERNAL, "Body": WebhookBody, "Headers": WebhookHeaders, "Request": WebhookRequest}
+_LOCAL_NAMES = dict.fromkeys(("webhook", "webhook_request", "webhook_verifier"), _OF_WEBHOOKS)
+# Where the classes are that annotations name.
+_LIBRARIES = (collections.abc, typing, types, datetime, io, os, pathlib)
+_HOMES = (
+    *(
+        "account",
+        "client",
+        "collection",
+        "course",
+        "deployment",
+        "exceptions",
+        "file",
+        "file_input",
+        "file_output",
+        "file_source",
+    ),
+    *("hardware", "input", "job", "middleware", "model", "options", "output_iterator", "pagination", "prediction", "progress"),
+    *("relay", "run", "search", "stream", "training", "use", "version", "watch", "webhook", "webhook_verifier"),
+    *("_core", "_operation", "_record", "_streaming", "_transport"),
+)
+
+
+class _Names(dict[str, Any]):
+    """What the names in a module's annotations stand for."""
+
+    def __init__(self, module: str, owner: type | None) -> None:
+        super().__init__(_LOCAL_NAMES.get(module.rpartition(".")[2], _INTERNAL))
+        if owner is not None:
+            self["Self"] = owner
+        self._module = vars(sys.modules[module])
+
+    def __missing__(self, name: str) -> Any:
+        for names in (globals(), self._module, *map(vars, _LIBRARIES)):
+            if name in names and not isinstance(names[name], types.ModuleType):
+                return names[name]
+        for home in _HOMES:
+            found = vars(import_module(f".{home}", __package__)).get(name)
+            if isinstance(found, type):
+                return found
+        raise KeyError(name)
+
+
+def evaluated(annotation: object, module: str, owner: type | None) -> Any:
+    """Return the type that an annotation of one of the package's modules, and perhaps of a class in it, means."""
+    return eval(annotation, {}, _Names(module, owner)) if isinstance(annotation, str) else annotation  # noqa: S307 - the package's own
+
+
+def _describe_to_pydantic(kind: Any, check: Callable[[object], bool], wanted: str) -> None:
+    """Have pydantic take what `check` holds of."""
+
+    def checked(value: object) -> object:
+        if not check(value):
+            raise ValueError(f"must {wanted}")
+        return value
+
+    def schema(_source: object, _handler: object) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(checked)
+
+    kind.__get_pydantic_core_schema__ = schema
+    kind.__get_pydantic_json_schema__ = lambda _schema, _handler: {}
+
+
+def _describe_protocol(kind: Any) -> None:
+    members = [name for name in vars(kind) if name[0] != "_"]
+    _describe_to_pydantic(kind, lambda value: all(hasattr(value, name) for name in members), f"have {' and '.join(members)}")
+    kind.__get_pydantic_json_schema__ = _omitted
+
+
+def _omitted(_schema: object, _handler: object) -> NoReturn:
+    # Of several types that a parameter may have, JSON has the others.
+    from pydantic_core import PydanticOmit
+
+    raise PydanticOmit
+
+
+for _kind in (HasTimeouts, HasOwnerAndName, HasId, Named, HasKey, SecretText, HasHeaders, Readable, AsyncReadable, Image):
+    _describe_protocol(_kind)
+_describe_to_pydantic(AbortSignal, lambda value: isinstance(value, AbortSignal), "be an AbortSignal")
+_describe_to_pydantic(Response, lambda value: isinstance(value, Response), "be a Response")
