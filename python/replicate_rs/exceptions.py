@@ -201,7 +201,7 @@ class InternalServerError(APIStatusError):
 
 
 class APIConnectionError(APIError, ConnectionError):
-    """No answer came: there was no connection, or it broke. `errno` and `__cause__` tell of the system's error, if there was one."""
+    """No answer came: there was no connection, or it broke. `errno` and `__cause__` have the system's error, if there was one."""
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):

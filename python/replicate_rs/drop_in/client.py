@@ -10,7 +10,6 @@ from ..client import Replicate as _Replicate
 from ..collection import Collections as Collections
 from ..deployment import Deployments as Deployments
 from ..file import Files as Files
-from ..hardware import HardwareNamespace as Hardware
 from ..model import Models as Models
 from ..prediction import Predictions as Predictions
 from ..run import async_run as async_run

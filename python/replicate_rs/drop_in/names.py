@@ -7,7 +7,7 @@ _RESOURCE = {"Resource": "resource"}
 _PAGE = {"Page": "pagination"}
 
 REEXPORTED: dict[str, dict[str, str]] = {
-    "account": _RESOURCE,
+    "account": _RESOURCE | dict.fromkeys(("get", "async_get", "current", "async_current"), "default_client"),
     "collection": _RESOURCE | _PAGE,
     "deployment": _RESOURCE | _PAGE | _ENCODE,
     "file": _RESOURCE,
