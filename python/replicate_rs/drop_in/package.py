@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec
 
 from . import NAME, about
-from .names import REEXPORTED
+from .names import MEMBERS, REEXPORTED
 
 TYPE_CHECKING = False
 
@@ -104,6 +104,22 @@ class _Loader(Loader):
         name = module.__name__.rpartition(".")[2]
         if name in REEXPORTED and "__getattr__" not in vars(module):
             vars(module)["__getattr__"] = _reexports(module.__name__, REEXPORTED[name])
+        if name in MEMBERS:
+            kind, members = MEMBERS[name]
+            for each in members:
+                setattr(vars(module)[kind], each, _Member(each))
+
+
+class _Member:
+    """An attribute of a class that is loaded when it is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, _instance: object, _owner: object) -> object:
+        from . import legacy
+
+        return getattr(legacy, self.name)
 
 
 def _reexports(module: str, homes: dict[str, str]) -> Callable[[str], object]:

@@ -25,3 +25,11 @@ def async_stream(client: Any, ref: Any, input: Any = None, **options: Any) -> An
     events: Any = _async_stream(client, ref, input, **options)
     is_awaited: bool = isinstance(events, AsyncEvents)
     return events._items if is_awaited else events
+
+
+def __getattr__(name: str) -> object:
+    if name == "EventSource":
+        from .legacy import EventSource
+
+        return EventSource
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
