@@ -5,6 +5,8 @@
     output = replicate.run("black-forest-labs/flux-schnell", input={"prompt": "an iguana on the beach"})
 
 Names are imported when they are first used, so that importing the package costs next to nothing.
+
+For pytest, which warns of packages with a plugin that were imported before it: PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations
