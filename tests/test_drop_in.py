@@ -1,5 +1,6 @@
 """Programs written for 1.0.7, unchanged, with this package in its place."""
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,11 +14,15 @@ SUBMODULES = sorted(path.stem for path in Path(OFFICIAL).glob("*.py") if path.st
 # What keeps the official client from being found, as if it were not installed.
 HIDDEN = """
 import sys
+from importlib.machinery import PathFinder
 
 class Hide:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "replicate" and "replicate" not in sys.modules:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if name == "replicate":
+            found = PathFinder.find_spec(name, [each for each in sys.path if not each.endswith("site-packages")])
+            if found is None:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            return found
 
 sys.meta_path.insert(0, Hide())
 """
@@ -167,10 +172,12 @@ def test_every_submodule_is_importable_in_every_way(python):
     code = INSTALL + textwrap.dedent(f"""
         import importlib, sys
         import replicate, replicate_rs
+        OWN = {{"__about__": "drop_in.about"}} | {{name: f"drop_in.{{name}}" for name in ("client", "exceptions", "stream")}}
         for name in {SUBMODULES}:
             module = importlib.import_module(f"replicate.{{name}}")
-            assert module is sys.modules[f"replicate.{{name}}"] is sys.modules[f"replicate_rs.{{name}}"], name
-            assert module.__spec__.name == module.__name__ == f"replicate_rs.{{name}}", name
+            own = f"replicate_rs.{{OWN[name] if name in OWN else name}}"
+            assert module is sys.modules[f"replicate.{{name}}"] is sys.modules[own], name
+            assert module.__spec__.name == module.__name__ == own, name
         for name in {names}:
             exec(f"import replicate.{{name}} as a; from replicate import {{name}} as b; assert a is b is replicate.{{name}}")
         # As in 1.0.7: functions under the names of submodules.
@@ -181,7 +188,8 @@ def test_every_submodule_is_importable_in_every_way(python):
         assert isinstance(replicate.hardware, HardwareNamespace)
         print(run(replicate.default_client, "acme/shout", {{"text": "x"}}))
         print(*stream(replicate.default_client, "acme/tokens", input={{"text": "x"}}))
-        assert replicate is replicate_rs and replicate.__version__ == replicate.__about__.__version__
+        assert replicate is not replicate_rs and replicate.__version__ == replicate.__about__.__version__ == "1.0.7"
+        assert replicate_rs.__version__ == replicate_rs.__about__.__version__ != "1.0.7"
         import replicate.file_output, replicate_rs.file_output
         assert replicate.file_output is replicate_rs.file_output
         for wrong in ("replicate.no_such_thing", "replicate.client.deeper"):
@@ -233,3 +241,29 @@ def test_without_it_nothing_changes(tmp_path):
     code = "import replicate_rs, replicate_rs.client, replicate; print(replicate.__file__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert done.stdout.strip() == f"{OFFICIAL}/__init__.py"
+
+
+# Tests of the official client that hold this library's differences from it against it.
+DIFFERENCES = {
+    "test_run_iterates_over_the_output_of_a_version": "a list, which is an iterator too",
+    "test_a_stream_raises_what_the_model_raised": "ModelError, where 1.0.7 raises RuntimeError",
+    "test_files_that_a_model_made_can_be_read": "a file of a local server is a FileOutput already",
+    "test_a_stream_of_files_gives_files": "as above",
+    "test_versions_are_listed_and_deleted": "True for what was deleted, where 1.0.7 says False",
+    "test_run_takes_files_as_paths_and_handles": "a file that was read before",
+    "node": "another client",
+}
+
+
+def test_what_is_called_of_1_0_7_is_called_here_with_the_same_results():
+    """The programs of `test_local_clients` are written for 1.0.7, and call all of it that the API still has."""
+    left_out = " and ".join(f"not {name}" for name in DIFFERENCES)
+    command = [sys.executable, "-m", "replicate_rs.drop_in", "-m", "pytest", "-p", "no:cacheprovider", "-vv", "-k", left_out]
+    tests = Path(__file__).parent / "test_local_clients.py"
+    done = subprocess.run(
+        [*command, str(tests)], cwd=tests.parent.parent, capture_output=True, text=True, timeout=55, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    passed = re.findall(r"::(test_\w+)\S* PASSED", done.stdout)
+    assert len(passed) > 60
+    assert {"test_predictions_live_their_life", "test_deployments_are_made_used_and_deleted"} <= set(passed)

@@ -5,6 +5,8 @@
     output = replicate.run("black-forest-labs/flux-schnell", input={"prompt": "an iguana on the beach"})
 
 Names are imported when they are first used, so that importing the package costs next to nothing.
+
+For pytest, which warns of packages with a plugin that were imported before it: PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations
@@ -62,17 +64,24 @@ if TYPE_CHECKING:
     from .exceptions import APITimeoutError as APITimeoutError
     from .exceptions import AuthenticationError as AuthenticationError
     from .exceptions import BadRequestError as BadRequestError
+    from .exceptions import ClientClosedError as ClientClosedError
     from .exceptions import ConflictError as ConflictError
     from .exceptions import EventTooLarge as EventTooLarge
+    from .exceptions import FileError as FileError
+    from .exceptions import ForkedError as ForkedError
+    from .exceptions import InsufficientCreditError as InsufficientCreditError
     from .exceptions import InternalServerError as InternalServerError
+    from .exceptions import MissingTokenError as MissingTokenError
     from .exceptions import ModelError as ModelError
     from .exceptions import NotFoundError as NotFoundError
+    from .exceptions import PayloadTooLargeError as PayloadTooLargeError
     from .exceptions import PermissionDeniedError as PermissionDeniedError
     from .exceptions import PredictionCanceled as PredictionCanceled
     from .exceptions import PredictionTimeout as PredictionTimeout
     from .exceptions import RateLimitError as RateLimitError
     from .exceptions import ReplicateError as ReplicateError
     from .exceptions import ReplicateException as ReplicateException
+    from .exceptions import RequestError as RequestError
     from .exceptions import StreamError as StreamError
     from .exceptions import StreamInterrupted as StreamInterrupted
     from .exceptions import UnprocessableEntityError as UnprocessableEntityError
@@ -98,6 +107,13 @@ if TYPE_CHECKING:
     from .training import Training as Training
     from .use import use as use
     from .version import Version as Version
+    from .webhook import InvalidSecretKeyError as InvalidSecretKeyError
+    from .webhook import InvalidSignatureError as InvalidSignatureError
+    from .webhook import InvalidTimestampError as InvalidTimestampError
+    from .webhook import InvalidWebhookBodyError as InvalidWebhookBodyError
+    from .webhook import MissingWebhookBodyError as MissingWebhookBodyError
+    from .webhook import MissingWebhookHeaderError as MissingWebhookHeaderError
+    from .webhook import ReplayedWebhookError as ReplayedWebhookError
     from .webhook import WebhookSigningSecret as WebhookSigningSecret
     from .webhook import WebhookValidationError as WebhookValidationError
     from .webhook import avalidate_webhook as avalidate_webhook
@@ -177,17 +193,24 @@ _HOMES = {
     "AbortError": "exceptions",
     "AuthenticationError": "exceptions",
     "BadRequestError": "exceptions",
+    "ClientClosedError": "exceptions",
     "ConflictError": "exceptions",
     "EventTooLarge": "exceptions",
+    "FileError": "exceptions",
+    "ForkedError": "exceptions",
+    "InsufficientCreditError": "exceptions",
     "InternalServerError": "exceptions",
+    "MissingTokenError": "exceptions",
     "ModelError": "exceptions",
     "NotFoundError": "exceptions",
+    "PayloadTooLargeError": "exceptions",
     "PermissionDeniedError": "exceptions",
     "PredictionCanceled": "exceptions",
     "PredictionTimeout": "exceptions",
     "RateLimitError": "exceptions",
     "ReplicateError": "exceptions",
     "ReplicateException": "exceptions",
+    "RequestError": "exceptions",
     "StreamError": "exceptions",
     "StreamInterrupted": "exceptions",
     "UnprocessableEntityError": "exceptions",
@@ -215,6 +238,13 @@ _HOMES = {
     "avalidate_webhook": "webhook",
     "sign_webhook": "webhook",
     "validate_webhook": "webhook",
+    "InvalidSecretKeyError": "webhook",
+    "InvalidSignatureError": "webhook",
+    "InvalidTimestampError": "webhook",
+    "InvalidWebhookBodyError": "webhook",
+    "MissingWebhookBodyError": "webhook",
+    "MissingWebhookHeaderError": "webhook",
+    "ReplayedWebhookError": "webhook",
     "SeenWebhooks": "webhook_verifier",
     "WebhookVerifier": "webhook_verifier",
 }
@@ -245,6 +275,26 @@ _LENT = (
     "predictions",
     "trainings",
     "webhooks",
+)
+
+# Modules that 1.0.7 has as attributes once it is imported; `run`, `stream`, `hardware` and `account` mean something else.
+_SUBMODULES = (
+    "__about__",
+    "client",
+    "collection",
+    "deployment",
+    "exceptions",
+    "file",
+    "helpers",
+    "identifier",
+    "model",
+    "pagination",
+    "prediction",
+    "resource",
+    "schema",
+    "training",
+    "version",
+    "webhook",
 )
 
 # Options of the default client, under the names that 1.0.7 and 2.0 have for them too: one that is assigned counts from its next
@@ -291,11 +341,11 @@ def __getattr__(name: str) -> object:
         return None
     if name in _ALIASES:
         return __getattr__(_ALIASES[name])
-    if name in _HOMES or name == "exceptions":
+    if name in _HOMES or name in _SUBMODULES:
         from importlib import import_module
 
         module = import_module(f".{_HOMES.get(name, name)}", __name__)
-        return globals().setdefault(name, module if name == "exceptions" else getattr(module, name))
+        return globals().setdefault(name, getattr(module, name) if name in _HOMES else module)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -216,16 +216,22 @@ class streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
         function, check = self.function, checker(self.function, RULES)
 
         def call(resource: Resource[Any], *args: Any, **kwargs: Any) -> Stream[T]:
+            adapter = resource._session.adapter
+            if adapter is not None:
+                resource = adapter.prepare(function, resource, kwargs)
             args = check((resource, *args), kwargs)[1:]
             made: Any = function(resource, *args, **kwargs)
 
             def begin(mode: type[Sync | Async]) -> AsyncGenerator[Sequence[T], None]:
+                source = made
                 if hasattr(made, "batches"):
                     made.in_mode(mode)
-                    return parts(made)
-                return parts(made if mode is Sync else function(resource._in(mode), *args, **kwargs))
+                elif mode is not Sync:
+                    source = function(resource._in(mode), *args, **kwargs)
+                return parts(source) if adapter is None else adapter.batches(parts(source))
 
-            return Stream(begin, made)
+            stream: Any = Stream(begin, made)
+            return stream if adapter is None else adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
 
         self.blocking = self._named(call, _returning("Stream", self.function))
         return self.blocking
@@ -268,9 +274,15 @@ def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:
     check = checker(function, RULES)
 
     def call(resource: Resource[Any], *args: Any, **kwargs: Any) -> AsyncStream[Any]:
+        adapter = resource._session.adapter
+        if adapter is not None:
+            resource = adapter.prepare(function, resource, kwargs)
         args = check((resource, *args), kwargs)[1:]
         made = function(resource, *args, **kwargs)
-        return AsyncStream(spread_async(parts(made)), made)
+        if adapter is None:
+            return AsyncStream(spread_async(parts(made)), made)
+        stream: Any = AsyncStream(spread_async(adapter.batches(parts(made))), made)
+        return adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
 
     return call
 

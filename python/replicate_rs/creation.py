@@ -54,7 +54,7 @@ HELP["TrainingOptions"] = _OF_TRAININGS | HELP["Options"]
 HELP["CreateOptions"] = _OF_RUNS | HELP["TrainingOptions"]
 HELP["PredictionOptions"] = _OF_PREDICTIONS | HELP["CreateOptions"]
 
-_OWN = frozenset((*_OF_TRAININGS, *_OF_RUNS, *_OF_PREDICTIONS))
+CREATE_OPTIONS = frozenset((*_OF_TRAININGS, *_OF_RUNS, *_OF_PREDICTIONS))
 
 
 def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
@@ -67,13 +67,20 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     own: dict[str, Any] = {}
     others: Options = {}
     for name, value in options.items():
-        if name in _OWN:
+        if name in CREATE_OPTIONS:
             own[name] = value
         elif name in OPTIONS:
             others[name] = value  # type: ignore[literal-required]  # it was looked up just now
         else:
-            raise TypeError(f"unexpected keyword argument {name!r}")
+            raise TypeError(f"unexpected keyword argument {name!r}: {_instead(name)}")
     return own, others
+
+
+def _instead(name: str) -> str:
+    """Return what to write instead of a keyword that does not exist."""
+    if name in ("api_token", "auth", "bearer_token"):
+        return f"a token belongs to a client: client.with_options({name}=…)"
+    return f"pass a model's inputs as input={{{name!r}: …}}"
 
 
 def headers(own: Mapping[str, Any]) -> list[tuple[str, str]]:
