@@ -22,6 +22,7 @@ FLOORS = [
     {"_record", "identifier", "progress", "request", "webhook_request"},
     {"exceptions", "creation"},
     {"pagination", "file_source", "file_name", "large_pages"},
+    {"multipart"},
     {"file", "webhook", "file_output", "account", "hardware", "version"},
     {"input", "file_reader", "saving", "course"},
     {"file_input", "job"},

@@ -148,19 +148,20 @@ class Resource(Generic[M]):
         query: Query | None = None,
         body: Mapping[str, object] | None = None,
         text: str | None = None,
+        form: tuple[Upload, str] | None = None,
         headers: Sequence[tuple[str, str]] = (),
         read: float | None = None,
         inlined: Inlined | None = None,
         creates: Literal["predictions", "trainings"] | None = None,
         keeps: bool = False,
     ) -> Pending[T]:
-        """Begin a request with a JSON body, with files in it or without, a plain text, or nothing.
+        """Begin a request with a JSON body, with files in it or without, a plain text, a form and its media type, or nothing.
 
         Raises:
             TypeError: An option does not exist.
 
         """
-        if not (options or query or headers) and body is None and text is None:
+        if not (options or query or headers) and body is None and text is None and form is None:
             # What is asked most often is asked at the least cost.
             return self._core.send(method, target, expect)
         if not options.keys() <= OPTIONS:
@@ -168,7 +169,7 @@ class Resource(Generic[M]):
         if creates is not None:
             attend_the_end()
         extra_body = options.get("extra_body")
-        if extra_body is not None:
+        if extra_body is not None and form is None:
             body = {**(body or {}), **extra_body}
         if extra_query := options.get("extra_query"):
             query = {**(query or {}), **extra_query}
@@ -178,7 +179,9 @@ class Resource(Generic[M]):
             headers = [*(each for each in headers if each[0].lower() not in names), *extra]
         content: bytes | Upload | None = None
         kind = None
-        if body is not None:
+        if form is not None:
+            content, kind = form
+        elif body is not None:
             content, kind = to_json(body), "application/json"
             if inlined is not None:
                 content = inlined.body(content)
