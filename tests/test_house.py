@@ -25,7 +25,7 @@ FLOORS = [
     {"multipart"},
     {"file", "webhook", "file_output", "account", "hardware", "version"},
     {"input", "file_reader", "saving", "course"},
-    {"file_input", "job"},
+    {"file_input", "form", "job"},
     {"prediction", "training", "middleware"},
     {"model", "deployment", "webhook_verifier"},
     {"collection"},

@@ -169,7 +169,7 @@ class Resource(Generic[M]):
         if creates is not None:
             attend_the_end()
         extra_body = options.get("extra_body")
-        if extra_body is not None and form is None:
+        if extra_body is not None:
             body = {**(body or {}), **extra_body}
         if extra_query := options.get("extra_query"):
             query = {**(query or {}), **extra_query}
@@ -177,16 +177,7 @@ class Resource(Generic[M]):
             extra = header_pairs(extra_headers)
             names = {name.lower() for name, _ in extra}
             headers = [*(each for each in headers if each[0].lower() not in names), *extra]
-        content: bytes | Upload | None = None
-        kind = None
-        if form is not None:
-            content, kind = form
-        elif body is not None:
-            content, kind = to_json(body), "application/json"
-            if inlined is not None:
-                content = inlined.body(content)
-        elif text:
-            content, kind = text.encode(), "text/plain"
+        content, kind = _content(body, text, inlined) if form is None else form
         return self._core.send(
             method,
             target,
@@ -201,6 +192,16 @@ class Resource(Generic[M]):
             creates=creates,
             keeps=keeps,
         )
+
+
+def _content(
+    body: Mapping[str, object] | None, text: str | None, inlined: Inlined | None
+) -> tuple[bytes | Upload | None, str | None]:
+    """Return a request's body, and its media type."""
+    if body is not None:
+        written = to_json(body)
+        return written if inlined is None else inlined.body(written), "application/json"
+    return (text.encode(), "text/plain") if text else (None, None)
 
 
 def resource(name: str, value: object) -> Resource[Any]:

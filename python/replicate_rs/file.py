@@ -138,7 +138,7 @@ class Files(Namespace[M]):
 
         """
         check(source)
-        extra: dict[str, object] = {**(options.get("extra_body") or {})}
+        extra: dict[str, object] = {**(options.pop("extra_body", None) or {})}
         if metadata:
             extra.setdefault("metadata", metadata)
         fields = [(name, value if isinstance(value, str) else to_json(value).decode()) for name, value in extra.items()]
