@@ -7,7 +7,18 @@ from ._operation import Async, M, Namespace, Resource, Session, Sync, awaitable,
 from ._streaming import asynchronously, streaming
 from ._transport import PARTING, Settling, held, leave_all
 from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, overload
-from .options import FIRST_INTERVAL, MAX_RESPONSE_BYTES, MAX_RETRIES, NETWORK, SPELLINGS, Stats, only, session, timeouts
+from .options import (
+    FIRST_INTERVAL,
+    MAX_RESPONSE_BYTES,
+    MAX_RETRIES,
+    NETWORK,
+    SPELLINGS,
+    Stats,
+    only,
+    session,
+    timeouts,
+    token_from_surroundings,
+)
 from .pagination import async_paginate, paginate
 from .prediction import Prediction, Predictions
 from .request import request as request_any
@@ -343,6 +354,12 @@ class BaseClient(Namespace[M]):
         return self._core.base_url
 
     @property
+    def bearer_token(self) -> str | None:
+        """The API token that a request would be sent with now, or None if there is none; 2.0 has it."""
+        token: Token | None = self._options["api_token"]
+        return token_from_surroundings() if token is None else token if isinstance(token, str) else token()
+
+    @property
     def poll_interval(self) -> float:
         """Seconds between polls; where the client finds its own, the first of them."""
         interval = self._session.poll_interval
@@ -455,16 +472,25 @@ class Replicate(BaseClient[Sync]):
 
     mode: ClassVar[type[Sync | Async]] = Sync
 
-    def paginate(self, list_method: Callable[..., Page[T]]) -> Generator[Page[T], None, None]:
+    def paginate(
+        self, list_method: Callable[..., Page[T]], *, signal: AbortSignal | None = None
+    ) -> Generator[Page[T], None, None]:
         """Give the pages of a list method: ``for page in client.paginate(client.predictions.list)``.
 
         To go over all items instead: ``client.predictions.list().auto()``.
-        """
-        return paginate(list_method)
 
-    def async_paginate(self, list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
+        Args:
+            list_method: A method that returns a page.
+            signal: Stops the requests for pages, with an `AbortError`.
+
+        """
+        return paginate(list_method, signal=signal)
+
+    def async_paginate(
+        self, list_method: Callable[..., Awaitable[Page[T]]], *, signal: AbortSignal | None = None
+    ) -> AsyncGenerator[Page[T], None]:
         """Give the pages of an ``async_`` list method."""
-        return async_paginate(list_method)
+        return async_paginate(list_method, signal=signal)
 
     @overload
     def use(self, ref: Usable, *, hint: None = None, streaming: Literal[False] = False) -> Function[..., Any]: ...
@@ -500,12 +526,19 @@ class AsyncReplicate(BaseClient[Async]):
 
     mode: ClassVar[type[Sync | Async]] = Async
 
-    def paginate(self, list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
+    def paginate(
+        self, list_method: Callable[..., Awaitable[Page[T]]], *, signal: AbortSignal | None = None
+    ) -> AsyncGenerator[Page[T], None]:
         """Give the pages of a list method: ``async for page in client.paginate(client.predictions.list)``.
 
         To go over all items instead: ``(await client.predictions.list()).auto()``.
+
+        Args:
+            list_method: A method that returns a page when it is awaited.
+            signal: Stops the requests for pages, with an `AbortError`.
+
         """
-        return async_paginate(list_method)
+        return async_paginate(list_method, signal=signal)
 
     async_paginate = paginate
 
