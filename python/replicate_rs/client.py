@@ -98,7 +98,8 @@ class BaseClient(Namespace[M]):
             auth: The same, under the Node client's name.
             bearer_token: The same, under the 2.0 client's name.
             base_url: The API's address, with or without ``/v1``; without it `REPLICATE_BASE_URL`, else Replicate's.
-            timeout: Seconds for each part of a request, or a `Timeout`, or one of httpx.
+            timeout: Seconds for each part of each request (to connect, to send, until the answer begins, between its parts), or a
+                `Timeout`, or one of httpx. It does not limit a whole call, such as a run: that is the call's own `timeout`.
             max_retries: Attempts after the first, for requests that may be repeated.
             max_connections: Requests at a time; further ones wait. Without it there is no limit.
             max_response_bytes: The largest answer, decompressed, and the largest event of a stream. Files have no limit.
