@@ -349,7 +349,7 @@ impl Creation {
         match self.deadline {
             Some(limit) => match timeout(limit, wait).await {
                 Ok(()) => called_off(),
-                Err(_) => Error::late(limit, self.stage.phase()),
+                Err(_) => self.stage.late(limit),
             },
             None => {
                 wait.await;

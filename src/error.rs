@@ -86,12 +86,14 @@ pub struct Error {
     pub stale: bool,
     /// What the server calls the request, where it said so before the failure.
     pub request_id: Option<String>,
+    /// What ended the attempt before the one in which time ran out.
+    pub last: Option<Box<str>>,
 }
 
 impl Error {
     /// A failure before anything was sent.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), errno: None, sent: false, stale: false, request_id: None }
+        Self { kind, message: message.into(), errno: None, sent: false, stale: false, request_id: None, last: None }
     }
 
     /// The caller's mistake.
@@ -105,12 +107,16 @@ impl Error {
         Self { sent: !matches!(phase, Phase::Pool | Phase::Connect), ..Self::new(Kind::Timeout(phase, limit), message) }
     }
 
-    /// The deadline over everything passed while `phase` was under way.
-    pub fn late(limit: Duration, phase: Phase) -> Self {
-        let message = format!("timed out after {} over all attempts, {phase}", seconds(limit));
+    /// The deadline over everything passed while `phase` was under way; `last` is what ended the attempt before.
+    pub fn late(limit: Duration, phase: Phase, last: Option<Box<str>>) -> Self {
+        let mut message = format!("timed out after {} over all attempts, {phase}", seconds(limit));
+        if let Some(last) = &last {
+            message.push_str("; ");
+            message.push_str(last);
+        }
         // What waits for another attempt was not taken by the one before.
         let sent = !matches!(phase, Phase::Pool | Phase::Connect | Phase::Pause);
-        Self { sent, ..Self::new(Kind::Timeout(Phase::Total, limit), message) }
+        Self { sent, last, ..Self::new(Kind::Timeout(Phase::Total, limit), message) }
     }
 
     /// A local file failed; `what` says what was being done to which path.

@@ -29,7 +29,7 @@ use crate::pool::{Pool, Wanted};
 use crate::reach::Reach;
 use crate::response::{Response, request_id};
 use crate::retry::Attempts;
-use crate::stage::{begin, enter, is_reused, sending, silence, stalled, watched, within};
+use crate::stage::{begin, enter, failed, is_reused, sending, silence, stalled, watched, within};
 use crate::stats::{Attempt, Observer, UnderWay};
 use crate::tls::refusal;
 use crate::upload::Upload;
@@ -153,7 +153,7 @@ impl Incoming {
             let next = pin!(async { self.response.chunk().await.map_err(Error::from) });
             let next = limited(read, Phase::Body, next);
             match deadline {
-                Some((at, limit)) => timeout_at(at, next).await.unwrap_or_else(|_| Err(Error::late(limit, Phase::Body))),
+                Some((at, limit)) => timeout_at(at, next).await.unwrap_or_else(|_| Err(Error::late(limit, Phase::Body, None))),
                 None => next.await,
             }
         };
@@ -290,6 +290,7 @@ impl<'a> Tries<'a> {
             return Err(error);
         };
         shared.counters.retries.add();
+        failed(&error);
         enter(Phase::Pause);
         sleep(wait).await;
         self.began = Instant::now();

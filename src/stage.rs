@@ -14,7 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::clock::deadline;
-use crate::error::{Error, Phase};
+use crate::error::{Error, Kind, Phase};
 use crate::stats::Counters;
 use crate::upload::Progress;
 
@@ -38,6 +38,8 @@ pub struct Stage {
     /// Whether the request under way has had a connection made for it.
     has_connected: AtomicBool,
     upload: Mutex<Option<Progress>>,
+    /// What ended the last attempt that is followed by another one.
+    last: Mutex<Option<Box<str>>>,
 }
 
 tokio::task_local! {
@@ -48,6 +50,15 @@ tokio::task_local! {
 pub fn enter(phase: Phase) {
     // A connection that another call has begun may be made on a task of its own.
     let _ = STAGE.try_with(|stage| stage.enter(phase));
+}
+
+/// Note what ended an attempt that is followed by another one.
+pub fn failed(error: &Error) {
+    let last = match &error.kind {
+        Kind::Status(response) => format!("last answer: {}", response.status),
+        _ => format!("last attempt: {error}"),
+    };
+    let _ = STAGE.try_with(|stage| *stage.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last.into()));
 }
 
 /// Note what tells how much of the body was sent.
@@ -107,6 +118,7 @@ impl Stage {
             connected: AtomicU64::new(0),
             has_connected: AtomicBool::new(false),
             upload: Mutex::default(),
+            last: Mutex::default(),
         })
     }
 
@@ -143,8 +155,14 @@ impl Stage {
         self.is_sent.load(Ordering::Acquire) || self.upload().as_ref().is_some_and(Progress::has_begun)
     }
 
+    /// Return the error for a deadline over everything that has passed.
+    pub fn late(&self, limit: Duration) -> Error {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Error::late(limit, self.phase(), last)
+    }
+
     /// Return the part of the exchange that is under way.
-    pub fn phase(&self) -> Phase {
+    fn phase(&self) -> Phase {
         let phase = PHASES.get(usize::from(self.at.load(Ordering::Relaxed))).copied().unwrap_or(Phase::Total);
         let is_under_way = self.is_under_way();
         match phase {
@@ -183,7 +201,7 @@ where
     let stage = Stage::new();
     let work = stage.clone().watch(work);
     match limit {
-        Some(limit) => timeout(limit, work).await.unwrap_or_else(|_| Err(Error::late(limit, stage.phase()))),
+        Some(limit) => timeout(limit, work).await.unwrap_or_else(|_| Err(stage.late(limit))),
         None => work.await,
     }
 }

@@ -119,6 +119,14 @@ def test_a_token_may_be_a_function(both):
     assert [each.headers["authorization"] for each in wire.seen] == ["Bearer r8_a", "Bearer r8_b"]
 
 
+def test_a_client_tells_its_token_under_2_0_s_name(both, monkeypatch):
+    assert both.kind(bearer_token="r8_a").bearer_token == both.kind(auth=lambda: "r8_a").bearer_token == "r8_a"
+    client = both.kind()
+    assert client.bearer_token is None
+    monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_environment")
+    assert client.bearer_token == "r8_environment"
+
+
 def test_an_error_of_the_token_function_is_the_caller_s(both):
     def broken():
         raise LookupError("no vault")

@@ -70,7 +70,8 @@ def test_a_status_is_an_error_of_its_class_with_the_problem_s_fields(both, statu
     assert type(error) is kind
     assert (error.status, error.status_code, error.title, error.detail) == (status, status, "Oh no", "it broke")
     assert (error.request_id, error.retry_after) == ("r1", 7)
-    assert str(error) == f"ReplicateError Details:\ntitle: Oh no\nstatus: {status}\ndetail: it broke"
+    about = " (prediction x)" if status in (404, 422) else ""
+    assert str(error) == f"title: Oh no, status: {status}, detail: it broke{about}"
     assert isinstance(error, replicate.ReplicateError)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
+import replicate_rs as replicate
 from replicate_rs import (
     Account,
     Collection,
@@ -24,6 +25,7 @@ from replicate_rs import (
 )
 from replicate_rs.local import LocalReplicate, sleep
 from replicate_rs.search import SearchResult
+from wire import Wire, reply
 
 DOCUMENT = json.loads((Path(__file__).parent / "openapi.json").read_text())
 OPERATIONS = {
@@ -434,3 +436,27 @@ def test_every_operation_takes_extra_headers_query_and_body(both, server):
     assert server.requests[-1].query == "b=1%2C2&c=true"
     both(lambda: client.models.update("acme/shout", extra_body={"description": "more"}))
     assert json.loads(server.requests[-1].body) == {"description": "more"}
+
+
+@pytest.mark.parametrize("destination", ["<invalid>", "", "acme", "acme/x:1", "a/b/c"])
+def test_a_training_s_destination_is_for_the_api_to_check(both, server, destination):
+    client, before = both.client(server.base_url), len(server.requests)
+    version = server.version("acme/shout")
+    for named in ({"version": f"acme/shout:{version}"}, {"model": "acme/shout", "version": version}):
+        with pytest.raises(exceptions.ReplicateError) as caught:
+            both(lambda named=named: client.trainings.create(**named, input={"steps": 1}, destination=destination))
+        assert caught.value.status == 404
+        assert "destination" in str(caught.value)
+    assert [json.loads(each.body)["destination"] for each in server.requests[before:]] == [destination] * 2
+
+
+def test_a_deployment_s_model_is_sent_with_its_update(both, server):
+    with Wire(lambda seen: reply({"owner": "acme", "name": "d"})) as wire:
+        client = both.client(wire.base_url)
+        model = replicate.Model(owner="acme", name="x")
+        for given in ("acme/x", ("acme", "x"), model):
+            both(lambda given=given: client.deployments.update("acme", "d", model=given, version="v2"))
+        assert {each.body for each in wire.seen} == {b'{"model":"acme/x","version":"v2"}'}
+        with pytest.raises(ValueError, match="the model is 'owner/name', without a version"):
+            both(lambda: client.deployments.update("acme/d", model="acme/x:v2"))
+        assert len(wire.seen) == 3

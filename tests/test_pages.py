@@ -1,6 +1,7 @@
 """Pages: their links, walking over all of them, and what is held meanwhile."""
 
 import asyncio
+import functools
 import gc
 import threading
 
@@ -131,6 +132,71 @@ def test_an_error_on_a_later_page_is_raised_there():
         assert next(items).id == "p1"
         with pytest.raises(exceptions.NotFoundError, match="gone"):
             next(items)
+
+
+def turning(pages, controller, wire, *, at):
+    """Read pages, and abort after some of them."""
+    given = []
+    for page in pages:
+        given.append(page[0].id)
+        if len(given) == at:
+            wire.until(lambda: len(wire.seen) == at + 1)
+            controller.abort("enough")
+    return given
+
+
+def read(both, pages, controller, wire, *, at):
+    """The same for a client of either kind."""
+    if not both.is_async:
+        return turning(pages, controller, wire, at=at)
+
+    async def main():
+        given = []
+        async for page in pages:
+            given.append(page[0].id)
+            if len(given) == at:
+                await asyncio.to_thread(wire.until, lambda: len(wire.seen) == at + 1)
+                controller.abort("enough")
+        return given
+
+    return both(main)
+
+
+@pytest.mark.parametrize("how", ["method", "partial", "function"])
+def test_a_signal_stops_the_pages(both, how):
+    with book(9) as wire:
+        client, controller = both.client(wire.base_url), replicate.AbortController()
+        method = {
+            "method": client.predictions.list,
+            "partial": functools.partial(client.predictions.list, source="web"),
+            "function": lambda: client.predictions.list(),
+        }[how]
+        pages = client.paginate(method, signal=controller.signal)
+        with pytest.raises(exceptions.AbortError, match="enough"):
+            read(both, pages, controller, wire, at=2)
+        assert len(wire.seen) == 3
+        # Aborted beforehand, nothing is sent.
+        with pytest.raises(exceptions.AbortError, match="enough"):
+            both(lambda: client.paginate(method, signal=controller.signal))
+        assert len(wire.seen) == 3
+        with pytest.raises(TypeError, match="signal must be an AbortSignal"):
+            both(lambda: client.paginate(method, signal="x"))
+        assert len(both(lambda: client.paginate(method, signal=replicate.AbortController()))) == 9
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_signal_stops_the_request_for_a_page_that_does_not_come(both, first):
+    def script(seen):
+        if "cursor" in seen.path or first:
+            return hang
+        return reply({"results": [prediction()], "next": f"{wire.base_url}/predictions?cursor=1"})
+
+    with Wire(script) as wire:
+        client = both.client(wire.base_url)
+        for method in (client.predictions.list, lambda: client.predictions.list()):
+            if not (first and method.__name__ == "<lambda>"):
+                with pytest.raises(exceptions.AbortError):
+                    both(lambda method=method: client.paginate(method, signal=replicate.AbortSignal.timeout(0.2)))
 
 
 def test_many_walks_at_once():

@@ -350,7 +350,7 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*__all__, *_SETTINGS])
 
 
 if TYPE_CHECKING:

@@ -34,6 +34,12 @@ TOKEN = frozenset("!#$%&'*+-.^_`|~")
 CO_COROUTINE = 128
 # Characters of a value that a message shows.
 LONGEST = 80
+# A bare number from here on is no time between polls.
+MILLISECONDS = 100
+# What the Node client has beside the inputs in its options, and what it calls a prediction's target.
+NODE_OPTIONS = frozenset(
+    ("input", "wait", "webhook", "webhook_events_filter", "signal", "stream", "version", "model", "deployment", "destination")
+)
 
 
 def wrong_type(name: str, wanted: str, value: object) -> TypeError:
@@ -132,6 +138,17 @@ def interval(name: str, value: object) -> float:
     return result
 
 
+def pause(name: str, value: object) -> float:
+    """Check the time between two polls. A number that can only be milliseconds, in which Node counts, is refused."""
+    result = interval(name, value)
+    if result >= MILLISECONDS and not hasattr(type(value), "total_seconds"):
+        raise ValueError(
+            f"{name} is in seconds: write {result / 1000:g} for {result:g} milliseconds, "
+            f"or timedelta(seconds={result:g}) if you mean seconds"
+        )
+    return result
+
+
 def limit(name: str, value: Limit | None) -> float | None:
     """Return the seconds that a call may take; None is without a limit.
 
@@ -173,7 +190,7 @@ def hold(name: str, value: object) -> Any:
     if options.get("mode", "block") not in ("block", "poll"):
         raise wrong_value(f"{name}['mode']", "'block' or 'poll'", options["mode"])
     if options.get("interval") is not None:
-        options["interval"] = interval(f"{name}['interval']", options["interval"])
+        options["interval"] = pause(f"{name}['interval']", options["interval"])
     if options.get("timeout") is not None and not isinstance(options["timeout"], bool):
         options["timeout"] = number_of_hold(f"{name}['timeout']", options["timeout"])
     return options
@@ -445,6 +462,18 @@ def model_input(name: str, value: object) -> Any:
     return value
 
 
+def plain_inputs(value: object) -> None:
+    """Refuse the options of a call of Node's in the place of a model's inputs: they have an ``input`` with these in it."""
+    if not is_object(value) or not is_object(inner := value.get("input")) or not NODE_OPTIONS.issuperset(value):
+        return
+    others = [f"{name}=…" for name in value if name != "input"]
+    shown = f"{{{_shown(next(iter(inner)))}: …}}" if inner else "{}"
+    raise TypeError(
+        f"input must be the model's inputs themselves: write input={shown}, not {{'input': {shown}}}"
+        + (f", and give {', '.join(others)} by name" if others else "")
+    )
+
+
 def moment(name: str, value: object) -> Any:
     """Check a time: ISO 8601, or a `datetime`."""
     if isinstance(value, str):
@@ -539,7 +568,7 @@ RULES: dict[str, tuple[type | None, Rule]] = {
     "input": (dict, model_input),
     "signal": (AbortSignal, abort_signal),
     "timeout": (None, limit),
-    "interval": (None, interval),
+    "interval": (None, pause),
     "wait": (bool, hold),
     "prefer": (None, prefer),
     "cancel_after": (None, lifetime),
@@ -574,7 +603,9 @@ def checker(
     names = code.co_varnames[: code.co_argcount]
     # The types of arguments that need no look, by position; the first is the resource.
     plain = [object, *(rules[name][0] if name in rules else object for name in names[1:])]
-    first = plain[1] if len(plain) > 1 else None
+    first = [*plain, None][1]
+    # Where the inputs are, if they are given by position.
+    inputs = (*names, "input").index("input")
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         if kwargs:
@@ -591,6 +622,8 @@ def checker(
         if len(args) == 1 or (len(args) == 2 and first is str and type(args[1]) is str and args[1].isascii()):
             # What is given most often.
             return args
+        if len(args) > inputs:
+            plain_inputs(args[inputs])
         for value, kind in zip(args, plain, strict=False):
             if kind is not object and not _is_plain(value, kind):
                 break

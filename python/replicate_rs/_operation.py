@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
-    from typing import Any, Concatenate, Literal, Self, TypeAlias
+    from typing import Any, Concatenate, Literal, Protocol, Self, TypeAlias
 
     from ._core import Core, Expect, Pending, Upload
     from ._transport import Transport
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 HELP: dict[str, dict[str, str]] = {
     "Options": {
         "signal": "Stops the request.",
-        "timeout": "Seconds for all of it, retries included; a `timedelta`, or the `total` of a `Timeout`, does too.",
+        "timeout": "Seconds for all of the call, retries included, or a `timedelta`; of a `Timeout`, its `total` or its longest part.",
         "extra_headers": "Sent with this request, over the client's own.",
         "extra_query": "Added to the query.",
         "extra_body": "Added to the JSON body.",
@@ -190,19 +190,20 @@ class Resource(Generic[M]):
         query: Query | None = None,
         body: Mapping[str, object] | None = None,
         text: str | None = None,
+        form: tuple[Upload, str] | None = None,
         headers: Sequence[tuple[str, str]] = (),
         read: float | None = None,
         inlined: Inlined | None = None,
         creates: Literal["predictions", "trainings"] | None = None,
         keeps: bool = False,
     ) -> Pending[T]:
-        """Begin a request with a JSON body, with files in it or without, a plain text, or nothing.
+        """Begin a request with a JSON body, with files in it or without, a plain text, a form and its media type, or nothing.
 
         Raises:
             TypeError: An option does not exist.
 
         """
-        if not (options or query or headers) and body is None and text is None:
+        if not (options or query or headers) and body is None and text is None and form is None:
             # What is asked most often is asked at the least cost.
             return self._core.send(method, target, expect)
         if not options.keys() <= OPTIONS:
@@ -214,14 +215,7 @@ class Resource(Generic[M]):
             body = {**(body or {}), **extra_body}
         if extra_query := options.get("extra_query"):
             query = {**(query or {}), **extra_query}
-        content: bytes | Upload | None = None
-        kind = None
-        if body is not None:
-            content, kind = to_json(body), "application/json"
-            if inlined is not None:
-                content = inlined.body(content)
-        elif text:
-            content, kind = text.encode(), "text/plain"
+        content, kind = _content(body, text, inlined) if form is None else form
         return self._core.send(
             method,
             target,
@@ -247,12 +241,18 @@ def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any
         first, *others = path.split(".")
         space: Any = spaces.get((first, mode))
         for part in others:
-            space = getattr(space, "_namespaces", {}).get((part, mode)) if isinstance(space, Namespace) else getattr(space, part, None)
+            space = (
+                getattr(space, "_namespaces", {}).get((part, mode))
+                if isinstance(space, Namespace)
+                else getattr(space, part, None)
+            )
         found = vars(space).get(name) if isinstance(space, Namespace) else getattr(space, name, None)
         if found is not None and getattr(found, "__self__", None) is not space:
             answer: Callable[..., Any] = found
             return answer
     return None
+
+
 if TYPE_CHECKING:
     import types
 
@@ -260,6 +260,16 @@ if TYPE_CHECKING:
 else:
     # Importing `types` would cost a quarter of the package's import.
     Function, Method = type(Resource._in), type(Resource._in.__get__(object()))
+
+
+def _content(
+    body: Mapping[str, object] | None, text: str | None, inlined: Inlined | None
+) -> tuple[bytes | Upload | None, str | None]:
+    """Return a request's body, and its media type."""
+    if body is not None:
+        written = to_json(body)
+        return written if inlined is None else inlined.body(written), "application/json"
+    return (text.encode(), "text/plain") if text else (None, None)
 
 
 def resource(name: str, value: object) -> Resource[Any]:

@@ -87,7 +87,8 @@ class BaseClient(Configurable[M]):
             auth: The same, under the Node client's name.
             bearer_token: The same, under the 2.0 client's name.
             base_url: The API's address, with or without ``/v1``; without it `REPLICATE_BASE_URL`, else Replicate's.
-            timeout: Seconds for each part of a request, or a `Timeout`, or one of httpx.
+            timeout: Seconds for each part of each request (to connect, to send, until the answer begins, between its parts), or a
+                `Timeout`, or one of httpx. It does not limit a whole call, such as a run: that is the call's own `timeout`.
             max_retries: Attempts after the first, for requests that may be repeated.
             max_connections: Requests at a time; further ones wait. Without it there is no limit.
             max_response_bytes: The largest answer, decompressed, and the largest event of a stream. Files have no limit.
@@ -403,16 +404,25 @@ class Replicate(BaseClient[Sync]):
 
     mode: ClassVar[type[Sync | Async]] = Sync
 
-    def paginate(self, list_method: Callable[..., Page[T]]) -> Generator[Page[T], None, None]:
+    def paginate(
+        self, list_method: Callable[..., Page[T]], *, signal: AbortSignal | None = None
+    ) -> Generator[Page[T], None, None]:
         """Give the pages of a list method: ``for page in client.paginate(client.predictions.list)``.
 
         To go over all items instead: ``client.predictions.list().auto()``.
-        """
-        return paginate(list_method)
 
-    def async_paginate(self, list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
+        Args:
+            list_method: A method that returns a page.
+            signal: Stops the requests for pages, with an `AbortError`.
+
+        """
+        return paginate(list_method, signal=signal)
+
+    def async_paginate(
+        self, list_method: Callable[..., Awaitable[Page[T]]], *, signal: AbortSignal | None = None
+    ) -> AsyncGenerator[Page[T], None]:
         """Give the pages of an ``async_`` list method."""
-        return async_paginate(list_method)
+        return async_paginate(list_method, signal=signal)
 
     @overload
     def use(self, ref: Usable, *, hint: None = None, streaming: Literal[False] = False) -> Function[..., Any]: ...
@@ -448,12 +458,19 @@ class AsyncReplicate(BaseClient[Async]):
 
     mode: ClassVar[type[Sync | Async]] = Async
 
-    def paginate(self, list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
+    def paginate(
+        self, list_method: Callable[..., Awaitable[Page[T]]], *, signal: AbortSignal | None = None
+    ) -> AsyncGenerator[Page[T], None]:
         """Give the pages of a list method: ``async for page in client.paginate(client.predictions.list)``.
 
         To go over all items instead: ``(await client.predictions.list()).auto()``.
+
+        Args:
+            list_method: A method that returns a page when it is awaited.
+            signal: Stops the requests for pages, with an `AbortError`.
+
         """
-        return async_paginate(list_method)
+        return async_paginate(list_method, signal=signal)
 
     async_paginate = paginate
 

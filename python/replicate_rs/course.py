@@ -195,7 +195,7 @@ async def increments(
 def give_up(error: APITimeoutError, timeout: float | None, job: Job[Any] | None, *, is_cancelled: bool = True) -> NoReturn:
     """Raise what a request's timeout means: it may be the caller's own, over all of it, that has passed."""
     if error.is_deadline and timeout is not None:
-        raise too_late(timeout, job, was_sent=error._sent, is_cancelled=is_cancelled) from error
+        raise too_late(timeout, job, was_sent=error._sent, is_cancelled=is_cancelled, last=error._last) from error
     raise error
 
 
@@ -214,9 +214,9 @@ def raise_if_failed(prediction: Prediction[Any]) -> None:
 
 
 def too_late(
-    timeout: float | None, job: Job[Any] | None, *, was_sent: bool = False, is_cancelled: bool = True
+    timeout: float | None, job: Job[Any] | None, *, was_sent: bool = False, is_cancelled: bool = True, last: str | None = None
 ) -> PredictionTimeout:
-    """Return the error for a deadline that has passed."""
+    """Return the error for a deadline that has passed; `last` is what ended the last attempt of a request that was repeated."""
     if job is not None:
         what = f"the {type(job).__name__.lower()} {job.id} is still {job.status} after {timeout} s"
     elif was_sent:
@@ -224,4 +224,4 @@ def too_late(
         what = f"the create has no answer after {timeout} s: what it makes {then}"
     else:
         what = f"the prediction was not created after {timeout} s: nothing was sent, or nothing was accepted"
-    return PredictionTimeout(what, job)
+    return PredictionTimeout(what if last is None else f"{what} ({last})", job)

@@ -212,6 +212,7 @@ class Deployments(Namespace[M]):
         owner: Ref | None = None,
         name: str | None = None,
         *,
+        model: Ref | tuple[str, str] | None = None,
         version: str | HasId | None = None,
         hardware: str | HasId | None = None,
         min_instances: int | None = None,
@@ -220,7 +221,13 @@ class Deployments(Namespace[M]):
     ) -> Deployment[M]:
         """Release a deployment anew; what is not given stays."""
         target = ("deployments", *named("deployment", owner, name, options))
-        body = given(version=version, hardware=hardware, min_instances=min_instances, max_instances=max_instances)
+        body = given(
+            model=None if model is None else "/".join(owner_and_name("model", model)),
+            version=version,
+            hardware=hardware,
+            min_instances=min_instances,
+            max_instances=max_instances,
+        )
         pending = self._send("PATCH", target, Expect.OBJECT, options, body=body)
         return Deployment._of(await self._transport.finish(pending), self._session)
 

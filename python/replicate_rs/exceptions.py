@@ -100,6 +100,10 @@ class ReplicateError(ReplicateException):
     _created: dict[str, Any] | None = None
     # Whether a server may have taken the request.
     _sent: bool = False
+    # What ended the attempt before the one in which time ran out; set by the core.
+    _last: str | None = None
+    # What the request was about, where the API does not say.
+    _subject: str = ""
 
     def __init__(
         self,
@@ -129,10 +133,11 @@ class ReplicateError(ReplicateException):
         return {name: value for name, value in fields.items() if value is not None}
 
     def __str__(self) -> str:
+        subject = f" ({_printable(self._subject, keep='')})" if self._subject else ""
         if self.title is None and self.status is None:
-            return _printable(str(self.detail or self.type or ""))
-        lines = (f"{name}: {_printable(str(value))}" for name, value in self.to_dict().items())
-        return "ReplicateError Details:\n" + "\n".join(lines)
+            return _in_one_line(str(self.detail or self.type or "")) + subject
+        fields = {name: getattr(self, name) for name in ("type", "title", "status", "instance", "detail")}
+        return ", ".join(f"{name}: {_in_one_line(str(value))}" for name, value in fields.items() if value is not None) + subject
 
 
 class RequestError(ReplicateError):
@@ -229,6 +234,10 @@ class ModelError(ReplicateError):
     def __init__(self, prediction: Prediction[Any]) -> None:
         super().__init__(detail=prediction.error or f"the prediction {prediction.id} {prediction.status}")
         self.prediction = prediction  # pyright: ignore[reportIncompatibleVariableOverride]  # here there always is one
+
+    def __str__(self) -> str:
+        # A model's own words, which may be a traceback.
+        return _printable(str(self.detail or ""))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.prediction,)
@@ -393,8 +402,27 @@ def from_response(status: int, method: str, url: str, headers: list[tuple[str, s
     error.status, error.detail = status, _text(detail)
     error.args = (error.type, error.title, error.status, error.detail, error.instance)
     _add(error, method, url, headers, body)
+    if status in (404, 422):
+        error._subject = _subject(status, method, url)
     error.retry_after = retry_after(error.headers.get("retry-after"), error.headers.get("date"), body)
     return error
+
+
+def _subject(status: int, method: str, url: str) -> str:
+    """Return what a request was about, by its path, such as ``model acme/x``; nothing for other paths."""
+    from urllib.parse import unquote
+
+    kind, *names = [unquote(each) for each in url.partition("?")[0].partition("/v1/")[2].split("/")]
+    if kind in ("predictions", "trainings", "collections"):
+        return f"{kind[:-1]} {names[0]}" if names else ""
+    if kind not in ("models", "deployments") or len(names) < 2:
+        return ""
+    name, rest = "/".join(names[:2]), names[2:]
+    if rest[:1] == ["versions"] and len(rest) > 1:
+        return f"version {rest[1]} of the model {name}"
+    if kind == "models" and rest == ["predictions"] and method == "POST" and status == 404:
+        return f"model {name}: check the name; a model that is run by its versions needs one, '{name}:version'"
+    return f"{kind[:-1]} {name}"
 
 
 def from_unexpected(
@@ -413,6 +441,13 @@ def excerpt(body: bytes) -> str:
         return "(empty)"
     shown = _printable(body[:EXCERPT].decode("utf-8", "replace"), keep="")
     return shown + (f"… ({len(body)} bytes)" if len(body) > EXCERPT else "")
+
+
+def _in_one_line(text: str) -> str:
+    """Join the lines of a text, and escape what a terminal would obey."""
+    if text.isprintable():
+        return text
+    return _printable("; ".join(line.strip() for line in text.splitlines() if line.strip()), keep="")
 
 
 def _printable(text: str, keep: str = "\n\t") -> str:

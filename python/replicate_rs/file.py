@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ._checks import identity, limit, plain_function, text
-from ._core import Expect, Upload
-from ._operation import M, Namespace, awaitable, operation
+from ._checks import identity, plain_function, text
+from ._core import Expect
+from ._operation import M, Namespace, awaitable, operation, to_json
 from ._record import Record
 from ._typing import TYPE_CHECKING, defer_annotations
 from .file_source import Source
+from .multipart import multipart
 from .pagination import Page, page_of
 
 if TYPE_CHECKING:
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._checks import Limit
-    from ._core import AbortSignal, Pending
+    from ._core import Pending, Upload
     from ._operation import FileEncodingStrategy as FileEncodingStrategy
     from ._operation import Options
     from .file_source import FileLike as FileLike
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 # The API refuses files above 100 MB (https://replicate.com/docs/reference/http#files.create). Its exact limit is not known: what
 # is between that and 100 MiB is left to the API.
 MOST_BYTES = 100 << 20
-# Of UTF-8 (the same page).
-LONGEST_NAME = 255
 # Seconds between two reports of an upload.
 REPORTING = 0.05
 
@@ -85,8 +83,7 @@ class Files(Namespace[M]):
         content_type: str | None = None,
         type: str | None = None,
         progress: OnSent | None = None,
-        signal: AbortSignal | None = None,
-        timeout: Limit | None = None,
+        **options: Unpack[Options],
     ) -> File[M]:
         """Upload a file, at most 100 MB (https://replicate.com/docs/reference/http#files.create).
 
@@ -99,8 +96,7 @@ class Files(Namespace[M]):
             content_type: Its media type; guessed from its name where it is not given.
             type: The same; 2.0 calls it so.
             progress: Called with the bytes that were sent and all there are, a few times a second, and at the end.
-            signal: Stops the upload.
-            timeout: Seconds for all of it.
+            options: What every operation takes; `extra_body` adds fields to the form.
 
         Raises:
             FileError: The file cannot be read, or changed its size meanwhile.
@@ -113,13 +109,14 @@ class Files(Namespace[M]):
         if progress is not None:
             plain_function("progress", progress)
         source = await Source.of(self._transport, what)
-        upload, pending = self.begin(
-            source.named(filename, content_type or type), metadata, signal=signal, timeout=limit("timeout", timeout)
-        )
+        upload, pending = self.begin(source.named(filename, content_type or type), metadata, **options)
         if progress is not None:
             pending.begin()
             try:
-                while await self._transport.finish(self._core.first([pending], limit=REPORTING, signal=signal)) is None:
+                while (
+                    await self._transport.finish(self._core.first([pending], limit=REPORTING, signal=options.get("signal")))
+                    is None
+                ):
                     progress(upload.sent, len(upload))
             except BaseException:
                 pending.give_up()
@@ -132,7 +129,7 @@ class Files(Namespace[M]):
     async_create: Final = awaitable(create)
 
     def begin(
-        self, source: Source, metadata: Mapping[str, Any] | None = None, *, signal: AbortSignal | None, timeout: float | None
+        self, source: Source, metadata: Mapping[str, Any] | None = None, **options: Unpack[Options]
     ) -> tuple[Upload, Pending[dict[str, Any]]]:
         """Give what is to be sent, and the answer to wait for.
 
@@ -141,33 +138,27 @@ class Files(Namespace[M]):
 
         """
         check(source)
-        head, tail, boundary = _multipart(source.name, source.content_type, metadata)
-        upload = Upload([head, source.part, tail])
-        pending = self._core.send(
-            "POST",
-            ("files",),
-            Expect.RECORD,
-            body=upload,
-            content_type=f"multipart/form-data; boundary={boundary}",
-            total=timeout,
-            signal=signal,
-        )
-        return upload, pending
+        extra: dict[str, object] = {**(options.pop("extra_body", None) or {})}
+        if metadata:
+            extra.setdefault("metadata", metadata)
+        fields = [(name, value if isinstance(value, str) else to_json(value).decode()) for name, value in extra.items()]
+        form = multipart([*fields, ("content", source)])
+        return form[0], self._send("POST", ("files",), Expect.RECORD, options, form=form)
 
     @operation
-    async def get(self, file_id: str | HasId, *, signal: AbortSignal | None = None, timeout: Limit | None = None) -> File[M]:
+    async def get(self, file_id: str | HasId, **options: Unpack[Options]) -> File[M]:
         """Fetch what is known of a file."""
         where = ("files", identity("file_id", file_id))
-        data = self._core.send("GET", where, Expect.RECORD, total=limit("timeout", timeout), signal=signal)
+        data = self._send("GET", where, Expect.RECORD, options)
         return File._of(await self._transport.finish(data), self._session)
 
     async_get: Final = awaitable(get)
 
     @operation
-    async def delete(self, file_id: str | HasId, *, signal: AbortSignal | None = None, timeout: Limit | None = None) -> bool:
+    async def delete(self, file_id: str | HasId, **options: Unpack[Options]) -> bool:
         """Delete a file before its time; True if it is gone."""
         where = ("files", identity("file_id", file_id))
-        status = self._core.send("DELETE", where, Expect.STATUS, total=limit("timeout", timeout), signal=signal)
+        status = self._send("DELETE", where, Expect.STATUS, options)
         return await self._transport.finish(status) < 300
 
     async_delete: Final = awaitable(delete)
@@ -208,31 +199,6 @@ def check(source: Source) -> None:
             f"{source.name} has {len(source.part):,} bytes, and Replicate takes files of at most 100 MB: "
             "put it where the model can fetch it, and pass its URL"
         )
-
-
-def _multipart(name: str, kind: str, metadata: Mapping[str, Any] | None) -> tuple[bytes, bytes, str]:
-    """Build what stands before and after the file's content (RFC 7578), and the boundary."""
-    from json import dumps
-    from os import urandom
-
-    if any(each in kind for each in "\r\n\0"):
-        raise ValueError(f"content_type must not hold a line break: {kind!r}")
-    if not name or any(each in name for each in "/\0"):
-        raise ValueError(f"a file's name must not be empty, or hold a slash or NUL: {name!r}")
-    if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
-        raise ValueError(f"a file's name must not be longer than {LONGEST_NAME} bytes: {name!r}")
-    boundary = f"replicate-rs-{urandom(16).hex()}"
-    # Escaped as the HTML standard says ("multipart form data", §4.10.21.8).
-    shown = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
-    parts: list[str] = []
-    if metadata:
-        parts.append(
-            f'--{boundary}\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{dumps(metadata, allow_nan=False)}\r\n'
-        )
-    parts.append(
-        f'--{boundary}\r\nContent-Disposition: form-data; name="content"; filename="{shown}"\r\nContent-Type: {kind}\r\n\r\n'
-    )
-    return "".join(parts).encode("utf-8", "surrogateescape"), f"\r\n--{boundary}--\r\n".encode(), boundary
 
 
 defer_annotations(globals())

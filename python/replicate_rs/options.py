@@ -118,7 +118,8 @@ class Timeout:
     """Seconds that each part of a request may take; None is without limit.
 
     ``Timeout(60)`` is 60 seconds for each of `connect`, `read`, `write` and `pool` that is not given by itself.
-    Wherever there are seconds, a `timedelta` does too.
+    Wherever there are seconds, a `timedelta` does too. As the `timeout` of one call, such as a run, it limits all of that call:
+    its `total` does, or else its longest part.
     """
 
     __slots__ = ("connect", "idle", "pool", "read", "total", "write")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._checks import function, identity, is_async_function, sync_function, wrong_type
+from ._checks import abort_signal, function, identity, is_async_function, sync_function, wrong_type
 from ._core import Expect
 from ._operation import Async, Resource, given, iterate
 from ._streaming import spread, spread_async
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, ClassVar, Self
 
-    from ._core import Pending
+    from ._core import AbortSignal, Pending
     from ._operation import Options, Query
     from ._record import Record
     from ._transport import Transport
@@ -115,8 +115,10 @@ class Page(Generic[T]):
         source: _Source[Any] | None = getattr(self, "_source", None)
         return source is not None and source.resource._session.mode is Async
 
-    def _begin_next(self) -> Pending[Any] | None:
+    def _begin_next(self, signal: AbortSignal | None = None) -> Pending[Any] | None:
         """Begin to fetch the next page, without waiting for it."""
+        if signal is not None and self.next is not None:
+            self._source.stopped_by(signal)
         return None if self.next is None else self._source.begin(self.next)
 
 
@@ -139,39 +141,50 @@ class Items(Generic[T]):
             yield page.results
 
 
-async def pages(page: Page[T], transport: type[Transport]) -> AsyncGenerator[Page[T], None]:
+async def pages(page: Page[T], transport: type[Transport], signal: AbortSignal | None = None) -> AsyncGenerator[Page[T], None]:
     """Give a page and all that follow, each one fetched while the one before is read.
 
     Raises:
         APIResponseValidationError: The pages go round in circles.
+        AbortError: The signal was aborted.
 
     """
     seen: set[str] = set()
     while True:
         if page.next in seen:
             raise APIResponseValidationError(detail=f"the page after {page.next} is one that came before")
-        following = page._begin_next()
+        following = page._begin_next(signal)
         if following is not None:
             following.begin()
         yield page
         if following is None or page.next is None:
             return
+        if signal is not None:
+            # The next page may be here already.
+            signal.throw_if_aborted()
         seen.add(page.next)
         page = page._source.page(await transport.finish(following))
 
 
-def paginate(list_method: Callable[..., Page[T]]) -> Generator[Page[T], None, None]:
+def paginate(list_method: Callable[..., Page[T]], *, signal: AbortSignal | None = None) -> Generator[Page[T], None, None]:
     """Give a list method's pages.
+
+    Args:
+        list_method: A method that returns a page.
+        signal: Stops the requests for pages, with an `AbortError`.
 
     Raises:
         TypeError: `list_method` is not a method, or is an async one.
 
     """
-    return iterate(pages(_first(sync_function("list_method", list_method)()), Blocking))
+    begin, stop = _first_request(sync_function("list_method", list_method), signal)
+    return iterate(pages(_first(begin()), Blocking, stop))
 
 
-def async_paginate(list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
-    """Give a list method's pages, on an event loop.
+def async_paginate(
+    list_method: Callable[..., Awaitable[Page[T]]], *, signal: AbortSignal | None = None
+) -> AsyncGenerator[Page[T], None]:
+    """Give a list method's pages, on an event loop; see `paginate`.
 
     Raises:
         TypeError: `list_method` is not a method, or one that blocks.
@@ -179,12 +192,26 @@ def async_paginate(list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGener
     """
     if not is_async_function(function("list_method", list_method)) and hasattr(list_method, "__self__"):
         raise TypeError("list_method must be an async one, of an AsyncReplicate, or with async_ before its name")
-    return _async_pages(list_method)
+    return _async_pages(*_first_request(list_method, signal))
 
 
-async def _async_pages(list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
-    first: Any = list_method()
-    following = pages(_first(await first if hasattr(first, "__await__") else first), Suspending)
+def _first_request(list_method: Callable[..., Any], signal: AbortSignal | None) -> tuple[Callable[[], Any], AbortSignal | None]:
+    """Return what asks for the first page, which a signal stops too where the method is one of a client."""
+    if signal is None:
+        return list_method, None
+    stop = abort_signal("signal", signal)
+    method = list_method.func if type(list_method).__name__ == "partial" else list_method  # type: ignore[attr-defined]
+
+    def begin() -> Any:
+        stop.throw_if_aborted()
+        return list_method(signal=stop) if isinstance(getattr(method, "__self__", None), Resource) else list_method()
+
+    return begin, stop
+
+
+async def _async_pages(begin: Callable[[], Any], signal: AbortSignal | None) -> AsyncGenerator[Page[Any], None]:
+    first: Any = begin()
+    following = pages(_first(await first if hasattr(first, "__await__") else first), Suspending, signal)
     try:
         async for page in following:
             yield page
@@ -216,6 +243,11 @@ class _Source(Generic[R]):
         self.options = options
         # What is searched for, where pages are asked for by `QUERY`.
         self.text = text
+
+    def stopped_by(self, signal: AbortSignal) -> None:
+        """Let a signal stop further requests."""
+        options: Options = {"signal": signal}
+        self.options = self.options | options
 
     def begin(self, cursor: str | None, query: Query | None = None) -> Pending[dict[str, Any]]:
         """Begin to fetch a page."""

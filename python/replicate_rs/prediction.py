@@ -171,6 +171,9 @@ class Predictions(Namespace[M]):
             data = await self._transport.finish(pending)
         except ReplicateError as error:
             note_created(error, Prediction, self._session)
+            if version is not None and error.status in (404, 422):
+                # The request's path does not name it.
+                error._subject = f"version {version}"
             raise
         return Prediction._of(data, self._session)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._checks import Limit
-    from ._core import AbortSignal, Response
+    from ._core import AbortSignal, Response, Upload
     from ._operation import Headers, Query, Resource
 
 
@@ -34,7 +34,8 @@ async def request(
             any other only if the server did not take it.
         params: The query; None is left out, lists are joined by commas.
         headers: Sent with it, over the client's own: a mapping, or pairs, of which several may have one name.
-        data: The body: bytes and text as they are, anything else as JSON, by the rules of a model's input; but no files.
+        data: The body: bytes and text as they are; a dict with files among its values, or a list of names and values, as a form
+            (``multipart/form-data``); anything else as JSON, by the rules of a model's input.
         signal: Stops the request.
         timeout: Seconds for all of it, retries included.
 
@@ -48,7 +49,7 @@ async def request(
 
     """
     kind = next((value for name, value in header_pairs(headers) if name.lower() == "content-type"), None)
-    body: bytes | None = None
+    body: bytes | Upload | None = None
     if isinstance(data, str):
         body, kind = data.encode(), kind or "text/plain"
     elif isinstance(data, (bytes, bytearray)):
@@ -58,8 +59,11 @@ async def request(
 
         value, files = plain(data, "data")
         if files:
-            raise TypeError(f"{files[0].path} is a file: upload it with files.create, and pass the URL that it got")
-        body, kind = to_json(value), kind or "application/json"
+            from .form import as_form
+
+            body, kind = await as_form(client, value, kind)
+        else:
+            body, kind = to_json(value), kind or "application/json"
     return await client._transport.finish(
         client._core.send(
             method.upper(),

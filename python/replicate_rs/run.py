@@ -59,7 +59,9 @@ async def run_model(
         prefer: The same as a header value, ``wait`` or ``wait=5``, as in 2.0.
         cancel_on_exit: Cancel the prediction when this call ends before it: aborted, cancelled, interrupted or out of time.
         use_file_output: Give files as `FileOutput` (the default), or as text.
-        options: What every prediction takes; `timeout` is over all of it.
+        options: What every prediction takes. `timeout` is in seconds, and limits all of the run: uploads, the create, retries and
+            polls. (The client's `timeout` limits each part of each request.) Of a `Timeout`, its `total` does, or else its
+            longest part.
 
     Raises:
         ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.

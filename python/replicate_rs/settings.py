@@ -148,7 +148,9 @@ class Settings:
 
     def _set(self, options: dict[str, Any], address: str, share: Settings | None) -> None:
         """Make the core of these options the present one."""
-        shared = share._bare if share is not None and not share.is_closed and _network(options) == _network(share.options) else None
+        shared = (
+            share._bare if share is not None and not share.is_closed and _network(options) == _network(share.options) else None
+        )
         bare, core = _core_of(self.mode, options, address, shared)
         if share is self:
             if self.is_closed:

@@ -8,7 +8,7 @@ from ._operation import M, Namespace, awaitable, given, operation, unchecked
 from ._typing import TYPE_CHECKING, defer_annotations
 from .creation import split, webhooks
 from .exceptions import ReplicateError
-from .identifier import pair, resolve
+from .identifier import owner_and_name, pair, resolve
 from .job import Job, note_created
 from .pagination import one_of, page_of
 
@@ -87,7 +87,8 @@ class Trainings(Namespace[M]):
             raise ValueError("A destination must be provided as a positional or keyword argument.")
         own, others = split(options)
         body: dict[str, Any] = {
-            "destination": "/".join(pair("model", destination, None, spelled=(None, None))),
+            # What text names is for the API to say.
+            "destination": destination if isinstance(destination, str) else "/".join(owner_and_name("destination", destination)),
             **webhooks(own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")),
         }
         from .file_input import put_input

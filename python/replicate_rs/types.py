@@ -245,7 +245,7 @@ class Options(TypedDict, total=False):
     signal: AbortSignal | None
     """Stops the request."""
     timeout: Limit | None
-    """Seconds for all of it, retries included; a `timedelta`, or the `total` of a `Timeout`, does too."""
+    """Seconds for all of the call, retries included, or a `timedelta`; of a `Timeout`, its `total` or its longest part."""
     extra_headers: Headers | None
     """Sent with this request, over the client's own."""
     extra_query: Query | None

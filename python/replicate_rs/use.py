@@ -14,24 +14,28 @@ the create would save the first call one round trip, and cost every other functi
 same time before the answer is known each ask for themselves. Official models hide their versions: there the model's own
 description has the schema. Where it cannot be seen (404, 403), the list stays a list. An answer that is merely late or broken
 is raised, with the prediction, because a function that gives text today and a list tomorrow is worse.
+
+Models of the community are run by their version only: the API answers 404 where none is named. Nothing was started then, so the
+first call asks for the newest version, as 2.0 does, and the function keeps to it.
 """
 
 from __future__ import annotations
 
 from ._checks import flag, function
+from ._core import is_plain
 from ._operation import Async, Resource, Sync, run, unchecked
 from ._typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, defer_annotations, is_array, is_object, overload
-from .exceptions import NotFoundError, PermissionDeniedError, ReplicateError, RequestError
+from .exceptions import NotFoundError, PermissionDeniedError, RequestError
 from .file_output import is_file, outputs
-from .identifier import resolve, target_of
+from .identifier import ModelVersionIdentifier, resolve, target_of
 from .model import Model, Models
 from .output_iterator import AsyncOutputIterator, BaseOutputIterator, OutputIterator
 from .prediction import Prediction
 from .run import run_to_end, started, wait_for
-from .version import Version, Versions
+from .version import Version, Versions, schema_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from typing import Any, ClassVar, Literal, NoReturn, TypeGuard
 
     from .identifier import Ref
@@ -68,6 +72,8 @@ class BaseFunction(Generic[P, R]):
             ref if isinstance(ref, Version) else ref.latest_version if isinstance(ref, Model) else None  # pyright: ignore[reportUnknownMemberType] - of whichever client
         )
         self._joins: bool | None = None
+        # What a call starts, once a call has found that out: the reference itself, or a version of it.
+        self._runs: Ref | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -96,12 +102,49 @@ class BaseFunction(Generic[P, R]):
         client = self._through(self._mode)
         if self.streaming:
             return self._iterator(await self._create(args, inputs), cancel_on_exit=True)
-        prediction = await run_to_end(client, self.ref, await self._prepared(client, args, inputs), options={})
+        prepared = await self._prepared(client, args, inputs)
+        prediction = await self._begun(client, prepared, lambda ref, given: run_to_end(client, ref, given, options={}))
         return await self._given(client, prediction.output, prediction)
 
     async def _create(self, args: tuple[object, ...], inputs: Mapping[str, object]) -> Prediction[Any]:
         client = self._through(self._mode)
-        return await started(client, self.ref, await self._prepared(client, args, inputs), {})
+        prepared = await self._prepared(client, args, inputs)
+        return await self._begun(client, prepared, lambda ref, given: started(client, ref, given, {}))
+
+    async def _begun(
+        self,
+        client: Resource[Any],
+        inputs: Mapping[str, Any],
+        begin: Callable[[Ref, Mapping[str, Any]], Awaitable[Prediction[Any]]],
+    ) -> Prediction[Any]:
+        """Begin a prediction; of a model that is run by its version only, with its newest one."""
+        ref = self._runs
+        if ref is None and target_of(self.ref)[0] is None and not is_plain(inputs):
+            # Files are read once, though they may be sent twice.
+            from .file_input import Written, encoded
+
+            inputs = await encoded(client, inputs, Written())
+        try:
+            prediction = await begin(ref or self.ref, inputs)
+        except NotFoundError as error:
+            if ref is not None or not _is_of_create(error):
+                raise
+            newest = await self._newest(client)
+            if newest is None:
+                raise
+            prediction = await begin(newest, inputs)
+            ref = newest
+        self._runs = ref or self.ref
+        return prediction
+
+    async def _newest(self, client: Resource[Any]) -> Ref | None:
+        """Return the model's newest version; None if it is not to be seen."""
+        try:
+            version = await self._described(client, None)
+        except (NotFoundError, PermissionDeniedError):
+            return None
+        model = resolve(self.ref)
+        return None if version is None else ModelVersionIdentifier(model.owner, model.name, version.id)
 
     async def _prepared(
         self, client: Resource[Any], args: tuple[object, ...], inputs: Mapping[str, object]
@@ -131,7 +174,7 @@ class BaseFunction(Generic[P, R]):
                 version = await self._described(client, prediction)
             except (NotFoundError, PermissionDeniedError):
                 version = None
-            except ReplicateError as error:
+            except RequestError as error:
                 error.prediction = prediction
                 raise
             self._joins = version is not None and version.is_text
@@ -160,8 +203,7 @@ class BaseFunction(Generic[P, R]):
         version = await self._described(self._through(self._mode), None)
         if version is None or version.openapi_schema is None:
             raise RequestError(detail=f"what {self.name} takes and gives is not to be seen: name its model")
-        resolved: dict[str, Any] = _dereferenced(version.openapi_schema, version.openapi_schema, {})
-        return resolved
+        return schema_of(version)
 
 
 class Function(BaseFunction[P, R]):
@@ -194,7 +236,10 @@ class Function(BaseFunction[P, R]):
         return Run(self, run(self._create(args, inputs)))
 
     def openapi_schema(self) -> dict[str, Any]:
-        """Describe the inputs and the output, under ``components.schemas``; references in it are replaced by what they name."""
+        """Return the schema of the inputs and the output, under ``components.schemas``, with references in them replaced.
+
+        As in 2.0, its ``paths`` are empty, and what was referred to is left out where it was.
+        """
         return run(self._schema())
 
 
@@ -224,7 +269,10 @@ class AsyncFunction(BaseFunction[P, R]):
         return AsyncRun(self, await self._create(args, inputs))
 
     async def openapi_schema(self) -> dict[str, Any]:
-        """Describe the inputs and the output, under ``components.schemas``; references in it are replaced by what they name."""
+        """Return the schema of the inputs and the output, under ``components.schemas``, with references in them replaced.
+
+        As in 2.0, its ``paths`` are empty, and what was referred to is left out where it was.
+        """
         return await self._schema()
 
 
@@ -358,6 +406,11 @@ def use(
     return AsyncFunction(ref, streaming=streaming) if flag("use_async", use_async) else Function(ref, streaming=streaming)
 
 
+def _is_of_create(error: NotFoundError) -> bool:
+    """Whether an error is the answer to the create of a model's prediction; nothing was started then."""
+    return error.method == "POST" and "/models/" in error.url and error.url.endswith("/predictions")
+
+
 def _reference(ref: Any) -> Ref:
     """Find a malformed reference where it is written, and not where it is called."""
     name = None if isinstance(ref, str) or hasattr(ref, "owner") else getattr(ref, "name", None)
@@ -410,25 +463,6 @@ def _replaced(value: object, known: dict[int, Any]) -> Any:
         items.extend(_replaced(each, known) for each in value)
         return items
     return value
-
-
-def _dereferenced(value: Any, root: dict[str, Any], known: dict[str, Any]) -> Any:
-    if is_array(value):
-        return [_dereferenced(each, root, known) for each in value]
-    if not is_object(value):
-        return value
-    ref = value.get("$ref")
-    if not isinstance(ref, str) or not ref.startswith("#/"):
-        return {key: _dereferenced(each, root, known) for key, each in value.items()}
-    if ref not in known:
-        # A schema that contains itself stays a reference where it does; one that is named often is looked at once.
-        known[ref] = value
-        target: Any = root
-        for key in ref[2:].split("/"):
-            target = target.get(key) if is_object(target) else None
-        if target is not None:
-            known[ref] = _dereferenced(target, root, known)
-    return known[ref]
 
 
 defer_annotations(globals())

@@ -6,7 +6,7 @@ from ._checks import identity
 from ._core import Expect
 from ._operation import M, Namespace, awaitable, operation, unchecked
 from ._record import Record, moment
-from ._typing import TYPE_CHECKING, defer_annotations
+from ._typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from .identifier import named
 from .pagination import page_of
 
@@ -78,6 +78,63 @@ def make_schema_backwards_compatible(schema: dict[str, Any], cog_version: str) -
     components = schema["components"]
     schemas = {**components["schemas"], "Output": {**output, "x-cog-array-type": "iterator"}}
     return {**schema, "components": {**components, "schemas": schemas}}
+
+
+# Schemas that describe what a model takes and gives, and not a part of that.
+_WHOLE = ("Input", "Output", "TrainingInput", "TrainingOutput")
+
+
+def schema_of(version: Version[Any]) -> dict[str, Any]:
+    """Return a version's schema without references, paths, and the schemas that were referred to, as 2.0 does.
+
+    A schema that contains itself stays, and a reference to it where it does.
+    """
+    schema = make_schema_backwards_compatible(version.openapi_schema or {}, version.cog_version or "")
+    known: dict[str, Any] = {}
+    found: dict[str, Any] = {**_without_references(schema, schema, known), "paths": {}}
+    components = found.get("components")
+    if not is_object(components) or not is_object(components.get("schemas")):
+        return found
+    schemas: dict[str, Any] = components["schemas"]
+    kept = {name: each for name, each in schemas.items() if name in _WHOLE or _reference_to(name) not in known}
+    rest = [*kept.values()]
+    seen: set[int] = set()
+    while rest:
+        # The same schema may be in many places.
+        value = rest.pop()
+        if id(value) in seen or not (is_object(value) or is_array(value)):
+            continue
+        seen.add(id(value))
+        ref = value.get("$ref") if is_object(value) else None
+        name = ref.removeprefix(_reference_to("")) if isinstance(ref, str) else ""
+        if name in schemas and name not in kept:
+            kept[name] = schemas[name]
+            rest.append(schemas[name])
+        rest.extend(value.values() if is_object(value) else value)
+    return {**found, "components": {**components, "schemas": kept}}
+
+
+def _reference_to(name: str) -> str:
+    return f"#/components/schemas/{name}"
+
+
+def _without_references(value: Any, root: dict[str, Any], known: dict[str, Any]) -> Any:
+    if is_array(value):
+        return [_without_references(each, root, known) for each in value]
+    if not is_object(value):
+        return value
+    ref = value.get("$ref")
+    if not isinstance(ref, str) or not ref.startswith("#/"):
+        return {key: _without_references(each, root, known) for key, each in value.items()}
+    if ref not in known:
+        # A schema that contains itself stays a reference where it does; one that is named often is looked at once.
+        known[ref] = value
+        target: Any = root
+        for key in ref[2:].split("/"):
+            target = target.get(key) if is_object(target) else None
+        if target is not None:
+            known[ref] = _without_references(target, root, known)
+    return known[ref]
 
 
 def _output_of(schema: dict[str, Any]) -> dict[str, Any]:

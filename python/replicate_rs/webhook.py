@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._checks import integer, interval, limit, text
+from ._checks import integer, interval, text
 from ._core import Expect, Verifier
 from ._core import sign_webhook as sign
 from ._operation import Async, M, Namespace, awaitable, operation
@@ -15,10 +15,10 @@ from .webhook_request import aread, headers_of, read
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from typing import Any, Final, Unpack
 
-    from ._checks import Limit, Seconds
-    from ._core import AbortSignal
+    from ._checks import Seconds
+    from ._operation import Options
     from .types import HasKey as HasKey
     from .types import Secret as Secret
     from .types import Secrets as Secrets
@@ -193,21 +193,18 @@ class DefaultSecret(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def get(
-        self, *, cached: bool = False, signal: AbortSignal | None = None, timeout: Limit | None = None
-    ) -> WebhookSigningSecret[M]:
+    async def get(self, *, cached: bool = False, **options: Unpack[Options]) -> WebhookSigningSecret[M]:
         """Fetch the account's signing secret (https://replicate.com/docs/reference/http#webhooks.default.secret.get).
 
         Args:
             cached: Be content with the one that this client fetched last, if it did: it rarely changes.
-            signal: Stops the request.
-            timeout: Seconds for all of it, retries included.
+            options: What every operation takes.
 
         """
         if cached and self._session.webhook_secret is not None:
             return self._session.webhook_secret
         target = ("webhooks", "default", "secret")
-        pending = self._core.send("GET", target, Expect.OBJECT, total=limit("timeout", timeout), signal=signal)
+        pending = self._send("GET", target, Expect.OBJECT, options)
         secret: WebhookSigningSecret[M] = WebhookSigningSecret._of(await self._transport.finish(pending), self._session)
         self._session.webhook_secret = secret
         return secret

@@ -57,7 +57,7 @@ impl About {
 
 /// The exception for a failure.
 pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
-    let Error { kind, message, errno, sent, request_id, .. } = error;
+    let Error { kind, message, errno, sent, request_id, last, .. } = error;
     let name = match kind {
         Kind::Invalid => return PyValueError::new_err(message),
         Kind::Aborted => {
@@ -79,7 +79,13 @@ pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
         Kind::Closed => "closed",
         Kind::Internal => "internal",
     };
-    made(py, "from_failure", |make| make.call1((name, message, about.request(), errno, sent, request_id)))
+    made(py, "from_failure", |make| {
+        let error = make.call1((name, message, about.request(), errno, sent, request_id))?;
+        if let Some(last) = last {
+            error.setattr("_last", &*last)?;
+        }
+        Ok(error)
+    })
 }
 
 fn from_response(py: Python<'_>, about: &About, response: &Response) -> PyErr {
