@@ -27,6 +27,10 @@ from .state import State
 from .stored import Stored, keep
 
 
+# Characters of the names of inputs that are ignored.
+MAX_NAMES = 1000
+
+
 class InputError(Exception):
     """An input that names a file which cannot be had."""
 
@@ -75,6 +79,8 @@ class Execution:
         clock = self._state.clock
         job = run.job = Job(lambda text: self._post(run.log, text))
         run.start(clock.time())
+        if unknown := ", ".join(map(repr, definition.signature.unknown(run.data["input"]))):
+            run.log(f"Ignored inputs that {definition.name} does not have: {unknown[:MAX_NAMES]}\n")
 
         def work() -> Any:
             try:
@@ -161,6 +167,8 @@ class Execution:
     async def _arguments(self, run: Run, definition: Definition, folder: Path) -> dict[str, Any]:
         """Give what the function is called with: files are fetched, in the form that it asks for."""
         given: dict[str, Any] = {**run.version.defaults, **run.data["input"]}
+        for name in definition.signature.unknown(given):
+            del given[name]
         for name, kind in definition.signature.files.items():
             value = given.get(name)
             if isinstance(value, str):
