@@ -11,7 +11,7 @@ import shutil
 import threading
 import traceback
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -41,7 +41,10 @@ class Execution:
     def __init__(self, state: State) -> None:
         self._state = state
         self._loop = asyncio.get_running_loop()
-        self._places = asyncio.Semaphore(state.settings.concurrency)
+        # How many models run, and whose turn it is to be the next one.
+        self._busy = 0
+        self._turn = asyncio.Lock()
+        self._left = asyncio.Event()
         # The loop keeps its tasks only weakly.
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -58,9 +61,25 @@ class Execution:
         run.data["deadline"] = text(moment)
         run.deadline = clock.call_at(moment, lambda: run.cancel(clock.time(), "canceled" if run.started else "aborted"))
 
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Wait, in the order of arrival, until fewer models run than the settings allow."""
+        async with self._turn:
+            while self._busy >= self._state.settings.concurrency:
+                self._left.clear()
+                # The settings may be changed meanwhile.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._left.wait(), 0.05)
+            self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            self._left.set()
+
     async def _execute(self, run: Run, definition: Definition) -> None:
         clock = self._state.clock
-        async with self._places:
+        async with self._place():
             if definition.cold_start:
                 await clock.sleep(definition.cold_start)
             if not run.is_done:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import os
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,12 +49,11 @@ class LocalReplicate:
         username: str = "local",
         settings: Settings | None = None,
     ) -> None:
-        self.tokens: list[str] = [] if token is None else [token] if isinstance(token, str) else list(token)
+        self._tokens: list[str] = [] if token is None else [token] if isinstance(token, str) else list(token)
         self.host = host
         self.port: int = port
         self.output_port: int = output_port
         self.username = username
-        self.settings: Settings = settings or Settings()
         self.faults: list[Fault] = []
         self._definitions: list[Definition] = []
         self._trainers: dict[str, Definition] = {}
@@ -62,6 +61,7 @@ class LocalReplicate:
         self._running: Running | None = None
         # What a stopped server had seen stays readable.
         self._seen: State | None = None
+        self.settings = settings or Settings()
 
     # What it offers
 
@@ -150,6 +150,30 @@ class LocalReplicate:
             raise KeyError(f"there is no model {name!r}") from None
 
     @property
+    def settings(self) -> Settings:
+        """How it behaves. Its fields may be changed, and all of it be replaced, while the server runs."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        if not isinstance(settings, Settings):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
+            raise TypeError(f"settings must be a Settings, not {type(settings).__name__}")
+        self._settings: Settings = settings
+        if self._running is not None:
+            self._running.state.settings = settings
+
+    @property
+    def tokens(self) -> list[str]:
+        """The API tokens it accepts; if there are none, any. May be changed while the server runs."""
+        return self._tokens
+
+    @tokens.setter
+    def tokens(self, tokens: Sequence[str]) -> None:
+        self._tokens = [tokens] if isinstance(tokens, str) else list(tokens)
+        if self._running is not None:
+            self._running.state.tokens = self._tokens
+
+    @property
     def models(self) -> list[str]:
         """The names of the registered models."""
         return list(dict.fromkeys(each.name for each in self._definitions))
@@ -157,7 +181,7 @@ class LocalReplicate:
     def copy(self) -> LocalReplicate:
         """Give another server with the same models, token and settings, on free ports."""
         other = LocalReplicate(
-            token=self.tokens or None, host=self.host, username=self.username, settings=dataclasses.replace(self.settings)
+            token=self._tokens or None, host=self.host, username=self.username, settings=copy.deepcopy(self._settings)
         )
         other._definitions = list(self._definitions)
         other._trainers = dict(self._trainers)
@@ -304,16 +328,27 @@ class LocalReplicate:
         if self._running is not None:
             raise RuntimeError("this server runs already")
         listeners = list(sockets) if sockets is not None else self.listen()
-        ports: list[int] = [each.getsockname()[1] for each in listeners]
-        self.port, self.output_port = ports
+        ports = self.port, self.output_port
+        try:
+            if len(listeners) != 2:
+                raise ValueError(f"sockets must be two listening sockets, for the API and for output files, not {len(listeners)}")
+            self.port, self.output_port = (int(each.getsockname()[1]) for each in listeners)
+            self._running = Running(self._fresh_state(), self.faults, listeners)
+        except BaseException:
+            self.port, self.output_port = ports
+            for each in listeners:
+                each.close()
+            raise
+        self._seen = self._running.state
+        return self
+
+    def _fresh_state(self) -> State:
         state = State(self.settings, self.username, self.tokens)
         state.api, state.delivery = self.base_url, self.output_origin
         for definition in self._definitions:
             state.register(definition)
         state.trainers, state.collections = self._trainers, self._collections
-        self._seen = state
-        self._running = Running(state, self.faults, listeners)
-        return self
+        return state
 
     def listen(self) -> list[socket.socket]:
         """Take the two ports. Raises `OSError` if one is taken."""

@@ -98,7 +98,7 @@ class State:
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="replicate-local-")))
 
     def __post_init__(self) -> None:
-        self.webhooks: Webhooks = Webhooks(self.clock, self.settings, self.changes)
+        self.webhooks: Webhooks = Webhooks(self.clock, lambda: self.settings.webhook_copies, self.changes)
         self._numbers = count()
 
     @property
