@@ -25,6 +25,7 @@ from starlette.routing import Route
 from .._typing import is_array, is_object
 from ..prediction import parse_progress_from_logs
 from .clock import text
+from .indented import indented
 from .model import Model
 from .problem import not_found
 from .run import Run
@@ -346,8 +347,7 @@ def _body(request: LoggedRequest) -> Shown | None:
     written = request.body[:MOST_BODY].decode(errors="replace")
     left = request.size - MOST_BODY
     if left <= 0:
-        with suppress(ValueError, RecursionError):
-            written = json.dumps(json.loads(written), indent=2, ensure_ascii=False)
+        written = indented(written, MOST_BODY)
     return Shown(kind="code", text=written, note=f"and {left:,} bytes more" if left > 0 else "")
 
 
