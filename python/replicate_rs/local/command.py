@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from . import LocalReplicate
 from .loading import LoadError, load
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         # Once before anything listens: what is wrong with the file is said at once.
-        server = None if options.reload else load(options.app)
+        server = None if options.reload else load(options.app, Path(), is_alone=True)
         listeners = LocalReplicate(host=options.host, port=options.port).listen()
     except (LoadError, OSError) as error:
         text = error.strerror if isinstance(error, OSError) else error
@@ -83,7 +84,7 @@ def _reload(serve: partial[None], listeners: list[socket.socket]) -> None:
 def _serve(app: str, host: str, token: str | None, sockets: list[socket.socket]) -> None:
     """Serve in a process that is replaced when a file changes."""
     try:
-        server = load(app)
+        server = load(app, Path(), is_alone=True)
     except LoadError as error:
         # The next change may mend it.
         print(f"replicate_rs.local: {error}", file=sys.stderr, flush=True)  # noqa: T201 - a command

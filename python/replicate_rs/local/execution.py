@@ -12,6 +12,7 @@ import threading
 import traceback
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -40,13 +41,17 @@ class Execution:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._loop = asyncio.get_running_loop()
         # How many models run, and whose turn it is to be the next one.
         self._busy = 0
         self._turn = asyncio.Lock()
         self._left = asyncio.Event()
         # The loop keeps its tasks only weakly.
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        # First asked for on the server's own thread.
+        return asyncio.get_running_loop()
 
     def launch(self, run: Run, definition: Definition, *, cancel_after: float | None = None) -> None:
         """Let a prediction run."""

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Self, TypeVar
 
 from .endpoints.files import sign
-from .faults import Fault, parse
+from .faults import Fault
 from .job import release
 from .model import Definition, parts
+from .operations import operations
+from .patterns import Pattern
 from .running import Running
 from .settings import Advice, Settings
 from .signature import Signature
@@ -249,6 +251,7 @@ class LocalReplicate:
         drop_stream: int | None = None,
         retry_after: float | None = None,
         advice: tuple[Advice, ...] | None = None,
+        optional: bool = False,
     ) -> Fault:
         """Let requests meet a fault. The first fault that fits a request strikes, and the others wait for their turn.
 
@@ -265,15 +268,26 @@ class LocalReplicate:
             drop_stream: Close the connection after this many events of a stream.
             retry_after: Answer 429, or `status`, with this many seconds as advice.
             advice: How to give it; None: as the settings say.
+            optional: The fixture `replicate_local` does not fail a test in which this has never struck.
+
+        Raises:
+            TypeError: An argument is of another kind.
+            ValueError: No request can meet the fault, or it has no effect.
 
         """
-        method, path = parse(pattern)
+        chosen = Pattern.parse(pattern)
+        found = chosen.choose(operations())
+        if drop_stream is not None and not any(each.is_stream for each in found):
+            raise ValueError(f"drop_stream is for streams ('GET /v1/streams/*', 'GET /v1/files/local-*'), not {pattern!r}")
+        if advice is not None and retry_after is None:
+            raise ValueError("advice says how retry_after is given: add retry_after, or leave out advice")
         content = body.encode() if isinstance(body, str) else body
         if bad_json:
+            if body is not None:
+                raise ValueError("bad_json is a body: leave out body, or bad_json")
             content, status = b'{"id": "', status or 200
         fault = Fault(
-            method=method,
-            path=path,
+            pattern=chosen,
             left=times,
             status=status,
             body=content,
@@ -284,9 +298,15 @@ class LocalReplicate:
             drop_stream=drop_stream,
             retry_after=retry_after,
             advice=self.settings.advice if advice is None else advice,
+            optional=optional,
         )
         self.faults.append(fault)
         return fault
+
+    @property
+    def unused_faults(self) -> list[Fault]:
+        """The faults that have not struck, but for the optional ones."""
+        return [each for each in self.faults if not each.hits and not each.optional]
 
     def advance(self, *, hours: float = 0.0, minutes: float = 0.0, seconds: float = 0.0) -> None:
         """Move the server's clock on; what comes due on the way has happened when this returns.

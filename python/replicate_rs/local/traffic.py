@@ -74,7 +74,7 @@ class Traffic:
             if fault is None:
                 await app(scope, logged.receive, logged.send)
             else:
-                fault.strike()
+                fault.take()
                 transport = self._connections.transports.get(tuple(scope["client"]))
                 await fault.serve(app, scope, logged.receive, logged.send, transport)
         finally:
