@@ -5,6 +5,7 @@ import itertools
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -125,6 +126,34 @@ def test_it_serves_until_it_is_told_to_stop_also_while_a_model_runs(app, number)
         prediction = client.predictions.create(model="acme/deaf", input={})
         until(lambda: client.predictions.get(prediction.id).status == "processing")
         assert command.stop(number)[::2] == (0, "")
+
+
+def test_it_says_where_others_find_it(app):
+    arguments = ["app.py", "--port", "0", "--host", "0.0.0.0", "--public-url", "http://gw:9000/v1/", "--output-port"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with Command(*arguments, str(port), folder=app.parent) as command:
+        assert command.announced()["REPLICATE_BASE_URL"] == "http://gw:9000"
+        # Something answers at the port that was asked for.
+        socket.create_connection(("127.0.0.1", port)).close()
+        assert command.stop()[::2] == (0, "")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--public-url", "gw:9000"), ("--public-output-url", "x")])
+def test_a_public_address_that_is_none_is_said_in_a_line(app, option, value):
+    with Command("app.py", option, value, folder=app.parent) as command:
+        err = command.process.communicate(timeout=20)[1]
+    assert err == f"replicate_rs.local: {option[2:].replace('-', '_')} must be a URL like http://replicate:8787, not '{value}'\n"
+
+
+def test_on_all_addresses_it_names_one_that_works(app):
+    with Command("app.py", "--port", "0", "--host", "0.0.0.0", folder=app.parent) as command:
+        lines = command.announced()
+        assert lines["REPLICATE_BASE_URL"].startswith("http://127.0.0.1:")
+        other = lines["REPLICATE_BASE_URL"].replace("127.0.0.1", "127.0.0.2")
+        for lines["REPLICATE_BASE_URL"] in (lines["REPLICATE_BASE_URL"], other):
+            assert client_of(lines).run("acme/shout", {"text": "hi"}) == "HI"
+        assert command.stop()[::2] == (0, "")
 
 
 def test_a_module_is_served_too(app):

@@ -221,7 +221,7 @@ def test_every_operation_can_be_asked_for_by_its_own_path(server):
     from replicate_rs.local.operations import operations
     from replicate_rs.local.patterns import Pattern
 
-    assert len(operations()) == 41
+    assert len(operations()) == 40
     for each in operations():
         path = each.path.replace("{", "").replace("}", "")
         assert each in Pattern.parse(f"{each.method} {path}").choose(operations())

@@ -51,7 +51,7 @@ async def returns(*_, **__):
         ((state.tempfile, "mkdtemp"), fails, OSError, "no templates"),
     ],
 )
-@pytest.mark.parametrize("way", ["start", "with"])
+@pytest.mark.parametrize("way", ["start", "__enter__"])
 def test_what_ends_a_server_at_its_start_is_raised_there(monkeypatch, place, failing, error, says, way):
     server = LocalReplicate()
     listeners = server.listen()
@@ -60,10 +60,7 @@ def test_what_ends_a_server_at_its_start_is_raised_there(monkeypatch, place, fai
         patch.setattr(*place, failing)
         patch.setattr(server, "listen", lambda: listeners)
         with pytest.raises(error, match=says):
-            if way == "start":
-                server.start()
-            else:
-                server.__enter__()
+            getattr(server, way)()
     assert all(is_refused(port) for port in ports)
     assert not [each for each in threading.enumerate() if each.name == "replicate-local"]
     with pytest.raises(RuntimeError, match="never started"):

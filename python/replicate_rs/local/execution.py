@@ -25,8 +25,7 @@ from .job import Cancelled, Job
 from .model import Definition, Version, as_file
 from .run import Run
 from .state import State
-from .stored import Stored, keep
-
+from .stored import keep
 
 # Characters of the names of inputs that are ignored.
 MAX_NAMES = 1000
@@ -177,7 +176,8 @@ class Execution:
             stored = keep(self._state.folder, name, [content], created=self._state.clock.time())
             run.files.append(stored.id)
             self._state.outputs[stored.id] = stored
-            return f"{self._state.delivery}/pbxt/{stored.id}/{quote(stored.name)}"
+            # Who asks gets it at the address that he knows.
+            return f"{self._state.addresses.own.output}/pbxt/{stored.id}/{quote(stored.name)}"
         try:
             json.dumps(output, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -202,7 +202,9 @@ class Execution:
         return given
 
     async def _fetched(self, url: str, kind: type, folder: Path) -> Path | bytes:
-        stored = self._own(url)
+        stored = self._state.stored_at(url)
+        if stored is None and url.startswith((f"{self._state.api}/files/", f"{self._state.addresses.own.api}/v1/files/")):
+            raise InputError(f"the input file {url} does not exist, or has expired")
         if stored is not None:
             return await asyncio.to_thread(_placed, stored.path, stored.name, kind, folder)
         if url.startswith("data:"):
@@ -216,16 +218,6 @@ class Execution:
                 raise InputError(f"the input file {url} cannot be had: {error}") from None
             name = unquote(urlsplit(url).path)
         return await asyncio.to_thread(_placed, content, name, kind, folder)
-
-    def _own(self, url: str) -> Stored | None:
-        """Give a file of this server's."""
-        uploads, outputs = f"{self._state.api}/files/", f"{self._state.delivery}/pbxt/"
-        if url.startswith(uploads):
-            stored = self._state.upload(url.removeprefix(uploads))
-            if stored is None:
-                raise InputError(f"the input file {url} does not exist, or has expired")
-            return stored
-        return self._state.outputs.get(url.removeprefix(outputs).partition("/")[0]) if url.startswith(outputs) else None
 
 
 def _placed(content: Path | bytes, name: str, kind: type, folder: Path) -> Path | bytes:

@@ -65,7 +65,8 @@ class Fault:
     met: int = field(default=0)
 
     def __post_init__(self) -> None:
-        _check(self)
+        _check_options(self)
+        _check_effect(self)
 
     def __str__(self) -> str:
         met = "1 request" if self.met == 1 else f"{self.met} requests"
@@ -137,46 +138,51 @@ class Fault:
         await send({"type": "http.response.body", "body": body})
 
 
-def _check(fault: Fault) -> None:
-    kinds: dict[str, tuple[str, tuple[type, ...]]] = {
-        "left": ("a number", (int,)),
-        "status": ("a number", (int,)),
-        "body": ("bytes or str", (bytes,)),
-        "headers": ("a mapping", (Mapping,)),
-        "delay": ("a number of seconds", (int, float)),
-        "truncate": ("a number of bytes", (int,)),
-        "drop_stream": ("a number of events", (int,)),
-        "retry_after": ("a number of seconds", (int, float)),
-    }
-    for name, (kind, types) in kinds.items():
+# What options of a fault must be, and which types these are.
+_KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
+    "left": ("a number", (int,)),
+    "status": ("a number", (int,)),
+    "body": ("bytes or str", (bytes,)),
+    "headers": ("a mapping", (Mapping,)),
+    "delay": ("a number of seconds", (int, float)),
+    "truncate": ("a number of bytes", (int,)),
+    "drop_stream": ("a number of events", (int,)),
+    "retry_after": ("a number of seconds", (int, float)),
+}
+
+
+def _check_options(fault: Fault) -> None:
+    for name, (kind, types) in _KINDS.items():
         value = getattr(fault, name)
-        name = "times" if name == "left" else name
         if value is None:
             continue
         if not isinstance(value, types) or isinstance(value, bool):
-            raise TypeError(f"{name} must be {kind}, not {type(value).__name__}")
-        if isinstance(value, (int, float)) and not value >= (1 if name == "times" else 0):
-            raise ValueError(
-                f"{name} must be {'at least 1, or None for always' if name == 'times' else 'at least 0'}, not {value}"
-            )
+            raise TypeError(f"{'times' if name == 'left' else name} must be {kind}, not {type(value).__name__}")
+        if isinstance(value, (int, float)) and name != "left" and not value >= 0:
+            raise ValueError(f"{name} must be at least 0, not {value}")
+    if fault.left is not None and fault.left < 1:
+        raise ValueError(f"times must be at least 1, or None for always, not {fault.left}")
     if fault.reset not in (False, True, "after"):
         raise ValueError(f"reset must be True or 'after', not {fault.reset!r}")
     if fault.status is not None and not 200 <= fault.status <= 599:
         raise ValueError(f"status must be from 200 to 599, not {fault.status}")
-    if fault.status in _EMPTY and fault.body:
-        raise ValueError(f"an answer {fault.status} has no body: leave out body, or status")
-    cut = fault.truncate is not None, fault.drop_stream is not None
     if unknown := [each for each in fault.advice if each not in get_args(Advice)]:
         raise ValueError(f"advice must be some of {', '.join(map(repr, get_args(Advice)))}, not {unknown[0]!r}")
-    if not (fault.answers or fault.delay or fault.reset or any(cut)):
+
+
+def _check_effect(fault: Fault) -> None:
+    truncates, drops = fault.truncate is not None, fault.drop_stream is not None
+    if not (fault.answers or fault.delay or fault.reset or truncates or drops):
         raise ValueError(
             "a fault needs an effect: status, body, headers, bad_json, delay, reset, truncate, drop_stream or retry_after"
         )
-    if fault.reset and (fault.answers or any(cut)):
+    if fault.status in _EMPTY and fault.body:
+        raise ValueError(f"an answer {fault.status} has no body: leave out body, or status")
+    if fault.reset and (fault.answers or truncates or drops):
         raise ValueError("reset leaves no answer: leave out what the answer would be")
-    if all(cut):
+    if truncates and drops:
         raise ValueError("truncate and drop_stream are two faults: one or the other")
-    if fault.answers and fault.drop_stream is not None:
+    if drops and fault.answers:
         raise ValueError("drop_stream is for the server's own streams: leave out what the answer would be, or use truncate")
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
+from operator import eq
 
 _PATTERN = re.compile(r"(\*|[A-Z]+) (/\S*)\Z")
 _PARTS = re.compile(r"(\{\w+\})|(\[!?\]?[^\]]*\])|(.)", re.DOTALL)
@@ -105,7 +107,7 @@ def _pattern_steps(pattern: str) -> Iterator[_Step]:
         if letter == "*":
             yield _Step(lambda _: True, repeats=True)
         else:
-            yield _Step(lambda each, own=group or letter: fnmatchcase(each, own))
+            yield _Step(partial(fnmatchcase, pat=group or letter))
 
 
 def _path_steps(path: str) -> Iterator[_Step]:
@@ -114,4 +116,4 @@ def _path_steps(path: str) -> Iterator[_Step]:
             yield _Step(lambda each: each != "/")
             yield _Step(lambda each: each != "/", repeats=True)
         else:
-            yield from (_Step(lambda each, own=own: each == own) for own in group or letter)
+            yield from (_Step(partial(eq, each)) for each in group or letter)

@@ -97,6 +97,8 @@ class Running:
             log_level="critical",
             access_log=False,
             timeout_graceful_shutdown=GRACE,
+            # A fault finds its connection by the address of the peer.
+            proxy_headers=False,
         )
         self._server = _Server(config, self._started)
         await self._server.serve(sockets=self._listeners)
