@@ -151,8 +151,8 @@ def test_on_all_addresses_it_names_one_that_works(app):
         lines = command.announced()
         assert lines["REPLICATE_BASE_URL"].startswith("http://127.0.0.1:")
         other = lines["REPLICATE_BASE_URL"].replace("127.0.0.1", "127.0.0.2")
-        for lines["REPLICATE_BASE_URL"] in (lines["REPLICATE_BASE_URL"], other):
-            assert client_of(lines).run("acme/shout", {"text": "hi"}) == "HI"
+        for address in (lines["REPLICATE_BASE_URL"], other):
+            assert client_of(lines | {"REPLICATE_BASE_URL": address}).run("acme/shout", {"text": "hi"}) == "HI"
         assert command.stop()[::2] == (0, "")
 
 

@@ -12,7 +12,8 @@ from .webhook_request import aread, headers_of, read
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
     from typing import Final, Protocol, TypeAlias
 
     from ._checks import Limit, Seconds
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     Secret: TypeAlias = str | HasKey
     # Several while keys are rotated.
     Secrets: TypeAlias = Secret | Iterable[Secret]
+
+    # Seconds since 1970, or a function that returns the time.
+    Moment: TypeAlias = float | datetime
+    Now: TypeAlias = Moment | Callable[[], Moment]
 
 # Seconds between a webhook's timestamp and now that are accepted, one way or the other.
 TOLERANCE = 300
@@ -111,6 +116,7 @@ def validate_webhook(
     timestamp: str | None = None,
     signature: str | None = None,
     body: Body | None = None,
+    now: Now | None = None,
 ) -> bool:
     """Whether a webhook was signed with the secret, and lately (https://replicate.com/docs/webhooks/verify-webhook).
 
@@ -124,6 +130,8 @@ def validate_webhook(
         timestamp: The header ``webhook-timestamp``.
         signature: The header ``webhook-signature``.
         body: The raw body, as it came; once parsed, it cannot be verified.
+        now: The time that the timestamp is compared with, for tests: seconds since 1970, a `datetime`, or a function that
+            returns one; None for the clock.
 
     Raises:
         MissingWebhookHeaderError: A header is missing.
@@ -136,15 +144,20 @@ def validate_webhook(
     given = _headers(request, headers, id, timestamp, signature)
     if request is not None and body is None:
         body = read(request)
-    return _is_genuine(given, body, secret, tolerance)
+    return _is_genuine(given, body, secret, tolerance, now)
 
 
 async def avalidate_webhook(
-    request: Request, secret: Secrets | None = None, tolerance: Seconds | None = TOLERANCE, *, body: Body | None = None
+    request: Request,
+    secret: Secrets | None = None,
+    tolerance: Seconds | None = TOLERANCE,
+    *,
+    body: Body | None = None,
+    now: Now | None = None,
 ) -> bool:
     """Do what `validate_webhook` does for requests whose body is awaited: those of Starlette, FastAPI, aiohttp and Litestar."""
     given = headers_of(request)
-    return _is_genuine(given, await aread(request) if body is None else body, secret, tolerance)
+    return _is_genuine(given, await aread(request) if body is None else body, secret, tolerance, now)
 
 
 def _headers(
@@ -159,9 +172,9 @@ def _headers(
     return alone if headers is None else headers
 
 
-def _is_genuine(headers: Headers, body: Body | None, secret: Secrets | None, tolerance: Seconds | None) -> bool:
+def _is_genuine(headers: Headers, body: Body | None, secret: Secrets | None, tolerance: Seconds | None, now: Now | None) -> bool:
     try:
-        Verifier(secret, tolerance).verify(headers, body)
+        Verifier(secret, tolerance, now=now).verify(headers, body)
     except (InvalidSignatureError, InvalidTimestampError):
         return False
     return True

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from .webhook import Now
     from .webhook_request import Body, Headers
 
 
 class WebhookVerifier(Verifier):
     """Tells genuine webhooks from others; one for all threads.
+
+    Its methods take `now=` too, which is the time for one call.
 
     ``verify(headers, body)`` raises a `WebhookValidationError` unless the webhook is genuine. ``verify_many(webhooks)`` takes
     pairs of these, lets other threads run meanwhile, and gives a list: None for each that is genuine, or the error.
@@ -28,6 +31,8 @@ class WebhookVerifier(Verifier):
         tolerance: Seconds between a webhook's timestamp and now that are accepted, one way or the other; None for any.
         seen: Asked with the id of each webhook that is genuine and recent: whether it has been there before; and to remember it.
             `SeenWebhooks`, or a function that asks a store which several processes have.
+        now: The time that timestamps are compared with, for tests: seconds since 1970, a `datetime`, or a function that returns
+            one; None for the clock.
 
     Raises:
         InvalidSecretKeyError: A secret is missing, or is not one.
@@ -36,18 +41,19 @@ class WebhookVerifier(Verifier):
 
     __slots__ = ()
 
-    def unwrap(self, headers: Headers, body: Body | None) -> Prediction | Training:
+    def unwrap(self, headers: Headers, body: Body | None, *, now: Now | None = None) -> Prediction | Training:
         """Verify a webhook, and give the prediction or training that it tells of; it belongs to the default client.
 
         Args:
             headers: The request's headers: a mapping, or pairs.
             body: The raw body, as it came.
+            now: The time for this call.
 
         Raises:
             WebhookValidationError: One of its subclasses says what is wrong.
 
         """
-        data = self.read(headers, body)
+        data = self.read(headers, body, now=now)
         kind = Training if _is_training(data) else Prediction
         return kind._alone(data)
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 import uvicorn
 
 from .app import api
+from .clock import monotonic
 from .endpoints.delivery import Delivery
 from .execution import Execution
 from .faults import Fault
@@ -54,6 +55,8 @@ class Running:
         self._listeners = listeners
         self._server: uvicorn.Server | None = None
         self._loop = asyncio.new_event_loop()
+        # A test that stops Python's clocks does not stop the server.
+        self._loop.time = monotonic  # type: ignore[method-assign]
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, name="replicate-local", daemon=True)
         try:
