@@ -5,6 +5,7 @@ import itertools
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -127,6 +128,34 @@ def test_it_serves_until_it_is_told_to_stop_also_while_a_model_runs(app, number)
         assert command.stop(number)[::2] == (0, "")
 
 
+def test_it_says_where_others_find_it(app):
+    arguments = ["app.py", "--port", "0", "--host", "0.0.0.0", "--public-url", "http://gw:9000/v1/", "--output-port"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with Command(*arguments, str(port), folder=app.parent) as command:
+        assert command.announced()["REPLICATE_BASE_URL"] == "http://gw:9000"
+        # Something answers at the port that was asked for.
+        socket.create_connection(("127.0.0.1", port)).close()
+        assert command.stop()[::2] == (0, "")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--public-url", "gw:9000"), ("--public-output-url", "x")])
+def test_a_public_address_that_is_none_is_said_in_a_line(app, option, value):
+    with Command("app.py", option, value, folder=app.parent) as command:
+        err = command.process.communicate(timeout=20)[1]
+    assert err == f"replicate_rs.local: {option[2:].replace('-', '_')} must be a URL like http://replicate:8787, not '{value}'\n"
+
+
+def test_on_all_addresses_it_names_one_that_works(app):
+    with Command("app.py", "--port", "0", "--host", "0.0.0.0", folder=app.parent) as command:
+        lines = command.announced()
+        assert lines["REPLICATE_BASE_URL"].startswith("http://127.0.0.1:")
+        other = lines["REPLICATE_BASE_URL"].replace("127.0.0.1", "127.0.0.2")
+        for address in (lines["REPLICATE_BASE_URL"], other):
+            assert client_of(lines | {"REPLICATE_BASE_URL": address}).run("acme/shout", {"text": "hi"}) == "HI"
+        assert command.stop()[::2] == (0, "")
+
+
 def test_a_module_is_served_too(app):
     with Command("app:server", "--port", "0", folder=app.parent) as command:
         lines = command.announced()
@@ -215,15 +244,252 @@ def test_without_it_nothing_is_changed():
 def test_the_pytest_plugin_needs_no_import(app):
     (app.parent / "test_it.py").write_text(PLUGIN)
     (app.parent / "pytest.ini").write_text("[pytest]\nreplicate_local = app.py\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=app.parent,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert "3 passed" in (told := run_pytest(app.parent)), told
+
+
+def run_pytest(folder, *arguments, program=("-m", "pytest")):
+    command = [sys.executable, *program, "-q", "-p", "no:cacheprovider", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=50, check=False)
+    return done.stdout + done.stderr
+
+
+# What pytest's own command does: the working directory is not on the path.
+BARE = ("-c", "import sys, pytest; sys.path.remove(''); sys.exit(pytest.main(sys.argv[1:]))")
+
+
+@pytest.mark.parametrize("reference", ["app.py", "./models/app.py:server", "models.app", "{folder}/app.py"])
+def test_the_setting_is_resolved_beside_the_ini_file(app, reference):
+    project = app.parent
+    for folder in ("tests", "models"):
+        (project / folder).mkdir()
+    (project / "models" / "app.py").write_text(APP)
+    (project / "tests" / "test_it.py").write_text(PLUGIN)
+    # One of the same name where pytest is run is not meant.
+    (project / "tests" / "app.py").write_text("raise RuntimeError('the wrong one')")
+    (project / "pytest.ini").write_text(f"[pytest]\nreplicate_local = {reference.format(folder=project)}\n")
+    assert "3 passed" in (told := run_pytest(project / "tests", program=BARE)), told
+
+
+def test_a_setting_that_leads_nowhere_is_said_in_a_line(app):
+    (app.parent / "test_it.py").write_text(PLUGIN)
+    (app.parent / "pytest.ini").write_text("[pytest]\nreplicate_local = apps.py\n")
+    told = run_pytest(app.parent)
+    assert f"replicate_local = apps.py: there is no file {app.parent}/apps.py" in told
+    assert "Traceback" not in told
+    assert "1 passed, 2 errors" in told
+
+
+PROGRAM = """
+import replicate_rs
+from replicate_rs import async_run, predictions, run, stream, use
+from replicate_rs import default_client
+from replicate_rs.local import LocalReplicate
+
+shout = use("acme/shout")
+client = replicate_rs.Replicate()
+namespace = client.models
+
+class Service:
+    def __init__(self, run=run):
+        self.run = run
+
+service = Service()
+"""
+
+BY_NAME = """
+import asyncio
+import pytest
+import replicate_rs
+import program
+
+def uses(server):
+    given = {"text": "hi"}
+    assert program.run("acme/shout", given) == "HI"
+    assert program.service.run("acme/shout", given) == "HI"
+    assert asyncio.run(program.async_run("acme/shout", given)) == "HI"
+    assert program.shout(text="hi") == "HI"
+    assert program.client.run("acme/shout", given) == "HI"
+    assert program.default_client.run("acme/shout", given) == "HI"
+    assert program.predictions.create(model="acme/shout", input=given, wait=True).output == "HI"
+    assert program.namespace.get("acme/shout").name == "shout"
+    assert replicate_rs.run("acme/shout", given) == "HI"
+    assert len(server.requests) == 9
+
+def test_first(replicate_local):
+    uses(replicate_local)
+
+def test_second(replicate_local):
+    uses(replicate_local)
+
+def test_after(monkeypatch):
+    assert program.client.base_url == program.default_client.base_url == "https://api.replicate.com/v1"
+"""
+
+
+def test_the_fixture_reaches_programs_that_imported_functions_by_name(app):
+    """Their client was made before there was a server."""
+    (app.parent / "program.py").write_text(PROGRAM)
+    (app.parent / "test_it.py").write_text(BY_NAME)
+    (app.parent / "pytest.ini").write_text("[pytest]\nreplicate_local = app.py\n")
+    assert "3 passed" in (told := run_pytest(app.parent)), told
+
+
+SHADOWED = """
+import sys
+import json
+import {name} as before
+
+def test_it(replicate_local):
+    import replicate_rs as replicate
+    assert replicate.run("acme/shout", {{"text": "hi"}}) == "HI"
+    import {name}
+    assert {name} is before is sys.modules["{name}"]
+    assert {name}.__file__ != {path!r}
+"""
+
+
+@pytest.mark.parametrize("name", ["json", "helper", "__main__"])
+def test_a_module_of_the_file_s_name_stays_what_it_is(app, name):
+    models = app.parent / "models"
+    models.mkdir()
+    app = app.rename(models / f"{name}.py")
+    (app.parent.parent / "helper.py").write_text("")
+    (app.parent.parent / "test_it.py").write_text(SHADOWED.format(name=name, path=str(app)))
+    (app.parent.parent / "pytest.ini").write_text(f"[pytest]\nreplicate_local = models/{name}.py\n")
+    assert "1 passed" in (told := run_pytest(app.parent.parent)), told
+
+
+def test_a_program_and_the_fixture_have_one_module(app):
+    (app.parent / "pytest.ini").write_text("[pytest]\nreplicate_local = app.py\n")
+    (app.parent / "test_it.py").write_text("""
+import sys
+
+def test_it(replicate_local):
+    from app import server
+    assert server.models == replicate_local.models
+    assert [name for name in sys.modules if name.endswith("app") and not name.startswith("replicate_rs")] == ["app"]
+""")
+    assert "1 passed" in (told := run_pytest(app.parent)), told
+
+
+def test_a_module_that_comes_later_is_not_hidden(app):
+    """The program has a package of the name that the file has."""
+    project = app.parent
+    (project / "tests").mkdir()
+    app.rename(project / "tests" / "app.py")
+    (project / "app").mkdir()
+    (project / "app" / "__init__.py").write_text("name = 'the program'")
+    (project / "pytest.ini").write_text("[pytest]\nreplicate_local = tests/app.py\npythonpath = .\ntestpaths = tests\n")
+    (project / "tests" / "test_it.py").write_text("""
+import replicate_rs as replicate
+
+def test_it(replicate_local):
+    assert replicate.run("acme/shout", {"text": "hi"}) == "HI"
+    import app
+    assert app.name == "the program"
+""")
+    assert "1 passed" in (told := run_pytest(project, "--import-mode=importlib")), told
+
+
+@pytest.mark.parametrize("name", ["models/json.py", "my.app.py"])
+def test_the_command_takes_a_file_of_any_name(app, name):
+    (app.parent / "models").mkdir()
+    app.rename(app.parent / name)
+    with Command(name, "--port", "0", folder=app.parent) as command:
+        assert client_of(command.announced()).run("acme/shout", {"text": "hi"}) == "HI"
+        assert command.stop()[::2] == (0, "")
+
+
+FAULTS = """
+import pytest
+import replicate_rs as replicate
+
+def shout(server):
+    @server.model("acme/shout")
+    def shout(text: str) -> str:
+        return text.upper()
+    return replicate.run("acme/shout", {"text": "hi"})
+
+def test_never_met(replicate_local):
+    replicate_local.fault("GET /predictions/*", status=503)
+    assert shout(replicate_local) == "HI"
+
+def test_never_reached(replicate_local):
+    replicate_local.fault("POST /models/*", truncate=1_000_000)
+    assert shout(replicate_local) == "HI"
+
+def test_one_of_two(replicate_local):
+    replicate_local.fault("POST /models/*", delay=0.01)
+    replicate_local.fault("GET /account", status=500)
+    assert shout(replicate_local) == "HI"
+
+@pytest.fixture
+def service(replicate_local):
+    replicate_local.fault("GET /hardware", status=500)
+    return replicate_local
+
+def test_of_another_fixture(service):
+    assert shout(service) == "HI"
+
+def test_asked_for_late(request):
+    server = request.getfixturevalue("replicate_local")
+    server.fault("GET /hardware", status=500)
+
+class TestClass:
+    async def run(self):
+        pass
+
+    def test_method(self, replicate_local):
+        replicate_local.fault("GET /hardware", status=500)
+
+def test_good_struck(replicate_local):
+    fault = replicate_local.fault("POST /models/*", retry_after=0)
+    assert shout(replicate_local) == "HI"
+    assert fault.hits == 1
+
+def test_good_some_of_the_times(replicate_local):
+    replicate_local.fault("POST /models/*", retry_after=0, times=3)
+    with pytest.raises(replicate.exceptions.RateLimitError):
+        replicate.Replicate(max_retries=1).run("acme/shout", {"text": "hi"})
+
+def test_good_optional(replicate_local):
+    replicate_local.fault("GET /predictions/*", status=503, optional=True)
+    assert shout(replicate_local) == "HI"
+
+def test_good_cleared(replicate_local):
+    replicate_local.fault("GET /predictions/*", status=503)
+    replicate_local.faults.clear()
+
+def test_good_skipped(replicate_local):
+    replicate_local.fault("GET /predictions/*", status=503)
+    pytest.skip("later")
+
+def test_fails_by_itself(replicate_local):
+    replicate_local.fault("GET /predictions/*", status=503)
+    assert 1 == 2, "its own reason"
+"""
+
+
+def test_a_test_whose_faults_never_struck_fails(tmp_path):
+    (tmp_path / "test_it.py").write_text(FAULTS)
+    told = run_pytest(tmp_path, "-rA")
+    failed = set(re.findall(r"^FAILED test_it.py::(\S+)", told, re.M))
+    assert failed == {
+        "test_never_met",
+        "test_never_reached",
+        "test_one_of_two",
+        "test_of_another_fixture",
+        "test_asked_for_late",
+        "TestClass::test_method",
+        "test_fails_by_itself",
+    }, told
+    assert "7 failed, 4 passed, 1 skipped" in told
+    assert "error" not in told.splitlines()[-1]
+    assert "GET /predictions/* (no request met it)" in told
+    assert "POST /models/* (1 request met it, and was over before)" in told
+    assert "POST /v1/models/acme/shout/predictions" in told
+    assert "optional=True" in told
+    assert "its own reason" in told
 
 
 def test_an_idle_server_is_one_thread():

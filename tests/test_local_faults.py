@@ -173,6 +173,131 @@ def test_a_pattern_that_is_none_is_refused(server, pattern):
         server.fault(pattern)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "says"),
+    [
+        ("GET /prediction/*", "did you mean 'GET /predictions' or "),
+        ("POST /v1/model/*/*/predictions", "no request can meet a fault on 'POST /model/"),
+        ("GET /predictions/", "no request can meet"),
+        ("* /nowhere", "no request can meet"),
+        ("* /p/*/", "no request can meet"),
+        ("DELETE /account", "the methods of this path are GET"),
+        ("GETT /predictions", "the methods of this path are GET, POST"),
+        ("GET /", "no request can meet"),
+        ("GET /-/requests", "no request can meet"),
+        ("GET /pbxt/a", "no request can meet"),
+        ("POST /v1/streams/*", "the methods of this path are GET"),
+    ],
+)
+def test_a_pattern_that_no_request_can_fit_is_refused(server, pattern, says):
+    for each in (server, LocalReplicate()):
+        with pytest.raises(ValueError, match="no request can meet a fault on") as caught:
+            each.fault(pattern, status=500)
+        assert says in str(caught.value)
+        assert each.faults == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "* /*",
+        "GET /v1*",
+        "GET /p*s",
+        "GET /models/?*/x",
+        "HEAD /account",
+        "QUERY /models",
+        "GET /[!b]ccount",
+        "GET /v1/files/local-abc",
+        "GET /files/abc/download",
+        "GET /pbxt/*/output.p?g",
+        "PATCH /models/a*",
+    ],
+)
+def test_a_pattern_that_some_request_fits_is_taken(server, pattern):
+    assert server.fault(pattern, status=500).hits == 0
+
+
+def test_every_operation_can_be_asked_for_by_its_own_path(server):
+    from replicate_rs.local.operations import operations
+    from replicate_rs.local.patterns import Pattern
+
+    assert len(operations()) == 40
+    for each in operations():
+        path = each.path.replace("{", "").replace("}", "")
+        assert each in Pattern.parse(f"{each.method} {path}").choose(operations())
+        assert Pattern.parse(f"{each.method} {path}").matches(each.method, path)
+
+
+@pytest.mark.parametrize(
+    ("effect", "error", "says"),
+    [
+        ({}, ValueError, "a fault needs an effect: status, body"),
+        ({"times": 3}, ValueError, "a fault needs an effect"),
+        ({"delay": 0}, ValueError, "a fault needs an effect"),
+        ({"reset": False, "bad_json": False}, ValueError, "a fault needs an effect"),
+        ({"status": 500, "times": 0}, ValueError, "times must be at least 1, or None for always, not 0"),
+        ({"status": 500, "times": -1}, ValueError, "times must be at least 1"),
+        ({"status": 500, "times": "2"}, TypeError, "times must be a number, not str"),
+        ({"status": "500"}, TypeError, "status must be a number, not str"),
+        ({"status": True}, TypeError, "status must be a number, not bool"),
+        ({"status": 42}, ValueError, "status must be from 200 to 599, not 42"),
+        ({"status": 204, "body": "x"}, ValueError, "an answer 204 has no body"),
+        ({"body": {"id": "x"}}, TypeError, "body must be bytes or str, not dict"),
+        ({"headers": [("a", "b")]}, TypeError, "headers must be a mapping, not list"),
+        ({"delay": -1}, ValueError, "delay must be at least 0, not -1"),
+        ({"delay": float("nan")}, ValueError, "delay must be at least 0"),
+        ({"truncate": -1}, ValueError, "truncate must be at least 0"),
+        ({"truncate": 1.5}, TypeError, "truncate must be a number of bytes, not float"),
+        ({"drop_stream": 3}, ValueError, "drop_stream is for streams"),
+        ({"reset": "before"}, ValueError, "reset must be True or 'after', not 'before'"),
+        ({"reset": True, "status": 500}, ValueError, "reset leaves no answer"),
+        ({"reset": "after", "truncate": 5}, ValueError, "reset leaves no answer"),
+        ({"bad_json": True, "body": "x"}, ValueError, "bad_json is a body"),
+        ({"status": 429, "advice": ("date",)}, ValueError, "advice says how retry_after is given"),
+        ({"retry_after": 1, "advice": ("minutes",)}, ValueError, "advice must be some of 'seconds', 'date'"),
+    ],
+)
+def test_a_fault_without_an_effect_or_with_one_that_cannot_be_is_refused(server, effect, error, says):
+    with pytest.raises(error) as caught:
+        server.fault("GET /hardware", **effect)
+    assert says in str(caught.value)
+    assert server.faults == []
+
+
+def test_a_fault_counts_when_it_has_struck_and_not_when_an_answer_was_over_before(server, client):
+    prediction = client.predictions.create(model="acme/words", input={}, wait=True)
+    long = server.fault("GET /hardware", truncate=1_000_000)
+    late = server.fault("GET /streams/*", drop_stream=100)
+    assert ask(server, "GET", "/v1/hardware")[0] == 200
+    status, _, body = get(prediction.urls["stream"])
+    assert (status, body.count(b"event: done")) == (200, 1)
+    assert [(each.met, each.hits, each.left) for each in (long, late)] == [(1, 0, 0), (1, 0, 0)]
+    assert server.unused_faults == [long, late]
+    short = server.fault("GET /hardware", truncate=3)
+    soon = server.fault("GET /streams/*", drop_stream=1)
+    for url in (f"{server.base_url}/hardware", prediction.urls["stream"]):
+        with pytest.raises(http.client.IncompleteRead):
+            get(url, Authorization=f"Bearer {server.token}")
+    assert [(each.met, each.hits) for each in (short, soon)] == [(1, 1), (1, 1)]
+    assert server.unused_faults == [long, late]
+
+
+def test_a_dropped_stream_leaves_other_requests_alone(server, client):
+    fault = server.fault("* /*", drop_stream=1)
+    prediction = client.predictions.create(model="acme/words", input={}, wait=True)
+    assert ask(server, "GET", "/v1/hardware")[0] == 200
+    assert fault.met == 0
+    with pytest.raises(http.client.IncompleteRead):
+        get(prediction.urls["stream"])
+    assert fault.hits == 1
+
+
+def test_answers_without_a_body_are_whole(server):
+    for status in (204, 304):
+        server.fault("GET /hardware", status=status)
+        assert (ask(server, "GET", "/v1/hardware")[0::2]) == (status, b"")
+
+
 # Advice and limits
 
 

@@ -52,7 +52,8 @@ def test_annotations_become_the_schema(server):
     schemas = server.openapi_schema("acme/all")["components"]["schemas"]
     given = schemas["Input"]
     assert given["required"] == ["text"]
-    assert given["additionalProperties"] is False
+    # As Cog writes it: what a model does not have is ignored.
+    assert "additionalProperties" not in given
     properties = {name: {k: v for k, v in each.items() if k not in ("title",)} for name, each in given["properties"].items()}
     uri = {"type": "string", "format": "uri"}
     assert properties == {
@@ -181,6 +182,7 @@ def test_inputs_that_do_not_fit_get_the_api_s_422(server, client):
     ) -> str:
         return prompt
 
+    server.settings.unknown_inputs = "refuse"
     with pytest.raises(exceptions.UnprocessableEntityError) as caught:
         client.run("acme/x", {"steps": 5, "format": "gif", "more": 1, "tags": [1]})
     lines = caught.value.detail.splitlines()
@@ -192,6 +194,57 @@ def test_inputs_that_do_not_fit_get_the_api_s_422(server, client):
         "- input: prompt is required",
     ]
     assert server.running == 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_inputs_that_a_model_does_not_have_are_ignored_and_named_in_the_logs(server, client, stream):
+    @server.model("acme/x", stream=stream)
+    def x(prompt: str, image: bytes = b"") -> Iterator[str] if stream else str:
+        print("begun")
+        return iter([prompt]) if stream else prompt
+
+    given = {"prompt": "hi", "negative_prompt": "no", "prommpt": None, "image": b"1", "mask": b"2"}
+    prediction = client.predictions.create(model="acme/x", input=given, wait=True)
+    prediction.reload()
+    assert prediction.output == (["hi"] if stream else "hi")
+    assert prediction.input["negative_prompt"] == "no"
+    assert prediction.logs.splitlines() == [
+        "Ignored inputs that acme/x does not have: 'negative_prompt', 'prommpt', 'mask'",
+        "begun",
+    ]
+    assert client.predictions.create(model="acme/x", input={"prompt": "hi"}, wait=True).logs == "begun\n"
+
+
+def test_a_function_that_takes_any_input_gets_them_all(server, client):
+    @server.model("acme/x")
+    def x(text: str, **others: Any) -> dict[str, Any]:
+        return others
+
+    for unknown in ("drop", "refuse"):
+        server.settings.unknown_inputs = unknown
+        prediction = client.predictions.create(model="acme/x", input={"text": "hi", "more": 1}, wait=True)
+        assert (prediction.output, prediction.logs) == ({"more": 1}, "")
+
+
+def test_a_training_ignores_unknown_inputs_too(server, client):
+    @server.model("acme/base")
+    def base(text: str = "") -> str:
+        return text
+
+    @server.training("acme/base")
+    def train(steps: int = 1) -> bytes:
+        return b"%d" % steps
+
+    client.models.create("acme", "own", visibility="private", hardware="cpu")
+    version = client.models.get("acme/base").latest_version.id
+    training = client.trainings.create(
+        model="acme/base", version=version, destination="acme/own", input={"steps": 2, "epochs": 9}
+    )
+    training.wait()
+    assert "Ignored inputs that acme/base does not have: 'epochs'" in training.logs
+    server.settings.unknown_inputs = "refuse"
+    with pytest.raises(exceptions.UnprocessableEntityError, match="Additional property epochs is not allowed"):
+        client.trainings.create(model="acme/base", version=version, destination="acme/own", input={"epochs": 9})
 
 
 def test_files_arrive_as_the_function_asks_for_them_and_leave_as_urls(server, client, tmp_path):

@@ -794,6 +794,33 @@ def test_a_body_is_shown_whatever_it_is(server, body, shown):
     assert (status, shown in content) == (200, True)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 900 + b"]" * 900,
+        b"[" * 9_900 + b"]" * 9_900,
+        b'{"a":' * 900 + b"1" + b"}" * 900,
+        b"[" * 400 + b",".join([b"1"] * 9_500) + b"]" * 400,
+        b"[" * 400 + b",".join([b"[1]"] * 4_800) + b"]" * 400,
+        b"[" + b",".join([b"1e15"] * 3_900) + b"]",
+    ],
+)
+def test_a_body_that_is_nested_does_not_swell_the_page(fresh, body):
+    for _ in range(5):
+        get(f"{fresh.base_url}/predictions", body, Authorization=f"Bearer {fresh.token}", **{"Content-Type": "application/json"})
+    _, _, content = get(f"{fresh.origin}/-/requests")
+    _, _, empty = get(f"{fresh.origin}/")
+    # Each quotation mark is five characters of HTML.
+    assert len(content) - len(empty) < 5 * 5 * 3 * 20_000
+
+
+def test_a_body_is_shown_with_line_breaks(fresh):
+    body = b'{"a":[1,{"b":"c"}]}'
+    get(f"{fresh.base_url}/predictions", body, Authorization=f"Bearer {fresh.token}", **{"Content-Type": "application/json"})
+    _, _, content = get(f"{fresh.origin}/-/requests")
+    assert "{\n  &#34;a&#34;: [\n    1,\n    {\n      &#34;b&#34;: &#34;c&#34;" in content
+
+
 def test_a_progress_that_is_none_is_not_shown(server, client, conductor):
     prediction = start(client, "text")
     conductor("print", f"1%|#| {'9' * 5000}/1")

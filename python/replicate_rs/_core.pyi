@@ -9,6 +9,7 @@ from typing_extensions import disjoint_base
 from ._operation import M as _M_co  # noqa: N811 - a type variable, of this module's own name
 from .file_output import FileOutput
 from .stream import EventType as _EventType
+from .types import Now as _Now
 from .types import Seconds as _Seconds
 from .types import Secrets as _Secrets
 from .types import WebhookBody as _RawBody
@@ -346,11 +347,18 @@ class Verifier:
     """Accepts webhooks that one of its keys has signed. The keys are prepared once, and wiped in the end."""
 
     def __new__(
-        cls, secrets: _Secrets | None, tolerance: _Seconds | None = 300, *, seen: Callable[[str], bool] | None = None
+        cls,
+        secrets: _Secrets | None,
+        tolerance: _Seconds | None = 300,
+        *,
+        seen: Callable[[str], bool] | None = None,
+        now: _Now | None = None,
     ) -> Self: ...
-    def verify(self, headers: _Headers, body: _RawBody | None) -> None: ...
-    def read(self, headers: _Headers, body: _RawBody | None) -> dict[str, Any]: ...
-    def verify_many(self, webhooks: Iterable[tuple[_Headers, _RawBody]]) -> list[WebhookValidationError | None]: ...
+    def verify(self, headers: _Headers, body: _RawBody | None, *, now: _Now | None = None) -> None: ...
+    def read(self, headers: _Headers, body: _RawBody | None, *, now: _Now | None = None) -> dict[str, Any]: ...
+    def verify_many(
+        self, webhooks: Iterable[tuple[_Headers, _RawBody]], *, now: _Now | None = None
+    ) -> list[WebhookValidationError | None]: ...
 
 def is_plain(value: object) -> bool: ...
 def write_json(value: object) -> bytes | None: ...

@@ -65,8 +65,10 @@ __all__ = [
     "Image",
     "Limit",
     "ModelOptions",
+    "Moment",
     "Named",
     "NamedFile",
+    "Now",
     "OnProgress",
     "OnSent",
     "Options",
@@ -394,6 +396,9 @@ class ClientOptions(TypedDict, total=False):
 Secret: TypeAlias = str | HasKey
 # Several while keys are rotated.
 Secrets: TypeAlias = Secret | Iterable[Secret]
+# Seconds since 1970, or a time with its zone.
+Moment: TypeAlias = float | datetime.datetime
+Now: TypeAlias = Moment | Callable[[], Moment]
 _Text: TypeAlias = str | bytes
 # A request, a WSGI environ or an ASGI scope.
 WebhookRequest: TypeAlias = HasHeaders | Mapping[str, Any]

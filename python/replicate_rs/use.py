@@ -25,7 +25,7 @@ from ._checks import flag, function
 from ._core import is_plain
 from ._operation import Async, Resource, Sync, run, unchecked
 from ._typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, defer_annotations, is_array, is_object, overload
-from .exceptions import NotFoundError, PermissionDeniedError, RequestError
+from .exceptions import NotFoundError, PermissionDeniedError, ReplicateError, RequestError
 from .file_output import is_file, outputs
 from .identifier import ModelVersionIdentifier, resolve, target_of
 from .model import Model, Models
@@ -174,7 +174,7 @@ class BaseFunction(Generic[P, R]):
                 version = await self._described(client, prediction)
             except (NotFoundError, PermissionDeniedError):
                 version = None
-            except RequestError as error:
+            except ReplicateError as error:
                 error.prediction = prediction
                 raise
             self._joins = version is not None and version.is_text

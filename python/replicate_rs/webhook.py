@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._checks import Seconds
     from ._operation import Options
     from .types import HasKey as HasKey
+    from .types import Now as Now
     from .types import Secret as Secret
     from .types import Secrets as Secrets
     from .types import WebhookBody as Body
@@ -111,6 +112,7 @@ def validate_webhook(
     timestamp: str | None = None,
     signature: str | None = None,
     body: Body | None = None,
+    now: Now | None = None,
 ) -> bool:
     """Whether a webhook was signed with the secret, and lately (https://replicate.com/docs/webhooks/verify-webhook).
 
@@ -124,6 +126,8 @@ def validate_webhook(
         timestamp: The header ``webhook-timestamp``.
         signature: The header ``webhook-signature``.
         body: The raw body, as it came; once parsed, it cannot be verified.
+        now: The time that the timestamp is compared with, for tests: seconds since 1970, a `datetime`, or a function that
+            returns one; None for the clock.
 
     Raises:
         MissingWebhookHeaderError: A header is missing.
@@ -137,16 +141,21 @@ def validate_webhook(
     given = _headers(request, headers, id, timestamp, signature)
     if request is not None and body is None:
         body = read(request)
-    return _is_genuine(given, body, hidden, tolerance)
+    return _is_genuine(given, body, hidden, tolerance, now)
 
 
 async def avalidate_webhook(
-    request: Request, secret: Secrets | None = None, tolerance: Seconds | None = TOLERANCE, *, body: Body | None = None
+    request: Request,
+    secret: Secrets | None = None,
+    tolerance: Seconds | None = TOLERANCE,
+    *,
+    body: Body | None = None,
+    now: Now | None = None,
 ) -> bool:
     """Do what `validate_webhook` does for requests whose body is awaited: those of Starlette, FastAPI, aiohttp and Litestar."""
     hidden, secret = Hidden(secret), None
     given = headers_of(request)
-    return _is_genuine(given, await aread(request) if body is None else body, hidden, tolerance)
+    return _is_genuine(given, await aread(request) if body is None else body, hidden, tolerance, now)
 
 
 def _headers(
@@ -161,9 +170,9 @@ def _headers(
     return alone if headers is None else headers
 
 
-def _is_genuine(headers: Headers, body: Body | None, secret: Hidden, tolerance: Seconds | None) -> bool:
+def _is_genuine(headers: Headers, body: Body | None, secret: Hidden, tolerance: Seconds | None, now: Now | None) -> bool:
     try:
-        Verifier(revealed(secret), tolerance).verify(headers, body)
+        Verifier(revealed(secret), tolerance, now=now).verify(headers, body)
     except (InvalidSignatureError, InvalidTimestampError):
         return False
     return True

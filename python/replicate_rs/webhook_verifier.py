@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, Self
 
     from ._checks import Seconds
+    from .types import Now as Now
     from .types import WebhookBody as Body
     from .types import WebhookHeaders as Headers
     from .webhook import Secrets
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 class WebhookVerifier(Verifier):
     """Tells genuine webhooks from others; one for all threads.
+
+    Its methods take `now=` too, which is the time for one call.
 
     ``verify(headers, body)`` raises a `WebhookValidationError` unless the webhook is genuine. ``verify_many(webhooks)`` takes
     pairs of these, lets other threads run meanwhile, and gives a list: None for each that is genuine, or the error.
@@ -33,21 +36,33 @@ class WebhookVerifier(Verifier):
         tolerance: Seconds between a webhook's timestamp and now that are accepted, one way or the other; None for any.
         seen: Asked with the id of each webhook that is genuine and recent: whether it has been there before; and to remember it.
             `SeenWebhooks`, or a function that asks a store which several processes have.
+        now: The time that timestamps are compared with, for tests: seconds since 1970, a `datetime`, or a function that returns
+            one; None for the clock.
 
     Raises:
         InvalidSecretKeyError: A secret is missing, or is not one.
 
     """
 
-    __slots__ = ("_seen", "_tolerance")
+    __slots__ = ("_now", "_seen", "_tolerance")
+
+    _now: Now | None
+    _seen: Callable[[str], bool] | None
+    _tolerance: Seconds | None
 
     def __new__(
-        cls, secrets: Secrets | None, tolerance: Seconds | None = 300, *, seen: Callable[[str], bool] | None = None
+        cls,
+        secrets: Secrets | None,
+        tolerance: Seconds | None = 300,
+        *,
+        seen: Callable[[str], bool] | None = None,
+        now: Now | None = None,
     ) -> Self:
+        """Create a verifier."""
         hidden, secrets = Secret(secrets), None
         # Reports of errors show the locals of frames.
-        verifier = super().__new__(cls, revealed(hidden), tolerance, seen=seen)
-        verifier._tolerance, verifier._seen = tolerance, seen
+        verifier = super().__new__(cls, revealed(hidden), tolerance, seen=seen, now=now)
+        verifier._tolerance, verifier._seen, verifier._now = tolerance, seen, now
         return verifier
 
     def __copy__(self) -> Self:
@@ -57,20 +72,21 @@ class WebhookVerifier(Verifier):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restored, (self._tolerance, self._seen)
+        return _restored, (self._tolerance, self._seen, self._now)
 
-    def unwrap(self, headers: Headers, body: Body | None) -> Prediction | Training:
+    def unwrap(self, headers: Headers, body: Body | None, *, now: Now | None = None) -> Prediction | Training:
         """Verify a webhook, and give the prediction or training that it tells of; it belongs to the default client.
 
         Args:
             headers: The request's headers: a mapping, or pairs.
             body: The raw body, as it came.
+            now: The time for this call.
 
         Raises:
             WebhookValidationError: One of its subclasses says what is wrong.
 
         """
-        data = self.read(headers, body)
+        data = self.read(headers, body, now=now)
         kind = Training if _is_training(data) else Prediction
         return kind._alone(data)
 
@@ -96,9 +112,9 @@ def _lost_secret() -> InvalidSecretKeyError:
     )
 
 
-def _restored(tolerance: Seconds | None, seen: Callable[[str], bool] | None) -> WebhookVerifier:
+def _restored(tolerance: Seconds | None, seen: Callable[[str], bool] | None, now: Now | None = None) -> WebhookVerifier:
     # It needs some secret to be made.
-    return _WithoutSecret("whsec_" + "A" * 32, tolerance, seen=seen)
+    return _WithoutSecret("whsec_" + "A" * 32, tolerance, seen=seen, now=now)
 
 
 def _is_training(data: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ pub mod hub;
 pub mod inbox;
 pub mod json;
 pub mod log;
+pub mod now;
 pub mod port;
 pub mod reader;
 pub mod response;

@@ -1,7 +1,7 @@
 //! Webhooks as Python gives them: headers and bodies of many shapes, keys prepared once.
 
 use std::fmt::Display;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use pyo3::CastIntoError;
 use pyo3::buffer::PyBuffer;
@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 
 use super::check::checked;
+use super::now;
 use super::response::decode;
 use crate::webhook::{BadSecret, Key, Refusal, Webhook, Window, verify};
 
@@ -278,17 +279,23 @@ pub struct Verifier {
     keys: Vec<Key>,
     tolerance: Option<u64>,
     seen: Option<Py<PyAny>>,
+    now: Option<Py<PyAny>>,
 }
 
 impl Verifier {
-    fn window(&self) -> Option<Window> {
-        let tolerance = self.tolerance?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        Some(Window { now, tolerance })
+    /// Which timestamps are accepted at the moment that a call was given, or the verifier, or that the clock says.
+    fn window(&self, py: Python<'_>, now: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Window>> {
+        let given = now.or_else(|| self.now.as_ref().map(|now| now.bind(py))).map(now::given).transpose()?;
+        let Some(tolerance) = self.tolerance else { return Ok(None) };
+        let now = match given {
+            Some(now) => now,
+            None => now::clock(py)?,
+        };
+        Ok(Some(Window { now, tolerance }))
     }
 
-    fn judge(&self, webhook: &Webhook<'_>) -> Result<(), &'static str> {
-        verify(&self.keys, webhook, self.window()).map_err(|refusal| match refusal {
+    fn judge(&self, webhook: &Webhook<'_>, window: Option<Window>) -> Result<(), &'static str> {
+        verify(&self.keys, webhook, window).map_err(|refusal| match refusal {
             // A body that was read before is empty, and no webhook of Replicate's is.
             Refusal::Signature if webhook.body.is_empty() => "empty_body",
             Refusal::Signature => "signature",
@@ -298,12 +305,18 @@ impl Verifier {
     }
 
     /// A webhook that is genuine and recent.
-    fn accept<'py>(&self, headers: &Bound<'py, PyAny>, body: &Bound<'py, PyAny>) -> PyResult<Request<'py>> {
+    fn accept<'py>(
+        &self,
+        headers: &Bound<'py, PyAny>,
+        body: &Bound<'py, PyAny>,
+        now: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Request<'py>> {
         let py = body.py();
+        let window = self.window(py, now)?;
         let request = Request::read(headers, body)?.map_err(|missing| self.refused(py, missing))?;
         let verdict = match request.webhook() {
-            Ok(webhook) if webhook.body.len() < DETACH => self.judge(&webhook),
-            Ok(webhook) => py.detach(|| self.judge(&webhook)),
+            Ok(webhook) if webhook.body.len() < DETACH => self.judge(&webhook, window),
+            Ok(webhook) => py.detach(|| self.judge(&webhook, window)),
             Err(reason) => Err(reason),
         };
         verdict.map_err(|reason| self.refused(py, reason))?;
@@ -327,26 +340,40 @@ impl Verifier {
 #[pymethods]
 impl Verifier {
     #[new]
-    #[pyo3(signature = (secrets, tolerance=Tolerance::Usual, *, seen=None), text_signature = "(secrets, tolerance=300, *, seen=None)")]
+    #[pyo3(
+        signature = (secrets, tolerance=Tolerance::Usual, *, seen=None, now=None),
+        text_signature = "(secrets, tolerance=300, *, seen=None, now=None)"
+    )]
     fn new(
         secrets: &Bound<'_, PyAny>,
         #[pyo3(from_py_with = Tolerance::given)] tolerance: Tolerance<'_>,
         seen: Option<&Bound<'_, PyAny>>,
+        now: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
+        if let Some(now) = now.filter(|now| !now.is_callable()) {
+            now::given(now)?;
+        }
         let seen = seen.map(|seen| checked("plain_function", "seen", seen).map(Bound::unbind)).transpose()?;
-        Ok(Self { keys: keys(secrets)?, tolerance: tolerance.seconds()?, seen })
+        Ok(Self { keys: keys(secrets)?, tolerance: tolerance.seconds()?, seen, now: now.cloned().map(Bound::unbind) })
     }
 
     /// Raises unless a webhook is genuine, recent, and, where that is asked, new.
-    fn verify(&self, headers: &Bound<'_, PyAny>, body: &Bound<'_, PyAny>) -> PyResult<()> {
-        let request = self.accept(headers, body)?;
+    #[pyo3(signature = (headers, body, *, now=None))]
+    fn verify(&self, headers: &Bound<'_, PyAny>, body: &Bound<'_, PyAny>, now: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        let request = self.accept(headers, body, now)?;
         if self.has_seen(body.py(), &request.id)? { Err(self.refused(body.py(), "seen")) } else { Ok(()) }
     }
 
     /// Verifies a webhook, and gives the object that its body is in JSON.
-    fn read<'py>(&self, headers: &Bound<'py, PyAny>, body: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    #[pyo3(signature = (headers, body, *, now=None))]
+    fn read<'py>(
+        &self,
+        headers: &Bound<'py, PyAny>,
+        body: &Bound<'py, PyAny>,
+        now: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let py = body.py();
-        let request = self.accept(headers, body)?;
+        let request = self.accept(headers, body, now)?;
         let object = match decode(py, request.body.bytes().unwrap_or_default()).map(Bound::cast_into) {
             Ok(Ok(object)) => object,
             Ok(Err(_)) => return Err(refused(py, "content", "is JSON, but not an object")),
@@ -357,7 +384,8 @@ impl Verifier {
 
     /// Verifies many, given as pairs of headers and body, while other threads run: None for each, or why not. Whether they are new is
     /// asked when all have been verified.
-    fn verify_many<'py>(&self, webhooks: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    #[pyo3(signature = (webhooks, *, now=None))]
+    fn verify_many<'py>(&self, webhooks: &Bound<'py, PyAny>, now: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyList>> {
         let py = webhooks.py();
         let mut verdicts = Vec::new();
         let mut waiting = webhooks.try_iter().map_err(|_| PyTypeError::new_err("webhooks must be pairs of headers and body"))?;
@@ -371,8 +399,9 @@ impl Verifier {
             if batch.is_empty() {
                 break;
             }
+            let window = self.window(py, now)?;
             let webhooks: Vec<_> = batch.iter().map(|each| each.as_ref().map_err(|missing| *missing)?.webhook()).collect();
-            let judge = |webhook: Result<Webhook<'_>, _>| webhook.and_then(|each| self.judge(&each));
+            let judge = |webhook: Result<Webhook<'_>, _>| webhook.and_then(|each| self.judge(&each, window));
             let judged: Vec<_> = py.detach(|| webhooks.into_iter().map(judge).collect());
             // Bodies are let go of.
             let with_id = |(request, verdict): (Result<Request<'py>, _>, Result<(), _>)| verdict.and(request.map(|each| each.id));
@@ -389,9 +418,9 @@ impl Verifier {
         Ok(outcomes)
     }
 
-    // What `seen` belongs to may keep this verifier.
+    // What `seen` or `now` belongs to may keep this verifier.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.seen.as_ref().map_or(Ok(()), |seen| visit.call(seen))
+        self.seen.iter().chain(&self.now).try_for_each(|each| visit.call(each))
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {

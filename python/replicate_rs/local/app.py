@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Route
 
 from .endpoints.catalogue import Catalogue
 from .endpoints.common import Gate
@@ -20,20 +23,29 @@ from .problem import Problem, on_crash, on_http_exception, on_problem
 from .state import State
 
 
-def api(state: State, execution: Execution) -> Starlette:
-    """Give the application."""
+class Resource(Protocol):
+    """Some of the endpoints."""
+
+    routes: list[Route]
+
+
+def resources(state: State, execution: Execution) -> tuple[Resource, ...]:
+    """Return the endpoints of the API."""
     gate = Gate(state)
-    rooms = (
+    return (
         Predictions(state, execution, gate),
         Trainings(state, execution, gate),
         Models(state, gate),
         Deployments(state, gate),
         Files(state, gate),
         Catalogue(state, gate),
-        Page(state),
     )
+
+
+def api(state: State, execution: Execution) -> Starlette:
+    """Give the application."""
     app = Starlette(
-        routes=[route for room in rooms for route in room.routes],
+        routes=[route for each in (*resources(state, execution), Page(state)) for route in each.routes],
         middleware=[Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)],
         exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_crash},
     )

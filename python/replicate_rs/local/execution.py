@@ -11,7 +11,8 @@ import shutil
 import threading
 import traceback
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -24,7 +25,10 @@ from .job import Cancelled, Job
 from .model import Definition, Version, as_file
 from .run import Run
 from .state import State
-from .stored import Stored, keep
+from .stored import keep
+
+# Characters of the names of inputs that are ignored.
+MAX_NAMES = 1000
 
 
 class InputError(Exception):
@@ -36,10 +40,17 @@ class Execution:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._loop = asyncio.get_running_loop()
-        self._places = asyncio.Semaphore(state.settings.concurrency)
+        # How many models run, and whose turn it is to be the next one.
+        self._busy = 0
+        self._turn = asyncio.Lock()
+        self._left = asyncio.Event()
         # The loop keeps its tasks only weakly.
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        # First asked for on the server's own thread.
+        return asyncio.get_running_loop()
 
     def launch(self, run: Run, definition: Definition, *, cancel_after: float | None = None) -> None:
         """Let a prediction run."""
@@ -54,9 +65,25 @@ class Execution:
         run.data["deadline"] = text(moment)
         run.deadline = clock.call_at(moment, lambda: run.cancel(clock.time(), "canceled" if run.started else "aborted"))
 
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """Wait, in the order of arrival, until fewer models run than the settings allow."""
+        async with self._turn:
+            while self._busy >= self._state.settings.concurrency:
+                self._left.clear()
+                # The settings may be changed meanwhile.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._left.wait(), 0.05)
+            self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            self._left.set()
+
     async def _execute(self, run: Run, definition: Definition) -> None:
         clock = self._state.clock
-        async with self._places:
+        async with self._place():
             if definition.cold_start:
                 await clock.sleep(definition.cold_start)
             if not run.is_done:
@@ -75,6 +102,8 @@ class Execution:
         clock = self._state.clock
         job = run.job = Job(lambda text: self._post(run.log, text))
         run.start(clock.time())
+        if unknown := ", ".join(map(repr, definition.signature.unknown(run.data["input"]))):
+            run.log(f"Ignored inputs that {definition.name} does not have: {unknown[:MAX_NAMES]}\n")
 
         def work() -> Any:
             try:
@@ -147,7 +176,8 @@ class Execution:
             stored = keep(self._state.folder, name, [content], created=self._state.clock.time())
             run.files.append(stored.id)
             self._state.outputs[stored.id] = stored
-            return f"{self._state.delivery}/pbxt/{stored.id}/{quote(stored.name)}"
+            # Who asks gets it at the address that he knows.
+            return f"{self._state.addresses.own.output}/pbxt/{stored.id}/{quote(stored.name)}"
         try:
             json.dumps(output, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -161,6 +191,8 @@ class Execution:
     async def _arguments(self, run: Run, definition: Definition, folder: Path) -> dict[str, Any]:
         """Give what the function is called with: files are fetched, in the form that it asks for."""
         given: dict[str, Any] = {**run.version.defaults, **run.data["input"]}
+        for name in definition.signature.unknown(given):
+            del given[name]
         for name, kind in definition.signature.files.items():
             value = given.get(name)
             if isinstance(value, str):
@@ -170,7 +202,9 @@ class Execution:
         return given
 
     async def _fetched(self, url: str, kind: type, folder: Path) -> Path | bytes:
-        stored = self._own(url)
+        stored = self._state.stored_at(url)
+        if stored is None and url.startswith((f"{self._state.api}/files/", f"{self._state.addresses.own.api}/v1/files/")):
+            raise InputError(f"the input file {url} does not exist, or has expired")
         if stored is not None:
             return await asyncio.to_thread(_placed, stored.path, stored.name, kind, folder)
         if url.startswith("data:"):
@@ -184,16 +218,6 @@ class Execution:
                 raise InputError(f"the input file {url} cannot be had: {error}") from None
             name = unquote(urlsplit(url).path)
         return await asyncio.to_thread(_placed, content, name, kind, folder)
-
-    def _own(self, url: str) -> Stored | None:
-        """Give a file of this server's."""
-        uploads, outputs = f"{self._state.api}/files/", f"{self._state.delivery}/pbxt/"
-        if url.startswith(uploads):
-            stored = self._state.upload(url.removeprefix(uploads))
-            if stored is None:
-                raise InputError(f"the input file {url} does not exist, or has expired")
-            return stored
-        return self._state.outputs.get(url.removeprefix(outputs).partition("/")[0]) if url.startswith(outputs) else None
 
 
 def _placed(content: Path | bytes, name: str, kind: type, folder: Path) -> Path | bytes:

@@ -93,7 +93,8 @@ class Model:
     links: dict[str, str | None] = field(default_factory=dict[str, str | None])
     readme: str | None = None
     run_count: int = 0
-    examples: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    # As the API has them, for who asks.
+    examples: list[Callable[[], dict[str, Any]]] = field(default_factory=list[Callable[[], dict[str, Any]]])
     versions: list[Version] = field(default_factory=list[Version])
 
     @property
@@ -116,7 +117,7 @@ class Model:
             "cover_image_url": None,
             **self.links,
             "is_official": False,
-            "default_example": self.examples[0] if self.examples else None,
+            "default_example": self.examples[0]() if self.examples else None,
             "latest_version": self.versions[-1].describe() if self.versions else None,
             "created_at": text(self.created),
         }

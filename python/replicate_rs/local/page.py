@@ -25,6 +25,7 @@ from starlette.routing import Route
 from .._typing import is_array, is_object
 from ..prediction import parse_progress_from_logs
 from .clock import text
+from .indented import indented
 from .model import Model
 from .problem import not_found
 from .run import Run
@@ -215,7 +216,7 @@ class Page:
         return self._shown(run.data["input"])
 
     def _output(self, run: Run) -> Shown | None:
-        value, signature = run.data["output"], run.version.definition.signature
+        value, signature = self._state.output(run), run.version.definition.signature
         if value is None:
             return None
         if is_array(value) and signature.iterates and not signature.gives_files and all(isinstance(each, str) for each in value):
@@ -243,10 +244,9 @@ class Page:
         if not value.startswith(("http://", "https://")) or any(each.isspace() for each in value):
             return _text(value)
         uploads, outputs = f"{self._state.api}/files/", f"{self._state.delivery}/pbxt/"
-        if value.startswith(uploads):
-            return _file(value, self._state.upload(value.removeprefix(uploads)), is_open=False)
-        if value.startswith(outputs):
-            return _file(value, self._state.outputs.get(value.removeprefix(outputs).partition("/")[0]), is_open=True)
+        stored = self._state.stored_at(value)
+        if stored is not None or value.startswith((uploads, outputs)):
+            return _file(value, stored, is_open=stored is not None and stored.id in self._state.outputs)
         try:
             path = unquote(urlsplit(value).path)
         except ValueError:
@@ -346,8 +346,7 @@ def _body(request: LoggedRequest) -> Shown | None:
     written = request.body[:MOST_BODY].decode(errors="replace")
     left = request.size - MOST_BODY
     if left <= 0:
-        with suppress(ValueError, RecursionError):
-            written = json.dumps(json.loads(written), indent=2, ensure_ascii=False)
+        written = indented(written, MOST_BODY)
     return Shown(kind="code", text=written, note=f"and {left:,} bytes more" if left > 0 else "")
 
 

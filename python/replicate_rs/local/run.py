@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from .._typing import is_array
 from ..job import TERMINAL
+from .address import Origins
 from .clock import Timer, text
 from .job import Job
 from .model import Model, Version
@@ -55,6 +56,7 @@ class Run:
         "job",
         "kind",
         "last_told",
+        "made_at",
         "model",
         "number",
         "started",
@@ -106,6 +108,8 @@ class Run:
         self.last_told: float = 0.0
         self.telling: Timer | None = None
         self.job: Job | None = None
+        # How who created it knows the server.
+        self.made_at: Origins | None = None
         self._tell = tell
         self._changed: asyncio.Event | None = None
 
@@ -220,21 +224,24 @@ class Run:
         self._tell(self, change)
 
 
-def view(run: Run, shape: Shape, api: str, delivery: str) -> dict[str, Any]:
-    """Give the API's object for a prediction or training.
+def view(run: Run, shape: Shape, origins: Origins, own: Origins) -> dict[str, Any]:
+    """Return the API's object for a prediction or training.
 
     Args:
         run: The prediction or training.
         shape: `documented` as the OpenAPI document has it; `edge` as creates and fresh reads were recorded, without what is
             not set yet; `web` as cancels and lists were recorded, with nulls.
-        api: The API's base URL, with `/v1`.
-        delivery: The origin of streams.
+        origins: Where its URLs lead.
+        own: Where those of its files lead as they were kept.
 
     """
+    api, delivery = f"{origins.api}/v1", origins.output
     data = dict(run.data)
+    if run.files and origins != own:
+        data["output"] = origins.located(data["output"], own)
     # A training is a prediction too: the recorded shape names it so.
-    own = f"{api}/{'predictions' if shape == 'edge' else run.kind}/{run.id}"
-    urls = {"get": own, "cancel": f"{own}/cancel", "web": f"{api.removesuffix('/v1')}/p/{run.id}"}
+    itself = f"{api}/{'predictions' if shape == 'edge' else run.kind}/{run.id}"
+    urls = {"get": itself, "cancel": f"{itself}/cancel", "web": f"{origins.api}/p/{run.id}"}
     signature = run.version.definition.signature
     if run.kind == "predictions":
         if signature.gives_files:

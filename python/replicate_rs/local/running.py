@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import socket
 import threading
@@ -12,6 +13,7 @@ from typing import TypeVar
 import uvicorn
 
 from .app import api
+from .clock import monotonic
 from .endpoints.delivery import Delivery
 from .execution import Execution
 from .faults import Fault
@@ -22,10 +24,30 @@ T = TypeVar("T")
 
 # Seconds for requests that are under way when the server stops.
 GRACE = 1
+_ENDED = "the server ended before it had started"
+
+
+class _Server(uvicorn.Server):
+    """Says when it has started."""
+
+    def __init__(self, config: uvicorn.Config, started: concurrent.futures.Future[None]) -> None:
+        super().__init__(config)
+        self._has_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.started:
+            raise RuntimeError(_ENDED)
+        self._has_started.set_result(None)
 
 
 class Running:
-    """Listens from its making until `stop`."""
+    """A server that answers requests, from its construction until `stop`.
+
+    Raises:
+        BaseException: Whatever ended it before it had started. The listening sockets are closed then.
+
+    """
 
     def __init__(self, state: State, faults: list[Fault], listeners: list[socket.socket]) -> None:
         self.state = state
@@ -33,13 +55,37 @@ class Running:
         self._listeners = listeners
         self._server: uvicorn.Server | None = None
         self._loop = asyncio.new_event_loop()
+        # A test that stops Python's clocks does not stop the server.
+        self._loop.time = monotonic  # type: ignore[method-assign]
+        self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, name="replicate-local", daemon=True)
-        # The sockets listen already: the first request waits in their backlog until the loop runs.
-        self._thread.start()
+        try:
+            self._thread.start()
+        except BaseException:
+            self._close()
+            raise
+        self._started.result()
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._serve())
+        except BaseException as error:
+            self._close()
+            # `start` raises it; later only the thread's own report can tell.
+            if self._started.done():
+                raise
+            self._started.set_exception(error if isinstance(error, Exception) else RuntimeError(f"{_ENDED}: {error!r}"))
+        else:
+            self._close()
+            if not self._started.done():
+                self._started.set_exception(RuntimeError(_ENDED))
+
+    def _close(self) -> None:
+        # A socket that nobody accepts from would have its clients wait for their timeouts.
+        for each in self._listeners:
+            each.close()
+        self._loop.close()
         self.state.close()
 
     async def _serve(self) -> None:
@@ -54,17 +100,29 @@ class Running:
             log_level="critical",
             access_log=False,
             timeout_graceful_shutdown=GRACE,
+            # A fault finds its connection by the address of the peer.
+            proxy_headers=False,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config, self._started)
         await self._server.serve(sockets=self._listeners)
 
     def call(self, function: Callable[[], T]) -> T:
-        """Call a function on the server's thread, and give what it gives."""
+        """Call a function on the server's thread, and return its result. Raises `RuntimeError` if that thread has ended."""
+        result: concurrent.futures.Future[T] = concurrent.futures.Future()
 
-        async def main() -> T:
-            return function()
+        def call() -> None:
+            try:
+                result.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
+                result.set_exception(error)
 
-        return asyncio.run_coroutine_threadsafe(main(), self._loop).result()
+        self._loop.call_soon_threadsafe(call)
+        while True:
+            try:
+                return result.result(1)
+            except concurrent.futures.TimeoutError:
+                if not self._thread.is_alive() and not result.done():
+                    raise RuntimeError("the server has ended") from None
 
     def stop(self) -> None:
         """End what runs, and stop listening."""

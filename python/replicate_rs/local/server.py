@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
+import copy
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Self, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Literal, Self
 
+from .address import Addresses, addresses, listen, public
 from .endpoints.files import sign
-from .faults import Fault, parse
+from .faults import Fault
 from .job import release
-from .model import Definition, parts
+from .model import Definition
+from .operations import operations
+from .patterns import Pattern
+from .registry import Registry
 from .running import Running
 from .settings import Advice, Settings
-from .signature import Signature
-from .state import Collection, State
+from .state import State
 from .traffic_log import LoggedRequest
 from .webhooks import Delivery as WebhookDelivery
 
-F = TypeVar("F", bound=Callable[..., Any])
-T = TypeVar("T")
 
-
-class LocalReplicate:
+class LocalReplicate(Registry):
     """A Replicate that runs on your machine.
 
     Start it with `start` or as a context manager. A server that was stopped can be started again, with the same models
@@ -36,6 +35,9 @@ class LocalReplicate:
         output_port: The port of output files and streams, which are another origin; 0: a free one.
         username: The account that the tokens belong to.
         settings: How it behaves; may be changed while it runs.
+        public_url: The API's address for its clients, if they reach it through something else, such as a gateway or a
+            published port. Without it, the URLs in answers begin with the address by which a client has asked.
+        public_output_url: The same for output files; without it, the host of `public_url`, and `output_port`.
 
     """
 
@@ -48,116 +50,56 @@ class LocalReplicate:
         output_port: int = 0,
         username: str = "local",
         settings: Settings | None = None,
+        public_url: str | None = None,
+        public_output_url: str | None = None,
     ) -> None:
-        self.tokens: list[str] = [] if token is None else [token] if isinstance(token, str) else list(token)
+        super().__init__()
+        self._tokens: list[str] = [] if token is None else [token] if isinstance(token, str) else list(token)
         self.host = host
         self.port: int = port
         self.output_port: int = output_port
         self.username = username
-        self.settings: Settings = settings or Settings()
+        self.public_url: str | None = public("public_url", public_url)
+        self.public_output_url: str | None = public("public_output_url", public_output_url)
         self.faults: list[Fault] = []
-        self._definitions: list[Definition] = []
-        self._trainers: dict[str, Definition] = {}
-        self._collections: dict[str, Collection] = {}
         self._running: Running | None = None
         # What a stopped server had seen stays readable.
         self._seen: State | None = None
-
-    # What it offers
-
-    def model(
-        self,
-        name: str,
-        *,
-        stream: bool = False,
-        visibility: Literal["public", "private"] = "public",
-        hardware: str = "cpu",
-        readme: str | None = None,
-        examples: Iterable[Mapping[str, Any]] = (),
-        cold_start: float = 0.0,
-    ) -> Callable[[F], F]:
-        """Register a function as a model. Its annotations are what the API says of it, its docstring's first line too.
-
-        Args:
-            name: `owner/name`.
-            stream: The function is a generator of text that is to be joined.
-            visibility: Only private models can be deleted through the API.
-            hardware: The SKU it says it runs on.
-            readme: Markdown.
-            examples: Example predictions, each with `input` and `output`; the first is the default one.
-            cold_start: Seconds that predictions stay `starting`, on the server's clock.
-
-        Raises:
-            TypeError: The function is not annotated, or with something that JSON cannot carry.
-            ValueError: The name is not `owner/name`.
-
-        """
-        parts(name)
-
-        def register(function: F) -> F:
-            definition = Definition(
-                name=name,
-                function=function,
-                signature=Signature(name, function, stream=stream),
-                visibility=visibility,
-                hardware=hardware,
-                readme=readme,
-                examples=tuple(dict(each) for each in examples),
-                cold_start=cold_start,
-            )
-            self._definitions = [each for each in self._definitions if each.id != definition.id] + [definition]
-            if self._running is not None:
-                state = self._running.state
-                self._running.call(lambda: state.register(definition))
-            return function
-
-        return register
-
-    def training(self, name: str) -> Callable[[F], F]:
-        """Register a function that trains the model `name`: it takes the training's input, and gives the weights as a file.
-
-        The destination's new version is the model's function. If that has an input `replicate_weights`, it is set to the
-        weights.
-        """
-        parts(name)
-
-        def register(function: F) -> F:
-            signature = Signature(name, function)
-            if not signature.gives_files or signature.iterates:
-                raise TypeError(f"the training of {name} gives its weights: write `-> Path` or `-> bytes`")
-            self._trainers[name] = Definition(name=name, function=function, signature=signature)
-            return function
-
-        return register
-
-    def collection(self, slug: str, models: Iterable[str], *, name: str | None = None, description: str = "") -> None:
-        """Put models into a collection."""
-        title = name or slug.replace("-", " ").capitalize()
-        self._collections[slug] = Collection(slug=slug, name=title, description=description, models=list(models))
-
-    def version(self, name: str) -> str:
-        """Give the id of a model's newest version."""
-        return self._definition(name).id
-
-    def openapi_schema(self, name: str) -> dict[str, Any]:
-        """Give the OpenAPI document of a model's newest version."""
-        return self._definition(name).signature.openapi
-
-    def _definition(self, name: str) -> Definition:
-        try:
-            return next(each for each in reversed(self._definitions) if each.name == name)
-        except StopIteration:
-            raise KeyError(f"there is no model {name!r}") from None
+        self.settings = settings or Settings()
 
     @property
-    def models(self) -> list[str]:
-        """The names of the registered models."""
-        return list(dict.fromkeys(each.name for each in self._definitions))
+    def settings(self) -> Settings:
+        """How it behaves. Its fields may be changed, and all of it be replaced, while the server runs."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: Settings) -> None:
+        if not isinstance(settings, Settings):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
+            raise TypeError(f"settings must be a Settings, not {type(settings).__name__}")
+        self._settings: Settings = settings
+        if self._running is not None:
+            self._running.state.settings = settings
+
+    @property
+    def tokens(self) -> list[str]:
+        """The API tokens it accepts; if there are none, any. May be changed while the server runs."""
+        return self._tokens
+
+    @tokens.setter
+    def tokens(self, tokens: Sequence[str]) -> None:
+        self._tokens = [tokens] if isinstance(tokens, str) else list(tokens)
+        if self._running is not None:
+            self._running.state.tokens = self._tokens
+
+    def _registered(self, definition: Definition) -> None:
+        if self._running is not None:
+            state = self._running.state
+            self._running.call(lambda: state.register(definition))
 
     def copy(self) -> LocalReplicate:
         """Give another server with the same models, token and settings, on free ports."""
         other = LocalReplicate(
-            token=self.tokens or None, host=self.host, username=self.username, settings=dataclasses.replace(self.settings)
+            token=self._tokens or None, host=self.host, username=self.username, settings=copy.deepcopy(self._settings)
         )
         other._definitions = list(self._definitions)
         other._trainers = dict(self._trainers)
@@ -174,7 +116,7 @@ class LocalReplicate:
     @property
     def origin(self) -> str:
         """Where the web page is."""
-        return f"http://{self.host}:{self.port}"
+        return self._addresses.own.api
 
     @property
     def base_url(self) -> str:
@@ -184,7 +126,11 @@ class LocalReplicate:
     @property
     def output_origin(self) -> str:
         """Where output files and streams are."""
-        return f"http://{self.host}:{self.output_port}"
+        return self._addresses.own.output
+
+    @property
+    def _addresses(self) -> Addresses:
+        return addresses(self.host, (self.port, self.output_port), self.public_url, self.public_output_url)
 
     # What it has seen
 
@@ -225,6 +171,7 @@ class LocalReplicate:
         drop_stream: int | None = None,
         retry_after: float | None = None,
         advice: tuple[Advice, ...] | None = None,
+        optional: bool = False,
     ) -> Fault:
         """Let requests meet a fault. The first fault that fits a request strikes, and the others wait for their turn.
 
@@ -241,15 +188,26 @@ class LocalReplicate:
             drop_stream: Close the connection after this many events of a stream.
             retry_after: Answer 429, or `status`, with this many seconds as advice.
             advice: How to give it; None: as the settings say.
+            optional: The fixture `replicate_local` does not fail a test in which this has never struck.
+
+        Raises:
+            TypeError: An argument is of another kind.
+            ValueError: No request can meet the fault, or it has no effect.
 
         """
-        method, path = parse(pattern)
+        chosen = Pattern.parse(pattern)
+        found = chosen.choose(operations())
+        if drop_stream is not None and not any(each.is_stream for each in found):
+            raise ValueError(f"drop_stream is for streams ('GET /v1/streams/*', 'GET /v1/files/local-*'), not {pattern!r}")
+        if advice is not None and retry_after is None:
+            raise ValueError("advice says how retry_after is given: add retry_after, or leave out advice")
         content = body.encode() if isinstance(body, str) else body
         if bad_json:
+            if body is not None:
+                raise ValueError("bad_json is a body: leave out body, or bad_json")
             content, status = b'{"id": "', status or 200
         fault = Fault(
-            method=method,
-            path=path,
+            pattern=chosen,
             left=times,
             status=status,
             body=content,
@@ -260,9 +218,15 @@ class LocalReplicate:
             drop_stream=drop_stream,
             retry_after=retry_after,
             advice=self.settings.advice if advice is None else advice,
+            optional=optional,
         )
         self.faults.append(fault)
         return fault
+
+    @property
+    def unused_faults(self) -> list[Fault]:
+        """The faults that have not struck, but for the optional ones."""
+        return [each for each in self.faults if not each.hits and not each.optional]
 
     def advance(self, *, hours: float = 0.0, minutes: float = 0.0, seconds: float = 0.0) -> None:
         """Move the server's clock on; what comes due on the way has happened when this returns.
@@ -304,30 +268,30 @@ class LocalReplicate:
         if self._running is not None:
             raise RuntimeError("this server runs already")
         listeners = list(sockets) if sockets is not None else self.listen()
-        ports: list[int] = [each.getsockname()[1] for each in listeners]
-        self.port, self.output_port = ports
-        state = State(self.settings, self.username, self.tokens)
-        state.api, state.delivery = self.base_url, self.output_origin
+        ports = self.port, self.output_port
+        try:
+            if len(listeners) != 2:
+                raise ValueError(f"sockets must be two listening sockets, for the API and for output files, not {len(listeners)}")
+            self.port, self.output_port = (int(each.getsockname()[1]) for each in listeners)
+            self._running = Running(self._fresh_state(), self.faults, listeners)
+        except BaseException:
+            self.port, self.output_port = ports
+            for each in listeners:
+                each.close()
+            raise
+        self._seen = self._running.state
+        return self
+
+    def _fresh_state(self) -> State:
+        state = State(self.settings, self.username, self.tokens, addresses=self._addresses)
         for definition in self._definitions:
             state.register(definition)
         state.trainers, state.collections = self._trainers, self._collections
-        self._seen = state
-        self._running = Running(state, self.faults, listeners)
-        return self
+        return state
 
     def listen(self) -> list[socket.socket]:
         """Take the two ports. Raises `OSError` if one is taken."""
-        listeners: list[socket.socket] = []
-        for port, option in ((self.port, "port"), (self.output_port, "output_port")):
-            try:
-                listeners.append(socket.create_server((self.host, port), backlog=4096))
-            except OSError as error:
-                for each in listeners:
-                    each.close()
-                why = os.strerror(error.errno) if error.errno else str(error)
-                message = f"cannot listen on {self.host}:{port}: {why}; choose another {option}, or 0 for a free one"
-                raise OSError(error.errno, message) from None
-        return listeners
+        return listen(self.host, {"port": self.port, "output_port": self.output_port})
 
     def stop(self) -> None:
         """Stop listening, and cancel what runs."""

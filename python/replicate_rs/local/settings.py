@@ -46,6 +46,8 @@ class Settings:
         webhook_copies: How often each webhook is delivered.
         retention: Seconds after its end that a prediction keeps its data.
         concurrency: How many models run at once; further predictions stay ``starting``.
+        unknown_inputs: What is done with inputs that a model does not have: ``drop`` them with a line in the logs, as the
+            service does; or ``refuse`` them with a 422.
 
     """
 
@@ -61,3 +63,4 @@ class Settings:
     webhook_copies: int = 1
     retention: float = 3600.0
     concurrency: int = 512
+    unknown_inputs: Literal["drop", "refuse"] = "drop"

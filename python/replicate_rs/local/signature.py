@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections.abc
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -107,10 +107,11 @@ class Signature:
     def _describe_input(self, name: str, signature: inspect.Signature, hints: dict[str, Hint]) -> dict[str, Any]:
         properties: dict[str, Any] = {}
         described: dict[str, Any] = {"type": "object", "title": "Input", "properties": properties}
+        self.takes_any: bool = False
         required: list[str] = []
         for order, (each, parameter) in enumerate(signature.parameters.items()):
             if parameter.kind is parameter.VAR_KEYWORD:
-                described["additionalProperties"] = True
+                self.takes_any = True
                 continue
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
                 raise TypeError(f"{name}: {each!r} has no name that an input could have; use ordinary parameters")
@@ -127,7 +128,6 @@ class Signature:
                 default: object = parameter.default
                 if isinstance(default, (str, int, float)) or is_array(default) or is_object(default):
                     properties[each]["default"] = default
-        described.setdefault("additionalProperties", False)
         # An empty `required` is not a schema.
         return described | ({"required": required} if required else {})
 
@@ -171,9 +171,21 @@ class Signature:
             },
         }
 
-    def problems(self, given: dict[str, Any]) -> list[dict[str, str]]:
-        """Give what is wrong with an input, as `invalid_fields` has it."""
-        return self.schema.problems(given)
+    def unknown(self, given: Iterable[str]) -> list[str]:
+        """Return the names of inputs that the function does not take."""
+        return [] if self.takes_any else [each for each in given if each not in self.input["properties"]]
+
+    def problems(self, given: dict[str, Any], unknown: Literal["drop", "refuse"]) -> list[dict[str, str]]:
+        """Return what is wrong with an input, as `invalid_fields` has it."""
+        refused = self.unknown(given) if unknown == "refuse" else []
+        return self.schema.problems(given) + [
+            {
+                "type": "additional_property_not_allowed",
+                "field": "input",
+                "description": f"Additional property {each} is not allowed",
+            }
+            for each in refused
+        ]
 
 
 def _origin(hint: Hint) -> Any:

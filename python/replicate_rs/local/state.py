@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 import tempfile
@@ -9,10 +10,12 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from .address import Addresses, Origins
 from .broadcast import Broadcast
 from .clock import Clock, text
 from .model import Definition, Model, Version, parts
@@ -21,6 +24,8 @@ from .settings import Settings
 from .stored import LIFETIME, Stored
 from .traffic_log import LoggedRequest
 from .webhooks import Webhooks
+
+_FILE = re.compile(r"/(pbxt|v1/files)/([^/?#]+)")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -81,9 +86,7 @@ class State:
     username: str
     tokens: Sequence[str]
     clock: Clock = field(default_factory=Clock)
-    # Where it listens: the API with `/v1`, and the origin of output files and streams.
-    api: str = ""
-    delivery: str = ""
+    addresses: Addresses = field(default=Addresses(Origins("", "")))
     stopping: bool = False
     models: dict[str, Model] = field(default_factory=dict[str, Model])
     trainers: dict[str, Definition] = field(default_factory=dict[str, Definition])
@@ -98,7 +101,7 @@ class State:
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="replicate-local-")))
 
     def __post_init__(self) -> None:
-        self.webhooks: Webhooks = Webhooks(self.clock, self.settings, self.changes)
+        self.webhooks: Webhooks = Webhooks(self.clock, lambda: self.settings.webhook_copies, self.changes)
         self._numbers = count()
 
     @property
@@ -113,9 +116,19 @@ class State:
         }
 
     @property
+    def api(self) -> str:
+        """Where the API is, with `/v1`, for who asks now."""
+        return f"{self.origin}/v1"
+
+    @property
+    def delivery(self) -> str:
+        """The origin of output files and streams, for who asks now."""
+        return self.addresses.here.output
+
+    @property
     def origin(self) -> str:
-        """The API's origin, which is the web page's too."""
-        return self.api.removesuffix("/v1")
+        """The API's origin, which is the web page's too, for who asks now."""
+        return self.addresses.here.api
 
     def register(self, definition: Definition) -> Model:
         """Add a function as a model, or as a further version of one."""
@@ -128,28 +141,40 @@ class State:
         version = Version(id=definition.id, created=now, definition=definition)
         model.versions = [each for each in model.versions if each.id != version.id] + [version]
         if definition.examples:
-            model.examples = [self._example(model, version, each) for each in definition.examples]
+            model.examples = [partial(self._view_example, run) for run in self._examples(model, version, definition)]
         return model
 
-    def _example(self, model: Model, version: Version, given: dict[str, Any]) -> dict[str, Any]:
-        run = Run("predictions", -1, model, version, self.clock.time(), given.get("input", {}), lambda _run, _change: None)
-        run.start(self.clock.time())
-        run.succeed(self.clock.time(), given.get("output"))
-        return view(run, "documented", self.api, self.delivery) | {"output": given.get("output")}
+    def _examples(self, model: Model, version: Version, definition: Definition) -> Iterator[Run]:
+        for each in definition.examples:
+            now = self.clock.time()
+            run = Run("predictions", -1, model, version, now, each.get("input", {}), lambda _run, _change: None)
+            run.start(now)
+            run.succeed(now, each.get("output"))
+            run.data["output"] = each.get("output")
+            yield run
+
+    def _view_example(self, run: Run) -> dict[str, Any]:
+        return view(run, "documented", self.addresses.here, self.addresses.own)
 
     def add_run(self, kind: Kind, model: Model, version: Version, given: dict[str, Any]) -> Run:
         """Remember a new prediction or training."""
         run = Run(kind, next(self._numbers), model, version, self.clock.time(), given, self._tell)
+        run.made_at = self.addresses.here
         self.runs[run.id] = run
         model.run_count += 1
         return run
 
-    def view(self, run: Run) -> dict[str, Any]:
-        """Give the API's object for a prediction or training."""
-        return view(run, self.settings.shape, self.api, self.delivery)
+    def view(self, run: Run, origins: Origins | None = None) -> dict[str, Any]:
+        """Return the API's object for a prediction or training, for who asks now or at other origins."""
+        return view(run, self.settings.shape, origins or self.addresses.here, self.addresses.own)
+
+    def output(self, run: Run) -> Any:
+        """Return the output of a prediction or training, for who asks now."""
+        return self.addresses.here.located(run.data["output"], self.addresses.own) if run.files else run.data["output"]
 
     def _tell(self, run: Run, change: Change) -> None:
-        self.webhooks.tell(run, change, self.view)
+        # Who created it knows the server by a name that works.
+        self.webhooks.tell(run, change, lambda run: self.view(run, run.made_at))
         self.changes.notify()
         if change == "completed" and run.kind == "predictions":
             # From its end, whether or not its model has noticed.
@@ -171,6 +196,14 @@ class State:
         """Give an uploaded file that has not expired."""
         stored = self.uploads.get(id)
         return stored if stored is not None and self.clock.time() < stored.created + LIFETIME else None
+
+    def stored_at(self, url: str) -> Stored | None:
+        """Return the file of this server's that a URL leads to, whatever the server is called in it."""
+        # Nobody else has a file with this id.
+        match = _FILE.search(url)
+        if match is None:
+            return None
+        return self.outputs.get(match[2]) if match[1] == "pbxt" else self.upload(match[2])
 
     def forget(self, run: Run) -> None:
         """Remove a prediction's data, and the files it made."""

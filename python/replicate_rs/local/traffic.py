@@ -52,19 +52,20 @@ class Traffic:
         self._connections = connections
         self._api = api
         self._delivery = delivery
-        self._port = int(state.origin.rpartition(":")[2])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["type"] != "http":
             return
         path: str = scope["path"]
+        is_api = scope["server"][1] == self._state.addresses.ports[0]
+        self._state.addresses.ask(scope["headers"], is_api=is_api)
         if path == "/" or path.startswith(("/p/", "/-/")):
             # The web page shows the log; it is not in it.
             await self._api(scope, receive, send)
             return
         app = self._delivery
-        if scope["server"][1] == self._port:
+        if is_api:
             # 1.0.7 adds `/v1` to its base URL, 2.0 and Node do not: with and without it is right here for all of them.
             stripped = path.removeprefix("/v1").removeprefix("/v1")
             app, scope["path"] = self._api, path if stripped == "/" else stripped
@@ -74,7 +75,7 @@ class Traffic:
             if fault is None:
                 await app(scope, logged.receive, logged.send)
             else:
-                fault.strike()
+                fault.take()
                 transport = self._connections.transports.get(tuple(scope["client"]))
                 await fault.serve(app, scope, logged.receive, logged.send, transport)
         finally:

@@ -18,7 +18,6 @@ from ..webhook import sign_webhook
 from .broadcast import Broadcast
 from .clock import Clock
 from .run import Change, Run
-from .settings import Settings
 
 # Seconds between two `output` or `logs` webhooks of one prediction.
 THROTTLE = 0.5
@@ -58,11 +57,11 @@ class Delivery:
 class Webhooks:
     """Sends them, and keeps the account's secrets. Everything here belongs to the server's own thread."""
 
-    def __init__(self, clock: Clock, settings: Settings, changes: Broadcast) -> None:
+    def __init__(self, clock: Clock, copies: Callable[[], int], changes: Broadcast) -> None:
         self.secret: str = _new_secret()
         self.deliveries: deque[Delivery] = deque(maxlen=10_000)
         self._clock = clock
-        self._settings = settings
+        self._copies = copies
         self._changes = changes
         self._replaced: list[tuple[str, float]] = []
         # The loop keeps its tasks only weakly.
@@ -109,7 +108,7 @@ class Webhooks:
 
     def _send(self, run: Run, change: Change, view: Callable[[Run], dict[str, Any]]) -> None:
         id, body = f"msg_{secrets.token_urlsafe(20)}", json.dumps(view(run)).encode()
-        for _ in range(self._settings.webhook_copies):
+        for _ in range(self._copies()):
             delivery = Delivery(id, run.webhook or "", run.id, change, self._clock.time())
             self.deliveries.append(delivery)
             task = asyncio.get_running_loop().create_task(self._deliver(delivery, body))

@@ -86,13 +86,14 @@ def read_json(text: bytes | str) -> object:
         raise ValueError("nested too deeply") from None
     level = [value]
     for _ in range(MOST_NESTED):
-        level = [inner for each in level for inner in _inside(each) if is_array(inner) or is_object(inner)]
+        level = [inner for each in level for inner in inside(each) if is_array(inner) or is_object(inner)]
         if not level:
             return value
     raise ValueError("nested too deeply")
 
 
-def _inside(value: object) -> Iterable[object]:
+def inside(value: object) -> Iterable[object]:
+    """Return what an object or an array of JSON holds."""
     return value.values() if is_object(value) else value if is_array(value) else ()
 
 

@@ -60,6 +60,10 @@ class Delivery:
             headers={"Cache-Control": "no-store", "Access-Control-Allow-Origin": "*"},
         )
 
+    def _located(self, frames: bytes) -> bytes:
+        kept, known = (f"{each.output}/pbxt/".encode() for each in (self._state.addresses.own, self._state.addresses.here))
+        return frames.replace(kept, known)
+
     async def _events(self, run: Run, at: int) -> AsyncIterator[bytes]:
         yield _GREETING
         while True:
@@ -67,7 +71,7 @@ class Delivery:
             frames, is_done = run.frames(at), run.is_done
             at = max(at, len(run.events))
             if frames:
-                yield frames
+                yield self._located(frames) if run.files else frames
             if is_done:
                 return
             try:

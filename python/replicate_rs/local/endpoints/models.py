@@ -139,7 +139,7 @@ class Models:
 
     async def examples(self, request: Request) -> Response:
         """`GET /models/{owner}/{name}/examples`."""
-        examples = self.find(request).examples
+        examples = [each() for each in self.find(request).examples]
         return page(request, self._state, examples, lambda each: each["id"], lambda each: each, 100)
 
     async def versions(self, request: Request) -> Response:

@@ -102,8 +102,8 @@ class Predictions:
         self, request: Request, body: dict[str, Any], model: Model, version: Version, *, deployment: str | None = None
     ) -> Response:
         life, webhook = lifetime(request.headers.get("cancel-after")), webhook_of(body)
-        given = dict(body["input"])
-        if problems := version.definition.signature.problems({**version.defaults, **given}):
+        given, settings = dict(body["input"]), self._state.settings
+        if problems := version.definition.signature.problems({**version.defaults, **given}, settings.unknown_inputs):
             raise invalid(problems)
         run = self._state.add_run("predictions", model, version, given)
         run.webhook, run.webhook_events_filter = webhook, body.get("webhook_events_filter") or ["output", "completed"]
@@ -111,7 +111,7 @@ class Predictions:
         if deployment is not None:
             run.data["deployment"] = deployment
         self._execution.launch(run, version.definition, cancel_after=life)
-        answer, settings = self._state.view(run), self._state.settings
+        answer = self._state.view(run)
         headers: dict[str, str] = {}
         prefer = request.headers.get("prefer", "")
         if match := _PREFER.match(prefer):

@@ -56,7 +56,7 @@ class Trainings:
         if destination is None:
             raise not_found("The specified training destination does not exist")
         webhook = webhook_of(body)
-        if problems := trainer.signature.problems(body["input"]):
+        if problems := trainer.signature.problems(body["input"], self._state.settings.unknown_inputs):
             raise invalid(problems)
         run = self._state.add_run("trainings", *found, body["input"])
         run.destination = destination

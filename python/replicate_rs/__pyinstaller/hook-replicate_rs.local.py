@@ -1,0 +1,14 @@
+"""The web page's templates, and what its libraries import by name."""
+
+from PyInstaller.utils.hooks import collect_data_files, collect_submodules
+
+datas = collect_data_files("replicate_rs.local", includes=["templates/*"])
+hiddenimports = [
+    *collect_submodules("replicate_rs.local", filter=lambda name: not name.endswith("__main__")),
+    *collect_submodules("python_multipart"),
+    "anyio._backends._asyncio",
+    "uvicorn.lifespan.off",
+    "uvicorn.loops.auto",
+    "uvicorn.loops.asyncio",
+    "uvicorn.protocols.http.h11_impl",
+]
