@@ -13,11 +13,15 @@ SUBMODULES = sorted(path.stem for path in Path(OFFICIAL).glob("*.py") if path.st
 # What keeps the official client from being found, as if it were not installed.
 HIDDEN = """
 import sys
+from importlib.machinery import PathFinder
 
 class Hide:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "replicate" and "replicate" not in sys.modules:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if name == "replicate":
+            found = PathFinder.find_spec(name, [each for each in sys.path if not each.endswith("site-packages")])
+            if found is None:
+                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            return found
 
 sys.meta_path.insert(0, Hide())
 """

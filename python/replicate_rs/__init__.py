@@ -60,17 +60,24 @@ if TYPE_CHECKING:
     from .exceptions import APITimeoutError as APITimeoutError
     from .exceptions import AuthenticationError as AuthenticationError
     from .exceptions import BadRequestError as BadRequestError
+    from .exceptions import ClientClosedError as ClientClosedError
     from .exceptions import ConflictError as ConflictError
     from .exceptions import EventTooLarge as EventTooLarge
+    from .exceptions import FileError as FileError
+    from .exceptions import ForkedError as ForkedError
+    from .exceptions import InsufficientCreditError as InsufficientCreditError
     from .exceptions import InternalServerError as InternalServerError
+    from .exceptions import MissingTokenError as MissingTokenError
     from .exceptions import ModelError as ModelError
     from .exceptions import NotFoundError as NotFoundError
+    from .exceptions import PayloadTooLargeError as PayloadTooLargeError
     from .exceptions import PermissionDeniedError as PermissionDeniedError
     from .exceptions import PredictionCanceled as PredictionCanceled
     from .exceptions import PredictionTimeout as PredictionTimeout
     from .exceptions import RateLimitError as RateLimitError
     from .exceptions import ReplicateError as ReplicateError
     from .exceptions import ReplicateException as ReplicateException
+    from .exceptions import RequestError as RequestError
     from .exceptions import StreamError as StreamError
     from .exceptions import StreamInterrupted as StreamInterrupted
     from .exceptions import UnprocessableEntityError as UnprocessableEntityError
@@ -95,6 +102,13 @@ if TYPE_CHECKING:
     from .training import Training as Training
     from .use import use as use
     from .version import Version as Version
+    from .webhook import InvalidSecretKeyError as InvalidSecretKeyError
+    from .webhook import InvalidSignatureError as InvalidSignatureError
+    from .webhook import InvalidTimestampError as InvalidTimestampError
+    from .webhook import InvalidWebhookBodyError as InvalidWebhookBodyError
+    from .webhook import MissingWebhookBodyError as MissingWebhookBodyError
+    from .webhook import MissingWebhookHeaderError as MissingWebhookHeaderError
+    from .webhook import ReplayedWebhookError as ReplayedWebhookError
     from .webhook import WebhookSigningSecret as WebhookSigningSecret
     from .webhook import WebhookValidationError as WebhookValidationError
     from .webhook import avalidate_webhook as avalidate_webhook
@@ -159,17 +173,24 @@ _HOMES = {
     "AbortError": "exceptions",
     "AuthenticationError": "exceptions",
     "BadRequestError": "exceptions",
+    "ClientClosedError": "exceptions",
     "ConflictError": "exceptions",
     "EventTooLarge": "exceptions",
+    "FileError": "exceptions",
+    "ForkedError": "exceptions",
+    "InsufficientCreditError": "exceptions",
     "InternalServerError": "exceptions",
+    "MissingTokenError": "exceptions",
     "ModelError": "exceptions",
     "NotFoundError": "exceptions",
+    "PayloadTooLargeError": "exceptions",
     "PermissionDeniedError": "exceptions",
     "PredictionCanceled": "exceptions",
     "PredictionTimeout": "exceptions",
     "RateLimitError": "exceptions",
     "ReplicateError": "exceptions",
     "ReplicateException": "exceptions",
+    "RequestError": "exceptions",
     "StreamError": "exceptions",
     "StreamInterrupted": "exceptions",
     "UnprocessableEntityError": "exceptions",
@@ -197,6 +218,13 @@ _HOMES = {
     "avalidate_webhook": "webhook",
     "sign_webhook": "webhook",
     "validate_webhook": "webhook",
+    "InvalidSecretKeyError": "webhook",
+    "InvalidSignatureError": "webhook",
+    "InvalidTimestampError": "webhook",
+    "InvalidWebhookBodyError": "webhook",
+    "MissingWebhookBodyError": "webhook",
+    "MissingWebhookHeaderError": "webhook",
+    "ReplayedWebhookError": "webhook",
     "SeenWebhooks": "webhook_verifier",
     "WebhookVerifier": "webhook_verifier",
 }

@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
-    from typing import Any, Concatenate, Final, Literal, Self, TypeAlias, TypedDict
+    from typing import Any, Concatenate, Final, Literal, Protocol, Self, TypeAlias, TypedDict
 
     from ._checks import Limit
     from ._core import AbortSignal, Core, Expect, Pending, Upload
@@ -40,6 +40,29 @@ if TYPE_CHECKING:
 
     # What a host says of a file: its media type, its length in bytes, and the header that may have its name.
     Said: TypeAlias = tuple[str | None, int | None, str | None]
+
+    class Adapter(Protocol):
+        """What calls of one client differ in, because it has another library's name; `drop_in` has one."""
+
+        def call(self, function: Callable[..., Any], check: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            """Call a blocking operation; `check` checks its arguments."""
+            ...
+
+        async def acall(self, function: Callable[..., Any], check: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            """Call an awaited operation."""
+            ...
+
+        def prepare(self, function: Callable[..., Any], resource: Any, kwargs: dict[str, Any]) -> Any:
+            """Put keywords in this library's form, and return the resource to call."""
+            ...
+
+        def batches(self, batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[Sequence[T], None]:
+            """Return the parts of a streamed answer."""
+            ...
+
+        def stream(self, function: Callable[..., Any], stream: Any) -> Any:
+            """Return a blocking or an awaited stream in the form that callers expect."""
+            ...
 
     FileEncodingStrategy = Literal["default", "upload", "url", "data-uri", "base64"]
 
@@ -82,7 +105,7 @@ T = TypeVar("T")
 class Session:
     """What the parts of one client share."""
 
-    __slots__ = ("core", "file_encoding_strategy", "mode", "poll_interval", "use_file_output", "webhook_secret")
+    __slots__ = ("adapter", "core", "file_encoding_strategy", "mode", "poll_interval", "use_file_output", "webhook_secret")
 
     def __init__(
         self,
@@ -94,6 +117,8 @@ class Session:
         use_file_output: bool,
     ) -> None:
         self.core: Core = core
+        # Of a client under another library's name.
+        self.adapter: Adapter | None = None
         # The client's, and so that of the records, pages and files that it gives, whichever of its methods gave them.
         self.mode: type[Sync | Async] = mode
         # Seconds; None leaves it to the core.
@@ -115,6 +140,7 @@ class Session:
             use_file_output=self.use_file_output,
         )
         twin.webhook_secret = self.webhook_secret
+        twin.adapter = self.adapter
         return twin
 
 
@@ -327,10 +353,19 @@ def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
         run(items.aclose())
 
 
+def adapter_of(args: tuple[Any, ...]) -> Adapter | None:
+    """Return what adapts a call with these arguments, the first of which is its resource."""
+    adapter: Adapter | None = args[0]._session.adapter if args else None
+    return adapter
+
+
 def _checked(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     check: Any = checker(function, RULES)
 
     async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        if (adapter := adapter_of(args)) is not None:
+            result: T = await adapter.acall(function, check, args, kwargs)
+            return result
         return await function(*check(args, kwargs), **kwargs)
 
     return named(call, function)
@@ -340,6 +375,9 @@ def _stepped(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     check: Any = checker(function, BLOCKING_RULES)
 
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        if (adapter := adapter_of(args)) is not None:
+            adapted: T = adapter.call(function, check, args, kwargs)
+            return adapted
         # As `run` does it, without one more call for each operation.
         coroutine = function(*check(args, kwargs), **kwargs)
         try:

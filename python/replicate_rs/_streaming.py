@@ -181,21 +181,33 @@ class streaming(Generic[P, T]):  # noqa: N801 - reads as a decorator
         check = checker(function, RULES)
 
         def blocking(resource: Resource[Any], *args: Any, **kwargs: Any) -> Stream[T]:
+            adapter = resource._session.adapter
+            if adapter is not None:
+                resource = adapter.prepare(function, resource, kwargs)
             args = check((resource, *args), kwargs)[1:]
             made: Any = function(resource, *args, **kwargs)
 
             def begin(mode: type[Sync | Async]) -> AsyncGenerator[Sequence[T], None]:
+                source = made
                 if hasattr(made, "batches"):
                     made.in_mode(mode)
-                    return parts(made)
-                return parts(made if mode is Sync else function(resource._in(mode), *args, **kwargs))
+                elif mode is not Sync:
+                    source = function(resource._in(mode), *args, **kwargs)
+                return parts(source) if adapter is None else adapter.batches(parts(source))
 
-            return Stream(begin, made)
+            stream: Any = Stream(begin, made)
+            return stream if adapter is None else adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
 
         def suspending(resource: Resource[Any], *args: Any, **kwargs: Any) -> AsyncStream[T]:
+            adapter = resource._session.adapter
+            if adapter is not None:
+                resource = adapter.prepare(function, resource, kwargs)
             args = check((resource, *args), kwargs)[1:]
             made = function(resource, *args, **kwargs)
-            return AsyncStream(spread_async(parts(made)), made)
+            if adapter is None:
+                return AsyncStream(spread_async(parts(made)), made)
+            stream: Any = AsyncStream(spread_async(adapter.batches(parts(made))), made)
+            return adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
 
         self.blocking: Final = named(blocking, function)
         self.suspending: Final = named(suspending, function)

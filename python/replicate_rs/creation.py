@@ -64,7 +64,7 @@ MARGIN = 30.0
 SHORTEST_LIFE = 5
 LONGEST_LIFE = 24 * 60 * 60
 
-_OWN = frozenset(
+CREATE_OPTIONS = frozenset(
     (
         "webhook",
         "webhook_events_filter",
@@ -89,7 +89,7 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     own: dict[str, Any] = {}
     others: Options = {}
     for name, value in options.items():
-        if name in _OWN:
+        if name in CREATE_OPTIONS:
             own[name] = value
         elif name in OPTIONS:
             others[name] = value  # type: ignore[literal-required]  # it was looked up just now

@@ -1,33 +1,36 @@
 """Everything this library raises for what goes wrong outside the program.
 
-    ReplicateException                      the root
-    └── ReplicateError                      an error of the API or of the way to it
-        ├── MissingTokenError               no API token, and the API is not on this machine
-        ├── APIError
-        │   ├── APIStatusError              the API answered with a status of 400 or more
-        │   │   ├── BadRequestError         400
-        │   │   ├── AuthenticationError     401
-        │   │   ├── InsufficientCreditError 402
-        │   │   ├── PermissionDeniedError   403
-        │   │   ├── NotFoundError           404
-        │   │   ├── ConflictError           409
-        │   │   ├── PayloadTooLargeError    413
-        │   │   ├── UnprocessableEntityError 422
-        │   │   ├── RateLimitError          429
-        │   │   └── InternalServerError     500 and above
-        │   ├── APIConnectionError          no answer: no connection, or a broken one
-        │   │   └── APITimeoutError         (also a TimeoutError) no answer in time
-        │   └── APIResponseValidationError  an answer that is not what the endpoint promises
-        ├── ModelError                      the prediction failed
-        │   └── PredictionCanceled          the prediction was canceled or aborted
-        ├── PredictionTimeout               (also a TimeoutError) the caller's deadline passed first
-        ├── StreamError                     a stream cannot be read
-        │   ├── StreamInterrupted           a stream broke off, and nothing can tell its rest
-        │   └── EventTooLarge               one event of a stream is larger than the limit
-        ├── FileError                       (also an OSError) a local file could not be read or written
-        ├── ClientClosedError               (also a RuntimeError) the client was closed
-        ├── ForkedError                     (also a RuntimeError) the call was begun before the process was forked
-        └── AbortError                      the caller's signal was aborted
+    ReplicateException                          the root
+    └── ReplicateError                          any of the following
+        ├── RequestError                        an error of the API or of the way to it
+        │   ├── MissingTokenError               no API token, and the API is not on this machine
+        │   ├── APIError
+        │   │   ├── APIStatusError              the API answered with a status of 400 or more
+        │   │   │   ├── BadRequestError         400
+        │   │   │   ├── AuthenticationError     401
+        │   │   │   ├── InsufficientCreditError 402
+        │   │   │   ├── PermissionDeniedError   403
+        │   │   │   ├── NotFoundError           404
+        │   │   │   ├── ConflictError           409
+        │   │   │   ├── PayloadTooLargeError    413
+        │   │   │   ├── UnprocessableEntityError 422
+        │   │   │   ├── RateLimitError          429
+        │   │   │   └── InternalServerError     500 and above
+        │   │   ├── APIConnectionError          (also a ConnectionError) no answer: no connection, or a broken one
+        │   │   │   └── APITimeoutError         (also a TimeoutError) no answer in time
+        │   │   └── APIResponseValidationError  an answer that is not what the endpoint promises
+        │   ├── PredictionTimeout               (also a TimeoutError) the caller's deadline passed first
+        │   ├── StreamError                     a stream cannot be read
+        │   │   ├── StreamInterrupted           a stream broke off, and nothing can tell its rest
+        │   │   └── EventTooLarge               one event of a stream is larger than the limit
+        │   ├── FileError                       (also an OSError) a local file could not be read or written
+        │   ├── ClientClosedError               (also a RuntimeError) the client was closed
+        │   ├── ForkedError                     (also a RuntimeError) the call was begun before the process was forked
+        │   └── AbortError                      the caller's signal was aborted
+        └── ModelError                          the prediction failed
+            └── PredictionCanceled              the prediction was canceled or aborted
+
+Under the name `replicate` (`replicate_rs.drop_in`), `ReplicateError` is `RequestError`: in 1.0.7 a `ModelError` is not one.
 
 Mistakes of the caller (a malformed reference, a wrong keyword) are `ValueError` and `TypeError`. Webhook refusals are
 `ValueError`s too, as in `replicate` 1.0.7; `replicate_rs.webhook` has them.
@@ -73,6 +76,7 @@ __all__ = [
     "RateLimitError",
     "ReplicateError",
     "ReplicateException",
+    "RequestError",
     "StreamError",
     "StreamInterrupted",
     "UnprocessableEntityError",
@@ -87,7 +91,7 @@ class ReplicateException(Exception):
 
 
 class ReplicateError(ReplicateException):
-    """An error of the API or of the way to it, with the fields of its problem document (RFC 9457)."""
+    """Any error of a call, with the fields of the API's problem document (RFC 9457), as far as they are known."""
 
     prediction: Job[Any] | None = None
     request_id: str | None = None
@@ -124,11 +128,15 @@ class ReplicateError(ReplicateException):
         return "ReplicateError Details:\n" + "\n".join(lines)
 
 
-class MissingTokenError(ReplicateError):
+class RequestError(ReplicateError):
+    """An error of the API or of the way to it: any but a model's."""
+
+
+class MissingTokenError(RequestError):
     """There is no API token, and the API is not on this machine; nothing was sent."""
 
 
-class APIError(ReplicateError):
+class APIError(RequestError):
     """A request that brought no usable answer."""
 
     method: str = ""
@@ -192,8 +200,8 @@ class InternalServerError(APIStatusError):
     """Status 500 or above."""
 
 
-class APIConnectionError(APIError):
-    """No answer came: there was no connection, or it broke. `__cause__` has the system's error, where there was one."""
+class APIConnectionError(APIError, ConnectionError):
+    """No answer came: there was no connection, or it broke. `errno` and `__cause__` tell of the system's error, if there was one."""
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
@@ -223,7 +231,7 @@ class PredictionCanceled(ModelError):
     """The prediction was canceled, or aborted before it started."""
 
 
-class PredictionTimeout(ReplicateError, TimeoutError):
+class PredictionTimeout(RequestError, TimeoutError):
     """The caller's deadline passed before the prediction was done; `prediction` is how far it was, if it was created."""
 
     def __init__(self, detail: str, prediction: Job[Any] | None = None) -> None:
@@ -234,7 +242,7 @@ class PredictionTimeout(ReplicateError, TimeoutError):
         return type(self), (self.detail, self.prediction)
 
 
-class StreamError(ReplicateError):
+class StreamError(RequestError):
     """A stream cannot be read."""
 
     def __init__(self, detail: str, prediction: Job[Any] | None = None) -> None:
@@ -260,11 +268,11 @@ class EventTooLarge(StreamError):
     """One event of a stream is larger than `max_response_bytes`, or what an `EventDecoder` was given."""
 
 
-class FileError(ReplicateError, OSError):
+class FileError(RequestError, OSError):
     """A local file could not be read or written."""
 
 
-class ClientClosedError(ReplicateError, RuntimeError):
+class ClientClosedError(RequestError, RuntimeError):
     """The client was closed. `prediction` is what it held for this call, if it is known; closing has cancelled it."""
 
     def __init__(self, detail: str) -> None:
@@ -274,7 +282,7 @@ class ClientClosedError(ReplicateError, RuntimeError):
         return type(self), (self.detail,)
 
 
-class ForkedError(ReplicateError, RuntimeError):
+class ForkedError(RequestError, RuntimeError):
     """The call was begun before the process was forked, and has to be made again in this process."""
 
     def __init__(self, detail: str) -> None:
@@ -284,7 +292,7 @@ class ForkedError(ReplicateError, RuntimeError):
         return type(self), (self.detail,)
 
 
-class AbortError(ReplicateError):
+class AbortError(RequestError):
     """The caller's signal was aborted; `reason` is what was given to `abort()`."""
 
     def __init__(self, reason: object = None) -> None:
@@ -350,9 +358,9 @@ def from_failure(
         error.method, error.url = method, url
     if isinstance(error, APITimeoutError):
         error.is_deadline = kind == "deadline"
-    if isinstance(error, FileError):
+    if isinstance(error, OSError):
         error.errno = errno
-    elif errno is not None:
+    if errno is not None and not isinstance(error, FileError):
         error.__cause__ = OSError(errno, message)
     return error
 

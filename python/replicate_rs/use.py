@@ -21,7 +21,7 @@ from __future__ import annotations
 from ._checks import flag, function
 from ._operation import Async, Resource, Sync, run
 from ._typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, is_array, is_object, overload
-from .exceptions import NotFoundError, PermissionDeniedError, ReplicateError
+from .exceptions import NotFoundError, PermissionDeniedError, ReplicateError, RequestError
 from .file_output import is_file, outputs
 from .identifier import resolve, target_of
 from .model import Model, Models
@@ -156,7 +156,7 @@ class BaseFunction(Generic[P, R]):
     async def _schema(self) -> dict[str, Any]:
         version = await self._described(self._through(self._mode), None)
         if version is None or version.openapi_schema is None:
-            raise ReplicateError(detail=f"what {self.name} takes and gives is not to be seen: name its model")
+            raise RequestError(detail=f"what {self.name} takes and gives is not to be seen: name its model")
         resolved: dict[str, Any] = _dereferenced(version.openapi_schema, version.openapi_schema, {})
         return resolved
 

@@ -1,0 +1,60 @@
+"""This package under the official client's name: ``import replicate`` and libraries that do so get replicate_rs.
+
+    import replicate_rs.drop_in
+    replicate_rs.drop_in.install()
+
+    import some_library_that_imports_replicate
+
+Or, without a change to a program: ``python -m replicate_rs.drop_in program.py arguments…``, and likewise with ``-m module``,
+``-c code`` and ``-``. The official client may be installed or not; it must not have been imported before.
+
+What `install` puts on the path is a folder with a package `replicate` and the metadata of 1.0.7, so that processes that the
+program starts find it too. ``python -m replicate_rs.drop_in --path`` prints the folder, to be set as `PYTHONPATH`.
+
+Under the name `replicate`, calls follow the rules of 1.0.7 where these differ; `replicate_rs` keeps its own in the same process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+NAME = "replicate"
+
+
+def path() -> str:
+    """Return the folder that has the package `replicate` and its metadata."""
+    from pathlib import Path
+
+    return str(Path(__file__).resolve().parent / "site")
+
+
+def install() -> None:
+    """Make ``import replicate`` give this package, in this process and in those that it starts. Repeated calls do nothing more.
+
+    Raises:
+        RuntimeError: The official client was imported already: what imported it has its classes, which are not these.
+
+    """
+    from importlib import import_module
+
+    folder = path()
+    present = sys.modules.get(NAME)
+    if present is not None:
+        where = getattr(present, "__file__", None)
+        if where is None or not _is_in(where, folder):
+            raise RuntimeError(
+                f"the module 'replicate' was imported already, from {where or 'nowhere'}: "
+                "call replicate_rs.drop_in.install() before, at the very top of the program"
+            )
+    sys.path[:] = [folder, *(each for each in sys.path if each != folder)]
+    inherited = os.environ.get("PYTHONPATH")
+    others = [each for each in inherited.split(os.pathsep) if each != folder] if inherited else []
+    os.environ["PYTHONPATH"] = os.pathsep.join([folder, *others])
+    import_module(NAME)
+
+
+def _is_in(file: str, folder: str) -> bool:
+    from pathlib import Path
+
+    return Path(file).resolve().is_relative_to(folder)

@@ -1,0 +1,154 @@
+"""How calls under the name `replicate` differ: keywords, errors and results as programs for 1.0.7 expect them."""
+
+from __future__ import annotations
+
+import sys
+
+from .._operation import OPTIONS, run
+from .._streaming import AsyncStream
+from ..client import BaseClient
+from ..creation import CREATE_OPTIONS
+from ..exceptions import RequestError
+from ..run import run_model
+from .httpx_errors import adapt
+from .output import AsyncEvents, Output
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
+
+# The functions of 1.0.7 that take any keyword and ignore those that they do not know: module, class and method here.
+_LENIENT = (
+    ("client", "BaseClient", "run"),
+    ("client", "BaseClient", "stream"),
+    ("prediction", "Predictions", "create"),
+    ("model", "ModelsPredictions", "create"),
+    ("deployment", "DeploymentPredictions", "create"),
+    ("deployment", "DeploymentsPredictions", "create"),
+    ("training", "Trainings", "create"),
+    ("file", "Files", "create"),
+    ("model", "Models", "get"),
+    ("model", "Models", "delete"),
+)
+# What each knows, by the function; None for those that refuse what they do not know.
+_known: dict[Callable[..., Any], frozenset[str] | None] = {}
+# Methods that are generators in 1.0.7.
+_GENERATORS = ("stream", "stream_model", "output_iterator")
+
+
+class Adapter:
+    """Adapts the calls of one client, and of all that it gives."""
+
+    __slots__ = ("_kind", "_options")
+
+    def __init__(self, kind: type[BaseClient[Any]], options: dict[str, Any]) -> None:
+        self._kind = kind
+        self._options = options
+
+    def call(self, function: Callable[..., Any], check: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a blocking operation; `check` checks its arguments."""
+        args = (self.prepare(function, args[0], kwargs), *args[1:])
+        try:
+            result: Any = run(function(*check(args, kwargs), **kwargs))
+        except RequestError as error:
+            adapt(error)
+            raise
+        return _result(function, result)
+
+    async def acall(self, function: Callable[..., Any], check: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call an awaited operation."""
+        args = (self.prepare(function, args[0], kwargs), *args[1:])
+        try:
+            result: Any = await function(*check(args, kwargs), **kwargs)
+        except RequestError as error:
+            adapt(error)
+            raise
+        return _result(function, result)
+
+    def prepare(self, function: Callable[..., Any], resource: Any, kwargs: dict[str, Any]) -> Any:
+        """Take out keywords that 1.0.7 ignores, with a warning, and return the resource to call: another one for an `api_token`."""
+        known = _known_by(function) if kwargs else None
+        if known is None or known.issuperset(kwargs):
+            return resource
+        token = kwargs.pop("api_token", None)
+        unknown = [name for name in kwargs if name not in known]
+        for name in unknown:
+            del kwargs[name]
+        if unknown:
+            warn_of(unknown, f"{type(resource).__name__}.{function.__name__.removesuffix('_model')}")
+        return resource if token is None else self._with_token(resource, token)
+
+    async def batches(self, batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[Sequence[T], None]:
+        """Return the parts of a streamed answer, with its errors adapted."""
+        try:
+            async for batch in batches:
+                yield batch
+        except RequestError as error:
+            adapt(error)
+            raise
+        finally:
+            await batches.aclose()
+
+    def stream(self, function: Callable[..., Any], stream: Any) -> Any:
+        """Return a stream as the generator that it is in 1.0.7."""
+        if function.__name__ not in _GENERATORS:
+            return stream
+        if isinstance(stream, AsyncStream):
+            items: Any = stream._items  # pyright: ignore[reportUnknownMemberType] - of whatever it yields
+            # A client's method is awaited for its generator in 1.0.7, and those of a prediction are not.
+            return AsyncEvents(items) if function is _function("client", "BaseClient", "stream") else items
+        return stream._items()
+
+    def _with_token(self, resource: Any, token: Any) -> Any:
+        """Return the same resource of a client with another token and the same connections."""
+        client: Any = self._kind.__new__(self._kind)
+        client._set_up(self._options, resource._session)
+        client = client.with_options(api_token=token)
+        other = client if isinstance(resource, BaseClient) else type(resource)(client._session, client._mode)
+        return other._in(resource._mode)
+
+
+def _result(function: Callable[..., Any], result: Any) -> Any:
+    """Return an output that may grow in a form that is an iterator too."""
+    return Output(result) if function is run_model and type(result) is list else result
+
+
+def _function(module: str, kind: str, method: str) -> Callable[..., Any] | None:
+    """Return the function of an operation, if its module was imported: a call comes from one that was."""
+    found = sys.modules.get(f"{BaseClient.__module__.rpartition('.')[0]}.{module}")
+    function: Callable[..., Any] | None = None if found is None else vars(vars(found)[kind])[method].function
+    return function
+
+
+def _known_by(function: Callable[..., Any]) -> frozenset[str] | None:
+    try:
+        return _known[function]
+    except KeyError:
+        is_lenient = any(_function(*place) is function for place in _LENIENT)
+        code = function.__code__
+        names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+        extras = CREATE_OPTIONS | OPTIONS | {"model_owner", "model_name"} if code.co_flags & CO_VARKEYWORDS else frozenset[str]()
+        return _known.setdefault(function, extras.union(names) if is_lenient else None)
+
+
+# The flag of a function that takes any keyword (https://docs.python.org/3/library/inspect.html#code-objects-bit-flags).
+CO_VARKEYWORDS = 8
+
+
+def warn_of(names: list[str], where: str) -> None:
+    """Warn of keywords that are ignored, where the caller has them."""
+    from warnings import warn
+
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __name__.partition(".")[0]:
+        frame, level = frame.f_back, level + 1
+    listed = ", ".join(f"{name}=" for name in names)
+    warn(
+        f"{where} ignores {listed}, as the official client does; a model's inputs go into input={{…}}",
+        UserWarning,
+        stacklevel=level,
+    )

@@ -1,0 +1,116 @@
+"""The package `replicate`: the code of `replicate_rs/__init__.py`, run a second time under that name.
+
+So it has settings and a default client of its own. Its submodules are those of `replicate_rs`, each of which exists once, whatever
+it is called, but for a few that follow the rules of 1.0.7 and live in this folder.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import find_spec
+
+from . import NAME, about
+from .names import REEXPORTED
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, ModuleType
+    from typing import Any
+
+OURS = "replicate_rs"
+# Submodules that differ under the name of 1.0.7.
+OWN = {"__about__": "about", "client": "client", "exceptions": "exceptions", "stream": "stream"}
+
+
+def build(name: str) -> None:
+    """Fill the package of this name, which is being imported."""
+    package = sys.modules[name]
+    if not any(type(finder).__qualname__ == Finder.__qualname__ for finder in sys.meta_path):
+        sys.meta_path.insert(0, Finder())
+    # That `replicate_rs` itself has been imported is not enough: what a module assigns to itself must not be shared.
+    exec(_code(), vars(package))  # noqa: S102 - the code is this package's own
+    names: dict[str, Any] = vars(package)
+    names["__version__"] = about.__version__
+    names["use"] = _use_of(package)
+    # In 1.0.7 this is the submodule; a name of the default client in 2.0 would hide it.
+    names["account"] = import_module(f"{name}.account")
+
+
+def _code() -> CodeType:
+    package = import_module(OURS)
+    loader: Any = getattr(package.__spec__, "loader", None)
+    if not hasattr(loader, "get_code"):
+        # Under pytest, whose loader rewrites assertions.
+        loader = SourceFileLoader(OURS, str(package.__file__))
+    code: CodeType = loader.get_code(OURS)
+    return code
+
+
+class _DefaultClient:
+    """The default client of a package, whichever it is when it is used."""
+
+    def __init__(self, package: ModuleType) -> None:
+        self._package = package
+
+    @property
+    def _session(self) -> Any:
+        return self._package.default_client._session
+
+
+def _use_of(package: ModuleType) -> Callable[..., Any]:
+    """Return `use` for the default client of a package."""
+
+    def use(ref: Any, **options: Any) -> Any:
+        from ..use import use as use_model
+
+        function: Any = use_model(ref, **options)
+        function._client = _DefaultClient(package)
+        return function
+
+    return use
+
+
+class Finder(MetaPathFinder):
+    """Finds the submodules of `replicate`."""
+
+    def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
+        """Find a submodule, which may be one of `replicate_rs`."""
+        package, _dot, name = fullname.partition(".")
+        if package != NAME or not name:
+            return None
+        own = find_spec(f"{__package__}.{OWN[name]}" if name in OWN else f"{OURS}.{name}")
+        return None if own is None else ModuleSpec(fullname, _Loader(own), is_package=own.submodule_search_locations is not None)
+
+
+class _Loader(Loader):
+    """Loads a module of this package under another name too."""
+
+    def __init__(self, own: ModuleSpec) -> None:
+        self.own = own
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:  # noqa: ARG002 - the import system passes it
+        return import_module(self.own.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The import system has put the other name's spec in; with that one, the module could not be reloaded.
+        module.__spec__ = self.own
+        name = module.__name__.rpartition(".")[2]
+        if name in REEXPORTED and "__getattr__" not in vars(module):
+            vars(module)["__getattr__"] = _reexports(module.__name__, REEXPORTED[name])
+
+
+def _reexports(module: str, homes: dict[str, str]) -> Callable[[str], object]:
+    """Return a module's `__getattr__` for names that 1.0.7's module of the same name has imported from others."""
+
+    def find(name: str) -> object:
+        if name not in homes:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        home = import_module(f"{NAME}.{homes[name]}")
+        return home if name == homes[name] else getattr(home, name)
+
+    return find
