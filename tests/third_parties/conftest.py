@@ -104,6 +104,7 @@ def server(monkeypatch: pytest.MonkeyPatch, surroundings: None) -> Iterator[Repl
         monkeypatch.setenv("REPLICATE_POLL_INTERVAL", "0.02")
         if PYTHONPATH:
             monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
+        vars(sys.modules["replicate"]).pop("default_client", None)
         yield server
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import streamlit
 from streamlit.testing.v1 import AppTest
 
 APP = '''
@@ -55,6 +56,8 @@ if st.button("Fail"):
 
 @pytest.fixture
 def app(server):
+    streamlit.cache_data.clear()
+    streamlit.cache_resource.clear()
     app = AppTest.from_string(APP, default_timeout=30).run()
     assert not app.exception
     assert server.requests == []

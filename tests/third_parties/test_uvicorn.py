@@ -29,7 +29,7 @@ async def app(scope, receive, send):
             if message["type"] == "lifespan.shutdown":
                 return
     text = await replicate.async_run("acme/shout", input={"prompt": scope["path"]})
-    body = json.dumps({"pid": os.getpid(), "text": text, "module": replicate.__name__}).encode()
+    body = json.dumps({"pid": os.getpid(), "text": text, "version": replicate.__version__}).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
     await send({"type": "http.response.body", "body": body})
 """
@@ -80,7 +80,7 @@ def test_both_workers_answer(server, service):
     while len(pids) < 2:
         assert time.monotonic() < until, "only one worker answers"
         told = service(f"/{asked}")
-        assert told == {"pid": told["pid"], "text": f"/{asked}", "module": "replicate_rs"}
+        assert told == {"pid": told["pid"], "text": f"/{asked}", "version": "1.0.7"}
         pids.add(told["pid"])
         asked += 1
     assert len(server.created) == asked
