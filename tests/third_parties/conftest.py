@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import replicate_rs.drop_in
 from replicate_rs.local import LocalReplicate, LoggedRequest, sleep
@@ -52,52 +53,47 @@ class Replicate(LocalReplicate):
         return self._answered("/files")
 
 
-def picture(color: str) -> Any:
-    """Return a small picture in one colour."""
-    from PIL import Image
+def shout(prompt: str) -> str:
+    return prompt.upper()
 
-    return Image.new("RGB", (4, 3), color)
+
+def llama(prompt: str, temperature: float = 0.5, top_p: float = 1.0, max_length: int = 100) -> Iterator[str]:
+    """Say the last line of the prompt again, word by word."""
+    for word in prompt.strip().splitlines()[-1].split():
+        yield f"{word} "
+
+
+def talker(prompt: str, temperature: float = 0.5, max_length: int = 100) -> Iterator[str]:
+    """Speak until somebody cancels it."""
+    while True:
+        yield f"{prompt} "
+        sleep(0.02)
+
+
+def broken(prompt: str) -> str:
+    raise RuntimeError("out of memory")
+
+
+def painter(prompt: str) -> Image.Image:
+    """Return a small picture in one colour."""
+    return Image.new("RGB", (4, 3), prompt)
+
+
+def album(prompt: str) -> list[Image.Image]:
+    return [painter(color) for color in prompt.split()]
+
+
+def look(image: bytes, question: str = "") -> str:
+    """Tell what a file is."""
+    return f"{question}{len(image)} bytes, {sum(image)} in all"
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, surroundings: None) -> Iterator[Replicate]:
     """A local Replicate for one test, to which the environment leads."""
     server = Replicate(token="r8_third")
-
-    @server.model("acme/shout")
-    def shout(prompt: str) -> str:
-        return prompt.upper()
-
-    @server.model("acme/llama", stream=True)
-    def llama(prompt: str, temperature: float = 0.5, top_p: float = 1.0, max_length: int = 100) -> Iterator[str]:
-        """Say the last line of the prompt again, word by word."""
-        for word in prompt.strip().splitlines()[-1].split():
-            yield f"{word} "
-
-    @server.model("acme/talker", stream=True)
-    def talker(prompt: str, temperature: float = 0.5, max_length: int = 100) -> Iterator[str]:
-        """Speak until somebody cancels it."""
-        while True:
-            yield f"{prompt} "
-            sleep(0.02)
-
-    @server.model("acme/broken")
-    def broken(prompt: str) -> str:
-        raise RuntimeError("out of memory")
-
-    @server.model("acme/painter")
-    def painter(prompt: str) -> Any:
-        return picture(prompt)
-
-    @server.model("acme/album")
-    def album(prompt: str) -> list[Any]:
-        return [picture(color) for color in prompt.split()]
-
-    @server.model("acme/look")
-    def look(image: bytes, question: str = "") -> str:
-        """Tell what a file is."""
-        return f"{question}{len(image)} bytes, {sum(image)} in all"
-
+    for model in (shout, llama, talker, broken, painter, album, look):
+        server.model(f"acme/{model.__name__}", stream=model in {llama, talker})(model)
     with server:
         monkeypatch.setenv("REPLICATE_API_TOKEN", server.token or "")
         monkeypatch.setenv("REPLICATE_BASE_URL", server.base_url)

@@ -29,10 +29,7 @@ def test_a_model_that_gives_one_text(server):
 
 
 def test_stream(server):
-    words = []
-    for word in Replicate(model="acme/llama").stream("to be or not"):
-        words.append(word)
-    assert "".join(words) == "to be or not "
+    assert "".join(Replicate(model="acme/llama").stream("to be or not")) == "to be or not "
     assert len(server.created) == 1
     assert server.cancelled == []
 

@@ -22,7 +22,10 @@ def llm(server, program, tmp_path):
     def llm(*arguments):
         return program("-m", "llm", *arguments, LLM_USER_PATH=str(tmp_path))
 
-    llm("replicate", "add", "acme/parrot", "--version", server.version("acme/parrot"), "--chat", "--alias", "parrot")
+    # What `llm replicate add` writes, which asks the service itself.
+    added = {"model": "acme/parrot", "model_id": "acme-parrot", "version": server.version("acme/parrot")}
+    (tmp_path / "replicate").mkdir()
+    (tmp_path / "replicate" / "models.json").write_text(json.dumps([added | {"aliases": ["parrot"], "chat": True}]))
     return llm
 
 
@@ -32,8 +35,8 @@ def logged(tmp_path):
 
 
 def test_the_command(server, llm, tmp_path):
-    assert "llm-replicate" in llm("plugins")
-    assert llm("-m", "parrot", "to be or not") == "to be or not \n"
+    llm("replicate", "add", "acme/parrot", "--version", server.version("acme/parrot"), "--chat", "--alias", "pretty")
+    assert llm("-m", "pretty", "to be or not") == "to be or not \n"
     (create,) = server.created
     body = json.loads(create.body)
     assert body["input"] == {"prompt": "User: to be or not\nAssistant:"}
