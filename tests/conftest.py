@@ -141,9 +141,10 @@ def local() -> Iterator[LocalReplicate]:
         return "done"
 
     @server.model("acme/tokens")
-    def tokens(text: str) -> Iterator[str]:
+    def tokens(text: str, pause: float = 0) -> Iterator[str]:
         for word in text.split():
             yield f"{word} "
+            sleep(pause)
 
     @server.model("acme/fail")
     def fail() -> Iterator[str]:

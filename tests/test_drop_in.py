@@ -171,10 +171,12 @@ def test_every_submodule_is_importable_in_every_way(python):
     code = INSTALL + textwrap.dedent(f"""
         import importlib, sys
         import replicate, replicate_rs
+        OWN = {{"__about__": "drop_in.about"}} | {{name: f"drop_in.{{name}}" for name in ("client", "exceptions", "stream")}}
         for name in {SUBMODULES}:
             module = importlib.import_module(f"replicate.{{name}}")
-            assert module is sys.modules[f"replicate.{{name}}"] is sys.modules[f"replicate_rs.{{name}}"], name
-            assert module.__spec__.name == module.__name__ == f"replicate_rs.{{name}}", name
+            own = f"replicate_rs.{{OWN[name] if name in OWN else name}}"
+            assert module is sys.modules[f"replicate.{{name}}"] is sys.modules[own], name
+            assert module.__spec__.name == module.__name__ == own, name
         for name in {names}:
             exec(f"import replicate.{{name}} as a; from replicate import {{name}} as b; assert a is b is replicate.{{name}}")
         # As in 1.0.7: functions under the names of submodules.
@@ -185,7 +187,8 @@ def test_every_submodule_is_importable_in_every_way(python):
         assert isinstance(replicate.hardware, HardwareNamespace)
         print(run(replicate.default_client, "acme/shout", {{"text": "x"}}))
         print(*stream(replicate.default_client, "acme/tokens", input={{"text": "x"}}))
-        assert replicate is replicate_rs and replicate.__version__ == replicate.__about__.__version__
+        assert replicate is not replicate_rs and replicate.__version__ == replicate.__about__.__version__ == "1.0.7"
+        assert replicate_rs.__version__ == replicate_rs.__about__.__version__ != "1.0.7"
         import replicate.file_output, replicate_rs.file_output
         assert replicate.file_output is replicate_rs.file_output
         for wrong in ("replicate.no_such_thing", "replicate.client.deeper"):

@@ -5,6 +5,8 @@
     output = replicate.run("black-forest-labs/flux-schnell", input={"prompt": "an iguana on the beach"})
 
 Names are imported when they are first used, so that importing the package costs next to nothing.
+
+For pytest, which warns of packages with a plugin that were imported before it: PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations
@@ -257,6 +259,26 @@ _LENT = (
     "webhooks",
 )
 
+# Modules that 1.0.7 has as attributes once it is imported; `run`, `stream`, `hardware` and `account` mean something else.
+_SUBMODULES = (
+    "__about__",
+    "client",
+    "collection",
+    "deployment",
+    "exceptions",
+    "file",
+    "helpers",
+    "identifier",
+    "model",
+    "pagination",
+    "prediction",
+    "resource",
+    "schema",
+    "training",
+    "version",
+    "webhook",
+)
+
 # Options of the default client, as in 2.0: assigning to one has the client made anew.
 _SETTINGS = ("bearer_token", "base_url", "timeout", "max_retries", "default_headers")
 
@@ -276,11 +298,11 @@ def __getattr__(name: str) -> object:
         return None
     if name in _ALIASES:
         return __getattr__(_ALIASES[name])
-    if name in _HOMES or name == "exceptions":
+    if name in _HOMES or name in _SUBMODULES:
         from importlib import import_module
 
         module = import_module(f".{_HOMES.get(name, name)}", __name__)
-        return globals().setdefault(name, module if name == "exceptions" else getattr(module, name))
+        return globals().setdefault(name, getattr(module, name) if name in _HOMES else module)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

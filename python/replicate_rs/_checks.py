@@ -249,6 +249,7 @@ def identity(name: str, value: object) -> str:
     """Return an id: text, or that of an object that has one."""
     if isinstance(value, str):
         return text(name, value)
+    refuse_arguments(name, value)
     id = getattr(value, "id", None)
     if not isinstance(id, str):
         raise wrong_type(name, "a str, or an object with an id", value)
@@ -262,10 +263,18 @@ def version(name: str, value: object) -> str:
     return identity(name, value)
 
 
+def refuse_arguments(name: str, value: object) -> None:
+    """Refuse a dict of arguments in the place of the first one."""
+    if is_object(value):
+        example = f"{name}=…, input={{…}}" if name in ("ref", "version", "model", "deployment") else f"{name}=…"
+        raise TypeError(f"{name} must be a str, not a dict: pass arguments by name, as in {example}, or put ** before the dict")
+
+
 def reference(name: str, value: object) -> Any:
     """Check that something names a model, a version or a deployment; what text says is looked at where it is read."""
     if isinstance(value, str):
         return text(name, value)
+    refuse_arguments(name, value)
     if is_array(value) and not hasattr(value, "owner"):
         if not isinstance(value, tuple) or len(value) != 2 or not all(isinstance(part, str) for part in value):
             raise TypeError(f"{name} must be 'owner/name', or a pair of an owner and a name")
@@ -453,7 +462,7 @@ NO_INPUTS: tuple[type[Any], ...] = (str, bytes, bytearray, int, float, list, tup
 def model_input(name: str, value: object) -> Any:
     """Refuse inputs that cannot be a mapping; dataclasses and models of pydantic are read later."""
     if isinstance(value, NO_INPUTS) or callable(value):
-        raise wrong_type(name, "a dict of the model's inputs", value)
+        raise wrong_type(name, "a dict of the model's inputs, such as {'prompt': …}", value)
     return value
 
 

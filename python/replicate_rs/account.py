@@ -40,3 +40,8 @@ class Accounts(Namespace[M]):
     # The name that 2.0 has.
     get = current
     async_get = async_current
+
+
+# As `replicate_rs.account` is the default client's namespace, `replicate_rs.account.Account` is looked for here.
+Accounts.Account = Account  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+Accounts.Accounts = Accounts  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]

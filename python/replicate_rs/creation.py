@@ -94,8 +94,15 @@ def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
         elif name in OPTIONS:
             others[name] = value  # type: ignore[literal-required]  # it was looked up just now
         else:
-            raise TypeError(f"unexpected keyword argument {name!r}")
+            raise TypeError(f"unexpected keyword argument {name!r}: {_instead(name)}")
     return own, others
+
+
+def _instead(name: str) -> str:
+    """Return what to write instead of a keyword that does not exist."""
+    if name in ("api_token", "auth", "bearer_token"):
+        return f"a token belongs to a client: client.with_options({name}=…)"
+    return f"pass a model's inputs as input={{{name!r}: …}}"
 
 
 def headers(own: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -116,6 +116,13 @@ class ReplicateError(ReplicateException):
         self.detail = detail
         self.instance = instance
 
+    @classmethod
+    def from_response(cls, response: Any) -> ReplicateError:
+        """Create the error for a response of httpx, or one that looks like it, with a status of 400 or more; as in 1.0.7."""
+        request = getattr(response, "_request", None)
+        method, url = ("", "") if request is None else (request.method, str(request.url))
+        return from_response(response.status_code, method, url, [*response.headers.items()], response.content)
+
     def to_dict(self) -> dict[str, Any]:
         """Give the problem document's fields that are known."""
         fields = {name: getattr(self, name) for name in ("type", "title", "status", "detail", "instance")}
@@ -201,7 +208,7 @@ class InternalServerError(APIStatusError):
 
 
 class APIConnectionError(APIError, ConnectionError):
-    """No answer came: there was no connection, or it broke. `errno` and `__cause__` tell of the system's error, if there was one."""
+    """No answer came: there was no connection, or it broke. `errno` and `__cause__` have the system's error, if there was one."""
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):

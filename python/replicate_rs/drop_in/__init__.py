@@ -1,4 +1,4 @@
-"""This package under the official client's name: ``import replicate`` and libraries that do so get replicate_rs.
+"""The official client's name for this package: ``import replicate``, and libraries that do so, get replicate_rs.
 
     import replicate_rs.drop_in
     replicate_rs.drop_in.install()

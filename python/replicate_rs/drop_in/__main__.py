@@ -50,7 +50,6 @@ def _run_program(program: str, rest: list[str]) -> None:
 
 
 def _run_code(code: str, name: str, arguments: list[str]) -> None:
-    import linecache
     from types import ModuleType
 
     _replace_first_path("")
@@ -58,8 +57,6 @@ def _run_code(code: str, name: str, arguments: list[str]) -> None:
     sys.argv = arguments
     main = ModuleType("__main__")
     sys.modules["__main__"] = main
-    # So that tracebacks and `inspect` find the lines.
-    linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)
     exec(compile(code, name, "exec"), vars(main))  # noqa: S102 - running code is what the caller asked for
 
 

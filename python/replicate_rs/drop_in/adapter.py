@@ -6,6 +6,7 @@ import sys
 
 from .._operation import OPTIONS, run
 from .._streaming import AsyncStream
+from .._typing import cast
 from ..client import BaseClient
 from ..creation import CREATE_OPTIONS
 from ..exceptions import RequestError
@@ -70,7 +71,7 @@ class Adapter:
         return _result(function, result)
 
     def prepare(self, function: Callable[..., Any], resource: Any, kwargs: dict[str, Any]) -> Any:
-        """Take out keywords that 1.0.7 ignores, with a warning, and return the resource to call: another one for an `api_token`."""
+        """Take out keywords that 1.0.7 ignores, with a warning; return the resource to call, which an `api_token` changes."""
         known = _known_by(function) if kwargs else None
         if known is None or known.issuperset(kwargs):
             return resource
@@ -98,7 +99,7 @@ class Adapter:
         if function.__name__ not in _GENERATORS:
             return stream
         if isinstance(stream, AsyncStream):
-            items: Any = stream._items  # pyright: ignore[reportUnknownMemberType] - of whatever it yields
+            items = cast("AsyncStream[Any]", stream)._items
             # A client's method is awaited for its generator in 1.0.7, and those of a prediction are not.
             return AsyncEvents(items) if function is _function("client", "BaseClient", "stream") else items
         return stream._items()
@@ -114,14 +115,14 @@ class Adapter:
 
 def _result(function: Callable[..., Any], result: Any) -> Any:
     """Return an output that may grow in a form that is an iterator too."""
-    return Output(result) if function is run_model and type(result) is list else result
+    return Output(cast("list[Any]", result)) if function is run_model and type(result) is list else result
 
 
 def _function(module: str, kind: str, method: str) -> Callable[..., Any] | None:
     """Return the function of an operation, if its module was imported: a call comes from one that was."""
-    found = sys.modules.get(f"{BaseClient.__module__.rpartition('.')[0]}.{module}")
-    function: Callable[..., Any] | None = None if found is None else vars(vars(found)[kind])[method].function
-    return function
+    found: Any = sys.modules.get(f"replicate_rs.{module}")
+    operation: Any = None if found is None else vars(vars(found)[kind])[method]
+    return None if operation is None else cast("Callable[..., Any]", operation.function)
 
 
 def _known_by(function: Callable[..., Any]) -> frozenset[str] | None:

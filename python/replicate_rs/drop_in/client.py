@@ -10,7 +10,7 @@ from ..client import Replicate as _Replicate
 from ..collection import Collections as Collections
 from ..deployment import Deployments as Deployments
 from ..file import Files as Files
-from ..hardware import HardwareNamespace as Hardware
+from ..hardware import HardwareNamespace as HardwareNamespace
 from ..model import Models as Models
 from ..prediction import Predictions as Predictions
 from ..run import async_run as async_run
@@ -50,5 +50,15 @@ class Client(_Replicate):
         super()._set_up(options, session)
 
 
+def __getattr__(name: str) -> object:
+    if name == "RetryTransport":
+        # It needs httpx, and nothing else here does.
+        from .retry_transport import RetryTransport
+
+        return RetryTransport
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+Hardware = HardwareNamespace
 Replicate = Client
 AsyncClient = AsyncReplicate

@@ -5,4 +5,4 @@ from __future__ import annotations
 from ..exceptions import *  # noqa: F403 - all of them, those that are added too
 from ..exceptions import RequestError as ReplicateError
 
-__all__ = ["ReplicateError"]  # noqa: F822
+__all__ = ["ReplicateError"]

@@ -57,7 +57,7 @@ def _reduced(kind: Any) -> Any:
     def __reduce__(self: Any) -> tuple[Any, ...]:  # noqa: N807 - the name that tracebacks show
         """Pickle it as this library's own error: the process that reads it may not have httpx."""
         _, *rest = kind.__reduce__(self)
-        state = {name: value for name, value in vars(self).items() if name != "_request"}
-        return (kind, rest[0], state)
+        fields: dict[str, Any] = vars(self)
+        return kind, rest[0], {name: value for name, value in fields.items() if name != "_request"}
 
     return __reduce__

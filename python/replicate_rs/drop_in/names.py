@@ -1,19 +1,29 @@
-"""Names that modules of 1.0.7 have imported from each other, and the modules that they come from."""
+"""Names of 1.0.7 that modules of this package do not have, and the modules that they come from."""
 
 from __future__ import annotations
 
 _ENCODE = {"encode_json": "helpers", "async_encode_json": "helpers"}
 _RESOURCE = {"Resource": "resource"}
 _PAGE = {"Page": "pagination"}
+_STRATEGY = {"FileEncodingStrategy": "drop_in.legacy"}
 
 REEXPORTED: dict[str, dict[str, str]] = {
-    "account": _RESOURCE,
+    "account": _RESOURCE | dict.fromkeys(("get", "async_get", "current", "async_current"), "default_client"),
     "collection": _RESOURCE | _PAGE,
     "deployment": _RESOURCE | _PAGE | _ENCODE,
-    "file": _RESOURCE,
+    "file": _RESOURCE | _STRATEGY,
     "hardware": _RESOURCE,
     "model": _RESOURCE | _PAGE | _ENCODE | {"ModelVersionIdentifier": "identifier"},
-    "prediction": _RESOURCE | _PAGE | _ENCODE | {"ModelError": "exceptions", "EventSource": "stream", "Version": "version"},
+    "prediction": _RESOURCE
+    | _PAGE
+    | _ENCODE
+    | _STRATEGY
+    | {
+        "CreatePredictionRequestParams": "drop_in.legacy",
+        "EventSource": "drop_in.legacy",
+        "ModelError": "exceptions",
+        "Version": "version",
+    },
     "run": {
         "identifier": "identifier",
         "ModelError": "exceptions",
@@ -26,4 +36,13 @@ REEXPORTED: dict[str, dict[str, str]] = {
     "training": _RESOURCE | _PAGE | _ENCODE | {"ModelVersionIdentifier": "identifier", "Model": "model", "Version": "version"},
     "version": _RESOURCE | _PAGE,
     "webhook": _RESOURCE,
+}
+
+# What classes of 1.0.7 have as attributes, and nobody needs: modules, classes, and names in `legacy`.
+MEMBERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "deployment": ("Deployments", ("CreateDeploymentParams", "UpdateDeploymentParams")),
+    "file": ("Files", ("CreateFileParams",)),
+    "model": ("Models", ("CreateModelParams", "model")),
+    "prediction": ("Predictions", ("CreatePredictionParams",)),
+    "training": ("Trainings", ("CreateTrainingParams",)),
 }

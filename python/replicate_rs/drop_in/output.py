@@ -5,9 +5,10 @@ from __future__ import annotations
 from .._typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 
 T = TypeVar("T")
+
 
 class Output(list[T]):
     """An output that is a list, complete, and an iterator over its items too: 1.0.7 gives one for outputs that grow.
@@ -52,5 +53,5 @@ class AsyncEvents(Generic[T]):
         yield from ()
         return self._items
 
-    def __aiter__(self) -> AsyncGenerator[T, None]:
+    def __aiter__(self) -> AsyncIterator[T]:
         return self._items

@@ -1,7 +1,7 @@
 """The package `replicate`: the code of `replicate_rs/__init__.py`, run a second time under that name.
 
-So it has settings and a default client of its own. Its submodules are those of `replicate_rs`, each of which exists once, whatever
-it is called, but for a few that follow the rules of 1.0.7 and live in this folder.
+So it has settings and a default client of its own. Its submodules are those of `replicate_rs`, the same objects, but for a few
+that follow the rules of 1.0.7 and live in this folder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec
 
 from . import NAME, about
-from .names import REEXPORTED
+from .names import MEMBERS, REEXPORTED
 
 TYPE_CHECKING = False
 
@@ -37,8 +37,9 @@ def build(name: str) -> None:
     names: dict[str, Any] = vars(package)
     names["__version__"] = about.__version__
     names["use"] = _use_of(package)
-    # In 1.0.7 this is the submodule; a name of the default client in 2.0 would hide it.
-    names["account"] = import_module(f"{name}.account")
+    # 1.0.7 has the submodule under this name, and 2.0 a namespace of the default client: the submodule has its methods too.
+    names["_LENT"] = tuple(each for each in names["_LENT"] if each != "account")
+    names["_SUBMODULES"] = (*names["_SUBMODULES"], "account")
 
 
 def _code() -> CodeType:
@@ -68,7 +69,8 @@ def _use_of(package: ModuleType) -> Callable[..., Any]:
     def use(ref: Any, **options: Any) -> Any:
         from ..use import use as use_model
 
-        function: Any = use_model(ref, **options)
+        made: Any = use_model
+        function: Any = made(ref, **options)
         function._client = _DefaultClient(package)
         return function
 
@@ -102,6 +104,22 @@ class _Loader(Loader):
         name = module.__name__.rpartition(".")[2]
         if name in REEXPORTED and "__getattr__" not in vars(module):
             vars(module)["__getattr__"] = _reexports(module.__name__, REEXPORTED[name])
+        if name in MEMBERS:
+            kind, members = MEMBERS[name]
+            for each in members:
+                setattr(vars(module)[kind], each, _Member(each))
+
+
+class _Member:
+    """An attribute of a class that is loaded when it is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, _instance: object, _owner: object) -> object:
+        from . import legacy
+
+        return getattr(legacy, self.name)
 
 
 def _reexports(module: str, homes: dict[str, str]) -> Callable[[str], object]:
@@ -110,6 +128,8 @@ def _reexports(module: str, homes: dict[str, str]) -> Callable[[str], object]:
     def find(name: str) -> object:
         if name not in homes:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        if homes[name] == "default_client":
+            return getattr(import_module(NAME).default_client.account, name)
         home = import_module(f"{NAME}.{homes[name]}")
         return home if name == homes[name] else getattr(home, name)
 

@@ -23,4 +23,13 @@ if TYPE_CHECKING:
 def async_stream(client: Any, ref: Any, input: Any = None, **options: Any) -> Any:
     """Do the same as `client.async_stream`; this one is not awaited in 1.0.7."""
     events: Any = _async_stream(client, ref, input, **options)
-    return events._items if isinstance(events, AsyncEvents) else events
+    is_awaited: bool = isinstance(events, AsyncEvents)
+    return events._items if is_awaited else events
+
+
+def __getattr__(name: str) -> object:
+    if name == "EventSource":
+        from .legacy import EventSource
+
+        return EventSource
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,135 @@
+"""Names of 1.0.7 that have no use in this library, for programs that mention them; loaded when one is asked for."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+from ..exceptions import ModelError
+from ..file_output import transform_output
+from ..model import Model
+from ..prediction import Prediction
+from ..stream import EventDecoder, ServerSentEvent
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+FileEncodingStrategy = Literal["base64", "url"]
+# `Models.model` is this class.
+model = Model
+
+
+class CreateFileParams(TypedDict):
+    """What `files.create` of 1.0.7 takes."""
+
+    filename: NotRequired[str]
+    content_type: NotRequired[str]
+    metadata: NotRequired[dict[str, Any]]
+
+
+class CreateModelParams(TypedDict):
+    """What `models.create` of 1.0.7 takes."""
+
+    hardware: str
+    visibility: Literal["public", "private"]
+    description: NotRequired[str]
+    github_url: NotRequired[str]
+    paper_url: NotRequired[str]
+    license_url: NotRequired[str]
+    cover_image_url: NotRequired[str]
+
+
+class CreateDeploymentParams(TypedDict):
+    """What `deployments.create` of 1.0.7 takes."""
+
+    name: str
+    model: str
+    version: str
+    hardware: str
+    min_instances: int
+    max_instances: int
+
+
+class UpdateDeploymentParams(TypedDict, total=False):
+    """What `deployments.update` of 1.0.7 takes."""
+
+    version: str
+    hardware: str
+    min_instances: int
+    max_instances: int
+
+
+class CreatePredictionParams(TypedDict):
+    """What `predictions.create`, `run` and `stream` of 1.0.7 take."""
+
+    webhook: NotRequired[str]
+    webhook_completed: NotRequired[str]
+    webhook_events_filter: NotRequired[list[str]]
+    stream: NotRequired[bool]
+    wait: NotRequired[int | bool]
+    file_encoding_strategy: NotRequired[FileEncodingStrategy]
+
+
+class CreateTrainingParams(TypedDict):
+    """What `trainings.create` of 1.0.7 takes."""
+
+    destination: Any
+    webhook: NotRequired[str]
+    webhook_completed: NotRequired[str]
+    webhook_events_filter: NotRequired[list[str]]
+    file_encoding_strategy: NotRequired[FileEncodingStrategy]
+
+
+class CreatePredictionRequestParams(TypedDict):
+    """What 1.0.7 says of the request that creates a prediction."""
+
+    headers: NotRequired[dict[str, str] | None]
+    timeout: NotRequired[Any]
+
+
+class EventSource:
+    """The events of a response of httpx, for programs that have one."""
+
+    class Decoder:
+        """Decodes a stream line by line."""
+
+        def __init__(self) -> None:
+            self._decoder = EventDecoder()
+
+        def decode(self, line: str) -> ServerSentEvent | None:
+            """Take a line, without its end, and return the event that it completes, if it does."""
+            return next(iter(self._decoder.feed(f"{line}\n".encode())), None)
+
+    def __init__(self, client: Any, response: Any, *, use_file_output: bool | None = True) -> None:
+        kind = str(response.headers["content-type"]).partition(";")[0]
+        if kind != "text/event-stream":
+            raise ValueError(f"Expected response Content-Type to be 'text/event-stream', got {kind!r}")
+        self.client = client
+        self.response = response
+        self.use_file_output = use_file_output
+
+    def __iter__(self) -> Iterator[ServerSentEvent]:
+        decoder = EventDecoder()
+        for piece in self.response.iter_bytes():
+            for event in decoder.feed(piece):
+                yield self._read(event)
+                if event.event == "done":
+                    return
+
+    async def __aiter__(self) -> AsyncIterator[ServerSentEvent]:
+        decoder = EventDecoder()
+        async for piece in self.response.aiter_bytes():
+            for event in decoder.feed(piece):
+                yield self._read(event)
+                if event.event == "done":
+                    return
+
+    def _read(self, event: ServerSentEvent) -> ServerSentEvent:
+        """Return an event with its file, if it has one; raises what an error event says."""
+        if event.event == "error":
+            failed = Prediction.parse_obj({"status": "failed", "error": str(event.data)})
+            raise ModelError(failed)
+        if event.event != "output" or not self.use_file_output:
+            return event
+        return ServerSentEvent(event.event, transform_output(event.data, self.client), event.id, event.retry)
