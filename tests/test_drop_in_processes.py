@@ -171,7 +171,9 @@ def test_pytest_runs_under_it_with_warnings_as_errors(python, tmp_path, monkeypa
     (tmp_path / "test_it.py").write_text(
         "import replicate\n\ndef test_it(replicate_local):\n"
         "    @replicate_local.model('a/b')\n    def shout(text: str) -> str:\n        return text.upper()\n"
-        "    assert replicate.__version__ == '1.0.7'\n    assert replicate.run('a/b', {'text': 'x'}) == 'X'\n"
+        "    assert replicate.__version__ == '1.0.7'\n    assert replicate.run('a/b', {'text': 'x'}) == 'X'\n\n"
+        # Another test has another server.
+        "test_again = test_it\n"
     )
     for code in (["-m", "replicate_rs.drop_in", "-m", "pytest", "-q"], ["-c", INSTALL + "import pytest; pytest.main(['-q'])"]):
-        assert "1 passed" in python(*code)
+        assert "2 passed" in python(*code)

@@ -45,5 +45,8 @@ def replicate_local(_replicate_local_app: LocalReplicate | None, monkeypatch: py
 def _forget_default_client() -> None:
     import sys
 
-    names: dict[str, object] = sys.modules["replicate_rs"].__dict__
-    names.pop("default_client", None)
+    from .drop_in import imported
+
+    for module in (sys.modules["replicate_rs"], imported()):
+        names: dict[str, object] = {} if module is None else module.__dict__
+        names.pop("default_client", None)

@@ -19,6 +19,11 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
 NAME = "replicate"
 
 
@@ -40,13 +45,12 @@ def install() -> None:
 
     folder = path()
     present = sys.modules.get(NAME)
-    if present is not None:
-        where = getattr(present, "__file__", None)
-        if where is None or not _is_in(where, folder):
-            raise RuntimeError(
-                f"the module 'replicate' was imported already, from {where or 'nowhere'}: "
-                "call replicate_rs.drop_in.install() before, at the very top of the program"
-            )
+    if present is not None and imported() is None:
+        where = getattr(present, "__file__", None) or "nowhere"
+        raise RuntimeError(
+            f"the module 'replicate' was imported already, from {where}: call replicate_rs.drop_in.install() before, "
+            "at the very top of the program"
+        )
     sys.path[:] = [folder, *(each for each in sys.path if each != folder)]
     inherited = os.environ.get("PYTHONPATH")
     others = [each for each in inherited.split(os.pathsep) if each != folder] if inherited else []
@@ -54,7 +58,10 @@ def install() -> None:
     import_module(NAME)
 
 
-def _is_in(file: str, folder: str) -> bool:
+def imported() -> ModuleType | None:
+    """Return the module `replicate` if it was imported and is this package's."""
     from pathlib import Path
 
-    return Path(file).resolve().is_relative_to(folder)
+    module = sys.modules.get(NAME)
+    file: str | None = getattr(module, "__file__", None)
+    return module if file is not None and Path(file).resolve().is_relative_to(path()) else None

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 
 from .._operation import OPTIONS, run
-from .._streaming import AsyncStream
-from .._typing import cast
 from ..client import BaseClient
 from ..creation import CREATE_OPTIONS
 from ..exceptions import RequestError
@@ -98,8 +96,8 @@ class Adapter:
         """Return a stream as the generator that it is in 1.0.7."""
         if function.__name__ not in _GENERATORS:
             return stream
-        if isinstance(stream, AsyncStream):
-            items = cast("AsyncStream[Any]", stream)._items
+        if hasattr(stream, "__await__"):
+            items: Any = stream._items
             # A client's method is awaited for its generator in 1.0.7, and those of a prediction are not.
             return AsyncEvents(items) if function is _function("client", "BaseClient", "stream") else items
         return stream._items()
@@ -115,14 +113,18 @@ class Adapter:
 
 def _result(function: Callable[..., Any], result: Any) -> Any:
     """Return an output that may grow in a form that is an iterator too."""
-    return Output(cast("list[Any]", result)) if function is run_model and type(result) is list else result
+    make: Any = Output
+    return make(result) if function is run_model and type(result) is list else result
 
 
 def _function(module: str, kind: str, method: str) -> Callable[..., Any] | None:
     """Return the function of an operation, if its module was imported: a call comes from one that was."""
-    found: Any = sys.modules.get(f"replicate_rs.{module}")
-    operation: Any = None if found is None else vars(vars(found)[kind])[method]
-    return None if operation is None else cast("Callable[..., Any]", operation.function)
+    found = sys.modules.get(f"replicate_rs.{module}")
+    if found is None:
+        return None
+    owner: type[Any] = vars(found)[kind]
+    function: Callable[..., Any] = vars(owner)[method].function
+    return function
 
 
 def _known_by(function: Callable[..., Any]) -> frozenset[str] | None:

@@ -53,11 +53,11 @@ def _class_of(kind: type[RequestError], base: type[Any]) -> type[Any]:
     return found
 
 
-def _reduced(kind: Any) -> Any:
-    def __reduce__(self: Any) -> tuple[Any, ...]:  # noqa: N807 - the name that tracebacks show
-        """Pickle it as this library's own error: the process that reads it may not have httpx."""
-        _, *rest = kind.__reduce__(self)
-        fields: dict[str, Any] = vars(self)
-        return kind, rest[0], {name: value for name, value in fields.items() if name != "_request"}
+def _reduced(kind: type[RequestError]) -> Any:
+    """Return the `__reduce__` that pickles an error as this library's own: the process that reads it may not have httpx."""
 
-    return __reduce__
+    def reduce(error: RequestError) -> tuple[Any, ...]:
+        reduced: Any = kind.__reduce__(error)
+        return kind, reduced[1], {name: value for name, value in vars(error).items() if name != "_request"}
+
+    return reduce

@@ -12,7 +12,6 @@ from ..stream import Stream as Stream
 from ..stream import async_stream as _async_stream
 from ..stream import stream as stream
 from .exceptions import ReplicateError as ReplicateError
-from .output import AsyncEvents
 
 TYPE_CHECKING = False
 
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 def async_stream(client: Any, ref: Any, input: Any = None, **options: Any) -> Any:
     """Do the same as `client.async_stream`; this one is not awaited in 1.0.7."""
     events: Any = _async_stream(client, ref, input, **options)
-    is_awaited: bool = isinstance(events, AsyncEvents)
-    return events._items if is_awaited else events
+    return events._items if hasattr(events, "__await__") else events
 
 
 def __getattr__(name: str) -> object:
