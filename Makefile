@@ -71,8 +71,8 @@ test-fetch: setup
 # Programs and libraries of other people live in an environment of their own, which sees this checkout and not the official client.
 .third-parties/.tools: tools/requirements-third-parties.txt tools/requirements-third-parties-bare.txt
 	$(PYTHON) -m venv --clear .third-parties
-	.third-parties/bin/python -m pip install --quiet --disable-pip-version-check -r $<
-	.third-parties/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $(word 2,$^)
+	.third-parties/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r $<
+	.third-parties/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps -r $(word 2,$^)
 	.third-parties/bin/python -c 'import site; open(site.getsitepackages()[0] + "/replicate_rs.pth", "w").write("$(abspath python)\n")'
 	@touch $@
 
