@@ -8,8 +8,9 @@ from importlib import metadata
 from pathlib import Path
 
 import replicate
-import replicate_rs
 from packaging.requirements import Requirement
+
+import replicate_rs
 
 OURS = Path(replicate_rs.__file__).parent
 

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 import replicate
-import replicate_rs
 from wrapt import FunctionWrapper, wrap_function_wrapper
+
+import replicate_rs
 
 
 @pytest.fixture
