@@ -68,14 +68,16 @@ test-fetch: setup
 	THROUGH_FETCH=1 $(BIN)/python -X dev -W error -m pytest --tx '4*popen//python=$(BIN)/python -X dev -W error' --dist loadgroup \
 		--ignore-glob='tests/test_local*' --ignore-glob='tests/test_webhook*' --ignore=tests/test_house.py $(ARGS)
 
-# Programs and libraries of other people live in an environment of their own, which sees this checkout and the tests' other tools.
-.third-parties/.tools: tools/requirements-third-parties.txt tools/requirements.txt
-	$(PYTHON) -m venv .third-parties
-	.third-parties/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+# Programs and libraries of other people live in an environment of their own, which sees this checkout and not the official client.
+.third-parties/.tools: tools/requirements-third-parties.txt tools/requirements-third-parties-bare.txt
+	$(PYTHON) -m venv --clear .third-parties
+	.third-parties/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r $<
+	.third-parties/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --no-deps -r $(word 2,$^)
+	.third-parties/bin/python -c 'import site; open(site.getsitepackages()[0] + "/replicate_rs.pth", "w").write("$(abspath python)\n")'
 	@touch $@
 
 test-third-parties: setup .third-parties/.tools
-	PYTHONPATH=python .third-parties/bin/python -m pytest tests/third_parties $(ARGS)
+	.third-parties/bin/python -m pytest tests/third_parties $(ARGS)
 
 # The race of the suite's quick version, for longer.
 stress: setup
@@ -166,4 +168,4 @@ screenshot: setup
 	PYTHONPATH=examples $(BIN)/python docs/screenshot.py
 
 clean:
-	rm -rf $(VENV) .bench target fuzz/target output $(NODE)
+	rm -rf $(VENV) .bench .third-parties target fuzz/target output $(NODE)

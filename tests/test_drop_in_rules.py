@@ -390,3 +390,18 @@ def test_every_submodule_is_an_attribute_after_a_bare_import(official, name):
     code = f"{install}\nimport {name} as package\n{COMPARED}"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code, official], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_name_that_ref_had_in_early_versions(run):
+    code = """
+    given, words = {"text": "hi"}, {"text": "a b"}
+
+    async def main():
+        text = await replicate.async_run(model_version="acme/shout", input=given)
+        return text, [str(event) async for event in await replicate.async_stream(model_version="acme/tokens", input=words)]
+
+    print(replicate.run(model_version="acme/shout", input=given), asyncio.run(main()))
+    print([str(event) for event in replicate.stream(model_version="acme/tokens", input=words)])
+    print(type(raised(lambda: ours.run(model_version="acme/shout", input=given))).__name__)
+    """
+    assert run(code).splitlines() == ["HI ('HI', ['a ', 'b ', ''])", "['a ', 'b ', '']", "TypeError"]

@@ -73,6 +73,9 @@ class Adapter:
         known = _known_by(function) if kwargs else None
         if known is None or known.issuperset(kwargs):
             return resource
+        if "model_version" in kwargs and "ref" in known and "ref" not in kwargs:
+            # The name of `ref` in early versions, which libraries that were written for those still use.
+            kwargs["ref"] = kwargs.pop("model_version")
         token = kwargs.pop("api_token", None)
         unknown = [name for name in kwargs if name not in known]
         for name in unknown:
