@@ -394,7 +394,8 @@ impl Source {
         })
     }
 
-    /// What the host said of a file, once it answered: its media type, its length, and the header that may have its name.
+    /// What the host said of a file, once it answered: its media type, its length, the header that may have its name, and what tells
+    /// its version.
     #[getter]
     fn said(&self) -> Option<Said> {
         self.tap.info.get().cloned().map(said)
