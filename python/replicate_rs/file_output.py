@@ -39,8 +39,8 @@ class FileOutput(OpenFile[M], URLText):
 
     `read`, `save`, `open` and ``for`` block; those of an `AsyncReplicate` are awaited, and read with ``async for``. `aread`,
     `asave`, `aopen` and ``async for`` are awaited with either client. What takes a file reads it as an open one (`read(n)`,
-    `seek`, `readline`, …); what takes text gets its URL. It is also an `os.PathLike`: what takes a path gets that of a copy on this
-    machine, which blocks. The API token goes to no other host than the API's.
+    `seek`, `readline`, …); what takes text gets its URL. It is also an `os.PathLike`: what takes a path gets that of a copy on
+    this machine, which blocks. The API token goes to no other host than the API's.
     """
 
     __slots__ = ("_keys_asked_at",)
@@ -270,7 +270,7 @@ class FileOutput(OpenFile[M], URLText):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of a response whose body it is, as far as they are known: ``StreamingResponse(output, headers=output.headers)``.
+        """The headers of a response with it as its body, as far as known: ``StreamingResponse(output, headers=output.headers)``.
 
         Its media type, or a guess by its name, and its length once it was asked for.
         """
@@ -331,17 +331,16 @@ class FileOutput(OpenFile[M], URLText):
 
         @property
         def __class__(self) -> type:
-            # Who asks whether it is an `io.IOBase` is going to read it by blocking. FastAPI asks for several classes before it looks
-            # for an encoder.
+            # Who asks whether it is an `io.IOBase` is going to read it by blocking. FastAPI asks for several classes before it
+            # looks for an encoder.
             tell_fastapi(modules, FileOutput)
             return BlockingFileOutput if self._mode is Sync else FileOutput
 
     @classmethod
-    def _validated(cls, value: object) -> FileOutput[Any]:
-        if isinstance(value, FileOutput):
-            return value
-        if isinstance(value, str) and is_file(value):
-            return _detached(value)
+    def _validated(cls, value: Any) -> Any:
+        is_address = isinstance(value, str) and is_file(value)
+        if is_address or isinstance(value, FileOutput):
+            return _detached(value) if is_address else value
         raise ValueError("must be a FileOutput, or the URL of a file")
 
 
@@ -378,3 +377,14 @@ def outputs(value: object, session: Session) -> Any:
     if is_object(value):
         return {key: outputs(each, session) for key, each in value.items()}
     return value
+
+
+def files_of(value: object, session: Session) -> list[FileOutput[Any]]:
+    """Return every file in a model's output, at any depth, in order."""
+    if isinstance(value, str):
+        return [FileOutput(value, session)] if is_file(value) else []
+    if is_array(value):
+        return [file for each in value for file in files_of(each, session)]
+    if is_object(value):
+        return [file for each in value.values() for file in files_of(each, session)]
+    return []

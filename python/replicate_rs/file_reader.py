@@ -32,8 +32,8 @@ class FileCursor:
     """A position in a file, and what has been fetched from there on.
 
     Its ``async`` methods await the transport and nothing else. One of them runs at a time: threads and tasks wait for each other.
-    A connection serves all that is read in order; another is made for a position elsewhere. All answers must be of the same version
-    of the file.
+    A connection serves all that is read in order; another is made for a position elsewhere. All answers must be of the same
+    version of the file.
     """
 
     def __init__(self, core: Core, url: str) -> None:
@@ -197,23 +197,30 @@ class FileCursor:
             raise changed(self._url)
         if at < self._start:
             self._drop()
-        while True:
-            while self._pieces:
-                if at - self._start < len(self._pieces[0]):
-                    return self._pieces[0], at - self._start
-                self._start += len(self._pieces.pop(0))
+        while not self._holds(at):
             if self.size is not None and at >= self.size:
                 return None
             if self._source is None or at - self._start > MAX_SKIP:
                 self._open(at, limits)
             self._pieces = await self._next(transport)
             if not self._pieces:
-                # Another thread may have closed it meanwhile.
-                self._check_open()
-                if self.size is None and (self._start > self._opened_at or self._opened_at == 0):
-                    self.size = self._start
-                self._drop()
+                self._end()
                 return None
+        return self._pieces[0], at - self._start
+
+    def _holds(self, at: int) -> bool:
+        """Drop the pieces that end before the byte `at`; whether one is left, which begins no later."""
+        while self._pieces and self._start + len(self._pieces[0]) <= at:
+            self._start += len(self._pieces.pop(0))
+        return bool(self._pieces)
+
+    def _end(self) -> None:
+        """Take what has come for all that there is."""
+        # Another thread may have closed it meanwhile.
+        self._check_open()
+        if self.size is None and (self._start > self._opened_at or self._opened_at == 0):
+            self.size = self._start
+        self._drop()
 
     def _open(self, at: int, limits: dict[str, Any] | None = None) -> Source[bytes]:
         self._drop()

@@ -18,11 +18,7 @@ class URLText:
     __slots__ = ()
 
     if TYPE_CHECKING:
-
-        @property
-        def url(self) -> str:
-            """Where it is."""
-            ...
+        url: str
 
         @property
         def content_type(self) -> str | None:
@@ -41,10 +37,10 @@ class URLText:
         return format(self.url, form)
 
     def __add__(self, other: str) -> str:
-        return self.url + other if isinstance(other, str) else NotImplemented
+        return self.url + other
 
     def __radd__(self, other: str) -> str:
-        return other + self.url if isinstance(other, str) else NotImplemented
+        return other + self.url
 
     def __contains__(self, text: object) -> bool:
         if not isinstance(text, str):
@@ -60,11 +56,12 @@ class URLText:
         return shown if html is None else {**shown, "text/html": html}
 
     def tolist(self) -> str:
-        """Return the URL: JSON encoders that know NumPy's values, as Django REST framework's, ask for the plain form by this name."""
+        """Return the URL. JSON encoders that know NumPy's values (Django REST framework's) ask for a plain form by this name."""
         return self.url
 
     def __html__(self) -> str:
-        # Flask's JSON asks for it, and wants the URL as it is. So do templates, where it must not end an attribute or begin an element.
+        # Flask's JSON asks for it, and wants the URL as it is. So do templates, where it must not end an attribute or begin an
+        # element.
         return self.url.translate(ESCAPES)
 
     # pydantic, and FastAPI with it, ask a class what to do with it; they alone call these.
