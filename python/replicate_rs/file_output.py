@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from io import BufferedReader
     from os import PathLike
     from pathlib import Path
-    from typing import Any, Final, Self
+    from typing import Any, Final, Self, TypeGuard
 
     from ._checks import Limit
     from ._core import AbortSignal, Source
@@ -337,10 +337,11 @@ class FileOutput(OpenFile[M], URLText):
             return BlockingFileOutput if self._mode is Sync else FileOutput
 
     @classmethod
-    def _validated(cls, value: Any) -> Any:
-        is_address = isinstance(value, str) and is_file(value)
-        if is_address or isinstance(value, FileOutput):
-            return _detached(value) if is_address else value
+    def _validated(cls, value: object) -> FileOutput[Any]:
+        if is_file_output(value):
+            return value
+        if isinstance(value, str) and is_file(value):
+            return _detached(value)
         raise ValueError("must be a FileOutput, or the URL of a file")
 
 
@@ -361,6 +362,11 @@ def _detached(url: str) -> FileOutput:
     output._known = FileFacts()
     output._opened = {}
     return output
+
+
+def is_file_output(value: object) -> TypeGuard[FileOutput[Any]]:
+    """Whether a value is a file that a model made."""
+    return isinstance(value, FileOutput)
 
 
 def transform_output(value: object, client: Resource[Any]) -> Any:

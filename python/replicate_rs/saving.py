@@ -7,8 +7,9 @@ from ._operation import Async, Resource, Sync, resource, run
 from ._typing import TYPE_CHECKING, is_array, is_object
 from .exceptions import FileError
 from .file_address import is_file
+from .file_errors import fetched
 from .file_name import apart
-from .file_output import FileOutput
+from .file_output import FileOutput, is_file_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,8 +43,8 @@ def save_all(
     """Save every file in an output, at any depth, several at a time.
 
     Each is called as its host or its URL calls it; equal names are told apart by a number (``out.png``, ``out-2.png``). Text that
-    is a file's address, as in a prediction's `output`, is a file too. Other text, and exceptions, are left out with a warning that
-    says where they were.
+    is a file's address, as in a prediction's `output`, is a file too. Other text, and exceptions, are left out with a warning
+    that says where they were.
 
     Args:
         output: What a model gave: a `FileOutput`, or lists and dicts with some of them.
@@ -126,9 +127,8 @@ class _Found:
 
     def look_through(self, value: Any, where: str) -> None:
         """Find the files in a value, which is at a place in the output."""
-        if isinstance(value, FileOutput):
-            file: FileOutput[Any] = value
-            self.files.append(file)
+        if is_file_output(value):
+            self.files.append(value)
         elif isinstance(value, str):
             if is_file(value):
                 self.files.append(FileOutput(value, self._owner))
@@ -154,7 +154,7 @@ class _Found:
 
     def nothing(self, output: object) -> ValueError:
         """Return the error for an output without a file."""
-        what = "; ".join(self._left_out[:MAX_TOLD]) or f"it is {_excerpt(repr(output))}"
+        what = "; ".join(self._left_out[:MAX_TOLD]) or f"it is {repr(output)[:MAX_EXCERPT]}"
         hint = ": pass prediction.files()" if isinstance(output, Resource) else ""
         error = ValueError(f"the output holds no file to save{hint} ({what})")
         error.__cause__ = self._error
