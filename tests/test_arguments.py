@@ -414,8 +414,8 @@ def test_every_argument_of_the_functions_and_classes(wire):
         "avalidate_webhook": (replicate.avalidate_webhook, {"request": {"headers": SIGNED}, "secret": SECRET, "body": b"x"}),
         "sign_webhook": (replicate.sign_webhook, {"secret": SECRET, "id": "x", "timestamp": 1, "body": b"x"}),
         "use": (replicate.use, {"ref": "acme/x"}),
-        "save_all": (replicate.save_all, {"output": [], "folder": "x"}),
-        "asave_all": (replicate.asave_all, {"output": [], "folder": "x"}),
+        "save_all": (replicate.save_all, {"output": ["data:text/plain,x"], "folder": "x"}),
+        "asave_all": (replicate.asave_all, {"output": ["data:text/plain,x"], "folder": "x"}),
         "parse_progress_from_logs": (replicate.parse_progress_from_logs, {"logs": ""}),
     }
     problems = []
