@@ -39,6 +39,8 @@ pub struct Info {
     pub length: Option<u64>,
     /// The header that may have a name for it.
     pub disposition: Option<String>,
+    /// Its `ETag`, else the date of its last change: where two answers differ in it, the file has changed between them.
+    pub validator: Option<String>,
 }
 
 /// What comes next of a file.
@@ -96,6 +98,7 @@ impl Download {
             // There is nothing from there on.
             Err(Error { kind: Kind::Status(response), .. }) if from > 0 && response.status == 416 => {
                 download.info.length = range(&response.headers).and_then(|range| range.total);
+                download.info.validator = validator(&response.headers);
                 return Ok(download);
             }
             answer => download.begin(answer?)?,
@@ -146,7 +149,12 @@ impl Download {
     fn begin(&mut self, incoming: Incoming) -> Result<(), Error> {
         let headers = incoming.headers();
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
-        self.info = Info { content_type: text(CONTENT_TYPE), length: incoming.length(), disposition: text(CONTENT_DISPOSITION) };
+        self.info = Info {
+            content_type: text(CONTENT_TYPE),
+            length: incoming.length(),
+            disposition: text(CONTENT_DISPOSITION),
+            validator: validator(headers),
+        };
         self.version = version(headers);
         if incoming.is_partial() {
             let range = range(headers).filter(|range| range.start == self.at && self.at > 0);
@@ -304,6 +312,12 @@ fn protocol(message: impl Into<String>) -> Error {
 
 fn broken(message: String) -> Error {
     Error { sent: true, ..Error::new(Kind::Disconnected, message) }
+}
+
+/// What differs between two versions of a file, as text.
+fn validator(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(ETAG).or_else(|| headers.get(LAST_MODIFIED))?;
+    value.to_str().ok().map(ToOwned::to_owned)
 }
 
 /// What `If-Range` may carry (RFC 9110 §13.1.5): a strong entity tag, else the date of the last change if that is a strong validator.

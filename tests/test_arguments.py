@@ -131,6 +131,11 @@ WRONG = {
     "cursor": [None, 5, True, b"x", [], Odd(), HALF],
     "limit": [*WHOLE, 0],
     "size": [value for value in WHOLE if value != -1],
+    "offset": [value for value in WHOLE if value != -1],
+    "whence": [*WHOLE, 3],
+    "buffer": ["x", b"x", 5, True, [], Odd(), memoryview(b"x")],
+    "names": ["x", b"x", 5, Odd(), [5], [b"x"], [""], ["a/b"], ["a\\b"], [".."], ["a", "b"], [], lambda index, file: index],
+    "client": ["x", 5, True, Odd(), replicate.Replicate],
     "path": PATH,
     "folder": PATH,
     "method": [*TEXT, "", "A B", "GET\r\n"],
@@ -371,6 +376,7 @@ def test_every_argument_of_what_calls_give(wire):
     owners = {"Prediction": p1, "Training": t1, "Model": model, "Deployment": deployment, "FileOutput": output}
     owners |= {"model.versions": model.versions, "deployment.predictions": deployment.predictions}
     good = {"get": {"id": "v"}, "delete": {"id": "v"}, "save": {"path": "x"}, "asave": {"path": "x"}, "parse_obj": {"data": {}}}
+    good |= {"seek": {"offset": 0}, "readinto": {"buffer": bytearray(1)}}
     problems, before, walked = [], len(wire.seen), 0
     with asyncio.Runner() as runner:
         for kind, owner in owners.items():
@@ -415,8 +421,8 @@ def test_every_argument_of_the_functions_and_classes(wire):
         "avalidate_webhook": (replicate.avalidate_webhook, {"request": {"headers": SIGNED}, "secret": SECRET, "body": b"x"}),
         "sign_webhook": (replicate.sign_webhook, {"secret": SECRET, "id": "x", "timestamp": 1, "body": b"x"}),
         "use": (replicate.use, {"ref": "acme/x"}),
-        "save_all": (replicate.save_all, {"output": [], "folder": "x"}),
-        "asave_all": (replicate.asave_all, {"output": [], "folder": "x"}),
+        "save_all": (replicate.save_all, {"output": ["data:text/plain,x"], "folder": "x"}),
+        "asave_all": (replicate.asave_all, {"output": ["data:text/plain,x"], "folder": "x"}),
         "parse_progress_from_logs": (replicate.parse_progress_from_logs, {"logs": ""}),
     }
     problems = []

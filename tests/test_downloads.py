@@ -68,11 +68,16 @@ def refused(both, old):
 # What is given
 
 
-def test_the_first_bytes_alone_can_be_read(both):
+def test_it_is_read_whole_or_in_order(both):
     with Host() as host:
         output = host.file(both.client("https://x.test"))
-        for size in (-1, 0, 1, 70_000, len(CONTENT), len(CONTENT) + 1):
-            assert read(both, output, size) == (CONTENT if size < 0 else CONTENT[:size])
+        at = 0
+        for size in (-1, None, 0, 1, 70_000, -1, 65_536, len(CONTENT), 1):
+            if size is None or size < 0:
+                assert read(both, output, size) == CONTENT
+            else:
+                assert read(both, output, size) == CONTENT[at : at + size]
+                at += size
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 3_000_000])
@@ -154,6 +159,7 @@ def test_leaving_early_closes_the_connection(both):
                 break
         wire.until(lambda: wire.open_now == 0)
         read(both, output, 1)
+        output.close()
         wire.until(lambda: wire.open_now == 0)
 
 

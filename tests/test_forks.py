@@ -102,16 +102,6 @@ WAYS = {
         go_on()
         assert len(b"".join(source.next().wait())) > 0
     """,
-    "a file reader": """
-        reader = FileOutput(f"{origin}/half", client).open()
-        assert len(reader.read(10)) == 10
-        def check():
-            # What it has read ahead is there; the rest is not to be had from its parent's connection.
-            refused(lambda: [reader.read(65536) for _ in range(10)])
-        in_child(check)
-        go_on()
-        assert len(reader.read(100_000)) == 100_000
-    """,
     "chunks of a file": """
         chunks = iter(FileOutput(f"{origin}/half", client))
         first = len(next(chunks))

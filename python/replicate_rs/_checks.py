@@ -550,6 +550,19 @@ def _size(name: str, value: object) -> int:
     return integer(name, value, -(1 << 63))
 
 
+def _whence(name: str, value: object) -> int:
+    return integer(name, value, 0, 2)
+
+
+def _buffer(name: str, value: Any) -> Any:
+    try:
+        if not memoryview(value).readonly:
+            return value
+    except TypeError:
+        pass
+    raise wrong_type(name, "a writable buffer, such as a bytearray", value)
+
+
 # The type of values that need no look, and the rule for all others.
 RULES: dict[str, tuple[type | None, Rule]] = {
     **dict.fromkeys(("id", "prediction_id", "training_id", "file_id", "slug", "collection_slug", "hardware"), (str, identity)),
@@ -580,7 +593,9 @@ RULES: dict[str, tuple[type | None, Rule]] = {
     "cursor": (None, cursor),
     "limit": (None, count),
     "expiry": (None, _moment_in_seconds),
-    "size": (None, _size),
+    **dict.fromkeys(("size", "offset"), (None, _size)),
+    "whence": (None, _whence),
+    "buffer": (bytearray, _buffer),
     "path": (None, file_path),
     "method": (None, http_method),
     "visibility": (None, choice("public", "private")),

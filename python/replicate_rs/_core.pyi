@@ -47,7 +47,7 @@ _Target: TypeAlias = str | tuple[str, ...]
 _Form: TypeAlias = Literal["events", "text", "frames"]
 _Body: TypeAlias = bytes | Upload
 # What a host says of a file: its media type, its length in bytes, and the header that may have its name.
-_Said: TypeAlias = tuple[str | None, int | None, str | None]
+_Said: TypeAlias = tuple[str | None, int | None, str | None, str | None]
 
 @final
 class Pending(Generic[_T_co]):

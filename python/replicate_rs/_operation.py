@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     # What a stream of events is turned into: events, the text of those that are output, or bytes to be passed on.
     Form: TypeAlias = Literal["events", "text", "frames"]
 
-    # What a host says of a file: its media type, its length in bytes, and the header that may have its name.
-    Said: TypeAlias = tuple[str | None, int | None, str | None]
+    # What a host says of a file: its media type, its length in bytes, the header that may have its name, and its `ETag` or date.
+    Said: TypeAlias = tuple[str | None, int | None, str | None, str | None]
 
     class Adapter(Protocol):
         """What calls of one client differ in, because it has another library's name; `drop_in` has one."""

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from io import RawIOBase
+from sys import _getframe, modules
+
 from ._checks import limit
 from ._operation import Async, M, Resource, Sync, awaitable, operation, resource, run, unchecked
 from ._streaming import asynchronously, streaming
 from ._typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
+from .file_address import get_path_url as get_path_url
+from .file_address import is_file as is_file
+from .file_errors import fetched, without_secrets
+from .file_text import Caller, URLText, refuse_dict, tell_fastapi
+from .open_file import FileFacts, OpenFile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
     from io import BufferedReader
     from os import PathLike
     from pathlib import Path
-    from typing import Any, Final, Self
+    from typing import Any, Final, Self, TypeGuard
 
     from ._checks import Limit
     from ._core import AbortSignal, Source
-    from ._operation import Said, Session
+    from ._operation import Session
 
-# Characters of a `data:` URI that are decoded where they are; longer ones would hold an event loop up.
-FEW = 256 << 10
 # Bytes that are set aside for a file whose host says that it has as many.
 MOST_AHEAD = 1 << 30
 # Bytes from which on it is worth what `ctypes` takes to import to have memory in large pages.
@@ -28,31 +34,20 @@ LARGE = 8 << 20
 BUFFER = 256 << 10
 
 
-class _Known:
-    """What is known of a file, once something was asked for."""
-
-    content_type: str | None = None
-    size: int | None = None
-    disposition: str | None = None
-    copy: Path | None = None
-
-    def note(self, said: Said | None) -> None:
-        if said is not None:
-            self.content_type, self.size, self.disposition = said
-
-
-class FileOutput(Resource[M]):
+class FileOutput(OpenFile[M], URLText):
     """A file that a model made: nothing is fetched before it is asked for, and it can be read again and again.
 
     `read`, `save`, `open` and ``for`` block; those of an `AsyncReplicate` are awaited, and read with ``async for``. `aread`,
-    `asave`, `aopen` and ``async for`` are awaited with either client. It is also an `os.PathLike`: what takes a path gets that of
-    a copy on this machine, which blocks. The API token goes to no other host than the API's.
+    `asave`, `aopen` and ``async for`` are awaited with either client. What takes a file reads it as an open one (`read(n)`,
+    `seek`, `readline`, …); what takes text gets its URL. It is also an `os.PathLike`: what takes a path gets that of a copy on
+    this machine, which blocks. The API token goes to no other host than the API's.
     """
 
-    __slots__ = ("_known", "url")
+    __slots__ = ("_keys_asked_at",)
 
     url: str
     """An ``https:`` URL (``http:`` on this machine), or a ``data:`` URI."""
+    _keys_asked_at: Caller
 
     def __init__(self, url: str, session: Session | Resource[Any]) -> None:
         # As a resource's, without one more call for each file.
@@ -60,50 +55,52 @@ class FileOutput(Resource[M]):
         self._mode = mode = self._session.mode
         self._transport = mode.transport
         self.url = url
-        self._known = _Known()
+        self._known = FileFacts()
+        self._opened = {}
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         twin = type(self).__new__(type(self))
         twin._session, twin._mode, twin._transport = self._session, mode, mode.transport
-        twin.url, twin._known = self.url, self._known
+        twin.url, twin._known, twin._opened = self.url, self._known, self._opened
         return twin
 
     @operation
-    async def read(self, size: int = -1, *, signal: AbortSignal | None = None, timeout: Limit | None = None) -> bytes:
-        """Give the whole content, or its first `size` bytes.
+    async def read(self, size: int | None = -1, *, signal: AbortSignal | None = None, timeout: Limit | None = None) -> bytes:
+        """Return the whole content, each time; with a `size`, the next bytes, as of an open file.
 
         Args:
-            size: At most so many bytes, from the beginning each time; all of them if it is negative.
+            size: How many bytes to read from the position on; fewer come at the end only. Without one, all of the file is read,
+                wherever the position is; but directly after a `seek`, what is left from there on.
             signal: Stops it.
-            timeout: Seconds for all of it.
+            timeout: Seconds for this call.
 
         Raises:
             APIStatusError: The file's host refuses it.
             APIConnectionError: It cannot be fetched, or is not what the host says of it.
 
         """
+        if size is not None and size >= 0:
+            return await self._read_on(size, signal, timeout)
+        if self._is_read_on:
+            return await self._read_on(None, signal, timeout)
         if not self.url.startswith("https:") and self._is_inline:
-            content = (await self._inline())[1]
-            return content if size < 0 else content[:size]
+            return (await self._inline())[1]
         source = self._core.pieces(self.url, ahead=False, total=limit("timeout", timeout), signal=signal)
         try:
-            pieces = await self._transport.finish(source.next() if size >= 0 else source.whole())
+            pieces = await fetched(self._transport.finish(source.whole()))
             self._known.note(source.said)
-            if source.ended is not None:
-                whole = b"".join(pieces)
-                return whole if size < 0 else whole[:size]
-            return await self._gathered(source, pieces, size)
+            return b"".join(pieces) if source.ended is not None else await self._gathered(source, pieces)
         finally:
             source.close()
 
     aread: Final = awaitable(read)
 
-    async def _gathered(self, source: Source[bytes], pieces: list[bytes], most: int) -> bytes:
-        """Give the whole content, or `most` bytes of it, of which these are the first; awaits the transport and nothing else."""
+    async def _gathered(self, source: Source[bytes], pieces: list[bytes]) -> bytes:
+        """Return the whole content, of which these are the first pieces; awaits the transport and nothing else."""
         from io import BytesIO
 
         finish = self._transport.finish
-        length = self.size if most < 0 else None
+        length = self.size
         # Memory that is not touched is not taken; and what nobody else has, a buffer gives away without a copy.
         whole = BytesIO(bytes(min(length or 0, MOST_AHEAD)))
         whole.writelines(pieces)
@@ -118,9 +115,9 @@ class FileOutput(Resource[M]):
                 while at < length and (count := await finish(source.fill(view, at))):
                     at += count
             whole.seek(at)
-        while not 0 <= most <= whole.tell() and (pieces := await finish(source.next())):
+        while pieces := await finish(source.next()):
             whole.writelines(pieces)
-        whole.truncate(whole.tell() if most < 0 else min(most, whole.tell()))
+        whole.truncate(whole.tell())
         return whole.getvalue()
 
     @operation
@@ -161,7 +158,7 @@ class FileOutput(Resource[M]):
             await self._transport.call(lambda: write_file(target, content, overwrite=overwrite))
         else:
             download = self._core.download(self.url, target, overwrite=overwrite, total=limit("timeout", timeout), signal=signal)
-            self._known.note(await self._transport.finish(download))
+            self._known.note(await fetched(self._transport.finish(download)))
         return target
 
     asave: Final = awaitable(save)
@@ -176,7 +173,7 @@ class FileOutput(Resource[M]):
             return
         source = self._core.pieces(self.url, total=limit("timeout", timeout), signal=signal)
         try:
-            while pieces := await self._transport.finish(source.next()):
+            while pieces := await fetched(self._transport.finish(source.next())):
                 self._known.note(source.said)
                 yield pieces
         finally:
@@ -185,8 +182,11 @@ class FileOutput(Resource[M]):
     achunks: Final = asynchronously(chunks)
 
     def __iter__(self: FileOutput[Sync]) -> Iterator[bytes]:
-        if self._mode is Async:
-            raise TypeError("a file of an AsyncReplicate is read with 'async for', or with await and its read()")
+        asked = getattr(self, "_keys_asked_at", None)
+        if asked is not None and asked.is_at(_getframe(1)):
+            # Who asks for keys and for items in one instruction is making a dict.
+            refuse_dict()
+        self._check_blocking()
         return iter(self.chunks())
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -263,9 +263,19 @@ class FileOutput(Resource[M]):
         return name_of(self.url, self._known.disposition, self.content_type if self._is_inline else self._known.content_type)
 
     @property
-    def __url__(self) -> str:
-        """The same as `url`; 2.0's `get_path_url` asks for it."""
-        return self.url
+    def name(self) -> str:
+        """The same as `filename`, under the name that open files have for it."""
+        return self.filename
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of a response with it as its body, as far as known: ``StreamingResponse(output, headers=output.headers)``.
+
+        Its media type, or a guess by its name, and its length once it was asked for.
+        """
+        kind, size = self.content_type, self.size
+        headers = {"content-type": kind} if kind and kind.isascii() and kind.isprintable() else {}
+        return headers if size is None else {**headers, "content-length": str(size)}
 
     @property
     def _is_inline(self) -> bool:
@@ -278,31 +288,13 @@ class FileOutput(Resource[M]):
         return read_data_uri(self.url)[1]
 
     async def _inline(self) -> tuple[str, bytes]:
-        from ._core import read_data_uri
+        from .file_reader import decoded
 
-        if len(self.url) <= FEW:
-            return read_data_uri(self.url)
-        return await self._transport.call(read_data_uri, self.url)
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002 - IPython's
-        """Show pictures, audio and video in notebooks, by their URL."""
-        from .file_name import html_of
-
-        shown = {"text/plain": repr(self)}
-        html = html_of(self.url, self.content_type)
-        return shown if html is None else {**shown, "text/html": html}
-
-    def __str__(self) -> str:
-        return self.url
+        return await decoded(self._transport, self.url)
 
     def __repr__(self) -> str:
-        shown = self.url if len(self.url) <= 200 else f"{self.url[:100]}…"
-        scheme, mark, rest = shown.partition("://")
-        user, at, host = rest.partition("/")[0].rpartition("@")
-        if mark and at:
-            # A repr ends up in logs.
-            shown = f"{scheme}://{host}{rest[len(user) + 1 + len(host) :]}"
-        return f"FileOutput({shown!r})"
+        # A repr ends up in logs.
+        return f"FileOutput({without_secrets(self.url if len(self.url) <= 200 else f'{self.url[:100]}…')!r})"
 
     def __eq__(self, other: object) -> bool:
         return self.url == other.url if isinstance(other, FileOutput) else NotImplemented
@@ -311,11 +303,13 @@ class FileOutput(Resource[M]):
         return hash(self.url)
 
     def __copy__(self) -> Self:
-        # Pickling forgets the client, and with it the mode; a copy has both.
-        return self._in(self._mode)
+        # Pickling forgets the client, and with it the mode; a copy has both. It is not open yet.
+        twin = self._in(self._mode)
+        twin._known, twin._opened = self._known.duplicate(), {}
+        return twin
 
     def __deepcopy__(self, _known: object) -> Self:
-        return self._in(self._mode)
+        return self.__copy__()
 
     def __reduce__(self) -> tuple[Callable[..., FileOutput], tuple[Any, ...]]:
         try:
@@ -328,12 +322,38 @@ class FileOutput(Resource[M]):
 
         def __getattr__(self, name: str) -> Any:
             """Bind files that were unpickled to the default client."""
+            if name == "keys":
+                self._keys_asked_at = Caller(_getframe(1))
             if name != "_session":
                 raise AttributeError(f"'FileOutput' object has no attribute {name!r}")
             from . import default_client
 
             self._session = default_client._session
             return object.__getattribute__(self, name)
+
+        @property
+        def __class__(self) -> type:
+            # Who asks whether it is an `io.IOBase` is going to read it by blocking. FastAPI asks for several classes before it
+            # looks for an encoder.
+            tell_fastapi(modules, FileOutput)
+            return BlockingFileOutput if self._mode is Sync else FileOutput
+
+    @classmethod
+    def _validated(cls, value: object) -> FileOutput[Any]:
+        if is_file_output(value):
+            return value
+        if isinstance(value, str) and is_file(value):
+            return _detached(value)
+        raise ValueError("must be a FileOutput, or the URL of a file")
+
+
+class BlockingFileOutput(FileOutput[Sync]):
+    """What a file of a blocking client is an instance of, beside `FileOutput`, since only it can be read as an `io.RawIOBase`."""
+
+    __slots__ = ()
+
+
+RawIOBase.register(BlockingFileOutput)
 
 
 def _detached(url: str, session: Session | None = None) -> FileOutput:
@@ -344,8 +364,14 @@ def _detached(url: str, session: Session | None = None) -> FileOutput:
     output._mode = Sync
     output._transport = Sync.transport
     output.url = url
-    output._known = _Known()
+    output._known = FileFacts()
+    output._opened = {}
     return output
+
+
+def is_file_output(value: object) -> TypeGuard[FileOutput[Any]]:
+    """Whether a value is a file that a model made."""
+    return isinstance(value, FileOutput)
 
 
 def transform_output(value: object, client: Resource[Any]) -> Any:
@@ -364,31 +390,15 @@ def outputs(value: object, session: Session) -> Any:
     return value
 
 
-def is_file(text: str) -> bool:
-    """Whether a whole output is a file's address, and not text that only begins like one."""
-    scheme, colon, rest = text.partition(":")
-    if scheme != "https":
-        scheme = scheme.lower()
-    if not colon or scheme not in ("https", "http", "data"):
-        return False
-    if scheme == "data":
-        about, comma, _ = rest.partition(",")
-        kind = about.partition(";")[0]
-        return bool(comma) and kind.count("/") == 1 and kind.isascii() and not any(each.isspace() for each in about)
-    if not rest.startswith("//") or " " in rest or not rest.isprintable() or rest[2:3] in ("", "/", "?", "#"):
-        return False
-    return scheme == "https" or _is_loopback(rest[2:].partition("/")[0].partition("?")[0].partition("#")[0].rpartition("@")[2])
-
-
-def get_path_url(path: object) -> str | None:
-    """Give the URL of a file that a model made, or None for anything else; 2.0 has it for its `URLPath`."""
-    url = getattr(path, "__url__", None)
-    return url if isinstance(url, str) else None
-
-
-def _is_loopback(host: str) -> bool:
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    return name in ("localhost", "::1") or name.startswith("127.") or name.endswith(".localhost")
+def files_of(value: object, session: Session) -> list[FileOutput[Any]]:
+    """Return every file in a model's output, at any depth, in order."""
+    if isinstance(value, str):
+        return [FileOutput(value, session)] if is_file(value) else []
+    if is_array(value):
+        return [file for each in value for file in files_of(each, session)]
+    if is_object(value):
+        return [file for each in value.values() for file in files_of(each, session)]
+    return []
 
 
 defer_annotations(globals())

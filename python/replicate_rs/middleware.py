@@ -141,6 +141,7 @@ class Middleware:
     ) -> FetchedSource:
         sources: list[Source[Any]] = []
         opened: list[Source[Any]] = []
+        answers: list[Said] = []
 
         def begin(request: Request) -> _Then[None, Response]:
             source = start(request)
@@ -155,11 +156,17 @@ class Middleware:
         def finish(response: Response) -> Source[Any]:
             if opened:
                 return opened[0]
-            body = _succeeded(self._core, request, response).body
-            sources.append(self._core.recorded(body if response.status == 206 else body[skip:], form, place))
+            if form == "bytes":
+                if not (skip and response.status == 416):
+                    _succeeded(self._core, request, response)
+                body, said = _part(response, skip)
+                answers.append(said)
+            else:
+                body = _succeeded(self._core, request, response).body
+            sources.append(self._core.recorded(body, form, place))
             return sources[-1]
 
-        return FetchedSource(Fetched(self._fetch, request, begin, finish), sources)
+        return FetchedSource(Fetched(self._fetch, request, begin, finish), sources, answers)
 
     def download(
         self,
@@ -185,7 +192,7 @@ class Middleware:
             if saved:
                 return saved[0]
             body, headers = _succeeded(self._core, request, response).body, response.headers
-            return headers.get("content-type"), write_file(path, body, overwrite=overwrite), headers.get("content-disposition")
+            return _said(headers, write_file(path, body, overwrite=overwrite))
 
         return Fetched(self._fetch, request, start, finish)
 
@@ -377,8 +384,10 @@ class _Then(Generic[S, T]):
 class FetchedSource:
     """A stream that is opened when something of it is waited for."""
 
-    def __init__(self, opening: Fetched[Source[Any]], sources: list[Source[Any]]) -> None:
+    def __init__(self, opening: Fetched[Source[Any]], sources: list[Source[Any]], answers: list[Said]) -> None:
         self._opening = opening
+        # What the caller's own answer says of a file.
+        self._answers = answers
         # Every one that was tried: the caller's function may send more than once, and all may fail.
         self._sources = sources
         self._opened: Source[Any] | None = None
@@ -396,6 +405,8 @@ class FetchedSource:
     @property
     def said(self) -> Said | None:
         """What the host said of a file."""
+        if self._answers:
+            return self._answers[-1]
         return None if self._opened is None else self._opened.said
 
     def opened(self) -> _Within[None]:
@@ -470,6 +481,29 @@ def _unexpected(core: Core, request: Request, response: Response, problem: str) 
     # A function of its own: the frames of an error's traceback must not have the body, which may be a webhook's secret.
     body, headers = core.shown(response)
     return from_unexpected(problem, response.status, request.method, request.url, headers, body)
+
+
+def _part(response: Response, start: int) -> tuple[bytes, Said]:
+    """Return what an answer of the caller's own has of a file from `start` on, and what it says of the file."""
+    body, headers = response.body, response.headers
+    part, slash, total = headers.get("content-range", "").removeprefix("bytes ").partition("/")
+    length = int(total) if slash and total.isascii() and total.isdigit() else None
+    if response.status == 416:
+        return b"", _said(headers, length)
+    if response.status != 206:
+        return body[start:], _said(headers, len(body))
+    if slash and part.partition("-")[0] != str(start):
+        raise ValueError("fetch= answered with another part of the file than was asked for")
+    return body, _said(headers, length)
+
+
+def _said(headers: dict[str, str], length: int | None) -> Said:
+    return (
+        headers.get("content-type"),
+        length,
+        headers.get("content-disposition"),
+        headers.get("etag") or headers.get("last-modified"),
+    )
 
 
 def _joined(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ._operation import Options
     from ._streaming import Streamed
     from .creation import PredictionOptions
+    from .file_output import FileOutput
     from .identifier import HasId, Ref
     from .pagination import Page
     from .stream import ServerSentEvent
@@ -52,6 +53,12 @@ class Prediction(Job[M]):
     urls: dict[str, str] | None
     """``get``, ``cancel``, ``web``, and ``stream`` where the model can stream."""
     due: Final = moment("deadline")
+
+    def files(self) -> list[FileOutput[M]]:
+        """Return every file of `output`, at any depth, in order; none if there is no output yet."""
+        from .file_output import files_of
+
+        return files_of(self.output, self._session)
 
     @streaming
     def stream(

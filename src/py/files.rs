@@ -86,12 +86,12 @@ impl Upload {
     }
 }
 
-/// What a host says of a file: its media type, its length, and the header that may have its name.
-pub type Said = (Option<String>, Option<u64>, Option<String>);
+/// What a host says of a file: its media type, its length, the header that may have its name, and what tells its version.
+pub type Said = (Option<String>, Option<u64>, Option<String>, Option<String>);
 
 /// The same for Python.
 pub fn said(info: Info) -> Said {
-    (info.content_type, info.length, info.disposition)
+    (info.content_type, info.length, info.disposition, info.validator)
 }
 
 /// The media type and the content of a `data:` URI; raises ValueError where it is none.

@@ -394,7 +394,8 @@ impl Source {
         })
     }
 
-    /// What the host said of a file, once it answered: its media type, its length, and the header that may have its name.
+    /// What the host said of a file, once it answered: its media type, its length, the header that may have its name, and what tells
+    /// its version.
     #[getter]
     fn said(&self) -> Option<Said> {
         self.tap.info.get().cloned().map(said)
@@ -442,8 +443,11 @@ impl Source {
             // Whatever becomes of the task: it may panic. Only the first end counts.
             let at_end = OnDrop::new(move || to.end(Err(internal())));
             Box::pin(async move {
-                let (_is_open, _at_end) = (is_open, at_end);
-                inbox.end(within(limit, pin!(unless_aborted(flag, read))).await);
+                let _at_end = at_end;
+                let ended = within(limit, pin!(unless_aborted(flag, read))).await;
+                // Whoever learns of the end finds it counted no more.
+                drop(is_open);
+                inbox.end(ended);
             })
         });
         let tap = Tap { inbox, about, connections, reading: Mutex::new(Reading::NotYet(task)), forks: Some(forks()), info };
