@@ -7,6 +7,7 @@ from ._core import Expect, Upload
 from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
 from ._typing import TYPE_CHECKING
+from .file_content import MOST_BYTES
 from .file_source import Source
 from .pagination import Page, page_of
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
     OnSent: TypeAlias = Callable[[int, int], object]
 
-# The API refuses files above 100 MB (https://replicate.com/docs/reference/http#files.create). Its exact limit is not known: what
-# is between that and 100 MiB is left to the API.
-MOST_BYTES = 100 << 20
 # Of UTF-8 (the same page).
 LONGEST_NAME = 255
 # Seconds between two reports of an upload.
@@ -91,8 +89,9 @@ class Files(Namespace[M]):
         """Upload a file, at most 100 MB (https://replicate.com/docs/reference/http#files.create).
 
         Args:
-            file: A path, an open file (read from where it stands to its end, and left open), bytes, a PIL image, or a tuple of a
-                name, one of these, and optionally its type. Awaited, an async iterable of bytes or an async file too.
+            file: A path, an open file (sent from its beginning to its end, and left open and where it stood), bytes, a PIL image,
+                or a tuple of a name, one of these, and optionally its type. Awaited, an async iterable of bytes or an async file
+                too.
             metadata: Anything that JSON can hold.
             content: The file; 2.0 calls it so.
             filename: The name to give it; the file's own where it has one.
@@ -104,7 +103,7 @@ class Files(Namespace[M]):
 
         Raises:
             FileError: The file cannot be read, or changed its size meanwhile.
-            ValueError: It is closed, larger than 100 MB, or its name is not one.
+            ValueError: It is closed, larger than 100 MB, its name is not one, or it was read before and cannot be rewound.
 
         """
         what = content if file is None else file
@@ -202,12 +201,19 @@ class Files(Namespace[M]):
 
 
 def check(source: Source) -> None:
-    """Refuse a file that the API would refuse for its size. Raises `ValueError`."""
+    """Refuse a file that the API would refuse for its size or its name. Raises `ValueError`."""
+    name, kind = source.name, source.content_type
     if len(source.part) > MOST_BYTES:
         raise ValueError(
-            f"{source.name} has {len(source.part):,} bytes, and Replicate takes files of at most 100 MB: "
+            f"{name} has {len(source.part):,} bytes, and Replicate takes files of at most 100 MB: "
             "put it where the model can fetch it, and pass its URL"
         )
+    if any(each in kind for each in "\r\n\0"):
+        raise ValueError(f"content_type must not hold a line break: {kind!r}")
+    if not name or any(each in name for each in "/\0"):
+        raise ValueError(f"a file's name must not be empty, or hold a slash or NUL: {name!r}")
+    if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
+        raise ValueError(f"a file's name must not be longer than {LONGEST_NAME} bytes: {name!r}")
 
 
 def _multipart(name: str, kind: str, metadata: Mapping[str, Any] | None) -> tuple[bytes, bytes, str]:
@@ -215,12 +221,6 @@ def _multipart(name: str, kind: str, metadata: Mapping[str, Any] | None) -> tupl
     from json import dumps
     from os import urandom
 
-    if any(each in kind for each in "\r\n\0"):
-        raise ValueError(f"content_type must not hold a line break: {kind!r}")
-    if not name or any(each in name for each in "/\0"):
-        raise ValueError(f"a file's name must not be empty, or hold a slash or NUL: {name!r}")
-    if len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME:
-        raise ValueError(f"a file's name must not be longer than {LONGEST_NAME} bytes: {name!r}")
     boundary = f"replicate-rs-{urandom(16).hex()}"
     # Escaped as the HTML standard says ("multipart form data", §4.10.21.8).
     shown = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

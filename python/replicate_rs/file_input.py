@@ -9,7 +9,14 @@ from ._checks import strategy as checked_strategy
 from ._core import Upload, is_plain
 from ._operation import Async, resource, run
 from ._typing import TYPE_CHECKING
-from .exceptions import APIConnectionError, APIResponseValidationError, APITimeoutError, InternalServerError
+from .exceptions import (
+    APIConnectionError,
+    APIResponseValidationError,
+    APITimeoutError,
+    FileError,
+    InternalServerError,
+    file_error,
+)
 from .file import REPORTING, File, Files, check
 from .file_source import Source
 from .input import fill, plain
@@ -79,8 +86,8 @@ async def encoded(
         return fill(result)
     uploads = _Uploads(resource, inlined if strategy == "default" else None, progress, signal, deadline)
     try:
-        for source in sources:
-            check(source)
+        for slot, source in zip(slots, sources, strict=True):
+            _check(source, slot.path)
         for slot in slots:
             await uploads.begin(slot, sources.pop(0))
         await uploads.finish()
@@ -125,10 +132,24 @@ async def put_input(
 
 
 async def _source(resource: Resource[Any], slot: Slot) -> Source:
+    """Find the file of a slot; its errors, also those while it is sent, name its place in the input."""
     try:
-        return await Source.of(resource._transport, slot.file)
+        source = await Source.of(resource._transport, slot.file)
+    except FileError as error:
+        told = file_error(f"{slot.path}: {error.detail}", error.errno, error.filename)
+        raise told from error.__cause__ or error
     except TypeError as error:
         raise TypeError(f"{slot.path}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{slot.path}: {error}") from error
+    return source.within(slot.path)
+
+
+def _check(source: Source, path: str) -> None:
+    try:
+        check(source)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 class Inlined:

@@ -11,7 +11,8 @@ from sys import modules
 from ._record import Record
 from ._typing import TYPE_CHECKING, is_array, is_object
 from .file_output import FileOutput
-from .file_source import is_async, is_file, is_read_by_await, is_readable
+from .file_content import is_async, is_read_by_await, is_readable
+from .file_source import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -297,8 +298,11 @@ def _elsewhere(value: Any) -> Any:
 
 
 def _stands_for_content(value: Any) -> Any:
-    if not is_file(value):
-        return _no
+    try:
+        if not is_file(value):
+            return _no
+    except Exception as error:
+        raise _Refused(TypeError, f"is a {_type_name(value)} that cannot be used: {type(error).__name__}: {error}") from error
     if is_readable(value):
         # The output files of Replicate's own clients can be read, but are at a URL already. Other files may have a URL too
         # (Django's, a response's), but are not known to be public there.
@@ -424,6 +428,8 @@ def _last_resort(value: Any) -> Any:
         return str(value)
     if _has(value, "get_secret_value"):
         raise _Refused(TypeError, f"is a {_type_name(value)}: pass its get_secret_value() if it is meant to be sent")
+    if _has(value, "open"):
+        return _file
     raise _Refused(
         TypeError,
         f"is a {_type_name(value)}, which has no JSON of its own: pass text, a number, a bool, None, a list, a dict, or a file "
