@@ -550,7 +550,9 @@ def test_the_async_methods_of_a_blocking_client_take_what_must_be_awaited(server
 def test_an_async_file_that_fails_sends_nothing(create, server):
     with pytest.raises(TypeError, match=r"^input\.value\.a: an async iterable for a file must give bytes, not str"):
         create(server, {"b": b"first", "a": Pieces(b"x", "y")})
-    with pytest.raises(exceptions.FileError, match=r"^input\.value\[1\]: the file cannot be read: RuntimeError: broken$") as caught:
+    with pytest.raises(
+        exceptions.FileError, match=r"^input\.value\[1\]: the file cannot be read: RuntimeError: broken$"
+    ) as caught:
         create(server, [b"first", Pieces(b"x", RuntimeError("broken"))])
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert server.seen == []

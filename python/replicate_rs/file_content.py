@@ -72,27 +72,30 @@ class Drain:
 
     def take(self, piece: object, most: int | None = None) -> bool:
         """Add what came next, at most `most` bytes or characters; return whether it was anything."""
-        is_text = isinstance(piece, str) and self._encoding is not None
-        if not is_text and not is_bytes(piece):
+        is_text = False
+        if isinstance(piece, str) and self._encoding is not None:
+            content, is_text = piece.encode(self._encoding), True
+        elif is_bytes(piece):
+            content = bytes(piece)
+        else:
             wanted = "bytes" if self._encoding is None else "bytes or text"
             hint = ": it does not block, and has nothing yet" if piece is None else ""
             raise TypeError(f"{self._what} must give {wanted}, not {type(piece).__name__}{hint}")
         # The end of text may be no bytes.
         if piece and self._is_text not in (None, is_text):
             raise TypeError(f"{self._what} must give bytes or text, not both in turn")
-        content: Any = piece if is_text else bytes(piece)  # pyright: ignore[reportArgumentType] - it is bytes
-        if most is not None and len(content) > most:
-            raise ValueError(f"{self._what} gave {len(content):,} bytes or characters where {most:,} were asked for")
+        if most is not None and len(piece) > most:
+            raise ValueError(f"{self._what} gave {len(piece):,} bytes or characters where {most:,} were asked for")
         self._is_text = is_text
-        self._repeated = self._repeated + 1 if piece is self._last and len(content) > 1 else 0
+        self._repeated = self._repeated + 1 if piece is self._last and len(piece) > 1 else 0
         self._last = piece
         if self._repeated == MOST_REPEATED:
             raise ValueError(f"{self._what} gives the same without end")
-        written = self._file.write(content.encode(self._encoding) if is_text else content)
-        self.length += written
+        self._file.write(content)
+        self.length += len(content)
         if self.length > MOST_BYTES:
             raise ValueError(f"{self._what} gives more than {MOST_BYTES:,} bytes, and Replicate takes files of at most 100 MB")
-        return written > 0
+        return bool(content)
 
     def part(self) -> Part:
         """Return all of it."""
@@ -114,12 +117,7 @@ def content_of(file: Any) -> Part:
     if type(file) is BytesIO:
         return Part(file.getvalue())
     if isinstance(file, TextIOWrapper) and file.seekable():
-        # Its bytes, for it cannot tell its position while its lines are iterated over.
-        file.flush()
-        with Turn(file), _Rewound(file.buffer):
-            content = file.buffer.read()
-        content.decode(file.encoding, file.errors or "strict")
-        return Part(content)
+        return _read_text(file)
     # An empty part is false, and read again: what the system makes up has no length.
     return on_disk(file) or _read(file)
 
@@ -150,6 +148,15 @@ def _without_wrapper(file: Any) -> Any:
     if type(file).__module__ == "tempfile":
         return getattr(file, "_file", None) or getattr(file, "file", file)
     return file
+
+
+def _read_text(file: Any) -> Part:
+    """Read the bytes of text, for it cannot tell its position while its lines are iterated over."""
+    file.flush()
+    with Turn(file), _Rewound(file.buffer):
+        content = file.buffer.read()
+    content.decode(file.encoding, file.errors or "strict")
+    return Part(content)
 
 
 def _read(file: Any) -> Part:
@@ -200,10 +207,11 @@ class _Rewound:
     def __exit__(self, *_: object) -> None:
         if self._position is None or not self.is_at_beginning:
             return
-        try:
+        from contextlib import suppress
+
+        # What fails here stood at its beginning already, and could not be rewound: next time it is refused.
+        with suppress(Exception):
             self._file.seek(self._position)
-        except Exception:  # noqa: BLE001, S110 - it could be rewound only because it stood at its beginning; next time it is refused
-            pass
 
 
 def _position_of(file: Any) -> int | None:
@@ -256,56 +264,59 @@ _once: dict[int, ref[Any]] = {}
 
 def begin_once(file: object) -> None:
     """Note that a file that cannot be rewound is read. Raises `ValueError` if it was before."""
+    from contextlib import suppress
     from weakref import ref
 
     key = id(file)
     if key in _once:
         raise spent(file)
-    try:
+    # What cannot be remembered gives nothing the second time, which is refused too.
+    with suppress(TypeError):
         _once[key] = ref(file, lambda _: _once.pop(key, None))
-    except TypeError:
-        # It cannot be remembered; what it gives the second time is nothing, which is refused too.
-        pass
 
 
 def spent(file: object) -> ValueError:
     """Return the error for a file that was read before, or else has nothing at all."""
     return ValueError(
-        f"this {type(file).__name__} was read before, or is empty, and cannot be rewound: open it anew, or pass its content as bytes"
+        f"this {type(file).__name__} was read before, or is empty, and cannot be rewound: "
+        "open it anew, or pass its content as bytes"
     )
 
 
-async def pieces_of(file: Any) -> AsyncGenerator[object, None]:
+def pieces_of(file: Any) -> AsyncGenerator[object, None]:
     """Yield what an async file has; one that can be rewound from its beginning, and its position is then as it was."""
-    if not has_async_read(file):
-        is_iterator = hasattr(type(file), "__anext__")
-        if is_iterator:
-            begin_once(file)
-        is_empty = True
-        async for piece in file:
-            is_empty = False
-            yield piece
-        if is_iterator and is_empty:
-            raise spent(file)
-        return
+    return _pieces_of_reader(file) if has_async_read(file) else _pieces_of_iterable(file)
+
+
+async def _pieces_of_iterable(file: Any) -> AsyncGenerator[object, None]:
+    is_iterator = hasattr(file, "__anext__")
+    if is_iterator:
+        begin_once(file)
+    is_empty = True
+    async for piece in file:
+        is_empty = False
+        yield piece
+    if is_iterator and is_empty:
+        raise spent(file)
+
+
+async def _pieces_of_reader(file: Any) -> AsyncGenerator[object, None]:
     position = await _async_position_of(file)
-    rewound = await _async_rewind(file)
-    if not rewound:
+    is_at_beginning = await _async_rewind(file)
+    if not is_at_beginning:
         if position:
             raise spent(file)
         begin_once(file)
+    is_empty = True
     try:
-        is_empty = True
         while piece := await file.read(BLOCK):
-            if is_bytes(piece) and len(piece) > BLOCK:
-                raise ValueError(f"the read() of a {type(file).__name__} gave {len(piece):,} bytes where {BLOCK:,} were asked for")
             is_empty = False
             yield piece
-        if is_empty and not rewound:
-            raise spent(file)
     finally:
-        if rewound and position is not None:
+        if is_at_beginning and position is not None:
             await _called(file.seek, position)
+    if is_empty and not is_at_beginning:
+        raise spent(file)
 
 
 async def _async_position_of(file: Any) -> int | None:

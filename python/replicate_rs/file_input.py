@@ -18,6 +18,7 @@ from .exceptions import (
     file_error,
 )
 from .file import REPORTING, File, Files, check
+from .file_content import is_async, is_readable
 from .file_source import Source
 from .input import fill, plain
 
@@ -79,7 +80,9 @@ async def encoded(
     result, slots = plain(value)
     if not slots:
         return result
-    sources = [await _source(resource, slot) for slot in slots]
+    # What can be read only once comes last: it is lost when another file is missing.
+    found = {slot: await _source(resource, slot) for slot in sorted(slots, key=_is_read)}
+    sources = [found[slot] for slot in slots]
     if strategy in ("data-uri", "base64"):
         for slot, source in zip(slots, sources, strict=True):
             slot.text = inlined.data_uri(source)
@@ -143,6 +146,10 @@ async def _source(resource: Resource[Any], slot: Slot) -> Source:
     except ValueError as error:
         raise ValueError(f"{slot.path}: {error}") from error
     return source.within(slot.path)
+
+
+def _is_read(slot: Slot) -> bool:
+    return is_readable(slot.file) or is_async(slot.file)
 
 
 def _check(source: Source, path: str) -> None:

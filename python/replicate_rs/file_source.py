@@ -9,6 +9,7 @@ from ._core import Part
 from ._typing import TYPE_CHECKING
 from .exceptions import FileError, file_error
 from .file_content import (
+    BLOCK,
     Drain,
     Turn,
     content_of,
@@ -100,9 +101,11 @@ class Source:
             # What is sent to a service has the name that it had on any system.
             name = _name_of(file, "filename", "\\") or _name_of(file, "name", "\\") or name
             pieces = pieces_of(file)
+            # A reader is asked for so much at a time.
+            most = BLOCK if has_async_read(file) else None
             with Drain(what, encoding=None) as drain:
                 try:
-                    await transport.each(pieces, drain.take, holder=file)
+                    await transport.each(pieces, lambda piece: drain.take(piece, most), holder=file)
                 finally:
                     # Its position is restored here, however this ends.
                     await pieces.aclose()
@@ -127,7 +130,8 @@ class Source:
             if isinstance(file, str) or hasattr(file, "__fspath__") or not is_readable(file):
                 part, name = _at(file)
                 return cls(part, name)
-            name = _name_of(file) or name
+            # The uploads of Werkzeug have the name of their form's field too.
+            name = _base_name(getattr(file, "__dict__", {}).get("filename")) or _name_of(file) or name
             part = content_of(file).named(name)
         except Exception as error:
             told = _unreadable(error, name)
@@ -163,14 +167,17 @@ def _at(file: Any) -> tuple[Part, str]:
         # An empty part is false, and read again: what the system makes up has no length.
         if type(file).__module__.partition(".")[0] == "pathlib" and (part := Part(file)):
             return part, file.name
-    name = _name_of(file) or "file"
+    try:
+        shown = str(file)
+    except Exception:  # noqa: BLE001 - it is for messages only, and paths into archives without a name have none
+        shown = _name_of(file) or type(file).__name__
     try:
         content: object = _read_itself(file)
     except OSError as error:
-        raise file_error(f"{file}: {error.strerror or error}", _errno_of(error), error.filename or str(file)) from error
+        raise file_error(f"{shown}: {_reason(error)}", _errno_of(error), error.filename or shown) from error
     if not isinstance(content, bytes):
         raise TypeError(f"a {type(file).__name__} must give bytes, not {type(content).__name__}")
-    return Part(content).named(str(file)), name
+    return Part(content).named(shown), _name_of(file) or _name_of(file, "path") or "file"
 
 
 def _read_itself(file: Any) -> object:
@@ -189,15 +196,23 @@ def _read_itself(file: Any) -> object:
 
 def _name_of(file: object, attribute: str = "name", separator: str = "/") -> str | None:
     """Return the name that an open file has; one that was opened by its number has that for a name."""
-    from os import PathLike, fsdecode
-    from pathlib import PurePath
+    from os import fsdecode
 
-    name: object = getattr(file, attribute, None)
+    try:
+        name: Any = getattr(file, attribute, None)
+    except Exception:  # noqa: BLE001 - a name is not needed
+        return None
     if name is None or isinstance(name, int):
         return None
-    if not isinstance(name, (str, bytes, PathLike)):
+    if not isinstance(name, (str, bytes)) and not hasattr(name, "__fspath__"):
         raise TypeError(f"the {attribute} of a {type(file).__name__} must be text, not {type(name).__name__}")
-    return PurePath(fsdecode(name).replace(separator, "/")).name or None
+    return _base_name(fsdecode(name).replace(separator, "/"))
+
+
+def _base_name(name: object) -> str | None:
+    from pathlib import PurePath
+
+    return (PurePath(name).name or None) if isinstance(name, str) else None
 
 
 def _unreadable(error: Exception, name: str) -> Exception:
@@ -207,10 +222,17 @@ def _unreadable(error: Exception, name: str) -> Exception:
     if isinstance(error, UnicodeDecodeError):
         return file_error(f"{name} is not text ({error}): open it in binary mode, 'rb'")
     if isinstance(error, OSError):
-        return file_error(f"{name} cannot be read: {error}", _errno_of(error), error.filename)
+        return file_error(f"{name} cannot be read: {_reason(error)}", _errno_of(error), error.filename)
     if isinstance(error, (TypeError, ValueError)):
         return error
     return file_error(f"{name} cannot be read: {type(error).__name__}: {error}")
+
+
+def _reason(error: OSError) -> str:
+    from os import strerror
+
+    errno = _errno_of(error)
+    return error.strerror or (str(error) if errno is None else strerror(errno))
 
 
 def _errno_of(error: OSError) -> int | None:

@@ -43,23 +43,33 @@ def to_png(image: Any) -> bytes:
     Raises:
         FileError: Its file is truncated or damaged.
         TypeError: PNG cannot store its mode, and no conversion keeps what it shows.
-        ValueError: It has no pixels, or is closed.
+        ValueError: It has no pixels, or some that PNG cannot store, or is closed.
 
     """
-    from io import BytesIO
-
     width, height = image.size
     if not width or not height:
-        raise ValueError(f"the picture has no pixels ({width} × {height})")
-    buffer = BytesIO()
+        raise ValueError(f"the picture has no pixels ({width} by {height})")
     try:
         # Before its EXIF is looked at: formats that turn their pixels themselves do it here.
         image.load()
-        _in_png_mode(_upright(image)).save(buffer, "PNG")
-    except (TypeError, ValueError):
+    except ValueError:
         raise
     except Exception as error:
         raise file_error(f"the picture cannot be read: {error}", getattr(error, "errno", None)) from error
+    picture = _in_png_mode(_upright(image))
+    try:
+        return _written(picture)
+    except Exception:  # noqa: BLE001 - what is said of the pixels may not fit them any more, and they are sound without it
+        picture = picture.copy()
+        picture.info.clear()
+        return _written(picture)
+
+
+def _written(picture: Any) -> bytes:
+    from io import BytesIO
+
+    buffer = BytesIO()
+    picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -84,7 +94,7 @@ def _in_png_mode(image: Any) -> Any:
         wide = image.convert("I")
         low, high = wide.getextrema()
         if low < 0 or high >= 1 << 16:
-            raise TypeError(f"PNG cannot store integers from {low} to {high}: scale the image to 0…65535 and convert it")
+            raise ValueError(f"PNG cannot store integers from {low} to {high}: scale the image to 0…65535 and convert it")
         return wide.convert("I;16")
     if mode in CONVERTED:
         converted = image.convert(CONVERTED[mode])
@@ -99,7 +109,8 @@ def _in_png_mode(image: Any) -> Any:
 
 
 def _from_lab(image: Any) -> Any:
-    from PIL import ImageCms
+    from importlib import import_module
 
-    lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    return ImageCms.applyTransform(image, ImageCms.buildTransform(lab, rgb, "LAB", "RGB"))
+    colours: Any = import_module("PIL.ImageCms")
+    lab, rgb = colours.createProfile("LAB"), colours.createProfile("sRGB")
+    return colours.applyTransform(image, colours.buildTransform(lab, rgb, "LAB", "RGB"))
