@@ -36,7 +36,7 @@ impl Partial {
     /// An empty one in the folder of `target`, with the permissions that writing to `target` would give it.
     pub fn create(target: &Path, overwrite: bool) -> Result<Self, Error> {
         let target = behind_links(target);
-        let failed = |error: &io::Error| Error::file(target.display(), error);
+        let failed = |error: &io::Error| Error::file(target.display(), error).at(&target);
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if target.file_name().is_none() {
             return Err(Error::new(Kind::File, format!("{} is not a file's name", target.display())));
@@ -53,7 +53,7 @@ impl Partial {
         // Opened here, so that its permissions are the umask's and its errors the operating system's.
         let open = |path: &Path| File::options().write(true).create_new(true).open(path);
         let file = name.make_in(folder, open).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Error::file(format!("{}: its folder does not exist", target.display()), &error),
+            ErrorKind::NotFound => Error::file(format!("{}: its folder does not exist", target.display()), &error).at(&target),
             _ => failed(&error),
         })?;
         let file = Self { target, file, length: 0, overwrite };
@@ -64,7 +64,7 @@ impl Partial {
     }
 
     fn failed(&self, error: &io::Error) -> Error {
-        Error::file(self.target.display(), error)
+        Error::file(self.target.display(), error).at(&self.target)
     }
 
     /// The name that it has until it is complete.
@@ -94,7 +94,7 @@ impl Partial {
         // In its own folder, whatever the current one is now.
         let place = target.file_name().map_or_else(|| target.clone(), |name| file.path().with_file_name(name));
         let named = file.as_file().sync_all().and_then(|()| publish(file, &place, overwrite));
-        named.map(|()| length).map_err(|error| Error::file(target.display(), &error))
+        named.map(|()| length).map_err(|error| Error::file(target.display(), &error).at(&target))
     }
 }
 
@@ -119,7 +119,7 @@ fn behind_links(target: &Path) -> PathBuf {
 }
 
 fn check(target: &Path, before: Option<&Metadata>, overwrite: bool) -> Result<(), Error> {
-    let refused = |kind: ErrorKind| Err(Error::file(target.display(), &kind.into()));
+    let refused = |kind: ErrorKind| Err(Error::file(target.display(), &kind.into()).at(target));
     match before {
         Some(before) if before.is_dir() => refused(ErrorKind::IsADirectory),
         Some(before) if !before.is_file() => {

@@ -1,6 +1,8 @@
 //! What can go wrong between a call and its answer, without Python.
 
 use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::response::Response;
@@ -80,6 +82,8 @@ pub struct Error {
     pub message: String,
     /// The operating system's error number, where it gave one.
     pub errno: Option<i32>,
+    /// The local file that failed.
+    pub path: Option<PathBuf>,
     /// Whether a byte of the request may have left this machine.
     pub sent: bool,
     /// Whether a connection from an earlier request broke before an answer began: a server may have closed it as idle.
@@ -93,7 +97,7 @@ pub struct Error {
 impl Error {
     /// A failure before anything was sent.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), errno: None, sent: false, stale: false, request_id: None, last: None }
+        Self { kind, message: message.into(), errno: None, path: None, sent: false, stale: false, request_id: None, last: None }
     }
 
     /// The caller's mistake.
@@ -121,7 +125,18 @@ impl Error {
 
     /// A local file failed; `what` says what was being done to which path.
     pub fn file(what: impl fmt::Display, error: &std::io::Error) -> Self {
-        Self { errno: error.raw_os_error(), ..Self::new(Kind::File, format!("{what}: {error}")) }
+        // What was found out without the system has its number all the same.
+        let errno = error.raw_os_error().or(match error.kind() {
+            ErrorKind::AlreadyExists => Some(17),
+            ErrorKind::IsADirectory => Some(21),
+            _ => None,
+        });
+        Self { errno, ..Self::new(Kind::File, format!("{what}: {error}")) }
+    }
+
+    /// The same error, with the path of the file.
+    pub fn at(self, path: &Path) -> Self {
+        Self { path: Some(path.to_owned()), ..self }
     }
 }
 

@@ -31,6 +31,8 @@ const GLANCE: Duration = Duration::from_millis(50);
 pub struct Part {
     content: Content,
     base64: bool,
+    /// What it is called in errors.
+    name: Arc<str>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,22 +54,36 @@ struct Slice {
 impl Part {
     /// Bytes.
     pub fn memory(bytes: Bytes) -> Self {
-        Self { content: Content::Memory(bytes), base64: false }
+        Self { content: Content::Memory(bytes), base64: false, name: "the file".into() }
     }
 
     /// A file from `offset` on, read when it is sent; `at_once` opens it here, where its path will not last.
     pub fn disk(path: &Path, offset: u64, at_once: bool) -> Result<Self, Error> {
         // What is no file is not opened: a pipe would wait for its writer.
-        let about = std::fs::metadata(path).map_err(|error| Error::file(path.display(), &error))?;
+        let about = std::fs::metadata(path).map_err(|error| Error::file(path.display(), &error).at(path))?;
         if !about.is_file() {
-            return Err(Error::new(Kind::File, format!("{} is not a file", path.display())));
+            let told = format!("{} is not a file", path.display());
+            let is_a_directory = std::io::ErrorKind::IsADirectory.into();
+            let error = if about.is_dir() { Error::file(told, &is_a_directory) } else { Error::new(Kind::File, told) };
+            return Err(error.at(path));
         }
         let length = about.len().saturating_sub(offset);
+        let name = path.display().to_string();
         let slice = Slice { opened: OnceLock::new(), path: path.to_owned(), offset, length };
         if at_once {
-            slice.file()?;
+            slice.file(&name)?;
         }
-        Ok(Self { content: Content::Disk(Arc::new(slice)), base64: false })
+        Ok(Self { content: Content::Disk(Arc::new(slice)), base64: false, name: name.into() })
+    }
+
+    /// The same, called `name` in errors.
+    pub fn named(self, name: &str) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// What it is called in errors.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The same, sent in base64.
@@ -82,7 +98,7 @@ impl Part {
             Content::Disk(slice) => {
                 let size = usize::try_from(slice.length).map_err(|error| Error::invalid(error.to_string()))?;
                 let mut content = vec![0; size];
-                slice.read(&mut content, 0, true)?;
+                slice.read(&mut content, 0, true, &self.name)?;
                 Ok(BASE64.encode(content))
             }
         }
@@ -269,7 +285,7 @@ impl Walk {
         if is_last {
             self.parts.pop_front();
         }
-        let spare = self.spare.clone();
+        let (spare, name) = (self.spare.clone(), part.name);
         Some(match part.content {
             Content::Memory(bytes) => {
                 let start = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
@@ -278,7 +294,7 @@ impl Walk {
             }
             Content::Disk(slice) => {
                 let read = move || {
-                    let block = spare.filled(size, |buffer| slice.read(buffer, from, is_last))?;
+                    let block = spare.filled(size, |buffer| slice.read(buffer, from, is_last, &name))?;
                     if part.base64 { spare.encoded(&block) } else { Ok(block) }
                 };
                 if self.alone { Load::Done(read()) } else { Load::Later(tokio::task::spawn_blocking(read)) }
@@ -288,19 +304,19 @@ impl Walk {
 }
 
 impl Slice {
-    fn file(&self) -> Result<&File, Error> {
+    fn file(&self, name: &str) -> Result<&File, Error> {
         if let Some(file) = self.opened.get() {
             return Ok(file);
         }
-        let file = File::open(&self.path).map_err(|error| Error::file(self.path.display(), &error))?;
+        let file = File::open(&self.path).map_err(|error| Error::file(name, &error).at(&self.path))?;
         Ok(self.opened.get_or_init(|| file))
     }
 
     /// Fills `buffer` with what there is from `from` on.
-    fn read(&self, buffer: &mut [u8], from: u64, is_last: bool) -> Result<(), Error> {
-        let failed = |error: std::io::Error| Error::file(self.path.display(), &error);
-        let changed = || Error::new(Kind::File, format!("{} changed its size while it was sent", self.path.display()));
-        let file = self.file()?;
+    fn read(&self, buffer: &mut [u8], from: u64, is_last: bool, name: &str) -> Result<(), Error> {
+        let failed = |error: std::io::Error| Error::file(name, &error).at(&self.path);
+        let changed = || Error::new(Kind::File, format!("{name} changed its size while it was sent"));
+        let file = self.file(name)?;
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
             match read_at(file, rest, self.offset + from + done as u64) {

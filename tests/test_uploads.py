@@ -278,7 +278,7 @@ class Maker:
 
     def temporary(self, skip: int) -> Case:
         file = self.open(tempfile.NamedTemporaryFile, dir=self.folder, suffix=".png", write=DATA, skip=skip)
-        return Case(file, DATA[skip:], Path(file.name).name, "image/png")
+        return Case(file, DATA, Path(file.name).name, "image/png")
 
 
 SPOOLED = tempfile.SpooledTemporaryFile
@@ -292,12 +292,12 @@ KINDS: dict[str, Callable[[Maker], Case]] = {
     "like a path": lambda m: Case(Pathlike(m.data), DATA, "data.bin"),
     "link": lambda m: Case(m.link(), DATA, "link.gif", "image/gif"),
     "binary": lambda m: Case(m.open(m.data.open, "rb"), DATA, "data.bin"),
-    "binary, in the middle": lambda m: Case(m.open(m.data.open, "rb", skip=100), DATA[100:], "data.bin"),
-    "binary, at its end": lambda m: Case(m.open(m.data.open, "rb", skip=-1), b"", "data.bin"),
-    "binary, beyond its end": lambda m: Case(m.beyond(), b"", "data.bin"),
-    "binary, large": lambda m: Case(m.open(m.path("a", LARGE).open, "rb", skip=1001), LARGE[1001:], "a"),
-    "binary, raw": lambda m: Case(m.open(m.data.open, "rb", buffering=0, skip=7), DATA[7:], "data.bin"),
-    "binary, with writes not on the disk": lambda m: Case(m.unwritten(), DATA[13:], "data.bin"),
+    "binary, in the middle": lambda m: Case(m.open(m.data.open, "rb", skip=100), DATA, "data.bin"),
+    "binary, at its end": lambda m: Case(m.open(m.data.open, "rb", skip=-1), DATA, "data.bin"),
+    "binary, beyond its end": lambda m: Case(m.beyond(), DATA, "data.bin"),
+    "binary, large": lambda m: Case(m.open(m.path("a", LARGE).open, "rb", skip=1001), LARGE, "a"),
+    "binary, raw": lambda m: Case(m.open(m.data.open, "rb", buffering=0, skip=7), DATA, "data.bin"),
+    "binary, with writes not on the disk": lambda m: Case(m.unwritten(), DATA[:10] + b"new" + DATA[13:], "data.bin"),
     "binary, written and rewound": lambda m: Case(
         m.open((m.folder / "w.csv").open, "w+b", write=DATA), DATA, "w.csv", "text/csv"
     ),
@@ -308,7 +308,7 @@ KINDS: dict[str, Callable[[Maker], Case]] = {
     "path of unknown size": lambda m: Case(MADE_UP, MADE_UP.read_bytes(), "ostype"),
     "text": lambda m: Case(m.open(m.text.open, encoding="utf-8"), TEXT.encode(), "grüße.txt", "text/plain"),
     "text, in the middle": lambda m: Case(
-        m.open(m.text.open, encoding="utf-8", skip=3), TEXT[3:].encode(), "grüße.txt", "text/plain"
+        m.open(m.text.open, encoding="utf-8", skip=3), TEXT.encode(), "grüße.txt", "text/plain"
     ),
     "text, of another encoding": lambda m: Case(
         m.open(m.path("a.txt", b"caf\xe9\n").open, encoding="latin-1"), b"caf\xe9\n", "a.txt", "text/plain"
@@ -317,12 +317,12 @@ KINDS: dict[str, Callable[[Maker], Case]] = {
     "socket": lambda m: Case(m.socket(DATA), DATA),
     "something with read": lambda m: Case(OnlyRead(DATA), DATA),
     "something that reads text": lambda m: Case(OnlyRead(TEXT), TEXT.encode()),
-    "spooled in memory": lambda m: Case(m.open(SPOOLED, write=DATA, skip=3), DATA[3:]),
-    "spooled on the disk": lambda m: Case(m.open(SPOOLED, 100, write=DATA, skip=3), DATA[3:]),
+    "spooled in memory": lambda m: Case(m.open(SPOOLED, write=DATA, skip=3), DATA),
+    "spooled on the disk": lambda m: Case(m.open(SPOOLED, 100, write=DATA, skip=3), DATA),
     "spooled text": lambda m: Case(m.open(SPOOLED, mode="w+", encoding="utf-8", write=TEXT), TEXT.encode()),
     "temporary": lambda m: m.temporary(skip=3),
     "temporary without a name": lambda m: Case(m.open(tempfile.TemporaryFile, write=DATA), DATA),
-    "gzip": lambda m: Case(m.open(gzip.open, m.path("a.gz", gzip.compress(DATA)), skip=5), DATA[5:], "a.gz"),
+    "gzip": lambda m: Case(m.open(gzip.open, m.path("a.gz", gzip.compress(DATA)), skip=5), DATA, "a.gz"),
     "gzip as text": lambda m: Case(
         m.open(gzip.open, m.path("a.gz", gzip.compress(TEXT.encode())), "rt", encoding="utf-8"), TEXT.encode(), "a.gz"
     ),
@@ -336,7 +336,7 @@ KINDS: dict[str, Callable[[Maker], Case]] = {
     "memoryview with gaps": lambda m: Case(memoryview(DATA)[::3], DATA[::3]),
     "memoryview of integers": lambda m: Case(memoryview(NUMBERS), NUMBERS.tobytes()),
     "buffer": lambda m: Case(m.open(io.BytesIO, DATA), DATA),
-    "buffer, in the middle": lambda m: Case(m.open(io.BytesIO, DATA, skip=9), DATA[9:]),
+    "buffer, in the middle": lambda m: Case(m.open(io.BytesIO, DATA, skip=9), DATA),
     "buffer with a name": lambda m: Case(m.named("in/a b.webp", DATA), DATA, "a b.webp", "image/webp"),
     "buffer with a name that is none": lambda m: Case(m.named(5, DATA), DATA),
     "buffer of text": lambda m: Case(m.open(io.StringIO, TEXT), TEXT.encode()),
@@ -355,15 +355,19 @@ def maker(tmp_path):
         yield Maker(tmp_path, stack)
 
 
-def left_as_it_should_be(file):
-    """Whether a caller's file is still open, and has been read to its end."""
-    return not hasattr(file, "read") or (not getattr(file, "closed", False) and not file.read())
+def position_of(file):
+    """Where an open file stands; None if it does not tell."""
+    try:
+        return file.tell()
+    except (AttributeError, OSError):
+        return None
 
 
 @pytest.mark.parametrize("kind", [each for each in KINDS if "unknown" not in each or MADE_UP.exists()])
 def test_whatever_is_a_file_arrives(both, create, maker, kind):
     for strategy in ("upload", "data-uri"):
         case = KINDS[kind](maker)
+        before = position_of(case.file)
         with Uploads() as server:
             create(server, case.file, file_encoding_strategy=strategy)
         if strategy == "upload":
@@ -372,7 +376,8 @@ def test_whatever_is_a_file_arrives(both, create, maker, kind):
         else:
             assert server.uploads == []
             assert server.body["input"] == {"value": data_uri(case.content, case.kind)}
-        assert left_as_it_should_be(case.file)
+        assert not getattr(case.file, "closed", False)
+        assert position_of(case.file) == before
 
 
 def test_a_buffer_keeps_its_content(create, server):
@@ -439,7 +444,7 @@ def test_an_image_arrives_as_png(both, create, server):
 
 
 def test_an_image_that_png_cannot_store_is_refused(both, create, server):
-    for mode in ("CMYK", "F", "YCbCr", "HSV"):
+    for mode in ("F",):
         image = PIL.Image.new(mode, (2, 2))
         with pytest.raises(TypeError, match=rf"^input\.value\[1\]: PNG cannot store an image of mode {mode}: convert it"):
             create(server, [b"first", image])
@@ -545,8 +550,11 @@ def test_the_async_methods_of_a_blocking_client_take_what_must_be_awaited(server
 def test_an_async_file_that_fails_sends_nothing(create, server):
     with pytest.raises(TypeError, match=r"^input\.value\.a: an async iterable for a file must give bytes, not str"):
         create(server, {"b": b"first", "a": Pieces(b"x", "y")})
-    with pytest.raises(RuntimeError, match="broken"):
+    with pytest.raises(
+        exceptions.FileError, match=r"^input\.value\[1\]: the file cannot be read: RuntimeError: broken$"
+    ) as caught:
         create(server, [b"first", Pieces(b"x", RuntimeError("broken"))])
+    assert isinstance(caught.value.__cause__, RuntimeError)
     assert server.seen == []
 
 
@@ -1226,8 +1234,7 @@ def test_a_file_that_fails_is_an_error_of_our_tree(refused, maker):
     refused(exceptions.FileError, "w.bin cannot be read", lambda: maker.open((maker.folder / "w.bin").open, "wb"))
     path = maker.path("not.gz", b"this is not gzip")
     refused(exceptions.FileError, "not.gz cannot be read", lambda: maker.open(gzip.open, path))
-    # What is not about files is the caller's own.
-    refused(ZeroDivisionError, "oops", lambda: Failing(ZeroDivisionError("oops")))
+    refused(exceptions.FileError, "cannot be read: ZeroDivisionError: oops", lambda: Failing(ZeroDivisionError("oops")))
 
 
 def test_a_read_that_gives_something_else_is_a_type_error(refused):

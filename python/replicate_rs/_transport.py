@@ -14,7 +14,7 @@ from ._core import Core, Pending
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+    from asyncio import AbstractEventLoop, Lock
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
     from typing import Any, Protocol, TypeVar
 
@@ -65,8 +65,8 @@ if TYPE_CHECKING:
             ...
 
         @staticmethod
-        def each(items: AsyncIterator[T], function: Callable[[T], object]) -> Awaitable[None]:
-            """Run a function that may block on each item of a caller's async iterator."""
+        def each(items: AsyncIterator[T], function: Callable[[T], object], *, holder: object) -> Awaitable[None]:
+            """Run a function that may block on each item of a caller's async iterator, for one task at a time per holder."""
             ...
 
         @staticmethod
@@ -108,7 +108,7 @@ class Blocking:
         return function(*args)
 
     @staticmethod
-    async def each(items: AsyncIterator[T], function: Callable[[T], object]) -> None:  # noqa: ARG004 - as the other has it
+    async def each(items: AsyncIterator[T], function: Callable[[T], object], *, holder: object) -> None:  # noqa: ARG004 - as the other has it
         """Refuse: there is nobody to await them."""
         raise TypeError("an async file needs an AsyncReplicate or an async_ method: or pass its content as bytes")
 
@@ -143,10 +143,23 @@ class Suspending:
         return await to_thread(function, *args)
 
     @staticmethod
-    async def each(items: AsyncIterator[T], function: Callable[[T], object]) -> None:
+    async def each(items: AsyncIterator[T], function: Callable[[T], object], *, holder: object) -> None:
         """Call it on a thread of the loop's executor."""
-        async for item in items:
-            await Suspending.call(function, item)
+        from asyncio import Lock, get_running_loop
+
+        key = (id(get_running_loop()), id(holder))
+        while True:
+            lock = _turns.setdefault(key, Lock())
+            await lock.acquire()
+            # Whoever had it before has taken it away.
+            if _turns.get(key) is lock:
+                break
+            lock.release()
+        try:
+            async for item in items:
+                await Suspending.call(function, item)
+        finally:
+            _turns.pop(key).release()
 
     @staticmethod
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
@@ -217,6 +230,8 @@ def _end() -> None:
 # What is under way, and what is to be done if its client is closed or the program ends before it.
 _held: dict[object, tuple[Core, Callable[[], object]]] = {}
 _attends = False
+# Who reads a caller's async file, by its loop and its identity.
+_turns: dict[tuple[int, int], Lock] = {}
 
 
 class LastRequests:

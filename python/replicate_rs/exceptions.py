@@ -23,7 +23,7 @@
         │   ├── StreamError                     a stream cannot be read
         │   │   ├── StreamInterrupted           a stream broke off, and nothing can tell its rest
         │   │   └── EventTooLarge               one event of a stream is larger than the limit
-        │   ├── FileError                       (also an OSError) a local file could not be read or written
+        │   ├── FileError                       (also an OSError, such as FileNotFoundError) a local file failed
         │   ├── ClientClosedError               (also a RuntimeError) the client was closed
         │   ├── ForkedError                     (also a RuntimeError) the call was begun before the process was forked
         │   └── AbortError                      the caller's signal was aborted
@@ -285,7 +285,14 @@ class EventTooLarge(StreamError):
 
 
 class FileError(RequestError, OSError):
-    """A local file could not be read or written."""
+    """A local file could not be read or written.
+
+    With the `errno` and the `filename` of the system's error, and of its class too: a file that is missing is a
+    `FileNotFoundError`, one that may not be read a `PermissionError`.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return file_error, (self.detail or "", self.errno, self.filename), dict(self.__dict__)
 
 
 class ClientClosedError(RequestError, RuntimeError):
@@ -341,11 +348,28 @@ _BY_FAILURE: dict[str, type[ReplicateError]] = {
     "protocol": APIConnectionError,
     "too_large": APIResponseValidationError,
     "event_too_large": EventTooLarge,
-    "file": FileError,
     "busy": StreamError,
     "closed": ClientClosedError,
     "internal": APIConnectionError,
 }
+
+
+_FILE_ERRORS: dict[type[OSError], type[FileError]] = {
+    kind: type("FileError", (FileError, kind), {"__module__": __name__, "__doc__": FileError.__doc__})
+    for kind in (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+}
+
+
+def file_error(detail: str, errno: int | None = None, filename: object = None) -> FileError:
+    """Return the error for a local file, of the class that Python has for `errno` too."""
+    error = _FILE_ERRORS.get(type(OSError(errno or 0, "")), FileError)(detail=detail)
+    if errno is not None:
+        from os import strerror
+
+        error.errno, error.strerror = errno, strerror(errno)
+    if filename is not None:
+        error.filename = filename
+    return error
 
 
 # What follows is called by the core, with what it knows of a failure.
@@ -360,10 +384,21 @@ def missing_token(base_url: str) -> MissingTokenError:
 
 
 def from_failure(
-    kind: str, message: str, request: tuple[str, str] | None, errno: int | None, sent: bool, request_id: str | None
+    kind: str,
+    message: str,
+    request: tuple[str, str] | None,
+    errno: int | None,
+    sent: bool,
+    request_id: str | None,
+    filename: str | None = None,
 ) -> ReplicateError:
     """Make the error for a request without an answer."""
     method, url = request or ("", "")
+    if kind == "file":
+        # The body of its request is not whole, so the server has not taken it.
+        failed = file_error(message, errno, filename)
+        failed.request_id, failed._sent = request_id, sent
+        return failed
     detail = f"{method} {url}: {message}" if request else message
     if sent and method == "POST":
         detail += f". The server may have taken this request: before you repeat it, look for what it made{_where(url)}"
@@ -374,9 +409,7 @@ def from_failure(
         error.method, error.url = method, url
     if isinstance(error, APITimeoutError):
         error.is_deadline = kind == "deadline"
-    if isinstance(error, OSError):
-        error.errno = errno
-    if errno is not None and not isinstance(error, FileError):
+    if errno is not None:
         error.__cause__ = OSError(errno, message)
     return error
 

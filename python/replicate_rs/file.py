@@ -7,7 +7,9 @@ from ._core import Expect
 from ._operation import M, Namespace, awaitable, operation, to_json
 from ._record import Record
 from ._typing import TYPE_CHECKING, defer_annotations
+from .file_content import MOST_BYTES
 from .file_source import Source
+from .multipart import check as check_form
 from .multipart import multipart
 from .pagination import Page, page_of
 
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
     from .types import OnSent as OnSent
 
 
-# The API refuses files above 100 MB (https://replicate.com/docs/reference/http#files.create). Its exact limit is not known: what
-# is between that and 100 MiB is left to the API.
-MOST_BYTES = 100 << 20
 # Seconds between two reports of an upload.
 REPORTING = 0.05
 
@@ -88,8 +87,9 @@ class Files(Namespace[M]):
         """Upload a file, at most 100 MB (https://replicate.com/docs/reference/http#files.create).
 
         Args:
-            file: A path, an open file (read from where it stands to its end, and left open), bytes, a PIL image, or a tuple of a
-                name, one of these, and optionally its type. Awaited, an async iterable of bytes or an async file too.
+            file: A path, an open file (sent from its beginning to its end, and left open and where it stood), bytes, a PIL image,
+                or a tuple of a name, one of these, and optionally its type. Awaited, an async iterable of bytes or an async file
+                too.
             metadata: Anything that JSON can hold.
             content: The file; 2.0 calls it so.
             filename: The name to give it; the file's own where it has one.
@@ -100,7 +100,7 @@ class Files(Namespace[M]):
 
         Raises:
             FileError: The file cannot be read, or changed its size meanwhile.
-            ValueError: It is closed, larger than 100 MB, or its name is not one.
+            ValueError: It is closed, larger than 100 MB, its name is not one, or it was read before and cannot be rewound.
 
         """
         what = content if file is None else file
@@ -193,12 +193,13 @@ class Files(Namespace[M]):
 
 
 def check(source: Source) -> None:
-    """Refuse a file that the API would refuse for its size. Raises `ValueError`."""
+    """Refuse a file that the API would refuse for its size or its name. Raises `ValueError`."""
     if len(source.part) > MOST_BYTES:
         raise ValueError(
             f"{source.name} has {len(source.part):,} bytes, and Replicate takes files of at most 100 MB: "
             "put it where the model can fetch it, and pass its URL"
         )
+    check_form(source)
 
 
 defer_annotations(globals())

@@ -9,8 +9,16 @@ from ._checks import strategy as checked_strategy
 from ._core import Upload, is_plain
 from ._operation import Async, resource, run
 from ._typing import TYPE_CHECKING
-from .exceptions import APIConnectionError, APIResponseValidationError, APITimeoutError, InternalServerError
+from .exceptions import (
+    APIConnectionError,
+    APIResponseValidationError,
+    APITimeoutError,
+    FileError,
+    InternalServerError,
+    file_error,
+)
 from .file import REPORTING, File, Files, check
+from .file_content import is_async, is_readable
 from .file_source import Source
 from .input import fill, plain
 
@@ -72,15 +80,17 @@ async def encoded(
     result, slots = plain(value)
     if not slots:
         return result
-    sources = [await _source(resource, slot) for slot in slots]
+    # What can be read only once comes last: it is lost when another file is missing.
+    found = {slot: await _source(resource, slot) for slot in sorted(slots, key=_is_read)}
+    sources = [found[slot] for slot in slots]
     if strategy in ("data-uri", "base64"):
         for slot, source in zip(slots, sources, strict=True):
             slot.text = inlined.data_uri(source)
         return fill(result)
     uploads = _Uploads(resource, inlined if strategy == "default" else None, progress, signal, deadline)
     try:
-        for source in sources:
-            check(source)
+        for slot, source in zip(slots, sources, strict=True):
+            _check(source, slot.path)
         for slot in slots:
             await uploads.begin(slot, sources.pop(0))
         await uploads.finish()
@@ -125,10 +135,28 @@ async def put_input(
 
 
 async def _source(resource: Resource[Any], slot: Slot) -> Source:
+    """Find the file of a slot; its errors, also those while it is sent, name its place in the input."""
     try:
-        return await Source.of(resource._transport, slot.file)
+        source = await Source.of(resource._transport, slot.file)
+    except FileError as error:
+        told = file_error(f"{slot.path}: {error.detail}", error.errno, error.filename)
+        raise told from error.__cause__ or error
     except TypeError as error:
         raise TypeError(f"{slot.path}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{slot.path}: {error}") from error
+    return source.within(slot.path)
+
+
+def _is_read(slot: Slot) -> bool:
+    return is_readable(slot.file) or is_async(slot.file)
+
+
+def _check(source: Source, path: str) -> None:
+    try:
+        check(source)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 class Inlined:

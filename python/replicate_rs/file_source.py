@@ -1,20 +1,29 @@
 """What callers give as a file: a path, an open file of any kind, bytes, an image; and where its content is.
 
-What is on the disk stays there until it is sent. Nothing of the caller's is closed, or changed beyond being read.
+What is on the disk stays there until it is sent. Nothing of the caller's is closed, and open files stand where they stood.
 """
 
 from __future__ import annotations
 
-from sys import modules
-
 from ._core import Part
 from ._typing import TYPE_CHECKING
-from .exceptions import FileError
+from .exceptions import FileError, file_error
+from .file_content import (
+    BLOCK,
+    Drain,
+    Turn,
+    content_of,
+    has_async_read,
+    has_own_content,
+    is_async,
+    is_bytes,
+    is_readable,
+    pieces_of,
+)
+from .picture import is_image, to_png
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
-    from typing import Any, Self, TypeGuard
+    from typing import Any, Self
 
     from ._transport import Transport
     from .types import AsyncReadable as AsyncReadable
@@ -22,16 +31,6 @@ if TYPE_CHECKING:
     from .types import Image as Image
     from .types import NamedFile as NamedFile
     from .types import Readable as Readable
-
-
-# Bytes of an async file that are kept in memory; what is longer waits on the disk until it is sent.
-MOST_IN_MEMORY = 1 << 20
-# Bytes that an async file is asked for at a time.
-BLOCK = 256 << 10
-# Flags of a function's code (https://docs.python.org/3/library/inspect.html#code-objects-bit-flags).
-CO_VARARGS, CO_COROUTINE = 4, 128
-# How PNG can store the pixels of an image (https://pillow.readthedocs.io/en/stable/handbook/image-file-formats.html#png).
-OF_PNG = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")
 
 
 class Source:
@@ -51,15 +50,13 @@ class Source:
         Raises:
             FileError: It cannot be read.
             TypeError: It is no file, or an async one that this client cannot read.
-            ValueError: It is closed.
+            ValueError: It is closed, or was read before and cannot be rewound.
 
         """
         if isinstance(file, tuple):
             return await cls._named(transport, file)
         if is_async(file):
-            with Drain() as drain:
-                await transport.each(_pieces(file), drain.take)
-                return await transport.call(cls._drained, drain, file)
+            return await cls._awaited(transport, file)
         return await transport.call(cls.at_hand, file)
 
     @classmethod
@@ -73,45 +70,63 @@ class Source:
         return source.named(given[0], given[2] if len(given) > 2 else None)
 
     @classmethod
-    def at_hand(cls, file: Any) -> Self:
-        """Find a file that needs no await. May block, where the file does."""
-        from os import PathLike, fspath
-        from pathlib import Path
-
-        if isinstance(file, (str, PathLike)):
-            path = Path(fspath(file))
-            return cls(_at(path), path.name)
-        if is_bytes(file):
-            return cls(Part(bytes(file)), "file")
-        if is_image(file):
-            return cls(Part(_png(file)), "image.png")
-        if not is_readable(file):
-            raise TypeError(f"file must be a path, an open file or bytes, not {type(file).__name__}")
-        name = getattr(file, "name", None)
-        shown = Path(name).name if isinstance(name, str) else ""
+    async def _awaited(cls, transport: type[Transport], file: Any) -> Self:
+        """Find a file that is read by await."""
+        kind = getattr(file, "content_type", None)
+        what = f"the read() of a {type(file).__name__}" if has_async_read(file) else "an async iterable for a file"
+        name = "the file"
         try:
-            # An empty part is false, and read again: what the system makes up has no length.
-            part = _on_disk(file) or Part(_read(file))
-        except FileError:
-            raise
-        except UnicodeDecodeError as error:
-            raise FileError(detail=f"{shown or 'the file'} is not text ({error}): open it in binary mode, 'rb'") from error
-        except OSError as error:
-            raise FileError(detail=f"{shown or 'the file'} cannot be read: {error}") from error
-        return cls(part, shown or "file")
+            # What is sent to a service has the name that it had on any system.
+            name = _name_of(file, "filename", "\\") or _name_of(file, "name", "\\") or name
+            pieces = pieces_of(file)
+            # A reader is asked for so much at a time.
+            most = BLOCK if has_async_read(file) else None
+            with Drain(what, encoding=None) as drain:
+                try:
+                    await transport.each(pieces, lambda piece: drain.take(piece, most), holder=file)
+                finally:
+                    # Its position is restored here, however this ends.
+                    await pieces.aclose()
+                part = await transport.call(drain.part)
+        except Exception as error:
+            told = _unreadable(error, name)
+            if told is error:
+                raise
+            raise told from error
+        return cls(part.named(name), "file" if name == "the file" else name, kind if isinstance(kind, str) else None)
 
     @classmethod
-    def _drained(cls, drain: Drain, file: object) -> Self:
-        name = getattr(file, "filename", None) or getattr(file, "name", None)
-        shown = name.replace("\\", "/").rpartition("/")[2] if isinstance(name, str) else ""
-        kind = getattr(file, "content_type", None)
-        return cls(drain.part(), shown or "file", kind if isinstance(kind, str) else None)
+    def at_hand(cls, file: Any) -> Self:
+        """Find a file that needs no await. May block, where the file does."""
+        name = "the file"
+        try:
+            if is_bytes(file):
+                return cls(Part(bytes(file)), "file")
+            if is_image(file):
+                with Turn(file):
+                    return cls(Part(to_png(file)), "image.png")
+            if isinstance(file, str) or hasattr(file, "__fspath__") or not is_readable(file):
+                part, name = _at(file)
+                return cls(part, name)
+            # The uploads of Werkzeug have the name of their form's field too.
+            name = _base_name(getattr(file, "__dict__", {}).get("filename")) or _name_of(file) or name
+            part = content_of(file).named(name)
+        except Exception as error:
+            told = _unreadable(error, name)
+            if told is error:
+                raise
+            raise told from error
+        return cls(part, "file" if name == "the file" else name)
 
     def named(self, name: str | None, content_type: str | None) -> Self:
-        """Give the same content under another name or type."""
+        """Return the same content under another name or type."""
         if name is None and content_type is None:
             return self
         return type(self)(self.part, self.name if name is None else name, content_type)
+
+    def within(self, path: str) -> Self:
+        """Return the same with errors that name its place in an input."""
+        return type(self)(self.part.named(f"{path}: {self.part.name}"), self.name, self.content_type)
 
     @property
     def data_uri_head(self) -> str:
@@ -119,147 +134,112 @@ class Source:
         return f"data:{self.content_type};base64,"
 
 
-class Drain:
-    """What an async file gave so far: in memory if it is little, else on the disk."""
+def _at(file: Any) -> tuple[Part, str]:
+    """Return the content of a path, and its name."""
+    from os import fsdecode
+    from pathlib import Path
 
-    def __init__(self) -> None:
-        from tempfile import SpooledTemporaryFile
-
-        self._file = SpooledTemporaryFile(MOST_IN_MEMORY)  # noqa: SIM115 - closed when nobody needs it any more
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def take(self, piece: object) -> None:
-        """Add what came next."""
-        if not is_bytes(piece):
-            raise TypeError(f"an async iterable for a file must give bytes, not {type(piece).__name__}")
-        self._file.write(piece)
-
-    def part(self) -> Part:
-        """Give all of it."""
-        self._file.seek(0)
-        return _on_disk(self._file) or Part(self._file.read())
-
-
-async def _pieces(file: Any) -> AsyncIterator[object]:
-    if _has_async_read(file):
-        while piece := await file.read(BLOCK):
-            yield piece
-    else:
-        async for piece in file:
-            yield piece
-
-
-def _at(path: Path) -> Part:
-    """Give the content of a path."""
-    part = Part(path)
-    if len(part):
-        return part
-    # Files that a system makes up have no length, and a content.
+    if isinstance(file, str) or (hasattr(file, "__fspath__") and not has_own_content(file)):
+        file = Path(fsdecode(file))
+        # Tests with a file system of their own have other paths, of which the core knows nothing.
+        # An empty part is false, and read again: what the system makes up has no length.
+        if type(file).__module__.partition(".")[0] == "pathlib" and (part := Part(file)):
+            return part, file.name
     try:
-        return Part(path.read_bytes())
+        shown = str(file)
+    except Exception:  # noqa: BLE001 - it is for messages only, and paths into archives without a name have none
+        shown = _name_of(file) or type(file).__name__
+    try:
+        content: object = _read_itself(file)
     except OSError as error:
-        raise FileError(detail=f"{path}: {error.strerror}") from error
+        raise file_error(f"{shown}: {_reason(error)}", _errno_of(error), error.filename or shown) from error
+    if not isinstance(content, bytes):
+        raise TypeError(f"a {type(file).__name__} must give bytes, not {type(content).__name__}")
+    return Part(content).named(shown), _name_of(file) or _name_of(file, "path") or "file"
 
 
-def _on_disk(file: Any) -> Part | None:
-    """Give the content of an open file that lies on the disk as it is read, from where it stands to its end."""
-    from io import BufferedRandom, BufferedReader, FileIO
-
-    # What `tempfile` gives are wrappers.
-    if type(file).__module__ == "tempfile":
-        file = getattr(file, "_file", None) or getattr(file, "file", file)
-    raw = file.raw if type(file) in (BufferedReader, BufferedRandom) else file
-    # Others have the number of a file too, and give something else: what they unpack, for one.
-    if type(raw) is not FileIO:
-        return None
+def _read_itself(file: Any) -> object:
+    if callable(getattr(file, "read_bytes", None)):
+        return file.read_bytes()
+    if not callable(getattr(file, "open", None)):
+        raise TypeError(f"file must be a path, an open file or bytes, not {type(file).__name__}")
+    # What is opened without saying how is what fsspec has.
     try:
-        if isinstance(file, BufferedRandom):
-            file.flush()
-        position = file.tell()
-        # Opened anew through its number, so that it may have been moved or removed meanwhile.
-        part = Part(f"/dev/fd/{file.fileno()}", offset=position, at_once=True)
-        if not len(part):
-            # Nothing is left, or the system makes it up as it is read.
-            return None
-        file.seek(position + len(part))
-    except (FileError, OSError):
-        # A pipe, a file that may not be opened again, or a system without these paths.
+        opened = file.open("rb")
+    except TypeError:
+        opened = file.open()
+    with opened as readable:
+        return readable.read()
+
+
+def _name_of(file: object, attribute: str = "name", separator: str = "/") -> str | None:
+    """Return the name that an open file has; one that was opened by its number has that for a name."""
+    from os import fsdecode
+
+    try:
+        name: Any = getattr(file, attribute, None)
+    except Exception:  # noqa: BLE001 - a name is not needed
         return None
-    return part
+    if name is None or isinstance(name, int):
+        return None
+    if not isinstance(name, (str, bytes)) and not hasattr(name, "__fspath__"):
+        raise TypeError(f"the {attribute} of a {type(file).__name__} must be text, not {type(name).__name__}")
+    return _base_name(fsdecode(name).replace(separator, "/"))
 
 
-def _read(file: Readable) -> bytes:
-    content: object = file.read()
-    if isinstance(content, str):
-        return content.encode(getattr(file, "encoding", None) or "utf-8")
-    if is_bytes(content):
-        return bytes(content)
-    raise TypeError(f"the read() of a {type(file).__name__} must give bytes or text, not {type(content).__name__}")
+def _base_name(name: object) -> str | None:
+    from pathlib import PurePath
+
+    return (PurePath(name).name or None) if isinstance(name, str) else None
 
 
-def _png(image: Image) -> bytes:
-    from io import BytesIO
-
-    if image.mode not in OF_PNG:
-        raise TypeError(f"PNG cannot store an image of mode {image.mode}: convert it to RGB or RGBA, or save it to an io.BytesIO")
-    buffer = BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def is_bytes(value: object) -> TypeGuard[bytes | bytearray]:
-    """Whether a value holds bytes; a memoryview does too."""
-    return isinstance(value, (bytes, bytearray, memoryview))
+def _unreadable(error: Exception, name: str) -> Exception:
+    """Return the error of this library for whatever reading a caller's file raised."""
+    if isinstance(error, FileError):
+        return error
+    if isinstance(error, UnicodeDecodeError):
+        return file_error(f"{name} is not text ({error}): open it in binary mode, 'rb'")
+    if isinstance(error, OSError):
+        return file_error(f"{name} cannot be read: {_reason(error)}", _errno_of(error), error.filename)
+    if isinstance(error, (TypeError, ValueError)):
+        return error
+    return file_error(f"{name} cannot be read: {type(error).__name__}: {error}")
 
 
-def is_image(value: object) -> TypeGuard[Image]:
-    """Whether a value is an image of PIL, which may not have been imported."""
-    return isinstance(value, getattr(modules.get("PIL.Image"), "Image", ()))
+def _reason(error: OSError) -> str:
+    from os import strerror
+
+    errno = _errno_of(error)
+    return error.strerror or (str(error) if errno is None else strerror(errno))
 
 
-def is_readable(value: object) -> TypeGuard[Readable]:
-    """Whether a value is an open file, or reads like one."""
-    return callable(getattr(value, "read", None))
+def _errno_of(error: OSError) -> int | None:
+    """Return the number of an error; those that Python code raises have only its class."""
+    import errno
 
-
-def is_async(value: object) -> bool:
-    """Whether a value gives its content to those who await it; a path, as a `FileOutput` is too, does so to anybody."""
-    if hasattr(value, "__fspath__"):
-        return False
-    return _has_async_read(value) or (hasattr(type(value), "__aiter__") and not hasattr(type(value), "__iter__"))
-
-
-def is_read_by_await(value: object) -> bool:
-    """Whether a value's `read` is an ``async def``."""
-    return bool(_flags_of_read(value)[0] & CO_COROUTINE)
-
-
-def _has_async_read(value: object) -> TypeGuard[AsyncReadable]:
-    flags, arguments = _flags_of_read(value)
-    # Answers of HTTP clients are read all at once.
-    return bool(flags & CO_COROUTINE) and (arguments > 1 or bool(flags & CO_VARARGS))
-
-
-def _flags_of_read(value: object) -> tuple[int, int]:
-    code = getattr(getattr(value, "read", None), "__code__", None)
-    return getattr(code, "co_flags", 0), getattr(code, "co_argcount", 0)
+    numbers = {
+        FileNotFoundError: errno.ENOENT,
+        IsADirectoryError: errno.EISDIR,
+        NotADirectoryError: errno.ENOTDIR,
+        PermissionError: errno.EACCES,
+    }
+    return error.errno or next((number for kind, number in numbers.items() if isinstance(error, kind)), None)
 
 
 def is_file(value: object) -> bool:
-    """Whether a value among a model's inputs stands for its content."""
-    return hasattr(value, "__fspath__") or is_bytes(value) or is_readable(value) or is_image(value) or is_async(value)
+    """Return whether a value among a model's inputs stands for its content."""
+    return (
+        hasattr(value, "__fspath__")
+        or is_bytes(value)
+        or is_readable(value)
+        or is_image(value)
+        or is_async(value)
+        or has_own_content(value)
+    )
 
 
 def base64_encode_file(file: FileLike) -> str:
     """Write a file, from its beginning, as a ``data:`` URI; 1.0.7 has it in `helpers`."""
-    seek = getattr(file, "seek", None)
-    if seek is not None:
-        seek(0)
     source = Source.at_hand(file)
     return source.data_uri_head + source.part.read_base64()
 

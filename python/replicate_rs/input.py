@@ -10,8 +10,9 @@ from sys import modules
 
 from ._record import Record
 from ._typing import TYPE_CHECKING, is_array, is_object
+from .file_content import is_async, is_read_by_await, is_readable
 from .file_output import FileOutput
-from .file_source import is_async, is_file, is_read_by_await, is_readable
+from .file_source import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,6 +57,8 @@ def plain(value: object, root: str = "input") -> tuple[Any, list[Slot]]:
     except RecursionError:
         # The caller's own calls are many already.
         raise ValueError(f"{root} is nested too deeply for the calls that Python has left") from None
+    if walk.read_before is not None:
+        raise ValueError(f"{walk.read_before} is a generator that was read before: pass a list of what it gives")
     return result, list(walk.slots.values())
 
 
@@ -91,6 +94,8 @@ class _Walk:
         self.slots: dict[int, Slot] = {}
         # An iterator gives what it has only once, but may be in an input twice.
         self.spent: dict[int, tuple[object, object]] = {}
+        # The path of a generator that has nothing more, since it was read before this walk.
+        self.read_before: str | None = None
 
     def copy(self, value: Any, key: object) -> Any:
         """Recurs in this one method only: two calls for each level would halve how deep an input may be."""
@@ -135,6 +140,8 @@ class _Walk:
             return self.slots[id(value)]
         if id(value) in self.spent:
             return self.spent[id(value)][1]
+        if getattr(value, "gi_frame", value) is None and self.read_before is None:
+            self.read_before = self.path(None)
         result = self.checked(_simpler, value, None)
         if result is _file:
             result = self.slots[id(value)] = Slot(value, self.path(None))
@@ -297,8 +304,11 @@ def _elsewhere(value: Any) -> Any:
 
 
 def _stands_for_content(value: Any) -> Any:
-    if not is_file(value):
-        return _no
+    try:
+        if not is_file(value):
+            return _no
+    except Exception as error:
+        raise _Refused(TypeError, f"is a {_type_name(value)} that cannot be used: {type(error).__name__}: {error}") from error
     if is_readable(value):
         # The output files of Replicate's own clients can be read, but are at a URL already. Other files may have a URL too
         # (Django's, a response's), but are not known to be public there.
@@ -424,6 +434,8 @@ def _last_resort(value: Any) -> Any:
         return str(value)
     if _has(value, "get_secret_value"):
         raise _Refused(TypeError, f"is a {_type_name(value)}: pass its get_secret_value() if it is meant to be sent")
+    if _has(value, "open"):
+        return _file
     raise _Refused(
         TypeError,
         f"is a {_type_name(value)}, which has no JSON of its own: pass text, a number, a bool, None, a list, a dict, or a file "

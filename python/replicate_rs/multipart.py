@@ -32,14 +32,15 @@ def multipart(fields: Iterable[tuple[str, str | Source]]) -> tuple[Upload, str]:
             text = encodable(f"the form's field {name!r}", value)
             parts.append(f"{head}\r\n\r\n{text}\r\n".encode("utf-8", "surrogateescape"))
         else:
-            _check(value)
+            check(value)
             head += f'; filename="{_escaped(value.name)}"\r\nContent-Type: {value.content_type}\r\n\r\n'
             parts += [head.encode("utf-8", "surrogateescape"), value.part, b"\r\n"]
     parts.append(f"--{boundary}--\r\n".encode())
     return Upload(parts), f"multipart/form-data; boundary={boundary}"
 
 
-def _check(file: Source) -> None:
+def check(file: Source) -> None:
+    """Refuse a file whose name or media type cannot stand in a form. Raises `ValueError`."""
     name = file.name
     if any(each in file.content_type for each in "\r\n\0"):
         raise ValueError(f"content_type must not hold a line break: {file.content_type!r}")

@@ -75,6 +75,7 @@ __all__ = [
     "PredictionOptions",
     "Query",
     "Readable",
+    "ReadsBytes",
     "Ref",
     "Seconds",
     "Secret",
@@ -204,7 +205,16 @@ class Readable(Protocol):
     """Anything with a `read` that gives bytes or text."""
 
     def read(self) -> bytes | str:
-        """Give the rest."""
+        """Return the rest."""
+        ...
+
+
+@runtime_checkable
+class ReadsBytes(Protocol):
+    """A path that is read through Python, as those of `zipfile` and of `importlib.resources` are."""
+
+    def read_bytes(self) -> bytes:
+        """Return its content."""
         ...
 
 
@@ -213,7 +223,7 @@ class AsyncReadable(Protocol):
     """Anything with an async `read` that gives bytes."""
 
     async def read(self, size: int, /) -> bytes:
-        """Give so many bytes, or fewer; none at the end."""
+        """Return so many bytes, or fewer; none at the end."""
         ...
 
 
@@ -293,6 +303,7 @@ FileLike: TypeAlias = Annotated[
     | IO[bytes]
     | IO[str]
     | Readable
+    | ReadsBytes
     | AsyncReadable
     | AsyncIterable[bytes]
     | Image,
@@ -494,7 +505,19 @@ def _omitted(_schema: object, _handler: object) -> NoReturn:
     raise PydanticOmit
 
 
-for _kind in (HasTimeouts, HasOwnerAndName, HasId, Named, HasKey, SecretText, HasHeaders, Readable, AsyncReadable, Image):
+for _kind in (
+    HasTimeouts,
+    HasOwnerAndName,
+    HasId,
+    Named,
+    HasKey,
+    SecretText,
+    HasHeaders,
+    Readable,
+    ReadsBytes,
+    AsyncReadable,
+    Image,
+):
     _describe_protocol(_kind)
 _describe_to_pydantic(AbortSignal, lambda value: isinstance(value, AbortSignal), "be an AbortSignal")
 _describe_to_pydantic(Response, lambda value: isinstance(value, Response), "be a Response")

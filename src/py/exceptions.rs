@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use memchr::memmem;
@@ -57,7 +58,7 @@ impl About {
 
 /// The exception for a failure.
 pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
-    let Error { kind, message, errno, sent, request_id, last, .. } = error;
+    let Error { kind, message, errno, path, sent, request_id, last, .. } = error;
     let name = match kind {
         Kind::Invalid => return PyValueError::new_err(message),
         Kind::Aborted => {
@@ -79,8 +80,9 @@ pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
         Kind::Closed => "closed",
         Kind::Internal => "internal",
     };
+    let path = path.map(PathBuf::into_os_string);
     made(py, "from_failure", |make| {
-        let error = make.call1((name, message, about.request(), errno, sent, request_id))?;
+        let error = make.call1((name, message, about.request(), errno, sent, request_id, path))?;
         if let Some(last) = last {
             error.setattr("_last", &*last)?;
         }

@@ -42,6 +42,17 @@ impl Part {
         Self(self.0.clone().in_base64())
     }
 
+    /// The same, called `name` in errors.
+    fn named(&self, name: &str) -> Self {
+        Self(self.0.clone().named(name))
+    }
+
+    /// What it is called in errors.
+    #[getter]
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
     /// Its content as text in base64.
     fn read_base64(&self, py: Python<'_>) -> PyResult<String> {
         py.detach(|| self.0.read_base64()).map_err(|error| raised(py, error, &About::default()))
