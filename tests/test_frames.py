@@ -238,7 +238,9 @@ def test_headers_of_a_call_that_are_refused(both, kind, extra):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"timeout": "x"}, {"signal": 5}, {"extra_query": 5}, {"extra_body": 5}, {"nonsense": 5}], ids=lambda each: [*each][0]
+    "wrong",
+    [{"timeout": "x"}, {"signal": 5}, {"extra_query": 5}, {"extra_body": 5}, {"nonsense": 5}],
+    ids=lambda each: [*each][0],
 )
 def test_other_arguments_beside_headers_that_are_refused(both, kind, wrong):
     client, extra = kind("http://127.0.0.1:1"), {"X-Other": GATEWAY}

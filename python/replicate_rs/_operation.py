@@ -223,7 +223,11 @@ def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any
         first, *others = path.split(".")
         space: Any = spaces.get((first, mode))
         for part in others:
-            space = getattr(space, "_namespaces", {}).get((part, mode)) if isinstance(space, Namespace) else getattr(space, part, None)
+            space = (
+                getattr(space, "_namespaces", {}).get((part, mode))
+                if isinstance(space, Namespace)
+                else getattr(space, part, None)
+            )
         found = vars(space).get(name) if isinstance(space, Namespace) else getattr(space, name, None)
         if found is not None and getattr(found, "__self__", None) is not space:
             answer: Callable[..., Any] = found
@@ -321,6 +325,12 @@ class Descriptor:
 
     if not TYPE_CHECKING:
 
+        def __set_name__(self, _owner, name):
+            # A pickle of a bound method has its name. What is known under two names has its first one.
+            for call in self.calls:
+                if not hasattr(call, "is_named"):
+                    call.__name__, call.is_named = name, True
+
         @property
         def __class__(self):
             return type(replaced)
@@ -341,6 +351,7 @@ class operation(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
         self.function = function
         self.checked: Final = _checked(function)
         self.stepped: Final = _stepped(function)
+        self.calls: Final = (self.checked, self.stepped)
         self.__doc__ = function.__doc__
 
     @overload
@@ -362,6 +373,7 @@ class awaitable(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
     def __init__(self, twin: operation[P, T]) -> None:
         self.function: Final = twin.function
         self.checked: Final = twin.checked
+        self.calls: Final = ()
         self.__doc__ = twin.__doc__
 
     @overload

@@ -99,10 +99,9 @@ class Settings:
         Functions that a pickler might not take are left out too, unless they are asked for.
         """
         kept = {name: value for name, value in self.options.items() if value is not DEFAULTS[name] and value != DEFAULTS[name]}
-        headers: Any = revealed(kept.pop("headers", None)) or ()
-        names = [name for name, _ in (headers.items() if isinstance(headers, dict) else headers)]
+        kept.pop("headers", None)
         token = kept.get("api_token")
-        if isinstance(token, Secret) or (token is None and any(name.lower() == "authorization" for name in names)):
+        if isinstance(token, Secret) or (token is None and _has_authorization(self.options)):
             kept["api_token"] = lost_token
         if "proxy" in kept:
             scheme, mark, rest = revealed(kept["proxy"]).rpartition("@")
@@ -148,7 +147,9 @@ class Settings:
 
     def _set(self, options: dict[str, Any], address: str, share: Settings | None) -> None:
         """Make the core of these options the present one."""
-        shared = share._bare if share is not None and not share.is_closed and _network(options) == _network(share.options) else None
+        shared = (
+            share._bare if share is not None and not share.is_closed and _network(options) == _network(share.options) else None
+        )
         bare, core = _core_of(self.mode, options, address, shared)
         if share is self:
             if self.is_closed:
@@ -168,12 +169,12 @@ def _core_of(mode: type[Sync | Async], options: dict[str, Any], address: str, sh
     verified, authorities = trust(options["verify"], options["ssl_cert_file"])
     most, token = options["max_connections"], options["api_token"]
     awaited = mode is Async and _is_awaited(token)
-    headers: Any = revealed(options["headers"]) or ()
     core = Core(
         options["base_url"] or address,
-        _given_token if awaited else _source_of(token),
+        # A header that says who asks is as good as a token that is given, and better than one of the environment.
+        None if token is None and _has_authorization(options) else _given_token if awaited else _source_of(token),
         user_agent=options["user_agent"] or USER_AGENT,
-        headers=list(headers.items() if isinstance(headers, dict) else headers),
+        headers=_pairs(options),
         connect=limits.connect,
         read=limits.read,
         write=limits.write,
@@ -199,6 +200,15 @@ def _core_of(mode: type[Sync | Async], options: dict[str, Any], address: str, sh
 
     # What has the core's verbs can stand in its place; a client without a fetch= has nothing of the kind.
     return core, cast("Core", Middleware(core, fetch, is_async=mode is Async))
+
+
+def _pairs(options: dict[str, Any]) -> list[tuple[str, str]]:
+    headers: Any = revealed(options["headers"]) or ()
+    return list(headers.items() if isinstance(headers, dict) else headers)
+
+
+def _has_authorization(options: dict[str, Any]) -> bool:
+    return any(name.lower() == "authorization" for name, _ in _pairs(options))
 
 
 def _source_of(token: Any) -> str | Callable[[], str | None]:

@@ -40,7 +40,9 @@ class WebhookVerifier(Verifier):
 
     __slots__ = ("_seen", "_tolerance")
 
-    def __new__(cls, secrets: Secrets | None, tolerance: Seconds | None = 300, *, seen: Callable[[str], bool] | None = None) -> Self:
+    def __new__(
+        cls, secrets: Secrets | None, tolerance: Seconds | None = 300, *, seen: Callable[[str], bool] | None = None
+    ) -> Self:
         hidden, secrets = Secret(secrets), None
         # Reports of errors show the locals of frames.
         verifier = super().__new__(cls, revealed(hidden), tolerance, seen=seen)
