@@ -1,4 +1,4 @@
-"""Whose a client, a record, a page or a file is: copies keep it, pickles leave out secrets, and no other token takes its place."""
+"""Whose a client, a record, a page or a file is: copies keep it, pickles leave out secrets, and no other token replaces them."""
 
 import copy
 import dataclasses

@@ -265,7 +265,7 @@ class Namespace(Resource[M]):
     def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, _known: object) -> Self:
+    def __deepcopy__(self, known: Any) -> Self:
         return self
 
 
@@ -323,22 +323,26 @@ def given(**values: object) -> dict[str, object]:
 class Descriptor:
     """What is a method without being a function. It says that it is one: `unittest.mock` takes the `self` of no other methods."""
 
+    function: Callable[..., Any]
+    # What it is bound to, by mode.
+    calls: tuple[Any, ...]
+
+    def __set_name__(self, _owner: object, name: str) -> None:
+        # A pickle of a bound method has its name. What is known under two names has its first one.
+        for call in self.calls:
+            if not hasattr(call, "is_named"):
+                call.__name__, call.is_named = name, True
+
     if not TYPE_CHECKING:
 
-        def __set_name__(self, _owner, name):
-            # A pickle of a bound method has its name. What is known under two names has its first one.
-            for call in self.calls:
-                if not hasattr(call, "is_named"):
-                    call.__name__, call.is_named = name, True
-
         @property
-        def __class__(self):
+        def __class__(self) -> type[Any]:
             return type(replaced)
 
-        def __call__(self, *args, **kwargs):
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
             return self.function(*args, **kwargs)
 
-        def __getattr__(self, name):
+        def __getattr__(self, name: str) -> Any:
             if name == "function":
                 raise AttributeError(name)
             return getattr(self.function, name)
@@ -351,7 +355,7 @@ class operation(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
         self.function = function
         self.checked: Final = _checked(function)
         self.stepped: Final = _stepped(function)
-        self.calls: Final = (self.checked, self.stepped)
+        self.calls = (self.checked, self.stepped)
         self.__doc__ = function.__doc__
 
     @overload
@@ -371,9 +375,9 @@ class awaitable(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """The ``async_`` twin of an operation, on whatever client."""
 
     def __init__(self, twin: operation[P, T]) -> None:
-        self.function: Final = twin.function
+        self.function = twin.function
         self.checked: Final = twin.checked
-        self.calls: Final = ()
+        self.calls = ()
         self.__doc__ = twin.__doc__
 
     @overload

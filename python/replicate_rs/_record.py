@@ -13,7 +13,7 @@ from ._typing import TypeVar, is_object, overload
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from typing import Any, ClassVar, Final, Self, TypeAlias, TypeGuard
 

@@ -199,7 +199,7 @@ class streaming(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a decorator
 
         self.blocking: Final = named(blocking, function)
         self.suspending: Final = named(suspending, function)
-        self.calls: Final = (self.blocking, self.suspending)
+        self.calls = (self.blocking, self.suspending)
 
     @overload
     def __get__(
@@ -221,7 +221,7 @@ class asynchronously(Descriptor, Generic[P, T]):  # noqa: N801 - reads as a deco
     def __init__(self, twin: streaming[P, T]) -> None:
         self.twin = twin
         self.function = twin.function
-        self.calls: Final = ()
+        self.calls = ()
         self.__doc__ = twin.__doc__
 
     @overload

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .identifier import Ref
     from .middleware import Fetch
     from .model import Models
-    from .options import Certificate, ClientOptions, Token
+    from .options import Certificate, Token
     from .output_iterator import AsyncOutputIterator, OutputIterator
     from .pagination import Page
     from .search import SearchResult

@@ -102,7 +102,7 @@ class Configurable(Namespace[M]):
             return self._twin(normalized(self.mode, {**self._options, **with_spellings(changes)}))
         except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
             # Reports of errors show the locals of frames.
-            changes.clear()
+            changes = {}
             raise without_frames(error) from error.__cause__
 
     copy = with_options
@@ -127,9 +127,10 @@ class Configurable(Namespace[M]):
 
     def _read(self, name: str) -> Any:
         """Return an option as it is now."""
-        value = revealed(self._options[name])
+        value: Any = revealed(self._options[name])
         if name == "headers":
-            return dict(value or ())
+            headers: dict[str, str] = dict(value or ())
+            return headers
         return token_from_surroundings() if name == "api_token" and value is None else value
 
     def _assigned(self, *, but: str) -> dict[str, Any]:
@@ -188,7 +189,7 @@ class Configurable(Namespace[M]):
         _carry(self, twin)
         return twin
 
-    def __deepcopy__(self, known: dict[int, Any]) -> Self:
+    def __deepcopy__(self, known: Any) -> Self:
         from copy import deepcopy
 
         twin = self.__copy__()
@@ -213,11 +214,13 @@ def _restored(
     return client if mode is kind.mode else client._in(mode)
 
 
-def _carry(source: Namespace[Any], target: Namespace[Any]) -> None:
+def _carry(source: Any, target: Any) -> None:
     """Replace in the namespaces of a copy what is replaced in those of its original."""
+    each: Any
     for (name, mode), each in getattr(source, "_namespaces", {}).items():
-        twin = type(each)(target._session, mode) if isinstance(each, Namespace) else each
+        twin = each
         if isinstance(each, Namespace):
+            twin = type(each)(target._session, mode)
             vars(twin).update(vars(each))
             _carry(each, twin)
         if not hasattr(target, "_namespaces"):

@@ -149,7 +149,8 @@ class Deployments(Namespace[M]):
     @property
     def predictions(self) -> DeploymentsPredictions[M]:
         """Predictions of deployments."""
-        return self._namespace("predictions", DeploymentsPredictions)
+        resource: DeploymentsPredictions[M] = self._namespace("predictions", DeploymentsPredictions)
+        return resource
 
     @operation
     async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Deployment[M]]:

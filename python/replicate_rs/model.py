@@ -155,22 +155,26 @@ class Models(Namespace[M]):
     @property
     def versions(self) -> Versions[M]:
         """Versions of models."""
-        return self._namespace("versions", Versions)
+        resource: Versions[M] = self._namespace("versions", Versions)
+        return resource
 
     @property
     def predictions(self) -> ModelsPredictions[M]:
         """Predictions of models."""
-        return self._namespace("predictions", ModelsPredictions)
+        resource: ModelsPredictions[M] = self._namespace("predictions", ModelsPredictions)
+        return resource
 
     @property
     def examples(self) -> Examples[M]:
         """Example predictions."""
-        return self._namespace("examples", Examples)
+        resource: Examples[M] = self._namespace("examples", Examples)
+        return resource
 
     @property
     def readme(self) -> Readmes[M]:
         """Readmes."""
-        return self._namespace("readme", Readmes)
+        resource: Readmes[M] = self._namespace("readme", Readmes)
+        return resource
 
     @operation
     async def list(

@@ -12,7 +12,7 @@ from os import environ
 
 from ._checks import integer, interval, is_async_function
 from ._core import Core
-from ._operation import Async, Session
+from ._operation import Async, Session, header_pairs
 from ._typing import TYPE_CHECKING, cast
 from .credentials import Secret, read_token, revealed, token_from_surroundings
 from .exceptions import MissingTokenError
@@ -43,6 +43,9 @@ class Settings:
     """What a client is made with, and the core that is made of it."""
 
     __slots__ = ("_bare", "_base_url", "_core", "_follows", "_former", "is_default", "mode", "options")
+
+    _bare: Core
+    _core: Core
 
     def __init__(self, mode: type[Sync | Async], options: dict[str, Any], share: Settings | None = None) -> None:
         """Make the core of options as `normalized` returns them; `share` has connections to be used, if they fit."""
@@ -203,8 +206,7 @@ def _core_of(mode: type[Sync | Async], options: dict[str, Any], address: str, sh
 
 
 def _pairs(options: dict[str, Any]) -> list[tuple[str, str]]:
-    headers: Any = revealed(options["headers"]) or ()
-    return list(headers.items() if isinstance(headers, dict) else headers)
+    return header_pairs(options["headers"])
 
 
 def _has_authorization(options: dict[str, Any]) -> bool:

@@ -40,9 +40,13 @@ class WebhookVerifier(Verifier):
 
     __slots__ = ("_seen", "_tolerance")
 
+    _seen: Callable[[str], bool] | None
+    _tolerance: Seconds | None
+
     def __new__(
         cls, secrets: Secrets | None, tolerance: Seconds | None = 300, *, seen: Callable[[str], bool] | None = None
     ) -> Self:
+        """Prepare the keys."""
         hidden, secrets = Secret(secrets), None
         # Reports of errors show the locals of frames.
         verifier = super().__new__(cls, revealed(hidden), tolerance, seen=seen)
