@@ -215,6 +215,11 @@ class Resource(Generic[M]):
         )
 
 
+def is_namespace(value: object) -> bool:
+    """Whether a value is a group of operations that belong to a client, and nothing that a test has put in its place."""
+    return isinstance(value, Namespace)
+
+
 def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any] | None:
     """Return what a program, a test most likely, has put in the place of a method of a client's namespace; None if nothing."""
     spaces: Any = getattr(client, "_namespaces", None)
@@ -228,7 +233,7 @@ def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any
                 if isinstance(space, Namespace)
                 else getattr(space, part, None)
             )
-        found = vars(space).get(name) if isinstance(space, Namespace) else getattr(space, name, None)
+        found: Any = vars(space).get(name) if is_namespace(space) else getattr(space, name, None)
         if found is not None and getattr(found, "__self__", None) is not space:
             answer: Callable[..., Any] = found
             return answer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._operation import M, Namespace, Session
+from ._operation import M, Namespace, Session, is_namespace
 from ._typing import TYPE_CHECKING
 from .credentials import revealed, token_from_surroundings, without_frames
 from .options import ATTRIBUTES, DEFAULTS, normalized, with_spellings
@@ -218,13 +218,14 @@ def _carry(source: Any, target: Any) -> None:
     """Replace in the namespaces of a copy what is replaced in those of its original."""
     each: Any
     for (name, mode), each in getattr(source, "_namespaces", {}).items():
-        twin = each
-        if isinstance(each, Namespace):
+        twin: Any = each
+        if is_namespace(each):
             twin = type(each)(target._session, mode)
             vars(twin).update(vars(each))
             _carry(each, twin)
         if not hasattr(target, "_namespaces"):
-            target._namespaces = {}
+            namespaces: dict[Any, Any] = {}
+            target._namespaces = namespaces
         target._namespaces[name, mode] = twin
 
 
