@@ -47,9 +47,10 @@ EARLY = {
     "a method": "import replicate_rs\nget = replicate_rs.Replicate().predictions.get\ncall = lambda: get('x')",
     "an async client": "import replicate_rs, asyncio\nclient = replicate_rs.AsyncReplicate()\n"
     "call = lambda: asyncio.run(client.predictions.get('x'))",
-    "one that was shown": "import replicate_rs\nclient = replicate_rs.Replicate()\nprint(client, client.base_url, client.poll_interval)\n"
+    "one that was shown": "import replicate_rs\nclient = replicate_rs.Replicate()\nprint(client, client.base_url)\n"
     "call = lambda: client.predictions.get('x')",
-    "a copy": "import replicate_rs\nclient = replicate_rs.Replicate().with_options(timeout=5)\ncall = lambda: client.predictions.get('x')",
+    "a copy": "import replicate_rs\nclient = replicate_rs.Replicate().with_options(timeout=5)\n"
+    "call = lambda: client.predictions.get('x')",
     "a function of use": "import replicate_rs\nmodel = replicate_rs.use('acme/x')\ncall = lambda: model()",
     "a setting": "import replicate_rs\nreplicate_rs.max_retries = 1\ncall = lambda: replicate_rs.predictions.get('x')",
 }

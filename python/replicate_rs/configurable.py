@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ._operation import M, Namespace, Session, is_namespace
+from ._operation import M, Namespace
+from ._replaced import is_namespace
+from ._session import Session
 from ._typing import TYPE_CHECKING
 from .credentials import revealed, token_from_surroundings, without_frames
 from .options import ATTRIBUTES, DEFAULTS, normalized, with_spellings
@@ -221,7 +223,7 @@ def _carry(source: Any, target: Any) -> None:
         twin: Any = each
         if is_namespace(each):
             twin = type(each)(target._session, mode)
-            vars(twin).update(vars(each))
+            twin.__dict__.update(each.__dict__)
             _carry(each, twin)
         if not hasattr(target, "_namespaces"):
             namespaces: dict[Any, Any] = {}

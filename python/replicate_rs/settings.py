@@ -12,7 +12,8 @@ from os import environ
 
 from ._checks import integer, interval, is_async_function
 from ._core import Core
-from ._operation import Async, Session, header_pairs
+from ._operation import Async, header_pairs
+from ._session import Session
 from ._typing import TYPE_CHECKING, cast
 from .credentials import Secret, read_token, revealed, token_from_surroundings
 from .exceptions import MissingTokenError
