@@ -248,6 +248,16 @@ def test_copies_of_records_pages_and_files_belong_to_the_same_client(both, wire)
             assert token_of(wire) == f"Bearer {TOKEN}"
 
 
+def test_a_page_is_pickled_without_the_headers_of_its_call(both, wire):
+    client = both.kind(base_url=wire.base_url)
+    signal = replicate.AbortController().signal
+    page = both(lambda: client.predictions.list(extra_headers=GATEWAY, signal=signal, timeout=9))
+    for way in PICKLES.values():
+        assert way(page) == page
+    assert b"gateway-secret" not in cloudpickle.dumps(page)
+    assert copy.deepcopy(page)._source is page._source
+
+
 def test_a_copy_needs_no_closing():
     client = replicate.Replicate(TOKEN)
     gone = [weakref.ref(copy.deepcopy(client)), weakref.ref(copy.copy(client))]

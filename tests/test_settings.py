@@ -520,6 +520,19 @@ def test_a_mock_on_a_namespace_stays(both, path):
     assert namespace().get("x") == "mocked"
 
 
+def test_a_mock_on_a_record_s_namespace_stays(both, wire):
+    client = both.client(wire.base_url)
+    wire.script = lambda _: reply({"owner": "acme", "name": "x"})
+    for record, method in (
+        (both(lambda: client.models.get("acme/x")), lambda record: record.versions),
+        (both(lambda: client.deployments.get("acme/x")), lambda record: record.predictions),
+    ):
+        method(record).get = mock.Mock(return_value="mocked")
+        assert method(record).get("x") == "mocked"
+        record.name = "y"
+        assert not isinstance(getattr(method(record), "get", None), mock.Mock)
+
+
 @pytest.mark.parametrize("stand_in", ["a Prediction", "a dict", "an object", "a Mock", "a bare Mock"])
 def test_run_sees_a_mocked_create(both, stand_in):
     fields = {"id": "p1", "status": "succeeded", "output": "mocked"}

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 class Model(Record[M]):
     """A model (https://replicate.com/docs/reference/http#models.get)."""
 
-    __slots__ = ()
+    __slots__ = ("_versions",)
+
+    _versions: VersionsOfModel[M]
 
     url: str
     owner: str
@@ -69,7 +71,11 @@ class Model(Record[M]):
     @property
     def versions(self) -> VersionsOfModel[M]:
         """Its versions."""
-        return VersionsOfModel[M](self._session, self._mode).of((self.owner, self.name))
+        name = (self.owner, self.name)
+        if not hasattr(self, "_versions") or self._versions._model != name:
+            # Kept, so that what a test replaces stays replaced.
+            self._versions = VersionsOfModel[M](self._session, self._mode).of(name)
+        return self._versions
 
     @operation
     async def reload(self, **options: Unpack[Options]) -> None:
