@@ -92,7 +92,8 @@ impl Proxies {
 
     /// What the environment and the operating system say.
     pub fn from_environment() -> Result<Self, Error> {
-        let direct = NO.into_iter().find_map(|name| env::var(name).ok().filter(|text| !text.trim().is_empty())).unwrap_or_default();
+        let direct =
+            NO.into_iter().find_map(|name| env::var(name).ok().filter(|text| !text.trim().is_empty())).unwrap_or_default();
         if entries(&direct).any(|entry| entry == "*") {
             return Ok(Self::default());
         }

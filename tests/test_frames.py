@@ -215,7 +215,8 @@ def test_calls_that_fail(both, kind, answer):
             try:
                 both(call)
             except Exception as error:
-                assert shown(error) == []
+                # Some may be answered as they want.
+                assert shown(error) == []  # noqa: PT017
 
 
 def test_calls_without_an_answer(both, kind):
@@ -240,7 +241,7 @@ def test_headers_of_a_call_that_are_refused(both, kind, extra):
 @pytest.mark.parametrize(
     "wrong",
     [{"timeout": "x"}, {"signal": 5}, {"extra_query": 5}, {"extra_body": 5}, {"nonsense": 5}],
-    ids=lambda each: [*each][0],
+    ids=lambda each: next(iter(each)),
 )
 def test_other_arguments_beside_headers_that_are_refused(both, kind, wrong):
     client, extra = kind("http://127.0.0.1:1"), {"X-Other": GATEWAY}

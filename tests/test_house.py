@@ -18,8 +18,9 @@ FLOORS = [
     {"credentials"},
     {"_checks", "_greenlets"},
     {"_transport"},
+    {"_session"},
     {"_operation"},
-    {"_streaming"},
+    {"_streaming", "_replaced"},
     {"_record", "identifier", "progress", "request", "webhook_request"},
     {"exceptions", "creation"},
     {

@@ -347,7 +347,7 @@ V2: list[Name] = [
         Name(
             f"replicate.{name} = …",
             f"replicate_rs.{name}",
-            "assigning to it makes the default client anew, without closing the old one",
+            "one that is assigned counts from the next request on, also for functions imported by name",
         )
         for name in ["bearer_token", "base_url", "timeout", "max_retries", "default_headers"]
     ],
@@ -397,7 +397,7 @@ V2: list[Name] = [
     ],
     *absent("client", "with_raw_response with_streaming_response", PARTS),
     as_is("client.poll_interval"),
-    Name("client.base_url", "client.base_url", "text, and read-only: `with_options(base_url=…)`"),
+    Name("client.base_url", "client.base_url", "text; one that is assigned counts from the next request on"),
     *absent(
         "client", "qs auth_headers default_headers default_query timeout max_retries", "given to the client, not read from it"
     ),
@@ -405,7 +405,7 @@ V2: list[Name] = [
     Name(
         "client.copy(bearer_token=, base_url=, timeout=, max_retries=, default_headers=)",
         "client.copy(bearer_token=, base_url=, timeout=, max_retries=, default_headers=)",
-        "headers replace those of the client, as `set_default_headers=` does in 2.0; the copy has connections of its own",
+        "headers replace those of the client, as `set_default_headers=` does in 2.0; the copy shares its connections",
     ),
     Name("client.with_options", "client.with_options", "as `copy`"),
     *absent("client", "copy(set_default_headers=)", "`copy(default_headers=)` replaces"),

@@ -368,7 +368,7 @@ def _assigned(values: Mapping[str, object]) -> dict[str, Any]:
 class _Package(ModuleType):
     """The class of this module.
 
-    `run`, `stream` and `use` are functions, though submodules have these names too; and options that are assigned are those of the
+    `run`, `stream` and `use` are functions, though submodules have these names too. Options that are assigned are those of the
     default client, which stays the same object, so that functions that were imported by name follow too.
     """
 

@@ -624,16 +624,7 @@ def checker(
 
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         if kwargs:
-            try:
-                _hide(written, kwargs, rules)
-                for name, value in kwargs.items():
-                    if (rule := rules.get(name)) is not None and not _is_plain(value, rule[0]) and type(value) is not Secret:
-                        kwargs[name] = _applied(written, name, value, rule[1])
-            except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
-                # Reports of errors show the locals of frames, of this one's caller too.
-                value = None
-                kwargs.clear()
-                raise without_frames(error) from error.__cause__
+            _check_named(written, kwargs, rules)
         if len(args) == 1 or (len(args) == 2 and first is str and type(args[1]) is str and args[1].isascii()):
             # What is given most often.
             return args
@@ -653,12 +644,21 @@ def checker(
     return check
 
 
-def _hide(written: Mapping[str, str], kwargs: dict[str, Any], rules: Mapping[str, tuple[type | None, Rule]]) -> None:
-    """Put headers, which may be secrets, in a form in which no frame shows them."""
-    for name in ("headers", "extra_headers"):
-        if name in kwargs and name in rules and not isinstance(kwargs[name], Secret):
-            pairs = _applied(written, name, kwargs[name], rules[name][1])
-            kwargs[name] = None if pairs is None else Secret(pairs)
+def _check_named(written: Mapping[str, str], kwargs: dict[str, Any], rules: Mapping[str, tuple[type | None, Rule]]) -> None:
+    """Put arguments that are given by name in the form that is used: headers, which may be secrets, in one that is not shown."""
+    try:
+        for name in ("headers", "extra_headers"):
+            if name in kwargs and name in rules and type(kwargs[name]) is not Secret:
+                pairs = _applied(written, name, kwargs[name], rules[name][1])
+                kwargs[name] = None if pairs is None else Secret(pairs)
+        for name, value in kwargs.items():
+            if (rule := rules.get(name)) is not None and not _is_plain(value, rule[0]) and type(value) is not Secret:
+                kwargs[name] = _applied(written, name, value, rule[1])
+    except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
+        # Reports of errors show the locals of frames: of this one, and of its caller, which has the same arguments.
+        value = pairs = None
+        kwargs.clear()
+        raise without_frames(error) from error.__cause__
 
 
 def _is_plain(value: object, kind: type | None) -> bool:

@@ -26,14 +26,13 @@ if TYPE_CHECKING:
     from typing import Any, Concatenate, Literal, Protocol, Self, TypeAlias
 
     from ._core import Core, Expect, Pending, Upload
+    from ._session import Session as Session
     from ._transport import Transport
     from .file_input import Inlined
-    from .settings import Settings
     from .types import FileEncodingStrategy as FileEncodingStrategy
     from .types import Headers as Headers
     from .types import Options as Options
     from .types import Query as Query
-    from .webhook import WebhookSigningSecret
 
     Target: TypeAlias = str | tuple[str, ...]
 
@@ -100,61 +99,6 @@ M = TypeVar("M", bound="Sync | Async", covariant=True, default=Sync)
 P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F", bound="Callable[..., Any]")
-
-
-class Session:
-    """What the parts of one client share, in a mode."""
-
-    __slots__ = ("adapter", "mode", "settings", "webhook_secret")
-
-    def __init__(self, settings: Settings, mode: type[Sync | Async]) -> None:
-        # What the client is made with at the moment.
-        self.settings: Settings = settings
-        # Of a client under another library's name.
-        self.adapter: Adapter | None = None
-        # The client's, and so that of the records, pages and files that it gives, whichever of its methods gave them.
-        self.mode: type[Sync | Async] = mode
-        # The account's, as it was fetched last.
-        self.webhook_secret: WebhookSigningSecret[Any] | None = None
-
-    @property
-    def core(self) -> Core:
-        """What requests go through now."""
-        return self.settings.core
-
-    @property
-    def poll_interval(self) -> float | None:
-        """Seconds between polls; None leaves it to the core."""
-        return self.settings.poll_interval
-
-    @property
-    def file_encoding_strategy(self) -> FileEncodingStrategy:
-        """How files among a model's inputs are sent."""
-        strategy: FileEncodingStrategy = self.settings.options["file_encoding_strategy"]
-        return strategy
-
-    @property
-    def use_file_output(self) -> bool:
-        """Whether files of an output are given as `FileOutput`."""
-        return bool(self.settings.options["use_file_output"])
-
-    def in_mode(self, mode: type[Sync | Async]) -> Session:
-        """Return this session, or one like it whose records are in another mode."""
-        if mode is self.mode:
-            return self
-        twin = Session(self.settings, mode)
-        twin.webhook_secret = self.webhook_secret
-        twin.adapter = self.adapter
-        return twin
-
-    def __copy__(self) -> Session:
-        return self
-
-    def __deepcopy__(self, _known: object) -> Session:
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return self.settings.reduced(self.mode)
 
 
 class Resource(Generic[M]):
@@ -233,26 +177,6 @@ class Resource(Generic[M]):
         )
 
 
-def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any] | None:
-    """Return what a program, a test most likely, has put in the place of a method of a client's namespace; None if nothing."""
-    spaces: Any = getattr(client, "_namespaces", None)
-    for mode in (client._mode, Sync) if spaces else ():
-        name = method if mode is client._mode else f"async_{method}"
-        first, *others = path.split(".")
-        space: Any = spaces.get((first, mode))
-        for part in others:
-            space = (
-                getattr(space, "_namespaces", {}).get((part, mode))
-                if isinstance(space, Namespace)
-                else getattr(space, part, None)
-            )
-        found = vars(space).get(name) if isinstance(space, Namespace) else getattr(space, name, None)
-        if found is not None and getattr(found, "__self__", None) is not space:
-            answer: Callable[..., Any] = found
-            return answer
-    return None
-
-
 if TYPE_CHECKING:
     import types
 
@@ -302,7 +226,7 @@ class Namespace(Resource[M]):
     def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, _known: object) -> Self:
+    def __deepcopy__(self, known: Any) -> Self:
         return self
 
 

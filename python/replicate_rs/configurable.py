@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ._operation import M, Namespace, Session
+from ._operation import M, Namespace
+from ._replaced import is_namespace
+from ._session import Session
 from ._typing import TYPE_CHECKING
 from .credentials import revealed, token_from_surroundings, without_frames
 from .options import ATTRIBUTES, DEFAULTS, normalized, with_spellings
@@ -102,7 +104,7 @@ class Configurable(Namespace[M]):
             return self._twin(normalized(self.mode, {**self._options, **with_spellings(changes)}))
         except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
             # Reports of errors show the locals of frames.
-            changes.clear()
+            changes = {}
             raise without_frames(error) from error.__cause__
 
     copy = with_options
@@ -127,9 +129,10 @@ class Configurable(Namespace[M]):
 
     def _read(self, name: str) -> Any:
         """Return an option as it is now."""
-        value = revealed(self._options[name])
+        value: Any = revealed(self._options[name])
         if name == "headers":
-            return dict(value or ())
+            headers: dict[str, str] = dict(value or ())
+            return headers
         return token_from_surroundings() if name == "api_token" and value is None else value
 
     def _assigned(self, *, but: str) -> dict[str, Any]:
@@ -188,7 +191,7 @@ class Configurable(Namespace[M]):
         _carry(self, twin)
         return twin
 
-    def __deepcopy__(self, known: dict[int, Any]) -> Self:
+    def __deepcopy__(self, known: Any) -> Self:
         from copy import deepcopy
 
         twin = self.__copy__()
@@ -213,15 +216,18 @@ def _restored(
     return client if mode is kind.mode else client._in(mode)
 
 
-def _carry(source: Namespace[Any], target: Namespace[Any]) -> None:
+def _carry(source: Any, target: Any) -> None:
     """Replace in the namespaces of a copy what is replaced in those of its original."""
+    each: Any
     for (name, mode), each in getattr(source, "_namespaces", {}).items():
-        twin = type(each)(target._session, mode) if isinstance(each, Namespace) else each
-        if isinstance(each, Namespace):
-            vars(twin).update(vars(each))
+        twin: Any = each
+        if is_namespace(each):
+            twin = type(each)(target._session, mode)
+            twin.__dict__.update(each.__dict__)
             _carry(each, twin)
         if not hasattr(target, "_namespaces"):
-            target._namespaces = {}
+            namespaces: dict[Any, Any] = {}
+            target._namespaces = namespaces
         target._namespaces[name, mode] = twin
 
 

@@ -6,7 +6,7 @@ from os import getpid
 from time import monotonic
 
 from ._core import Expect
-from ._operation import replaced
+from ._replaced import replaced
 from ._transport import Suspending, hold, release
 from ._typing import TYPE_CHECKING, TypeVar, cast, is_array
 from .exceptions import (

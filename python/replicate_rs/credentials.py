@@ -8,7 +8,7 @@ import sys
 from ._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Any, NoReturn, TypeVar
 
@@ -41,7 +41,7 @@ class Secret:
 
     def __init__(self, value: object) -> None:
         # In a function's cell, where tools that print the attributes of objects do not find it.
-        self.get_secret_value = lambda: value
+        self.get_secret_value: Callable[[], Any] = lambda: value
 
     def __repr__(self) -> str:
         return "[REDACTED]"

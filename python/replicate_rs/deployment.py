@@ -65,10 +65,11 @@ Release.Configuration = Configuration  # type: ignore[attr-defined] # pyright: i
 class Deployment(Record[M]):
     """A deployment (https://replicate.com/docs/reference/http#deployments.get)."""
 
-    __slots__ = ()
+    __slots__ = ("_predictions",)
 
     owner: str
     name: str
+    _predictions: DeploymentPredictions[M]
 
     @property
     def id(self) -> str:
@@ -88,7 +89,11 @@ class Deployment(Record[M]):
     @property
     def predictions(self) -> DeploymentPredictions[M]:
         """Predictions of this deployment."""
-        return DeploymentPredictions[M](self._session, self._mode).of((self.owner, self.name))
+        name = (self.owner, self.name)
+        if not hasattr(self, "_predictions") or self._predictions._deployment != name:
+            # Kept, so that what a test replaces stays replaced.
+            self._predictions = DeploymentPredictions[M](self._session, self._mode).of(name)
+        return self._predictions
 
 
 Deployment.Release = Release  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue] - as above
@@ -149,7 +154,8 @@ class Deployments(Namespace[M]):
     @property
     def predictions(self) -> DeploymentsPredictions[M]:
         """Predictions of deployments."""
-        return self._namespace("predictions", DeploymentsPredictions)
+        resource: DeploymentsPredictions[M] = self._namespace("predictions", DeploymentsPredictions)
+        return resource
 
     @operation
     async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Deployment[M]]:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 class Model(Record[M]):
     """A model (https://replicate.com/docs/reference/http#models.get)."""
 
-    __slots__ = ()
+    __slots__ = ("_versions",)
+
+    _versions: VersionsOfModel[M]
 
     url: str
     owner: str
@@ -68,7 +70,11 @@ class Model(Record[M]):
     @property
     def versions(self) -> VersionsOfModel[M]:
         """Its versions."""
-        return VersionsOfModel[M](self._session, self._mode).of((self.owner, self.name))
+        name = (self.owner, self.name)
+        if not hasattr(self, "_versions") or self._versions._model != name:
+            # Kept, so that what a test replaces stays replaced.
+            self._versions = VersionsOfModel[M](self._session, self._mode).of(name)
+        return self._versions
 
     @operation
     async def reload(self, **options: Unpack[Options]) -> None:
@@ -154,22 +160,26 @@ class Models(Namespace[M]):
     @property
     def versions(self) -> Versions[M]:
         """Versions of models."""
-        return self._namespace("versions", Versions)
+        resource: Versions[M] = self._namespace("versions", Versions)
+        return resource
 
     @property
     def predictions(self) -> ModelsPredictions[M]:
         """Predictions of models."""
-        return self._namespace("predictions", ModelsPredictions)
+        resource: ModelsPredictions[M] = self._namespace("predictions", ModelsPredictions)
+        return resource
 
     @property
     def examples(self) -> Examples[M]:
         """Example predictions."""
-        return self._namespace("examples", Examples)
+        resource: Examples[M] = self._namespace("examples", Examples)
+        return resource
 
     @property
     def readme(self) -> Readmes[M]:
         """Readmes."""
-        return self._namespace("readme", Readmes)
+        resource: Readmes[M] = self._namespace("readme", Readmes)
+        return resource
 
     @operation
     async def list(

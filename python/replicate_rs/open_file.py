@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._checks import limit
-from ._operation import Async, M, Resource, Sync, operation, run
+from ._operation import Async, M, Resource, Sync, operation, run, unchecked
 from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class OpenFile(Resource[M]):
         """Return the lines that are left, or as many as have `size` bytes together."""
         lines: list[bytes] = []
         total = 0
-        while line := await OpenFile[M].readline(self):
+        while line := await unchecked(OpenFile[M].readline)(self):
             lines.append(line)
             total += len(line)
             if size is not None and 0 < size <= total:

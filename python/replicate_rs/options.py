@@ -257,7 +257,7 @@ def _token(mode: type[Sync | Async], token: Any) -> Any:
         raise wrong_type("api_token", "a str, a SecretStr, or a function that returns one", token)
     if mode is not Async and is_async_function(token):
         raise TypeError(
-            "api_token must be a plain function on a Replicate, which blocks: an async one needs an AsyncReplicate, which awaits it"
+            "api_token must be a plain function on a Replicate, whose calls block: an async one needs an AsyncReplicate"
         )
     return token
 

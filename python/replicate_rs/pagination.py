@@ -249,6 +249,17 @@ class _Source(Generic[R]):
         options: Options = {"signal": signal}
         self.options = self.options | options
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _known: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Headers may be secrets, and a signal is of its process.
+        options = {name: value for name, value in self.options.items() if name not in ("signal", "extra_headers")}
+        return type(self), (self.resource, self.kind, self.target, options, self.text)
+
     def begin(self, cursor: str | None, query: Query | None = None) -> Pending[dict[str, Any]]:
         """Begin to fetch a page."""
         if cursor is not None:

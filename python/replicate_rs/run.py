@@ -6,7 +6,8 @@ from time import monotonic
 
 from ._checks import interval as checked_interval
 from ._checks import limit
-from ._operation import given, replaced, resource, unchecked
+from ._operation import given, resource, unchecked
+from ._replaced import replaced
 from ._typing import TYPE_CHECKING, defer_annotations, is_object
 from .course import Course, give_up, raise_if_failed
 from .creation import guarded

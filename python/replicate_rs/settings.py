@@ -12,7 +12,8 @@ from os import environ
 
 from ._checks import integer, interval, is_async_function
 from ._core import Core
-from ._operation import Async, Session
+from ._operation import Async, header_pairs
+from ._session import Session
 from ._typing import TYPE_CHECKING, cast
 from .credentials import Secret, read_token, revealed, token_from_surroundings
 from .exceptions import MissingTokenError
@@ -43,6 +44,9 @@ class Settings:
     """What a client is made with, and the core that is made of it."""
 
     __slots__ = ("_bare", "_base_url", "_core", "_follows", "_former", "is_default", "mode", "options")
+
+    _bare: Core
+    _core: Core
 
     def __init__(self, mode: type[Sync | Async], options: dict[str, Any], share: Settings | None = None) -> None:
         """Make the core of options as `normalized` returns them; `share` has connections to be used, if they fit."""
@@ -99,10 +103,9 @@ class Settings:
         Functions that a pickler might not take are left out too, unless they are asked for.
         """
         kept = {name: value for name, value in self.options.items() if value is not DEFAULTS[name] and value != DEFAULTS[name]}
-        headers: Any = revealed(kept.pop("headers", None)) or ()
-        names = [name for name, _ in (headers.items() if isinstance(headers, dict) else headers)]
+        kept.pop("headers", None)
         token = kept.get("api_token")
-        if isinstance(token, Secret) or (token is None and any(name.lower() == "authorization" for name in names)):
+        if isinstance(token, Secret) or (token is None and _has_authorization(self.options)):
             kept["api_token"] = lost_token
         if "proxy" in kept:
             scheme, mark, rest = revealed(kept["proxy"]).rpartition("@")
@@ -170,12 +173,12 @@ def _core_of(mode: type[Sync | Async], options: dict[str, Any], address: str, sh
     verified, authorities = trust(options["verify"], options["ssl_cert_file"])
     most, token = options["max_connections"], options["api_token"]
     awaited = mode is Async and _is_awaited(token)
-    headers: Any = revealed(options["headers"]) or ()
     core = Core(
         options["base_url"] or address,
-        _given_token if awaited else _source_of(token),
+        # A header that says who asks is as good as a token that is given, and better than one of the environment.
+        None if token is None and _has_authorization(options) else _given_token if awaited else _source_of(token),
         user_agent=options["user_agent"] or USER_AGENT,
-        headers=list(headers.items() if isinstance(headers, dict) else headers),
+        headers=_pairs(options),
         connect=limits.connect,
         read=limits.read,
         write=limits.write,
@@ -201,6 +204,14 @@ def _core_of(mode: type[Sync | Async], options: dict[str, Any], address: str, sh
 
     # What has the core's verbs can stand in its place; a client without a fetch= has nothing of the kind.
     return core, cast("Core", Middleware(core, fetch, is_async=mode is Async))
+
+
+def _pairs(options: dict[str, Any]) -> list[tuple[str, str]]:
+    return header_pairs(options["headers"])
+
+
+def _has_authorization(options: dict[str, Any]) -> bool:
+    return any(name.lower() == "authorization" for name, _ in _pairs(options))
 
 
 def _source_of(token: Any) -> str | Callable[[], str | None]:

@@ -232,12 +232,14 @@ class DefaultWebhook(Namespace[M]):
     @property
     def secret(self) -> DefaultSecret[M]:
         """The account's signing secret."""
-        return self._namespace("secret", DefaultSecret)
+        resource: DefaultSecret[M] = self._namespace("secret", DefaultSecret)
+        return resource
 
     @property
     def async_secret(self) -> DefaultSecret[Async]:
         """The same, to be awaited."""
-        return self._namespace("async_secret", lambda session, _: DefaultSecret(session, Async))
+        resource: DefaultSecret[Async] = self._namespace("async_secret", lambda session, _: DefaultSecret(session, Async))
+        return resource
 
 
 class Webhooks(Namespace[M]):
@@ -248,7 +250,8 @@ class Webhooks(Namespace[M]):
     @property
     def default(self) -> DefaultWebhook[M]:
         """What belongs to the account."""
-        return self._namespace("default", DefaultWebhook)
+        resource: DefaultWebhook[M] = self._namespace("default", DefaultWebhook)
+        return resource
 
     @staticmethod
     def validate(

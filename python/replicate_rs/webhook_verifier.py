@@ -58,7 +58,7 @@ class WebhookVerifier(Verifier):
         seen: Callable[[str], bool] | None = None,
         now: Now | None = None,
     ) -> Self:
-        """Create a verifier."""
+        """Prepare the keys."""
         hidden, secrets = Secret(secrets), None
         # Reports of errors show the locals of frames.
         verifier = super().__new__(cls, revealed(hidden), tolerance, seen=seen, now=now)
@@ -96,13 +96,13 @@ class _WithoutSecret(WebhookVerifier):
 
     __slots__ = ()
 
-    def verify(self, headers: Headers, body: Body | None) -> NoReturn:  # noqa: ARG002 - as the others have it
+    def verify(self, headers: Headers, body: Body | None, *, now: Now | None = None) -> NoReturn:  # noqa: ARG002 - as the others have it
         raise _lost_secret()
 
-    def read(self, headers: Headers, body: Body | None) -> NoReturn:  # noqa: ARG002 - as above
+    def read(self, headers: Headers, body: Body | None, *, now: Now | None = None) -> NoReturn:  # noqa: ARG002 - as above
         raise _lost_secret()
 
-    def verify_many(self, webhooks: Iterable[tuple[Headers, Body]]) -> NoReturn:  # noqa: ARG002 - as above
+    def verify_many(self, webhooks: Iterable[tuple[Headers, Body]], *, now: Now | None = None) -> NoReturn:  # noqa: ARG002 - as above
         raise _lost_secret()
 
 

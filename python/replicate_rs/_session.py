@@ -1,0 +1,72 @@
+"""What the parts of one client share."""
+
+from __future__ import annotations
+
+from ._typing import TYPE_CHECKING, defer_annotations
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._core import Core
+    from ._operation import Adapter, Async, Sync
+    from .settings import Settings
+    from .types import FileEncodingStrategy
+    from .webhook import WebhookSigningSecret
+
+
+class Session:
+    """What the parts of one client share, in a mode."""
+
+    __slots__ = ("adapter", "mode", "settings", "webhook_secret")
+
+    def __init__(self, settings: Settings, mode: type[Sync | Async]) -> None:
+        # What the client is made with at the moment.
+        self.settings: Settings = settings
+        # Of a client under another library's name.
+        self.adapter: Adapter | None = None
+        # The client's, and so that of the records, pages and files that it gives, whichever of its methods gave them.
+        self.mode: type[Sync | Async] = mode
+        # The account's, as it was fetched last.
+        self.webhook_secret: WebhookSigningSecret[Any] | None = None
+
+    @property
+    def core(self) -> Core:
+        """What requests go through now."""
+        return self.settings.core
+
+    @property
+    def poll_interval(self) -> float | None:
+        """Seconds between polls; None leaves it to the core."""
+        return self.settings.poll_interval
+
+    @property
+    def file_encoding_strategy(self) -> FileEncodingStrategy:
+        """How files among a model's inputs are sent."""
+        strategy: FileEncodingStrategy = self.settings.options["file_encoding_strategy"]
+        return strategy
+
+    @property
+    def use_file_output(self) -> bool:
+        """Whether files of an output are given as `FileOutput`."""
+        return bool(self.settings.options["use_file_output"])
+
+    def in_mode(self, mode: type[Sync | Async]) -> Session:
+        """Return this session, or one like it whose records are in another mode."""
+        if mode is self.mode:
+            return self
+        twin = Session(self.settings, mode)
+        twin.webhook_secret = self.webhook_secret
+        twin.adapter = self.adapter
+        return twin
+
+    def __copy__(self) -> Session:
+        return self
+
+    def __deepcopy__(self, _known: object) -> Session:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.settings.reduced(self.mode)
+
+
+defer_annotations(globals())
