@@ -18,7 +18,7 @@ FLOORS = [
     {"_checks", "_greenlets"},
     {"_transport"},
     {"_operation"},
-    {"_streaming"},
+    {"_streaming", "_model_methods"},
     {"_record", "identifier", "progress", "request", "webhook_request"},
     {"exceptions", "creation"},
     {"pagination", "file_source", "file_name", "large_pages"},
@@ -36,7 +36,7 @@ FLOORS = [
     {"options"},
     {"client"},
     {"__init__"},
-    {"local", "drop_in", "schema", "resource", "helpers", "log", "types", "__about__"},
+    {"local", "drop_in", "schema", "resource", "helpers", "log", "types", "_model_api", "__about__"},
     {"pytest_plugin"},
 ]
 

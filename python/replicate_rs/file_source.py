@@ -8,7 +8,7 @@ from __future__ import annotations
 from sys import modules
 
 from ._core import Part
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .exceptions import FileError
 
 if TYPE_CHECKING:
@@ -268,3 +268,6 @@ def _guess(name: str) -> str:
     from mimetypes import guess_type
 
     return guess_type(name)[0] or "application/octet-stream"
+
+
+defer_annotations(globals())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._checks import function, identity, is_async_function, sync_function, wrong_type
 from ._core import Expect
+from ._model_methods import ModelMethods
 from ._operation import Async, Resource, given, iterate
 from ._streaming import spread, spread_async
 from ._transport import Blocking, Suspending, wait
@@ -11,11 +12,22 @@ from ._typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overloa
 from .exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Generator,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from types import EllipsisType
     from typing import Any, ClassVar, Self
 
     from ._core import Pending
+    from ._model_api import Choice
     from ._operation import Options, Query
     from ._record import Record
     from ._transport import Transport
@@ -27,7 +39,7 @@ A = TypeVar("A", bound="Resource[Async]")
 R = TypeVar("R", bound="Record[Any]")
 
 
-class Page(Generic[T]):
+class Page(ModelMethods, Generic[T]):
     """Some results, and where the next ones are.
 
     ``for`` iterates over its own results, and ``async for`` goes on to those of all pages that follow; `auto` does so in either.
@@ -35,20 +47,87 @@ class Page(Generic[T]):
 
     __slots__ = ("_source", "next", "previous", "results")
 
+    fields: ClassVar[tuple[str, ...]] = ("previous", "next", "results")
+
+    previous: str | None
+    next: str | None
+    """The next page, to be passed to `list()`; None: this is the last."""
+    results: list[T]
     _source: _Source[Any]
 
     def __init__(self, results: list[T], next: str | None = None, previous: str | None = None) -> None:
-        self.results: list[T] = results
-        self.next: str | None = next
-        """The next page, to be passed to `list()`; None: this is the last."""
-        self.previous: str | None = previous
+        self.results = results
+        self.next = next
+        self.previous = previous
 
     @classmethod
     def _like(cls, page: Page[T]) -> Self:
         """Give a page of this kind with what another has."""
         twin = cls(page.results, page.next, page.previous)
-        twin._source = page._source
+        # One that a program made has no source.
+        if hasattr(page, "_source"):
+            twin._source = page._source
         return twin
+
+    @classmethod
+    def _alone(cls, data: Mapping[str, Any]) -> Self:
+        if unknown := data.keys() - cls.fields:
+            raise ValueError(f"a page has no {unknown.pop()!r}: previous, next and results")
+        return cls(list(data.get("results") or ()), data.get("next"), data.get("previous"))
+
+    def _dumpable(self, without_none: bool = False) -> dict[str, Any]:
+        results: list[Any] = [
+            each.dict(exclude_none=without_none) if isinstance(each, ModelMethods) else each for each in self.results
+        ]
+        return {"previous": self.previous, "next": self.next, "results": results}
+
+    def _twin(self, data: Mapping[str, Any]) -> Self:
+        twin = self._alone(data)
+        if hasattr(self, "_source"):
+            twin._source = self._source
+        return twin
+
+    def copy(
+        self,
+        *,
+        include: Choice | None = None,
+        exclude: Choice | None = None,
+        update: Mapping[str, Any] | None = None,
+        deep: bool = True,
+    ) -> Self:
+        """Return another page with the same records, or with copies of them; see `Record.copy`."""
+        from copy import deepcopy
+
+        if include is not None or exclude is not None:
+            # What is left of records is no record.
+            return self._twin({**self.dict(include=include, exclude=exclude), **(update or {})})
+        results = [deepcopy(each) for each in self.results] if deep else [*self.results]
+        return self._twin({"previous": self.previous, "next": self.next, "results": results, **(update or {})})
+
+    def __copy__(self) -> Self:
+        return self.copy(deep=False)
+
+    def __deepcopy__(self, known: Any) -> Self:
+        from copy import deepcopy
+
+        return self._twin({"previous": self.previous, "next": self.next, "results": deepcopy(self.results, known)})
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[object, ...]]:
+        # As with records, the client stays behind.
+        return type(self), self._parts
+
+    # A page iterates over its results, but as a dict it has its parts, for FastAPI among others.
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of its parts: ``dict(page)`` has them."""
+        return self.fields
+
+    if not TYPE_CHECKING:
+
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            """Its parts: `vars` shows them."""
+            return {name: getattr(self, name) for name in self.fields}
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.results)
@@ -66,7 +145,13 @@ class Page(Generic[T]):
     def __getitem__(self, index: int) -> T: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[T]: ...
-    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+    @overload
+    def __getitem__(self, index: str) -> Any: ...
+    def __getitem__(self, index: int | slice | str) -> Any:
+        if isinstance(index, str):
+            if index not in self.fields:
+                raise KeyError(index)
+            return getattr(self, index)
         return self.results[index]
 
     def __eq__(self, other: object) -> bool:
@@ -100,14 +185,14 @@ class Page(Generic[T]):
         following = self._begin_next()
         if following is None:
             raise ValueError("there is no next page: this was the last")
-        return self._source.page(wait(following))
+        return self._source.page(wait(following), type(self))
 
     async def async_get_next_page(self) -> Page[T]:
         """Fetch the next page, awaited, whatever the client. Raises `ValueError` on the last one."""
         following = self._begin_next()
         if following is None:
             raise ValueError("there is no next page: this was the last")
-        return self._source.page(await following)
+        return self._source.page(await following, type(self))
 
     @property
     def _is_async(self) -> bool:
@@ -116,8 +201,20 @@ class Page(Generic[T]):
         return source is not None and source.resource._session.mode is Async
 
     def _begin_next(self) -> Pending[Any] | None:
-        """Begin to fetch the next page, without waiting for it."""
-        return None if self.next is None else self._source.begin(self.next)
+        """Begin to fetch the next page, without waiting for it.
+
+        Raises:
+            ValueError: There is one, but no client to fetch it with.
+
+        """
+        if self.next is None:
+            return None
+        if not hasattr(self, "_source"):
+            raise ValueError(
+                "the page after this one cannot be fetched: this one was made by the program or unpickled, and belongs to no "
+                "client. Pass its `next` to the list method: client.predictions.list(page.next)"
+            )
+        return self._source.begin(self.next)
 
 
 class Items(Generic[T]):
@@ -157,7 +254,7 @@ async def pages(page: Page[T], transport: type[Transport]) -> AsyncGenerator[Pag
         if following is None or page.next is None:
             return
         seen.add(page.next)
-        page = page._source.page(await transport.finish(following))
+        page = page._source.page(await transport.finish(following), type(page))
 
 
 def paginate(list_method: Callable[..., Page[T]]) -> Generator[Page[T], None, None]:
@@ -167,7 +264,8 @@ def paginate(list_method: Callable[..., Page[T]]) -> Generator[Page[T], None, No
         TypeError: `list_method` is not a method, or is an async one.
 
     """
-    return iterate(pages(_first(sync_function("list_method", list_method)()), Blocking))
+    first = _first(sync_function("list_method", list_method)())
+    return iterate(pages(first, Blocking)) if _is_fetched(first) else _asked_for(first, list_method)
 
 
 def async_paginate(list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
@@ -182,14 +280,36 @@ def async_paginate(list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGener
     return _async_pages(list_method)
 
 
+def _is_fetched(page: Page[Any]) -> bool:
+    return page.next is None or hasattr(page, "_source")
+
+
+def _asked_for(page: Page[T], list_method: Callable[..., Page[T]]) -> Generator[Page[T], None, None]:
+    """Give the pages of a method whose pages cannot be fetched, such as that of a test: it is asked for each."""
+    yield page
+    while page.next is not None:
+        page = _first(list_method(page.next))
+        yield page
+
+
 async def _async_pages(list_method: Callable[..., Awaitable[Page[T]]]) -> AsyncGenerator[Page[T], None]:
-    first: Any = list_method()
-    following = pages(_first(await first if hasattr(first, "__await__") else first), Suspending)
+    page = _first(await _awaited(list_method()))
+    if not _is_fetched(page):
+        yield page
+        while page.next is not None:
+            page = _first(await _awaited(list_method(page.next)))
+            yield page
+        return
+    following = pages(page, Suspending)
     try:
         async for page in following:
             yield page
     finally:
         await following.aclose()
+
+
+async def _awaited(page: Any) -> Any:
+    return await page if hasattr(page, "__await__") else page
 
 
 def _first(page: object) -> Page[Any]:
@@ -224,11 +344,11 @@ class _Source(Generic[R]):
         method = "GET" if self.text is None else "QUERY"
         return self.resource._send(method, self.target, Expect.PAGE, self.options, query=query, text=self.text)
 
-    def page(self, data: dict[str, Any]) -> Page[R]:
-        """View an answer."""
+    def page(self, data: dict[str, Any], of: type[Page[Any]] | None = None) -> Page[R]:
+        """View an answer, as a page of the same class as the one before."""
         session, kind = self.resource._session, self.kind
         results: list[R] = [kind._of(each, session) for each in data["results"]]
-        page = Page(results, data.get("next"), data.get("previous"))
+        page: Page[R] = (of or Page)(results, data.get("next"), data.get("previous"))
         page._source = self
         return page
 
