@@ -33,10 +33,10 @@ FLOORS = [
     {"stream", "relay"},
     {"output_iterator"},
     {"use"},
-    {"options"},
+    {"options", "types"},
     {"client"},
     {"__init__"},
-    {"local", "drop_in", "schema", "resource", "helpers", "log", "types", "_model_api", "__about__"},
+    {"local", "drop_in", "schema", "resource", "helpers", "log", "_model_api", "__about__"},
     {"pytest_plugin"},
 ]
 

@@ -6,7 +6,7 @@ Loaded when a program asks for it.
 from __future__ import annotations
 
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from ._checks import wrong_type
 from ._typing import is_array, is_object, texts
@@ -14,11 +14,8 @@ from .types import evaluated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from collections.abc import Set as AbstractSet
 
     from ._record import Record
-
-    Choice: TypeAlias = AbstractSet[int | str] | Mapping[int | str, Any]
 
 # What pydantic's methods take that changes nothing here: fields have one name, and are what the API sent.
 WITHOUT_EFFECT = frozenset(

@@ -6,14 +6,15 @@ Nothing is validated: what the API sends is taken as it is. What is asked for ra
 from __future__ import annotations
 
 from ._checks import mapping
-from ._typing import TYPE_CHECKING, is_object
+from ._typing import TYPE_CHECKING, defer_annotations, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from os import PathLike
     from typing import Any, Final, Self, TypeAlias
 
-    from ._model_api import Choice, Field
+    from ._model_api import Field
+    from .types import Choice
 
     # Inside the class, `dict` is a method.
     JSONObject: TypeAlias = dict[str, Any]
@@ -267,3 +268,6 @@ class ModelMethods:
     def __get_pydantic_json_schema__(cls, _schema: object, _handler: object) -> JSONObject:
         # What the API promises is not asked of others.
         return {name: value for name, value in cls.schema().items() if name not in ("required", "definitions")}
+
+
+defer_annotations(globals())

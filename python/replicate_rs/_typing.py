@@ -111,12 +111,16 @@ def _defer_class(owner: type, module: str) -> None:
         deferred.written = annotations, module, owner
         owner.__annotations__ = deferred
     for name, member in members.items():
-        if name[0] != "_" or name == "__init__" or name == "__call__":
+        if name[0] != "_" or name in _SHOWN:
             kind = type(member)
             if kind is _Function:
                 defer(member, module, owner)
             elif kind is classmethod or kind is staticmethod:
                 defer(member.__func__, module, owner)
+
+
+# Methods whose names begin with an underscore, but whose signatures are shown.
+_SHOWN = frozenset(("__call__", "__init__", "__new__"))
 
 
 def defer(function: Any, module: str, owner: type | None = None) -> None:

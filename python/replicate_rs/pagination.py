@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Self
 
     from ._core import Pending
-    from ._model_api import Choice
     from ._operation import Options, Query
     from ._record import Record
     from ._transport import Transport
     from .identifier import HasId
+    from .types import Choice
 
 # A page only gives its items.
 T = TypeVar("T", covariant=True)

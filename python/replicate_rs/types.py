@@ -15,6 +15,7 @@ import sys
 import types
 import typing
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from importlib import import_module
 from os import PathLike
@@ -50,6 +51,7 @@ __all__ = [
     "AsyncReadable",
     "AsyncSend",
     "Certificate",
+    "Choice",
     "ClientOptions",
     "CreateOptions",
     "DeploymentOptions",
@@ -244,6 +246,9 @@ class Options(TypedDict, total=False):
     """Added to the JSON body."""
 
 
+# What to take of a record: names, or names and what to take of each; positions in lists.
+Choice: TypeAlias = AbstractSet[int] | AbstractSet[str] | Mapping[int, Any] | Mapping[str, Any]
+
 # Models and versions.
 
 Ref: TypeAlias = str | ModelVersionIdentifier | HasOwnerAndName
@@ -419,7 +424,7 @@ _HOMES = (
     ),
     *("hardware", "input", "job", "middleware", "model", "options", "output_iterator", "pagination", "prediction", "progress"),
     *("relay", "run", "search", "stream", "training", "use", "version", "watch", "webhook", "webhook_verifier"),
-    *("_core", "_operation", "_record", "_streaming", "_transport"),
+    *("_core", "_model_api", "_operation", "_record", "_streaming", "_transport"),
 )
 
 
