@@ -51,7 +51,6 @@ CHOICES = [
     {"exclude_defaults": True},
     {"exclude_unset": True},
     {"by_alias": True},
-    {"skip_defaults": True},
     {"include": {"id": True, "logs": True, "error": True}, "exclude_none": True},
     {"include": {"nothing"}},
 ]
@@ -63,8 +62,8 @@ def test_the_same_is_chosen(choice):
     assert ours.dict(**choice) == theirs.dict(**choice)
     assert json.loads(ours.json(**choice)) == json.loads(theirs.json(**choice))
     assert list(ours.dict(**choice)) == list(theirs.dict(**choice))
-    if "skip_defaults" not in choice:
-        assert ours.model_dump(**choice) == ours.to_dict(**choice) == theirs.dict(**choice)
+    assert ours.model_dump(**choice) == ours.to_dict(**choice) == theirs.dict(**choice)
+    assert ours.dict(skip_defaults=True, **choice) == ours.dict(**choice)
 
 
 def test_json_is_written_as_it_is_asked_for(record):
@@ -135,7 +134,7 @@ def test_every_way_from_data_and_back(record, tmp_path):
     assert record != {**ABOUT, "id": "q"}
     assert record != 5
     for wrong in ("{", "[1]", "5", b"\xff"):
-        with pytest.raises(ValueError, match=r"JSON|expect|codec|dict"):
+        with pytest.raises(ValueError, match=r"JSON|Expecting|expect|codec|dict"):
             kind.parse_raw(wrong)
     with pytest.raises(FileNotFoundError):
         kind.parse_file(tmp_path / "none.json")
@@ -166,15 +165,16 @@ def test_fields_are_described(name):
     ours = getattr(importlib.import_module(f"replicate_rs.{name.lower()}"), name)
     theirs = getattr(importlib.import_module(f"replicate.{name.lower()}"), name)
     # What 1.0.7 knows, and what the API has had since then; `destination` is read from the output here.
-    assert ours.__fields__.keys() >= theirs.__fields__.keys() - {"versions"}
-    for field in theirs.__fields__:
+    assert ours.__fields__.keys() >= theirs.__fields__.keys() - {"destination"}
+    for field in theirs.__fields__.keys() & ours.__fields__.keys():
         described = ours.__fields__[field]
         assert (described.name, described.alias, described.default) == (field, field, None)
         assert described.outer_type_ is not None
     schema, their_schema = ours.schema(), theirs.schema()
     assert schema["title"] == their_schema["title"] == name
     assert schema["type"] == their_schema["type"] == "object"
-    for field, about in their_schema["properties"].items():
+    for field in theirs.__fields__.keys() & ours.__fields__.keys():
+        about = their_schema["properties"][field]
         mine = schema["properties"][field]
         assert mine.get("title", about.get("title")) == about.get("title", mine.get("title")), field
         if "$ref" in about:

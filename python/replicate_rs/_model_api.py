@@ -23,7 +23,6 @@ WITHOUT_EFFECT = frozenset(
         *(
             "by_alias",
             "context",
-            "ensure_ascii",
             "exclude_computed_fields",
             "exclude_unset",
             "fallback",

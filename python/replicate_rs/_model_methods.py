@@ -192,11 +192,11 @@ class ModelMethods:
         """Do what `dict` does, under the name that pydantic 2 has for it."""
         return self.dict(**options)
 
-    def model_dump_json(self, *, indent: int | None = None, **options: Any) -> str:
+    def model_dump_json(self, *, indent: int | None = None, ensure_ascii: bool = False, **options: Any) -> str:
         """Return the object as JSON text; takes what `dict` takes, and `indent`."""
         from json import dumps
 
-        return dumps(self.dict(**options), ensure_ascii=options.get("ensure_ascii", False), indent=indent)
+        return dumps(self.dict(**options), ensure_ascii=ensure_ascii, indent=indent)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Do what `copy` does, under the name and with the default of pydantic 2."""
