@@ -100,7 +100,7 @@ def _by_name(argument: str, choice: Any, length: int) -> dict[Any, Any] | None:
         return None
     if isinstance(choice, (set, frozenset)):
         named: dict[Any, Any] = dict.fromkeys(choice, True)  # pyright: ignore[reportUnknownArgumentType] - of whatever
-    elif hasattr(type(choice), "keys"):
+    elif is_object(choice):
         named = {**choice}
     else:
         raise wrong_type(argument, "a set of names, or a dict of names and what is chosen of each", choice)
@@ -148,7 +148,7 @@ def fields(kind: type[Any]) -> dict[str, Field]:
     """Return the documented fields of a class of records."""
     found: dict[str, Field] = {}
     for each in reversed(kind.__mro__):
-        annotations = vars(each).get("__annotations__") or {}
+        annotations: dict[str, Any] = vars(each).get("__annotations__") or {}
         found |= {name: Field(name, annotations[name]) for name in annotations if name in kind.fields}
     for name, part in _views(kind):
         found[name] = Field(name, part)

@@ -105,7 +105,8 @@ class ModelMethods:
             from ._model_api import WITHOUT_EFFECT
 
             dumps = {name: value for name, value in dumps.items() if name not in WITHOUT_EFFECT}
-        return write(data, default=encoder, **{"ensure_ascii": False, **dumps})
+        dumps.setdefault("ensure_ascii", False)
+        return write(data, default=encoder, **dumps)
 
     def copy(
         self,

@@ -403,10 +403,10 @@ T = TypeVar("T")
 A = TypeVar("A")
 JSONObject: TypeAlias = dict[str, Any]
 # What only type checkers know more of.
-_INTERNAL = {"Form": str, "Pending": Awaitable, "Said": tuple, "Streamed": AsyncIterable, "Transport": Any}
+_INTERNAL: dict[str, Any] = {"Form": str, "Pending": Awaitable, "Said": tuple, "Streamed": AsyncIterable, "Transport": Any}
 # Where a module calls a type by a shorter name.
 _OF_WEBHOOKS = {**_INTERNAL, "Body": WebhookBody, "Headers": WebhookHeaders, "Request": WebhookRequest}
-_LOCAL_NAMES = dict.fromkeys(("webhook", "webhook_request", "webhook_verifier"), _OF_WEBHOOKS)
+_LOCAL_NAMES: dict[str, dict[str, Any]] = dict.fromkeys(("webhook", "webhook_request", "webhook_verifier"), _OF_WEBHOOKS)
 # Where the classes are that annotations name.
 _LIBRARIES = (collections.abc, typing, types, datetime, io, os, pathlib)
 _HOMES = (
@@ -467,13 +467,17 @@ def _describe_to_pydantic(kind: Any, check: Callable[[object], bool], wanted: st
         return core_schema.no_info_plain_validator_function(checked)
 
     kind.__get_pydantic_core_schema__ = schema
-    kind.__get_pydantic_json_schema__ = lambda _schema, _handler: {}
+    kind.__get_pydantic_json_schema__ = _any_json
 
 
 def _describe_protocol(kind: Any) -> None:
-    members = [name for name in vars(kind) if name[0] != "_"]
+    members: list[str] = [name for name in dir(kind) if name[0] != "_"]
     _describe_to_pydantic(kind, lambda value: all(hasattr(value, name) for name in members), f"have {' and '.join(members)}")
     kind.__get_pydantic_json_schema__ = _omitted
+
+
+def _any_json(_schema: object, _handler: object) -> dict[str, Any]:
+    return {}
 
 
 def _omitted(_schema: object, _handler: object) -> NoReturn:
