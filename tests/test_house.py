@@ -20,7 +20,7 @@ FLOORS = [
     {"_transport"},
     {"_session"},
     {"_operation"},
-    {"_streaming", "_replaced"},
+    {"_streaming", "_replaced", "_model_methods"},
     {"_record", "identifier", "progress", "request", "webhook_request"},
     {"exceptions", "creation"},
     {
@@ -47,12 +47,12 @@ FLOORS = [
     {"stream", "relay"},
     {"output_iterator"},
     {"use"},
-    {"options"},
+    {"options", "types"},
     {"settings"},
     {"configurable"},
     {"client"},
     {"__init__"},
-    {"local", "drop_in", "schema", "resource", "helpers", "log", "types", "__about__"},
+    {"local", "drop_in", "schema", "resource", "helpers", "log", "_model_api", "__about__"},
     {"pytest_plugin"},
 ]
 

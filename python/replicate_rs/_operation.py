@@ -323,7 +323,8 @@ class Described:
     def _bound_to(self, args: tuple[Any, ...]) -> Callable[..., Any]:
         if not args or not isinstance(args[0], Resource):
             raise TypeError(f"the first argument of {self._path} must be the object whose method it is")
-        bound: Callable[..., Any] = type(self).__get__(self, args[0], None)  # type: ignore[attr-defined] # each kind has it
+        method: Any = self
+        bound: Callable[..., Any] = method.__get__(args[0], None)
         return bound
 
     def _calling(self) -> Callable[..., Any]:
@@ -348,7 +349,8 @@ class Described:
 
 def _of_function(name: str) -> property:
     def get(method: Any) -> Any:
-        return getattr(method.__get__(None, method.owner), name)
+        found: Any = getattr(method.__get__(None, method.owner), name)
+        return found
 
     return property(get)
 
@@ -381,8 +383,9 @@ class operation(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
         return Method(self.blocking or self._make_blocking(), resource)
 
     def _make_blocking(self) -> Callable[..., Any]:
-        self.blocking = self._named(_stepped(self.function))
-        return self.blocking
+        blocking: Callable[..., Any] = self._named(_stepped(self.function))
+        self.blocking = blocking
+        return blocking
 
     def _make_suspending(self) -> Callable[..., Any]:
         self.suspending = self._named(_checked(self.function))

@@ -6,16 +6,16 @@ left out are None.
 
 from __future__ import annotations
 
-from ._checks import mapping
+from ._model_methods import ModelMethods
 from ._operation import Async, M, Resource, Sync
-from ._typing import TypeVar, defer_annotations, is_object, overload
+from ._typing import TypeVar, defer_annotations, is_array, is_object, overload
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
-    from typing import Any, ClassVar, Final, Self, TypeAlias, TypeGuard
+    from typing import Any, ClassVar, Self, TypeAlias, TypeGuard
 
     from ._operation import Session
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Record[Any]")
 
 
-class Record(Resource[M]):
+class Record(ModelMethods, Resource[M]):
     """The base of all records. Its annotations are the documented fields.
 
     A record has its client's mode: the methods of one that an `AsyncReplicate` gave are awaited.
@@ -107,30 +107,26 @@ class Record(Resource[M]):
             return object.__getattribute__(self, name)
 
     def _view(self, name: str, kind: type[R]) -> R | None:
-        """View a field that is an object."""
-        data = self._data.get(name)
-        return kind._of(data, self._session) if is_object(data) else None
+        """View a field that is an object, or the name of one."""
+        return self._viewed(self._data.get(name), kind)
 
     def _views(self, name: str, kind: type[R]) -> list[R]:
-        """View a field that is a list of objects."""
-        return [kind._of(each, self._session) for each in self._data.get(name) or ()]
+        """View a field that is a list of objects, or of names of them."""
+        values = self._data.get(name)
+        viewed = [self._viewed(each, kind) for each in values] if is_array(values) else []
+        return [each for each in viewed if each is not None]
 
-    def dict(self) -> JSONObject:
-        """Give a copy of the object, with every field that came."""
+    def _viewed(self, value: object, kind: type[R]) -> R | None:
+        data = kind._named_by(value) if isinstance(value, str) else value
+        return kind._of(data, self._session) if is_object(data) else None
+
+    @classmethod
+    def _named_by(cls, name: str) -> JSONObject | None:  # noqa: ARG003 - of those that have a name
+        """Return the object that a name stands for where the API gives no more of it."""
+        return None
+
+    def _dumpable(self, without_none: bool = False) -> JSONObject:  # noqa: ARG002 - a page's
         return self._data.copy()
-
-    def json(self) -> str:
-        """Give the object as JSON text."""
-        from json import dumps
-
-        return dumps(self._data, ensure_ascii=False)
-
-    def copy(self, *, update: Mapping[str, Any] | None = None) -> Self:
-        """Give an independent record, with some fields changed."""
-        from copy import deepcopy
-
-        changes: Mapping[str, Any] = {} if update is None else mapping("update", update)
-        return self._twin({**deepcopy(self._data), **changes})
 
     def _twin(self, data: JSONObject) -> Self:
         """View another object as this one is viewed."""
@@ -140,42 +136,13 @@ class Record(Resource[M]):
             return self._alone(data)
         return self._of(data, session)
 
-    @classmethod
-    def parse_obj(cls, data: Mapping[str, Any]) -> Self:
-        """View an object that came from elsewhere."""
-        return cls._alone({**mapping("data", data)})
-
-    model_dump: Final = dict
-    model_dump_json: Final = json
-    model_validate: Final = parse_obj
-    to_dict: Final = dict
-    to_json: Final = json
-
-    # pydantic, and FastAPI with it, ask a class what to do with it; they alone call these.
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:
-        from pydantic_core import core_schema
-
-        def validated(value: object) -> Record[Any]:
-            if isinstance(value, cls):
-                return value
-            if is_object(value):
-                return cls.parse_obj(value)
-            raise ValueError(f"must be a {cls.__name__} or a dict of its fields")
-
-        written = core_schema.plain_serializer_function_ser_schema(cls.dict)
-        return core_schema.no_info_plain_validator_function(validated, serialization=written)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, _schema: object, _handler: object) -> JSONObject:
-        return {"type": "object", "title": cls.__name__, "properties": {name: {} for name in cls.fields}}
-
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         return iter(self._data.items())
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._data == other._data if _is_record(other) else NotImplemented
+        if _is_record(other):
+            return type(self) is type(other) and self._data == other._data
+        return self._data == other if is_object(other) else NotImplemented
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment]  # records change when they are reloaded
 

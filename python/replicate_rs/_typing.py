@@ -56,14 +56,18 @@ class Annotations(dict["str", "Any"]):
     def evaluate(self) -> None:
         """Fill the dictionary."""
         texts, module, owner = self.written
-        if dict.__len__(self) < len(texts):
+        if _dict.__len__(self) < len(texts):
             from .types import evaluated
 
             self.update({name: evaluated(text, module, owner) for name, text in texts.items()})
 
 
+_dict: Any = dict
+_type: Any = type
+
+
 def _evaluating(name: str) -> Callable[..., Any]:
-    read: Callable[..., Any] = getattr(dict, name)
+    read: Callable[..., Any] = getattr(_dict, name)
 
     def call(self: Annotations, *args: Any) -> Any:
         self.evaluate()
@@ -91,7 +95,7 @@ def defer_annotations(namespace: dict[str, Any]) -> None:
     """
     module: str = namespace["__name__"]
     for name, value in namespace.items():
-        kind = type(value)
+        kind = _type(value)
         if (kind is not type and kind is not _Function) or name[0] == "_" or value.__module__ != module:
             continue
         if kind is _Function:
@@ -111,12 +115,16 @@ def _defer_class(owner: type, module: str) -> None:
         deferred.written = annotations, module, owner
         owner.__annotations__ = deferred
     for name, member in members.items():
-        if name[0] != "_" or name == "__init__" or name == "__call__":
-            kind = type(member)
+        if name[0] != "_" or name in _SHOWN:
+            kind = _type(member)
             if kind is _Function:
                 defer(member, module, owner)
             elif kind is classmethod or kind is staticmethod:
                 defer(member.__func__, module, owner)
+
+
+# Methods whose names begin with an underscore, but whose signatures are shown.
+_SHOWN = frozenset(("__call__", "__init__", "__new__"))
 
 
 def defer(function: Any, module: str, owner: type | None = None) -> None:

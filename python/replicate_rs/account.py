@@ -8,7 +8,7 @@ from ._record import Record
 from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
-    from typing import Final, Literal, Unpack
+    from typing import Any, Final, Literal, Unpack
 
     from ._operation import Options
 
@@ -23,6 +23,10 @@ class Account(Record[M]):
     name: str | None
     github_url: str | None
     avatar_url: str | None
+
+    @classmethod
+    def _named_by(cls, name: str) -> dict[str, Any] | None:
+        return {"username": name}
 
 
 class Accounts(Namespace[M]):

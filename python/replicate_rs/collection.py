@@ -44,7 +44,7 @@ class Collection(Record[M]):
         return iter(self.models)
 
     def __len__(self) -> int:
-        return len(self._data.get("models") or ())
+        return len(self.models)
 
     def __bool__(self) -> bool:
         return True

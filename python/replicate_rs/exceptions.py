@@ -40,6 +40,7 @@ Every error carries what is known of `status`, `detail`, `request_id`, `predicti
 
 from __future__ import annotations
 
+from ._checks import wrong_type
 from ._core import retry_after
 from ._typing import TYPE_CHECKING, defer_annotations, is_object
 
@@ -231,16 +232,24 @@ class ModelError(ReplicateError):
 
     prediction: Prediction[Any]
 
-    def __init__(self, prediction: Prediction[Any]) -> None:
-        super().__init__(detail=prediction.error or f"the prediction {prediction.id} {prediction.status}")
-        self.prediction = prediction  # pyright: ignore[reportIncompatibleVariableOverride]  # here there always is one
+    def __init__(self, prediction: Prediction[Any] | str) -> None:
+        """Make one of the prediction that failed, or, as tests do, of a message alone."""
+        if isinstance(prediction, str):
+            message = prediction
+        elif hasattr(prediction, "status"):
+            message = prediction.error or f"the prediction {prediction.id} {prediction.status}"
+            self.prediction = prediction  # pyright: ignore[reportIncompatibleVariableOverride]  # here there is one
+        else:
+            raise wrong_type("prediction", "a Prediction, or a message", prediction)
+        super().__init__(detail=message)
+        self.args = (message,)
 
     def __str__(self) -> str:
         # A model's own words, which may be a traceback.
         return _printable(str(self.detail or ""))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.prediction,)
+        return type(self), (vars(self).get("prediction", self.detail),)
 
 
 class PredictionCanceled(ModelError):

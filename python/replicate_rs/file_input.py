@@ -8,7 +8,7 @@ from ._checks import limit
 from ._checks import strategy as checked_strategy
 from ._core import Upload, is_plain
 from ._operation import Async, resource, run
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .exceptions import (
     APIConnectionError,
     APIResponseValidationError,
@@ -279,3 +279,6 @@ async def async_encode_json(
 
 def _strategy(given: FileEncodingStrategy | None) -> FileEncodingStrategy | None:
     return None if given is None else checked_strategy("file_encoding_strategy", given)
+
+
+defer_annotations(globals())

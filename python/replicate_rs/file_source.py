@@ -6,7 +6,7 @@ What is on the disk stays there until it is sent. Nothing of the caller's is clo
 from __future__ import annotations
 
 from ._core import Part
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .exceptions import FileError, file_error
 from .file_content import (
     BLOCK,
@@ -248,3 +248,6 @@ def _guess(name: str) -> str:
     from mimetypes import guess_type
 
     return guess_type(name)[0] or "application/octet-stream"
+
+
+defer_annotations(globals())

@@ -29,7 +29,7 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
     # As a named tuple, which 1.0.7's is.
     _fields = ("owner", "name", "version")
     _field_defaults: ClassVar[dict[str, None]] = {"version": None}
-    __match_args__ = _fields
+    __match_args__ = ("owner", "name", "version")
 
     def __new__(cls, owner: str, name: str, version: str | None = None) -> Self:
         """Put the three together; `parse` reads them."""

@@ -10,7 +10,7 @@ from ._checks import headers as checked_headers
 from ._checks import http_method, text, wrong_type
 from ._core import Expect, Place, Response, write_file
 from ._transport import PARTING, LastRequests, wait
-from ._typing import TYPE_CHECKING, Generic, TypeVar, is_object
+from ._typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, is_object
 from .credentials import Secret, revealed
 from .exceptions import from_response, from_unexpected
 from .job import TERMINAL
@@ -516,3 +516,6 @@ def _joined(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 def _pop(headers: dict[str, str], name: str) -> str | None:
     return next((headers.pop(each) for each in list(headers) if each.lower() == name), None)
+
+
+defer_annotations(globals())

@@ -47,6 +47,11 @@ class Model(Record[M]):
     """Whether Replicate keeps it running: it needs no version."""
     created_at: str | None
 
+    @classmethod
+    def _named_by(cls, name: str) -> dict[str, Any] | None:
+        owner, slash, name = name.partition("/")
+        return {"owner": owner, "name": name} if slash else None
+
     @property
     def id(self) -> str:
         """``owner/name``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._operation import Async, Resource, Sync, unchecked
 from ._streaming import batches, spread, spread_async
-from ._typing import TYPE_CHECKING, Generic, TypeVar
+from ._typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations
 from .course import Course, increments, items_of
 from .exceptions import APIConnectionError, ModelError
 from .file_output import outputs
@@ -147,3 +147,6 @@ class AsyncOutputIterator(BaseOutputIterator[T]):
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self._whole(Async).__await__()
+
+
+defer_annotations(globals())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._checks import abort_signal, function, identity, is_async_function, sync_function, wrong_type
 from ._core import Expect
+from ._model_methods import ModelMethods
 from ._operation import Async, Resource, given, iterate
 from ._streaming import spread, spread_async
 from ._transport import Blocking, Suspending, wait
@@ -11,7 +12,17 @@ from ._typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overloa
 from .exceptions import APIResponseValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Generator,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from types import EllipsisType
     from typing import Any, ClassVar, Self
 
@@ -20,6 +31,7 @@ if TYPE_CHECKING:
     from ._record import Record
     from ._transport import Transport
     from .identifier import HasId
+    from .types import Choice
 
 # A page only gives its items.
 T = TypeVar("T", covariant=True)
@@ -27,7 +39,7 @@ A = TypeVar("A", bound="Resource[Async]")
 R = TypeVar("R", bound="Record[Any]")
 
 
-class Page(Generic[T]):
+class Page(ModelMethods, Generic[T]):
     """Some results, and where the next ones are.
 
     ``for`` iterates over its own results, and ``async for`` goes on to those of all pages that follow; `auto` does so in either.
@@ -35,20 +47,87 @@ class Page(Generic[T]):
 
     __slots__ = ("_source", "next", "previous", "results")
 
+    fields: ClassVar[tuple[str, ...]] = ("previous", "next", "results")
+
+    previous: str | None
+    next: str | None
+    """The next page, to be passed to `list()`; None: this is the last."""
+    results: list[T]
     _source: _Source[Any]
 
     def __init__(self, results: list[T], next: str | None = None, previous: str | None = None) -> None:
-        self.results: list[T] = results
-        self.next: str | None = next
-        """The next page, to be passed to `list()`; None: this is the last."""
-        self.previous: str | None = previous
+        self.results = results
+        self.next = next
+        self.previous = previous
 
     @classmethod
     def _like(cls, page: Page[T]) -> Self:
         """Give a page of this kind with what another has."""
         twin = cls(page.results, page.next, page.previous)
-        twin._source = page._source
+        # One that a program made has no source.
+        if hasattr(page, "_source"):
+            twin._source = page._source
         return twin
+
+    @classmethod
+    def _alone(cls, data: Mapping[str, Any]) -> Self:
+        if unknown := data.keys() - cls.fields:
+            raise ValueError(f"a page has no {unknown.pop()!r}: previous, next and results")
+        return cls(list(data.get("results") or ()), data.get("next"), data.get("previous"))
+
+    def _dumpable(self, without_none: bool = False) -> dict[str, Any]:
+        results: list[Any] = [
+            each.dict(exclude_none=without_none) if isinstance(each, ModelMethods) else each for each in self.results
+        ]
+        return {"previous": self.previous, "next": self.next, "results": results}
+
+    def _twin(self, data: Mapping[str, Any]) -> Self:
+        twin = self._alone(data)
+        if hasattr(self, "_source"):
+            twin._source = self._source
+        return twin
+
+    def copy(
+        self,
+        *,
+        include: Choice | None = None,
+        exclude: Choice | None = None,
+        update: Mapping[str, Any] | None = None,
+        deep: bool = True,
+    ) -> Self:
+        """Return another page with the same records, or with copies of them; see `Record.copy`."""
+        from copy import deepcopy
+
+        if include is not None or exclude is not None:
+            # What is left of records is no record.
+            return self._twin({**self.dict(include=include, exclude=exclude), **(update or {})})
+        results = [deepcopy(each) for each in self.results] if deep else [*self.results]
+        return self._twin({"previous": self.previous, "next": self.next, "results": results, **(update or {})})
+
+    def __copy__(self) -> Self:
+        return self.copy(deep=False)
+
+    def __deepcopy__(self, known: Any) -> Self:
+        from copy import deepcopy
+
+        return self._twin({"previous": self.previous, "next": self.next, "results": deepcopy(self.results, known)})
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[object, ...]]:
+        # As with records, the client stays behind.
+        return type(self), self._parts
+
+    # A page iterates over its results, but as a dict it has its parts, for FastAPI among others.
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the names of its parts: ``dict(page)`` has them."""
+        return self.fields
+
+    if not TYPE_CHECKING:
+
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            """Its parts: `vars` shows them."""
+            return {name: getattr(self, name) for name in self.fields}
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.results)
@@ -66,7 +145,13 @@ class Page(Generic[T]):
     def __getitem__(self, index: int) -> T: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[T]: ...
-    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+    @overload
+    def __getitem__(self, index: str) -> Any: ...
+    def __getitem__(self, index: int | slice | str) -> Any:
+        if isinstance(index, str):
+            if index not in self.fields:
+                raise KeyError(index)
+            return getattr(self, index)
         return self.results[index]
 
     def __eq__(self, other: object) -> bool:
@@ -100,14 +185,14 @@ class Page(Generic[T]):
         following = self._begin_next()
         if following is None:
             raise ValueError("there is no next page: this was the last")
-        return self._source.page(wait(following))
+        return self._source.page(wait(following), type(self))
 
     async def async_get_next_page(self) -> Page[T]:
         """Fetch the next page, awaited, whatever the client. Raises `ValueError` on the last one."""
         following = self._begin_next()
         if following is None:
             raise ValueError("there is no next page: this was the last")
-        return self._source.page(await following)
+        return self._source.page(await following, type(self))
 
     @property
     def _is_async(self) -> bool:
@@ -116,10 +201,22 @@ class Page(Generic[T]):
         return source is not None and source.resource._session.mode is Async
 
     def _begin_next(self, signal: AbortSignal | None = None) -> Pending[Any] | None:
-        """Begin to fetch the next page, without waiting for it."""
-        if signal is not None and self.next is not None:
+        """Begin to fetch the next page, without waiting for it.
+
+        Raises:
+            ValueError: There is one, but no client to fetch it with.
+
+        """
+        if self.next is None:
+            return None
+        if not hasattr(self, "_source"):
+            raise ValueError(
+                "the page after this one cannot be fetched: this one was made by the program or unpickled, and belongs to no "
+                "client. Pass its `next` to the list method: client.predictions.list(page.next)"
+            )
+        if signal is not None:
             self._source.stopped_by(signal)
-        return None if self.next is None else self._source.begin(self.next)
+        return self._source.begin(self.next)
 
 
 class Items(Generic[T]):
@@ -163,7 +260,7 @@ async def pages(page: Page[T], transport: type[Transport], signal: AbortSignal |
             # The next page may be here already.
             signal.throw_if_aborted()
         seen.add(page.next)
-        page = page._source.page(await transport.finish(following))
+        page = page._source.page(await transport.finish(following), type(page))
 
 
 def paginate(list_method: Callable[..., Page[T]], *, signal: AbortSignal | None = None) -> Generator[Page[T], None, None]:
@@ -177,8 +274,9 @@ def paginate(list_method: Callable[..., Page[T]], *, signal: AbortSignal | None 
         TypeError: `list_method` is not a method, or is an async one.
 
     """
-    begin, stop = _first_request(sync_function("list_method", list_method), signal)
-    return iterate(pages(_first(begin()), Blocking, stop))
+    ask, stop = _stoppable(sync_function("list_method", list_method), signal)
+    first = _first(ask())
+    return iterate(pages(first, Blocking, stop)) if _is_fetched(first) else _asked_for(first, ask)
 
 
 def async_paginate(
@@ -192,31 +290,54 @@ def async_paginate(
     """
     if not is_async_function(function("list_method", list_method)) and hasattr(list_method, "__self__"):
         raise TypeError("list_method must be an async one, of an AsyncReplicate, or with async_ before its name")
-    return _async_pages(*_first_request(list_method, signal))
+    return _async_pages(*_stoppable(list_method, signal))
 
 
-def _first_request(list_method: Callable[..., Any], signal: AbortSignal | None) -> tuple[Callable[[], Any], AbortSignal | None]:
-    """Return what asks for the first page, which a signal stops too where the method is one of a client."""
+def _stoppable(list_method: Callable[..., Any], signal: AbortSignal | None) -> tuple[Callable[..., Any], AbortSignal | None]:
+    """Return what asks for a page, which a signal stops too where the method is one of a client."""
     if signal is None:
         return list_method, None
     stop = abort_signal("signal", signal)
     method = list_method.func if type(list_method).__name__ == "partial" else list_method  # type: ignore[attr-defined]
+    options = {"signal": stop} if isinstance(getattr(method, "__self__", None), Resource) else {}
 
-    def begin() -> Any:
+    def ask(*place: str) -> Any:
         stop.throw_if_aborted()
-        return list_method(signal=stop) if isinstance(getattr(method, "__self__", None), Resource) else list_method()
+        return list_method(*place, **options)
 
-    return begin, stop
+    return ask, stop
 
 
-async def _async_pages(begin: Callable[[], Any], signal: AbortSignal | None) -> AsyncGenerator[Page[Any], None]:
-    first: Any = begin()
-    following = pages(_first(await first if hasattr(first, "__await__") else first), Suspending, signal)
+def _is_fetched(page: Page[Any]) -> bool:
+    return page.next is None or hasattr(page, "_source")
+
+
+def _asked_for(page: Page[Any], ask: Callable[..., Any]) -> Generator[Page[Any], None, None]:
+    """Yield the pages of a method whose pages cannot be fetched, such as that of a test: it is asked for each."""
+    yield page
+    while page.next is not None:
+        page = _first(ask(page.next))
+        yield page
+
+
+async def _async_pages(ask: Callable[..., Any], signal: AbortSignal | None) -> AsyncGenerator[Page[Any], None]:
+    page = _first(await _awaited(ask()))
+    if not _is_fetched(page):
+        yield page
+        while page.next is not None:
+            page = _first(await _awaited(ask(page.next)))
+            yield page
+        return
+    following = pages(page, Suspending, signal)
     try:
         async for page in following:
             yield page
     finally:
         await following.aclose()
+
+
+async def _awaited(page: Any) -> Any:
+    return await page if hasattr(page, "__await__") else page
 
 
 def _first(page: object) -> Page[Any]:
@@ -267,11 +388,11 @@ class _Source(Generic[R]):
         method = "GET" if self.text is None else "QUERY"
         return self.resource._send(method, self.target, Expect.PAGE, self.options, query=query, text=self.text)
 
-    def page(self, data: dict[str, Any]) -> Page[R]:
-        """View an answer."""
+    def page(self, data: dict[str, Any], of: type[Page[Any]] | None = None) -> Page[R]:
+        """View an answer, as a page of the same class as the one before."""
         session, kind = self.resource._session, self.kind
         results: list[R] = [kind._of(each, session) for each in data["results"]]
-        page = Page(results, data.get("next"), data.get("previous"))
+        page: Page[R] = (of or Page)(results, data.get("next"), data.get("previous"))
         page._source = self
         return page
 

@@ -216,7 +216,7 @@ class Predictions(Namespace[M]):
         total = limit("timeout", timeout)
         course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=total)
         try:
-            prediction = await unchecked(Predictions.get)(self, prediction_id, signal=signal, timeout=total)
+            prediction = await unchecked(Predictions[M].get)(self, prediction_id, signal=signal, timeout=total)
         except APITimeoutError as error:
             give_up(error, total, None)
         return await course.follow(prediction)

@@ -26,7 +26,7 @@ class FoundModel(Record[M]):
     @property
     def model(self) -> Model[M]:
         """The model."""
-        return Model._of(self._data["model"], self._session)
+        return self._view("model", Model[M]) or Model._of({}, self._session)
 
 
 class SearchResult(Record[M]):
@@ -45,7 +45,7 @@ class SearchResult(Record[M]):
 
     @property
     def collections(self) -> list[Collection[M]]:
-        """Collections; their `models` are names here, in ``dict()["models"]``."""
+        """Collections; the API gives no more of their models than owner and name."""
         return self._views("collections", Collection[M])
 
 

@@ -76,7 +76,7 @@ class Trainings(Namespace[M]):
             keywords = given(model=model, version=version, input=input, destination=destination)
             named = _named(positional, {**options, **keywords})
             checker(unchecked(Trainings.create), RULES)((self,), named)
-            return await unchecked(Trainings.create)(self, **named)
+            return await unchecked(Trainings[M].create)(self, **named)
         id = one_of(version=version, version_id=version_id)
         if model is None and model_owner is None:
             ref = resolve(id)

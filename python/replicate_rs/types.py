@@ -15,6 +15,7 @@ import sys
 import types
 import typing
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from importlib import import_module
 from os import PathLike
@@ -50,6 +51,7 @@ __all__ = [
     "AsyncReadable",
     "AsyncSend",
     "Certificate",
+    "Choice",
     "ClientOptions",
     "CreateOptions",
     "DeploymentOptions",
@@ -266,6 +268,9 @@ class Options(TypedDict, total=False):
     """Added to the JSON body."""
 
 
+# What to take of a record: names, or names and what to take of each; positions in lists.
+Choice: TypeAlias = AbstractSet[int] | AbstractSet[str] | Mapping[int, Any] | Mapping[str, Any]
+
 # Models and versions.
 
 Ref: TypeAlias = str | ModelVersionIdentifier | HasOwnerAndName
@@ -425,10 +430,10 @@ T = TypeVar("T")
 A = TypeVar("A")
 JSONObject: TypeAlias = dict[str, Any]
 # What only type checkers know more of.
-_INTERNAL = {"Form": str, "Pending": Awaitable, "Said": tuple, "Streamed": AsyncIterable, "Transport": Any}
+_INTERNAL: dict[str, Any] = {"Form": str, "Pending": Awaitable, "Said": tuple, "Streamed": AsyncIterable, "Transport": Any}
 # Where a module calls a type by a shorter name.
 _OF_WEBHOOKS = {**_INTERNAL, "Body": WebhookBody, "Headers": WebhookHeaders, "Request": WebhookRequest}
-_LOCAL_NAMES = dict.fromkeys(("webhook", "webhook_request", "webhook_verifier"), _OF_WEBHOOKS)
+_LOCAL_NAMES: dict[str, dict[str, Any]] = dict.fromkeys(("webhook", "webhook_request", "webhook_verifier"), _OF_WEBHOOKS)
 # Where the classes are that annotations name.
 _LIBRARIES = (collections.abc, typing, types, datetime, io, os, pathlib)
 _HOMES = (
@@ -446,7 +451,7 @@ _HOMES = (
     ),
     *("hardware", "input", "job", "middleware", "model", "options", "output_iterator", "pagination", "prediction", "progress"),
     *("relay", "run", "search", "stream", "training", "use", "version", "watch", "webhook", "webhook_verifier"),
-    *("_core", "_operation", "_record", "_streaming", "_transport"),
+    *("_core", "_model_api", "_operation", "_record", "_streaming", "_transport"),
 )
 
 
@@ -489,13 +494,17 @@ def _describe_to_pydantic(kind: Any, check: Callable[[object], bool], wanted: st
         return core_schema.no_info_plain_validator_function(checked)
 
     kind.__get_pydantic_core_schema__ = schema
-    kind.__get_pydantic_json_schema__ = lambda _schema, _handler: {}
+    kind.__get_pydantic_json_schema__ = _any_json
 
 
 def _describe_protocol(kind: Any) -> None:
-    members = [name for name in vars(kind) if name[0] != "_"]
+    members: list[str] = [name for name in dir(kind) if name[0] != "_"]
     _describe_to_pydantic(kind, lambda value: all(hasattr(value, name) for name in members), f"have {' and '.join(members)}")
     kind.__get_pydantic_json_schema__ = _omitted
+
+
+def _any_json(_schema: object, _handler: object) -> dict[str, Any]:
+    return {}
 
 
 def _omitted(_schema: object, _handler: object) -> NoReturn:
