@@ -37,13 +37,25 @@ class Client(_Replicate):
     __slots__ = ()
 
     def __init__(self, api_token: Any = None, **options: Any) -> None:
-        """Create a client; takes what `replicate_rs.Replicate` takes, and ignores what else 1.0.7 hands on to httpx."""
+        """Create a client; takes what `replicate_rs.Replicate` takes, and `transport`. What else 1.0.7 gives httpx is ignored."""
+        transport = options.pop("transport", None)
+        if transport is not None and options.get("fetch") is None:
+            from .transport import fetch_through
+
+            # A test that has one must not send real requests.
+            options["fetch"] = fetch_through(transport, api_token, options.get("base_url"))
         unknown = [name for name in options if name not in _OPTIONS]
         for name in unknown:
             del options[name]
         if unknown:
             warn_of(unknown, "Client()")
-        super().__init__(api_token, **options)
+        try:
+            super().__init__(api_token, **options)
+        except (ValueError, TypeError) as error:
+            # Reports of errors show the locals of frames, and these hold the token.
+            api_token = None
+            options.clear()
+            raise error.with_traceback(None) from None
 
     def _set_up(self, options: dict[str, Any], session: Session) -> None:
         session.adapter = Adapter(type(self), options)
