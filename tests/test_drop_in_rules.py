@@ -200,6 +200,14 @@ def test_failures_of_the_network_are_errors_of_httpx_where_it_is_loaded(run):
         assert isinstance(error, httpx.ReadTimeout) and isinstance(error, httpx.TimeoutException), name
         assert isinstance(error, replicate_rs.APITimeoutError) and isinstance(error, TimeoutError), name
         assert isinstance(pickle.loads(pickle.dumps(error)), replicate_rs.APITimeoutError)
+    def later(page):
+        page.next = nowhere + "/v1/predictions?cursor=x"
+        return page
+
+    first = replicate.predictions.list()
+    first._source.resource = theirs.predictions
+    assert isinstance(raised(lambda: [*theirs.paginate(lambda: later(first))]), httpx.ConnectError)
+    assert isinstance(raised(lambda: [*later(first).auto()]), httpx.ConnectError)
     # Statuses are none, and neither is anything of the other name.
     assert not isinstance(raised(lambda: replicate.predictions.get("none")), httpx.HTTPError)
     other = replicate_rs.Replicate("r8_x", base_url=nowhere, max_retries=0)

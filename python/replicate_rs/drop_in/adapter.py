@@ -82,6 +82,11 @@ class Adapter:
             warn_of(unknown, f"{type(resource).__name__}.{function.__name__.removesuffix('_model')}")
         return resource
 
+    def adapt(self, error: Exception) -> None:
+        """Make an error of the network one of httpx too."""
+        if isinstance(error, RequestError):
+            adapt(error)
+
     async def batches(self, batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[Sequence[T], None]:
         """Return the parts of a streamed answer, with its errors adapted."""
         try:

@@ -3,24 +3,10 @@
 from __future__ import annotations
 
 from .._typing import TYPE_CHECKING
-from ..account import Accounts as Accounts
 from ..client import AsyncReplicate as AsyncReplicate
 from ..client import BaseClient
 from ..client import Replicate as _Replicate
-from ..collection import Collections as Collections
-from ..deployment import Deployments as Deployments
-from ..file import Files as Files
-from ..hardware import HardwareNamespace as HardwareNamespace
-from ..model import Models as Models
-from ..prediction import Predictions as Predictions
-from ..run import async_run as async_run
-from ..run import run as run
-from ..training import Trainings as Trainings
-from ..webhook import Webhooks as Webhooks
 from .adapter import Adapter, warn_of
-from .exceptions import ReplicateError as ReplicateError
-from .stream import async_stream as async_stream
-from .stream import stream as stream
 
 if TYPE_CHECKING:
     from typing import Any
@@ -62,15 +48,5 @@ class Client(_Replicate):
         super()._set_up(options, session)
 
 
-def __getattr__(name: str) -> object:
-    if name == "RetryTransport":
-        # It needs httpx, and nothing else here does.
-        from .retry_transport import RetryTransport
-
-        return RetryTransport
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-Hardware = HardwareNamespace
 Replicate = Client
 AsyncClient = AsyncReplicate
