@@ -89,6 +89,31 @@ def test_what_1_0_7_swallows_is_ignored_with_a_warning(run):
     assert run(code) == ""
 
 
+def test_all_that_1_0_7_is_lenient_with_is_listed():
+    import importlib
+    import inspect
+
+    from replicate_rs.drop_in import adapter
+    from test_surfaces import OFFICIAL, function_of
+
+    lenient = set()
+    for path, value in OFFICIAL.items():
+        function = function_of(value)
+        if function is not None and any(
+            each.kind is each.VAR_KEYWORD for each in inspect.signature(function).parameters.values()
+        ):
+            lenient.add(".".join(path.split(".")[-2:]).replace("async_", ""))
+    # These hand on what they take to functions that take no keyword they do not know, or do nothing.
+    strict = {"Deployments.create", "Deployments.update", "Models.create", "Model.predict"}
+    of_the_client = {place for name in ("run", "stream") for place in (f"Client.{name}", f"{name}.{name}", f"replicate.{name}")}
+    for module, kind, method in adapter._LENIENT:
+        importlib.import_module(f"replicate_rs.{module}")
+        function = adapter._function(module, kind, method)
+        assert adapter._known_by(function), (kind, method)
+    listed = {f"{kind}.{method}" for _, kind, method in adapter._LENIENT if kind != "BaseClient"}
+    assert listed == lenient - strict - of_the_client
+
+
 def test_a_token_of_one_call_is_honoured(run):
     code = """
     client = Client("r8_wrong")

@@ -21,11 +21,12 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
-    from typing import Any, Concatenate, Final, Literal, Protocol, Self, TypeAlias, TypedDict
+    from typing import Any, Concatenate, Final, Literal, Self, TypeAlias, TypedDict
 
     from ._checks import Limit
     from ._core import AbortSignal, Core, Expect, Pending, Upload
     from ._transport import Transport
+    from .drop_in.adapter import Adapter
     from .file_input import Inlined
     from .webhook import WebhookSigningSecret
 
@@ -40,33 +41,6 @@ if TYPE_CHECKING:
 
     # What a host says of a file: its media type, its length in bytes, and the header that may have its name.
     Said: TypeAlias = tuple[str | None, int | None, str | None]
-
-    class Adapter(Protocol):
-        """What calls of one client differ in, because it has another library's name; `drop_in` has one."""
-
-        def call(self, function: Callable[..., Any], check: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            """Call a blocking operation; `check` checks its arguments."""
-            ...
-
-        async def acall(self, function: Callable[..., Any], check: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            """Call an awaited operation."""
-            ...
-
-        def prepare(self, function: Callable[..., Any], resource: Any, kwargs: dict[str, Any]) -> Any:
-            """Put keywords in this library's form, and return the resource to call."""
-            ...
-
-        def adapt(self, error: Exception) -> None:
-            """Put an error in the form that callers expect."""
-            ...
-
-        def batches(self, batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[Sequence[T], None]:
-            """Return the parts of a streamed answer."""
-            ...
-
-        def stream(self, function: Callable[..., Any], stream: Any) -> Any:
-            """Return a blocking or an awaited stream in the form that callers expect."""
-            ...
 
     FileEncodingStrategy = Literal["default", "upload", "url", "data-uri", "base64"]
 
@@ -121,7 +95,7 @@ class Session:
         use_file_output: bool,
     ) -> None:
         self.core: Core = core
-        # Of a client under another library's name.
+        # Of a client under the official client's name: what its calls differ in.
         self.adapter: Adapter | None = None
         # The client's, and so that of the records, pages and files that it gives, whichever of its methods gave them.
         self.mode: type[Sync | Async] = mode
