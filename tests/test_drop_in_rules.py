@@ -233,7 +233,14 @@ def test_failures_of_the_network_are_errors_of_httpx_where_it_is_loaded(run):
     first._source.resource = theirs.predictions
     assert isinstance(raised(lambda: [*theirs.paginate(lambda: later(first))]), httpx.ConnectError)
     assert isinstance(raised(lambda: [*later(first).auto()]), httpx.ConnectError)
-    # Statuses are none, and neither is anything of the other name.
+    gone = replicate.helpers.FileOutput(replicate.default_client.base_url + "/none.png", replicate.default_client)
+    for call in (gone.read, lambda: [*gone], lambda: asyncio.run(gone.aread())):
+        error = raised(call)
+        assert isinstance(error, httpx.HTTPStatusError) and isinstance(error, replicate_rs.NotFoundError)
+        assert error.response.status_code == error.status == 404 and error.request.url == gone.url
+        assert type(pickle.loads(pickle.dumps(error))) is replicate_rs.NotFoundError
+    assert type(raised(replicate_rs.FileOutput(gone.url, ours).read)) is replicate_rs.NotFoundError
+    # Statuses of the API are none, and neither is anything of the other name.
     assert not isinstance(raised(lambda: replicate.predictions.get("none")), httpx.HTTPError)
     other = replicate_rs.Replicate("r8_x", base_url=nowhere, max_retries=0)
     for call in (lambda: other.predictions.get("x"), lambda: next(iter(other.stream("a/b", {}))), lambda: other.run("a/b", {})):
@@ -380,6 +387,7 @@ def test_each_name_has_its_own_settings_and_client(run):
     assert replicate.Client is replicate.Replicate is Client and replicate_rs.Client is not Client
     client = pickle.loads(pickle.dumps(Client()))
     assert type(client) is Client and client.run("acme/tokens", {"text": "x"}).__next__() == "x "
+    assert pickle.loads(pickle.dumps(shout))(text="z") == "Z"
     changed = Client("r8_wrong").with_options(api_token="r8_secret")
     assert type(changed) is Client and next(changed.run("acme/tokens", {"text": "x"})) == "x "
     """

@@ -331,17 +331,11 @@ def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
         run(items.aclose())
 
 
-def adapter_of(args: tuple[Any, ...]) -> Adapter | None:
-    """Return what adapts a call with these arguments, the first of which is its resource."""
-    adapter: Adapter | None = args[0]._session.adapter if args else None
-    return adapter
-
-
 def _checked(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     check: Any = checker(function, RULES)
 
-    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        if (adapter := adapter_of(args)) is not None:
+    async def call(*args: Any, **kwargs: Any) -> T:
+        if args and (adapter := args[0]._session.adapter) is not None:
             result: T = await adapter.acall(function, check, args, kwargs)
             return result
         return await function(*check(args, kwargs), **kwargs)
@@ -352,8 +346,8 @@ def _checked(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corou
 def _stepped(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     check: Any = checker(function, BLOCKING_RULES)
 
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        if (adapter := adapter_of(args)) is not None:
+    def call(*args: Any, **kwargs: Any) -> T:
+        if args and (adapter := args[0]._session.adapter) is not None:
             adapted: T = adapter.call(function, check, args, kwargs)
             return adapted
         # As `run` does it, without one more call for each operation.

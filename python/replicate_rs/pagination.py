@@ -231,7 +231,7 @@ class _Source(Generic[R]):
         except ReplicateError as error:
             adapter = self.resource._session.adapter
             if adapter is not None:
-                adapter.adapt(error)
+                adapter.adapt(error, self.resource)
             raise
 
     def page(self, data: dict[str, Any]) -> Page[R]:

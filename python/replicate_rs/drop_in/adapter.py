@@ -8,6 +8,7 @@ from .._operation import OPTIONS, run
 from ..client import BaseClient
 from ..creation import CREATE_OPTIONS
 from ..exceptions import RequestError
+from ..file_output import FileOutput
 from ..run import run_model
 from .httpx_errors import adapt
 from .output import AsyncEvents, Output
@@ -17,6 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from typing import Any, TypeVar
+
+    from .._operation import Resource
 
     T = TypeVar("T")
 
@@ -54,7 +57,7 @@ class Adapter:
         try:
             result: Any = run(function(*check(args, kwargs), **kwargs))
         except RequestError as error:
-            adapt(error)
+            self.adapt(error, args[0])
             raise
         return _result(function, result)
 
@@ -64,7 +67,7 @@ class Adapter:
         try:
             result: Any = await function(*check(args, kwargs), **kwargs)
         except RequestError as error:
-            adapt(error)
+            self.adapt(error, args[0])
             raise
         return _result(function, result)
 
@@ -82,18 +85,20 @@ class Adapter:
             warn_of(unknown, f"{type(resource).__name__}.{function.__name__.removesuffix('_model')}")
         return resource
 
-    def adapt(self, error: Exception) -> None:
-        """Make an error of the network one of httpx too."""
+    def adapt(self, error: Exception, resource: Resource[Any]) -> None:
+        """Make an error of the network, or a status that a file was answered with, an error of httpx too."""
         if isinstance(error, RequestError):
-            adapt(error)
+            adapt(error, is_of_file=isinstance(resource, FileOutput))
 
-    async def batches(self, batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[Sequence[T], None]:
+    async def batches(
+        self, batches: AsyncGenerator[Sequence[T], None], resource: Resource[Any]
+    ) -> AsyncGenerator[Sequence[T], None]:
         """Return the parts of a streamed answer, with its errors adapted."""
         try:
             async for batch in batches:
                 yield batch
         except RequestError as error:
-            adapt(error)
+            self.adapt(error, resource)
             raise
         finally:
             await batches.aclose()
