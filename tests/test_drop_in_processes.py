@@ -123,14 +123,25 @@ def test_the_path_is_printed_for_those_who_start_programs_otherwise(python, tmp_
     assert python("-c", INSTALL + CHECK, env={"PYTHONPATH": path}) == PRINTED
 
 
-def test_installing_it_twice_is_as_good_as_once(python):
+def test_installing_it_twice_is_as_good_as_once(python, tmp_path):
     code = """
     import os, sys
     replicate_rs.drop_in.install()
     path = replicate_rs.drop_in.path()
-    print(sys.path.count(path), os.environ["PYTHONPATH"].split(os.pathsep).count(path), sys.path[0] == path)
+    print(sys.path.count(path), os.environ["PYTHONPATH"].split(os.pathsep).count(path), sys.path.index(path))
+    print(repr(sys.path[0]))
     """
-    assert python("-c", INSTALL + textwrap.dedent(code)) == "1 1 True\n"
+    assert python("-c", INSTALL + textwrap.dedent(code)) == "1 1 1\n''\n"
+    (tmp_path / "program.py").write_text("import sys; print(sys.path[0])")
+    assert python("-m", "replicate_rs.drop_in", "program.py") == f"{tmp_path}\n"
+
+
+def test_it_is_imported_whatever_comes_first(python, tmp_path):
+    other = tmp_path / "first" / "replicate"
+    other.mkdir(parents=True)
+    (other / "__init__.py").write_text("raise AssertionError('another one')")
+    code = f"import sys; sys.path.insert(0, {str(other.parent)!r})\n"
+    assert python("-c", code + INSTALL + CHECK) == PRINTED
 
 
 @pytest.mark.parametrize("extra", [["--workers", "2"], ["--reload"]], ids=["workers", "reload"])

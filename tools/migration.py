@@ -47,9 +47,10 @@ Under the name `replicate`, calls follow the rules of 1.0.7 where these differ; 
 
 * keywords that 1.0.7 swallows (`run(…, foo=1)`, `Client(follow_redirects=True)`) are ignored, with a warning that names them; in
   `replicate_rs` they are TypeErrors. The `api_token=` of a call is used for it.
-* `ReplicateError` is the class of the API's errors and of those on the way to it (`replicate_rs.RequestError`), which `ModelError`
-  is not.
-* in a program that has imported httpx, errors of the network are `httpx.TransportError`s too (`ConnectError`, `ReadTimeout`, …).
+* `ReplicateError` is the class of the API's errors and of those on the way to it (`replicate_rs.RequestError`), and `ModelError`
+  is none.
+* in a program that has imported httpx, errors of the network are `httpx.TransportError`s too (`ConnectError`, `ReadTimeout`, …),
+  and a status of 400 or more that a file was answered with is a `httpx.HTTPStatusError`.
 * `stream()`, `prediction.stream()` and `output_iterator()` are generators, and their async twins async generators. `.prediction`,
   `.collect()` and `with` are those of `replicate_rs` only.
 * a list that `run()` returns is an iterator too: `next(output)`, `async for`.

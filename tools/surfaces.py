@@ -81,8 +81,8 @@ V1: list[Name] = [
         "replicate.client.Client",
         "replicate_rs.client.Client",
         "the token is read at each request, not once. What 1.0.7 hands on to httpx (`transport=`, `event_hooks=`, "
-        "`follow_redirects=`, …) is a TypeError, but for `headers=`, `proxy=`, `verify=` and `cert=`; under the name `replicate` it is "
-        "ignored. Around every request: `fetch=`",
+        "`follow_redirects=`, …) is a TypeError, but for `headers=`, `proxy=`, `verify=` and `cert=`; under the name `replicate` "
+        "`transport=` is used, and the rest ignored. Around every request: `fetch=`",
     ),
     *same("replicate.client.Client", "accounts collections deployments files hardware models predictions trainings webhooks"),
     Name("replicate.client.Client.run", "replicate_rs.client.Client.run", f"{LISTS}; {CANCELED}"),

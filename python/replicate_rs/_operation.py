@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
-    from typing import Any, Concatenate, Literal, Protocol, Self, TypeAlias
+    from typing import Any, Concatenate, Literal, Self, TypeAlias
 
     from ._core import Core, Expect, Pending, Upload
     from ._session import Session as Session
@@ -41,29 +41,6 @@ if TYPE_CHECKING:
 
     # What a host says of a file: its media type, its length in bytes, the header that may have its name, and its `ETag` or date.
     Said: TypeAlias = tuple[str | None, int | None, str | None, str | None]
-
-    class Adapter(Protocol):
-        """What calls of one client differ in, because it has another library's name; `drop_in` has one."""
-
-        def call(self, function: Callable[..., Any], check: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            """Call a blocking operation; `check` checks its arguments."""
-            ...
-
-        async def acall(self, function: Callable[..., Any], check: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            """Call an awaited operation."""
-            ...
-
-        def prepare(self, function: Callable[..., Any], resource: Any, kwargs: dict[str, Any]) -> Any:
-            """Put keywords in this library's form, and return the resource to call."""
-            ...
-
-        def batches(self, batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[Sequence[T], None]:
-            """Return the parts of a streamed answer."""
-            ...
-
-        def stream(self, function: Callable[..., Any], stream: Any) -> Any:
-            """Return a blocking or an awaited stream in the form that callers expect."""
-            ...
 
 
 # What is said of each option in the documentation of a method that takes it; `types.Options` has their types.
@@ -490,17 +467,11 @@ def iterate(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
         run(items.aclose())
 
 
-def adapter_of(args: tuple[Any, ...]) -> Adapter | None:
-    """Return what adapts a call with these arguments, the first of which is its resource."""
-    adapter: Adapter | None = args[0]._session.adapter if args else None
-    return adapter
-
-
 def _checked(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     check: Any = checker(function, RULES)
 
-    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        if (adapter := adapter_of(args)) is not None:
+    async def call(*args: Any, **kwargs: Any) -> T:
+        if args and (adapter := args[0]._session.adapter) is not None:
             result: T = await adapter.acall(function, check, args, kwargs)
             return result
         return await function(*check(args, kwargs), **kwargs)
@@ -511,8 +482,8 @@ def _checked(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corou
 def _stepped(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     check: Any = checker(function, BLOCKING_RULES)
 
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        if (adapter := adapter_of(args)) is not None:
+    def call(*args: Any, **kwargs: Any) -> T:
+        if args and (adapter := args[0]._session.adapter) is not None:
             adapted: T = adapter.call(function, check, args, kwargs)
             return adapted
         # As `run` does it, without one more call for each operation.

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._core import Core
-    from ._operation import Adapter, Async, Sync
+    from ._operation import Async, Sync
+    from .drop_in.adapter import Adapter
     from .settings import Settings
     from .types import FileEncodingStrategy
     from .webhook import WebhookSigningSecret

@@ -228,7 +228,7 @@ class streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
                     made.in_mode(mode)
                 elif mode is not Sync:
                     source = function(resource._in(mode), *args, **kwargs)
-                return parts(source) if adapter is None else adapter.batches(parts(source))
+                return parts(source) if adapter is None else adapter.batches(parts(source), resource)
 
             stream: Any = Stream(begin, made)
             return stream if adapter is None else adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
@@ -281,7 +281,7 @@ def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:
         made = function(resource, *args, **kwargs)
         if adapter is None:
             return AsyncStream(spread_async(parts(made)), made)
-        stream: Any = AsyncStream(spread_async(adapter.batches(parts(made))), made)
+        stream: Any = AsyncStream(spread_async(adapter.batches(parts(made), resource)), made)
         return adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
 
     return call

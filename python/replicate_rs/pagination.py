@@ -9,7 +9,7 @@ from ._operation import Async, Resource, given, iterate
 from ._streaming import spread, spread_async
 from ._transport import Blocking, Suspending, wait
 from ._typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
-from .exceptions import APIResponseValidationError
+from .exceptions import APIResponseValidationError, ReplicateError
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -260,7 +260,7 @@ async def pages(page: Page[T], transport: type[Transport], signal: AbortSignal |
             # The next page may be here already.
             signal.throw_if_aborted()
         seen.add(page.next)
-        page = page._source.page(await transport.finish(following), type(page))
+        page = page._source.page(await page._source.finish(following, transport), type(page))
 
 
 def paginate(list_method: Callable[..., Page[T]], *, signal: AbortSignal | None = None) -> Generator[Page[T], None, None]:
@@ -387,6 +387,16 @@ class _Source(Generic[R]):
             query = _query_of(cursor)
         method = "GET" if self.text is None else "QUERY"
         return self.resource._send(method, self.target, Expect.PAGE, self.options, query=query, text=self.text)
+
+    async def finish(self, following: Pending[dict[str, Any]], transport: type[Transport]) -> dict[str, Any]:
+        """Wait for a page that follows another one."""
+        try:
+            return await transport.finish(following)
+        except ReplicateError as error:
+            adapter = self.resource._session.adapter
+            if adapter is not None:
+                adapter.adapt(error, self.resource)
+            raise
 
     def page(self, data: dict[str, Any], of: type[Page[Any]] | None = None) -> Page[R]:
         """View an answer, as a page of the same class as the one before."""

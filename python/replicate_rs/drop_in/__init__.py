@@ -51,11 +51,15 @@ def install() -> None:
             f"the module 'replicate' was imported already, from {where}: call replicate_rs.drop_in.install() before, "
             "at the very top of the program"
         )
-    sys.path[:] = [folder, *(each for each in sys.path if each != folder)]
+    first, *rest = [each for each in sys.path if each != folder] or [folder]
+    # Whatever comes first, it is this package's that is imported here.
+    sys.path[:] = [folder, first, *rest]
+    import_module(NAME)
+    # Programs look for their own files in the folder that is first.
+    sys.path[:] = [first, folder, *rest]
     inherited = os.environ.get("PYTHONPATH")
     others = [each for each in inherited.split(os.pathsep) if each != folder] if inherited else []
     os.environ["PYTHONPATH"] = os.pathsep.join([folder, *others])
-    import_module(NAME)
 
 
 def imported() -> ModuleType | None:

@@ -7,7 +7,9 @@ import sys
 from .._operation import OPTIONS, run
 from ..client import BaseClient
 from ..creation import CREATE_OPTIONS
+from ..credentials import without_frames
 from ..exceptions import RequestError
+from ..file_output import FileOutput
 from ..options import normalized
 from ..run import run_model
 from .httpx_errors import adapt
@@ -18,6 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from typing import Any, TypeVar
+
+    from .._operation import Resource
 
     T = TypeVar("T")
 
@@ -54,7 +58,7 @@ class Adapter:
         try:
             result: Any = run(function(*check(args, kwargs), **kwargs))
         except RequestError as error:
-            adapt(error)
+            self.adapt(error, args[0])
             raise
         return _result(function, result)
 
@@ -64,7 +68,7 @@ class Adapter:
         try:
             result: Any = await function(*check(args, kwargs), **kwargs)
         except RequestError as error:
-            adapt(error)
+            self.adapt(error, args[0])
             raise
         return _result(function, result)
 
@@ -76,21 +80,29 @@ class Adapter:
         if "model_version" in kwargs and "ref" in known and "ref" not in kwargs:
             # The name of `ref` in early versions, which libraries that were written for those still use.
             kwargs["ref"] = kwargs.pop("model_version")
-        token = kwargs.pop("api_token", None)
+        if "api_token" in kwargs:
+            resource = self._with_token(resource, kwargs)
         unknown = [name for name in kwargs if name not in known]
         for name in unknown:
             del kwargs[name]
         if unknown:
             warn_of(unknown, f"{type(resource).__name__}.{function.__name__.removesuffix('_model')}")
-        return resource if token is None else self._with_token(resource, token)
+        return resource
 
-    async def batches(self, batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[Sequence[T], None]:
+    def adapt(self, error: Exception, resource: Resource[Any]) -> None:
+        """Make an error of the network, or a status that a file was answered with, an error of httpx too."""
+        if isinstance(error, RequestError):
+            adapt(error, is_of_file=isinstance(resource, FileOutput))
+
+    async def batches(
+        self, batches: AsyncGenerator[Sequence[T], None], resource: Resource[Any]
+    ) -> AsyncGenerator[Sequence[T], None]:
         """Return the parts of a streamed answer, with its errors adapted."""
         try:
             async for batch in batches:
                 yield batch
         except RequestError as error:
-            adapt(error)
+            self.adapt(error, resource)
             raise
         finally:
             await batches.aclose()
@@ -105,11 +117,19 @@ class Adapter:
             return AsyncEvents(items) if function is _function("client", "BaseClient", "stream") else items
         return stream._items()
 
-    def _with_token(self, resource: Any, token: Any) -> Any:
-        """Return the same resource of a client with another token and the same connections."""
+    def _with_token(self, resource: Any, kwargs: dict[str, Any]) -> Any:
+        """Take `api_token` out of keywords; return the same resource of a client with this token and the same connections."""
+        token = kwargs.pop("api_token")
+        if token is None:
+            return resource
         settings = resource._session.settings
         client: Any = self._kind.__new__(self._kind)
-        client._set_up(normalized(settings.mode, {**settings.options, "api_token": token}), settings)
+        try:
+            client._set_up(normalized(settings.mode, {**settings.options, "api_token": token}), settings)
+        except (ValueError, TypeError) as error:
+            # Reports of errors show the locals of frames.
+            token = None
+            raise without_frames(error) from None
         other = client if isinstance(resource, BaseClient) else type(resource)(client._session, client._mode)
         return other._in(resource._mode)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ..exceptions import APIConnectionError, APITimeoutError, RequestError, StreamInterrupted
+from ..exceptions import APIConnectionError, APIError, APIStatusError, APITimeoutError, RequestError, StreamInterrupted
 
 TYPE_CHECKING = False
 
@@ -21,27 +21,44 @@ _PHASES = (
 _both: dict[tuple[type[RequestError], type[Any]], type[Any]] = {}
 
 
-def adapt(error: RequestError) -> None:
-    """Make an error of the network an instance of its counterpart in httpx too."""
+def adapt(error: RequestError, *, is_of_file: bool) -> None:
+    """Make an error of the network an instance of its counterpart in httpx too, and the status of a file's host."""
     httpx: Any = sys.modules.get("httpx")
     # It may be half imported, by another thread.
-    base: type[Any] | None = getattr(httpx, "TransportError", None)
-    if base is None or isinstance(error, base) or not isinstance(error, (APIConnectionError, StreamInterrupted)):
+    base: type[Any] | None = getattr(httpx, "HTTPError", None)
+    name = _counterpart(error, is_of_file=is_of_file)
+    if base is None or name is None or isinstance(error, base):
         return
     kind: Any = type(error)
-    error.__class__ = _class_of(kind, getattr(httpx, _counterpart(error)))
+    error.__class__ = _class_of(kind, getattr(httpx, name))
     given: Any = error
-    # What `error.request` returns.
-    given._request = httpx.Request(error.method, error.url) if isinstance(error, APIConnectionError) and error.url else None
+    # What `error.request` and `error.response` return.
+    given._request = _request(httpx, error)
+    if isinstance(error, APIStatusError):
+        headers = {key: value for key, value in error.headers.items() if key != "content-encoding"}
+        given.response = httpx.Response(error.status, headers=headers, content=error.body, request=given._request)
 
 
-def _counterpart(error: RequestError) -> str:
+def _request(httpx: Any, error: RequestError) -> Any:
+    """Return the request of an error, or None if httpx has no such addresses."""
+    if not isinstance(error, APIError) or not error.url:
+        return None
+    try:
+        return httpx.Request(error.method, error.url)
+    except (httpx.InvalidURL, ValueError):
+        return None
+
+
+def _counterpart(error: RequestError, *, is_of_file: bool) -> str | None:
+    """Return the name of what 1.0.7 raises instead, or None if that is none of httpx."""
     if isinstance(error, APITimeoutError):
         detail = error.detail or ""
         return next((name for phase, name in _PHASES if phase in detail), "ReadTimeout")
-    if isinstance(error, StreamInterrupted) or error._sent:
+    if isinstance(error, APIConnectionError):
+        return "ReadError" if error._sent else "ConnectError"
+    if isinstance(error, StreamInterrupted):
         return "ReadError"
-    return "ConnectError"
+    return "HTTPStatusError" if is_of_file and isinstance(error, APIStatusError) else None
 
 
 def _class_of(kind: type[RequestError], base: type[Any]) -> type[Any]:
@@ -58,6 +75,6 @@ def _reduced(kind: type[RequestError]) -> Any:
 
     def reduce(error: RequestError) -> tuple[Any, ...]:
         reduced: Any = kind.__reduce__(error)
-        return kind, reduced[1], {name: value for name, value in vars(error).items() if name != "_request"}
+        return kind, reduced[1], {name: value for name, value in vars(error).items() if name not in ("_request", "response")}
 
     return reduce

@@ -36,7 +36,7 @@ def build(name: str) -> None:
     exec(_code(), vars(package))  # noqa: S102 - the code is this package's own
     names: dict[str, Any] = vars(package)
     names["__version__"] = about.__version__
-    names["use"] = _use_of(package)
+    names["use"] = _use_of(name)
     # 1.0.7 has the submodule under this name, and 2.0 a namespace of the default client: the submodule has its methods too.
     names["_LENT"] = tuple(each for each in names["_LENT"] if each != "account")
     names["_SUBMODULES"] = (*names["_SUBMODULES"], "account")
@@ -55,15 +55,15 @@ def _code() -> CodeType:
 class _DefaultClient:
     """The default client of a package, whichever it is when it is used."""
 
-    def __init__(self, package: ModuleType) -> None:
+    def __init__(self, package: str) -> None:
         self._package = package
 
     @property
     def _session(self) -> Any:
-        return self._package.default_client._session
+        return import_module(self._package).default_client._session
 
 
-def _use_of(package: ModuleType) -> Callable[..., Any]:
+def _use_of(package: str) -> Callable[..., Any]:
     """Return `use` for the default client of a package."""
 
     def use(ref: Any, **options: Any) -> Any:
@@ -130,7 +130,8 @@ def _reexports(module: str, homes: dict[str, str]) -> Callable[[str], object]:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         if homes[name] == "default_client":
             return getattr(import_module(NAME).default_client.account, name)
-        home = import_module(f"{NAME}.{homes[name]}")
-        return home if name == homes[name] else getattr(home, name)
+        place, _colon, attribute = homes[name].partition(":")
+        home = import_module(f"{NAME}.{place}")
+        return home if name == place and not attribute else getattr(home, attribute or name)
 
     return find
