@@ -634,13 +634,19 @@ def checker(
                 break
         else:
             return args
-        given = list(args)
-        for place, name in enumerate(names[1 : len(args)], 1):
-            if (rule := rules.get(name)) is not None and not _is_plain(args[place], rule[0]):
-                given[place] = _applied(function, name, args[place], rule[1])
-        return tuple(given)
+        return _checked(function, names, args, rules)
 
     return check
+
+
+def _checked(
+    function: Callable[..., Any], names: tuple[str, ...], args: tuple[Any, ...], rules: Mapping[str, tuple[type | None, Rule]]
+) -> tuple[Any, ...]:
+    given = list(args)
+    for place, name in enumerate(names[1 : len(args)], 1):
+        if (rule := rules.get(name)) is not None and not _is_plain(args[place], rule[0]):
+            given[place] = _applied(function, name, args[place], rule[1])
+    return tuple(given)
 
 
 def _is_plain(value: object, kind: type | None) -> bool:
