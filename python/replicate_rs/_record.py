@@ -6,7 +6,7 @@ left out are None.
 
 from __future__ import annotations
 
-from ._checks import mapping
+from ._checks import mapping, shortened
 from ._operation import Async, M, Resource, Sync
 from ._typing import TypeVar, is_object, overload
 
@@ -182,7 +182,7 @@ class Record(Resource[M]):
     __hash__: ClassVar[None] = None  # type: ignore[assignment]  # records change when they are reloaded
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._data.items())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={shortened(value)}' for name, value in self._data.items())})"
 
     def __copy__(self) -> Self:
         # Pickling forgets the client, and with it the mode; a copy has both.
