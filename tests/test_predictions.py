@@ -249,3 +249,38 @@ def test_a_prediction_s_own_methods_take_a_signal_and_a_timeout(both, client):
             both(lambda call=call: call(signal=replicate.AbortSignal.abort()))
     both(lambda: cancel(timeout=5))
     assert running.status == "canceled"
+
+
+@pytest.mark.parametrize(
+    ("logs", "expected"),
+    [
+        ("10%|# | 1/10\r 20%|##| 2/10\rwarming | up\n50% of memory\n", (0.2, 2, 10)),
+        ("100%|#| 3/3 [00:01<00:00]\r\n" + "a | b 7% c\n" * 5, (1.0, 3, 3)),
+        (" 5% |█▌ | 1/20 ", (0.05, 1, 20)),
+        ("10%|#| 1/10 20%|#| 2/10", (0.1, 1, 10)),
+        ("10%|#| 1/10\n|\n||%||\n%|#| 1/2\n5%|#|\n5%|#| 1/x", (0.1, 1, 10)),
+        ("10%|#| 1/10\x0b20%|#| 2/10\u2028", (0.1, 1, 10)),
+        ("| | | %\n" * 3, None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_last_bar_counts(logs, expected):
+    progress = replicate.Prediction(logs=logs).progress
+    assert (progress and (progress.percentage, progress.current, progress.total)) == expected
+
+
+def test_logs_of_any_size_are_read_from_their_end():
+    class Counted(str):
+        """Text that tells how much of it was copied."""
+
+        copied = 0
+
+        def __getitem__(self, part):
+            found = str.__getitem__(self, part)
+            Counted.copied += len(found)
+            return found
+
+    logs = Counted("50%|##| 1/2\n" + "a line\r" * 10**6 + "60%|###| 3/5 [00:01]\rthe end\n")
+    assert replicate.Prediction(logs=logs).progress.current == 3
+    assert Counted.copied < 100

@@ -219,3 +219,36 @@ def test_a_prediction_s_own_stream(both, local):
     made = both(lambda: client.predictions.create(model="acme/tokens", input={"text": "a b"}))
     events = both(made.async_stream if both.is_async else made.stream)
     assert "".join(map(str, events)) == "a b "
+
+
+def test_a_repr_cuts_what_is_long():
+    uri = "data:image/png;base64," + "A" * 10_000_000
+    deep = list = []
+    for _ in range(2000):
+        list.append([])
+        list = list[0]
+    itself = {"a": 1}
+    itself["itself"] = itself
+    made = replicate.Prediction(
+        id="p1",
+        input={"image": uri, "pairs": [[uri] * 100] * 100},
+        output=[uri] * 1000,
+        logs="é\n" * 10**6,
+        deep=deep,
+        cycle=itself,
+    )
+    page = replicate.Page([made])
+    for shown in (repr(made), repr(page), repr(replicate.Training(input={uri: uri})), repr(replicate.Model(owner=b"x" * 10**6))):
+        assert len(shown) < 15_000
+    assert repr(made).startswith("Prediction(id='p1', input={'image': 'data:image/png;base64,AAA")
+    event = replicate.ServerSentEvent("output", "é" * 10**6, "1:0")
+    assert len(repr(event)) < 300
+    assert repr(event).startswith("ServerSentEvent(event='output', data='ééé")
+    assert repr(event).endswith("id='1:0', retry=None)")
+    assert "… (10,000,022 characters)" in repr(made)
+    assert "… (1,000 in all)" in repr(replicate.Prediction(output=[0] * 1000))
+    # What is short is whole.
+    fields = {"id": "p1", "input": {"a": [1, None, True, 1.5, {"b": []}], "t": (1, "x")}, "output": "x" * 200}
+    assert (
+        repr(replicate.Prediction(**fields)) == f"Prediction({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
+    )

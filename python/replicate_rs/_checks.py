@@ -34,6 +34,8 @@ TOKEN = frozenset("!#$%&'*+-.^_`|~")
 CO_COROUTINE = 128
 # Characters of a value that a message shows.
 LONGEST = 80
+# Of the `repr` of a record: characters of a text, items of a list or an object, lists within lists, characters of a field.
+MAX_SHOWN, MAX_ITEMS, MAX_DEPTH, MAX_FIELD = 200, 20, 8, 2000
 # A bare number from here on is no time between polls.
 MILLISECONDS = 100
 # What the Node client has beside the inputs in its options, and what it calls a prediction's target.
@@ -59,6 +61,26 @@ def _shown(value: object) -> str:
         # Python writes integers of 4,300 digits at most.
         return "a number of so many digits"
     return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
+
+
+def shortened(value: object, depth: int = 0) -> str:
+    """Return the `repr` of a JSON value, with what is long cut: a file in its own address, or the logs of an hour."""
+    if isinstance(value, (str, bytes)) and len(value) > MAX_SHOWN:
+        return f"{value[:MAX_SHOWN]!r}… ({len(value):,} {'characters' if isinstance(value, str) else 'bytes'})"
+    if not is_object(value) and not (is_array(value) and type(value) is list):
+        return repr(value)
+    if depth == MAX_DEPTH:
+        return "…"
+    items: list[str] = []
+    if is_object(value):
+        items = [f"{shortened(name)}: {shortened(each, depth + 1)}" for name, each in [*value.items()][:MAX_ITEMS]]
+    elif is_array(value):
+        items = [shortened(each, depth + 1) for each in value[:MAX_ITEMS]]
+    if len(value) > MAX_ITEMS:
+        items.append(f"… ({len(value):,} in all)")
+    shown = ", ".join(items)
+    shown = shown if len(shown) <= MAX_FIELD else f"{shown[:MAX_FIELD]}…"
+    return f"{{{shown}}}" if is_object(value) else f"[{shown}]"
 
 
 def text(name: str, value: object) -> str:

@@ -6,6 +6,7 @@ left out are None.
 
 from __future__ import annotations
 
+from ._checks import shortened
 from ._model_methods import ModelMethods
 from ._operation import Async, M, Resource, Sync
 from ._typing import TypeVar, defer_annotations, is_array, is_object, overload
@@ -147,7 +148,7 @@ class Record(ModelMethods, Resource[M]):
     __hash__: ClassVar[None] = None  # type: ignore[assignment]  # records change when they are reloaded
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._data.items())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={shortened(value)}' for name, value in self._data.items())})"
 
     def __copy__(self) -> Self:
         # Pickling forgets the client, and with it the mode; a copy has both.

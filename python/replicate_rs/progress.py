@@ -19,9 +19,19 @@ class Progress:
     @classmethod
     def parse(cls, logs: str | None) -> Progress | None:
         """Read the last progress bar (as tqdm draws it) of some logs."""
-        for line in reversed((logs or "").replace("\r", "\n").split("\n")):
-            if (progress := cls._of(line)) is not None:
+        text = logs or ""
+        end, feed, back = len(text), len(text), len(text)
+        # From the end on, and only where a bar may be, so that megabytes of logs cost nothing.
+        while (at := text.rfind("|", 0, end)) >= 0:
+            # Where the line before ends; each is looked for again only where it is passed.
+            feed = text.rfind("\n", 0, at) if feed >= at else feed
+            back = text.rfind("\r", 0, at) if back >= at else back
+            start = max(feed, back) + 1
+            stops = [stop for mark in "\n\r" if (stop := text.find(mark, at, end)) >= 0]
+            line = text[start : min(stops, default=end)]
+            if "%" in line and (progress := cls._of(line)) is not None:
                 return progress
+            end = start
         return None
 
     @classmethod

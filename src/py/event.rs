@@ -46,6 +46,17 @@ impl ServerSentEvent {
     }
 }
 
+/// Characters of an event's data that its `repr` shows.
+const MAX_SHOWN: usize = 200;
+
+/// Returns a `repr`, cut where it is long.
+fn cut(shown: String) -> String {
+    match shown.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}… ({} characters)", shown.get(..end).unwrap_or_default(), shown.chars().count()),
+        None => shown,
+    }
+}
+
 /// The one member of `EventType` for a name: those that the API has are looked up once.
 fn event_type<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -131,7 +142,7 @@ impl ServerSentEvent {
         let shown = |object: Bound<'_, PyAny>| object.repr().map(|text| text.to_string());
         let (name, data, id, retry) = self.fields();
         let (name, id) = (shown(PyString::new(py, name).into_any())?, shown(id.into_pyobject(py)?)?);
-        let (data, retry) = (shown(data.bind(py).clone())?, retry.map_or("None".to_owned(), |retry| retry.to_string()));
+        let (data, retry) = (cut(shown(data.bind(py).clone())?), retry.map_or("None".to_owned(), |retry| retry.to_string()));
         Ok(format!("ServerSentEvent(event={name}, data={data}, id={id}, retry={retry})"))
     }
 
