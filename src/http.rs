@@ -340,7 +340,7 @@ async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
 async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, Error> {
     let at_home = call.home.origin.has(url);
     if !at_home {
-        call.reach.check(url)?;
+        call.reach.check(url, &call.home.origin)?;
     }
     let client = pool.client(url, Wanted { public_only: call.reach == Reach::Public && !at_home, raw: call.raw }).await?;
     let mut request = reqwest::Request::new(call.method.clone(), url.clone());

@@ -1,4 +1,5 @@
-//! What may be fetched: files over https, or over http from this machine; from private networks only if the caller lets it.
+//! What may be fetched: files over https, or over http from this machine or from the host of an API that is asked over http;
+//! from private networks only if the caller lets it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -6,7 +7,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use crate::error::{Error, Kind};
-use crate::url::{is_loopback, unsigned};
+use crate::url::{Origin, is_loopback, unsigned};
 
 /// Where a request may go, elsewhere than to the API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,21 +15,22 @@ pub enum Reach {
     /// Wherever the caller says.
     #[default]
     Anywhere,
-    /// Over https, or over http to this machine: output files, streams and redirects are named by others, a model or a host.
+    /// Over https, or over http to this machine or an API's host: output files, streams and redirects are named by others, a model or a host.
     Secure,
     /// Over https, and only to addresses of the internet.
     Public,
 }
 
 impl Reach {
-    /// Refuses an address beyond it.
-    pub fn check(self, url: &Url) -> Result<(), Error> {
+    /// Refuses an address beyond it. `home` is the API's origin: who asks it over http may fetch from its host over http.
+    pub fn check(self, url: &Url, home: &Origin) -> Result<(), Error> {
         let refused = |why: &str| Err(Error::new(Kind::Protocol, format!("{} is not fetched: {why}", unsigned(url))));
         if self == Reach::Anywhere {
             return Ok(());
         }
-        if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(url)) {
-            return refused("files and streams are fetched over https, or over http from this machine");
+        let is_plain = url.scheme() == "http" && (is_loopback(url) || home.shares_plain_host(url));
+        if url.scheme() != "https" && !is_plain {
+            return refused("files and streams are fetched over https, or over http from this machine or the API's host");
         }
         let is_private = match url.host() {
             Some(Host::Ipv4(address)) => !is_public(address.into()),
@@ -132,16 +134,41 @@ mod tests {
             ("file:///etc/passwd", false, false),
         ] {
             let url = Url::parse(text).unwrap();
-            assert_eq!(Reach::Secure.check(&url).is_ok(), fetched, "{text}");
-            assert!(Reach::Anywhere.check(&url).is_ok());
-            assert_eq!(Reach::Public.check(&url).is_ok(), when_public_only, "{text}");
+            let home = Origin::of(&Url::parse("https://api.replicate.com/v1").unwrap());
+            assert_eq!(Reach::Secure.check(&url, &home).is_ok(), fetched, "{text}");
+            assert!(Reach::Anywhere.check(&url, &home).is_ok());
+            assert_eq!(Reach::Public.check(&url, &home).is_ok(), when_public_only, "{text}");
         }
+    }
+
+    #[test]
+    fn the_host_of_an_api_that_is_asked_over_http_is_in_reach_over_http() {
+        let plain = Origin::of(&Url::parse("http://replicate:8787/v1").unwrap());
+        let secure = Origin::of(&Url::parse("https://replicate:8787/v1").unwrap());
+        for (text, fetched) in [
+            ("http://replicate:8788/a", true),
+            ("http://replicate/a", true),
+            ("http://REPLICATE:1/a", true),
+            ("http://replicate.test/a", false),
+            ("http://10.0.0.1/a", false),
+            ("ftp://replicate/a", false),
+        ] {
+            let url = Url::parse(text).unwrap();
+            assert_eq!(Reach::Secure.check(&url, &plain).is_ok(), fetched, "{text}");
+            assert_eq!(Reach::Public.check(&url, &plain).is_ok(), fetched, "{text}");
+            assert!(Reach::Secure.check(&url, &secure).is_err(), "{text}");
+        }
+        let private = Origin::of(&Url::parse("http://10.0.0.1:8787/v1").unwrap());
+        let url = Url::parse("http://10.0.0.1:8788/a").unwrap();
+        assert!(Reach::Secure.check(&url, &private).is_ok());
+        assert!(Reach::Public.check(&url, &private).is_err());
     }
 
     #[test]
     fn a_signature_is_not_shown() {
         let url = Url::parse("http://me:secret@example.com/a?signature=secret#x").unwrap();
-        let error = Reach::Secure.check(&url).unwrap_err();
+        let home = Origin::of(&Url::parse("https://api.replicate.com/v1").unwrap());
+        let error = Reach::Secure.check(&url, &home).unwrap_err();
         assert!(error.message.starts_with("http://example.com/a is not fetched"), "{error}");
     }
 }

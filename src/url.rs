@@ -25,6 +25,11 @@ impl Origin {
         Self { scheme: url.scheme().to_owned(), host: host.to_owned(), port: url.port_or_known_default() }
     }
 
+    /// Whether a URL is of this origin's host, at whatever port, and both are plain HTTP.
+    pub fn shares_plain_host(&self, url: &Url) -> bool {
+        self.scheme == "http" && url.scheme() == "http" && url.host_str() == Some(&self.host)
+    }
+
     /// Whether a URL has this origin.
     pub fn has(&self, url: &Url) -> bool {
         url.host_str() == Some(&self.host) && url.scheme() == self.scheme && url.port_or_known_default() == self.port

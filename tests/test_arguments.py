@@ -156,6 +156,7 @@ WRONG = {
     "secret": [5, True, b"x", Odd(), [5], []],
     "secrets": [5, True, b"x", Odd(), [5], []],
     "request": [5, True, "x", b"x", Odd()],
+    "now": [True, "x", b"x", [], {}, Odd(), -1, math.nan, math.inf, HALF],
     "timestamp": [True, 1.5, b"1", Odd(), -1, HALF],
     "logs": [5, True, b"x", Odd()],
     "status": [*WHOLE, 99, 1000],

@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -91,6 +92,35 @@ def test_a_client_gets_urls_that_it_can_use(server, host):
     assert upload.urls["get"].startswith(f"http://{host}:{server.port}/v1/files/")
     # A file of the server's is one, by whatever name.
     assert client.run("acme/file", {"content": upload.urls["get"]}).read() == b"uploaded"
+
+
+def own_address():
+    """An address of this machine that is not its loopback; None if it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent.
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        return probe.getsockname()[0]
+
+
+def test_another_machine_can_fetch_files_and_streams(both, server):
+    """Over http, as it asks the API."""
+    address = own_address()
+    if address is None or address.startswith("127."):
+        pytest.skip("this machine has no address but its loopback")
+    client = both.client(f"http://{address}:{server.port}", api_token=server.token, poll_interval=0.01)
+    url = both(lambda: client.run("acme/file", {"content": b"xyz"}))
+    assert str(url).startswith(f"http://{address}:{server.output_port}/pbxt/")
+    output = replicate.FileOutput(str(url), client)
+    assert both(lambda: output.aread() if both.is_async else output.read()) == b"xyz"
+    events = both(lambda: client.stream("acme/shout", {"text": "hi"}))
+    assert [each.data for each in events if each.event == "output"] == ["hi"]
+    # What is asked over https does not lead there.
+    output = replicate.FileOutput(str(url), both.client("https://x.test"))
+    with pytest.raises(replicate.APIConnectionError, match="is not fetched"):
+        both(lambda: output.aread() if both.is_async else output.read())
 
 
 @pytest.mark.parametrize("host", ["replicate:8787", "replicate", "[fd00::1]:8787", "my-service.local:80"])

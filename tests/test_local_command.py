@@ -148,6 +148,8 @@ def test_a_public_address_that_is_none_is_said_in_a_line(app, option, value):
 
 def test_on_all_addresses_it_names_one_that_works(app):
     with Command("app.py", "--port", "0", "--host", "0.0.0.0", folder=app.parent) as command:
+        assert re.fullmatch(r"local Replicate: http://127\.0\.0\.1:\d+\n", command.process.stdout.readline())
+        assert command.process.stdout.readline().startswith(f"elsewhere: http://{socket.gethostname()}:")
         lines = command.announced()
         assert lines["REPLICATE_BASE_URL"].startswith("http://127.0.0.1:")
         other = lines["REPLICATE_BASE_URL"].replace("127.0.0.1", "127.0.0.2")

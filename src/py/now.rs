@@ -13,6 +13,11 @@ pub fn given(now: &Bound<'_, PyAny>) -> PyResult<u64> {
     if now.is_callable() { moment(&now.call0()?) } else { moment(now) }
 }
 
+/// Refuses what is no moment; a function is asked later.
+pub fn check(now: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    now.filter(|now| !now.is_callable()).map_or(Ok(()), |now| moment(now).map(drop))
+}
+
 fn moment(now: &Bound<'_, PyAny>) -> PyResult<u64> {
     let unfit = || {
         let kind = now.get_type().name().map_or_else(|_| "something else".to_owned(), |name| name.to_string());

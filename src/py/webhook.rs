@@ -350,9 +350,7 @@ impl Verifier {
         seen: Option<&Bound<'_, PyAny>>,
         now: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        if let Some(now) = now.filter(|now| !now.is_callable()) {
-            now::given(now)?;
-        }
+        now::check(now)?;
         let seen = seen.map(|seen| checked("plain_function", "seen", seen).map(Bound::unbind)).transpose()?;
         Ok(Self { keys: keys(secrets)?, tolerance: tolerance.seconds()?, seen, now: now.cloned().map(Bound::unbind) })
     }
@@ -387,6 +385,7 @@ impl Verifier {
     #[pyo3(signature = (webhooks, *, now=None))]
     fn verify_many<'py>(&self, webhooks: &Bound<'py, PyAny>, now: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyList>> {
         let py = webhooks.py();
+        now::check(now)?;
         let mut verdicts = Vec::new();
         let mut waiting = webhooks.try_iter().map_err(|_| PyTypeError::new_err("webhooks must be pairs of headers and body"))?;
         loop {

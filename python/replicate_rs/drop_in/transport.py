@@ -9,7 +9,8 @@ import httpx
 
 from .._checks import is_async_function
 from .._core import Response
-from ..options import DEFAULT_BASE_URL, token_from_surroundings
+from ..credentials import read_token, token_from_surroundings
+from ..options import DEFAULT_BASE_URL
 from .retry_transport import RetryTransport
 
 TYPE_CHECKING = False
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ..middleware import Request
-    from ..options import Token
+    from ..types import Token
 
 
 def fetch_through(transport: Any, token: Token | None, base_url: str | None) -> Callable[[Request, Any], Any]:
@@ -34,7 +35,7 @@ def fetch_through(transport: Any, token: Token | None, base_url: str | None) -> 
         headers = dict(request.headers)
         origin = httpx.URL(base_url or os.environ.get("REPLICATE_BASE_URL") or DEFAULT_BASE_URL)
         url = httpx.URL(request.url)
-        given = token_from_surroundings() if token is None else token() if callable(token) else token
+        given = token_from_surroundings() if token is None else read_token("the API token", token() if callable(token) else token)
         if given and (url.scheme, url.netloc) == (origin.scheme, origin.netloc):
             headers.setdefault("Authorization", f"Bearer {given}")
         return headers

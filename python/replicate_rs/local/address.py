@@ -15,7 +15,7 @@ from .._typing import is_array, is_object
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::[0-9]{1,5})?")
 # Addresses that mean all of a machine's; nobody can connect to them.
-_WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be replaced
+WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to be replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def public(name: str, url: str | None) -> str | None:
 
 def authority(host: str, port: int) -> str:
     """Return `host:port` as a URL has it, with an address that can be connected to."""
-    host = _WILDCARDS.get(host, host)
+    host = WILDCARDS.get(host, host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import LocalReplicate
+from .address import WILDCARDS, authority
 from .loading import LoadError, load
 
 PORT = 8787
@@ -89,8 +90,10 @@ def _run(server: LocalReplicate, place: Place, listeners: list[socket.socket]) -
 
 
 def _announce(server: LocalReplicate) -> None:
+    everywhere = server.host in WILDCARDS and server.public_url is None
     lines = [
         f"local Replicate: {server.origin}",
+        *([f"elsewhere: http://{authority(socket.gethostname(), server.port)}"] if everywhere else []),
         *(f"  {name}" for name in server.models),
         "",
         f"export REPLICATE_BASE_URL={server.origin}",

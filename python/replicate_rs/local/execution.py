@@ -11,7 +11,7 @@ import shutil
 import threading
 import traceback
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ class Execution:
         run.deadline = clock.call_at(moment, lambda: run.cancel(clock.time(), "canceled" if run.started else "aborted"))
 
     @contextlib.asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
+    async def _place(self) -> AsyncGenerator[None, None]:
         """Wait, in the order of arrival, until fewer models run than the settings allow."""
         async with self._turn:
             while self._busy >= self._state.settings.concurrency:
