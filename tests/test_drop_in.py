@@ -1,5 +1,6 @@
 """Programs written for 1.0.7, unchanged, with this package in its place."""
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -240,3 +241,29 @@ def test_without_it_nothing_changes(tmp_path):
     code = "import replicate_rs, replicate_rs.client, replicate; print(replicate.__file__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert done.stdout.strip() == f"{OFFICIAL}/__init__.py"
+
+
+# Tests of the official client that hold this library's differences from it against it.
+DIFFERENCES = {
+    "test_run_iterates_over_the_output_of_a_version": "a list, which is an iterator too",
+    "test_a_stream_raises_what_the_model_raised": "ModelError, where 1.0.7 raises RuntimeError",
+    "test_files_that_a_model_made_can_be_read": "a file of a local server is a FileOutput already",
+    "test_a_stream_of_files_gives_files": "as above",
+    "test_versions_are_listed_and_deleted": "True for what was deleted, where 1.0.7 says False",
+    "test_run_takes_files_as_paths_and_handles": "a file that was read before",
+    "node": "another client",
+}
+
+
+def test_what_is_called_of_1_0_7_is_called_here_with_the_same_results():
+    """The programs of `test_local_clients` are written for 1.0.7, and call all of it that the API still has."""
+    left_out = " and ".join(f"not {name}" for name in DIFFERENCES)
+    command = [sys.executable, "-m", "replicate_rs.drop_in", "-m", "pytest", "-p", "no:cacheprovider", "-vv", "-k", left_out]
+    tests = Path(__file__).parent / "test_local_clients.py"
+    done = subprocess.run(
+        [*command, str(tests)], cwd=tests.parent.parent, capture_output=True, text=True, timeout=55, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    passed = re.findall(r"::(test_\w+)\S* PASSED", done.stdout)
+    assert len(passed) > 60
+    assert {"test_predictions_live_their_life", "test_deployments_are_made_used_and_deleted"} <= set(passed)

@@ -107,6 +107,14 @@ def test_a_token_of_one_call_is_honoured(run):
     assert raised(lambda: client.predictions.get(prediction.id)).status == 401
     assert raised(lambda: replicate.run("acme/shout", given, api_token="r8_wrong")).status == 401
     assert client.run("acme/shout", given, api_token=token, wait=False) == "HI"
+    secret = "".join(["r8_not", "_to_be_shown"])
+    for call in (lambda: client.run("acme/shout", given, api_token=5), lambda: Client(secret, timeout="x")):
+        error = raised(call)
+        frame = error.__traceback__
+        while frame is not None:
+            if frame.tb_frame.f_code.co_filename != "<string>":
+                assert secret not in repr(frame.tb_frame.f_locals), frame.tb_frame
+            frame = frame.tb_next
     error = raised(lambda: ours.run("acme/shout", given, api_token="r8_secret_of_mine"))
     assert type(error) is TypeError and "with_options(api_token=" in str(error) and "of_mine" not in str(error)
     """
@@ -192,6 +200,14 @@ def test_failures_of_the_network_are_errors_of_httpx_where_it_is_loaded(run):
         assert isinstance(error, httpx.ReadTimeout) and isinstance(error, httpx.TimeoutException), name
         assert isinstance(error, replicate_rs.APITimeoutError) and isinstance(error, TimeoutError), name
         assert isinstance(pickle.loads(pickle.dumps(error)), replicate_rs.APITimeoutError)
+    def later(page):
+        page.next = nowhere + "/v1/predictions?cursor=x"
+        return page
+
+    first = replicate.predictions.list()
+    first._source.resource = theirs.predictions
+    assert isinstance(raised(lambda: [*theirs.paginate(lambda: later(first))]), httpx.ConnectError)
+    assert isinstance(raised(lambda: [*later(first).auto()]), httpx.ConnectError)
     # Statuses are none, and neither is anything of the other name.
     assert not isinstance(raised(lambda: replicate.predictions.get("none")), httpx.HTTPError)
     other = replicate_rs.Replicate("r8_x", base_url=nowhere, max_retries=0)
@@ -341,6 +357,44 @@ def test_each_name_has_its_own_settings_and_client(run):
     assert type(client) is Client and client.run("acme/tokens", {"text": "x"}).__next__() == "x "
     changed = Client("r8_wrong").with_options(api_token="r8_secret")
     assert type(changed) is Client and next(changed.run("acme/tokens", {"text": "x"})) == "x "
+    """
+    assert run(code) == ""
+
+
+def test_a_transport_of_httpx_carries_requests_out(run):
+    code = """
+    import httpx
+    seen = []
+
+    def handle(request):
+        seen.append(request)
+        if request.url.path == "/v1/predictions/late" and len(seen) < 3:
+            return httpx.Response(503, headers={"Retry-After": "0"})
+        if request.url.host == "files.test":
+            return httpx.Response(200, content=b"file")
+        if request.method == "POST":
+            body = {"id": "p1", "status": "succeeded", "output": "https://files.test/x.png", "input": {}}
+            return httpx.Response(201, json=body)
+        return httpx.Response(404, json={"detail": "nothing here"}) if "none" in request.url.path else httpx.Response(
+            200, json={"id": "late", "status": "starting"}, headers={"content-type": "application/json"}
+        )
+
+    client = Client("r8_mine", base_url="https://api.test", transport=httpx.MockTransport(handle))
+    for output in (
+        client.run("a/b", {"text": "x"}),
+        asyncio.run(client.async_run("a/b", {"text": "x"})),
+    ):
+        assert output.read() == b"file"
+    assert [request.headers.get("Authorization") for request in seen] == ["Bearer r8_mine"] * 2 + [None] * 2
+    assert seen[0].url == "https://api.test/v1/models/a/b/predictions" and b'"text":"x"' in seen[0].content
+    assert raised(lambda: client.predictions.get("none")).detail == "nothing here"
+    seen.clear()
+    assert client.predictions.get("late").status == "starting" and len(seen) == 3
+
+    def broken(request):
+        raise httpx.ConnectError("no way")
+
+    assert type(raised(lambda: Client("r8_x", transport=httpx.MockTransport(broken)).models.list())) is httpx.ConnectError
     """
     assert run(code) == ""
 

@@ -47,11 +47,15 @@ def absent(prefix: str, names: str, note: str) -> list[Name]:
     return [Name(f"{prefix}.{name}", note=note) for name in names.split()]
 
 
-LISTS = "a model whose output grows gives a list here, complete; 1.0.7 gives an iterator over it. Increments: `stream`"
+LISTS = (
+    "a model whose output grows gives a list here, complete; 1.0.7 gives an iterator over it, and under the name `replicate` the "
+    "list is one too. Increments: `stream`"
+)
+UNDER_THE_NAME = "under the name `replicate` it is there all the same"
 CANCELED = "a canceled prediction raises `PredictionCanceled` (a `ModelError`), where 1.0.7 gives None"
-PARAMETERS = "the method has them as parameters of its own"
-NO_HTTPX = "HTTP is done by the Rust core. Retries: `max_retries=`; around every request: `fetch=`"
-NO_DECODER = "events are decoded by the Rust core: `client.stream`, `prediction.stream`"
+PARAMETERS = f"the method has them as parameters of its own; {UNDER_THE_NAME}"
+NO_HTTPX = f"HTTP is done by the Rust core. Retries: `max_retries=`; around every request: `fetch=`; {UNDER_THE_NAME}"
+NO_DECODER = f"events are decoded by the Rust core: `client.stream`, `prediction.stream`; {UNDER_THE_NAME}"
 
 V1: list[Name] = [
     # What the package itself has
@@ -62,7 +66,11 @@ V1: list[Name] = [
     Name("replicate.async_stream", "replicate_rs.async_stream", "as `Client.async_stream`"),
     *same("replicate", "collections deployments files hardware models predictions trainings webhooks"),
     *rooms("__about__"),
-    Name("replicate.__about__.__version__", "replicate_rs.__about__.__version__", "this package's version"),
+    Name(
+        "replicate.__about__.__version__",
+        "replicate_rs.__about__.__version__",
+        "this package's version; under the name `replicate` it is `1.0.7`",
+    ),
     # account
     *rooms("account"),
     *same("replicate.account", "Account Account.type Account.username Account.name Account.github_url"),
@@ -72,8 +80,9 @@ V1: list[Name] = [
     Name(
         "replicate.client.Client",
         "replicate_rs.client.Client",
-        "the token is read at each request, not once. What 1.0.7 hands on to httpx (`transport=`, `event_hooks=`, `proxy=`, "
-        "`verify=`, …) is a TypeError, but for `headers=`; around every request: `fetch=`",
+        "the token is read at each request, not once. What 1.0.7 hands on to httpx (`transport=`, `event_hooks=`, "
+        "`follow_redirects=`, …) is a TypeError, but for `headers=`, `proxy=`, `verify=` and `cert=`; under the name `replicate` "
+        "`transport=` is used, and the rest ignored. Around every request: `fetch=`",
     ),
     *same("replicate.client.Client", "accounts collections deployments files hardware models predictions trainings webhooks"),
     Name("replicate.client.Client.run", "replicate_rs.client.Client.run", f"{LISTS}; {CANCELED}"),
@@ -82,7 +91,7 @@ V1: list[Name] = [
         "replicate.client.Client.stream",
         "replicate_rs.client.Client.stream",
         "an error event raises `ModelError`, where 1.0.7 raises RuntimeError; a canceled prediction raises `PredictionCanceled` "
-        "after its `done`; a stream that breaks off is resumed",
+        "after its `done`; a stream that breaks off is resumed; a generator under the name `replicate` only",
     ),
     Name(
         "replicate.client.Client.async_stream",
@@ -122,29 +131,29 @@ V1: list[Name] = [
     Name(
         "replicate.exceptions.ReplicateException",
         "replicate_rs.exceptions.ReplicateException",
-        "errors of the network are in the tree too (`APIConnectionError`, `APITimeoutError`), where 1.0.7 lets httpx's through",
+        "errors of the network are in the tree too (`APIConnectionError`, `APITimeoutError`), where 1.0.7 lets httpx's through; "
+        "under the name `replicate` they are both",
     ),
     Name(
         "replicate.exceptions.ReplicateError",
         "replicate_rs.exceptions.ReplicateError",
-        "has a class for each status, and `request_id` and `retry_after`",
+        "has a class for each status, and `request_id` and `retry_after`; includes `ModelError`, but not under the name "
+        "`replicate`",
     ),
     *same("replicate.exceptions", "ReplicateError.to_dict"),
-    Name(
-        "replicate.exceptions.ReplicateError.from_response",
-        note="takes a response of httpx; `ReplicateError(status=…, detail=…)` makes one",
-    ),
+    *same("replicate.exceptions", "ReplicateError.from_response"),
     Name(
         "replicate.exceptions.ModelError",
         "replicate_rs.exceptions.ModelError",
-        "is a `ReplicateError` here: catch it before that one",
+        "is a `ReplicateError` in `replicate_rs`: catch it before that one; not under the name `replicate`",
     ),
     # file
     *rooms("file"),
     *absent(
         "replicate.file",
         "FileEncodingStrategy",
-        "for type checkers: `replicate_rs._operation.FileEncodingStrategy`; its values `base64` and `url` are good here",
+        "for type checkers: `replicate_rs._operation.FileEncodingStrategy`; its values `base64` and `url` are good here; "
+        f"{UNDER_THE_NAME}",
     ),
     *same("replicate.file", "File"),
     *same("replicate.file.File", "id name content_type size etag checksums metadata created_at expires_at urls"),
@@ -190,7 +199,9 @@ V1: list[Name] = [
     *same("replicate.model.Model", "predict versions reload"),
     *same("replicate.model", "Models Models.predictions Models.list Models.async_list Models.search Models.async_search"),
     *same("replicate.model.Models", "get async_get delete async_delete create async_create"),
-    *absent("replicate.model.Models", "model", "the class `Model` under another name: `replicate_rs.model.Model`"),
+    *absent(
+        "replicate.model.Models", "model", f"the class `Model` under another name: `replicate_rs.model.Model`; {UNDER_THE_NAME}"
+    ),
     *absent("replicate.model.Models", "CreateModelParams", PARAMETERS),
     *same("replicate.model", "ModelsPredictions ModelsPredictions.create ModelsPredictions.async_create"),
     # pagination
@@ -220,7 +231,7 @@ V1: list[Name] = [
     *absent(
         "replicate.prediction",
         "Predictions.CreatePredictionParams CreatePredictionRequestParams",
-        "for type checkers: `replicate_rs.creation.PredictionOptions`",
+        f"for type checkers: `replicate_rs.creation.PredictionOptions`; {UNDER_THE_NAME}",
     ),
     # resource
     *rooms("resource"),
@@ -271,7 +282,11 @@ V1: list[Name] = [
     *same("replicate.training.Training", "cancel async_cancel reload async_reload"),
     *same("replicate.training", "Trainings"),
     *same("replicate.training.Trainings", "list async_list get async_get create async_create cancel async_cancel"),
-    *absent("replicate.training.Trainings", "CreateTrainingParams", "for type checkers: `replicate_rs.creation.TrainingOptions`"),
+    *absent(
+        "replicate.training.Trainings",
+        "CreateTrainingParams",
+        f"for type checkers: `replicate_rs.creation.TrainingOptions`; {UNDER_THE_NAME}",
+    ),
     # version
     *rooms("version"),
     *same("replicate.version", "Version Version.id"),

@@ -56,6 +56,10 @@ if TYPE_CHECKING:
             """Put keywords in this library's form, and return the resource to call."""
             ...
 
+        def adapt(self, error: Exception) -> None:
+            """Put an error in the form that callers expect."""
+            ...
+
         def batches(self, batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[Sequence[T], None]:
             """Return the parts of a streamed answer."""
             ...

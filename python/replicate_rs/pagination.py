@@ -8,7 +8,7 @@ from ._operation import Async, Resource, given, iterate
 from ._streaming import spread, spread_async
 from ._transport import Blocking, Suspending, wait
 from ._typing import TYPE_CHECKING, Generic, TypeVar, overload
-from .exceptions import APIResponseValidationError
+from .exceptions import APIResponseValidationError, ReplicateError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
@@ -157,7 +157,7 @@ async def pages(page: Page[T], transport: type[Transport]) -> AsyncGenerator[Pag
         if following is None or page.next is None:
             return
         seen.add(page.next)
-        page = page._source.page(await transport.finish(following))
+        page = page._source.page(await page._source.finish(following, transport))
 
 
 def paginate(list_method: Callable[..., Page[T]]) -> Generator[Page[T], None, None]:
@@ -223,6 +223,16 @@ class _Source(Generic[R]):
             query = _query_of(cursor)
         method = "GET" if self.text is None else "QUERY"
         return self.resource._send(method, self.target, Expect.PAGE, self.options, query=query, text=self.text)
+
+    async def finish(self, following: Pending[dict[str, Any]], transport: type[Transport]) -> dict[str, Any]:
+        """Wait for a page that follows another one."""
+        try:
+            return await transport.finish(following)
+        except ReplicateError as error:
+            adapter = self.resource._session.adapter
+            if adapter is not None:
+                adapter.adapt(error)
+            raise
 
     def page(self, data: dict[str, Any]) -> Page[R]:
         """View an answer."""

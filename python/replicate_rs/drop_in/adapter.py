@@ -76,13 +76,19 @@ class Adapter:
         if "model_version" in kwargs and "ref" in known and "ref" not in kwargs:
             # The name of `ref` in early versions, which libraries that were written for those still use.
             kwargs["ref"] = kwargs.pop("model_version")
-        token = kwargs.pop("api_token", None)
+        if "api_token" in kwargs:
+            resource = self._with_token(resource, kwargs)
         unknown = [name for name in kwargs if name not in known]
         for name in unknown:
             del kwargs[name]
         if unknown:
             warn_of(unknown, f"{type(resource).__name__}.{function.__name__.removesuffix('_model')}")
-        return resource if token is None else self._with_token(resource, token)
+        return resource
+
+    def adapt(self, error: Exception) -> None:
+        """Make an error of the network one of httpx too."""
+        if isinstance(error, RequestError):
+            adapt(error)
 
     async def batches(self, batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[Sequence[T], None]:
         """Return the parts of a streamed answer, with its errors adapted."""
@@ -105,11 +111,19 @@ class Adapter:
             return AsyncEvents(items) if function is _function("client", "BaseClient", "stream") else items
         return stream._items()
 
-    def _with_token(self, resource: Any, token: Any) -> Any:
-        """Return the same resource of a client with another token and the same connections."""
+    def _with_token(self, resource: Any, kwargs: dict[str, Any]) -> Any:
+        """Take `api_token` out of keywords; return the same resource of a client with this token and the same connections."""
+        token = kwargs.pop("api_token")
+        if token is None:
+            return resource
         client: Any = self._kind.__new__(self._kind)
         client._set_up(self._options, resource._session)
-        client = client.with_options(api_token=token)
+        try:
+            client = client.with_options(api_token=token)
+        except (ValueError, TypeError) as error:
+            # Reports of errors show the locals of frames.
+            token = None
+            raise error.with_traceback(None) from None
         other = client if isinstance(resource, BaseClient) else type(resource)(client._session, client._mode)
         return other._in(resource._mode)
 

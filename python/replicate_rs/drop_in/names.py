@@ -7,8 +7,26 @@ _RESOURCE = {"Resource": "resource"}
 _PAGE = {"Page": "pagination"}
 _STRATEGY = {"FileEncodingStrategy": "drop_in.legacy"}
 
+# After a colon is the name there, where it is another one.
 REEXPORTED: dict[str, dict[str, str]] = {
     "account": _RESOURCE | dict.fromkeys(("get", "async_get", "current", "async_current"), "default_client"),
+    "client": {
+        "Accounts": "account",
+        "Collections": "collection",
+        "Deployments": "deployment",
+        "Files": "file",
+        "Hardware": "hardware:HardwareNamespace",
+        "Models": "model",
+        "Predictions": "prediction",
+        "ReplicateError": "exceptions",
+        "RetryTransport": "drop_in.retry_transport",
+        "Trainings": "training",
+        "Webhooks": "webhook",
+        "async_run": "run",
+        "async_stream": "stream",
+        "run": "run:run",
+        "stream": "stream:stream",
+    },
     "collection": _RESOURCE | _PAGE,
     "deployment": _RESOURCE | _PAGE | _ENCODE,
     "file": _RESOURCE | _STRATEGY,
@@ -32,6 +50,12 @@ REEXPORTED: dict[str, dict[str, str]] = {
         "make_schema_backwards_compatible": "schema",
         "Version": "version",
         "Versions": "version",
+    },
+    "stream": {
+        "EventSource": "drop_in.legacy",
+        "ReplicateError": "exceptions",
+        "identifier": "identifier",
+        "transform_output": "helpers",
     },
     "training": _RESOURCE | _PAGE | _ENCODE | {"ModelVersionIdentifier": "identifier", "Model": "model", "Version": "version"},
     "version": _RESOURCE | _PAGE,

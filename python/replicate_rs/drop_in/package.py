@@ -130,7 +130,8 @@ def _reexports(module: str, homes: dict[str, str]) -> Callable[[str], object]:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         if homes[name] == "default_client":
             return getattr(import_module(NAME).default_client.account, name)
-        home = import_module(f"{NAME}.{homes[name]}")
-        return home if name == homes[name] else getattr(home, name)
+        place, _colon, attribute = homes[name].partition(":")
+        home = import_module(f"{NAME}.{place}")
+        return home if name == place and not attribute else getattr(home, attribute or name)
 
     return find

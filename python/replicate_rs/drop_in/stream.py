@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from .. import identifier as identifier
-from ..file_output import transform_output as transform_output
 from ..stream import AsyncStream as AsyncStream
 from ..stream import EventDecoder as EventDecoder
 from ..stream import EventType as EventType
@@ -11,7 +9,6 @@ from ..stream import ServerSentEvent as ServerSentEvent
 from ..stream import Stream as Stream
 from ..stream import async_stream as _async_stream
 from ..stream import stream as stream
-from .exceptions import ReplicateError as ReplicateError
 
 TYPE_CHECKING = False
 
@@ -23,11 +20,3 @@ def async_stream(client: Any, ref: Any, input: Any = None, **options: Any) -> An
     """Do the same as `client.async_stream`; this one is not awaited in 1.0.7."""
     events: Any = _async_stream(client, ref, input, **options)
     return events._items if hasattr(events, "__await__") else events
-
-
-def __getattr__(name: str) -> object:
-    if name == "EventSource":
-        from .legacy import EventSource
-
-        return EventSource
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
