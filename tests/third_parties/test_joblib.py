@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from PIL import Image
 
 WORK = """
 def shout(prompt):
     return os.getpid(), replicate.run("acme/shout", input={"prompt": prompt})
 
 def read(prompt):
-    return len(client.run("acme/painter", input={"prompt": prompt}).read())
+    return client.run("acme/painter", input={"prompt": prompt}).read().hex()
 """
 
 MAIN = """
@@ -26,8 +28,8 @@ import replicate
 if __name__ == "__main__":
     with joblib.Parallel(n_jobs=2, backend=sys.argv[1]) as parallel:
         told = parallel(joblib.delayed(shout)(f"prompt {number}") for number in range(6))
-        sizes = parallel(joblib.delayed(read)(color) for color in ("red", "lime"))
-    print(json.dumps([os.getpid() in {pid for pid, _ in told}, [text for _, text in told], sizes]))
+        files = parallel(joblib.delayed(read)(color) for color in ("red", "lime"))
+    print(json.dumps([os.getpid() in {pid for pid, _ in told}, [text for _, text in told], files]))
 """
 
 
@@ -41,8 +43,9 @@ def test_parallel(server, program, tmp_path, backend, place):
     else:
         code = MAIN % (client + WORK)
     shown = json.loads(program(backend, code=code, name="main.py"))
-    is_here, texts, sizes = shown
+    is_here, texts, files = shown
     assert is_here is (backend == "threading")
     assert texts == [f"PROMPT {number}" for number in range(6)]
-    assert sizes[0] > 50
+    colors = [Image.open(io.BytesIO(bytes.fromhex(file))).getpixel((3, 2)) for file in files]
+    assert colors == [(255, 0, 0), (0, 255, 0)]
     assert len(server.created) == 8

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+import replicate_rs.drop_in
 
 
 @pytest.fixture
@@ -42,6 +47,16 @@ def test_the_command(server, llm, tmp_path):
     assert body["input"] == {"prompt": "User: to be or not\nAssistant:"}
     assert body["version"] == server.version("acme/parrot")
     assert logged(tmp_path) == [("to be or not", "to be or not ")]
+
+
+def test_the_command_as_it_is_installed(server, llm, tmp_path, monkeypatch):
+    """Nothing but `PYTHONPATH` leads it to this package."""
+    monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", replicate_rs.drop_in.path())
+    command = [Path(sys.executable).with_name("llm"), "-m", "parrot", "to be"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "to be \n", "")
+    assert len(server.created) == 1
 
 
 def test_a_conversation_without_streaming(server, llm, tmp_path):

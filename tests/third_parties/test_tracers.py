@@ -157,6 +157,6 @@ def test_replaced_methods_that_are_awaited(server, patched, seen):
         assert (await predictions.async_cancel(talker.id)).id == talker.id
 
     asyncio.run(main())
-    assert {*AWAITED} == {*seen}
+    assert {*AWAITED} <= {*seen}
     assert len(server.created) == 4
     assert len(server.cancelled) == 1
