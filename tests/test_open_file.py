@@ -50,11 +50,12 @@ def test_it_has_what_open_files_have(both):
             both(lambda: output.seek(0, 7))
         assert both(lambda: output.seek(10**9)) == 10**9
         assert both(lambda: output.read(1)) == b""
-        host.until(lambda: host.open_now <= 1)
 
 
 def test_a_closed_one_gives_its_content_all_the_same(both, tmp_path):
-    with Host() as host:
+    # More than what is read ahead.
+    content = CONTENT * 60
+    with Host(content) as host:
         output = host.file(both.client("https://x.test"))
         both(lambda: output.read(5))
         output.close()
@@ -66,8 +67,8 @@ def test_a_closed_one_gives_its_content_all_the_same(both, tmp_path):
                 both(call)
         with pytest.raises(ValueError, match="closed"):
             output.tell()
-        assert both(lambda: output.read()) == CONTENT
-        assert both(lambda: output.save(tmp_path / "x")).read_bytes() == CONTENT
+        assert both(lambda: output.read()) == content
+        assert both(lambda: output.save(tmp_path / "x")).read_bytes() == content
         assert copy.copy(output).closed is False
 
 
@@ -207,16 +208,17 @@ def test_a_forked_child_reads_on_by_itself():
 
 
 def test_a_file_that_changes_is_not_mixed(both):
-    with Host() as host:
+    content = CONTENT * 20
+    with Host(content) as host:
         output = host.file(both.client("https://x.test"))
         assert both(lambda: output.read(10)) == CONTENT[:10]
-        host.content, host.etag = bytes(len(CONTENT)), '"v2"'
-        both(lambda: output.seek(200_000))
+        host.content, host.etag = bytes(len(content)), '"v2"'
+        both(lambda: output.seek(5_000_000))
         for _ in range(2):
             with pytest.raises(exceptions.APIConnectionError, match="changed while it was read"):
                 both(lambda: output.read(10))
         both(lambda: output.seek(0))
-        assert both(lambda: output.read(len(CONTENT))) == bytes(len(CONTENT))
+        assert both(lambda: output.read(len(content))) == bytes(len(content))
 
 
 @pytest.mark.parametrize(
