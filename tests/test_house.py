@@ -21,7 +21,7 @@ FLOORS = [
     {"_streaming"},
     {"_record", "identifier", "progress", "request", "webhook_request"},
     {"exceptions", "creation"},
-    {"pagination", "file_source", "file_name", "large_pages", "file_address", "file_errors", "file_text", "open_file"},
+    {"pagination", "file_source", "file_name", "large_pages", "file_errors", "file_text", "open_file"},
     {"file_reader"},
     {"file", "webhook", "file_output", "account", "hardware", "version"},
     {"input", "saving", "course"},
