@@ -179,7 +179,7 @@ V1: list[Name] = [
         "replicate_rs.helpers.FileOutput",
         "not a byte stream of httpx; the token does not go to the file's host, redirects are followed",
     ),
-    *same("replicate.helpers", "FileOutput.read FileOutput.aread"),
+    *same("replicate.helpers", "FileOutput.read FileOutput.aread FileOutput.close FileOutput.aclose"),
     Name("replicate.helpers.transform_output", "replicate_rs.helpers.transform_output", "text that only begins like a URL stays"),
     # identifier
     *rooms("identifier"),

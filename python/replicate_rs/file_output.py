@@ -9,10 +9,10 @@ from ._checks import limit
 from ._operation import Async, M, Resource, Sync, awaitable, operation, resource, run, unchecked
 from ._streaming import asynchronously, streaming
 from ._typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
-from .file_address import get_path_url as get_path_url
-from .file_address import is_file as is_file
 from .file_errors import fetched, without_secrets
 from .file_text import Caller, URLText, refuse_dict, tell_fastapi
+from .file_text import get_path_url as get_path_url
+from .file_text import is_file as is_file
 from .open_file import FileFacts, OpenFile
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class FileOutput(OpenFile[M], URLText):
             return await self._read_on(None, signal, timeout)
         if not self.url.startswith("https:") and self._is_inline:
             return (await self._inline())[1]
+
         source = self._core.pieces(self.url, ahead=False, total=limit("timeout", timeout), signal=signal)
         try:
             pieces = await fetched(self._transport.finish(source.whole()))
@@ -171,6 +172,7 @@ class FileOutput(OpenFile[M], URLText):
         if self._is_inline:
             yield [(await self._inline())[1]]
             return
+
         source = self._core.pieces(self.url, total=limit("timeout", timeout), signal=signal)
         try:
             while pieces := await fetched(self._transport.finish(source.next())):
@@ -293,6 +295,7 @@ class FileOutput(OpenFile[M], URLText):
         return await decoded(self._transport, self.url)
 
     def __repr__(self) -> str:
+
         # A repr ends up in logs.
         return f"FileOutput({without_secrets(self.url if len(self.url) <= 200 else f'{self.url[:100]}…')!r})"
 
@@ -388,17 +391,6 @@ def outputs(value: object, session: Session) -> Any:
     if is_object(value):
         return {key: outputs(each, session) for key, each in value.items()}
     return value
-
-
-def files_of(value: object, session: Session) -> list[FileOutput[Any]]:
-    """Return every file in a model's output, at any depth, in order."""
-    if isinstance(value, str):
-        return [FileOutput(value, session)] if is_file(value) else []
-    if is_array(value):
-        return [file for each in value for file in files_of(each, session)]
-    if is_object(value):
-        return [file for each in value.values() for file in files_of(each, session)]
-    return []
 
 
 defer_annotations(globals())

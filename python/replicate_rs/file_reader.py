@@ -41,8 +41,10 @@ class FileCursor:
         self.size: int | None = None
         self.said: Said | None = None
         self.closed = False
-        # Whether the position is where `read()` without a size begins.
+        # Whether the position is where `read()` without a size begins: for one time after a `seek`, and always for those who use
+        # `read1`, since they keep to themselves what it gave.
         self.reads_on = False
+        self.has_read_ahead = False
         self._core = core
         self._url = url
         self._lock = Lock()
@@ -87,7 +89,8 @@ class FileCursor:
                 left = None if left is None else left - len(part)
                 if once:
                     break
-            self.at, self.reads_on = at, once
+            self.at, self.reads_on = at, False
+            self.has_read_ahead |= once
             return b"".join(parts)
         finally:
             if limits is not None:

@@ -61,7 +61,8 @@ class OpenFile(Resource[M]):
     @property
     def _is_read_on(self) -> bool:
         """Whether a `read()` without a size goes on from the position."""
-        return bool(self._opened) and self._cursor.reads_on
+        cursor = self._opened.get("cursor")
+        return cursor is not None and not cursor.closed and (cursor.reads_on or cursor.has_read_ahead)
 
     async def _read_on(self, size: int | None, signal: AbortSignal | None, timeout: Limit | None) -> bytes:
         cursor = self._cursor
@@ -148,7 +149,8 @@ class OpenFile(Resource[M]):
     @property
     def closed(self) -> bool:
         """Whether `close` was called. All but what reads from the position can be used all the same."""
-        return bool(self._opened) and self._cursor.closed
+        cursor = self._opened.get("cursor")
+        return cursor is not None and cursor.closed
 
     def close(self) -> None:
         """Close the open file, and its connection if there is one; `read()`, `save`, `open` and ``for`` go on to work."""

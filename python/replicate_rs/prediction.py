@@ -56,7 +56,7 @@ class Prediction(Job[M]):
 
     def files(self) -> list[FileOutput[M]]:
         """Return every file of `output`, at any depth, in order; none if there is no output yet."""
-        from .file_output import files_of
+        from .saving import files_of
 
         return files_of(self.output, self._session)
 
