@@ -168,7 +168,7 @@ V1: list[Name] = [
     Name(
         "replicate.helpers.encode_json",
         "replicate_rs.helpers.encode_json",
-        "falls back to a data URI if the upload fails on the server's side, unless told `url`; the position of files is left as it was",
+        "falls back to a data URI if the upload fails on the server's side, unless told `url`; files stay where they stood",
     ),
     Name("replicate.helpers.async_encode_json", "replicate_rs.helpers.async_encode_json", "as `encode_json`"),
     Name(
