@@ -156,7 +156,13 @@ V1: list[Name] = [
     ),
     *same("replicate.file", "File"),
     *same("replicate.file.File", "id name content_type size etag checksums metadata created_at expires_at urls"),
-    *same("replicate.file", "Files Files.create Files.async_create Files.get Files.async_get"),
+    *same("replicate.file", "Files Files.get Files.async_get"),
+    Name(
+        "replicate.file.Files.create",
+        "replicate_rs.file.Files.create",
+        "an open file is sent whole, from its beginning, as in 1.0.7, and its position is left as it was; pipes are taken, once",
+    ),
+    Name("replicate.file.Files.async_create", "replicate_rs.file.Files.async_create", "as `create`"),
     Name("replicate.file.Files.list", "replicate_rs.file.Files.list", "a `Page`: it iterates and has a length as a list has"),
     Name("replicate.file.Files.async_list", "replicate_rs.file.Files.async_list", "a `Page`"),
     *same("replicate.file", "Files.delete Files.async_delete"),
@@ -170,10 +176,14 @@ V1: list[Name] = [
     Name(
         "replicate.helpers.encode_json",
         "replicate_rs.helpers.encode_json",
-        "falls back to a data URI if the upload fails on the server's side, unless told `url`",
+        "falls back to a data URI if the upload fails on the server's side, unless told `url`; files stay where they stood",
     ),
     Name("replicate.helpers.async_encode_json", "replicate_rs.helpers.async_encode_json", "as `encode_json`"),
-    *same("replicate.helpers", "base64_encode_file"),
+    Name(
+        "replicate.helpers.base64_encode_file",
+        "replicate_rs.helpers.base64_encode_file",
+        "the file's position is left as it was",
+    ),
     Name(
         "replicate.helpers.FileOutput",
         "replicate_rs.helpers.FileOutput",

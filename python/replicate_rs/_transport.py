@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Lock
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
     from typing import Any, Protocol, TypeVar
 
     from .middleware import Middleware
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
             ...
 
         @staticmethod
-        def each(items: AsyncIterator[T], function: Callable[[T], object], *, holder: object) -> Awaitable[None]:
+        def each(items: AsyncGenerator[T, None], function: Callable[[T], object], *, holder: object) -> Awaitable[None]:
             """Run a function that may block on each item of a caller's async iterator, for one task at a time per holder."""
             ...
 
@@ -108,7 +108,7 @@ class Blocking:
         return function(*args)
 
     @staticmethod
-    async def each(items: AsyncIterator[T], function: Callable[[T], object], *, holder: object) -> None:  # noqa: ARG004 - as the other has it
+    async def each(items: AsyncGenerator[T, None], function: Callable[[T], object], *, holder: object) -> None:  # noqa: ARG004 - as the other has it
         """Refuse: there is nobody to await them."""
         raise TypeError("an async file needs an AsyncReplicate or an async_ method: or pass its content as bytes")
 
@@ -143,7 +143,7 @@ class Suspending:
         return await to_thread(function, *args)
 
     @staticmethod
-    async def each(items: AsyncIterator[T], function: Callable[[T], object], *, holder: object) -> None:
+    async def each(items: AsyncGenerator[T, None], function: Callable[[T], object], *, holder: object) -> None:
         """Call it on a thread of the loop's executor."""
         from asyncio import Lock, get_running_loop
 
@@ -159,7 +159,11 @@ class Suspending:
             async for item in items:
                 await Suspending.call(function, item)
         finally:
-            _turns.pop(key).release()
+            try:
+                # However this ended, the iterator puts its file back before the next task has it.
+                await items.aclose()
+            finally:
+                _turns.pop(key).release()
 
     @staticmethod
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:

@@ -78,15 +78,10 @@ class Source:
         try:
             # What is sent to a service has the name that it had on any system.
             name = _name_of(file, "filename", "\\") or _name_of(file, "name", "\\") or name
-            pieces = pieces_of(file)
             # A reader is asked for so much at a time.
             most = BLOCK if has_async_read(file) else None
             with Drain(what, encoding=None) as drain:
-                try:
-                    await transport.each(pieces, lambda piece: drain.take(piece, most), holder=file)
-                finally:
-                    # Its position is restored here, however this ends.
-                    await pieces.aclose()
+                await transport.each(pieces_of(file), lambda piece: drain.take(piece, most), holder=file)
                 part = await transport.call(drain.part)
         except Exception as error:
             told = _unreadable(error, name)

@@ -140,7 +140,7 @@ class _Walk:
             return self.slots[id(value)]
         if id(value) in self.spent:
             return self.spent[id(value)][1]
-        if getattr(value, "gi_frame", value) is None and self.read_before is None:
+        if self.read_before is None and _is(value, "types", "GeneratorType") and getattr(value, "gi_frame", None) is None:
             self.read_before = self.path(None)
         result = self.checked(_simpler, value, None)
         if result is _file:
