@@ -5,14 +5,41 @@ from __future__ import annotations
 from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import AsyncGenerator, Callable, Sequence
+    from typing import Any, Protocol
 
     from ._core import Core
-    from ._operation import Async, Sync
-    from .drop_in.adapter import Adapter
+    from ._operation import Async, Resource, Sync
     from .settings import Settings
     from .types import FileEncodingStrategy
     from .webhook import WebhookSigningSecret
+
+    class Adapter(Protocol):
+        """What calls of a client under the official client's name differ in; `drop_in` has one."""
+
+        def call(self, function: Callable[..., Any], check: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            """Call a blocking operation; `check` checks its arguments."""
+            ...
+
+        async def acall(self, function: Callable[..., Any], check: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            """Call an awaited operation."""
+            ...
+
+        def prepare(self, function: Callable[..., Any], resource: Any, kwargs: dict[str, Any]) -> Any:
+            """Put keywords in this library's form, and return the resource to call."""
+            ...
+
+        def adapt(self, error: Exception, resource: Resource[Any]) -> None:
+            """Make an error what callers expect."""
+            ...
+
+        def batches(self, batches: AsyncGenerator[Sequence[Any], None], resource: Any) -> AsyncGenerator[Sequence[Any], None]:
+            """Return the parts of a streamed answer."""
+            ...
+
+        def stream(self, function: Callable[..., Any], stream: Any) -> Any:
+            """Return a blocking or an awaited stream in the form that callers expect."""
+            ...
 
 
 class Session:
