@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 HELP: dict[str, dict[str, str]] = {
     "Options": {
         "signal": "Stops the request.",
-        "timeout": "Seconds for all of the call, retries included, or a `timedelta`; of a `Timeout`, its `total` or its longest part.",
+        "timeout": "Seconds for all of the call, retries included, or a `timedelta`; of a `Timeout`, its `total` or its longest "
+        "part.",
         "extra_headers": "Sent with this request, over the client's own.",
         "extra_query": "Added to the query.",
         "extra_body": "Added to the JSON body.",

@@ -148,9 +148,11 @@ class _Found:
     @property
     def _owner(self) -> Resource[Any]:
         if self._client is None:
-            from . import default_client
+            # At run time only: for type checkers the package's own attributes come after everything else.
+            from importlib import import_module
 
-            self._client = default_client
+            client: Resource[Any] = import_module("replicate_rs").default_client
+            self._client = client
         return self._client
 
     def nothing(self, output: object) -> ValueError:
