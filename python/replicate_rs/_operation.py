@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from ._checks import Limit
     from ._core import AbortSignal, Core, Expect, Pending, Upload
-    from ._session import Session as Session
     from ._transport import Transport
     from .file_input import Inlined
+    from .settings import Session as Session
 
     Target: TypeAlias = str | tuple[str, ...]
     Query: TypeAlias = Mapping[str, object]

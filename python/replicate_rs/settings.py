@@ -13,7 +13,6 @@ from os import environ
 from ._checks import integer, interval, is_async_function
 from ._core import Core
 from ._operation import Async, header_pairs
-from ._session import Session
 from ._typing import TYPE_CHECKING, cast
 from .credentials import Secret, read_token, revealed, token_from_surroundings
 from .exceptions import MissingTokenError
@@ -33,8 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from typing import Any, NoReturn
 
-    from ._operation import Sync
+    from ._operation import FileEncodingStrategy, Sync
     from .middleware import Request
+    from .webhook import WebhookSigningSecret
 
 # No request was made yet.
 UNREAD = object()
@@ -160,6 +160,58 @@ class Settings:
                 bare.close()
             self._former = [each for each in self._former if each() is not None] + [ref(self._core)]
         self._bare, self._core, self.options = bare, core, options
+
+
+class Session:
+    """What the parts of one client share, in a mode."""
+
+    __slots__ = ("mode", "settings", "webhook_secret")
+
+    def __init__(self, settings: Settings, mode: type[Sync | Async]) -> None:
+        # What the client is made with at the moment.
+        self.settings: Settings = settings
+        # The client's, and so that of the records, pages and files that it gives, whichever of its methods gave them.
+        self.mode: type[Sync | Async] = mode
+        # The account's, as it was fetched last.
+        self.webhook_secret: WebhookSigningSecret[Any] | None = None
+
+    @property
+    def core(self) -> Core:
+        """What requests go through now."""
+        return self.settings.core
+
+    @property
+    def poll_interval(self) -> float | None:
+        """Seconds between polls; None leaves it to the core."""
+        return self.settings.poll_interval
+
+    @property
+    def file_encoding_strategy(self) -> FileEncodingStrategy:
+        """How files among a model's inputs are sent."""
+        strategy: FileEncodingStrategy = self.settings.options["file_encoding_strategy"]
+        return strategy
+
+    @property
+    def use_file_output(self) -> bool:
+        """Whether files of an output are given as `FileOutput`."""
+        return bool(self.settings.options["use_file_output"])
+
+    def in_mode(self, mode: type[Sync | Async]) -> Session:
+        """Return this session, or one like it whose records are in another mode."""
+        if mode is self.mode:
+            return self
+        twin = Session(self.settings, mode)
+        twin.webhook_secret = self.webhook_secret
+        return twin
+
+    def __copy__(self) -> Session:
+        return self
+
+    def __deepcopy__(self, _known: object) -> Session:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.settings.reduced(self.mode)
 
 
 def _network(options: dict[str, Any]) -> tuple[object, ...]:
