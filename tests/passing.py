@@ -30,6 +30,7 @@ OTHERWISE = {
     "without_a_list_they_share": "the same",
     "a_link_of_the_list_leads": "the same",
     "waiting_survives_a_fork_while_another_leads": "the same",
+    "what_belongs_to_the_default_client": "the module's own client has an option then",
     "a_part_is_awaited_once": "asks the core for a part",
     "a_run_of_one_kind_goes_into_a_function": "an async function cannot be called by blocking code",
     "a_path_of_an_awaited_file": "the same",

@@ -113,9 +113,10 @@ class Settings:
         if "timeout" in kept:
             kept["timeout"] = timeouts(kept["timeout"])
         if not with_functions:
-            if callable(token) and not _is_importable(token):
+            # What is unpickled blocks, where nobody awaits an async function.
+            if callable(token) and (not _is_importable(token) or _is_awaited(token)):
                 kept["api_token"] = lost_token
-            if "fetch" in kept and not _is_importable(kept["fetch"]):
+            if "fetch" in kept and (not _is_importable(kept["fetch"]) or self.mode is Async):
                 del kept["fetch"]
         return kept
 
