@@ -30,6 +30,7 @@ OTHERWISE = {
     "without_a_list_they_share": "the same",
     "a_link_of_the_list_leads": "the same",
     "waiting_survives_a_fork_while_another_leads": "the same",
+    "what_belongs_to_the_default_client": "the module's own client has an option then",
     "a_part_is_awaited_once": "asks the core for a part",
     "an_answer_can_be_looked_at_again": "the same",
     "a_second_task_on_a_source": "the same",

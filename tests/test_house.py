@@ -18,7 +18,6 @@ FLOORS = [
     {"credentials"},
     {"_checks", "_greenlets"},
     {"_transport"},
-    {"_session"},
     {"_operation"},
     {"_streaming", "_replaced", "_model_methods"},
     {"_record", "identifier", "progress", "request", "webhook_request"},

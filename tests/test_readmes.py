@@ -451,7 +451,7 @@ class TestPython2:
             replicate.default_headers = {"X-Mine": "1"}
             assert replicate.account.get().username == "acme"
             assert service.requests[-1].headers["x-mine"] == "1"
-            assert replicate.default_client is not before
+            assert replicate.default_client is before
         finally:
             replicate.bearer_token = replicate.max_retries = replicate.default_headers = None
 

@@ -84,8 +84,8 @@ class BaseClient(Configurable[M]):
         Each option is an attribute, too; one that is assigned counts from the next request on.
 
         Args:
-            api_token: The API token, as text or as a `SecretStr`, or a function that returns it, asked at each request (async
-                ones on an `AsyncReplicate` only). Without it: the scope of a running cog model, else `REPLICATE_API_TOKEN`.
+            api_token: The API token, as text or as a `SecretStr`, or a function that returns it, asked at each request (an async
+                one on an `AsyncReplicate` only). Without it: the scope of a running cog model, else `REPLICATE_API_TOKEN`.
             auth: The same, under the Node client's name.
             bearer_token: The same, under the 2.0 client's name.
             base_url: The API's address, with or without ``/v1``; without it `REPLICATE_BASE_URL`, else Replicate's.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from ._operation import M, Namespace
-from ._replaced import is_namespace
-from ._session import Session
 from ._typing import TYPE_CHECKING
 from .credentials import revealed, token_from_surroundings, without_frames
 from .options import ATTRIBUTES, DEFAULTS, normalized, with_spellings
-from .settings import Settings
+from .settings import Session, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -218,6 +216,8 @@ def _restored(
 
 def _carry(source: Any, target: Any) -> None:
     """Replace in the namespaces of a copy what is replaced in those of its original."""
+    from ._replaced import is_namespace
+
     each: Any
     for (name, mode), each in getattr(source, "_namespaces", {}).items():
         twin: Any = each

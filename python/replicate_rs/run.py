@@ -7,7 +7,6 @@ from time import monotonic
 from ._checks import interval as checked_interval
 from ._checks import limit
 from ._operation import given, resource, unchecked
-from ._replaced import replaced
 from ._typing import TYPE_CHECKING, defer_annotations, is_object
 from .course import Course, give_up, raise_if_failed
 from .creation import guarded
@@ -157,8 +156,12 @@ async def created(
     cancel_on_exit: bool,
 ) -> Prediction[Any]:
     """Create a prediction, through what a test has put in the place of the client's method, if it has."""
-    found = None if model is None else replaced(client, "models.predictions", "create")
-    found = found or replaced(client, "predictions", "create")
+    found = None
+    if getattr(client, "_namespaces", None):
+        from ._replaced import replaced
+
+        found = None if model is None else replaced(client, "models.predictions", "create")
+        found = found or replaced(client, "predictions", "create")
     answer: Any
     if found is None:
         answer = unchecked(Predictions.create)(client, version, input, model=model, cancel_on_exit=cancel_on_exit, **options)
