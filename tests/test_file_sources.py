@@ -772,6 +772,18 @@ def test_bad_input_is_an_error_of_ours_with_its_path_and_nothing_is_sent(send, s
     assert server.seen == []
 
 
+@pytest.mark.parametrize("options", [{"mode": "rb", "buffering": 0}, {"mode": "rb"}, {"mode": "r"}])
+def test_a_pipe_that_does_not_block_is_refused_while_more_may_come(send, server, maker, options):
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.write(writer, b"some")
+    pipe = maker.open(os.fdopen, reader, **options)
+    with pytest.raises(TypeError, match=r"^input\.image: .*it does not block"):
+        send(pipe)
+    os.close(writer)
+    assert server.seen == []
+
+
 @pytest.mark.parametrize("name", ["x" * 300, "ü" * 128, "a\0b"])
 def test_a_name_that_cannot_be_sent_is_refused_before_anything_is(send, server, name):
     with pytest.raises(ValueError, match=r"^input\.image\[1\]: a file's name must not be"):

@@ -105,7 +105,7 @@ def content_of(file: Any) -> Part:
     file = _without_wrapper(file)
     if type(file) is BytesIO:
         return Part(file.getvalue())
-    if isinstance(file, TextIOWrapper) and file.seekable():
+    if isinstance(file, TextIOWrapper):
         return _read_text(file)
     # An empty part is false, and read again: what the system makes up has no length.
     return on_disk(file) or _read(file)
@@ -141,6 +141,14 @@ def _without_wrapper(file: Any) -> Any:
 
 def _read_text(file: Any) -> Part:
     """Read the bytes of text, for it cannot tell its position while its lines are iterated over."""
+    if not file.seekable():
+        part = _read(file)
+        # Text takes what does not block, and has nothing yet, for the end.
+        if file.buffer.read(1) != b"":
+            raise TypeError(
+                f"the read() of a {type(file).__name__} must give all there is: it does not block, and has more to come"
+            )
+        return part
     file.flush()
     with Turn(file), _Rewound(file.buffer):
         content = file.buffer.read()
