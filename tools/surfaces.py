@@ -53,6 +53,9 @@ LISTS = (
 )
 UNDER_THE_NAME = "under the name `replicate` it is there all the same"
 CANCELED = "a canceled prediction raises `PredictionCanceled` (a `ModelError`), where 1.0.7 gives None"
+POLLED = "a create that is answered `processing` without output is polled, where it counts as done there"
+NODE_CANCELED = "raises `PredictionCanceled` if the prediction is canceled; Node's does not"
+REPEATED = "a GET that is answered 500 is repeated"
 PARAMETERS = f"the method has them as parameters of its own; {UNDER_THE_NAME}"
 NO_HTTPX = f"HTTP is done by the Rust core. Retries: `max_retries=`; around every request: `fetch=`; {UNDER_THE_NAME}"
 NO_DECODER = f"events are decoded by the Rust core: `client.stream`, `prediction.stream`; {UNDER_THE_NAME}"
@@ -82,11 +85,11 @@ V1: list[Name] = [
         "replicate_rs.client.Client",
         "the token is read at each request, not once. What 1.0.7 hands on to httpx (`transport=`, `event_hooks=`, "
         "`follow_redirects=`, …) is a TypeError, but for `headers=`, `proxy=`, `verify=` and `cert=`; under the name `replicate` "
-        "`transport=` is used, and the rest ignored. Around every request: `fetch=`",
+        f"`transport=` is used, and the rest ignored. Around every request: `fetch=`; {REPEATED}",
     ),
     *same("replicate.client.Client", "accounts collections deployments files hardware models predictions trainings webhooks"),
     Name("replicate.client.Client.run", "replicate_rs.client.Client.run", f"{LISTS}; {CANCELED}"),
-    Name("replicate.client.Client.async_run", "replicate_rs.client.Client.async_run", f"{LISTS}; {CANCELED}"),
+    Name("replicate.client.Client.async_run", "replicate_rs.client.Client.async_run", f"{LISTS}; {CANCELED}; {POLLED}"),
     Name(
         "replicate.client.Client.stream",
         "replicate_rs.client.Client.stream",
@@ -137,8 +140,8 @@ V1: list[Name] = [
     Name(
         "replicate.exceptions.ReplicateError",
         "replicate_rs.exceptions.ReplicateError",
-        "has a class for each status, and `request_id` and `retry_after`; includes `ModelError`, but not under the name "
-        "`replicate`",
+        "has a class for each status, and `request_id` and `retry_after`; as text it is one line; includes `ModelError`, but not "
+        "under the name `replicate`",
     ),
     *same("replicate.exceptions", "ReplicateError.to_dict"),
     *same("replicate.exceptions", "ReplicateError.from_response"),
@@ -340,9 +343,14 @@ V2: list[Name] = [
     Name(
         "replicate.Replicate(bearer_token=, base_url=, max_retries=, default_headers=)",
         "replicate_rs.Replicate(bearer_token=, base_url=, max_retries=, default_headers=)",
-        "5 retries if not told, and never of a request that may have started something",
+        "5 retries if not told, and never of a request that may have started something; an address without `/v1` gets one, where "
+        "2.0 takes it as it is",
     ),
-    Name("replicate.Replicate(timeout=)", "replicate_rs.Replicate(timeout=)", "seconds, a `Timeout`, or one of httpx"),
+    Name(
+        "replicate.Replicate(timeout=)",
+        "replicate_rs.Replicate(timeout=)",
+        "limits each part of each request; a call's own `timeout=` all of it",
+    ),
     Name("replicate.Replicate(default_query=)", note="no endpoint takes the same query as another; per call: `extra_query=`"),
     Name("replicate.Replicate(http_client=)", note=HTTPX),
     Name("replicate.run", "replicate_rs.run"),
@@ -407,6 +415,7 @@ V2: list[Name] = [
     ],
     *absent("client", "with_raw_response with_streaming_response", PARTS),
     as_is("client.poll_interval"),
+    as_is("client.bearer_token"),
     Name("client.base_url", "client.base_url", "text; one that is assigned counts from the next request on"),
     *absent(
         "client", "qs auth_headers default_headers default_query timeout max_retries", "given to the client, not read from it"
@@ -415,7 +424,8 @@ V2: list[Name] = [
     Name(
         "client.copy(bearer_token=, base_url=, timeout=, max_retries=, default_headers=)",
         "client.copy(bearer_token=, base_url=, timeout=, max_retries=, default_headers=)",
-        "headers replace those of the client, as `set_default_headers=` does in 2.0; the copy shares its connections",
+        "headers replace those of the client, as `set_default_headers=` does in 2.0; the copy shares the client's connections, "
+        "unless it reaches servers in another way (`proxy=`, `verify=`, …)",
     ),
     Name("client.with_options", "client.with_options", "as `copy`"),
     *absent("client", "copy(set_default_headers=)", "`copy(default_headers=)` replaces"),
@@ -430,7 +440,11 @@ V2: list[Name] = [
     ],
     Name("client.request", "client.request(method=, params=, headers=, data=)", "takes a path, as Node's; gives a `Response`"),
     Name("client.get_api_list", "client.request", "`client.request`, and its `json()`"),
-    Name("client.run", "client.run(input=, file_encoding_strategy=, use_file_output=, wait=, prefer=, webhook=, cancel_after=)"),
+    Name(
+        "client.run",
+        "client.run(input=, file_encoding_strategy=, use_file_output=, wait=, prefer=, webhook=, cancel_after=)",
+        POLLED,
+    ),
     as_is("client.run(extra_headers=, extra_query=, extra_body=, timeout=)"),
     as_is("async_client.run"),
     as_is("client.use"),
@@ -562,14 +576,22 @@ V2: list[Name] = [
 ]
 
 NODE: list[Name] = [
-    Name("new Replicate({auth, userAgent, baseUrl})", "replicate_rs.Replicate(auth=, user_agent=, base_url=)"),
+    Name(
+        "new Replicate({auth, userAgent, baseUrl})",
+        "replicate_rs.Replicate(auth=, user_agent=, base_url=)",
+        "an address without `/v1` gets one; Node takes it as it is",
+    ),
     Name("new Replicate({fetch})", "replicate_rs.Replicate(fetch=)", "a function `fetch(request, send)` around every request"),
     Name(
         "new Replicate({fileEncodingStrategy, useFileOutput})",
         "replicate_rs.Replicate(file_encoding_strategy=, use_file_output=)",
         "a wrong strategy is an error at once",
     ),
-    Name("replicate.run(ref, {input})", "client.run(ref=, input=)", f"{CANCELED.replace('1.0.7 gives None', 'Node gives null')}"),
+    Name(
+        "replicate.run(ref, {input})",
+        "client.run(ref=, input=)",
+        f"{CANCELED.replace('1.0.7 gives None', 'Node gives null')}; {POLLED}",
+    ),
     Name(
         "replicate.run(…, {wait: {mode, interval, timeout}})",
         "client.run(wait=)",
@@ -581,17 +603,22 @@ NODE: list[Name] = [
     Name(
         "replicate.stream(ref, {input, webhook, webhook_events_filter, signal, useFileOutput})",
         "client.stream(ref=, input=, webhook=, webhook_events_filter=, signal=, use_file_output=)",
+        NODE_CANCELED,
     ),
     Name(
         "replicate.request(route, {method, params, headers, data, signal})",
         "client.request(route=, method=, params=, headers=, data=, signal=)",
-        "the response is read to its end; a token goes to the API's own host only",
+        "the response is read to its end; a token goes to the API's own host only; `FormData`: a dict with files as its values",
     ),
-    Name("replicate.paginate(endpoint)", "client.paginate(list_method=)", "gives pages, which iterate over their items"),
+    Name(
+        "replicate.paginate(endpoint, {signal})",
+        "client.paginate(list_method=, signal=)",
+        "gives pages, which iterate over their items; an aborted signal raises `AbortError`",
+    ),
     Name(
         "replicate.wait(prediction, {interval}, stop)",
         "client.wait(prediction=, interval=)",
-        "seconds; instead of `stop`: `signal=`, `timeout=`, or `break` out of `prediction.output_iterator()`",
+        f"seconds; instead of `stop`: `signal=`, `timeout=`, or `break` out of `prediction.output_iterator()`; {NODE_CANCELED}",
     ),
     Name("replicate.accounts.current", "client.accounts.current(signal=)"),
     Name("replicate.collections.list", "client.collections.list(signal=)", "a `Page`"),
@@ -600,7 +627,7 @@ NODE: list[Name] = [
     Name("replicate.deployments.create(config)", "client.deployments.create(signal=)", "`create(**config)`"),
     Name(
         "replicate.deployments.update(owner, name, config)",
-        "client.deployments.update(owner=, name=, signal=)",
+        "client.deployments.update(owner=, name=, model=, version=, hardware=, min_instances=, max_instances=, signal=)",
         "`update(owner, name, **config)`",
     ),
     Name("replicate.deployments.delete(owner, name)", "client.deployments.delete(owner=, name=, signal=)"),
