@@ -222,7 +222,7 @@ class ModelError(ReplicateError):
         else:
             raise wrong_type("prediction", "a Prediction, or a message", prediction)
         super().__init__(detail=message)
-        self.args = (message,)
+        self.args: tuple[Any, ...] = (message,)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (vars(self).get("prediction", self.detail),)
