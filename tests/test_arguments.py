@@ -82,7 +82,8 @@ WRONG = {
     **dict.fromkeys(
         ("cancel_on_exit", "use_file_output", "overwrite", "cached", "stream", "streaming", "use_async", "deep"), FLAG
     ),
-    **dict.fromkeys(("include", "exclude"), [5, "id", ["id"], Odd()]),
+    "include": [5, "id", ["id"], Odd()],
+    "exclude": [5, "id", ["id"], Odd()],
     **dict.fromkeys(("block_private_addresses", "succeeded"), FLAG),
     **dict.fromkeys(("extra_headers", "headers", "default_headers"), HEADERS),
     **dict.fromkeys(("extra_query", "params"), QUERY),
