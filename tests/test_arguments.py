@@ -82,7 +82,11 @@ WRONG = {
     **dict.fromkeys(("name", "model_owner", "model_name", "deployment_owner", "deployment_name", "description", "readme"), TEXT),
     **dict.fromkeys(("github_url", "paper_url", "license_url", "weights_url", "cover_image_url", "query", "body"), TEXT),
     **dict.fromkeys(("filename", "content_type", "type", "signature", "route", "user_agent", "url", "event"), TEXT),
-    **dict.fromkeys(("cancel_on_exit", "use_file_output", "overwrite", "cached", "stream", "streaming", "use_async"), FLAG),
+    **dict.fromkeys(
+        ("cancel_on_exit", "use_file_output", "overwrite", "cached", "stream", "streaming", "use_async", "deep"), FLAG
+    ),
+    "include": [5, "id", ["id"], Odd()],
+    "exclude": [5, "id", ["id"], Odd()],
     **dict.fromkeys(("block_private_addresses", "succeeded"), FLAG),
     **dict.fromkeys(("extra_headers", "headers", "default_headers"), HEADERS),
     **dict.fromkeys(("extra_query", "params"), QUERY),
@@ -384,7 +388,7 @@ def test_every_argument_of_what_calls_give(wire):
             for name, function in calls_of(owner):
                 bare = name.removeprefix("async_")
                 bare = {"model_validate": "parse_obj"}.get(bare, bare)
-                if bare in ("predict", "fields") or not parameters(function):
+                if bare in ("predict", "fields", "schema", "validate") or not parameters(function):
                     continue
                 walked += 1
                 path = bare if bare == "parse_obj" else f"{kind}.{bare}"

@@ -56,7 +56,7 @@ CHOICES = [
 ]
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids=str)
+@pytest.mark.parametrize("choice", CHOICES, ids=map(str, range(len(CHOICES))))
 def test_the_same_is_chosen(choice):
     ours, theirs = Prediction(**ABOUT), official.prediction.Prediction(**ABOUT)
     assert ours.dict(**choice) == theirs.dict(**choice)

@@ -250,7 +250,8 @@ V1: list[Name] = [
     Name(
         "replicate.resource.Resource",
         "replicate_rs.resource.Resource",
-        "not a model of pydantic: `dict()`, `json()`, `copy(update=)`, `parse_obj()` are here, validation is not; fields "
+        "not a model of pydantic: its methods are here, such as `dict(exclude=)`, `json(indent=)`, `copy(deep=)`, `parse_raw()`, "
+        "`schema()`, validation is not; `copy()` is deep if not told; fields "
         "that the API adds are kept",
     ),
     Name("replicate.resource.Namespace", "replicate_rs.resource.Namespace", "made from a client's session, not by you"),
@@ -385,7 +386,7 @@ V2: list[Name] = [
     Name(
         "replicate.BaseModel",
         "replicate_rs.resource.Resource",
-        "not a model of pydantic: `to_dict()`, `to_json()`, `model_dump()` are here, validation is not; dates are text, with "
+        "not a model of pydantic: its methods are here, such as `to_dict()`, `to_json()`, `model_dump()`, validation is not; dates are text, with "
         "`created`, `started`, `completed` beside them as `datetime`",
     ),
     Name("replicate.Timeout", "replicate_rs.Timeout", "of this package, with `connect`, `read`, `pool`, `total`"),
@@ -396,7 +397,11 @@ V2: list[Name] = [
     *absent("replicate", "APIResponse AsyncAPIResponse", PARTS),
     Name("replicate.DEFAULT_TIMEOUT", "replicate_rs.Timeout", "`Timeout()` has the defaults"),
     Name("replicate.DEFAULT_MAX_RETRIES", "replicate_rs.client.MAX_RETRIES", "5, not 2"),
-    *absent("replicate", "types", "each resource's class is in the room of its name: `replicate_rs.prediction.Prediction`"),
+    Name(
+        "replicate.types",
+        "import replicate_rs.types",
+        "has what signatures name; each resource's class is in the module of its name: `replicate_rs.prediction.Prediction`",
+    ),
     *absent("replicate", "resources", "each namespace's class is in the room of its name: `replicate_rs.prediction.Predictions`"),
     # The client
     *[

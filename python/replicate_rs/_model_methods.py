@@ -5,7 +5,7 @@ Nothing is validated: what the API sends is taken as it is. What is asked for ra
 
 from __future__ import annotations
 
-from ._checks import mapping
+from ._checks import flag, mapping
 from ._typing import TYPE_CHECKING, defer_annotations, is_object
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class ModelMethods:
 
         changes: Mapping[str, Any] = {} if update is None else mapping("update", update)
         data = self.dict(include=include, exclude=exclude)
-        return self._twin({**(deepcopy(data) if deep else data), **changes})
+        return self._twin({**(deepcopy(data) if flag("deep", deep) else data), **changes})
 
     @classmethod
     def parse_obj(cls, data: Mapping[str, Any]) -> Self:

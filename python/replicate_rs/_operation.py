@@ -267,9 +267,10 @@ class Described:
     """
 
     owner: type[Resource[Any]] | None = None
-    blocking: Callable[..., Any] | None = None
-    suspending: Callable[..., Any] | None = None
-    unbound: Callable[..., Any] | None = None
+    __name__: str
+    _blocking: Callable[..., Any] | None = None
+    _suspending: Callable[..., Any] | None = None
+    _unbound: Callable[..., Any] | None = None
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -355,28 +356,28 @@ class operation(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
     def __get__(self, resource: Resource[Async], owner: object) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
-            return self.unbound or self._make_unbound()
+            return self._unbound or self._make_unbound()
         if resource._mode is Async:
-            return Method(self.suspending or self._make_suspending(), resource)
-        return Method(self.blocking or self._make_blocking(), resource)
+            return Method(self._suspending or self._make_suspending(), resource)
+        return Method(self._blocking or self._make_blocking(), resource)
 
     def _make_blocking(self) -> Callable[..., Any]:
         blocking: Callable[..., Any] = self._named(_stepped(self.function))
-        self.blocking = blocking
+        self._blocking = blocking
         return blocking
 
     def _make_suspending(self) -> Callable[..., Any]:
-        self.suspending = self._named(_checked(self.function))
-        return self.suspending
+        self._suspending = self._named(_checked(self.function))
+        return self._suspending
 
     def _make_unbound(self) -> Callable[..., Any]:
         mode = getattr(self.owner, "mode", None)
         if mode is None:
-            self.unbound = self._named(self._calling())
+            self._unbound = self._named(self._calling())
         else:
-            self.unbound = self._make_suspending() if mode is Async else self._make_blocking()
-        _FUNCTIONS[self.unbound] = self.function
-        return self.unbound
+            self._unbound = self._make_suspending() if mode is Async else self._make_blocking()
+        _FUNCTIONS[self._unbound] = self.function
+        return self._unbound
 
 
 class awaitable(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
@@ -391,19 +392,19 @@ class awaitable(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
     def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
-            return self.unbound or self._make_unbound()
-        return Method(self.suspending or self._make_suspending(), resource._in(Async))
+            return self._unbound or self._make_unbound()
+        return Method(self._suspending or self._make_suspending(), resource._in(Async))
 
     def _make_suspending(self) -> Callable[..., Any]:
-        self.suspending = self._named(_checked(self.function))
-        return self.suspending
+        self._suspending = self._named(_checked(self.function))
+        return self._suspending
 
     def _make_unbound(self) -> Callable[..., Any]:
         async def call(*args: Any, **kwargs: Any) -> Any:
             return await self._bound_to(args)(*args[1:], **kwargs)
 
-        self.unbound = self._named(call)
-        return self.unbound
+        self._unbound = self._named(call)
+        return self._unbound
 
 
 def documented(function: Callable[..., Any]) -> str | None:

@@ -207,10 +207,10 @@ class streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
     def __get__(self, resource: Resource[Async], owner: object) -> Callable[P, AsyncStream[T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
-            return self.unbound or self._make_unbound()
+            return self._unbound or self._make_unbound()
         if resource._mode is Async:
-            return Method(self.suspending or self._make_suspending(), resource)
-        return Method(self.blocking or self._make_blocking(), resource)
+            return Method(self._suspending or self._make_suspending(), resource)
+        return Method(self._blocking or self._make_blocking(), resource)
 
     def _make_blocking(self) -> Callable[..., Any]:
         function, check = self.function, checker(self.function, RULES)
@@ -233,17 +233,17 @@ class streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
             stream: Any = Stream(begin, made)
             return stream if adapter is None else adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
 
-        self.blocking = self._named(call, _returning("Stream", self.function))
-        return self.blocking
+        self._blocking = self._named(call, _returning("Stream", self.function))
+        return self._blocking
 
     def _make_suspending(self) -> Callable[..., Any]:
-        self.suspending = self._named(_awaited(self.function), _returning("AsyncStream", self.function))
-        return self.suspending
+        self._suspending = self._named(_awaited(self.function), _returning("AsyncStream", self.function))
+        return self._suspending
 
     def _make_unbound(self) -> Callable[..., Any]:
         kind = "AsyncStream" if getattr(self.owner, "mode", None) is Async else "Stream"
-        self.unbound = self._named(self._calling(), _returning(kind, self.function))
-        return self.unbound
+        self._unbound = self._named(self._calling(), _returning(kind, self.function))
+        return self._unbound
 
 
 class asynchronously(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
@@ -258,16 +258,16 @@ class asynchronously(Described, Generic[P, T]):  # noqa: N801 - reads as a decor
     def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, AsyncStream[T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
-            return self.unbound or self._make_unbound()
-        return Method(self.suspending or self._make_suspending(), resource._in(Async))
+            return self._unbound or self._make_unbound()
+        return Method(self._suspending or self._make_suspending(), resource._in(Async))
 
     def _make_suspending(self) -> Callable[..., Any]:
-        self.suspending = self._named(_awaited(self.function), _returning("AsyncStream", self.function))
-        return self.suspending
+        self._suspending = self._named(_awaited(self.function), _returning("AsyncStream", self.function))
+        return self._suspending
 
     def _make_unbound(self) -> Callable[..., Any]:
-        self.unbound = self._named(self._calling(), _returning("AsyncStream", self.function))
-        return self.unbound
+        self._unbound = self._named(self._calling(), _returning("AsyncStream", self.function))
+        return self._unbound
 
 
 def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:

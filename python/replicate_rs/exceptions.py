@@ -242,7 +242,7 @@ class ModelError(ReplicateError):
         else:
             raise wrong_type("prediction", "a Prediction, or a message", prediction)
         super().__init__(detail=message)
-        self.args = (message,)
+        self.args: tuple[Any, ...] = (message,)
 
     def __str__(self) -> str:
         # A model's own words, which may be a traceback.

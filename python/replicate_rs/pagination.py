@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._checks import abort_signal, function, identity, is_async_function, sync_function, wrong_type
+from ._checks import abort_signal, flag, function, identity, is_async_function, sync_function, wrong_type
 from ._core import Expect
 from ._model_methods import ModelMethods
 from ._operation import Async, Resource, given, iterate
@@ -101,7 +101,7 @@ class Page(ModelMethods, Generic[T]):
         if include is not None or exclude is not None:
             # What is left of records is no record.
             return self._twin({**self.dict(include=include, exclude=exclude), **(update or {})})
-        results = [deepcopy(each) for each in self.results] if deep else [*self.results]
+        results = [deepcopy(each) for each in self.results] if flag("deep", deep) else [*self.results]
         return self._twin({"previous": self.previous, "next": self.next, "results": results, **(update or {})})
 
     def __copy__(self) -> Self:
