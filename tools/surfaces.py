@@ -192,7 +192,7 @@ V1: list[Name] = [
         "replicate_rs.helpers.FileOutput",
         "not a byte stream of httpx; the token does not go to the file's host, redirects are followed",
     ),
-    *same("replicate.helpers", "FileOutput.read FileOutput.aread FileOutput.close FileOutput.aclose"),
+    *same("replicate.helpers", "FileOutput.read FileOutput.aread"),
     Name("replicate.helpers.transform_output", "replicate_rs.helpers.transform_output", "text that only begins like a URL stays"),
     # identifier
     *rooms("identifier"),

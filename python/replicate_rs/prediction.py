@@ -7,7 +7,7 @@ from ._core import Expect, is_plain
 from ._operation import M, Namespace, awaitable, operation, unchecked
 from ._record import moment
 from ._streaming import asynchronously, streaming
-from ._typing import defer_annotations
+from ._typing import defer_annotations, is_array, is_object
 from .course import Course, give_up, increments
 from .creation import ABOUT_WEBHOOKS, LONGEST_HOLD, MARGIN, headers, split, target, webhooks
 from .exceptions import APITimeoutError, ReplicateError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ._checks import Limit
     from ._core import AbortSignal
-    from ._operation import Options
+    from ._operation import Options, Session
     from ._streaming import Streamed
     from .creation import PredictionOptions
     from .file_output import FileOutput
@@ -56,9 +56,7 @@ class Prediction(Job[M]):
 
     def files(self) -> list[FileOutput[M]]:
         """Return every file of `output`, at any depth, in order; none if there is no output yet."""
-        from .saving import files_of
-
-        return files_of(self.output, self._session)
+        return _files(self.output, self._session)
 
     @streaming
     def stream(
@@ -276,6 +274,19 @@ def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | N
     """Read the last progress bar in a prediction's logs, or None if there is none."""
     found = logs.logs if isinstance(logs, Prediction) else logs
     return Progress.parse(None if found is None else text("logs", found))
+
+
+def _files(value: object, session: Session) -> list[FileOutput[Any]]:
+    """Return every file in a model's output, at any depth, in order."""
+    from .file_output import FileOutput, is_file
+
+    if isinstance(value, str):
+        return [FileOutput(value, session)] if is_file(value) else []
+    if is_array(value):
+        return [file for each in value for file in _files(each, session)]
+    if is_object(value):
+        return [file for each in value.values() for file in _files(each, session)]
+    return []
 
 
 defer_annotations(globals())

@@ -1,4 +1,4 @@
-"""Every file of an output: found, and saved at once."""
+"""Every file of an output, saved at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from ._checks import Limit
     from ._core import AbortSignal, Core
-    from ._operation import Session
 
     # A name for each file, in order, or a function of a file's index and the file that returns one.
     Names: TypeAlias = Sequence[str] | Callable[[int, FileOutput[Any]], str]
@@ -215,17 +214,6 @@ def _places(names: list[str], folder: str | PathLike[str], overwrite: bool) -> l
             if path.exists():
                 raise FileError(detail=f"{path}: there is a file of this name, and overwrite is False")
     return paths
-
-
-def files_of(value: object, session: Session) -> list[FileOutput[Any]]:
-    """Return every file in a model's output, at any depth, in order."""
-    if isinstance(value, str):
-        return [FileOutput(value, session)] if is_file(value) else []
-    if is_array(value):
-        return [file for each in value for file in files_of(each, session)]
-    if is_object(value):
-        return [file for each in value.values() for file in files_of(each, session)]
-    return []
 
 
 defer_annotations(globals())
