@@ -87,8 +87,9 @@ def test_a_read_that_is_late_lets_go(stalled, output):
     assert still_works(stalled, output)
 
 
-def test_a_first_part_that_is_all_that_was_wanted_lets_go(stalled, output):
+def test_an_open_file_that_is_closed_lets_go(stalled, output):
     assert output.read(10) == CONTENT[:10]
+    output.close()
     assert still_works(stalled, output)
 
 
