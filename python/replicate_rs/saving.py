@@ -12,16 +12,15 @@ from .file_output import FileOutput, is_file_output
 from .file_text import is_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from os import PathLike
     from pathlib import Path
-    from typing import Any, TypeAlias
+    from typing import Any
 
     from ._checks import Limit
     from ._core import AbortSignal, Core
+    from .types import FileNames as FileNames
 
     # A name for each file, in order, or a function of a file's index and the file that returns one.
-    Names: TypeAlias = Sequence[str] | Callable[[int, FileOutput[Any]], str]
 
 # Files that are fetched at a time.
 MOST = 16
@@ -35,7 +34,7 @@ def save_all(
     folder: str | PathLike[str],
     overwrite: bool = True,
     *,
-    names: Names | None = None,
+    names: FileNames | None = None,
     client: Resource[Any] | None = None,
     signal: AbortSignal | None = None,
     timeout: Limit | None = None,
@@ -73,7 +72,7 @@ async def asave_all(
     folder: str | PathLike[str],
     overwrite: bool = True,
     *,
-    names: Names | None = None,
+    names: FileNames | None = None,
     client: Resource[Any] | None = None,
     signal: AbortSignal | None = None,
     timeout: Limit | None = None,
@@ -87,7 +86,7 @@ async def _saved(
     output: object,
     folder: str | PathLike[str],
     overwrite: bool,
-    names: Names | None,
+    names: FileNames | None,
     client: Resource[Any] | None,
     signal: AbortSignal | None,
     timeout: Limit | None,
@@ -176,7 +175,7 @@ def _excerpt(text: str) -> str:
     return repr(text if len(text) <= MAX_EXCERPT else f"{text[:MAX_EXCERPT]}…")
 
 
-def _names(files: list[FileOutput[Any]], names: Names | None) -> list[str]:
+def _names(files: list[FileOutput[Any]], names: FileNames | None) -> list[str]:
     """Return what the files are called in their folder."""
     if names is None:
         return apart(file.filename for file in files)

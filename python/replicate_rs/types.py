@@ -34,6 +34,7 @@ from typing import (
 )
 
 from ._core import AbortSignal, Response
+from .file_output import FileOutput
 from .identifier import ModelVersionIdentifier
 from .middleware import Request
 from .prediction import Prediction
@@ -58,6 +59,7 @@ __all__ = [
     "Fetch",
     "FileEncodingStrategy",
     "FileLike",
+    "FileNames",
     "HasHeaders",
     "HasId",
     "HasKey",
@@ -315,6 +317,8 @@ FileLike: TypeAlias = Annotated[
     _AsItIs(),
 ]
 NamedFile: TypeAlias = tuple[str | None, FileLike] | tuple[str | None, FileLike, str | None]
+# Of files that are saved: a name for each, or a function of its index and the file.
+FileNames: TypeAlias = Sequence[str] | Annotated[Callable[[int, FileOutput[Any]], str], _AsItIs()]
 OnSent: TypeAlias = Annotated[Callable[[int, int], object], _AsItIs()]
 
 # Predictions and trainings.
