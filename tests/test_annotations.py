@@ -104,7 +104,7 @@ def test_hints_are_what_the_source_says():
     assert typing.get_type_hints(replicate.Prediction)["status"] == types.Status
     assert typing.get_type_hints(CLIENTS["sync"].stream)["return"].__name__ == "Stream"
     assert typing.get_type_hints(CLIENTS["async"].stream)["return"].__name__ == "AsyncStream"
-    assert typing.get_type_hints(CLIENTS["sync"].with_options)["return"].__name__ == "BaseClient"
+    assert typing.get_type_hints(CLIENTS["sync"].with_options)["return"].__name__ == "Configurable"
     headers = typing.get_type_hints(replicate.validate_webhook)["headers"]
     assert headers == types.WebhookHeaders | None != typing.get_type_hints(CLIENTS["sync"].request)["headers"]
 

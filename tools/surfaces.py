@@ -386,8 +386,8 @@ V2: list[Name] = [
     Name(
         "replicate.BaseModel",
         "replicate_rs.resource.Resource",
-        "not a model of pydantic: its methods are here, such as `to_dict()`, `to_json()`, `model_dump()`, validation is not; dates are text, with "
-        "`created`, `started`, `completed` beside them as `datetime`",
+        "not a model of pydantic: its methods are here, such as `to_dict()`, `to_json()`, `model_dump()`, validation is not; "
+        "dates are text, with `created`, `started`, `completed` beside them as `datetime`",
     ),
     Name("replicate.Timeout", "replicate_rs.Timeout", "of this package, with `connect`, `read`, `pool`, `total`"),
     *absent("replicate", "Transport ProxiesTypes RequestOptions DEFAULT_CONNECTION_LIMITS", HTTPX),

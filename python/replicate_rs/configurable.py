@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ._checks import is_async_function
 from ._operation import M, Namespace
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 from .credentials import revealed, token_from_surroundings, without_frames
 from .options import ATTRIBUTES, DEFAULTS, normalized, with_spellings
 from .settings import Session, Settings
@@ -37,6 +38,14 @@ class setting:  # noqa: N801 - reads as a field
         client.__setattr__(self.name, value)
 
 
+class token_setting(setting):  # noqa: N801 - as above
+    """The token as text, as 2.0 has it: what a function returns now; one that has to be awaited is returned as it is."""
+
+    def __get__(self, client: Configurable[Any] | None, owner: object) -> Any:
+        token: Any = super().__get__(client, owner)
+        return token() if callable(token) and token is not self and not is_async_function(token) else token
+
+
 class Configurable(Namespace[M]):
     """A client's options as its attributes: one that is assigned counts from the next request on."""
 
@@ -47,7 +56,8 @@ class Configurable(Namespace[M]):
     # What the client was made with; what was assigned since is in its `__dict__`, the latest last.
     _made_with: dict[str, Any]
 
-    api_token = auth = bearer_token = _api_token = setting("api_token")
+    api_token = auth = _api_token = setting("api_token")
+    bearer_token = token_setting("api_token")
     timeout = _timeout = setting("timeout")
     headers = default_headers = setting("headers")
     max_retries = setting("max_retries")
@@ -167,7 +177,9 @@ class Configurable(Namespace[M]):
         elif hasattr(type(self), name) or type(self).__module__.partition(".")[0] != __name__.partition(".")[0]:
             super().__setattr__(name, value)
             own = vars(self).pop(name, None)
-            if own is not None and own != getattr(self, name, None):
+            former = getattr(self, name, None)
+            # The wrappers of tracers say that they are equal to what they wrap.
+            if own is not None and (type(own) is not type(former) or own != former):
                 vars(self)[name] = own
         else:
             value = None
@@ -239,3 +251,6 @@ def unknown_option(owner: str, name: str) -> str:
     near = get_close_matches(name, public, 1)
     hint = f"; is it {near[0]}?" if near else f": its options are {', '.join(public)}"
     return f"{owner} has no attribute {name!r} that could be assigned{hint}"
+
+
+defer_annotations(globals())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ._typing import TYPE_CHECKING
+from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -145,3 +145,6 @@ def _of_others(trace: TracebackType | None) -> TracebackType | None:
     for entry, following in zip(kept, [*kept[1:], None], strict=False):
         entry.tb_next = following
     return kept[0] if kept else None
+
+
+defer_annotations(globals())

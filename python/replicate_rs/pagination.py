@@ -112,9 +112,10 @@ class Page(ModelMethods, Generic[T]):
 
         return self._twin({"previous": self.previous, "next": self.next, "results": deepcopy(self.results, known)})
 
-    def __reduce__(self) -> tuple[Callable[..., Self], tuple[object, ...]]:
-        # As with records, the client stays behind.
-        return type(self), self._parts
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not hasattr(self, "_source"):
+            return type(self), self._parts
+        return type(self), self._parts, (None, {"_source": self._source})
 
     # A page iterates over its results, but as a dict it has its parts, for FastAPI among others.
 
@@ -211,7 +212,7 @@ class Page(ModelMethods, Generic[T]):
             return None
         if not hasattr(self, "_source"):
             raise ValueError(
-                "the page after this one cannot be fetched: this one was made by the program or unpickled, and belongs to no "
+                "the page after this one cannot be fetched: this one was made by the program, and belongs to no "
                 "client. Pass its `next` to the list method: client.predictions.list(page.next)"
             )
         if signal is not None:

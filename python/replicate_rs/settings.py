@@ -13,7 +13,7 @@ from os import environ
 from ._checks import integer, interval, is_async_function
 from ._core import Core
 from ._operation import Async, header_pairs
-from ._typing import TYPE_CHECKING, cast
+from ._typing import TYPE_CHECKING, cast, defer_annotations
 from .credentials import Secret, read_token, revealed, token_from_surroundings
 from .exceptions import MissingTokenError
 from .options import (
@@ -397,3 +397,6 @@ def _is_importable(function: Any) -> bool:
     for name in str(getattr(function, "__qualname__", "")).split("."):
         found = getattr(found, name, None)
     return found is function
+
+
+defer_annotations(globals())

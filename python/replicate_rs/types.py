@@ -34,6 +34,7 @@ from typing import (
 )
 
 from ._core import AbortSignal, Response
+from ._operation import Resource
 from .file_output import FileOutput
 from .identifier import ModelVersionIdentifier
 from .middleware import Request
@@ -427,6 +428,7 @@ WebhookBody: TypeAlias = Annotated[bytes | bytearray | memoryview | str, _AsItIs
 
 # For those who read annotations. What only annotations of the package itself name is here too.
 
+E = TypeVar("E", bound=BaseException)
 M = TypeVar("M")
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -455,6 +457,7 @@ _HOMES = (
     ),
     *("hardware", "input", "job", "middleware", "model", "options", "output_iterator", "pagination", "prediction", "progress"),
     *("relay", "run", "search", "stream", "training", "use", "version", "watch", "webhook", "webhook_verifier"),
+    *("configurable", "file_reader", "open_file", "settings"),
     *("_core", "_model_api", "_operation", "_record", "_streaming", "_transport"),
 )
 
@@ -532,5 +535,6 @@ for _kind in (
     Image,
 ):
     _describe_protocol(_kind)
+_describe_to_pydantic(Resource, lambda value: isinstance(value, Resource), "be a client")
 _describe_to_pydantic(AbortSignal, lambda value: isinstance(value, AbortSignal), "be an AbortSignal")
 _describe_to_pydantic(Response, lambda value: isinstance(value, Response), "be a Response")

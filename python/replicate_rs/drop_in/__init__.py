@@ -62,6 +62,12 @@ def install() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([folder, *others])
 
 
+def load() -> ModuleType:
+    """Return the module `replicate`, installed if it is not yet: what a pickle of it calls."""
+    install()
+    return sys.modules[NAME]
+
+
 def imported() -> ModuleType | None:
     """Return the module `replicate` if it was imported and is this package's."""
     from pathlib import Path

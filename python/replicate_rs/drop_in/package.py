@@ -12,7 +12,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec
 
-from . import NAME, about
+from . import NAME, about, load
 from .names import MEMBERS, REEXPORTED
 
 TYPE_CHECKING = False
@@ -40,6 +40,12 @@ def build(name: str) -> None:
     # 1.0.7 has the submodule under this name, and 2.0 a namespace of the default client: the submodule has its methods too.
     names["_LENT"] = tuple(each for each in names["_LENT"] if each != "account")
     names["_SUBMODULES"] = (*names["_SUBMODULES"], "account")
+    # Where it is unpickled, the official client may have its name.
+    type(package).__reduce__ = _reduced  # type: ignore[method-assign,assignment] # a class of its own, made by the code above
+
+
+def _reduced(_package: object) -> tuple[Callable[[], ModuleType], tuple[()]]:
+    return load, ()
 
 
 def _code() -> CodeType:
