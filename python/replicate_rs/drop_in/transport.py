@@ -11,7 +11,7 @@ from .._checks import is_async_function
 from .._core import Response
 from ..credentials import read_token, token_from_surroundings
 from ..options import DEFAULT_BASE_URL
-from .retry_transport import RetryTransport
+from ._retry_transport import RetryTransport
 
 TYPE_CHECKING = False
 
