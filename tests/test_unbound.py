@@ -1,6 +1,7 @@
 """Methods that are taken from their class: by subclasses, by tracers, by mocks."""
 
 import asyncio
+import copy
 import functools
 import inspect
 import pickle
@@ -163,6 +164,55 @@ def test_wrapt_can_wrap_them(both, local, monkeypatch):
     assert seen[0][0] == "Predictions"
     assert [kind for kind, _ in seen[1:3]] == ["Prediction", both.kind.__name__]
     assert both(lambda: Predictions.get(client.predictions, made.id)).output == "HI"
+
+
+def wrapped_by_wrapt(method, seen):
+    def wrapper(wrapped, instance, args, kwargs):
+        seen.append(method.__name__)
+        return wrapped(*args, **kwargs)
+
+    return pytest.importorskip("wrapt").FunctionWrapper(method, wrapper)
+
+
+def test_run_goes_through_what_wraps_a_namespace_s_method(both, local):
+    seen = []
+    client = both.client(local.base_url, poll_interval=0.01)
+    own = client.predictions.create
+    client.predictions.create = wrapped_by_wrapt(own, seen)
+    assert both(lambda: client.run("acme/shout", {"text": "hi"})) == "HI"
+    assert both(lambda: copy.copy(client).run("acme/shout", {"text": "hi"})) == "HI"
+    assert seen == ["create", "create"]
+    client.predictions.create = own
+    assert both(lambda: client.run("acme/shout", {"text": "hi"})) == "HI"
+    assert seen == ["create", "create"]
+
+
+def test_run_goes_through_a_proxy_of_a_namespace(both, local):
+    class Proxy(pytest.importorskip("wrapt").ObjectProxy):
+        def create(self, *args, **kwargs):
+            seen.append(kwargs["model"])
+            return self.__wrapped__.create(*args, **kwargs)
+
+    seen = []
+    client = both.client(local.base_url, poll_interval=0.01)
+    own = client.predictions
+    client.predictions = Proxy(own)
+    for each in (client, copy.copy(client), copy.deepcopy(client)):
+        assert both(lambda each=each: each.run("acme/shout", {"text": "hi"})) == "HI"
+    assert seen == ["acme/shout"] * 3
+    client.predictions = own
+    assert both(lambda: client.run("acme/shout", {"text": "hi"})) == "HI"
+    assert seen == ["acme/shout"] * 3
+
+
+def test_run_goes_through_an_object_in_a_namespace_s_place(both):
+    class Predictions:
+        def create(self, **options):
+            return {"id": "p1", "status": "succeeded", "output": options["input"]["text"] * 2}
+
+    client = both.client("http://127.0.0.1:9")
+    client.predictions = Predictions()
+    assert both(lambda: client.run("acme/shout", {"text": "hi"})) == "hihi"
 
 
 def test_mocks_with_a_specification():

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def is_namespace(value: object) -> bool:
     """Whether a value is a group of operations that belong to a client, and nothing that a test has put in its place."""
-    return isinstance(value, Namespace)
+    # By its type: a proxy around a namespace says that it is of that class.
+    return issubclass(type(value), Namespace)
 
 
 def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any] | None:
@@ -27,10 +28,17 @@ def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any
         for part in others:
             space = getattr(space, "_namespaces", {}).get((part, mode)) if is_namespace(space) else getattr(space, part, None)
         found: Any = space.__dict__.get(name) if is_namespace(space) else getattr(space, name, None)
-        if found is not None and getattr(found, "__self__", None) is not space:
+        if found is not None and not (is_namespace(space) and _is_own(found, space, name)):
             answer: Callable[..., Any] = found
             return answer
     return None
+
+
+def _is_own(found: object, space: Any, name: str) -> bool:
+    """Return whether a method is the namespace's own, which a test puts back when it ends."""
+    own: Any = getattr(type(space), name).__get__(space)
+    # The wrappers of tracers are equal to what they wrap.
+    return type(found) is type(own) and bool(found == own)
 
 
 defer_annotations(globals())

@@ -68,6 +68,15 @@ try:
     replicate.Replicate("r8_x", base_url="http://127.0.0.1:9", max_retries=0).models.list()
 except replicate.APIConnectionError:
     print("refused")
+
+from importlib import metadata
+import replicate_rs.drop_in
+
+replicate_rs.drop_in.install()
+import replicate as alias
+from replicate.exceptions import ModelError
+
+print(alias.__version__, metadata.version("replicate"), alias is not replicate, ModelError is replicate.exceptions.ModelError)
 """
 
 
@@ -124,7 +133,7 @@ def test_a_program_with_the_local_server_in_it(tmp_path: Path) -> None:
 def test_a_program_without_the_server_is_small_and_whole(tmp_path: Path) -> None:
     program = build(tmp_path, ALONE)
     done = run(program)
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", "[]\nrefused\n")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "[]\nrefused\n1.0.7 1.0.7 True True\n")
     assert not {"uvicorn", "starlette", "jinja2", "pytest"} & {each.name for each in (program.parent / "_internal").iterdir()}
     names = subprocess.run(
         [sys.executable, "-m", "PyInstaller.utils.cliutils.archive_viewer", "-l", "-r", "-b", program],

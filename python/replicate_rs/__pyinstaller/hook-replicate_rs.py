@@ -1,6 +1,6 @@
-"""Modules that are imported by name, when they are first used."""
+"""Modules that are imported by name when they are first used, and the package `replicate` that `drop_in` puts on the path."""
 
-from PyInstaller.utils.hooks import collect_submodules
+from PyInstaller.utils.hooks import collect_data_files, collect_submodules
 
 # The local server has a hook of its own, and is left out of programs that do not import it.
 _OTHERS = ("replicate_rs.local", "replicate_rs.pytest_plugin", "replicate_rs.__pyinstaller")
@@ -14,4 +14,6 @@ hiddenimports = [
     "logging",
     "threading",
 ]
+# Files, as those of an installed package: it is found by its metadata too.
+datas = collect_data_files("replicate_rs.drop_in", subdir="site", include_py_files=True)
 excludedimports = ["pytest"]
