@@ -211,6 +211,7 @@ def test_the_local_server_s_webhooks_are_good_under_a_changed_clock(change):
     """It lives on, and stamps them by the clock that the receiver in the same process has."""
     from test_local_faults import Receiver
 
+    before = set(threading.enumerate())
     for outside in (False, True):
         server = LocalReplicate()
 
@@ -234,4 +235,4 @@ def test_the_local_server_s_webhooks_are_good_under_a_changed_clock(change):
         else:
             with change(), server:
                 run()
-        assert not [each for each in threading.enumerate() if each.name == "replicate-local"]
+        assert not [each for each in {*threading.enumerate()} - before if each.name == "replicate-local"]

@@ -371,11 +371,14 @@ class operation(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
         return self._suspending
 
     def _make_unbound(self) -> Callable[..., Any]:
+        # A client has a mode; what belongs to clients of either mode has none, though files have a `mode` of their own.
         mode = getattr(self.owner, "mode", None)
-        if mode is None:
-            self._unbound = self._named(self._calling())
+        if mode is Async:
+            self._unbound = self._make_suspending()
+        elif mode is Sync:
+            self._unbound = self._make_blocking()
         else:
-            self._unbound = self._make_suspending() if mode is Async else self._make_blocking()
+            self._unbound = self._named(self._calling())
         _FUNCTIONS[self._unbound] = self.function
         return self._unbound
 

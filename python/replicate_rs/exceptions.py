@@ -419,6 +419,8 @@ def from_failure(
     if isinstance(error, APITimeoutError):
         error.is_deadline = kind == "deadline"
     if errno is not None:
+        if isinstance(error, OSError):
+            error.errno = errno
         error.__cause__ = OSError(errno, message)
     return error
 

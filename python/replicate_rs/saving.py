@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._checks import abort_signal, file_path, flag, limit
-from ._operation import Async, Resource, Sync, resource, run, unchecked
+from ._operation import Async, Namespace, Resource, Sync, resource, run, unchecked
 from ._typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from .exceptions import FileError
 from .file_errors import fetched
@@ -35,7 +35,7 @@ def save_all(
     overwrite: bool = True,
     *,
     names: FileNames | None = None,
-    client: Resource[Any] | None = None,
+    client: Namespace[Any] | None = None,
     signal: AbortSignal | None = None,
     timeout: Limit | None = None,
 ) -> list[Path]:
@@ -73,7 +73,7 @@ async def asave_all(
     overwrite: bool = True,
     *,
     names: FileNames | None = None,
-    client: Resource[Any] | None = None,
+    client: Namespace[Any] | None = None,
     signal: AbortSignal | None = None,
     timeout: Limit | None = None,
 ) -> list[Path]:

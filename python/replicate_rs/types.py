@@ -34,7 +34,7 @@ from typing import (
 )
 
 from ._core import AbortSignal, Response
-from ._operation import Resource
+from ._operation import Namespace
 from .file_output import FileOutput
 from .identifier import ModelVersionIdentifier
 from .middleware import Request
@@ -535,6 +535,6 @@ for _kind in (
     Image,
 ):
     _describe_protocol(_kind)
-_describe_to_pydantic(Resource, lambda value: isinstance(value, Resource), "be a client")
+_describe_to_pydantic(Namespace, lambda value: isinstance(value, Namespace), "be a client")
 _describe_to_pydantic(AbortSignal, lambda value: isinstance(value, AbortSignal), "be an AbortSignal")
 _describe_to_pydantic(Response, lambda value: isinstance(value, Response), "be a Response")

@@ -11,7 +11,7 @@ from .._core import Response
 from .._operation import header_pairs
 from ..credentials import read_token, revealed, token_from_surroundings
 from ..options import USER_AGENT
-from .retry_transport import RetryTransport
+from ._retry_transport import RetryTransport
 
 TYPE_CHECKING = False
 
