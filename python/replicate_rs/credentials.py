@@ -107,16 +107,22 @@ def _problem(token: str) -> str:
 
 def token_from_surroundings() -> str | None:
     """Return the API token where none was given: from the scope of a running cog model, else from the environment."""
-    cog = sys.modules.get("cog")
-    if cog is not None:
-        try:
-            context: Mapping[str, str | None] = cog.current_scope().context
-            found = [value for name, value in context.items() if name.upper() == "REPLICATE_API_TOKEN"]
-        except Exception:  # noqa: BLE001 - any cog, of whatever version, without a scope
-            found = []
-        if found and (token := read_token("the API token of cog's scope", found[0])):
-            return token
+    found = tokens_of_scope()
+    if found and (token := read_token("the API token of cog's scope", found[0])):
+        return token
     return read_token("the API token in REPLICATE_API_TOKEN", os.environ.get("REPLICATE_API_TOKEN"))
+
+
+def tokens_of_scope() -> list[Any]:
+    """Return the API tokens in the scope of a running cog model, as they are: none without a scope."""
+    cog = sys.modules.get("cog")
+    if cog is None:
+        return []
+    try:
+        context: Mapping[str, Any] = cog.current_scope().context
+        return [value for name, value in context.items() if name.upper() == "REPLICATE_API_TOKEN"]
+    except Exception:  # noqa: BLE001 - any cog, of whatever version, without a scope
+        return []
 
 
 def without_frames(error: E) -> E:

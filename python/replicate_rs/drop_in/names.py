@@ -22,6 +22,7 @@ REEXPORTED: dict[str, dict[str, str]] = {
         "RetryTransport": "drop_in._retry_transport",
         "Trainings": "training",
         "Webhooks": "webhook",
+        "_get_api_token_from_environment": "drop_in.legacy",
         "async_run": "run",
         "async_stream": "stream",
         "run": "run:run",
