@@ -14,7 +14,6 @@ from .pagination import async_paginate, paginate
 from .prediction import Prediction, Predictions
 from .request import request as request_any
 from .run import run_model, wait_for
-from .search import search as search_all
 from .stream import relay_model, stream_model, stream_text
 
 if TYPE_CHECKING:
@@ -333,7 +332,9 @@ class BaseClient(Configurable[M]):
             options: What every operation takes.
 
         """
-        return await search_all(self, query, limit=limit, **options)
+        from .search import search
+
+        return await search(self, query, limit=limit, **options)
 
     async_search: Final = awaitable(search)
     request: Final = operation(request_any)
