@@ -302,7 +302,6 @@ class FileOutput(OpenFile[M], URLText):
     def __repr__(self) -> str:
         from .file_errors import without_secrets
 
-
         # A repr ends up in logs.
         return f"FileOutput({without_secrets(self.url if len(self.url) <= 200 else f'{self.url[:100]}…')!r})"
 
