@@ -11,7 +11,6 @@ from ._typing import TYPE_CHECKING, defer_annotations, is_object
 from .course import Course, give_up, raise_if_failed
 from .creation import LONGEST_HOLD, guarded
 from .exceptions import APITimeoutError
-from .file_output import outputs
 from .identifier import target_of
 from .prediction import Prediction, Predictions
 
@@ -73,7 +72,11 @@ async def run_model(
         client, ref, input, progress, wait=wait, prefer=prefer, cancel_on_exit=cancel_on_exit, options=options
     )
     files = client._session.use_file_output if use_file_output is None else use_file_output
-    return outputs(prediction.output, client._session) if files else prediction.output
+    if not files:
+        return prediction.output
+    from .file_output import outputs
+
+    return outputs(prediction.output, client._session)
 
 
 async def run_to_end(
