@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::response::Response;
@@ -83,13 +83,13 @@ pub struct Error {
     /// The operating system's error number, where it gave one.
     pub errno: Option<i32>,
     /// The local file that failed.
-    pub path: Option<PathBuf>,
+    pub path: Option<Box<Path>>,
     /// Whether a byte of the request may have left this machine.
     pub sent: bool,
     /// Whether a connection from an earlier request broke before an answer began: a server may have closed it as idle.
     pub stale: bool,
     /// What the server calls the request, where it said so before the failure.
-    pub request_id: Option<String>,
+    pub request_id: Option<Box<str>>,
     /// What ended the attempt before the one in which time ran out.
     pub last: Option<Box<str>>,
 }
@@ -136,7 +136,7 @@ impl Error {
 
     /// The same error, with the path of the file.
     pub fn at(self, path: &Path) -> Self {
-        Self { path: Some(path.to_owned()), ..self }
+        Self { path: Some(path.into()), ..self }
     }
 }
 

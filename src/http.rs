@@ -162,7 +162,7 @@ impl Incoming {
 
     /// What is known of a failure after the head came.
     fn known(&self, error: Error) -> Error {
-        Error { sent: true, request_id: request_id(self.response.headers()), ..error }
+        Error { sent: true, request_id: request_id(self.response.headers()).map(Into::into), ..error }
     }
 
     /// The whole body, refused above `limit` bytes.

@@ -91,17 +91,22 @@ impl Part {
         Self { base64: true, ..self }
     }
 
-    /// All of its content, in base64, whatever it is sent in.
-    pub fn read_base64(&self) -> Result<String, Error> {
+    /// All of its content, before base64.
+    fn read(&self) -> Result<Bytes, Error> {
         match &self.content {
-            Content::Memory(bytes) => Ok(BASE64.encode(bytes)),
+            Content::Memory(bytes) => Ok(bytes.clone()),
             Content::Disk(slice) => {
                 let size = usize::try_from(slice.length).map_err(|error| Error::invalid(error.to_string()))?;
                 let mut content = vec![0; size];
                 slice.read(&mut content, 0, true, &self.name)?;
-                Ok(BASE64.encode(content))
+                Ok(content.into())
             }
         }
+    }
+
+    /// All of its content, in base64, whatever it is sent in.
+    pub fn read_base64(&self) -> Result<String, Error> {
+        Ok(BASE64.encode(self.read()?))
     }
 
     /// The bytes it has, before base64.
@@ -138,6 +143,19 @@ impl Upload {
     /// The length of the whole body, in bytes.
     pub fn length(&self) -> u64 {
         self.length
+    }
+
+    /// The whole body, as it is sent.
+    pub fn read(&self) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        for part in &self.parts {
+            if part.base64 {
+                body.extend_from_slice(part.read_base64()?.as_bytes());
+            } else {
+                body.extend_from_slice(&part.read()?);
+            }
+        }
+        Ok(body)
     }
 
     /// How much of it has been sent, in bytes; an attempt after the first begins anew.

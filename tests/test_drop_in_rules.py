@@ -432,6 +432,110 @@ def test_a_transport_of_httpx_carries_requests_out(run):
     assert run(code) == ""
 
 
+def test_a_transport_of_httpx_gets_whole_requests(run, tmp_path):
+    """Files too, and what the client adds to each request, whatever it was made from."""
+    (tmp_path / "large.bin").write_bytes(bytes(range(256)) * 8000)
+    code = """
+    import base64, httpx, io, json, os
+    seen = []
+
+    def handle(request):
+        seen.append(request)
+        if request.url.path == "/v1/files":
+            return httpx.Response(201, json={"id": "f1", "urls": {"get": "https://api.test/v1/files/f1"}})
+        done = {"id": "p1", "status": "succeeded", "output": "https://files.test/x.png", "input": {}}
+        return httpx.Response(201, json=done)
+
+    transport = httpx.MockTransport(handle)
+    client = Client("r8_mine", base_url="https://api.test", transport=transport, headers={"X-Team": "a"}, user_agent="mine/1")
+    with open(sys.argv[1], "rb") as file:
+        large = file.read()
+
+    client.files.create(sys.argv[1], filename="large.bin")
+    asyncio.run(client.files.async_create(io.BytesIO(large), filename="large.bin"))
+    for request in seen:
+        assert request.headers["Content-Type"].startswith("multipart/form-data; boundary=")
+        assert b'filename="large.bin"' in request.content and large in request.content
+        assert request.headers["Content-Length"] == str(len(request.content))
+
+    seen.clear()
+    client.run("a/b", {"x": io.BytesIO(large)})
+    assert [request.url.path for request in seen] == ["/v1/files", "/v1/models/a/b/predictions"] and large in seen[0].content
+    with open(sys.argv[1], "rb") as file:
+        client.run("a/b", {"x": file}, file_encoding_strategy="base64")
+    assert base64.b64decode(json.loads(seen[-1].content)["input"]["x"].partition(",")[2]) == large
+
+    def headers(client):
+        seen.clear()
+        output = client.run("a/b")
+        output.read()
+        assert "Authorization" not in seen[1].headers and "X-Team" not in seen[1].headers
+        assert seen[1].headers["User-Agent"] in ("mine/1", f"replicate-rs/{replicate_rs.__version__}")
+        return [seen[0].headers.get(name) for name in ("Authorization", "User-Agent", "X-Team")]
+
+    assert headers(client) == ["Bearer r8_mine", "mine/1", "a"]
+    other = client.with_options(api_token="r8_other", headers={"x-team": "b"})
+    assert headers(other) == ["Bearer r8_other", "mine/1", "b"]
+    assert headers(Client(bearer_token="r8_2", base_url="https://api.test", transport=transport))[0] == "Bearer r8_2"
+    own = Client("r8_1", base_url="https://api.test", transport=transport, headers={"user-agent": "u/2", "authorization": "Mine"})
+    assert headers(own)[:2] == ["Mine", "u/2"]
+    client.api_token = "r8_assigned"
+    assert headers(client)[0] == "Bearer r8_assigned"
+    client.run("a/b", api_token="r8_of_a_call")
+    assert seen[-1].headers["Authorization"] == "Bearer r8_of_a_call"
+    """
+    assert run(code, str(tmp_path / "large.bin")) == ""
+
+
+def test_a_run_is_held_for_as_long_as_the_api_allows(run):
+    code = """
+    import httpx, json
+    seen = []
+
+    def handle(request):
+        seen.append(request)
+        body = {"id": "p1", "status": "processing", "output": ["a"], "input": {}}
+        return httpx.Response(201, json=body)
+
+    replicate.default_client = Client("r8", base_url="https://api.test", transport=httpx.MockTransport(handle))
+    for options, header in (({}, "wait"), ({"wait": True}, "wait"), ({"wait": 10}, "wait=10"), ({"wait": 90}, "wait=60"),
+                            ({"timeout": 30}, "wait=29")):
+        seen.clear()
+        assert replicate.run("a/b", **options) == ["a"], options
+        assert [request.headers.get("prefer") for request in seen] == [header], options
+    """
+    assert run(code) == ""
+
+
+def test_private_functions_that_programs_call_are_there(run):
+    code = """
+    import httpx, os
+    client = Client(headers={"X-Team": "a"})
+    more = {"headers": {"X": "1"}, "timeout": httpx.Timeout(9)}
+    for response in (
+        client._request("GET", "/v1/models/acme/shout"),
+        asyncio.run(client._async_request("GET", "/v1/models/acme/shout", **more)),
+    ):
+        assert type(response) is httpx.Response and response.status_code == 200 and response.is_success
+        assert response.json()["name"] == "shout" and response.request.method == "GET"
+    made = client._request("POST", "/v1/models/acme/shout/predictions", json={"input": {"text": "x"}})
+    assert made.json()["status"] in ("starting", "processing", "succeeded")
+    assert client._request("GET", "/v1/predictions", params={"created_after": "2030-01-01T00:00:00Z"}).json()["results"] == []
+    assert replicate.default_client._request("GET", "/v1/account").json()["username"]
+    missing = raised(lambda: client._request("GET", "/v1/none"))
+    assert isinstance(missing, ReplicateError) and missing.status == 404
+
+    from replicate.client import _get_api_token_from_environment as token
+    os.environ["REPLICATE_API_TOKEN"] = "of the environment"
+    assert token() == "of the environment"
+    scopes = ({"Replicate_Api_Token": "of cog"}, "of cog"), ({"REPLICATE_API_TOKEN": ""}, ""), ({}, "of the environment")
+    for context, found in scopes:
+        sys.modules["cog"] = types.SimpleNamespace(current_scope=lambda: types.SimpleNamespace(context=context))
+        assert token() == found
+    """
+    assert run(code) == ""
+
+
 LISTED = """
 import importlib, json, pkgutil, types, replicate
 

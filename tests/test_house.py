@@ -14,7 +14,7 @@ PACKAGE = ROOT / "python" / "replicate_rs"
 
 # Each room may use those on the floors below it, and those beside it that are named here.
 FLOORS = [
-    {"_typing", "_core"},
+    {"_typing", "_core", "token_text"},
     {"credentials"},
     {"_checks", "_greenlets"},
     {"_transport"},

@@ -123,7 +123,8 @@ def _read(connection: socket.socket) -> Seen | None:
         headers[name.lower()] = value.strip() if before is None else f"{before}, {value.strip()}"
     whole, length = bytearray(body), int(headers.get("content-length", 0))
     is_chunked = headers.get("transfer-encoding") == "chunked"
-    while not whole.endswith(b"0\r\n\r\n") if is_chunked else len(whole) < length:
+    # The last chunk is empty; a form within the body may end a line with a zero too.
+    while not (b"\r\n" + whole).endswith(b"\r\n0\r\n\r\n") if is_chunked else len(whole) < length:
         part = connection.recv(1 << 20)
         if not part:
             return None

@@ -54,6 +54,7 @@ LISTS = (
 UNDER_THE_NAME = "under the name `replicate` it is there all the same"
 CANCELED = "a canceled prediction raises `PredictionCanceled` (a `ModelError`), where 1.0.7 gives None"
 POLLED = "a create that is answered `processing` without output is polled, where it counts as done there"
+HELD = "the create is held for 3 s at most, and then polled; under the name `replicate` for up to 60 s, as there"
 NODE_CANCELED = "raises `PredictionCanceled` if the prediction is canceled; Node's does not"
 REPEATED = "a GET that is answered 500 is repeated"
 PARAMETERS = f"the method has them as parameters of its own; {UNDER_THE_NAME}"
@@ -88,8 +89,8 @@ V1: list[Name] = [
         f"`transport=` is used, and the rest ignored. Around every request: `fetch=`; {REPEATED}",
     ),
     *same("replicate.client.Client", "accounts collections deployments files hardware models predictions trainings webhooks"),
-    Name("replicate.client.Client.run", "replicate_rs.client.Client.run", f"{LISTS}; {CANCELED}"),
-    Name("replicate.client.Client.async_run", "replicate_rs.client.Client.async_run", f"{LISTS}; {CANCELED}; {POLLED}"),
+    Name("replicate.client.Client.run", "replicate_rs.client.Client.run", f"{LISTS}; {CANCELED}; {HELD}"),
+    Name("replicate.client.Client.async_run", "replicate_rs.client.Client.async_run", f"{LISTS}; {CANCELED}; {POLLED}; {HELD}"),
     Name(
         "replicate.client.Client.stream",
         "replicate_rs.client.Client.stream",

@@ -342,9 +342,10 @@ def __getattr__(name: str) -> object:
     if name in _ALIASES:
         return __getattr__(_ALIASES[name])
     if name in _HOMES or name in _SUBMODULES:
-        from importlib import import_module
-
-        module = import_module(f".{_HOMES.get(name, name)}", __name__)
+        path = f"{__name__}.{_HOMES.get(name, name)}"
+        # Not by `importlib`, which would be imported for this alone, and `warnings` with it.
+        __import__(path)
+        module = sys.modules[path]
         return globals().setdefault(name, getattr(module, name) if name in _HOMES else module)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -10,11 +10,9 @@ from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overl
 from .configurable import Configurable
 from .credentials import without_frames
 from .options import MAX_RESPONSE_BYTES, MAX_RETRIES, Stats, normalized, only
-from .pagination import async_paginate, paginate
 from .prediction import Prediction, Predictions
 from .request import request as request_any
 from .run import run_model, wait_for
-from .search import search as search_all
 from .stream import relay_model, stream_model, stream_text
 
 if TYPE_CHECKING:
@@ -333,7 +331,9 @@ class BaseClient(Configurable[M]):
             options: What every operation takes.
 
         """
-        return await search_all(self, query, limit=limit, **options)
+        from .search import search
+
+        return await search(self, query, limit=limit, **options)
 
     async_search: Final = awaitable(search)
     request: Final = operation(request_any)
@@ -418,12 +418,16 @@ class Replicate(BaseClient[Sync]):
             signal: Stops the requests for pages, with an `AbortError`.
 
         """
+        from .pagination import paginate
+
         return paginate(list_method, signal=signal)
 
     def async_paginate(
         self, list_method: Callable[..., Awaitable[Page[T]]], *, signal: AbortSignal | None = None
     ) -> AsyncGenerator[Page[T], None]:
         """Give the pages of an ``async_`` list method."""
+        from .pagination import async_paginate
+
         return async_paginate(list_method, signal=signal)
 
     @overload
@@ -472,6 +476,8 @@ class AsyncReplicate(BaseClient[Async]):
             signal: Stops the requests for pages, with an `AbortError`.
 
         """
+        from .pagination import async_paginate
+
         return async_paginate(list_method, signal=signal)
 
     async_paginate = paginate

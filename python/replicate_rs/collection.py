@@ -6,8 +6,9 @@ from ._core import Expect
 from ._operation import M, Namespace, awaitable, operation
 from ._record import Record
 from ._typing import TYPE_CHECKING, defer_annotations
+from .identifier import one_of
 from .model import Model
-from .pagination import one_of, page_of
+from .pagination import page_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from ._checks import is_async_function
 from ._operation import M, Namespace
-from ._typing import TYPE_CHECKING, defer_annotations
+from ._typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
 from .credentials import revealed, token_from_surroundings, without_frames
 from .options import ATTRIBUTES, DEFAULTS, normalized, with_spellings
 from .settings import Session, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from os import PathLike
     from typing import Any, ClassVar, Self, Unpack
 
-    from ._checks import Seconds
     from ._operation import Async, Sync
-    from .options import ClientOptions
+    from .types import Certificate, ClientOptions, Fetch, FileEncodingStrategy, Headers, Limit, Seconds, Token
 
 # Seconds: the core's first interval between polls.
 FIRST_INTERVAL = 0.25
@@ -23,26 +23,33 @@ FIRST_INTERVAL = 0.25
 OPTIONS: dict[str, str] = {**{name: name for name in DEFAULTS}, **ATTRIBUTES}
 
 
-class setting:  # noqa: N801 - reads as a field
+T = TypeVar("T")
+
+
+class setting(Generic[T]):  # noqa: N801 - reads as a field
     """An option as an attribute of a client."""
 
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name: str = name
 
+    @overload
+    def __get__(self, client: None, owner: object) -> Self: ...
+    @overload
+    def __get__(self, client: Configurable[Any], owner: object) -> T: ...
     def __get__(self, client: Configurable[Any] | None, owner: object) -> Any:
         return self if client is None else client._read(self.name)
 
-    def __set__(self, client: Configurable[Any], value: Any) -> None:
+    def __set__(self, client: Configurable[Any], value: T) -> None:
         client.__setattr__(self.name, value)
 
 
-class token_setting(setting):  # noqa: N801 - as above
+class token_setting(setting["Token | None"]):  # noqa: N801 - as above
     """The token as text, as 2.0 has it: what a function returns now; one that has to be awaited is returned as it is."""
 
     def __get__(self, client: Configurable[Any] | None, owner: object) -> Any:
-        token: Any = super().__get__(client, owner)
+        token: Any = super().__get__(client, owner) if client is not None else self
         return token() if callable(token) and token is not self and not is_async_function(token) else token
 
 
@@ -56,22 +63,26 @@ class Configurable(Namespace[M]):
     # What the client was made with; what was assigned since is in its `__dict__`, the latest last.
     _made_with: dict[str, Any]
 
-    api_token = auth = _api_token = setting("api_token")
-    bearer_token = token_setting("api_token")
-    timeout = _timeout = setting("timeout")
-    headers = default_headers = setting("headers")
-    max_retries = setting("max_retries")
-    max_connections = setting("max_connections")
-    max_response_bytes = setting("max_response_bytes")
-    user_agent = setting("user_agent")
-    file_encoding_strategy = setting("file_encoding_strategy")
-    use_file_output = setting("use_file_output")
-    block_private_addresses = setting("block_private_addresses")
-    proxy = setting("proxy")
-    verify = setting("verify")
-    ssl_cert_file = setting("ssl_cert_file")
-    cert = setting("cert")
-    fetch = setting("fetch")
+    api_token: setting[Token | None] = setting("api_token")
+    auth: setting[Token | None] = setting("api_token")
+    _api_token: setting[Token | None] = setting("api_token")
+    bearer_token: token_setting = token_setting("api_token")
+    timeout: setting[Limit | None] = setting("timeout")
+    _timeout: setting[Limit | None] = setting("timeout")
+    headers: setting[Headers | None] = setting("headers")
+    default_headers: setting[Headers | None] = setting("headers")
+    max_retries: setting[int] = setting("max_retries")
+    max_connections: setting[int | None] = setting("max_connections")
+    max_response_bytes: setting[int] = setting("max_response_bytes")
+    user_agent: setting[str | None] = setting("user_agent")
+    file_encoding_strategy: setting[FileEncodingStrategy] = setting("file_encoding_strategy")
+    use_file_output: setting[bool] = setting("use_file_output")
+    block_private_addresses: setting[bool] = setting("block_private_addresses")
+    proxy: setting[str | None] = setting("proxy")
+    verify: setting[bool | str | PathLike[str]] = setting("verify")
+    ssl_cert_file: setting[str | PathLike[str] | None] = setting("ssl_cert_file")
+    cert: setting[Certificate | None] = setting("cert")
+    fetch: setting[Fetch | None] = setting("fetch")
 
     @property
     def base_url(self) -> str:

@@ -17,7 +17,6 @@ from .exceptions import (
     PredictionTimeout,
     ReplicateError,
 )
-from .file_output import outputs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -186,7 +185,11 @@ async def increments(
     while True:
         items = items_of(prediction)
         if fresh := items[seen:]:
-            yield outputs(fresh, client._session) if client._session.use_file_output else fresh
+            if client._session.use_file_output:
+                from .file_output import outputs
+
+                fresh = outputs(fresh, client._session)
+            yield fresh
         seen = max(seen, len(items))
         if prediction.is_done:
             break

@@ -16,23 +16,6 @@ if TYPE_CHECKING:
 
 PACKAGE = __name__.partition(".")[0]
 
-# What takes the place of a token's characters when it is copied, and why.
-CAUSES = {
-    "\u2026": "an ellipsis (…): it was copied from where it is shown in part only",
-    **dict.fromkeys(
-        "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a",
-        "a typographic quote: a word processor or a chat has put it in",
-    ),
-    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "a typographic dash: a word processor or a chat has put it in"),
-    **dict.fromkeys("\u2022\u2023\u25cf\u25e6\u2219\u22c5\u00b7\u2217", "a bullet: it was copied from where it is masked"),
-    **dict.fromkeys(
-        "\u200b\u200c\u200d\u2060\u00ad\u200e\u200f", "an invisible character: it was copied from a web page or a document"
-    ),
-    **dict.fromkeys("\u00a0\u202f\u2007\u2009", "a space that is none of ASCII: it was copied from a web page or a document"),
-    "\ufeff": "a byte order mark: it was read from a file that begins with one",
-    "\ufffd": "a replacement character: it was decoded with the wrong encoding",
-}
-
 
 class Secret:
     """A value that is kept, and not shown: no repr, no copy of an object's attributes and no pickle has it."""
@@ -91,32 +74,32 @@ def read_token(source: str, value: Any) -> str | None:
         raise TypeError(f"{source} must be a str, not {kind}")
     value = value.strip()
     if not (value.isascii() and value.isprintable()):
-        problem = _problem(value)
+        from .token_text import problem_of
+
+        problem = problem_of(value)
         del value
         raise ValueError(f"{source} holds {problem}")
     return value or None
 
 
-def _problem(token: str) -> str:
-    """Return what is wrong with a token's characters, in words that say where it comes from."""
-    if any(character < " " or character == "\x7f" for character in token):
-        return "a line break or another control character; remove it"
-    cause = next((CAUSES[character] for character in token if character in CAUSES), "a character that is not printable ASCII")
-    return f"{cause}. Copy the token once more"
-
-
 def token_from_surroundings() -> str | None:
     """Return the API token where none was given: from the scope of a running cog model, else from the environment."""
-    cog = sys.modules.get("cog")
-    if cog is not None:
-        try:
-            context: Mapping[str, str | None] = cog.current_scope().context
-            found = [value for name, value in context.items() if name.upper() == "REPLICATE_API_TOKEN"]
-        except Exception:  # noqa: BLE001 - any cog, of whatever version, without a scope
-            found = []
-        if found and (token := read_token("the API token of cog's scope", found[0])):
-            return token
+    found = tokens_of_scope()
+    if found and (token := read_token("the API token of cog's scope", found[0])):
+        return token
     return read_token("the API token in REPLICATE_API_TOKEN", os.environ.get("REPLICATE_API_TOKEN"))
+
+
+def tokens_of_scope() -> list[Any]:
+    """Return the API tokens in the scope of a running cog model, as they are: none without a scope."""
+    cog = sys.modules.get("cog")
+    if cog is None:
+        return []
+    try:
+        context: Mapping[str, Any] = cog.current_scope().context
+        return [value for name, value in context.items() if name.upper() == "REPLICATE_API_TOKEN"]
+    except Exception:  # noqa: BLE001 - any cog, of whatever version, without a scope
+        return []
 
 
 def without_frames(error: E) -> E:

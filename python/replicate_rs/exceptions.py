@@ -363,15 +363,25 @@ _BY_FAILURE: dict[str, type[ReplicateError]] = {
 }
 
 
-_FILE_ERRORS: dict[type[OSError], type[FileError]] = {
-    kind: type("FileError", (FileError, kind), {"__module__": __name__, "__doc__": FileError.__doc__})
-    for kind in (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
-}
+# A class is created when it is first wanted: classes of errors are what this module costs.
+_FILE_ERRORS: dict[type[OSError], type[FileError]] = {}
+
+
+def _file_error_class(kind: type[OSError]) -> type[FileError]:
+    """Return the class of errors of local files that is a class of Python's too."""
+    if kind not in (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
+        return FileError
+    try:
+        return _FILE_ERRORS[kind]
+    except KeyError:
+        made = type("FileError", (FileError, kind), {"__module__": __name__, "__doc__": FileError.__doc__})
+        # Of two threads, both get that of the first.
+        return _FILE_ERRORS.setdefault(kind, made)
 
 
 def file_error(detail: str, errno: int | None = None, filename: object = None) -> FileError:
     """Return the error for a local file, of the class that Python has for `errno` too."""
-    error = _FILE_ERRORS.get(type(OSError(errno or 0, "")), FileError)(detail=detail)
+    error = _file_error_class(type(OSError(errno or 0, "")))(detail=detail)
     if errno is not None:
         from os import strerror
 

@@ -44,7 +44,7 @@ class Drain:
         """
         from tempfile import SpooledTemporaryFile
 
-        self.length = 0
+        self.length: int = 0
         self._what = what
         self._encoding = encoding
         self._is_text: bool | None = None

@@ -37,14 +37,14 @@ class FileCursor:
     """
 
     def __init__(self, core: Core, url: str) -> None:
-        self.at = 0
+        self.at: int = 0
         self.size: int | None = None
         self.said: Said | None = None
-        self.closed = False
+        self.closed: bool = False
         # Whether the position is where `read()` without a size begins: for one time after a `seek`, and always for those who use
         # `read1`, since they keep to themselves what it gave.
-        self.reads_on = False
-        self.has_read_ahead = False
+        self.reads_on: bool = False
+        self.has_read_ahead: bool = False
         self._core = core
         self._url = url
         self._lock = Lock()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ._checks import text
+from ._checks import identity, text
+from ._operation import given
 from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
@@ -201,6 +202,19 @@ def owner_and_name(kind: str, whole: Ref | tuple[str, str]) -> tuple[str, str]:
 def named(kind: str, owner: Ref | tuple[str, str] | None, name: str | None, options: Any) -> tuple[str, str]:
     """Read a name as `pair` does; 2.0's spelling of it is taken out of the options."""
     return pair(kind, owner, name, spelled=(options.pop(f"{kind}_owner", None), options.pop(f"{kind}_name", None)))
+
+
+def one_of(**spellings: str | HasId | None) -> str:
+    """Give the one of several spellings of an argument that was given; of an object, its id.
+
+    Raises:
+        TypeError: None was, or more than one.
+
+    """
+    found = given(**spellings)
+    if len(found) != 1:
+        raise TypeError(f"give {' or '.join(f'{name}=' for name in spellings)}, once")
+    return identity(*found.popitem())
 
 
 defer_annotations(globals())

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Literal
 
-    from ._core import AbortSignal, Core, Pending, Source
+    from ._core import AbortSignal, Core, Pending, Source, Upload
     from ._operation import Form, Said
     from .exceptions import APIResponseValidationError
     from .types import AsyncSend as AsyncSend
@@ -34,7 +34,7 @@ T = TypeVar("T")
 class Request:
     """A request that is about to be sent. The client adds the token and its own headers when it is."""
 
-    __slots__ = ("body", "headers", "method", "url")
+    __slots__ = ("_upload", "body", "headers", "method", "url")
 
     def __init__(self, method: str, url: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> None:
         self.method: str = http_method("method", method)
@@ -45,6 +45,7 @@ class Request:
             raise wrong_type("body", "bytes", body)
         self.body: bytes | None = body
         """None if there is none, and for uploads of files, which are streamed."""
+        self._upload: Upload | None = None
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url}>"
@@ -83,6 +84,7 @@ class Middleware:
         if content_type is not None:
             request.headers.setdefault("Content-Type", content_type)
         upload = None if request.body is not None else body
+        request._upload = None if isinstance(body, bytes) else body
 
         def start(request: Request) -> Pending[Response] | _Then[bytes, Response]:
             kind = _pop(request.headers, "content-type")

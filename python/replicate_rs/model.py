@@ -8,8 +8,8 @@ from ._operation import M, Namespace, awaitable, given, operation, unchecked
 from ._record import Record
 from ._typing import TYPE_CHECKING, defer_annotations
 from .exceptions import ReplicateException
-from .identifier import named, pair
-from .pagination import one_of, page_of
+from .identifier import named, one_of, pair
+from .pagination import page_of
 from .prediction import Prediction, Predictions
 from .version import Version, Versions, VersionsOfModel
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ._checks import abort_signal, flag, function, identity, is_async_function, sync_function, wrong_type
+from ._checks import abort_signal, flag, function, is_async_function, sync_function, wrong_type
 from ._core import Expect
 from ._model_methods import ModelMethods
-from ._operation import Async, Resource, given, iterate
+from ._operation import Async, Resource, iterate
 from ._streaming import spread, spread_async
 from ._transport import Blocking, Suspending, wait
 from ._typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from ._operation import Options, Query
     from ._record import Record
     from ._transport import Transport
-    from .identifier import HasId
     from .types import Choice
 
 # A page only gives its items.
@@ -435,19 +434,6 @@ async def page_of(
     source = _Source(resource, kind, target, options, text)
     place = cursor if isinstance(cursor, str) else None
     return source.page(await resource._transport.finish(source.begin(place, query)))
-
-
-def one_of(**spellings: str | HasId | None) -> str:
-    """Give the one of several spellings of an argument that was given; of an object, its id.
-
-    Raises:
-        TypeError: None was, or more than one.
-
-    """
-    found = given(**spellings)
-    if len(found) != 1:
-        raise TypeError(f"give {' or '.join(f'{name}=' for name in spellings)}, once")
-    return identity(*found.popitem())
 
 
 defer_annotations(globals())

@@ -11,9 +11,8 @@ from ._typing import defer_annotations, is_array, is_object
 from .course import Course, give_up, increments
 from .creation import ABOUT_WEBHOOKS, LONGEST_HOLD, MARGIN, headers, split, target, webhooks
 from .exceptions import APITimeoutError, ReplicateError
-from .identifier import id_of
+from .identifier import id_of, one_of
 from .job import Job, note_created
-from .pagination import one_of, page_of
 from .progress import Progress as Progress
 
 TYPE_CHECKING = False
@@ -264,6 +263,8 @@ class Predictions(Namespace[M]):
             source: Only those made on the website, in the last 14 days.
 
         """
+        from .pagination import page_of
+
         query = {"created_after": created_after, "created_before": created_before, "source": source}
         return await page_of(self, Prediction[M], ("predictions",), cursor, options, query=query)
 

@@ -9,9 +9,8 @@ from ._checks import limit
 from ._operation import given, resource, unchecked
 from ._typing import TYPE_CHECKING, defer_annotations, is_object
 from .course import Course, give_up, raise_if_failed
-from .creation import guarded
+from .creation import LONGEST_HOLD, guarded
 from .exceptions import APITimeoutError
-from .file_output import outputs
 from .identifier import target_of
 from .prediction import Prediction, Predictions
 
@@ -73,7 +72,11 @@ async def run_model(
         client, ref, input, progress, wait=wait, prefer=prefer, cancel_on_exit=cancel_on_exit, options=options
     )
     files = client._session.use_file_output if use_file_output is None else use_file_output
-    return outputs(prediction.output, client._session) if files else prediction.output
+    if not files:
+        return prediction.output
+    from .file_output import outputs
+
+    return outputs(prediction.output, client._session)
 
 
 async def run_to_end(
@@ -92,7 +95,9 @@ async def run_to_end(
         raise TypeError("cannot mix and match prefer and wait: give one")
     block, interval = _waiting(wait) if prefer is None else (_seconds(prefer), None)
     timeout, began = limit("timeout", options.get("timeout")), monotonic()
-    hold = _first_hold(block, timeout, has_progress=progress is not None)
+    adapter = client._session.adapter
+    longest = FIRST_HOLD if adapter is None else adapter.first_hold
+    hold = _first_hold(block, longest, timeout, has_progress=progress is not None)
     version, model = target_of(ref)
     if timeout is not None:
         options = guarded(options, cancel_on_exit=cancel_on_exit)
@@ -101,7 +106,7 @@ async def run_to_end(
     except APITimeoutError as error:
         give_up(error, timeout, error.prediction, is_cancelled=cancel_on_exit)
     # The held create may answer before the output is committed: what it has is all there is, if the hold had not run out.
-    whole = prediction.output is not None and monotonic() - began < (hold or 0)
+    whole = prediction.output is not None and monotonic() - began < (LONGEST_HOLD if hold is True else hold or 0)
     if progress is not None or not (whole or prediction.is_done):
         signal = options.get("signal")
         course = Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout, began=began)
@@ -111,11 +116,13 @@ async def run_to_end(
     return prediction
 
 
-def _first_hold(block: bool | float | None, timeout: float | None, *, has_progress: bool) -> float | None:
-    """Return for how many seconds a create is held open: not for so long that a caller who leaves could not cancel in time."""
+def _first_hold(block: bool | float | None, longest: float, timeout: float | None, *, has_progress: bool) -> bool | float | None:
+    """Return for how many seconds a create is held open, at most `longest`; True for as long as the API allows."""
     if not block or has_progress:
         return None
-    most = FIRST_HOLD if block is True else min(block, FIRST_HOLD)
+    if block is True and timeout is None and longest >= LONGEST_HOLD:
+        return True
+    most = longest if block is True else min(block, longest)
     # A deadline that passes within the hold would leave the caller without a prediction to name.
     most = most if timeout is None else min(most, timeout // 1 - 1)
     return most if most >= 1 else None

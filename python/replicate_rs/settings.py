@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     class Adapter(Protocol):
         """What calls of a client under the official client's name differ in; `drop_in` has one."""
 
+        first_hold: int
+        """Seconds: the longest hold of a run's create."""
+
         def call(self, function: Callable[..., Any], check: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             """Call a blocking operation; `check` checks its arguments."""
             ...
@@ -281,6 +284,10 @@ def _core_of(mode: type[Sync | Async], options: dict[str, Any], address: str, sh
         share=share,
     )
     fetch = options["fetch"]
+    bound_to: Any = getattr(fetch.__class__, "bound_to", None)
+    if bound_to is not None:
+        # One that sends requests without the core, and adds the client's headers itself.
+        fetch = bound_to(fetch, core.base_url, options)
     if awaited:
         fetch = _with_token(cast("Callable[[], Awaitable[object]]", token), core.base_url, fetch)
     if fetch is None:

@@ -8,9 +8,9 @@ from ._operation import M, Namespace, awaitable, given, operation, unchecked
 from ._typing import TYPE_CHECKING, defer_annotations
 from .creation import split, webhooks
 from .exceptions import ReplicateError
-from .identifier import owner_and_name, pair, resolve
+from .identifier import one_of, owner_and_name, pair, resolve
 from .job import Job, note_created
-from .pagination import one_of, page_of
+from .pagination import page_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

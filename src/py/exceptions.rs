@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use memchr::memmem;
@@ -80,9 +80,9 @@ pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
         Kind::Closed => "closed",
         Kind::Internal => "internal",
     };
-    let path = path.map(PathBuf::into_os_string);
+    let path = path.as_deref().map(Path::as_os_str);
     made(py, "from_failure", |make| {
-        let error = make.call1((name, message, about.request(), errno, sent, request_id, path))?;
+        let error = make.call1((name, message, about.request(), errno, sent, request_id.as_deref(), path))?;
         if let Some(last) = last {
             error.setattr("_last", &*last)?;
         }

@@ -91,6 +91,12 @@ impl Upload {
         self.0.sent()
     }
 
+    /// The whole body, as it is sent.
+    fn read<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let body = py.detach(|| self.0.read()).map_err(|error| raised(py, error, &About::default()))?;
+        Ok(PyBytes::new(py, &body))
+    }
+
     /// The bytes it takes.
     fn __len__(&self) -> PyResult<usize> {
         Ok(usize::try_from(self.0.length())?)

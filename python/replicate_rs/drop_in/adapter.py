@@ -6,7 +6,7 @@ import sys
 
 from .._operation import OPTIONS, run
 from ..client import BaseClient
-from ..creation import CREATE_OPTIONS
+from ..creation import CREATE_OPTIONS, LONGEST_HOLD
 from ..credentials import without_frames
 from ..exceptions import RequestError
 from ..file_output import FileOutput
@@ -48,6 +48,9 @@ class Adapter:
     """Adapts the calls of one client, and of all that it gives."""
 
     __slots__ = ("_kind",)
+
+    # Seconds: the longest hold of a run's create. In 1.0.7 that is as long as the API allows.
+    first_hold: int = LONGEST_HOLD
 
     def __init__(self, kind: type[BaseClient[Any]]) -> None:
         self._kind = kind

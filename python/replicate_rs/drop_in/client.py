@@ -29,7 +29,7 @@ class Client(_Replicate):
             from .transport import fetch_through
 
             # A test that has one must not send real requests.
-            options["fetch"] = fetch_through(transport, api_token, options.get("base_url"))
+            options["fetch"] = fetch_through(transport)
         unknown = [name for name in options if name not in _OPTIONS]
         for name in unknown:
             del options[name]
@@ -42,6 +42,18 @@ class Client(_Replicate):
             api_token = None
             options.clear()
             raise error.with_traceback(None) from None
+
+    def _request(self, method: str, path: str, **options: Any) -> Any:
+        """Send a request as 1.0.7 does; return its response as one of httpx."""
+        from . import any_request
+
+        return any_request.send(self, method, path, **options)
+
+    async def _async_request(self, method: str, path: str, **options: Any) -> Any:
+        """Send a request as 1.0.7 does; return its response as one of httpx."""
+        from . import any_request
+
+        return await any_request.async_send(self, method, path, **options)
 
     def _set_up(self, options: dict[str, Any], share: Settings | None = None) -> None:
         super()._set_up(options, share)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal, NotRequired, TypedDict
 
+from ..credentials import tokens_of_scope
 from ..exceptions import ModelError
 from ..file_output import transform_output
 from ..model import Model
@@ -86,6 +88,12 @@ class CreatePredictionRequestParams(TypedDict):
 
     headers: NotRequired[dict[str, str] | None]
     timeout: NotRequired[Any]
+
+
+def _get_api_token_from_environment() -> str | None:  # pyright: ignore[reportUnusedFunction] - `replicate.client` has it
+    """Return the API token as 1.0.7 finds it: that of cog's scope even if it is blank, else that of the environment."""
+    found = tokens_of_scope()
+    return found[0] if found else os.environ.get("REPLICATE_API_TOKEN")
 
 
 class EventSource:

@@ -42,8 +42,8 @@ class RetryTransport(httpx.AsyncBaseTransport, httpx.BaseTransport):
         self.max_backoff_wait = max_backoff_wait
         self.backoff_factor = backoff_factor
         self.jitter_ratio = jitter_ratio
-        self.retryable_methods = frozenset(retryable_methods or self.RETRYABLE_METHODS)
-        self.retry_status_codes = frozenset(retry_status_codes or self.RETRYABLE_STATUS_CODES)
+        self.retryable_methods: frozenset[str] = frozenset(retryable_methods or self.RETRYABLE_METHODS)
+        self.retry_status_codes: frozenset[int] = frozenset(retry_status_codes or self.RETRYABLE_STATUS_CODES)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, again if it has to be."""
