@@ -180,9 +180,10 @@ def test_a_failed_model_is_no_replicate_error_under_that_name(run):
 NETWORK = """
     import socket, threading
     listening = socket.create_server(("127.0.0.1", 0))
-    closed = socket.create_server(("127.0.0.1", 0))
+    # A port that is taken, and at which nobody listens: no other program gets it meanwhile.
+    closed = socket.socket()
+    closed.bind(("127.0.0.1", 0))
     nowhere = "http://127.0.0.1:%d" % closed.getsockname()[1]
-    closed.close()
     silent = "http://127.0.0.1:%d" % listening.getsockname()[1]
     theirs = Client("r8_x", base_url=nowhere, max_retries=0)
     slow = Client("r8_x", base_url=silent, max_retries=0, timeout=0.2)
@@ -246,6 +247,7 @@ def test_failures_of_the_network_are_errors_of_httpx_where_it_is_loaded(run):
     for call in (lambda: other.predictions.get("x"), lambda: next(iter(other.stream("a/b", {}))), lambda: other.run("a/b", {})):
         assert type(raised(call)) is replicate_rs.APIConnectionError
     listening.close()
+    closed.close()
     """
     )
     assert run(code) == ""
@@ -260,6 +262,7 @@ def test_without_httpx_they_are_this_library_s_alone(run):
     assert type(error) is replicate_rs.APIConnectionError and isinstance(error, ConnectionError) and "httpx" not in sys.modules
     assert type(raised(lambda: slow.predictions.get("x"))) is replicate_rs.APITimeoutError
     listening.close()
+    closed.close()
     """
     )
     assert run(code) == ""
