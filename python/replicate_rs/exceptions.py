@@ -430,6 +430,8 @@ def from_failure(
         error.is_deadline = kind == "deadline"
     if errno is not None:
         error.__cause__ = OSError(errno, message)
+        if isinstance(error, OSError):
+            error.errno = errno
     return error
 
 
