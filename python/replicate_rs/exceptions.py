@@ -429,9 +429,9 @@ def from_failure(
     if isinstance(error, APITimeoutError):
         error.is_deadline = kind == "deadline"
     if errno is not None:
-        error.__cause__ = OSError(errno, message)
         if isinstance(error, OSError):
             error.errno = errno
+        error.__cause__ = OSError(errno, message)
     return error
 
 
