@@ -41,6 +41,20 @@ else:
         return function
 
 
+_dict: Any = dict
+_type: Any = type
+
+
+def _evaluating(name: str) -> Callable[..., Any]:
+    read: Callable[..., Any] = getattr(_dict, name)
+
+    def call(self: Annotations, *args: Any) -> Any:
+        self.evaluate()
+        return read(self, *args)
+
+    return call
+
+
 class Annotations(dict["str", "Any"]):
     """The annotations of a function or a class, evaluated when they are first read.
 
@@ -61,25 +75,19 @@ class Annotations(dict["str", "Any"]):
 
             self.update({name: evaluated(text, module, owner) for name, text in texts.items()})
 
-
-_dict: Any = dict
-_type: Any = type
-
-
-def _evaluating(name: str) -> Callable[..., Any]:
-    read: Callable[..., Any] = getattr(_dict, name)
-
-    def call(self: Annotations, *args: Any) -> Any:
-        self.evaluate()
-        return read(self, *args)
-
-    return call
-
-
-for _name in ("__contains__", "__eq__", "__getitem__", "__iter__", "__len__", "__or__", "__repr__"):
-    setattr(Annotations, _name, _evaluating(_name))
-for _name in ("copy", "get", "items", "keys", "values"):
-    setattr(Annotations, _name, _evaluating(_name))
+    if not TYPE_CHECKING:
+        __contains__ = _evaluating("__contains__")
+        __eq__ = _evaluating("__eq__")
+        __getitem__ = _evaluating("__getitem__")
+        __iter__ = _evaluating("__iter__")
+        __len__ = _evaluating("__len__")
+        __or__ = _evaluating("__or__")
+        __repr__ = _evaluating("__repr__")
+        copy = _evaluating("copy")
+        get = _evaluating("get")
+        items = _evaluating("items")
+        keys = _evaluating("keys")
+        values = _evaluating("values")
 
 
 def texts(value: Any) -> dict[str, Any]:
@@ -96,12 +104,11 @@ def defer_annotations(namespace: dict[str, Any]) -> None:
     module: str = namespace["__name__"]
     for name, value in namespace.items():
         kind = _type(value)
-        if (kind is not type and kind is not _Function) or name[0] == "_" or value.__module__ != module:
-            continue
-        if kind is _Function:
-            defer(value, module)
-        else:
-            _defer_class(value, module)
+        if (kind is _Function or kind is type) and name[0] != "_" and value.__module__ == module:
+            if kind is type:
+                _defer_class(value, module)
+            else:
+                defer(value, module)
 
 
 def _defer_class(owner: type, module: str) -> None:

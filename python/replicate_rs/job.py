@@ -8,7 +8,6 @@ from ._operation import M, awaitable, operation
 from ._record import Record, moment
 from ._typing import TYPE_CHECKING, defer_annotations
 from .course import Course
-from .progress import Progress
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, Unpack
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from ._operation import Options, Session
     from .creation import WebhookEvent
     from .exceptions import ReplicateError
+    from .progress import Progress
     from .types import Status as Status
 
 
@@ -71,6 +71,8 @@ class Job(Record[M]):
     @property
     def progress(self) -> Progress | None:
         """How far the model says it is, in its logs."""
+        from .progress import Progress
+
         return Progress.parse(self.logs)
 
     @operation

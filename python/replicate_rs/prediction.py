@@ -13,7 +13,6 @@ from .creation import ABOUT_WEBHOOKS, LONGEST_HOLD, MARGIN, headers, split, targ
 from .exceptions import APITimeoutError, ReplicateError
 from .identifier import id_of, one_of
 from .job import Job, note_created
-from .progress import Progress as Progress
 
 TYPE_CHECKING = False
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from .file_output import FileOutput
     from .identifier import HasId, Ref
     from .pagination import Page
+    from .progress import Progress as Progress
     from .stream import ServerSentEvent
 
 
@@ -106,8 +106,23 @@ class Prediction(Job[M]):
     async_output_iterator: Final = asynchronously(output_iterator)
 
 
-# Where 1.0.7 has it; inside the class, the name would hide the type.
-Prediction.Progress = Progress  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name != "Progress":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from .progress import Progress
+
+        return Progress
+
+    class _ProgressClass:
+        """`Progress`, imported when it is asked for."""
+
+        def __get__(self, prediction: object, kind: type) -> type[Progress]:
+            return __getattr__("Progress")
+
+    # Where 1.0.7 has it; inside the class, the name would hide the type.
+    Prediction.Progress = _ProgressClass()
 
 
 class Predictions(Namespace[M]):
@@ -273,6 +288,8 @@ class Predictions(Namespace[M]):
 
 def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | None:
     """Read the last progress bar in a prediction's logs, or None if there is none."""
+    from .progress import Progress
+
     found = logs.logs if isinstance(logs, Prediction) else logs
     return Progress.parse(None if found is None else text("logs", found))
 
