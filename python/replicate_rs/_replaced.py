@@ -36,7 +36,7 @@ def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any
 
 def _is_own(found: object, space: Any, name: str) -> bool:
     """Return whether a method is the namespace's own, which a test puts back when it ends."""
-    own: Any = getattr(type(space), name).__get__(space)
+    own: Any = getattr(space.__class__, name).__get__(space)
     # The wrappers of tracers are equal to what they wrap.
     return type(found) is type(own) and bool(found == own)
 
