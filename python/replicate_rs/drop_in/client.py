@@ -26,7 +26,7 @@ class Client(_Replicate):
         """Create a client; takes what `replicate_rs.Replicate` takes, and `transport`. What else 1.0.7 gives httpx is ignored."""
         transport = options.pop("transport", None)
         if transport is not None and options.get("fetch") is None:
-            from .transport import fetch_through
+            from ._transport import fetch_through
 
             # A test that has one must not send real requests.
             options["fetch"] = fetch_through(transport)
