@@ -146,7 +146,7 @@ class Resource(Generic[M]):
             body=content,
             content_type=kind,
             # In no local, since reports of errors show these.
-            headers=_with_extra(headers, options.get("extra_headers")),
+            headers=_with_extra(headers, options["extra_headers"]) if "extra_headers" in options else headers,
             read=read,
             total=limit("timeout", options.get("timeout")),
             signal=options.get("signal"),

@@ -74,7 +74,8 @@ async def run_model(
     files = client._session.use_file_output if use_file_output is None else use_file_output
     if not files:
         return prediction.output
-    from .file_output import outputs
+    # By its full name, which costs less where it is imported already.
+    from replicate_rs.file_output import outputs
 
     return outputs(prediction.output, client._session)
 
