@@ -268,9 +268,11 @@ OTHERS = {"base_url", "poll_interval", "is_closed", "mode", "stats", "close", "a
 def calls_of(place, path=""):
     """Every public call of a client or a namespace, with where it is."""
     for name in dir(place):
-        if name.startswith("_") or name in OTHERS or isinstance(inspect.getattr_static(place, name), type):
+        if name.startswith("_") or name in OTHERS:
             continue
         value = getattr(place, name)
+        if isinstance(value, type):
+            continue
         if isinstance(value, Namespace) and name != "async_secret":
             yield from calls_of(value, f"{path}{name}.")
         if callable(value) and not isinstance(value, Namespace):

@@ -27,7 +27,6 @@ import pytest
 import requests
 import tqdm
 import yaml
-from django.conf import settings as django_settings
 from django.core.files import File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage
 from django.http import FileResponse, StreamingHttpResponse
@@ -39,10 +38,11 @@ from starlette.routing import Route
 import replicate_rs
 from hosts import Host
 from replicate_rs import AsyncReplicate, FileOutput, Replicate
+from webhooks import example
 from wire import Wire, reply
 
-if not django_settings.configured:
-    django_settings.configure(ALLOWED_HOSTS=["*"], USE_TZ=True)
+# Django wants settings, once for a process.
+example("webhook_django")
 
 SIZES = [0, 1, 204_800, 5_000_000]
 # How a file may be where it is.

@@ -108,8 +108,9 @@ class _Loader(Loader):
         # The import system has put the other name's spec in; with that one, the module could not be reloaded.
         module.__spec__ = self.own
         name = module.__name__.rpartition(".")[2]
-        if name in REEXPORTED and "__getattr__" not in vars(module):
-            vars(module)["__getattr__"] = _reexports(module.__name__, REEXPORTED[name])
+        own = vars(module).get("__getattr__")
+        if name in REEXPORTED and not isinstance(own, _Reexports):
+            vars(module)["__getattr__"] = _Reexports(module.__name__, REEXPORTED[name], own)
         if name in MEMBERS:
             kind, members = MEMBERS[name]
             for each in members:
@@ -128,16 +129,20 @@ class _Member:
         return getattr(legacy, self.name)
 
 
-def _reexports(module: str, homes: dict[str, str]) -> Callable[[str], object]:
-    """Return a module's `__getattr__` for names that 1.0.7's module of the same name has imported from others."""
+class _Reexports:
+    """A module's `__getattr__` for names that 1.0.7's module of the same name has imported from others."""
 
-    def find(name: str) -> object:
-        if name not in homes:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        if homes[name] == "default_client":
+    def __init__(self, module: str, homes: dict[str, str], own: Callable[[str], object] | None) -> None:
+        """Remember where the names are; `own` finds those of the module itself."""
+        self._module, self._homes, self._own = module, homes, own
+
+    def __call__(self, name: str) -> object:
+        if name not in self._homes:
+            if self._own is not None:
+                return self._own(name)
+            raise AttributeError(f"module {self._module!r} has no attribute {name!r}")
+        place, _colon, attribute = self._homes[name].partition(":")
+        if place == "default_client":
             return getattr(import_module(NAME).default_client.account, name)
-        place, _colon, attribute = homes[name].partition(":")
         home = import_module(f"{NAME}.{place}")
         return home if name == place and not attribute else getattr(home, attribute or name)
-
-    return find
