@@ -77,7 +77,7 @@ test-fetch: setup
 	@touch $@
 
 test-third-parties: setup .third-parties/.tools
-	.third-parties/bin/python -m pytest tests/third_parties $(ARGS)
+	.third-parties/bin/python -m pytest tests/third_parties -n 3 --dist loadfile $(ARGS)
 
 # The race of the suite's quick version, for longer.
 stress: setup
