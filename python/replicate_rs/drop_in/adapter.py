@@ -176,8 +176,5 @@ def warn_of(names: list[str], where: str) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __name__.partition(".")[0]:
         frame, level = frame.f_back, level + 1
     listed = ", ".join(f"{name}=" for name in names)
-    warn(
-        f"{where} ignores {listed}, as the official client does; a model's inputs go into input={{…}}",
-        UserWarning,
-        stacklevel=level,
-    )
+    hint = "" if where == "Client()" else "; a model's inputs go into input={…}"
+    warn(f"{where} ignores {listed}, as the official client does{hint}", UserWarning, stacklevel=level)
