@@ -9,6 +9,7 @@ from ._checks import limit
 from ._operation import Async, M, Resource, Sync, awaitable, operation, resource, run, unchecked
 from ._streaming import asynchronously, streaming
 from ._typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
+from .file_errors import fetched, without_secrets
 from .file_text import Caller, URLText, refuse_dict, tell_fastapi
 from .file_text import get_path_url as get_path_url
 from .file_text import is_file as is_file
@@ -87,9 +88,6 @@ class FileOutput(OpenFile[M], URLText):
 
         source = self._core.pieces(self.url, ahead=False, total=limit("timeout", timeout), signal=signal)
         try:
-            # By its full name, which costs less where it is imported already.
-            from replicate_rs.file_errors import fetched
-
             pieces = await fetched(self._transport.finish(source.whole()))
             self._known.note(source.said)
             return b"".join(pieces) if source.ended is not None else await self._gathered(source, pieces)
@@ -161,8 +159,6 @@ class FileOutput(OpenFile[M], URLText):
             await self._transport.call(lambda: write_file(target, content, overwrite=overwrite))
         else:
             download = self._core.download(self.url, target, overwrite=overwrite, total=limit("timeout", timeout), signal=signal)
-            from .file_errors import fetched
-
             self._known.note(await fetched(self._transport.finish(download)))
         return target
 
@@ -179,8 +175,6 @@ class FileOutput(OpenFile[M], URLText):
 
         source = self._core.pieces(self.url, total=limit("timeout", timeout), signal=signal)
         try:
-            from .file_errors import fetched
-
             while pieces := await fetched(self._transport.finish(source.next())):
                 self._known.note(source.said)
                 yield pieces
@@ -301,8 +295,6 @@ class FileOutput(OpenFile[M], URLText):
         return await decoded(self._transport, self.url)
 
     def __repr__(self) -> str:
-        from .file_errors import without_secrets
-
         # A repr ends up in logs.
         return f"FileOutput({without_secrets(self.url if len(self.url) <= 200 else f'{self.url[:100]}…')!r})"
 

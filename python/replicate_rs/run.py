@@ -15,12 +15,12 @@ from .identifier import target_of
 from .prediction import Prediction, Predictions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, Unpack
 
     from ._checks import Limit, Seconds
     from ._core import AbortSignal
-    from ._operation import Resource
+    from ._operation import Resource, Session
     from .client import Replicate
     from .course import OnProgress
     from .creation import CreateOptions
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 # Seconds: the longest hold of a run's create. Until a held create is answered its prediction has no id, so this is how long a
 # caller who leaves may have to wait for the cancel. From then on the prediction is asked for, often at first.
 FIRST_HOLD = 3
+
+# What makes files of a prediction's output, once the first was run.
+_outputs: Callable[[Any, Session], Any] | None = None
 
 
 async def run_model(
@@ -74,10 +77,13 @@ async def run_model(
     files = client._session.use_file_output if use_file_output is None else use_file_output
     if not files:
         return prediction.output
-    # By its full name, which costs less where it is imported already.
-    from replicate_rs.file_output import outputs
+    global _outputs
+    if _outputs is None:
+        # Loaded late, and kept: an import of what is loaded already costs as much as five calls.
+        from .file_output import outputs
 
-    return outputs(prediction.output, client._session)
+        _outputs = outputs
+    return _outputs(prediction.output, client._session)
 
 
 async def run_to_end(
