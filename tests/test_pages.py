@@ -50,9 +50,11 @@ def test_auto_walks_every_item(both):
 
 def test_a_walk_holds_two_pages_at_most():
     most = 0
+    # Pages of other tests may live as long as the process.
+    others = [each for each in gc.get_objects() if isinstance(each, Page)]
     with book(20) as wire:
         for _ in replicate.Replicate(base_url=wire.base_url).predictions.list().auto():
-            most = max(most, sum(isinstance(each, Page) for each in gc.get_objects()))
+            most = max(most, sum(isinstance(each, Page) for each in gc.get_objects()) - len(others))
     assert most <= 2
 
 
