@@ -167,7 +167,7 @@ class ModelMethods:
 
     @classmethod
     def construct(cls, _fields_set: object = None, **values: Any) -> Self:
-        """Make a record of some fields; as in pydantic, though nothing is validated here in any case."""
+        """Return a record of some fields. As pydantic's `construct`, it validates nothing."""
         return cls(**values)
 
     @classmethod

@@ -77,7 +77,7 @@ class BaseClient(Configurable[M]):
         cert: Certificate | None = None,
         fetch: Fetch | None = None,
     ) -> None:
-        """Make a client; nothing is connected, and neither token nor address read from the environment, before a request.
+        """Create a client; nothing is connected, and neither token nor address read from the environment, before a request.
 
         Each option is an attribute, too; one that is assigned counts from the next request on.
 

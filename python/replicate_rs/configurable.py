@@ -104,7 +104,7 @@ class Configurable(Namespace[M]):
     def poll_interval(self, seconds: Seconds | None) -> None: ...
 
     def _set_up(self, options: dict[str, Any], share: Settings | None = None) -> None:
-        """Make the client of options as `normalized` returns them."""
+        """Set the client up with options as `normalized` returns them."""
         session = Session(Settings(self.mode, options, share), self.mode)
         self._made_with = options
         self._namespaces = {}
@@ -230,7 +230,7 @@ class Configurable(Namespace[M]):
 def _restored(
     kind: type[Configurable[Any]], mode: type[Sync | Async], options: dict[str, Any], own: dict[str, Any]
 ) -> Configurable[Any]:
-    """Make a client that was pickled."""
+    """Return a client that was pickled."""
     client = kind.__new__(kind)
     client._set_up(normalized(kind.mode, options))
     vars(client).update(own)

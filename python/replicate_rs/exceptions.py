@@ -233,7 +233,7 @@ class ModelError(ReplicateError):
     prediction: Prediction[Any]
 
     def __init__(self, prediction: Prediction[Any] | str) -> None:
-        """Make one of the prediction that failed, or, as tests do, of a message alone."""
+        """Create an error from the prediction that failed, or, as tests do, from a message alone."""
         if isinstance(prediction, str):
             message = prediction
         elif hasattr(prediction, "status"):

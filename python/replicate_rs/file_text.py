@@ -137,7 +137,7 @@ def is_file(text: str) -> bool:
 
 
 def get_path_url(path: object) -> str | None:
-    """Give the URL of a file that a model made, or None for anything else; 2.0 has it for its `URLPath`."""
+    """Return the URL of a file that a model made, or None for anything else; 2.0 has it for its `URLPath`."""
     url = getattr(path, "__url__", None)
     return url if isinstance(url, str) else None
 

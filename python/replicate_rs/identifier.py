@@ -205,7 +205,7 @@ def named(kind: str, owner: Ref | tuple[str, str] | None, name: str | None, opti
 
 
 def one_of(**spellings: str | HasId | None) -> str:
-    """Give the one of several spellings of an argument that was given; of an object, its id.
+    """Return the one of several spellings of an argument that was given; of an object, its id.
 
     Raises:
         TypeError: None was, or more than one.

@@ -157,7 +157,7 @@ class OpenFile(Resource[M]):
         self._cursor.close()
 
     async def aclose(self) -> None:
-        """Do the same as `close`."""
+        """Close the file, as `close` does."""
         self.close()
 
     def __enter__(self) -> Self:

@@ -264,7 +264,7 @@ async def pages(page: Page[T], transport: type[Transport], signal: AbortSignal |
 
 
 def paginate(list_method: Callable[..., Page[T]], *, signal: AbortSignal | None = None) -> Generator[Page[T], None, None]:
-    """Give a list method's pages.
+    """Yield a list method's pages.
 
     Args:
         list_method: A method that returns a page.
@@ -282,7 +282,7 @@ def paginate(list_method: Callable[..., Page[T]], *, signal: AbortSignal | None 
 def async_paginate(
     list_method: Callable[..., Awaitable[Page[T]]], *, signal: AbortSignal | None = None
 ) -> AsyncGenerator[Page[T], None]:
-    """Give a list method's pages, on an event loop; see `paginate`.
+    """Yield a list method's pages on an event loop; see `paginate`.
 
     Raises:
         TypeError: `list_method` is not a method, or one that blocks.
@@ -366,7 +366,7 @@ class _Source(Generic[R]):
         self.text = text
 
     def stopped_by(self, signal: AbortSignal) -> None:
-        """Let a signal stop further requests."""
+        """Stop further requests when a signal is aborted."""
         options: Options = {"signal": signal}
         self.options = self.options | options
 

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
             ...
 
         def adapt(self, error: Exception, resource: Resource[Any]) -> None:
-            """Make an error what callers expect."""
+            """Turn an error into what callers expect."""
             ...
 
         def batches(self, batches: AsyncGenerator[Sequence[Any], None], resource: Any) -> AsyncGenerator[Sequence[Any], None]:
@@ -81,7 +81,7 @@ class Settings:
     _core: Core
 
     def __init__(self, mode: type[Sync | Async], options: dict[str, Any], share: Settings | None = None) -> None:
-        """Make the core of options as `normalized` returns them; `share` has connections to be used, if they fit."""
+        """Create the core from options as `normalized` returns them; `share` has connections to be used, if they fit."""
         if level := environ.get("REPLICATE_LOG"):
             from .log import turn_on
 
@@ -183,7 +183,7 @@ class Settings:
         self._base_url = found
 
     def _set(self, options: dict[str, Any], address: str, share: Settings | None) -> None:
-        """Make the core of these options the present one."""
+        """Create the core from these options, and use it from now on."""
         shared = (
             share._bare if share is not None and not share.is_closed and _network(options) == _network(share.options) else None
         )
@@ -256,7 +256,7 @@ def _network(options: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _core_of(mode: type[Sync | Async], options: dict[str, Any], address: str, share: Core | None) -> tuple[Core, Core]:
-    """Make a core, and what stands in its place where a function of the caller's is asked before requests."""
+    """Create a core, and what stands in its place where a function of the caller's is asked before requests."""
     limits = timeouts(options["timeout"])
     verified, authorities = trust(options["verify"], options["ssl_cert_file"])
     most, token = options["max_connections"], options["api_token"]
@@ -383,7 +383,7 @@ def lost_token() -> NoReturn:
 
 
 def _restored_session(mode: type[Sync | Async], client_mode: type[Sync | Async], options: dict[str, Any]) -> Session:
-    """Make the session of something that was pickled."""
+    """Return the session of something that was pickled."""
     return Session(Settings(client_mode, normalized(client_mode, options)), mode)
 
 

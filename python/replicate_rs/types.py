@@ -488,7 +488,7 @@ def evaluated(annotation: object, module: str, owner: type | None) -> Any:
 
 
 def _describe_to_pydantic(kind: Any, check: Callable[[object], bool], wanted: str) -> None:
-    """Have pydantic take what `check` holds of."""
+    """Let pydantic take values for which `check` is true."""
 
     def checked(value: object) -> object:
         if not check(value):

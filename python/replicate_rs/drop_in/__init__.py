@@ -35,7 +35,7 @@ def path() -> str:
 
 
 def install() -> None:
-    """Make ``import replicate`` give this package, in this process and in those that it starts. Repeated calls do nothing more.
+    """Let ``import replicate`` find this package, in this process and in those that it starts. Repeated calls do nothing more.
 
     Raises:
         RuntimeError: The official client was imported already: what imported it has its classes, which are not these.

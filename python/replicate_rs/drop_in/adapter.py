@@ -93,7 +93,7 @@ class Adapter:
         return resource
 
     def adapt(self, error: Exception, resource: Resource[Any]) -> None:
-        """Make an error of the network, or a status that a file was answered with, an error of httpx too."""
+        """Turn an error of the network, or a status that a file was answered with, into an error of httpx too."""
         if isinstance(error, RequestError):
             adapt(error, is_of_file=isinstance(resource, FileOutput))
 

@@ -22,7 +22,7 @@ _both: dict[tuple[type[RequestError], type[Any]], type[Any]] = {}
 
 
 def adapt(error: RequestError, *, is_of_file: bool) -> None:
-    """Make an error of the network an instance of its counterpart in httpx too, and the status of a file's host."""
+    """Turn an error of the network, or the status of a file's host, into an instance of its counterpart in httpx too."""
     httpx: Any = sys.modules.get("httpx")
     # It may be half imported, by another thread.
     base: type[Any] | None = getattr(httpx, "HTTPError", None)

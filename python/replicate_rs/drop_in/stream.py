@@ -17,6 +17,6 @@ if TYPE_CHECKING:
 
 
 def async_stream(client: Any, ref: Any, input: Any = None, **options: Any) -> Any:
-    """Do the same as `client.async_stream`; this one is not awaited in 1.0.7."""
+    """Return what `client.async_stream` does; in 1.0.7 this function is not awaited."""
     events: Any = _async_stream(client, ref, input, **options)
     return events._items if hasattr(events, "__await__") else events

@@ -43,7 +43,7 @@ def resources(state: State, execution: Execution) -> tuple[Resource, ...]:
 
 
 def api(state: State, execution: Execution) -> Starlette:
-    """Give the application."""
+    """Return the application."""
     app = Starlette(
         routes=[route for each in (*resources(state, execution), Page(state)) for route in each.routes],
         middleware=[Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)],

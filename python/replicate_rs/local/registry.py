@@ -89,11 +89,11 @@ class Registry:
         self._collections[slug] = Collection(slug=slug, name=title, description=description, models=list(models))
 
     def version(self, name: str) -> str:
-        """Give the id of a model's newest version."""
+        """Return the id of a model's newest version."""
         return self._definition(name).id
 
     def openapi_schema(self, name: str) -> dict[str, Any]:
-        """Give the OpenAPI document of a model's newest version."""
+        """Return the OpenAPI document of a model's newest version."""
         return self._definition(name).signature.openapi
 
     def _definition(self, name: str) -> Definition:
