@@ -4,9 +4,7 @@ import http.client
 import json
 import re
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -14,6 +12,7 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs.local import LocalReplicate
+from test_local_faults import Receiver
 
 
 class Pair(TypedDict):
@@ -184,42 +183,19 @@ def test_the_web_page_of_whoever_looks(server):
     assert "http://replicate" not in page
 
 
-class Receiver(HTTPServer):
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.bodies = []
-
-    def __enter__(self):
-        threading.Thread(target=self.serve_forever, args=(0.01,)).start()
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *args):
-        pass
-
-
 def test_a_webhook_has_the_urls_of_who_created_the_prediction(server):
     with Receiver() as receiver:
         body = {
             "input": {},
-            "webhook": f"http://127.0.0.1:{receiver.server_port}/",
+            "webhook": receiver.url,
             "webhook_events_filter": ["start", "output", "completed"],
         }
         ask(server.port, "POST", "/v1/models/acme/files/predictions", body, "replicate:8787")
-        while not any('"succeeded"' in each for each in receiver.bodies):
-            threading.Event().wait(0.01)
+        bodies = [receiver.received.get(timeout=10)[2].decode()]
+        while '"succeeded"' not in bodies[-1]:
+            bodies.append(receiver.received.get(timeout=10)[2].decode())
     wanted = {"http://replicate:8787", f"http://replicate:{server.output_port}"}
-    assert all(origins(each) - {f"http://127.0.0.1:{receiver.server_port}"} == wanted for each in receiver.bodies)
+    assert all(origins(each) - {f"http://127.0.0.1:{receiver.server_port}"} == wanted for each in bodies)
 
 
 def test_where_nobody_has_asked_it_is_an_address_that_works(server):
