@@ -1,4 +1,6 @@
-"""What is asked of all who have to do with files, and how it is done without an HTTP library: the best there can be."""
+"""What is asked of all who have to do with files, and how it is done without an HTTP library: the
+best there can be.
+"""
 
 from __future__ import annotations
 
@@ -97,15 +99,24 @@ def _body(connection: socket.socket, buffer: memoryview) -> tuple[int, memoryvie
     """Read a head; gives the size of what follows, and what of it is there."""
     count = connection.recv_into(buffer)
     head, _, _ = bytes(buffer[: min(count, 4096)]).partition(b"\r\n\r\n")
-    size = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
+    size = next(
+        int(line[15:])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length:")
+    )
     return size, buffer[len(head) + 4 : count]
 
 
 def _send_head(connection: socket.socket, head: str, path: Path) -> None:
-    part = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="content"; filename="{path.name}"\r\n\r\n'
+    part = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="content";'
+        f' filename="{path.name}"\r\n\r\n'
+    )
     size = len(part) + path.stat().st_size + len(TAIL)
     kind = f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
-    connection.sendall(f"POST /v1/files HTTP/1.1\r\n{head}{kind}Content-Length: {size}\r\n\r\n{part}".encode())
+    connection.sendall(
+        f"POST /v1/files HTTP/1.1\r\n{head}{kind}Content-Length: {size}\r\n\r\n{part}".encode()
+    )
 
 
 def _sent(connection: socket.socket, buffer: memoryview) -> Any:

@@ -1,4 +1,6 @@
-"""How predictions are fetched without an HTTP library, which is the best there can be: bytes are sent, and bytes come back."""
+"""How predictions are fetched without an HTTP library, which is the best there can be: bytes are
+sent, and bytes come back.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,11 @@ LARGEST = 256 << 10
 
 def _request(url: str) -> tuple[str | None, int | None, bytes]:
     place = urlsplit(url)
-    return place.hostname, place.port, f"GET {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n".encode()
+    return (
+        place.hostname,
+        place.port,
+        f"GET {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n".encode(),
+    )
 
 
 def _body(answer: bytes) -> bytes | None:

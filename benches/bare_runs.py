@@ -1,6 +1,8 @@
-"""How models are run without an HTTP library, over TLS: bytes are sent, and bytes come back, into memory that is there.
+"""How models are run without an HTTP library, over TLS: bytes are sent, and bytes come back, into
+memory that is there.
 
-What it takes is the system's, OpenSSL's, and that of the few lines of Python around them: the floor of a program in Python.
+What it takes is the system's, OpenSSL's, and that of the few lines of Python around them: the floor
+of a program in Python.
 """
 
 from __future__ import annotations
@@ -30,16 +32,23 @@ class Exchanges:
         self.place = urlsplit(url)
         body = json.dumps({"input": given}).encode()
         self._create = (
-            f"POST {self.place.path} HTTP/1.1\r\nHost: {self.place.netloc}\r\nAuthorization: Bearer bench\r\nPrefer: wait\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"POST {self.place.path} HTTP/1.1\r\nHost: {self.place.netloc}\r\nAuthorization: Bearer"
+            " bench\r\nPrefer: wait\r\nContent-Type: application/json\r\nContent-Length:"
+            f" {len(body)}\r\n\r\n"
         ).encode() + body
         self._room = memoryview(bytearray(HEAD + size))
 
     def run(self, connection: ssl.SSLSocket) -> Generator[int, None, memoryview]:
-        """Run the model and read its output; gives what to wait for on a connection that does not block."""
+        """Run the model and read its output; gives what to wait for on a connection that does not
+        block.
+        """
         prediction = json.loads((yield from self._exchange(connection, self._create)))
         path = urlsplit(prediction["output"]).path
-        return (yield from self._exchange(connection, f"GET {path} HTTP/1.1\r\nHost: {self.place.netloc}\r\n\r\n".encode()))
+        return (
+            yield from self._exchange(
+                connection, f"GET {path} HTTP/1.1\r\nHost: {self.place.netloc}\r\n\r\n".encode()
+            )
+        )
 
     def _exchange(self, connection: ssl.SSLSocket, request: bytes) -> Generator[int, None, Any]:
         connection.sendall(request)
@@ -81,7 +90,9 @@ def finished(work: Generator[int, None, memoryview]) -> memoryview:
 class Together:
     """So many runs at a time, on as many connections that do not block."""
 
-    def __init__(self, exchanges: list[Exchanges], connections: list[ssl.SSLSocket], size: int) -> None:
+    def __init__(
+        self, exchanges: list[Exchanges], connections: list[ssl.SSLSocket], size: int
+    ) -> None:
         self._size = size
         self._exchanges = exchanges
         self._connections = connections
@@ -114,8 +125,12 @@ class Together:
 
 
 @contextmanager
-def together(url: str, given: dict[str, Any], size: int, count: int, trusted: str) -> Iterator[Together]:
+def together(
+    url: str, given: dict[str, Any], size: int, count: int, trusted: str
+) -> Iterator[Together]:
     """Connect so many times."""
     exchanges = [Exchanges(url, given, size) for _ in range(count)]
     with ExitStack() as stack:
-        yield Together(exchanges, [stack.enter_context(connected(each, trusted)) for each in exchanges], size)
+        yield Together(
+            exchanges, [stack.enter_context(connected(each, trusted)) for each in exchanges], size
+        )

@@ -1,4 +1,6 @@
-"""What this library set out to reach, whether it did, and what can be had at most on the machine that measured it."""
+"""What this library set out to reach, whether it did, and what can be had at most on the machine
+that measured it.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,17 @@ class Bar:
     of: str = FIGURE
     """The table's first figure, ``cpu``, or the head of another column."""
     growth: tuple[int, int] | None = None
-    """Two sizes: the figure is how many times the first one's CPU an operation takes at any size from the first to the second."""
+    """Two sizes: the figure is how many times the first one's CPU an operation takes at any size
+    from the first to the second.
+    """
     why: str = UNKNOWN
     """Why it is missed, if it is."""
 
     def holds(self, figure: float) -> bool:
         """Whether this is reached."""
-        return (self.at_least is None or figure >= self.at_least) and (self.at_most is None or figure <= self.at_most)
+        return (self.at_least is None or figure >= self.at_least) and (
+            self.at_most is None or figure <= self.at_most
+        )
 
 
 def read_bars(path: Path = BARS) -> list[Bar]:
@@ -49,12 +55,20 @@ def read_bars(path: Path = BARS) -> list[Bar]:
 
 
 def bar_cells(bars: Iterable[Bar], sections: Sequence[Section]) -> list[list[str]]:
-    """Give the texts of the table of what was measured; what is missed without a reason is told to whoever runs this, too."""
+    """Give the texts of the table of what was measured; what is missed without a reason is told to
+    whoever runs this, too.
+    """
     lines = [["bar", "measured", "", "the machine's limit", "why"]]
     for bar in bars:
-        found = [section for section in sections if section.job == bar.job and fnmatchcase(section.title, bar.title)]
+        found = [
+            section
+            for section in sections
+            if section.job == bar.job and fnmatchcase(section.title, bar.title)
+        ]
         if bar.growth is None:
-            lines += [_line(bar, _measured(bar, section)) for section in found if OURS in section.samples]
+            lines += [
+                _line(bar, _measured(bar, section)) for section in found if OURS in section.samples
+            ]
         elif found:
             lines.append(_line(bar, _growth(bar, bar.growth, found)))
     return lines
@@ -76,16 +90,28 @@ class Measured(NamedTuple):
 
 def _line(bar: Bar, measured: Measured) -> list[str]:
     bound = (
-        f"at least {measured.shown(bar.at_least)}" if bar.at_least is not None else f"at most {measured.shown(bar.at_most or 0)}"
+        f"at least {measured.shown(bar.at_least)}"
+        if bar.at_least is not None
+        else f"at most {measured.shown(bar.at_most or 0)}"
     )
     what = f"{measured.what}: {bound}{_of(bar)}{f', {bar.peer}' if bar.peer else ''}"
-    limit = "" if measured.limit is None else f"{measured.shown(measured.limit[1])} ({measured.limit[0]})"
+    limit = (
+        ""
+        if measured.limit is None
+        else f"{measured.shown(measured.limit[1])} ({measured.limit[0]})"
+    )
     if measured.figure is None:
         return [what, "noisy", "", limit, ""]
     is_met = bar.holds(measured.figure)
     if not is_met and bar.why == UNKNOWN:
         print(f"{what}: is missed, and {BARS.name} does not say why", file=sys.stderr)
-    return [what, measured.shown(measured.figure), "met" if is_met else "**missed**", limit, "" if is_met else bar.why]
+    return [
+        what,
+        measured.shown(measured.figure),
+        "met" if is_met else "**missed**",
+        limit,
+        "" if is_met else bar.why,
+    ]
 
 
 def _of(bar: Bar) -> str:
@@ -95,10 +121,18 @@ def _of(bar: Bar) -> str:
 def _measured(bar: Bar, section: Section) -> Measured:
     made = {row.contender: row for row in rows(section)}
     figures = {name: _figure(bar, section, made, row) for name, row in made.items()}
-    limits = [(name, figure) for name, figure in figures.items() if is_limit(name) and name != bar.peer and figure is not None]
-    best = (max if bar.at_least is not None else min)(limits, key=lambda limit: limit[1], default=None)
+    limits = [
+        (name, figure)
+        for name, figure in figures.items()
+        if is_limit(name) and name != bar.peer and figure is not None
+    ]
+    best = (max if bar.at_least is not None else min)(
+        limits, key=lambda limit: limit[1], default=None
+    )
     own = {FIGURE: section.unit, CPU: section.cpu_unit or ""}.get(bar.of, "")
-    return Measured(f"{section.job}: {section.title}", "x" if bar.peer else unit(own), figures.get(OURS), best)
+    return Measured(
+        f"{section.job}: {section.title}", "x" if bar.peer else unit(own), figures.get(OURS), best
+    )
 
 
 def _figure(bar: Bar, section: Section, made: dict[str, Row], row: Row) -> float | None:
@@ -106,7 +140,9 @@ def _figure(bar: Bar, section: Section, made: dict[str, Row], row: Row) -> float
     if bar.peer is None:
         return own
     # Some jobs have the official client in more than one way.
-    peer = made.get(bar.peer) or next((made[name] for name in made if name.startswith(bar.peer)), None)
+    peer = made.get(bar.peer) or next(
+        (made[name] for name in made if name.startswith(bar.peer)), None
+    )
     other = None if peer is None else _value(bar, peer)
     if peer is None or own is None or other is None or row.noisy or peer.noisy:
         return None

@@ -1,7 +1,8 @@
 """The contenders: how each library fetches one prediction, in its own plainest way.
 
-The runner reads the names from here and has none of the libraries, so each is imported where it is used. Limits on the number of
-connections are lifted where a library has such an option: "512 in flight" must mean 512. (1.0.7 has none, and stays at 100.)
+The runner reads the names from here and has none of the libraries, so each is imported where it is
+used. Limits on the number of connections are lifted where a library has such an option: "512 in
+flight" must mean 512. (1.0.7 has none, and stays at 100.)
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ def beta() -> Any:
 
 def check(answer: Any) -> None:
     """Raise unless this is the prediction that was asked for."""
-    found = (answer["id"], answer["status"]) if isinstance(answer, dict) else (answer.id, answer.status)
+    found = (
+        (answer["id"], answer["status"]) if isinstance(answer, dict) else (answer.id, answer.status)
+    )
     if found != (PREDICTION_ID, "succeeded"):
         raise ValueError(f"wrong answer: {found}")
 
@@ -262,10 +265,14 @@ def _page_msgspec(origin: str) -> Iterator[Get]:
     import msgspec
     from pyreqwest.client import SyncClientBuilder
 
-    required: list[Any] = [(name, str) for name in ("id", "model", "version", "status", "created_at")]
+    required: list[Any] = [
+        (name, str) for name in ("id", "model", "version", "status", "created_at")
+    ]
     objects: list[Any] = [("input", dict[str, Any]), ("urls", dict[str, str])]
     optional: list[Any] = [("output", Any, None), ("metrics", dict[str, Any] | None, None)]
-    optional += [(name, str | None, None) for name in ("logs", "error", "started_at", "completed_at")]
+    optional += [
+        (name, str | None, None) for name in ("logs", "error", "started_at", "completed_at")
+    ]
     prediction = msgspec.defstruct("Prediction", required + objects + optional)
     links: list[Any] = [(name, str | None, None) for name in ("next", "previous")]
     book = msgspec.defstruct("Page", [("results", list[prediction]), *links])  # type: ignore[valid-type]  # made just now
@@ -296,19 +303,22 @@ _RECORD = "status, id = answer.status, answer.id"
 _PATH = "f'{origin}/v1/predictions/{prediction_id}'"
 
 PROGRAMS: dict[str, Program] = {
-    # The bare package imports nothing until a name is used, which is no match for what the peers' imports give.
+    # The bare package imports nothing until a name is used, which is no match for what the peers'
+    # imports give.
     f"{OURS}, no name used": Program("import replicate_rs"),
     OURS: Program(
         "from replicate_rs import AsyncReplicate, Replicate",
         f"answer = Replicate({TOKEN!r}, base_url=origin).predictions.get(prediction_id); {_RECORD}",
     ),
     "1.0.7": Program(
-        "import replicate", f"answer = replicate.Client({TOKEN!r}, base_url=origin).predictions.get(prediction_id); {_RECORD}"
+        "import replicate",
+        f"answer = replicate.Client({TOKEN!r}, base_url=origin).predictions.get(prediction_id);"
+        f" {_RECORD}",
     ),
     "2.0 beta": Program(
         f"import sys; sys.path.insert(0, {str(BETA)!r}); import replicate",
-        f"answer = replicate.Replicate(bearer_token={TOKEN!r}, base_url=origin + '/v1').predictions.get("
-        f"prediction_id=prediction_id); {_RECORD}",
+        f"answer = replicate.Replicate(bearer_token={TOKEN!r}, base_url=origin +"
+        f" '/v1').predictions.get(prediction_id=prediction_id); {_RECORD}",
     ),
     "httpx": Program("import httpx", f"answer = httpx.Client().get({_PATH}).json(); {_DECODED}"),
     "pyreqwest": Program(

@@ -1,4 +1,5 @@
-"""What `counts.py` counts the instructions of, in a process of its own: ``counted.py JOB TIMES ORIGIN``.
+"""What `counts.py` counts the instructions of, in a process of its own: ``counted.py JOB TIMES
+ORIGIN``.
 
 Anything that goes wrong ends the process with a traceback.
 """
@@ -29,7 +30,8 @@ IN_FLIGHT = 64
 
 async def get(times: int, origin: str) -> None:
     """Await predictions, one after another."""
-    # Were they there at once, it would be chance whether a thread still looks for them or has gone to sleep.
+    # Were they there at once, it would be chance whether a thread still looks for them or has gone
+    # to sleep.
     async with AsyncReplicate(TOKEN, base_url=f"{origin}/late") as client:
         for _ in range(times):
             check(await client.predictions.get(PREDICTION_ID))
@@ -39,12 +41,16 @@ async def get_many(times: int, origin: str) -> None:
     """Await predictions, many in flight."""
     async with AsyncReplicate(TOKEN, base_url=origin) as client:
         for _ in range(times):
-            for prediction in await asyncio.gather(*(client.predictions.get(PREDICTION_ID) for _ in range(IN_FLIGHT))):
+            for prediction in await asyncio.gather(
+                *(client.predictions.get(PREDICTION_ID) for _ in range(IN_FLIGHT))
+            ):
                 check(prediction)
 
 
 async def run(times: int, origin: str) -> None:
-    """Run a model and read its output, one run after another; without an event loop, though there is one."""
+    """Run a model and read its output, one run after another; without an event loop, though there
+    is one.
+    """
     with Replicate(TOKEN, base_url=origin) as client:
         for _ in range(times):
             check_length(client.run(MODEL, INPUT).read())
@@ -63,7 +69,9 @@ async def recorded(times: int, origin: str) -> None:
     """Read events that are there already."""
     body = b"".join(in_pieces(EVENTS, PIECE))
 
-    async def fetch(request: Request, following: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def fetch(
+        request: Request, following: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
         return Response(body=body) if request.url.endswith("/stream") else await following(request)
 
     async with AsyncReplicate(TOKEN, base_url=origin, fetch=fetch) as client:
@@ -81,7 +89,14 @@ async def decode(times: int, _: str) -> None:
         check_events(read(event for piece in stream for event in decoder.feed(piece)), EVENTS)
 
 
-JOBS = {"get": get, "get_many": get_many, "run": run, "stream": stream, "recorded": recorded, "decode": decode}
+JOBS = {
+    "get": get,
+    "get_many": get_many,
+    "run": run,
+    "stream": stream,
+    "recorded": recorded,
+    "decode": decode,
+}
 
 
 def main() -> None:

@@ -1,14 +1,18 @@
-"""The instructions that an operation takes, counted by valgrind: ``make bench-counts``, or ``counts.py [--update]``.
+"""The instructions that an operation takes, counted by valgrind: ``make bench-counts``, or
+``counts.py [--update]``.
 
-A count is the same however busy the machine is, where a time is not: what became slower shows here on any machine. It is the
-difference of two runs, one of few operations and one of many, divided by what the second has more, so that starting counts for
-nothing. Only the client's process is counted, and of it what it does itself: neither the server nor the kernel.
+A count is the same however busy the machine is, where a time is not: what became slower shows here
+on any machine. It is the difference of two runs, one of few operations and one of many, divided by
+what the second has more, so that starting counts for nothing. Only the client's process is counted,
+and of it what it does itself: neither the server nor the kernel.
 
-Where a crate (memchr, sha2, base64, aws-lc) or the libc chooses code by what the processor can do, valgrind answers for the
-processor: the same on every x86-64 machine with AVX2, but for F16C and random numbers. It leaves out what it cannot do itself, so
-SHA-256 is counted in its portable form, where most machines have instructions for it, and is nearly all of a webhook's count.
-Nothing here uses TLS. A count shows whether code became longer, and not how long it takes. Another compiler, Python, libc or
-valgrind counts otherwise, and so does another architecture: the file says what there was.
+Where a crate (memchr, sha2, base64, aws-lc) or the libc chooses code by what the processor can do,
+valgrind answers for the processor: the same on every x86-64 machine with AVX2, but for F16C and
+random numbers. It leaves out what it cannot do itself, so SHA-256 is counted in its portable form,
+where most machines have instructions for it, and is nearly all of a webhook's count. Nothing here
+uses TLS. A count shows whether code became longer, and not how long it takes. Another compiler,
+Python, libc or valgrind counts otherwise, and so does another architecture: the file says what
+there was.
 """
 
 from __future__ import annotations
@@ -68,7 +72,13 @@ COUNTS = [
 def instructions(command: list[str]) -> int:
     """Run a program under valgrind, and give how many instructions it took."""
     with tempfile.NamedTemporaryFile("r") as log:
-        tool = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", f"--log-file={log.name}"]
+        tool = [
+            "valgrind",
+            "--tool=cachegrind",
+            "--cache-sim=no",
+            "--cachegrind-out-file=/dev/null",
+            f"--log-file={log.name}",
+        ]
         _run([*tool, *command])
         found = re.search(r"I +refs: +([\d,]+)", log.read())
     if found is None:
@@ -77,12 +87,16 @@ def instructions(command: list[str]) -> int:
 
 
 def _run(command: list[str]) -> None:
-    subprocess.run(command, env={**environment(), "PYTHONHASHSEED": "0"}, timeout=PATIENCE, check=True)
+    subprocess.run(
+        command, env={**environment(), "PYTHONHASHSEED": "0"}, timeout=PATIENCE, check=True
+    )
 
 
 def measure(count: Count, origin: str) -> float:
     """Give the instructions of one operation."""
-    few, many = ([*count.program, count.job, str(times), origin] for times in (count.few, count.many))
+    few, many = (
+        [*count.program, count.job, str(times), origin] for times in (count.few, count.many)
+    )
     # Once without valgrind: for the bytecode, and to see that it works.
     _run(few)
     return count.cost(instructions(few), instructions(many))
@@ -91,12 +105,23 @@ def measure(count: Count, origin: str) -> float:
 def facts() -> dict[str, str]:
     """Say what counts depend on, wherever they are counted."""
     rustc, valgrind = (
-        subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        subprocess.run(
+            [program, "--version"], capture_output=True, text=True, check=True
+        ).stdout.strip()
         for program in ("rustc", "valgrind")
     )
-    python = f"{platform.python_implementation()} {platform.python_version()}, {platform.python_compiler()}"
+    python = (
+        f"{platform.python_implementation()} {platform.python_version()},"
+        f" {platform.python_compiler()}"
+    )
     libc = " ".join(platform.libc_ver())
-    return {"machine": platform.machine(), "libc": libc, "rustc": rustc, "python": python, "valgrind": valgrind}
+    return {
+        "machine": platform.machine(),
+        "libc": libc,
+        "rustc": rustc,
+        "python": python,
+        "valgrind": valgrind,
+    }
 
 
 def change(committed: float, now: float) -> float:
@@ -121,8 +146,12 @@ def table(committed: dict[str, float], now: dict[str, float]) -> str:
 
 def main() -> None:
     """Count everything, and compare it with what is committed."""
-    parser = argparse.ArgumentParser(description="Count instructions, and compare them with the committed ones.")
-    parser.add_argument("--update", action="store_true", help="commit to these counts: write the file")
+    parser = argparse.ArgumentParser(
+        description="Count instructions, and compare them with the committed ones."
+    )
+    parser.add_argument(
+        "--update", action="store_true", help="commit to these counts: write the file"
+    )
     arguments = parser.parse_args()
 
     with running_server() as server:

@@ -1,4 +1,6 @@
-"""How each library makes events of bytes, and the decoder that one writes by hand for a client that has none."""
+"""How each library makes events of bytes, and the decoder that one writes by hand for a client that
+has none.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,9 @@ def _httpx_sse(pieces: Iterable[bytes]) -> Iterator[Any]:
     import httpx
     from httpx_sse import EventSource
 
-    return EventSource(httpx.Response(200, headers={"content-type": "text/event-stream"}, content=pieces)).iter_sse()
+    return EventSource(
+        httpx.Response(200, headers={"content-type": "text/event-stream"}, content=pieces)
+    ).iter_sse()
 
 
 def _openai(pieces: Iterable[bytes]) -> Iterator[Any]:

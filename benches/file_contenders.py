@@ -1,7 +1,8 @@
-"""The contenders at files: how each library saves one, reads one and sends one, in its own plainest way.
+"""The contenders at files: how each library saves one, reads one and sends one, in its own plainest
+way.
 
-Where a library lets one choose how much is passed through Python at a time, it is 1 MiB, which none is slower with. As in
-contenders.py, libraries are imported where they are used.
+Where a library lets one choose how much is passed through Python at a time, it is 1 MiB, which none
+is slower with. As in contenders.py, libraries are imported where they are used.
 """
 
 from __future__ import annotations
@@ -104,7 +105,10 @@ def _requests(origin: str, trusted: str | None) -> Iterator[Ways]:
         verify = trusted or True
 
         def save(url: str, target: Path) -> None:
-            with session.get(url, stream=True, verify=verify) as response, target.open("wb") as file:
+            with (
+                session.get(url, stream=True, verify=verify) as response,
+                target.open("wb") as file,
+            ):
                 for chunk in response.iter_content(PIECE):
                     file.write(chunk)
 
@@ -192,7 +196,13 @@ def _wreq(_: str, __: str | None) -> Iterator[Ways]:
 
 @contextmanager
 def _curl(origin: str, trusted: str | None) -> Iterator[Ways]:
-    command = ["curl", "--silent", "--show-error", "--fail", *([] if trusted is None else ["--cacert", trusted])]
+    command = [
+        "curl",
+        "--silent",
+        "--show-error",
+        "--fail",
+        *([] if trusted is None else ["--cacert", trusted]),
+    ]
     peaks: list[int] = []
 
     def run(*arguments: str) -> bytes:
@@ -319,7 +329,9 @@ async def _async_pyreqwest(origin: str, trusted: str | None) -> AsyncIterator[Wa
 
         async def upload(path: Path) -> Any:
             form = await FormBuilder().file("content", path)
-            return await (await client.post(f"{origin}/v1/files").multipart(form).build().send()).json()
+            return await (
+                await client.post(f"{origin}/v1/files").multipart(form).build().send()
+            ).json()
 
         yield Ways(save, read, upload)
 

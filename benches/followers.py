@@ -1,8 +1,8 @@
 """The contenders at streams: how each library follows one, in its own plainest way.
 
-A client that has no decoder gets the one made by hand. All give objects with an event's `data`. As in contenders.py, libraries
-are imported where they are used, and there is no limit on connections; nor is there one on how long a stream may be silent, and
-nothing is collected before it is given.
+A client that has no decoder gets the one made by hand. All give objects with an event's `data`. As
+in contenders.py, libraries are imported where they are used, and there is no limit on connections;
+nor is there one on how long a stream may be silent, and nothing is collected before it is given.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def _pyreqwest(origin: str) -> Iterator[Follow]:
 
         def follow(path: str) -> Iterator[Any]:
             feed = ByHand().feed
-            with client.get(origin + path).streamed_read_buffer_limit(0).build_streamed() as response:
+            with (
+                client.get(origin + path).streamed_read_buffer_limit(0).build_streamed() as response
+            ):
                 read = response.body_reader.read_chunk
                 while (chunk := read()) is not None:
                     yield from feed(chunk)
@@ -161,7 +163,9 @@ async def _async_pyreqwest(origin: str) -> AsyncIterator[AsyncFollow]:
 
         async def follow(path: str) -> AsyncIterator[Any]:
             feed = ByHand().feed
-            async with client.get(origin + path).streamed_read_buffer_limit(0).build_streamed() as response:
+            async with (
+                client.get(origin + path).streamed_read_buffer_limit(0).build_streamed() as response
+            ):
                 read = response.body_reader.read_chunk
                 while (chunk := await read()) is not None:
                     for event in feed(chunk):

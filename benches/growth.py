@@ -24,7 +24,9 @@ class Scale(NamedTuple):
 
     axis: str
     within: bool = True
-    """The size is that of one operation; else it is how many operations there are, each as large as before."""
+    """The size is that of one operation; else it is how many operations there are, each as large as
+    before.
+    """
     reference: int = 0
     """The size from which costs are compared, or the next one that was measured."""
 
@@ -89,7 +91,9 @@ def scale_of(job: str) -> Scale:
 
 
 def linear(line: Line, reference: int) -> Linear | None:
-    """Find up to where the CPU of an operation stays within the tolerance; None where none was measured from the reference on."""
+    """Find up to where the CPU of an operation stays within the tolerance; None where none was
+    measured from the reference on.
+    """
     points = [point for point in line.points if point.row.cpu and point.size >= reference]
     if not points:
         return None
@@ -106,7 +110,9 @@ def _times(first: Point, other: Point) -> float:
 
 
 def power(points: list[Point]) -> float:
-    """Give the power of the size with which the CPU of an operation grows: the slope of the best line through the logarithms."""
+    """Give the power of the size with which the CPU of an operation grows: the slope of the best
+    line through the logarithms.
+    """
     xs = [log(point.size) for point in points]
     ys = [log(point.row.cpu or 1) for point in points]
     x_mean, y_mean = sum(xs) / len(xs), sum(ys) / len(ys)
@@ -125,8 +131,14 @@ def sentence(line: Line, job: str, unit: str) -> str:
     if found.beyond is None:
         return f"{line.contender}: {upto}, the most that was measured ({start})."
     times = number(_times(found.first, found.beyond))
-    said = f"{line.contender}: {upto} ({start}); at {found.beyond.size:,} an operation takes {times} x that CPU."
+    said = (
+        f"{line.contender}: {upto} ({start}); at {found.beyond.size:,} an operation takes {times} x"
+        " that CPU."
+    )
     if scale.within:
         rest = [point for point in line.points if point.row.cpu and point.size >= found.last.size]
-        said += f" From there on it grows as the size to the power {power(rest):.2f} (1: in proportion)."
+        said += (
+            f" From there on it grows as the size to the power {power(rest):.2f} (1: in"
+            " proportion)."
+        )
     return said

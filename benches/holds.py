@@ -1,8 +1,10 @@
-"""How much later a run learns of its end than a create that is held open: `make bench-holds`, some 70 s.
+"""How much later a run learns of its end than a create that is held open: `make bench-holds`, some
+70 s.
 
-A run holds its create open for a few seconds and then asks for the prediction, so that a caller who leaves can cancel it in time.
-Runs of 1 to 60 s go on side by side against the local Replicate, each with a client of its own; beside each, a create that is
-held open for as long as the API allows. What is measured is the time from the end of the model to the answer.
+A run holds its create open for a few seconds and then asks for the prediction, so that a caller who
+leaves can cancel it in time. Runs of 1 to 60 s go on side by side against the local Replicate, each
+with a client of its own; beside each, a create that is held open for as long as the API allows.
+What is measured is the time from the end of the model to the answer.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ def serve() -> None:
 
 
 async def one(base_url: str, seconds: float, *, held: bool) -> tuple[float, int]:
-    """Return the seconds between the end of a model and the answer, and how many requests that took."""
+    """Return the seconds between the end of a model and the answer, and how many requests that
+    took.
+    """
     import replicate_rs as replicate
 
     async with replicate.AsyncReplicate("r8_local", base_url=base_url) as client:
@@ -59,7 +63,10 @@ async def measure(base_url: str) -> dict[str, Any]:
 
     runs, creates = await asyncio.gather(all_of(False), all_of(True))
     gained = [run - create for (run, _), (create, _) in zip(runs, creates, strict=True)]
-    rates = [(requests - 1) / seconds * 60 for (_, requests), seconds in zip(runs, DURATIONS, strict=True)]
+    rates = [
+        (requests - 1) / seconds * 60
+        for (_, requests), seconds in zip(runs, DURATIONS, strict=True)
+    ]
     return {
         "date": time.strftime("%Y-%m-%d"),
         "runs": len(DURATIONS),
@@ -76,11 +83,23 @@ def lines(result: dict[str, Any]) -> list[str]:
         "",
         "## What a short hold costs",
         "",
-        "A run holds its create open for 3 s at most, so that a caller who leaves can cancel it within 5 s.",
-        f"{result['runs']} runs of 1 to 60 s, each alone with its client, learned of their end {result['p50_ms']} ms later",
+        (
+            "A run holds its create open for 3 s at most, so that a caller who leaves can cancel it"
+            " within 5 s."
+        ),
+        (
+            f"{result['runs']} runs of 1 to 60 s, each alone with its client, learned of their end"
+            f" {result['p50_ms']} ms later"
+        ),
         "than a create that is held open for all of its time would",
-        f"(median; 90 %: {result['p90_ms']} ms, at most {result['max_ms']} ms), for {result['requests_per_minute']} requests a",
-        "minute while they wait. Many runs of one client share 1,800 requests a minute, where the API allows 3,000.",
+        (
+            f"(median; 90 %: {result['p90_ms']} ms, at most {result['max_ms']} ms), for"
+            f" {result['requests_per_minute']} requests a"
+        ),
+        (
+            "minute while they wait. Many runs of one client share 1,800 requests a minute, where"
+            " the API allows 3,000."
+        ),
         f"Measured on {result['date']}",
         "against the local Replicate (`make bench-holds`).",
     ]
@@ -89,7 +108,10 @@ def lines(result: dict[str, Any]) -> list[str]:
 def main() -> None:
     """Start the server in a process of its own, measure, and keep the result."""
     with subprocess.Popen(
-        [sys.executable, __file__, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, __file__, "serve"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as server:
         assert server.stdout is not None
         result = asyncio.run(measure(server.stdout.readline().strip()))

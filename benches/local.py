@@ -1,6 +1,8 @@
-"""What the local Replicate can carry on one core: its start, fetches, streams, memory. `make bench-local`.
+"""What the local Replicate can carry on one core: its start, fetches, streams, memory. `make
+bench-local`.
 
-The server is on one core, the client on the other. Figures are the server's: CPU seconds and memory of its process.
+The server is on one core, the client on the other. Figures are the server's: CPU seconds and memory
+of its process.
 """
 
 from __future__ import annotations
@@ -36,7 +38,11 @@ def serve() -> None:
     with server:
         print(server.base_url, time.perf_counter() - begun, flush=True)
         for _ in sys.stdin:
-            print(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+            print(
+                time.process_time(),
+                resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                flush=True,
+            )
 
 
 async def load(base_url: str, process: subprocess.Popen[str]) -> None:
@@ -62,12 +68,19 @@ async def load(base_url: str, process: subprocess.Popen[str]) -> None:
         await work
         wall, after = time.perf_counter() - start, usage()
         cpu = after[0] - before[0]
-        print(f"{name:28} {times / wall:8.0f} /s  {1e6 * cpu / times:6.0f} us CPU each  {after[1]:5.0f} MB at most")
+        print(
+            f"{name:28} {times / wall:8.0f} /s  {1e6 * cpu / times:6.0f} us CPU each "
+            f" {after[1]:5.0f} MB at most"
+        )
 
     text = {"text": "x" * 100}
     first = await client.predictions.create(model="acme/shout", input=text, wait=True)
-    await timed("GET /predictions/{id}", FETCHED, many(FETCHED, lambda: client.predictions.get(first.id)))
-    create = many(CREATED, lambda: client.predictions.create(model="acme/shout", input=text, wait=True))
+    await timed(
+        "GET /predictions/{id}", FETCHED, many(FETCHED, lambda: client.predictions.get(first.id))
+    )
+    create = many(
+        CREATED, lambda: client.predictions.create(model="acme/shout", input=text, wait=True)
+    )
     await timed("create, with Prefer: wait", CREATED, create)
 
     async def follow() -> None:
@@ -84,7 +97,9 @@ async def load(base_url: str, process: subprocess.Popen[str]) -> None:
 def main() -> None:
     """Start the server on one core, and load it from the other."""
     command = ["taskset", "-c", "0", sys.executable, __file__, "serve"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         base_url, start = process.stdout.readline().split()
         print(f"imports and start: {float(start):.2f} s")
         os.sched_setaffinity(0, {1})

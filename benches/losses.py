@@ -41,7 +41,11 @@ def losses(sections: Iterable[Section]) -> list[Loss]:
     found = []
     for section in sections:
         by_name = {row.contender: row for row in rows(section)}
-        better = [row for row in by_name.values() if row.ours_better_by is not None and row.ours_better_by < 1]
+        better = [
+            row
+            for row in by_name.values()
+            if row.ours_better_by is not None and row.ours_better_by < 1
+        ]
         found += [Loss(section, by_name[OURS], row) for row in better if is_peer(row.contender)]
     return found
 
@@ -69,7 +73,18 @@ def loss_cells(found: list[Loss], reasons: Reasons) -> list[list[str]]:
         why = reasons.get(loss.section.job, {}).get(peer)
         if why is None:
             print(f"{job}: {peer} is better, and {REASONS.name} does not say why", file=sys.stderr)
-        figures = [f"{number(row.median)} {unit(loss.section.unit)}" for row in (loss.ours, loss.peer)]
+        figures = [
+            f"{number(row.median)} {unit(loss.section.unit)}" for row in (loss.ours, loss.peer)
+        ]
         rounds = "overlap" if loss.overlaps else "apart"
-        lines.append([job, peer, *figures, f"{number(loss.peer.ours_better_by or 0)} x", rounds, why or UNKNOWN])
+        lines.append(
+            [
+                job,
+                peer,
+                *figures,
+                f"{number(loss.peer.ours_better_by or 0)} x",
+                rounds,
+                why or UNKNOWN,
+            ]
+        )
     return lines

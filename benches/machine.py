@@ -34,7 +34,9 @@ class Server(NamedTuple):
 
 
 def pin_server_and_clients(server: int) -> bool:
-    """Give the server one core and this process, with all it starts, another; tell whether that was possible."""
+    """Give the server one core and this process, with all it starts, another; tell whether that was
+    possible.
+    """
     if not hasattr(os, "sched_setaffinity"):
         return False
     cores = sorted(os.sched_getaffinity(0))
@@ -49,7 +51,10 @@ def pin_server_and_clients(server: int) -> bool:
 def running_server() -> Iterator[Server]:
     """Run the server."""
     if not SERVER.exists():
-        raise SystemExit(f"{SERVER} is missing: cargo build --release --no-default-features --example bench_server")
+        raise SystemExit(
+            f"{SERVER} is missing: cargo build --release --no-default-features --example"
+            " bench_server"
+        )
     # A thousand idle clients hold a thousand sockets, on both sides.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -58,7 +63,9 @@ def running_server() -> Iterator[Server]:
             assert process.stdout is not None
             port, secure_port = (int(process.stdout.readline()) for _ in range(2))
             # The certificate is the name's, not the number's.
-            yield Server(process.pid, f"http://127.0.0.1:{port}", f"https://localhost:{secure_port}")
+            yield Server(
+                process.pid, f"http://127.0.0.1:{port}", f"https://localhost:{secure_port}"
+            )
         finally:
             process.kill()
 
@@ -71,7 +78,9 @@ def in_memory() -> bool:
 @contextmanager
 def scratch() -> Iterator[Path]:
     """Give a folder for files, in memory if that is possible."""
-    with tempfile.TemporaryDirectory(prefix="replicate-rs-bench-", dir=MEMORY if in_memory() else None) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="replicate-rs-bench-", dir=MEMORY if in_memory() else None
+    ) as folder:
         yield Path(folder)
 
 
@@ -85,12 +94,15 @@ def environment() -> dict[str, str]:
 
 
 def cpu_seconds(process: int) -> float | None:
-    """Give the CPU time another process has used, user and system; None where the system does not tell."""
+    """Give the CPU time another process has used, user and system; None where the system does not
+    tell.
+    """
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
     except OSError:
         return None
-    # The second field is the program's name, in parentheses, and may itself contain spaces; these are fields 14 and 15.
+    # The second field is the program's name, in parentheses, and may itself contain spaces; these
+    # are fields 14 and 15.
     user, system = stat.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
@@ -130,12 +142,21 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 def _commit() -> str | None:
     try:
-        answer = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True)
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return answer.stdout.strip()

@@ -1,4 +1,6 @@
-"""The jobs of many streams at once: their latency and what they cost, and the memory of one that is open."""
+"""The jobs of many streams at once: their latency and what they cost, and the memory of one that is
+open.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Server:
         return int(self._connection.getresponse().read())
 
     def behind(self) -> int:
-        """Give the nanoseconds that the server's clock is behind ours, to within half of what the quickest answer took."""
+        """Give the nanoseconds that the server's clock is behind ours, to within half of what the
+        quickest answer took.
+        """
         found: list[tuple[int, int]] = []
         for _ in range(COMPARISONS):
             before = time.monotonic_ns()
@@ -47,7 +51,9 @@ class Server:
         return min(found)[1]
 
 
-async def _open(follow: AsyncFollow, path: str, count: int, streams: list[AsyncIterator[Any]]) -> None:
+async def _open(
+    follow: AsyncFollow, path: str, count: int, streams: list[AsyncIterator[Any]]
+) -> None:
     """Open streams until there are so many, and read the first event of each."""
     turns = asyncio.Semaphore(OPENING)
 
@@ -84,7 +90,9 @@ async def _memory(task: Task) -> Sample:
         return sample
 
 
-async def _open_and_weigh(follow: AsyncFollow, path: str, count: int, sample: Sample) -> list[AsyncIterator[Any]]:
+async def _open_and_weigh(
+    follow: AsyncFollow, path: str, count: int, sample: Sample
+) -> list[AsyncIterator[Any]]:
     # The first brings what all share.
     streams: list[AsyncIterator[Any]] = []
     await _open(follow, path, 1, streams)
@@ -97,7 +105,9 @@ async def _open_and_weigh(follow: AsyncFollow, path: str, count: int, sample: Sa
 
 
 def many(task: Task) -> Sample:
-    """Read events of many streams as they come; what one costs, and how long after it was written it is there."""
+    """Read events of many streams as they come; what one costs, and how long after it was written
+    it is there.
+    """
     return asyncio.run(_many(task))
 
 
@@ -142,7 +152,9 @@ def _until(when: int) -> float:
     return (when - time.monotonic_ns()) / 1e9
 
 
-def _summarise(sample: Sample, written: list[str], arrived: list[int], behind: int, due: int, end: int) -> None:
+def _summarise(
+    sample: Sample, written: list[str], arrived: list[int], behind: int, due: int, end: int
+) -> None:
     """Fill in the latencies, and the share that was there in time."""
     latencies: list[int] = []
     lateness: list[int] = []

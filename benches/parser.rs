@@ -17,7 +17,9 @@ const ROUNDS: usize = 15;
 /// Copies the pieces to one place; gives their bytes.
 fn copy(stream: &[u8], place: &mut [u8]) -> usize {
     let copied = stream.chunks(PIECE).filter_map(|piece| {
-        place.get_mut(..piece.len())?.copy_from_slice(black_box(piece));
+        place
+            .get_mut(..piece.len())?
+            .copy_from_slice(black_box(piece));
         black_box(&place);
         Some(piece.len())
     });
@@ -44,12 +46,25 @@ fn median(stream: &[u8], events: usize, is_copied: bool) -> Option<Duration> {
 }
 
 fn main() {
-    let long = [b"event: output\ndata: ".as_slice(), &vec![b'x'; 1_000_000], b"\n\n"].concat().repeat(50);
-    let is_copied = std::env::args().nth(1).is_some_and(|argument| argument == "memcpy");
-    match (median(&tokens(200_000), 200_000, is_copied), median(&long, 50, is_copied)) {
+    let long = [
+        b"event: output\ndata: ".as_slice(),
+        &vec![b'x'; 1_000_000],
+        b"\n\n",
+    ]
+    .concat()
+    .repeat(50);
+    let is_copied = std::env::args()
+        .nth(1)
+        .is_some_and(|argument| argument == "memcpy");
+    match (
+        median(&tokens(200_000), 200_000, is_copied),
+        median(&long, 50, is_copied),
+    ) {
         (Some(token), Some(event)) => {
             let nanoseconds = token.as_secs_f64() * 1e9 / 200_000.0;
-            let gigabytes = f64::from(u32::try_from(long.len()).unwrap_or_default()) / 1e9 / event.as_secs_f64();
+            let gigabytes = f64::from(u32::try_from(long.len()).unwrap_or_default())
+                / 1e9
+                / event.as_secs_f64();
             println!("{{\"token_ns\": {nanoseconds:.1}, \"long_gb_per_s\": {gigabytes:.2}}}");
         }
         _ => println!("{{\"error\": \"the parser lost events\"}}"),

@@ -1,4 +1,5 @@
-"""Writes docs/performance.md and its plots from the last result of ``make bench``: ``make performance``.
+"""Writes docs/performance.md and its plots from the last result of ``make bench``: ``make
+performance``.
 
 No figure in them is written by hand, and the same result gives the same bytes.
 """
@@ -19,7 +20,20 @@ from contenders import OURS
 from losses import REASONS, loss_cells, losses, read_reasons, unjudged
 from plots import Bar as DrawnBar
 from plots import Bars, Curve, Dot, Lines, bar_plot, line_plot
-from report import NOISY, SERVER_BOUND, SERVER_LATE, Row, Section, cells, is_limit, is_peer, number, remarks, rows, unit
+from report import (
+    NOISY,
+    SERVER_BOUND,
+    SERVER_LATE,
+    Row,
+    Section,
+    cells,
+    is_limit,
+    is_peer,
+    number,
+    remarks,
+    rows,
+    unit,
+)
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benches" / "results" / "latest.json"
@@ -121,7 +135,10 @@ def read(path: Path) -> tuple[dict[str, Any], list[Section]]:
     """Read a result: what it says of itself, and its sections."""
     result: dict[str, Any] = json.loads(path.read_text())
     # The summary is made anew, by the rules of today.
-    told = [{name: value for name, value in section.items() if name != "summary"} for section in result.pop("sections")]
+    told = [
+        {name: value for name, value in section.items() if name != "summary"}
+        for section in result.pop("sections")
+    ]
     return result, [Section(**section) for section in told]
 
 
@@ -156,7 +173,9 @@ def _line(texts: list[str]) -> str:
 def about(result: dict[str, Any]) -> list[str]:
     """Say what was measured, when, and on what."""
     machine = result["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
+    versions = ", ".join(
+        f"{name} {version}" for name, version in machine["versions"].items() if version
+    )
     pinned = "a core of their own each" if result["pinned"] else "shared; compare, but do not quote"
     rounds = result["rounds"]
     lines = [
@@ -169,14 +188,26 @@ def about(result: dict[str, Any]) -> list[str]:
         ["Python", machine["python"]],
         ["versions", versions],
         ["server and client", pinned],
-        ["rounds", f"{rounds} of {result['seconds']} s each; {(rounds + 1) // 2} where a job takes long"],
+        [
+            "rounds",
+            f"{rounds} of {result['seconds']} s each; {(rounds + 1) // 2} where a job takes long",
+        ],
     ]
     return ["## What was measured, and on what", "", *markdown(lines), ""]
 
 
 def summary(chosen: list[Section]) -> list[str]:
     """Write the table at the top."""
-    lines = [["job", "ours", "CPU per operation", f"better than {OFFICIAL} by", "better than the best peer by", "the best peer"]]
+    lines = [
+        [
+            "job",
+            "ours",
+            "CPU per operation",
+            f"better than {OFFICIAL} by",
+            "better than the best peer by",
+            "the best peer",
+        ]
+    ]
     for section in chosen:
         found = rows(section)
         ours = next((row for row in found if row.contender == OURS), None)
@@ -185,7 +216,15 @@ def summary(chosen: list[Section]) -> list[str]:
         figure = f"{number(ours.median)} {unit(section.unit)}"
         best = best_peer(section, found)
         against = [ratio(best), best.contender] if best else ["", ""]
-        lines.append([f"{section.job}: {section.title}", figure, _cpu(section, ours), _official(section, found), *against])
+        lines.append(
+            [
+                f"{section.job}: {section.title}",
+                figure,
+                _cpu(section, ours),
+                _official(section, found),
+                *against,
+            ]
+        )
     return ["## In short", "", *markdown(lines), ""]
 
 
@@ -198,7 +237,9 @@ def _cpu(section: Section, ours: Row) -> str:
 def best_peer(section: Section, found: list[Row]) -> Row | None:
     """Find the peer that was best."""
     peers = [row for row in found if is_peer(row.contender)]
-    return max(peers, key=lambda row: row.median if section.more_is_better else -row.median, default=None)
+    return max(
+        peers, key=lambda row: row.median if section.more_is_better else -row.median, default=None
+    )
 
 
 def _official(section: Section, found: list[Row]) -> str:
@@ -244,12 +285,23 @@ def growth_plot(job: str, sections: list[Section]) -> str:
     """Draw how rate and CPU change with the size."""
     first, lines = sections[0], growth.lines(sections)
     axis = growth.scale_of(job).axis
-    rates = [Curve(line.contender, [Dot(size, row.median, row.noisy) for size, row in line.points]) for line in lines]
+    rates = [
+        Curve(line.contender, [Dot(size, row.median, row.noisy) for size, row in line.points])
+        for line in lines
+    ]
     # A logarithm is of what is above zero.
-    costs = [Curve(line.contender, [Dot(size, row.cpu) for size, row in line.points if row.cpu]) for line in lines]
+    costs = [
+        Curve(line.contender, [Dot(size, row.cpu) for size, row in line.points if row.cpu])
+        for line in lines
+    ]
     panels = [
         Lines("Rate", axis, unit(first.unit), rates),
-        Lines("Client CPU of an operation", axis, unit(first.cpu_unit or ""), [curve for curve in costs if curve.dots]),
+        Lines(
+            "Client CPU of an operation",
+            axis,
+            unit(first.cpu_unit or ""),
+            [curve for curve in costs if curve.dots],
+        ),
     ]
     return line_plot(f"{job}: rate and CPU by {axis}", [panel for panel in panels if panel.curves])
 
@@ -263,19 +315,33 @@ def growth_lines(job: str, sections: list[Section]) -> list[str]:
         "",
         f"![{job}: rate and CPU by {scale.axis}](performance/{job}.svg)",
         "",
-        f'"{word} up to": so far the CPU of an operation stays within {growth.TOLERANCE:.0%} of that at the first size named.',
+        (
+            f'"{word} up to": so far the CPU of an operation stays within {growth.TOLERANCE:.0%} of'
+            " that at the first size named."
+        ),
         "",
         *(f"* {growth.sentence(line, job, cpu_unit)}" for line in growth.lines(sections)),
         "",
     ]
     tables = [line for section in sections for line in section_lines(section)]
-    return [*said, f"<details><summary>{len(sections)} tables</summary>", "", *tables, "</details>", ""]
+    return [
+        *said,
+        f"<details><summary>{len(sections)} tables</summary>",
+        "",
+        *tables,
+        "</details>",
+        "",
+    ]
 
 
-def topic_lines(topic: str, sections: list[Section], chosen: list[Section]) -> tuple[list[str], dict[str, str]]:
+def topic_lines(
+    topic: str, sections: list[Section], chosen: list[Section]
+) -> tuple[list[str], dict[str, str]]:
     """Write a topic, and draw its plots, by the names of their files."""
     said, drawn = [f"## {topic}", ""], {}
-    plotted = [bars(section) for section in chosen if section in sections and len(rows(section)) > 1]
+    plotted = [
+        bars(section) for section in chosen if section in sections and len(rows(section)) > 1
+    ]
     if plotted:
         name = f"{topic.lower().replace(' ', '-')}.svg"
         drawn[name] = bar_plot(f"{topic}: the medians of all contenders", plotted)
@@ -291,11 +357,17 @@ def topic_lines(topic: str, sections: list[Section], chosen: list[Section]) -> t
 
 
 def page(
-    result: dict[str, Any], sections: list[Section], reasons: dict[str, dict[str, str]], aims: list[Bar]
+    result: dict[str, Any],
+    sections: list[Section],
+    reasons: dict[str, dict[str, str]],
+    aims: list[Bar],
 ) -> tuple[str, dict[str, str]]:
     """Write the page, and draw its plots, by the names of their files."""
     chosen = headlines(sections)
-    by_topic = {topic: [section for section in sections if topic_of(section.job) == topic] for topic in TOPICS}
+    by_topic = {
+        topic: [section for section in sections if topic_of(section.job) == topic]
+        for topic in TOPICS
+    }
     body: list[str] = []
     plots: dict[str, str] = {}
     for topic, same in by_topic.items():
@@ -309,7 +381,10 @@ def page(
     lost = [LOSSES, *(markdown(loss_cells(found, reasons)) if found else ["None in this run."]), ""]
     if count:
         lost += [
-            f"Not in this list, since a side was noisy and so there is no ratio: {count} of the peers in the tables below.",
+            (
+                f"Not in this list, since a side was noisy and so there is no ratio: {count} of the"
+                " peers in the tables below."
+            ),
             "",
         ]
     reached = bar_cells(aims, sections)

@@ -10,14 +10,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 WIDTH = 760
-# Of the text; the advance of its characters, more or less, is what legends and margins are made with.
+# Of the text; the advance of its characters, more or less, is what legends and margins are made
+# with.
 SIZE, ADVANCE = 13, 7.2
-# Bars: the column of names, the room for the figure behind a bar, a row's height and a bar's, the room above a panel and below.
+# Bars: the column of names, the room for the figure behind a bar, a row's height and a bar's, the
+# room above a panel and below.
 NAMES, FIGURES, ROW, BAR, ABOVE, BELOW = 190, 130, 24, 14, 34, 54
 # Lines: the margins and the height of a panel.
 LEFT, RIGHT, PANEL, UNDER = 84, 24, 230, 56
 # Of bars: the looks, and what the legend says.
-KINDS = {"ours": ("bar c0", "ours"), "peer": ("bar peer", "peers"), "limit": ("limit", "limits, no peers")}
+KINDS = {
+    "ours": ("bar c0", "ours"),
+    "peer": ("bar peer", "peers"),
+    "limit": ("limit", "limits, no peers"),
+}
 # The least distance of two ticks' texts.
 APART = 14
 # Each line has a colour, in light and in dark, and a mark of its own.
@@ -42,7 +48,8 @@ _LIGHT = "".join(f".c{n}{{color:{light}}}" for n, (light, _) in enumerate(COLOUR
 _DARK = "".join(f".c{n}{{color:{dark}}}" for n, (_, dark) in enumerate(COLOURS))
 # The ground is painted, since a page in dark may show a plot in light, and the other way round.
 STYLE = (
-    f"svg{{color:#1f2328;font:{SIZE}px system-ui,sans-serif}}text{{fill:currentColor}}.ground{{fill:#fff}}"
+    f"svg{{color:#1f2328;font:{SIZE}px"
+    " system-ui,sans-serif}text{fill:currentColor}.ground{fill:#fff}"
     ".grid{stroke:currentColor;stroke-opacity:.18}.head{font-weight:600}.s{text-anchor:start}.e{text-anchor:end}"
     ".m{text-anchor:middle}.bar{fill:currentColor}.limit{fill:none;stroke:currentColor;stroke-dasharray:3 2}"
     ".span{stroke:#1f2328;stroke-width:1.5}"
@@ -111,9 +118,16 @@ def _bar_legend(kinds: set[str]) -> list[str]:
     drawn, left = [], 12.0
     for kind in (kind for kind in KINDS if kind in kinds):
         looks, name = KINDS[kind]
-        drawn += [f'<rect x="{left:.1f}" y="13" width="18" height="12" class="{looks}"/>', _text(left + 24, 24, name)]
+        drawn += [
+            f'<rect x="{left:.1f}" y="13" width="18" height="12" class="{looks}"/>',
+            _text(left + 24, 24, name),
+        ]
         left += 48 + ADVANCE * len(name)
-    return [*drawn, _line(left, 19, left + 18, 19, "span"), _text(left + 24, 24, "the lowest round to the highest")]
+    return [
+        *drawn,
+        _line(left, 19, left + 18, 19, "span"),
+        _text(left + 24, 24, "the lowest round to the highest"),
+    ]
 
 
 def _bar_panel(panel: Bars, top: float) -> list[str]:
@@ -129,10 +143,15 @@ def _bar_panel(panel: Bars, top: float) -> list[str]:
         y = top + ABOVE + ROW * number + (ROW - BAR) / 2
         middle, base = y + BAR / 2, y + BAR - 2
         # What is measured above bare Python may fall below it.
-        width, lowest, highest = (max(0, value) * scale for value in (bar.value, bar.lowest, bar.highest))
+        width, lowest, highest = (
+            max(0, value) * scale for value in (bar.value, bar.lowest, bar.highest)
+        )
         drawn += [
             _text(NAMES - 8, base, bar.name, "e"),
-            f'<rect x="{NAMES}" y="{y:.1f}" width="{width:.1f}" height="{BAR}" class="{KINDS[bar.kind][0]}"/>',
+            (
+                f'<rect x="{NAMES}" y="{y:.1f}" width="{width:.1f}" height="{BAR}"'
+                f' class="{KINDS[bar.kind][0]}"/>'
+            ),
             _line(NAMES + lowest, middle, NAMES + highest, middle, "span"),
             _text(NAMES + max(width, highest) + 8, base, bar.figure),
         ]
@@ -142,7 +161,10 @@ def _bar_panel(panel: Bars, top: float) -> list[str]:
 def line_plot(title: str, panels: Sequence[Lines]) -> str:
     """Draw panels of lines, one below the other; a contender looks the same in all."""
     looks = {
-        name: n % len(COLOURS) for n, name in enumerate(dict.fromkeys(curve.name for panel in panels for curve in panel.curves))
+        name: n % len(COLOURS)
+        for n, name in enumerate(
+            dict.fromkeys(curve.name for panel in panels for curve in panel.curves)
+        )
     }
     names: dict[str, int | None] = {**looks}
     if any(dot.noisy for panel in panels for curve in panel.curves for dot in curve.dots):
@@ -163,7 +185,12 @@ def _line_legend(names: dict[str, int | None]) -> tuple[list[str], float]:
         if look is None:
             drawn.append(_mark(left + 12, y - 4, 0, "mark noisy"))
         else:
-            drawn += [f'<g class="c{look}">', _line(left, y - 4, left + 24, y - 4, "line"), _mark(left + 12, y - 4, look), "</g>"]
+            drawn += [
+                f'<g class="c{look}">',
+                _line(left, y - 4, left + 24, y - 4, "line"),
+                _mark(left + 12, y - 4, look),
+                "</g>",
+            ]
         drawn.append(_text(left + 30, y, name))
         left += wide
     return drawn, y + 10.0
@@ -184,7 +211,10 @@ def _line_panel(panel: Lines, top: float, looks: dict[str, int]) -> list[str]:
 
     drawn = [_text(12, top + 20, panel.title, "head")]
     for tick in ticks:
-        drawn += [_line(LEFT, down(tick), right, down(tick), "grid"), _text(LEFT - 8, down(tick) + 4, short(tick), "e")]
+        drawn += [
+            _line(LEFT, down(tick), right, down(tick), "grid"),
+            _text(LEFT - 8, down(tick) + 4, short(tick), "e"),
+        ]
     free = 0.0
     for size in sizes:
         half = ADVANCE * len(short(size)) / 2
@@ -194,7 +224,10 @@ def _line_panel(panel: Lines, top: float, looks: dict[str, int]) -> list[str]:
             free = across(size) + half + APART
     drawn.append(_text((LEFT + right) / 2, bottom + 38, panel.x_axis, "m"))
     middle = (top + ABOVE + bottom) / 2
-    drawn.append(f'<g transform="translate(20 {middle:.1f}) rotate(-90)">{_text(0, 0, panel.y_axis, "m")}</g>')
+    drawn.append(
+        f'<g transform="translate(20 {middle:.1f})'
+        f' rotate(-90)">{_text(0, 0, panel.y_axis, "m")}</g>'
+    )
     # Ours is first, and is drawn last, above the others.
     for curve in reversed(panel.curves):
         places = [(across(dot.x), down(dot.y)) for dot in curve.dots]
@@ -208,7 +241,9 @@ def _line_panel(panel: Lines, top: float, looks: dict[str, int]) -> list[str]:
 
 
 def _share(value: float, lowest: float, highest: float) -> float:
-    """Say how far a value is from the lowest to the highest, by logarithms; one that is alone is in the middle."""
+    """Say how far a value is from the lowest to the highest, by logarithms; one that is alone is in
+    the middle.
+    """
     return 0.5 if lowest == highest else log10(value / lowest) / log10(highest / lowest)
 
 
@@ -220,7 +255,9 @@ def _ticks(highest: float) -> list[float]:
 
 
 def _log_ticks(lowest: float, highest: float) -> list[float]:
-    """Give round numbers from below the lowest to above the highest: powers of ten, and 2 and 5 times these if they are few."""
+    """Give round numbers from below the lowest to above the highest: powers of ten, and 2 and 5
+    times these if they are few.
+    """
     powers = range(floor(log10(lowest)), ceil(log10(highest)) + 2)
     factors = (1, 2, 5) if log10(highest / lowest) < 2 else (1,)
     ticks = [factor * 10.0**power for power in powers for factor in factors]
@@ -253,4 +290,14 @@ def _text(x: float, y: float, said: str, kind: str = "s") -> str:
 def _svg(title: str, height: float, drawn: Iterable[str]) -> str:
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img">'
     ground = '<rect class="ground" width="100%" height="100%" rx="6"/>'
-    return "\n".join([head, f"<title>{escape(title)}</title>", f"<style>{STYLE}</style>", ground, *drawn, "</svg>", ""])
+    return "\n".join(
+        [
+            head,
+            f"<title>{escape(title)}</title>",
+            f"<style>{STYLE}</style>",
+            ground,
+            *drawn,
+            "</svg>",
+            "",
+        ]
+    )

@@ -31,7 +31,9 @@ def _inline_ours(origin: str) -> Iterator[Callable[[Path], Any]]:
 
     with replicate_rs.Replicate(TOKEN, base_url=origin) as client:
         create = client.predictions.create
-        yield lambda path: create(version=VERSION, input={"file": path}, file_encoding_strategy="base64")
+        yield lambda path: create(
+            version=VERSION, input={"file": path}, file_encoding_strategy="base64"
+        )
 
 
 @contextmanager
@@ -42,7 +44,9 @@ def _inline_1_0_7(origin: str) -> Iterator[Callable[[Path], Any]]:
 
     def create(path: Path) -> Any:
         with path.open("rb") as file:
-            return client.predictions.create(version=VERSION, input={"file": file}, file_encoding_strategy="base64")
+            return client.predictions.create(
+                version=VERSION, input={"file": file}, file_encoding_strategy="base64"
+            )
 
     yield create
 
@@ -58,7 +62,9 @@ def _all_ours(origin: str) -> Iterator[SaveAll]:
     import replicate_rs
 
     with replicate_rs.Replicate(TOKEN, base_url=origin) as client:
-        yield lambda urls, folder: replicate_rs.save_all([replicate_rs.FileOutput(url, client) for url in urls], folder)
+        yield lambda urls, folder: replicate_rs.save_all(
+            [replicate_rs.FileOutput(url, client) for url in urls], folder
+        )
 
 
 @contextmanager
@@ -66,7 +72,9 @@ def _all_ours_async(origin: str) -> Iterator[SaveAll]:
     import replicate_rs
 
     async def save(urls: list[str], folder: Path) -> Any:
-        return await replicate_rs.asave_all([replicate_rs.FileOutput(url, client) for url in urls], folder)
+        return await replicate_rs.asave_all(
+            [replicate_rs.FileOutput(url, client) for url in urls], folder
+        )
 
     with asyncio.Runner() as runner:
         client = replicate_rs.AsyncReplicate(TOKEN, base_url=origin)
@@ -74,14 +82,18 @@ def _all_ours_async(origin: str) -> Iterator[SaveAll]:
 
 
 @contextmanager
-def _all_in_threads(library: Callable[[str, str | None], AbstractContextManager[Ways]], origin: str) -> Iterator[SaveAll]:
+def _all_in_threads(
+    library: Callable[[str, str | None], AbstractContextManager[Ways]], origin: str
+) -> Iterator[SaveAll]:
     with library(origin, None) as ways, ThreadPoolExecutor(THREADS) as threads:
 
         def save(url: str, target: Path) -> None:
             target.write_bytes(ways.read(url))
 
         def save_all(urls: list[str], folder: Path) -> None:
-            for done in [threads.submit(save, url, folder / url.rpartition("/")[2]) for url in urls]:
+            for done in [
+                threads.submit(save, url, folder / url.rpartition("/")[2]) for url in urls
+            ]:
                 done.result()
 
         yield save_all
@@ -90,5 +102,8 @@ def _all_in_threads(library: Callable[[str, str | None], AbstractContextManager[
 SAVE_ALL: dict[str, Callable[[str], AbstractContextManager[SaveAll]]] = {
     OURS: _all_ours,
     f"{OURS}, async": _all_ours_async,
-    **{f"{name}, {THREADS} threads": partial(_all_in_threads, FILES[name]) for name in ("1.0.7", "httpx", "pyreqwest")},
+    **{
+        f"{name}, {THREADS} threads": partial(_all_in_threads, FILES[name])
+        for name in ("1.0.7", "httpx", "pyreqwest")
+    },
 }

@@ -1,7 +1,9 @@
-"""The contenders at passing a model's stream on: how a service has its answer's body from each library, in its own plainest way.
+"""The contenders at passing a model's stream on: how a service has its answer's body from each
+library, in its own plainest way.
 
-Each starts the model, as a service would, and writes its events anew. Only "bare bytes" passes on what came, unread: it is no
-peer, but the least that is possible in Python. Limits are lifted as in followers.py; 1.0.7's by the transport, which it takes.
+Each starts the model, as a service would, and writes its events anew. Only "bare bytes" passes on
+what came, unread: it is no peer, but the least that is possible in Python. Limits are lifted as in
+followers.py; 1.0.7's by the transport, which it takes.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ async def _1_0_7(origin: str) -> AsyncIterator[Relay]:
     import replicate
 
     transport = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None))
-    client = replicate.Client(TOKEN, base_url=origin, timeout=httpx.Timeout(None), transport=transport)
+    client = replicate.Client(
+        TOKEN, base_url=origin, timeout=httpx.Timeout(None), transport=transport
+    )
 
     async def body(model: str) -> AsyncIterator[str]:
         async for event in await client.async_stream(model, INPUT):
@@ -65,7 +69,9 @@ async def _httpx_sse(origin: str) -> AsyncIterator[Relay]:
     from httpx_sse import aconnect_sse
 
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=origin, headers=AUTHORIZED, timeout=None, limits=limits) as client:
+    async with httpx.AsyncClient(
+        base_url=origin, headers=AUTHORIZED, timeout=None, limits=limits
+    ) as client:
 
         async def body(url: str) -> AsyncIterator[str]:
             async with aconnect_sse(client, "GET", url) as source:
@@ -118,10 +124,15 @@ async def _bare(origin: str) -> AsyncIterator[Relay]:
 
 
 @asynccontextmanager
-async def _on_aiohttp(origin: str, body: Callable[[Any, str], AsyncIterator[Any]]) -> AsyncIterator[Relay]:
+async def _on_aiohttp(
+    origin: str, body: Callable[[Any, str], AsyncIterator[Any]]
+) -> AsyncIterator[Relay]:
     import aiohttp
 
-    parts: dict[str, Any] = {"connector": aiohttp.TCPConnector(limit=0), "timeout": aiohttp.ClientTimeout(total=None)}
+    parts: dict[str, Any] = {
+        "connector": aiohttp.TCPConnector(limit=0),
+        "timeout": aiohttp.ClientTimeout(total=None),
+    }
     async with aiohttp.ClientSession(origin, headers=AUTHORIZED, **parts) as session:
 
         async def relay(model: str) -> AsyncIterator[Any]:

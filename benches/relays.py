@@ -1,4 +1,6 @@
-"""The jobs of a service that passes streams on: FastAPI and uvicorn on one core, the model and the readers on another."""
+"""The jobs of a service that passes streams on: FastAPI and uvicorn on one core, the model and the
+readers on another.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,20 @@ from sampling import Meter, Sample, Task
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-# Seconds after which a service is taken not to start, and after which its readers are taken not to end.
+# Seconds after which a service is taken not to start, and after which its readers are taken not to
+# end.
 START, END = 10, 40
 # At first, so many readers get so many events each: to see that they do, and how fast.
 FEW, CHECKED = 100, 200
-# Events of one reader, when it is measured how fast they go: as many as pass in the time, within these.
+# Events of one reader, when it is measured how fast they go: as many as pass in the time, within
+# these.
 FEWEST, MOST = 200, 5000
 # What ours has as a relay's `headers`.
-HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
 # They take longer than other jobs do: a thousand readers are many to be fair to.
 LONGER = 5
 
@@ -49,7 +57,9 @@ class Readers:
         """Have so many readers, each with an event, in place of those that there were."""
         opened = self.ask(f"/readers/{self._port}/{count}/relay/{path}")
         if opened != count:
-            raise TimeoutError(f"after {opened:,} of {count:,} readers none had an event: {self.seen()['wrong']}")
+            raise TimeoutError(
+                f"after {opened:,} of {count:,} readers none had an event: {self.seen()['wrong']}"
+            )
 
     def seen(self) -> dict[str, Any]:
         """Give what they have seen so far."""
@@ -57,9 +67,13 @@ class Readers:
         return seen
 
     def end(self, count: int, events: int) -> dict[str, Any]:
-        """Wait until all have ended; raises unless each got so many events, the last of them ``done``."""
+        """Wait until all have ended; raises unless each got so many events, the last of them
+        ``done``.
+        """
         end = time.monotonic() + END
-        while (seen := self.seen())["ended"] < count and not seen["wrong"] and time.monotonic() < end:
+        while (
+            (seen := self.seen())["ended"] < count and not seen["wrong"] and time.monotonic() < end
+        ):
             time.sleep(0.01)
         if (seen["ended"], seen["events"]) != (count, count * events):
             raise ValueError(f"wrong answer: {seen} for {count:,} times {events} events")
@@ -67,7 +81,9 @@ class Readers:
 
 
 def paced(task: Task) -> Sample:
-    """Give the CPU time that a service takes for an event, of many streams whose events come one by one."""
+    """Give the CPU time that a service takes for an event, of many streams whose events come one by
+    one.
+    """
     with _service(task) as readers:
         _rush(readers, task, FEW, CHECKED)
         readers.open(task.size, "paced/0")
@@ -96,7 +112,9 @@ def paced(task: Task) -> Sample:
 
 
 def fast(task: Task) -> Sample:
-    """Give the events that a service passes on in a second, of streams that come as fast as they are read."""
+    """Give the events that a service passes on in a second, of streams that come as fast as they
+    are read.
+    """
     with _service(task) as readers:
         rate = _rush(readers, task, FEW, CHECKED).value
         each = int(rate * LONGER * task.seconds / task.size)
@@ -117,8 +135,14 @@ def _rush(readers: Readers, task: Task, count: int, each: int) -> Sample:
 def _service(task: Task) -> Iterator[Readers]:
     """Run a service in a thread; gives its readers."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        quiet: dict[str, Any] = {"access_log": False, "log_level": "error", "timeout_graceful_shutdown": 1}
-        server = uvicorn.Server(uvicorn.Config(_app(task), loop="uvloop", http="httptools", lifespan="on", **quiet))
+        quiet: dict[str, Any] = {
+            "access_log": False,
+            "log_level": "error",
+            "timeout_graceful_shutdown": 1,
+        }
+        server = uvicorn.Server(
+            uvicorn.Config(_app(task), loop="uvloop", http="httptools", lifespan="on", **quiet)
+        )
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         end = time.monotonic() + START

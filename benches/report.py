@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     # What worker.py prints.
     Sample = dict[str, Any]
 
-# The largest of the rounds over the smallest, beyond which a median tells more about the machine than about the contender.
+# The largest of the rounds over the smallest, beyond which a median tells more about the machine
+# than about the contender.
 NOISY = 1.6
 # The share of its core beyond which it is the server that is measured.
 SERVER_BOUND = 0.9
-# The milliseconds that one event of a hundred may be late at the server; beyond it, too, it is the server that is measured.
+# The milliseconds that one event of a hundred may be late at the server; beyond it, too, it is the
+# server that is measured.
 SERVER_LATE = 10
-# Contenders that are no clients of this kind, and stand for what the machine or the system gives; so do all that begin with BARE.
+# Contenders that are no clients of this kind, and stand for what the machine or the system gives;
+# so do all that begin with BARE.
 LIMITS = {"curl", "C floor", "memcpy", "openssl speed", "without verification"}
 BARE = "bare "
 
@@ -80,7 +83,12 @@ def rows(section: Section) -> list[Row]:
     found = [_row(section, name) for name in section.samples if name not in section.failures]
     ours = next((row for row in found if row.contender == OURS), None)
     for row in found:
-        if ours is not None and not row.contender.startswith(OURS) and not ours.noisy and not row.noisy:
+        if (
+            ours is not None
+            and not row.contender.startswith(OURS)
+            and not ours.noisy
+            and not row.noisy
+        ):
             ratio = ours.median / row.median
             row.ours_better_by = ratio if section.more_is_better else 1 / ratio
     return found
@@ -125,7 +133,9 @@ def table(section: Section) -> str:
 
 
 def cells(section: Section) -> list[list[str]]:
-    """Give the texts of a section's table: the head, then a line for each contender, with its notes at the end."""
+    """Give the texts of a section's table: the head, then a line for each contender, with its notes
+    at the end.
+    """
     found = rows(section)
     cpu = f"CPU {section.cpu_unit}" if section.cpu_unit else ""
     more = [*dict.fromkeys(name for row in found for name in row.more)]
@@ -133,14 +143,20 @@ def cells(section: Section) -> list[list[str]]:
     ours = next((row for row in found if row.contender == OURS), None)
     lines = [header, *(_cells(row, ours, more) for row in found)]
     # Columns that do not apply here are left out.
-    shown = [column for column in range(len(header)) if any(line[column] for line in lines[1:]) or column == len(header) - 1]
+    shown = [
+        column
+        for column in range(len(header))
+        if any(line[column] for line in lines[1:]) or column == len(header) - 1
+    ]
     return [[line[column] for column in shown] for line in lines]
 
 
 def remarks(section: Section) -> list[str]:
     """Say who failed, and what the zero is."""
     said = [f"{name}: failed: {why}" for name, why in section.failures.items()]
-    bare = _median_of("bare", [sample for samples in section.samples.values() for sample in samples])
+    bare = _median_of(
+        "bare", [sample for samples in section.samples.values() for sample in samples]
+    )
     return said if bare is None else [*said, f"(bare Python, the zero: {number(bare)} ms)"]
 
 

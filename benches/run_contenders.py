@@ -1,6 +1,8 @@
-"""The contenders at whole runs: a model is run, and its output, a file, is read; over TLS, as it is with Replicate.
+"""The contenders at whole runs: a model is run, and its output, a file, is read; over TLS, as it is
+with Replicate.
 
-As in contenders.py, libraries are imported where they are used, and limits on the number of connections are lifted.
+As in contenders.py, libraries are imported where they are used, and limits on the number of
+connections are lifted.
 """
 
 from __future__ import annotations
@@ -66,8 +68,12 @@ async def _async_2_0(origin: str, trusted: str) -> AsyncIterator[AsyncRun]:
     import httpx
 
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=trusted), limits=limits) as http:
-        client = beta().AsyncReplicate(bearer_token=TOKEN, base_url=f"{origin}/v1", http_client=http)
+    async with httpx.AsyncClient(
+        verify=ssl.create_default_context(cafile=trusted), limits=limits
+    ) as http:
+        client = beta().AsyncReplicate(
+            bearer_token=TOKEN, base_url=f"{origin}/v1", http_client=http
+        )
 
         async def run() -> Any:
             output = await client.run(MODEL, input=INPUT)
@@ -84,7 +90,9 @@ async def _async_pyreqwest(origin: str, trusted: str) -> AsyncIterator[AsyncRun]
     async with builder.default_headers(HEADERS).build() as client:
 
         async def run() -> Any:
-            prediction = await (await client.post(predictions(origin)).body_json({"input": INPUT}).build().send()).json()
+            prediction = await (
+                await client.post(predictions(origin)).body_json({"input": INPUT}).build().send()
+            ).json()
             return await (await client.get(prediction["output"]).build().send()).bytes()
 
         yield run
@@ -140,7 +148,9 @@ def _pyreqwest(origin: str, trusted: str) -> Iterator[Run]:
     with builder.default_headers(HEADERS).build() as client:
 
         def run() -> Any:
-            prediction = client.post(predictions(origin)).body_json({"input": INPUT}).build().send().json()
+            prediction = (
+                client.post(predictions(origin)).body_json({"input": INPUT}).build().send().json()
+            )
             return client.get(prediction["output"]).build().send().bytes()
 
         yield run
@@ -154,7 +164,9 @@ def _requests(origin: str, trusted: str) -> Iterator[Run]:
         session.headers.update(HEADERS)
 
         def run() -> Any:
-            prediction = session.post(predictions(origin), json={"input": INPUT}, verify=trusted).json()
+            prediction = session.post(
+                predictions(origin), json={"input": INPUT}, verify=trusted
+            ).json()
             return session.get(prediction["output"], verify=trusted).content
 
         yield run

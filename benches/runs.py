@@ -84,7 +84,13 @@ def _node(task: Task) -> Sample:
     node = shutil.which("node")
     if node is None:
         raise SystemExit("there is no Node")
-    given = {"base": f"{task.secure_origin}/v1", "token": TOKEN, "model": MODEL, "input": INPUT, "size": SIZE}
+    given = {
+        "base": f"{task.secure_origin}/v1",
+        "token": TOKEN,
+        "model": MODEL,
+        "input": INPUT,
+        "size": SIZE,
+    }
     given |= {"in_flight": task.size, "warm_up": task.warm_up, "seconds": task.seconds}
     meter = Meter(task.server)
     done = subprocess.run(
@@ -100,7 +106,9 @@ def _node(task: Task) -> Sample:
     found: dict[str, float] = json.loads(done.stdout)
     # The share of the server's core is over its start, too, and so a lower bound.
     peak = {"peak MB": found["peak_mb"]}
-    return Sample(found["per_second"], cpu=found["cpu_us"], server=meter.sample(1).server, more=peak)
+    return Sample(
+        found["per_second"], cpu=found["cpu_us"], server=meter.sample(1).server, more=peak
+    )
 
 
 def run_memory(task: Task) -> Sample:
@@ -116,7 +124,9 @@ async def _run_memory(task: Task) -> Sample:
 
         def waiting() -> asyncio.Task[Any]:
             wait: Any = {"mode": "poll", "interval": NEVER}
-            return asyncio.ensure_future(client.run("slow/model", INPUT, wait=wait, cancel_on_exit=False))
+            return asyncio.ensure_future(
+                client.run("slow/model", INPUT, wait=wait, cancel_on_exit=False)
+            )
 
         async def until_all_wait(count: int) -> None:
             # All are between two polls when no more requests are under way.

@@ -30,13 +30,18 @@ class Task:
     server: int
     """Its process id."""
     warm_up: float
-    """Seconds; also `seconds`, of the part that is timed. Work that was begun within them is finished, and counted."""
+    """Seconds; also `seconds`, of the part that is timed.
+
+    Work that was begun within them is finished, and counted.
+    """
     seconds: float
     size: int = 1
-    """Requests in flight, threads, clients, or streams; for a big event, for files and for webhooks, bytes."""
+    """Requests in flight, threads, clients, or streams; for a big event, for files and for
+    webhooks, bytes.
+    """
     variant: str = ""
-    """For startup: ``import`` or ``first``; for clients: ``used`` or ``unused``; for streams and files: ``sync`` or ``async``;
-    for receivers of webhooks: ``standard`` or ``plain``."""
+    """For startup: ``import`` or ``first``; for clients: ``used`` or ``unused``; for streams and
+    files: ``sync`` or ``async``; for receivers of webhooks: ``standard`` or ``plain``."""
     interval: int = 0
     """Milliseconds between a stream's events."""
     secure: bool = False
@@ -100,11 +105,15 @@ class Meter:
         self._clock = time.perf_counter()
 
     def sample(self, operations: int) -> Sample:
-        """Give operations per second, microseconds of CPU for one, and the most memory that this process had."""
+        """Give operations per second, microseconds of CPU for one, and the most memory that this
+        process had.
+        """
         seconds = time.perf_counter() - self._clock
         cpu = own_cpu_seconds() - self._cpu
         served = cpu_seconds(self._server)
-        share = None if served is None or self._served is None else (served - self._served) / seconds
+        share = (
+            None if served is None or self._served is None else (served - self._served) / seconds
+        )
         # What the process had at most since its start, the interpreter and the libraries included.
         peak = {"peak MB": peak_bytes() / 1e6}
         return Sample(operations / seconds, cpu=cpu / operations * 1e6, server=share, more=peak)

@@ -1,4 +1,6 @@
-"""The jobs that show how cost grows: the same work with ever more, or ever larger, of what it is about."""
+"""The jobs that show how cost grows: the same work with ever more, or ever larger, of what it is
+about.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,11 @@ def _pyreqwest(origin: str) -> Iterator[Listing]:
         yield lambda size: client.get(f"{origin}/v1/predictions?limit={size}").build().send().json()
 
 
-PAGES: dict[str, Callable[[str], AbstractContextManager[Listing]]] = {OURS: _ours, "httpx": _httpx, "pyreqwest": _pyreqwest}
+PAGES: dict[str, Callable[[str], AbstractContextManager[Listing]]] = {
+    OURS: _ours,
+    "httpx": _httpx,
+    "pyreqwest": _pyreqwest,
+}
 
 
 def scale_page(task: Task) -> Sample:

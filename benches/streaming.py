@@ -1,4 +1,6 @@
-"""The jobs of one stream at a time: its decoder, its events per second, its first event, an event that is big."""
+"""The jobs of one stream at a time: its decoder, its events per second, its first event, an event
+that is big.
+"""
 
 from __future__ import annotations
 
@@ -57,11 +59,15 @@ def check_events(found: Read, tokens: int) -> None:
 
 def _check_all(found: list[str], tokens: int) -> None:
     if found != [TOKEN] * tokens + [END]:
-        raise ValueError(f"wrong answer: {len(found)} events for {tokens} tokens, the last {found[-3:]}")
+        raise ValueError(
+            f"wrong answer: {len(found)} events for {tokens} tokens, the last {found[-3:]}"
+        )
 
 
 def parser(task: Task) -> Sample:
-    """Give the nanoseconds that the Rust parser takes for a token's event, and how fast it reads long ones; or copying them."""
+    """Give the nanoseconds that the Rust parser takes for a token's event, and how fast it reads
+    long ones; or copying them.
+    """
     answer = subprocess.run([PARSER, task.contender], capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(answer.stdout)
     return Sample(found["token_ns"], more={"GB/s of long events": found["long_gb_per_s"]})
@@ -87,7 +93,9 @@ def decode(task: Task) -> Sample:
 
 def in_pieces(tokens: int, size: int) -> list[bytes]:
     """Give what the server would send."""
-    events = [f"id: 1690212292:{number}\nevent: output\ndata: {TOKEN}\n\n" for number in range(tokens)]
+    events = [
+        f"id: 1690212292:{number}\nevent: output\ndata: {TOKEN}\n\n" for number in range(tokens)
+    ]
     whole = "".join([*events, f"id: end\nevent: done\ndata: {END}\n\n"]).encode()
     return [whole[start : start + size] for start in range(0, len(whole), size)]
 

@@ -1,4 +1,6 @@
-"""The jobs of files: how fast they are saved, read and sent, what it costs, and how much memory it takes meanwhile."""
+"""The jobs of files: how fast they are saved, read and sent, what it costs, and how much memory it
+takes meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 
 # The content of a file repeats itself after so many bytes (benches/server/files.rs).
 PERIOD = 262_147
-# Bytes of a file that is compared whole: several of anybody's buffers; and of one that the server keeps whole, in base64 too.
+# Bytes of a file that is compared whole: several of anybody's buffers; and of one that the server
+# keeps whole, in base64 too.
 SMALL, KEPT = 3_000_000, 700_000
 # Bytes that are compared of a larger one, in each of three places.
 PIECE = 100_000
@@ -69,18 +72,29 @@ class Cost:
         self.times.append(time.perf_counter() - clock)
         self._cpu += _cpu_seconds() - cpu
         self._served += (cpu_seconds(self._server) or 0) - served
-        self._extra = max(self._extra, peak_bytes() - before if self._peak_there is None else self._peak_there())
+        self._extra = max(
+            self._extra, peak_bytes() - before if self._peak_there is None else self._peak_there()
+        )
 
     def sample(self, amount: float, per: float) -> Sample:
-        """Give what was done per second, if it was so much each time, and the CPU seconds for `per` of it."""
+        """Give what was done per second, if it was so much each time, and the CPU seconds for `per`
+        of it.
+        """
         amount *= len(self.times)
         extra = {"extra MB": self._extra / 1e6}
-        return Sample(amount / self.seconds, cpu=self._cpu / (amount / per), server=self._served / self.seconds, more=extra)
+        return Sample(
+            amount / self.seconds,
+            cpu=self._cpu / (amount / per),
+            server=self._served / self.seconds,
+            more=extra,
+        )
 
 
 def _cpu_seconds() -> float:
     """Give the CPU time of this process, and of those that it started and that have ended."""
-    usages = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    usages = [
+        resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
@@ -126,13 +140,17 @@ def _check_file(size: int, path: Path) -> None:
 
 
 def _check_sent(task: Task, content: bytes, least: int) -> int:
-    """Raise unless what the server received has this near its beginning, and so many bytes; gives how many."""
+    """Raise unless what the server received has this near its beginning, and so many bytes; gives
+    how many.
+    """
     connection = HTTPConnection(task.origin.removeprefix("http://"))
     connection.request("GET", "/received")
     answer = connection.getresponse()
     size = int(answer.headers["received"])
     if content not in answer.read() or not least < size < least + AROUND:
-        raise ValueError(f"wrong answer: the server received {size:,} bytes of {least:,}, or others")
+        raise ValueError(
+            f"wrong answer: the server received {size:,} bytes of {least:,}, or others"
+        )
     return size
 
 
@@ -148,10 +166,14 @@ def _ways(task: Task) -> Iterator[tuple[Ways, Do]]:
     async def awaited(function: Callable[..., Any], *arguments: Any) -> Any:
         return await function(*arguments)
 
-    # Not asyncio.Runner, which takes the repr of what it gives, a second for 64 MB (CPython 3.11, by way of signal.signal).
+    # Not asyncio.Runner, which takes the repr of what it gives, a second for 64 MB (CPython 3.11,
+    # by way of signal.signal).
     with closing(asyncio.new_event_loop()) as loop:
         contender = FILES_ASYNC[task.contender](origin, trusted)
-        yield loop.run_until_complete(contender.__aenter__()), lambda *call: loop.run_until_complete(awaited(*call))
+        yield (
+            loop.run_until_complete(contender.__aenter__()),
+            lambda *call: loop.run_until_complete(awaited(*call)),
+        )
         loop.run_until_complete(contender.__aexit__(None, None, None))
 
 
@@ -230,7 +252,12 @@ def stalls(task: Task) -> Sample:
 
 
 async def _stalls(task: Task, folder: Path) -> Sample:
-    warm, target, small, source = folder / "warm", folder / "saved", _source(task, KEPT), _source(task, task.size)
+    warm, target, small, source = (
+        folder / "warm",
+        folder / "saved",
+        _source(task, KEPT),
+        _source(task, task.size),
+    )
     late: list[float] = []
 
     async def tick() -> None:
@@ -246,7 +273,11 @@ async def _stalls(task: Task, folder: Path) -> Sample:
         await asyncio.sleep(TICK * 2)
         late.clear()
         began = time.perf_counter()
-        record = await (ways.save(_url(task, task.size), target) if task.variant == "save" else ways.upload(source))
+        record = await (
+            ways.save(_url(task, task.size), target)
+            if task.variant == "save"
+            else ways.upload(source)
+        )
         took = time.perf_counter() - began
         # The one that is due then sees the end.
         await asyncio.sleep(TICK * 2)
@@ -255,7 +286,9 @@ async def _stalls(task: Task, folder: Path) -> Sample:
         _check_file(task.size, target)
     else:
         _check_record(task, record)
-    return Sample(max(late) * 1e3, more={"median ms": median(late) * 1e3, "MB/s": task.size / 1e6 / took})
+    return Sample(
+        max(late) * 1e3, more={"median ms": median(late) * 1e3, "MB/s": task.size / 1e6 / took}
+    )
 
 
 def data_uri(task: Task) -> Sample:
@@ -291,7 +324,9 @@ def save_all(task: Task) -> Sample:
     return cost.sample(task.size, 1e6)
 
 
-def _save_all(save: Callable[[list[str], Path], Any], urls: list[str], parent: Path, cost: Cost) -> None:
+def _save_all(
+    save: Callable[[list[str], Path], Any], urls: list[str], parent: Path, cost: Cost
+) -> None:
     with TemporaryDirectory(dir=parent) as folder:
         with cost.counted():
             save(urls, Path(folder))

@@ -16,7 +16,12 @@ use base64::engine::general_purpose::STANDARD;
 use hmac_sha256::HMAC;
 use inputs::{ID, SECRET, TIMESTAMP};
 
-const SIZES: [(&str, usize); 4] = [("1 KB", 1 << 10), ("10 KB", 10 << 10), ("100 KB", 100 << 10), ("1 MB", 1 << 20)];
+const SIZES: [(&str, usize); 4] = [
+    ("1 KB", 1 << 10),
+    ("10 KB", 10 << 10),
+    ("100 KB", 100 << 10),
+    ("1 MB", 1 << 20),
+];
 const BLOCKS: usize = 101;
 const BLOCK: Duration = Duration::from_millis(1);
 
@@ -33,12 +38,18 @@ fn other(key: &HMAC, webhook: &Webhook<'_>) -> bool {
     }
     // The decoder asks for whole groups of three bytes, of which a digest's last has two.
     let mut bytes = [0; 33];
-    let entries = webhook.signatures.split(|byte| *byte == b' ').filter_map(|entry| entry.strip_prefix(b"v1,"));
+    let entries = webhook
+        .signatures
+        .split(|byte| *byte == b' ')
+        .filter_map(|entry| entry.strip_prefix(b"v1,"));
     let expected = mac.finalize();
     for entry in entries {
         let length = STANDARD.decode_slice(entry, &mut bytes).unwrap_or_default();
         let given = bytes.get(..length).unwrap_or_default();
-        let differences = given.iter().zip(expected).fold(0, |sum, (left, right)| sum | (left ^ right));
+        let differences = given
+            .iter()
+            .zip(expected)
+            .fold(0, |sum, (left, right)| sum | (left ^ right));
         if given.len() == expected.len() && black_box(differences) == 0 {
             return true;
         }
@@ -52,8 +63,18 @@ fn median(size: usize, key: &Key, genuine: &dyn Fn(&Webhook<'_>) -> bool) -> Opt
     let mut changed = body.clone();
     *changed.get_mut(size / 2)? ^= 1;
     let header = key.sign(ID, TIMESTAMP, &body);
-    let webhook = Webhook { id: ID, timestamp: TIMESTAMP, signatures: header.as_bytes(), body: &body };
-    if !genuine(&webhook) || genuine(&Webhook { body: &changed, ..webhook }) {
+    let webhook = Webhook {
+        id: ID,
+        timestamp: TIMESTAMP,
+        signatures: header.as_bytes(),
+        body: &body,
+    };
+    if !genuine(&webhook)
+        || genuine(&Webhook {
+            body: &changed,
+            ..webhook
+        })
+    {
         return None;
     }
     let block = |checks: u32| {
@@ -74,13 +95,19 @@ fn median(size: usize, key: &Key, genuine: &dyn Fn(&Webhook<'_>) -> bool) -> Opt
 
 fn main() {
     let Ok(key) = Key::parse(SECRET) else { return };
-    let theirs = HMAC::new(STANDARD.decode(SECRET.trim_start_matches("whsec_")).unwrap_or_default());
+    let theirs = HMAC::new(
+        STANDARD
+            .decode(SECRET.trim_start_matches("whsec_"))
+            .unwrap_or_default(),
+    );
     let genuine: Box<dyn Fn(&Webhook<'_>) -> bool> = match std::env::args().nth(1).as_deref() {
         Some("hmac-sha256") => Box::new(|webhook| other(&theirs, webhook)),
         _ => Box::new(|webhook| ours(&key, webhook)),
     };
-    let found: Option<Vec<_>> =
-        SIZES.into_iter().map(|(name, size)| Some(format!("\"{name}\": {:.4}", median(size, &key, &*genuine)?))).collect();
+    let found: Option<Vec<_>> = SIZES
+        .into_iter()
+        .map(|(name, size)| Some(format!("\"{name}\": {:.4}", median(size, &key, &*genuine)?)))
+        .collect();
     match found {
         Some(found) => println!("{{{}}}", found.join(", ")),
         None => println!("{{\"error\": \"a verdict was wrong\"}}"),

@@ -1,7 +1,8 @@
 """Sends webhooks to a receiver, from a core of its own: ``webhook_load.py PORT CONNECTIONS``.
 
-Each line of standard input is a turn, as a line of JSON: a request, and for how many seconds to send it, on all connections, the
-next one on each as soon as the last is answered. When all are answered, their number is printed.
+Each line of standard input is a turn, as a line of JSON: a request, and for how many seconds to
+send it, on all connections, the next one on each as soon as the last is answered. When all are
+answered, their number is printed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The job of a service that receives webhooks: FastAPI and uvicorn on one core, and the load from another."""
+"""The job of a service that receives webhooks: FastAPI and uvicorn on one core, and the load from
+another.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,16 @@ if TYPE_CHECKING:
 
 LOAD = Path(__file__).with_name("webhook_load.py")
 CONNECTIONS = 16
-# The loop and the parser of HTTP that uvicorn has: "standard" is what it takes of its own accord where they are installed.
+# The loop and the parser of HTTP that uvicorn has: "standard" is what it takes of its own accord
+# where they are installed.
 PARTS: dict[str, dict[str, Any]] = {
     "standard": {"loop": "uvloop", "http": "httptools"},
     "plain": {"loop": "asyncio", "http": "h11"},
 }
 # Seconds after which a receiver is taken not to start.
 PATIENCE = 10
-# Where nothing is verified, and where the contender does. They take turns: what is said of one is its share of the other.
+# Where nothing is verified, and where the contender does. They take turns: what is said of one is
+# its share of the other.
 OPEN, VERIFIED = "/open", "/verified"
 # Of each.
 TURNS = 20
@@ -91,7 +95,9 @@ RECEIVERS: dict[str, Callable[[], Receive]] = {
 
 
 def receive(task: Task) -> Sample:
-    """Give the webhooks that a receiver takes in a second, and what percentage that is of those it takes unverified."""
+    """Give the webhooks that a receiver takes in a second, and what percentage that is of those it
+    takes unverified.
+    """
     webhook = signed(task.size)
     apps = {OPEN: _app(OPEN, _unverified), VERIFIED: _app(VERIFIED, RECEIVERS[task.contender]())}
     with _running(apps, PARTS[task.variant]) as port, _load(port) as load:
@@ -108,7 +114,10 @@ def receive(task: Task) -> Sample:
         turn(OPEN, task.warm_up)
         turn(VERIFIED, task.warm_up)
         each = LONGER * task.seconds / TURNS / 2
-        pairs = [{path: turn(path, each) for path in order} for order in [(OPEN, VERIFIED), (VERIFIED, OPEN)] * (TURNS // 2)]
+        pairs = [
+            {path: turn(path, each) for path in order}
+            for order in [(OPEN, VERIFIED), (VERIFIED, OPEN)] * (TURNS // 2)
+        ]
     share = 100 * median(pair[VERIFIED].value / pair[OPEN].value for pair in pairs)
     # That of the CPU is the steadier one, where others use the machine.
     cpu_share = 100 * median((pair[OPEN].cpu or 0) / (pair[VERIFIED].cpu or 1) for pair in pairs)
@@ -156,7 +165,12 @@ def _running(apps: dict[str, FastAPI], parts: dict[str, Any]) -> Iterator[int]:
         await apps[scope["path"]](scope, receive, send)
 
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        quiet: dict[str, Any] = {"access_log": False, "log_level": "warning", "lifespan": "off", "interface": "asgi3"}
+        quiet: dict[str, Any] = {
+            "access_log": False,
+            "log_level": "warning",
+            "lifespan": "off",
+            "interface": "asgi3",
+        }
         server = uvicorn.Server(uvicorn.Config(app, **quiet, **parts))
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
@@ -174,7 +188,9 @@ def _running(apps: dict[str, FastAPI], parts: dict[str, Any]) -> Iterator[int]:
 def _load(port: int) -> Iterator[subprocess.Popen[str]]:
     """Run the sender, on the cores that this process has not been given."""
     command = [sys.executable, str(LOAD), str(port), str(CONNECTIONS)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as load:
         if hasattr(os, "sched_setaffinity"):
             others = set(range(os.cpu_count() or 1)) - os.sched_getaffinity(0)
             os.sched_setaffinity(load.pid, others or os.sched_getaffinity(0))

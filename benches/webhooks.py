@@ -1,4 +1,6 @@
-"""The jobs of webhooks: one check, a check and what the body says, many at once, the Rust core alone."""
+"""The jobs of webhooks: one check, a check and what the body says, many at once, the Rust core
+alone.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ RUST = PROGRAMS / "bench_webhook"
 OPENSSL = "openssl speed"
 # As bench_webhook has them, in bytes.
 SIZES = {"1 KB": 1 << 10, "10 KB": 10 << 10, "100 KB": 100 << 10, "1 MB": 1 << 20}
-# Seconds of the blocks that the clock is read around, at least: reading it takes a tenth of the shortest check.
+# Seconds of the blocks that the clock is read around, at least: reading it takes a tenth of the
+# shortest check.
 BLOCK = 1e-3
 # The webhooks of a batch, and the bytes of each.
 BATCH, EACH = 1000, 1024
@@ -81,7 +84,11 @@ def _floor(task: Task, webhook: Signed) -> Sample:
     """Measure what C and OpenSSL need."""
     _compile()
     headers, body = webhook
-    parts = [headers["webhook-id"], headers["webhook-timestamp"], headers["webhook-signature"].removeprefix("v1,")]
+    parts = [
+        headers["webhook-id"],
+        headers["webhook-timestamp"],
+        headers["webhook-signature"].removeprefix("v1,"),
+    ]
     arguments = [str(task.seconds), SECRET.removeprefix("whsec_"), *parts, str(len(body))]
     return _told([str(FLOOR), *arguments], body)
 
@@ -96,7 +103,9 @@ def _compile() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         # What follows the first error is its consequence.
-        raise SystemExit(next((line for line in done.stderr.splitlines() if "error" in line), "cc failed"))
+        raise SystemExit(
+            next((line for line in done.stderr.splitlines() if "error" in line), "cc failed")
+        )
 
 
 def _node(task: Task, webhook: Signed) -> Sample:
@@ -104,7 +113,12 @@ def _node(task: Task, webhook: Signed) -> Sample:
     node = shutil.which("node")
     if node is None or not (NODE_MODULES / "replicate").is_dir():
         raise SystemExit("there is no Node, or not its client: npm ci --prefix tests/node")
-    given = {"headers": webhook.headers, "secret": SECRET, "warm_up": task.warm_up, "seconds": task.seconds}
+    given = {
+        "headers": webhook.headers,
+        "secret": SECRET,
+        "warm_up": task.warm_up,
+        "seconds": task.seconds,
+    }
     given |= {"body": webhook.body.decode(), "forged": webhook.forged().body.decode()}
     return _told([node, str(NODE_SOURCE)], json.dumps(given).encode())
 
@@ -122,16 +136,22 @@ PROCESSES: dict[str, Callable[[Task, Signed], Sample]] = {"C floor": _floor, "No
 
 
 def many_webhooks(task: Task) -> Sample:
-    """Give the webhooks that two threads check in a second, on all cores, and how many that is for each that one thread does.
+    """Give the webhooks that two threads check in a second, on all cores, and how many that is for
+    each that one thread does.
 
-    Where others use the machine, two threads do not have two cores; how many they used is told, too.
+    Where others use the machine, two threads do not have two cores; how many they used is told,
+    too.
     """
     if hasattr(os, "sched_setaffinity"):
-        # The benchmark has one core for what it measures; here it is two threads, and the server has nothing to do.
+        # The benchmark has one core for what it measures; here it is two threads, and the server
+        # has nothing to do.
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
     contender = MANY[task.contender]()
     batches = [[signed(EACH, number) for number in range(BATCH)] for _ in range(2)]
-    check_verdicts(lambda headers, body: contender([Signed(dict(headers), body)] * BATCH) == BATCH, batches[0][0])
+    check_verdicts(
+        lambda headers, body: contender([Signed(dict(headers), body)] * BATCH) == BATCH,
+        batches[0][0],
+    )
 
     def load(batch: list[Signed], seconds: float) -> int:
         end, count = time.perf_counter() + seconds, 0
@@ -147,10 +167,17 @@ def many_webhooks(task: Task) -> Sample:
 
         turn(2, task.warm_up)
         # In turns, so that what the machine does meanwhile meets both.
-        turns = [(turn(1, task.seconds / TURNS), turn(2, task.seconds / TURNS)) for _ in range(TURNS)]
-    one, two, cpu = (median(each) for each in zip(*((one.value, two.value, two.cpu or 0) for one, two in turns), strict=True))
+        turns = [
+            (turn(1, task.seconds / TURNS), turn(2, task.seconds / TURNS)) for _ in range(TURNS)
+        ]
+    one, two, cpu = (
+        median(each)
+        for each in zip(*((one.value, two.value, two.cpu or 0) for one, two in turns), strict=True)
+    )
     times = median(two.value / one.value for one, two in turns)
-    return Sample(two, cpu=cpu, more={"one thread": one, "times": times, "cores used": cpu * two / 1e6})
+    return Sample(
+        two, cpu=cpu, more={"one thread": one, "times": times, "cores used": cpu * two / 1e6}
+    )
 
 
 def _many_ours() -> Callable[[list[Signed]], int]:
@@ -190,7 +217,9 @@ def fastapi(task: Task) -> Sample:
 
 
 def rust(task: Task) -> Sample:
-    """Give the microseconds of the core's check without Python, or with another crate's hash, or of OpenSSL's hash alone."""
+    """Give the microseconds of the core's check without Python, or with another crate's hash, or of
+    OpenSSL's hash alone.
+    """
     if task.contender == OPENSSL:
         found = {name: _openssl(size) for name, size in SIZES.items()}
         return Sample(found.pop("1 KB"), more=found)
@@ -200,7 +229,9 @@ def rust(task: Task) -> Sample:
 
 
 def _openssl(size: int) -> float:
-    """Give the microseconds of a hash with a key, by OpenSSL's own measurement: nothing is compared, nor any header read."""
+    """Give the microseconds of a hash with a key, by OpenSSL's own measurement: nothing is
+    compared, nor any header read.
+    """
     command = ["openssl", "speed", "-mr", "-seconds", "1", "-bytes", str(size), "-hmac", "sha256"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     # The last line ends in the bytes of a second.

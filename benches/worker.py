@@ -1,4 +1,5 @@
-"""Measures one contender at one thing, in a process of its own: ``worker.py '{"job": …}'`` prints a sample as a line of JSON.
+"""Measures one contender at one thing, in a process of its own: ``worker.py '{"job": …}'`` prints a
+sample as a line of JSON.
 
 Anything that goes wrong ends the process with a traceback.
 """
@@ -73,12 +74,16 @@ def page(task: Task) -> Sample:
 
 
 def startup(task: Task) -> Sample:
-    """Give the milliseconds that a program takes above bare Python, which is started in turn with it."""
+    """Give the milliseconds that a program takes above bare Python, which is started in turn with
+    it.
+    """
     program = PROGRAMS[task.contender]
     source = program.imports
     if task.variant == "first":
         assert program.first is not None
-        source = f"{source}\norigin, prediction_id = {task.origin!r}, {PREDICTION_ID!r}\n{program.first}"
+        source = (
+            f"{source}\norigin, prediction_id = {task.origin!r}, {PREDICTION_ID!r}\n{program.first}"
+        )
         source += f"\nassert (status, id) == ('succeeded', {PREDICTION_ID!r})"
     clocks = "import time\nprint(time.monotonic_ns(), time.process_time_ns(), flush=True)"
     source += f"\n{clocks}"
@@ -97,15 +102,25 @@ def startup(task: Task) -> Sample:
 
 
 def _start(source: str) -> tuple[float, float]:
-    """Run a program in a new interpreter; gives the milliseconds, by the clock and of CPU, until it prints."""
-    # The monotonic clock is one for all processes of a system, so the end of the interpreter is not counted.
+    """Run a program in a new interpreter; gives the milliseconds, by the clock and of CPU, until it
+    prints.
+    """
+    # The monotonic clock is one for all processes of a system, so the end of the interpreter is not
+    # counted.
     started = time.monotonic_ns()
     try:
         answer = subprocess.run(
-            [sys.executable, "-I", "-c", source], stdout=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
+            [sys.executable, "-I", "-c", source],
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise SystemExit(f"the program {'did not end' if error.stdout else 'printed nothing'} within {PATIENCE} s") from None
+        raise SystemExit(
+            f"the program {'did not end' if error.stdout else 'printed nothing'} within"
+            f" {PATIENCE} s"
+        ) from None
     if not answer.stdout:
         # It has said why.
         raise SystemExit(1)

@@ -1,4 +1,7 @@
-"""The pictures of the local server's web page: ``make screenshot``. Needs Debian's chromium and chromium-driver."""
+"""The pictures of the local server's web page: ``make screenshot``.
+
+Needs Debian's chromium and chromium-driver.
+"""
 
 from __future__ import annotations
 
@@ -68,17 +71,26 @@ def resize(driver: webdriver.Chrome, height: int) -> None:
 
 def take(driver: webdriver.Chrome, name: str, condition: str) -> None:
     """Save a picture of the whole page, as soon as it shows what it should."""
-    WebDriverWait(driver, 10, 0.02).until(lambda driver: driver.execute_script(f"return {condition}"))
+    WebDriverWait(driver, 10, 0.02).until(
+        lambda driver: driver.execute_script(f"return {condition}")
+    )
     resize(driver, driver.execute_script("return document.body.offsetHeight"))
-    picture = Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB").quantize(COLOURS)
+    picture = (
+        Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB").quantize(COLOURS)
+    )
     picture.save(DOCS / name, optimize=True)
     resize(driver, 800)
-    print(f"{DOCS / name}: {picture.width} x {picture.height}, {(DOCS / name).stat().st_size // 1000} kB")
+    print(
+        f"{DOCS / name}: {picture.width} x {picture.height},"
+        f" {(DOCS / name).stat().st_size // 1000} kB"
+    )
 
 
 def run(client: replicate.Replicate, webhook: str) -> str:
     """Run some predictions; give the address of the one to show."""
-    client.run("acme/shout", input={"text": "hello"}, webhook=webhook, webhook_events_filter=["completed"])
+    client.run(
+        "acme/shout", input={"text": "hello"}, webhook=webhook, webhook_events_filter=["completed"]
+    )
     client.run("acme/storyteller", input={"prompt": "a very small crab", "words": 40})
     with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder) / "notes.txt"
@@ -101,10 +113,18 @@ def main() -> None:
             page = run(client, webhook)
             loaded = "[...document.images].every(each => each.complete && each.naturalWidth)"
             driver.get(page)
-            take(driver, "local-page.png", f"{loaded} && document.querySelectorAll('tbody tr').length == 2")
+            take(
+                driver,
+                "local-page.png",
+                f"{loaded} && document.querySelectorAll('tbody tr').length == 2",
+            )
             driver.get(server.origin)
             client.predictions.create(model="acme/sketch", input={"image": PHOTO})
-            take(driver, "local-list.png", f"{loaded} && /[2-9].%/.test(document.querySelector('.runs .number').innerText)")
+            take(
+                driver,
+                "local-list.png",
+                f"{loaded} && /[2-9].%/.test(document.querySelector('.runs .number').innerText)",
+            )
         driver.get("about:blank")
 
 

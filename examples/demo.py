@@ -1,6 +1,8 @@
-"""The main job, without an account: a photograph, several at once, a stream of tokens, and a signed webhook.
+"""The main job, without an account: a photograph, several at once, a stream of tokens, and a signed
+webhook.
 
-``make demo``, or ``make demo PHOTO=path``. Everything goes through the public API; only the server is on this machine.
+``make demo``, or ``make demo PHOTO=path``. Everything goes through the public API; only the server
+is on this machine.
 """
 
 from __future__ import annotations
@@ -35,13 +37,22 @@ def step(title: str) -> Generator[None, None, None]:
 def show(prediction: replicate.Prediction) -> None:
     """Draw the model's progress."""
     if (progress := prediction.progress) is not None:
-        print(f"\r  {prediction.status:<11} {progress.percentage:4.0%} of {progress.total} steps", end="", flush=True)
+        print(
+            f"\r  {prediction.status:<11} {progress.percentage:4.0%} of {progress.total} steps",
+            end="",
+            flush=True,
+        )
 
 
 def one_photograph(client: replicate.Replicate) -> None:
     """Run a model on a photograph, and save what it makes."""
     with step(f"acme/sketch on {PHOTO.name}"):
-        output = client.run("acme/sketch", input={"image": PHOTO}, wait={"mode": "poll", "interval": 0.05}, progress=show)
+        output = client.run(
+            "acme/sketch",
+            input={"image": PHOTO},
+            wait={"mode": "poll", "interval": 0.05},
+            progress=show,
+        )
         print(f"\n  saved {output.save(OUTPUT / 'sketch.png')}")
 
 
@@ -50,7 +61,10 @@ async def several_at_once(client: replicate.AsyncReplicate) -> None:
     with step("the same three times at once, asynchronously"):
         strengths = (1.0, 3.0, 6.0)
         outputs = await asyncio.gather(
-            *(client.run("acme/sketch", input={"image": PHOTO, "strength": strength}) for strength in strengths)
+            *(
+                client.run("acme/sketch", input={"image": PHOTO, "strength": strength})
+                for strength in strengths
+            )
         )
         for strength, output in zip(strengths, outputs, strict=True):
             print(f"  saved {await output.asave(OUTPUT / f'sketch-{strength:.0f}.png')}")
@@ -86,7 +100,9 @@ def webhook(client: replicate.Replicate) -> None:
         waiting = Thread(target=receiver.handle_request)
         waiting.start()
         url = f"http://127.0.0.1:{receiver.server_port}/replicate"
-        client.run("acme/shout", input={"text": "hello"}, webhook=url, webhook_events_filter=["completed"])
+        client.run(
+            "acme/shout", input={"text": "hello"}, webhook=url, webhook_events_filter=["completed"]
+        )
         waiting.join(10)
         if Receiver.received is None:
             sys.exit("no webhook came")
@@ -108,7 +124,11 @@ def main() -> None:
             one_photograph(client)
             tokens(client)
             webhook(client)
-        asyncio.run(several_at_once(replicate.AsyncReplicate(api_token=server.token, base_url=server.base_url)))
+        asyncio.run(
+            several_at_once(
+                replicate.AsyncReplicate(api_token=server.token, base_url=server.base_url)
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""A Replicate with three small models, which run on this machine: ``python -m replicate_rs.local examples/models.py``."""
+"""A Replicate with three small models, which run on this machine: ``python -m replicate_rs.local
+examples/models.py``.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,19 @@ def sketch(image: Path, strength: Annotated[float, Input(ge=0.5, le=10)] = 3.0) 
 
 def _dodge(front: Image.Image, back: Image.Image) -> Image.Image:
     table = front.tobytes(), back.tobytes()
-    mixed = bytes(min(255, light * 255 // max(1, 255 - dark)) for light, dark in zip(*table, strict=True))
+    mixed = bytes(
+        min(255, light * 255 // max(1, 255 - dark)) for light, dark in zip(*table, strict=True)
+    )
     return Image.frombytes("L", front.size, mixed)
 
 
 @server.model("acme/storyteller", stream=True)
 def storyteller(prompt: str, words: int = 24) -> Iterator[str]:
     """Tell a story, word by word."""
-    story = f"Once upon a time there was {prompt}. It ran on Replicate, and nobody had to wait for it twice. " * 4
+    story = (
+        f"Once upon a time there was {prompt}. It ran on Replicate, and nobody had to wait for it"
+        " twice. " * 4
+    )
     for word in story.split()[:words]:
         sleep(0.02)
         yield f"{word} "

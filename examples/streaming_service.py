@@ -1,9 +1,11 @@
-"""A service that passes a language model on to browsers, token by token, without looking at the tokens.
+"""A service that passes a language model on to browsers, token by token, without looking at the
+tokens.
 
-    REPLICATE_API_TOKEN=r8_… uvicorn --app-dir examples --timeout-graceful-shutdown 3 streaming_service:app
-    curl -N 'http://127.0.0.1:8000/chat?prompt=Write+a+haiku+about+llamas'
+    REPLICATE_API_TOKEN=r8_… uvicorn --app-dir examples --timeout-graceful-shutdown 3
+    streaming_service:app curl -N 'http://127.0.0.1:8000/chat?prompt=Write+a+haiku+about+llamas'
 
-In a browser: ``new EventSource("/chat?prompt=…")``, and close it at the event ``done``. A reader who leaves stops the model.
+In a browser: ``new EventSource("/chat?prompt=…")``, and close it at the event ``done``. A reader
+who leaves stops the model.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     REPLICATE_API_TOKEN=r8_… python examples/webhook_django.py
 
-Predictions made with ``webhook="https://…/webhooks/replicate"`` are then handled in `handle`. Set ``REPLICATE_WEBHOOK_SECRET``
-to do without asking Replicate for the secret when the first one comes. In a project of yours, take what is above `urlpatterns`.
+Predictions made with ``webhook="https://…/webhooks/replicate"`` are then handled in `handle`. Set
+``REPLICATE_WEBHOOK_SECRET`` to do without asking Replicate for the secret when the first one comes.
+In a project of yours, take what is above `urlpatterns`.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ seen = SeenWebhooks()
 
 
 def handle(webhook: Prediction | Training) -> None:
-    """Do here what is to be done. If it raises, Replicate sends the webhook of the end again, several times within a minute."""
+    """Do here what is to be done.
+
+    If it raises, Replicate sends the webhook of the end again, several times within a minute.
+    """
     print(f"{webhook.id} {webhook.status}")
 
 
@@ -51,8 +55,9 @@ def verifier() -> WebhookVerifier:
 
 def accept(verifier: WebhookVerifier, request: HttpRequest) -> Prediction | Training | HttpResponse:
     """Give a webhook that is to be handled now, or the answer to any other."""
-    # No further than to the limit: nobody has proved anything yet. (`request.body` has Django's limit, which is lower.)
-    # Under ASGI Django has taken all of it by now, to a temporary file: there a server in front has to keep to a limit.
+    # No further than to the limit: nobody has proved anything yet. (`request.body` has Django's
+    # limit, which is lower.) Under ASGI Django has taken all of it by now, to a temporary file:
+    # there a server in front has to keep to a limit.
     try:
         body = request.read(LIMIT + 1)
     except UnreadablePostError:
@@ -74,7 +79,10 @@ def answer(text: str, status: int) -> HttpResponse:
 
 
 def settle(request: HttpRequest, status: int) -> None:
-    """End the handling of a webhook. What is not answered with success comes again, and is then accepted again."""
+    """End the handling of a webhook.
+
+    What is not answered with success comes again, and is then accepted again.
+    """
     seen.settle(request.headers["webhook-id"], succeeded=200 <= status < 300)
 
 
@@ -113,7 +121,8 @@ def verified_webhook(verifier: Callable[[], WebhookVerifier]) -> Callable[[View]
             webhook = accept(await asyncio.to_thread(verifier), request)
             if isinstance(webhook, HttpResponse):
                 return webhook
-            # Django cancels the view of a sender who hangs up, whose webhook comes again: what has begun is finished first.
+            # Django cancels the view of a sender who hangs up, whose webhook comes again: what has
+            # begun is finished first.
             task = asyncio.create_task(finish(request, webhook))
             underway.add(task)
             task.add_done_callback(underway.discard)

@@ -1,9 +1,10 @@
-"""Receives Replicate's webhooks with FastAPI: as a dependency of a route, or in a middleware for any ASGI application.
+"""Receives Replicate's webhooks with FastAPI: as a dependency of a route, or in a middleware for
+any ASGI application.
 
     REPLICATE_API_TOKEN=r8_… uvicorn --app-dir examples webhook_fastapi:app
 
-Predictions made with ``webhook="https://…/webhooks/replicate"`` are then handled in `handle`. Set ``REPLICATE_WEBHOOK_SECRET``
-to start without asking Replicate for the secret.
+Predictions made with ``webhook="https://…/webhooks/replicate"`` are then handled in `handle`. Set
+``REPLICATE_WEBHOOK_SECRET`` to start without asking Replicate for the secret.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ from fastapi.responses import PlainTextResponse
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from replicate_rs import AsyncReplicate, Prediction, SeenWebhooks, Training, WebhookValidationError, WebhookVerifier
+from replicate_rs import (
+    AsyncReplicate,
+    Prediction,
+    SeenWebhooks,
+    Training,
+    WebhookValidationError,
+    WebhookVerifier,
+)
 from replicate_rs.webhook import ReplayedWebhookError
 
 # Bytes of a body. What a model puts out as text, or as `data:` URIs, is in it.
@@ -30,13 +38,18 @@ seen = SeenWebhooks()
 
 
 async def handle(webhook: Prediction | Training) -> None:
-    """Do here what is to be done. If it raises, Replicate sends the webhook of the end again, several times within a minute."""
+    """Do here what is to be done.
+
+    If it raises, Replicate sends the webhook of the end again, several times within a minute.
+    """
     print(f"{webhook.id} {webhook.status}")
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
-    """Prepare the keys, before the first request comes: each request has what this gives in its `state`."""
+    """Prepare the keys, before the first request comes: each request has what this gives in its
+    `state`.
+    """
     secret = os.environ.get("REPLICATE_WEBHOOK_SECRET")
     if not secret:
         async with AsyncReplicate() as client:
@@ -57,13 +70,17 @@ async def read(request: Request) -> bytes:
     return bytes(body)
 
 
-def accept(verifier: WebhookVerifier, headers: Mapping[str, str], body: bytes) -> Prediction | Training:
+def accept(
+    verifier: WebhookVerifier, headers: Mapping[str, str], body: bytes
+) -> Prediction | Training:
     """Give a webhook that is to be handled now; what is raised is the answer to any other."""
     try:
         return verifier.unwrap(headers, body)
     except ReplayedWebhookError as error:
         # Only a success ends the repetitions, and it must not be told before there is one.
-        raise HTTPException(200 if seen.is_settled(headers["webhook-id"]) else 409, str(error)) from error
+        raise HTTPException(
+            200 if seen.is_settled(headers["webhook-id"]) else 409, str(error)
+        ) from error
     except WebhookValidationError as error:
         raise HTTPException(400, str(error)) from error
 
@@ -72,7 +89,10 @@ def accept(verifier: WebhookVerifier, headers: Mapping[str, str], body: bytes) -
 
 
 async def receive_webhook(request: Request) -> AsyncGenerator[Prediction | Training]:
-    """Give a route its webhook. A route fails by raising: a response that it returns is not seen from here."""
+    """Give a route its webhook.
+
+    A route fails by raising: a response that it returns is not seen from here.
+    """
     webhook = accept(request.state.verifier, request.headers, await read(request))
     succeeded = False
     try:
@@ -99,7 +119,8 @@ async def receive(webhook: Webhook) -> None:
 
 
 class VerifiedWebhooks:
-    """Lets only genuine, new webhooks through to an ASGI application: they are in the request's state as ``webhook``.
+    """Lets only genuine, new webhooks through to an ASGI application: they are in the request's
+    state as ``webhook``.
 
     Args:
         app: The application.
@@ -108,7 +129,9 @@ class VerifiedWebhooks:
 
     """
 
-    def __init__(self, app: ASGIApp, verifier: WebhookVerifier | None = None, path: str = "/webhooks") -> None:
+    def __init__(
+        self, app: ASGIApp, verifier: WebhookVerifier | None = None, path: str = "/webhooks"
+    ) -> None:
         self.app = app
         self.verifier = verifier
         self.path = path.strip("/")
@@ -143,7 +166,9 @@ class VerifiedWebhooks:
             await send(message)
 
         try:
-            await self.app({**scope, "state": {**scope.get("state", {}), "webhook": webhook}}, replay, watch)
+            await self.app(
+                {**scope, "state": {**scope.get("state", {}), "webhook": webhook}}, replay, watch
+            )
         finally:
             if not answered:
                 seen.settle(id, succeeded=False)

@@ -2,8 +2,8 @@
 
     REPLICATE_API_TOKEN=r8_… python examples/webhook_flask.py
 
-Predictions made with ``webhook="https://…/webhooks/replicate"`` are then handled in `handle`. Set ``REPLICATE_WEBHOOK_SECRET``
-to do without asking Replicate for the secret when the first one comes.
+Predictions made with ``webhook="https://…/webhooks/replicate"`` are then handled in `handle`. Set
+``REPLICATE_WEBHOOK_SECRET`` to do without asking Replicate for the secret when the first one comes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ seen = SeenWebhooks()
 
 
 def handle(webhook: Prediction | Training) -> None:
-    """Do here what is to be done. If it raises, Replicate sends the webhook of the end again, several times within a minute."""
+    """Do here what is to be done.
+
+    If it raises, Replicate sends the webhook of the end again, several times within a minute.
+    """
     print(f"{webhook.id} {webhook.status}")
 
 
@@ -44,7 +47,11 @@ def accept(verifier: WebhookVerifier, body: bytes) -> Prediction | Training | Re
         return verifier.unwrap(request.headers, body)
     except ReplayedWebhookError as error:
         # Only a success ends the repetitions, and it must not be told before there is one.
-        return Response(str(error), 200 if seen.is_settled(request.headers["webhook-id"]) else 409, mimetype="text/plain")
+        return Response(
+            str(error),
+            200 if seen.is_settled(request.headers["webhook-id"]) else 409,
+            mimetype="text/plain",
+        )
     except WebhookValidationError as error:
         return Response(str(error), 400, mimetype="text/plain")
 
@@ -52,7 +59,9 @@ def accept(verifier: WebhookVerifier, body: bytes) -> Prediction | Training | Re
 View = Callable[[Prediction | Training], ResponseReturnValue]
 
 
-def verified_webhook(verifier: Callable[[], WebhookVerifier]) -> Callable[[View], Callable[[], Response]]:
+def verified_webhook(
+    verifier: Callable[[], WebhookVerifier],
+) -> Callable[[View], Callable[[], Response]]:
     """Give a view genuine, new webhooks only; others are answered here.
 
     Args:
@@ -63,8 +72,8 @@ def verified_webhook(verifier: Callable[[], WebhookVerifier]) -> Callable[[View]
     def decorate(view: View) -> Callable[[], Response]:
         @wraps(view)
         def receive() -> Response:
-            # No further than to the limit: nobody has proved anything yet. Flask answers 413 where a length was given; a body in
-            # chunks ends there, and is not genuine then.
+            # No further than to the limit: nobody has proved anything yet. Flask answers 413 where
+            # a length was given; a body in chunks ends there, and is not genuine then.
             request.max_content_length = LIMIT
             webhook = accept(verifier(), request.get_data())
             if isinstance(webhook, Response):

@@ -23,7 +23,10 @@ impl Checksum {
     /// `Repr-Digest` (RFC 9530) and the `x-goog-hash` of Google's storage, where Replicate keeps its files; of bytes as they were sent.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         // What Google's storage says then is of the compressed file, which it decompressed.
-        if headers.get("x-goog-stored-content-encoding").is_some_and(|value| value.as_bytes() != b"identity") {
+        if headers
+            .get("x-goog-stored-content-encoding")
+            .is_some_and(|value| value.as_bytes() != b"identity")
+        {
             return None;
         }
         Self::sha256(headers).or_else(|| Self::crc32c(headers))
@@ -32,12 +35,18 @@ impl Checksum {
     fn sha256(headers: &HeaderMap) -> Option<Self> {
         let coded = member(headers, "repr-digest", "sha-256")?;
         let expected = decoded(coded.strip_prefix(':')?.strip_suffix(':')?, 32)?;
-        Some(Self { expected, so_far: State::Sha256(Box::default()) })
+        Some(Self {
+            expected,
+            so_far: State::Sha256(Box::default()),
+        })
     }
 
     fn crc32c(headers: &HeaderMap) -> Option<Self> {
         let expected = decoded(member(headers, "x-goog-hash", "crc32c")?, 4)?;
-        Some(Self { expected, so_far: State::Crc32c(0) })
+        Some(Self {
+            expected,
+            so_far: State::Crc32c(0),
+        })
     }
 
     /// Takes what came next.
@@ -59,7 +68,11 @@ impl Checksum {
 
 /// The value of `key` in a list of `key=value`, over all headers of the name.
 fn member<'a>(headers: &'a HeaderMap, name: &str, key: &str) -> Option<&'a str> {
-    let members = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
+    let members = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','));
     members
         .filter_map(|member| member.trim().split_once('='))
         .find(|(name, _)| name.eq_ignore_ascii_case(key))
@@ -67,7 +80,10 @@ fn member<'a>(headers: &'a HeaderMap, name: &str, key: &str) -> Option<&'a str> 
 }
 
 fn decoded(text: &str, length: usize) -> Option<Vec<u8>> {
-    BASE64.decode(text).ok().filter(|bytes| bytes.len() == length)
+    BASE64
+        .decode(text)
+        .ok()
+        .filter(|bytes| bytes.len() == length)
 }
 
 #[cfg(test)]
@@ -97,7 +113,11 @@ mod tests {
     fn digests_are_found_in_every_form() {
         // SHA-256 and CRC-32C of "hello".
         let google = ("x-goog-hash", "crc32c=mnG7TA==");
-        for pairs in [&[("repr-digest", SHA256)][..], &[google], &[("x-goog-hash", "md5=XUFAKrxLKna5cZ2REBfFkg=="), google]] {
+        for pairs in [
+            &[("repr-digest", SHA256)][..],
+            &[google],
+            &[("x-goog-hash", "md5=XUFAKrxLKna5cZ2REBfFkg=="), google],
+        ] {
             assert_eq!(verdict(pairs, &[b"hel", b"lo"]), Some(true), "{pairs:?}");
             assert_eq!(verdict(pairs, &[b"hel", b"lO"]), Some(false), "{pairs:?}");
         }
@@ -106,7 +126,10 @@ mod tests {
     #[test]
     fn what_is_not_of_these_bytes_is_not_compared() {
         for pairs in [
-            &[("x-goog-stored-content-encoding", "gzip"), ("x-goog-hash", "crc32c=mnG7TA==")][..],
+            &[
+                ("x-goog-stored-content-encoding", "gzip"),
+                ("x-goog-hash", "crc32c=mnG7TA=="),
+            ][..],
             &[("repr-digest", "sha-256=:AAAA:")],
             &[("repr-digest", "sha-256=AAAA")],
             &[("x-goog-hash", "crc32c")],

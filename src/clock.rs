@@ -20,8 +20,14 @@ mod tests {
     #[test]
     fn a_deadline_never_overflows() {
         let now = Instant::now();
-        assert_eq!(deadline(now, Duration::from_secs(1)), now + Duration::from_secs(1));
+        assert_eq!(
+            deadline(now, Duration::from_secs(1)),
+            now + Duration::from_secs(1)
+        );
         assert_eq!(deadline(now, Duration::MAX), now + FAR);
-        assert_eq!(deadline(tokio::time::Instant::from_std(now), Duration::MAX).into_std(), now + FAR);
+        assert_eq!(
+            deadline(tokio::time::Instant::from_std(now), Duration::MAX).into_std(),
+            now + FAR
+        );
     }
 }

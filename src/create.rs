@@ -55,12 +55,15 @@ pub struct Creates {
 
 impl Creates {
     fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Arc<Creation>>> {
-        self.creations.lock().unwrap_or_else(PoisonError::into_inner)
+        self.creations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keep a create in mind until it is over.
     pub fn remember(&self, creation: &Arc<Creation>) {
-        self.locked().insert(Arc::as_ptr(creation).addr(), creation.clone());
+        self.locked()
+            .insert(Arc::as_ptr(creation).addr(), creation.clone());
     }
 
     /// Note that a create is over.
@@ -164,7 +167,10 @@ struct Made {
 
 impl Made {
     fn has_ended(&self) -> bool {
-        matches!(self.status.as_deref(), Some("succeeded" | "failed" | "canceled" | "aborted"))
+        matches!(
+            self.status.as_deref(),
+            Some("succeeded" | "failed" | "canceled" | "aborted")
+        )
     }
 }
 
@@ -267,11 +273,24 @@ impl Creation {
         }
         loop {
             sleep(LOOK_INTERVAL).await;
-            let Ok(url) = self.base.join(["predictions"]) else { continue };
-            let call = Call { method: Method::GET, retries: 0, limit: MAX_PAGE, ..self.request(url) };
-            let Ok(response) = http::send(pool, &call).await else { continue };
-            let Some(now) = date(&response.headers) else { continue };
-            let Ok(page) = serde_json::from_slice::<Page>(&response.body) else { continue };
+            let Ok(url) = self.base.join(["predictions"]) else {
+                continue;
+            };
+            let call = Call {
+                method: Method::GET,
+                retries: 0,
+                limit: MAX_PAGE,
+                ..self.request(url)
+            };
+            let Ok(response) = http::send(pool, &call).await else {
+                continue;
+            };
+            let Some(now) = date(&response.headers) else {
+                continue;
+            };
+            let Ok(page) = serde_json::from_slice::<Page>(&response.body) else {
+                continue;
+            };
             let found = self.resolve(&page, now);
             if !found.is_empty() {
                 return found;
@@ -283,11 +302,18 @@ impl Creation {
     /// cancelled.
     fn resolve(&self, page: &Page, now: SystemTime) -> Vec<String> {
         let all = self.others.all();
-        let is_open = |creation: &&Arc<Self>| creation.record.get().is_none() && creation.base.as_str() == self.base.as_str();
-        let answered: HashSet<String> = all.iter().filter_map(|each| Some(each.made()?.id)).collect();
+        let is_open = |creation: &&Arc<Self>| {
+            creation.record.get().is_none() && creation.base.as_str() == self.base.as_str()
+        };
+        let answered: HashSet<String> = all
+            .iter()
+            .filter_map(|each| Some(each.made()?.id))
+            .collect();
         let mut groups: Vec<(&Asked, Vec<&Arc<Self>>)> = Vec::new();
         for creation in all.iter().filter(is_open) {
-            let Some(asked) = creation.asked() else { continue };
+            let Some(asked) = creation.asked() else {
+                continue;
+            };
             match groups.iter_mut().find(|(other, _)| *other == asked) {
                 Some((_, members)) => members.push(creation),
                 None => groups.push((asked, vec![creation])),
@@ -296,16 +322,32 @@ impl Creation {
         let mut meant = Vec::new();
         for (asked, members) in groups {
             // One whose caller waits gets its answer; which of the predictions is its own, nobody can tell before.
-            if members.iter().any(|each| each.keeps || !each.is_abandoned() || each.is_undone.load(Ordering::Relaxed)) {
+            if members.iter().any(|each| {
+                each.keeps || !each.is_abandoned() || each.is_undone.load(Ordering::Relaxed)
+            }) {
                 continue;
             }
-            let ages = members.iter().filter_map(|each| each.began.get()).map(Instant::elapsed);
+            let ages = members
+                .iter()
+                .filter_map(|each| each.began.get())
+                .map(Instant::elapsed);
             let found: Option<Vec<_>> = ages.map(|age| page.candidates(asked, age, now)).collect();
-            let found = found.into_iter().flatten().flatten().filter(|each| !answered.contains(&each.id));
+            let found = found
+                .into_iter()
+                .flatten()
+                .flatten()
+                .filter(|each| !answered.contains(&each.id));
             let found: BTreeMap<_, _> = found.map(|each| (each.id, each.is_running)).collect();
             if found.len() == members.len() {
-                members.iter().for_each(|each| each.is_undone.store(true, Ordering::Relaxed));
-                meant.extend(found.into_iter().filter(|(_, is_running)| *is_running).map(|(id, _)| id));
+                members
+                    .iter()
+                    .for_each(|each| each.is_undone.store(true, Ordering::Relaxed));
+                meant.extend(
+                    found
+                        .into_iter()
+                        .filter(|(_, is_running)| *is_running)
+                        .map(|(id, _)| id),
+                );
             }
         }
         meant
@@ -321,7 +363,12 @@ impl Creation {
 
     /// Return a request that nobody waits for, with the token of the create.
     fn request(&self, url: Url) -> Call {
-        let mut request = Call { url, body: Body::Empty, left: None, ..Call::clone(&self.call) };
+        let mut request = Call {
+            url,
+            body: Body::Empty,
+            left: None,
+            ..Call::clone(&self.call)
+        };
         request.headers.clear();
         request.own.clear();
         request.timeouts.total = Some(MAX_CANCEL);
@@ -344,7 +391,12 @@ impl Creation {
 
     /// Return what ends the caller's wait before the answer comes: its deadline, or somebody who called the create off.
     pub async fn interrupted(&self) -> Error {
-        let called_off = || Error::new(Kind::Closed, "the client was closed before the answer to this create came");
+        let called_off = || {
+            Error::new(
+                Kind::Closed,
+                "the client was closed before the answer to this create came",
+            )
+        };
         let wait = self.until(|| self.is_called_off.load(Ordering::Relaxed));
         match self.deadline {
             Some(limit) => match timeout(limit, wait).await {
@@ -446,7 +498,9 @@ impl Creation {
 
     /// Cancel what was created, once, unless it has ended or is to go on.
     pub async fn undo(&self, pool: &Pool) {
-        let Some(made) = self.made().filter(|made| !made.has_ended() && !self.keeps) else { return };
+        let Some(made) = self.made().filter(|made| !made.has_ended() && !self.keeps) else {
+            return;
+        };
         if self.is_undone.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -467,10 +521,15 @@ impl Creation {
 
 /// Return for how many seconds an answer may be held back.
 fn hold(headers: &http::HeaderMap) -> u64 {
-    let asked = headers.get("prefer").and_then(|value| value.to_str().ok()?.trim().strip_prefix("wait"));
+    let asked = headers
+        .get("prefer")
+        .and_then(|value| value.to_str().ok()?.trim().strip_prefix("wait"));
     match asked {
         Some("") => MAX_HOLD,
-        Some(seconds) => seconds.strip_prefix('=').and_then(|seconds| seconds.parse().ok()).unwrap_or(0),
+        Some(seconds) => seconds
+            .strip_prefix('=')
+            .and_then(|seconds| seconds.parse().ok())
+            .unwrap_or(0),
         None => 0,
     }
 }

@@ -49,10 +49,21 @@ impl Asked {
         };
         // A version may be given with its model's name.
         let version = match body.version {
-            Some(version) => Some(version.rsplit(':').next().filter(|version| !version.contains('/'))?.to_owned()),
+            Some(version) => Some(
+                version
+                    .rsplit(':')
+                    .next()
+                    .filter(|version| !version.contains('/'))?
+                    .to_owned(),
+            ),
             None => None,
         };
-        Some(Self { model, version, deployment, input: body.input })
+        Some(Self {
+            model,
+            version,
+            deployment,
+            input: body.input,
+        })
     }
 
     fn is(&self, item: &Item) -> bool {
@@ -100,13 +111,32 @@ impl Page {
         let sent = now.checked_sub(sent)?;
         let (first, last) = (sent.checked_sub(SLACK)?, sent.checked_add(MAX_DELAY)?);
         let created = |item: &Item| moment(item.created_at.as_deref()?);
-        if self.next.is_some() && self.results.last().and_then(created).is_none_or(|oldest| oldest >= first) {
+        if self.next.is_some()
+            && self
+                .results
+                .last()
+                .and_then(created)
+                .is_none_or(|oldest| oldest >= first)
+        {
             return None;
         }
         let meant = self.results.iter().filter(|item| asked.is(item));
-        let meant = meant.filter(|item| created(item).is_none_or(|created| first <= created && created <= last));
-        let is_running = |item: &Item| matches!(item.status.as_deref(), Some("starting" | "processing" | "queued"));
-        Some(meant.map(|item| Found { id: item.id.clone(), is_running: is_running(item) }).collect())
+        let meant = meant
+            .filter(|item| created(item).is_none_or(|created| first <= created && created <= last));
+        let is_running = |item: &Item| {
+            matches!(
+                item.status.as_deref(),
+                Some("starting" | "processing" | "queued")
+            )
+        };
+        Some(
+            meant
+                .map(|item| Found {
+                    id: item.id.clone(),
+                    is_running: is_running(item),
+                })
+                .collect(),
+        )
     }
 }
 
@@ -117,18 +147,38 @@ pub fn date(headers: &HeaderMap) -> Option<SystemTime> {
 
 /// Read a time as the API writes it: `2023-09-08T16:19:34.765994Z`.
 fn moment(text: &str) -> Option<SystemTime> {
-    let (date, time) = text.strip_suffix('Z').or_else(|| text.strip_suffix("+00:00"))?.split_once('T')?;
+    let (date, time) = text
+        .strip_suffix('Z')
+        .or_else(|| text.strip_suffix("+00:00"))?
+        .split_once('T')?;
     let mut date = date.splitn(3, '-').map(|part| part.parse::<u64>().ok());
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
     let mut time = time.splitn(3, ':');
-    let (hour, minute) = (time.next()?.parse::<u64>().ok()?, time.next()?.parse::<u64>().ok()?);
-    let second = time.next()?.parse::<f64>().ok().filter(|second| (0.0..61.0).contains(second))?;
-    if !(1970..3000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 {
+    let (hour, minute) = (
+        time.next()?.parse::<u64>().ok()?,
+        time.next()?.parse::<u64>().ok()?,
+    );
+    let second = time
+        .next()?
+        .parse::<f64>()
+        .ok()
+        .filter(|second| (0.0..61.0).contains(second))?;
+    if !(1970..3000).contains(&year)
+        || !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+        || hour > 23
+        || minute > 59
+    {
         return None;
     }
     // Years are counted from March, so that a leap day is the last of its year.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let days =
+        365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
     let whole = Duration::from_secs(days * 86_400 + hour * 3_600 + minute * 60);
     SystemTime::UNIX_EPOCH.checked_add(whole + Duration::try_from_secs_f64(second).ok()?)
 }
@@ -140,16 +190,29 @@ mod tests {
     const NOW: u64 = 1_694_190_000;
 
     fn asked(path: &str, body: &str) -> Option<Asked> {
-        Asked::of(&Url::parse(&format!("https://api.replicate.com/v1/{path}")).unwrap(), body.as_bytes())
+        Asked::of(
+            &Url::parse(&format!("https://api.replicate.com/v1/{path}")).unwrap(),
+            body.as_bytes(),
+        )
     }
 
     fn item(id: &str, more: &str) -> String {
-        format!(r#"{{"id": "{id}", "model": "a/b", "version": "v", "input": {{"n": 1}}, "status": "processing", {more}}}"#)
+        format!(
+            r#"{{"id": "{id}", "model": "a/b", "version": "v", "input": {{"n": 1}}, "status": "processing", {more}}}"#
+        )
     }
 
     fn found(asked: &Asked, sent: u64, items: &[String], next: &str) -> Option<Vec<String>> {
-        let page: Page = serde_json::from_str(&format!(r#"{{"next": {next}, "results": [{}]}}"#, items.join(","))).unwrap();
-        let found = page.candidates(asked, Duration::from_secs(sent), SystemTime::UNIX_EPOCH + Duration::from_secs(NOW));
+        let page: Page = serde_json::from_str(&format!(
+            r#"{{"next": {next}, "results": [{}]}}"#,
+            items.join(",")
+        ))
+        .unwrap();
+        let found = page.candidates(
+            asked,
+            Duration::from_secs(sent),
+            SystemTime::UNIX_EPOCH + Duration::from_secs(NOW),
+        );
         found.map(|found| found.into_iter().map(|each| each.id).collect())
     }
 
@@ -158,7 +221,9 @@ mod tests {
 
     #[test]
     fn times_are_read_as_the_api_writes_them() {
-        let seconds = |text| moment(text).map(|at| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs());
+        let seconds = |text| {
+            moment(text).map(|at| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
+        };
         assert_eq!(seconds("2023-09-08T16:20:00Z"), Some(NOW));
         assert_eq!(seconds("2023-09-08T16:20:00.999999+00:00"), Some(NOW));
         assert_eq!(seconds("1970-01-01T00:00:00Z"), Some(0));
@@ -180,7 +245,10 @@ mod tests {
     fn a_create_is_known_by_its_address_and_its_body() {
         let model = asked("models/a/b/predictions", r#"{"input": {"n": 1}}"#).unwrap();
         let version = asked("predictions", r#"{"version": "a/b:v", "input": {"n": 1}}"#).unwrap();
-        assert_eq!(asked("predictions", r#"{"version": "v", "input": {"n": 1}}"#).as_ref(), Some(&version));
+        assert_eq!(
+            asked("predictions", r#"{"version": "v", "input": {"n": 1}}"#).as_ref(),
+            Some(&version)
+        );
         let deployment = asked("deployments/a/d/predictions", r#"{"input": {"n": 1}}"#).unwrap();
         let plain = [item("p", AT)];
         let deployed = [item("p", &format!(r#"{AT}, "deployment": "a/d""#))];
@@ -189,7 +257,10 @@ mod tests {
             assert_eq!(found(asked, 10, &deployed, "null"), Some(vec![]));
         }
         assert_eq!(found(&deployment, 10, &plain, "null"), Some(vec![]));
-        assert_eq!(found(&deployment, 10, &deployed, "null"), Some(vec!["p".to_owned()]));
+        assert_eq!(
+            found(&deployment, 10, &deployed, "null"),
+            Some(vec!["p".to_owned()])
+        );
         for (path, body) in [
             ("predictions", "{}"),
             ("predictions", r#"{"version": "a/b"}"#),
@@ -204,24 +275,46 @@ mod tests {
     fn what_was_made_at_another_time_or_of_something_else_is_not_meant() {
         let model = asked("models/a/b/predictions", r#"{"input": {"n": 1}}"#).unwrap();
         for sent in [0, 7, 30] {
-            assert_eq!(found(&model, sent, &[item("p", AT)], "null"), Some(vec![]), "{sent}");
+            assert_eq!(
+                found(&model, sent, &[item("p", AT)], "null"),
+                Some(vec![]),
+                "{sent}"
+            );
         }
         for sent in [8, 12, 19] {
-            assert_eq!(found(&model, sent, &[item("p", AT)], "null").unwrap().len(), 1, "{sent}");
+            assert_eq!(
+                found(&model, sent, &[item("p", AT)], "null").unwrap().len(),
+                1,
+                "{sent}"
+            );
         }
         let other = AT.to_owned() + r#", "extra": 1"#;
-        let others = [item("p", &other).replace("\"n\": 1", "\"n\": 2"), item("q", &other).replace("a/b", "a/c")];
+        let others = [
+            item("p", &other).replace("\"n\": 1", "\"n\": 2"),
+            item("q", &other).replace("a/b", "a/c"),
+        ];
         assert_eq!(found(&model, 10, &others, "null"), Some(vec![]));
         // What says nothing of its time may be the one.
-        assert_eq!(found(&model, 10, &[item("p", r#""created_at": null"#)], "null").unwrap().len(), 1);
+        assert_eq!(
+            found(&model, 10, &[item("p", r#""created_at": null"#)], "null")
+                .unwrap()
+                .len(),
+            1
+        );
     }
 
     #[test]
     fn a_page_that_may_not_be_all_tells_nothing() {
         let model = asked("models/a/b/predictions", r#"{"input": {"n": 1}}"#).unwrap();
-        assert_eq!(found(&model, 10, &[item("p", AT)], r#""https://next""#), None);
+        assert_eq!(
+            found(&model, 10, &[item("p", AT)], r#""https://next""#),
+            None
+        );
         assert_eq!(found(&model, 10, &[], r#""https://next""#), None);
         let older = item("o", r#""created_at": "2023-09-08T16:10:00Z""#);
-        assert_eq!(found(&model, 10, &[item("p", AT), older], r#""https://next""#), Some(vec!["p".to_owned()]));
+        assert_eq!(
+            found(&model, 10, &[item("p", AT), older], r#""https://next""#),
+            Some(vec!["p".to_owned()])
+        );
     }
 }

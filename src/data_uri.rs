@@ -18,11 +18,13 @@ pub struct DataUri {
 }
 
 /// Forgiving about padding, strict about the alphabet.
-const RULES: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+const RULES: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 
 /// Base64 as data URIs have it.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-pub static BASE64: LazyLock<base64::engine::Simd> = LazyLock::new(|| base64::engine::Simd::standard(RULES));
+pub static BASE64: LazyLock<base64::engine::Simd> =
+    LazyLock::new(|| base64::engine::Simd::standard(RULES));
 /// Base64 as data URIs have it.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub static BASE64: LazyLock<base64::engine::GeneralPurpose> =
@@ -31,34 +33,59 @@ pub static BASE64: LazyLock<base64::engine::GeneralPurpose> =
 impl DataUri {
     /// Reads a URI, or says what is wrong with it.
     pub fn parse(uri: &str) -> Result<Self, Error> {
-        let rest = uri.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:")).and_then(|_| uri.get(5..));
+        let rest = uri
+            .get(..5)
+            .filter(|scheme| scheme.eq_ignore_ascii_case("data:"))
+            .and_then(|_| uri.get(5..));
         let (about, data) = rest
             .and_then(|rest| rest.split_once(','))
             .ok_or_else(|| Error::invalid("not a data URI: data:[<type>][;base64],<data>"))?;
-        let (media_type, base64) = match about.len().checked_sub(7).and_then(|at| Some((about.get(..at)?, about.get(at..)?))) {
+        let (media_type, base64) = match about
+            .len()
+            .checked_sub(7)
+            .and_then(|at| Some((about.get(..at)?, about.get(at..)?)))
+        {
             Some((media_type, mark)) if mark.eq_ignore_ascii_case(";base64") => (media_type, true),
             _ => (about, false),
         };
         if !media_type.is_empty() && !is_media_type(media_type) {
-            return Err(Error::invalid("the data URI has no media type before its comma"));
+            return Err(Error::invalid(
+                "the data URI has no media type before its comma",
+            ));
         }
-        let media_type = if media_type.is_empty() { "text/plain;charset=US-ASCII" } else { media_type };
+        let media_type = if media_type.is_empty() {
+            "text/plain;charset=US-ASCII"
+        } else {
+            media_type
+        };
         let bytes = percent_decode_str(data);
         let content = if base64 {
             let text: Vec<u8> = bytes.filter(|byte| !byte.is_ascii_whitespace()).collect();
-            BASE64.decode(text).map_err(|error| Error::invalid(format!("the data URI's base64 is broken: {error}")))?
+            BASE64.decode(text).map_err(|error| {
+                Error::invalid(format!("the data URI's base64 is broken: {error}"))
+            })?
         } else {
             bytes.collect()
         };
-        Ok(Self { media_type: media_type.to_owned(), content })
+        Ok(Self {
+            media_type: media_type.to_owned(),
+            content,
+        })
     }
 }
 
 fn is_media_type(text: &str) -> bool {
     let kind = text.split(';').next().unwrap_or_default();
-    let token =
-        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte));
-    kind.is_empty() || kind.split_once('/').is_some_and(|(first, second)| token(first) && token(second))
+    let token = |part: &str| {
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    kind.is_empty()
+        || kind
+            .split_once('/')
+            .is_some_and(|(first, second)| token(first) && token(second))
 }
 
 #[cfg(test)]
@@ -70,20 +97,35 @@ mod tests {
     fn data_uris_are_read_in_both_encodings() {
         for (uri, media_type, content) in [
             ("data:text/plain;base64,aGk=", "text/plain", "hi"),
-            ("data:text/plain;charset=utf-8;base64,aGk", "text/plain;charset=utf-8", "hi"),
+            (
+                "data:text/plain;charset=utf-8;base64,aGk",
+                "text/plain;charset=utf-8",
+                "hi",
+            ),
             ("data:,a%20b", "text/plain;charset=US-ASCII", "a b"),
             ("DATA:image/svg+xml,<svg/>", "image/svg+xml", "<svg/>"),
             ("data:;base64,aGk=", "text/plain;charset=US-ASCII", "hi"),
         ] {
-            let expected = DataUri { media_type: media_type.into(), content: content.into() };
+            let expected = DataUri {
+                media_type: media_type.into(),
+                content: content.into(),
+            };
             assert_eq!(DataUri::parse(uri).unwrap(), expected, "{uri}");
         }
     }
 
     #[test]
     fn text_that_only_looks_like_a_data_uri_is_refused() {
-        for text in ["data: hi, you", "data:", "data:x", "data:a b/c,x", "data:text/plain;base64,@@", "http://x", "", "dätä:,"]
-        {
+        for text in [
+            "data: hi, you",
+            "data:",
+            "data:x",
+            "data:a b/c,x",
+            "data:text/plain;base64,@@",
+            "http://x",
+            "",
+            "dätä:,",
+        ] {
             assert!(DataUri::parse(text).is_err(), "{text}");
         }
     }

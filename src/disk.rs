@@ -37,9 +37,15 @@ impl Partial {
     pub fn create(target: &Path, overwrite: bool) -> Result<Self, Error> {
         let target = behind_links(target);
         let failed = |error: &io::Error| Error::file(target.display(), error).at(&target);
-        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = target
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         if target.file_name().is_none() {
-            return Err(Error::new(Kind::File, format!("{} is not a file's name", target.display())));
+            return Err(Error::new(
+                Kind::File,
+                format!("{} is not a file's name", target.display()),
+            ));
         }
         let before = match fs::metadata(&target) {
             Ok(before) => Some(before),
@@ -52,13 +58,27 @@ impl Partial {
         name.prefix(".replicate-").suffix(".part").rand_bytes(16);
         // Opened here, so that its permissions are the umask's and its errors the operating system's.
         let open = |path: &Path| File::options().write(true).create_new(true).open(path);
-        let file = name.make_in(folder, open).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Error::file(format!("{}: its folder does not exist", target.display()), &error).at(&target),
-            _ => failed(&error),
-        })?;
-        let file = Self { target, file, length: 0, overwrite };
+        let file = name
+            .make_in(folder, open)
+            .map_err(|error| match error.kind() {
+                ErrorKind::NotFound => Error::file(
+                    format!("{}: its folder does not exist", target.display()),
+                    &error,
+                )
+                .at(&target),
+                _ => failed(&error),
+            })?;
+        let file = Self {
+            target,
+            file,
+            length: 0,
+            overwrite,
+        };
         if let Some(before) = before {
-            file.file.as_file().set_permissions(before.permissions()).map_err(|error| file.failed(&error))?;
+            file.file
+                .as_file()
+                .set_permissions(before.permissions())
+                .map_err(|error| file.failed(&error))?;
         }
         Ok(file)
     }
@@ -74,7 +94,10 @@ impl Partial {
 
     /// Adds to its end.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file.as_file_mut().write_all(bytes).map_err(|error| self.failed(&error))?;
+        self.file
+            .as_file_mut()
+            .write_all(bytes)
+            .map_err(|error| self.failed(&error))?;
         self.length += bytes.len() as u64;
         Ok(())
     }
@@ -90,21 +113,45 @@ impl Partial {
 
     /// Gives it its name, once it is on the disk; gives the number of bytes.
     pub fn finish(self) -> Result<u64, Error> {
-        let Self { target, file, length, overwrite } = self;
+        let Self {
+            target,
+            file,
+            length,
+            overwrite,
+        } = self;
         // In its own folder, whatever the current one is now.
-        let place = target.file_name().map_or_else(|| target.clone(), |name| file.path().with_file_name(name));
-        let named = file.as_file().sync_all().and_then(|()| publish(file, &place, overwrite));
-        named.map(|()| length).map_err(|error| Error::file(target.display(), &error).at(&target))
+        let place = target
+            .file_name()
+            .map_or_else(|| target.clone(), |name| file.path().with_file_name(name));
+        let named = file
+            .as_file()
+            .sync_all()
+            .and_then(|()| publish(file, &place, overwrite));
+        named
+            .map(|()| length)
+            .map_err(|error| Error::file(target.display(), &error).at(&target))
     }
 }
 
 fn publish(file: NamedTempFile<File>, target: &Path, overwrite: bool) -> io::Result<()> {
-    let named = if overwrite { file.persist(target) } else { file.persist_noclobber(target) };
+    let named = if overwrite {
+        file.persist(target)
+    } else {
+        file.persist_noclobber(target)
+    };
     match named {
         Ok(_) => Ok(()),
         // Not every file system has a rename that keeps what exists, or links.
-        Err(failed) if !overwrite && failed.error.kind() != ErrorKind::AlreadyExists && !target.exists() => {
-            failed.file.persist(target).map(drop).map_err(|failed| failed.error)
+        Err(failed)
+            if !overwrite
+                && failed.error.kind() != ErrorKind::AlreadyExists
+                && !target.exists() =>
+        {
+            failed
+                .file
+                .persist(target)
+                .map(drop)
+                .map_err(|failed| failed.error)
         }
         Err(failed) => Err(failed.error),
     }
@@ -122,9 +169,13 @@ fn check(target: &Path, before: Option<&Metadata>, overwrite: bool) -> Result<()
     let refused = |kind: ErrorKind| Err(Error::file(target.display(), &kind.into()).at(target));
     match before {
         Some(before) if before.is_dir() => refused(ErrorKind::IsADirectory),
-        Some(before) if !before.is_file() => {
-            Err(Error::new(Kind::File, format!("{} is a device, and cannot be replaced by a file", target.display())))
-        }
+        Some(before) if !before.is_file() => Err(Error::new(
+            Kind::File,
+            format!(
+                "{} is a device, and cannot be replaced by a file",
+                target.display()
+            ),
+        )),
         Some(_) if !overwrite => refused(ErrorKind::AlreadyExists),
         _ => Ok(()),
     }
@@ -136,12 +187,19 @@ fn is_alone() -> bool {
 }
 
 /// Keeps the disk's waits off the runtime's thread.
-pub async fn beside<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    if is_alone() { work() } else { finished(&mut spawn_blocking(work)).await }
+pub async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    if is_alone() {
+        work()
+    } else {
+        finished(&mut spawn_blocking(work)).await
+    }
 }
 
 async fn finished<T>(task: &mut JoinHandle<Result<T, Error>>) -> Result<T, Error> {
-    task.await.unwrap_or_else(|error| Err(Error::new(Kind::File, error.to_string())))
+    task.await
+        .unwrap_or_else(|error| Err(Error::new(Kind::File, error.to_string())))
 }
 
 /// Writes while the next bytes arrive; where nothing else runs on this thread, right here.
@@ -161,7 +219,15 @@ impl Sink {
     /// Writes to the end of `file`.
     pub fn new(file: Partial) -> Self {
         let (temporary, alone) = (file.temporary().to_owned(), is_alone());
-        Self { temporary, file: Some(file), writing: None, finishing: None, waiting: Vec::new(), size: 0, alone }
+        Self {
+            temporary,
+            file: Some(file),
+            writing: None,
+            finishing: None,
+            waiting: Vec::new(),
+            size: 0,
+            alone,
+        }
     }
 
     /// Takes what came next.
@@ -204,7 +270,9 @@ impl Sink {
             self.writing = None;
             return file;
         }
-        self.file.take().ok_or_else(|| Error::new(Kind::File, "the file was given up"))
+        self.file
+            .take()
+            .ok_or_else(|| Error::new(Kind::File, "the file was given up"))
     }
 
     /// Forgets what was written.
@@ -273,8 +341,10 @@ mod tests {
         }
 
         fn names(&self) -> Vec<String> {
-            let mut names: Vec<_> =
-                fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            let mut names: Vec<_> = fs::read_dir(&self.0)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
             names.sort();
             names
         }
@@ -306,7 +376,10 @@ mod tests {
         let partial = Partial::create(&target, false).unwrap();
         write(&target, b"first", false).unwrap();
         assert!(matches!(partial.finish().unwrap_err().kind, Kind::File));
-        assert!(matches!(Partial::create(&target, false).unwrap_err().kind, Kind::File));
+        assert!(matches!(
+            Partial::create(&target, false).unwrap_err().kind,
+            Kind::File
+        ));
         assert_eq!(fs::read(&target).unwrap(), b"first");
         assert_eq!(folder.names(), ["out"]);
     }
@@ -315,7 +388,11 @@ mod tests {
     fn what_another_thread_still_writes_is_gone_at_once_when_it_is_given_up() {
         let folder = Folder::new();
         let target = folder.0.join("out");
-        let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(1).enable_time().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .max_blocking_threads(1)
+            .enable_time()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             // Nothing that is handed to another thread begins before this ends.
             let (release, held) = std::sync::mpsc::channel::<()>();
@@ -330,14 +407,22 @@ mod tests {
             assert!(folder.names().is_empty());
 
             let mut finishing = sink();
-            assert!(tokio::time::timeout(std::time::Duration::from_millis(1), finishing.finish()).await.is_err());
+            assert!(
+                tokio::time::timeout(std::time::Duration::from_millis(1), finishing.finish())
+                    .await
+                    .is_err()
+            );
             assert_eq!(folder.names().len(), 1);
             drop(finishing);
             assert!(folder.names().is_empty());
 
             let mut given_up = sink();
             given_up.write(block()).await.unwrap();
-            assert!(tokio::time::timeout(std::time::Duration::from_millis(1), given_up.write(block())).await.is_ok());
+            assert!(
+                tokio::time::timeout(std::time::Duration::from_millis(1), given_up.write(block()))
+                    .await
+                    .is_ok()
+            );
             drop(release);
             given_up.give_up().await;
             assert!(folder.names().is_empty());
@@ -371,14 +456,23 @@ mod tests {
         write(&link, b"new", true).unwrap();
         write(&dangling, b"now", true).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"new");
-        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(
+            fs::metadata(&target).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
         assert_eq!(folder.names(), ["dangling", "later", "link", "out"]);
     }
 
     #[test]
     fn only_files_are_replaced() {
         for target in ["/", "/dev/null", "..", ""] {
-            assert!(matches!(Partial::create(Path::new(target), true).unwrap_err().kind, Kind::File), "{target}");
+            assert!(
+                matches!(
+                    Partial::create(Path::new(target), true).unwrap_err().kind,
+                    Kind::File
+                ),
+                "{target}"
+            );
         }
     }
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use reqwest::header::{
-    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
+    CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderMap, HeaderValue, IF_RANGE,
+    LAST_MODIFIED, RANGE,
 };
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -96,7 +97,10 @@ impl Download {
         let answer = download.connect().await;
         match answer {
             // There is nothing from there on.
-            Err(Error { kind: Kind::Status(response), .. }) if from > 0 && response.status == 416 => {
+            Err(Error {
+                kind: Kind::Status(response),
+                ..
+            }) if from > 0 && response.status == 416 => {
                 download.info.length = range(&response.headers).and_then(|range| range.total);
                 download.info.validator = validator(&response.headers);
                 return Ok(download);
@@ -120,13 +124,18 @@ impl Download {
         }
         if self.call.raw {
             drop(incoming);
-            self.call = Arc::new(Call { raw: false, ..Call::clone(&self.call) });
+            self.call = Arc::new(Call {
+                raw: false,
+                ..Call::clone(&self.call)
+            });
             let incoming = self.ask().await?;
             if !incoming.is_encoded() {
                 return Ok(incoming);
             }
         }
-        Err(protocol("the host sent the file in a compression that it was not asked for"))
+        Err(protocol(
+            "the host sent the file in a compression that it was not asked for",
+        ))
     }
 
     async fn ask(&mut self) -> Result<Incoming, Error> {
@@ -137,7 +146,8 @@ impl Download {
         let mut call = Call::clone(&self.call);
         call.headers.insert(
             RANGE,
-            HeaderValue::try_from(format!("bytes={}-", self.at)).map_err(|error| Error::invalid(error.to_string()))?,
+            HeaderValue::try_from(format!("bytes={}-", self.at))
+                .map_err(|error| Error::invalid(error.to_string()))?,
         );
         if let Some(version) = &self.version {
             call.headers.insert(IF_RANGE, version.clone());
@@ -148,7 +158,12 @@ impl Download {
     /// Takes the first answer.
     fn begin(&mut self, incoming: Incoming) -> Result<(), Error> {
         let headers = incoming.headers();
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
+        let text = |name| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(ToOwned::to_owned)
+        };
         self.info = Info {
             content_type: text(CONTENT_TYPE),
             length: incoming.length(),
@@ -158,11 +173,17 @@ impl Download {
         self.version = version(headers);
         if incoming.is_partial() {
             let range = range(headers).filter(|range| range.start == self.at && self.at > 0);
-            let range = range.ok_or_else(|| protocol("the host answered with another part of the file than was asked for"))?;
+            let range = range.ok_or_else(|| {
+                protocol("the host answered with another part of the file than was asked for")
+            })?;
             self.info.length = range.total;
         } else {
             self.skip = self.at;
-            self.checksum = if self.at == 0 && self.call.raw { Checksum::of(headers) } else { None };
+            self.checksum = if self.at == 0 && self.call.raw {
+                Checksum::of(headers)
+            } else {
+                None
+            };
         }
         self.check_type()?;
         self.incoming = Some(incoming);
@@ -171,18 +192,26 @@ impl Download {
 
     /// Error pages of hosts come with a status of success too, and must not pass for a picture.
     fn check_type(&self) -> Result<(), Error> {
-        let is_html = self
-            .info
-            .content_type
-            .as_deref()
-            .is_some_and(|kind| kind.trim_start().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html")));
-        let name = self.call.url.path_segments().and_then(Iterator::last).unwrap_or_default();
-        let ending = Path::new(name).extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+        let is_html = self.info.content_type.as_deref().is_some_and(|kind| {
+            kind.trim_start()
+                .get(..9)
+                .is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"))
+        });
+        let name = self
+            .call
+            .url
+            .path_segments()
+            .and_then(Iterator::last)
+            .unwrap_or_default();
+        let ending = Path::new(name)
+            .extension()
+            .and_then(|ending| ending.to_str())
+            .map(str::to_ascii_lowercase);
         match ending.as_deref() {
             None | Some("html" | "htm" | "xhtml") => Ok(()),
-            Some(ending) if is_html => {
-                Err(protocol(format!("the host answered with a web page (text/html) instead of a .{ending} file")))
-            }
+            Some(ending) if is_html => Err(protocol(format!(
+                "the host answered with a web page (text/html) instead of a .{ending} file"
+            ))),
             Some(_) => Ok(()),
         }
     }
@@ -190,7 +219,9 @@ impl Download {
     /// What comes next.
     pub async fn next(&mut self) -> Result<Next, Error> {
         loop {
-            let Some(incoming) = &mut self.incoming else { return Ok(Next::End) };
+            let Some(incoming) = &mut self.incoming else {
+                return Ok(Next::End);
+            };
             let error = match incoming.chunk().await {
                 Ok(Some(bytes)) => match self.take(bytes) {
                     Some(bytes) => return Ok(Next::Bytes(bytes)),
@@ -211,7 +242,9 @@ impl Download {
     /// Counts what came; None if all of it was given before.
     fn take(&mut self, mut bytes: Bytes) -> Option<Bytes> {
         if self.skip > 0 {
-            let known = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
+            let known = usize::try_from(self.skip)
+                .unwrap_or(usize::MAX)
+                .min(bytes.len());
             self.skip -= known as u64;
             drop(bytes.split_to(known));
             if bytes.is_empty() {
@@ -230,12 +263,16 @@ impl Download {
         // What was to be left out and did not come is beyond the end.
         let reached = self.at - self.skip;
         if let Some(length) = self.info.length.filter(|length| *length != reached) {
-            return Err(broken(format!("the file ended after {reached} of {length} bytes")));
+            return Err(broken(format!(
+                "the file ended after {reached} of {length} bytes"
+            )));
         }
         if self.checksum.take().is_none_or(Checksum::holds) {
             return Ok(());
         }
-        Err(protocol("the file that came is not what its host's checksum says"))
+        Err(protocol(
+            "the file that came is not what its host's checksum says",
+        ))
     }
 
     /// Asks for the rest after a break; whether that is what comes now. False if it begins anew.
@@ -265,7 +302,9 @@ impl Download {
                 // Nothing is left to ask for: what broke off was the end of the connection, not of the file.
                 Err(next) if self.is_at_end(&next) => return self.end().map(|()| true),
                 // A host's refusal was tried again already.
-                Err(next) if matches!(next.kind, Kind::Disconnected | Kind::Timeout(..)) => error = next,
+                Err(next) if matches!(next.kind, Kind::Disconnected | Kind::Timeout(..)) => {
+                    error = next
+                }
                 Err(next) => return Err(next),
             }
         }
@@ -286,10 +325,15 @@ impl Download {
     fn go_on(&mut self, incoming: Incoming) -> Result<bool, Error> {
         let headers = incoming.headers();
         if incoming.is_partial() {
-            let same_length = |total: Option<u64>| total.is_none() || self.info.length.is_none() || total == self.info.length;
-            let is_rest = range(headers).is_some_and(|range| range.start == self.at && same_length(range.total));
+            let same_length = |total: Option<u64>| {
+                total.is_none() || self.info.length.is_none() || total == self.info.length
+            };
+            let is_rest = range(headers)
+                .is_some_and(|range| range.start == self.at && same_length(range.total));
             if !is_rest {
-                return Err(protocol("the host answered with another part of the file than was asked for"));
+                return Err(protocol(
+                    "the host answered with another part of the file than was asked for",
+                ));
             }
             // The answer before may have begun anew, and broken off before it came to what is new.
             self.skip = 0;
@@ -307,11 +351,17 @@ impl Download {
 }
 
 fn protocol(message: impl Into<String>) -> Error {
-    Error { sent: true, ..Error::new(Kind::Protocol, message) }
+    Error {
+        sent: true,
+        ..Error::new(Kind::Protocol, message)
+    }
 }
 
 fn broken(message: String) -> Error {
-    Error { sent: true, ..Error::new(Kind::Disconnected, message) }
+    Error {
+        sent: true,
+        ..Error::new(Kind::Disconnected, message)
+    }
 }
 
 /// What differs between two versions of a file, as text.
@@ -322,15 +372,21 @@ fn validator(headers: &HeaderMap) -> Option<String> {
 
 /// What `If-Range` may carry (RFC 9110 §13.1.5): a strong entity tag, else the date of the last change if that is a strong validator.
 fn version(headers: &HeaderMap) -> Option<HeaderValue> {
-    let strong = headers.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\""));
-    strong.or_else(|| headers.get(LAST_MODIFIED).filter(|_| is_settled(headers))).cloned()
+    let strong = headers
+        .get(ETAG)
+        .filter(|tag| tag.as_bytes().starts_with(b"\""));
+    strong
+        .or_else(|| headers.get(LAST_MODIFIED).filter(|_| is_settled(headers)))
+        .cloned()
 }
 
 /// Whether the last change lies so far before the answer that no other can share its date (RFC 9110 §8.8.2.2). A second would do for one
 /// clock; the two dates may come from two machines.
 fn is_settled(headers: &HeaderMap) -> bool {
     let date = |name| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok();
-    let apart = date(DATE).zip(date(LAST_MODIFIED)).and_then(|(now, changed)| now.duration_since(changed).ok());
+    let apart = date(DATE)
+        .zip(date(LAST_MODIFIED))
+        .and_then(|(now, changed)| now.duration_since(changed).ok());
     apart.is_some_and(|apart| apart >= SETTLED)
 }
 
@@ -341,13 +397,30 @@ struct Range {
 }
 
 fn range(headers: &HeaderMap) -> Option<Range> {
-    let (part, total) = headers.get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?.split_once('/')?;
-    let start = if part == "*" { 0 } else { part.split_once('-')?.0.parse().ok()? };
-    Some(Range { start, total: total.parse().ok() })
+    let (part, total) = headers
+        .get(CONTENT_RANGE)?
+        .to_str()
+        .ok()?
+        .strip_prefix("bytes ")?
+        .split_once('/')?;
+    let start = if part == "*" {
+        0
+    } else {
+        part.split_once('-')?.0.parse().ok()?
+    };
+    Some(Range {
+        start,
+        total: total.parse().ok(),
+    })
 }
 
 /// Downloads to `target`, which is either as before or complete.
-pub async fn save(pool: Arc<Pool>, call: &Call, target: &Path, overwrite: bool) -> Result<Info, Error> {
+pub async fn save(
+    pool: Arc<Pool>,
+    call: &Call,
+    target: &Path,
+    overwrite: bool,
+) -> Result<Info, Error> {
     save_until(&CancellationToken::new(), pool, call, target, overwrite).await
 }
 
@@ -359,7 +432,15 @@ async fn save_until(
     target: &Path,
     overwrite: bool,
 ) -> Result<Info, Error> {
-    let stopped = || Error::new(Kind::File, format!("{} was given up, because another file failed", target.display()));
+    let stopped = || {
+        Error::new(
+            Kind::File,
+            format!(
+                "{} was given up, because another file failed",
+                target.display()
+            ),
+        )
+    };
     if stop.is_cancelled() {
         return Err(stopped());
     }
@@ -391,17 +472,33 @@ async fn pour(pool: Arc<Pool>, call: &Call, sink: &mut Sink) -> Result<Info, Err
         }
     }
     let length = Some(sink.finish().await?);
-    Ok(Info { length, ..download.info })
+    Ok(Info {
+        length,
+        ..download.info
+    })
 }
 
 /// Downloads many, `most` at a time; when one fails, those under way are given up, and nothing of them is left.
-pub async fn save_all(pool: Arc<Pool>, files: Vec<(Call, PathBuf)>, overwrite: bool, most: usize) -> Result<Vec<Info>, Error> {
+pub async fn save_all(
+    pool: Arc<Pool>,
+    files: Vec<(Call, PathBuf)>,
+    overwrite: bool,
+    most: usize,
+) -> Result<Vec<Info>, Error> {
     let mut infos = vec![Info::default(); files.len()];
     let stop = CancellationToken::new();
-    let saves = files.into_iter().enumerate().map(|(place, (call, target))| {
-        let (pool, stop) = (pool.clone(), stop.clone());
-        async move { (place, save_until(&stop, pool, &call, &target, overwrite).await) }
-    });
+    let saves = files
+        .into_iter()
+        .enumerate()
+        .map(|(place, (call, target))| {
+            let (pool, stop) = (pool.clone(), stop.clone());
+            async move {
+                (
+                    place,
+                    save_until(&stop, pool, &call, &target, overwrite).await,
+                )
+            }
+        });
     let mut failure = None;
     // None is dropped on its way: each removes what it wrote before the error is raised.
     let mut saves = pin!(stream::iter(saves).buffer_unordered(most.max(1)));
@@ -431,11 +528,20 @@ mod tests {
 
     #[test]
     fn parts_are_known_by_their_range() {
-        let read = |text: &str| range(&with("content-range", text)).map(|range| (range.start, range.total));
+        let read = |text: &str| {
+            range(&with("content-range", text)).map(|range| (range.start, range.total))
+        };
         assert_eq!(read("bytes 5-9/10"), Some((5, Some(10))));
         assert_eq!(read("bytes 5-9/*"), Some((5, None)));
         assert_eq!(read("bytes */10"), Some((0, Some(10))));
-        for wrong in ["", "bytes", "bytes 5/10", "items 5-9/10", "bytes x-9/10", "bytes 5-9"] {
+        for wrong in [
+            "",
+            "bytes",
+            "bytes 5/10",
+            "items 5-9/10",
+            "bytes x-9/10",
+            "bytes 5-9",
+        ] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
     }

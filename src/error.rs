@@ -97,7 +97,16 @@ pub struct Error {
 impl Error {
     /// A failure before anything was sent.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), errno: None, path: None, sent: false, stale: false, request_id: None, last: None }
+        Self {
+            kind,
+            message: message.into(),
+            errno: None,
+            path: None,
+            sent: false,
+            stale: false,
+            request_id: None,
+            last: None,
+        }
     }
 
     /// The caller's mistake.
@@ -108,19 +117,29 @@ impl Error {
     /// Time ran out in `phase` after `limit`.
     pub fn timeout(phase: Phase, limit: Duration) -> Self {
         let message = format!("timed out after {}, {phase}", seconds(limit));
-        Self { sent: !matches!(phase, Phase::Pool | Phase::Connect), ..Self::new(Kind::Timeout(phase, limit), message) }
+        Self {
+            sent: !matches!(phase, Phase::Pool | Phase::Connect),
+            ..Self::new(Kind::Timeout(phase, limit), message)
+        }
     }
 
     /// The deadline over everything passed while `phase` was under way; `last` is what ended the attempt before.
     pub fn late(limit: Duration, phase: Phase, last: Option<Box<str>>) -> Self {
-        let mut message = format!("timed out after {} over all attempts, {phase}", seconds(limit));
+        let mut message = format!(
+            "timed out after {} over all attempts, {phase}",
+            seconds(limit)
+        );
         if let Some(last) = &last {
             message.push_str("; ");
             message.push_str(last);
         }
         // What waits for another attempt was not taken by the one before.
         let sent = !matches!(phase, Phase::Pool | Phase::Connect | Phase::Pause);
-        Self { sent, last, ..Self::new(Kind::Timeout(Phase::Total, limit), message) }
+        Self {
+            sent,
+            last,
+            ..Self::new(Kind::Timeout(Phase::Total, limit), message)
+        }
     }
 
     /// A local file failed; `what` says what was being done to which path.
@@ -131,12 +150,18 @@ impl Error {
             ErrorKind::IsADirectory => Some(21),
             _ => None,
         });
-        Self { errno, ..Self::new(Kind::File, format!("{what}: {error}")) }
+        Self {
+            errno,
+            ..Self::new(Kind::File, format!("{what}: {error}"))
+        }
     }
 
     /// The same error, with the path of the file.
     pub fn at(self, path: &Path) -> Self {
-        Self { path: Some(path.into()), ..self }
+        Self {
+            path: Some(path.into()),
+            ..self
+        }
     }
 }
 

@@ -133,7 +133,9 @@ impl Incoming {
     /// Whether the body is compressed, or encoded in another way (RFC 9110 §8.4); of what was decompressed already nobody knows that.
     pub fn is_encoded(&self) -> bool {
         let identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-        self.headers().get(CONTENT_ENCODING).is_some_and(|value| !identity(value))
+        self.headers()
+            .get(CONTENT_ENCODING)
+            .is_some_and(|value| !identity(value))
     }
 
     /// The length the server claims, in bytes; None where it does not, or where the body was compressed.
@@ -143,7 +145,10 @@ impl Incoming {
 
     /// The next part of the body as it came, or None at its end; without a limit in time.
     pub async fn part(&mut self) -> Result<Option<Bytes>, Error> {
-        self.response.chunk().await.map_err(|error| self.known(error.into()))
+        self.response
+            .chunk()
+            .await
+            .map_err(|error| self.known(error.into()))
     }
 
     /// The next part of the body as it came, or None at its end.
@@ -153,7 +158,9 @@ impl Incoming {
             let next = pin!(async { self.response.chunk().await.map_err(Error::from) });
             let next = limited(read, Phase::Body, next);
             match deadline {
-                Some((at, limit)) => timeout_at(at, next).await.unwrap_or_else(|_| Err(Error::late(limit, Phase::Body, None))),
+                Some((at, limit)) => timeout_at(at, next)
+                    .await
+                    .unwrap_or_else(|_| Err(Error::late(limit, Phase::Body, None))),
                 None => next.await,
             }
         };
@@ -162,21 +169,35 @@ impl Incoming {
 
     /// What is known of a failure after the head came.
     fn known(&self, error: Error) -> Error {
-        Error { sent: true, request_id: request_id(self.response.headers()).map(Into::into), ..error }
+        Error {
+            sent: true,
+            request_id: request_id(self.response.headers()).map(Into::into),
+            ..error
+        }
     }
 
     /// The whole body, refused above `limit` bytes.
     async fn whole(mut self, limit: usize) -> Result<Response, Error> {
-        let claimed = self.response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        let claimed = self
+            .response
+            .content_length()
+            .and_then(|length| usize::try_from(length).ok())
+            .unwrap_or(0);
         if claimed > limit {
             return Err(self.known(too_large(limit)));
         }
         let first = self.chunk().await?.unwrap_or_default();
-        let second = if !first.is_empty() && first.len() == claimed { None } else { self.chunk().await? };
+        let second = if !first.is_empty() && first.len() == claimed {
+            None
+        } else {
+            self.chunk().await?
+        };
         let body = match second {
             None => first,
             Some(second) => {
-                let mut body = BytesMut::with_capacity(claimed.min(TRUSTED_LENGTH).max(first.len() + second.len()));
+                let mut body = BytesMut::with_capacity(
+                    claimed.min(TRUSTED_LENGTH).max(first.len() + second.len()),
+                );
                 body.extend_from_slice(&first);
                 let mut next = Some(second);
                 while let Some(part) = next {
@@ -192,8 +213,16 @@ impl Incoming {
         if body.len() > limit {
             return Err(self.known(too_large(limit)));
         }
-        let (status, url) = (self.response.status().as_u16(), self.response.url().to_string());
-        Ok(Response { status, url, headers: std::mem::take(self.response.headers_mut()), body })
+        let (status, url) = (
+            self.response.status().as_u16(),
+            self.response.url().to_string(),
+        );
+        Ok(Response {
+            status,
+            url,
+            headers: std::mem::take(self.response.headers_mut()),
+            body,
+        })
     }
 
     /// As much of the body of a complaint as is of use and comes in time; its connection is closed if there is more.
@@ -208,13 +237,27 @@ impl Incoming {
                 break;
             }
         }
-        let (status, url) = (self.response.status().as_u16(), self.response.url().to_string());
-        Response { status, url, headers: std::mem::take(self.response.headers_mut()), body: body.freeze() }
+        let (status, url) = (
+            self.response.status().as_u16(),
+            self.response.url().to_string(),
+        );
+        Response {
+            status,
+            url,
+            headers: std::mem::take(self.response.headers_mut()),
+            body: body.freeze(),
+        }
     }
 }
 
 fn too_large(limit: usize) -> Error {
-    Error { sent: true, ..Error::new(Kind::TooLarge(limit), format!("the response is larger than {limit} bytes")) }
+    Error {
+        sent: true,
+        ..Error::new(
+            Kind::TooLarge(limit),
+            format!("the response is larger than {limit} bytes"),
+        )
+    }
 }
 
 /// Sends a call and reads the whole answer; a status of 400 or more is an error.
@@ -237,12 +280,23 @@ async fn attempt(pool: &Pool, call: &Call) -> Result<Response, Error> {
 
 /// Sends a call and returns as soon as the answer's head is there; a status of 400 or more is an error.
 pub async fn open(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
-    let deadline = call.timeouts.total.map(|limit| (clock::deadline(Instant::now(), limit), limit));
+    let deadline = call
+        .timeouts
+        .total
+        .map(|limit| (clock::deadline(Instant::now(), limit), limit));
     let attempts = pin!(async {
         let mut tries = Tries::new(pool, call);
         loop {
             match exchange(pool, call).await {
-                Ok(incoming) => return Ok(tries.done(incoming.response.status().as_u16(), Incoming { deadline, ..incoming })),
+                Ok(incoming) => {
+                    return Ok(tries.done(
+                        incoming.response.status().as_u16(),
+                        Incoming {
+                            deadline,
+                            ..incoming
+                        },
+                    ));
+                }
                 Err(error) => tries.failed(error).await?,
             }
         }
@@ -262,12 +316,23 @@ struct Tries<'a> {
 impl<'a> Tries<'a> {
     fn new(pool: &'a Pool, call: &'a Call) -> Self {
         let attempts = Attempts::new(&call.method, call.retries);
-        Self { pool, call, attempts, began: Instant::now(), _under_way: pool.shared.counters.enter() }
+        Self {
+            pool,
+            call,
+            attempts,
+            began: Instant::now(),
+            _under_way: pool.shared.counters.enter(),
+        }
     }
 
     fn tell(&self, number: u32, outcome: Result<u16, &Error>, wait: Option<Duration>) {
         if let Some(observer) = &self.call.observer {
-            observer.attempted(&Attempt { number, outcome, took: self.began.elapsed(), wait });
+            observer.attempted(&Attempt {
+                number,
+                outcome,
+                took: self.began.elapsed(),
+                wait,
+            });
         }
     }
 
@@ -282,8 +347,16 @@ impl<'a> Tries<'a> {
         let number = self.attempts.made() + 1;
         let left = self.call.left.as_ref();
         let has_left = left.is_some_and(CancellationToken::is_cancelled);
-        let wait = if has_left { None } else { self.attempts.after(&error, fastrand::f64(), &shared.budget) };
-        let outcome = if let Kind::Status(response) = &error.kind { Ok(response.status) } else { Err(&error) };
+        let wait = if has_left {
+            None
+        } else {
+            self.attempts.after(&error, fastrand::f64(), &shared.budget)
+        };
+        let outcome = if let Kind::Status(response) = &error.kind {
+            Ok(response.status)
+        } else {
+            Err(&error)
+        };
         self.tell(number, outcome, wait);
         let Some(wait) = wait else {
             shared.counters.failures.add();
@@ -303,8 +376,12 @@ async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
     enter(Phase::Pool);
     let permit = match &pool.shared.free {
         Some(free) => {
-            let wait =
-                pin!(async { free.clone().acquire_owned().await.map_err(|error| Error::new(Kind::Connect, error.to_string())) });
+            let wait = pin!(async {
+                free.clone()
+                    .acquire_owned()
+                    .await
+                    .map_err(|error| Error::new(Kind::Connect, error.to_string()))
+            });
             Some(limited(call.timeouts.pool, Phase::Pool, wait).await?)
         }
         None => None,
@@ -314,26 +391,48 @@ async fn exchange(pool: &Pool, call: &Call) -> Result<Incoming, Error> {
         let response = hop(pool, call, target.as_ref().unwrap_or(&call.url)).await?;
         let status = response.status();
         if call.home.origin.has(response.url()) && call.method == Method::GET {
-            pool.shared.pace.observe(response.headers(), std::time::Instant::now());
+            pool.shared
+                .pace
+                .observe(response.headers(), std::time::Instant::now());
         }
         if let Some(next) = redirect(call, &response)? {
             target = Some(next);
             continue;
         }
         enter(Phase::Body);
-        let incoming = Incoming { response, read: call.timeouts.read, deadline: None, _permit: permit };
+        let incoming = Incoming {
+            response,
+            read: call.timeouts.read,
+            deadline: None,
+            _permit: permit,
+        };
         if status.as_u16() >= 400 {
             let response = incoming.complaint().await;
             let message = format!("the server answered {status}");
-            return Err(Error { sent: true, ..Error::new(Kind::Status(Box::new(response)), message) });
+            return Err(Error {
+                sent: true,
+                ..Error::new(Kind::Status(Box::new(response)), message)
+            });
         }
-        if incoming.is_partial() && !call.headers.contains_key(RANGE) && !call.own.contains_key(RANGE) {
-            let error = Error::new(Kind::Protocol, format!("the server answered {status}, where the whole was asked for"));
+        if incoming.is_partial()
+            && !call.headers.contains_key(RANGE)
+            && !call.own.contains_key(RANGE)
+        {
+            let error = Error::new(
+                Kind::Protocol,
+                format!("the server answered {status}, where the whole was asked for"),
+            );
             return Err(incoming.known(error));
         }
         return Ok(incoming);
     }
-    Err(Error { sent: true, ..Error::new(Kind::Protocol, format!("more than {MOST_REDIRECTS} redirects")) })
+    Err(Error {
+        sent: true,
+        ..Error::new(
+            Kind::Protocol,
+            format!("more than {MOST_REDIRECTS} redirects"),
+        )
+    })
 }
 
 /// One request on the wire.
@@ -342,7 +441,15 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
     if !at_home {
         call.reach.check(url, &call.home.origin)?;
     }
-    let client = pool.client(url, Wanted { public_only: call.reach == Reach::Public && !at_home, raw: call.raw }).await?;
+    let client = pool
+        .client(
+            url,
+            Wanted {
+                public_only: call.reach == Reach::Public && !at_home,
+                raw: call.raw,
+            },
+        )
+        .await?;
     let mut request = reqwest::Request::new(call.method.clone(), url.clone());
     let headers = request.headers_mut();
     if at_home {
@@ -369,9 +476,16 @@ async fn hop(pool: &Pool, call: &Call, url: &Url) -> Result<reqwest::Response, E
     *request.body_mut() = body;
     enter(Phase::Response);
     begin();
-    let answer = pin!(async { client.execute(request).await.map_err(|error| broken(pool, url, error)) });
+    let answer = pin!(async {
+        client
+            .execute(request)
+            .await
+            .map_err(|error| broken(pool, url, error))
+    });
     let Some(progress) = progress else {
-        let Some(limit) = call.timeouts.read else { return answer.await };
+        let Some(limit) = call.timeouts.read else {
+            return answer.await;
+        };
         return tokio::select! {
             biased;
             answer = answer => answer,
@@ -404,7 +518,9 @@ fn replace(headers: &mut HeaderMap, others: &HeaderMap) {
 /// A failure on the wire before an answer; where no connection came about, with the way that was taken.
 fn broken(pool: &Pool, url: &Url, error: reqwest::Error) -> Error {
     let mut error = match pool.connect_limit() {
-        Some(limit) if error.is_connect() && error.is_timeout() => Error::timeout(Phase::Connect, limit),
+        Some(limit) if error.is_connect() && error.is_timeout() => {
+            Error::timeout(Phase::Connect, limit)
+        }
         _ => error.into(),
     };
     match error.kind {
@@ -420,27 +536,52 @@ fn redirect(call: &Call, response: &reqwest::Response) -> Result<Option<Url>, Er
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
-    let refused = |why: &str| Error { sent: true, ..Error::new(Kind::Protocol, format!("the server redirects {why}")) };
-    let Some(target) = response.headers().get(LOCATION) else { return Err(refused("without a Location")) };
+    let refused = |why: &str| Error {
+        sent: true,
+        ..Error::new(Kind::Protocol, format!("the server redirects {why}"))
+    };
+    let Some(target) = response.headers().get(LOCATION) else {
+        return Err(refused("without a Location"));
+    };
     if !matches!(call.method, Method::GET | Method::HEAD) {
-        return Err(refused(&format!("a {}, which is not followed", call.method)));
+        return Err(refused(&format!(
+            "a {}, which is not followed",
+            call.method
+        )));
     }
     // Not only ASCII: many servers write the characters of a path as they are, in UTF-8.
-    let target = std::str::from_utf8(target.as_bytes()).ok().and_then(|text| response.url().join(text).ok());
+    let target = std::str::from_utf8(target.as_bytes())
+        .ok()
+        .and_then(|text| response.url().join(text).ok());
     match target {
-        Some(url) if url.scheme() == "https" || (url.scheme() == "http" && response.url().scheme() == "http") => Ok(Some(url)),
-        Some(url) => Err(refused(&format!("from {} to {}", response.url().scheme(), url.scheme()))),
+        Some(url)
+            if url.scheme() == "https"
+                || (url.scheme() == "http" && response.url().scheme() == "http") =>
+        {
+            Ok(Some(url))
+        }
+        Some(url) => Err(refused(&format!(
+            "from {} to {}",
+            response.url().scheme(),
+            url.scheme()
+        ))),
         None => Err(refused("to something that is not a URL")),
     }
 }
 
 /// Takes pinned work: moving a whole exchange about would cost more than the timer.
-pub async fn limited<T, F>(limit: Option<Duration>, phase: Phase, work: Pin<&mut F>) -> Result<T, Error>
+pub async fn limited<T, F>(
+    limit: Option<Duration>,
+    phase: Phase,
+    work: Pin<&mut F>,
+) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
     match limit {
-        Some(limit) => timeout(limit, work).await.unwrap_or_else(|_| Err(Error::timeout(phase, limit))),
+        Some(limit) => timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(Error::timeout(phase, limit))),
         None => work.await,
     }
 }
@@ -450,7 +591,10 @@ type TunnelError = <Tunnel<HttpConnector> as Service<Uri>>::Error;
 
 /// Whether the connection ended before the exchange did.
 fn is_disconnection(error: &hyper::Error) -> bool {
-    error.is_incomplete_message() || error.is_closed() || error.is_canceled() || error.is_body_write_aborted()
+    error.is_incomplete_message()
+        || error.is_closed()
+        || error.is_canceled()
+        || error.is_body_write_aborted()
 }
 
 impl From<reqwest::Error> for Error {
@@ -488,6 +632,10 @@ impl From<reqwest::Error> for Error {
             Kind::Protocol
         };
         let sent = !matches!(kind, Kind::Connect | Kind::Invalid);
-        Self { errno, sent, ..Self::new(kind, text) }
+        Self {
+            errno,
+            sent,
+            ..Self::new(kind, text)
+        }
     }
 }

@@ -70,30 +70,62 @@ impl Pace {
     /// Joins those who wait, for as long as the guard lives.
     pub fn join(&self, id: &str) -> Turn<'_> {
         let mut state = self.state();
-        let new = || Waiting { callers: 0, ended: Arc::default(), seen: None, has_ended: false };
+        let new = || Waiting {
+            callers: 0,
+            ended: Arc::default(),
+            seen: None,
+            has_ended: false,
+        };
         let waiting = state.waiting.entry(id.to_owned()).or_insert_with(new);
         waiting.callers += 1;
-        Turn { pace: self, id: id.to_owned(), ended: waiting.ended.clone() }
+        Turn {
+            pace: self,
+            id: id.to_owned(),
+            ended: waiting.ended.clone(),
+        }
     }
 
     /// How long one of this age waits before it is asked for again; `jitter` is a random number from 0 to 1.
     pub fn interval(&self, age: Duration, jitter: f64, now: Instant) -> Duration {
         let state = self.state();
-        let alone = age.saturating_sub(PROMPT).mul_f64(PART_OF_AGE).clamp(SHORTEST, LONGEST);
-        let own = if state.list_helps { RATE_BESIDE_LIST } else { RATE };
+        let alone = age
+            .saturating_sub(PROMPT)
+            .mul_f64(PART_OF_AGE)
+            .clamp(SHORTEST, LONGEST);
+        let own = if state.list_helps {
+            RATE_BESIDE_LIST
+        } else {
+            RATE
+        };
         let rate = match state.allowed {
             Some((allowed, until)) if now < until => own.min(allowed),
             _ => own,
         };
         let share = Duration::try_from_secs_f64(state.crowd() / rate).unwrap_or(UNHELPFUL);
         // Spread, so that those who began together do not ask together; but no faster than their share.
-        if share > alone { share.mul_f64(1.0 + 0.2 * jitter.clamp(0.0, 1.0)) } else { alone }
+        if share > alone {
+            share.mul_f64(1.0 + 0.2 * jitter.clamp(0.0, 1.0))
+        } else {
+            alone
+        }
     }
 
     /// Takes note of what an answer says is left of the server's limit.
     pub fn observe(&self, headers: &HeaderMap, now: Instant) {
-        let number = |name| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok().filter(|number| *number >= 0.0);
-        let (Some(left), Some(reset)) = (number("ratelimit-remaining"), number("ratelimit-reset")) else { return };
+        let number = |name| {
+            headers
+                .get(name)?
+                .to_str()
+                .ok()?
+                .trim()
+                .parse::<f64>()
+                .ok()
+                .filter(|number| *number >= 0.0)
+        };
+        let (Some(left), Some(reset)) = (number("ratelimit-remaining"), number("ratelimit-reset"))
+        else {
+            return;
+        };
         // Some servers give a date as seconds since 1970: like any advice, it is not obeyed for longer than a minute.
         let reset = reset.clamp(1.0, LONGEST_ADVICE.as_secs_f64());
         let allowed = (left * OUR_PART / reset).max(1.0 / reset);
@@ -111,7 +143,9 @@ impl Pace {
         let mut state = self.state();
         let mut helps = false;
         for (id, has_ended) in items {
-            let Some(waiting) = state.waiting.get_mut(id) else { continue };
+            let Some(waiting) = state.waiting.get_mut(id) else {
+                continue;
+            };
             helps = true;
             (waiting.seen, waiting.has_ended) = (Some(now), has_ended);
         }
@@ -120,20 +154,30 @@ impl Pace {
 
     /// Whether there are some whom the list of this moment has not told of.
     pub fn has_unseen(&self, now: Instant) -> bool {
-        self.state().waiting.values().any(|waiting| waiting.seen != Some(now))
+        self.state()
+            .waiting
+            .values()
+            .any(|waiting| waiting.seen != Some(now))
     }
 
     /// The look at the list is over; those that have ended are told now, since the one who looked may be among them.
     pub fn looked(&self, helps: bool, now: Instant) {
         let mut state = self.state();
-        state.waiting.values().filter(|waiting| waiting.has_ended).for_each(|waiting| waiting.ended.notify_waiters());
+        state
+            .waiting
+            .values()
+            .filter(|waiting| waiting.has_ended)
+            .for_each(|waiting| waiting.ended.notify_waiters());
         state.list_helps = helps;
         state.next_list = Some(deadline(now, if helps { TICK } else { UNHELPFUL }));
     }
 }
 
 impl State {
-    #[allow(clippy::cast_precision_loss, reason = "nobody waits for 2^52 predictions")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "nobody waits for 2^52 predictions"
+    )]
     fn crowd(&self) -> f64 {
         self.waiting.len() as f64
     }
@@ -214,10 +258,17 @@ mod tests {
         assert_eq!(pace.interval(YOUNG, 0.0, now), Duration::from_secs(10));
         pace.observe(&headers("0", "20"), now);
         assert_eq!(pace.interval(YOUNG, 0.0, now), Duration::from_secs(20));
-        assert_eq!(pace.interval(YOUNG, 0.0, now + Duration::from_secs(21)), SHORTEST);
+        assert_eq!(
+            pace.interval(YOUNG, 0.0, now + Duration::from_secs(21)),
+            SHORTEST
+        );
         for (left, reset) in [("soon", "1"), ("1", "-1"), ("nan", "1")] {
             pace.observe(&headers(left, reset), now + Duration::from_secs(30));
-            assert_eq!(pace.interval(YOUNG, 0.0, now + Duration::from_secs(30)), SHORTEST, "{left} {reset}");
+            assert_eq!(
+                pace.interval(YOUNG, 0.0, now + Duration::from_secs(30)),
+                SHORTEST,
+                "{left} {reset}"
+            );
         }
     }
 
@@ -227,8 +278,16 @@ mod tests {
             let (pace, now) = (Pace::default(), Instant::now());
             let _turn = pace.join("a");
             pace.observe(&headers("0", reset), now);
-            assert_eq!(pace.interval(YOUNG, 0.0, now), Duration::from_secs(60), "{reset}");
-            assert_eq!(pace.interval(YOUNG, 0.0, now + Duration::from_secs(60)), SHORTEST, "{reset}");
+            assert_eq!(
+                pace.interval(YOUNG, 0.0, now),
+                Duration::from_secs(60),
+                "{reset}"
+            );
+            assert_eq!(
+                pace.interval(YOUNG, 0.0, now + Duration::from_secs(60)),
+                SHORTEST,
+                "{reset}"
+            );
         }
     }
 
@@ -242,7 +301,10 @@ mod tests {
         assert!(pace.listed([("0", false), ("x", true)].into_iter(), now));
         assert_eq!(few.first().and_then(Turn::seen), Some(now));
         assert!(pace.has_unseen(now));
-        let ids: Vec<_> = (0..CROWD - 1).map(|n| n.to_string()).chain(["last".to_owned()]).collect();
+        let ids: Vec<_> = (0..CROWD - 1)
+            .map(|n| n.to_string())
+            .chain(["last".to_owned()])
+            .collect();
         pace.listed(ids.iter().map(|id| (id.as_str(), false)), now);
         assert!(!pace.has_unseen(now));
         assert!(pace.has_unseen(now + TICK));

@@ -116,16 +116,33 @@ async fn lead(pool: &Arc<Pool>, pace: &Pace, list: &Call) -> Infallible {
 /// Whether the list told of any.
 async fn look(pool: &Arc<Pool>, pace: &Pace, list: &Call) -> bool {
     let now = Instant::now();
-    let mut call = Call { retries: 0, limit: LARGEST_PAGE, ..list.clone() };
+    let mut call = Call {
+        retries: 0,
+        limit: LARGEST_PAGE,
+        ..list.clone()
+    };
     let (mut helps, mut seen) = (false, HashSet::new());
     for _ in 0..MOST_PAGES {
-        let Ok(response) = http::send(pool, &call).await else { break };
-        let Ok(page) = serde_json::from_slice::<Page>(&response.body) else { break };
-        helps |= pace.listed(page.results.iter().map(|item| (item.id.as_str(), item.has_ended())), now);
+        let Ok(response) = http::send(pool, &call).await else {
+            break;
+        };
+        let Ok(page) = serde_json::from_slice::<Page>(&response.body) else {
+            break;
+        };
+        helps |= pace.listed(
+            page.results
+                .iter()
+                .map(|item| (item.id.as_str(), item.has_ended())),
+            now,
+        );
         // Only the link's query, as with all pages: it must not lead the token away.
-        let next = page.next.and_then(|next| Url::parse(&next).ok()?.query().map(ToOwned::to_owned));
+        let next = page
+            .next
+            .and_then(|next| Url::parse(&next).ok()?.query().map(ToOwned::to_owned));
         match next {
-            Some(query) if pace.has_unseen(now) && seen.insert(query.clone()) => call.url.set_query(Some(&query)),
+            Some(query) if pace.has_unseen(now) && seen.insert(query.clone()) => {
+                call.url.set_query(Some(&query))
+            }
             _ => break,
         }
     }
@@ -140,13 +157,24 @@ mod tests {
     fn completed_at_decides_only_for_a_status_that_nobody_knows() {
         let has_ended = |status: &str, completed: bool| {
             let completed_at = completed.then(|| "2026-01-01T00:00:00Z".to_owned());
-            Item { id: String::new(), status: status.to_owned(), completed_at }.has_ended()
+            Item {
+                id: String::new(),
+                status: status.to_owned(),
+                completed_at,
+            }
+            .has_ended()
         };
         for status in ["succeeded", "failed", "canceled", "aborted"] {
-            assert!(has_ended(status, false) && has_ended(status, true), "{status}");
+            assert!(
+                has_ended(status, false) && has_ended(status, true),
+                "{status}"
+            );
         }
         for status in ["starting", "processing"] {
-            assert!(!has_ended(status, false) && !has_ended(status, true), "{status}");
+            assert!(
+                !has_ended(status, false) && !has_ended(status, true),
+                "{status}"
+            );
         }
         assert!(has_ended("dreamt", true) && !has_ended("dreaming", false));
     }

@@ -39,11 +39,17 @@ pub struct Network {
 
 impl Network {
     /// The files that `ssl_cert_file` and `cert` name.
-    pub fn certified(mut self, authorities: Option<&Path>, own: Option<&(PathBuf, PathBuf)>) -> Result<Self, Error> {
+    pub fn certified(
+        mut self,
+        authorities: Option<&Path>,
+        own: Option<&(PathBuf, PathBuf)>,
+    ) -> Result<Self, Error> {
         if let Some(path) = authorities {
             self.trust = Trust::file(path)?;
         }
-        self.identity = own.map(|(certificate, key)| Identity::read(certificate, key)).transpose()?;
+        self.identity = own
+            .map(|(certificate, key)| Identity::read(certificate, key))
+            .transpose()?;
         Ok(self)
     }
 }
@@ -64,8 +70,15 @@ pub struct Shared {
 impl Shared {
     /// For a client of `network`.
     pub fn new(network: &Network) -> Self {
-        let free = network.most.map(|most| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
-        Self { free, budget: Budget::default(), counters: Arc::default(), pace: Pace::default() }
+        let free = network
+            .most
+            .map(|most| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
+        Self {
+            free,
+            budget: Budget::default(),
+            counters: Arc::default(),
+            pace: Pace::default(),
+        }
     }
 }
 
@@ -104,7 +117,14 @@ impl Pool {
     /// No connection is made yet.
     pub fn new(network: Arc<Network>, shared: Arc<Shared>, tls: Arc<Tls>) -> Self {
         let proxies = OnceLock::new();
-        Self { network, shared, tls, proxies, decoding: Clients::default(), raw: Clients::default() }
+        Self {
+            network,
+            shared,
+            tls,
+            proxies,
+            decoding: Clients::default(),
+            raw: Clients::default(),
+        }
     }
 
     /// How long a connection may take to open.
@@ -115,20 +135,29 @@ impl Pool {
     /// By way of what a connection to `url` is made, for an error's text; nothing if that is the network alone.
     pub fn way(&self, url: &Url) -> String {
         let proxy = self.proxies().ok().and_then(|proxies| proxies.of(url));
-        proxy.map(|proxy| format!(" (by way of proxy {proxy})")).unwrap_or_default()
+        proxy
+            .map(|proxy| format!(" (by way of proxy {proxy})"))
+            .unwrap_or_default()
     }
 
     /// What is wrong with the environment's certificates, for the text of an error about a server's; nothing if they are not used.
     pub fn distrust(&self) -> String {
         match &self.network.trust {
-            Trust::System => environment_fault().map(|why| format!(" ({why})")).unwrap_or_default(),
+            Trust::System => environment_fault()
+                .map(|why| format!(" ({why})"))
+                .unwrap_or_default(),
             _ => String::new(),
         }
     }
 
     fn proxies(&self) -> Result<&Arc<Proxies>, Error> {
         get_or_try_init(&self.proxies, || {
-            let proxies = self.network.proxy.as_ref().map(Proxies::all).map_or_else(Proxies::from_environment, Ok)?;
+            let proxies = self
+                .network
+                .proxy
+                .as_ref()
+                .map(Proxies::all)
+                .map_or_else(Proxies::from_environment, Ok)?;
             Ok(Arc::new(proxies))
         })
     }
@@ -136,9 +165,14 @@ impl Pool {
     /// The client for a URL.
     pub async fn client(&self, url: &Url, wanted: Wanted) -> Result<&Client, Error> {
         let proxies = self.proxies()?;
-        let clients = if wanted.raw { &self.raw } else { &self.decoding };
+        let clients = if wanted.raw {
+            &self.raw
+        } else {
+            &self.decoding
+        };
         // A proxy may be spoken to over TLS even for an http URL.
-        let is_plain = || url.scheme() == "http" && proxies.of(url).is_none_or(|proxy| proxy.is_plain());
+        let is_plain =
+            || url.scheme() == "http" && proxies.of(url).is_none_or(|proxy| proxy.is_plain());
         let (client, has_tls) = match wanted.public_only {
             true => (&clients.public, true),
             false if is_plain() => (&clients.plain, false),
@@ -148,16 +182,31 @@ impl Pool {
             Some(client) => Ok(client),
             None => {
                 enter(Phase::Connect);
-                client.get_or_try_init(|| self.build(has_tls, wanted, proxies.clone())).await
+                client
+                    .get_or_try_init(|| self.build(has_tls, wanted, proxies.clone()))
+                    .await
             }
         }
     }
 
     /// Off the runtime's thread: reading the system's certificates takes so long that others would notice.
-    async fn build(&self, has_tls: bool, wanted: Wanted, proxies: Arc<Proxies>) -> Result<Client, Error> {
-        let (network, tls, connecting) = (self.network.clone(), self.tls.clone(), Connecting(self.shared.counters.clone()));
+    async fn build(
+        &self,
+        has_tls: bool,
+        wanted: Wanted,
+        proxies: Arc<Proxies>,
+    ) -> Result<Client, Error> {
+        let (network, tls, connecting) = (
+            self.network.clone(),
+            self.tls.clone(),
+            Connecting(self.shared.counters.clone()),
+        );
         beside(move || {
-            let tls = if has_tls { tls.config(&network.trust, network.identity.as_ref())? } else { tls.unused()? };
+            let tls = if has_tls {
+                tls.config(&network.trust, network.identity.as_ref())?
+            } else {
+                tls.unused()?
+            };
             client(&network, tls, wanted, proxies, connecting)
         })
         .await
@@ -185,7 +234,9 @@ fn client(
         builder = builder.connect_timeout(limit);
     }
     if !proxies.is_empty() {
-        builder = builder.proxy(reqwest::Proxy::custom(move |url| proxies.of(url).map(|proxy| proxy.url().clone())));
+        builder = builder.proxy(reqwest::Proxy::custom(move |url| {
+            proxies.of(url).map(|proxy| proxy.url().clone())
+        }));
     }
     if wanted.public_only {
         builder = builder.dns_resolver(PublicOnly);
@@ -193,7 +244,10 @@ fn client(
     if wanted.raw {
         builder = builder.no_gzip().no_deflate();
     }
-    builder
-        .build()
-        .map_err(|error| Error::new(Kind::Connect, format!("the HTTP client cannot be set up: {}", error.without_url())))
+    builder.build().map_err(|error| {
+        Error::new(
+            Kind::Connect,
+            format!("the HTTP client cannot be set up: {}", error.without_url()),
+        )
+    })
 }

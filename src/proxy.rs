@@ -27,17 +27,24 @@ impl Proxy {
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::invalid(format!("{name} {why}"));
         if text.contains(|each: char| each.is_control() || each.is_whitespace()) {
-            return Err(wrong("holds a space, a line break or another control character; remove it"));
+            return Err(wrong(
+                "holds a space, a line break or another control character; remove it",
+            ));
         }
         let url = Url::parse(text).map_err(|error| wrong(&format!("is not a URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") {
             let scheme = url.scheme();
-            return Err(wrong(&format!("must begin with http://, https://, socks5:// or socks5h://, not {scheme}:")));
+            return Err(wrong(&format!(
+                "must begin with http://, https://, socks5:// or socks5h://, not {scheme}:"
+            )));
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(wrong("has no host: http://host:port"));
         }
-        Ok(Self { url, variable: None })
+        Ok(Self {
+            url,
+            variable: None,
+        })
     }
 
     /// Whether it is spoken to without TLS.
@@ -54,9 +61,17 @@ impl Proxy {
 /// Without its user's name and password.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.url.scheme(), self.url.host_str().unwrap_or_default())?;
-        self.url.port().map_or(Ok(()), |port| write!(f, ":{port}"))?;
-        self.variable.map_or(Ok(()), |name| write!(f, ", which {name} names"))
+        write!(
+            f,
+            "{}://{}",
+            self.url.scheme(),
+            self.url.host_str().unwrap_or_default()
+        )?;
+        self.url
+            .port()
+            .map_or(Ok(()), |port| write!(f, ":{port}"))?;
+        self.variable
+            .map_or(Ok(()), |name| write!(f, ", which {name} names"))
     }
 }
 
@@ -87,18 +102,28 @@ struct Direct {
 impl Proxies {
     /// One for all URLs.
     pub fn all(proxy: &Proxy) -> Self {
-        Self { http: Some(proxy.clone()), https: Some(proxy.clone()), ..Self::default() }
+        Self {
+            http: Some(proxy.clone()),
+            https: Some(proxy.clone()),
+            ..Self::default()
+        }
     }
 
     /// What the environment and the operating system say.
     pub fn from_environment() -> Result<Self, Error> {
-        let direct =
-            NO.into_iter().find_map(|name| env::var(name).ok().filter(|text| !text.trim().is_empty())).unwrap_or_default();
+        let direct = NO
+            .into_iter()
+            .find_map(|name| env::var(name).ok().filter(|text| !text.trim().is_empty()))
+            .unwrap_or_default();
         if entries(&direct).any(|entry| entry == "*") {
             return Ok(Self::default());
         }
         // In a CGI program, this one comes from whoever made the request (CVE-2016-5385).
-        let http: &[_] = if env::var_os("REQUEST_METHOD").is_some() { &["http_proxy"] } else { &HTTP };
+        let http: &[_] = if env::var_os("REQUEST_METHOD").is_some() {
+            &["http_proxy"]
+        } else {
+            &HTTP
+        };
         let (http, https, all) = (named(http)?, named(&HTTPS)?, named(&ALL)?);
         Ok(Self {
             http: http.or_else(|| all.clone()),
@@ -123,9 +148,14 @@ impl Proxies {
         if self.is_empty() {
             return None;
         }
-        let target: http::Uri = format!("{}://{}", url.scheme(), url.host_str()?).parse().ok()?;
+        let target: http::Uri = format!("{}://{}", url.scheme(), url.host_str()?)
+            .parse()
+            .ok()?;
         let is_direct = |direct: &Direct| {
-            direct.port.is_none_or(|port| Some(port) == url.port_or_known_default()) && direct.others.intercept(&target).is_none()
+            direct
+                .port
+                .is_none_or(|port| Some(port) == url.port_or_known_default())
+                && direct.others.intercept(&target).is_none()
         };
         if self.direct.iter().any(is_direct) {
             return None;
@@ -144,11 +174,20 @@ fn named(names: &[&'static str]) -> Result<Option<Proxy>, Error> {
             Ok(text) if text.trim().is_empty() => {}
             Ok(text) => {
                 let text = text.trim();
-                let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-                return Ok(Some(Proxy { variable: Some(name), ..Proxy::parse(name, &text)? }));
+                let text = if text.contains("://") {
+                    text.to_owned()
+                } else {
+                    format!("http://{text}")
+                };
+                return Ok(Some(Proxy {
+                    variable: Some(name),
+                    ..Proxy::parse(name, &text)?
+                }));
             }
             Err(VarError::NotPresent) => {}
-            Err(VarError::NotUnicode(_)) => return Err(Error::invalid(format!("{name} is not Unicode"))),
+            Err(VarError::NotUnicode(_)) => {
+                return Err(Error::invalid(format!("{name} is not Unicode")));
+            }
         }
     }
     Ok(None)
@@ -156,7 +195,8 @@ fn named(names: &[&'static str]) -> Result<Option<Proxy>, Error> {
 
 /// The entries of `NO_PROXY`.
 fn entries(text: &str) -> impl Iterator<Item = &str> {
-    text.split([',', ' ', '\t']).filter(|entry| !entry.is_empty())
+    text.split([',', ' ', '\t'])
+        .filter(|entry| !entry.is_empty())
 }
 
 /// Which hosts they name: by name, domain, address or network, each perhaps with a port.
@@ -165,10 +205,16 @@ fn directs(text: &str) -> Vec<Direct> {
     for entry in entries(text) {
         match host_and_port(entry) {
             (host, None) => everywhere.push(domain(host)),
-            (host, port) => direct.push(Direct { port, others: all_but(domain(host)) }),
+            (host, port) => direct.push(Direct {
+                port,
+                others: all_but(domain(host)),
+            }),
         }
     }
-    direct.push(Direct { port: None, others: all_but(&everywhere.join(",")) });
+    direct.push(Direct {
+        port: None,
+        others: all_but(&everywhere.join(",")),
+    });
     direct
 }
 
@@ -178,7 +224,11 @@ fn all_but(hosts: &str) -> Matcher {
 
 /// `*.example.com` is how some write `.example.com`; a name may end in the root's dot.
 fn domain(host: &str) -> &str {
-    let host = if host.starts_with("*.") { host.trim_start_matches('*') } else { host };
+    let host = if host.starts_with("*.") {
+        host.trim_start_matches('*')
+    } else {
+        host
+    };
     host.trim_end_matches('.')
 }
 
@@ -188,7 +238,10 @@ fn host_and_port(entry: &str) -> (&str, Option<u16>) {
         Some((_, rest)) => rest.split('/').next().unwrap_or_default(),
         None => entry,
     };
-    let (host, port) = match entry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    let (host, port) = match entry
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
         Some((address, rest)) => (address, rest.strip_prefix(':')),
         None => match entry.split_once(':') {
             Some((host, port)) if !port.contains(':') => (host, Some(port)),
@@ -208,7 +261,10 @@ mod tests {
 
     fn is_direct(no_proxy: &str, url: &str) -> bool {
         let proxy = Proxy::parse("proxy", "http://me:secret@127.0.0.1:8080").unwrap();
-        let proxies = Proxies { direct: directs(no_proxy), ..Proxies::all(&proxy) };
+        let proxies = Proxies {
+            direct: directs(no_proxy),
+            ..Proxies::all(&proxy)
+        };
         proxies.of(&Url::parse(url).unwrap()).is_none()
     }
 
@@ -219,7 +275,11 @@ mod tests {
             ("api.x:443", "https://api.x/v1", "http://api.x/v1"),
             ("api.x:8443", "https://api.x:8443/v1", "https://api.x/v1"),
             ("http://api.x", "http://api.x/", "http://api.y/"),
-            ("https://api.x:8443/v1", "https://api.x:8443/v1", "https://api.x/v1"),
+            (
+                "https://api.x:8443/v1",
+                "https://api.x:8443/v1",
+                "https://api.x/v1",
+            ),
             ("*.x, api.y", "https://api.x/", "https://x.api/"),
             (".x y", "https://y/", "https://notx/"),
             ("api.x.", "https://api.x/", "https://notapi.x/"),
@@ -243,7 +303,15 @@ mod tests {
 
     #[test]
     fn a_proxy_is_shown_without_its_password() {
-        let proxy = Proxy { variable: Some("ALL_PROXY"), ..Proxy::parse("proxy", "http://me:secret@proxy:3128").unwrap() };
-        assert_eq!(format!("{proxy} {proxy:?}").matches("http://proxy:3128, which ALL_PROXY names").count(), 2);
+        let proxy = Proxy {
+            variable: Some("ALL_PROXY"),
+            ..Proxy::parse("proxy", "http://me:secret@proxy:3128").unwrap()
+        };
+        assert_eq!(
+            format!("{proxy} {proxy:?}")
+                .matches("http://proxy:3128, which ALL_PROXY names")
+                .count(),
+            2
+        );
     }
 }

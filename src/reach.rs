@@ -24,13 +24,20 @@ pub enum Reach {
 impl Reach {
     /// Refuses an address beyond it. `home` is the API's origin: who asks it over http may fetch from its host over http.
     pub fn check(self, url: &Url, home: &Origin) -> Result<(), Error> {
-        let refused = |why: &str| Err(Error::new(Kind::Protocol, format!("{} is not fetched: {why}", unsigned(url))));
+        let refused = |why: &str| {
+            Err(Error::new(
+                Kind::Protocol,
+                format!("{} is not fetched: {why}", unsigned(url)),
+            ))
+        };
         if self == Reach::Anywhere {
             return Ok(());
         }
         let is_plain = url.scheme() == "http" && (is_loopback(url) || home.shares_plain_host(url));
         if url.scheme() != "https" && !is_plain {
-            return refused("files and streams are fetched over https, or over http from this machine or the API's host");
+            return refused(
+                "files and streams are fetched over https, or over http from this machine or the API's host",
+            );
         }
         let is_private = match url.host() {
             Some(Host::Ipv4(address)) => !is_public(address.into()),
@@ -39,7 +46,11 @@ impl Reach {
             Some(Host::Domain(_)) => is_loopback(url),
             None => true,
         };
-        if self == Reach::Public && is_private { refused(PRIVATE) } else { Ok(()) }
+        if self == Reach::Public && is_private {
+            refused(PRIVATE)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -75,7 +86,9 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
     match address.segments() {
         // Ways to IPv4 addresses: NAT64 by its well-known prefix (RFC 6052; RFC 8215's, beside it, is for networks' own use), and 6to4.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => is_public_v4(embedded(high, low)),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+            is_public_v4(embedded(high, low))
+        }
         // Teredo and other protocols; documentation.
         [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
         // Only this block is given out.
@@ -137,7 +150,11 @@ mod tests {
             let home = Origin::of(&Url::parse("https://api.replicate.com/v1").unwrap());
             assert_eq!(Reach::Secure.check(&url, &home).is_ok(), fetched, "{text}");
             assert!(Reach::Anywhere.check(&url, &home).is_ok());
-            assert_eq!(Reach::Public.check(&url, &home).is_ok(), when_public_only, "{text}");
+            assert_eq!(
+                Reach::Public.check(&url, &home).is_ok(),
+                when_public_only,
+                "{text}"
+            );
         }
     }
 
@@ -169,6 +186,11 @@ mod tests {
         let url = Url::parse("http://me:secret@example.com/a?signature=secret#x").unwrap();
         let home = Origin::of(&Url::parse("https://api.replicate.com/v1").unwrap());
         let error = Reach::Secure.check(&url, &home).unwrap_err();
-        assert!(error.message.starts_with("http://example.com/a is not fetched"), "{error}");
+        assert!(
+            error
+                .message
+                .starts_with("http://example.com/a is not fetched"),
+            "{error}"
+        );
     }
 }

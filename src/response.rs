@@ -28,7 +28,12 @@ pub fn request_id(headers: &HeaderMap) -> Option<String> {
 impl Response {
     /// A response made by hand, for tests and for callers that answer themselves.
     pub fn new(status: u16, body: &str) -> Self {
-        Self { status, url: String::new(), headers: HeaderMap::new(), body: Bytes::copy_from_slice(body.as_bytes()) }
+        Self {
+            status,
+            url: String::new(),
+            headers: HeaderMap::new(),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        }
     }
 
     /// Lets go of the connection's read buffer, which body and headers are slices of: the next answer is then read into memory

@@ -70,7 +70,9 @@ impl Place {
 
     /// The id to resume after, if there is one that is of use.
     pub fn last_event_id(&self) -> Option<&str> {
-        self.last.as_deref().filter(|id| !id.is_empty() && !self.repeated)
+        self.last
+            .as_deref()
+            .filter(|id| !id.is_empty() && !self.repeated)
     }
 
     /// How the stream ended, and the data of the event that said so.
@@ -82,12 +84,18 @@ impl Place {
     /// other before long.
     pub fn pause(&self, failures: u32, jitter: f64) -> Option<Duration> {
         let wait = backoff(failures, jitter);
-        self.retry.map_or(Some(wait), |retry| (retry <= LONGEST_ADVICE).then(|| wait.max(retry)))
+        self.retry.map_or(Some(wait), |retry| {
+            (retry <= LONGEST_ADVICE).then(|| wait.max(retry))
+        })
     }
 
     /// A connection is made.
     pub fn connect(&mut self) {
-        self.standing = if self.count == 0 { Standing::Proven } else { Standing::Asked };
+        self.standing = if self.count == 0 {
+            Standing::Proven
+        } else {
+            Standing::Asked
+        };
     }
 
     /// A connection is over; `retry` is the last that the server said of reconnecting, in milliseconds.
@@ -119,7 +127,9 @@ impl Place {
             Standing::Proven | Standing::CatchingUp(0) => Verdict::New,
             Standing::Asked => match (id, self.last_event_id()) {
                 (Some(id), Some(last)) if follows(last, id) => Verdict::New,
-                (Some(id), Some(last)) if id == last && Some(id) != self.first.as_deref() => self.caught_up(self.after_last),
+                (Some(id), Some(last)) if id == last && Some(id) != self.first.as_deref() => {
+                    self.caught_up(self.after_last)
+                }
                 (Some(id), Some(_)) if Some(id) != self.first.as_deref() => Verdict::Unproven,
                 (None, Some(_)) => Verdict::Unproven,
                 _ => self.replayed(event, 0, Seen::default()),
@@ -246,7 +256,11 @@ fn follows(last: &str, id: &str) -> bool {
 
 fn numbered(id: &str) -> (&str, Option<u64>) {
     let before = id.trim_end_matches(|each: char| each.is_ascii_digit());
-    (before, id.get(before.len()..).and_then(|digits| digits.parse().ok()))
+    (
+        before,
+        id.get(before.len()..)
+            .and_then(|digits| digits.parse().ok()),
+    )
 }
 
 #[cfg(test)]
@@ -257,25 +271,42 @@ mod tests {
     /// An event as a test writes it: its name, its data, its id.
     type Told = (&'static str, &'static str, Option<&'static str>);
 
-    const STREAM: [Told; 4] =
-        [("output", "a", Some("5:0")), ("logs", "l", Some("5:1")), ("output", "b", Some("5:2")), ("done", "{}", None)];
+    const STREAM: [Told; 4] = [
+        ("output", "a", Some("5:0")),
+        ("logs", "l", Some("5:1")),
+        ("output", "b", Some("5:2")),
+        ("done", "{}", None),
+    ];
 
     fn event<'a>(&(name, data, id): &'a Told) -> Event<'a> {
-        Event { name, data: data.into(), id, has_own_id: id.is_some(), retry: None }
+        Event {
+            name,
+            data: data.into(),
+            id,
+            has_own_id: id.is_some(),
+            retry: None,
+        }
     }
 
     /// A place after some events, and a new connection.
     fn after(events: &[Told]) -> Place {
         let mut place = Place::default();
         place.connect();
-        assert!(events.iter().all(|each| place.admit(&event(each)) == Verdict::New));
+        assert!(
+            events
+                .iter()
+                .all(|each| place.admit(&event(each)) == Verdict::New)
+        );
         place.disconnect(None);
         place.connect();
         place
     }
 
     fn verdicts(place: &mut Place, events: &[Told]) -> Vec<Verdict> {
-        events.iter().map(|each| place.admit(&event(each))).collect()
+        events
+            .iter()
+            .map(|each| place.admit(&event(each)))
+            .collect()
     }
 
     use Verdict::{Known, New, Unproven};
@@ -287,47 +318,103 @@ mod tests {
 
     #[test]
     fn a_server_that_begins_anew_is_believed_when_it_gives_the_same() {
-        assert_eq!(verdicts(&mut after(&STREAM[..2]), &STREAM), [Known, Known, New, New]);
-        assert_eq!(verdicts(&mut after(&STREAM[..1]), &STREAM), [Known, New, New, New]);
-        let another = [("output", "x", Some("5:0")), ("logs", "l", Some("5:1")), ("output", "b", Some("5:2"))];
-        assert_eq!(verdicts(&mut after(&STREAM[..2]), &another)[..2], [Known, Unproven]);
+        assert_eq!(
+            verdicts(&mut after(&STREAM[..2]), &STREAM),
+            [Known, Known, New, New]
+        );
+        assert_eq!(
+            verdicts(&mut after(&STREAM[..1]), &STREAM),
+            [Known, New, New, New]
+        );
+        let another = [
+            ("output", "x", Some("5:0")),
+            ("logs", "l", Some("5:1")),
+            ("output", "b", Some("5:2")),
+        ];
+        assert_eq!(
+            verdicts(&mut after(&STREAM[..2]), &another)[..2],
+            [Known, Unproven]
+        );
     }
 
     #[test]
     fn a_server_that_leaves_something_out_is_not_believed() {
-        assert_eq!(verdicts(&mut after(&STREAM[..1]), &STREAM[2..3]), [Unproven]);
-        assert_eq!(verdicts(&mut after(&STREAM[..3]), &STREAM[3..]), [Unproven], "done has no number");
-        assert_eq!(verdicts(&mut after(&STREAM[..2]), &[STREAM[0], STREAM[3]]), [Known, Unproven]);
+        assert_eq!(
+            verdicts(&mut after(&STREAM[..1]), &STREAM[2..3]),
+            [Unproven]
+        );
+        assert_eq!(
+            verdicts(&mut after(&STREAM[..3]), &STREAM[3..]),
+            [Unproven],
+            "done has no number"
+        );
+        assert_eq!(
+            verdicts(&mut after(&STREAM[..2]), &[STREAM[0], STREAM[3]]),
+            [Known, Unproven]
+        );
     }
 
     #[test]
     fn without_ids_only_a_server_that_begins_anew_is_believed() {
         for (one, two) in [(None, None), (Some("1"), Some("1")), (Some("1"), Some(""))] {
-            let stream = [("output", "a", one), ("output", "b", two), ("output", "c", None)];
+            let stream = [
+                ("output", "a", one),
+                ("output", "b", two),
+                ("output", "c", None),
+            ];
             assert_eq!(after(&stream[..2]).last_event_id(), None);
-            assert_eq!(verdicts(&mut after(&stream[..2]), &stream), [Known, Known, New]);
-            assert_eq!(verdicts(&mut after(&stream[..2]), &[stream[2], stream[2]]), [Known, Unproven]);
-            assert_eq!(verdicts(&mut after(&stream[..2]), &[stream[0], STREAM[3]]), [Known, Unproven]);
+            assert_eq!(
+                verdicts(&mut after(&stream[..2]), &stream),
+                [Known, Known, New]
+            );
+            assert_eq!(
+                verdicts(&mut after(&stream[..2]), &[stream[2], stream[2]]),
+                [Known, Unproven]
+            );
+            assert_eq!(
+                verdicts(&mut after(&stream[..2]), &[stream[0], STREAM[3]]),
+                [Known, Unproven]
+            );
         }
     }
 
     #[test]
     fn events_without_an_id_belong_to_the_one_before() {
-        let stream = [("output", "a", Some("1")), ("output", "b", None), ("output", "c", None), ("output", "d", Some("2"))];
-        assert_eq!(verdicts(&mut after(&stream[..2]), &stream), [Known, Known, New, New]);
-        assert_eq!(verdicts(&mut after(&stream[..3]), &[stream[0], stream[3]]), [Known, Unproven]);
+        let stream = [
+            ("output", "a", Some("1")),
+            ("output", "b", None),
+            ("output", "c", None),
+            ("output", "d", Some("2")),
+        ];
+        assert_eq!(
+            verdicts(&mut after(&stream[..2]), &stream),
+            [Known, Known, New, New]
+        );
+        assert_eq!(
+            verdicts(&mut after(&stream[..3]), &[stream[0], stream[3]]),
+            [Known, Unproven]
+        );
     }
 
     #[test]
     fn a_server_that_repeats_the_last_event_is_believed_by_its_id() {
-        assert_eq!(verdicts(&mut after(&STREAM[..3]), &STREAM[2..]), [Known, New]);
+        assert_eq!(
+            verdicts(&mut after(&STREAM[..3]), &STREAM[2..]),
+            [Known, New]
+        );
         // An event that is also the first one may begin the stream anew, and has to be the same.
-        assert_eq!(verdicts(&mut after(&STREAM[..1]), &[("output", "x", Some("5:0"))]), [Unproven]);
+        assert_eq!(
+            verdicts(&mut after(&STREAM[..1]), &[("output", "x", Some("5:0"))]),
+            [Unproven]
+        );
     }
 
     #[test]
     fn an_event_without_an_id_proves_nothing_after_one_with_an_id() {
-        assert_eq!(verdicts(&mut after(&STREAM[..1]), &[("output", "b", None)]), [Unproven]);
+        assert_eq!(
+            verdicts(&mut after(&STREAM[..1]), &[("output", "b", None)]),
+            [Unproven]
+        );
     }
 
     #[test]
@@ -335,21 +422,33 @@ mod tests {
         let place = after(&STREAM);
         assert_eq!((place.count(), place.last_event_id()), (4, Some("5:2")));
         assert_eq!(place.end(), Some((End::Done, "{}")));
-        assert_eq!(after(&[STREAM[0], ("error", "no memory", None)]).end(), Some((End::Error, "no memory")));
+        assert_eq!(
+            after(&[STREAM[0], ("error", "no memory", None)]).end(),
+            Some((End::Error, "no memory"))
+        );
     }
 
     #[test]
     fn the_rest_of_an_output_is_what_follows_what_was_given() {
         let rest = |items: &[&str]| after(&STREAM).rest_of_output(items);
-        assert_eq!(rest(&["a", "b", "c", "d"]), Some(vec!["c".to_owned(), "d".to_owned()]));
+        assert_eq!(
+            rest(&["a", "b", "c", "d"]),
+            Some(vec!["c".to_owned(), "d".to_owned()])
+        );
         assert_eq!(rest(&["abcd"]), Some(vec!["cd".to_owned()]));
         assert_eq!(rest(&["ab"]), Some(vec![]));
         assert_eq!(rest(&["a"]), None);
         assert_eq!(rest(&["ax", "b"]), None);
-        assert_eq!(Place::default().rest_of_output(&["é"]), Some(vec!["é".to_owned()]));
+        assert_eq!(
+            Place::default().rest_of_output(&["é"]),
+            Some(vec!["é".to_owned()])
+        );
         let mut place = after(&STREAM);
         assert!(place.rest_of_output(&["ab\r\nc"]).is_some());
-        assert_eq!(place.rest_of_output(&["ab\r\nc", "d"]), Some(vec!["d".to_owned()]));
+        assert_eq!(
+            place.rest_of_output(&["ab\r\nc", "d"]),
+            Some(vec!["d".to_owned()])
+        );
     }
 
     #[test]
@@ -358,13 +457,21 @@ mod tests {
         assert_eq!(rest("l and more"), Some(" and more".to_owned()));
         assert_eq!(rest("l"), None);
         assert_eq!(rest("x and more"), None);
-        assert_eq!(after(&STREAM[..1]).rest_of_logs("l"), None, "the stream has none");
+        assert_eq!(
+            after(&STREAM[..1]).rest_of_logs("l"),
+            None,
+            "the stream has none"
+        );
     }
 
     #[test]
     fn a_server_s_retry_is_the_least_that_is_waited() {
         let mut place = Place::default();
-        assert!(place.pause(0, 1.0).is_some_and(|wait| wait < Duration::from_secs(1)));
+        assert!(
+            place
+                .pause(0, 1.0)
+                .is_some_and(|wait| wait < Duration::from_secs(1))
+        );
         place.disconnect(Some(3_000));
         assert_eq!(place.pause(0, 0.0), Some(Duration::from_secs(3)));
         place.disconnect(Some(60_000));

@@ -138,7 +138,9 @@ impl Parser {
                 break;
             };
             self.check(is_short, there, line)?;
-            let Some((end, after)) = end.split_first() else { break };
+            let Some((end, after)) = end.split_first() else {
+                break;
+            };
             self.after_cr = *end == b'\r';
             rest = after;
             if self.at_line {
@@ -153,7 +155,9 @@ impl Parser {
 
     /// Bytes of an event that has not ended.
     fn held(&self) -> usize {
-        self.before_value.unwrap_or_default() + self.line.len() + self.data.as_ref().map_or(0, Vec::len)
+        self.before_value.unwrap_or_default()
+            + self.line.len()
+            + self.data.as_ref().map_or(0, Vec::len)
     }
 
     fn check(&self, is_short: bool, there: Option<&[u8]>, more: &[u8]) -> Result<(), TooLarge> {
@@ -185,7 +189,12 @@ impl Parser {
 
     /// A line that lies in the input.
     #[inline(always)]
-    fn end_of_line<'a>(&mut self, line: &'a [u8], there: &mut Option<&'a [u8]>, sink: &mut impl FnMut(Event<'_>)) {
+    fn end_of_line<'a>(
+        &mut self,
+        line: &'a [u8],
+        there: &mut Option<&'a [u8]>,
+        sink: &mut impl FnMut(Event<'_>),
+    ) {
         let Some((field, value)) = split(line) else {
             return self.dispatch(there.take(), sink);
         };
@@ -200,7 +209,12 @@ impl Parser {
     }
 
     /// A line that came in several pieces, or the first of the stream.
-    fn end_of_kept_line<'a>(&mut self, end: &'a [u8], there: &mut Option<&'a [u8]>, sink: &mut impl FnMut(Event<'_>)) {
+    fn end_of_kept_line<'a>(
+        &mut self,
+        end: &'a [u8],
+        there: &mut Option<&'a [u8]>,
+        sink: &mut impl FnMut(Event<'_>),
+    ) {
         let mut line = std::mem::take(&mut self.line);
         line.extend_from_slice(end);
         self.at_line = true;
@@ -210,7 +224,11 @@ impl Parser {
             return self.add(line);
         }
         // The first line of a stream may begin with a byte order mark.
-        let text = if is_first { line.strip_prefix(MARK).unwrap_or(&line) } else { &line };
+        let text = if is_first {
+            line.strip_prefix(MARK).unwrap_or(&line)
+        } else {
+            &line
+        };
         match split(text) {
             None => self.dispatch(there.take(), sink),
             Some((Field::Data, value)) => {
@@ -247,7 +265,9 @@ impl Parser {
                 self.has_own_id = true;
             }
             Field::Retry if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
-                let millis = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+                let millis = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|digits| digits.parse().ok());
                 self.retry = millis.or(self.retry);
                 self.reconnection_time = millis.or(self.reconnection_time);
             }
@@ -262,14 +282,24 @@ impl Parser {
         if has_own_id {
             std::mem::swap(self.last_id.get_or_insert_default(), &mut self.id);
         }
-        let name = if std::mem::take(&mut self.has_name) { &self.name } else { "message" };
+        let name = if std::mem::take(&mut self.has_name) {
+            &self.name
+        } else {
+            "message"
+        };
         let data = match (self.data.take(), there) {
             (Some(kept), _) => owned_text(kept),
             (None, Some(there)) => text(there),
             (None, None) => return,
         };
         self.timed_out = false;
-        sink(Event { name, data, id: self.last_id.as_deref(), has_own_id, retry });
+        sink(Event {
+            name,
+            data,
+            id: self.last_id.as_deref(),
+            has_own_id,
+            retry,
+        });
     }
 }
 
@@ -298,8 +328,16 @@ fn split(line: &[u8]) -> Option<(Field, &[u8])> {
         [b'r', b'e', b't', b'r', b'y', b':', ref value @ ..] => (Field::Retry, value),
         [b':', ref value @ ..] => (Field::Comment, value),
         _ => {
-            let bare = [(Field::Data, &b"data"[..]), (Field::Id, b"id"), (Field::Event, b"event"), (Field::Retry, b"retry")];
-            let field = bare.into_iter().find(|(_, name)| *name == line).map_or(Field::Unknown, |(field, _)| field);
+            let bare = [
+                (Field::Data, &b"data"[..]),
+                (Field::Id, b"id"),
+                (Field::Event, b"event"),
+                (Field::Retry, b"retry"),
+            ];
+            let field = bare
+                .into_iter()
+                .find(|(_, name)| *name == line)
+                .map_or(Field::Unknown, |(field, _)| field);
             (field, &[][..])
         }
     };
@@ -330,7 +368,12 @@ pub fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest.take()?;
-        let Some((line, end)) = text.find(['\n', '\r']).and_then(|at| text.split_at_checked(at)) else { return Some(text) };
+        let Some((line, end)) = text
+            .find(['\n', '\r'])
+            .and_then(|at| text.split_at_checked(at))
+        else {
+            return Some(text);
+        };
         rest = end.strip_prefix("\r\n").or_else(|| end.get(1..));
         Some(line)
     })
@@ -346,7 +389,10 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 fn owned_text(bytes: Vec<u8>) -> Cow<'static, str> {
-    Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Cow::Owned(
+        String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    )
 }
 
 #[inline(always)]
@@ -368,13 +414,20 @@ mod tests {
     fn parse(chunks: &[&[u8]]) -> Vec<Known> {
         let (mut parser, mut events) = (Parser::new(1 << 20), Vec::new());
         for chunk in chunks {
-            parser.feed(chunk, |each| events.push(known(&each))).unwrap();
+            parser
+                .feed(chunk, |each| events.push(known(&each)))
+                .unwrap();
         }
         events
     }
 
     fn known(event: &Event<'_>) -> Known {
-        (event.name.into(), event.data.to_string(), event.id.map(Into::into), event.retry)
+        (
+            event.name.into(),
+            event.data.to_string(),
+            event.id.map(Into::into),
+            event.retry,
+        )
     }
 
     fn event(name: &str, data: &str, id: Option<&str>) -> Known {
@@ -384,7 +437,10 @@ mod tests {
     #[test]
     fn the_documented_stream_is_read() {
         let stream = b": hi\n\nid: 1690212292:0\nevent: output\ndata: Once upon\n\nevent: done\ndata: {}\n\n";
-        let expected = [event("output", "Once upon", Some("1690212292:0")), event("done", "{}", Some("1690212292:0"))];
+        let expected = [
+            event("output", "Once upon", Some("1690212292:0")),
+            event("done", "{}", Some("1690212292:0")),
+        ];
         assert_eq!(parse(&[stream]), expected);
     }
 
@@ -393,31 +449,74 @@ mod tests {
     fn gives(stream: &[u8], expected: &[Known]) {
         for at in 0..=stream.len() {
             let (head, tail) = stream.split_at(at);
-            assert_eq!(parse(&[head, tail]), expected, "{:?} cut at {at}", String::from_utf8_lossy(stream));
+            assert_eq!(
+                parse(&[head, tail]),
+                expected,
+                "{:?} cut at {at}",
+                String::from_utf8_lossy(stream)
+            );
         }
-        assert_eq!(parse(&stream.chunks(1).collect::<Vec<_>>()), expected, "{:?}", String::from_utf8_lossy(stream));
+        assert_eq!(
+            parse(&stream.chunks(1).collect::<Vec<_>>()),
+            expected,
+            "{:?}",
+            String::from_utf8_lossy(stream)
+        );
     }
 
     #[test]
     fn the_standard_is_kept_where_others_break() {
         for (stream, expected) in [
             ("\u{feff}event: a\ndata: 1\n\n", vec![event("a", "1", None)]),
-            ("\u{feff}\u{feff}data: 1\n\ndata: 2\n\n", vec![event("message", "2", None)]),
-            ("data: 1\n\n\u{feff}data: 2\n\n", vec![event("message", "1", None)]),
-            ("data: a\u{2028}b\u{85}c\u{b}d\u{c}e\n\n", vec![event("message", "a\u{2028}b\u{85}c\u{b}d\u{c}e", None)]),
-            ("data\n\ndata\ndata\n\n", vec![event("message", "", None), event("message", "\n", None)]),
-            ("data:\n\ndata:\ndata: \n\n", vec![event("message", "", None), event("message", "\n", None)]),
+            (
+                "\u{feff}\u{feff}data: 1\n\ndata: 2\n\n",
+                vec![event("message", "2", None)],
+            ),
+            (
+                "data: 1\n\n\u{feff}data: 2\n\n",
+                vec![event("message", "1", None)],
+            ),
+            (
+                "data: a\u{2028}b\u{85}c\u{b}d\u{c}e\n\n",
+                vec![event("message", "a\u{2028}b\u{85}c\u{b}d\u{c}e", None)],
+            ),
+            (
+                "data\n\ndata\ndata\n\n",
+                vec![event("message", "", None), event("message", "\n", None)],
+            ),
+            (
+                "data:\n\ndata:\ndata: \n\n",
+                vec![event("message", "", None), event("message", "\n", None)],
+            ),
             ("data:  two\n\n", vec![event("message", " two", None)]),
             ("data: a: b\n\n", vec![event("message", "a: b", None)]),
             ("id: a\0b\ndata: x\n\n", vec![event("message", "x", None)]),
-            ("id: 1\nid\ndata: x\n\n", vec![event("message", "x", Some(""))]),
+            (
+                "id: 1\nid\ndata: x\n\n",
+                vec![event("message", "x", Some(""))],
+            ),
             ("event: x\n\ndata: y\n\n", vec![event("message", "y", None)]),
-            ("event: x\nevent: y\ndata: z\n\n", vec![event("y", "z", None)]),
-            ("id: 7\n\ndata: y\n\n", vec![event("message", "y", Some("7"))]),
-            ("data: a\r\ndata: b\rdata: c\n\r\n", vec![event("message", "a\nb\nc", None)]),
-            ("data: a\r\r\ndata: b\n\n", vec![event("message", "a", None), event("message", "b", None)]),
+            (
+                "event: x\nevent: y\ndata: z\n\n",
+                vec![event("y", "z", None)],
+            ),
+            (
+                "id: 7\n\ndata: y\n\n",
+                vec![event("message", "y", Some("7"))],
+            ),
+            (
+                "data: a\r\ndata: b\rdata: c\n\r\n",
+                vec![event("message", "a\nb\nc", None)],
+            ),
+            (
+                "data: a\r\r\ndata: b\n\n",
+                vec![event("message", "a", None), event("message", "b", None)],
+            ),
             ("data: unfinished\n", vec![]),
-            (" data: no\nData: no\nfoo: bar\n: comment\ndata: yes\n\n", vec![event("message", "yes", None)]),
+            (
+                " data: no\nData: no\nfoo: bar\n: comment\ndata: yes\n\n",
+                vec![event("message", "yes", None)],
+            ),
         ] {
             gives(stream.as_bytes(), &expected);
         }
@@ -425,7 +524,10 @@ mod tests {
 
     #[test]
     fn what_is_not_utf_8_is_replaced() {
-        gives(b"id: \xff\nevent: \xc3\ndata: a\xf0\x9f\x92b\n\n", &[event("\u{fffd}", "a\u{fffd}b", Some("\u{fffd}"))]);
+        gives(
+            b"id: \xff\nevent: \xc3\ndata: a\xf0\x9f\x92b\n\n",
+            &[event("\u{fffd}", "a\u{fffd}b", Some("\u{fffd}"))],
+        );
     }
 
     #[test]
@@ -440,7 +542,9 @@ mod tests {
     #[test]
     fn an_id_counts_when_its_event_has_ended() {
         let mut parser = Parser::new(100);
-        parser.feed(b"id: 1\ndata: a\n\nid: 2\ndata: b\n", |_| {}).unwrap();
+        parser
+            .feed(b"id: 1\ndata: a\n\nid: 2\ndata: b\n", |_| {})
+            .unwrap();
         assert_eq!(parser.last_event_id(), Some("1"));
         parser.feed(b"\n", |_| {}).unwrap();
         assert_eq!(parser.last_event_id(), Some("2"));
@@ -451,7 +555,9 @@ mod tests {
         let mut parser = Parser::new(100);
         parser.feed(b": hi\n\ndata: 408\n\n", |_| {}).unwrap();
         assert!(!parser.timed_out());
-        parser.feed(b":408: 408 Request Timeout\n\n", |_| {}).unwrap();
+        parser
+            .feed(b":408: 408 Request Timeout\n\n", |_| {})
+            .unwrap();
         assert!(parser.timed_out());
     }
 
@@ -470,13 +576,27 @@ mod tests {
 
     #[test]
     fn an_event_over_the_limit_is_an_error() {
-        for stream in ["data: 0123456789abcdefg", "data: 01234567\ndata: 89abcdefg\n", "data: 0123456789abcdefg\n\n"] {
-            assert_eq!(Parser::new(16).feed(stream.as_bytes(), |_| {}), Err(TooLarge(16)), "{stream:?}");
+        for stream in [
+            "data: 0123456789abcdefg",
+            "data: 01234567\ndata: 89abcdefg\n",
+            "data: 0123456789abcdefg\n\n",
+        ] {
+            assert_eq!(
+                Parser::new(16).feed(stream.as_bytes(), |_| {}),
+                Err(TooLarge(16)),
+                "{stream:?}"
+            );
             let mut parser = Parser::new(16);
-            let fed: Result<(), _> = stream.as_bytes().chunks(1).try_for_each(|byte| parser.feed(byte, |_| {}));
+            let fed: Result<(), _> = stream
+                .as_bytes()
+                .chunks(1)
+                .try_for_each(|byte| parser.feed(byte, |_| {}));
             assert_eq!(fed, Err(TooLarge(16)), "{stream:?}, byte by byte");
         }
-        assert_eq!(Parser::new(16).feed(&b"data: 0123\n\n".repeat(100), |_| {}), Ok(()));
+        assert_eq!(
+            Parser::new(16).feed(&b"data: 0123\n\n".repeat(100), |_| {}),
+            Ok(())
+        );
     }
 
     proptest! {

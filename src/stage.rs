@@ -18,7 +18,14 @@ use crate::error::{Error, Kind, Phase};
 use crate::stats::Counters;
 use crate::upload::Progress;
 
-const PHASES: [Phase; 6] = [Phase::Pool, Phase::Connect, Phase::Sending, Phase::Response, Phase::Body, Phase::Pause];
+const PHASES: [Phase; 6] = [
+    Phase::Pool,
+    Phase::Connect,
+    Phase::Sending,
+    Phase::Response,
+    Phase::Body,
+    Phase::Pause,
+];
 
 /// Where `Phase::Connect` is among them.
 const CONNECT: u8 = 1;
@@ -58,7 +65,9 @@ pub fn failed(error: &Error) {
         Kind::Status(response) => format!("last answer: {}", response.status),
         _ => format!("last attempt: {error}"),
     };
-    let _ = STAGE.try_with(|stage| *stage.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last.into()));
+    let _ = STAGE.try_with(|stage| {
+        *stage.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last.into())
+    });
 }
 
 /// Note what tells how much of the body was sent.
@@ -70,7 +79,10 @@ pub fn sending(progress: &Progress) {
 /// for a body after it has written the head, and for no body of a request that it gives up before.
 pub fn watched(bytes: Bytes) -> reqwest::Body {
     match STAGE.try_with(Arc::clone) {
-        Ok(stage) => reqwest::Body::wrap(Watched { bytes: Some(bytes), stage }),
+        Ok(stage) => reqwest::Body::wrap(Watched {
+            bytes: Some(bytes),
+            stage,
+        }),
         Err(_) => bytes.into(),
     }
 }
@@ -84,7 +96,10 @@ impl Body for Watched {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.stage.is_sent.store(true, Ordering::Release);
         Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -105,7 +120,9 @@ pub fn begin() {
 
 /// Whether the request that began last was surely sent over a connection of an earlier one.
 pub fn is_reused() -> bool {
-    STAGE.try_with(|stage| !stage.has_connected.load(Ordering::Relaxed)).unwrap_or(false)
+    STAGE
+        .try_with(|stage| !stage.has_connected.load(Ordering::Relaxed))
+        .unwrap_or(false)
 }
 
 impl Stage {
@@ -133,7 +150,10 @@ impl Stage {
             self.is_sent.store(false, Ordering::Release);
             *self.upload() = None;
         }
-        let place = PHASES.iter().position(|each| *each == phase).and_then(|place| u8::try_from(place).ok());
+        let place = PHASES
+            .iter()
+            .position(|each| *each == phase)
+            .and_then(|place| u8::try_from(place).ok());
         self.at.store(place.unwrap_or_default(), Ordering::Relaxed);
     }
 
@@ -147,29 +167,45 @@ impl Stage {
 
     /// Return whether a server may have taken the request of the attempt that is under way: no server takes half a request.
     pub fn may_be_taken(&self) -> bool {
-        self.is_sent.load(Ordering::Acquire) || self.upload().as_ref().is_some_and(Progress::is_complete)
+        self.is_sent.load(Ordering::Acquire)
+            || self.upload().as_ref().is_some_and(Progress::is_complete)
     }
 
     /// Return whether a connection has begun to send the request.
     fn is_under_way(&self) -> bool {
-        self.is_sent.load(Ordering::Acquire) || self.upload().as_ref().is_some_and(Progress::has_begun)
+        self.is_sent.load(Ordering::Acquire)
+            || self.upload().as_ref().is_some_and(Progress::has_begun)
     }
 
     /// Return the error for a deadline over everything that has passed.
     pub fn late(&self, limit: Duration) -> Error {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let last = self
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         Error::late(limit, self.phase(), last)
     }
 
     /// Return the part of the exchange that is under way.
     fn phase(&self) -> Phase {
-        let phase = PHASES.get(usize::from(self.at.load(Ordering::Relaxed))).copied().unwrap_or(Phase::Total);
+        let phase = PHASES
+            .get(usize::from(self.at.load(Ordering::Relaxed)))
+            .copied()
+            .unwrap_or(Phase::Total);
         let is_under_way = self.is_under_way();
         match phase {
             Phase::Connect if !is_under_way => phase,
             Phase::Connect | Phase::Response => {
-                let is_sending = self.upload().as_ref().is_some_and(|upload| !upload.is_complete());
-                if is_sending { Phase::Sending } else { Phase::Response }
+                let is_sending = self
+                    .upload()
+                    .as_ref()
+                    .is_some_and(|upload| !upload.is_complete());
+                if is_sending {
+                    Phase::Sending
+                } else {
+                    Phase::Response
+                }
             }
             _ => phase,
         }
@@ -185,7 +221,10 @@ impl Stage {
     }
 
     fn connected(&self) -> Instant {
-        deadline(self.began, Duration::from_millis(self.connected.load(Ordering::Relaxed)))
+        deadline(
+            self.began,
+            Duration::from_millis(self.connected.load(Ordering::Relaxed)),
+        )
     }
 }
 
@@ -201,7 +240,9 @@ where
     let stage = Stage::new();
     let work = stage.clone().watch(work);
     match limit {
-        Some(limit) => timeout(limit, work).await.unwrap_or_else(|_| Err(stage.late(limit))),
+        Some(limit) => timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(stage.late(limit))),
         None => work.await,
     }
 }
@@ -211,9 +252,15 @@ pub async fn silence(limit: Duration) {
     let mut due = deadline(Instant::now(), limit);
     loop {
         sleep_until(due).await;
-        let Ok(stage) = STAGE.try_with(Arc::clone) else { return };
+        let Ok(stage) = STAGE.try_with(Arc::clone) else {
+            return;
+        };
         let now = Instant::now();
-        due = if stage.is_connecting() { now + GLANCE } else { deadline(stage.connected(), limit) };
+        due = if stage.is_connecting() {
+            now + GLANCE
+        } else {
+            deadline(stage.connected(), limit)
+        };
         if due <= now {
             return;
         }
@@ -221,13 +268,23 @@ pub async fn silence(limit: Duration) {
 }
 
 /// Ends as `Progress::stalled` does, but for the time that making a connection takes, which has a limit of its own.
-pub async fn stalled(progress: &Progress, write: Option<Duration>, read: Option<Duration>) -> Error {
+pub async fn stalled(
+    progress: &Progress,
+    write: Option<Duration>,
+    read: Option<Duration>,
+) -> Error {
     loop {
         let error = progress.stalled(write, read).await;
-        if !STAGE.try_with(|stage| stage.is_connecting()).unwrap_or(false) {
+        if !STAGE
+            .try_with(|stage| stage.is_connecting())
+            .unwrap_or(false)
+        {
             return error;
         }
-        while STAGE.try_with(|stage| stage.is_connecting()).unwrap_or(false) {
+        while STAGE
+            .try_with(|stage| stage.is_connecting())
+            .unwrap_or(false)
+        {
             sleep(GLANCE).await;
         }
         progress.touch();
@@ -242,7 +299,10 @@ impl<S> Layer<S> for Connecting {
     type Service = Connector<S>;
 
     fn layer(&self, inner: S) -> Connector<S> {
-        Connector { inner, counters: self.0.clone() }
+        Connector {
+            inner,
+            counters: self.0.clone(),
+        }
     }
 }
 
@@ -269,7 +329,10 @@ where
     fn call(&mut self, request: R) -> Self::Future {
         self.counters.connections.add();
         let _ = STAGE.try_with(|stage| stage.has_connected.store(true, Ordering::Relaxed));
-        Box::pin(Connection { making: Box::pin(self.inner.call(request)), whose: None })
+        Box::pin(Connection {
+            making: Box::pin(self.inner.call(request)),
+            whose: None,
+        })
     }
 }
 
@@ -295,7 +358,11 @@ impl<F: Future<Output = Result<T, E>>, T, E> Future for Connection<F> {
                 }
                 self.whose = Some(stage);
             }
-            Some(Some(stage)) if !STAGE.try_with(|current| Arc::ptr_eq(current, stage)).unwrap_or(false) => {
+            Some(Some(stage))
+                if !STAGE
+                    .try_with(|current| Arc::ptr_eq(current, stage))
+                    .unwrap_or(false) =>
+            {
                 stage.has_connection();
                 self.whose = Some(None);
             }

@@ -9,7 +9,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
+};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind};
@@ -55,14 +58,24 @@ impl Identity {
             .map_err(|error| unusable(key, &format!("no private key in it: {error}")))?;
         let identity = Self { chain, key: read };
         // Whether the two belong together is said now rather than at the first request.
-        config(&Trust::Anyone, Some(&identity))
-            .map_err(|error| unusable(key, &format!("{}, with the certificate {}", error.message, certificate.display())))?;
+        config(&Trust::Anyone, Some(&identity)).map_err(|error| {
+            unusable(
+                key,
+                &format!(
+                    "{}, with the certificate {}",
+                    error.message,
+                    certificate.display()
+                ),
+            )
+        })?;
         Ok(identity)
     }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    match CertificateDer::pem_slice_iter(without_mark(&contents(path)?)).collect::<Result<Vec<_>, _>>() {
+    match CertificateDer::pem_slice_iter(without_mark(&contents(path)?))
+        .collect::<Result<Vec<_>, _>>()
+    {
         Ok(found) if found.is_empty() => Err(unusable(path, "no certificate in it")),
         Ok(found) => Ok(found),
         Err(error) => Err(unusable(path, &error.to_string())),
@@ -78,7 +91,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut content = Zeroizing::new(Vec::new());
     let read = File::open(path).and_then(|file| file.take(LARGEST_FILE).read_to_end(&mut content));
-    read.map(|_| content).map_err(|error| unusable(path, &error.to_string()))
+    read.map(|_| content)
+        .map_err(|error| unusable(path, &error.to_string()))
 }
 
 fn without_mark(content: &[u8]) -> &[u8] {
@@ -86,7 +100,10 @@ fn without_mark(content: &[u8]) -> &[u8] {
 }
 
 fn unusable(path: &Path, why: &str) -> Error {
-    Error::invalid(format!("{} is not a usable PEM file: {why}", path.display()))
+    Error::invalid(format!(
+        "{} is not a usable PEM file: {why}",
+        path.display()
+    ))
 }
 
 /// The configurations that the clients of a process share: parsed roots and session caches are large.
@@ -98,7 +115,11 @@ pub struct Tls {
 
 impl Tls {
     /// For a client's connections.
-    pub fn config(&self, trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, Error> {
+    pub fn config(
+        &self,
+        trust: &Trust,
+        identity: Option<&Identity>,
+    ) -> Result<ClientConfig, Error> {
         match (trust, identity) {
             (Trust::System, None) => get_or_try_init(&self.system, || config(trust, None)).cloned(),
             _ => config(trust, identity),
@@ -107,23 +128,34 @@ impl Tls {
 
     /// Trusts nobody: for connections that never use TLS, so that these do not pay for the system's roots.
     pub fn unused(&self) -> Result<ClientConfig, Error> {
-        get_or_try_init(&self.unused, || config(&Trust::Only(Arc::new(RootCertStore::empty())), None)).cloned()
+        get_or_try_init(&self.unused, || {
+            config(&Trust::Only(Arc::new(RootCertStore::empty())), None)
+        })
+        .cloned()
     }
 }
 
 fn config(trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, Error> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(broken)?;
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(broken)?;
     let verified = match trust {
-        Trust::System => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(system::verifier(provider).map_err(broken)?))
-        }
+        Trust::System => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(
+                system::verifier(provider).map_err(broken)?,
+            )),
         Trust::Only(roots) => builder.with_root_certificates(roots.clone()),
-        Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(Credulous(provider))),
+        Trust::Anyone => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Credulous(provider))),
     };
     match identity {
         None => Ok(verified.with_no_client_auth()),
-        Some(own) => verified.with_client_auth_cert(own.chain.clone(), own.key.clone_key()).map_err(broken),
+        Some(own) => verified
+            .with_client_auth_cert(own.chain.clone(), own.key.clone_key())
+            .map_err(broken),
     }
 }
 
@@ -146,16 +178,29 @@ mod system {
     const CERT_DIR: &str = "SSL_CERT_DIR";
 
     pub fn verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
-        Verifier::new_with_extra_roots(marked_certificates(), provider.clone())
-            .or_else(|_| Verifier::new_with_extra_roots(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(), provider))
+        Verifier::new_with_extra_roots(marked_certificates(), provider.clone()).or_else(|_| {
+            Verifier::new_with_extra_roots(
+                webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(),
+                provider,
+            )
+        })
     }
 
     /// The certificates of a `SSL_CERT_FILE` that begins with a byte-order mark, of which the verifier does not see the first.
     fn marked_certificates() -> Vec<CertificateDer<'static>> {
         // A pipe can be read only once.
-        let Some(path) = env::var_os(CERT_FILE).map(PathBuf::from).filter(|path| path.is_file()) else { return Vec::new() };
+        let Some(path) = env::var_os(CERT_FILE)
+            .map(PathBuf::from)
+            .filter(|path| path.is_file())
+        else {
+            return Vec::new();
+        };
         let is_marked = contents(&path).is_ok_and(|content| content.starts_with(BYTE_ORDER_MARK));
-        let mut found = if is_marked { certificates(&path).unwrap_or_default() } else { Vec::new() };
+        let mut found = if is_marked {
+            certificates(&path).unwrap_or_default()
+        } else {
+            Vec::new()
+        };
         found.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
         found
     }
@@ -185,7 +230,10 @@ mod system {
                 Ok(true) => "it is empty".to_owned(),
                 Err(error) => error.to_string(),
             };
-            Some(format!("{CERT_DIR}: {} has no certificates: {why}", path.display()))
+            Some(format!(
+                "{CERT_DIR}: {} has no certificates: {why}",
+                path.display()
+            ))
         })
     }
 }
@@ -229,7 +277,12 @@ impl ServerCertVerifier for Credulous {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -238,7 +291,12 @@ impl ServerCertVerifier for Credulous {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -251,14 +309,22 @@ pub fn refusal(error: &rustls::Error) -> Option<String> {
     let why = match error {
         rustls::Error::InvalidCertificate(why) => why,
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            return Some("the server wants a client certificate: name its PEM file with cert=".to_owned());
+            return Some(
+                "the server wants a client certificate: name its PEM file with cert=".to_owned(),
+            );
         }
         _ => return None,
     };
     let why = match why {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "has expired".to_owned(),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "is not valid yet".to_owned(),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => "is for another name".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "has expired".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "is not valid yet".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "is for another name".to_owned()
+        }
         CertificateError::UnknownIssuer => {
             let mend = "if that is as it should be, name its authority's PEM file with ssl_cert_file= or SSL_CERT_FILE";
             format!("is signed by no authority that is trusted, or by itself; {mend}")
@@ -274,7 +340,10 @@ fn broken(error: impl std::fmt::Display) -> Error {
 }
 
 /// A `OnceLock` whose making may fail.
-pub fn get_or_try_init<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T, Error>) -> Result<&T, Error> {
+pub fn get_or_try_init<T>(
+    cell: &OnceLock<T>,
+    make: impl FnOnce() -> Result<T, Error>,
+) -> Result<&T, Error> {
     match cell.get() {
         Some(made) => Ok(made),
         None => {

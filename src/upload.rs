@@ -54,31 +54,52 @@ struct Slice {
 impl Part {
     /// Bytes.
     pub fn memory(bytes: Bytes) -> Self {
-        Self { content: Content::Memory(bytes), base64: false, name: "the file".into() }
+        Self {
+            content: Content::Memory(bytes),
+            base64: false,
+            name: "the file".into(),
+        }
     }
 
     /// A file from `offset` on, read when it is sent; `at_once` opens it here, where its path will not last.
     pub fn disk(path: &Path, offset: u64, at_once: bool) -> Result<Self, Error> {
         // What is no file is not opened: a pipe would wait for its writer.
-        let about = std::fs::metadata(path).map_err(|error| Error::file(path.display(), &error).at(path))?;
+        let about = std::fs::metadata(path)
+            .map_err(|error| Error::file(path.display(), &error).at(path))?;
         if !about.is_file() {
             let told = format!("{} is not a file", path.display());
             let is_a_directory = std::io::ErrorKind::IsADirectory.into();
-            let error = if about.is_dir() { Error::file(told, &is_a_directory) } else { Error::new(Kind::File, told) };
+            let error = if about.is_dir() {
+                Error::file(told, &is_a_directory)
+            } else {
+                Error::new(Kind::File, told)
+            };
             return Err(error.at(path));
         }
         let length = about.len().saturating_sub(offset);
         let name = path.display().to_string();
-        let slice = Slice { opened: OnceLock::new(), path: path.to_owned(), offset, length };
+        let slice = Slice {
+            opened: OnceLock::new(),
+            path: path.to_owned(),
+            offset,
+            length,
+        };
         if at_once {
             slice.file(&name)?;
         }
-        Ok(Self { content: Content::Disk(Arc::new(slice)), base64: false, name: name.into() })
+        Ok(Self {
+            content: Content::Disk(Arc::new(slice)),
+            base64: false,
+            name: name.into(),
+        })
     }
 
     /// The same, called `name` in errors.
     pub fn named(self, name: &str) -> Self {
-        Self { name: name.into(), ..self }
+        Self {
+            name: name.into(),
+            ..self
+        }
     }
 
     /// What it is called in errors.
@@ -88,7 +109,10 @@ impl Part {
 
     /// The same, sent in base64.
     pub fn in_base64(self) -> Self {
-        Self { base64: true, ..self }
+        Self {
+            base64: true,
+            ..self
+        }
     }
 
     /// All of its content, before base64.
@@ -96,7 +120,8 @@ impl Part {
         match &self.content {
             Content::Memory(bytes) => Ok(bytes.clone()),
             Content::Disk(slice) => {
-                let size = usize::try_from(slice.length).map_err(|error| Error::invalid(error.to_string()))?;
+                let size = usize::try_from(slice.length)
+                    .map_err(|error| Error::invalid(error.to_string()))?;
                 let mut content = vec![0; size];
                 slice.read(&mut content, 0, true, &self.name)?;
                 Ok(content.into())
@@ -120,7 +145,11 @@ impl Part {
     /// The bytes it takes in the body.
     fn length(&self) -> u64 {
         let length = self.content_length();
-        if self.base64 { length.div_ceil(3) * 4 } else { length }
+        if self.base64 {
+            length.div_ceil(3) * 4
+        } else {
+            length
+        }
     }
 }
 
@@ -137,7 +166,11 @@ impl Upload {
     /// One of these parts.
     pub fn new(parts: Vec<Part>) -> Self {
         let length = parts.iter().map(Part::length).sum();
-        Self { parts, length, sent: Mutex::default() }
+        Self {
+            parts,
+            length,
+            sent: Mutex::default(),
+        }
     }
 
     /// The length of the whole body, in bytes.
@@ -160,20 +193,33 @@ impl Upload {
 
     /// How much of it has been sent, in bytes; an attempt after the first begins anew.
     pub fn sent(&self) -> u64 {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner).load(Ordering::Relaxed)
+        self.sent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .load(Ordering::Relaxed)
     }
 
     /// A body for one attempt, and how it fares.
     pub fn body(&self) -> (reqwest::Body, Progress) {
         let progress = self.attempt();
-        (reqwest::Body::wrap_stream(Walk::new(&self.parts, progress.clone()).blocks()), progress)
+        (
+            reqwest::Body::wrap_stream(Walk::new(&self.parts, progress.clone()).blocks()),
+            progress,
+        )
     }
 
     fn attempt(&self) -> Progress {
         let sent = Arc::<AtomicU64>::default();
         *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = sent.clone();
         let (start, length) = (Instant::now(), self.length);
-        Progress { start, length, sent, last: Arc::default(), has_begun: Arc::default(), failure: Arc::default() }
+        Progress {
+            start,
+            length,
+            sent,
+            last: Arc::default(),
+            has_begun: Arc::default(),
+            failure: Arc::default(),
+        }
     }
 }
 
@@ -213,7 +259,10 @@ impl Progress {
 
     /// Why the body itself could not be sent to its end.
     pub fn failure(&self) -> Option<Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Whether all of the body was taken by the connection.
@@ -225,8 +274,18 @@ impl Progress {
     /// say. Does not end where there is no limit.
     pub async fn stalled(&self, write: Option<Duration>, read: Option<Duration>) -> Error {
         loop {
-            let (phase, limit) = if self.is_complete() { (Phase::Response, read) } else { (Phase::Sending, write) };
-            let (last, now) = (deadline(self.start, Duration::from_millis(self.last.load(Ordering::Relaxed))), Instant::now());
+            let (phase, limit) = if self.is_complete() {
+                (Phase::Response, read)
+            } else {
+                (Phase::Sending, write)
+            };
+            let (last, now) = (
+                deadline(
+                    self.start,
+                    Duration::from_millis(self.last.load(Ordering::Relaxed)),
+                ),
+                Instant::now(),
+            );
             match limit {
                 Some(limit) if now >= deadline(last, limit) => return Error::timeout(phase, limit),
                 // The other limit begins to count at a time that nobody tells of.
@@ -255,8 +314,16 @@ enum Load {
 
 impl Walk {
     fn new(parts: &[Part], progress: Progress) -> Self {
-        let alone = Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::CurrentThread);
-        Self { parts: parts.iter().cloned().collect(), at: 0, spare: Spare::default(), ahead: None, alone, progress }
+        let alone = Handle::try_current()
+            .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::CurrentThread);
+        Self {
+            parts: parts.iter().cloned().collect(),
+            at: 0,
+            spare: Spare::default(),
+            ahead: None,
+            alone,
+            progress,
+        }
     }
 
     fn blocks(self) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
@@ -284,7 +351,9 @@ impl Walk {
             }
             let block = match load {
                 Load::Done(block) => block,
-                Load::Later(task) => task.await.unwrap_or_else(|error| Err(Error::new(Kind::File, error.to_string()))),
+                Load::Later(task) => task
+                    .await
+                    .unwrap_or_else(|error| Err(Error::new(Kind::File, error.to_string()))),
             };
             if block.as_ref().map_or(true, |block| !block.is_empty()) {
                 return Some(block);
@@ -308,14 +377,27 @@ impl Walk {
             Content::Memory(bytes) => {
                 let start = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
                 let block = bytes.slice(start..start + size);
-                Load::Done(if part.base64 { spare.encoded(&block) } else { Ok(block) })
+                Load::Done(if part.base64 {
+                    spare.encoded(&block)
+                } else {
+                    Ok(block)
+                })
             }
             Content::Disk(slice) => {
                 let read = move || {
-                    let block = spare.filled(size, |buffer| slice.read(buffer, from, is_last, &name))?;
-                    if part.base64 { spare.encoded(&block) } else { Ok(block) }
+                    let block =
+                        spare.filled(size, |buffer| slice.read(buffer, from, is_last, &name))?;
+                    if part.base64 {
+                        spare.encoded(&block)
+                    } else {
+                        Ok(block)
+                    }
                 };
-                if self.alone { Load::Done(read()) } else { Load::Later(tokio::task::spawn_blocking(read)) }
+                if self.alone {
+                    Load::Done(read())
+                } else {
+                    Load::Later(tokio::task::spawn_blocking(read))
+                }
             }
         })
     }
@@ -326,14 +408,20 @@ impl Slice {
         if let Some(file) = self.opened.get() {
             return Ok(file);
         }
-        let file = File::open(&self.path).map_err(|error| Error::file(name, &error).at(&self.path))?;
+        let file =
+            File::open(&self.path).map_err(|error| Error::file(name, &error).at(&self.path))?;
         Ok(self.opened.get_or_init(|| file))
     }
 
     /// Fills `buffer` with what there is from `from` on.
     fn read(&self, buffer: &mut [u8], from: u64, is_last: bool, name: &str) -> Result<(), Error> {
         let failed = |error: std::io::Error| Error::file(name, &error).at(&self.path);
-        let changed = || Error::new(Kind::File, format!("{name} changed its size while it was sent"));
+        let changed = || {
+            Error::new(
+                Kind::File,
+                format!("{name} changed its size while it was sent"),
+            )
+        };
         let file = self.file(name)?;
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
@@ -344,7 +432,14 @@ impl Slice {
                 Err(error) => return Err(failed(error)),
             }
         }
-        if is_last && file.metadata().map_err(failed)?.len().saturating_sub(self.offset) != self.length {
+        if is_last
+            && file
+                .metadata()
+                .map_err(failed)?
+                .len()
+                .saturating_sub(self.offset)
+                != self.length
+        {
             return Err(changed());
         }
         Ok(())
@@ -367,18 +462,31 @@ struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
 
 impl Spare {
     /// A block of `size` bytes, at most `BLOCK`.
-    fn filled(&self, size: usize, fill: impl FnOnce(&mut [u8]) -> Result<(), Error>) -> Result<Bytes, Error> {
+    fn filled(
+        &self,
+        size: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), Error>,
+    ) -> Result<Bytes, Error> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         // All of one size where there are many, so that each serves any block.
         let new = || vec![0; if size > BLOCK / 2 { BLOCK } else { size }];
-        let mut buffer = kept.filter(|buffer| buffer.len() >= size).unwrap_or_else(new);
+        let mut buffer = kept
+            .filter(|buffer| buffer.len() >= size)
+            .unwrap_or_else(new);
         fill(buffer.get_mut(..size).unwrap_or_default())?;
-        Ok(Bytes::from_owner(Lent { buffer, size, home: self.clone() }))
+        Ok(Bytes::from_owner(Lent {
+            buffer,
+            size,
+            home: self.clone(),
+        }))
     }
 
     fn encoded(&self, block: &[u8]) -> Result<Bytes, Error> {
         self.filled(block.len().div_ceil(3) * 4, |buffer| {
-            BASE64.encode_slice(block, buffer).map(drop).map_err(|error| Error::invalid(error.to_string()))
+            BASE64
+                .encode_slice(block, buffer)
+                .map(drop)
+                .map_err(|error| Error::invalid(error.to_string()))
         })
     }
 }
@@ -397,7 +505,11 @@ impl AsRef<[u8]> for Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.home.0.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.buffer));
+        self.home
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(std::mem::take(&mut self.buffer));
     }
 }
 
@@ -425,17 +537,32 @@ mod tests {
 
     fn collected(upload: &Upload, workers: bool) -> Result<Vec<u8>, Error> {
         use tokio::runtime::Builder;
-        let mut builder = if workers { Builder::new_multi_thread() } else { Builder::new_current_thread() };
-        builder.worker_threads(1).enable_all().build().unwrap().block_on(async {
-            let progress = upload.attempt();
-            let walk = Walk::new(&upload.parts, progress.clone());
-            let blocks = tokio::spawn(walk.blocks().try_collect::<Vec<_>>()).await.unwrap();
-            blocks.map(|blocks| blocks.concat()).map_err(|_| progress.failure().unwrap())
-        })
+        let mut builder = if workers {
+            Builder::new_multi_thread()
+        } else {
+            Builder::new_current_thread()
+        };
+        builder
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(async {
+                let progress = upload.attempt();
+                let walk = Walk::new(&upload.parts, progress.clone());
+                let blocks = tokio::spawn(walk.blocks().try_collect::<Vec<_>>())
+                    .await
+                    .unwrap();
+                blocks
+                    .map(|blocks| blocks.concat())
+                    .map_err(|_| progress.failure().unwrap())
+            })
     }
 
     fn numbered(length: usize) -> Vec<u8> {
-        (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect()
+        (0..length)
+            .map(|at| u8::try_from(at % 251).unwrap())
+            .collect()
     }
 
     #[test]
@@ -446,7 +573,12 @@ mod tests {
             let part = Part::disk(&kept.0, 5, true).unwrap();
             let rest = content.get(5..).unwrap();
             let between = |part: Part| {
-                Upload::new(vec![Part::memory("<".into()), part, Part::memory(Bytes::new()), Part::memory(">".into())])
+                Upload::new(vec![
+                    Part::memory("<".into()),
+                    part,
+                    Part::memory(Bytes::new()),
+                    Part::memory(">".into()),
+                ])
             };
             for part in [part, Part::memory(Bytes::copy_from_slice(rest))] {
                 let plain = between(part.clone());
@@ -467,7 +599,10 @@ mod tests {
     #[test]
     fn an_attempt_that_was_given_up_does_not_count_for_the_next_one() {
         let upload = Upload::new(vec![Part::memory(Bytes::from(numbered(2 * BLOCK)))]);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let given_up = upload.attempt();
             let mut left = std::pin::pin!(Walk::new(&upload.parts, given_up.clone()).blocks());
@@ -478,7 +613,10 @@ mod tests {
             // Its connection takes the rest of it all the same.
             left.try_next().await.unwrap();
             assert!(given_up.is_complete());
-            assert_eq!((upload.sent(), next.is_complete(), next.has_begun()), (0, false, false));
+            assert_eq!(
+                (upload.sent(), next.is_complete(), next.has_begun()),
+                (0, false, false)
+            );
             // What it fails of is not what the next one fails of.
             given_up.fail(Error::invalid("gone".to_owned()));
             assert!(next.failure().is_none());
@@ -492,14 +630,25 @@ mod tests {
             let upload = Upload::new(vec![Part::disk(&kept.0, 0, false).unwrap()]);
             std::fs::write(&kept.0, numbered(after)).unwrap();
             let error = collected(&upload, true).unwrap_err();
-            assert!(error.message.ends_with("changed its size while it was sent"), "{error}");
+            assert!(
+                error
+                    .message
+                    .ends_with("changed its size while it was sent"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_file_is_refused() {
         for path in ["/", "/dev/zero", "/nonexistent", ""] {
-            assert!(matches!(Part::disk(Path::new(path), 0, true).unwrap_err().kind, Kind::File), "{path}");
+            assert!(
+                matches!(
+                    Part::disk(Path::new(path), 0, true).unwrap_err().kind,
+                    Kind::File
+                ),
+                "{path}"
+            );
         }
     }
 

@@ -99,7 +99,9 @@ impl Key {
         if bytes.is_empty() {
             return Err(BadSecret::Empty);
         }
-        Hmac::new_from_slice(&bytes).map(Self).map_err(|_| BadSecret::Empty)
+        Hmac::new_from_slice(&bytes)
+            .map(Self)
+            .map_err(|_| BadSecret::Empty)
     }
 
     fn mac(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> [u8; 32] {
@@ -112,17 +114,25 @@ impl Key {
 
     /// The header `webhook-signature` for a webhook.
     pub fn sign(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> String {
-        format!("v1,{}=", STANDARD_NO_PAD.encode(self.mac(id, timestamp, body)))
+        format!(
+            "v1,{}=",
+            STANDARD_NO_PAD.encode(self.mac(id, timestamp, body))
+        )
     }
 
     fn has_signed(&self, webhook: &Webhook<'_>) -> bool {
         let mut expected: Text = [0; WIDTH];
-        if STANDARD_NO_PAD.encode_slice(self.mac(webhook.id, webhook.timestamp, webhook.body), &mut expected) != Ok(LENGTH) {
+        if STANDARD_NO_PAD.encode_slice(
+            self.mac(webhook.id, webhook.timestamp, webhook.body),
+            &mut expected,
+        ) != Ok(LENGTH)
+        {
             return false;
         }
         let mut rest = Some(webhook.signatures);
         while let Some(entries) = rest {
-            let (entry, more) = entries.split_at(memchr::memchr(b' ', entries).unwrap_or(entries.len()));
+            let (entry, more) =
+                entries.split_at(memchr::memchr(b' ', entries).unwrap_or(entries.len()));
             if signature(entry).is_some_and(|given| is_same(&expected, &given)) {
                 return true;
             }
@@ -139,7 +149,9 @@ pub fn verify(keys: &[Key], webhook: &Webhook<'_>, window: Option<Window>) -> Re
         return Err(Refusal::Signature);
     }
     match window {
-        Some(Window { now, tolerance }) if sent.abs_diff(now) > tolerance => Err(Refusal::Tolerance),
+        Some(Window { now, tolerance }) if sent.abs_diff(now) > tolerance => {
+            Err(Refusal::Tolerance)
+        }
         _ => Ok(()),
     }
 }
@@ -160,7 +172,8 @@ fn signature(entry: &[u8]) -> Option<Text> {
     let given = entry.strip_prefix(b"v1,")?;
     let mut text: Text = [0; WIDTH];
     // There is one way to write a digest in base64, but for the padding.
-    *text.first_chunk_mut::<LENGTH>()? = given.strip_suffix(b"=").unwrap_or(given).try_into().ok()?;
+    *text.first_chunk_mut::<LENGTH>()? =
+        given.strip_suffix(b"=").unwrap_or(given).try_into().ok()?;
     Some(text)
 }
 
@@ -193,9 +206,23 @@ mod tests {
     const BODY: &str = r#"{"test": 2432232314}"#;
     const GOOD: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
 
-    fn judge(keys: &[Key], head: [&str; 3], body: &[u8], window: Option<Window>) -> Result<(), Refusal> {
+    fn judge(
+        keys: &[Key],
+        head: [&str; 3],
+        body: &[u8],
+        window: Option<Window>,
+    ) -> Result<(), Refusal> {
         let [id, timestamp, signatures] = head.map(str::as_bytes);
-        verify(keys, &Webhook { id, timestamp, signatures, body }, window)
+        verify(
+            keys,
+            &Webhook {
+                id,
+                timestamp,
+                signatures,
+                body,
+            },
+            window,
+        )
     }
 
     fn keys<const N: usize>(secrets: [&str; N]) -> Vec<Key> {
@@ -206,16 +233,64 @@ mod tests {
     fn the_contract_s_vectors_hold() {
         let unicode = "{\"output\":\"héllo 🚀 \u{2028} 你好\"}";
         for (secret, id, timestamp, body, expected) in [
-            (SECRETS[0], ID, "1614265330", BODY, "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
-            (SECRETS[1], ID, "1614265330", BODY, "78nXHjpFP0tVJQW5D0SBwmVyyW87BV/rL6MgfM/Bw44="),
-            (SECRETS[2], ID, "1614265330", BODY, "AqaiCGM+BGvE6j8lHZfybS4IlH+sK5racJJookRhxpM="),
-            (SECRETS[0], "msg_unicode", "1700000000", unicode, "rRFq/w2haWe/qBMuDZ76on4r52CF6VN8fKazy7/KedU="),
-            (SECRETS[0], "a.b", "1", "c.d.e", "+N2LQd+B8cVuITR8NFlVIgO1BhWfrpX3RYRxhhDZ/kw="),
-            (SECRETS[0], ID, "1614265330", "", "v48jdbgvh29KJz2Qc+ghw8G6vG3nAKnujWBg8oM/62A="),
+            (
+                SECRETS[0],
+                ID,
+                "1614265330",
+                BODY,
+                "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+            ),
+            (
+                SECRETS[1],
+                ID,
+                "1614265330",
+                BODY,
+                "78nXHjpFP0tVJQW5D0SBwmVyyW87BV/rL6MgfM/Bw44=",
+            ),
+            (
+                SECRETS[2],
+                ID,
+                "1614265330",
+                BODY,
+                "AqaiCGM+BGvE6j8lHZfybS4IlH+sK5racJJookRhxpM=",
+            ),
+            (
+                SECRETS[0],
+                "msg_unicode",
+                "1700000000",
+                unicode,
+                "rRFq/w2haWe/qBMuDZ76on4r52CF6VN8fKazy7/KedU=",
+            ),
+            (
+                SECRETS[0],
+                "a.b",
+                "1",
+                "c.d.e",
+                "+N2LQd+B8cVuITR8NFlVIgO1BhWfrpX3RYRxhhDZ/kw=",
+            ),
+            (
+                SECRETS[0],
+                ID,
+                "1614265330",
+                "",
+                "v48jdbgvh29KJz2Qc+ghw8G6vG3nAKnujWBg8oM/62A=",
+            ),
         ] {
-            let signature = Key::parse(secret).unwrap().sign(id.as_bytes(), timestamp.as_bytes(), body.as_bytes());
+            let signature = Key::parse(secret).unwrap().sign(
+                id.as_bytes(),
+                timestamp.as_bytes(),
+                body.as_bytes(),
+            );
             assert_eq!(signature, format!("v1,{expected}"));
-            assert_eq!(judge(&keys(SECRETS), [id, timestamp, &signature], body.as_bytes(), None), Ok(()));
+            assert_eq!(
+                judge(
+                    &keys(SECRETS),
+                    [id, timestamp, &signature],
+                    body.as_bytes(),
+                    None
+                ),
+                Ok(())
+            );
         }
     }
 
@@ -223,14 +298,41 @@ mod tests {
     fn a_malformed_sibling_hides_nothing_and_other_versions_count_for_nothing() {
         let keys = keys([SECRETS[0]]);
         let verify = |header: &str| judge(&keys, [ID, "1614265330", header], BODY.as_bytes(), None);
-        for header in [GOOD, &format!("nosig v1,@@ v1a,xyz {GOOD}"), &format!("  {GOOD}  "), GOOD.trim_end_matches('=')] {
+        for header in [
+            GOOD,
+            &format!("nosig v1,@@ v1a,xyz {GOOD}"),
+            &format!("  {GOOD}  "),
+            GOOD.trim_end_matches('='),
+        ] {
             assert_eq!(verify(header), Ok(()), "{header}");
         }
         let other_bits = GOOD.replace("OE=", "OF=");
-        let more = [&GOOD.replace("v1", "v2"), &GOOD.replace("v1", ""), &GOOD.replace("v1", "V1"), &GOOD[3..], &other_bits];
-        let glued = [format!("{GOOD},extra"), format!("{GOOD}\n"), format!("{GOOD}{GOOD}"), format!("{GOOD}=")];
+        let more = [
+            &GOOD.replace("v1", "v2"),
+            &GOOD.replace("v1", ""),
+            &GOOD.replace("v1", "V1"),
+            &GOOD[3..],
+            &other_bits,
+        ];
+        let glued = [
+            format!("{GOOD},extra"),
+            format!("{GOOD}\n"),
+            format!("{GOOD}{GOOD}"),
+            format!("{GOOD}="),
+        ];
         let glued = glued.each_ref().map(String::as_str);
-        for header in ["", "v1", "v1,", "v1,AAAA", &GOOD[..40], &GOOD.replace('+', "-")].iter().chain(&more).chain(&glued) {
+        for header in [
+            "",
+            "v1",
+            "v1,",
+            "v1,AAAA",
+            &GOOD[..40],
+            &GOOD.replace('+', "-"),
+        ]
+        .iter()
+        .chain(&more)
+        .chain(&glued)
+        {
             assert_eq!(verify(header), Err(Refusal::Signature), "{header}");
         }
     }
@@ -238,8 +340,17 @@ mod tests {
     #[test]
     fn the_clock_is_asked_after_the_signature() {
         let keys = keys([SECRETS[0]]);
-        let judge =
-            |header: &str, stamp: &str, now| judge(&keys, ["id", stamp, header], b"body", Some(Window { now, tolerance: 300 }));
+        let judge = |header: &str, stamp: &str, now| {
+            judge(
+                &keys,
+                ["id", stamp, header],
+                b"body",
+                Some(Window {
+                    now,
+                    tolerance: 300,
+                }),
+            )
+        };
         let signed = |stamp: &str| keys[0].sign(b"id", stamp.as_bytes(), b"body");
         let header = signed("1000");
         assert_eq!(judge(&header, "1000", 1300), Ok(()));
@@ -247,11 +358,32 @@ mod tests {
         assert_eq!(judge(&header, "1000", 1301), Err(Refusal::Tolerance));
         assert_eq!(judge(&header, "1000", 699), Err(Refusal::Tolerance));
         assert_eq!(judge("v1,AAAA", "1000", 9999), Err(Refusal::Signature));
-        assert_eq!(judge(&header, "01000", 1000), Err(Refusal::Signature), "what is signed is the text");
+        assert_eq!(
+            judge(&header, "01000", 1000),
+            Err(Refusal::Signature),
+            "what is signed is the text"
+        );
         let endless = "9".repeat(99);
-        assert_eq!(judge(&signed(&endless), &endless, 1000), Err(Refusal::Tolerance));
-        for stamp in ["", "1e3", "+1000", "-1", " 1000", "1000 ", "1_000", "1000.0", "１０００"] {
-            assert_eq!(judge(&signed(stamp), stamp, 1000), Err(Refusal::Timestamp), "{stamp}");
+        assert_eq!(
+            judge(&signed(&endless), &endless, 1000),
+            Err(Refusal::Tolerance)
+        );
+        for stamp in [
+            "",
+            "1e3",
+            "+1000",
+            "-1",
+            " 1000",
+            "1000 ",
+            "1_000",
+            "1000.0",
+            "１０００",
+        ] {
+            assert_eq!(
+                judge(&signed(stamp), stamp, 1000),
+                Err(Refusal::Timestamp),
+                "{stamp}"
+            );
         }
     }
 
@@ -272,7 +404,10 @@ mod tests {
             assert!(problem.to_string().contains("whsec_"));
         }
         let key = Key::parse(&SECRETS[0][6..]).unwrap();
-        assert_eq!(key.sign(ID.as_bytes(), b"1614265330", BODY.as_bytes()), GOOD);
+        assert_eq!(
+            key.sign(ID.as_bytes(), b"1614265330", BODY.as_bytes()),
+            GOOD
+        );
         assert_eq!(format!("{key:?}"), "Key([REDACTED])");
     }
 
@@ -298,7 +433,10 @@ mod tests {
             times.truncate(times.len() * 9 / 10);
             let count = times.len() as f64;
             let mean = times.iter().sum::<f64>() / count;
-            (mean, times.iter().map(|time| (time - mean).powi(2)).sum::<f64>() / (count - 1.0) / count)
+            (
+                mean,
+                times.iter().map(|time| (time - mean).powi(2)).sum::<f64>() / (count - 1.0) / count,
+            )
         });
         (late.0 - early.0) / (early.1 + late.1).sqrt()
     }
@@ -308,7 +446,10 @@ mod tests {
         let expected = signature(GOOD.as_bytes()).unwrap();
         let one_by_one = |given: Text| (0..LENGTH).all(|n| black_box(given[n]) == expected[n]);
         // Chance alone passes 10 in no lifetime; but machines are shared, so a leak has to show every time.
-        assert!((0..5).any(|_| leak(one_by_one, expected) > 10.0), "what leaks must be seen to");
+        assert!(
+            (0..5).any(|_| leak(one_by_one, expected) > 10.0),
+            "what leaks must be seen to"
+        );
         assert!((0..5).any(|_| leak(|given| is_same(&expected, &given), expected).abs() < 10.0));
     }
 

@@ -1,4 +1,6 @@
-"""Certificates of an authority that exists for one test run, good ones and bad ones, and a server that shows them."""
+"""Certificates of an authority that exists for one test run, good ones and bad ones, and a server
+that shows them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ BAD = ("expired", "not yet valid", "wrong name", "self-signed", "unknown authori
 
 
 class Certificates:
-    """An authority, and servers' contexts by what is wrong with their certificates; `folder` gets the files."""
+    """An authority, and servers' contexts by what is wrong with their certificates; `folder` gets
+    the files.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -59,9 +63,13 @@ class Certificates:
             case "good":
                 return self._authority.issue_cert(*NAMES)
             case "expired":
-                return self._authority.issue_cert(*NAMES, not_before=LONG_AGO, not_after=LONG_AGO + DAY)
+                return self._authority.issue_cert(
+                    *NAMES, not_before=LONG_AGO, not_after=LONG_AGO + DAY
+                )
             case "not yet valid":
-                return self._authority.issue_cert(*NAMES, not_before=LONG_TO_COME, not_after=LONG_TO_COME + DAY)
+                return self._authority.issue_cert(
+                    *NAMES, not_before=LONG_TO_COME, not_after=LONG_TO_COME + DAY
+                )
             case "wrong name":
                 return self._authority.issue_cert("elsewhere.example.com")
             case "unknown authority":
@@ -86,10 +94,15 @@ def _self_signed() -> bytes:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - DAY)
         .not_valid_after(now + DAY)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"), _address("127.0.0.1")]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), _address("127.0.0.1")]),
+            critical=False,
+        )
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     return private + certificate.public_bytes(serialization.Encoding.PEM)
 
 
@@ -102,7 +115,9 @@ def _address(text: str) -> x509.IPAddress:
 class SecureWire(Wire):
     """A `Wire` that is spoken to over TLS; without a context it is a plain one."""
 
-    def __init__(self, script: Callable[[Seen], Answer | None], context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, script: Callable[[Seen], Answer | None], context: ssl.SSLContext | None
+    ) -> None:
         self._context = context
         super().__init__(script)
         if context is not None:

@@ -22,7 +22,8 @@ import replicate_rs as replicate
 from replicate_rs._streaming import AsyncStream, Stream
 from replicate_rs.local import LocalReplicate, sleep
 
-# What this library, Python, the servers and the other clients of the tests read from the environment.
+# What this library, Python, the servers and the other clients of the tests read from the
+# environment.
 READ = re.compile(
     r"""(?: REPLICATE_.* | (?:HTTPS?|ALL|NO|FTP|WSS?)_PROXY | REQUEST_METHOD
     | SSL_CERT_(?:FILE|DIR) | SSLKEYLOGFILE | REQUESTS_CA_BUNDLE | CURL_CA_BUNDLE | NETRC
@@ -38,7 +39,8 @@ def inherited() -> list[str]:
     return [name for name in os.environ if READ.fullmatch(name)]
 
 
-# Here, so that modules of tests, fixtures of a session and all processes that tests start have none of them either.
+# Here, so that modules of tests, fixtures of a session and all processes that tests start have none
+# of them either.
 for _name in inherited():
     del os.environ[_name]
 time.tzset()
@@ -75,7 +77,11 @@ class Both:
         """What `call` gives; a coroutine is run, an iterator of either kind is listed."""
         if self.runner is None:
             result = call()
-            return list(result) if isinstance(result, Stream) or inspect.isgenerator(result) else result
+            return (
+                list(result)
+                if isinstance(result, Stream) or inspect.isgenerator(result)
+                else result
+            )
 
         async def finish() -> Any:
             result = call()
@@ -108,7 +114,8 @@ def both(request: pytest.FixtureRequest) -> Iterator[Both]:
     both = Both(request.param)
     yield both
     both.close()
-    # What a test leaves behind is found in that test; what has survived is not looked through again and again.
+    # What a test leaves behind is found in that test; what has survived is not looked through again
+    # and again.
     gc.collect()
     gc.freeze()
 
@@ -168,8 +175,19 @@ def local() -> Iterator[LocalReplicate]:
 
 def script(code, *arguments, timeout=30, **options):
     """Run Python code in a fresh process that treats warnings as errors."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", passing.PRELUDE + textwrap.dedent(code), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **options)
+    command = [
+        sys.executable,
+        "-X",
+        "dev",
+        "-W",
+        "error",
+        "-c",
+        passing.PRELUDE + textwrap.dedent(code),
+        *arguments,
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout, check=False, **options
+    )
     done.stderr = without_slowness(done.stderr)
     return done
 

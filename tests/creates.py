@@ -26,9 +26,13 @@ def now() -> datetime:
 
 
 class Creates(Wire):
-    """A server whose answers to creates stand still at a moment; it counts what is made and what is cancelled."""
+    """A server whose answers to creates stand still at a moment; it counts what is made and what is
+    cancelled.
+    """
 
-    def __init__(self, moment: str = "before it", *, pause: float | None = None, ended: bool = False) -> None:
+    def __init__(
+        self, moment: str = "before it", *, pause: float | None = None, ended: bool = False
+    ) -> None:
         self.moment = MOMENTS[moment]
         # Seconds; otherwise until it is told to go on.
         self.pause = pause
@@ -56,14 +60,20 @@ class Creates(Wire):
         if seen.path == "/v1/predictions" and seen.method == "GET":
             return self.listing()
         if seen.method == "GET":
-            return reply(prediction("canceled" if f"{collection}/{id}" in self.cancelled else "processing", id=id))
+            return reply(
+                prediction(
+                    "canceled" if f"{collection}/{id}" in self.cancelled else "processing", id=id
+                )
+            )
         with self._change:
             collection = seen.path.rpartition("/")[2]
             self.made.append(f"{collection}/p{len(self.made) + 1}")
             id = self.made[-1].rpartition("/")[2]
             self.listed.append(self._described(id, seen))
             self._change.notify_all()
-        answer = reply(prediction(self.status, id=id, urls={"stream": f"{self.origin}/stream/{id}"}), 201)
+        answer = reply(
+            prediction(self.status, id=id, urls={"stream": f"{self.origin}/stream/{id}"}), 201
+        )
 
         def hold(connection: socket.socket) -> bytes:
             cut = self.moment(answer)
@@ -78,15 +88,29 @@ class Creates(Wire):
         """What the list says of a prediction."""
         kind, *name = seen.path.removeprefix("/v1/").split("/")
         body, named = json.loads(seen.body), "/".join(name[:2])
-        about = {"model": named if kind == "models" else "acme/x", "version": body.get("version", "v").rpartition(":")[2]}
+        about = {
+            "model": named if kind == "models" else "acme/x",
+            "version": body.get("version", "v").rpartition(":")[2],
+        }
         if kind == "deployments":
             about["deployment"] = named
-        return {**prediction("processing", id=id), **about, "input": body.get("input", {}), "created_at": now().isoformat()}
+        return {
+            **prediction("processing", id=id),
+            **about,
+            "input": body.get("input", {}),
+            "created_at": now().isoformat(),
+        }
 
     def listing(self) -> bytes:
         """Answer with the recent predictions, newest first."""
-        found = [each | ({"status": "canceled"} if f"predictions/{each['id']}" in self.cancelled else {}) for each in self.listed]
-        return reply({"next": None, "results": found[::-1]}, headers=f"Date: {format_datetime(now(), usegmt=True)}\r\n")
+        found = [
+            each | ({"status": "canceled"} if f"predictions/{each['id']}" in self.cancelled else {})
+            for each in self.listed
+        ]
+        return reply(
+            {"next": None, "results": found[::-1]},
+            headers=f"Date: {format_datetime(now(), usegmt=True)}\r\n",
+        )
 
     def _streamed(self, connection: socket.socket) -> None:
         connection.sendall(HEAD + output("a"))
@@ -97,7 +121,9 @@ class Creates(Wire):
         assert self.reached.wait(PATIENCE)
 
     def check(self, client: Any = None) -> None:
-        """Let the creates be answered; each prediction is cancelled once, and no connection is left."""
+        """Let the creates be answered; each prediction is cancelled once, and no connection is
+        left.
+        """
         self.go_on.set()
         self.until(lambda: len(self.cancelled) >= len(self.made), 5)
         if client is not None:

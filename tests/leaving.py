@@ -1,4 +1,6 @@
-"""Scenes of a caller who leaves: a client, a server that keeps it waiting, and what must be left of both afterwards."""
+"""Scenes of a caller who leaves: a client, a server that keeps it waiting, and what must be left of
+both afterwards.
+"""
 
 from __future__ import annotations
 
@@ -152,8 +154,11 @@ class Scene:
         # Idle connections are closed with the client: any other would be one that was not given up.
         self.wire.until(lambda: self.wire.open_now == 0)
         assert self.wire.routes.count(cancelled) == self.cancels
-        # What was left half sent must not come whole after all: it would be run, and paid for, for nobody.
-        assert not self.is_half_sent or not any(each.startswith("POST") for each in self.wire.routes)
+        # What was left half sent must not come whole after all: it would be run, and paid for, for
+        # nobody.
+        assert not self.is_half_sent or not any(
+            each.startswith("POST") for each in self.wire.routes
+        )
         assert list(self.folder.iterdir()) == []
 
     def close(self) -> None:
@@ -187,7 +192,9 @@ def point(
     """`cancels` is how many predictions are known to run, and are to be cancelled."""
 
     def add(prepare: Callable[[Scene], Callable[..., Any]]) -> None:
-        POINTS[prepare.__name__] = Point(prepare, cancels, options, modes, takes_signal, is_iterated)
+        POINTS[prepare.__name__] = Point(
+            prepare, cancels, options, modes, takes_signal, is_iterated
+        )
 
     return add
 

@@ -1,6 +1,8 @@
-"""The tests once more, with a `fetch=` that passes every request on: `THROUGH_FETCH=1` (`make test-fetch`).
+"""The tests once more, with a `fetch=` that passes every request on: `THROUGH_FETCH=1` (`make
+test-fetch`).
 
-Nothing that the tests ask for may depend on whether a client has a `fetch`, but for what is said below.
+Nothing that the tests ask for may depend on whether a client has a `fetch`, but for what is said
+below.
 """
 
 from __future__ import annotations
@@ -13,7 +15,12 @@ from typing import Any
 IS_ON = bool(os.environ.get("THROUGH_FETCH"))
 
 # What programs that tests start have to do first.
-PRELUDE = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import passing; passing.install()\n" if IS_ON else ""
+PRELUDE = (
+    f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import passing;"
+    " passing.install()\n"
+    if IS_ON
+    else ""
+)
 
 # Parts of the names of tests that ask for what a client with a `fetch` does otherwise, and why.
 OTHERWISE = {
@@ -41,20 +48,30 @@ OTHERWISE = {
     "a_connection_that_another_call_has_left": "asks the core for a request that nobody waits for",
     "what_was_begun_before_a_fork_is_refused_in_the_child[begun": "the same",
     "what_was_begun_before_a_fork_is_refused_in_the_child[awaited": "the same",
-    "what_was_begun_before_a_fork_is_refused_in_the_child[pages": "the function sees a page when it is asked for, and not ahead",
-    "what_is_watched_is_asked_for_itself_in_a_crowd": "no list is asked for that the function would not see",
+    "what_was_begun_before_a_fork_is_refused_in_the_child[pages": (
+        "the function sees a page when it is asked for, and not ahead"
+    ),
+    "what_is_watched_is_asked_for_itself_in_a_crowd": (
+        "no list is asked for that the function would not see"
+    ),
     "when_one_of_many_fails": "the function sees one file after another",
     "uploads_run_together": "the function sees one upload after another",
     "when_one_is_refused_the_others_are_given_up": "the same",
     "a_signal_ends_the_uploads": "the same",
     "a_task_that_is_cancelled_ends_its_uploads": "the same",
     "a_file_that_changes_before_its_turn": "the same",
-    "the_progress_of_uploads_grows_to_their_end": "an upload is carried out within the function: its progress is told at its end",
+    "the_progress_of_uploads_grows_to_their_end": (
+        "an upload is carried out within the function: its progress is told at its end"
+    ),
     "the_progress_of_a_file_grows_to_its_end": "the same",
     "a_progress_that_fails_ends_the_uploads": "the same",
-    "several_headers_of_one_name": "the headers that the function sees are a dict: several values of one name are joined",
+    "several_headers_of_one_name": (
+        "the headers that the function sees are a dict: several values of one name are joined"
+    ),
     "without_it_nothing_of_the_kind_runs": "is about clients without a fetch",
-    "fetched_without_the_token[async-another port-path]": "an async function cannot be called by blocking code",
+    "fetched_without_the_token[async-another port-path]": (
+        "an async function cannot be called by blocking code"
+    ),
     "fetched_without_the_token[async-another name-path]": "the same",
     "a_relay_is_read_in_either_mode_whoever_made_it[async": "the same",
     "a_run_of_one_kind_goes_into_a_function": "an async function cannot be called by blocking code",

@@ -1,4 +1,6 @@
-"""Points in calls from which a caller may leave, each as a scene that has come so far when `arrived` is set."""
+"""Points in calls from which a caller may leave, each as a scene that has come so far when
+`arrived` is set.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ def sending_a_file(scene):
 @point()
 def sending_a_file_with_progress(scene):
     scene.leave_unread()
-    return lambda **options: scene.client.files.create(bytes(LARGE), progress=lambda *_: None, **options)
+    return lambda **options: scene.client.files.create(
+        bytes(LARGE), progress=lambda *_: None, **options
+    )
 
 
 @point()
@@ -126,7 +130,9 @@ def backing_off_from_503(scene):
 @point(1, poll_interval=30)
 def between_polls(scene):
     running(scene, lambda _: None)
-    return lambda **options: scene.client.run("acme/x", {}, wait=False, progress=lambda _: scene.arrived.set(), **options)
+    return lambda **options: scene.client.run(
+        "acme/x", {}, wait=False, progress=lambda _: scene.arrived.set(), **options
+    )
 
 
 @point(1)
@@ -138,7 +144,9 @@ def in_a_poll(scene):
 @point(0)
 def in_a_poll_of_a_run_that_is_not_cancelled(scene):
     running(scene, lambda _: scene.stuck())
-    return lambda **options: scene.client.run("acme/x", {}, wait=False, cancel_on_exit=False, **options)
+    return lambda **options: scene.client.run(
+        "acme/x", {}, wait=False, cancel_on_exit=False, **options
+    )
 
 
 @point(1, takes_signal=False)
@@ -242,9 +250,17 @@ def busy_with_an_event(scene):
 
 
 def two_pages(scene):
-    page = {"results": [prediction(), prediction()], "next": f"{scene.wire.base_url}/predictions?cursor=2", "previous": None}
-    scene.answer = lambda seen: scene.stuck(is_arrival=False) if "cursor" in seen.path else reply(page)
-    scene.arrives_when(lambda: bool(scene.items) and "GET /v1/predictions?cursor=2" in scene.wire.routes)
+    page = {
+        "results": [prediction(), prediction()],
+        "next": f"{scene.wire.base_url}/predictions?cursor=2",
+        "previous": None,
+    }
+    scene.answer = lambda seen: (
+        scene.stuck(is_arrival=False) if "cursor" in seen.path else reply(page)
+    )
+    scene.arrives_when(
+        lambda: bool(scene.items) and "GET /v1/predictions?cursor=2" in scene.wire.routes
+    )
 
 
 @point(is_iterated=True)
@@ -259,7 +275,11 @@ def waiting_for_more_items(scene):
         return (await scene.client.predictions.list(**options)).auto()
 
     two_pages(scene)
-    return every if scene.both.is_async else lambda **options: scene.client.predictions.list(**options).auto()
+    return (
+        every
+        if scene.both.is_async
+        else lambda **options: scene.client.predictions.list(**options).auto()
+    )
 
 
 @point(modes=("async",))

@@ -34,7 +34,11 @@ class HttpProxy(SecureWire):
         context: ssl.SSLContext | None = None,
     ) -> None:
         self._answer = answer
-        self._credentials = None if credentials is None else f"Basic {base64.b64encode(credentials.encode()).decode()}"
+        self._credentials = (
+            None
+            if credentials is None
+            else f"Basic {base64.b64encode(credentials.encode()).decode()}"
+        )
         self._refuse = refuse
         self._to = to
         self.passed = bytearray()
@@ -47,8 +51,15 @@ class HttpProxy(SecureWire):
         return [each.path for each in self.seen if each.method == "CONNECT"]
 
     def _proxied(self, seen: Seen) -> Answer | None:
-        if self._credentials is not None and seen.headers.get("proxy-authorization") != self._credentials:
-            return reply({"detail": "who are you?"}, 407, headers='Proxy-Authenticate: Basic realm="proxy"\r\n')
+        if (
+            self._credentials is not None
+            and seen.headers.get("proxy-authorization") != self._credentials
+        ):
+            return reply(
+                {"detail": "who are you?"},
+                407,
+                headers='Proxy-Authenticate: Basic realm="proxy"\r\n',
+            )
         if seen.method != "CONNECT":
             return self._answer(seen)
         if self._refuse is not None:
@@ -64,7 +75,9 @@ class HttpProxy(SecureWire):
 
 
 class SocksProxy(SecureWire):
-    """A SOCKS5 proxy (RFC 1928); with `credentials`, ``user:password``, it asks for these (RFC 1929)."""
+    """A SOCKS5 proxy (RFC 1928); with `credentials`, ``user:password``, it asks for these (RFC
+    1929).
+    """
 
     def __init__(self, *, credentials: str | None = None, to: SecureWire | None = None) -> None:
         self._credentials = credentials

@@ -40,7 +40,11 @@ class Program:
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *command], cwd=folder, env=environment(base_url, folder), stdout=log, stderr=log
+                [sys.executable, "-m", *command],
+                cwd=folder,
+                env=environment(base_url, folder),
+                stdout=log,
+                stderr=log,
             )
 
     def until(self, condition) -> None:

@@ -11,7 +11,9 @@ from replicate_rs._typing import texts
 
 
 def parameters(function: Any) -> dict[str, str] | None:
-    """The names of what a callable takes by name and their annotations as they are written, or None if it takes any name."""
+    """The names of what a callable takes by name and their annotations as they are written, or None
+    if it takes any name.
+    """
     found: dict[str, str] = {}
     written = _written(function)
     for parameter in inspect.signature(function).parameters.values():
@@ -20,12 +22,24 @@ def parameters(function: Any) -> dict[str, str] | None:
             options = re.fullmatch(r"Unpack\[(\w+)\]", str(annotation))
             if options is None:
                 return None
-            found |= {name: hint.__forward_arg__ for name, hint in getattr(types, options[1]).__annotations__.items()}
+            found |= {
+                name: hint.__forward_arg__
+                for name, hint in getattr(types, options[1]).__annotations__.items()
+            }
         elif parameter.kind is not parameter.VAR_POSITIONAL:
             found[parameter.name] = annotation
     return found
 
 
 def _written(function: Any) -> dict[str, str]:
-    functions = [function.__new__, function.__init__] if inspect.isclass(function) else [inspect.unwrap(function)]
-    return {name: text for each in functions if hasattr(each, "__annotations__") for name, text in texts(each).items()}
+    functions = (
+        [function.__new__, function.__init__]
+        if inspect.isclass(function)
+        else [inspect.unwrap(function)]
+    )
+    return {
+        name: text
+        for each in functions
+        if hasattr(each, "__annotations__")
+        for name, text in texts(each).items()
+    }

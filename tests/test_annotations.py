@@ -32,13 +32,54 @@ INTERNAL = {
 INNER = ("_core", "_transport", "_operation", "_streaming")
 CLIENTS = {"sync": replicate.Replicate("r8_x"), "async": replicate.AsyncReplicate("r8_x")}
 FUNCTIONS = [
-    *("run", "async_run", "stream", "text_stream", "relay", "wait", "search", "request", "use", "paginate", "with_options"),
-    *("predictions.create", "predictions.async_create", "predictions.get", "predictions.wait", "predictions.stream"),
-    *("predictions.list", "models.get", "models.create", "models.search", "models.versions.get", "models.predictions.create"),
-    *("deployments.create", "deployments.update", "files.create", "files.list", "trainings.create", "hardware.list"),
+    *(
+        "run",
+        "async_run",
+        "stream",
+        "text_stream",
+        "relay",
+        "wait",
+        "search",
+        "request",
+        "use",
+        "paginate",
+        "with_options",
+    ),
+    *(
+        "predictions.create",
+        "predictions.async_create",
+        "predictions.get",
+        "predictions.wait",
+        "predictions.stream",
+    ),
+    *(
+        "predictions.list",
+        "models.get",
+        "models.create",
+        "models.search",
+        "models.versions.get",
+        "models.predictions.create",
+    ),
+    *(
+        "deployments.create",
+        "deployments.update",
+        "files.create",
+        "files.list",
+        "trainings.create",
+        "hardware.list",
+    ),
     *("collections.get", "accounts.current", "webhooks.default.secret.get", "webhooks.validate"),
 ]
-OF_THE_PACKAGE = ["validate_webhook", "avalidate_webhook", "sign_webhook", "save_all", "asave_all", "use", "paginate", "run"]
+OF_THE_PACKAGE = [
+    "validate_webhook",
+    "avalidate_webhook",
+    "sign_webhook",
+    "save_all",
+    "asave_all",
+    "use",
+    "paginate",
+    "run",
+]
 
 
 def modules():
@@ -48,7 +89,9 @@ def modules():
 
 
 def public():
-    """Every public class and function, and every public method, of every module that programs import."""
+    """Every public class and function, and every public method, of every module that programs
+    import.
+    """
     for module in modules():
         for name, value in vars(module).items():
             if name.startswith("_") or getattr(value, "__module__", None) != module.__name__:
@@ -61,7 +104,9 @@ def public():
                         continue
                     if isinstance(member, property):
                         continue
-                    if inspect.isfunction(getattr(value, each)) or inspect.ismethod(getattr(value, each)):
+                    if inspect.isfunction(getattr(value, each)) or inspect.ismethod(
+                        getattr(value, each)
+                    ):
                         yield f"{module.__name__}.{name}.{each}", getattr(value, each)
             elif inspect.isfunction(value):
                 yield f"{module.__name__}.{name}", value
@@ -85,7 +130,9 @@ def test_hints_of_everything_public_resolve():
             raise AssertionError(path) from error
         for name, hint in hints.items():
             assert not isinstance(hint, (str, typing.ForwardRef)), (path, name)
-        if getattr(value, "__module__", "").startswith("replicate_rs") and not path.endswith("Request.__init__"):
+        if getattr(value, "__module__", "").startswith("replicate_rs") and not path.endswith(
+            "Request.__init__"
+        ):
             try:
                 signature = inspect.signature(value, eval_str=True)
             except ValueError:
@@ -106,11 +153,17 @@ def test_hints_are_what_the_source_says():
     assert typing.get_type_hints(CLIENTS["async"].stream)["return"].__name__ == "AsyncStream"
     assert typing.get_type_hints(CLIENTS["sync"].with_options)["return"].__name__ == "Configurable"
     headers = typing.get_type_hints(replicate.validate_webhook)["headers"]
-    assert headers == types.WebhookHeaders | None != typing.get_type_hints(CLIENTS["sync"].request)["headers"]
+    assert (
+        headers
+        == types.WebhookHeaders | None
+        != typing.get_type_hints(CLIENTS["sync"].request)["headers"]
+    )
 
 
 def test_names_for_type_checkers_are_the_types_that_are_evaluated():
-    """The names that a module imports for type checkers only, and those that its annotations are evaluated with."""
+    """The names that a module imports for type checkers only, and those that its annotations are
+    evaluated with.
+    """
     for module in modules():
         tree = ast.parse(Path(module.__file__).read_text())
         for block in tree.body:
@@ -121,7 +174,9 @@ def test_names_for_type_checkers_are_the_types_that_are_evaluated():
                     home = importlib.import_module(f".{node.module}", "replicate_rs")
                     for each in node.names:
                         known = types.evaluated(each.asname or each.name, module.__name__, None)
-                        assert known == getattr(home, each.name, None) or known == getattr(types, each.name, None), each.name
+                        assert known == getattr(home, each.name, None) or known == getattr(
+                            types, each.name, None
+                        ), each.name
 
 
 def test_the_module_of_types_has_all_that_the_package_defines():
@@ -136,8 +191,7 @@ def test_the_module_of_types_has_all_that_the_package_defines():
 
 
 def test_types_are_loaded_when_they_are_asked_for():
-    done = script(
-        """
+    done = script("""
         import sys
         import replicate_rs
         client = replicate_rs.Replicate("r8_x")
@@ -146,8 +200,7 @@ def test_types_are_loaded_when_they_are_asked_for():
         import inspect
         assert "ref" in inspect.signature(client.run).parameters
         assert "replicate_rs.types" in sys.modules
-        """
-    )
+        """)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -170,11 +223,23 @@ def test_a_validated_call_is_checked_and_made(both, local):
     client = both.client(local.base_url, poll_interval=0.01)
     run = pydantic.validate_call(client.run)
     signal = replicate.AbortController().signal
-    assert both(lambda: run("acme/shout", input={"text": "hi"}, timeout=30, signal=signal, webhook=None)) == "HI"
+    assert (
+        both(
+            lambda: run("acme/shout", input={"text": "hi"}, timeout=30, signal=signal, webhook=None)
+        )
+        == "HI"
+    )
     model = both(lambda: client.models.get("acme/shout"))
     assert both(lambda: run(model, {"text": "hi"})) == "HI"
-    assert both(lambda: run(replicate.ModelVersionIdentifier("acme", "shout"), {"text": "hi"})) == "HI"
-    for wrong in ({"ref": 5}, {"ref": "a/b", "input": 5}, {"ref": "a/b", "webhook": 5}, {"ref": "a/b", "signal": "now"}):
+    assert (
+        both(lambda: run(replicate.ModelVersionIdentifier("acme", "shout"), {"text": "hi"})) == "HI"
+    )
+    for wrong in (
+        {"ref": 5},
+        {"ref": "a/b", "input": 5},
+        {"ref": "a/b", "webhook": 5},
+        {"ref": "a/b", "signal": "now"},
+    ):
         with pytest.raises(pydantic.ValidationError):
             both(lambda wrong=wrong: run(**wrong))
 
@@ -197,7 +262,17 @@ def test_beartype_checks_calls_of_functions():
 
 def test_methods_are_called_what_they_are():
     one, other = CLIENTS["sync"], CLIENTS["async"]
-    for path in ("run", "async_run", "stream", "async_stream", "text_stream", "relay", "request", "search", "wait"):
+    for path in (
+        "run",
+        "async_run",
+        "stream",
+        "async_stream",
+        "text_stream",
+        "relay",
+        "request",
+        "search",
+        "wait",
+    ):
         assert at(one, path).__name__ == at(other, path).__name__ == path
         assert at(one, path).__qualname__ == f"Replicate.{path}"
         assert at(other, path).__qualname__ == f"AsyncReplicate.{path}"
@@ -207,7 +282,10 @@ def test_methods_are_called_what_they_are():
     assert replicate.Prediction(id="p").async_wait.__qualname__ == "Job.async_wait"
 
 
-@pytest.mark.parametrize("path", [*FUNCTIONS[:5], "predictions.create", "trainings.create", "models.get", "deployments.get"])
+@pytest.mark.parametrize(
+    "path",
+    [*FUNCTIONS[:5], "predictions.create", "trainings.create", "models.get", "deployments.get"],
+)
 def test_help_explains_every_option(path):
     function = at(CLIENTS["sync"], path)
     text = inspect.getdoc(function)
@@ -217,7 +295,11 @@ def test_help_explains_every_option(path):
         assert f"\n    {name}: " in text, name
     assert "\n\nOptions:\n" in text
     for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is not parameter.VAR_KEYWORD and path in ("run", "stream", "predictions.create"):
+        if parameter.kind is not parameter.VAR_KEYWORD and path in (
+            "run",
+            "stream",
+            "predictions.create",
+        ):
             assert f"\n    {parameter.name}: " in text, parameter.name
 
 
@@ -228,6 +310,11 @@ def test_options_are_explained_as_their_types_are():
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name in creation.HELP:
             fields = [each for each in node.body if isinstance(each, (ast.AnnAssign, ast.Expr))][1:]
-            said = {one.target.id: ast.literal_eval(other.value) for one, other in zip(fields[::2], fields[1::2], strict=True)}
+            said = {
+                one.target.id: ast.literal_eval(other.value)
+                for one, other in zip(fields[::2], fields[1::2], strict=True)
+            }
             assert said.items() <= creation.HELP[node.name].items()
-            assert creation.HELP[node.name].keys() == getattr(types, node.name).__annotations__.keys()
+            assert (
+                creation.HELP[node.name].keys() == getattr(types, node.name).__annotations__.keys()
+            )

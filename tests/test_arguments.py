@@ -1,4 +1,6 @@
-"""Every argument of every public call, with values of the wrong type or range: an error of ours names it, and nothing is sent."""
+"""Every argument of every public call, with values of the wrong type or range: an error of ours
+names it, and nothing is sent.
+"""
 
 import asyncio
 import datetime
@@ -19,10 +21,13 @@ from replicate_rs.stream import EventDecoder
 from signatures import parameters
 from wire import Wire, hang, prediction, reply
 
-# Texts of Python's, PyO3's and the standard library's own errors: whoever sees one cannot tell what to do.
+# Texts of Python's, PyO3's and the standard library's own errors: whoever sees one cannot tell what
+# to do.
 FOREIGN = re.compile(
-    r"argument '|has no attribute|cannot be converted|cannot be interpreted|is not iterable|not subscriptable|codec can't"
-    r"|integral type|unhashable|missing \d+ required|positional argument|object is not|can't be used|while processing"
+    r"argument '|has no attribute|cannot be converted|cannot be interpreted|is not iterable|not"
+    r" subscriptable|codec can't"
+    r"|integral type|unhashable|missing \d+ required|positional argument|object is not|can't be"
+    r" used|while processing"
     r"|expected str|should be a|must be real number|JSON serializable"
 )
 
@@ -49,7 +54,17 @@ NOT_TEXT = [5, True, b"x", ["x"], {"x": 1}, Odd(), math.nan]
 TEXT = [*NOT_TEXT, HALF]
 ID = [*TEXT, Named(), Odd]
 NOT_NUMBERS = ["5", "", b"5", True, [], {}, Odd(), object, 1j, datetime.date(2026, 1, 1)]
-SECONDS = [*NOT_NUMBERS, 0, -1, math.nan, math.inf, -math.inf, 10**400, datetime.timedelta(0), decimal.Decimal("NaN")]
+SECONDS = [
+    *NOT_NUMBERS,
+    0,
+    -1,
+    math.nan,
+    math.inf,
+    -math.inf,
+    10**400,
+    datetime.timedelta(0),
+    decimal.Decimal("NaN"),
+]
 INTERVAL = [value for value in SECONDS if value not in (0, datetime.timedelta(0))]
 FLAG = ["no", "", 0, 1, 0.5, [], Odd()]
 WHOLE = ["5", b"5", True, 1.5, [], Odd(), -1, 10**5000, math.nan]
@@ -68,22 +83,108 @@ HEADERS = [
     {"X": HALF},
     {"X y": ""},
 ]
-QUERY = [*MAPPING, {5: "x"}, {"x": b"x"}, {"x": {"y": 1}}, {"x": Odd()}, {"x": HALF}, {HALF: "x"}, {"x": [[1]]}]
+QUERY = [
+    *MAPPING,
+    {5: "x"},
+    {"x": b"x"},
+    {"x": {"y": 1}},
+    {"x": Odd()},
+    {"x": HALF},
+    {HALF: "x"},
+    {"x": [[1]]},
+]
 JSON = [*MAPPING, {"x": Odd()}, {"x": math.nan}, {"x": b"x"}, {"x": HALF}]
-INPUT = ["x", 5, True, b"x", 1.5, ["x"], ("x",), {1}, print, {"x": HALF}, {"x": math.nan}, {"x": Odd()}, Odd()]
-REFERENCE = [5, True, b"x", ["a", "b"], {"a": 1}, Odd(), math.nan, HALF, "", (), ("a",), ("a", 5), ("a", HALF), "a/b/c", "a/../b"]
+INPUT = [
+    "x",
+    5,
+    True,
+    b"x",
+    1.5,
+    ["x"],
+    ("x",),
+    {1},
+    print,
+    {"x": HALF},
+    {"x": math.nan},
+    {"x": Odd()},
+    Odd(),
+]
+REFERENCE = [
+    5,
+    True,
+    b"x",
+    ["a", "b"],
+    {"a": 1},
+    Odd(),
+    math.nan,
+    HALF,
+    "",
+    (),
+    ("a",),
+    ("a", 5),
+    ("a", HALF),
+    "a/b/c",
+    "a/../b",
+]
 MODEL = [*REFERENCE, "acme"]
 SIGNAL = [True, 5, "x", Odd(), asyncio.Event, replicate.AbortController, replicate.AbortSignal]
 PROGRESS = [*FUNCTION, is_async]
 LIMIT = [*SECONDS, (5, 5), replicate.AbortSignal.abort()]
 
 WRONG = {
-    **dict.fromkeys(("id", "prediction_id", "training_id", "file_id", "slug", "collection_slug", "hardware", "version_id"), ID),
-    **dict.fromkeys(("name", "model_owner", "model_name", "deployment_owner", "deployment_name", "description", "readme"), TEXT),
-    **dict.fromkeys(("github_url", "paper_url", "license_url", "weights_url", "cover_image_url", "query", "body"), TEXT),
-    **dict.fromkeys(("filename", "content_type", "type", "signature", "route", "user_agent", "url", "event"), TEXT),
     **dict.fromkeys(
-        ("cancel_on_exit", "use_file_output", "overwrite", "cached", "stream", "streaming", "use_async", "deep"), FLAG
+        (
+            "id",
+            "prediction_id",
+            "training_id",
+            "file_id",
+            "slug",
+            "collection_slug",
+            "hardware",
+            "version_id",
+        ),
+        ID,
+    ),
+    **dict.fromkeys(
+        (
+            "name",
+            "model_owner",
+            "model_name",
+            "deployment_owner",
+            "deployment_name",
+            "description",
+            "readme",
+        ),
+        TEXT,
+    ),
+    **dict.fromkeys(
+        (
+            "github_url",
+            "paper_url",
+            "license_url",
+            "weights_url",
+            "cover_image_url",
+            "query",
+            "body",
+        ),
+        TEXT,
+    ),
+    **dict.fromkeys(
+        ("filename", "content_type", "type", "signature", "route", "user_agent", "url", "event"),
+        TEXT,
+    ),
+    **dict.fromkeys(
+        (
+            "cancel_on_exit",
+            "use_file_output",
+            "overwrite",
+            "cached",
+            "stream",
+            "streaming",
+            "use_async",
+            "deep",
+        ),
+        FLAG,
     ),
     "include": [5, "id", ["id"], Odd()],
     "exclude": [5, "id", ["id"], Odd()],
@@ -96,7 +197,10 @@ WRONG = {
     **dict.fromkeys(("model", "deployment", "owner", "key"), MODEL),
     # What text names is for the API to say.
     "destination": [value for value in MODEL if not isinstance(value, str) or value == HALF],
-    **{key: [*TEXT, "x", "ftp://x", "https://", "https://a b", "https://x\r\n"] for key in ("webhook", "webhook_completed")},
+    **{
+        key: [*TEXT, "x", "ftp://x", "https://", "https://a b", "https://x\r\n"]
+        for key in ("webhook", "webhook_completed")
+    },
     **{key: [5, True, b"x", Odd(), HALF] for key in ("created_after", "created_before")},
     **dict.fromkeys(("min_instances", "max_instances", "max_bytes", "retry"), WHOLE),
     **{key: [5, True, b"x", [], Odd(), is_async, "a\nb", HALF] for key in TOKENS},
@@ -138,7 +242,21 @@ WRONG = {
     "offset": [value for value in WHOLE if value != -1],
     "whence": [*WHOLE, 3],
     "buffer": ["x", b"x", 5, True, [], Odd(), memoryview(b"x")],
-    "names": ["x", b"x", 5, Odd(), [5], [b"x"], [""], ["a/b"], ["a\\b"], [".."], ["a", "b"], [], lambda index, file: index],
+    "names": [
+        "x",
+        b"x",
+        5,
+        Odd(),
+        [5],
+        [b"x"],
+        [""],
+        ["a/b"],
+        ["a\\b"],
+        [".."],
+        ["a", "b"],
+        [],
+        lambda index, file: index,
+    ],
     "client": ["x", 5, True, Odd(), replicate.Replicate],
     "path": PATH,
     "folder": PATH,
@@ -169,7 +287,13 @@ WRONG = {
     # It may hold anything.
     "output": [],
 }
-VALIDATING = ("validate_webhook", "webhooks.validate", "WebhookVerifier.verify", "WebhookVerifier.unwrap", "WebhookVerifier.read")
+VALIDATING = (
+    "validate_webhook",
+    "webhooks.validate",
+    "WebhookVerifier.verify",
+    "WebhookVerifier.unwrap",
+    "WebhookVerifier.read",
+)
 # Arguments of other names of which some call takes something else.
 OTHERWISE = {
     ("files.create", "progress"): PROGRESS,
@@ -183,15 +307,38 @@ OTHERWISE = {
     ("ServerSentEvent", "data"): [5, True, b"x", Odd(), HALF],
     ("parse_obj", "data"): MAPPING,
     ("SeenWebhooks", "size"): [*WHOLE, 0],
-    **{(call, "body"): [5, True, ["x"], Odd()] for call in (*VALIDATING, "avalidate_webhook", "sign_webhook")},
+    **{
+        (call, "body"): [5, True, ["x"], Odd()]
+        for call in (*VALIDATING, "avalidate_webhook", "sign_webhook")
+    },
     **{(call, "headers"): [5, True, Odd(), ["x"]] for call in VALIDATING},
-    **{("validate_webhook", name): [5, True, Odd(), ["x"]] for name in ("id", "timestamp", "signature")},
+    **{
+        ("validate_webhook", name): [5, True, Odd(), ["x"]]
+        for name in ("id", "timestamp", "signature")
+    },
     ("sign_webhook", "id"): TEXT,
-    **{(call, "id"): TEXT for call in ("SeenWebhooks.settle", "SeenWebhooks.is_settled", "SeenWebhooks()", "ServerSentEvent")},
-    **{(call, "webhooks"): [5, True, Odd(), [5], [({}, b"x", 1)]] for call in ("WebhookVerifier.verify_many",)},
+    **{
+        (call, "id"): TEXT
+        for call in (
+            "SeenWebhooks.settle",
+            "SeenWebhooks.is_settled",
+            "SeenWebhooks()",
+            "ServerSentEvent",
+        )
+    },
+    **{
+        (call, "webhooks"): [5, True, Odd(), [5], [({}, b"x", 1)]]
+        for call in ("WebhookVerifier.verify_many",)
+    },
 }
 # Arguments that the error of another one speaks for, or that are called otherwise in it.
-SPOKEN_OF = {"content": "file", "secrets": "secret", "auth": "token", "bearer_token": "token", "api_token": "token"} | {
+SPOKEN_OF = {
+    "content": "file",
+    "secrets": "secret",
+    "auth": "token",
+    "bearer_token": "token",
+    "api_token": "token",
+} | {
     "default_headers": "headers",
     "ref": "ref|reference|model",
     "owner": "owner|model|deployment|reference|an id or name",
@@ -217,15 +364,26 @@ SIGNED = {
 
 def on_clients(client, wire):
     """What each call of a client needs to be right, by where it is."""
-    p1 = replicate.Prediction._of(prediction("starting", urls={"stream": f"{wire.origin}/s"}), client._session)
+    p1 = replicate.Prediction._of(
+        prediction("starting", urls={"stream": f"{wire.origin}/s"}), client._session
+    )
     named, target = {"owner": "acme", "name": "x"}, {"owner": "acme/x"}
     create = {"input": {}}
     version = {**named, "version_id": "v"}
     training = {"model": "acme/x", "version": "v", "input": {}, "destination": "me/y"}
     new = {"owner": "me", "name": "x", "visibility": "private", "hardware": "cpu"}
-    kept = {"name": "x", "model": "acme/x", "version": "v", "hardware": "cpu", "min_instances": 0, "max_instances": 1}
+    kept = {
+        "name": "x",
+        "model": "acme/x",
+        "version": "v",
+        "hardware": "cpu",
+        "min_instances": 0,
+        "max_instances": 1,
+    }
     return {
-        **{key: {"ref": "acme/x", "input": {}} for key in ("run", "stream", "text_stream", "relay")},
+        **{
+            key: {"ref": "acme/x", "input": {}} for key in ("run", "stream", "text_stream", "relay")
+        },
         "wait": {"prediction": p1},
         "search": {"query": "x"},
         "request": {"route": "/models", "method": "POST"},
@@ -233,19 +391,49 @@ def on_clients(client, wire):
         "paginate": {"list_method": None},
         "with_options": {},
         "copy": {},
-        **{key: {} for key in ("accounts.current", "accounts.get", "account.current", "account.get", "hardware.list")},
-        **{key: {} for key in ("collections.list", "deployments.list", "files.list", "models.list", "predictions.list")},
+        **{
+            key: {}
+            for key in (
+                "accounts.current",
+                "accounts.get",
+                "account.current",
+                "account.get",
+                "hardware.list",
+            )
+        },
+        **{
+            key: {}
+            for key in (
+                "collections.list",
+                "deployments.list",
+                "files.list",
+                "models.list",
+                "predictions.list",
+            )
+        },
         "trainings.list": {},
         "collections.get": {"slug": "x"},
         "webhooks.default.secret.get": {},
-        **{key: {"id": "p1"} for key in ("predictions.get", "predictions.cancel", "predictions.stream")},
+        **{
+            key: {"id": "p1"}
+            for key in ("predictions.get", "predictions.cancel", "predictions.stream")
+        },
         **{key: {"id": "t1"} for key in ("trainings.get", "trainings.cancel")},
         "predictions.wait": {"prediction_id": "p1"},
         "predictions.create": {"version": "v", **create},
         "trainings.create": training,
         "models.create": new,
         "deployments.create": kept,
-        **dict.fromkeys(("models.get", "models.delete", "models.update", "models.readme.get", "models.examples.list"), target),
+        **dict.fromkeys(
+            (
+                "models.get",
+                "models.delete",
+                "models.update",
+                "models.readme.get",
+                "models.examples.list",
+            ),
+            target,
+        ),
         "models.search": {"query": "x"},
         "models.predictions.create": {"model": "acme/x", **create},
         "models.versions.list": named,
@@ -262,7 +450,17 @@ def on_clients(client, wire):
 
 
 # Names that are no calls with arguments, or that say of a namespace whose it is.
-OTHERS = {"base_url", "poll_interval", "is_closed", "mode", "stats", "close", "aclose", "of", "begin"}
+OTHERS = {
+    "base_url",
+    "poll_interval",
+    "is_closed",
+    "mode",
+    "stats",
+    "close",
+    "aclose",
+    "of",
+    "begin",
+}
 
 
 def calls_of(place, path=""):
@@ -289,7 +487,8 @@ def wire():
 INSTEAD = {
     **dict.fromkeys(("prediction_id", "training_id"), ("id",)),
     **dict.fromkeys(
-        ("model_owner", "model_name", "deployment_owner", "deployment_name"), ("owner", "name", "model", "deployment")
+        ("model_owner", "model_name", "deployment_owner", "deployment_name"),
+        ("owner", "name", "model", "deployment"),
     ),
     "collection_slug": ("slug",),
     "content": ("file",),
@@ -317,9 +516,15 @@ def problem_of(name, call):
     try:
         outcome = call()
     except (TypeError, ValueError) as error:
-        is_ours = type(error) in (TypeError, ValueError) or type(error).__module__.startswith("replicate_rs")
+        is_ours = type(error) in (TypeError, ValueError) or type(error).__module__.startswith(
+            "replicate_rs"
+        )
         text = str(error) + "".join(getattr(error, "__notes__", ()))
-        if is_ours and not FOREIGN.search(text) and re.search(SPOKEN_OF.get(name, name), text, re.IGNORECASE):
+        if (
+            is_ours
+            and not FOREIGN.search(text)
+            and re.search(SPOKEN_OF.get(name, name), text, re.IGNORECASE)
+        ):
             return None
         return f"{type(error).__name__}: {text}"
     except BaseException as error:
@@ -334,16 +539,27 @@ def found_wrong(path, function, good, *, finish, is_awaited=False):
         if values is None:
             yield f"{path}({name}=): which values are wrong is not in the table"
             continue
-        if isinstance(annotation, str) and "None" not in annotation and name not in ("data", "output", "cursor"):
+        if (
+            isinstance(annotation, str)
+            and "None" not in annotation
+            and name not in ("data", "output", "cursor")
+        ):
             values = [*values, None]
         for value in values:
-            # An owner that comes with a name is one segment of the path, whatever it holds; and what is awaited may be async.
+            # An owner that comes with a name is one segment of the path, whatever it holds; and
+            # what is awaited may be async.
             is_right = name == "owner" and value in ("acme", "a/b/c", "a/../b") and "name" in good
             is_right = is_right or (value is is_async and is_awaited and path in ("run", "wait"))
             # A token's function is awaited on an `AsyncReplicate`.
-            is_right = is_right or (value is is_async and name in TOKENS and (is_awaited or path == "AsyncReplicate"))
+            is_right = is_right or (
+                value is is_async and name in TOKENS and (is_awaited or path == "AsyncReplicate")
+            )
             given = with_wrong(path, good, name, value)
-            problem = None if is_right else problem_of(name, lambda given=given: finish(lambda: function(**given)))
+            problem = (
+                None
+                if is_right
+                else problem_of(name, lambda given=given: finish(lambda: function(**given)))
+            )
             if problem is not None:
                 yield f"{path}({name}={value!r:.40}): {problem}"
 
@@ -356,7 +572,9 @@ def test_every_argument_of_a_client_s_calls(wire, kind):
     client = CLIENTS[kind]("r8_x", base_url=wire.base_url, max_retries=0)
     good = on_clients(client, wire)
     walked = dict(calls_of(client))
-    bare = {path: ".".join(part.removeprefix("async_") for part in path.split(".")) for path in walked}
+    bare = {
+        path: ".".join(part.removeprefix("async_") for part in path.split(".")) for path in walked
+    }
     assert set(bare.values()) == set(good)
     problems, before = [], len(wire.seen)
     with asyncio.Runner() as runner:
@@ -366,7 +584,9 @@ def test_every_argument_of_a_client_s_calls(wire, kind):
             else:
                 given = good[bare[path]]
                 is_awaited = kind == "async" or path != bare[path]
-                problems += found_wrong(bare[path], function, given, finish=finisher(runner), is_awaited=is_awaited)
+                problems += found_wrong(
+                    bare[path], function, given, finish=finisher(runner), is_awaited=is_awaited
+                )
     assert not problems, "\n".join(sorted(set(problems)))
     assert wire.seen[before:] == []
 
@@ -375,14 +595,29 @@ def test_every_argument_of_what_calls_give(wire):
     """Records, what belongs to them, and files."""
     client = replicate.Replicate("r8_x", base_url=wire.base_url, max_retries=0)
     running = prediction("starting", urls={"stream": f"{wire.origin}/s"})
-    p1, t1 = (kind._of(running, client._session) for kind in (replicate.Prediction, replicate.Training))
+    p1, t1 = (
+        kind._of(running, client._session) for kind in (replicate.Prediction, replicate.Training)
+    )
     model, deployment = (
-        kind._of({"owner": "a", "name": "b"}, client._session) for kind in (replicate.Model, replicate.Deployment)
+        kind._of({"owner": "a", "name": "b"}, client._session)
+        for kind in (replicate.Model, replicate.Deployment)
     )
     output = replicate.FileOutput(f"{wire.origin}/f", client)
-    owners = {"Prediction": p1, "Training": t1, "Model": model, "Deployment": deployment, "FileOutput": output}
+    owners = {
+        "Prediction": p1,
+        "Training": t1,
+        "Model": model,
+        "Deployment": deployment,
+        "FileOutput": output,
+    }
     owners |= {"model.versions": model.versions, "deployment.predictions": deployment.predictions}
-    good = {"get": {"id": "v"}, "delete": {"id": "v"}, "save": {"path": "x"}, "asave": {"path": "x"}, "parse_obj": {"data": {}}}
+    good = {
+        "get": {"id": "v"},
+        "delete": {"id": "v"},
+        "save": {"path": "x"},
+        "asave": {"path": "x"},
+        "parse_obj": {"data": {}},
+    }
     good |= {"seek": {"offset": 0}, "readinto": {"buffer": bytearray(1)}}
     problems, before, walked = [], len(wire.seen), 0
     with asyncio.Runner() as runner:
@@ -394,14 +629,24 @@ def test_every_argument_of_what_calls_give(wire):
                     continue
                 walked += 1
                 path = bare if bare == "parse_obj" else f"{kind}.{bare}"
-                problems += found_wrong(path, function, good.get(bare, {}), finish=finisher(runner), is_awaited=bare != name)
+                problems += found_wrong(
+                    path,
+                    function,
+                    good.get(bare, {}),
+                    finish=finisher(runner),
+                    is_awaited=bare != name,
+                )
     assert not problems, "\n".join(sorted(set(problems)))
     assert wire.seen[before:] == []
     assert walked > 50
 
 
 def test_every_argument_of_the_functions_and_classes(wire):
-    verifier, seen, decoder = replicate.WebhookVerifier(SECRET), replicate.SeenWebhooks(), EventDecoder()
+    verifier, seen, decoder = (
+        replicate.WebhookVerifier(SECRET),
+        replicate.SeenWebhooks(),
+        EventDecoder(),
+    )
     webhook = {"headers": SIGNED, "body": b"x"}
     calls = {
         "Replicate": (replicate.Replicate, {}),
@@ -425,8 +670,14 @@ def test_every_argument_of_the_functions_and_classes(wire):
         "WebhookVerifier.unwrap": (verifier.unwrap, webhook),
         "WebhookVerifier.verify_many": (verifier.verify_many, {"webhooks": []}),
         "validate_webhook": (replicate.validate_webhook, {"secret": SECRET, **webhook}),
-        "avalidate_webhook": (replicate.avalidate_webhook, {"request": {"headers": SIGNED}, "secret": SECRET, "body": b"x"}),
-        "sign_webhook": (replicate.sign_webhook, {"secret": SECRET, "id": "x", "timestamp": 1, "body": b"x"}),
+        "avalidate_webhook": (
+            replicate.avalidate_webhook,
+            {"request": {"headers": SIGNED}, "secret": SECRET, "body": b"x"},
+        ),
+        "sign_webhook": (
+            replicate.sign_webhook,
+            {"secret": SECRET, "id": "x", "timestamp": 1, "body": b"x"},
+        ),
         "use": (replicate.use, {"ref": "acme/x"}),
         "save_all": (replicate.save_all, {"output": ["data:text/plain,x"], "folder": "x"}),
         "asave_all": (replicate.asave_all, {"output": ["data:text/plain,x"], "folder": "x"}),
@@ -464,9 +715,15 @@ def test_every_argument_of_the_functions_and_classes(wire):
         "Version",
     }
     elsewhere |= {"FileOutput", "Page", "WebhookSigningSecret", "get_path_url"}
-    named = {name for name in replicate.__all__ if not name.endswith(("Error", "Exception")) and name not in replicate._LENT}
+    named = {
+        name
+        for name in replicate.__all__
+        if not name.endswith(("Error", "Exception")) and name not in replicate._LENT
+    }
     named -= {"EventTooLarge", "PredictionCanceled", "PredictionTimeout", "StreamInterrupted"}
-    assert {path.partition(".")[0].removesuffix("()") for path in calls} - {"EventDecoder"} == named - elsewhere
+    assert {path.partition(".")[0].removesuffix("()") for path in calls} - {
+        "EventDecoder"
+    } == named - elsewhere
 
 
 def finisher(runner):
@@ -509,19 +766,36 @@ def test_seconds_may_be_a_timedelta_wherever_there_are_seconds(both, wire):
     timeout = replicate.Timeout(second, total=2 * second, idle=second)
     assert timeout == replicate.Timeout(1.0, total=2.0, idle=1.0)
     both(lambda: client.predictions.get("p1", timeout=second))
-    both(lambda: client.run("acme/x", {}, timeout=second, wait={"mode": "poll", "interval": soon}, cancel_after=6 * second))
+    both(
+        lambda: client.run(
+            "acme/x",
+            {},
+            timeout=second,
+            wait={"mode": "poll", "interval": soon},
+            cancel_after=6 * second,
+        )
+    )
     assert wire.seen[-1].headers["cancel-after"] == "6"
     both(lambda: client.predictions.create("v", {}, wait=5 * second))
     assert wire.seen[-1].headers["prefer"] == "wait=5"
     assert not replicate.AbortSignal.timeout(second).aborted
     assert replicate.AbortSignal.timeout(datetime.timedelta(0)).aborted
-    assert repr(replicate.WebhookVerifier(SECRET, 60 * second)) == "WebhookVerifier([REDACTED], tolerance=60)"
-    assert replicate.validate_webhook(headers=SIGNED, body=b"x", secret=SECRET, tolerance=datetime.timedelta(days=40_000))
-    assert not replicate.validate_webhook(headers=SIGNED, body=b"x", secret=SECRET, tolerance=second)
+    assert (
+        repr(replicate.WebhookVerifier(SECRET, 60 * second))
+        == "WebhookVerifier([REDACTED], tolerance=60)"
+    )
+    assert replicate.validate_webhook(
+        headers=SIGNED, body=b"x", secret=SECRET, tolerance=datetime.timedelta(days=40_000)
+    )
+    assert not replicate.validate_webhook(
+        headers=SIGNED, body=b"x", secret=SECRET, tolerance=second
+    )
 
 
 @pytest.mark.parametrize(
-    "number", [decimal.Decimal("0.5"), fractions.Fraction(1, 2), 0.5, datetime.timedelta(seconds=0.5)], ids=type
+    "number",
+    [decimal.Decimal("0.5"), fractions.Fraction(1, 2), 0.5, datetime.timedelta(seconds=0.5)],
+    ids=type,
 )
 def test_any_kind_of_number_is_seconds(number):
     assert replicate.Timeout(read=number).read == 0.5
@@ -530,8 +804,16 @@ def test_any_kind_of_number_is_seconds(number):
 
 def test_a_timeout_has_a_default_for_its_parts():
     timeout = replicate.Timeout(60, connect=5, pool=None)
-    assert (timeout.connect, timeout.read, timeout.write, timeout.pool, timeout.total) == (5, 60, 60, None, None)
-    assert [getattr(replicate.Timeout(None), part) for part in ("connect", "read", "write", "pool")] == [None] * 4
+    assert (timeout.connect, timeout.read, timeout.write, timeout.pool, timeout.total) == (
+        5,
+        60,
+        60,
+        None,
+        None,
+    )
+    assert [
+        getattr(replicate.Timeout(None), part) for part in ("connect", "read", "write", "pool")
+    ] == [None] * 4
     assert replicate.Timeout().read == 30
 
 
@@ -562,7 +844,9 @@ def test_a_call_s_timeout_is_a_limit_over_all_of_it(both):
             lambda: client.text_stream("acme/x", {}, timeout=replicate.Timeout(0.05)),
         ]
         for call in calls:
-            with pytest.raises((replicate.APITimeoutError, replicate.PredictionTimeout), match=r"0\.05"):
+            with pytest.raises(
+                (replicate.APITimeoutError, replicate.PredictionTimeout), match=r"0\.05"
+            ):
                 both(call)
 
 
@@ -592,7 +876,8 @@ def test_an_id_may_be_that_of_an_object(both):
     with Wire(answer) as wire:
         client = both.client(wire.base_url)
         p1, t1 = (
-            kind._of({"id": id}, client._session) for kind, id in ((replicate.Prediction, "p1"), (replicate.Training, "t1"))
+            kind._of({"id": id}, client._session)
+            for kind, id in ((replicate.Prediction, "p1"), (replicate.Training, "t1"))
         )
         file, version = replicate.File(id="f1"), replicate.Version(id="v1")
         model, collection = replicate.Model(owner="acme", name="x"), replicate.Collection(slug="s")
@@ -610,14 +895,22 @@ def test_an_id_may_be_that_of_an_object(both):
                 lambda: client.predictions.cancel(id=p1),
                 lambda: client.predictions.cancel(prediction_id=p1),
             ],
-            "GET /v1/trainings/t1": [lambda: client.trainings.get(t1), lambda: client.trainings.get(training_id=t1)],
+            "GET /v1/trainings/t1": [
+                lambda: client.trainings.get(t1),
+                lambda: client.trainings.get(training_id=t1),
+            ],
             "POST /v1/trainings/t1/cancel": [
                 lambda: client.trainings.cancel(t1),
                 lambda: client.trainings.cancel(training_id=t1),
             ],
-            "GET /v1/files/f1": [lambda: client.files.get(file), lambda: client.files.get(file_id=file)],
+            "GET /v1/files/f1": [
+                lambda: client.files.get(file),
+                lambda: client.files.get(file_id=file),
+            ],
             "DELETE /v1/files/f1": [lambda: client.files.delete(file)],
-            "GET /v1/files/f1/download?owner=o&expiry=1&signature=s": [lambda: client.files.download(file, **signed)],
+            "GET /v1/files/f1/download?owner=o&expiry=1&signature=s": [
+                lambda: client.files.download(file, **signed)
+            ],
             "GET /v1/collections/s": [
                 lambda: client.collections.get(collection),
                 lambda: client.collections.get(collection_slug=collection),
@@ -626,11 +919,15 @@ def test_an_id_may_be_that_of_an_object(both):
                 lambda: client.models.versions.get(model, version_id=version),
                 lambda: client.models.versions.get("acme", "x", version),
             ],
-            "DELETE /v1/models/acme/x/versions/v1": [lambda: client.models.versions.delete("acme/x", None, version)],
+            "DELETE /v1/models/acme/x/versions/v1": [
+                lambda: client.models.versions.delete("acme/x", None, version)
+            ],
             "POST /v1/models/acme/x/versions/v1/trainings": [
                 lambda: client.trainings.create(model=model, version=version, destination=model),
                 lambda: client.trainings.create(model=model, version_id=version, destination=model),
-                lambda: client.trainings.create(model="acme/x", version="v1", destination=("acme", "x")),
+                lambda: client.trainings.create(
+                    model="acme/x", version="v1", destination=("acme", "x")
+                ),
             ],
         }
         for route, ways in calls.items():
@@ -639,10 +936,20 @@ def test_an_id_may_be_that_of_an_object(both):
                 assert wire.routes[-1] == route
         both(lambda: client.predictions.create(version, {}))
         assert json.loads(wire.seen[-1].body)["version"] == "v1"
-        both(lambda: client.predictions.create(replicate.ModelVersionIdentifier("acme", "x", "v1"), {}))
+        both(
+            lambda: client.predictions.create(
+                replicate.ModelVersionIdentifier("acme", "x", "v1"), {}
+            )
+        )
         assert json.loads(wire.seen[-1].body)["version"] == "acme/x:v1"
         both(lambda: client.deployments.create("d", model, version, **kept))
-        assert json.loads(wire.seen[-1].body) == {**kept, "name": "d", "model": "acme/x", "version": "v1", "hardware": "gpu"}
+        assert json.loads(wire.seen[-1].body) == {
+            **kept,
+            "name": "d",
+            "model": "acme/x",
+            "version": "v1",
+            "hardware": "gpu",
+        }
         both(lambda: client.deployments.update("acme/d", version=version, hardware=hardware))
         assert json.loads(wire.seen[-1].body) == {"version": "v1", "hardware": "gpu"}
         both(lambda: client.models.create("acme", "x", visibility="private", hardware=hardware))
@@ -677,7 +984,9 @@ def test_arguments_given_by_position_are_checked_too(both, wire):
 
 def test_what_a_stream_is_called_with_is_checked_when_it_is_called(both, wire):
     client = both.client(wire.base_url)
-    p1 = replicate.Prediction._of(prediction("starting", urls={"stream": f"{wire.origin}/s"}), client._session)
+    p1 = replicate.Prediction._of(
+        prediction("starting", urls={"stream": f"{wire.origin}/s"}), client._session
+    )
     for call in (
         lambda: client.stream("acme/x", {}, timeout="5"),
         lambda: client.text_stream("acme/x", {}, signal=5),
@@ -693,7 +1002,11 @@ def test_what_a_stream_is_called_with_is_checked_when_it_is_called(both, wire):
 def test_events_of_an_iterator_are_sent(both, wire):
     client = both.client(wire.base_url)
     names = (name for name in ("start", "completed"))
-    both(lambda: client.predictions.create("v", {}, webhook="https://example.com/x", webhook_events_filter=names))
+    both(
+        lambda: client.predictions.create(
+            "v", {}, webhook="https://example.com/x", webhook_events_filter=names
+        )
+    )
     assert json.loads(wire.seen[-1].body)["webhook_events_filter"] == ["start", "completed"]
 
 

@@ -59,7 +59,9 @@ def run(request):
     problems = []
 
     async def watched(coroutine):
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: problems.append(context)
+        )
         async with asyncio.timeout(PATIENCE):
             return await coroutine
 
@@ -181,7 +183,9 @@ def test_an_answer_can_be_looked_at_again_and_again(run):
         with pytest.raises(exceptions.NotFoundError):
             await failed
 
-    with Wire(lambda seen: reply(prediction()) if seen.path.endswith("/x") else reply({}, 404)) as wire:
+    with Wire(
+        lambda seen: reply(prediction()) if seen.path.endswith("/x") else reply({}, 404)
+    ) as wire:
         core = replicate.AsyncReplicate("r8_x", base_url=wire.base_url)._core
         run(main())
 
@@ -243,7 +247,9 @@ def test_a_callback_that_fails_costs_the_others_nothing(core):
         raise ZeroDivisionError
 
     async def main():
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context["exception"]))
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: problems.append(context["exception"])
+        )
         pendings = [core.sleep(0.01) for _ in range(3)]
         for pending in pendings:
             pending.add_done_callback(told.append)
@@ -345,7 +351,15 @@ async def tool_gather_cancelled(core):
     assert all(each.cancelled() for each in pendings)
 
 
-TOOLS = [tool_wait, tool_gather, tool_shield, tool_wait_for, tool_as_completed, tool_cancelled_in_gather, tool_gather_cancelled]
+TOOLS = [
+    tool_wait,
+    tool_gather,
+    tool_shield,
+    tool_wait_for,
+    tool_as_completed,
+    tool_cancelled_in_gather,
+    tool_gather_cancelled,
+]
 
 
 @pytest.mark.parametrize("use", TOOLS, ids=lambda each: each.__name__)
@@ -397,7 +411,11 @@ def test_the_first_task_s_context_does_not_live_as_long_as_its_loop(kind, core):
     class Settable(uvloop.Loop):
         ready = False
 
-    loops = {"asyncio": WithoutReaders.__base__, "uvloop": Settable, "without readers": WithoutReaders}
+    loops = {
+        "asyncio": WithoutReaders.__base__,
+        "uvloop": Settable,
+        "without readers": WithoutReaders,
+    }
     with asyncio.Runner(loop_factory=loops[kind]) as runner:
         assert runner.run(later(runner.run(main()))) is None
 
@@ -408,7 +426,8 @@ def test_the_first_task_s_context_does_not_live_as_long_as_its_loop(kind, core):
 def silent_stream():
     def answer(connection):
         connection.sendall(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: 200000\r\n\r\n" + bytes(70_000)
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length:"
+            b" 200000\r\n\r\n" + bytes(70_000)
         )
         hang(connection)
 
@@ -450,7 +469,9 @@ def test_a_source_that_is_closed_beside_a_thread_ends_it():
             source = client._core.pieces(f"{wire.origin}/file", ahead=ahead)
             given = []
             source.next().wait()
-            thread = threading.Thread(target=lambda source=source, given=given: given.append(source.next().wait()))
+            thread = threading.Thread(
+                target=lambda source=source, given=given: given.append(source.next().wait())
+            )
             thread.start()
             is_waiting(source)
             source.close()
@@ -480,7 +501,12 @@ def test_a_second_task_on_a_source_is_refused_and_the_first_goes_on(run):
         source = core.pieces(f"{wire.origin}/file")
         first = asyncio.ensure_future(all_of(source))
         await asyncio.to_thread(wire.until, lambda: len(wire.seen) == 1)
-        for again in (source.next, source.whole, source.opened, lambda: source.fill(memoryview(bytearray(10)))):
+        for again in (
+            source.next,
+            source.whole,
+            source.opened,
+            lambda: source.fill(memoryview(bytearray(10))),
+        ):
             with pytest.raises(exceptions.StreamError, match="one task or thread at a time"):
                 await again()
         # A thread is refused as well.
@@ -533,7 +559,9 @@ def test_a_task_and_a_thread_beside_a_thread_on_a_source_are_refused(ahead):
 
 
 def test_what_another_reader_has_taken_is_not_mistaken_for_the_end(run):
-    """A part that was there when a task began to take it may be gone when it comes to it: that is no end of the stream."""
+    """A part that was there when a task began to take it may be gone when it comes to it: that is
+    no end of the stream.
+    """
 
     async def main():
         source = core.pieces(f"{wire.origin}/file")

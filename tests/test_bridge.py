@@ -175,7 +175,9 @@ def test_cancelling_a_task_whose_answer_is_there_loses_nothing_else():
         for task in tasks[::2]:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        assert all(isinstance(each, (replicate.Prediction, asyncio.CancelledError)) for each in results)
+        assert all(
+            isinstance(each, (replicate.Prediction, asyncio.CancelledError)) for each in results
+        )
         assert all(isinstance(each, replicate.Prediction) for each in results[1::2])
 
     with answering() as wire:
@@ -185,7 +187,9 @@ def test_cancelling_a_task_whose_answer_is_there_loses_nothing_else():
 def test_an_abort_from_another_thread_ends_an_awaited_and_a_blocking_call(both):
     controller = AbortController()
     with hanging() as wire:
-        threading.Thread(target=lambda: (wire.until(lambda: len(wire.seen) == 1), controller.abort("enough"))).start()
+        threading.Thread(
+            target=lambda: (wire.until(lambda: len(wire.seen) == 1), controller.abort("enough"))
+        ).start()
         client = both.client(wire.base_url)
         with pytest.raises(replicate.AbortError, match="enough"):
             both(lambda: client.predictions.get("x", signal=controller.signal))
@@ -230,7 +234,9 @@ def test_max_connections_queues_without_a_limit_in_time(both):
 
             asyncio.run(main())
         else:
-            threads = [threading.Thread(target=client.predictions.get, args=("x",)) for _ in range(30)]
+            threads = [
+                threading.Thread(target=client.predictions.get, args=("x",)) for _ in range(30)
+            ]
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -274,7 +280,9 @@ def test_five_hundred_runs_at_once(local):
     client = replicate.AsyncReplicate(base_url=local.base_url, api_token="r8_secret")
 
     async def main():
-        return await asyncio.gather(*(client.run("acme/shout", {"text": f"n{n}"}) for n in range(500)))
+        return await asyncio.gather(
+            *(client.run("acme/shout", {"text": f"n{n}"}) for n in range(500))
+        )
 
     assert asyncio.run(main()) == [f"N{n}" for n in range(500)]
 
@@ -322,12 +330,23 @@ def test_an_answer_is_awaited_once():
 )
 def test_an_answer_comes_as_what_the_endpoint_promises(expect, body, expected):
     with Wire(lambda _: reply(body)) as wire:
-        assert replicate.Replicate(base_url=wire.base_url)._core.send("GET", ("x",), expect).wait() == expected
+        assert (
+            replicate.Replicate(base_url=wire.base_url)._core.send("GET", ("x",), expect).wait()
+            == expected
+        )
 
 
 def test_a_whole_response_can_be_had():
     with Wire(lambda _: reply({"a": 1}, headers="X-Y: 1\r\nX-Y: 2\r\n")) as wire:
-        response = replicate.Replicate(base_url=wire.base_url)._core.send("GET", "/x?y=z", Expect.RESPONSE).wait()
-    assert (response.status, response.json(), response.text) == (200, {"a": 1}, response.body.decode())
+        response = (
+            replicate.Replicate(base_url=wire.base_url)
+            ._core.send("GET", "/x?y=z", Expect.RESPONSE)
+            .wait()
+        )
+    assert (response.status, response.json(), response.text) == (
+        200,
+        {"a": 1},
+        response.body.decode(),
+    )
     assert response.headers["x-y"] == "1, 2"
     assert response.url == f"{wire.base_url}/x?y=z"

@@ -1,4 +1,6 @@
-"""Leaving a call, in every way and from every point: nothing hangs, nothing is left, nothing runs on that is paid for."""
+"""Leaving a call, in every way and from every point: nothing hangs, nothing is left, nothing runs
+on that is paid for.
+"""
 
 import asyncio
 import gc
@@ -34,7 +36,9 @@ def points(mode=None, only=POINTS, **fields):
         for name, each in POINTS.items()
         if name in only
         for way in ("sync", "async")
-        if way in each.modes and mode in (None, way) and all(getattr(each, field) == value for field, value in fields.items())
+        if way in each.modes
+        and mode in (None, way)
+        and all(getattr(each, field) == value for field, value in fields.items())
     ]
     return pytest.mark.parametrize(("both", "scene"), cases, indirect=True)
 
@@ -44,7 +48,9 @@ async def arrival(scene):
 
 
 async def settled():
-    """Wait until this is the only task: generators that nobody has any more are closed in tasks of their own."""
+    """Wait until this is the only task: generators that nobody has any more are closed in tasks of
+    their own.
+    """
     async with asyncio.timeout(PATIENCE):
         # The loop makes such a task in its next turn.
         await asyncio.sleep(0.001)
@@ -97,7 +103,9 @@ async def lose_a_sibling(scene):
 @points("async")
 @pytest.mark.parametrize("way", [cancel, cancel_twice, run_out_of_time, lose_a_sibling])
 def test_a_task_that_is_left_leaves_nothing(both, scene, way):
-    """Rows 1, 7, 12: the task's own exception, no task, no connection, no file, and one cancelled prediction."""
+    """Rows 1, 7, 12: the task's own exception, no task, no connection, no file, and one cancelled
+    prediction.
+    """
 
     async def main():
         await way(scene)
@@ -124,7 +132,9 @@ def aborting(scene, controller, reason):
 def test_an_abort_from_another_thread_leaves_nothing(both, scene):
     """Rows 1, 7; J7."""
     if scene.pauses:
-        pytest.skip("a signal is heard where the library waits, and this waits in the caller's own code")
+        pytest.skip(
+            "a signal is heard where the library waits, and this waits in the caller's own code"
+        )
     controller = AbortController()
     thread = aborting(scene, controller, "enough")
     with pytest.raises(exceptions.AbortError, match="enough"):
@@ -154,7 +164,10 @@ def test_a_signal_that_was_aborted_sends_nothing(both, scene):
     with pytest.raises(exceptions.AbortError, match="no need"):
         take(both, scene, signal=AbortSignal.abort("no need"))
     is_known = scene.is_known and scene.cancels == 1
-    assert [each for each in scene.wire.routes if each not in before] in ([], [CANCELLED] * is_known)
+    assert [each for each in scene.wire.routes if each not in before] in (
+        [],
+        [CANCELLED] * is_known,
+    )
     if not is_known:
         assert scene.wire.opened == opened
 
@@ -264,7 +277,11 @@ def test_a_loop_that_is_closed_with_the_task_pending_leaves_nothing(both, scene)
 
 def running_forever(cancel=None):
     """A prediction that never ends; `cancel` is the answer to being cancelled."""
-    return Wire(lambda seen: cancel if cancel and seen.path.endswith("/cancel") else reply(prediction("processing")))
+    return Wire(
+        lambda seen: (
+            cancel if cancel and seen.path.endswith("/cancel") else reply(prediction("processing"))
+        )
+    )
 
 
 @pytest.mark.parametrize("both", ["sync"], indirect=True)
@@ -273,7 +290,9 @@ def test_a_cancel_that_is_not_answered_holds_blocking_code_up_for_five_seconds(b
     with running_forever(cancel=hang) as wire:
         start = time.monotonic()
         with pytest.raises(exceptions.PredictionTimeout):
-            both.client(wire.base_url, poll_interval=0.01).run("acme/x", {}, wait=False, timeout=0.1)
+            both.client(wire.base_url, poll_interval=0.01).run(
+                "acme/x", {}, wait=False, timeout=0.1
+            )
         assert 4.9 < time.monotonic() - start < 6
         assert wire.routes.count(CANCELLED) == 1
 
@@ -305,7 +324,9 @@ def test_a_client_that_is_closed_while_a_prediction_is_cancelled_keeps_no_connec
         client.close()
 
     # The poll takes its connection with it, so that the cancel needs one of its own.
-    with Wire(lambda seen: hang if seen.method == "GET" else reply(prediction("processing"))) as wire:
+    with Wire(
+        lambda seen: hang if seen.method == "GET" else reply(prediction("processing"))
+    ) as wire:
         # Which of the two comes first is decided anew each time.
         for n in range(1, 21):
             client = both.client(wire.base_url, poll_interval=0.005)
@@ -351,12 +372,17 @@ def test_wait_for_leaves_nothing():
 
 def threads():
     """Threads of this process that are not Python's."""
-    return len({int(each) for each in os.listdir("/proc/self/task")} - {each.native_id for each in threading.enumerate()})
+    return len(
+        {int(each) for each in os.listdir("/proc/self/task")}
+        - {each.native_id for each in threading.enumerate()}
+    )
 
 
 @pytest.mark.parametrize("name", ["in_a_poll", "between_events", "saving_a_file", "sending_a_file"])
 def test_leaving_leaves_no_thread(both, name, tmp_path):
-    """Row 18: the runtime's own, and those that wait for its files, are not more after ten than after one."""
+    """Row 18: the runtime's own, and those that wait for its files, are not more after ten than
+    after one.
+    """
     counts = []
     for _ in range(10):
         controller = AbortController()
@@ -430,7 +456,10 @@ def test_a_thread_that_is_late_while_its_program_ends_does_not_cancel_again():
         assert wire.routes.count(CANCELLED) == 1
 
 
-@pytest.mark.parametrize("last", ["asyncio.run(main(run))", "asyncio.run(main(stream))", "asyncio.run(stream())", "blocking()"])
+@pytest.mark.parametrize(
+    "last",
+    ["asyncio.run(main(run))", "asyncio.run(main(stream))", "asyncio.run(stream())", "blocking()"],
+)
 def test_a_program_that_ends_cancels_what_it_ran(last):
     """Rows 7, 14: silently, and once."""
     with streaming(output("a"), hang, poll=prediction("processing")) as wire:

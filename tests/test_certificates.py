@@ -1,4 +1,6 @@
-"""Whom a client trusts, and who it says it is: options, the environment, and certificates with something wrong."""
+"""Whom a client trusts, and who it says it is: options, the environment, and certificates with
+something wrong.
+"""
 
 import os
 import pathlib
@@ -24,7 +26,14 @@ WORDS = {
 @pytest.fixture(autouse=True)
 def surroundings_of_network(monkeypatch):
     for name in os.environ:
-        if name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir"):
+        if name.lower() in (
+            "http_proxy",
+            "https_proxy",
+            "all_proxy",
+            "no_proxy",
+            "ssl_cert_file",
+            "ssl_cert_dir",
+        ):
             monkeypatch.delenv(name)
 
 
@@ -57,7 +66,9 @@ def test_ssl_cert_file_says_whom_to_trust(both, certificates):
 
 def test_a_name_is_verified_as_well_as_an_address(both, certificates):
     with serving(certificates) as wire:
-        client = both.client(wire.base_url.replace("127.0.0.1", "localhost"), ssl_cert_file=certificates.authority)
+        client = both.client(
+            wire.base_url.replace("127.0.0.1", "localhost"), ssl_cert_file=certificates.authority
+        )
         assert both(lambda: client.predictions.get("x")).id == "p1"
 
 
@@ -115,11 +126,18 @@ def test_with_options_keeps_whom_to_trust_and_may_change_it(both, certificates):
         client = both.client(wire.base_url, ssl_cert_file=certificates.authority, max_retries=0)
         assert both(lambda: client.with_options(timeout=5).predictions.get("x")).id == "p1"
         with pytest.raises(exceptions.APIConnectionError, match="no authority that is trusted"):
-            both(lambda: client.with_options(ssl_cert_file=certificates.stranger).predictions.get("x"))
+            both(
+                lambda: client.with_options(ssl_cert_file=certificates.stranger).predictions.get(
+                    "x"
+                )
+            )
 
 
 def test_files_are_fetched_by_the_same_trust(both, certificates):
-    with serving(certificates) as wire, SecureWire(lambda _: reply(b"file"), certificates.server()) as host:
+    with (
+        serving(certificates) as wire,
+        SecureWire(lambda _: reply(b"file"), certificates.server()) as host,
+    ):
         wire.script = lambda _: reply(prediction(output=f"{host.origin}/file.bin"), 201)
         client = both.client(wire.base_url, ssl_cert_file=certificates.authority, max_retries=0)
         output = both(lambda: client.run("acme/x", {}))
@@ -137,7 +155,13 @@ def test_a_redirect_from_https_to_http_is_refused(both, certificates):
 
 @pytest.mark.parametrize("option", ["ssl_cert_file", "verify", "cert"])
 @pytest.mark.parametrize(
-    "content", [None, b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+    "content",
+    [
+        None,
+        b"",
+        b"no certificate",
+        b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ],
 )
 def test_a_file_without_certificates_is_refused_by_its_path(both, tmp_path, option, content):
     path = tmp_path / "wrong.pem"
@@ -159,7 +183,12 @@ def marked(tmp_path, *paths):
 
 
 def test_a_byte_order_mark_does_not_hide_a_certificate_or_a_key(both, certificates, tmp_path):
-    names = (certificates.authority, certificates.client, certificates.client_certificate, certificates.client_key)
+    names = (
+        certificates.authority,
+        certificates.client,
+        certificates.client_certificate,
+        certificates.client_key,
+    )
     authority, own, certificate, key = marked(tmp_path, *names)
     with serving(certificates, asks_for_clients=True) as wire:
         for cert in (own, (certificate, key)):
@@ -184,7 +213,9 @@ def test_files_are_read_without_the_interpreter_s_lock(tmp_path, certificates):
 
 
 @pytest.mark.parametrize("way", ["sync", "async"])
-def test_other_calls_go_on_while_what_the_system_trusts_is_read(monkeypatch, certificates, tmp_path, way):
+def test_other_calls_go_on_while_what_the_system_trusts_is_read(
+    monkeypatch, certificates, tmp_path, way
+):
     """The file is a pipe again: it is read when the first request over https is made."""
     pipe = tmp_path / "pipe.pem"
     os.mkfifo(pipe)
@@ -218,11 +249,15 @@ def test_other_calls_go_on_while_what_the_system_trusts_is_read(monkeypatch, cer
     """
     monkeypatch.setenv("SSL_CERT_FILE", str(pipe))
     with serving(certificates) as wire, Wire(answering) as plain:
-        done = script(code, str(pipe), wire.base_url, plain.base_url, certificates.authority, way, timeout=10)
+        done = script(
+            code, str(pipe), wire.base_url, plain.base_url, certificates.authority, way, timeout=10
+        )
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
-@pytest.mark.parametrize(("option", "wrong"), [("verify", 3), ("ssl_cert_file", 3), ("cert", 3), ("cert", ("a",))])
+@pytest.mark.parametrize(
+    ("option", "wrong"), [("verify", 3), ("ssl_cert_file", 3), ("cert", 3), ("cert", ("a",))]
+)
 def test_options_of_another_type_are_refused(both, option, wrong):
     with pytest.raises((TypeError, ValueError), match=option):
         both.client("https://localhost", **{option: wrong})
@@ -231,8 +266,13 @@ def test_options_of_another_type_are_refused(both, option, wrong):
 def test_a_client_certificate_is_shown_to_a_server_that_asks(both, certificates):
     """Row 17."""
     with serving(certificates, asks_for_clients=True) as wire:
-        for certificate in (certificates.client, (certificates.client_certificate, certificates.client_key)):
-            assert get(both, wire, ssl_cert_file=certificates.authority, cert=certificate).id == "p1"
+        for certificate in (
+            certificates.client,
+            (certificates.client_certificate, certificates.client_key),
+        ):
+            assert (
+                get(both, wire, ssl_cert_file=certificates.authority, cert=certificate).id == "p1"
+            )
 
 
 def test_no_client_certificate_where_one_is_wanted_is_an_error_that_says_so(both, certificates):
@@ -246,7 +286,9 @@ def test_a_client_certificate_without_a_key_is_refused_by_its_path(both, certifi
     with pytest.raises(ValueError, match=r"client\.pem"):
         both.client("https://localhost", cert=certificates.client_certificate)
     with pytest.raises(ValueError, match=r"gone\.pem"):
-        both.client("https://localhost", cert=(certificates.client_certificate, str(tmp_path / "gone.pem")))
+        both.client(
+            "https://localhost", cert=(certificates.client_certificate, str(tmp_path / "gone.pem"))
+        )
 
 
 def test_a_key_that_is_wrong_is_not_shown(both, certificates, tmp_path):
@@ -295,7 +337,9 @@ def test_the_environment_s_certificates_in_a_folder(monkeypatch, certificates, t
 
 
 @pytest.mark.parametrize("file", [os.devnull, "nowhere.pem"])
-def test_a_machine_without_certificates_has_http_and_refuses_strangers(monkeypatch, certificates, tmp_path, file):
+def test_a_machine_without_certificates_has_http_and_refuses_strangers(
+    monkeypatch, certificates, tmp_path, file
+):
     """Row 17: a bare container."""
     with serving(certificates) as wire, Wire(answering) as plain:
         monkeypatch.setenv("SSL_CERT_FILE", file)
@@ -304,7 +348,9 @@ def test_a_machine_without_certificates_has_http_and_refuses_strangers(monkeypat
     assert wire.seen == []
 
 
-def test_a_byte_order_mark_does_not_hide_the_environment_s_certificates(monkeypatch, certificates, tmp_path):
+def test_a_byte_order_mark_does_not_hide_the_environment_s_certificates(
+    monkeypatch, certificates, tmp_path
+):
     with serving(certificates) as wire:
         monkeypatch.setenv("SSL_CERT_FILE", *marked(tmp_path, certificates.authority))
         assert calls(wire.base_url) == ["ok"]
@@ -319,8 +365,12 @@ def test_a_byte_order_mark_does_not_hide_the_environment_s_certificates(monkeypa
         ("SSL_CERT_DIR", "folder", "it is empty"),
     ],
 )
-def test_a_variable_that_names_no_certificates_is_named_in_the_error(monkeypatch, certificates, tmp_path, name, content, says):
-    """The machine's own are not asked then, so that everybody is a stranger; why is not seen from the certificate."""
+def test_a_variable_that_names_no_certificates_is_named_in_the_error(
+    monkeypatch, certificates, tmp_path, name, content, says
+):
+    """The machine's own are not asked then, so that everybody is a stranger; why is not seen from
+    the certificate.
+    """
     path = tmp_path / "corporate"
     if content == "folder":
         path.mkdir()
@@ -349,7 +399,12 @@ def test_a_variable_that_names_no_certificates_is_named_in_the_error(monkeypatch
 def test_an_empty_variable_is_named_too(monkeypatch, certificates):
     monkeypatch.setenv("SSL_CERT_FILE", "")
     with serving(certificates) as wire:
-        done = script(CALL.replace('print("refused" if "certificate" in str(error) else error)', "print(error)"), wire.base_url)
+        done = script(
+            CALL.replace(
+                'print("refused" if "certificate" in str(error) else error)', "print(error)"
+            ),
+            wire.base_url,
+        )
     assert "(SSL_CERT_FILE is set, but empty)" in done.stdout
 
 

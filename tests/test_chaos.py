@@ -1,6 +1,8 @@
-"""Every fault of `chaos`, with both clients: the right answer or a clear error, and nothing left behind.
+"""Every fault of `chaos`, with both clients: the right answer or a clear error, and nothing left
+behind.
 
-Rows 1, 3, 4, 8, 12, 18 and 23 of demand.md; J1-J3, J6, J13, J15, P1-P6, P11, P20, P23, P24, P26, P29, B1, B2, B5.
+Rows 1, 3, 4, 8, 12, 18 and 23 of demand.md; J1-J3, J6, J13, J15, P1-P6, P11, P20, P23, P24, P26,
+P29, B1, B2, B5.
 """
 
 import pytest

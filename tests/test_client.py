@@ -64,7 +64,9 @@ def test_base_url_is_taken_with_and_without_its_version(given, expected, monkeyp
     assert replicate.Replicate().base_url == expected
 
 
-@pytest.mark.parametrize("wrong", ["api.replicate.com", "ftp://x", "https://user:secret@x", "https://x?y=1"])
+@pytest.mark.parametrize(
+    "wrong", ["api.replicate.com", "ftp://x", "https://user:secret@x", "https://x?y=1"]
+)
 def test_a_malformed_base_url_is_refused_by_name(wrong):
     with pytest.raises(ValueError, match="base_url") as caught:
         replicate.Replicate(base_url=wrong)
@@ -107,7 +109,10 @@ def test_the_environment_is_read_when_a_request_is_made(both, monkeypatch):
         for token in ("r8_first", "r8_second"):
             monkeypatch.setenv("REPLICATE_API_TOKEN", token)
             both(lambda: client.predictions.get("x"))
-    assert [each.headers["authorization"] for each in wire.seen] == ["Bearer r8_first", "Bearer r8_second"]
+    assert [each.headers["authorization"] for each in wire.seen] == [
+        "Bearer r8_first",
+        "Bearer r8_second",
+    ]
 
 
 def test_a_token_may_be_a_function(both):
@@ -120,7 +125,11 @@ def test_a_token_may_be_a_function(both):
 
 
 def test_a_client_tells_its_token_under_2_0_s_name(both, monkeypatch):
-    assert both.kind(bearer_token="r8_a").bearer_token == both.kind(auth=lambda: "r8_a").bearer_token == "r8_a"
+    assert (
+        both.kind(bearer_token="r8_a").bearer_token
+        == both.kind(auth=lambda: "r8_a").bearer_token
+        == "r8_a"
+    )
     client = both.kind()
     assert client.bearer_token is None
     monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_environment")
@@ -139,7 +148,9 @@ def test_a_cog_scope_comes_before_the_environment(both, monkeypatch):
     class Scope:
         context = {"replicate_api_token": "r8_cog"}
 
-    monkeypatch.setitem(__import__("sys").modules, "cog", type("cog", (), {"current_scope": staticmethod(Scope)}))
+    monkeypatch.setitem(
+        __import__("sys").modules, "cog", type("cog", (), {"current_scope": staticmethod(Scope)})
+    )
     monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_environment")
     with Wire(lambda _: reply(prediction())) as wire:
         both(lambda: both.kind(base_url=wire.base_url).predictions.get("x"))
@@ -163,7 +174,9 @@ def test_leaving_the_context_closes(local):
     assert client.is_closed
 
 
-@pytest.mark.parametrize("options", [{"max_connections": 0}, {"timeout": 0}, {"timeout": -1}, {"timeout": float("nan")}])
+@pytest.mark.parametrize(
+    "options", [{"max_connections": 0}, {"timeout": 0}, {"timeout": -1}, {"timeout": float("nan")}]
+)
 def test_impossible_limits_are_refused(options):
     with pytest.raises(ValueError, match="must be"):
         replicate.Replicate(**options)
@@ -180,7 +193,11 @@ def test_the_module_lends_its_default_client(local, monkeypatch):
     monkeypatch.delitem(vars(replicate), "default_client", raising=False)
     monkeypatch.setenv("REPLICATE_BASE_URL", local.base_url)
     assert replicate.run("acme/shout", input={"text": "hi"}) == "HI"
-    assert [str(event) for event in replicate.stream("acme/tokens", input={"text": "a b"})] == ["a ", "b ", ""]
+    assert [str(event) for event in replicate.stream("acme/tokens", input={"text": "a b"})] == [
+        "a ",
+        "b ",
+        "",
+    ]
     assert replicate.predictions.list().results
     vars(replicate).pop("default_client")
 
@@ -199,12 +216,17 @@ def test_every_public_name_exists_and_stays_callable_after_its_submodule_is_impo
 def test_a_copy_has_some_options_of_its_own(both):
     with Wire(lambda _: reply(prediction())) as wire:
         client = both.client(wire.base_url, user_agent="mine", headers={"X-Mine": "1"})
-        other = client.with_options(bearer_token="r8_other", default_headers={"X-Mine": "2"}, poll_interval=3)
+        other = client.with_options(
+            bearer_token="r8_other", default_headers={"X-Mine": "2"}, poll_interval=3
+        )
         both(lambda: client.predictions.get("x"))
         client.close()
         both(lambda: other.predictions.get("x"))
         assert (type(other), other.poll_interval, other.is_closed) == (both.kind, 3, False)
-    seen = [(each.headers["authorization"], each.headers["x-mine"], each.headers["user-agent"]) for each in wire.seen]
+    seen = [
+        (each.headers["authorization"], each.headers["x-mine"], each.headers["user-agent"])
+        for each in wire.seen
+    ]
     assert seen == [("Bearer r8_secret", "1", "mine"), ("Bearer r8_other", "2", "mine")]
     with pytest.raises(TypeError, match="given twice"):
         client.copy(auth="a", api_token="b")

@@ -1,4 +1,6 @@
-"""The end of a client: calls are refused, what it holds is cancelled, and the caller is told what was left."""
+"""The end of a client: calls are refused, what it holds is cancelled, and the caller is told what
+was left.
+"""
 
 import asyncio
 import gc
@@ -74,7 +76,9 @@ def test_open_streams_are_cancelled(both, name):
 def test_open_streams_of_what_is_to_go_on_are_left_alone(both):
     with Creates(pause=0) as wire:
         client = both.client(wire.base_url)
-        kept = open_in(both, client, lambda client: client.stream("acme/x", {}, cancel_on_exit=False), 3)
+        kept = open_in(
+            both, client, lambda client: client.stream("acme/x", {}, cancel_on_exit=False), 3
+        )
         assert (client.stats().streams, client.stats().predictions) == (3, 0)
         assert close(both, client) == 0
         assert (wire.cancelled, len(kept)) == ([], 3)
@@ -84,7 +88,9 @@ def test_open_streams_of_what_is_to_go_on_are_left_alone(both):
 def test_runs_end_and_are_cancelled(both, options):
     with Creates(pause=0) as wire:
         client = both.client(wire.base_url, poll_interval=0.05)
-        closer = threading.Thread(target=lambda: (wire.until(lambda: len(wire.seen) >= 3), left.append(client.close(5))))
+        closer = threading.Thread(
+            target=lambda: (wire.until(lambda: len(wire.seen) >= 3), left.append(client.close(5)))
+        )
         left = []
         closer.start()
         with pytest.raises(exceptions.ClientClosedError) as caught:
@@ -198,7 +204,9 @@ def test_a_stream_that_would_have_to_connect_again_ends(both, name):
         assert wire.routes.count(CANCELLED) == 1
         assert wire.routes.count("GET /stream") == 1
         # A relay's reader sees no more than bytes.
-        assert [each.partition(b"\n")[0] for each in rest] == ([b"event: error", b"event: done"] if name == "relay" else [])
+        assert [each.partition(b"\n")[0] for each in rest] == (
+            [b"event: error", b"event: done"] if name == "relay" else []
+        )
         del stream
 
 
@@ -225,7 +233,9 @@ def test_a_stream_goes_on_to_its_end_after_the_close(both):
 
     with streaming(output("a"), rest) as wire:
         client = both.client(wire.base_url)
-        ((stream, parts),) = open_in(both, client, lambda client: client.text_stream("acme/x", {}, cancel_on_exit=False), 1)
+        ((stream, parts),) = open_in(
+            both, client, lambda client: client.text_stream("acme/x", {}, cancel_on_exit=False), 1
+        )
         assert close(both, client) == 0
         go_on.set()
         given = []
@@ -241,7 +251,9 @@ def test_a_stream_goes_on_to_its_end_after_the_close(both):
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_that_is_refused_is_cancelled(both, name, status):
     """When it is opened first: what the prediction makes, nobody gets."""
-    with streaming(lambda _: reply({"detail": "no"}, status), poll=prediction("processing")) as wire:
+    with streaming(
+        lambda _: reply({"detail": "no"}, status), poll=prediction("processing")
+    ) as wire:
         client = both.client(wire.base_url, max_retries=0)
         given = []
         with pytest.raises(exceptions.APIStatusError) as caught:
@@ -275,7 +287,11 @@ def test_a_stream_that_breaks_for_good_is_cancelled(both, name):
 
     def script(seen):
         if seen.path == "/stream":
-            return (lambda connection: connection.sendall(HEAD + output("a"))) if wire.routes.count("GET /stream") == 1 else gone
+            return (
+                (lambda connection: connection.sendall(HEAD + output("a")))
+                if wire.routes.count("GET /stream") == 1
+                else gone
+            )
         if seen.path.endswith("/cancel"):
             return reply(prediction("canceled"))
         if seen.method == "GET":
@@ -303,7 +319,9 @@ def test_a_stream_that_breaks_for_good_is_cancelled(both, name):
 def test_a_model_that_cannot_stream_is_cancelled(both, name):
     """Its address is missing, or none that is fetched."""
     for url in (None, 5, "ftp://x/y"):
-        with Wire(lambda seen, url=url: reply(prediction("processing", urls={"stream": url}), 201)) as wire:
+        with Wire(
+            lambda seen, url=url: reply(prediction("processing", urls={"stream": url}), 201)
+        ) as wire:
             client = both.client(wire.base_url, max_retries=0, poll_interval=0.01)
             if name == "use" and url != 5:
                 # It polls, or may try again.
@@ -336,7 +354,9 @@ def test_what_is_open_is_counted(both):
         assert (other.stats().streams, other.stats().predictions) == (0, 0)
         both(
             lambda: (
-                [each.close() for each, _ in kept] if not both.is_async else asyncio.gather(*(each.aclose() for each, _ in kept))
+                [each.close() for each, _ in kept]
+                if not both.is_async
+                else asyncio.gather(*(each.aclose() for each, _ in kept))
             )
         )
         wire.until(lambda: len(wire.cancelled) == 3)

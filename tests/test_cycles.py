@@ -1,4 +1,6 @@
-"""Circles through the core's objects: the collector finds each of them, so that nothing is kept with its connections."""
+"""Circles through the core's objects: the collector finds each of them, so that nothing is kept
+with its connections.
+"""
 
 import asyncio
 import gc
@@ -19,7 +21,9 @@ class Node:
 
 
 def client(node, **options):
-    return replicate.Replicate(base_url="http://127.0.0.1:1/v1", **{"api_token": lambda: node and "r8_x", **options})
+    return replicate.Replicate(
+        base_url="http://127.0.0.1:1/v1", **{"api_token": lambda: node and "r8_x", **options}
+    )
 
 
 def of_a_core(node):
@@ -62,7 +66,9 @@ def of_a_pending_whose_loop_is_closed(node):
 
 
 def source(node):
-    return client(None)._core.pieces("https://127.0.0.1:1/x", ahead=False, signal=AbortSignal.abort(node))
+    return client(None)._core.pieces(
+        "https://127.0.0.1:1/x", ahead=False, signal=AbortSignal.abort(node)
+    )
 
 
 def of_a_source(node):
@@ -79,7 +85,9 @@ def of_what_is_filled(node):
 
     buffer = Buffer(10)
     buffer.node = node
-    node.own = client(None)._core.pieces("https://127.0.0.1:1/x", ahead=False).fill(memoryview(buffer))
+    node.own = (
+        client(None)._core.pieces("https://127.0.0.1:1/x", ahead=False).fill(memoryview(buffer))
+    )
 
 
 def of_an_event_s_file(node):
@@ -131,7 +139,12 @@ CIRCLES = {
     "AbortController": [of_a_controller],
     "AbortSignal": [of_a_signal],
     "Core": [of_a_core, of_a_client],
-    "Pending": [of_a_pending, of_a_pending_that_was_asked_for_its_error, of_a_pending_whose_loop_is_closed, of_what_is_filled],
+    "Pending": [
+        of_a_pending,
+        of_a_pending_that_was_asked_for_its_error,
+        of_a_pending_whose_loop_is_closed,
+        of_what_is_filled,
+    ],
     "ServerSentEvent": [of_an_event_s_file],
     "Source": [of_a_source, of_what_a_source_has_next],
     "Verifier": [of_a_verifier, of_a_verifier_s_own_kind],
@@ -155,13 +168,17 @@ def test_a_circle_through_each_class_is_collected(make):
 def test_every_class_is_looked_at():
     """A class that is new is to be named here, with a circle if it holds Python objects."""
     classes = {
-        name for name, each in vars(_core).items() if isinstance(each, type) and each.__module__.startswith("replicate_rs")
+        name
+        for name, each in vars(_core).items()
+        if isinstance(each, type) and each.__module__.startswith("replicate_rs")
     }
     assert classes == {*CIRCLES, *WITHOUT_OBJECTS}
 
 
 def test_what_somebody_still_has_is_not_taken_apart():
-    """Two objects of the core may hold one Python object: only one of them may tell the collector of it."""
+    """Two objects of the core may hold one Python object: only one of them may tell the collector
+    of it.
+    """
     reason = Node()
     signal = AbortSignal.abort(reason)
     source = client(None)._core.pieces("https://127.0.0.1:1/x", ahead=False, signal=signal)

@@ -83,7 +83,9 @@ def endless_interim_answers():
 
 
 def silent_body():
-    return answering(lambda connection: (connection.sendall(reply(b'{"id"', length=100)), hang(connection))[1])
+    return answering(
+        lambda connection: (connection.sendall(reply(b'{"id"', length=100)), hang(connection))[1]
+    )
 
 
 def dripping_body():
@@ -152,7 +154,11 @@ FAULTS = {
     unread_upload: ("sending", "write"),
     unread_input: ("sending", "write"),
 }
-OWN = [pytest.param(fault, name, phase, id=fault.__name__) for fault, (phase, name) in FAULTS.items() if name]
+OWN = [
+    pytest.param(fault, name, phase, id=fault.__name__)
+    for fault, (phase, name) in FAULTS.items()
+    if name
+]
 ALL = [pytest.param(fault, phase, id=fault.__name__) for fault, (phase, _) in FAULTS.items()]
 
 
@@ -161,7 +167,12 @@ def fails(both, fault, phase, of_client=None, **options):
         client = both.client(what.base_url, timeout=of_client, max_retries=0, **what.options)
         # What is made once for all requests is not a request's time.
         client._core.sleep(0).wait()
-        with on_time(), pytest.raises(exceptions.APITimeoutError, match=rf"after 0\.[01]\d* s.*{phase}") as caught:
+        with (
+            on_time(),
+            pytest.raises(
+                exceptions.APITimeoutError, match=rf"after 0\.[01]\d* s.*{phase}"
+            ) as caught,
+        ):
             both(lambda: what.ask(client, **options))
     assert isinstance(caught.value, TimeoutError)
     assert what.base_url in str(caught.value)
@@ -178,8 +189,13 @@ def test_each_part_ends_at_its_own_limit(both, fault, name, phase):
 def test_making_a_connection_has_a_limit_of_its_own(both, ask):
     """Row 1."""
     with full_backlog() as what:
-        client = both.client(what.base_url, timeout=Timeout(connect=0.4, read=SECONDS, write=SECONDS), max_retries=0)
-        with on_time(0.4), pytest.raises(exceptions.APITimeoutError, match=r"after 0\.4 s, connecting"):
+        client = both.client(
+            what.base_url, timeout=Timeout(connect=0.4, read=SECONDS, write=SECONDS), max_retries=0
+        )
+        with (
+            on_time(0.4),
+            pytest.raises(exceptions.APITimeoutError, match=r"after 0\.4 s, connecting"),
+        ):
             both(lambda: ask(client))
 
 
@@ -189,9 +205,17 @@ def test_a_connection_tells_of_itself_while_it_waits(both):
 
     def script(_):
         for name in os.listdir("/proc/self/fd"):
-            with contextlib.suppress(OSError), socket.fromfd(int(name), socket.AF_INET, socket.SOCK_STREAM) as each:
+            with (
+                contextlib.suppress(OSError),
+                socket.fromfd(int(name), socket.AF_INET, socket.SOCK_STREAM) as each,
+            ):
                 if each.getpeername() == ("127.0.0.1", int(wire.origin.rpartition(":")[2])):
-                    kept.append((each.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), each.getsockopt(*KEEPIDLE)))
+                    kept.append(
+                        (
+                            each.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                            each.getsockopt(*KEEPIDLE),
+                        )
+                    )
         return reply(prediction())
 
     with Wire(script) as wire:
@@ -227,8 +251,12 @@ def test_all_of_a_request_ends_at_the_limit_of_the_call(both, fault, phase):
 
 def test_a_number_does_not_limit_an_answer_that_keeps_coming(both):
     body = reply(b'{"id": "p1"}' + b" " * 30)
-    with Wire(lambda _: lambda connection: (dripping(body[:-15], b" ", 15)(connection), b"")[1]) as wire:
-        assert both(lambda: both.client(wire.base_url, timeout=0.2).predictions.get("p1")).id == "p1"
+    with Wire(
+        lambda _: lambda connection: (dripping(body[:-15], b" ", 15)(connection), b"")[1]
+    ) as wire:
+        assert (
+            both(lambda: both.client(wire.base_url, timeout=0.2).predictions.get("p1")).id == "p1"
+        )
 
 
 def test_an_upload_that_is_taken_slowly_has_no_limit_but_the_total(both):
@@ -300,19 +328,30 @@ def test_a_hold_never_lowers_the_limit_of_the_answer(both, timeout, monkeypatch)
     monkeypatch.setattr("replicate_rs.prediction.LONGEST_HOLD", 0.05)
     monkeypatch.setattr("replicate_rs.prediction.MARGIN", 0.05)
     with late(0.4) as wire:
-        assert both(lambda: both.client(wire.base_url, timeout=timeout).predictions.create("v", {}, wait=True)).id == "p1"
+        assert (
+            both(
+                lambda: both.client(wire.base_url, timeout=timeout).predictions.create(
+                    "v", {}, wait=True
+                )
+            ).id
+            == "p1"
+        )
 
 
 # Operations of several requests
 
 
 def known(both, client):
-    return Prediction._of(prediction("processing"), client._session)._in(Async if both.is_async else Sync)
+    return Prediction._of(prediction("processing"), client._session)._in(
+        Async if both.is_async else Sync
+    )
 
 
 LONG = {
     "run": lambda both, client, **options: client.run("acme/x", {}, **options),
-    "run without a hold": lambda both, client, **options: client.run("acme/x", {}, wait=False, **options),
+    "run without a hold": lambda both, client, **options: client.run(
+        "acme/x", {}, wait=False, **options
+    ),
     "wait": lambda both, client, **options: client.wait(known(both, client), **options),
     "wait by the prediction": lambda both, client, **options: known(both, client).wait(**options),
     "stream": lambda both, client, **options: client.stream("acme/x", {}, **options),
@@ -347,11 +386,16 @@ def stuck_at(place):
 @pytest.mark.parametrize("name", LONG)
 def test_a_deadline_is_over_all_of_an_operation(both, name, place):
     """Row 1: the prediction is in the error, as soon as there is one."""
-    if (place == "create" and "wait" in name) or (place in ("poll", "event") and ("stream" in name or name == "relay")):
+    if (place == "create" and "wait" in name) or (
+        place in ("poll", "event") and ("stream" in name or name == "relay")
+    ):
         pytest.skip("elsewhere")
     with stuck_at(place) as wire:
         client = both.client(wire.base_url, poll_interval=0.03)
-        with on_time(), pytest.raises(exceptions.PredictionTimeout, match=f"after {SECONDS} s") as caught:
+        with (
+            on_time(),
+            pytest.raises(exceptions.PredictionTimeout, match=f"after {SECONDS} s") as caught,
+        ):
             both(lambda: LONG[name](both, client, timeout=SECONDS))
         assert getattr(caught.value.prediction, "id", None) == (None if place == "create" else "p1")
         is_cancelled = place != "create" and "wait" not in name

@@ -1,4 +1,6 @@
-"""The decoder of event streams: the rules of WHATWG HTML, §9.2.6, wherever the bytes are cut, and beside another's parser."""
+"""The decoder of event streams: the rules of WHATWG HTML, §9.2.6, wherever the bytes are cut, and
+beside another's parser.
+"""
 
 import base64
 import json
@@ -33,7 +35,10 @@ RULES = {
     "a mark at the beginning is no text": ("\ufeffdata: a\n\n", [message("a")]),
     "a mark may be all that a line has": ("\ufeff\ndata: a\n\n", [message("a")]),
     "only one mark is no text": ("\ufeff\ufeffdata: a\n\ndata: b\n\n", [message("b")]),
-    "a mark later on is text": ("data: a\n\n\ufeffdata: b\n\ndata: \ufeff\n\n", [message("a"), message("\ufeff")]),
+    "a mark later on is text": (
+        "data: a\n\n\ufeffdata: b\n\ndata: \ufeff\n\n",
+        [message("a"), message("\ufeff")],
+    ),
     "nothing is in nothing": ("", []),
     # Lines
     "lines end at LF": ("data: a\ndata: b\n\n", [message("a\nb")]),
@@ -49,25 +54,40 @@ RULES = {
     "blank lines alone are no events": ("\n\r\r\n\n", []),
     # Fields
     "a comment is not heard": (": hello\ndata: a\n:\n:data: b\n\n", [message("a")]),
-    "a field without a colon is empty": ("data\n\nevent: x\nevent\ndata\ndata\n\n", [message(""), message("\n")]),
+    "a field without a colon is empty": (
+        "data\n\nevent: x\nevent\ndata\ndata\n\n",
+        [message(""), message("\n")],
+    ),
     "empty data are an event": ("data:\n\ndata: \n\n", [message(""), message("")]),
     "empty data lines count": ("data:\ndata: a\ndata\n\n", [message("\na\n")]),
-    "one space is taken away": ("data:a\n\ndata: a\n\ndata:  a \n\n", [message("a"), message("a"), message(" a ")]),
+    "one space is taken away": (
+        "data:a\n\ndata: a\n\ndata:  a \n\n",
+        [message("a"), message("a"), message(" a ")],
+    ),
     "a tab is no space": ("data:\ta\n\n", [message("\ta")]),
     "the first colon counts": ("data: a: b:\n\n", [message("a: b:")]),
     "a space before the colon is the name's": ("data : a\n data: a\ndata: b\n\n", [message("b")]),
     "names are told by case": ("Data: a\nDATA: a\ndata: b\n\n", [message("b")]),
-    "unknown fields are passed over": ("foo: a\nfoo\ndatax: a\ndat: a\ndata: b\nid2: 1\n\n", [message("b")]),
+    "unknown fields are passed over": (
+        "foo: a\nfoo\ndatax: a\ndat: a\ndata: b\nid2: 1\n\n",
+        [message("b")],
+    ),
     # Events
     "any name is passed on": ("event: élan vital\ndata: a\n\n", [message("a", event="élan vital")]),
     "an empty name is none": ("event: x\nevent:\ndata: a\n\n", [message("a")]),
     "the last name counts": ("event: x\nevent: y\ndata: a\n\n", [message("a", event="y")]),
-    "a name is for one event": ("event: x\ndata: a\n\ndata: b\n\n", [message("a", event="x"), message("b")]),
+    "a name is for one event": (
+        "event: x\ndata: a\n\ndata: b\n\n",
+        [message("a", event="x"), message("b")],
+    ),
     "a name alone is no event": ("event: x\n\ndata: a\n\n", [message("a")]),
     "what has not ended is dropped": ("data: a\n\nid: 1\nevent: x\ndata: b\n", [message("a")]),
     "what has no line end is dropped": ("data: a\n\ndata: b", [message("a")]),
     # Ids
-    "an id stays": ("id: 1\ndata: a\n\ndata: b\n\nid: 2\ndata: c\n\n", [message("a", "1"), message("b", "1"), message("c", "2")]),
+    "an id stays": (
+        "id: 1\ndata: a\n\ndata: b\n\nid: 2\ndata: c\n\n",
+        [message("a", "1"), message("b", "1"), message("c", "2")],
+    ),
     "an id counts without data": ("id: 1\n\ndata: a\n\n", [message("a", "1")]),
     "an empty id is an id": (
         "id: 1\ndata: a\n\nid\ndata: b\n\nid:\ndata: c\n\n",
@@ -77,10 +97,16 @@ RULES = {
     "an id with NUL is none": ("id: 1\nid: 2\0\nid: \0\ndata: a\n\n", [message("a", "1")]),
     "NUL elsewhere is text": ("event: x\0\ndata: \0\n\n", [message("\0", event="x\0")]),
     # Times
-    "digits are a time": ("retry: 0050\ndata: a\n\ndata: b\n\n", [message("a", retry=50), message("b")]),
+    "digits are a time": (
+        "retry: 0050\ndata: a\n\ndata: b\n\n",
+        [message("a", retry=50), message("b")],
+    ),
     "the last time counts": ("retry: 1\nretry:2\ndata: a\n\n", [message("a", retry=2)]),
     "what is not all digits is no time": (
-        "retry: 7\ndata: a\n\nretry\nretry:\nretry: -1\nretry: 1.5\nretry:  1\nretry: 1 \nretry: ٣\nretry: 0x1\ndata: b\n\n",
+        (
+            "retry: 7\ndata: a\n\nretry\nretry:\nretry: -1\nretry: 1.5\nretry:  1\nretry: 1"
+            " \nretry: ٣\nretry: 0x1\ndata: b\n\n"
+        ),
         [message("a", retry=7), message("b")],
     ),
     # Bytes
@@ -88,7 +114,10 @@ RULES = {
         b"id: \xff\nevent: \xc3\ndata: a\xf0\x9f\x92b\xed\xa0\x80\n\n",
         [message("a\ufffdb\ufffd\ufffd\ufffd", "\ufffd", event="\ufffd")],
     ),
-    "a name that is not UTF-8 is not known": (b"data\xff: a\n\xffdata: a\ndata: b\n\n", [message("b")]),
+    "a name that is not UTF-8 is not known": (
+        b"data\xff: a\n\xffdata: a\ndata: b\n\n",
+        [message("b")],
+    ),
 }
 
 
@@ -126,7 +155,9 @@ def test_whatever_holds_bytes_can_be_fed():
     stream = b"id: 1\ndata: a\n\n"
     reused = bytearray(stream)
     decoder = EventDecoder()
-    spread = memoryview(bytes(byte for pair in zip(stream, bytes(len(stream)), strict=True) for byte in pair))[::2]
+    spread = memoryview(
+        bytes(byte for pair in zip(stream, bytes(len(stream)), strict=True) for byte in pair)
+    )[::2]
     for each in (stream, reused, memoryview(stream), memoryview(reused)[:], spread):
         assert decoder.feed(each) == [message("a", "1")]
     decoder.feed(memoryview(reused)[:-1])
@@ -188,17 +219,29 @@ def test_the_limit_is_for_one_event_not_for_the_stream():
 
 
 PARTS = [
-    *(field + colon for field in (b"data", b"event", b"id", b"retry", b"", b"x") for colon in (b"", b":", b": ")),
+    *(
+        field + colon
+        for field in (b"data", b"event", b"id", b"retry", b"", b"x")
+        for colon in (b"", b":", b": ")
+    ),
     *(b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n"),
     *(b" ", b"a", b"12", b"\0", b"\xef\xbb\xbf", b"\xff", "é\u2028💛".encode()),
 ]
 STREAMS = st.lists(st.sampled_from(PARTS) | st.binary(max_size=3), max_size=40).map(b"".join)
 CUTS = st.lists(st.integers(0, 200), max_size=12).map(sorted)
-often = settings(max_examples=300, derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+often = settings(
+    max_examples=300,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 def cut(stream, places):
-    return [stream[start:end] for start, end in zip([0, *places], [*places, len(stream)], strict=True)]
+    return [
+        stream[start:end] for start, end in zip([0, *places], [*places, len(stream)], strict=True)
+    ]
 
 
 @often
@@ -219,7 +262,11 @@ def test_any_cut_of_the_same_bytes_is_refused_or_none(stream, places, limit):
             return True
         return False
 
-    assert refused(cut(stream, places)) == refused(bytes([byte]) for byte in stream) == refused([stream])
+    assert (
+        refused(cut(stream, places))
+        == refused(bytes([byte]) for byte in stream)
+        == refused([stream])
+    )
 
 
 # Another's parser
@@ -236,11 +283,23 @@ else:
 class Streams(random.Random):
     """Streams at random, half of them well-formed for the most part.
 
-    Two things are left out, where JavaScript's parser departs from the standard: `ï»¿` at the beginning, which it takes for a
-    mark, and numbers over 2**53. (Ours leaves the time as it is for one over 2**64.)
+    Two things are left out, where JavaScript's parser departs from the standard: `ï»¿` at the
+    beginning, which it takes for a mark, and numbers over 2**53. (Ours leaves the time as it is for
+    one over 2**64.)
     """
 
-    FIELDS = (*["data"] * 12, *["id"] * 2, *["event"] * 2, *["retry"] * 2, "", "Data", "datas", "dat", "x", " data")
+    FIELDS = (
+        *["data"] * 12,
+        *["id"] * 2,
+        *["event"] * 2,
+        *["retry"] * 2,
+        "",
+        "Data",
+        "datas",
+        "dat",
+        "x",
+        " data",
+    )
     COLONS = (": ", ": ", ":", ":  ", "")
     PLAIN = ("", "a", "b c", " two", "a:b", ":", "12", "0050", "1e3", "done")
     ODD = ("\0", "\ufeff", "é", "💛", "\u2028", "\x85", "\x0b\x0c")
@@ -263,21 +322,35 @@ class Streams(random.Random):
     def pieces(self):
         stream = self.stream()
         size = self.choice((1, 4, 30, 1000))
-        return cut(stream, sorted(self.randrange(len(stream) + 1) for _ in range(len(stream) // size)))
+        return cut(
+            stream, sorted(self.randrange(len(stream) + 1) for _ in range(len(stream) // size))
+        )
 
 
 @pytest.mark.skipif(bool(missing), reason=missing)
 def test_another_s_parser_reads_the_same():
     make = Streams(1)
     streams = [make.pieces() for _ in range(4000)]
-    lines = "".join(json.dumps([base64.b64encode(piece).decode() for piece in pieces]) + "\n" for pieces in streams)
+    lines = "".join(
+        json.dumps([base64.b64encode(piece).decode() for piece in pieces]) + "\n"
+        for pieces in streams
+    )
     done = subprocess.run(
-        ["node", NODE / "events.mjs"], input=lines, capture_output=True, encoding="utf-8", timeout=30, check=False
+        ["node", NODE / "events.mjs"],
+        input=lines,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     theirs = json.loads(done.stdout)
     for pieces, their in zip(streams, theirs, strict=True):
         events, id, retry = read(pieces)
-        ours = {"events": [[str(each.event), each.data, each.id] for each in events], "id": id, "retry": retry}
+        ours = {
+            "events": [[str(each.event), each.data, each.id] for each in events],
+            "id": id,
+            "retry": retry,
+        }
         assert ours == their, pieces
     assert sum(len(each["events"]) for each in theirs) > 8_000

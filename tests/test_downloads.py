@@ -84,7 +84,9 @@ def test_it_is_read_whole_or_in_order(both):
 @pytest.mark.parametrize("has_length", [True, False])
 def test_whatever_its_size_it_is_read_whole(both, size, has_length, tmp_path):
     content = os.urandom(size)
-    with Wire(lambda _: reply(content, kind="image/png") if has_length else without_length(content)) as wire:
+    with Wire(
+        lambda _: reply(content, kind="image/png") if has_length else without_length(content)
+    ) as wire:
         output = FileOutput(f"{wire.origin}/x.png", both.client("https://x.test"))
         assert read(both, output) == content
         assert save(both, output, tmp_path / "x").read_bytes() == content
@@ -111,7 +113,9 @@ def test_a_slow_reader_holds_the_sender_back(both):
 
     def endless(connection):
         nonlocal sent
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nConnection: close\r\n\r\n")
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nConnection: close\r\n\r\n"
+        )
         while True:
             sent += connection.send(bytes(50_000))
 
@@ -167,10 +171,18 @@ def test_what_is_known_of_it(both, tmp_path):
     disposition = "attachment; filename*=UTF-8''sch%C3%B6n.webp"
     with Host(headers=f"Content-Disposition: {disposition}\r\n", kind="image/webp") as host:
         output = host.file(both.client("https://x.test"), "/a/out-0.png?sig=1")
-        assert (output.content_type, output.size, output.filename) == ("image/png", None, "out-0.png")
+        assert (output.content_type, output.size, output.filename) == (
+            "image/png",
+            None,
+            "out-0.png",
+        )
         assert not host.seen
         save(both, output, tmp_path / "x")
-        assert (output.content_type, output.size, output.filename) == ("image/webp", len(CONTENT), "schön.webp")
+        assert (output.content_type, output.size, output.filename) == (
+            "image/webp",
+            len(CONTENT),
+            "schön.webp",
+        )
         other = host.file(both.client("https://x.test"))
         read(both, other, 5)
         assert (other.content_type, other.size) == ("image/webp", len(CONTENT))
@@ -210,7 +222,9 @@ def test_what_is_there_is_kept_if_asked(both, old):
 
 
 @pytest.mark.parametrize("name", ["nowhere/x", "", "a\0b", "file/x", "x" * 256])
-def test_a_target_that_cannot_be_written_is_an_error_before_anything_is_fetched(both, name, tmp_path):
+def test_a_target_that_cannot_be_written_is_an_error_before_anything_is_fetched(
+    both, name, tmp_path
+):
     (tmp_path / "file").touch()
     with Host() as host:
         client = both.client("https://x.test")
@@ -246,13 +260,22 @@ def test_a_file_goes_where_its_path_led_when_it_was_begun(both, tmp_path, monkey
 
 def test_a_longest_name_can_be_saved(both, tmp_path):
     with Host() as host:
-        assert save(both, host.file(both.client("https://x.test")), tmp_path / ("x" * 255)).read_bytes() == CONTENT
+        assert (
+            save(
+                both, host.file(both.client("https://x.test")), tmp_path / ("x" * 255)
+            ).read_bytes()
+            == CONTENT
+        )
 
 
 def test_a_full_disk_is_an_error(both, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "none", str(disk)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=128k", "none", str(disk)],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode:
         pytest.skip("only root may mount")
     try:
@@ -285,7 +308,10 @@ except exceptions.FileError as error:
 def test_a_file_that_may_not_be_so_large_is_an_error(old):
     with Host() as host:
         program = [sys.executable, "-c", LIMITED, f"{host.origin}/x", str(old)]
-        assert subprocess.run(program, capture_output=True, text=True, check=True, timeout=20).stdout == "27 out.bin old\n"
+        assert (
+            subprocess.run(program, capture_output=True, text=True, check=True, timeout=20).stdout
+            == "27 out.bin old\n"
+        )
 
 
 def test_a_save_that_is_given_up_leaves_nothing(old):
@@ -330,8 +356,14 @@ def test_a_save_that_is_given_up_leaves_nothing(old):
 @pytest.mark.parametrize("way", [read, chunks, save])
 def test_a_file_that_breaks_off_at_every_tenth_is_whole(both, way, tmp_path):
     with Host(cuts=TENTHS) as host:
-        result = way(both, host.file(both.client("https://x.test", max_retries=1)), *[tmp_path / "x"] * (way is save))
-        content = result.read_bytes() if way is save else result if way is read else b"".join(result)
+        result = way(
+            both,
+            host.file(both.client("https://x.test", max_retries=1)),
+            *[tmp_path / "x"] * (way is save),
+        )
+        content = (
+            result.read_bytes() if way is save else result if way is read else b"".join(result)
+        )
     assert content == CONTENT
     assert host.ranges == [(None, None), *((f"bytes={cut}-", '"v1"') for cut in TENTHS)]
     assert all("authorization" not in each.headers for each in host.seen)
@@ -340,8 +372,14 @@ def test_a_file_that_breaks_off_at_every_tenth_is_whole(both, way, tmp_path):
 @pytest.mark.parametrize("way", [read, chunks, save])
 def test_a_host_without_parts_gives_the_same_file_again(both, way, tmp_path):
     with Host(cuts=TENTHS, parts=False) as host:
-        result = way(both, host.file(both.client("https://x.test", max_retries=1)), *[tmp_path / "x"] * (way is save))
-        content = result.read_bytes() if way is save else result if way is read else b"".join(result)
+        result = way(
+            both,
+            host.file(both.client("https://x.test", max_retries=1)),
+            *[tmp_path / "x"] * (way is save),
+        )
+        content = (
+            result.read_bytes() if way is save else result if way is read else b"".join(result)
+        )
     assert content == CONTENT
 
 
@@ -360,8 +398,14 @@ def test_a_host_that_gives_parts_only_at_times_loses_nothing(both, way, tmp_path
         return reply(CONTENT[start:], 206, headers=range_)
 
     with Wire(script) as seen_by:
-        result = way(both, FileOutput(f"{seen_by.origin}/x", both.client("https://x.test")), *[tmp_path / "x"] * (way is save))
-        content = result.read_bytes() if way is save else result if way is read else b"".join(result)
+        result = way(
+            both,
+            FileOutput(f"{seen_by.origin}/x", both.client("https://x.test")),
+            *[tmp_path / "x"] * (way is save),
+        )
+        content = (
+            result.read_bytes() if way is save else result if way is read else b"".join(result)
+        )
     assert content == CONTENT
     assert len(seen_by.seen) == 3
 
@@ -373,15 +417,21 @@ def test_what_cannot_be_told_from_another_file_is_saved_from_its_beginning(both,
         assert host.ranges == [(None, None)] * 3
     with Host(cuts=TENTHS[8:], etag='W/"weak"') as host:
         for way in (read, chunks):
-            with pytest.raises(exceptions.APIConnectionError, match="gives neither its rest nor surely the same file"):
+            with pytest.raises(
+                exceptions.APIConnectionError,
+                match="gives neither its rest nor surely the same file",
+            ):
                 way(both, host.file(both.client("https://x.test")))
             host._cuts = [TENTHS[8]]
 
 
 @pytest.mark.parametrize("way", [read, chunks, save])
-@pytest.mark.parametrize(("status", "range_"), [(416, "*"), (206, f"{len(CONTENT)}-{len(CONTENT) - 1}")])
+@pytest.mark.parametrize(
+    ("status", "range_"), [(416, "*"), (206, f"{len(CONTENT)}-{len(CONTENT) - 1}")]
+)
 def test_a_file_that_breaks_off_after_its_last_byte_is_whole(both, way, status, range_, tmp_path):
-    """What is missing is only the mark of the end; the host says that there is nothing from there on.
+    """What is missing is only the mark of the end; the host says that there is nothing from there
+    on.
 
     Some do so with a part of no bytes: https://github.com/rust-lang/crates.io/issues/13159.
     """
@@ -389,13 +439,22 @@ def test_a_file_that_breaks_off_after_its_last_byte_is_whole(both, way, status, 
     def script(seen):
         if "range" in seen.headers:
             return reply(b"", status, headers=f"Content-Range: bytes {range_}/{len(CONTENT)}\r\n")
-        head = f'HTTP/1.1 200 X\r\nETag: "v1"\r\n{digest}Transfer-Encoding: chunked\r\n\r\n{len(CONTENT):x}\r\n'
+        head = (
+            f'HTTP/1.1 200 X\r\nETag: "v1"\r\n{digest}Transfer-Encoding:'
+            f" chunked\r\n\r\n{len(CONTENT):x}\r\n"
+        )
         return sending(head.encode() + CONTENT + b"\r\n", hang_up=True)
 
     digest = f"Repr-Digest: sha-256=:{SHA256}:\r\n"
     with Wire(script) as wire:
-        result = way(both, FileOutput(f"{wire.origin}/x", both.client("https://x.test")), *[tmp_path / "x"] * (way is save))
-        content = result.read_bytes() if way is save else result if way is read else b"".join(result)
+        result = way(
+            both,
+            FileOutput(f"{wire.origin}/x", both.client("https://x.test")),
+            *[tmp_path / "x"] * (way is save),
+        )
+        content = (
+            result.read_bytes() if way is save else result if way is read else b"".join(result)
+        )
         assert content == CONTENT
         assert [each.headers.get("range") for each in wire.seen] == [None, f"bytes={len(CONTENT)}-"]
 
@@ -405,36 +464,63 @@ def test_an_end_elsewhere_than_where_a_file_broke_off_is_an_error(refused, both,
     def script(seen):
         if "range" in seen.headers:
             return reply(b"", 416, headers=f"Content-Range: bytes */{total}\r\n")
-        head = f'HTTP/1.1 200 X\r\nETag: "v1"\r\nTransfer-Encoding: chunked\r\n\r\n{len(CONTENT):x}\r\n'
+        head = (
+            'HTTP/1.1 200 X\r\nETag: "v1"\r\nTransfer-Encoding:'
+            f" chunked\r\n\r\n{len(CONTENT):x}\r\n"
+        )
         return sending(head.encode() + CONTENT + b"\r\n", hang_up=True)
 
     with Wire(script) as wire:
-        refused(FileOutput(f"{wire.origin}/x", both.client("https://x.test")), exceptions.APIStatusError, None)
+        refused(
+            FileOutput(f"{wire.origin}/x", both.client("https://x.test")),
+            exceptions.APIStatusError,
+            None,
+        )
 
 
 def test_a_file_whose_checksum_is_wrong_at_such_an_end_is_an_error(refused, both):
     def script(seen):
         if "range" in seen.headers:
             return reply(b"", 416, headers=f"Content-Range: bytes */{len(CONTENT)}\r\n")
-        head = f'HTTP/1.1 200 X\r\nETag: "v1"\r\n{digest}Transfer-Encoding: chunked\r\n\r\n{len(CONTENT):x}\r\n'
+        head = (
+            f'HTTP/1.1 200 X\r\nETag: "v1"\r\n{digest}Transfer-Encoding:'
+            f" chunked\r\n\r\n{len(CONTENT):x}\r\n"
+        )
         return sending(head.encode() + CONTENT[:-1] + b"!\r\n", hang_up=True)
 
     digest = f"Repr-Digest: sha-256=:{SHA256}:\r\n"
     with Wire(script) as wire:
-        refused(FileOutput(f"{wire.origin}/x", both.client("https://x.test")), exceptions.APIConnectionError, "checksum")
+        refused(
+            FileOutput(f"{wire.origin}/x", both.client("https://x.test")),
+            exceptions.APIConnectionError,
+            "checksum",
+        )
 
 
-@pytest.mark.parametrize(("date", "is_used"), [("10:01:00", True), ("10:00:30", False), ("10:00:00", False), (None, False)])
+@pytest.mark.parametrize(
+    ("date", "is_used"),
+    [("10:01:00", True), ("10:00:30", False), ("10:00:00", False), (None, False)],
+)
 def test_a_date_tells_a_version_only_if_it_had_settled(both, date, is_used, tmp_path):
-    """RFC 9110, 13.1.5 and 8.8.2.2: within its second, or between two clocks, a file may change and keep its date."""
+    """RFC 9110, 13.1.5 and 8.8.2.2: within its second, or between two clocks, a file may change and
+    keep its date.
+    """
     changed = "Tue, 24 Nov 2026 10:00:00 GMT"
-    dates = f"Last-Modified: {changed}\r\n" + (f"Date: Tue, 24 Nov 2026 {date} GMT\r\n" if date else "")
+    dates = f"Last-Modified: {changed}\r\n" + (
+        f"Date: Tue, 24 Nov 2026 {date} GMT\r\n" if date else ""
+    )
 
     def script(seen):
         if "range" in seen.headers:
-            return reply(CONTENT[200_000:], 206, headers=f"{dates}Content-Range: bytes 200000-255999/256000\r\n")
+            return reply(
+                CONTENT[200_000:],
+                206,
+                headers=f"{dates}Content-Range: bytes 200000-255999/256000\r\n",
+            )
         whole = reply(CONTENT, headers=dates)
-        return sending(whole[: 200_000 - len(CONTENT)], hang_up=True) if len(wire.seen) == 1 else whole
+        return (
+            sending(whole[: 200_000 - len(CONTENT)], hang_up=True) if len(wire.seen) == 1 else whole
+        )
 
     with Wire(script) as wire:
         output = FileOutput(f"{wire.origin}/x", both.client("https://x.test"))
@@ -457,15 +543,23 @@ def test_a_file_that_changed_meanwhile_is_not_mixed(both, tmp_path):
             read(both, output)
 
 
-@pytest.mark.parametrize("wrong", ["bytes 0-9/256000", "bytes 128000-255999/9", "", "items 128000-255999/256000"])
+@pytest.mark.parametrize(
+    "wrong", ["bytes 0-9/256000", "bytes 128000-255999/9", "", "items 128000-255999/256000"]
+)
 def test_another_part_than_was_asked_for_is_an_error(refused, both, wrong):
     def script(seen):
         if "range" not in seen.headers:
-            return sending(reply(CONTENT, headers='ETag: "v1"\r\n')[: 128_000 - len(CONTENT)], hang_up=True)
+            return sending(
+                reply(CONTENT, headers='ETag: "v1"\r\n')[: 128_000 - len(CONTENT)], hang_up=True
+            )
         return reply(CONTENT[128_000:], 206, headers=f"Content-Range: {wrong}\r\n")
 
     with Wire(script) as wire:
-        refused(FileOutput(f"{wire.origin}/x", both.client("https://x.test")), exceptions.APIConnectionError, "another part")
+        refused(
+            FileOutput(f"{wire.origin}/x", both.client("https://x.test")),
+            exceptions.APIConnectionError,
+            "another part",
+        )
 
 
 def test_a_host_that_always_breaks_off_is_given_up(refused, both):
@@ -473,7 +567,11 @@ def test_a_host_that_always_breaks_off_is_given_up(refused, both):
         return sending(reply(CONTENT, headers='ETag: "v1"\r\n')[:500], hang_up=True)
 
     with Wire(script) as wire:
-        refused(FileOutput(f"{wire.origin}/x", both.client("https://x.test", max_retries=2)), exceptions.APIConnectionError, None)
+        refused(
+            FileOutput(f"{wire.origin}/x", both.client("https://x.test", max_retries=2)),
+            exceptions.APIConnectionError,
+            None,
+        )
         assert len(wire.seen) == 9
 
 
@@ -503,7 +601,12 @@ def test_an_endless_body_ends_at_the_deadline(refused, both):
 
 @pytest.mark.parametrize(
     ("status", "kind", "asked"),
-    [(403, "PermissionDeniedError", 1), (404, "NotFoundError", 1), (410, "APIStatusError", 1), (500, "InternalServerError", 2)],
+    [
+        (403, "PermissionDeniedError", 1),
+        (404, "NotFoundError", 1),
+        (410, "APIStatusError", 1),
+        (500, "InternalServerError", 2),
+    ],
 )
 def test_a_host_that_refuses_is_an_error_of_its_status(refused, both, status, kind, asked):
     with Wire(lambda _: reply(b"expired", status, kind="text/plain")) as wire:
@@ -515,32 +618,50 @@ def test_a_host_that_refuses_is_an_error_of_its_status(refused, both, status, ki
 def test_a_page_instead_of_the_file_is_an_error(refused, both, tmp_path):
     with Wire(lambda _: reply(b"<html>sorry", kind="Text/HTML; charset=utf-8")) as wire:
         client = both.client("https://x.test")
-        refused(FileOutput(f"{wire.origin}/a/x.PNG?y=z.html", client), exceptions.APIConnectionError, r"web page.*\.png")
+        refused(
+            FileOutput(f"{wire.origin}/a/x.PNG?y=z.html", client),
+            exceptions.APIConnectionError,
+            r"web page.*\.png",
+        )
         for path in ("/x.html", "/x.HTM", "/x"):
             assert read(both, FileOutput(f"{wire.origin}{path}", client)) == b"<html>sorry"
 
 
 def test_a_body_that_is_shorter_than_its_host_says_is_an_error(refused, both):
-    with Wire(lambda _: lambda connection: connection.sendall(reply(CONTENT, length=len(CONTENT) + 1))) as wire:
-        refused(FileOutput(f"{wire.origin}/x", both.client("https://x.test", max_retries=0)), exceptions.APIConnectionError, None)
+    with Wire(
+        lambda _: lambda connection: connection.sendall(reply(CONTENT, length=len(CONTENT) + 1))
+    ) as wire:
+        refused(
+            FileOutput(f"{wire.origin}/x", both.client("https://x.test", max_retries=0)),
+            exceptions.APIConnectionError,
+            None,
+        )
 
 
-@pytest.mark.parametrize("header", [f"Repr-Digest: sha-256=:{SHA256}:", "x-goog-hash: crc32c=XSfxjQ==,md5=AAAA"])
+@pytest.mark.parametrize(
+    "header", [f"Repr-Digest: sha-256=:{SHA256}:", "x-goog-hash: crc32c=XSfxjQ==,md5=AAAA"]
+)
 def test_a_checksum_is_compared(refused, both, header, tmp_path):
     with Host(cuts=TENTHS, headers=header + "\r\n") as host:
         client = both.client("https://x.test")
         assert save(both, host.file(client), tmp_path / "x").read_bytes() == CONTENT
         (tmp_path / "x").unlink()
         host.content = CONTENT[:-1] + b"!"
-        refused(host.file(client), exceptions.APIConnectionError, "not what its host's checksum says")
+        refused(
+            host.file(client), exceptions.APIConnectionError, "not what its host's checksum says"
+        )
         # Of a part, nothing can be said.
         assert read(both, host.file(client), 5) == CONTENT[:5]
 
 
 @pytest.mark.parametrize("way", [read, chunks, save])
-@pytest.mark.parametrize("header", ["", f"Repr-Digest: sha-256=:{SHA256}:\r\n", "x-goog-hash: crc32c=XSfxjQ==\r\n"])
+@pytest.mark.parametrize(
+    "header", ["", f"Repr-Digest: sha-256=:{SHA256}:\r\n", "x-goog-hash: crc32c=XSfxjQ==\r\n"]
+)
 def test_a_host_that_compresses_unasked_is_understood(both, way, header, tmp_path):
-    """Storage gives a file that is kept compressed as it is; its digest and its length are of what is sent (RFC 9530, 2)."""
+    """Storage gives a file that is kept compressed as it is; its digest and its length are of what
+    is sent (RFC 9530, 2).
+    """
     packed = gzip.compress(CONTENT)
     digest = base64.b64encode(hashlib.sha256(packed).digest()).decode()
     for more in (header, f"Repr-Digest: sha-256=:{digest}:\r\n"):
@@ -548,7 +669,9 @@ def test_a_host_that_compresses_unasked_is_understood(both, way, header, tmp_pat
         with Wire(lambda _, answer=answer: answer) as wire:
             output = FileOutput(f"{wire.origin}/x", both.client("https://x.test"))
             result = way(both, output, *[tmp_path / "x"] * (way is save))
-            content = result.read_bytes() if way is save else result if way is read else b"".join(result)
+            content = (
+                result.read_bytes() if way is save else result if way is read else b"".join(result)
+            )
         assert content == CONTENT
         assert all(each.headers["accept-encoding"] == "identity" for each in wire.seen)
 
@@ -573,7 +696,11 @@ def test_a_part_of_a_compressed_file_is_counted_in_what_it_holds(both, tmp_path)
 
 def test_a_compression_that_nobody_asked_for_is_an_error(refused, both):
     with Wire(lambda _: reply(b"?", headers="Content-Encoding: br\r\n")) as wire:
-        refused(FileOutput(f"{wire.origin}/x", both.client("https://x.test")), exceptions.APIConnectionError, "compression")
+        refused(
+            FileOutput(f"{wire.origin}/x", both.client("https://x.test")),
+            exceptions.APIConnectionError,
+            "compression",
+        )
 
 
 def test_a_digest_of_a_file_that_is_sent_as_it_is_kept_is_compared(refused, both):
@@ -589,7 +716,10 @@ def test_a_digest_of_a_file_that_is_sent_as_it_is_kept_is_compared(refused, both
 
 
 def test_the_token_stays_at_home(both, tmp_path):
-    with Host() as host, Wire(lambda _: reply(None, 302, headers=f"Location: {host.origin}/x.bin\r\n")) as api:
+    with (
+        Host() as host,
+        Wire(lambda _: reply(None, 302, headers=f"Location: {host.origin}/x.bin\r\n")) as api,
+    ):
         client = both.client(api.base_url)
         output = FileOutput(f"{api.origin}/v1/files/x", client)
         assert read(both, output) == CONTENT
@@ -601,13 +731,26 @@ def test_the_token_stays_at_home(both, tmp_path):
 
 @pytest.mark.parametrize(
     "url",
-    ["http://files.test/a", "ftp://127.0.0.1/a", "file:///etc/passwd", "http://10.0.0.1/a", "http://169.254.169.254/latest"],
+    [
+        "http://files.test/a",
+        "ftp://127.0.0.1/a",
+        "file:///etc/passwd",
+        "http://10.0.0.1/a",
+        "http://169.254.169.254/latest",
+    ],
 )
 def test_only_https_and_this_machine_are_asked(refused, both, url):
-    refused(FileOutput(url, both.client("https://x.test")), exceptions.APIConnectionError, "is not fetched: files and streams")
+    refused(
+        FileOutput(url, both.client("https://x.test")),
+        exceptions.APIConnectionError,
+        "is not fetched: files and streams",
+    )
 
 
-@pytest.mark.parametrize("target", ["http://files.test/a", "file:///etc/passwd", "ftp://127.0.0.1/", "gopher:x", "//[", None])
+@pytest.mark.parametrize(
+    "target",
+    ["http://files.test/a", "file:///etc/passwd", "ftp://127.0.0.1/", "gopher:x", "//[", None],
+)
 def test_a_redirect_leads_nowhere_else(refused, both, target):
     location = "" if target is None else f"Location: {target}\r\n"
     with Wire(lambda _: reply(None, 302, headers=location)) as wire:
@@ -631,23 +774,46 @@ def test_private_addresses_can_be_forbidden(refused, both):
             "https://192.168.0.1/x",
             "https://[::1]/x",
         ):
-            refused(FileOutput(url, client), exceptions.APIConnectionError, "its address is private")
+            refused(
+                FileOutput(url, client), exceptions.APIConnectionError, "its address is private"
+            )
         assert not host.seen
         # The API's own origin is the caller's choice.
-        assert read(both, host.file(both.client(host.origin, block_private_addresses=True))) == CONTENT
-        elsewhere = Wire(lambda _: reply(None, 302, headers=f"Location: {host.origin.replace('127.0.0.1', 'localhost')}/\r\n"))
+        assert (
+            read(both, host.file(both.client(host.origin, block_private_addresses=True))) == CONTENT
+        )
+        elsewhere = Wire(
+            lambda _: reply(
+                None, 302, headers=f"Location: {host.origin.replace('127.0.0.1', 'localhost')}/\r\n"
+            )
+        )
         with elsewhere:
-            own = FileOutput(f"{elsewhere.origin}/x", both.client(elsewhere.origin, block_private_addresses=True))
+            own = FileOutput(
+                f"{elsewhere.origin}/x", both.client(elsewhere.origin, block_private_addresses=True)
+            )
             refused(own, exceptions.APIConnectionError, "its address is private")
 
 
 def test_a_name_is_looked_up_before_it_is_trusted(refused, both):
-    names = [line.split() for line in Path("/etc/hosts").read_text().splitlines() if not line.startswith("#")]
-    private = {name for line in names for name in line[1:] if not name.startswith(("localhost", "ip6-all", "ip6-m"))}
+    names = [
+        line.split()
+        for line in Path("/etc/hosts").read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    private = {
+        name
+        for line in names
+        for name in line[1:]
+        if not name.startswith(("localhost", "ip6-all", "ip6-m"))
+    }
     if not private:
         pytest.skip("this machine has no other name")
     client = both.client("https://x.test", block_private_addresses=True, max_retries=0)
-    refused(FileOutput(f"https://{private.pop()}:1/x", client), exceptions.APIConnectionError, "its address is private")
+    refused(
+        FileOutput(f"https://{private.pop()}:1/x", client),
+        exceptions.APIConnectionError,
+        "its address is private",
+    )
 
 
 # Together
@@ -693,7 +859,11 @@ def test_when_one_of_many_fails_nothing_is_left_of_the_others(both, tmp_path):
             client = both.client("https://x.test")
             outputs = [FileOutput(f"{wire.origin}/{name}", client) for name in (*range(8), "wrong")]
             with pytest.raises(exceptions.NotFoundError):
-                both(lambda outputs=outputs: (asave_all if both.is_async else all_saved)(outputs, tmp_path))
+                both(
+                    lambda outputs=outputs: (asave_all if both.is_async else all_saved)(
+                        outputs, tmp_path
+                    )
+                )
             assert [each for each in names(tmp_path) if each.endswith(".part")] == []
             assert all(each.stat().st_size == len(large) for each in tmp_path.iterdir())
 

@@ -122,8 +122,17 @@ def python(request, tmp_path, local, monkeypatch):
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
     def run(*arguments, fails=False, cwd=None):
-        command = [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=cwd or tmp_path)
+        command = [
+            sys.executable,
+            "-X",
+            "dev",
+            "-W",
+            "error::ResourceWarning",
+            *map(str, arguments),
+        ]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=30, check=False, cwd=cwd or tmp_path
+        )
         if fails:
             assert done.returncode, done.stdout
             return done.stderr
@@ -147,24 +156,36 @@ def test_a_module_runs_unchanged_and_finds_its_neighbours(python, tmp_path):
     package = tmp_path / "tool"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "words.py").write_text("import replicate\nTEXT = replicate.run('acme/shout', {'text': 'neighbour'})")
-    (package / "__main__.py").write_text("import sys\nfrom .words import TEXT\nprint(__name__, TEXT, sys.argv[1:])")
-    assert python("-m", "replicate_rs.drop_in", "-m", "tool", "-m", "x") == "__main__ NEIGHBOUR ['-m', 'x']\n"
+    (package / "words.py").write_text(
+        "import replicate\nTEXT = replicate.run('acme/shout', {'text': 'neighbour'})"
+    )
+    (package / "__main__.py").write_text(
+        "import sys\nfrom .words import TEXT\nprint(__name__, TEXT, sys.argv[1:])"
+    )
+    assert (
+        python("-m", "replicate_rs.drop_in", "-m", "tool", "-m", "x")
+        == "__main__ NEIGHBOUR ['-m', 'x']\n"
+    )
 
 
 def test_a_script_finds_the_modules_beside_it(python, tmp_path):
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     (folder / "beside.py").write_text("NAME = 'beside'")
-    (folder / "script.py").write_text("import sys\nfrom beside import NAME\nprint(__name__, NAME, sys.argv)\nsys.exit(0)")
+    (folder / "script.py").write_text(
+        "import sys\nfrom beside import NAME\nprint(__name__, NAME, sys.argv)\nsys.exit(0)"
+    )
     assert (
-        python("-m", "replicate_rs.drop_in", folder / "script.py", "1") == f"__main__ beside {[str(folder / 'script.py'), '1']}\n"
+        python("-m", "replicate_rs.drop_in", folder / "script.py", "1")
+        == f"__main__ beside {[str(folder / 'script.py'), '1']}\n"
     )
 
 
 @pytest.mark.parametrize("arguments", [[], ["-m"], ["-x"], ["-m", "-m"], ["there_is_none.py"]])
 def test_misuse_gets_a_usage_line(python, arguments):
-    assert python("-m", "replicate_rs.drop_in", *arguments, fails=True).startswith("usage: python -m replicate_rs.drop_in")
+    assert python("-m", "replicate_rs.drop_in", *arguments, fails=True).startswith(
+        "usage: python -m replicate_rs.drop_in"
+    )
 
 
 def test_every_submodule_is_importable_in_every_way(python):
@@ -231,7 +252,9 @@ def test_the_import_system_s_own_tools_work(python):
 
 def test_it_refuses_to_come_late():
     code = "import replicate\n" + INSTALL
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
     assert done.returncode == 1
     assert "RuntimeError: the module 'replicate' was imported already, from " in done.stderr
     assert "at the very top" in done.stderr
@@ -239,7 +262,9 @@ def test_it_refuses_to_come_late():
 
 def test_without_it_nothing_changes(tmp_path):
     code = "import replicate_rs, replicate_rs.client, replicate; print(replicate.__file__)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
     assert done.stdout.strip() == f"{OFFICIAL}/__init__.py"
 
 
@@ -256,14 +281,35 @@ DIFFERENCES = {
 
 
 def test_what_is_called_of_1_0_7_is_called_here_with_the_same_results():
-    """The programs of `test_local_clients` are written for 1.0.7, and call all of it that the API still has."""
+    """The programs of `test_local_clients` are written for 1.0.7, and call all of it that the API
+    still has.
+    """
     left_out = " and ".join(f"not {name}" for name in DIFFERENCES)
-    command = [sys.executable, "-m", "replicate_rs.drop_in", "-m", "pytest", "-p", "no:cacheprovider", "-vv", "-k", left_out]
+    command = [
+        sys.executable,
+        "-m",
+        "replicate_rs.drop_in",
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-vv",
+        "-k",
+        left_out,
+    ]
     tests = Path(__file__).parent / "test_local_clients.py"
     done = subprocess.run(
-        [*command, str(tests)], cwd=tests.parent.parent, capture_output=True, text=True, timeout=55, check=False
+        [*command, str(tests)],
+        cwd=tests.parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
     passed = re.findall(r"::(test_\w+)\S* PASSED", done.stdout)
     assert len(passed) > 60
-    assert {"test_predictions_live_their_life", "test_deployments_are_made_used_and_deleted"} <= set(passed)
+    assert {
+        "test_predictions_live_their_life",
+        "test_deployments_are_made_used_and_deleted",
+    } <= set(passed)

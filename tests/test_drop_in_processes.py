@@ -1,4 +1,6 @@
-"""The name `replicate` in the processes that a program starts, and what tells of the installed version."""
+"""The name `replicate` in the processes that a program starts, and what tells of the installed
+version.
+"""
 
 import os
 import subprocess
@@ -39,7 +41,14 @@ def python(environment, tmp_path):
         command = [sys.executable, "-X", "dev", "-W", "error", *map(str, arguments)]
         env = None if env is None else os.environ | env
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=50, check=False, cwd=tmp_path, input=stdin, env=env
+            command,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+            cwd=tmp_path,
+            input=stdin,
+            env=env,
         )
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         return done.stdout
@@ -56,7 +65,10 @@ def test_the_metadata_are_those_of_the_version_that_is_stood_in_for(python):
     print(importlib.metadata.version("replicate-rs"), replicate_rs.__version__)
     """
     ours = replicate_rs.__version__
-    assert python("-c", INSTALL + textwrap.dedent(code)) == f"1.0.7 replicate None replicate\n{ours} {ours}\n"
+    assert (
+        python("-c", INSTALL + textwrap.dedent(code))
+        == f"1.0.7 replicate None replicate\n{ours} {ours}\n"
+    )
 
 
 def test_a_process_that_is_started_sees_it(python, tmp_path):
@@ -94,21 +106,33 @@ def test_workers_of_multiprocessing_see_it(python, tmp_path, method, how):
     if arguments is None:
         program = INSTALL + program
     (tmp_path / "program.py").write_text(program)
-    printed = python(*(["program.py"] if arguments is None else ["-m", "replicate_rs.drop_in", *arguments]))
+    printed = python(
+        *(["program.py"] if arguments is None else ["-m", "replicate_rs.drop_in", *arguments])
+    )
     assert printed == "['A1.0.7', 'B1.0.7']\n"
 
 
 def test_code_is_run_as_python_would(python, tmp_path):
     (tmp_path / "neighbour.py").write_text("NAME = 'beside'")
-    show = "import sys, neighbour; print(__name__, sys.argv, neighbour.NAME, __import__('__main__').__dict__ is globals())"
+    show = (
+        "import sys, neighbour; print(__name__, sys.argv, neighbour.NAME,"
+        " __import__('__main__').__dict__ is globals())"
+    )
     assert python("-m", "replicate_rs.drop_in", "-c", CHECK + show, "-x", "a b") == (
         PRINTED + "__main__ ['-c', '-x', 'a b'] beside True\n"
     )
-    assert python("-m", "replicate_rs.drop_in", "-", "-x", stdin=CHECK + show) == PRINTED + "__main__ ['-', '-x'] beside True\n"
+    assert (
+        python("-m", "replicate_rs.drop_in", "-", "-x", stdin=CHECK + show)
+        == PRINTED + "__main__ ['-', '-x'] beside True\n"
+    )
     failing = "def f():\n    raise KeyError('x')\nf()"
     for arguments, stdin in ((["-c", failing], None), (["-"], failing)):
         done = subprocess.run(
-            [sys.executable, "-m", "replicate_rs.drop_in", *arguments], input=stdin, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "replicate_rs.drop_in", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 1
         assert done.stderr.endswith("KeyError: 'x'\n")
@@ -159,7 +183,17 @@ def test_workers_of_uvicorn_see_it(environment, local, tmp_path, extra):
     """
     (tmp_path / "app.py").write_text(textwrap.dedent(app))
     path = tmp_path / "socket"
-    command = ["replicate_rs.drop_in", "-m", "uvicorn", "app:app", "--uds", str(path), "--lifespan", "off", *extra]
+    command = [
+        "replicate_rs.drop_in",
+        "-m",
+        "uvicorn",
+        "app:app",
+        "--uds",
+        str(path),
+        "--lifespan",
+        "off",
+        *extra,
+    ]
     with started(command, tmp_path, local.base_url) as program:
         program.until(lambda: answers(path))
         processes = asked_of_all(path, 2 if "--workers" in extra else 1)
@@ -177,14 +211,23 @@ def test_pytest_runs_under_it_with_warnings_as_errors(python, tmp_path, monkeypa
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugged\nVersion: 1\n")
     (info / "RECORD").write_text("replicate_rs/__init__.py,,\nplugged.py,,\n")
     (info / "entry_points.txt").write_text("[pytest11]\nplugged = plugged\n")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")])))
-    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\naddopts = -p no:faker -p no:cacheprovider\n")
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+    )
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nfilterwarnings = error\naddopts = -p no:faker -p no:cacheprovider\n"
+    )
     (tmp_path / "test_it.py").write_text(
         "import replicate\n\ndef test_it(replicate_local):\n"
-        "    @replicate_local.model('a/b')\n    def shout(text: str) -> str:\n        return text.upper()\n"
-        "    assert replicate.__version__ == '1.0.7'\n    assert replicate.run('a/b', {'text': 'x'}) == 'X'\n\n"
+        "    @replicate_local.model('a/b')\n    def shout(text: str) -> str:\n        return"
+        " text.upper()\n"
+        "    assert replicate.__version__ == '1.0.7'\n    assert replicate.run('a/b', {'text':"
+        " 'x'}) == 'X'\n\n"
         # Another test has another server.
         "test_again = test_it\n"
     )
-    for code in (["-m", "replicate_rs.drop_in", "-m", "pytest", "-q"], ["-c", INSTALL + "import pytest; pytest.main(['-q'])"]):
+    for code in (
+        ["-m", "replicate_rs.drop_in", "-m", "pytest", "-q"],
+        ["-c", INSTALL + "import pytest; pytest.main(['-q'])"],
+    ):
         assert "2 passed" in python(*code)

@@ -1,4 +1,6 @@
-"""Under the name `replicate` calls follow the rules of 1.0.7; under `replicate_rs`, in the same process, its own."""
+"""Under the name `replicate` calls follow the rules of 1.0.7; under `replicate_rs`, in the same
+process, its own.
+"""
 
 import subprocess
 import sys
@@ -26,12 +28,23 @@ def raised(call):
 
 @pytest.fixture
 def run(local, monkeypatch):
-    """Run a program in a fresh process in which both names were imported; a warning is an error there."""
+    """Run a program in a fresh process in which both names were imported; a warning is an error
+    there.
+    """
     monkeypatch.setenv("REPLICATE_BASE_URL", local.base_url)
     monkeypatch.setenv("REPLICATE_API_TOKEN", local.token)
 
     def run(code, *arguments, before=""):
-        command = [sys.executable, "-X", "dev", "-W", "error", "-c", before + PRELUDE + textwrap.dedent(code), *arguments]
+        command = [
+            sys.executable,
+            "-X",
+            "dev",
+            "-W",
+            "error",
+            "-c",
+            before + PRELUDE + textwrap.dedent(code),
+            *arguments,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         return done.stdout
@@ -100,12 +113,18 @@ def test_all_that_1_0_7_is_lenient_with_is_listed():
     for path, value in OFFICIAL.items():
         function = function_of(value)
         if function is not None and any(
-            each.kind is each.VAR_KEYWORD for each in inspect.signature(function).parameters.values()
+            each.kind is each.VAR_KEYWORD
+            for each in inspect.signature(function).parameters.values()
         ):
             lenient.add(".".join(path.split(".")[-2:]).replace("async_", ""))
-    # These hand on what they take to functions that take no keyword they do not know, or do nothing.
+    # These hand on what they take to functions that take no keyword they do not know, or do
+    # nothing.
     strict = {"Deployments.create", "Deployments.update", "Models.create", "Model.predict"}
-    of_the_client = {place for name in ("run", "stream") for place in (f"Client.{name}", f"{name}.{name}", f"replicate.{name}")}
+    of_the_client = {
+        place
+        for name in ("run", "stream")
+        for place in (f"Client.{name}", f"{name}.{name}", f"replicate.{name}")
+    }
     for module, kind, method in adapter._LENIENT:
         importlib.import_module(f"replicate_rs.{module}")
         function = adapter._function(module, kind, method)
@@ -575,14 +594,23 @@ for name in own:
 @pytest.fixture(scope="module")
 def official():
     """The names of the real 1.0.7, as JSON."""
-    return subprocess.run([sys.executable, "-c", LISTED], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", LISTED], capture_output=True, text=True, check=True
+    ).stdout
 
 
 @pytest.mark.parametrize("name", ["replicate", "replicate_rs"])
 def test_every_submodule_is_an_attribute_after_a_bare_import(official, name):
-    install = "import replicate_rs.drop_in; replicate_rs.drop_in.install()" if name == "replicate" else ""
+    install = (
+        "import replicate_rs.drop_in; replicate_rs.drop_in.install()" if name == "replicate" else ""
+    )
     code = f"{install}\nimport {name} as package\n{COMPARED}"
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code, official], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, official],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.stdout, done.stderr) == ("", "")
 
 
@@ -598,4 +626,8 @@ def test_the_name_that_ref_had_in_early_versions(run):
     print([str(event) for event in replicate.stream(model_version="acme/tokens", input=words)])
     print(type(raised(lambda: ours.run(model_version="acme/shout", input=given))).__name__)
     """
-    assert run(code).splitlines() == ["HI ('HI', ['a ', 'b ', ''])", "['a ', 'b ', '']", "TypeError"]
+    assert run(code).splitlines() == [
+        "HI ('HI', ['a ', 'b ', ''])",
+        "['a ', 'b ', '']",
+        "TypeError",
+    ]

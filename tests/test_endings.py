@@ -1,4 +1,6 @@
-"""The end of a program with calls under way: by itself, by a signal, or in a place where the package cannot work."""
+"""The end of a program with calls under way: by itself, by a signal, or in a place where the
+package cannot work.
+"""
 
 import signal
 import socket
@@ -74,14 +76,18 @@ class Holding(Wire):
         if seen.path.endswith("/acme/slow/predictions"):
             return reply(prediction("processing"), 201)
         if seen.path.endswith("/acme/x/predictions"):
-            return reply({**prediction("processing"), "urls": {"stream": f"{self.origin}/stream"}}, 201)
+            return reply(
+                {**prediction("processing"), "urls": {"stream": f"{self.origin}/stream"}}, 201
+            )
         self.held.set()
         if seen.path == "/stream":
             return self._begun(HEAD + output("a"))
         if seen.path == "/whole":
             return reply(bytes(1_000_000), kind="image/png")
         if seen.path == "/file":
-            return self._begun(CHUNKED.replace(b"text/event-stream", b"image/png") + b"4\r\nabcd\r\n")
+            return self._begun(
+                CHUNKED.replace(b"text/event-stream", b"image/png") + b"4\r\nabcd\r\n"
+            )
         return hang
 
     def _begun(self, content):
@@ -102,7 +108,9 @@ class Holding(Wire):
 
     def run(self, code, tmp_path):
         """Run a program against this server; its exit code, and what it wrote."""
-        done = script(START + textwrap.dedent(code), str(tmp_path / "file"), env=environment(self.base_url))
+        done = script(
+            START + textwrap.dedent(code), str(tmp_path / "file"), env=environment(self.base_url)
+        )
         return done.returncode, done.stdout, done.stderr
 
 
@@ -181,7 +189,10 @@ BEGUN = {
     "a file's pieces": "kept = iter(FileOutput(f'{origin}/whole', client)); next(kept)",
     "an open file": "kept = FileOutput(f'{origin}/whole', client).open(); kept.read(1)",
     "an awaited stream": "kept = client.async_stream('acme/x', {}); asyncio.run(anext(kept))",
-    "a step of a coroutine": "kept = client.predictions.async_get('hold')\nasync def go(): kept.send(None)\nasyncio.run(go())",
+    "a step of a coroutine": (
+        "kept = client.predictions.async_get('hold')\nasync def go():"
+        " kept.send(None)\nasyncio.run(go())"
+    ),
     "an output": "kept = client.use('acme/x', streaming=True)(); next(iter(kept))",
 }
 
@@ -208,7 +219,9 @@ SLOW = {name: BLOCKING[name] for name in ("a wait between polls", "a stream", "a
 def test_the_end_of_a_program_cancels_what_a_daemon_thread_waits_for(call, tmp_path):
     """Row 7."""
     with Holding() as wire:
-        wire.run(f"threading.Thread(target=lambda: {call}, daemon=True).start(); until_held()", tmp_path)
+        wire.run(
+            f"threading.Thread(target=lambda: {call}, daemon=True).start(); until_held()", tmp_path
+        )
         assert cancels(wire) == ["POST /v1/predictions/p1/cancel"]
 
 
@@ -246,7 +259,9 @@ replicate_rs.Replicate()
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="the module has another name there")
-@pytest.mark.parametrize("before", ["", "import replicate_rs; replicate_rs.Replicate()"], ids=["first", "second"])
+@pytest.mark.parametrize(
+    "before", ["", "import replicate_rs; replicate_rs.Replicate()"], ids=["first", "second"]
+)
 def test_a_subinterpreter_is_refused_with_words(before):
     done = script(SUBINTERPRETER.format(before=before))
     assert (done.returncode, done.stderr) == (0, "")
@@ -305,7 +320,10 @@ def test_a_handler_of_sigterm_that_exits_cancels_the_prediction_once(call, tmp_p
         assert cancels(wire) == ["POST /v1/predictions/p1/cancel"]
 
 
-HELD = {name: BLOCKING[name] for name in ("a request", "a download into memory", "a download to a file", "an upload")}
+HELD = {
+    name: BLOCKING[name]
+    for name in ("a request", "a download into memory", "a download to a file", "an upload")
+}
 
 
 @pytest.mark.parametrize("call", HELD.values(), ids=HELD)
@@ -381,7 +399,9 @@ def test_ctrl_c_in_an_awaited_run_without_a_handler(tmp_path):
 
 
 def test_a_wakeup_descriptor_is_written_to_while_a_call_blocks(tmp_path):
-    """Row 14: event loops and supervisors learn of signals this way, and the handler runs although the call is in Rust."""
+    """Row 14: event loops and supervisors learn of signals this way, and the handler runs although
+    the call is in Rust.
+    """
     code = """
         import socket
         ours, pythons = socket.socketpair()

@@ -1,4 +1,6 @@
-"""Blocking calls and reads that move their own bytes, on an engine that there is once: it never is lost, nor waited for."""
+"""Blocking calls and reads that move their own bytes, on an engine that there is once: it never is
+lost, nor waited for.
+"""
 
 import os
 import signal
@@ -49,7 +51,9 @@ def output(stalled):
 
 
 def still_works(host, output, kept=0):
-    """Whether the connection of what was given up is closed, and the next read is as if nothing had been."""
+    """Whether the connection of what was given up is closed, and the next read is as if nothing had
+    been.
+    """
     host.until(lambda: host.open_now == kept)
     return output.read() == CONTENT
 

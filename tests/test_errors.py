@@ -1,4 +1,6 @@
-"""Servers that misbehave: each fault is an error of our tree that says what came, or no error at all."""
+"""Servers that misbehave: each fault is an error of our tree that says what came, or no error at
+all.
+"""
 
 import gzip
 import itertools
@@ -39,7 +41,11 @@ def test_an_answer_that_is_not_a_prediction(both, answer, problem):
         with pytest.raises(exceptions.APIResponseValidationError, match=problem) as caught:
             get(both, wire)
         error = caught.value
-        assert (error.status, error.method, error.url) == (200, "GET", f"{wire.base_url}/predictions/x")
+        assert (error.status, error.method, error.url) == (
+            200,
+            "GET",
+            f"{wire.base_url}/predictions/x",
+        )
         assert len(str(error)) < 600
         assert "\x1b" not in str(error)
 
@@ -63,19 +69,30 @@ def test_an_answer_that_is_not_a_prediction(both, answer, problem):
 )
 def test_a_status_is_an_error_of_its_class_with_the_problem_s_fields(both, status, kind):
     problem = {"title": "Oh no", "detail": "it broke", "status": status, "retry_after": 7}
-    with Wire(lambda _: reply(problem, status, headers="X-Request-Id: r1\r\n", kind="application/problem+json")) as wire:
+    with Wire(
+        lambda _: reply(
+            problem, status, headers="X-Request-Id: r1\r\n", kind="application/problem+json"
+        )
+    ) as wire:
         with pytest.raises(exceptions.APIStatusError) as caught:
             get(both, wire)
     error = caught.value
     assert type(error) is kind
-    assert (error.status, error.status_code, error.title, error.detail) == (status, status, "Oh no", "it broke")
+    assert (error.status, error.status_code, error.title, error.detail) == (
+        status,
+        status,
+        "Oh no",
+        "it broke",
+    )
     assert (error.request_id, error.retry_after) == ("r1", 7)
     about = " (prediction x)" if status in (404, 422) else ""
     assert str(error) == f"title: Oh no, status: {status}, detail: it broke{about}"
     assert isinstance(error, replicate.ReplicateError)
 
 
-@pytest.mark.parametrize("body", [HTML, b"", b"[1, 2]", b"null", b'{"detail": ["a", {"b": 1}]}', b"{" * 100_000])
+@pytest.mark.parametrize(
+    "body", [HTML, b"", b"[1, 2]", b"null", b'{"detail": ["a", {"b": 1}]}', b"{" * 100_000]
+)
 def test_an_error_body_may_be_anything(both, body):
     with Wire(lambda _: reply(body, 500)) as wire:
         with pytest.raises(exceptions.InternalServerError) as caught:
@@ -89,7 +106,9 @@ def test_no_server_is_a_connection_error_with_its_cause(both):
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     listener.close()
-    with pytest.raises(exceptions.APIConnectionError, match=f"GET http://127.0.0.1:{port}/v1/predictions/x") as caught:
+    with pytest.raises(
+        exceptions.APIConnectionError, match=f"GET http://127.0.0.1:{port}/v1/predictions/x"
+    ) as caught:
         both(lambda: both.client(f"http://127.0.0.1:{port}", max_retries=0).predictions.get("x"))
     assert isinstance(caught.value.__cause__, ConnectionRefusedError)
 
@@ -101,13 +120,17 @@ def test_a_name_that_does_not_resolve_is_a_connection_error(both):
 
 @pytest.mark.parametrize("length", [10, 10_000])
 def test_a_body_shorter_than_it_claims_is_not_taken_for_whole(both, length):
-    with Wire(lambda _: lambda connection: connection.sendall(reply(b'{"id": 1}', length=length))) as wire:
+    with Wire(
+        lambda _: lambda connection: connection.sendall(reply(b'{"id": 1}', length=length))
+    ) as wire:
         with pytest.raises(exceptions.APIConnectionError):
             get(both, wire)
 
 
 def test_something_that_is_not_http_is_an_error(both):
-    with Wire(lambda _: lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")) as wire:
+    with Wire(
+        lambda _: lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+    ) as wire:
         with pytest.raises(exceptions.APIConnectionError):
             get(both, wire)
 
@@ -120,7 +143,11 @@ def test_a_get_is_repeated_on_passing_faults(both):
     assert len(wire.seen) == 4
 
 
-@pytest.mark.parametrize("fault", [None, reply(status=500), reply(status=503), reply(b"{")], ids=["reset", "500", "503", "half"])
+@pytest.mark.parametrize(
+    "fault",
+    [None, reply(status=500), reply(status=503), reply(b"{")],
+    ids=["reset", "500", "503", "half"],
+)
 def test_a_create_is_never_sent_twice(both, fault):
     with Wire(lambda _: fault) as wire:
         client = both.client(wire.base_url)
@@ -138,7 +165,10 @@ def test_a_create_whose_answer_is_lost_says_that_it_may_have_been_taken(both):
 
 def test_a_create_that_was_refused_for_now_is_repeated_when_the_server_says(both):
     count = itertools.count()
-    answers = [reply({"detail": "throttled"}, 429, headers="Retry-After: 0.2\r\n"), reply(prediction(), 201)]
+    answers = [
+        reply({"detail": "throttled"}, 429, headers="Retry-After: 0.2\r\n"),
+        reply(prediction(), 201),
+    ]
     with Wire(lambda _: answers[next(count)]) as wire:
         start = time.monotonic()
         both(lambda: both.client(wire.base_url).predictions.create("v", {}))
@@ -155,8 +185,20 @@ def in_an_hour():
         (lambda: reply({}, 429, headers="Retry-After: 86400\r\n"), 86400, 86400),
         (lambda: reply({}, 429, headers=in_an_hour()), 3590, 3600),
         (lambda: reply({"retry_after": 61.5}, 429), 61.5, 61.5),
-        (lambda: reply({"detail": "Request was throttled. Your rate limit resets in ~75s."}, 429), 75, 75),
-        (lambda: reply({"detail": "Request was throttled. Expected available in 2 minutes."}, 429), 120, 120),
+        (
+            lambda: reply(
+                {"detail": "Request was throttled. Your rate limit resets in ~75s."}, 429
+            ),
+            75,
+            75,
+        ),
+        (
+            lambda: reply(
+                {"detail": "Request was throttled. Expected available in 2 minutes."}, 429
+            ),
+            120,
+            120,
+        ),
     ],
     ids=["seconds", "date", "body", "resets in", "available in"],
 )
@@ -189,7 +231,10 @@ def test_a_date_is_read_by_the_clock_of_the_server_that_gave_it(both, skew):
 
 def test_advice_in_words_is_obeyed(both):
     count = itertools.count()
-    answers = [reply({"detail": "Request was throttled. Your rate limit resets in ~200ms."}, 429), reply(prediction(), 201)]
+    answers = [
+        reply({"detail": "Request was throttled. Your rate limit resets in ~200ms."}, 429),
+        reply(prediction(), 201),
+    ]
     with Wire(lambda _: answers[next(count)]) as wire:
         start = time.monotonic()
         both(lambda: both.client(wire.base_url).predictions.create("v", {}))
@@ -205,15 +250,34 @@ def test_attempts_are_counted(both):
 
 @pytest.mark.parametrize(
     ("method", "asked"),
-    [("GET", 3), ("HEAD", 3), ("OPTIONS", 3), ("PUT", 3), ("DELETE", 3), ("QUERY", 3), ("POST", 1), ("PATCH", 1)],
+    [
+        ("GET", 3),
+        ("HEAD", 3),
+        ("OPTIONS", 3),
+        ("PUT", 3),
+        ("DELETE", 3),
+        ("QUERY", 3),
+        ("POST", 1),
+        ("PATCH", 1),
+    ],
 )
-@pytest.mark.parametrize("fault", [None, reply({"detail": "down"}, 503, headers="Retry-After: 0\r\n")], ids=["reset", "503"])
+@pytest.mark.parametrize(
+    "fault",
+    [None, reply({"detail": "down"}, 503, headers="Retry-After: 0\r\n")],
+    ids=["reset", "503"],
+)
 def test_what_is_idempotent_or_safe_is_repeated(both, method, asked, fault):
     """RFC 9110, 9.2.2; QUERY is safe (RFC 9110 asks that of its definition)."""
     with Wire(lambda _: fault) as wire:
         client = both.client(wire.base_url, max_retries=2)
         with pytest.raises(replicate.ReplicateError):
-            both(lambda: client.request("/x", method=method, data=None if method in {"GET", "HEAD"} else {"a": "b" * 100_000}))
+            both(
+                lambda: client.request(
+                    "/x",
+                    method=method,
+                    data=None if method in {"GET", "HEAD"} else {"a": "b" * 100_000},
+                )
+            )
         assert wire.routes == [f"{method} /v1/x"] * asked
         assert len({each.body for each in wire.seen}) == 1
 
@@ -234,7 +298,9 @@ def reset(connection):
 
 @pytest.mark.parametrize("end", [None, reset], ids=["end", "reset"])
 def test_a_connection_that_was_closed_as_idle_costs_no_pause(both, caplog, end):
-    """A server may close it just when a request is sent: the first repetition goes at once, further ones do not."""
+    """A server may close it just when a request is sent: the first repetition goes at once, further
+    ones do not.
+    """
     caplog.set_level(logging.INFO, logger="replicate_rs")
     answers = iter([reply(prediction()), end, reply(prediction()), end, end, reply(prediction())])
     with Wire(lambda _: next(answers)) as wire:
@@ -243,7 +309,9 @@ def test_a_connection_that_was_closed_as_idle_costs_no_pause(both, caplog, end):
             assert both(lambda: client.predictions.get("x")).id == "p1"
         assert len(wire.seen) == 6
 
-        waits = [record.args["wait"] for record in caplog.records if record.args["wait"] is not None]
+        waits = [
+            record.args["wait"] for record in caplog.records if record.args["wait"] is not None
+        ]
         assert len(waits) == 3
         assert waits[0] == waits[1] == 0
         assert waits[2] > 0
@@ -276,7 +344,12 @@ def test_a_limit_beyond_all_clocks_is_none(both, limit, seconds):
         assert both(lambda: client.predictions.create("v", {"x": "y" * 100_000})).id == "p1"
         assert str(both(lambda: client.stream("acme/x", {}))[0]) == "a"
         assert (
-            both(lambda: client.predictions.get("x", timeout=seconds, signal=replicate.AbortSignal.timeout(seconds))).id == "p1"
+            both(
+                lambda: client.predictions.get(
+                    "x", timeout=seconds, signal=replicate.AbortSignal.timeout(seconds)
+                )
+            ).id
+            == "p1"
         )
 
 
@@ -321,9 +394,15 @@ def test_compressed_answers_are_read(both):
 @pytest.mark.parametrize("compressed", [False, True])
 def test_an_answer_over_the_limit_is_refused(both, compressed):
     bomb = b'{"logs": "' + b"x" * 5_000_000 + b'"}'
-    answer = reply(gzip.compress(bomb), headers="Content-Encoding: gzip\r\n") if compressed else reply(bomb)
+    answer = (
+        reply(gzip.compress(bomb), headers="Content-Encoding: gzip\r\n")
+        if compressed
+        else reply(bomb)
+    )
     with Wire(lambda _: answer) as wire:
-        with pytest.raises(exceptions.APIResponseValidationError, match="larger than 1000000 bytes"):
+        with pytest.raises(
+            exceptions.APIResponseValidationError, match="larger than 1000000 bytes"
+        ):
             get(both, wire, max_response_bytes=1_000_000)
 
 
@@ -357,7 +436,9 @@ def test_a_location_may_have_characters_beyond_ascii(both):
     with Wire(script) as wire:
         assert get(both, wire).id == "y"
     assert wire.seen[1].path == "/v1/predictions/%C3%A9%20b?q=%C3%BC"
-    with Wire(lambda _: reply(status=302).replace(b"\r\n\r\n", b"\r\nLocation: /\xff\r\n\r\n")) as wire:
+    with Wire(
+        lambda _: reply(status=302).replace(b"\r\n\r\n", b"\r\nLocation: /\xff\r\n\r\n")
+    ) as wire:
         with pytest.raises(exceptions.APIConnectionError, match="not a URL"):
             get(both, wire)
 
@@ -367,7 +448,11 @@ def test_several_headers_of_one_name_are_all_sent(both):
     with Wire(lambda _: reply(prediction())) as wire:
         client = both.client(wire.base_url, headers=[("X-C", "5"), ("X-C", "6"), ("X-A", "0")])
         both(lambda: client.request("/x", headers=several))
-        both(lambda: client.predictions.create("v", {}, wait=5, extra_headers=[("prefer", "wait=1"), ("X-A", "7"), ("X-A", "8")]))
+        both(
+            lambda: client.predictions.create(
+                "v", {}, wait=5, extra_headers=[("prefer", "wait=1"), ("X-A", "7"), ("X-A", "8")]
+            )
+        )
         both(lambda: client.request("/x", headers=dict(several)))
     got = [each.headers for each in wire.seen]
     assert [each["x-c"] for each in got] == ["5, 6"] * 3
@@ -378,20 +463,39 @@ def test_several_headers_of_one_name_are_all_sent(both):
 def test_the_token_stays_at_its_origin(both):
     """demand.md, P11 and J15: not to redirects, next links, files or streams elsewhere."""
     secret = "r8_secret"
-    with Wire(lambda seen: reply({"results": []}) if "cursor" in seen.path else reply(b"file", kind="image/png")) as other:
+    with Wire(
+        lambda seen: (
+            reply({"results": []}) if "cursor" in seen.path else reply(b"file", kind="image/png")
+        )
+    ) as other:
 
         def script(seen):
             if seen.path.endswith("/moved"):
                 return reply(status=302, headers=f"Location: {other.origin}/moved\r\n")
             more = {"results": []} if "cursor" in seen.path else {}
-            return reply(prediction(output=f"{other.origin}/file.png", urls={"stream": f"{other.origin}/stream"}, **more), 200)
+            return reply(
+                prediction(
+                    output=f"{other.origin}/file.png",
+                    urls={"stream": f"{other.origin}/stream"},
+                    **more,
+                ),
+                200,
+            )
 
         with Wire(script) as home:
             client = both.client(home.base_url, headers={"X-Gateway-Key": "k"}, max_retries=0)
-            assert both(lambda: client.predictions.list(f"{other.base_url}/predictions?cursor=1")).results == []
+            assert (
+                both(
+                    lambda: client.predictions.list(f"{other.base_url}/predictions?cursor=1")
+                ).results
+                == []
+            )
             output = both(lambda: client.run("acme/x", {}))
             assert both(output.read if not both.is_async else output.aread) == b"file"
-            for call in (lambda: client.predictions.get("moved"), lambda: client.stream("acme/x", {})):
+            for call in (
+                lambda: client.predictions.get("moved"),
+                lambda: client.stream("acme/x", {}),
+            ):
                 with pytest.raises(replicate.ReplicateError) as caught:
                     both(call)
                 assert secret not in repr(caught.value.__dict__)
@@ -408,7 +512,9 @@ def test_a_complaint_without_end_is_cut(both, status):
     sent = []
 
     def flood(connection):
-        connection.sendall(f"HTTP/1.1 {status} X\r\nContent-Length: 200000000\r\nX-Request-Id: r1\r\n\r\n".encode())
+        connection.sendall(
+            f"HTTP/1.1 {status} X\r\nContent-Length: 200000000\r\nX-Request-Id: r1\r\n\r\n".encode()
+        )
         try:
             for _ in range(3000):
                 connection.sendall(b"<p>no" * 13000)
@@ -421,7 +527,11 @@ def test_a_complaint_without_end_is_cut(both, status):
         with pytest.raises(exceptions.APIStatusError) as caught:
             both(lambda: client.predictions.get("p1"))
         wire.until(lambda: wire.open_now == 0)
-    assert (caught.value.status, caught.value.request_id, len(caught.value.body)) == (status, "r1", 1 << 20)
+    assert (caught.value.status, caught.value.request_id, len(caught.value.body)) == (
+        status,
+        "r1",
+        1 << 20,
+    )
     assert sum(sent) < 50_000_000
 
 
@@ -458,7 +568,11 @@ def test_a_complaint_that_drips_is_cut_at_the_read_timeout(both, ask):
 
 @pytest.mark.parametrize(
     ("head", "drop"),
-    [(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"), (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), (b"HTTP/1.1 200 OK\r\nX: ", b"y")],
+    [
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"y"),
+    ],
     ids=["1xx", "headers", "header"],
 )
 def test_a_head_that_drips_ends_at_the_read_timeout(both, head, drop):
@@ -471,14 +585,21 @@ def test_a_head_that_drips_ends_at_the_read_timeout(both, head, drop):
 def test_what_a_terminal_would_obey_is_escaped(both):
     """Row 23: neither a server nor a model paints the caller's terminal."""
     problem = {"detail": "a\x1b[2Jb\r\x07", "title": "\x1b]0;x\x07", "status": 422}
-    with Wire(lambda seen: reply(problem, 422) if seen.method == "POST" else reply(b"\x1b[31m", 404)) as wire:
+    with Wire(
+        lambda seen: reply(problem, 422) if seen.method == "POST" else reply(b"\x1b[31m", 404)
+    ) as wire:
         client = both.client(wire.base_url)
-        for call in (lambda: client.predictions.create("v" * 64, {}), lambda: client.predictions.get("p1")):
+        for call in (
+            lambda: client.predictions.create("v" * 64, {}),
+            lambda: client.predictions.get("p1"),
+        ):
             with pytest.raises(exceptions.APIStatusError) as caught:
                 both(call)
             assert "\\x1b" in str(caught.value)
             assert str(caught.value).replace("\n", "").isprintable()
-    assert "\x1b" not in str(exceptions.ModelError(replicate.Prediction._of(prediction("failed", error="\x1b[2J"), None)))
+    assert "\x1b" not in str(
+        exceptions.ModelError(replicate.Prediction._of(prediction("failed", error="\x1b[2J"), None))
+    )
 
 
 def test_a_lost_create_says_where_to_look(both):
@@ -491,7 +612,9 @@ def test_a_lost_create_says_where_to_look(both):
 
 def test_the_headers_of_one_call_stay_where_it_was_addressed_to(both):
     with Wire(lambda seen: reply({"ok": True})) as elsewhere:
-        with Wire(lambda seen: reply(None, 302, headers=f"Location: {elsewhere.origin}/x\r\n")) as wire:
+        with Wire(
+            lambda seen: reply(None, 302, headers=f"Location: {elsewhere.origin}/x\r\n")
+        ) as wire:
             client = both.client(wire.base_url)
             both(lambda: client.request("/x", headers={"X-Gate": "key"}))
         assert wire.seen[0].headers["x-gate"] == "key"

@@ -13,12 +13,18 @@ def test_every_exception_can_be_imported_from_the_package():
     for name in exceptions.__all__:
         assert getattr(replicate_rs, name) is getattr(exceptions, name)
         assert name in replicate_rs.__all__
-    kinds = [kind for kind in vars(webhook).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    kinds = [
+        kind
+        for kind in vars(webhook).values()
+        if isinstance(kind, type) and issubclass(kind, Exception)
+    ]
     assert len(kinds) >= 8
     for kind in kinds:
         assert getattr(replicate_rs, kind.__name__) is kind
     assert set(exceptions.__all__) == {
-        name for name, kind in vars(exceptions).items() if isinstance(kind, type) and issubclass(kind, Exception)
+        name
+        for name, kind in vars(exceptions).items()
+        if isinstance(kind, type) and issubclass(kind, Exception)
     }
 
 
@@ -45,16 +51,46 @@ def test_a_connection_that_fails_is_a_connection_error_of_python(both):
 
 
 MISPLACED = {
-    "an input as a keyword": (lambda c: c.run("a/b", text="hi"), r"'text': pass a model's inputs as input=\{'text': …\}"),
-    "an input as a keyword of a create": (lambda c: c.predictions.create("v", text="hi"), r"inputs as input=\{'text': …\}"),
-    "an input as a keyword of a training": (lambda c: c.trainings.create("a/b:v", {}, "a/c", text="hi"), r"input=\{'text': …\}"),
-    "a prompt as the input": (lambda c: c.run("a/b", "hi"), r"input must be a dict of the model's inputs, such as \{"),
-    "a prompt as the input of a create": (lambda c: c.predictions.create("v", "hi"), r"input must be a dict of the model's"),
-    "a dict of arguments": (lambda c: c.predictions.create({"version": "v", "input": {}}), r"by name, as in version=…, input="),
-    "a dict of a run": (lambda c: c.run({"ref": "a/b"}), r"by name, as in ref=…, input=\{…\}, or put \*\* before the dict"),
-    "a dict of a model's": (lambda c: c.models.predictions.create({"model": "a/b"}), r"by name, as in model=…"),
-    "a dict of a get": (lambda c: c.predictions.get({"id": "x"}), r"id must be a str, not a dict: pass arguments by name"),
-    "a token": (lambda c: c.run("a/b", {}, api_token="r8_not_shown"), r"client\.with_options\(api_token=…\)"),
+    "an input as a keyword": (
+        lambda c: c.run("a/b", text="hi"),
+        r"'text': pass a model's inputs as input=\{'text': …\}",
+    ),
+    "an input as a keyword of a create": (
+        lambda c: c.predictions.create("v", text="hi"),
+        r"inputs as input=\{'text': …\}",
+    ),
+    "an input as a keyword of a training": (
+        lambda c: c.trainings.create("a/b:v", {}, "a/c", text="hi"),
+        r"input=\{'text': …\}",
+    ),
+    "a prompt as the input": (
+        lambda c: c.run("a/b", "hi"),
+        r"input must be a dict of the model's inputs, such as \{",
+    ),
+    "a prompt as the input of a create": (
+        lambda c: c.predictions.create("v", "hi"),
+        r"input must be a dict of the model's",
+    ),
+    "a dict of arguments": (
+        lambda c: c.predictions.create({"version": "v", "input": {}}),
+        r"by name, as in version=…, input=",
+    ),
+    "a dict of a run": (
+        lambda c: c.run({"ref": "a/b"}),
+        r"by name, as in ref=…, input=\{…\}, or put \*\* before the dict",
+    ),
+    "a dict of a model's": (
+        lambda c: c.models.predictions.create({"model": "a/b"}),
+        r"by name, as in model=…",
+    ),
+    "a dict of a get": (
+        lambda c: c.predictions.get({"id": "x"}),
+        r"id must be a str, not a dict: pass arguments by name",
+    ),
+    "a token": (
+        lambda c: c.run("a/b", {}, api_token="r8_not_shown"),
+        r"client\.with_options\(api_token=…\)",
+    ),
 }
 
 
@@ -69,6 +105,9 @@ def test_an_argument_in_the_wrong_place_is_told_where_it_belongs(both, case):
 
 def test_a_stream_tells_it_too(both):
     client = both.client("http://127.0.0.1:9", max_retries=0)
-    for call in (lambda: client.stream("a/b", text="hi"), lambda: client.text_stream("a/b", text="hi")):
+    for call in (
+        lambda: client.stream("a/b", text="hi"),
+        lambda: client.text_stream("a/b", text="hi"),
+    ):
         with pytest.raises(TypeError, match="inputs as input="):
             both(call)

@@ -75,7 +75,9 @@ def test_the_token_is_not_shown_and_goes_nowhere_else(both):
 
 def test_a_function_can_answer_by_itself(both, tmp_path):
     answers = {
-        "/predictions": Response(201, body=json.dumps(prediction(output="https://x/y.png")).encode()),
+        "/predictions": Response(
+            201, body=json.dumps(prediction(output="https://x/y.png")).encode()
+        ),
         "/hardware": Response(body=b'[{"name": "CPU", "sku": "cpu"}]'),
         "/models/a/b/readme": Response(body="# é".encode()),
         "/y.png": Response(body=b"png", headers={"content-type": "image/png"}),
@@ -99,14 +101,19 @@ def test_a_function_can_answer_by_itself(both, tmp_path):
 
 def test_a_file_may_be_larger_than_any_other_answer(both):
     with Wire(lambda _: reply(b"x" * 5000, kind="image/png")) as wire:
-        client = fetching(both, wire.base_url, lambda request, send: send(request), max_response_bytes=1000)
+        client = fetching(
+            both, wire.base_url, lambda request, send: send(request), max_response_bytes=1000
+        )
         output = replicate.FileOutput(f"{wire.origin}/big.png", client)
         assert len(both(output.read if not both.is_async else output.aread)) == 5000
         assert wire.seen[0].headers["accept-encoding"] == "identity"
 
 
 def test_a_stream_can_be_answered_too(both):
-    created = Response(201, body=json.dumps(prediction("starting", urls={"stream": "http://127.0.0.1:1/s"})).encode())
+    created = Response(
+        201,
+        body=json.dumps(prediction("starting", urls={"stream": "http://127.0.0.1:1/s"})).encode(),
+    )
     events = Response(body=b"id: 1\nevent: output\ndata: a\n\nevent: done\ndata: {}\n\n")
 
     def fetch(request, send):
@@ -160,7 +167,9 @@ def test_an_async_function_on_a_blocking_client_is_refused():
         return await send(request)
 
     with pytest.raises(TypeError, match="an async fetch= needs an AsyncReplicate"):
-        replicate.Replicate("r8_x", base_url="http://127.0.0.1:1", fetch=fetch).predictions.get("p1")
+        replicate.Replicate("r8_x", base_url="http://127.0.0.1:1", fetch=fetch).predictions.get(
+            "p1"
+        )
 
 
 def test_a_cancelled_call_cancels_the_prediction_through_it():
@@ -175,7 +184,9 @@ def test_a_cancelled_call_cancels_the_prediction_through_it():
                 polling.set()
             return await send(request)
 
-        client = replicate.AsyncReplicate("r8_x", base_url=wire.base_url, fetch=fetch, poll_interval=0.01)
+        client = replicate.AsyncReplicate(
+            "r8_x", base_url=wire.base_url, fetch=fetch, poll_interval=0.01
+        )
         task = asyncio.ensure_future(client.run("a/b", {}, wait=False))
         await polling.wait()
         task.cancel()
@@ -183,7 +194,9 @@ def test_a_cancelled_call_cancels_the_prediction_through_it():
             await task
         await asyncio.to_thread(wire.until, lambda: "POST /v1/predictions/p1/cancel" in wire.routes)
 
-    with Wire(lambda seen: hang if seen.method == "GET" else reply(prediction("starting"), 201)) as wire:
+    with Wire(
+        lambda seen: hang if seen.method == "GET" else reply(prediction("starting"), 201)
+    ) as wire:
         asyncio.run(main(wire))
     assert seen[-1] == "POST /predictions/p1/cancel"
 
@@ -207,8 +220,15 @@ def test_an_echoed_token_is_in_no_error(both, token, status):
     def fetch(request, send):
         return changed(send(request))
 
-    with Wire(lambda seen: reply(f"<p>{seen.headers['authorization']}</p>".encode(), kind="text/html")) as wire:
-        client = both.client(wire.base_url, api_token=token, max_retries=0, fetch=fetch_async if both.is_async else fetch)
+    with Wire(
+        lambda seen: reply(f"<p>{seen.headers['authorization']}</p>".encode(), kind="text/html")
+    ) as wire:
+        client = both.client(
+            wire.base_url,
+            api_token=token,
+            max_retries=0,
+            fetch=fetch_async if both.is_async else fetch,
+        )
         with pytest.raises(exceptions.APIError) as caught:
             both(lambda: client.predictions.get("x"))
     error = caught.value

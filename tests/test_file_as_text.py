@@ -32,7 +32,12 @@ def test_it_is_text_in_expressions(output):
     assert "%s" % output == URL  # noqa: UP031 - one of the ways
     assert "https" in output
     assert "ftp" not in output
-    for wrong in (lambda: output + 5, lambda: 5 + output, lambda: b"x" in output, lambda: b"x" + output):
+    for wrong in (
+        lambda: output + 5,
+        lambda: 5 + output,
+        lambda: b"x" in output,
+        lambda: b"x" + output,
+    ):
         with pytest.raises(TypeError):
             wrong()
 
@@ -80,13 +85,19 @@ def test_pydantic_writes_and_reads_its_url(output):
     with pytest.raises(pydantic.ValidationError, match="URL of a file"):
         Answer(image="no file")
     for mode in ("validation", "serialization"):
-        assert Answer.model_json_schema(mode=mode)["properties"]["image"] == {"type": "string", "format": "uri", "title": "Image"}
+        assert Answer.model_json_schema(mode=mode)["properties"]["image"] == {
+            "type": "string",
+            "format": "uri",
+            "title": "Image",
+        }
     assert pydantic.TypeAdapter(Any).dump_json(output) == json.dumps(URL).encode()
 
 
 def asked(app, path):
     async def ask():
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as web:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://app"
+        ) as web:
             answer = await web.get(path)
             return answer.status_code, answer.json()
 
@@ -150,13 +161,17 @@ class Images(html.parser.HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-@pytest.mark.parametrize("url", [URL, 'https://x.test/"><script>alert(1)</script>', "https://x.test/' onerror='x"[:24]])
+@pytest.mark.parametrize(
+    "url", [URL, 'https://x.test/"><script>alert(1)</script>', "https://x.test/' onerror='x"[:24]]
+)
 def test_a_template_cannot_be_broken_out_of(url):
     output = FileOutput(url, Replicate("t"))
     app = Flask(__name__)
     with app.app_context():
         for quote in ('"', "'"):
-            page = render_template_string(f"<img src={quote}{{{{ output }}}}{quote}>", output=output)
+            page = render_template_string(
+                f"<img src={quote}{{{{ output }}}}{quote}>", output=output
+            )
             images = Images()
             images.feed(page)
             assert [tag for tag, _ in images.found] == ["img"]
@@ -171,10 +186,19 @@ def test_what_asks_for_numpy_s_plain_form_gets_its_url(output):
 @pytest.mark.parametrize("kind", [Replicate, AsyncReplicate])
 def test_a_prediction_s_files_are_given(kind):
     client = kind("r8_secret", base_url="http://127.0.0.1:1")
-    made = {"images": [URL, "https://x.test/b.png"], "text": "none", "more": {"mask": "data:image/png;base64,AAAA"}, "n": None}
+    made = {
+        "images": [URL, "https://x.test/b.png"],
+        "text": "none",
+        "more": {"mask": "data:image/png;base64,AAAA"},
+        "n": None,
+    }
     prediction = Prediction._of({"id": "p", "status": "succeeded", "output": made}, client._session)
     files = prediction.files()
-    assert [file.url for file in files] == [URL, "https://x.test/b.png", "data:image/png;base64,AAAA"]
+    assert [file.url for file in files] == [
+        URL,
+        "https://x.test/b.png",
+        "data:image/png;base64,AAAA",
+    ]
     assert all(isinstance(file, FileOutput) for file in files)
     read = files[-1].read()
     assert (asyncio.run(read) if kind is AsyncReplicate else read) == b"\0\0\0"

@@ -51,7 +51,10 @@ KINDS = ["https", "without parts", "data:", "fetch="]
 
 CASES = pytest.mark.parametrize(
     ("made", "size"),
-    [*(("https", size) for size in SIZES), *((kind, size) for kind in KINDS[1:] for size in (0, 204_800))],
+    [
+        *(("https", size) for size in SIZES),
+        *((kind, size) for kind in KINDS[1:] for size in (0, 204_800)),
+    ],
     indirect=["made"],
 )
 
@@ -128,7 +131,9 @@ def wrapped(output, folder):
 
 def through_a_pipe(output, folder):
     with subprocess.Popen(
-        [sys.executable, "-c", "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"], stdin=-1, stdout=-1
+        [sys.executable, "-c", "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"],
+        stdin=-1,
+        stdout=-1,
     ) as cat:
         import threading
 
@@ -154,20 +159,29 @@ CONSUMERS = {
     "readlines": lambda output, _: b"".join(output.readlines()),
     "lines": lambda output, _: b"".join(iter(output.readline, b"")),
     "io.BufferedReader": lambda output, _: chunks_of(io.BufferedReader(output).read),
-    "io.TextIOWrapper": lambda output, _: io.TextIOWrapper(output, "latin-1", newline="").read().encode("latin-1"),
-    "io.TextIOWrapper, in parts": lambda output, _: chunks_of(io.TextIOWrapper(output, "latin-1", newline="").read).encode(
-        "latin-1"
+    "io.TextIOWrapper": lambda output, _: (
+        io.TextIOWrapper(output, "latin-1", newline="").read().encode("latin-1")
     ),
+    "io.TextIOWrapper, in parts": lambda output, _: chunks_of(
+        io.TextIOWrapper(output, "latin-1", newline="").read
+    ).encode("latin-1"),
     "codecs": lambda output, _: "".join(codecs.getreader("latin-1")(output)).encode("latin-1"),
     "open()": lambda output, _: output.open().read(),
     "for": lambda output, _: b"".join(output),
-    "writelines": lambda output, folder: ((folder / "x").open("wb").writelines(output), (folder / "x").read_bytes())[1],
+    "writelines": lambda output, folder: (
+        (folder / "x").open("wb").writelines(output),
+        (folder / "x").read_bytes(),
+    )[1],
     "Django's File": lambda output, _: b"".join(File(output).chunks()),
-    "Django's File, twice": lambda output, _: [b"".join(each.chunks()) for each in [File(output)] * 2][1],
+    "Django's File, twice": lambda output, _: [
+        b"".join(each.chunks()) for each in [File(output)] * 2
+    ][1],
     "Django's storage": stored,
     "Django's storage in memory": kept_in_memory,
     "Django's FileResponse": lambda output, _: b"".join(FileResponse(output).streaming_content),
-    "Django's StreamingHttpResponse": lambda output, _: b"".join(StreamingHttpResponse(output).streaming_content),
+    "Django's StreamingHttpResponse": lambda output, _: b"".join(
+        StreamingHttpResponse(output).streaming_content
+    ),
     "tqdm.wrapattr": wrapped,
     "a pipe": through_a_pipe,
 }
@@ -215,8 +229,12 @@ def over_aiohttp(wire, output, **more):
 
 SENDERS = {
     "requests, data=": lambda wire, output: requests.post(wire.origin, data=output, timeout=20),
-    "requests, files=": lambda wire, output: requests.post(wire.origin, files={"f": output}, timeout=20),
-    "requests, files= with a name": lambda wire, output: requests.post(wire.origin, files={"f": ("n", output)}, timeout=20),
+    "requests, files=": lambda wire, output: requests.post(
+        wire.origin, files={"f": output}, timeout=20
+    ),
+    "requests, files= with a name": lambda wire, output: requests.post(
+        wire.origin, files={"f": ("n", output)}, timeout=20
+    ),
     "httpx, content=": lambda wire, output: httpx.post(wire.origin, content=output),
     "httpx, files=": lambda wire, output: httpx.post(wire.origin, files={"f": output}),
     "aiohttp, data=": lambda wire, output: over_aiohttp(wire, output, data=output),
@@ -274,7 +292,9 @@ def test_a_response_has_its_type_and_length(made):
             return StreamingResponse(output, headers=output.headers)
 
         app = Starlette(routes=[Route("/", give)])
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as web:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://app"
+        ) as web:
             return await web.get("/")
 
     output = made(content_of(204_800), kind="image/webp", name="x.webp")
@@ -317,7 +337,9 @@ def test_values_in_it_are_read(made, items):
     for item in value["items"]:
         ET.SubElement(root, "item").text = item
     assert [each.text for each in ET.parse(made(ET.tostring(root))).getroot()] == value["items"]
-    assert [each.text for _, each in ET.iterparse(made(ET.tostring(root))) if each.tag == "item"] == value["items"]
+    assert [
+        each.text for _, each in ET.iterparse(made(ET.tostring(root))) if each.tag == "item"
+    ] == value["items"]
 
 
 def archives():
@@ -359,7 +381,10 @@ def test_sound_pictures_and_arrays_are_read(made):
         expected = io.BytesIO()
         picture.save(expected, kind)
         for file in (made(expected.getvalue()), File(made(expected.getvalue()))):
-            with PIL.Image.open(file) as read, PIL.Image.open(io.BytesIO(expected.getvalue())) as wanted:
+            with (
+                PIL.Image.open(file) as read,
+                PIL.Image.open(io.BytesIO(expected.getvalue())) as wanted,
+            ):
                 assert read.convert("RGB").tobytes() == wanted.convert("RGB").tobytes()
     array = io.BytesIO()
     np.save(array, np.arange(50_000))

@@ -1,4 +1,6 @@
-"""What a file that a model made is to the rest of a program: a path, an open file, a body, a picture, a value."""
+"""What a file that a model made is to the rest of a program: a path, an open file, a body, a
+picture, a value.
+"""
 
 import asyncio
 import base64
@@ -33,7 +35,9 @@ from replicate_rs.file_name import apart, html_of, name_of, safe
 from replicate_rs.file_reader import FileReader
 from wire import Wire, reply
 
-PICTURE = PIL.Image.fromarray(np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8))
+PICTURE = PIL.Image.fromarray(
+    np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+)
 
 
 def encoded(format):
@@ -54,7 +58,11 @@ def client():
 @pytest.mark.parametrize("parts", [True, False])
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])
 def test_pillow_opens_it(client, format, parts):
-    with Host(encoded(format), parts=parts) as host, host.file(client).open() as file, PIL.Image.open(file) as picture:
+    with (
+        Host(encoded(format), parts=parts) as host,
+        host.file(client).open() as file,
+        PIL.Image.open(file) as picture,
+    ):
         assert picture.size == (300, 200)
         if format != "WEBP":
             assert picture.convert("RGB").tobytes() == PICTURE.tobytes()
@@ -72,7 +80,11 @@ def archive():
 def test_zipfile_opens_it_and_fetches_what_it_reads(client, parts):
     content = archive()
     with Host(content, parts=parts) as host:
-        with host.file(client).open() as file, zipfile.ZipFile(file) as read, zipfile.ZipFile(io.BytesIO(content)) as expected:
+        with (
+            host.file(client).open() as file,
+            zipfile.ZipFile(file) as read,
+            zipfile.ZipFile(io.BytesIO(content)) as expected,
+        ):
             assert read.namelist() == expected.namelist()
             assert read.read("3.bin") == expected.read("3.bin")
         assert len(host.seen) < 10
@@ -80,7 +92,10 @@ def test_zipfile_opens_it_and_fetches_what_it_reads(client, parts):
 
 
 def test_text_is_read_from_it_too(client):
-    with Host("a,ü\r\n1,2\r\n".encode()) as host, io.TextIOWrapper(host.file(client).open(), "utf-8", newline="") as file:
+    with (
+        Host("a,ü\r\n1,2\r\n".encode()) as host,
+        io.TextIOWrapper(host.file(client).open(), "utf-8", newline="") as file,
+    ):
         assert [*csv.reader(file)] == [["a", "ü"], ["1", "2"]]
 
 
@@ -88,7 +103,13 @@ def test_it_is_a_file_like_others(client):
     with Host() as host:
         file = host.file(client, "/a/x.bin?y").open()
         assert not host.seen
-        assert (file.name, file.mode, file.readable(), file.seekable(), file.writable()) == ("x.bin", "rb", True, True, False)
+        assert (file.name, file.mode, file.readable(), file.seekable(), file.writable()) == (
+            "x.bin",
+            "rb",
+            True,
+            True,
+            False,
+        )
         with pytest.raises(OSError, match="fileno"):
             file.fileno()
         with pytest.raises(ValueError, match="before the beginning"):
@@ -101,7 +122,11 @@ def test_it_is_a_file_like_others(client):
         with pytest.raises(ValueError, match="closed"):
             file.raw.readinto(bytearray(1))
         inline = FileOutput("data:,some%20text", client).open()
-        assert (inline.read(4), inline.seek(-4, os.SEEK_END), inline.read()) == (b"some", 5, b"text")
+        assert (inline.read(4), inline.seek(-4, os.SEEK_END), inline.read()) == (
+            b"some",
+            5,
+            b"text",
+        )
 
 
 def test_an_open_file_whose_length_is_not_known_cannot_seek_to_its_end(client):
@@ -114,7 +139,10 @@ def test_an_open_file_whose_length_is_not_known_cannot_seek_to_its_end(client):
 
 
 def test_what_its_host_refuses_cannot_be_read(client):
-    with Wire(lambda _: reply(b"", 404)) as wire, FileOutput(f"{wire.origin}/x", client).open() as file:
+    with (
+        Wire(lambda _: reply(b"", 404)) as wire,
+        FileOutput(f"{wire.origin}/x", client).open() as file,
+    ):
         with pytest.raises(exceptions.NotFoundError):
             file.read(1)
         with pytest.raises(exceptions.NotFoundError):
@@ -184,7 +212,10 @@ def test_it_is_a_path_to_a_copy_that_is_fetched_once(client, tmp_path):
         with PIL.Image.open(output) as picture, open(output, "rb") as file:
             assert (picture.format, file.read()) == ("PNG", host.content)
         assert len(host.seen) == 1
-        assert (Path(output).stat().st_mode & 0o077, Path(output).parent.stat().st_mode & 0o077) == (0o044, 0)
+        assert (
+            Path(output).stat().st_mode & 0o077,
+            Path(output).parent.stat().st_mode & 0o077,
+        ) == (0o044, 0)
         os.unlink(output)
         assert Path(output).exists()
         assert len(host.seen) == 2
@@ -206,7 +237,9 @@ print(os.path.dirname(os.path.dirname(path)))
 
 
 def test_copies_go_when_their_process_ends():
-    told = subprocess.run([sys.executable, "-c", COPIED], capture_output=True, text=True, check=True, timeout=20).stdout
+    told = subprocess.run(
+        [sys.executable, "-c", COPIED], capture_output=True, text=True, check=True, timeout=20
+    ).stdout
     folder = told.strip()
     assert "replicate-" in folder
     assert not Path(folder).exists()
@@ -232,7 +265,10 @@ def test_a_copy_that_failed_is_not_taken_for_one(client):
         ("https://x.test/a.mp4", '<video controls src="https://x.test/a.mp4"></video>'),
         ("https://x.test/a.mp3", '<audio controls src="https://x.test/a.mp3"></audio>'),
         ("data:image/png;base64,AAAA", '<img src="data:image/png;base64,AAAA">'),
-        ('https://x.test/"><script>.png', '<img src="https://x.test/&quot;&gt;&lt;script&gt;.png">'),
+        (
+            'https://x.test/"><script>.png',
+            '<img src="https://x.test/&quot;&gt;&lt;script&gt;.png">',
+        ),
         ("https://x.test/a.tar", None),
         ("https://x.test/a", None),
     ],
@@ -240,7 +276,9 @@ def test_a_copy_that_failed_is_not_taken_for_one(client):
 def test_a_notebook_shows_it(client, url, html):
     output = FileOutput(url, client)
     expected = {"text/plain": repr(output)}
-    assert output._repr_mimebundle_() == (expected if html is None else {**expected, "text/html": html})
+    assert output._repr_mimebundle_() == (
+        expected if html is None else {**expected, "text/html": html}
+    )
 
 
 def test_what_its_host_says_decides_what_a_notebook_shows(client):
@@ -248,7 +286,10 @@ def test_what_its_host_says_decides_what_a_notebook_shows(client):
 
 
 def test_it_is_written_as_its_url(client):
-    assert json.dumps({"a": [FileOutput("https://x.test/a", client)]}, default=str) == '{"a": ["https://x.test/a"]}'
+    assert (
+        json.dumps({"a": [FileOutput("https://x.test/a", client)]}, default=str)
+        == '{"a": ["https://x.test/a"]}'
+    )
 
 
 def test_it_is_a_value_after_it_was_read_too(client):
@@ -267,7 +308,9 @@ def test_it_is_the_body_of_a_response(client):
             return StreamingResponse(output, media_type="image/png")
 
         app = Starlette(routes=[Route("/", give)])
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as web:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://app"
+        ) as web:
             return (await web.get("/")).content
 
     with Host(CONTENT * 10) as host:
@@ -306,10 +349,16 @@ URIS = [
 ]
 
 
-@pytest.mark.parametrize(("uri", "content", "content_type", "filename"), URIS, ids=[each[0][:30] for each in URIS])
+@pytest.mark.parametrize(
+    ("uri", "content", "content_type", "filename"), URIS, ids=[each[0][:30] for each in URIS]
+)
 def test_an_inline_file_is_one_in_every_way(both, uri, content, content_type, filename, tmp_path):
     output = FileOutput(uri, both.client("https://x.test"))
-    assert (output.content_type, output.size, output.filename) == (content_type, len(content), filename)
+    assert (output.content_type, output.size, output.filename) == (
+        content_type,
+        len(content),
+        filename,
+    )
     assert both(output.aread if both.is_async else output.read) == content
     assert both(lambda: (output.aread if both.is_async else output.read)(1)) == content[:1]
     assert b"".join(both(output.achunks if both.is_async else output.chunks)) == content
@@ -371,7 +420,11 @@ def test_any_text_becomes_one_name(text, ending):
 @settings(derandomize=True, database=None, max_examples=300)
 @given(
     st.lists(
-        st.one_of(st.sampled_from(["a.png", "A.png", "a-2.png", "a", "x" * 255, "ß" * 127]), st.text().map(safe)), max_size=12
+        st.one_of(
+            st.sampled_from(["a.png", "A.png", "a-2.png", "a", "x" * 255, "ß" * 127]),
+            st.text().map(safe),
+        ),
+        max_size=12,
     )
 )
 def test_names_are_kept_apart(names):
@@ -385,7 +438,11 @@ def test_names_are_kept_apart(names):
 
 
 def save_all(both, *args, **options):
-    return both(lambda: (replicate_rs.asave_all if both.is_async else replicate_rs.save_all)(*args, **options))
+    return both(
+        lambda: (replicate_rs.asave_all if both.is_async else replicate_rs.save_all)(
+            *args, **options
+        )
+    )
 
 
 def test_every_file_of_an_output_is_saved(both, tmp_path):
@@ -404,8 +461,20 @@ def test_every_file_of_an_output_is_saved(both, tmp_path):
         with pytest.warns(UserWarning, match=r"left out .*: output\['text'\] \(text: 'no file'\)$"):
             paths = save_all(both, output, tmp_path / "new" / "folder")
         del output["text"]
-        assert [path.name for path in paths] == ["out.png", "out-2.png", "OUT-3.png", "mask.png", "output.txt"]
-        assert [path.read_text() for path in paths] == ["/1/out.png", "/2/out.png", "/3/OUT.png", "/mask.png", "hi"]
+        assert [path.name for path in paths] == [
+            "out.png",
+            "out-2.png",
+            "OUT-3.png",
+            "mask.png",
+            "output.txt",
+        ]
+        assert [path.read_text() for path in paths] == [
+            "/1/out.png",
+            "/2/out.png",
+            "/3/OUT.png",
+            "/mask.png",
+            "hi",
+        ]
         assert output["images"][0].size == 10
         asked = len(wire.seen)
         with pytest.raises(exceptions.FileError, match=r"out\.png.*overwrite is False"):
@@ -418,7 +487,10 @@ def test_a_file_that_is_there_is_kept_if_asked(both, tmp_path, monkeypatch):
     """Of either kind, also one that comes to be there after it was looked for."""
     with Wire(lambda seen: reply(b"new", kind="text/plain")) as wire:
         client = both.client("https://x.test")
-        files = {"inline": FileOutput("data:text/plain,new", client), "remote": FileOutput(f"{wire.origin}/output.txt", client)}
+        files = {
+            "inline": FileOutput("data:text/plain,new", client),
+            "remote": FileOutput(f"{wire.origin}/output.txt", client),
+        }
         for kind, file in files.items():
             folder = tmp_path / kind
             folder.mkdir()
@@ -460,7 +532,11 @@ def test_they_are_fetched_sixteen_at_a_time(both, tmp_path):
 
 def test_one_that_fails_ends_the_others(both, tmp_path):
     waits = sending(reply(b"", length=10), hang_up=False)
-    with Wire(lambda seen: reply(b"", 404) if seen.path == "/5" else waits if seen.path > "/5" else reply(b"x")) as wire:
+    with Wire(
+        lambda seen: (
+            reply(b"", 404) if seen.path == "/5" else waits if seen.path > "/5" else reply(b"x")
+        )
+    ) as wire:
         client = both.client("https://x.test")
         outputs = [FileOutput(f"{wire.origin}/{n}", client) for n in range(10)]
         with pytest.raises(exceptions.NotFoundError):

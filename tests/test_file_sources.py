@@ -1,4 +1,6 @@
-"""Files that were read before, that several calls share, that are not on the disk, or that are none."""
+"""Files that were read before, that several calls share, that are not on the disk, or that are
+none.
+"""
 
 import asyncio
 import configparser
@@ -34,7 +36,17 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from pyfakefs.fake_filesystem_unittest import Patcher
 
 from replicate_rs import Replicate, exceptions
-from test_uploads import DATA, LARGE, Early, Form, Maker, Uploads, an_upload_of_starlette, data_uri, drained
+from test_uploads import (
+    DATA,
+    LARGE,
+    Early,
+    Form,
+    Maker,
+    Uploads,
+    an_upload_of_starlette,
+    data_uri,
+    drained,
+)
 from wire import Wire, prediction, reply
 
 
@@ -81,14 +93,18 @@ SEEKABLE = {
     "spooled, on the disk": lambda m: written(m.open(tempfile.SpooledTemporaryFile, 10), DATA),
     "temporary": lambda m: written(m.open(tempfile.NamedTemporaryFile), DATA),
     "gzip": lambda m: read(m.open(gzip.open, m.path("a.gz", gzip.compress(DATA)))),
-    "gzip as text": lambda m: read(m.open(gzip.open, m.path("a.gz", gzip.compress(DATA[:128])), "rt", encoding="ascii")),
+    "gzip as text": lambda m: read(
+        m.open(gzip.open, m.path("a.gz", gzip.compress(DATA[:128])), "rt", encoding="ascii")
+    ),
     "archive": lambda m: read(m.member()),
     "map": lambda m: read(m.mapped()),
     "reader over a buffer": lambda m: read(io.BufferedReader(io.BytesIO(DATA))),  # type: ignore[arg-type]
     "subclass of a buffer": lambda m: read(Slow(DATA)),
     "Django's": lambda m: read(ContentFile(DATA)),
     "Django's upload": lambda m: read(SimpleUploadedFile("a.png", DATA)),
-    "Werkzeug's upload": lambda m: read(werkzeug.datastructures.FileStorage(io.BytesIO(DATA), "a.png", "image")),
+    "Werkzeug's upload": lambda m: read(
+        werkzeug.datastructures.FileStorage(io.BytesIO(DATA), "a.png", "image")
+    ),
     "fsspec's": lambda m: read(in_memory("/read/a.png").open("rb")),
 }
 
@@ -121,7 +137,9 @@ def in_memory(path):
 
 @pytest.mark.parametrize("strategy", ["upload", "data-uri"])
 @pytest.mark.parametrize("kind", SEEKABLE)
-def test_a_file_that_was_read_is_sent_whole_and_stays_where_it_was(send, server, maker, kind, strategy):
+def test_a_file_that_was_read_is_sent_whole_and_stays_where_it_was(
+    send, server, maker, kind, strategy
+):
     file = SEEKABLE[kind](maker)
     expected = DATA[:128] if "text" in kind else DATA
     before = file.tell()
@@ -134,7 +152,10 @@ def test_a_file_that_was_read_is_sent_whole_and_stays_where_it_was(send, server,
         if strategy == "upload":
             assert contents(server) == [expected]
         else:
-            assert server.body["input"]["image"].partition(";base64,")[2] == data_uri(expected).partition(";base64,")[2]
+            assert (
+                server.body["input"]["image"].partition(";base64,")[2]
+                == data_uri(expected).partition(";base64,")[2]
+            )
 
 
 def test_files_create_sends_a_file_whole_too(both, server, maker):
@@ -169,7 +190,11 @@ def test_one_handle_over_three_runs_is_sent_three_times(both, maker):
 @pytest.mark.parametrize("strategy", ["upload", "data-uri"])
 def test_a_program_s_own_retry_sends_the_file_again(both, strategy):
     def script(seen):
-        return reply({"detail": "too many"}, 429, headers="Retry-After: 0\r\n") if len(server.seen) == 1 else reply(made, 201)
+        return (
+            reply({"detail": "too many"}, 429, headers="Retry-After: 0\r\n")
+            if len(server.seen) == 1
+            else reply(made, 201)
+        )
 
     made = prediction() | {"urls": {"get": "https://files.test/1"}}
     file = read(io.BytesIO(DATA))
@@ -177,7 +202,11 @@ def test_a_program_s_own_retry_sends_the_file_again(both, strategy):
         client = both.client(server.base_url, max_retries=0)
 
         def create():
-            return both(lambda: client.predictions.create("v", {"image": file}, file_encoding_strategy=strategy))
+            return both(
+                lambda: client.predictions.create(
+                    "v", {"image": file}, file_encoding_strategy=strategy
+                )
+            )
 
         with pytest.raises(exceptions.RateLimitError):
             create()
@@ -196,7 +225,9 @@ def test_after_an_error_a_file_stands_where_it_was(send, server):
     file = Failing(DATA)
     file.seek(7)
     for _ in range(2):
-        with pytest.raises(exceptions.FileError, match=r"^input\.image: the file cannot be read: broken"):
+        with pytest.raises(
+            exceptions.FileError, match=r"^input\.image: the file cannot be read: broken"
+        ):
             send(file)
         assert file.tell() == 7
     other = io.BytesIO(DATA)
@@ -232,7 +263,11 @@ def test_concurrent_calls_share_a_handle(maker, kind):
     file = SHARED[kind](maker)
     before = file.tell()
     expected = DATA if kind == "archive" else LARGE
-    with Uploads() as server, Replicate("x", base_url=server.base_url) as client, ThreadPoolExecutor(8) as pool:
+    with (
+        Uploads() as server,
+        Replicate("x", base_url=server.base_url) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
         list(pool.map(lambda _: client.files.create(file), range(16)))
     assert contents(server) == [expected] * 16
     assert file.tell() == before
@@ -241,7 +276,11 @@ def test_concurrent_calls_share_a_handle(maker, kind):
 def test_concurrent_calls_share_a_picture_that_is_not_loaded(server):
     buffer = io.BytesIO()
     PIL.Image.effect_noise((300, 300), 90).save(buffer, "PNG")
-    with Replicate("x", base_url=server.base_url) as client, ThreadPoolExecutor(8) as pool, PIL.Image.open(buffer) as picture:
+    with (
+        Replicate("x", base_url=server.base_url) as client,
+        ThreadPoolExecutor(8) as pool,
+        PIL.Image.open(buffer) as picture,
+    ):
         list(pool.map(lambda _: client.files.create(picture), range(8)))
         assert set(contents(server)) == {contents(server)[0]}
         with PIL.Image.open(io.BytesIO(contents(server)[0])) as arrived:
@@ -359,7 +398,11 @@ def test_what_is_awaited_once_is_refused_the_second_time(both, server):
         for file in (generator, spent, stream):
             for value in ({"image": file}, {"image": [b"x", file]}):
                 with pytest.raises(
-                    ValueError, match=r"^input\.image(\[1\])?: this \w+ was read before.* pass its content as bytes"
+                    ValueError,
+                    match=(
+                        r"^input\.image(\[1\])?: this \w+ was read before.* pass its content as"
+                        r" bytes"
+                    ),
                 ):
                     await client.predictions.create("v", value)
             with pytest.raises(ValueError, match="was read before"):
@@ -433,12 +476,17 @@ ONCE = {
 
 @pytest.mark.parametrize("strategy", ["upload", "data-uri"])
 @pytest.mark.parametrize("kind", ONCE)
-def test_what_cannot_be_rewound_is_refused_the_second_time(both, send, server, maker, kind, strategy):
+def test_what_cannot_be_rewound_is_refused_the_second_time(
+    both, send, server, maker, kind, strategy
+):
     file = ONCE[kind](maker)
     send(file, file_encoding_strategy=strategy)
     server.seen.clear()
     for value, path in ((file, "image"), ([b"x", {"a": file}], r"image\[1\]\.a")):
-        message = rf"^input\.{path}: this \w+ was read before, .*cannot be rewound: open it anew, or pass its content as bytes$"
+        message = (
+            rf"^input\.{path}: this \w+ was read before, .*cannot be rewound: open it anew, or pass"
+            r" its content as bytes$"
+        )
         with pytest.raises(ValueError, match=message):
             send(value, file_encoding_strategy=strategy)
     with pytest.raises(ValueError, match="^this .* was read before"):
@@ -485,7 +533,11 @@ def test_paths_that_python_reads_arrive(send, server, tmp_path, monkeypatch):
     member = importlib.resources.files("package") / "side.png"
     assert isinstance(member, zipfile.Path)
     try:
-        for file in (member, zipfile.Path(tmp_path / "a.zip", "package/side.png"), in_memory("/in/side.png")):
+        for file in (
+            member,
+            zipfile.Path(tmp_path / "a.zip", "package/side.png"),
+            in_memory("/in/side.png"),
+        ):
             send({"a": [file]})
     finally:
         sys.modules.pop("package")
@@ -561,14 +613,18 @@ ENTRIES = {
     "predictions": lambda client, input: client.predictions.create("v", input),
     "of a model": lambda client, input: client.models.predictions.create("acme/x", input),
     "deployments": lambda client, input: client.deployments.predictions.create("acme/d", input),
-    "trainings": lambda client, input: client.trainings.create("acme/x", "v", input, destination="me/y"),
+    "trainings": lambda client, input: client.trainings.create(
+        "acme/x", "v", input, destination="me/y"
+    ),
     "use": lambda client, input: client.use("acme/x")(**input),
 }
 
 
 @pytest.mark.parametrize("strategy", ["default", "data-uri"])
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_the_error_of_a_missing_file_names_its_place_at_every_entry(both, server, tmp_path, entry, strategy):
+def test_the_error_of_a_missing_file_names_its_place_at_every_entry(
+    both, server, tmp_path, entry, strategy
+):
     client = both.client(server.base_url, file_encoding_strategy=strategy)
     missing = tmp_path / "cat.png"
     for value, path in (
@@ -580,7 +636,11 @@ def test_the_error_of_a_missing_file_names_its_place_at_every_entry(both, server
         error = caught.value
         assert isinstance(error, exceptions.FileError)
         assert str(error).startswith(f"{path}: {missing}: No such file")
-        assert (error.errno, error.filename, error.strerror) == (errno.ENOENT, str(missing), os.strerror(errno.ENOENT))
+        assert (error.errno, error.filename, error.strerror) == (
+            errno.ENOENT,
+            str(missing),
+            os.strerror(errno.ENOENT),
+        )
     assert server.seen == []
 
 
@@ -591,7 +651,9 @@ def test_of_many_runs_at_once_each_names_its_own(both, server, tmp_path):
         runs = (client.run("acme/x", {"images": [b"x", tmp_path / f"{n}.png"]}) for n in range(5))
         return await asyncio.gather(*runs, return_exceptions=True)
 
-    assert [error.filename for error in both(main)] == [str(tmp_path / f"{n}.png") for n in range(5)]
+    assert [error.filename for error in both(main)] == [
+        str(tmp_path / f"{n}.png") for n in range(5)
+    ]
     assert server.seen == []
 
 
@@ -614,7 +676,11 @@ def test_the_error_of_a_path_is_that_of_python_too(both, send, server, tmp_path)
             for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
                 assert isinstance(again, kind)
                 assert isinstance(again, exceptions.FileError)
-                assert (str(again), again.errno, again.filename) == (str(error), error.errno, error.filename)
+                assert (str(again), again.errno, again.filename) == (
+                    str(error),
+                    error.errno,
+                    error.filename,
+                )
     assert server.seen == []
 
 
@@ -635,7 +701,9 @@ def test_a_file_that_is_removed_before_its_turn_is_a_missing_file(both, maker):
 
     with Uploads(answer) as server:
         client = both.client(server.base_url)
-        with pytest.raises(FileNotFoundError, match=rf"^input\.images\[8\]: {paths[-1]}: ") as caught:
+        with pytest.raises(
+            FileNotFoundError, match=rf"^input\.images\[8\]: {paths[-1]}: "
+        ) as caught:
             both(lambda: client.predictions.create("v", {"images": paths}))
         assert caught.value.filename == str(paths[-1])
     assert "POST /v1/predictions" not in server.routes
@@ -643,7 +711,9 @@ def test_a_file_that_is_removed_before_its_turn_is_a_missing_file(both, maker):
 
 @pytest.mark.parametrize("strategy", ["upload", "data-uri"])
 @pytest.mark.parametrize("size", [1 << 20, 20 << 20])
-def test_a_file_that_shrinks_or_grows_is_named_by_its_place_and_nothing_is_created(both, maker, strategy, size):
+def test_a_file_that_shrinks_or_grows_is_named_by_its_place_and_nothing_is_created(
+    both, maker, strategy, size
+):
     def change(connection):
         os.truncate(path, size)
         drained(connection)
@@ -653,8 +723,15 @@ def test_a_file_that_shrinks_or_grows_is_named_by_its_place_and_nothing_is_creat
         os.truncate(path, 12 << 20)
         with Early(change) as server:
             client = both.client(server.base_url)
-            with pytest.raises(exceptions.FileError, match=r"^input\.a\.image: \S*a\.bin changed its size while it was sent$"):
-                both(lambda: client.predictions.create("v", {"a": {"image": make()}}, file_encoding_strategy=strategy))
+            with pytest.raises(
+                exceptions.FileError,
+                match=r"^input\.a\.image: \S*a\.bin changed its size while it was sent$",
+            ):
+                both(
+                    lambda: client.predictions.create(
+                        "v", {"a": {"image": make()}}, file_encoding_strategy=strategy
+                    )
+                )
         assert server.seen == []
 
 
@@ -725,10 +802,19 @@ BAD = {
     "nothing yet": (lambda: Scripted(None), TypeError),
     "nothing more yet": (lambda: Scripted(b"ab", None), TypeError),
     "more than was asked": (Greedy, ValueError),
-    "the same without end": (lambda: types.SimpleNamespace(read=lambda size=-1: b"same"), ValueError),
-    "without end": (lambda: types.SimpleNamespace(read=lambda size=-1: bytes(max(size, 0))), ValueError),
+    "the same without end": (
+        lambda: types.SimpleNamespace(read=lambda size=-1: b"same"),
+        ValueError,
+    ),
+    "without end": (
+        lambda: types.SimpleNamespace(read=lambda size=-1: bytes(max(size, 0))),
+        ValueError,
+    ),
     "an error midway": (lambda: Scripted(b"ab", RuntimeError("midway")), exceptions.FileError),
-    "an error of the system midway": (lambda: Scripted(b"ab", OSError(5, "midway")), exceptions.FileError),
+    "an error of the system midway": (
+        lambda: Scripted(b"ab", OSError(5, "midway")),
+        exceptions.FileError,
+    ),
     "an error of types midway": (lambda: Scripted(b"ab", TypeError("midway")), TypeError),
     "raw and not blocking": (NonBlocking, TypeError),
     "buffered and not blocking": (lambda: io.BufferedReader(NonBlocking()), TypeError),
@@ -745,8 +831,14 @@ BAD = {
     "pixels that are floats": (lambda: PIL.Image.new("F", (5, 5)), TypeError),
     "pixels of more than 16 bits": (lambda: PIL.Image.new("I", (5, 5), 1 << 20), ValueError),
     "a released view": (lambda: released(), ValueError),
-    "gzip that is cut off": (lambda: gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(DATA)[:-9])), exceptions.FileError),
-    "reads bytes that are text": (lambda: types.SimpleNamespace(open=lambda: io.StringIO("x")), TypeError),
+    "gzip that is cut off": (
+        lambda: gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(DATA)[:-9])),
+        exceptions.FileError,
+    ),
+    "reads bytes that are text": (
+        lambda: types.SimpleNamespace(open=lambda: io.StringIO("x")),
+        TypeError,
+    ),
 }
 
 
@@ -799,7 +891,10 @@ def test_names_of_any_type_of_text_are_names(send, server, maker):
     with open(os.fsencode(maker.data), "rb") as handle:
         send(handle)
     send(werkzeug.datastructures.FileStorage(io.BytesIO(DATA), "photo.jpg", "image"))
-    assert [each.name for each in server.forms] == ["a b.png"] * 3 + ["file"] * 4 + ["data.bin", "photo.jpg"]
+    assert [each.name for each in server.forms] == ["a b.png"] * 3 + ["file"] * 4 + [
+        "data.bin",
+        "photo.jpg",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -847,12 +942,18 @@ def photo(form, orientation):
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_picture_arrives_upright(send, server, form, orientation):
-    with PIL.Image.open(photo(form, orientation)) as picture, PIL.Image.open(photo(form, orientation)) as other:
+    with (
+        PIL.Image.open(photo(form, orientation)) as picture,
+        PIL.Image.open(photo(form, orientation)) as other,
+    ):
         upright = PIL.ImageOps.exif_transpose(other)
         send(picture)
     with PIL.Image.open(io.BytesIO(contents(server)[0])) as arrived:
         assert arrived.getexif().get(0x0112, 1) == 1
-        assert (arrived.size, arrived.convert("RGB").tobytes()) == (upright.size, upright.convert("RGB").tobytes())
+        assert (arrived.size, arrived.convert("RGB").tobytes()) == (
+            upright.size,
+            upright.convert("RGB").tobytes(),
+        )
 
 
 def test_a_picture_stays_what_it_was(send):
@@ -872,7 +973,9 @@ def test_exif_that_is_damaged_is_left_out(send, server):
 def lab():
     srgb, lab = PIL.ImageCms.createProfile("sRGB"), PIL.ImageCms.createProfile("LAB")
     picture = PIL.Image.new("RGB", (3, 2), (200, 30, 60))
-    return PIL.ImageCms.applyTransform(picture, PIL.ImageCms.buildTransform(srgb, lab, "RGB", "LAB"))
+    return PIL.ImageCms.applyTransform(
+        picture, PIL.ImageCms.buildTransform(srgb, lab, "RGB", "LAB")
+    )
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "HSV", "RGBX", "RGBa", "La", "PA"])
@@ -895,7 +998,9 @@ def test_colours_of_lab_are_those_of_the_screen(send, server):
     send(lab())
     with PIL.Image.open(io.BytesIO(contents(server)[0])) as arrived:
         assert arrived.mode == "RGB"
-        assert all(abs(a - b) <= 2 for a, b in zip(arrived.getpixel((0, 0)), (200, 30, 60), strict=True))
+        assert all(
+            abs(a - b) <= 2 for a, b in zip(arrived.getpixel((0, 0)), (200, 30, 60), strict=True)
+        )
 
 
 @pytest.mark.parametrize("mode", ["I", "I;16", "I;16B", "I;16L"])
@@ -929,7 +1034,9 @@ def test_a_picture_that_is_cut_off_is_refused_each_time(both, send, server, form
         pytest.skip("it is not even opened")
     with picture:
         for _ in range(2):
-            with pytest.raises(exceptions.FileError, match=r"^input\.image\[1\]: the picture cannot be read: "):
+            with pytest.raises(
+                exceptions.FileError, match=r"^input\.image\[1\]: the picture cannot be read: "
+            ):
                 send([b"first", picture])
         with pytest.raises(exceptions.FileError, match="^the picture cannot be read: "):
             both(lambda: both.client(server.base_url).files.create(picture))

@@ -20,7 +20,15 @@ def path(tmp_path):
 
 
 def test_a_file_is_created_described_and_deleted(both, client, path):
-    for file in (path, str(path), path.open("rb"), path.open(), b"hello", bytearray(b"hello"), io.BytesIO(b"hello")):
+    for file in (
+        path,
+        str(path),
+        path.open("rb"),
+        path.open(),
+        b"hello",
+        bytearray(b"hello"),
+        io.BytesIO(b"hello"),
+    ):
         created = both(lambda file=file: client.files.create(file, metadata={"a": 1}))
         assert (created.size, created.metadata) == (5, {"a": 1})
         assert created.checksums["md5"] == "5d41402abc4b2a76b9719d911017c592"
@@ -36,7 +44,9 @@ def test_a_file_is_created_described_and_deleted(both, client, path):
 def test_name_and_type_are_the_file_s_or_the_caller_s(both, client, path):
     own = both(lambda: client.files.create(path))
     assert (own.name, own.content_type) == ("hello.txt", "text/plain")
-    given = both(lambda: client.files.create(path, filename='a "b"\r\n.png', content_type="image/x"))
+    given = both(
+        lambda: client.files.create(path, filename='a "b"\r\n.png', content_type="image/x")
+    )
     assert given.content_type == "image/x"
     assert "\n" not in given.name
 
@@ -60,7 +70,11 @@ def test_a_large_file_is_streamed_from_disk(both, client, tmp_path):
 def test_inputs_are_uploaded_at_any_depth_and_once(both, client, local, path):
     handle = io.BytesIO(b"abc")
     before = len(local.requests)
-    output = both(lambda: client.run("acme/copies", {"files": [path, {"deep": path}, handle, handle], "one": b"xyz"}))
+    output = both(
+        lambda: client.run(
+            "acme/copies", {"files": [path, {"deep": path}, handle, handle], "one": b"xyz"}
+        )
+    )
     uploads = [each for each in local.requests[before:] if each.path == "/v1/files"]
     assert len(uploads) == 3
     first, deep, *rest = output["files"]
@@ -73,14 +87,23 @@ def test_the_data_uri_strategies_upload_nothing(both, client, local):
     """J4: what is posted is the input, and not the client with its token."""
     for strategy in ("data-uri", "base64"):
         before = len(local.requests)
-        output = both(lambda strategy=strategy: client.run("acme/reverse", {"file": b"abc"}, file_encoding_strategy=strategy))
+        output = both(
+            lambda strategy=strategy: client.run(
+                "acme/reverse", {"file": b"abc"}, file_encoding_strategy=strategy
+            )
+        )
         assert both(output.read if not both.is_async else output.aread) == b"cba"
         assert local.requests[before].path == "/v1/models/acme/reverse/predictions"
 
 
 @pytest.mark.parametrize(
     ("status", "strategy", "falls_back"),
-    [(503, "default", True), (503, "upload", False), (401, "default", False), (None, "default", True)],
+    [
+        (503, "default", True),
+        (503, "upload", False),
+        (401, "default", False),
+        (None, "default", True),
+    ],
 )
 def test_an_upload_that_fails_on_the_server_s_side_falls_back(both, status, strategy, falls_back):
     def script(seen):
@@ -114,7 +137,8 @@ def test_an_output_file_is_lazy_and_read_again(both, client, local):
         assert b"".join(both(output.chunks if not both.is_async else output.achunks)) == b"cba"
     fetches = [each for each in local.requests[before:] if each.path.startswith("/pbxt/")]
     assert len(fetches) == 4
-    # The local server's files are on the API's own origin; on another one there is no token (test_errors.py).
+    # The local server's files are on the API's own origin; on another one there is no token
+    # (test_errors.py).
     assert all(each.headers["accept-encoding"] == "identity" for each in fetches)
 
 
@@ -128,7 +152,10 @@ def test_an_output_file_is_saved_whole_or_not_at_all(both, tmp_path):
 
     with Wire(script) as wire:
         session = both.client(wire.base_url, max_retries=1)._session
-        whole, cut = FileOutput(f"{wire.origin}/whole", session), FileOutput(f"{wire.origin}/cut", session)
+        whole, cut = (
+            FileOutput(f"{wire.origin}/whole", session),
+            FileOutput(f"{wire.origin}/cut", session),
+        )
         target = tmp_path / "out.png"
         assert both(lambda: (whole.asave if both.is_async else whole.save)(target)) == target
         assert target.read_bytes() == content
@@ -143,10 +170,14 @@ def test_a_target_that_cannot_be_written_is_an_error(both, tmp_path):
     with Wire(lambda _: reply(b"x")) as wire:
         output = FileOutput(f"{wire.origin}/x", both.client(wire.base_url)._session)
         with pytest.raises(exceptions.FileError, match="nowhere"):
-            both(lambda: (output.asave if both.is_async else output.save)(tmp_path / "nowhere" / "x"))
+            both(
+                lambda: (output.asave if both.is_async else output.save)(tmp_path / "nowhere" / "x")
+            )
         inline = FileOutput("data:,x", both.client(wire.base_url)._session)
         with pytest.raises(exceptions.FileError, match="nowhere"):
-            both(lambda: (inline.asave if both.is_async else inline.save)(tmp_path / "nowhere" / "x"))
+            both(
+                lambda: (inline.asave if both.is_async else inline.save)(tmp_path / "nowhere" / "x")
+            )
 
 
 def test_a_host_that_refuses_the_file_is_an_error_of_our_tree(both):
@@ -157,7 +188,8 @@ def test_a_host_that_refuses_the_file_is_an_error_of_our_tree(both):
 
 
 @pytest.mark.parametrize(
-    ("uri", "content"), [("data:text/plain;base64,aGk=", b"hi"), ("data:text/plain,a%20b", b"a b"), ("data:,x", b"x")]
+    ("uri", "content"),
+    [("data:text/plain;base64,aGk=", b"hi"), ("data:text/plain,a%20b", b"a b"), ("data:,x", b"x")],
 )
 def test_data_uris_are_read_in_both_encodings(both, uri, content, tmp_path):
     output = FileOutput(uri, both.client("http://127.0.0.1:1")._session)
@@ -198,11 +230,24 @@ def test_only_a_whole_address_is_a_file(text, expected):
 def test_use_file_output_is_honoured(both, local):
     for options, call in (({"use_file_output": False}, {}), ({}, {"use_file_output": False})):
         client = both.client(local.base_url, **options)
-        assert type(both(lambda client=client, call=call: client.run("acme/reverse", {"file": b"a"}, **call))) is str
+        assert (
+            type(
+                both(
+                    lambda client=client, call=call: client.run(
+                        "acme/reverse", {"file": b"a"}, **call
+                    )
+                )
+            )
+            is str
+        )
 
 
 def test_an_output_is_an_input_by_its_url(both, client, local):
     first = both(lambda: client.run("acme/reverse", {"file": b"abc"}))
     before = len(local.requests)
-    both(lambda: client.predictions.create(model="acme/copies", input={"files": [first], "one": "data:,x"}))
+    both(
+        lambda: client.predictions.create(
+            model="acme/copies", input={"files": [first], "one": "data:,x"}
+        )
+    )
     assert [each.path for each in local.requests[before:]] == ["/v1/models/acme/copies/predictions"]

@@ -1,4 +1,6 @@
-"""Work that was begun before a fork and is awaited in the child: it says so at once; what is begun in the child works."""
+"""Work that was begun before a fork and is awaited in the child: it says so at once; what is begun
+in the child works.
+"""
 
 import textwrap
 import threading
@@ -51,35 +53,44 @@ def in_child(check):
 """
 
 WAYS = {
-    "begun, waited for": """
+    "begun, waited for": (
+        """
         pending = core.send("GET", ("held",), Expect.STATUS)
         pending.begin()
         in_child(lambda: refused(pending.wait))
         go_on()
         assert pending.wait() == 200
-    """,
-    "begun, awaited": """
+    """
+    ),
+    "begun, awaited": (
+        """
         pending = core.send("GET", ("held",), Expect.STATUS)
         pending.begin()
         in_child(lambda: refused(lambda: run(pending)))
         go_on()
         assert run(pending) == 200
-    """,
-    "begun, the first of": """
+    """
+    ),
+    "begun, the first of": (
+        """
         pending = core.send("GET", ("held",), Expect.STATUS)
         pending.begin()
         in_child(lambda: (refused(lambda: core.first([pending]).wait()), refused(lambda: run(core.first([pending])))))
         go_on()
         assert core.first([pending]).wait() == 0
-    """,
-    "begun, given up": """
+    """
+    ),
+    "begun, given up": (
+        """
         pending = core.send("GET", ("held",), Expect.STATUS)
         pending.begin()
         in_child(pending.give_up)
         go_on()
         assert pending.wait() == 200
-    """,
-    "awaited": """
+    """
+    ),
+    "awaited": (
+        """
         async def main():
             pending = core.send("GET", ("held",), Expect.STATUS)
             pending.add_done_callback(lambda _: None)
@@ -88,8 +99,10 @@ WAYS = {
             go_on()
             return await pending
         assert asyncio.run(main()) == 200
-    """,
-    "an open file": """
+    """
+    ),
+    "an open file": (
+        """
         source = core.pieces(f"{origin}/half")
         assert len(b"".join(source.next().wait())) >= 65536
         def check():
@@ -101,15 +114,19 @@ WAYS = {
         in_child(check)
         go_on()
         assert len(b"".join(source.next().wait())) > 0
-    """,
-    "chunks of a file": """
+    """
+    ),
+    "chunks of a file": (
+        """
         chunks = iter(FileOutput(f"{origin}/half", client))
         first = len(next(chunks))
         in_child(lambda: refused(lambda: [next(chunks) for _ in range(10)]))
         go_on()
         assert sum(map(len, chunks)) == 200_000 - first
-    """,
-    "pages": """
+    """
+    ),
+    "pages": (
+        """
         items = iter(client.predictions.list().auto())
         next(items)
         def check():
@@ -118,8 +135,10 @@ WAYS = {
         in_child(check)
         go_on()
         assert len(list(items)) == 3
-    """,
-    "a stream": """
+    """
+    ),
+    "a stream": (
+        """
         stream = client.text_stream("acme/x", {})
         assert next(stream) == "a"
         def check():
@@ -128,14 +147,17 @@ WAYS = {
         in_child(check)
         go_on()
         assert "".join(stream) == "bc"
-    """,
-    "a relay": """
+    """
+    ),
+    "a relay": (
+        """
         relay = iter(client.relay("acme/x", {}))
         next(relay)
         in_child(lambda: refused(lambda: [next(relay) for _ in range(3)]))
         go_on()
         assert b"data: c" in b"".join(relay)
-    """,
+    """
+    ),
 }
 
 
@@ -167,7 +189,9 @@ class Halfway(Wire):
         if seen.path == "/tell":
             self.told.set()
         created = reply(prediction("processing", urls={"stream": f"{self.origin}/stream"}), 201)
-        return answers.get(f"{seen.method} {seen.path}", created if seen.method == "POST" else reply(prediction()))
+        return answers.get(
+            f"{seen.method} {seen.path}", created if seen.method == "POST" else reply(prediction())
+        )
 
 
 GO_ON = """

@@ -1,4 +1,6 @@
-"""Reports of errors show the locals of every frame: none of this library's frames holds a secret when an error leaves it."""
+"""Reports of errors show the locals of every frame: none of this library's frames holds a secret
+when an error leaves it.
+"""
 
 import functools
 import socket
@@ -24,7 +26,9 @@ HEADERS = {"X-Gateway-Key": GATEWAY}
 
 
 def texts(value, depth=6):
-    """Every text in a value, as tools for errors print it: its repr, and what containers and plain objects hold."""
+    """Every text in a value, as tools for errors print it: its repr, and what containers and plain
+    objects hold.
+    """
     if isinstance(value, (str, bytes)):
         yield str(value)
         return
@@ -39,9 +43,17 @@ def texts(value, depth=6):
     elif depth and isinstance(value, (list, tuple, set, frozenset)):
         for each in list(value):
             yield from texts(each, depth - 1)
-    elif depth and type(value).__module__.startswith("replicate_rs") and not isinstance(value, (replicate.Request, ModuleType)):
+    elif (
+        depth
+        and type(value).__module__.startswith("replicate_rs")
+        and not isinstance(value, (replicate.Request, ModuleType))
+    ):
         names = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
-        held = [getattr(value, name, None) for name in names if isinstance(name, str) and name not in ("__weakref__", "__dict__")]
+        held = [
+            getattr(value, name, None)
+            for name in names
+            if isinstance(name, str) and name not in ("__weakref__", "__dict__")
+        ]
         yield from texts([held, getattr(value, "__dict__", None)], depth - 1)
     elif depth and isinstance(value, functools.partial):
         yield from texts([value.args, value.keywords], depth - 1)
@@ -60,15 +72,31 @@ def shown(error):
     """Where a secret is in an error, and in which of this library's frames."""
     found = []
     for each in chain(error):
-        texts_of = [("str", str(each)), ("repr", repr(each)), ("args", repr(each.args)), ("vars", repr(vars(each)))]
-        found += [(type(each).__name__, where) for where, text in texts_of if any(secret in text for secret in SECRETS)]
+        texts_of = [
+            ("str", str(each)),
+            ("repr", repr(each)),
+            ("args", repr(each.args)),
+            ("vars", repr(vars(each))),
+        ]
+        found += [
+            (type(each).__name__, where)
+            for where, text in texts_of
+            if any(secret in text for secret in SECRETS)
+        ]
         if isinstance(each, UnicodeError):
-            found += ["the object of an error of encoding"] if any(secret in str(each.object) for secret in SECRETS) else []
+            found += (
+                ["the object of an error of encoding"]
+                if any(secret in str(each.object) for secret in SECRETS)
+                else []
+            )
         for frame, line in traceback.walk_tb(each.__traceback__):
             if Path(frame.f_code.co_filename).is_relative_to(PACKAGE):
                 for name, value in frame.f_locals.items():
                     if any(secret in text for text in texts(value) for secret in SECRETS):
-                        found.append(f"{Path(frame.f_code.co_filename).name}:{line} {frame.f_code.co_qualname}: {name}")
+                        found.append(
+                            f"{Path(frame.f_code.co_filename).name}:{line}"
+                            f" {frame.f_code.co_qualname}: {name}"
+                        )
     return found
 
 
@@ -86,7 +114,13 @@ class Broken:
         raise LookupError("no vault")
 
 
-GOOD = {"base_url": "http://127.0.0.1:1", "api_token": TOKEN, "headers": HEADERS, "proxy": PROXY, "max_retries": 0}
+GOOD = {
+    "base_url": "http://127.0.0.1:1",
+    "api_token": TOKEN,
+    "headers": HEADERS,
+    "proxy": PROXY,
+    "max_retries": 0,
+}
 WRONG = [
     {"api_token": f"{TOKEN}\u2019"},
     {"api_token": f"{TOKEN}\x00"},
@@ -136,17 +170,25 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: f"{'-'.join(wrong)}-{WRONG.index(wrong)}")
+@pytest.mark.parametrize(
+    "wrong", WRONG, ids=lambda wrong: f"{'-'.join(wrong)}-{WRONG.index(wrong)}"
+)
 def test_a_client_that_cannot_be_made(both, wrong, monkeypatch):
     check(lambda: both.kind(**(GOOD | wrong)))
     (name, value), *_ = wrong.items()
     client = both.kind(**GOOD)
     if name not in ("auth", "default_headers", "verify"):
         check(lambda: client.with_options(**wrong))
-        check(lambda: client.copy(**({"api_token": TOKEN, "headers": HEADERS, "proxy": PROXY} | wrong)))
+        check(
+            lambda: client.copy(
+                **({"api_token": TOKEN, "headers": HEADERS, "proxy": PROXY} | wrong)
+            )
+        )
         check(lambda: setattr(client, name, value))
         assert client.api_token == TOKEN
-        for spelling in {"api_token": ("_api_token", "auth"), "base_url": ("_base_url",)}.get(name, ()):
+        for spelling in {"api_token": ("_api_token", "auth"), "base_url": ("_base_url",)}.get(
+            name, ()
+        ):
             check(lambda spelling=spelling: setattr(client, spelling, value))
         monkeypatch.setitem(vars(replicate), "proxy", PROXY)
         check(lambda: setattr(replicate, name, value))
@@ -168,7 +210,12 @@ def kind(request, both):
     def make(base_url, **options):
         if request.param == "fetch":
             options["fetch"] = awaited if both.is_async else (lambda request, send: send(request))
-        return both.kind(**({"base_url": base_url, "api_token": TOKEN, "headers": HEADERS, "max_retries": 0} | options))
+        return both.kind(
+            **(
+                {"base_url": base_url, "api_token": TOKEN, "headers": HEADERS, "max_retries": 0}
+                | options
+            )
+        )
 
     async def awaited(request, send):
         return await send(request)
@@ -229,7 +276,13 @@ def test_calls_without_an_answer(both, kind):
 
 @pytest.mark.parametrize(
     "extra",
-    [{"X-Other": f"{GATEWAY}\n"}, {"X Other": GATEWAY}, {"X-Other": GATEWAY.encode()}, [("X-Other", GATEWAY, "")], GATEWAY],
+    [
+        {"X-Other": f"{GATEWAY}\n"},
+        {"X Other": GATEWAY},
+        {"X-Other": GATEWAY.encode()},
+        [("X-Other", GATEWAY, "")],
+        GATEWAY,
+    ],
     ids=["value", "name", "bytes", "pairs", "text"],
 )
 def test_headers_of_a_call_that_are_refused(both, kind, extra):
@@ -245,12 +298,20 @@ def test_headers_of_a_call_that_are_refused(both, kind, extra):
 )
 def test_other_arguments_beside_headers_that_are_refused(both, kind, wrong):
     client, extra = kind("http://127.0.0.1:1"), {"X-Other": GATEWAY}
-    check(lambda: both(lambda: client.predictions.get("x", extra_headers=extra, **wrong)), (TypeError, ValueError))
-    check(lambda: both(lambda: client.predictions.get("x", **wrong, extra_headers=extra)), (TypeError, ValueError))
+    check(
+        lambda: both(lambda: client.predictions.get("x", extra_headers=extra, **wrong)),
+        (TypeError, ValueError),
+    )
+    check(
+        lambda: both(lambda: client.predictions.get("x", **wrong, extra_headers=extra)),
+        (TypeError, ValueError),
+    )
     check(lambda: both(lambda: client.predictions.get(extra_headers=extra)), TypeError)
     check(lambda: both(lambda: client.run("a/b/c", {}, extra_headers=extra)), ValueError)
     check(lambda: both(lambda: client.run("a/b", {"a": object()}, extra_headers=extra)), TypeError)
-    check(lambda: both(lambda: client.stream("a/b", {}, extra_headers=extra, timeout="x")), TypeError)
+    check(
+        lambda: both(lambda: client.stream("a/b", {}, extra_headers=extra, timeout="x")), TypeError
+    )
     check(lambda: both(lambda: client.request("/x?y", headers=extra)), ValueError)
     check(lambda: both(lambda: client.request("/x", headers=extra, data=object())), TypeError)
     check(lambda: both(lambda: client.request("/x", headers=extra, method="a b")), ValueError)
@@ -262,18 +323,29 @@ def test_tokens_of_functions(both):
 
     for wrong in (f"{TOKEN}\u2026", TOKEN.encode(), [TOKEN], f"{TOKEN}\x01"):
         client = both.kind(lambda wrong=wrong: wrong, base_url="http://127.0.0.1:1")
-        check(lambda client=client: both(lambda: client.predictions.get("x")), (TypeError, ValueError))
+        check(
+            lambda client=client: both(lambda: client.predictions.get("x")), (TypeError, ValueError)
+        )
     client = both.kind(broken, base_url="http://127.0.0.1:1", headers=HEADERS)
-    check(lambda: both(lambda: client.predictions.get("x", extra_headers={"X-Other": GATEWAY})), LookupError)
+    check(
+        lambda: both(lambda: client.predictions.get("x", extra_headers={"X-Other": GATEWAY})),
+        LookupError,
+    )
 
 
 def test_tokens_of_the_environment(both, monkeypatch):
     monkeypatch.setenv("REPLICATE_API_TOKEN", f"{TOKEN}\u201d")
     client = both.kind(base_url="http://127.0.0.1:1", headers=HEADERS)
-    check(lambda: both(lambda: client.predictions.get("x", extra_headers={"X-Other": GATEWAY})), ValueError)
+    check(
+        lambda: both(lambda: client.predictions.get("x", extra_headers={"X-Other": GATEWAY})),
+        ValueError,
+    )
     monkeypatch.delenv("REPLICATE_API_TOKEN")
     client = both.kind(base_url="https://127.0.0.1.invalid", headers=HEADERS)
-    check(lambda: both(lambda: client.predictions.get("x", extra_headers={"X-Other": GATEWAY})), replicate.ReplicateError)
+    check(
+        lambda: both(lambda: client.predictions.get("x", extra_headers={"X-Other": GATEWAY})),
+        replicate.ReplicateError,
+    )
 
 
 def test_ways_through_a_proxy(both):
@@ -283,10 +355,14 @@ def test_ways_through_a_proxy(both):
     with HttpProxy(answer, credentials=f"me:{PASSWORD}") as proxy:
         for user in (f"me:{PASSWORD}", f"me:{PASSWORD}-not"):
             through = f"http://{user}@{proxy.origin.partition('://')[2]}"
-            client = both.kind(TOKEN, base_url="http://api.invalid", proxy=through, headers=HEADERS, max_retries=0)
+            client = both.kind(
+                TOKEN, base_url="http://api.invalid", proxy=through, headers=HEADERS, max_retries=0
+            )
             for call in calls(client, {"X-Other": GATEWAY}):
                 check(lambda call=call: both(call))
-    client = both.kind(TOKEN, base_url="http://api.invalid", proxy=PROXY, headers=HEADERS, max_retries=0)
+    client = both.kind(
+        TOKEN, base_url="http://api.invalid", proxy=PROXY, headers=HEADERS, max_retries=0
+    )
     for call in calls(client, {"X-Other": GATEWAY}):
         check(lambda call=call: both(call))
 
@@ -307,13 +383,19 @@ def test_uploads_that_fail(both, kind, tmp_path):
         with file.open("rb") as opened:
             for given in (file, tmp_path / "missing", opened, (each for each in [b"a", 5])):
                 check(lambda given=given: both(lambda: client.files.create(given)))
-                check(lambda given=given: both(lambda: client.run("acme/x", {"file": given}, **how)))
+                check(
+                    lambda given=given: both(lambda: client.run("acme/x", {"file": given}, **how))
+                )
 
 
 def test_streams_and_files_that_fail(both, kind, tmp_path):
     extra = {"X-Other": GATEWAY}
     with streaming(output("a"), poll=prediction("processing")) as wire:
-        check(lambda: both(lambda: kind(wire.base_url).stream("acme/x", {}, timeout=0.2, extra_headers=extra)))
+        check(
+            lambda: both(
+                lambda: kind(wire.base_url).stream("acme/x", {}, timeout=0.2, extra_headers=extra)
+            )
+        )
     with Wire(lambda _: reply({"detail": "no"}, 404)) as wire:
         client = kind(wire.base_url)
         file = replicate.FileOutput(f"{wire.origin}/file", client)
@@ -332,12 +414,20 @@ def test_webhook_secrets(both):
     check(lambda: WebhookVerifier(WHSEC).verify(headers, b"{}"))
     check(lambda: WebhookVerifier(WHSEC).unwrap({}, b"{}"))
     for secret in (WHSEC, wrong, [WHSEC, wrong], replicate.WebhookSigningSecret(key=wrong)):
-        check(lambda secret=secret: replicate.validate_webhook(headers={}, secret=secret, body=b"{}"))
+        check(
+            lambda secret=secret: replicate.validate_webhook(headers={}, secret=secret, body=b"{}")
+        )
         check(lambda secret=secret: replicate.validate_webhook(object(), secret=secret))
         check(lambda secret=secret: replicate.sign_webhook(secret, "m", None, b"{}"))
         validate = both.kind().webhooks.validate
-        check(lambda secret=secret, validate=validate: validate(headers=headers, body=b"{}", secret=secret))
-        check(lambda secret=secret, validate=validate: validate(headers={}, body=b"{}", secret=secret))
+        check(
+            lambda secret=secret, validate=validate: validate(
+                headers=headers, body=b"{}", secret=secret
+            )
+        )
+        check(
+            lambda secret=secret, validate=validate: validate(headers={}, body=b"{}", secret=secret)
+        )
     check(lambda: replicate.sign_webhook(wrong, "m", 1, b"{}"), webhook.InvalidSecretKeyError)
 
 

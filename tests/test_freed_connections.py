@@ -1,5 +1,6 @@
-"""A call that begins to make a connection and then is given one that another call has left: its limits hold, and its error says
-where it was. It takes a handshake that is slower than the other call."""
+"""A call that begins to make a connection and then is given one that another call has left: its
+limits hold, and its error says where it was. It takes a handshake that is slower than the other
+call."""
 
 import asyncio
 import contextlib
@@ -19,7 +20,10 @@ SIZE = 300_000
 
 
 class SlowHandshake(SecureWire):
-    """Shakes hands on its first connection only; on others when it is told to. The end of `/held` waits for such another one."""
+    """Shakes hands on its first connection only; on others when it is told to.
+
+    The end of `/held` waits for such another one.
+    """
 
     def __init__(self, context):
         self.waits = threading.Event()
@@ -63,7 +67,11 @@ def wire(certificates):
 def client(certificates, wire, **limits):
     timeout = replicate.Timeout(**{"connect": PATIENCE, "read": None, "total": None, **limits})
     return replicate.Replicate(
-        "r8_x", base_url=wire.base_url, ssl_cert_file=certificates.authority, max_retries=0, timeout=timeout
+        "r8_x",
+        base_url=wire.base_url,
+        ssl_cert_file=certificates.authority,
+        max_retries=0,
+        timeout=timeout,
     )
 
 
@@ -89,7 +97,9 @@ def check(error, method):
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("driver", ["threads", "tasks"])
-def test_a_limit_holds_on_a_connection_that_another_call_has_left(driver, method, limit, certificates, wire):
+def test_a_limit_holds_on_a_connection_that_another_call_has_left(
+    driver, method, limit, certificates, wire
+):
     made = client(certificates, wire, **LIMITS[limit])
     held = made._core.send("GET", ("held",), Expect.RESPONSE)
     held.begin()
@@ -102,7 +112,11 @@ def test_a_limit_holds_on_a_connection_that_another_call_has_left(driver, method
 
         async def main():
             with pytest.raises(exceptions.APITimeoutError) as caught:
-                await (made.predictions.async_create("v", {}) if method == "POST" else made.async_request("/slow"))
+                await (
+                    made.predictions.async_create("v", {})
+                    if method == "POST"
+                    else made.async_request("/slow")
+                )
             return caught
 
         caught = asyncio.run(main())
@@ -114,7 +128,10 @@ def test_a_limit_holds_on_a_connection_that_another_call_has_left(driver, method
 @contextlib.contextmanager
 def a_busy_engine():
     controller = replicate.AbortController()
-    with Wire(lambda _: hang) as other, replicate.Replicate("r8_x", base_url=other.base_url) as client:
+    with (
+        Wire(lambda _: hang) as other,
+        replicate.Replicate("r8_x", base_url=other.base_url) as client,
+    ):
 
         def call():
             with pytest.raises(replicate.AbortError):

@@ -1,4 +1,6 @@
-"""gevent and eventlet: a call that waits lets the other greenlets run, and what is thrown into a greenlet ends its call."""
+"""gevent and eventlet: a call that waits lets the other greenlets run, and what is thrown into a
+greenlet ends its call.
+"""
 
 from __future__ import annotations
 
@@ -64,13 +66,22 @@ def environment(kind: str) -> dict[str, str]:
 
 def greenlets(kind: str, code: str, base_url: str, *arguments: str) -> list[str]:
     """Run code among greenlets, and give the lines that it wrote."""
-    ran = script(PRELUDE + textwrap.dedent(code), kind, base_url, *arguments, env=environment(kind), timeout=50)
+    ran = script(
+        PRELUDE + textwrap.dedent(code),
+        kind,
+        base_url,
+        *arguments,
+        env=environment(kind),
+        timeout=50,
+    )
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout + ran.stderr
     return ran.stdout.splitlines()
 
 
 class Gate(Wire):
-    """Holds every answer back, whole or in part, until another request is made, for ``/v1/predictions/go``."""
+    """Holds every answer back, whole or in part, until another request is made, for
+    ``/v1/predictions/go``.
+    """
 
     def __init__(self) -> None:
         self.gate = threading.Condition()
@@ -103,19 +114,29 @@ class Gate(Wire):
             return self.parts(HEAD + output("a"), output("b") + done())
         if path == "/file":
             content = bytes(SIZE)
-            return self.parts(reply(content[: SIZE // 2], length=SIZE, kind="image/png"), content[SIZE // 2 :])
+            return self.parts(
+                reply(content[: SIZE // 2], length=SIZE, kind="image/png"), content[SIZE // 2 :]
+            )
         if path == "/files":
             return reply({"id": "f1", "urls": {"get": f"{self.origin}/file"}}, 201)
         if path == "/webhooks/default/secret":
             return reply({"key": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"})
         if path == "/predictions" and seen.method == "GET":
             return reply(
-                {"results": [prediction()], "next": None if "cursor" in seen.path else f"{self.base_url}/predictions?cursor=2"}
+                {
+                    "results": [prediction()],
+                    "next": (
+                        None if "cursor" in seen.path else f"{self.base_url}/predictions?cursor=2"
+                    ),
+                }
             )
         is_created = seen.method == "POST" and not path.endswith("/cancel")
         is_held = is_created and "prefer" in seen.headers
         more = {"output": ["hello"], "urls": {"stream": f"{self.origin}/stream"}}
-        return reply(prediction("succeeded" if is_held or not is_created else "starting", **more), 201 if is_created else 200)
+        return reply(
+            prediction("succeeded" if is_held or not is_created else "starting", **more),
+            201 if is_created else 200,
+        )
 
     def parts(self, *parts: bytes) -> Callable[[Any], None]:
         def send(connection: Any) -> None:
@@ -233,7 +254,8 @@ def test_runs_at_once_take_as_long_as_one_and_timers_go_on(kind, local):
     assert line.startswith("True True"), line
 
 
-# What a greenlet waits in, how many predictions are cancelled when it is ended there, and the request that shows that it waits.
+# What a greenlet waits in, how many predictions are cancelled when it is ended there, and the
+# request that shows that it waits.
 LEAVING = {
     "run": ("client.run('acme/run', {}, wait=False)", 1, "GET /v1/predictions/run"),
     "use": ("client.use('acme/use')()", 1, "GET /v1/predictions/use"),
@@ -248,12 +270,17 @@ LEAVING = {
     "save_all": ("replicate.save_all([file('save_all')], folder)", 0, "GET /file/save_all"),
     "upload": ("client.files.create(bytes(100))", 0, "POST /v1/files"),
     "report": ("client.files.create(bytes(100), progress=lambda *_: None)", 0, "POST /v1/files"),
-    "input": ("client.run('acme/input', {'a': bytes(100)}, file_encoding_strategy='upload')", 0, "POST /v1/files"),
+    "input": (
+        "client.run('acme/input', {'a': bytes(100)}, file_encoding_strategy='upload')",
+        0,
+        "POST /v1/files",
+    ),
 }
 
 
 class Endless(Wire):
-    """Has predictions that never end, named as their models, and streams, files and uploads that do not come to an end either.
+    """Has predictions that never end, named as their models, and streams, files and uploads that do
+    not come to an end either.
 
     A request for ``/v1/predictions/ready`` is answered when all of `awaited` have come.
     """
@@ -267,14 +294,21 @@ class Endless(Wire):
         if last == "cancel":
             return reply(prediction("canceled", id=before))
         if last == "ready":
-            self.until(lambda: all(self.routes.count(each) >= self.awaited.count(each) for each in self.awaited))
+            self.until(
+                lambda: all(
+                    self.routes.count(each) >= self.awaited.count(each) for each in self.awaited
+                )
+            )
             return reply(prediction())
         if last == "files":
             return hang
         if before == "stream" and last != "predictions":
             return lambda connection: (connection.sendall(HEAD + output("a")), hang(connection))[1]
         if before == "file":
-            return lambda connection: (connection.sendall(reply(bytes(100_000), length=SIZE)), hang(connection))[1]
+            return lambda connection: (
+                connection.sendall(reply(bytes(100_000), length=SIZE)),
+                hang(connection),
+            )[1]
         id = before if last == "predictions" else last
         return reply(prediction("processing", id=id, urls={"stream": f"{self.origin}/stream/{id}"}))
 
@@ -381,12 +415,15 @@ def test_a_greenlet_that_goes_on_for_ever_lets_the_others_run(kind, fetch):
 
 HUBLESS = {
     "a thread of the pool, gevent": "gevent.get_hub().threadpool.apply(use)",
-    "a native thread, gevent": """
+    "a native thread, gevent": (
+        """
 ended = []
 monkey.get_original("_thread", "start_new_thread")(lambda: (use(), ended.append(1)), ())
-while not ended: sleep(0.01)""",
+while not ended: sleep(0.01)"""
+    ),
     "the hub, gevent": "gevent.get_hub().loop.run_callback(use); sleep(0.1)",
-    "many hubs, gevent": """
+    "many hubs, gevent": (
+        """
 begun, ended = [], []
 def many():
     begun.append(gevent.get_hub())
@@ -398,7 +435,8 @@ for number in range(4):
     monkey.get_original("_thread", "start_new_thread")(many, ())
     # gevent cannot make hubs at once.
     while len(begun) <= number: sleep(0.01)
-while len(ended) < 4: sleep(0.01)""",
+while len(ended) < 4: sleep(0.01)"""
+    ),
     "a thread of the pool, eventlet": "from eventlet import tpool; tpool.execute(use)",
     "the hub, eventlet": "eventlet.hubs.get_hub().schedule_call_global(0, use); sleep(0.1)",
 }
@@ -486,7 +524,9 @@ def test_many_greenlets_that_come_and_go(kind, local):
 
 
 def test_a_fork_among_waiting_greenlets(kind):
-    """A child has greenlets that wait for its parent's answers: it must not take them, and its own calls work."""
+    """A child has greenlets that wait for its parent's answers: it must not take them, and its own
+    calls work.
+    """
     code = """
         if kind == "eventlet":
             fork = os.fork
@@ -525,7 +565,10 @@ def test_a_fork_among_waiting_greenlets(kind):
 ENDS = {
     "the end": ("", 0),
     "sys.exit": ("sys.exit(3)", 3),
-    "an exit handler that calls": ("import atexit; atexit.register(client.predictions.get, 'ready')", 0),
+    "an exit handler that calls": (
+        "import atexit; atexit.register(client.predictions.get, 'ready')",
+        0,
+    ),
 }
 
 
@@ -542,7 +585,9 @@ def test_a_program_that_ends_while_greenlets_wait(kind, end):
         client.predictions.get("ready")
         {how}
     """
-    with Endless("GET /v1/predictions/run", "GET /stream/stream", "GET /file/read", "POST /v1/files") as wire:
+    with Endless(
+        "GET /v1/predictions/run", "GET /stream/stream", "GET /file/read", "POST /v1/files"
+    ) as wire:
         ran = script(PRELUDE + textwrap.dedent(program), kind, wire.base_url, env=environment(kind))
         assert (ran.returncode, ran.stdout, ran.stderr) == (code, "", "")
         assert wire.canceled == ["run", "stream"]
@@ -560,7 +605,9 @@ def test_a_program_that_ends_while_a_function_of_the_caller_waits(kind, local):
 
 INTERRUPTED = {
     "the main greenlet": "client.run('acme/x', {}, wait=False)",
-    "the main greenlet, which waits for others": "join([spawn(client.run, 'acme/x', {}, wait=False)])",
+    "the main greenlet, which waits for others": (
+        "join([spawn(client.run, 'acme/x', {}, wait=False)])"
+    ),
 }
 
 
@@ -577,7 +624,11 @@ def test_ctrl_c(kind, who):
     with Endless() as wire:
         command = [sys.executable, "-c", PRELUDE + textwrap.dedent(code), kind, wire.base_url]
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(kind)
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(kind),
         ) as process:
             wire.until(lambda: len(wire.seen) > 5)
             process.send_signal(signal.SIGINT)

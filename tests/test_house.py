@@ -22,7 +22,16 @@ FLOORS = [
     {"_streaming", "_replaced", "_model_methods"},
     {"_record", "identifier", "progress", "request", "webhook_request"},
     {"exceptions", "creation"},
-    {"pagination", "file_content", "file_name", "large_pages", "file_errors", "file_text", "open_file", "picture"},
+    {
+        "pagination",
+        "file_content",
+        "file_name",
+        "large_pages",
+        "file_errors",
+        "file_text",
+        "open_file",
+        "picture",
+    },
     {"file_source"},
     {"file_reader", "multipart"},
     {"file", "webhook", "file_output", "account", "hardware", "version"},
@@ -58,7 +67,11 @@ def imported_when_loaded(path, level=1):
             if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
                 yield from walk(node.orelse)
             elif isinstance(node, ast.ImportFrom) and node.level == level:
-                yield from [node.module.split(".")[0]] if node.module else [each.name for each in node.names]
+                yield from (
+                    [node.module.split(".")[0]]
+                    if node.module
+                    else [each.name for each in node.names]
+                )
             elif isinstance(node, (ast.If, ast.Try, ast.ClassDef)):
                 yield from walk(ast.iter_child_nodes(node))
 
@@ -78,14 +91,18 @@ def test_the_local_server_s_rooms_form_no_circle():
     sorter = graphlib.TopologicalSorter()
     for path in [*local.glob("*.py"), *local.glob("endpoints/*.py")]:
         if path.stem not in ("__init__", "__main__"):
-            sorter.add(path.stem, *(imported_when_loaded(path, level=len(path.relative_to(local).parts))))
+            sorter.add(
+                path.stem, *(imported_when_loaded(path, level=len(path.relative_to(local).parts)))
+            )
     sorter.prepare()
 
 
 def test_only_the_transport_knows_sync_from_async():
     for path in PACKAGE.glob("*.py"):
         if path.stem != "_transport":
-            assert "asyncio" not in re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(), re.M), path
+            assert "asyncio" not in re.findall(
+                r"^\s*(?:import|from) (\w+)", path.read_text(), re.M
+            ), path
 
 
 def test_rust_s_dependencies_point_one_way():
@@ -110,7 +127,19 @@ def test_rust_s_dependencies_point_one_way():
         "stage": {"clock", "error", "stats", "upload"},
         "pool": {"disk", "error", "pace", "proxy", "reach", "retry", "stage", "stats", "tls"},
         # An upload is a body.
-        "http": {"clock", "error", "pool", "reach", "response", "retry", "stage", "stats", "tls", "upload", "url"},
+        "http": {
+            "clock",
+            "error",
+            "pool",
+            "reach",
+            "response",
+            "retry",
+            "stage",
+            "stats",
+            "tls",
+            "upload",
+            "url",
+        },
         "download": {"checksum", "disk", "error", "http", "pool", "retry", "stage"},
         "polls": {"clock", "http", "pace", "pool"},
         "create_lookup": set(),
@@ -141,7 +170,9 @@ def test_rust_forbids_what_the_design_forbids():
 
 
 def fresh(code):
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.split()
 
@@ -176,7 +207,11 @@ def test_the_package_needs_nothing():
 
 def test_the_demo_runs(tmp_path):
     done = subprocess.run(
-        [sys.executable, ROOT / "examples" / "demo.py"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, ROOT / "examples" / "demo.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "genuine: True; with one byte added: False" in done.stdout
@@ -209,6 +244,22 @@ def test_the_tests_see_nothing_of_the_developer_s_surroundings():
         "PYTHONASYNCIODEBUG": "1",
         "TZ": "Asia/Tokyo",
     }
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/test_client.py", "tests/test_process.py"]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | theirs, capture_output=True, text=True, timeout=50, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "tests/test_client.py",
+        "tests/test_process.py",
+    ]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=os.environ | theirs,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout

@@ -1,4 +1,6 @@
-"""Whose a client, a record, a page or a file is: copies keep it, pickles leave out secrets, and no other token replaces them."""
+"""Whose a client, a record, a page or a file is: copies keep it, pickles leave out secrets, and no
+other token replaces them.
+"""
 
 import copy
 import dataclasses
@@ -86,7 +88,11 @@ def test_a_copy_has_all_that_its_original_has(both, wire, way):
     assert type(twin) is both.kind
     both(lambda: twin.predictions.get("x"))
     seen = wire.seen[-1].headers
-    assert (token_of(wire), seen["x-gateway-key"], seen["user-agent"]) == (f"Bearer {TOKEN}", "gateway-secret", "mine")
+    assert (token_of(wire), seen["x-gateway-key"], seen["user-agent"]) == (
+        f"Bearer {TOKEN}",
+        "gateway-secret",
+        "mine",
+    )
     for name in [*OPTIONS, "poll_interval", "api_token", "base_url"]:
         assert getattr(twin, name) == getattr(client, name), name
     # Each is itself.
@@ -106,7 +112,10 @@ def test_a_copy_has_what_a_test_has_replaced(both, way):
     twin = COPIES[way](client)
     assert twin.run("a/b") == "a/b"
     if way != "with_options":
-        assert (twin.predictions.get("x"), twin.models.versions.get("a/b", "c")) == ("x", "replaced")
+        assert (twin.predictions.get("x"), twin.models.versions.get("a/b", "c")) == (
+            "x",
+            "replaced",
+        )
 
 
 class Mine(replicate.Replicate):
@@ -129,7 +138,9 @@ def test_a_copy_of_a_client_of_another_class(wire):
 @pytest.mark.parametrize("way", PICKLES)
 @pytest.mark.parametrize("how", ["given", "assigned", "header"])
 def test_a_token_that_was_given_is_not_replaced_by_another(both, wire, way, how):
-    client = both.kind(base_url=wire.base_url, **(OPTIONS | ({"api_token": TOKEN} if how == "given" else {})))
+    client = both.kind(
+        base_url=wire.base_url, **(OPTIONS | ({"api_token": TOKEN} if how == "given" else {}))
+    )
     if how == "assigned":
         client._api_token = TOKEN
     if how == "header":
@@ -141,7 +152,15 @@ def test_a_token_that_was_given_is_not_replaced_by_another(both, wire, way, how)
     wire.script = lambda _: reply({"results": [], "next": f"{wire.base_url}/predictions?cursor=2"})
     first = both(lambda: client.predictions.list())
     before = len(wire.seen)
-    for made in (client, record, page, file, client.predictions, client.use("acme/x"), client.models.versions):
+    for made in (
+        client,
+        record,
+        page,
+        file,
+        client.predictions,
+        client.use("acme/x"),
+        client.models.versions,
+    ):
         stored = {"pickle": pickle, "cloudpickle": cloudpickle, "dill": dill}[way].dumps(made)
         assert TOKEN.encode() not in stored
         assert b"gateway-secret" not in stored
@@ -173,7 +192,10 @@ def test_a_token_that_was_given_is_not_replaced_by_another(both, wire, way, how)
 @pytest.mark.parametrize("way", PICKLES)
 def test_a_token_of_the_environment_is_read_where_it_is_unpickled(both, wire, way, monkeypatch):
     client = both.kind(base_url=wire.base_url, **OPTIONS)
-    record, page = both(lambda: client.predictions.get("x")), both(lambda: client.predictions.list())
+    record, page = (
+        both(lambda: client.predictions.get("x")),
+        both(lambda: client.predictions.list()),
+    )
     monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_there")
     for call in (
         lambda: PICKLES[way](client).predictions.get("x"),
@@ -200,7 +222,11 @@ def test_functions_that_give_tokens(both, wire):
     record = both(lambda: both.kind(lambda: TOKEN, base_url=wire.base_url).predictions.get("x"))
     with pytest.raises(MissingTokenError):
         through(pickle)(record).reload()
-    both(lambda: through(cloudpickle)(both.kind(lambda: TOKEN, base_url=wire.base_url)).predictions.get("x"))
+    both(
+        lambda: through(cloudpickle)(
+            both.kind(lambda: TOKEN, base_url=wire.base_url)
+        ).predictions.get("x")
+    )
     assert token_of(wire) == f"Bearer {TOKEN}"
 
 
@@ -226,15 +252,23 @@ def test_what_belongs_to_the_default_client_belongs_to_it_everywhere(wire, monke
 
 
 def test_proxies_and_files_are_kept_without_passwords():
-    client = replicate.Replicate(base_url="http://127.0.0.1:1", proxy="http://me:hunter2@127.0.0.1:2", max_connections=3)
+    client = replicate.Replicate(
+        base_url="http://127.0.0.1:1", proxy="http://me:hunter2@127.0.0.1:2", max_connections=3
+    )
     stored = pickle.dumps(client)
     assert b"hunter2" not in stored
-    assert (pickle.loads(stored).proxy, pickle.loads(stored).max_connections) == ("http://127.0.0.1:2", 3)
+    assert (pickle.loads(stored).proxy, pickle.loads(stored).max_connections) == (
+        "http://127.0.0.1:2",
+        3,
+    )
 
 
 def test_copies_of_records_pages_and_files_belong_to_the_same_client(both, wire):
     client = both.kind(TOKEN, base_url=wire.base_url)
-    record, page = both(lambda: client.predictions.get("x")), both(lambda: client.predictions.list())
+    record, page = (
+        both(lambda: client.predictions.get("x")),
+        both(lambda: client.predictions.list()),
+    )
     file = FileOutput(f"{wire.base_url}/files/x", client)
     for make in (copy.copy, copy.deepcopy, lambda each: copy.deepcopy({"a": [each]})["a"][0]):
         for call in (
@@ -318,10 +352,16 @@ def test_functions_that_use_the_module_go_to_other_processes(tmp_path):
         return reply(prediction(output="x"), 201 if seen.method == "POST" else 200)
 
     with Wire(answered) as wire:
-        env = {"REPLICATE_BASE_URL": wire.base_url, "REPLICATE_API_TOKEN": TOKEN, "PATH": "/usr/bin:/bin"}
+        env = {
+            "REPLICATE_BASE_URL": wire.base_url,
+            "REPLICATE_API_TOKEN": TOKEN,
+            "PATH": "/usr/bin:/bin",
+        }
         for program in (make, use):
             command = [sys.executable, "-X", "dev", "-W", "error", str(program), str(tmp_path)]
-            done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+            done = subprocess.run(
+                command, env=env, capture_output=True, text=True, timeout=60, check=False
+            )
             assert (done.returncode, done.stderr) == (0, ""), done.stderr
         assert len(wire.seen) == 16
         assert {each.headers["authorization"] for each in wire.seen} == {f"Bearer {TOKEN}"}
@@ -337,9 +377,23 @@ def test_joblib_s_processes(tmp_path):
                 assert set(joblib.Parallel(n_jobs=2)(joblib.delayed(function)("p1") for _ in range(2))) <= {"p1", "p1p1"}
         """)
     )
-    with Wire(lambda seen: reply(prediction(output="x"), 201 if seen.method == "POST" else 200)) as wire:
-        env = {"REPLICATE_BASE_URL": wire.base_url, "REPLICATE_API_TOKEN": TOKEN, "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-        done = subprocess.run([sys.executable, str(program)], env=env, capture_output=True, text=True, timeout=60, check=False)
+    with Wire(
+        lambda seen: reply(prediction(output="x"), 201 if seen.method == "POST" else 200)
+    ) as wire:
+        env = {
+            "REPLICATE_BASE_URL": wire.base_url,
+            "REPLICATE_API_TOKEN": TOKEN,
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(tmp_path),
+        }
+        done = subprocess.run(
+            [sys.executable, str(program)],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         assert len(wire.seen) == 16
 

@@ -1,4 +1,6 @@
-"""Whatever a caller passes on is one segment, one value or one field, or is refused: it never becomes another request."""
+"""Whatever a caller passes on is one segment, one value or one field, or is refused: it never
+becomes another request.
+"""
 
 import json
 import pathlib
@@ -54,17 +56,23 @@ SEGMENTS = {
     "/trainings/{}": lambda client, text: client.trainings.get(text),
     "/trainings/{}/cancel": lambda client, text: client.trainings.cancel(text),
     "/files/{}": lambda client, text: client.files.get(text),
-    "/files/{}/download": lambda client, text: client.files.download(text, owner="a", expiry=1, signature="s"),
+    "/files/{}/download": lambda client, text: client.files.download(
+        text, owner="a", expiry=1, signature="s"
+    ),
     "/collections/{}": lambda client, text: client.collections.get(text),
     "/models/{}/m": lambda client, text: client.models.get(text, "m"),
     "/models/o/{}": lambda client, text: client.models.get("o", text),
     "/models/o/{}/": lambda client, text: client.models.get(("o", text)),
     "/models/{}/m/versions": lambda client, text: client.models.versions.list(text, "m"),
     "/models/o/m/versions/{}": lambda client, text: client.models.versions.get("o", "m", text),
-    "/models/{}/m/predictions": lambda client, text: client.predictions.create(model=(text, "m"), input={}),
+    "/models/{}/m/predictions": lambda client, text: client.predictions.create(
+        model=(text, "m"), input={}
+    ),
     "/deployments/{}/d": lambda client, text: client.deployments.get(text, "d"),
     "/deployments/o/{}": lambda client, text: client.deployments.get("o", text),
-    "/deployments/{}/d/predictions": lambda client, text: client.predictions.create(deployment=(text, "d"), input={}),
+    "/deployments/{}/d/predictions": lambda client, text: client.predictions.create(
+        deployment=(text, "d"), input={}
+    ),
 }
 
 
@@ -80,7 +88,9 @@ def client(both, wire):
 
 
 def attempt(both, wire, call):
-    """Make a call: the request that the server saw, or None if the call was refused, and then nothing was sent."""
+    """Make a call: the request that the server saw, or None if the call was refused, and then
+    nothing was sent.
+    """
     before = len(wire.seen)
     try:
         both(call)
@@ -120,7 +130,10 @@ def one_for_all():
 
 
 @settings(max_examples=300, deadline=None)
-@given(path=st.sampled_from([*SEGMENTS]), text=st.text(st.characters(exclude_categories=()), max_size=40))
+@given(
+    path=st.sampled_from([*SEGMENTS]),
+    text=st.text(st.characters(exclude_categories=()), max_size=40),
+)
 def test_any_text_is_refused_or_arrives_as_one_segment(one_for_all, path, text):
     """P29."""
     wire, client = one_for_all
@@ -139,17 +152,25 @@ def test_any_text_is_refused_or_arrives_as_one_segment(one_for_all, path, text):
 def test_a_reference_is_two_names_or_refused(both, wire, client):
     for text in NASTY:
         for ref in (f"{text}/m", f"o/{text}"):
-            seen = attempt(both, wire, lambda ref=ref: client.predictions.create(model=ref, input={}))
+            seen = attempt(
+                both, wire, lambda ref=ref: client.predictions.create(model=ref, input={})
+            )
             if seen is not None:
                 owner, _, name = ref.partition("/")
-                assert seen.path == f"/v1/models/{quote(owner, safe='-._~')}/{quote(name, safe='-._~')}/predictions"
+                assert (
+                    seen.path
+                    == f"/v1/models/{quote(owner, safe='-._~')}/{quote(name, safe='-._~')}/predictions"
+                )
 
 
 def test_a_version_is_a_field_of_the_body(both, wire, client):
     for text in NASTY:
         seen = attempt(both, wire, lambda text=text: client.predictions.create(text, {}))
         if seen is not None:
-            assert (seen.path, json.loads(seen.body)) == ("/v1/predictions", {"version": text, "input": {}})
+            assert (seen.path, json.loads(seen.body)) == (
+                "/v1/predictions",
+                {"version": text, "input": {}},
+            )
 
 
 def test_the_id_that_an_answer_gives_is_one_segment(both, wire, client):
@@ -157,7 +178,10 @@ def test_the_id_that_an_answer_gives_is_one_segment(both, wire, client):
     wire.script = lambda _: reply(prediction(id="../models?a=1#b\r\nX-Injected: y"))
     one = both(lambda: client.predictions.get("p1"))
     seen = attempt(both, wire, one.async_reload if both.is_async else one.reload)
-    assert seen.path == f"/v1/predictions/{quote('../models?a=1#b' + chr(13) + chr(10) + 'X-Injected: y', safe='-._~')}"
+    assert (
+        seen.path
+        == f"/v1/predictions/{quote('../models?a=1#b' + chr(13) + chr(10) + 'X-Injected: y', safe='-._~')}"
+    )
 
 
 def queries(path):
@@ -172,7 +196,11 @@ def test_a_cursor_is_one_value(both, wire, client):
             base, query = queries(seen.path)
             assert base == "/v1/predictions"
             # Of a page's address, which this is one of, the query counts.
-            assert query == ([("cursor", text)] if "://" not in text and "?" not in text else parse_qsl(text.partition("?")[2]))
+            assert query == (
+                [("cursor", text)]
+                if "://" not in text and "?" not in text
+                else parse_qsl(text.partition("?")[2])
+            )
 
 
 def test_what_is_searched_for_is_one_value(both, wire, client):
@@ -187,7 +215,11 @@ def test_what_is_searched_for_is_one_value(both, wire, client):
 
 def test_a_query_of_the_caller_s_is_what_it_says(both, wire, client):
     for text in [*NASTY, "a&b=c", "="]:
-        seen = attempt(both, wire, lambda text=text: client.predictions.list(extra_query={text: text, "z": text}))
+        seen = attempt(
+            both,
+            wire,
+            lambda text=text: client.predictions.list(extra_query={text: text, "z": text}),
+        )
         if seen is not None:
             assert queries(seen.path) == ("/v1/predictions", [(text, text), ("z", text)])
 
@@ -229,7 +261,9 @@ def test_a_header_s_value_that_is_none_is_refused(both, wire, client, text):
         "user.agent": lambda: both.client(wire.base_url, user_agent=text),
         "X-B": lambda: client.predictions.get("x", extra_headers={"X-B": text}),
         "X-C": lambda: client.request("/models", headers={"X-C": text}),
-        "content-type": lambda: client.request("/models", method="POST", data=b"a", headers={"Content-Type": text}),
+        "content-type": lambda: client.request(
+            "/models", method="POST", data=b"a", headers={"Content-Type": text}
+        ),
         "Prefer": lambda: client.predictions.create("v", {}, prefer=text),
         "cancel_after": lambda: client.predictions.create("v", {}, cancel_after=text),
         "token": lambda: both.client(wire.base_url, api_token=text),
@@ -258,7 +292,9 @@ def test_a_header_s_name_that_is_none_is_refused(both, wire, client, name):
     assert wire.opened == 0
 
 
-@pytest.mark.parametrize("method", ["", "GET /v1/x HTTP/1.1\r\nX-Injected: y\r\n\r\nGET", "G T", "GET\n", "GÄT"])
+@pytest.mark.parametrize(
+    "method", ["", "GET /v1/x HTTP/1.1\r\nX-Injected: y\r\n\r\nGET", "G T", "GET\n", "GÄT"]
+)
 def test_a_method_that_is_none_is_refused(both, wire, client, method):
     with pytest.raises(ValueError, match="method"):
         both(lambda: client.request("/models", method=method))
@@ -290,8 +326,12 @@ def test_a_file_s_name_stays_in_its_place(both, wire, client, name):
     head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
     disposition, kind = head.decode().split("\r\n")
     assert content == b"content\r\n"
-    found = re.fullmatch(r'Content-Disposition: form-data; name="content"; filename="([^"\r\n]*)"', disposition)
-    assert found[1].replace("%22", '"') == name.replace("%22", '"').replace("\r", "%0D").replace("\n", "%0A")
+    found = re.fullmatch(
+        r'Content-Disposition: form-data; name="content"; filename="([^"\r\n]*)"', disposition
+    )
+    assert found[1].replace("%22", '"') == name.replace("%22", '"').replace("\r", "%0D").replace(
+        "\n", "%0A"
+    )
     assert kind.startswith("Content-Type: ")
 
 
@@ -318,7 +358,17 @@ def test_a_file_s_type_that_is_none_is_refused(both, wire, client, kind):
 
 @pytest.mark.parametrize("option", ["webhook", "webhook_completed"])
 @pytest.mark.parametrize(
-    "url", ["", "x", "javascript:a", "file:///etc/passwd", "https://", "https://a\r\nb", "https://a b", "https://a/\0"]
+    "url",
+    [
+        "",
+        "x",
+        "javascript:a",
+        "file:///etc/passwd",
+        "https://",
+        "https://a\r\nb",
+        "https://a b",
+        "https://a/\0",
+    ],
 )
 def test_a_webhook_s_address_that_is_none_is_refused(both, wire, client, option, url):
     with pytest.raises(ValueError, match=f"{option} must be an https URL"):
@@ -326,7 +376,9 @@ def test_a_webhook_s_address_that_is_none_is_refused(both, wire, client, option,
     assert wire.opened == 0
 
 
-@pytest.mark.parametrize("rest", ["/a\r\nX-Injected: y", "/\0", "/a b", "/../..", "\\..\\admin", "/%0d%0aX: y", "/ä"])
+@pytest.mark.parametrize(
+    "rest", ["/a\r\nX-Injected: y", "/\0", "/a b", "/../..", "\\..\\admin", "/%0d%0aX: y", "/ä"]
+)
 def test_a_base_url_is_a_path(both, wire, rest):
     client = both.client(f"{wire.origin}{rest}")
     seen = attempt(both, wire, lambda: client.predictions.get("x"))

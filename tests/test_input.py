@@ -53,7 +53,9 @@ class Sender:
 
     def refused(self, kind: type[Exception], message: str, value: object) -> None:
         with pytest.raises(kind, match=f"^{re.escape(message)}") as caught:
-            self.both(lambda: self.client.predictions.create("v", {"image": b"content", "value": value}))
+            self.both(
+                lambda: self.client.predictions.create("v", {"image": b"content", "value": value})
+            )
         assert type(caught.value) is kind
         assert self.wire.seen == []
 
@@ -220,7 +222,10 @@ ENCODED = [
     ({"a": {"b": [{}, []]}}, {"a": {"b": [{}, []]}}),
     # Subclasses of them: what the base type holds.
     ([Loud("x"), Count(5), Ratio(0.5)], ["x", 5, 0.5]),
-    ([Mode.FAST, Level.HIGH, Style.BOLD, Old.A, Flags.X | Flags.Y, Mode.SIZES], ["fast", 3, "bold", "a", 3, [1, 2]]),
+    (
+        [Mode.FAST, Level.HIGH, Style.BOLD, Old.A, Flags.X | Flags.Y, Mode.SIZES],
+        ["fast", 3, "bold", "a", 3, [1, 2]],
+    ),
     (collections.OrderedDict(b=1, a=2), {"b": 1, "a": 2}),
     (collections.Counter("aab"), {"a": 2, "b": 1}),
     (collections.UserString("x"), "x"),
@@ -259,18 +264,32 @@ ENCODED = [
     (decimal.Decimal("1E+400"), 10**400),
     (decimal.Decimal("1E-999999"), 0.0),
     # Records of several makers.
-    (Box([1, Point(1, 2)], kind=Box(2)), {"size": [1, [1, 2]], "label": "b", "kind": {"size": 2, "label": "b", "kind": None}}),
+    (
+        Box([1, Point(1, 2)], kind=Box(2)),
+        {"size": [1, [1, 2]], "label": "b", "kind": {"size": 2, "label": "b", "kind": None}},
+    ),
     (Plate((1,)), {"width": [1], "depth": 2}),
     (
         Config(name="n", extra=[Box(1)]),
-        {"name": "n", "scale": 1.0, "mode": "fast", "extra": [{"size": 1, "label": "b", "kind": None}]},
+        {
+            "name": "n",
+            "scale": 1.0,
+            "mode": "fast",
+            "extra": [{"size": 1, "label": "b", "kind": None}],
+        },
     ),
     (Names(["a"]), ["a"]),
     (Link(at="https://x.test/a"), {"at": "https://x.test/a"}),
-    (OldConfig(name="n", inner=OldConfig(name="m")), {"name": "n", "inner": {"name": "m", "inner": None}}),
+    (
+        OldConfig(name="n", inner=OldConfig(name="m")),
+        {"name": "n", "inner": {"name": "m", "inner": None}},
+    ),
     (Prediction(id="x", input={"a": (1,)}), {"id": "x", "input": {"a": [1]}}),
     # NumPy.
-    ([np.float32(0.5), np.float64(0.5), np.int8(1), np.uint64(2**64 - 1), np.bool_(True)], [0.5, 0.5, 1, 2**64 - 1, True]),
+    (
+        [np.float32(0.5), np.float64(0.5), np.int8(1), np.uint64(2**64 - 1), np.bool_(True)],
+        [0.5, 0.5, 1, 2**64 - 1, True],
+    ),
     ([np.str_("a"), np.longdouble(0.5), np.float16(2)], ["a", 0.5, 2.0]),
     (np.arange(6).reshape(2, 3), [[0, 1, 2], [3, 4, 5]]),
     (np.array(1.5), 1.5),
@@ -328,7 +347,11 @@ def test_a_whole_input_may_be_an_object_of_any_kind(both, send):
 
 def test_a_training_s_input_goes_the_same_way(both, send):
     def train(value):
-        both(lambda: send.client.trainings.create(model="a/b", version="c", input={"rate": value}, destination="a/d"))
+        both(
+            lambda: send.client.trainings.create(
+                model="a/b", version="c", input={"rate": value}, destination="a/d"
+            )
+        )
 
     with pytest.raises(ValueError, match=r"^input\.rate is NaN"):
         train(math.nan)
@@ -427,7 +450,14 @@ REFUSED = [
     (TYPE, " has the dtype timedelta64: pass numbers", np.timedelta64(1, "s")),
     (TYPE, " has the dtype complex128", np.array([1j])),
     (TYPE, " has the dtype [('a', '<i8')]", np.zeros(1, dtype=[("a", "<i8")])),
-    (TYPE, " is a complex, which has no JSON of its own: pass text, a number, a bool, None, a list, a dict, or a file", 1j),
+    (
+        TYPE,
+        (
+            " is a complex, which has no JSON of its own: pass text, a number, a bool, None, a"
+            " list, a dict, or a file"
+        ),
+        1j,
+    ),
     (TYPE, " is a fractions.Fraction, which has no JSON of its own", fractions.Fraction(1, 3)),
     (TYPE, " is a test_input.Opaque, which has no JSON of its own", Opaque()),
     (TYPE, " is a test_input.SomeUrl, which has no JSON of its own", SomeUrl()),
@@ -438,14 +468,20 @@ REFUSED = [
     (TYPE, " is the class Path and not an instance", Path),
     (TYPE, " is the class Box and not an instance", Box),
     (TYPE, " is the class Mode and not an instance", Mode),
-    (TYPE, " is a test_input.AsyncFile, which is read by await: pass the bytes that it gives", AsyncFile()),
+    (
+        TYPE,
+        " is a test_input.AsyncFile, which is read by await: pass the bytes that it gives",
+        AsyncFile(),
+    ),
     (TYPE, " is a test_input.Answer: pass its url, or its content as bytes", Answer()),
     (TYPE, " is a test_input.Tensor: pass lists (such as its tolist()), or a file of it", Tensor()),
     (TYPE, ".token is a pydantic.types.SecretStr: pass its get_secret_value()", Secret(token="s")),
 ]
 
 
-@pytest.mark.parametrize(("kind", "message", "value"), REFUSED, ids=[each[1].strip()[:40] for each in REFUSED])
+@pytest.mark.parametrize(
+    ("kind", "message", "value"), REFUSED, ids=[each[1].strip()[:40] for each in REFUSED]
+)
 def test_what_has_none_is_refused_by_its_path_before_anything_is_sent(send, kind, message, value):
     send.refused(kind, f"input.value.options[2]{message}", {"options": [1, 2, value]})
     send.refused(kind, f"input.value{message}", value)
@@ -453,7 +489,9 @@ def test_what_has_none_is_refused_by_its_path_before_anything_is_sent(send, kind
 
 def test_what_must_be_awaited_is_refused(both, send):
     coroutine = AsyncFile().read()
-    send.refused(TypeError, "input.value is a coroutine: await it, and pass what it gives", coroutine)
+    send.refused(
+        TypeError, "input.value is a coroutine: await it, and pass what it gives", coroutine
+    )
     coroutine.close()
 
     async def future():
@@ -495,7 +533,9 @@ def test_what_a_generator_gave_has_a_path_too(send):
 def test_a_cycle_is_refused_with_both_its_places(send):
     cycle: dict[str, Any] = {"a": {"b": []}}
     cycle["a"]["b"].append(cycle["a"])
-    send.refused(ValueError, "input.value.a.b[0] is input.value.a again: JSON cannot carry a cycle", cycle)
+    send.refused(
+        ValueError, "input.value.a.b[0] is input.value.a again: JSON cannot carry a cycle", cycle
+    )
     alone: list[Any] = []
     alone.append(alone)
     send.refused(ValueError, "input.value[0] is input.value again", alone)
@@ -507,7 +547,11 @@ def test_a_cycle_is_refused_with_both_its_places(send):
     send.refused(ValueError, "input.value.extra.extra is input.value again", config)
     link = Chain()
     link.then = link
-    send.refused(ValueError, "input.value is a test_input.Chain that cannot be dumped: Circular reference", link)
+    send.refused(
+        ValueError,
+        "input.value is a test_input.Chain that cannot be dumped: Circular reference",
+        link,
+    )
     array = np.array([None], dtype=object)
     array[0] = array
     send.refused(ValueError, "input.value[0] is input.value again", array)
@@ -545,14 +589,20 @@ def test_an_input_may_be_nested_deeply_but_not_without_end(both, send):
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 
 
 @given(JSON)
 def test_what_is_plain_is_written_as_python_would(value):
-    """P16: without a copy, and without Python's encoder; what text cannot be UTF-8 is Python's to refuse."""
+    """P16: without a copy, and without Python's encoder; what text cannot be UTF-8 is Python's to
+    refuse.
+    """
     try:
         expected = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
@@ -568,7 +618,20 @@ def test_what_is_plain_is_written_as_python_would(value):
 
 @pytest.mark.parametrize(
     "value",
-    [(), {1: 2}, {"a": (1,)}, [float("nan")], [float("inf")], 2**63, "\ud800", {"\ud800": 1}, b"", {1}, Names([]), object()],
+    [
+        (),
+        {1: 2},
+        {"a": (1,)},
+        [float("nan")],
+        [float("inf")],
+        2**63,
+        "\ud800",
+        {"\ud800": 1},
+        b"",
+        {1},
+        Names([]),
+        object(),
+    ],
 )
 def test_what_is_not_plain_is_left_to_python(value):
     assert not is_plain(value)
@@ -583,7 +646,9 @@ def test_a_caller_that_is_deep_itself_gets_a_value_error(both, send):
             # The tuple is what Python has to look at.
             send([nested(490), ()])
 
-    with pytest.raises(ValueError, match="^input is nested too deeply for the calls that Python has left"):
+    with pytest.raises(
+        ValueError, match="^input is nested too deeply for the calls that Python has left"
+    ):
         descend(600)
     assert send.wire.seen == []
 
@@ -611,7 +676,9 @@ def test_files_are_found_in_whatever_holds_them_and_uploaded_once(send, tmp_path
     }
     bodies = [each.body for each in send.wire.seen if each.path == "/v1/files"]
     # They come in any order.
-    assert [sum(content in body for body in bodies) for content in (b"handle", b"path", b"numpy")] == [1] * 3
+    assert [
+        sum(content in body for body in bodies) for content in (b"handle", b"path", b"numpy")
+    ] == [1] * 3
     assert not handle.closed
 
 
@@ -627,7 +694,9 @@ def test_a_pydantic_model_has_its_own_mind_and_still_holds_files(send):
     }
     send.wire.seen.clear()
     config.renamed = file
-    send.refused(TypeError, "input.value.other is what Pydantic made of an open file or a generator", config)
+    send.refused(
+        TypeError, "input.value.other is what Pydantic made of an open file or a generator", config
+    )
 
 
 def test_an_output_file_of_any_client_is_its_url(send):
@@ -647,7 +716,11 @@ def test_an_output_file_of_any_client_is_its_url(send):
 
     ours = FileOutput("https://x.test/0", send.client._session)
     official = Official("https://x.test/1", replicate.Client(api_token="x"))
-    assert send([ours, official, URLPath()]) == ["https://x.test/0", "https://x.test/1", "https://x.test/2"]
+    assert send([ours, official, URLPath()]) == [
+        "https://x.test/0",
+        "https://x.test/1",
+        "https://x.test/2",
+    ]
     assert [each.path for each in send.wire.seen] == ["/v1/predictions"]
 
 
@@ -697,41 +770,68 @@ def test_a_dict_with_files_is_sent_as_a_form(both, local, tmp_path):
     ):
         made = both(lambda data=data: client.request("/files", method="POST", data=data)).json()
         assert (made["size"], made["content_type"], made["metadata"]) == (3, "text/x", {"a": 1})
-    assert both(lambda: client.request("/files", method="POST", data={"content": tmp_path / "note.txt"})).json()["size"] == 13
+    assert (
+        both(
+            lambda: client.request("/files", method="POST", data={"content": tmp_path / "note.txt"})
+        ).json()["size"]
+        == 13
+    )
     kinds = {each.headers["content-type"].partition(";")[0] for each in local.requests[before:]}
     assert kinds == {"multipart/form-data"}
     # An output's file is at its URL already, which is text.
     output = FileOutput("https://example.com/a.png", client)
     form = {"content": b"abc", "metadata": {"image": output}}
-    assert both(lambda: client.request("/files", method="POST", data=form)).json()["metadata"] == {"image": output.url}
+    assert both(lambda: client.request("/files", method="POST", data=form)).json()["metadata"] == {
+        "image": output.url
+    }
     before = len(local.requests)
     for headers in ({"Content-Type": "application/json"}, {"content-type": "text/plain"}):
-        with pytest.raises(TypeError, match=r"sent as multipart/form-data, not as .*: leave out the header"):
-            both(lambda headers=headers: client.request("/files", method="POST", data=form, headers=headers))
+        with pytest.raises(
+            TypeError, match=r"sent as multipart/form-data, not as .*: leave out the header"
+        ):
+            both(
+                lambda headers=headers: client.request(
+                    "/files", method="POST", data=form, headers=headers
+                )
+            )
     with pytest.raises(ValueError, match="a file's name must not be empty"):
         both(lambda: client.request("/files", method="POST", data={"content": ("", b"x")}))
     with pytest.raises(exceptions.FileError, match="missing"):
-        both(lambda: client.request("/files", method="POST", data={"content": tmp_path / "missing"}))
+        both(
+            lambda: client.request("/files", method="POST", data={"content": tmp_path / "missing"})
+        )
     assert len(local.requests) == before
 
 
 def test_several_files_of_one_name_are_several_fields(both):
     with Wire(lambda seen: reply({})) as wire:
-        both(lambda: both.client(wire.base_url).request("/x", method="POST", data={"files": [b"one", b"two"], 'a"b': [1, None]}))
+        both(
+            lambda: both.client(wire.base_url).request(
+                "/x", method="POST", data={"files": [b"one", b"two"], 'a"b': [1, None]}
+            )
+        )
         body = wire.seen[0].body
     assert body.count(b'name="files"; filename="file"') == 2
     assert b'name="a%22b"\r\n\r\n[1,null]\r\n' in body
 
 
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=30,
 )
 
 
 @settings(
-    derandomize=True, database=None, deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(JSON_VALUES)
 def test_json_comes_through_unchanged(send, value):
@@ -749,12 +849,20 @@ ANYTHING = st.recursive(
     | st.datetimes()
     | st.timedeltas()
     | st.uuids()
-    | st.sampled_from([Mode.FAST, Mode.SIZES, Level.HIGH, Opaque(), Asset(), np.float32("inf"), np.arange(3), int]),
+    | st.sampled_from(
+        [Mode.FAST, Mode.SIZES, Level.HIGH, Opaque(), Asset(), np.float32("inf"), np.arange(3), int]
+    ),
     lambda inner: (
         st.lists(inner)
         | st.tuples(inner, inner)
         | st.dictionaries(
-            st.one_of(st.text(st.characters(exclude_categories=())), st.integers(), st.floats(), st.booleans()), inner
+            st.one_of(
+                st.text(st.characters(exclude_categories=())),
+                st.integers(),
+                st.floats(),
+                st.booleans(),
+            ),
+            inner,
         )
         | st.builds(Box, inner)
         | st.builds(Plate, inner)
@@ -765,7 +873,13 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(derandomize=True, database=None, deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=500,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(ANYTHING)
 def test_anything_at_all_is_json_or_refused_by_its_path(value):
     call = encoded(Replicate("r8_x").predictions, {"value": value}, Written(), strategy="data-uri")

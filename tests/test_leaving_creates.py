@@ -1,4 +1,6 @@
-"""Leaving a call whose create has no answer yet: what it makes is cancelled, once, in every way and at every moment."""
+"""Leaving a call whose create has no answer yet: what it makes is cancelled, once, in every way and
+at every moment.
+"""
 
 import asyncio
 import contextlib
@@ -28,7 +30,9 @@ CALLS = {
     "run": lambda client, **more: client.run("acme/x", {}, **more),
     "run with a hold": lambda client, **more: client.run("acme/x", {}, wait=2, **more),
     "run that polls": lambda client, **more: client.run("acme/x", {}, wait=False, **more),
-    "run with progress": lambda client, **more: client.run("acme/x", {}, progress=lambda _: None, **more),
+    "run with progress": lambda client, **more: client.run(
+        "acme/x", {}, progress=lambda _: None, **more
+    ),
     "use": lambda client: client.use("acme/x")(),
     "use with streaming": lambda client: client.use("acme/x", streaming=True)(),
     "use and create": lambda client: client.use("acme/x").create(),
@@ -37,10 +41,18 @@ CALLS = {
     "relay": lambda client, **more: client.relay("acme/x", {}, **more),
     "create": lambda client, **more: client.predictions.create("v", {}, **more),
     "create with a hold": lambda client, **more: client.predictions.create("v", {}, wait=3, **more),
-    "create with a file": lambda client, **more: client.predictions.create("v", {"text": "x" * 200_000}, **more),
-    "create of a deployment": lambda client, **more: client.deployments.predictions.create("acme/d", {}, **more),
-    "create of a model": lambda client, **more: client.models.predictions.create("acme/x", {}, **more),
-    "create of a training": lambda client, **more: client.trainings.create("acme/x:v", {}, "acme/y", **more),
+    "create with a file": lambda client, **more: client.predictions.create(
+        "v", {"text": "x" * 200_000}, **more
+    ),
+    "create of a deployment": lambda client, **more: client.deployments.predictions.create(
+        "acme/d", {}, **more
+    ),
+    "create of a model": lambda client, **more: client.models.predictions.create(
+        "acme/x", {}, **more
+    ),
+    "create of a training": lambda client, **more: client.trainings.create(
+        "acme/x:v", {}, "acme/y", **more
+    ),
 }
 # These do more than create, and say so with an error of their own when time has run out.
 SPANNING = {name for name in CALLS if name.startswith(("run", "stream", "text", "relay"))}
@@ -182,7 +194,9 @@ def test_an_awaited_create_that_is_left_is_cancelled(name, way):
         pytest.skip("takes no signal")
     for moment in MOMENTS:
         with Creates(moment) as wire:
-            client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url, poll_interval=0.01)
+            client = replicate.AsyncReplicate(
+                "r8_secret", base_url=wire.base_url, poll_interval=0.01
+            )
             with asyncio.Runner() as runner:
                 runner.run(asyncio.wait_for(way(wire, client, CALLS[name]), PATIENCE / 2))
             kept.clear()
@@ -250,8 +264,10 @@ def test_a_create_that_has_no_answer_at_the_deadline_is_cancelled(both, name):
             with pytest.raises(expected) as caught:
                 take(both, client, CALLS[name], timeout=0.1)
             if name in SPANNING:
-                assert str(caught.value) == (
-                    "the create has no answer after 0.1 s: what it makes is cancelled as soon as there is one"
+                assert (
+                    str(caught.value)
+                    == "the create has no answer after 0.1 s: what it makes is cancelled as soon as"
+                    " there is one"
                 )
             assert caught.value.prediction is None
             wire.check(client)
@@ -284,13 +300,19 @@ def test_what_ended_within_the_create_is_not_cancelled(name):
 KEPT = {
     "run": lambda client, **more: client.run("acme/x", {}, cancel_on_exit=False, **more),
     "stream": lambda client, **more: client.stream("acme/x", {}, cancel_on_exit=False, **more),
-    "text_stream": lambda client, **more: client.text_stream("acme/x", {}, cancel_on_exit=False, **more),
+    "text_stream": lambda client, **more: client.text_stream(
+        "acme/x", {}, cancel_on_exit=False, **more
+    ),
     "relay": lambda client, **more: client.relay("acme/x", {}, cancel_on_exit=False, **more),
-    "create": lambda client, **more: client.predictions.create("v", {}, cancel_on_exit=False, **more),
+    "create": lambda client, **more: client.predictions.create(
+        "v", {}, cancel_on_exit=False, **more
+    ),
     "create of a deployment": lambda client, **more: client.deployments.predictions.create(
         "acme/d", {}, cancel_on_exit=False, **more
     ),
-    "create of a model": lambda client, **more: client.models.predictions.create("acme/x", {}, cancel_on_exit=False, **more),
+    "create of a model": lambda client, **more: client.models.predictions.create(
+        "acme/x", {}, cancel_on_exit=False, **more
+    ),
 }
 
 
@@ -388,7 +410,9 @@ def test_blocking_runs_that_are_aborted_at_every_tenth_of_a_create(tenth):
 @pytest.mark.parametrize("count", [20, 200])
 def test_many_tasks_that_are_cancelled_during_their_creates(count):
     async def main():
-        tasks = [asyncio.create_task(client.predictions.create("v", {"n": n})) for n in range(count)]
+        tasks = [
+            asyncio.create_task(client.predictions.create("v", {"n": n})) for n in range(count)
+        ]
         await asyncio.to_thread(wire.until, lambda: len(wire.made) == count)
         for task in tasks:
             task.cancel()
@@ -425,8 +449,20 @@ def test_readers_of_a_streaming_response_who_leave_during_the_create(name):
 
     async def read(leave):
         """Ask as a server would that speaks ASGI, and disconnect."""
-        scope = {"type": "http", "http_version": "1.1", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-        scope |= {"asgi": {"version": "3.0", "spec_version": "2.3"}, "raw_path": b"/", "root_path": "", "scheme": "http"}
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "GET",
+            "path": "/",
+            "query_string": b"",
+            "headers": [],
+        }
+        scope |= {
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "raw_path": b"/",
+            "root_path": "",
+            "scheme": "http",
+        }
 
         async def receive():
             await leave.wait()
@@ -579,7 +615,9 @@ class Told(Creates):
 
 @pytest.mark.parametrize("call", BLOCKING_CALLS.values(), ids=BLOCKING_CALLS)
 def test_the_end_of_a_program_whose_thread_is_in_a_create(call):
-    code = f"threading.Thread(target=lambda: {call}, daemon=True).start(); until_made(); sys.exit(7)"
+    code = (
+        f"threading.Thread(target=lambda: {call}, daemon=True).start(); until_made(); sys.exit(7)"
+    )
     with Told() as wire:
         done = script(START + code, env=environment(wire.base_url))
         assert (done.returncode, done.stdout, done.stderr) == (7, "", "")
@@ -604,9 +642,21 @@ asyncio.run(main())
 
 def interrupted(code, wire):
     """What a program writes that gets Ctrl-C when its create has come."""
-    command = [sys.executable, "-X", "dev", "-W", "error", "-c", passing.PRELUDE + START + textwrap.dedent(code)]
+    command = [
+        sys.executable,
+        "-X",
+        "dev",
+        "-W",
+        "error",
+        "-c",
+        passing.PRELUDE + START + textwrap.dedent(code),
+    ]
     with subprocess.Popen(
-        command, env=environment(wire.base_url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=environment(wire.base_url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             wire.until(lambda: len(wire.made) == 1, 20)
@@ -645,12 +695,17 @@ def test_ctrl_c_in_an_awaited_create_of_a_program(call):
         wire.is_cancelled_once()
 
 
-# Creates that are held open for long: what they made is looked for in the list of recent predictions
+# Creates that are held open for long: what they made is looked for in the list of recent
+# predictions
 
 LONG = {
     "version": lambda client, **more: client.predictions.create("v", {"n": 1}, wait=True, **more),
-    "model": lambda client, **more: client.models.predictions.create("acme/x", {"n": 1}, wait=60, **more),
-    "deployment": lambda client, **more: client.deployments.predictions.create("acme/d", {"n": 1}, prefer="wait=5", **more),
+    "model": lambda client, **more: client.models.predictions.create(
+        "acme/x", {"n": 1}, wait=60, **more
+    ),
+    "deployment": lambda client, **more: client.deployments.predictions.create(
+        "acme/d", {"n": 1}, prefer="wait=5", **more
+    ),
 }
 
 
@@ -695,7 +750,10 @@ def test_a_long_hold_that_is_left_by_blocking_code_is_looked_for(way):
 def test_equal_creates_that_are_left_together_are_all_found():
     with Creates() as wire:
         client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
-        other = [lambda client, n=n: client.predictions.create("v", {"n": n}, wait=60) for n in range(2, 5)]
+        other = [
+            lambda client, n=n: client.predictions.create("v", {"n": n}, wait=60)
+            for n in range(2, 5)
+        ]
         left(client, wire, *[LONG["version"]] * 5, *other)
         wire.until(lambda: len(wire.cancelled) == 8, 5)
         # One list told of all.
@@ -757,7 +815,10 @@ def test_what_is_not_the_same_is_left_alone(change):
         wire.check(client)
 
 
-@pytest.mark.parametrize("answer", [reply({"detail": "no"}, 500), reply(b"<html>"), reply({"next": None, "results": []}), None])
+@pytest.mark.parametrize(
+    "answer",
+    [reply({"detail": "no"}, 500), reply(b"<html>"), reply({"next": None, "results": []}), None],
+)
 def test_a_list_that_tells_nothing_leaves_it_to_the_answer(answer):
     with Creates() as wire:
         client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
@@ -819,7 +880,9 @@ def test_runs_that_are_left_at_every_tenth_of_their_hold(both, local, tenth):
     assert both(lambda: client.aclose(5) if both.is_async else client.close(5)) == 0
     watcher = replicate.Replicate("r8_secret", base_url=local.base_url)
     found = [each for each in watcher.predictions.list().results if each.input == about]
-    assert [each.status for each in found[:1]] == ["canceled"], json.dumps([each.dict() for each in found])
+    assert [each.status for each in found[:1]] == ["canceled"], json.dumps(
+        [each.dict() for each in found]
+    )
 
 
 def test_a_long_hold_of_the_local_server_that_is_left(both, local):
@@ -829,7 +892,11 @@ def test_a_long_hold_of_the_local_server_that_is_left(both, local):
     timer = threading.Timer(0.5, controller.abort)
     timer.start()
     with pytest.raises(exceptions.AbortError):
-        both(lambda: client.models.predictions.create("acme/slow", about, wait=60, signal=controller.signal))
+        both(
+            lambda: client.models.predictions.create(
+                "acme/slow", about, wait=60, signal=controller.signal
+            )
+        )
     timer.join()
     assert both(lambda: client.aclose(5) if both.is_async else client.close(5)) == 0
     watcher = replicate.Replicate("r8_secret", base_url=local.base_url)

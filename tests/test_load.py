@@ -1,4 +1,6 @@
-"""Many calls at once, and many one after another: nothing fails, nothing stalls, nothing is left over."""
+"""Many calls at once, and many one after another: nothing fails, nothing stalls, nothing is left
+over.
+"""
 
 import asyncio
 import gc
@@ -45,7 +47,16 @@ class Crowd(Wire):
 def program(code, *arguments, base_url):
     """A program that is spoken with by lines."""
     process = subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", "-W", "error", "-c", textwrap.dedent(code), *arguments],
+        [
+            sys.executable,
+            "-X",
+            "faulthandler",
+            "-W",
+            "error",
+            "-c",
+            textwrap.dedent(code),
+            *arguments,
+        ],
         env=environment(base_url),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -110,7 +121,10 @@ def test_five_hundred_calls_share_ten_connections(both):
         return reply(prediction())
 
     def threads(client):
-        threads = [threading.Thread(target=lambda: [client.predictions.get("x") for _ in range(25)]) for _ in range(20)]
+        threads = [
+            threading.Thread(target=lambda: [client.predictions.get("x") for _ in range(25)])
+            for _ in range(20)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -127,8 +141,13 @@ def test_five_hundred_calls_share_ten_connections(both):
 
 
 def forget_the_crowd():
-    """Call until blocking calls have a connection of their own again: they share one after several threads called at once."""
-    with Wire(lambda _: reply(prediction())) as other, replicate.Replicate(base_url=other.base_url) as client:
+    """Call until blocking calls have a connection of their own again: they share one after several
+    threads called at once.
+    """
+    with (
+        Wire(lambda _: reply(prediction())) as other,
+        replicate.Replicate(base_url=other.base_url) as client,
+    ):
         for _ in range(257):
             client.predictions.get("x")
 
@@ -174,7 +193,9 @@ STREAMS, EVENTS = 300, 200
 
 
 def test_three_hundred_streams_do_not_stall_a_loop():
-    """Row 14: the streams are in a process of their own, as the threads of the server would stall it too."""
+    """Row 14: the streams are in a process of their own, as the threads of the server would stall
+    it too.
+    """
     code = f"""
         import asyncio, time
         import replicate_rs as replicate
@@ -201,10 +222,14 @@ def test_three_hundred_streams_do_not_stall_a_loop():
 
     def answer(seen):
         if seen.path != "/stream":
-            return reply({**prediction("starting"), "urls": {"stream": f"{wire.origin}/stream"}}, 201)
+            return reply(
+                {**prediction("starting"), "urls": {"stream": f"{wire.origin}/stream"}}, 201
+            )
 
         def send(connection):
-            connection.sendall(b"HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\n\r\n" + events[:middle])
+            connection.sendall(
+                b"HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\n\r\n" + events[:middle]
+            )
             time.sleep(0.02)
             connection.sendall(events[middle:])
 
@@ -290,7 +315,9 @@ def soak_server():
 
     def answer(seen):
         if seen.path == "/stream":
-            return lambda connection: connection.sendall(b"HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\n\r\n" + events)
+            return lambda connection: connection.sendall(
+                b"HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\n\r\n" + events
+            )
         if seen.path == "/file":
             return reply(content, kind="application/octet-stream")
         if seen.path.endswith("/missing"):
@@ -298,7 +325,9 @@ def soak_server():
         if seen.path.endswith("/files"):
             return reply({"id": "f1", "urls": {"get": f"{wire.base_url}/files/f1"}}, 201)
         if "stream" in seen.path:
-            return reply({**prediction("starting"), "urls": {"stream": f"{wire.origin}/stream"}}, 201)
+            return reply(
+                {**prediction("starting"), "urls": {"stream": f"{wire.origin}/stream"}}, 201
+            )
         return reply(prediction(output="done"), 201 if seen.method == "POST" else 200)
 
     wire = Wire(answer)
@@ -311,10 +340,16 @@ ROUND = 84
 
 @pytest.mark.timeout(60 + SOAK // 200)
 def test_a_soak_leaves_nothing_behind(tmp_path):
-    """Row 18. Memory is given 5 MB, whatever the number of requests; `SOAK=100000` is what the bar is set for."""
+    """Row 18.
+
+    Memory is given 5 MB, whatever the number of requests; `SOAK=100000` is what the bar is set for.
+    """
     rounds = max(SOAK // ROUND, 1)
     target = str(tmp_path / "file")
-    with soak_server() as wire, program(SOAKING, str(rounds), target, base_url=wire.base_url) as process:
+    with (
+        soak_server() as wire,
+        program(SOAKING, str(rounds), target, base_url=wire.base_url) as process,
+    ):
         for _ in range(2):
             assert process.stdout.readline() == "closed\n", process.communicate()
             wire.until(lambda: wire.open_now == 0)
@@ -323,7 +358,10 @@ def test_a_soak_leaves_nothing_behind(tmp_path):
         requests = len(wire.seen)
     assert (process.returncode, errors) == (0, "")
     memory, descriptors, threads, objects = map(int, written.split())
-    left = f"{memory / KILOBYTE:+.0f} KB, {descriptors:+} descriptors, {threads:+} threads, {objects:+} objects"
+    left = (
+        f"{memory / KILOBYTE:+.0f} KB, {descriptors:+} descriptors, {threads:+} threads,"
+        f" {objects:+} objects"
+    )
     print(f"\n{requests} requests: {left}")
     assert requests >= SOAK
     assert (descriptors, threads) == (0, 0)
@@ -333,7 +371,9 @@ def test_a_soak_leaves_nothing_behind(tmp_path):
 
 @pytest.mark.parametrize("way", ["stream", "file", "both drivers"])
 def test_the_last_reference_to_a_client_is_the_last_of_its_sockets(way):
-    """Row 18: whatever it was used for, and whichever of its two sets of connections they belong to."""
+    """Row 18: whatever it was used for, and whichever of its two sets of connections they belong
+    to.
+    """
     forget_the_crowd()
     with soak_server() as wire:
         client = replicate.Replicate("r8_secret", base_url=wire.base_url)
@@ -359,7 +399,9 @@ def test_a_client_that_is_dropped_while_it_is_called_finishes_first():
     with Crowd() as wire:
         given = []
         thread = threading.Thread(
-            target=lambda: given.append(replicate.Replicate("r8_secret", base_url=wire.base_url).run("acme/x", {"n": 1}))
+            target=lambda: given.append(
+                replicate.Replicate("r8_secret", base_url=wire.base_url).run("acme/x", {"n": 1})
+            )
         )
         thread.start()
         wire.until(lambda: wire.posts() == 1)

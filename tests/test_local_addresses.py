@@ -1,4 +1,6 @@
-"""By whatever address a client reaches the local Replicate, the URLs in its answers begin with that one."""
+"""By whatever address a client reaches the local Replicate, the URLs in its answers begin with that
+one.
+"""
 
 import http.client
 import json
@@ -68,18 +70,27 @@ def origins(text):
 
 def run(server, model, host, input=None):
     body = {"input": input or {}}
-    return json.loads(ask(server.port, "POST", f"/v1/models/{model}/predictions", body, host, Prefer="wait"))
+    return json.loads(
+        ask(server.port, "POST", f"/v1/models/{model}/predictions", body, host, Prefer="wait")
+    )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "localhost"])
 def test_a_client_gets_urls_that_it_can_use(server, host):
     """Nobody can connect to 0.0.0.0 from another machine; who asks has an address that works."""
-    client = replicate.Replicate(api_token=server.token, base_url=f"http://{host}:{server.port}", poll_interval=0.01)
+    client = replicate.Replicate(
+        api_token=server.token, base_url=f"http://{host}:{server.port}", poll_interval=0.01
+    )
     assert client.run("acme/shout", {"text": "hi"}) == ["hi"]
     prediction = client.predictions.create(model="acme/files", input={"content": b"xyz"}, wait=True)
     prediction.wait()
-    assert all(url.startswith(f"http://{host}:{server.output_port}/pbxt/") for url in prediction.output)
-    assert [replicate.FileOutput(url, client).read() for url in prediction.output] == [b"xyz", b"zyx"]
+    assert all(
+        url.startswith(f"http://{host}:{server.output_port}/pbxt/") for url in prediction.output
+    )
+    assert [replicate.FileOutput(url, client).read() for url in prediction.output] == [
+        b"xyz",
+        b"zyx",
+    ]
     assert prediction.urls["get"] == f"http://{host}:{server.port}/v1/predictions/{prediction.id}"
     assert prediction.urls["web"] == f"http://{host}:{server.port}/p/{prediction.id}"
     events = list(client.stream("acme/files", {"content": b"xyz"}))
@@ -109,7 +120,9 @@ def test_another_machine_can_fetch_files_and_streams(both, server):
     address = own_address()
     if address is None or address.startswith("127."):
         pytest.skip("this machine has no address but its loopback")
-    client = both.client(f"http://{address}:{server.port}", api_token=server.token, poll_interval=0.01)
+    client = both.client(
+        f"http://{address}:{server.port}", api_token=server.token, poll_interval=0.01
+    )
     url = both(lambda: client.run("acme/file", {"content": b"xyz"}))
     assert str(url).startswith(f"http://{address}:{server.output_port}/pbxt/")
     output = replicate.FileOutput(str(url), client)
@@ -122,14 +135,20 @@ def test_another_machine_can_fetch_files_and_streams(both, server):
         both(lambda: output.aread() if both.is_async else output.read())
 
 
-@pytest.mark.parametrize("host", ["replicate:8787", "replicate", "[fd00::1]:8787", "my-service.local:80"])
+@pytest.mark.parametrize(
+    "host", ["replicate:8787", "replicate", "[fd00::1]:8787", "my-service.local:80"]
+)
 def test_every_url_begins_with_the_host_that_was_asked_for(server, host):
     name = host.rpartition(":")[0] if host[-1].isdigit() else host
     api, output = f"http://{host}", f"http://{name}:{server.output_port}"
     port = server.port
     made = run(server, "acme/files", host)
     assert origins(json.dumps(made)) == {api, output}
-    upload_id = replicate.Replicate("r8_local", base_url=server.base_url).files.create(b"x", filename="x").id
+    upload_id = (
+        replicate.Replicate("r8_local", base_url=server.base_url)
+        .files.create(b"x", filename="x")
+        .id
+    )
     for path in (
         f"/v1/predictions/{made['id']}",
         "/v1/predictions",
@@ -146,10 +165,14 @@ def test_every_url_begins_with_the_host_that_was_asked_for(server, host):
         assert api in found, path
     # Streams are asked for at the other port.
     stream = made["urls"]["stream"].removeprefix(output)
-    assert origins(ask(server.output_port, "GET", stream, host=f"{name}:{server.output_port}")) == {output}
+    assert origins(ask(server.output_port, "GET", stream, host=f"{name}:{server.output_port}")) == {
+        output
+    }
     pairs = run(server, "acme/pairs", host)
     assert origins(pairs["output"][0]["picture"]) == {output}
-    frames = ask(server.output_port, "GET", pairs["urls"]["stream"].removeprefix(output), host=f"{name}:1234")
+    frames = ask(
+        server.output_port, "GET", pairs["urls"]["stream"].removeprefix(output), host=f"{name}:1234"
+    )
     assert origins(frames) == {f"http://{name}:1234"}
     # The next who asks has an address of its own.
     assert origins(ask(port, "GET", f"/v1/predictions/{made['id']}", host="other:1")) == {
@@ -166,7 +189,9 @@ def test_links_to_further_pages_begin_with_it_too(server):
 
 
 def test_text_that_looks_like_a_file_s_address_is_left_alone(server):
-    made = run(server, "acme/echo", "replicate:8787", {"value": f"{server.output_origin}/pbxt/1/a.png"})
+    made = run(
+        server, "acme/echo", "replicate:8787", {"value": f"{server.output_origin}/pbxt/1/a.png"}
+    )
     assert made["output"] == f"{server.output_origin}/pbxt/1/a.png"
 
 
@@ -195,7 +220,9 @@ def test_a_webhook_has_the_urls_of_who_created_the_prediction(server):
         while '"succeeded"' not in bodies[-1]:
             bodies.append(receiver.received.get(timeout=10)[2].decode())
     wanted = {"http://replicate:8787", f"http://replicate:{server.output_port}"}
-    assert all(origins(each) - {f"http://127.0.0.1:{receiver.server_port}"} == wanted for each in bodies)
+    assert all(
+        origins(each) - {f"http://127.0.0.1:{receiver.server_port}"} == wanted for each in bodies
+    )
 
 
 def test_where_nobody_has_asked_it_is_an_address_that_works(server):
@@ -221,9 +248,17 @@ def test_an_address_of_ipv6():
 @pytest.mark.parametrize(
     ("options", "api", "output"),
     [
-        ({"public_url": "https://gw.example/replicate/v1/"}, "https://gw.example/replicate", "https://gw.example:{port}"),
+        (
+            {"public_url": "https://gw.example/replicate/v1/"},
+            "https://gw.example/replicate",
+            "https://gw.example:{port}",
+        ),
         ({"public_url": "http://gw:9000"}, "http://gw:9000", "http://gw:{port}"),
-        ({"public_url": "http://gw:9000", "public_output_url": "http://files:9001"}, "http://gw:9000", "http://files:9001"),
+        (
+            {"public_url": "http://gw:9000", "public_output_url": "http://files:9001"},
+            "http://gw:9000",
+            "http://files:9001",
+        ),
         ({"public_output_url": "http://files:9001"}, "http://some:1", "http://files:9001"),
     ],
 )
@@ -240,7 +275,9 @@ def test_behind_something_else_the_public_addresses_count(options, api, output):
         assert ask(server.output_port, "GET", again["output"].removeprefix(output)) == "ABC"
 
 
-@pytest.mark.parametrize("url", ["", "gw", "gw:9000", "ftp://x", "http://", "http://a:b", "http://x?y", "http://u:p@x"])
+@pytest.mark.parametrize(
+    "url", ["", "gw", "gw:9000", "ftp://x", "http://", "http://a:b", "http://x?y", "http://u:p@x"]
+)
 @pytest.mark.parametrize("name", ["public_url", "public_output_url"])
 def test_a_public_address_that_is_none_is_refused(name, url):
     with pytest.raises(ValueError, match=f"{name} must be a URL like http://replicate:8787, not"):
@@ -250,4 +287,9 @@ def test_a_public_address_that_is_none_is_refused(name, url):
 def test_a_reset_finds_its_connection_behind_a_proxy(server):
     server.fault("GET /hardware", reset=True)
     with pytest.raises(ConnectionError):
-        ask(server.port, "GET", "/v1/hardware", **{"X-Forwarded-For": "10.0.0.1", "X-Forwarded-Proto": "https"})
+        ask(
+            server.port,
+            "GET",
+            "/v1/hardware",
+            **{"X-Forwarded-For": "10.0.0.1", "X-Forwarded-Proto": "https"},
+        )

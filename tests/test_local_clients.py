@@ -135,7 +135,9 @@ class Official:
         self.clients: list[replicate.Client] = []
 
     def client(self, server: LocalReplicate, **options: Any) -> replicate.Client:
-        client = replicate.Client(**({"api_token": server.token, "base_url": server.origin} | options))
+        client = replicate.Client(
+            **({"api_token": server.token, "base_url": server.origin} | options)
+        )
         client.poll_interval = 0.01
         self.clients.append(client)
         return client
@@ -224,13 +226,18 @@ def test_run_takes_files_as_paths_and_handles(official, client, tmp_path):
             assert official(client, "run", "acme/name", {"file": file}) == "input.txt 5"
     handle = io.BytesIO(b"123")
     assert official(client, "run", "acme/name", {"file": handle}) == "file 3"
-    assert official(client, "run", "acme/name", {"file": handle}, file_encoding_strategy="base64") == "input 3"
+    assert (
+        official(client, "run", "acme/name", {"file": handle}, file_encoding_strategy="base64")
+        == "input 3"
+    )
 
 
 def test_files_that_a_model_made_can_be_read(official, client):
     # 1.0.7 knows a file by `https:` or `data:`.
     url = official(client, "run", "acme/reverse", {"file": io.BytesIO(b"abc")})
-    assert official.read(FileOutput(url, client)) == official.chunks(FileOutput(url, client)) == b"cba"
+    assert (
+        official.read(FileOutput(url, client)) == official.chunks(FileOutput(url, client)) == b"cba"
+    )
 
 
 def test_files_that_are_inline_are_file_outputs(official, inline):
@@ -239,13 +246,19 @@ def test_files_that_are_inline_are_file_outputs(official, inline):
     assert isinstance(file, FileOutput)
     assert file.url.startswith("data:application/octet-stream;base64,")
     assert official.read(file) == official.chunks(file) == b"cba"
-    files = official(client, "run", f"acme/pieces:{inline.version('acme/pieces')}", {"file": io.BytesIO(b"ab")})
+    files = official(
+        client, "run", f"acme/pieces:{inline.version('acme/pieces')}", {"file": io.BytesIO(b"ab")}
+    )
     assert [official.read(each) for each in files] == [b"a", b"b"]
 
 
 def test_stream_gives_the_events(official, client):
     events = official(client, "stream", "acme/tokens", input={"text": "a b\nc"})
-    assert [(each.event.value, str(each)) for each in events] == [("output", "a "), ("output", "b\nc "), ("done", "")]
+    assert [(each.event.value, str(each)) for each in events] == [
+        ("output", "a "),
+        ("output", "b\nc "),
+        ("done", ""),
+    ]
     assert [each.data for each in events][-1] == "{}"
     prediction = official(client.models.predictions, "create", "acme/tokens", {"text": "a"})
     assert "".join(map(str, official(prediction, "stream"))) == "a "
@@ -259,7 +272,9 @@ def test_a_stream_raises_what_the_model_raised(official, client):
 def test_a_stream_of_files_gives_files(official, client, inline):
     *events, done = official(client, "stream", "acme/pieces", input={"file": io.BytesIO(b"ab")})
     assert [official.read(FileOutput(each.data, client)) for each in events] == [b"a", b"b"]
-    *events, done = official(official.client(inline), "stream", "acme/pieces", input={"file": io.BytesIO(b"ab")})
+    *events, done = official(
+        official.client(inline), "stream", "acme/pieces", input={"file": io.BytesIO(b"ab")}
+    )
     assert [official.read(each.data) for each in events] == [b"a", b"b"]
     assert done.event.value == "done"
 
@@ -269,7 +284,11 @@ def test_predictions_live_their_life(official, client, server):
     prediction = official(client.predictions, "create", version, {"seconds": 0.05, "steps": 5})
     assert (prediction.status, prediction.output) == ("starting", None)
     official(prediction, "wait")
-    assert (prediction.status, prediction.output, prediction.progress.percentage) == ("succeeded", "done", 1.0)
+    assert (prediction.status, prediction.output, prediction.progress.percentage) == (
+        "succeeded",
+        "done",
+        1.0,
+    )
     assert prediction.metrics["predict_time"] > 0.04
     assert official(client.predictions, "get", prediction.id) == prediction
     assert official(client.predictions, "list")[0] == prediction
@@ -277,7 +296,10 @@ def test_predictions_live_their_life(official, client, server):
 
 
 def test_predictions_can_be_canceled(official, client):
-    for cancel in (lambda each: official(each, "cancel"), lambda each: official(client.predictions, "cancel", each.id)):
+    for cancel in (
+        lambda each: official(each, "cancel"),
+        lambda each: official(client.predictions, "cancel", each.id),
+    ):
         prediction = official(client.models.predictions, "create", ("acme", "slow"), {})
         cancel(prediction)
         official(prediction, "reload")
@@ -287,7 +309,9 @@ def test_predictions_can_be_canceled(official, client):
 @pytest.mark.parametrize("shape", ["documented", "edge", "web"])
 @pytest.mark.parametrize("held", ["processing", "succeeded"])
 @pytest.mark.parametrize("created", [201, 202])
-def test_every_shape_of_a_prediction_is_understood(official, client, server, monkeypatch, shape, held, created):
+def test_every_shape_of_a_prediction_is_understood(
+    official, client, server, monkeypatch, shape, held, created
+):
     for name, value in {"shape": shape, "held": held, "created": created}.items():
         monkeypatch.setattr(server.settings, name, value)
     assert official(client, "run", "acme/shout", {"text": "hi"}) == "HI"
@@ -315,7 +339,10 @@ def test_requests_that_meet_a_fault_are_tried_again(official, client, server):
 
 
 def test_pages_are_followed_to_the_end(official, client):
-    made = [official(client.models.predictions, "create", "acme/shout", {"text": "x"}) for _ in range(MANY_PREDICTIONS)]
+    made = [
+        official(client.models.predictions, "create", "acme/shout", {"text": "x"})
+        for _ in range(MANY_PREDICTIONS)
+    ]
     pages = official(replicate, "paginate", official.method(client.predictions, "list"))
     assert {len(page) for page in pages[:-1]} == {100}
     assert pages[0].previous is pages[-1].next is None
@@ -325,7 +352,10 @@ def test_pages_are_followed_to_the_end(official, client):
 
     pages = official(replicate, "paginate", official.method(client.models, "list"))
     assert [len(page) for page in pages[:-1]] == [25] * (len(pages) - 1)
-    assert {each.id for page in pages for each in page} >= {"acme/shout", *(f"many/model-{n}" for n in range(MANY_MODELS))}
+    assert {each.id for page in pages for each in page} >= {
+        "acme/shout",
+        *(f"many/model-{n}" for n in range(MANY_MODELS)),
+    }
     back = official(client.models, "list", pages[1].previous)
     assert [each.id for each in back] == [each.id for each in pages[0]]
 
@@ -334,30 +364,49 @@ def test_files_are_uploaded_listed_and_deleted(official, client, tmp_path):
     path = tmp_path / "hello.txt"
     path.write_bytes(b"hello")
     file = official(client.files, "create", path, metadata={"of": {"n": 1}})
-    assert (file.name, file.content_type, file.size, file.metadata) == ("hello.txt", "text/plain", 5, {"of": {"n": 1}})
+    assert (file.name, file.content_type, file.size, file.metadata) == (
+        "hello.txt",
+        "text/plain",
+        5,
+        {"of": {"n": 1}},
+    )
     assert file.etag == file.checksums["md5"] == "5d41402abc4b2a76b9719d911017c592"
     assert official(client.files, "get", file.id) == file
     assert file in official(client.files, "list")
     assert official(client.files, "delete", file.id) is True
     with pytest.raises(ReplicateError, match="File not found"):
         official(client.files, "get", file.id)
-    named = official(client.files, "create", io.BytesIO(b"{}"), filename="a.json", content_type="application/x-own")
+    named = official(
+        client.files,
+        "create",
+        io.BytesIO(b"{}"),
+        filename="a.json",
+        content_type="application/x-own",
+    )
     assert (named.name, named.content_type, named.metadata) == ("a.json", "application/x-own", {})
 
 
 def test_models_are_made_found_and_deleted(official, client, server):
     name = f"made-{official.mode}"
     links = {"github_url": "https://github.com/a/b", "description": "Fresh"}
-    made = official(client.models, "create", "local", name, visibility="private", hardware="cpu", **links)
+    made = official(
+        client.models, "create", "local", name, visibility="private", hardware="cpu", **links
+    )
     assert (made.id, made.visibility, made.latest_version) == (f"local/{name}", "private", None)
     assert {key: getattr(made, key) for key in links} == links
-    assert official(client.models, "get", f"local/{name}") == official(client.models, "get", "local", name) == made
+    assert (
+        official(client.models, "get", f"local/{name}")
+        == official(client.models, "get", "local", name)
+        == made
+    )
     assert official(client.models, "delete", f"local/{name}") is True
     with pytest.raises(ReplicateError, match="could not be found"):
         official(client.models, "get", made.id)
     shout = official(client.models, "get", "acme/shout")
     assert (shout.description, shout.default_example.output) == ("Upper case.", "HI")
-    assert shout.latest_version.openapi_schema["components"]["schemas"]["Input"]["required"] == ["text"]
+    assert shout.latest_version.openapi_schema["components"]["schemas"]["Input"]["required"] == [
+        "text"
+    ]
     assert "acme/shout" in [each.id for each in official(client.models, "search", "upper shout")]
 
 
@@ -378,10 +427,20 @@ def test_versions_are_listed_and_deleted(official):
 def test_deployments_are_made_used_and_deleted(official, client, server):
     name, version = f"shop-{official.mode}", server.version("acme/shout")
     configuration = {"hardware": "cpu", "min_instances": 0, "max_instances": 1}
-    made = official(client.deployments, "create", name=f"local/{name}", model="acme/shout", version=version, **configuration)
+    made = official(
+        client.deployments,
+        "create",
+        name=f"local/{name}",
+        model="acme/shout",
+        version=version,
+        **configuration,
+    )
     assert (made.id, made.current_release.version) == (f"local/{name}", version)
     changed = official(client.deployments, "update", "local", name, max_instances=2)
-    assert (changed.current_release.number, changed.current_release.configuration.max_instances) == (2, 2)
+    assert (
+        changed.current_release.number,
+        changed.current_release.configuration.max_instances,
+    ) == (2, 2)
     assert official(client.deployments, "get", f"local/{name}") == changed
     assert changed in official(client.deployments, "list").results
     for prediction in (
@@ -399,23 +458,31 @@ def test_deployments_are_made_used_and_deleted(official, client, server):
 
 def test_a_training_gives_its_destination_a_version(official, client, server):
     name = f"trained-{official.mode}"
-    destination = official(client.models, "create", "local", name, visibility="private", hardware="cpu")
+    destination = official(
+        client.models, "create", "local", name, visibility="private", hardware="cpu"
+    )
     base = {"model": "acme/tuned", "version": server.version("acme/tuned")}
-    training = official(client.trainings, "create", **base, input={"words": "a b"}, destination=destination)
+    training = official(
+        client.trainings, "create", **base, input={"words": "a b"}, destination=destination
+    )
     while training.status not in ("succeeded", "failed"):
         official(training, "reload")
     assert (training.status, training.destination) == ("succeeded", f"local/{name}")
     assert official(client.trainings, "get", training.id) == training
     assert training in official(client.trainings, "list").results
     assert official(client, "run", training.output["version"], {"prompt": "hi"}) == "hi A B"
-    assert training.output["version"].endswith(official(client.models, "get", destination.id).latest_version.id)
+    assert training.output["version"].endswith(
+        official(client.models, "get", destination.id).latest_version.id
+    )
 
 
 def test_a_training_can_be_started_in_short_and_canceled(server):
     with contextlib.closing(Official("sync")) as official:
         client = official.client(server)
         client.models.create("local", "short", visibility="private", hardware="cpu")
-        training = client.trainings.create(f"acme/slow:{server.version('acme/slow')}", {"seconds": 60}, "local/short")
+        training = client.trainings.create(
+            f"acme/slow:{server.version('acme/slow')}", {"seconds": 60}, "local/short"
+        )
         training.cancel()
         assert client.trainings.get(training.id).status == training.status == "canceled"
 
@@ -425,14 +492,20 @@ def test_the_catalogue_is_read(official, client):
     assert (account.type, account.username) == ("user", "local")
     assert official(client.hardware, "list")[0].sku == "cpu"
     (collection,) = official(client.collections, "list")
-    assert (collection.slug, collection.name, collection.description) == ("loud", "Loud", "Models that shout")
+    assert (collection.slug, collection.name, collection.description) == (
+        "loud",
+        "Loud",
+        "Models that shout",
+    )
     assert [each.id for each in official(client.collections, "get", "loud")] == ["acme/shout"]
 
 
 def test_what_is_delivered_is_valid(official, client):
     with receiver() as (url, received):
         events = ["start", "output", "completed"]
-        official(client, "run", "acme/shout", {"text": "hi"}, webhook=url, webhook_events_filter=events)
+        official(
+            client, "run", "acme/shout", {"text": "hi"}, webhook=url, webhook_events_filter=events
+        )
         deliveries = [received.get(timeout=10) for _ in ("start", "completed")]
         official(client, "run", "acme/shout", {"text": "hi"}, webhook_completed=url)
         deliveries.append(received.get(timeout=10))
@@ -453,7 +526,10 @@ def test_a_base_url_is_right_with_and_without_v1(official, server, monkeypatch, 
     client = official.client(server, api_token=None, base_url=None)
     assert official(client, "run", "acme/name", {"file": io.BytesIO(b"123")}) == "file 3"
     assert len(official(replicate, "paginate", official.method(client.models, "list"))) > 1
-    assert "".join(map(str, official(client, "stream", "acme/tokens", input={"text": "a b"}))) == "a b "
+    assert (
+        "".join(map(str, official(client, "stream", "acme/tokens", input={"text": "a b"})))
+        == "a b "
+    )
 
 
 # Node
@@ -471,7 +547,13 @@ node_client = pytest.mark.skipif(bool(missing), reason=missing)
 def node(server: LocalReplicate, job: str, **given: Any) -> Any:
     """What one job of `client.mjs` saw."""
     given = {"baseUrl": server.base_url, "token": server.token} | given
-    done = subprocess.run(["node", NODE / "client.mjs", job], input=json.dumps(given), capture_output=True, text=True, timeout=30)
+    done = subprocess.run(
+        ["node", NODE / "client.mjs", job],
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -531,13 +613,19 @@ def test_node_follows_pages_to_the_end(server):
     ids = [each for page in seen["predictions"] for each in page]
     assert set(ids[:MANY_PREDICTIONS]) == set(seen["made"])
     assert [len(page) for page in seen["models"][:-1]] == [25] * (len(seen["models"]) - 1)
-    assert {each for page in seen["models"] for each in page} >= {f"many/model-{n}" for n in range(MANY_MODELS)}
+    assert {each for page in seen["models"] for each in page} >= {
+        f"many/model-{n}" for n in range(MANY_MODELS)
+    }
 
 
 @node_client
 def test_node_uploads_lists_and_deletes_files(server):
     seen = node(server, "uploads")
-    assert (seen["got"]["content_type"], seen["got"]["size"], seen["got"]["metadata"]) == ("text/plain", 5, {"of": {"n": 1}})
+    assert (seen["got"]["content_type"], seen["got"]["size"], seen["got"]["metadata"]) == (
+        "text/plain",
+        5,
+        {"of": {"n": 1}},
+    )
     assert (seen["listed"], seen["deleted"]) == (True, True)
     assert "File not found" in seen["gone"]
 

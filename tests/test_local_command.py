@@ -80,12 +80,16 @@ class Command:
 
 
 def client_of(lines):
-    return replicate.Replicate(api_token=lines["REPLICATE_API_TOKEN"], base_url=lines["REPLICATE_BASE_URL"])
+    return replicate.Replicate(
+        api_token=lines["REPLICATE_API_TOKEN"], base_url=lines["REPLICATE_BASE_URL"]
+    )
 
 
 @contextlib.contextmanager
 def changing(path):
-    """The supervisor takes its first look a while after it has started a server: the file changes until that is seen."""
+    """The supervisor takes its first look a while after it has started a server: the file changes
+    until that is seen.
+    """
     over = threading.Event()
 
     def main():
@@ -130,7 +134,16 @@ def test_it_serves_until_it_is_told_to_stop_also_while_a_model_runs(app, number)
 
 
 def test_it_says_where_others_find_it(app):
-    arguments = ["app.py", "--port", "0", "--host", "0.0.0.0", "--public-url", "http://gw:9000/v1/", "--output-port"]
+    arguments = [
+        "app.py",
+        "--port",
+        "0",
+        "--host",
+        "0.0.0.0",
+        "--public-url",
+        "http://gw:9000/v1/",
+        "--output-port",
+    ]
     # Of those that nobody gets who asks for a free one.
     port = random.randrange(10_000, 30_000)
     with Command(*arguments, str(port), folder=app.parent) as command:
@@ -140,22 +153,34 @@ def test_it_says_where_others_find_it(app):
         assert command.stop()[::2] == (0, "")
 
 
-@pytest.mark.parametrize(("option", "value"), [("--public-url", "gw:9000"), ("--public-output-url", "x")])
+@pytest.mark.parametrize(
+    ("option", "value"), [("--public-url", "gw:9000"), ("--public-output-url", "x")]
+)
 def test_a_public_address_that_is_none_is_said_in_a_line(app, option, value):
     with Command("app.py", option, value, folder=app.parent) as command:
         err = command.process.communicate(timeout=20)[1]
-    assert err == f"replicate_rs.local: {option[2:].replace('-', '_')} must be a URL like http://replicate:8787, not '{value}'\n"
+    assert (
+        err == f"replicate_rs.local: {option[2:].replace('-', '_')} must be a URL like"
+        f" http://replicate:8787, not '{value}'\n"
+    )
 
 
 def test_on_all_addresses_it_names_one_that_works(app):
     with Command("app.py", "--port", "0", "--host", "0.0.0.0", folder=app.parent) as command:
-        assert re.fullmatch(r"local Replicate: http://127\.0\.0\.1:\d+\n", command.process.stdout.readline())
-        assert command.process.stdout.readline().startswith(f"elsewhere: http://{socket.gethostname()}:")
+        assert re.fullmatch(
+            r"local Replicate: http://127\.0\.0\.1:\d+\n", command.process.stdout.readline()
+        )
+        assert command.process.stdout.readline().startswith(
+            f"elsewhere: http://{socket.gethostname()}:"
+        )
         lines = command.announced()
         assert lines["REPLICATE_BASE_URL"].startswith("http://127.0.0.1:")
         other = lines["REPLICATE_BASE_URL"].replace("127.0.0.1", "127.0.0.2")
         for address in (lines["REPLICATE_BASE_URL"], other):
-            assert client_of(lines | {"REPLICATE_BASE_URL": address}).run("acme/shout", {"text": "hi"}) == "HI"
+            assert (
+                client_of(lines | {"REPLICATE_BASE_URL": address}).run("acme/shout", {"text": "hi"})
+                == "HI"
+            )
         assert command.stop()[::2] == (0, "")
 
 
@@ -193,11 +218,19 @@ def test_it_starts_again_when_the_file_changes_also_after_a_mistake(app):
             ["app.py"],
             "several servers (second, third): say which",
         ),
-        (APP.replace("text: str", "text"), ["app.py"], "the parameter 'text' is not annotated: write `text: str`"),
+        (
+            APP.replace("text: str", "text"),
+            ["app.py"],
+            "the parameter 'text' is not annotated: write `text: str`",
+        ),
         (APP.replace("acme/shout", "shout"), ["app.py"], "a model's name is 'owner/name'"),
         ("1 / 0", ["app.py"], "app.py cannot be imported: ZeroDivisionError: division by zero"),
         ("def (", ["app.py"], "app.py cannot be imported: SyntaxError"),
-        ("import nothing_like_it", ["app"], "app cannot be imported: ModuleNotFoundError: No module named 'nothing_like_it'"),
+        (
+            "import nothing_like_it",
+            ["app"],
+            "app cannot be imported: ModuleNotFoundError: No module named 'nothing_like_it'",
+        ),
         ("raise SystemExit(3)", ["app.py"], "app.py cannot be imported: SystemExit: 3"),
     ],
 )
@@ -216,7 +249,9 @@ def test_a_port_in_use_is_said_in_a_line(app):
         port = first.announced()["REPLICATE_BASE_URL"].rpartition(":")[2]
         with Command("app.py", "--port", port, folder=app.parent) as second:
             err = second.process.communicate(timeout=20)[1]
-        assert f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another port" in err
+        assert (
+            f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another port" in err
+        )
         assert err.count("\n") == 1
         assert first.stop()[0] == 0
 
@@ -252,7 +287,9 @@ def test_the_pytest_plugin_needs_no_import(app):
 
 def run_pytest(folder, *arguments, program=("-m", "pytest")):
     command = [sys.executable, *program, "-q", "-p", "no:cacheprovider", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=50, check=False
+    )
     return done.stdout + done.stderr
 
 
@@ -260,7 +297,9 @@ def run_pytest(folder, *arguments, program=("-m", "pytest")):
 BARE = ("-c", "import sys, pytest; sys.path.remove(''); sys.exit(pytest.main(sys.argv[1:]))")
 
 
-@pytest.mark.parametrize("reference", ["app.py", "./models/app.py:server", "models.app", "{folder}/app.py"])
+@pytest.mark.parametrize(
+    "reference", ["app.py", "./models/app.py:server", "models.app", "{folder}/app.py"]
+)
 def test_the_setting_is_resolved_beside_the_ini_file(app, reference):
     project = app.parent
     for folder in ("tests", "models"):
@@ -269,7 +308,9 @@ def test_the_setting_is_resolved_beside_the_ini_file(app, reference):
     (project / "tests" / "test_it.py").write_text(PLUGIN)
     # One of the same name where pytest is run is not meant.
     (project / "tests" / "app.py").write_text("raise RuntimeError('the wrong one')")
-    (project / "pytest.ini").write_text(f"[pytest]\nreplicate_local = {reference.format(folder=project)}\n")
+    (project / "pytest.ini").write_text(
+        f"[pytest]\nreplicate_local = {reference.format(folder=project)}\n"
+    )
     assert "3 passed" in (told := run_pytest(project / "tests", program=BARE)), told
 
 
@@ -382,7 +423,9 @@ def test_a_module_that_comes_later_is_not_hidden(app):
     app.rename(project / "tests" / "app.py")
     (project / "app").mkdir()
     (project / "app" / "__init__.py").write_text("name = 'the program'")
-    (project / "pytest.ini").write_text("[pytest]\nreplicate_local = tests/app.py\npythonpath = .\ntestpaths = tests\n")
+    (project / "pytest.ini").write_text(
+        "[pytest]\nreplicate_local = tests/app.py\npythonpath = .\ntestpaths = tests\n"
+    )
     (project / "tests" / "test_it.py").write_text("""
 import replicate_rs as replicate
 
@@ -502,7 +545,9 @@ from replicate_rs.local import LocalReplicate
 with LocalReplicate():
     print(threading.active_count())
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "2\n", "")
 
 
@@ -516,5 +561,7 @@ try:
 except ImportError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
+    )
     assert "pip install 'replicate-rs[local]'" in done.stdout

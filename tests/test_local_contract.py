@@ -1,4 +1,6 @@
-"""The local server against the API's own document: each answer fits it, and nothing makes the server fail."""
+"""The local server against the API's own document: each answer fits it, and nothing makes the
+server fail.
+"""
 
 import base64
 import contextlib
@@ -23,7 +25,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
 from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from replicate_rs.local import Input, LocalReplicate, RateLimits, Settings, sleep
 from wire import Wire, reply
@@ -39,7 +45,9 @@ PROBLEM = {
             "type": "array",
             "items": {
                 "type": "object",
-                "properties": {name: {"type": "string"} for name in ("type", "field", "description")},
+                "properties": {
+                    name: {"type": "string"} for name in ("type", "field", "description")
+                },
                 "required": ["type", "field", "description"],
                 "additionalProperties": False,
             },
@@ -92,7 +100,9 @@ NUMBERS = itertools.count()
 
 
 def fits(value, schema):
-    checker = Draft202012Validator(schema | {"components": DOCUMENT["components"]}, validate_formats=True)
+    checker = Draft202012Validator(
+        schema | {"components": DOCUMENT["components"]}, validate_formats=True
+    )
     assert not [f"{each.instance_path}: {each.message}" for each in checker.iter_errors(value)]
 
 
@@ -129,7 +139,11 @@ class Api:
         with contextlib.closing(connection):
             connection.request(method, target, body, headers)
             response = connection.getresponse()
-            return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+            return Answer(
+                response.status,
+                {name.lower(): value for name, value in response.getheaders()},
+                response.read(),
+            )
 
     def ask(self, name, *place, body=None, query=None, **options):
         operation = OPERATIONS[name]
@@ -159,7 +173,13 @@ class Api:
                 fits(answer.json, documented["content"][answer.kind]["schema"])
 
     def predict(self, model, *, status=201, headers=None, **given):
-        return self("models.predictions.create", *model.split("/"), body={"input": given}, status=status, **(headers or {}))
+        return self(
+            "models.predictions.create",
+            *model.split("/"),
+            body={"input": given},
+            status=status,
+            **(headers or {}),
+        )
 
     def until(self, condition, id, kind="predictions"):
         for _ in range(1000):
@@ -170,14 +190,27 @@ class Api:
         raise AssertionError(run)
 
     def end(self, run, kind="predictions"):
-        return self.until(lambda run: run["status"] not in ("starting", "processing"), run["id"], kind)
+        return self.until(
+            lambda run: run["status"] not in ("starting", "processing"), run["id"], kind
+        )
 
     def deploy(self, **more):
-        body = {"name": new_name(), "model": "acme/shout", "version": self.server.version("acme/shout"), "hardware": "cpu"}
-        return self("deployments.create", body=body | {"min_instances": 0, "max_instances": 1} | more)
+        body = {
+            "name": new_name(),
+            "model": "acme/shout",
+            "version": self.server.version("acme/shout"),
+            "hardware": "cpu",
+        }
+        return self(
+            "deployments.create", body=body | {"min_instances": 0, "max_instances": 1} | more
+        )
 
     def upload(self, content=b"hello", *more, status=201, name="hello.txt"):
-        return self("files.create", status=status, **form((f'name="content"; filename="{name}"', content), *more))
+        return self(
+            "files.create",
+            status=status,
+            **form((f'name="content"; filename="{name}"', content), *more),
+        )
 
     def train(self, **given):
         place = ("acme", "tunable", self.server.version("acme/tunable"))
@@ -197,9 +230,12 @@ def is_problem(answer):
 
 
 def form(*parts, boundary="edge"):
-    encoded = (each if isinstance(each, bytes) else each.encode() for part in parts for each in part)
+    encoded = (
+        each if isinstance(each, bytes) else each.encode() for part in parts for each in part
+    )
     lines = (
-        b"--%b\r\nContent-Disposition: form-data; %b\r\n\r\n%b\r\n" % (boundary.encode(), name, content)
+        b"--%b\r\nContent-Disposition: form-data; %b\r\n\r\n%b\r\n"
+        % (boundary.encode(), name, content)
         for name, content in zip(encoded, encoded, strict=True)
     )
     body = b"".join(lines) + b"--%b--\r\n" % boundary.encode()
@@ -277,7 +313,9 @@ def tune(steps: int = 1, seconds: float = 0.0) -> bytes:
 
 def replicate():
     server = LocalReplicate()
-    server.model("acme/shout", readme="# Shout\n", examples=[{"input": {"text": "hi"}, "output": "HI"}])(shout)
+    server.model(
+        "acme/shout", readme="# Shout\n", examples=[{"input": {"text": "hi"}, "output": "HI"}]
+    )(shout)
     server.model("acme/echo", visibility="private")(echo)
     server.model("acme/story", stream=True)(story)
     server.model("acme/cold", cold_start=3600.0)(cold)
@@ -354,7 +392,9 @@ def _(api):
 def _(api):
     found = api("search", query={"query": "shout", "limit": 1})
     assert [each["model"]["name"] for each in found["models"]] == ["shout"]
-    assert [each["slug"] for each in api("search", query={"query": "voice"})["collections"]] == ["loud"]
+    assert [each["slug"] for each in api("search", query={"query": "voice"})["collections"]] == [
+        "loud"
+    ]
     assert api("search", status=400) == {"detail": 'Query parameter "query" is required'}
     for limit in ("0", "51", "-1", "ten", "", "²", "000000050" + "0" * 5000):
         api("search", query={"query": "shout", "limit": limit}, status=400)
@@ -365,7 +405,11 @@ def _(api):
     deployed = api.deploy(min_instances=5, max_instances=20)
     assert deployed["current_release"]["number"] == 1
     assert deployed["current_release"]["model"] == "acme/shout"
-    assert deployed["current_release"]["configuration"] == {"hardware": "cpu", "min_instances": 5, "max_instances": 20}
+    assert deployed["current_release"]["configuration"] == {
+        "hardware": "cpu",
+        "min_instances": 5,
+        "max_instances": 20,
+    }
     fits_component(deployed, "deployment_response")
 
 
@@ -384,9 +428,15 @@ def _(api):
 @exercise("deployments.update")
 def _(api):
     name = api.deploy()["name"]
-    release = api("deployments.update", "local", name, body={"min_instances": 1, "hardware": "gpu-t4"})["current_release"]
+    release = api(
+        "deployments.update", "local", name, body={"min_instances": 1, "hardware": "gpu-t4"}
+    )["current_release"]
     assert release["number"] == 2
-    assert release["configuration"] == {"hardware": "gpu-t4", "min_instances": 1, "max_instances": 1}
+    assert release["configuration"] == {
+        "hardware": "gpu-t4",
+        "min_instances": 1,
+        "max_instances": 1,
+    }
 
 
 @exercise("deployments.delete")
@@ -403,17 +453,30 @@ def _(api):
     name = api.deploy()["name"]
     for status in (201, 202):
         api.server.settings.created = status
-        made = api("deployments.predictions.create", "local", name, body={"input": {"text": "hi"}}, status=status)
+        made = api(
+            "deployments.predictions.create",
+            "local",
+            name,
+            body={"input": {"text": "hi"}},
+            status=status,
+        )
         assert made["deployment"] == f"local/{name}"
 
 
 @exercise("files.create")
 def _(api):
     content = b"\x00\xff" * 100
-    fields = (('name="filename"', "a.bin"), ('name="type"', "image/png"), ('name="metadata"', '{"customer": 7}'))
+    fields = (
+        ('name="filename"', "a.bin"),
+        ('name="type"', "image/png"),
+        ('name="metadata"', '{"customer": 7}'),
+    )
     stored = api.upload(content, *fields)
     assert (stored["name"], stored["content_type"], stored["size"]) == ("a.bin", "image/png", 200)
-    assert stored["checksums"] == {"sha256": hashlib.sha256(content).hexdigest(), "md5": hashlib.md5(content).hexdigest()}
+    assert stored["checksums"] == {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "md5": hashlib.md5(content).hexdigest(),
+    }
     assert (stored["etag"], stored["metadata"]) == (stored["checksums"]["md5"], {"customer": 7})
     assert stored["urls"]["get"] == f"{api.server.base_url}/files/{stored['id']}"
     assert api.upload(b"", ('name="metadata[a][b]"', "1"))["metadata"] == {"a": {"b": "1"}}
@@ -449,7 +512,12 @@ def _(api):
     id = api.upload(b"content")["id"]
     good = api.server.signed_download(id)
     assert api("files.download", id, query=good, token=None) == b"content"
-    for wrong in ({"signature": "wrong"}, {"owner": "somebody"}, {"expiry": "99999999999"}, {"expiry": "now"}):
+    for wrong in (
+        {"signature": "wrong"},
+        {"owner": "somebody"},
+        {"expiry": "99999999999"},
+        {"expiry": "now"},
+    ):
         api("files.download", id, query=good | wrong, status=404)
     api("files.download", id, query=api.server.signed_download(id, seconds=-1), status=404)
     api("files.download", id, status=404)
@@ -457,9 +525,19 @@ def _(api):
 
 @exercise("models.create")
 def _(api):
-    body = {"owner": "local", "name": new_name(), "visibility": "private", "hardware": "cpu", "description": "Mine"}
+    body = {
+        "owner": "local",
+        "name": new_name(),
+        "visibility": "private",
+        "hardware": "cpu",
+        "description": "Mine",
+    }
     made = api("models.create", body=body | {"github_url": "https://github.com/me/mine"})
-    assert (made["description"], made["github_url"], made["run_count"]) == ("Mine", "https://github.com/me/mine", 0)
+    assert (made["description"], made["github_url"], made["run_count"]) == (
+        "Mine",
+        "https://github.com/me/mine",
+        0,
+    )
     unset = ("paper_url", "license_url", "cover_image_url", "default_example", "latest_version")
     assert [made[name] for name in unset] == [None] * 5
 
@@ -470,19 +548,33 @@ def _(api):
         body = {"owner": "local", "name": new_name(), "visibility": "private", "hardware": "cpu"}
         name = api("models.create", body=body)["name"]
     newest = api("models.list", query={"sort_by": "model_created_at"})
-    assert (newest["results"][0]["name"], len(newest["results"]), newest["previous"]) == (name, 25, None)
-    assert newest["next"].startswith(f"{api.server.base_url}/models?sort_by=model_created_at&cursor=")
+    assert (newest["results"][0]["name"], len(newest["results"]), newest["previous"]) == (
+        name,
+        25,
+        None,
+    )
+    assert newest["next"].startswith(
+        f"{api.server.base_url}/models?sort_by=model_created_at&cursor="
+    )
     second = api("models.list", query=query_of(newest["next"]))
     assert second["previous"] is not None
     assert api("models.list", query=query_of(second["previous"])) == newest
-    assert api("models.list", query={"sort_by": "model_created_at", "sort_direction": "asc"})["results"][0]["name"] == "shout"
+    assert (
+        api("models.list", query={"sort_by": "model_created_at", "sort_direction": "asc"})[
+            "results"
+        ][0]["name"]
+        == "shout"
+    )
     api("models.list", query={"sort_by": "name"}, status=422)
 
 
 @exercise("models.search")
 def _(api):
     for text in ("shout", '"shout"'):
-        assert [each["name"] for each in api("models.search", body=text, Content_Type="text/plain")["results"]] == ["shout"]
+        assert [
+            each["name"]
+            for each in api("models.search", body=text, Content_Type="text/plain")["results"]
+        ] == ["shout"]
     assert api("models.search", body="no such thing")["results"] == []
 
 
@@ -497,7 +589,12 @@ def _(api):
 
 @exercise("models.update")
 def _(api):
-    model = api("models.update", "acme", "echo", body={"description": "Say it again", "weights_url": "https://example.com/w"})
+    model = api(
+        "models.update",
+        "acme",
+        "echo",
+        body={"description": "Say it again", "weights_url": "https://example.com/w"},
+    )
     assert (model["description"], model["weights_url"]) == ("Say it again", "https://example.com/w")
     api("models.update", "acme", "echo", body={"readme": "# Echo\n"})
     assert api("models.readme.get", "acme", "echo") == b"# Echo\n"
@@ -506,7 +603,10 @@ def _(api):
 @exercise("models.delete")
 def _(api):
     name = new_name()
-    api("models.create", body={"owner": "local", "name": name, "visibility": "private", "hardware": "cpu"})
+    api(
+        "models.create",
+        body={"owner": "local", "name": name, "visibility": "private", "hardware": "cpu"},
+    )
     api("models.delete", "local", name)
     api("models.get", "local", name, status=404)
     api("models.delete", "acme", "shout", status=400)
@@ -560,7 +660,11 @@ def _(api):
     version = api.server.version("acme/shout")
     for status, reference in ((201, version), (202, f"acme/shout:{version}"), (201, "acme/shout")):
         api.server.settings.created = status
-        made = api("predictions.create", body={"version": reference, "input": {"text": "hi"}, "stream": True}, status=status)
+        made = api(
+            "predictions.create",
+            body={"version": reference, "input": {"text": "hi"}, "stream": True},
+            status=status,
+        )
         assert (made["version"], made["model"]) == (version, "acme/shout")
 
 
@@ -606,7 +710,10 @@ def _(api):
 @exercise("trainings.list")
 def _(api):
     made = api.train(), api.train()
-    assert [each["id"] for each in api("trainings.list")["results"]][:2] == [made[1]["id"], made[0]["id"]]
+    assert [each["id"] for each in api("trainings.list")["results"]][:2] == [
+        made[1]["id"],
+        made[0]["id"],
+    ]
 
 
 @exercise("trainings.get")
@@ -635,13 +742,22 @@ def query_of(url):
         ("acme/words", {"text": ""}, []),
         ("acme/story", {"text": "a b"}, ["a", "b"]),
         ("acme/echo", {"value": None}, None),
-        ("acme/echo", {"value": {"a": [1, 1.5, True, None, "\ud800", 10**30]}}, {"a": [1, 1.5, True, None, "\ud800", 10**30]}),
+        (
+            "acme/echo",
+            {"value": {"a": [1, 1.5, True, None, "\ud800", 10**30]}},
+            {"a": [1, 1.5, True, None, "\ud800", 10**30]},
+        ),
         ("acme/size", {"file": "data:,four"}, 4),
     ],
 )
 def test_predictions_of_every_kind_are_as_documented_until_their_end(api, model, given, output):
     run = api.end(api.predict(model, **given))
-    assert (run["status"], run["output"], run["input"], run["error"]) == ("succeeded", output, given, None)
+    assert (run["status"], run["output"], run["input"], run["error"]) == (
+        "succeeded",
+        output,
+        given,
+        None,
+    )
     assert run["logs"] == ("a\nb\n" if model == "acme/story" else "")
     assert run["started_at"] <= run["completed_at"]
     assert set(run["metrics"]) == {"predict_time", "total_time"}
@@ -650,7 +766,9 @@ def test_predictions_of_every_kind_are_as_documented_until_their_end(api, model,
         assert api.send("GET", urlsplit(url).path).status == 200
 
 
-@pytest.mark.parametrize(("model", "given", "size"), [("acme/paint", {"size": 2}, 16), ("acme/frames", {}, 8)])
+@pytest.mark.parametrize(
+    ("model", "given", "size"), [("acme/paint", {"size": 2}, 16), ("acme/frames", {}, 8)]
+)
 def test_output_files_are_on_another_origin_and_need_no_token(api, model, given, size):
     run = api.end(api.predict(model, **given))
     for url in [run["output"]] if model == "acme/paint" else run["output"]:
@@ -667,7 +785,15 @@ def test_a_prediction_that_fails_is_no_http_error(api):
 
 
 @pytest.mark.parametrize(
-    "url", ["data:no-comma", "data:;base64,@@@", "ftp://x/y", "file:///etc/passwd", "http://127.0.0.1:1/x", "http://127.0.0.1:1/"]
+    "url",
+    [
+        "data:no-comma",
+        "data:;base64,@@@",
+        "ftp://x/y",
+        "file:///etc/passwd",
+        "http://127.0.0.1:1/x",
+        "http://127.0.0.1:1/",
+    ],
 )
 def test_an_input_file_that_cannot_be_had_fails_its_prediction(api, url):
     run = api.end(api.predict("acme/size", file=url))
@@ -676,7 +802,8 @@ def test_an_input_file_that_cannot_be_had_fails_its_prediction(api, url):
 
 
 @pytest.mark.parametrize(
-    ("name", "status"), [("..", "failed"), ("a\0b", "failed"), ("a/b", "succeeded"), ("é" * 127, "succeeded")]
+    ("name", "status"),
+    [("..", "failed"), ("a\0b", "failed"), ("a/b", "succeeded"), ("é" * 127, "succeeded")],
 )
 def test_a_prediction_ends_whatever_its_file_is_called(api, name, status):
     url = api.upload(b"four", ('name="filename"', name))["urls"]["get"]
@@ -708,14 +835,21 @@ def test_a_deadline_cancels_what_has_started_and_aborts_what_has_not(api, model,
     ended = api("predictions.get", made["id"])
     assert (ended["status"], ended["deadline"]) == (status, made["deadline"])
     assert ended["completed_at"] >= ended["deadline"] > ended["created_at"]
-    assert set(ended["metrics"]) == ({"total_time"} if status == "aborted" else {"predict_time", "total_time"})
+    assert set(ended["metrics"]) == (
+        {"total_time"} if status == "aborted" else {"predict_time", "total_time"}
+    )
 
 
 def test_data_that_was_removed_leaves_a_documented_prediction(api):
     run = api.end(api.predict("acme/words", text="a b"))
     api.server.advance(hours=1)
     removed = api("predictions.get", run["id"])
-    assert (removed["data_removed"], removed["output"], removed["input"], removed["logs"]) == (True, None, {}, "")
+    assert (removed["data_removed"], removed["output"], removed["input"], removed["logs"]) == (
+        True,
+        None,
+        {},
+        "",
+    )
     assert removed["metrics"] == run["metrics"]
 
 
@@ -732,7 +866,9 @@ def test_webhooks_are_echoed_and_carry_what_a_read_gives(api):
         hook = {"webhook": f"{wire.origin}/hook", "webhook_events_filter": ["completed"]}
         place = ("acme", "tunable", api.server.version("acme/tunable"))
         made = (
-            api("models.predictions.create", "acme", "shout", body={"input": {"text": "hi"}} | hook),
+            api(
+                "models.predictions.create", "acme", "shout", body={"input": {"text": "hi"}} | hook
+            ),
             api("trainings.create", *place, body={"destination": "acme/tuned", "input": {}} | hook),
         )
         wire.until(lambda: len(wire.seen) == 2)
@@ -748,7 +884,12 @@ def test_webhooks_are_echoed_and_carry_what_a_read_gives(api):
 @pytest.mark.parametrize("name", GUARDED)
 def test_without_a_token_an_operation_is_refused(api, name):
     place = ["x"] * OPERATIONS[name].places
-    for refused in ({"token": None}, {"token": "wrong"}, {"token": ""}, {"Authorization": "Basic r8_local"}):
+    for refused in (
+        {"token": None},
+        {"token": "wrong"},
+        {"token": ""},
+        {"Authorization": "Basic r8_local"},
+    ):
         answer = api.ask(name, *place, **refused)
         detail = "You did not pass a valid authentication token"
         assert answer.json == {"title": "Unauthenticated", "detail": detail, "status": 401}
@@ -760,17 +901,28 @@ def test_the_older_authorization_scheme_and_the_address_without_a_version_work(a
         assert api.send("GET", target, Authorization="Token r8_local").status == 200
 
 
-@pytest.mark.parametrize("name", [name for name, operation in OPERATIONS.items() if operation.places])
+@pytest.mark.parametrize(
+    "name", [name for name, operation in OPERATIONS.items() if operation.places]
+)
 def test_what_is_not_there_is_not_found(api, name):
     operation = OPERATIONS[name]
-    detail = "File not found" if name.startswith("files.") else "The requested resource could not be found."
+    detail = (
+        "File not found"
+        if name.startswith("files.")
+        else "The requested resource could not be found."
+    )
     for each in ("nobody", "..", "%2e\n\u2028é"):
-        assert api(name, *[each] * operation.places, status=404) == {"detail": detail, "status": 404}
+        assert api(name, *[each] * operation.places, status=404) == {
+            "detail": detail,
+            "status": 404,
+        }
     if "{version_id}" in operation.path:
         assert api(name, "acme", "shout", "0" * 64, status=404) == {"detail": detail, "status": 404}
 
 
-@pytest.mark.parametrize("path", ["/v1x", "/v1/nothing", "/v1/predictions/", "/v1/models/acme", "/v1/models/acme/shout/"])
+@pytest.mark.parametrize(
+    "path", ["/v1x", "/v1/nothing", "/v1/predictions/", "/v1/models/acme", "/v1/models/acme/shout/"]
+)
 def test_an_unknown_path_is_not_found(api, path):
     answer = api.send("GET", path)
     is_problem(answer)
@@ -788,12 +940,19 @@ def test_a_method_that_a_path_does_not_have_is_refused_with_those_it_has(api, pa
 
 def test_an_input_that_does_not_fit_is_refused_in_the_recorded_words(api):
     assert api.predict("acme/draw", num_inference_steps=5, status=422) == {
-        "detail": "- input: prompt is required\n- input.num_inference_steps: Must be less than or equal to 4\n",
+        "detail": (
+            "- input: prompt is required\n- input.num_inference_steps: Must be less than or equal"
+            " to 4\n"
+        ),
         "status": 422,
         "title": "Input validation failed",
         "invalid_fields": [
             {"type": "required", "field": "input", "description": "prompt is required"},
-            {"type": "number_lte", "field": "input.num_inference_steps", "description": "Must be less than or equal to 4"},
+            {
+                "type": "number_lte",
+                "field": "input.num_inference_steps",
+                "description": "Must be less than or equal to 4",
+            },
         ],
     }
     (field,) = api.predict("acme/draw", prompt="x", format="gif", status=422)["invalid_fields"]
@@ -804,7 +963,11 @@ def test_an_input_that_does_not_fit_is_refused_in_the_recorded_words(api):
 @pytest.mark.parametrize(
     ("body", "kind", "description"),
     [
-        ({"model": "x"}, "additional_property_not_allowed", "Additional property model is not allowed"),
+        (
+            {"model": "x"},
+            "additional_property_not_allowed",
+            "Additional property model is not allowed",
+        ),
         ({"version": None}, "required", "version is required"),
         ({"\ud800": 1}, "additional_property_not_allowed", "Additional property ? is not allowed"),
     ],
@@ -821,11 +984,15 @@ def test_other_refusals_have_the_recorded_words(api):
     body = {"version": "0" * 64, "input": {}}
     assert api("predictions.create", body=body, status=422) == {
         "title": "Invalid version or not permitted",
-        "detail": "The specified version does not exist (or perhaps you don't have permission to use it?)",
+        "detail": (
+            "The specified version does not exist (or perhaps you don't have permission to use it?)"
+        ),
         "status": 422,
     }
     place = ("acme", "tunable", api.server.version("acme/tunable"))
-    refused = api("trainings.create", *place, body={"destination": "acme/nothing", "input": {}}, status=404)
+    refused = api(
+        "trainings.create", *place, body={"destination": "acme/nothing", "input": {}}, status=404
+    )
     assert refused == {"detail": "The specified training destination does not exist", "status": 404}
     place = ("acme", "shout", api.server.version("acme/shout"))
     api("trainings.create", *place, body={"destination": "acme/tuned", "input": {}}, status=400)
@@ -865,14 +1032,22 @@ def test_a_request_over_the_limit_is_told_when_to_come_back(api):
     answers = [api.ask("account.get") for _ in range(2)]
     assert [each.status for each in answers] == [200, 429]
     refused = answers[1]
-    assert int(refused.headers["retry-after"]) == refused.json["retry_after"] == int(refused.headers["ratelimit-reset"])
+    assert (
+        int(refused.headers["retry-after"])
+        == refused.json["retry_after"]
+        == int(refused.headers["ratelimit-reset"])
+    )
     assert 55 <= refused.json["retry_after"] <= 60
     assert refused.headers["ratelimit-remaining"] == "0"
 
 
 def test_answers_say_what_is_left_of_each_recorded_limit(api):
     run = api.predict("acme/shout", text="hi")
-    for name, place, left in (("predictions.get", (run["id"],), "59999"), ("account.get", (), "2999"), ("files.list", (), None)):
+    for name, place, left in (
+        ("predictions.get", (run["id"],), "59999"),
+        ("account.get", (), "2999"),
+        ("files.list", (), None),
+    ):
         assert api.ask(name, *place).headers.get("ratelimit-remaining") == left
     made = api.ask("models.predictions.create", "acme", "shout", body={"input": {"text": "hi"}})
     assert (made.headers["ratelimit-remaining"], made.headers["ratelimit-reset"]) == ("599", "1")
@@ -890,7 +1065,9 @@ def raw(api, method, path, **options):
 
 
 def hold(api, model, prefer, **given):
-    answer = api.send("POST", f"/v1/models/{model}/predictions", json.dumps({"input": given}), Prefer=prefer)
+    answer = api.send(
+        "POST", f"/v1/models/{model}/predictions", json.dumps({"input": given}), Prefer=prefer
+    )
     assert answer.headers["preference-applied"] == prefer
     return answer.json
 
@@ -911,10 +1088,19 @@ def test_an_edge_prediction_lacks_what_is_not_set(api):
 def test_an_edge_training_says_that_it_is_a_prediction(api):
     api.server.settings.shape = "edge"
     body = json.dumps({"destination": "acme/tuned", "input": {"seconds": 30.0}})
-    made = raw(api, "POST", f"/models/acme/tunable/versions/{api.server.version('acme/tunable')}/trainings", body=body)
+    made = raw(
+        api,
+        "POST",
+        f"/models/acme/tunable/versions/{api.server.version('acme/tunable')}/trainings",
+        body=body,
+    )
     assert set(made) & (ALWAYS | LATE) == ALWAYS
     own = f"{api.server.base_url}/predictions/{made['id']}"
-    assert (made["urls"]["get"], made["urls"]["cancel"], "stream" in made["urls"]) == (own, f"{own}/cancel", False)
+    assert (made["urls"]["get"], made["urls"]["cancel"], "stream" in made["urls"]) == (
+        own,
+        f"{own}/cancel",
+        False,
+    )
     assert raw(api, "POST", f"/predictions/{made['id']}/cancel")["status"] == "canceled"
 
 
@@ -926,7 +1112,9 @@ def test_a_web_prediction_has_null_for_what_is_not_set(api):
         assert set(each) >= ALWAYS | LATE
         assert "data_removed" not in each
         assert list(each) == sorted(each)
-        assert [each[name] for name in ("logs", "output", "started_at", "webhook_completed", "error")] == [None] * 5
+        assert [
+            each[name] for name in ("logs", "output", "started_at", "webhook_completed", "error")
+        ] == [None] * 5
     assert (made["metrics"], made["completed_at"], made["status"]) == ({}, None, "starting")
     assert set(ended["metrics"]) == {"total_time"}
     assert (ended["completed_at"] > made["created_at"], ended["status"]) == (True, "canceled")
@@ -935,7 +1123,14 @@ def test_a_web_prediction_has_null_for_what_is_not_set(api):
 UNSET = {
     "documented": {"output": None, "logs": "", "data_removed": False},
     "edge": {"logs": "", "data_removed": False},
-    "web": {"output": None, "logs": None, "started_at": None, "completed_at": None, "metrics": {}, "webhook_completed": None},
+    "web": {
+        "output": None,
+        "logs": None,
+        "started_at": None,
+        "completed_at": None,
+        "metrics": {},
+        "webhook_completed": None,
+    },
 }
 
 
@@ -950,7 +1145,9 @@ def test_a_held_create_answers_as_its_settings_say(api, shape, held):
     else:
         output = {} if held == "empty" else {"output": ["a", "b"]}
         known = {"data_removed", "logs"} | LATE
-        assert {name: answer[name] for name in answer if name in known} == UNSET[shape] | {"logs": "a\nb\n"} | output
+        assert {name: answer[name] for name in answer if name in known} == UNSET[shape] | {
+            "logs": "a\nb\n"
+        } | output
     assert raw(api, "GET", f"/predictions/{answer['id']}")["status"] == "succeeded"
 
 
@@ -960,7 +1157,9 @@ def test_a_wait_that_ran_out_answers_starting(api, shape, monkeypatch):
     api.server.settings.shape = shape
     answer = hold(api, "acme/slow", "wait=60")
     assert answer["status"] == "starting"
-    assert {name: answer[name] for name in answer if name in {"data_removed", "logs"} | LATE} == UNSET[shape]
+    assert {
+        name: answer[name] for name in answer if name in {"data_removed", "logs"} | LATE
+    } == UNSET[shape]
     while raw(api, "GET", f"/predictions/{answer['id']}").get("output") != ["first"]:
         time.sleep(0.01)
     raw(api, "POST", f"/predictions/{answer['id']}/cancel")
@@ -974,20 +1173,30 @@ def test_a_held_create_is_202_if_the_settings_say_so(api, model):
     assert made["status"] == ("failed" if model == "acme/fail" else "processing")
 
 
-@pytest.mark.parametrize("prefer", ["wait=0", "wait=", "wait=100", "respond-async", "wait; n=1", "WAIT", "wait=1\xb2"])
+@pytest.mark.parametrize(
+    "prefer", ["wait=0", "wait=", "wait=100", "respond-async", "wait; n=1", "WAIT", "wait=1\xb2"]
+)
 def test_a_preference_that_is_none_is_not_applied(api, prefer):
     body = '{"input": {"text": "hi"}}'
     answer = api.ask("models.predictions.create", "acme", "shout", body=body, Prefer=prefer)
-    assert (answer.status, answer.json["status"], "preference-applied" in answer.headers) == (201, "starting", False)
+    assert (answer.status, answer.json["status"], "preference-applied" in answer.headers) == (
+        201,
+        "starting",
+        False,
+    )
 
 
-@pytest.mark.parametrize("life", ["", "4", "4s", "86401", "25h", "1d", "s", "1s1m", "-5", "5.0", "5 s", "1\xb2s", "9" * 500])
+@pytest.mark.parametrize(
+    "life",
+    ["", "4", "4s", "86401", "25h", "1d", "s", "1s1m", "-5", "5.0", "5 s", "1\xb2s", "9" * 500],
+)
 def test_a_life_that_is_none_is_refused(api, life):
     api.predict("acme/shout", text="hi", status=422, headers={"Cancel_After": life})
 
 
 @pytest.mark.parametrize(
-    ("life", "seconds"), [("5", 5), ("30s", 30), ("5m", 300), ("2h30m", 9000), ("1h30m45s", 5445), ("24h", 86400)]
+    ("life", "seconds"),
+    [("5", 5), ("30s", 30), ("5m", 300), ("2h30m", 9000), ("1h30m45s", 5445), ("24h", 86400)],
 )
 def test_a_life_is_told_as_a_deadline(api, life, seconds):
     made = api.predict("acme/shout", text="hi", headers={"Cancel_After": life})
@@ -1001,27 +1210,44 @@ KNOWN = "known"
 
 
 def with_errors(document):
-    """The document, with the errors of every operation that it leaves out, and with names that lead somewhere."""
-    refused = {"description": "A problem", "content": {"application/problem+json": {"schema": PROBLEM}}}
+    """The document, with the errors of every operation that it leaves out, and with names that lead
+    somewhere.
+    """
+    refused = {
+        "description": "A problem",
+        "content": {"application/problem+json": {"schema": PROBLEM}},
+    }
     document = json.loads(json.dumps(document).replace("https://example.com", "http://127.0.0.1:1"))
     for methods in document["paths"].values():
         for operation in methods.values():
             for status in ("400", "401", "404", "413", "422", "429"):
                 if "content" not in operation["responses"].get(status, {}):
                     operation["responses"][status] = refused
-            for parameter in (each for each in operation.get("parameters", []) if each.get("in") == "path"):
+            for parameter in (
+                each for each in operation.get("parameters", []) if each.get("in") == "path"
+            ):
                 parameter["schema"] = {"anyOf": [{"const": KNOWN}, parameter["schema"]]}
-    for name, field, value in (("version_prediction", "version", "acme/shout"), ("training", "destination", "acme/tuned")):
+    for name, field, value in (
+        ("version_prediction", "version", "acme/shout"),
+        ("training", "destination", "acme/tuned"),
+    ):
         fields = document["components"]["schemas"][f"schemas_{name}_request"]["properties"]
         fields[field] = {"anyOf": [{"const": value}, fields[field]]}
     return document
 
 
 SCHEMA = schemathesis.openapi.from_dict(with_errors(DOCUMENT))
-SCHEMA.config.generation.update(deterministic=True, database="none", max_examples=12, with_security_parameters=False)
+SCHEMA.config.generation.update(
+    deterministic=True, database="none", max_examples=12, with_security_parameters=False
+)
 # A method that a path does not have has no operation whose answers are documented.
 SCHEMA.config.phases.coverage.unexpected_methods = set()
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
 
 
 @pytest.fixture(scope="module")
@@ -1035,9 +1261,14 @@ def known(fuzzed):
     """What there is for the names in paths."""
     version = fuzzed.server.version("acme/tunable")
     model = {"model_owner": "acme", "model_name": "tunable", "version_id": version}
-    deployment = {"deployment_owner": "local", "deployment_name": fuzzed.deploy(min_instances=1)["name"]}
+    deployment = {
+        "deployment_owner": "local",
+        "deployment_name": fuzzed.deploy(min_instances=1)["name"],
+    }
     runs = {"prediction_id": fuzzed.predict("acme/slow")["id"], "training_id": fuzzed.train()["id"]}
-    return lambda: model | deployment | runs | {"collection_slug": "loud", "file_id": fuzzed.upload()["id"]}
+    return lambda: (
+        model | deployment | runs | {"collection_slug": "loud", "file_id": fuzzed.upload()["id"]}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -1050,7 +1281,9 @@ def test_whatever_the_document_says_or_forbids_gets_a_documented_answer(case, fu
     if KNOWN in case.path_parameters.values():
         names = known()
         case.path_parameters = {name: names[name] for name in case.path_parameters}
-    case.call_and_validate(base_url=fuzzed.server.base_url, headers={"Authorization": "Bearer r8_local"}, checks=CHECKS)
+    case.call_and_validate(
+        base_url=fuzzed.server.base_url, headers={"Authorization": "Bearer r8_local"}, checks=CHECKS
+    )
 
 
 def test_no_operation_is_left_out_of_what_is_made_up():
@@ -1058,7 +1291,13 @@ def test_no_operation_is_left_out_of_what_is_made_up():
     assert made_up == set(OPERATIONS)
 
 
-often = settings(max_examples=100, derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+often = settings(
+    max_examples=100,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 LETTERS = st.characters(exclude_categories=())
 TEXT = st.text(LETTERS, max_size=20)
 JSON = st.recursive(
@@ -1066,14 +1305,26 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=12,
 )
-INPUTS = st.fixed_dictionaries({}, optional=dict.fromkeys(("text", "value", "prompt", "num_inference_steps", "format"), JSON))
+INPUTS = st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("text", "value", "prompt", "num_inference_steps", "format"), JSON)
+)
 REQUESTS = st.fixed_dictionaries(
-    {"version": st.sampled_from(["acme/echo", "acme/shout", "acme/story", "acme/draw"]), "input": INPUTS},
-    optional={"webhook": JSON, "webhook_events_filter": JSON, "stream": st.booleans(), "webhook_completed": JSON},
+    {
+        "version": st.sampled_from(["acme/echo", "acme/shout", "acme/story", "acme/draw"]),
+        "input": INPUTS,
+    },
+    optional={
+        "webhook": JSON,
+        "webhook_events_filter": JSON,
+        "stream": st.booleans(),
+        "webhook_completed": JSON,
+    },
 )
 BODIES = st.binary() | st.one_of(JSON, REQUESTS, REQUESTS).map(json.dumps).map(str.encode)
 # All that h11 and http.client let through.
-HEADERS = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=30).map(str.strip)
+HEADERS = st.text(
+    st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=30
+).map(str.strip)
 
 
 @often
@@ -1089,20 +1340,33 @@ def test_any_body_of_a_prediction_is_answered(fuzzed, body):
         run = fuzzed.end(answer.json)
         stream = run["urls"].get("stream")
         if stream is not None:
-            events = fuzzed.send("GET", urlsplit(stream).path, port=fuzzed.server.output_port).content.decode()
+            events = fuzzed.send(
+                "GET", urlsplit(stream).path, port=fuzzed.server.output_port
+            ).content.decode()
             assert events.count("event: output\n") == len(run["output"])
             assert events.endswith("event: done\ndata: {}\n\n")
 
 
 def test_what_any_body_has_made_can_be_listed(fuzzed):
-    for name in ("predictions.list", "trainings.list", "models.list", "deployments.list", "files.list"):
+    for name in (
+        "predictions.list",
+        "trainings.list",
+        "models.list",
+        "deployments.list",
+        "files.list",
+    ):
         fuzzed(name)
 
 
 @often
 @given(
-    name=st.sampled_from(["Prefer", "Cancel-After", "Authorization", "Content-Type", "Accept-Encoding", "Range"]),
-    value=HEADERS | st.from_regex(r"wait=?[0-9]{0,3}|([0-9]{1,6}[hms]?){0,3}|Bearer [!-~]?|bytes=-?[0-9]*-?", fullmatch=True),
+    name=st.sampled_from(
+        ["Prefer", "Cancel-After", "Authorization", "Content-Type", "Accept-Encoding", "Range"]
+    ),
+    value=HEADERS
+    | st.from_regex(
+        r"wait=?[0-9]{0,3}|([0-9]{1,6}[hms]?){0,3}|Bearer [!-~]?|bytes=-?[0-9]*-?", fullmatch=True
+    ),
 )
 def test_any_header_of_a_prediction_is_answered(fuzzed, name, value):
     body = '{"input": {"text": "hi"}}'
@@ -1111,7 +1375,11 @@ def test_any_header_of_a_prediction_is_answered(fuzzed, name, value):
 
 
 @often
-@given(last=HEADERS | st.from_regex(r"[0-9]{1,40}:[0-9]{1,40}", fullmatch=True) | st.integers(-2, 9).map(lambda n: f"%d:{n}"))
+@given(
+    last=HEADERS
+    | st.from_regex(r"[0-9]{1,40}:[0-9]{1,40}", fullmatch=True)
+    | st.integers(-2, 9).map(lambda n: f"%d:{n}")
+)
 def test_any_last_event_is_answered_with_a_stream_that_ends(fuzzed, streamed, last):
     last = last.replace("%d", str(int(datetime.fromisoformat(streamed["created_at"]).timestamp())))
     stream = urlsplit(streamed["urls"]["stream"]).path
@@ -1120,10 +1388,19 @@ def test_any_last_event_is_answered_with_a_stream_that_ends(fuzzed, streamed, la
     assert answer.content.startswith(b": hi\n\n")
 
 
-PAGES = ["collections.list", "deployments.list", "files.list", "models.list", "predictions.list", "trainings.list"]
+PAGES = [
+    "collections.list",
+    "deployments.list",
+    "files.list",
+    "models.list",
+    "predictions.list",
+    "trainings.list",
+]
 CURSORS = st.text(max_size=20) | (
     st.binary(max_size=20)
-    | st.lists(st.tuples(st.sampled_from("pr"), st.text(max_size=9)), max_size=2).map(urlencode).map(str.encode)
+    | st.lists(st.tuples(st.sampled_from("pr"), st.text(max_size=9)), max_size=2)
+    .map(urlencode)
+    .map(str.encode)
 ).map(base64.b64encode)
 
 
@@ -1134,16 +1411,28 @@ def test_any_cursor_is_answered(fuzzed, name, cursor):
     assert fuzzed.ask(name, query={"cursor": cursor}).status in (200, 400)
 
 
-MOMENTS = st.text(max_size=20) | st.datetimes(timezones=st.none() | st.timezones()).map(datetime.isoformat)
+MOMENTS = st.text(max_size=20) | st.datetimes(timezones=st.none() | st.timezones()).map(
+    datetime.isoformat
+)
 
 
 @often
 @given(
     query=st.fixed_dictionaries(
-        {}, optional={"created_after": MOMENTS, "created_before": MOMENTS, "source": st.text() | st.just("web")}
+        {},
+        optional={
+            "created_after": MOMENTS,
+            "created_before": MOMENTS,
+            "source": st.text() | st.just("web"),
+        },
     )
 )
-@example(query={"created_after": "0001-01-01T00:00:00+23:59", "created_before": "9999-12-31T23:59:59-23:59"})
+@example(
+    query={
+        "created_after": "0001-01-01T00:00:00+23:59",
+        "created_before": "9999-12-31T23:59:59-23:59",
+    }
+)
 def test_any_time_is_answered(fuzzed, query):
     assert fuzzed.ask("predictions.list", query=query).status in (200, 422)
 
@@ -1169,13 +1458,20 @@ METADATA = JSON.map(json.dumps) | FIELD
 @often
 @given(
     metadata=METADATA,
-    place=st.lists(st.text("ab[]\u0663é", max_size=5), max_size=4).map(lambda keys: "".join(f"[{key}]" for key in keys)),
+    place=st.lists(st.text("ab[]\u0663é", max_size=5), max_size=4).map(
+        lambda keys: "".join(f"[{key}]" for key in keys)
+    ),
     name=FIELD,
     kind=FIELD,
-    charset=st.sampled_from(["", "; charset=utf-8", "; charset=utf-16", "; charset=idna", "; charset=none-such"]) | HEADERS,
+    charset=st.sampled_from(
+        ["", "; charset=utf-8", "; charset=utf-16", "; charset=idna", "; charset=none-such"]
+    )
+    | HEADERS,
 )
 @example(metadata=b"[" * 960 + b"]" * 960, place="", name=b"", kind=b"", charset="")
-@example(metadata=b'{"a": %s}' % (b"[" * 960 + b"]" * 960), place="", name=b"", kind=b"", charset="")
+@example(
+    metadata=b'{"a": %s}' % (b"[" * 960 + b"]" * 960), place="", name=b"", kind=b"", charset=""
+)
 @example(metadata=b'{"a": 1e400}', place="", name=b"", kind=b"", charset="")
 @example(metadata=b"x", place="[a]" * 1000, name=b"", kind=b"", charset="")
 @example(metadata=b"\xff", place="", name=b"", kind=b"", charset="; charset=undefined")
@@ -1199,13 +1495,20 @@ def test_any_form_is_answered(fuzzed, content, disposition, boundary):
 
 
 @often
-@given(name=st.sampled_from(sorted(OPERATIONS)), body=BODIES, place=st.lists(st.text(), min_size=3, max_size=3))
+@given(
+    name=st.sampled_from(sorted(OPERATIONS)),
+    body=BODIES,
+    place=st.lists(st.text(), min_size=3, max_size=3),
+)
 def test_any_name_and_body_of_any_operation_is_answered(fuzzed, name, body, place):
     assert fuzzed.ask(name, *place, body=body).status < 500
 
 
 @often
-@given(method=st.sampled_from(["GET", "HEAD", "OPTIONS", "POST", "QUERY", "TRACE", "X"]), path=st.binary())
+@given(
+    method=st.sampled_from(["GET", "HEAD", "OPTIONS", "POST", "QUERY", "TRACE", "X"]),
+    path=st.binary(),
+)
 def test_any_path_is_answered(fuzzed, method, path):
     answer = fuzzed.send(method, f"/v1/{quote(path)}")
     assert answer.status < 500

@@ -1,4 +1,6 @@
-"""The local Replicate's other half: faults, limits, the clock, webhooks, streams and the request log."""
+"""The local Replicate's other half: faults, limits, the clock, webhooks, streams and the request
+log.
+"""
 
 import http.client
 import json
@@ -61,14 +63,20 @@ def server():
 
 @pytest.fixture
 def client(server):
-    return replicate.Replicate(api_token=server.token, base_url=server.base_url, poll_interval=0.01, max_retries=0)
+    return replicate.Replicate(
+        api_token=server.token, base_url=server.base_url, poll_interval=0.01, max_retries=0
+    )
 
 
 def ask(server, method, path, body=None, **headers):
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     try:
-        fields = {"Authorization": f"Bearer {server.token}"} | {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, json.dumps(body) if isinstance(body, (dict, list)) else body, fields)
+        fields = {"Authorization": f"Bearer {server.token}"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        connection.request(
+            method, path, json.dumps(body) if isinstance(body, (dict, list)) else body, fields
+        )
         response = connection.getresponse()
         return response.status, response.headers, response.read()
     finally:
@@ -79,7 +87,11 @@ def get(url, **headers):
     host, _, path = url.removeprefix("http://").partition("/")
     connection = http.client.HTTPConnection(host, timeout=10)
     try:
-        connection.request("GET", f"/{path}", headers={name.replace("_", "-"): value for name, value in headers.items()})
+        connection.request(
+            "GET",
+            f"/{path}",
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+        )
         response = connection.getresponse()
         return response.status, response.headers, response.read()
     finally:
@@ -141,9 +153,19 @@ def test_a_truncated_body_a_slow_one_and_half_a_document(server):
 
 
 def test_any_answer_can_be_given(server):
-    server.fault("GET /hardware", status=418, body="tea", headers={"Content-Type": "text/plain", "X-Pot": "1"})
+    server.fault(
+        "GET /hardware",
+        status=418,
+        body="tea",
+        headers={"Content-Type": "text/plain", "X-Pot": "1"},
+    )
     status, headers, body = ask(server, "GET", "/v1/hardware")
-    assert (status, headers["content-type"], headers["x-pot"], body) == (418, "text/plain", "1", b"tea")
+    assert (status, headers["content-type"], headers["x-pot"], body) == (
+        418,
+        "text/plain",
+        "1",
+        b"tea",
+    )
 
 
 def test_a_dropped_stream_ends_after_its_events_and_resumes_after_the_last(server, client):
@@ -151,11 +173,19 @@ def test_a_dropped_stream_ends_after_its_events_and_resumes_after_the_last(serve
     server.fault("GET /v1/streams/*", drop_stream=3)
     with pytest.raises(http.client.IncompleteRead) as caught:
         get(prediction.urls["stream"])
-    frames = [each for each in caught.value.partial.decode().split("\n\n") if each and not each.startswith(":")]
+    frames = [
+        each
+        for each in caught.value.partial.decode().split("\n\n")
+        if each and not each.startswith(":")
+    ]
     assert len(frames) == 3
     last = frames[-1].split("\n")[0].removeprefix("id: ")
     _, _, rest = get(prediction.urls["stream"], Last_Event_ID=last)
-    events = [line.removeprefix("data: ") for line in rest.decode().split("\n") if line.startswith("data: ")]
+    events = [
+        line.removeprefix("data: ")
+        for line in rest.decode().split("\n")
+        if line.startswith("data: ")
+    ]
     assert events == ["c", "d", "{}"]
 
 
@@ -235,7 +265,11 @@ def test_every_operation_can_be_asked_for_by_its_own_path(server):
         ({"times": 3}, ValueError, "a fault needs an effect"),
         ({"delay": 0}, ValueError, "a fault needs an effect"),
         ({"reset": False, "bad_json": False}, ValueError, "a fault needs an effect"),
-        ({"status": 500, "times": 0}, ValueError, "times must be at least 1, or None for always, not 0"),
+        (
+            {"status": 500, "times": 0},
+            ValueError,
+            "times must be at least 1, or None for always, not 0",
+        ),
         ({"status": 500, "times": -1}, ValueError, "times must be at least 1"),
         ({"status": 500, "times": "2"}, TypeError, "times must be a number, not str"),
         ({"status": "500"}, TypeError, "status must be a number, not str"),
@@ -254,10 +288,16 @@ def test_every_operation_can_be_asked_for_by_its_own_path(server):
         ({"reset": "after", "truncate": 5}, ValueError, "reset leaves no answer"),
         ({"bad_json": True, "body": "x"}, ValueError, "bad_json is a body"),
         ({"status": 429, "advice": ("date",)}, ValueError, "advice says how retry_after is given"),
-        ({"retry_after": 1, "advice": ("minutes",)}, ValueError, "advice must be some of 'seconds', 'date'"),
+        (
+            {"retry_after": 1, "advice": ("minutes",)},
+            ValueError,
+            "advice must be some of 'seconds', 'date'",
+        ),
     ],
 )
-def test_a_fault_without_an_effect_or_with_one_that_cannot_be_is_refused(server, effect, error, says):
+def test_a_fault_without_an_effect_or_with_one_that_cannot_be_is_refused(
+    server, effect, error, says
+):
     with pytest.raises(error) as caught:
         server.fault("GET /hardware", **effect)
     assert says in str(caught.value)
@@ -311,7 +351,11 @@ def test_every_form_of_retry_advice(server, advice):
     assert headers["ratelimit-remaining"] == "0"
     given = {
         "seconds": lambda: headers["retry-after"] == "7",
-        "date": lambda: before + 7 <= parsedate_to_datetime(headers["retry-after"]).timestamp() <= time.time() + 7,
+        "date": lambda: (
+            before + 7
+            <= parsedate_to_datetime(headers["retry-after"]).timestamp()
+            <= time.time() + 7
+        ),
         "body": lambda: document["retry_after"] == 7,
         "text": lambda: "resets in ~7s" in document["detail"],
     }
@@ -352,8 +396,12 @@ def test_a_client_that_listens_to_the_advice_gets_through(server):
 
 def test_a_deadline_aborts_what_has_not_begun_and_cancels_what_has(server, client):
     server.model("acme/cold", cold_start=3600)(shouting)
-    cold = json.loads(ask(server, "POST", "/v1/models/acme/cold/predictions", {"input": {}}, Cancel_After="30")[2])
-    slow = json.loads(ask(server, "POST", "/v1/models/acme/slow/predictions", {"input": {}}, Cancel_After="1m")[2])
+    cold = json.loads(
+        ask(server, "POST", "/v1/models/acme/cold/predictions", {"input": {}}, Cancel_After="30")[2]
+    )
+    slow = json.loads(
+        ask(server, "POST", "/v1/models/acme/slow/predictions", {"input": {}}, Cancel_After="1m")[2]
+    )
     assert "deadline" in cold
     until(lambda: client.predictions.get(slow["id"]).status == "processing")
     server.advance(seconds=30)
@@ -376,7 +424,12 @@ def test_data_is_removed_after_an_hour(server, client):
     assert client.predictions.get(prediction.id).output == [url]
     server.advance(minutes=1)
     removed = client.predictions.get(prediction.id)
-    assert (removed.output, removed.input, removed.logs, removed.data_removed) == (None, {}, "", True)
+    assert (removed.output, removed.input, removed.logs, removed.data_removed) == (
+        None,
+        {},
+        "",
+        True,
+    )
     assert get(url)[0] == get(prediction.urls["stream"])[0] == 404
 
 
@@ -408,7 +461,12 @@ def test_a_download_needs_a_fresh_signature(server, client):
 
     status, headers, body = download()
     assert (status, headers["content-type"], body) == (200, "application/octet-stream", b"abc")
-    assert download(owner="eve")[0] == download(expiry="99999999999")[0] == download(signature="x")[0] == 404
+    assert (
+        download(owner="eve")[0]
+        == download(expiry="99999999999")[0]
+        == download(signature="x")[0]
+        == 404
+    )
     server.advance(seconds=61)
     assert download()[0] == 404
 
@@ -457,7 +515,9 @@ class Handler(BaseHTTPRequestHandler):
 def test_webhooks_are_filtered_and_signed(server, client):
     with Receiver() as receiver:
         client.run("acme/shout", {}, webhook=receiver.url)
-        client.run("acme/shout", {}, webhook=receiver.url, webhook_events_filter=["start", "completed"])
+        client.run(
+            "acme/shout", {}, webhook=receiver.url, webhook_events_filter=["start", "completed"]
+        )
         received = [receiver.received.get(timeout=10) for _ in range(3)]
         until(lambda: all(each.is_delivered for each in server.deliveries))
     # Two of them run side by side, and may overtake each other.
@@ -470,7 +530,9 @@ def test_webhooks_are_filtered_and_signed(server, client):
 def test_output_and_logs_are_told_at_most_twice_a_second(server, client):
     with Receiver() as receiver:
         filter = ["output", "logs", "completed"]
-        client.run("acme/words", {"text": "w " * 500}, webhook=receiver.url, webhook_events_filter=filter)
+        client.run(
+            "acme/words", {"text": "w " * 500}, webhook=receiver.url, webhook_events_filter=filter
+        )
         until(lambda: any(each.event == "completed" for each in server.deliveries))
         first = receiver.received.get(timeout=10)
     events = [each.event for each in server.deliveries]
@@ -495,7 +557,11 @@ def test_the_last_webhook_is_sent_again_with_its_id_until_it_is_taken(server, cl
     with Receiver(500, 302, 404) as receiver:
         client.run("acme/shout", {}, webhook=receiver.url, webhook_events_filter=["completed"])
         for attempt in range(1, 4):
-            until(lambda attempt=attempt: len(server.deliveries) == 1 and len(server.deliveries[0].answers) == attempt)
+            until(
+                lambda attempt=attempt: (
+                    len(server.deliveries) == 1 and len(server.deliveries[0].answers) == attempt
+                )
+            )
             server.advance(seconds=4)
         received = [receiver.received.get(timeout=10) for _ in range(4)]
         until(lambda: server.deliveries[0].is_delivered)
@@ -512,7 +578,9 @@ def test_only_the_last_webhook_is_sent_again_and_not_for_ever(server, client):
     until(lambda: len(server.deliveries) == 2 and all(each.answers for each in server.deliveries))
     for attempt in range(2, 9):
         server.advance(seconds=40)
-        until(lambda attempt=attempt: max(len(each.answers) for each in server.deliveries) == attempt)
+        until(
+            lambda attempt=attempt: max(len(each.answers) for each in server.deliveries) == attempt
+        )
     server.advance(hours=1)
     answers = {each.event: len(each.answers) for each in server.deliveries}
     assert answers == {"start": 1, "completed": 8}
@@ -535,7 +603,10 @@ def test_after_a_rotation_both_keys_sign_for_a_day(server, client):
         def signatures():
             client.run("acme/shout", {}, webhook=receiver.url, webhook_events_filter=["completed"])
             _, headers, body = receiver.received.get(timeout=10)
-            accepted = [replicate.validate_webhook(headers=headers, body=body, secret=each) for each in (old, new)]
+            accepted = [
+                replicate.validate_webhook(headers=headers, body=body, secret=each)
+                for each in (old, new)
+            ]
             return len(headers["webhook-signature"].split()), accepted
 
         assert signatures() == (2, [True, True])
@@ -545,7 +616,9 @@ def test_after_a_rotation_both_keys_sign_for_a_day(server, client):
 
 @pytest.mark.parametrize("url", ["nope", "ftp://x/", "http://", "http://[", ""])
 def test_a_webhook_has_an_address(server, url):
-    status, _, body = ask(server, "POST", "/v1/models/acme/shout/predictions", {"input": {}, "webhook": url})
+    status, _, body = ask(
+        server, "POST", "/v1/models/acme/shout/predictions", {"input": {}, "webhook": url}
+    )
     assert (status, json.loads(body)["invalid_fields"][0]["field"]) == (422, "webhook")
 
 
@@ -557,8 +630,8 @@ def test_a_stream_has_a_greeting_numbered_events_and_an_end(server, client):
     status, headers, body = get(prediction.urls["stream"])
     stamp = body.decode().split("id: ")[1].partition(":")[0]
     assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
-    assert body.decode() == (
-        ": hi\n\n"
+    assert (
+        body.decode() == ": hi\n\n"
         f"id: {stamp}:0\nevent: logs\ndata: begun\ndata: \n\n"
         f"id: {stamp}:1\nevent: output\ndata: a\n\n"
         f"id: {stamp}:2\nevent: output\ndata: b\n\n"
@@ -567,7 +640,10 @@ def test_a_stream_has_a_greeting_numbered_events_and_an_end(server, client):
 
 
 def test_late_subscribers_see_everything_and_reasons_are_given(server, client):
-    for name, reason in (("acme/fail", {"reason": "error"}), ("acme/gated", {"reason": "canceled"})):
+    for name, reason in (
+        ("acme/fail", {"reason": "error"}),
+        ("acme/gated", {"reason": "canceled"}),
+    ):
         prediction = client.predictions.create(model=name, input={})
         if name == "acme/gated":
             until(lambda id=prediction.id: client.predictions.get(id).output)
@@ -614,7 +690,12 @@ def test_output_files_have_ranges_an_etag_and_a_type(server, client):
 
 def test_tokens(server):
     with LocalReplicate(token=["r8_a", "r8_b"]) as two:
-        assert [ask_as(two, token) for token in ("r8_a", "r8_b", "r8_c", "")] == [200, 200, 401, 401]
+        assert [ask_as(two, token) for token in ("r8_a", "r8_b", "r8_c", "")] == [
+            200,
+            200,
+            401,
+            401,
+        ]
         status, headers, _ = ask(two, "GET", "/v1/account", Authorization="Token r8_b")
         assert status == 200
         assert "ratelimit-remaining" in headers
@@ -628,7 +709,13 @@ def ask_as(server, token):
 
 def test_the_request_log_has_everything_in_order(server):
     ask(server, "GET", "/v1/models?cursor=")
-    ask(server, "POST", "/predictions", {"version": "acme/shout", "input": {"text": "x"}}, Prefer="wait")
+    ask(
+        server,
+        "POST",
+        "/predictions",
+        {"version": "acme/shout", "input": {"text": "x"}},
+        Prefer="wait",
+    )
     ask(server, "GET", "/nowhere")
     get(server.origin + "/")
     one, two, three = server.requests
@@ -659,7 +746,11 @@ def test_bodies_over_the_limit_are_refused_and_read_to_their_end():
 def test_a_port_in_use_is_named():
     with LocalReplicate() as server:
         with pytest.raises(
-            OSError, match=f"cannot listen on 127.0.0.1:{server.port}: Address already in use; choose another port"
+            OSError,
+            match=(
+                f"cannot listen on 127.0.0.1:{server.port}: Address already in use; choose another"
+                " port"
+            ),
         ):
             LocalReplicate(port=server.port).start()
         with pytest.raises(OSError, match="choose another output_port"):

@@ -35,7 +35,9 @@ def client(server):
 def test_annotations_become_the_schema(server):
     @server.model("acme/all")
     def all(
-        text: Annotated[str, Input(description="What to say", min_length=1, max_length=9, regex="^a")],
+        text: Annotated[
+            str, Input(description="What to say", min_length=1, max_length=9, regex="^a")
+        ],
         steps: Annotated[int, Input(ge=1, le=50)] = 20,
         scale: float = 0.5,
         fast: bool = False,
@@ -54,7 +56,10 @@ def test_annotations_become_the_schema(server):
     assert given["required"] == ["text"]
     # As Cog writes it: what a model does not have is ignored.
     assert "additionalProperties" not in given
-    properties = {name: {k: v for k, v in each.items() if k not in ("title",)} for name, each in given["properties"].items()}
+    properties = {
+        name: {k: v for k, v in each.items() if k not in ("title",)}
+        for name, each in given["properties"].items()
+    }
     uri = {"type": "string", "format": "uri"}
     assert properties == {
         "text": {
@@ -90,11 +95,19 @@ def test_annotations_become_the_schema(server):
         (Image.Image, False, {"type": "string", "format": "uri"}),
         (list[Path], False, {"type": "array", "items": {"type": "string", "format": "uri"}}),
         (dict[str, Any], False, {"type": "object"}),
-        (Iterator[str], False, {"type": "array", "items": {"type": "string"}, "x-cog-array-type": "iterator"}),
+        (
+            Iterator[str],
+            False,
+            {"type": "array", "items": {"type": "string"}, "x-cog-array-type": "iterator"},
+        ),
         (
             AsyncIterator[Path],
             False,
-            {"type": "array", "items": {"type": "string", "format": "uri"}, "x-cog-array-type": "iterator"},
+            {
+                "type": "array",
+                "items": {"type": "string", "format": "uri"},
+                "x-cog-array-type": "iterator",
+            },
         ),
         (
             Iterator[str],
@@ -109,7 +122,13 @@ def test_annotations_become_the_schema(server):
         (
             Pair,
             False,
-            {"type": "object", "properties": {"picture": {"type": "string", "format": "uri"}, "score": {"type": "number"}}},
+            {
+                "type": "object",
+                "properties": {
+                    "picture": {"type": "string", "format": "uri"},
+                    "score": {"type": "number"},
+                },
+            },
         ),
     ],
 )
@@ -121,7 +140,10 @@ def test_a_return_annotation_becomes_the_output(hint, stream, output):
 
     function.__annotations__["return"] = hint
     server.model("acme/x", stream=stream)(function)
-    assert server.openapi_schema("acme/x")["components"]["schemas"]["Output"] == {"title": "Output", **output}
+    assert server.openapi_schema("acme/x")["components"]["schemas"]["Output"] == {
+        "title": "Output",
+        **output,
+    }
 
 
 def bare(text) -> str: ...
@@ -153,7 +175,11 @@ def whole() -> str:
         (bare, {}, "acme/x: the parameter 'text' is not annotated: write `text: str`"),
         (silent, {}, "acme/x does not say what it returns: write `-> str`"),
         (starred, {}, "acme/x: 'texts' has no name that an input could have"),
-        (strange, {}, "acme/x: the parameter 'when' is Event, which the API cannot carry: take str"),
+        (
+            strange,
+            {},
+            "acme/x: the parameter 'when' is Event, which the API cannot carry: take str",
+        ),
         (odd, {}, "acme/x returns Event, which the API cannot carry: return str"),
         (yields, {}, "acme/x yields, so it returns an iterator: write `-> Iterator"),
         (whole, {"stream": True}, "acme/x: stream=True is for text: write a generator"),
@@ -197,7 +223,9 @@ def test_inputs_that_do_not_fit_get_the_api_s_422(server, client):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_inputs_that_a_model_does_not_have_are_ignored_and_named_in_the_logs(server, client, stream):
+def test_inputs_that_a_model_does_not_have_are_ignored_and_named_in_the_logs(
+    server, client, stream
+):
     @server.model("acme/x", stream=stream)
     def x(prompt: str, image: bytes = b"") -> Iterator[str] if stream else str:
         print("begun")
@@ -212,7 +240,10 @@ def test_inputs_that_a_model_does_not_have_are_ignored_and_named_in_the_logs(ser
         "Ignored inputs that acme/x does not have: 'negative_prompt', 'prommpt', 'mask'",
         "begun",
     ]
-    assert client.predictions.create(model="acme/x", input={"prompt": "hi"}, wait=True).logs == "begun\n"
+    assert (
+        client.predictions.create(model="acme/x", input={"prompt": "hi"}, wait=True).logs
+        == "begun\n"
+    )
 
 
 def test_a_function_that_takes_any_input_gets_them_all(server, client):
@@ -222,7 +253,9 @@ def test_a_function_that_takes_any_input_gets_them_all(server, client):
 
     for unknown in ("drop", "refuse"):
         server.settings.unknown_inputs = unknown
-        prediction = client.predictions.create(model="acme/x", input={"text": "hi", "more": 1}, wait=True)
+        prediction = client.predictions.create(
+            model="acme/x", input={"text": "hi", "more": 1}, wait=True
+        )
         assert (prediction.output, prediction.logs) == ({"more": 1}, "")
 
 
@@ -243,23 +276,41 @@ def test_a_training_ignores_unknown_inputs_too(server, client):
     training.wait()
     assert "Ignored inputs that acme/base does not have: 'epochs'" in training.logs
     server.settings.unknown_inputs = "refuse"
-    with pytest.raises(exceptions.UnprocessableEntityError, match="Additional property epochs is not allowed"):
-        client.trainings.create(model="acme/base", version=version, destination="acme/own", input={"epochs": 9})
+    with pytest.raises(
+        exceptions.UnprocessableEntityError, match="Additional property epochs is not allowed"
+    ):
+        client.trainings.create(
+            model="acme/base", version=version, destination="acme/own", input={"epochs": 9}
+        )
 
 
 def test_files_arrive_as_the_function_asks_for_them_and_leave_as_urls(server, client, tmp_path):
     @server.model("acme/files")
-    def files(path: Path, content: bytes, several: list[Path], none: Path | None = None) -> dict[str, Any]:
+    def files(
+        path: Path, content: bytes, several: list[Path], none: Path | None = None
+    ) -> dict[str, Any]:
         assert none is None
-        text = f"{path.name} {path.read_text()} {content.decode()} {[each.read_text() for each in several]}"
+        text = (
+            f"{path.name} {path.read_text()} {content.decode()}"
+            f" {[each.read_text() for each in several]}"
+        )
         path.write_text("the model's own copy")
         picture = tmp_path / "a b.png"
         Image.new("RGB", (2, 2)).save(picture)
-        return {"text": text, "path": picture, "bytes": b"raw", "image": Image.new("RGB", (3, 3)), "list": [picture]}
+        return {
+            "text": text,
+            "path": picture,
+            "bytes": b"raw",
+            "image": Image.new("RGB", (3, 3)),
+            "list": [picture],
+        }
 
     source = tmp_path / "in.txt"
     source.write_text("one")
-    output = client.run("acme/files", {"path": source, "content": b"two", "several": ["data:text/plain,three", source]})
+    output = client.run(
+        "acme/files",
+        {"path": source, "content": b"two", "several": ["data:text/plain,three", source]},
+    )
     assert output["text"] == "in.txt one two ['three', 'one']"
     assert output["bytes"].read() == b"raw"
     assert Image.open(io.BytesIO(output["image"].read())).size == (3, 3)
@@ -322,7 +373,10 @@ def test_what_a_model_prints_becomes_its_logs_and_nobody_else_s(server, client, 
             progress(step, 2)
         return name
 
-    predictions = [client.predictions.create(model="acme/prints", input={"name": each}, wait=True) for each in "ab"]
+    predictions = [
+        client.predictions.create(model="acme/prints", input={"name": each}, wait=True)
+        for each in "ab"
+    ]
     for name, prediction in zip("ab", predictions, strict=True):
         assert prediction.logs.startswith(f"hello {name}\n")
         assert (prediction.progress.percentage, prediction.progress.current) == (1.0, 2)
@@ -344,7 +398,13 @@ def test_a_progress_bar_is_one_line_a_step(server, client, monkeypatch):
     logs = client.predictions.create(model="acme/bar", input={"n": 4}, wait=True).logs
     lines = logs.splitlines()
     assert "\r" not in logs
-    assert list(dict.fromkeys(line.split("|")[0].strip() for line in lines)) == ["0%", "25%", "50%", "75%", "100%"]
+    assert list(dict.fromkeys(line.split("|")[0].strip() for line in lines)) == [
+        "0%",
+        "25%",
+        "50%",
+        "75%",
+        "100%",
+    ]
     assert replicate.parse_progress_from_logs(logs).total == 4
 
 
@@ -361,13 +421,18 @@ def test_a_model_that_raises_fails_with_its_message_and_its_traceback_in_the_log
     assert logs.endswith("ValueError: no such style\n")
 
 
-@pytest.mark.parametrize(("value", "says"), [({1, 2}, "returned set"), (float("nan"), "returned nan"), (object(), "object")])
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [({1, 2}, "returned set"), (float("nan"), "returned nan"), (object(), "object")],
+)
 def test_an_output_that_is_not_json_fails_in_a_line(server, client, value, says):
     @server.model("acme/x")
     def x() -> Any:
         return value
 
-    with pytest.raises(exceptions.ModelError, match=f"acme/x .*{says}.* is not JSON: return str") as caught:
+    with pytest.raises(
+        exceptions.ModelError, match=f"acme/x .*{says}.* is not JSON: return str"
+    ) as caught:
         client.run("acme/x", {})
     assert "\n" not in caught.value.prediction.error
 

@@ -29,7 +29,10 @@ pytestmark = pytest.mark.xdist_group("browser")
 CHROMIUM, CHROMEDRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 
 # Would say so if any of it ran.
-EVIL = "<script>window.ran = 1</script><img src=x onerror='window.ran = 2'>\"'><svg onload=window.ran=3>"
+EVIL = (
+    "<script>window.ran = 1</script><img src=x onerror='window.ran = 2'>\"'><svg"
+    " onload=window.ran=3>"
+)
 
 # In every text, whether it can be read on what is behind it; and what else is asked of every page.
 FLAWS = """
@@ -83,7 +86,9 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def until(self, condition, *arguments):
-        """Wait for an expression to be true; everything that was waited for has come without loading the page again."""
+        """Wait for an expression to be true; everything that was waited for has come without
+        loading the page again.
+        """
         script = f"return {condition}"
         message = f"never came: {condition} {arguments}"
         wait = WebDriverWait(self.driver, 10, poll_frequency=0.02)
@@ -92,17 +97,26 @@ class Browser:
         return result
 
     def until_says(self, text, css="main"):
-        self.until("document.querySelector(arguments[1])?.innerText.includes(arguments[0])", text, css)
+        self.until(
+            "document.querySelector(arguments[1])?.innerText.includes(arguments[0])", text, css
+        )
 
     def says(self, css="main"):
         return self("return document.querySelector(arguments[0])?.innerText", css)
 
     def all(self, css, property="innerText"):
-        return self("return [...document.querySelectorAll(arguments[0])].map(each => each[arguments[1]])", css, property)
+        return self(
+            "return [...document.querySelectorAll(arguments[0])].map(each => each[arguments[1]])",
+            css,
+            property,
+        )
 
     def lines(self, css):
         """The lines of each of these elements."""
-        return [[line.strip() for line in re.split(r"[\n\t]", each) if line.strip()] for each in self.all(css)]
+        return [
+            [line.strip() for line in re.split(r"[\n\t]", each) if line.strip()]
+            for each in self.all(css)
+        ]
 
     def section(self, name):
         """The lines under a heading."""
@@ -135,7 +149,9 @@ def browser(driver):
     yield browser
     with pytest.raises(NoAlertPresentException):
         driver.switch_to.alert
-    complaints = [each for each in browser.complaints() if not any(said in each for said in browser.may_say)]
+    complaints = [
+        each for each in browser.complaints() if not any(said in each for said in browser.may_say)
+    ]
     browser.leave()
     browser.complaints()
     assert complaints == []
@@ -240,7 +256,9 @@ def fresh(conductor, tmp_path):
 
 @contextmanager
 def client_of(server):
-    with replicate.Replicate(api_token=server.token, base_url=server.base_url, poll_interval=0.01) as client:
+    with replicate.Replicate(
+        api_token=server.token, base_url=server.base_url, poll_interval=0.01
+    ) as client:
         yield client
 
 
@@ -313,14 +331,23 @@ def receiver(*answers):
 # One prediction
 
 
-def test_a_prediction_s_page_shows_its_status_and_the_pictures_it_was_given_and_gave(browser, client, photo):
+def test_a_prediction_s_page_shows_its_status_and_the_pictures_it_was_given_and_gave(
+    browser, client, photo
+):
     prediction = run(client, "mirror", {"image": photo})
     browser.open(web(prediction))
-    assert (browser.says("h1"), browser.says("[role=status] .status")) == ("acme/mirror", "succeeded")
+    assert (browser.says("h1"), browser.says("[role=status] .status")) == (
+        "acme/mirror",
+        "succeeded",
+    )
     assert prediction.id in browser.says(".facts")
     browser.until("[...document.images].every(each => each.complete)")
     assert browser.all("section img", "naturalWidth") == [64, 64]
-    assert browser.all("section img", "alt") == browser.all("figcaption a") == ["photo.png", "output.png"]
+    assert (
+        browser.all("section img", "alt")
+        == browser.all("figcaption a")
+        == ["photo.png", "output.png"]
+    )
     assert browser.all("dt") == ["image"]
     assert browser("return document.title").startswith("acme/mirror")
 
@@ -328,7 +355,10 @@ def test_a_prediction_s_page_shows_its_status_and_the_pictures_it_was_given_and_
 def test_sound_is_there_to_be_played(browser, client):
     browser.open(web(run(client, "tone")))
     browser.until("document.querySelector('audio').readyState >= HTMLMediaElement.HAVE_METADATA")
-    assert browser("const sound = document.querySelector('audio'); return [sound.error, sound.duration, sound.controls]") == [
+    assert browser(
+        "const sound = document.querySelector('audio'); return [sound.error, sound.duration,"
+        " sound.controls]"
+    ) == [
         None,
         0.5,
         True,
@@ -345,9 +375,31 @@ def test_the_text_of_an_iterator_is_joined_and_its_input_is_not(browser, client)
 
 
 def test_values_are_shown_by_name_and_nested_ones_inside(browser, client):
-    value = {"number": 0.5, "flag": True, "nothing": None, "scores": [1, 2], "empty": {}, "inner": {"deep": ["x", "y"]}}
+    value = {
+        "number": 0.5,
+        "flag": True,
+        "nothing": None,
+        "scores": [1, 2],
+        "empty": {},
+        "inner": {"deep": ["x", "y"]},
+    }
     browser.open(web(run(client, "echo", {"value": value})))
-    shown = ["number", "0.5", "flag", "true", "nothing", "null", "scores", "[1, 2]", "empty", "{}", "inner", "deep", "x", "y"]
+    shown = [
+        "number",
+        "0.5",
+        "flag",
+        "true",
+        "nothing",
+        "null",
+        "scores",
+        "[1, 2]",
+        "empty",
+        "{}",
+        "inner",
+        "deep",
+        "x",
+        "y",
+    ]
     assert browser.section("Input") == ["value", *shown]
     assert browser.section("Output") == shown
 
@@ -356,9 +408,24 @@ def test_links_and_files_that_are_no_media_are_links(browser, client, tmp_path):
     notes = tmp_path / "notes.txt"
     notes.write_text("hi")
     browser.open(
-        web(run(client, "echo", {"value": {"file": notes, "page": "https://example.com/a?b=1", "text": "http://no url"}}))
+        web(
+            run(
+                client,
+                "echo",
+                {
+                    "value": {
+                        "file": notes,
+                        "page": "https://example.com/a?b=1",
+                        "text": "http://no url",
+                    }
+                },
+            )
+        )
     )
-    assert browser.all("section a") == 2 * ["notes.txt", "https://example.com/a?b=1"], "in the input and in the output"
+    assert browser.all("section a") == 2 * [
+        "notes.txt",
+        "https://example.com/a?b=1",
+    ], "in the input and in the output"
     assert browser.all("section a", "pathname")[0].startswith("/-/files/")
     assert browser.all("section a", "download") == 2 * ["notes.txt", ""]
     assert browser.all("section a", "href")[1] == "https://example.com/a?b=1"
@@ -415,17 +482,25 @@ def test_a_picture_stays_while_logs_come(browser, client, conductor):
     assert browser("return [...document.images].map(each => each.mark)") == [1, None]
 
 
-def test_logs_are_followed_unless_they_are_being_read_and_a_selection_stays(browser, client, conductor):
+def test_logs_are_followed_unless_they_are_being_read_and_a_selection_stays(
+    browser, client, conductor
+):
     prediction = start(client, "text")
     conductor("print", "\n".join(f"line {n}" for n in range(200)))
     browser.open(web(prediction))
     logs = "document.querySelector('pre')"
-    at_the_end = f"{logs} && {logs}.scrollTop > 0 && {logs}.scrollHeight - {logs}.scrollTop - {logs}.clientHeight < 2"
+    at_the_end = (
+        f"{logs} && {logs}.scrollTop > 0 && {logs}.scrollHeight - {logs}.scrollTop -"
+        f" {logs}.clientHeight < 2"
+    )
     browser.until(at_the_end)
     conductor("print", "the next")
     browser.until_says("the next", "pre")
     assert browser(f"return {at_the_end}")
-    browser(f"{logs}.scrollTop = 50; getSelection().setBaseAndExtent({logs}.firstChild, 0, {logs}.firstChild, 6)")
+    browser(
+        f"{logs}.scrollTop = 50; getSelection().setBaseAndExtent({logs}.firstChild, 0,"
+        f" {logs}.firstChild, 6)"
+    )
     conductor("print", "the last")
     browser.until_says("the last", "pre")
     assert browser(f"return [{logs}.scrollTop, getSelection().toString()]") == [50, "line 0"]
@@ -457,7 +532,9 @@ def test_the_list_shows_what_each_prediction_is_and_came_to(fresh, browser, cond
     WebDriverWait(browser.driver, 10, 0.02).until(lambda driver: driver.current_url == web(busy))
 
 
-def test_a_page_says_that_its_server_is_gone_and_goes_on_when_it_is_back(browser, tmp_path, conductor):
+def test_a_page_says_that_its_server_is_gone_and_goes_on_when_it_is_back(
+    browser, tmp_path, conductor
+):
     browser.may_say = ("ERR_",)
     with running(conductor, tmp_path) as server:
         with client_of(server) as client:
@@ -493,9 +570,23 @@ def test_more_tabs_than_a_browser_has_connections_all_work(browser, server, clie
 
 def test_webhooks_are_shown_with_their_answers(fresh, browser):
     with receiver(204) as good, receiver(500, 500, 200) as bad, client_of(fresh) as client:
-        told = run(client, "shout", {"text": "a"}, webhook=f"{good}/hook?x=1", webhook_events_filter=["start", "completed"])
-        retried = run(client, "shout", {"text": "b"}, webhook=bad, webhook_events_filter=["completed"])
-        refused = run(client, "shout", {"text": "c"}, webhook="http://127.0.0.1:9/", webhook_events_filter=["start"])
+        told = run(
+            client,
+            "shout",
+            {"text": "a"},
+            webhook=f"{good}/hook?x=1",
+            webhook_events_filter=["start", "completed"],
+        )
+        retried = run(
+            client, "shout", {"text": "b"}, webhook=bad, webhook_events_filter=["completed"]
+        )
+        refused = run(
+            client,
+            "shout",
+            {"text": "c"},
+            webhook="http://127.0.0.1:9/",
+            webhook_events_filter=["start"],
+        )
         browser.open(f"{fresh.origin}/-/webhooks")
         browser.until_says("500", "tbody")
         fresh.advance(seconds=0.5)
@@ -509,14 +600,19 @@ def test_webhooks_are_shown_with_their_answers(fresh, browser):
             [f"completed of {told.id}", f"{good}/hook?x=1", "204"],
             [f"start of {told.id}", f"{good}/hook?x=1", "204"],
         ]
-        assert browser.all("td.answers .bad") == ["Connection refused (os error 111)", "500 2 times"]
+        assert browser.all("td.answers .bad") == [
+            "Connection refused (os error 111)",
+            "500 2 times",
+        ]
         browser.open(web(told))
         assert browser.section("Webhooks").count(f"{good}/hook?x=1") == 2
         assert retried.id not in browser.says()
 
 
 def test_a_webhook_that_is_still_to_come_is_announced(browser, client, conductor):
-    prediction = start(client, "text", webhook="http://127.0.0.1:9/hook", webhook_events_filter=["output"])
+    prediction = start(
+        client, "text", webhook="http://127.0.0.1:9/hook", webhook_events_filter=["output"]
+    )
     browser.open(web(prediction))
     browser.until_says("None yet; output will go to http://127.0.0.1:9/hook.")
     conductor()
@@ -556,7 +652,9 @@ def test_a_body_can_be_unfolded_and_stays_so(fresh, browser):
         assert json.loads(browser.says("details pre")) == {"input": {"text": "hello"}}
         run(client, "shout", {"text": "again"})
         browser.until_says("again")
-    assert [json.loads(each)["input"]["text"] for each in browser.all("details[open] pre")] == ["hello"]
+    assert [json.loads(each)["input"]["text"] for each in browser.all("details[open] pre")] == [
+        "hello"
+    ]
 
 
 # What is there when there is nothing
@@ -606,7 +704,11 @@ def evil_addresses(server):
 
 
 def test_nothing_that_users_write_runs_or_becomes_markup(fresh, browser, conductor):
-    value = {EVIL: EVIL, "list": [EVIL, *evil_addresses(fresh)], "page": f"https://example.com/{EVIL.replace(' ', '')}"}
+    value = {
+        EVIL: EVIL,
+        "list": [EVIL, *evil_addresses(fresh)],
+        "page": f"https://example.com/{EVIL.replace(' ', '')}",
+    }
     with receiver(204) as url, client_of(fresh) as client:
         written = run(client, "echo", {"value": value}, webhook=f"{url}/?{EVIL}".replace(" ", ""))
         live = start(client, "text")
@@ -615,12 +717,21 @@ def test_nothing_that_users_write_runs_or_becomes_markup(fresh, browser, conduct
         for what in ("print", "yield", "raise"):
             conductor(what, EVIL)
         browser.until_says("failed", ".status")
-        for page in (web(live), web(written), fresh.origin, f"{fresh.origin}/-/webhooks", f"{fresh.origin}/-/requests"):
+        for page in (
+            web(live),
+            web(written),
+            fresh.origin,
+            f"{fresh.origin}/-/webhooks",
+            f"{fresh.origin}/-/requests",
+        ):
             if page != web(live):
                 browser.open(page)
             browser.until_says("window.ran")
             browser.until("[...document.images].every(each => each.complete)")
-            assert browser.all("main script, main svg, main [onerror], main [onload]", "outerHTML") == []
+            assert (
+                browser.all("main script, main svg, main [onerror], main [onload]", "outerHTML")
+                == []
+            )
             assert browser("return window.ran") is None
             schemes = "return [...document.querySelectorAll('a')].map(each => each.protocol)"
             assert set(browser(schemes)) <= {"http:", "https:"}
@@ -637,8 +748,7 @@ def test_a_name_that_is_markup_is_shown_as_it_is(browser, server):
 def test_markup_that_got_in_nevertheless_would_not_run(browser, server):
     browser.may_say = ("Content Security Policy",)
     browser.open(server.origin)
-    browser(
-        """
+    browser("""
         window.blocked = [];
         document.addEventListener("securitypolicyviolation", each => window.blocked.push(each.violatedDirective));
         const markup = `<img src="data:," onerror="window.ran = 1"><a id="bad" href="javascript:window.ran = 2">`;
@@ -647,10 +757,12 @@ def test_markup_that_got_in_nevertheless_would_not_run(browser, server):
           document.body.append(Object.assign(document.createElement("script"), script));
         }
         document.getElementById("bad").click();
-        """
-    )
+        """)
     browser.until("window.blocked.length >= 4")
-    assert {each.removesuffix("-attr").removesuffix("-elem") for each in browser("return window.blocked")} == {"script-src"}
+    assert {
+        each.removesuffix("-attr").removesuffix("-elem")
+        for each in browser("return window.blocked")
+    } == {"script-src"}
     assert browser("return window.ran") is None
 
 
@@ -658,7 +770,8 @@ def test_a_file_of_anybody_s_cannot_run_on_the_page_s_origin(browser, client, tm
     browser.may_say = ("sandbox", "Content Security Policy")
     drawing = tmp_path / "drawing.svg"
     drawing.write_text(
-        "<svg xmlns='http://www.w3.org/2000/svg' width='5' height='5'><script>document.documentElement.id = 'ran'</script></svg>"
+        "<svg xmlns='http://www.w3.org/2000/svg' width='5'"
+        " height='5'><script>document.documentElement.id = 'ran'</script></svg>"
     )
     page = tmp_path / "page.html"
     page.write_text("<script>window.ran = 1</script>")
@@ -666,7 +779,9 @@ def test_a_file_of_anybody_s_cannot_run_on_the_page_s_origin(browser, client, tm
     browser.until("document.images[0]?.naturalWidth == 5")
     address, *_ = browser.all("section a", "href")
     browser.driver.get(address)
-    assert browser("return [document.documentElement.nodeName, document.documentElement.id, self.origin]") == ["svg", "", "null"]
+    assert browser(
+        "return [document.documentElement.nodeName, document.documentElement.id, self.origin]"
+    ) == ["svg", "", "null"]
     browser.driver.back()
     link = next(each for each in browser.all("section a", "href") if each != address)
     _, headers, _ = get(link)
@@ -690,7 +805,12 @@ def full(tmp_path_factory):
         conductor("print", long)
         busy = start(client, "text")
         mirrored = run(client, "mirror", {"image": photo})
-        values = {"list": [photo, photo], long: long, "deep": {"deep": {"deep": [long]}}, "url": f"https://example.com/{long}"}
+        values = {
+            "list": [photo, photo],
+            long: long,
+            "deep": {"deep": {"deep": [long]}},
+            "url": f"https://example.com/{long}",
+        }
         every = run(client, "echo", {"value": values}, webhook=f"http://127.0.0.1:9/{long}")
         conductor()
         busy.wait()
@@ -712,8 +832,14 @@ def full(tmp_path_factory):
 def test_every_page_can_be_read(browser, full, scheme, width):
     browser.may_say = ("404 (Not Found)",)
     command = browser.driver.execute_cdp_cmd
-    command("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-    command("Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False})
+    command(
+        "Emulation.setEmulatedMedia",
+        {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+    )
+    command(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False},
+    )
     try:
         for page in full:
             browser.open(page)
@@ -757,7 +883,9 @@ def test_what_users_write_is_escaped(server, client):
 
 
 def test_half_a_character_can_be_shown(server):
-    prediction = post(server, "models/acme/shout/predictions", '{"input": {"text": "half \\ud83d"}}')
+    prediction = post(
+        server, "models/acme/shout/predictions", '{"input": {"text": "half \\ud83d"}}'
+    )
     for page in (prediction["urls"]["web"], server.origin, f"{server.origin}/-/requests"):
         status, _, content = get(page)
         assert (status, "half" in content) == (200, True)
@@ -767,7 +895,12 @@ def test_what_is_deep_is_shown_as_json_and_what_is_long_is_cut(server, client):
     deep: Any = "bottom"
     for _ in range(100):
         deep = [deep]
-    value = {"deep": deep, "many": [str(n) for n in range(1234)], "text": "é" * 123_456, "data": "data:x/y;base64," + "A" * 4000}
+    value = {
+        "deep": deep,
+        "many": [str(n) for n in range(1234)],
+        "text": "é" * 123_456,
+        "data": "data:x/y;base64," + "A" * 4000,
+    }
     _, _, content = get(web(run(client, "echo", {"value": value})))
     assert "[[&#34;bottom&#34;]]" in content
     assert content.count("and 1,134 more") == 2
@@ -789,7 +922,12 @@ def test_what_is_deep_is_shown_as_json_and_what_is_long_is_cut(server, client):
     ],
 )
 def test_a_body_is_shown_whatever_it_is(server, body, shown):
-    get(f"{server.base_url}/predictions", body, Authorization=f"Bearer {server.token}", **{"Content-Type": "application/json"})
+    get(
+        f"{server.base_url}/predictions",
+        body,
+        Authorization=f"Bearer {server.token}",
+        **{"Content-Type": "application/json"},
+    )
     status, _, content = get(f"{server.origin}/-/requests")
     assert (status, shown in content) == (200, True)
 
@@ -807,7 +945,12 @@ def test_a_body_is_shown_whatever_it_is(server, body, shown):
 )
 def test_a_body_that_is_nested_does_not_swell_the_page(fresh, body):
     for _ in range(5):
-        get(f"{fresh.base_url}/predictions", body, Authorization=f"Bearer {fresh.token}", **{"Content-Type": "application/json"})
+        get(
+            f"{fresh.base_url}/predictions",
+            body,
+            Authorization=f"Bearer {fresh.token}",
+            **{"Content-Type": "application/json"},
+        )
     _, _, content = get(f"{fresh.origin}/-/requests")
     _, _, empty = get(f"{fresh.origin}/")
     # Each quotation mark is five characters of HTML.
@@ -816,7 +959,12 @@ def test_a_body_that_is_nested_does_not_swell_the_page(fresh, body):
 
 def test_a_body_is_shown_with_line_breaks(fresh):
     body = b'{"a":[1,{"b":"c"}]}'
-    get(f"{fresh.base_url}/predictions", body, Authorization=f"Bearer {fresh.token}", **{"Content-Type": "application/json"})
+    get(
+        f"{fresh.base_url}/predictions",
+        body,
+        Authorization=f"Bearer {fresh.token}",
+        **{"Content-Type": "application/json"},
+    )
     _, _, content = get(f"{fresh.origin}/-/requests")
     assert "{\n  &#34;a&#34;: [\n    1,\n    {\n      &#34;b&#34;: &#34;c&#34;" in content
 
@@ -835,7 +983,9 @@ def test_a_progress_that_is_none_is_not_shown(server, client, conductor):
     prediction.wait()
 
 
-@pytest.mark.parametrize("type", ["audio/x\r\nX-Evil: 1", "image/svg+xmlé", "text/html", "video/mp4; codecs=é", ""])
+@pytest.mark.parametrize(
+    "type", ["audio/x\r\nX-Evil: 1", "image/svg+xmlé", "text/html", "video/mp4; codecs=é", ""]
+)
 def test_a_type_that_a_user_made_up_is_not_passed_on(server, client, type):
     parts = [f'"type"\r\n\r\n{type}', '"content"; filename="file"\r\n\r\nhi']
     body = "".join(f"--x\r\nContent-Disposition: form-data; name={each}\r\n" for each in parts)
@@ -844,7 +994,12 @@ def test_a_type_that_a_user_made_up_is_not_passed_on(server, client, type):
     address = re.findall(r'(?:src|href)="(/-/files/.*?)"', get(web(prediction))[2])[0]
     status, headers, content = get(f"{server.origin}{address}")
     assert (status, content, headers["X-Evil"]) == (200, "hi", None)
-    assert headers["Content-Type"] in ("audio/x", "image/svg+xml", "video/mp4", "application/octet-stream")
+    assert headers["Content-Type"] in (
+        "audio/x",
+        "image/svg+xml",
+        "video/mp4",
+        "application/octet-stream",
+    )
 
 
 def test_long_logs_are_cut_at_a_line_s_beginning(server, client, conductor):
@@ -878,7 +1033,11 @@ def test_data_that_was_removed_is_said_to_be_removed(fresh, photo):
         _, picture = re.findall(r'<img src="(.*?)"', content)
         fresh.advance(hours=1, seconds=1)
     status, _, content = get(web(prediction))
-    assert (status, "Its input, output and logs were removed" in content, "<img" in content) == (200, True, False)
+    assert (status, "Its input, output and logs were removed" in content, "<img" in content) == (
+        200,
+        True,
+        False,
+    )
     assert get(f"{fresh.origin}{picture}")[0] == 404
     assert "data removed" in get(fresh.origin)[2]
 
@@ -899,7 +1058,9 @@ def test_a_training_has_a_page_too(fresh):
         return b"weights"
 
     create = json.dumps({"input": {}, "destination": "acme/shout"})
-    training = post(fresh, f"models/acme/shout/versions/{fresh.version('acme/shout')}/trainings", create)
+    training = post(
+        fresh, f"models/acme/shout/versions/{fresh.version('acme/shout')}/trainings", create
+    )
     with client_of(fresh) as client:
         client.predictions.get(training["id"]).wait()
     _, _, content = get(f"{fresh.origin}/p/{training['id']}")

@@ -28,7 +28,9 @@ def state():
 
 @pytest.fixture
 def run(state):
-    model = state.register(Definition(name="acme/say", function=say, signature=Signature("acme/say", say)))
+    model = state.register(
+        Definition(name="acme/say", function=say, signature=Signature("acme/say", say))
+    )
     return state.add_run("predictions", model, model.versions[-1], {})
 
 
@@ -44,7 +46,10 @@ def test_what_happens_while_events_are_sent_is_sent_too(state, run):
     (greeting, log), rest = asyncio.run(main())
     assert greeting == b": hi\n\n"
     assert log.endswith(b"event: logs\ndata: line\ndata: \n\n")
-    assert b"".join(rest) == b'event: error\ndata: {"detail": "OOM"}\n\nevent: done\ndata: {"reason": "error"}\n\n'
+    assert (
+        b"".join(rest)
+        == b'event: error\ndata: {"detail": "OOM"}\n\nevent: done\ndata: {"reason": "error"}\n\n'
+    )
 
 
 @pytest.mark.parametrize("steps", range(5))

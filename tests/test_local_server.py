@@ -43,16 +43,33 @@ async def returns(*_, **__):
         ((running, "Execution"), fails, OSError, "no templates"),
         ((running.uvicorn, "Config"), fails, OSError, "no templates"),
         ((running.uvicorn.Server, "startup"), fails, OSError, "no templates"),
-        ((running.uvicorn.Server, "startup"), ends, RuntimeError, "the server ended before it had started: SystemExit"),
-        ((running.uvicorn.Server, "startup"), returns, RuntimeError, "the server ended before it had started"),
-        ((running.uvicorn.Server, "serve"), returns, RuntimeError, "the server ended before it had started"),
+        (
+            (running.uvicorn.Server, "startup"),
+            ends,
+            RuntimeError,
+            "the server ended before it had started: SystemExit",
+        ),
+        (
+            (running.uvicorn.Server, "startup"),
+            returns,
+            RuntimeError,
+            "the server ended before it had started",
+        ),
+        (
+            (running.uvicorn.Server, "serve"),
+            returns,
+            RuntimeError,
+            "the server ended before it had started",
+        ),
         ((running.asyncio, "Runner"), fails, OSError, "no templates"),
         ((running.threading.Thread, "start"), fails, OSError, "no templates"),
         ((state.tempfile, "mkdtemp"), fails, OSError, "no templates"),
     ],
 )
 @pytest.mark.parametrize("way", ["start", "__enter__"])
-def test_what_ends_a_server_at_its_start_is_raised_there(monkeypatch, place, failing, error, says, way):
+def test_what_ends_a_server_at_its_start_is_raised_there(
+    monkeypatch, place, failing, error, says, way
+):
     before = set(threading.enumerate())
     server = LocalReplicate()
     listeners = server.listen()
@@ -63,12 +80,19 @@ def test_what_ends_a_server_at_its_start_is_raised_there(monkeypatch, place, fai
         with pytest.raises(error, match=says):
             getattr(server, way)()
     assert all(is_refused(port) for port in ports)
-    assert not [each for each in {*threading.enumerate()} - before if each.name == "replicate-local"]
+    assert not [
+        each for each in {*threading.enumerate()} - before if each.name == "replicate-local"
+    ]
     with pytest.raises(RuntimeError, match="never started"):
         _ = server.requests
     # Nothing of the failure is left.
     with server:
-        assert replicate.Replicate(api_token=server.token, base_url=server.base_url).models.list().results == []
+        assert (
+            replicate.Replicate(api_token=server.token, base_url=server.base_url)
+            .models.list()
+            .results
+            == []
+        )
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -115,13 +139,17 @@ def server():
 
 @pytest.fixture
 def client(server):
-    return replicate.Replicate(api_token=server.token, base_url=server.base_url, poll_interval=0.01, max_retries=0)
+    return replicate.Replicate(
+        api_token=server.token, base_url=server.base_url, poll_interval=0.01, max_retries=0
+    )
 
 
 def test_settings_are_replaced_while_it_runs(server, client):
     assert client.predictions.create(model="acme/shout", input={}, wait=True).status == "processing"
     server.settings = Settings(held="succeeded", webhook_copies=2, rate_limits=RateLimits(create=2))
-    prediction = client.predictions.create(model="acme/shout", input={}, wait=True, webhook="http://127.0.0.1:9/")
+    prediction = client.predictions.create(
+        model="acme/shout", input={}, wait=True, webhook="http://127.0.0.1:9/"
+    )
     assert prediction.status == "succeeded"
     until(lambda: len(server.deliveries) == 2)
     client.predictions.create(model="acme/shout", input={})
@@ -150,7 +178,12 @@ def test_how_many_models_run_at_once_can_be_changed_while_they_do(server, client
     allow(1)
     made = [client.predictions.create(model="acme/gated", input={"number": n}) for n in range(4)]
     until(lambda: running)
-    assert [client.predictions.get(each.id).status for each in made] == ["processing", "starting", "starting", "starting"]
+    assert [client.predictions.get(each.id).status for each in made] == [
+        "processing",
+        "starting",
+        "starting",
+        "starting",
+    ]
     allow(3)
     until(lambda: len(running) == 3)
     assert running == [0, 1, 2]

@@ -15,7 +15,11 @@ from replicate_rs import Timeout, exceptions
 from replicate_rs.exceptions import ModelError, ReplicateError, from_failure, from_response
 from wire import Wire, hang, prediction, reply
 
-NOT_FOUND = reply({"detail": "The requested resource could not be found.", "status": 404}, 404, kind="application/problem+json")
+NOT_FOUND = reply(
+    {"detail": "The requested resource could not be found.", "status": 404},
+    404,
+    kind="application/problem+json",
+)
 
 
 def failure(both, wire, call, **options):
@@ -49,18 +53,28 @@ def test_what_is_not_found_is_named(both, call, names):
     with Wire(lambda _: NOT_FOUND) as wire:
         error = failure(both, wire, call)
     assert error.detail == "The requested resource could not be found."
-    assert str(error).startswith("status: 404, detail: The requested resource could not be found. (")
+    assert str(error).startswith(
+        "status: 404, detail: The requested resource could not be found. ("
+    )
     assert "\n" not in str(error)
     with pytest.raises(AssertionError, match=rf"\({names}"):
         raise AssertionError(str(error))
 
 
 def test_behind_a_gateway_and_among_inputs_that_do_not_fit_the_model_is_named_too(both):
-    problem = {"title": "Input validation failed", "detail": "- input.a: is required\n- input.b: must be text\n", "status": 422}
+    problem = {
+        "title": "Input validation failed",
+        "detail": "- input.a: is required\n- input.b: must be text\n",
+        "status": 422,
+    }
     with Wire(lambda _: reply(problem, 422)) as wire:
-        error = failure(both, wire, lambda c: both.client(f"{wire.origin}/gate/way").run("acme/x", {}))
-    assert str(error) == (
-        "title: Input validation failed, status: 422, detail: - input.a: is required; - input.b: must be text (model acme/x)"
+        error = failure(
+            both, wire, lambda c: both.client(f"{wire.origin}/gate/way").run("acme/x", {})
+        )
+    assert (
+        str(error)
+        == "title: Input validation failed, status: 422, detail: - input.a: is required; - input.b:"
+        " must be text (model acme/x)"
     )
     assert error.detail == problem["detail"]
 
@@ -83,7 +97,13 @@ def test_an_error_is_one_line(text):
     errors = [
         ReplicateError(detail=text),
         ReplicateError(type=text),
-        from_response(500, "GET", "https://x.test/v1/models", [], dumps({"detail": text, "title": text}).encode()),
+        from_response(
+            500,
+            "GET",
+            "https://x.test/v1/models",
+            [],
+            dumps({"detail": text, "title": text}).encode(),
+        ),
         from_response(404, "GET", f"https://x.test/v1/predictions/{text}", [], b"{}"),
         from_failure("connect", text, ("GET", "https://x.test/"), None, False, None),
         exceptions.PredictionTimeout(text),
@@ -95,10 +115,20 @@ def test_an_error_is_one_line(text):
     assert str(errors[0]) == shown
     assert "title: a; b, status: 500, detail: a; b" in str(errors[2])
     # A model's own words may be a traceback.
-    assert str(ModelError(replicate.Prediction(error="Traceback:\n  File x\nOOM", status="failed"))).count("\n") == 2
+    assert (
+        str(
+            ModelError(replicate.Prediction(error="Traceback:\n  File x\nOOM", status="failed"))
+        ).count("\n")
+        == 2
+    )
 
 
-PASSING = [(429, "last answer: 429"), (503, "last answer: 503"), (500, "last answer: 500"), (None, "last attempt: ")]
+PASSING = [
+    (429, "last answer: 429"),
+    (503, "last answer: 503"),
+    (500, "last answer: 500"),
+    (None, "last attempt: "),
+]
 
 
 @pytest.mark.parametrize(("status", "last"), PASSING)
@@ -106,7 +136,11 @@ def test_a_deadline_tells_what_was_answered_last(both, status, last):
     answer = None if status is None else reply({"detail": "later", "retry_after": 30}, status)
 
     def script(seen):
-        return reply(prediction("starting"), 201) if seen.path.endswith("predictions") or "cancel" in seen.path else answer
+        return (
+            reply(prediction("starting"), 201)
+            if seen.path.endswith("predictions") or "cancel" in seen.path
+            else answer
+        )
 
     with Wire(script) as wire:
         for call in (
@@ -130,15 +164,23 @@ def test_a_create_that_is_not_taken_in_time_tells_why(both):
             lambda c: c.stream("acme/x", {}, timeout=0.5),
         ):
             error = failure(both, wire, call)
-            assert str(error) == (
-                "the prediction was not created after 0.5 s: nothing was sent, or nothing was accepted (last answer: 429)"
+            assert (
+                str(error)
+                == "the prediction was not created after 0.5 s: nothing was sent, or nothing was"
+                " accepted (last answer: 429)"
             )
 
 
 def test_only_the_request_that_was_late_is_told_of(both):
-    answers = itertools.chain([reply(status=503), reply(prediction("processing"))], itertools.repeat(hang))
-    with Wire(lambda seen: reply(prediction("starting"), 201) if seen.method == "POST" else next(answers)) as wire:
-        error = failure(both, wire, lambda c: c.run("acme/x", {}, timeout=2, wait=False), poll_interval=0.01)
+    answers = itertools.chain(
+        [reply(status=503), reply(prediction("processing"))], itertools.repeat(hang)
+    )
+    with Wire(
+        lambda seen: reply(prediction("starting"), 201) if seen.method == "POST" else next(answers)
+    ) as wire:
+        error = failure(
+            both, wire, lambda c: c.run("acme/x", {}, timeout=2, wait=False), poll_interval=0.01
+        )
     assert type(error) is exceptions.PredictionTimeout
     assert "503" not in str(error)
     assert error.prediction.status == "processing"
@@ -151,7 +193,9 @@ NODE = {
     "relay": lambda c, given: c.relay("acme/x", given),
     "predictions.create": lambda c, given: c.predictions.create("v1", given),
     "models.predictions.create": lambda c, given: c.models.predictions.create("acme/x", given),
-    "deployments.predictions.create": lambda c, given: c.deployments.predictions.create("acme/x", given),
+    "deployments.predictions.create": lambda c, given: c.deployments.predictions.create(
+        "acme/x", given
+    ),
 }
 
 
@@ -159,10 +203,18 @@ NODE = {
 def test_the_options_of_a_node_call_are_no_inputs(both, name):
     with Wire(lambda _: reply(prediction(), 201)) as wire:
         client = both.client(wire.base_url)
-        with pytest.raises(TypeError, match=r"write input=\{'text': …\}, not \{'input': \{'text': …\}\}$"):
+        with pytest.raises(
+            TypeError, match=r"write input=\{'text': …\}, not \{'input': \{'text': …\}\}$"
+        ):
             both(lambda: NODE[name](client, {"input": {"text": "hi"}}))
-        with pytest.raises(TypeError, match=r"not \{'input': \{\}\}, and give wait=…, webhook=… by name$"):
-            both(lambda: NODE[name](client, {"input": {}, "wait": {"mode": "poll"}, "webhook": "https://x.test"}))
+        with pytest.raises(
+            TypeError, match=r"not \{'input': \{\}\}, and give wait=…, webhook=… by name$"
+        ):
+            both(
+                lambda: NODE[name](
+                    client, {"input": {}, "wait": {"mode": "poll"}, "webhook": "https://x.test"}
+                )
+            )
         assert wire.seen == []
 
 
@@ -190,14 +242,23 @@ def test_milliseconds_between_polls_are_told_in_seconds(both, milliseconds):
             both(lambda: client.wait(made, interval=milliseconds))
         assert wire.seen == []
         # Who says which unit it is means it.
-        assert both(lambda: client.run("acme/x", {}, wait={"interval": timedelta(seconds=milliseconds)})) is None
+        assert (
+            both(
+                lambda: client.run("acme/x", {}, wait={"interval": timedelta(seconds=milliseconds)})
+            )
+            is None
+        )
         assert both(lambda: client.run("acme/x", {}, wait={"interval": 99})) is None
 
 
-@pytest.mark.parametrize("timeout", [Timeout(total=0.5), Timeout(0.5), httpx.Timeout(0.5), timedelta(seconds=0.5)])
+@pytest.mark.parametrize(
+    "timeout", [Timeout(total=0.5), Timeout(0.5), httpx.Timeout(0.5), timedelta(seconds=0.5)]
+)
 def test_a_run_s_limit_may_be_a_timeout(both, timeout):
     with Wire(lambda seen: reply(prediction("starting"), 201)) as wire:
-        error = failure(both, wire, lambda c: c.run("acme/x", {}, timeout=timeout), poll_interval=0.01)
+        error = failure(
+            both, wire, lambda c: c.run("acme/x", {}, timeout=timeout), poll_interval=0.01
+        )
     assert type(error) is exceptions.PredictionTimeout
     assert "after 0.5 s" in str(error)
 
@@ -220,6 +281,11 @@ def test_what_dir_shows_is_public():
 
 
 def test_dir_of_a_fresh_process_is_the_same():
-    code = "import replicate_rs, replicate_rs.local, replicate_rs.options; print(dir(replicate_rs) + dir(replicate_rs.local))"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    code = (
+        "import replicate_rs, replicate_rs.local, replicate_rs.options; print(dir(replicate_rs) +"
+        " dir(replicate_rs.local))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert shown.strip() == str(dir(replicate) + dir(replicate_rs.local))

@@ -1,4 +1,6 @@
-"""Each method of the 2.0 client with each of its keywords, as data, called on this library against the local server."""
+"""Each method of the 2.0 client with each of its keywords, as data, called on this library against
+the local server.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +18,24 @@ MODEL = ("model_owner", "model_name")
 DEPLOYMENT = ("deployment_owner", "deployment_name")
 PREDICTION = ("stream", "webhook", "webhook_events_filter", "cancel_after", "prefer")
 
-# The names of the methods of `replicate.Replicate` in 2.0.0b1 to 2.0.0b4, what each requires, and what else it takes.
+# The names of the methods of `replicate.Replicate` in 2.0.0b1 to 2.0.0b4, what each requires, and
+# what else it takes.
 METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "account.get": ((), REQUEST),
     "collections.get": (("collection_slug",), REQUEST),
     "collections.list": ((), REQUEST),
-    "deployments.create": (("hardware", "max_instances", "min_instances", "model", "name", "version"), REQUEST),
+    "deployments.create": (
+        ("hardware", "max_instances", "min_instances", "model", "name", "version"),
+        REQUEST,
+    ),
     "deployments.delete": (DEPLOYMENT, REQUEST),
     "deployments.get": (DEPLOYMENT, REQUEST),
     "deployments.list": ((), REQUEST),
     "deployments.predictions.create": ((*DEPLOYMENT, "input"), (*PREDICTION, *REQUEST)),
-    "deployments.update": (DEPLOYMENT, ("hardware", "max_instances", "min_instances", "version", *REQUEST)),
+    "deployments.update": (
+        DEPLOYMENT,
+        ("hardware", "max_instances", "min_instances", "version", *REQUEST),
+    ),
     "files.create": (("content",), ("filename", "metadata", "type", *REQUEST)),
     "files.delete": (("file_id",), REQUEST),
     "files.download": (("file_id", "expiry", "owner", "signature"), REQUEST),
@@ -41,10 +50,24 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "models.examples.list": (MODEL, REQUEST),
     "models.get": (MODEL, REQUEST),
     "models.list": ((), ("sort_by", "sort_direction", *REQUEST)),
-    "models.predictions.create": ((*MODEL, "input"), (*PREDICTION, "file_encoding_strategy", *REQUEST)),
+    "models.predictions.create": (
+        (*MODEL, "input"),
+        (*PREDICTION, "file_encoding_strategy", *REQUEST),
+    ),
     "models.readme.get": (MODEL, REQUEST),
     "models.search": (("body",), REQUEST),
-    "models.update": (MODEL, ("description", "github_url", "license_url", "paper_url", "readme", "weights_url", *REQUEST)),
+    "models.update": (
+        MODEL,
+        (
+            "description",
+            "github_url",
+            "license_url",
+            "paper_url",
+            "readme",
+            "weights_url",
+            *REQUEST,
+        ),
+    ),
     "models.versions.delete": ((*MODEL, "version_id"), REQUEST),
     "models.versions.get": ((*MODEL, "version_id"), REQUEST),
     "models.versions.list": (MODEL, REQUEST),
@@ -57,7 +80,10 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "search": (("query",), ("limit", *REQUEST)),
     "stream": (("ref", "input"), ()),
     "trainings.cancel": (("training_id",), REQUEST),
-    "trainings.create": ((*MODEL, "version_id", "destination", "input"), ("webhook", "webhook_events_filter", *REQUEST)),
+    "trainings.create": (
+        (*MODEL, "version_id", "destination", "input"),
+        ("webhook", "webhook_events_filter", *REQUEST),
+    ),
     "trainings.get": (("training_id",), REQUEST),
     "trainings.list": ((), REQUEST),
     "use": (("ref",), ("hint", "streaming")),
@@ -110,7 +136,9 @@ OPTIONAL: dict[str, Any] = {
 
 
 def calls() -> Iterator[Any]:
-    """Each method with what it requires, then with each of its keywords, then with all that go together."""
+    """Each method with what it requires, then with each of its keywords, then with all that go
+    together.
+    """
     for method, (_, optional) in METHODS.items():
         yield method, ()
         yield from ((method, (name,)) for name in optional)
@@ -124,7 +152,9 @@ def calls() -> Iterator[Any]:
 def server() -> Iterator[LocalReplicate]:
     server = LocalReplicate(token="r8_secret", username="acme")
 
-    @server.model("acme/shout", readme="# Shout", examples=[{"input": {"text": "hi"}, "output": "HI"}])
+    @server.model(
+        "acme/shout", readme="# Shout", examples=[{"input": {"text": "hi"}, "output": "HI"}]
+    )
     def shout(text: str) -> str:
         return text.upper()
 
@@ -152,7 +182,11 @@ class Things:
 
     def __init__(self, server: LocalReplicate) -> None:
         self.server = server
-        self.http = httpx.Client(base_url=f"{server.base_url}/", headers={"Authorization": "Bearer r8_secret"}, trust_env=False)
+        self.http = httpx.Client(
+            base_url=f"{server.base_url}/",
+            headers={"Authorization": "Bearer r8_secret"},
+            trust_env=False,
+        )
         self.made = 0
 
     def new(self, path: str, **body: Any) -> Any:
@@ -176,15 +210,27 @@ class Things:
         def model(text: str) -> str:
             return text
 
-        return {"model_owner": "acme", "model_name": name, "version_id": self.server.version(f"acme/{name}")}
+        return {
+            "model_owner": "acme",
+            "model_name": name,
+            "version_id": self.server.version(f"acme/{name}"),
+        }
 
     def deployment(self) -> dict[str, str]:
-        about = {"model": "acme/shout", "version": self.server.version("acme/shout"), "hardware": "cpu"}
-        name = self.new("deployments", name=self.name(), min_instances=0, max_instances=1, **about)["name"]
+        about = {
+            "model": "acme/shout",
+            "version": self.server.version("acme/shout"),
+            "hardware": "cpu",
+        }
+        name = self.new("deployments", name=self.name(), min_instances=0, max_instances=1, **about)[
+            "name"
+        ]
         return {"deployment_owner": "acme", "deployment_name": name}
 
     def file(self) -> dict[str, str]:
-        return {"file_id": self.http.post("files", files={"content": ("a.txt", b"abc")}).json()["id"]}
+        return {
+            "file_id": self.http.post("files", files={"content": ("a.txt", b"abc")}).json()["id"]
+        }
 
     def download(self) -> dict[str, Any]:
         file = self.file()
@@ -192,10 +238,18 @@ class Things:
         return {**file, **signed, "expiry": int(signed["expiry"])}
 
     def prediction(self, model: str = "shout") -> dict[str, str]:
-        return {"prediction_id": self.new(f"models/acme/{model}/predictions", input={"text": "hi"})["id"]}
+        return {
+            "prediction_id": self.new(f"models/acme/{model}/predictions", input={"text": "hi"})[
+                "id"
+            ]
+        }
 
     def slow(self) -> dict[str, str]:
-        return {"model_owner": "acme", "model_name": "slow", "version_id": self.server.version("acme/slow")}
+        return {
+            "model_owner": "acme",
+            "model_name": "slow",
+            "version_id": self.server.version("acme/slow"),
+        }
 
     def training(self) -> dict[str, str]:
         path = f"models/acme/slow/versions/{self.server.version('acme/slow')}/trainings"
@@ -209,7 +263,12 @@ class Things:
         about = {"hardware": "cpu", "model": "acme/shout", "version": version}
         found: dict[str, Callable[[], dict[str, Any]]] = {
             "collections.get": lambda: {"collection_slug": "loud"},
-            "deployments.create": lambda: {**about, "max_instances": 1, "min_instances": 0, "name": self.name()},
+            "deployments.create": lambda: {
+                **about,
+                "max_instances": 1,
+                "min_instances": 0,
+                "name": self.name(),
+            },
             "deployments.delete": self.deployment,
             "deployments.get": self.deployment,
             "deployments.predictions.create": lambda: {**self.deployment(), "input": text},
@@ -218,7 +277,12 @@ class Things:
             "files.delete": self.file,
             "files.download": self.download,
             "files.get": self.file,
-            "models.create": lambda: {"hardware": "cpu", "name": self.name(), "owner": "acme", "visibility": "private"},
+            "models.create": lambda: {
+                "hardware": "cpu",
+                "name": self.name(),
+                "owner": "acme",
+                "visibility": "private",
+            },
             "models.delete": self.model,
             "models.examples.list": lambda: shout,
             "models.get": lambda: shout,
@@ -262,7 +326,11 @@ def optional(server: LocalReplicate, method: str, name: str) -> Any:
     return OPTIONAL[name]
 
 
-@pytest.mark.parametrize(("method", "names"), [*calls()], ids=lambda part: part if isinstance(part, str) else "+".join(part))
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [*calls()],
+    ids=lambda part: part if isinstance(part, str) else "+".join(part),
+)
 def test_each_method_of_2_takes_each_of_its_keywords(both, server, things, method, names):
     client = both.client(server.base_url, poll_interval=0.01)
     function = client
@@ -286,5 +354,7 @@ def test_each_method_of_2_takes_each_of_its_keywords(both, server, things, metho
     if "extra_body" in names:
         # Of a body that an endpoint does not read, the server knows the length.
         field = next(iter(given["extra_body"]))
-        assert field.encode() in sent.body or (sent.method in ("GET", "DELETE") or sent.path.endswith("/cancel"))
+        assert field.encode() in sent.body or (
+            sent.method in ("GET", "DELETE") or sent.path.endswith("/cancel")
+        )
         assert int(sent.headers["content-length"]) > len(field)

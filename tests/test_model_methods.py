@@ -12,7 +12,17 @@ from replicate_rs.exceptions import ModelError, PredictionCanceled
 
 official = pytest.importorskip("replicate")
 
-KINDS = ["Account", "Collection", "Deployment", "File", "Hardware", "Model", "Prediction", "Training", "Version"]
+KINDS = [
+    "Account",
+    "Collection",
+    "Deployment",
+    "File",
+    "Hardware",
+    "Model",
+    "Prediction",
+    "Training",
+    "Version",
+]
 ABOUT = {
     "id": "p",
     "model": "a/b",
@@ -28,7 +38,12 @@ ABOUT = {
     "completed_at": None,
     "urls": {"get": "u"},
 }
-VERSION = {"id": "v", "created_at": "2024-01-01T00:00:00Z", "cog_version": "1", "openapi_schema": {"a": None}}
+VERSION = {
+    "id": "v",
+    "created_at": "2024-01-01T00:00:00Z",
+    "cog_version": "1",
+    "openapi_schema": {"a": None},
+}
 
 
 @pytest.fixture(params=["ours", "1.0.7's"])
@@ -69,7 +84,10 @@ def test_the_same_is_chosen(choice):
 def test_json_is_written_as_it_is_asked_for(record):
     assert record.json(indent=2).startswith('{\n  "id": "p",\n  "model"')
     assert json.loads(record.json(sort_keys=True, separators=(",", ":"))) == ABOUT
-    assert record.json(sort_keys=True, include={"status", "id"}, separators=(",", ":")) == '{"id":"p","status":"succeeded"}'
+    assert (
+        record.json(sort_keys=True, include={"status", "id"}, separators=(",", ":"))
+        == '{"id":"p","status":"succeeded"}'
+    )
     assert '"\\u00e9"' in record.json(ensure_ascii=True)
     record.output = {1, 2}
     assert json.loads(record.json(encoder=sorted, models_as_dict=True))["output"] == [1, 2]
@@ -120,7 +138,9 @@ def test_every_way_from_data_and_back(record, tmp_path):
     for made in (
         kind.parse_obj(ABOUT),
         kind.parse_raw(json.dumps(ABOUT)),
-        kind.parse_raw(json.dumps(ABOUT).encode("utf-16"), encoding="utf-16", content_type="application/json"),
+        kind.parse_raw(
+            json.dumps(ABOUT).encode("utf-16"), encoding="utf-16", content_type="application/json"
+        ),
         kind.parse_file(tmp_path / "p.json"),
         kind.parse_file(str(tmp_path / "p.json")),
         kind.construct(**ABOUT),
@@ -144,14 +164,22 @@ def test_every_way_from_data_and_back(record, tmp_path):
 
 def test_the_names_of_pydantic_2():
     record = Prediction(**ABOUT, new="field")
-    assert record.model_dump(mode="json", exclude_none=True, warnings=False) == {**record.dict(exclude_none=True)}
+    assert record.model_dump(mode="json", exclude_none=True, warnings=False) == {
+        **record.dict(exclude_none=True)
+    }
     assert json.loads(record.model_dump_json(indent=1, include={"id"})) == {"id": "p"}
-    assert record.to_json(indent=1, exclude={"input"}) == record.model_dump_json(indent=1, exclude={"input"})
+    assert record.to_json(indent=1, exclude={"input"}) == record.model_dump_json(
+        indent=1, exclude={"input"}
+    )
     assert json.loads(record.to_json(use_api_names=True, exclude_unset=True)) == record.dict()
     assert record.model_copy(update={"id": "q"}).id == "q"
     assert record.model_copy().input is record.input
     assert record.model_copy(deep=True).input is not record.input
-    assert Prediction.model_validate(ABOUT, strict=True) == Prediction.model_validate_json(json.dumps(ABOUT)) == ABOUT
+    assert (
+        Prediction.model_validate(ABOUT, strict=True)
+        == Prediction.model_validate_json(json.dumps(ABOUT))
+        == ABOUT
+    )
     assert Prediction.model_construct(id="q").dict() == {"id": "q"}
     assert record.model_fields_set == {*ABOUT, "new"}
     assert record.model_extra == {"new": "field"}
@@ -164,7 +192,8 @@ def test_the_names_of_pydantic_2():
 def test_fields_are_described(name):
     ours = getattr(importlib.import_module(f"replicate_rs.{name.lower()}"), name)
     theirs = getattr(importlib.import_module(f"replicate.{name.lower()}"), name)
-    # What 1.0.7 knows, and what the API has had since then; `destination` is read from the output here.
+    # What 1.0.7 knows, and what the API has had since then; `destination` is read from the output
+    # here.
     assert ours.__fields__.keys() >= theirs.__fields__.keys() - {"destination"}
     for field in theirs.__fields__.keys() & ours.__fields__.keys():
         described = ours.__fields__[field]
@@ -191,13 +220,24 @@ def test_types_of_fields():
         types.Status,
         dict[str, typing.Any],
     )
-    assert (fields["id"].required, fields["logs"].required, fields["output"].required) == (True, False, False)
+    assert (fields["id"].required, fields["logs"].required, fields["output"].required) == (
+        True,
+        False,
+        False,
+    )
     schema = Prediction.schema()
     assert schema["required"][:2] == ["id", "model"]
-    assert schema["properties"]["urls"] == {"title": "Urls", "type": "object", "additionalProperties": {"type": "string"}}
+    assert schema["properties"]["urls"] == {
+        "title": "Urls",
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+    }
     assert "succeeded" in schema["properties"]["status"]["enum"]
     model = replicate.Model.schema()
-    assert model["properties"]["latest_version"] == {"title": "Latest Version", "$ref": "#/definitions/Version"}
+    assert model["properties"]["latest_version"] == {
+        "title": "Latest Version",
+        "$ref": "#/definitions/Version",
+    }
     assert model["definitions"].keys() == {"Version", "Prediction"}
     assert replicate.Model.model_json_schema()["$defs"].keys() == {"Version", "Prediction"}
     collection = replicate.Collection.schema()["properties"]["models"]
@@ -205,14 +245,24 @@ def test_types_of_fields():
 
 
 def test_records_within_records(record):
-    about = {"url": "u", "owner": "a", "name": "b", "visibility": "public", "run_count": 1, "latest_version": VERSION}
+    about = {
+        "url": "u",
+        "owner": "a",
+        "name": "b",
+        "visibility": "public",
+        "run_count": 1,
+        "latest_version": VERSION,
+    }
     whole = {**about, "description": None, "default_example": {**ABOUT}}
     ours, theirs = replicate.Model(**whole), official.model.Model(**whole)
     for choice in (
         {"exclude_none": True},
         {"include": {"latest_version": {"id"}, "owner": ...}},
         {
-            "exclude": {"latest_version": {"created_at", "openapi_schema"}, "default_example": {"output": {0}}},
+            "exclude": {
+                "latest_version": {"created_at", "openapi_schema"},
+                "default_example": {"output": {0}},
+            },
             "exclude_none": True,
         },
     ):
@@ -226,13 +276,20 @@ def test_records_within_records(record):
     assert vars(ours)["owner"] == "a"
     assert ours.copy().latest_version == ours.latest_version
     collection = replicate.Collection(slug="s", models=[about, {**about, "name": None}])
-    assert collection.dict(include={"models": {"__all__": {"name"}}}, exclude_none=True) == {"models": [{"name": "b"}, {}]}
+    assert collection.dict(include={"models": {"__all__": {"name"}}}, exclude_none=True) == {
+        "models": [{"name": "b"}, {}]
+    }
 
 
 def test_what_a_record_of_an_async_client_gives_is_awaited_too(both):
     client = both.client("http://127.0.0.1:9")
     record = Prediction._of({**ABOUT}, client._session)
-    for twin in (record.copy(), record.copy(deep=False), record.model_copy(), record.copy(include={"id"})):
+    for twin in (
+        record.copy(),
+        record.copy(deep=False),
+        record.model_copy(),
+        record.copy(include={"id"}),
+    ):
         assert twin._mode is record._mode
         assert twin._session is record._session
 
@@ -272,12 +329,19 @@ def test_errors_of_models_have_what_they_were_made_of():
     assert str(ModelError("boom")) == "boom"
     assert ModelError("boom").prediction is None
     failed = Prediction(**{**ABOUT, "status": "failed", "error": "boom"})
-    assert ModelError(failed).args == official.exceptions.ModelError(official.prediction.Prediction(**failed.dict())).args
+    assert (
+        ModelError(failed).args
+        == official.exceptions.ModelError(official.prediction.Prediction(**failed.dict())).args
+    )
     assert ModelError(failed).args == ("boom",)
     assert ModelError(failed).prediction is failed
     assert PredictionCanceled("gone").args == ("gone",)
     for error in (ModelError("boom"), ModelError(failed), PredictionCanceled("gone")):
         for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
-            assert (type(twin), twin.args, twin.prediction) == (type(error), error.args, error.prediction)
+            assert (type(twin), twin.args, twin.prediction) == (
+                type(error),
+                error.args,
+                error.prediction,
+            )
     with pytest.raises(TypeError, match="prediction must be"):
         ModelError(5)

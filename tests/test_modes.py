@@ -1,4 +1,6 @@
-"""What a client gives has the client's mode: records, pages, files and streams of an `AsyncReplicate` are awaited."""
+"""What a client gives has the client's mode: records, pages, files and streams of an
+`AsyncReplicate` are awaited.
+"""
 
 import asyncio
 import copy
@@ -32,11 +34,20 @@ from wire import Wire, prediction, reply
 
 INLINE = "data:text/plain;base64,aGVsbG8="
 
-MODEL = {"owner": "acme", "name": "x", "latest_version": {"id": "v"}, "default_example": prediction()}
+MODEL = {
+    "owner": "acme",
+    "name": "x",
+    "latest_version": {"id": "v"},
+    "default_example": prediction(),
+}
 DEPLOYMENT = {
     "owner": "acme",
     "name": "d",
-    "current_release": {"number": 1, "configuration": {"hardware": "cpu"}, "created_by": {"username": "u"}},
+    "current_release": {
+        "number": 1,
+        "configuration": {"hardware": "cpu"},
+        "created_by": {"username": "u"},
+    },
 }
 
 
@@ -59,10 +70,19 @@ def anything(seen):
     if parts == ["account"]:
         return reply({"type": "user", "username": "u"})
     if parts == ["search"]:
-        return reply({"query": "q", "pages": [], "models": [{"model": MODEL}], "collections": [{"slug": "s", "name": "S"}]})
+        return reply(
+            {
+                "query": "q",
+                "pages": [],
+                "models": [{"model": MODEL}],
+                "collections": [{"slug": "s", "name": "S"}],
+            }
+        )
     if parts == ["webhooks", "default", "secret"]:
         return reply({"key": "whsec_"})
-    is_list = parts[-1] in kinds and (seen.method == "QUERY" or (seen.method == "GET" and len(parts) in (1, 4)))
+    is_list = parts[-1] in kinds and (
+        seen.method == "QUERY" or (seen.method == "GET" and len(parts) in (1, 4))
+    )
     if is_list:
         return reply({"results": [kinds[parts[-1]]] * 2, "next": None, "previous": None})
     named = next(part for part in reversed(parts) if part in kinds)
@@ -114,7 +134,11 @@ def records_in(value, seen=None):
     elif isinstance(value, replicate._record.Record):
         seen.append(value)
         for name in dir(type(value)):
-            if isinstance(getattr(type(value), name), property) and name not in type(value).fields and not name.startswith("_"):
+            if (
+                isinstance(getattr(type(value), name), property)
+                and name not in type(value).fields
+                and not name.startswith("_")
+            ):
                 records_in(getattr(value, name), seen)
     return seen
 
@@ -123,7 +147,9 @@ def methods_of(record):
     """The public operations of a record, and of the namespaces that it has, bound."""
     for owner in (record, *(getattr(record, name, None) for name in ("versions", "predictions"))):
         for name in dir(type(owner)):
-            if isinstance(inspect.getattr_static(type(owner), name), operation) and not name.startswith("_"):
+            if isinstance(
+                inspect.getattr_static(type(owner), name), operation
+            ) and not name.startswith("_"):
                 yield getattr(owner, name)
 
 
@@ -287,7 +313,9 @@ def test_files_anywhere_in_an_output_and_in_streams_have_the_mode(both):
             events = f"event: output\nid: 1\ndata: {url}\n\nevent: done\nid: 2\ndata: {{}}\n\n"
             return reply(events.encode(), kind="text/event-stream")
         stream = {"stream": f"{wire.origin}/v1/files/p1"}
-        return reply(prediction(output={"deep": [url]}, urls=stream), 201 if seen.method == "POST" else 200)
+        return reply(
+            prediction(output={"deep": [url]}, urls=stream), 201 if seen.method == "POST" else 200
+        )
 
     with Wire(script) as wire:
         client = both.client(wire.base_url)
@@ -315,8 +343,13 @@ def book(pages):
 
     def script(seen):
         number = int(seen.path.partition("cursor=")[2] or 0)
-        following = f"{wire.base_url}/predictions?cursor={number + 1}" if number + 1 < pages else None
-        results = [{**prediction(), "id": f"{number}-{n}", "owner": "o", "name": f"{number}-{n}"} for n in range(2)]
+        following = (
+            f"{wire.base_url}/predictions?cursor={number + 1}" if number + 1 < pages else None
+        )
+        results = [
+            {**prediction(), "id": f"{number}-{n}", "owner": "o", "name": f"{number}-{n}"}
+            for n in range(2)
+        ]
         return reply({"results": results, "next": following})
 
     wire = Wire(script)
@@ -355,13 +388,20 @@ def test_leaving_an_awaited_walk_closes_it():
 def test_the_next_page_is_asked_for_in_the_client_s_mode(both):
     with book(2) as wire:
         client = both.client(wire.base_url)
-        for list_method in (client.predictions.list, client.files.list, lambda: client.models.search("q")):
+        for list_method in (
+            client.predictions.list,
+            client.files.list,
+            lambda: client.models.search("q"),
+        ):
             page = both(list_method)
             last = both(page.get_next_page)
             assert [each.name for each in last] == EVERY[2:4]
             assert not last.has_next_page()
             assert (
-                inspect.iscoroutinefunction(last[0].reload if hasattr(last[0], "reload") else client.files.get) == both.is_async
+                inspect.iscoroutinefunction(
+                    last[0].reload if hasattr(last[0], "reload") else client.files.get
+                )
+                == both.is_async
             )
             with pytest.raises(ValueError, match="this was the last"):
                 both(last.get_next_page)
@@ -431,7 +471,11 @@ def test_an_error_of_a_twin_has_a_prediction_in_the_client_s_mode(local):
         client = Replicate("r8_secret", base_url=local.base_url, poll_interval=0.01)
         made = await client.predictions.async_create(model="acme/fail", input={})
         errors = []
-        for call in (lambda: made.async_wait(timeout=1e-6), made.async_stream().collect, made.async_output_iterator().__anext__):
+        for call in (
+            lambda: made.async_wait(timeout=1e-6),
+            made.async_stream().collect,
+            made.async_output_iterator().__anext__,
+        ):
             try:
                 await call()
             except replicate.ReplicateError as error:
@@ -449,8 +493,16 @@ def test_what_came_by_webhook_or_was_made_by_hand_blocks():
     from time import time
 
     body, now = b'{"id": "p1", "status": "succeeded"}', str(int(time()))
-    headers = {"webhook-id": "m", "webhook-timestamp": now, "webhook-signature": replicate.sign_webhook(secret, "m", now, body)}
-    for record in (verifier.unwrap(headers, body), Prediction(id="p1"), Prediction.parse_obj({"id": "p1"})):
+    headers = {
+        "webhook-id": "m",
+        "webhook-timestamp": now,
+        "webhook-signature": replicate.sign_webhook(secret, "m", now, body),
+    }
+    for record in (
+        verifier.unwrap(headers, body),
+        Prediction(id="p1"),
+        Prediction.parse_obj({"id": "p1"}),
+    ):
         assert not inspect.iscoroutinefunction(record.reload)
 
 
@@ -471,7 +523,9 @@ def test_copies_keep_the_mode_and_pickles_belong_to_the_default_client(both):
         unpickled = pickle.loads(pickle.dumps(thing))
         assert unpickled == thing
         assert type(unpickled) is type(thing)
-        assert not inspect.iscoroutinefunction(unpickled.reload if isinstance(thing, Prediction) else unpickled.read)
+        assert not inspect.iscoroutinefunction(
+            unpickled.reload if isinstance(thing, Prediction) else unpickled.read
+        )
 
 
 def test_clients_with_other_options_keep_their_mode(both):
@@ -484,7 +538,11 @@ def test_clients_with_other_options_keep_their_mode(both):
 
 def test_waiting_gives_a_record_of_the_client_that_waited(both):
     with Wire(anything) as wire:
-        other = Replicate("r8_secret", base_url=wire.base_url) if both.is_async else both.client(wire.base_url)
+        other = (
+            Replicate("r8_secret", base_url=wire.base_url)
+            if both.is_async
+            else both.client(wire.base_url)
+        )
         done = both(lambda: both.client(wire.base_url).wait(other.predictions.get("p1")))
         assert both(done.reload) is None
 
@@ -497,7 +555,19 @@ def test_records_of_either_client_are_equal_and_of_one_class(both):
 
 
 @pytest.mark.parametrize(
-    "kind", [Prediction, Training, Model, Version, Deployment, Collection, File, FileOutput, ServerSentEvent, Page]
+    "kind",
+    [
+        Prediction,
+        Training,
+        Model,
+        Version,
+        Deployment,
+        Collection,
+        File,
+        FileOutput,
+        ServerSentEvent,
+        Page,
+    ],
 )
 def test_annotations_may_name_the_mode(kind):
     assert kind[Async] is kind
@@ -515,7 +585,10 @@ def test_a_fastapi_response_model_may_name_the_mode():
         async def one() -> Prediction[Async]:
             return await AsyncReplicate("r8_secret", base_url=wire.base_url).predictions.get("p1")
 
-        assert asked(app, "GET", "/one") == (200, prediction(urls={"stream": "https://127.0.0.1:1/x"}))
+        assert asked(app, "GET", "/one") == (
+            200,
+            prediction(urls={"stream": "https://127.0.0.1:1/x"}),
+        )
 
 
 def test_an_async_search_finds_records_that_are_awaited(both):

@@ -50,7 +50,12 @@ def test_one_line_per_attempt(both, lines):
         both(lambda: both.client(wire.base_url).predictions.get("p1"))
     first, second = lines
     said = first.args
-    assert (said["method"], said["url"], said["outcome"], said["attempt"]) == ("GET", f"{wire.base_url}/predictions/p1", "503", 1)
+    assert (said["method"], said["url"], said["outcome"], said["attempt"]) == (
+        "GET",
+        f"{wire.base_url}/predictions/p1",
+        "503",
+        1,
+    )
     assert said["wait"] >= 0
     assert said["milliseconds"] > 0
     assert first.levelname == "INFO"
@@ -180,9 +185,14 @@ def test_nothing_is_written_unless_it_is_asked_for(both, capfd, local):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("level", "written"), [("debug", True), ("DEBUG", True), ("info", False), ("", False)])
+@pytest.mark.parametrize(
+    ("level", "written"), [("debug", True), ("DEBUG", True), ("info", False), ("", False)]
+)
 def test_the_environment_turns_it_on(level, written, local):
-    code = "import replicate_rs, sys; replicate_rs.Replicate('r8_secret', base_url=sys.argv[1]).accounts.current()"
+    code = (
+        "import replicate_rs, sys; replicate_rs.Replicate('r8_secret',"
+        " base_url=sys.argv[1]).accounts.current()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, local.base_url],
         env={**os.environ, "REPLICATE_LOG": level},
@@ -191,14 +201,18 @@ def test_the_environment_turns_it_on(level, written, local):
         timeout=30,
         check=True,
     )
-    assert (f"DEBUG replicate_rs: GET {local.base_url}/account: 200 (attempt 1, " in done.stderr) == written
+    assert (
+        f"DEBUG replicate_rs: GET {local.base_url}/account: 200 (attempt 1, " in done.stderr
+    ) == written
     assert (done.stderr == "") != written
     assert "r8_secret" not in done.stderr
 
 
 def test_a_level_that_does_not_exist_is_refused(monkeypatch):
     monkeypatch.setenv("REPLICATE_LOG", "loud")
-    with pytest.raises(ValueError, match="REPLICATE_LOG must be one of debug, info, warning, error, not 'loud'"):
+    with pytest.raises(
+        ValueError, match="REPLICATE_LOG must be one of debug, info, warning, error, not 'loud'"
+    ):
         replicate.Replicate("r8_x")
 
 
@@ -208,13 +222,24 @@ def test_a_client_counts_what_it_does(both):
         both(lambda: client.predictions.get("p1"))
         both(lambda: client.predictions.get("p1"))
         stats = client.stats()
-    assert (stats.requests, stats.in_flight, stats.failures, stats.retries, stats.connections) == (2, 0, 0, 1, 1)
-    expected = "Stats(connections=1, failures=0, in_flight=0, predictions=0, requests=2, retries=1, streams=0)"
+    assert (stats.requests, stats.in_flight, stats.failures, stats.retries, stats.connections) == (
+        2,
+        0,
+        0,
+        1,
+        1,
+    )
+    expected = (
+        "Stats(connections=1, failures=0, in_flight=0, predictions=0, requests=2, retries=1,"
+        " streams=0)"
+    )
     assert repr(stats) == expected
 
 
 def test_a_failure_and_one_that_is_under_way_are_counted():
-    with Wire(lambda seen: sending(b"", hang_up=False) if "slow" in seen.path else reply({}, 404)) as wire:
+    with Wire(
+        lambda seen: sending(b"", hang_up=False) if "slow" in seen.path else reply({}, 404)
+    ) as wire:
         client = replicate.Replicate("r8_x", base_url=wire.base_url)
         with pytest.raises(exceptions.NotFoundError):
             client.predictions.get("p1")
@@ -240,7 +265,10 @@ def test_a_derived_client_shares_connections_and_counts(both):
         other = client.with_options(api_token="r8_other", max_retries=1)
         both(lambda: client.accounts.current())
         both(lambda: other.accounts.current())
-        assert [seen.headers["authorization"] for seen in wire.seen] == ["Bearer r8_secret", "Bearer r8_other"]
+        assert [seen.headers["authorization"] for seen in wire.seen] == [
+            "Bearer r8_secret",
+            "Bearer r8_other",
+        ]
         assert wire.opened == 1
         assert client.stats().requests == 2
         # Closing one leaves the other its connections.

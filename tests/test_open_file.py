@@ -1,4 +1,6 @@
-"""A file that a model made, as an open file: one position, its connection, its version, and who may read it at a time."""
+"""A file that a model made, as an open file: one position, its connection, its version, and who may
+read it at a time.
+"""
 
 import asyncio
 import copy
@@ -14,7 +16,14 @@ import pytest
 
 from conftest import script
 from hosts import CONTENT, Host
-from replicate_rs import AbortController, AsyncReplicate, FileOutput, Replicate, Response, exceptions
+from replicate_rs import (
+    AbortController,
+    AsyncReplicate,
+    FileOutput,
+    Replicate,
+    Response,
+    exceptions,
+)
 from wire import Wire, reply
 
 
@@ -28,7 +37,12 @@ def test_it_has_what_open_files_have(both):
     with Host() as host:
         output = host.file(both.client("https://x.test"), "/a/x.bin?y")
         assert (output.name, output.mode, output.closed, output.tell()) == ("x.bin", "rb", False, 0)
-        assert (output.readable(), output.seekable(), output.writable(), output.isatty()) == (True, True, False, False)
+        assert (output.readable(), output.seekable(), output.writable(), output.isatty()) == (
+            True,
+            True,
+            False,
+            False,
+        )
         with pytest.raises(io.UnsupportedOperation, match="os.fspath"):
             output.fileno()
         assert output.flush() is None
@@ -62,7 +76,12 @@ def test_a_closed_one_gives_its_content_all_the_same(both, tmp_path):
         output.close()
         assert output.closed
         host.until(lambda: host.open_now == 0)
-        for call in (lambda: output.read(5), output.readline, lambda: output.seek(0), lambda: output.readinto(bytearray(1))):
+        for call in (
+            lambda: output.read(5),
+            output.readline,
+            lambda: output.seek(0),
+            lambda: output.readinto(bytearray(1)),
+        ):
             with pytest.raises(ValueError, match="closed"):
                 both(call)
         with pytest.raises(ValueError, match="closed"):
@@ -95,7 +114,9 @@ def test_both_modes_of_one_file_share_its_position(client):
         assert output.tell() == 6
 
 
-@pytest.mark.parametrize("twin", [copy.copy, copy.deepcopy, lambda output: pickle.loads(pickle.dumps(output))])
+@pytest.mark.parametrize(
+    "twin", [copy.copy, copy.deepcopy, lambda output: pickle.loads(pickle.dumps(output))]
+)
 def test_a_copy_begins_anew(client, twin):
     with Host() as host:
         output = host.file(client)
@@ -149,7 +170,9 @@ def test_tasks_that_read_one_get_each_byte_once():
         return b"".join(sorted(pieces))
 
     with Host(content) as host:
-        assert asyncio.run(main(host.file(AsyncReplicate("t", base_url="https://x.test")))) == content
+        assert (
+            asyncio.run(main(host.file(AsyncReplicate("t", base_url="https://x.test")))) == content
+        )
 
 
 def test_a_read_that_is_given_up_loses_nothing(both):
@@ -158,7 +181,9 @@ def test_a_read_that_is_given_up_loses_nothing(both):
     def answer(seen):
         start = int(re.fullmatch(r"bytes=(\d+)-", seen.headers.get("range", "bytes=0-"))[1])
         whole = reply(
-            CONTENT[start:], 206 if start else 200, headers=f'ETag: "a"\r\nContent-Range: bytes {start}-/{len(CONTENT)}\r\n'
+            CONTENT[start:],
+            206 if start else 200,
+            headers=f'ETag: "a"\r\nContent-Range: bytes {start}-/{len(CONTENT)}\r\n',
         )
         if first.is_set():
             return whole
@@ -222,12 +247,15 @@ def test_a_file_that_changes_is_not_mixed(both):
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [('ETag: W/"a"', 'ETag: W/"b"'), ("Last-Modified: a", "Last-Modified: b"), ("X: a", "X: b")]
+    ("before", "after"),
+    [('ETag: W/"a"', 'ETag: W/"b"'), ("Last-Modified: a", "Last-Modified: b"), ("X: a", "X: b")],
 )
 def test_it_is_known_by_what_its_host_says(client, before, after):
     told = [before, after]
     contents = [CONTENT, CONTENT[:-1] if "X" in before else CONTENT]
-    with Wire(lambda _: reply(contents.pop(0), headers=f"{told.pop(0)}\r\n", kind="image/png")) as wire:
+    with Wire(
+        lambda _: reply(contents.pop(0), headers=f"{told.pop(0)}\r\n", kind="image/png")
+    ) as wire:
         output = FileOutput(f"{wire.origin}/x.png", client)
         output.read(10)
         output.seek(200_000)
@@ -269,7 +297,11 @@ def test_a_function_s_own_answer_is_an_open_file(both, knows_ranges):
             return Response(200, body=CONTENT, headers={"content-type": "image/png"})
         if start >= len(CONTENT):
             return Response(416, headers={"content-range": f"bytes */{len(CONTENT)}"})
-        return Response(206, body=CONTENT[start:], headers={"content-range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"})
+        return Response(
+            206,
+            body=CONTENT[start:],
+            headers={"content-range": f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}"},
+        )
 
     def fetch(request, send):
         return answer(request)
@@ -277,7 +309,10 @@ def test_a_function_s_own_answer_is_an_open_file(both, knows_ranges):
     async def afetch(request, send):
         return answer(request)
 
-    output = FileOutput("https://x.test/x.png", both.client("https://x.test", fetch=afetch if both.is_async else fetch))
+    output = FileOutput(
+        "https://x.test/x.png",
+        both.client("https://x.test", fetch=afetch if both.is_async else fetch),
+    )
     assert both(lambda: output.seek(300_000)) == 300_000
     assert both(lambda: output.read(10)) == b""
     assert both(lambda: output.seek(-5, 2)) == len(CONTENT) - 5
@@ -309,7 +344,10 @@ def test_a_file_that_is_gone_is_said_to_be_removed_after_an_hour(both, tmp_path)
 
 
 def test_headers_are_what_a_response_may_carry(client):
-    assert FileOutput("data:image/png;base64,AAAA", client).headers == {"content-type": "image/png", "content-length": "3"}
+    assert FileOutput("data:image/png;base64,AAAA", client).headers == {
+        "content-type": "image/png",
+        "content-length": "3",
+    }
     assert FileOutput("https://x.test/x.webp", client).headers["content-type"] == "image/webp"
     assert FileOutput("https://x.test/x", client).headers == {}
     assert json.dumps(FileOutput("https://x.test/x", client).headers) == "{}"

@@ -1,4 +1,6 @@
-"""Every operation of the API's document, through both clients: the request fits the document, the answer becomes a record."""
+"""Every operation of the API's document, through both clients: the request fits the document, the
+answer becomes a record.
+"""
 
 import json
 import re
@@ -85,12 +87,16 @@ class Journey:
         return self.made(lambda: self.files.create(b"abc", filename="a.txt"))
 
     def model(self):
-        return self.made(lambda: self.models.create("acme", "new", visibility="private", hardware="cpu"))
+        return self.made(
+            lambda: self.models.create("acme", "new", visibility="private", hardware="cpu")
+        )
 
     def training(self):
         self.model()
         given = {"input": {"steps": 2}, "destination": "acme/new"}
-        return self.made(lambda: self.trainings.create(model="acme/shout", version=self.version, **given))
+        return self.made(
+            lambda: self.trainings.create(model="acme/shout", version=self.version, **given)
+        )
 
     def trained(self):
         training = self.training()
@@ -99,16 +105,25 @@ class Journey:
 
     def deployment(self):
         config = {"hardware": "cpu", "min_instances": 0, "max_instances": 1}
-        return self.made(lambda: self.deployments.create("shouter", "acme/shout", self.version, **config))
+        return self.made(
+            lambda: self.deployments.create("shouter", "acme/shout", self.version, **config)
+        )
 
 
 # For each operation: what to make first, the call in each of its spellings, and what it gives.
 CALLS = {
-    "account.get": (None, [lambda j, _: j.accounts.current(), lambda j, _: j.account.get()], Account),
+    "account.get": (
+        None,
+        [lambda j, _: j.accounts.current(), lambda j, _: j.account.get()],
+        Account,
+    ),
     "collections.list": (None, [lambda j, _: j.collections.list()], Page),
     "collections.get": (
         None,
-        [lambda j, _: j.collections.get("loud"), lambda j, _: j.collections.get(collection_slug="loud")],
+        [
+            lambda j, _: j.collections.get("loud"),
+            lambda j, _: j.collections.get(collection_slug="loud"),
+        ],
         Collection,
     ),
     "deployments.list": (Journey.deployment, [lambda j, _: j.deployments.list()], Page),
@@ -116,7 +131,12 @@ CALLS = {
         None,
         [
             lambda j, _: j.deployments.create(
-                name="acme/a", model="acme/shout", version=j.version, hardware="cpu", min_instances=0, max_instances=1
+                name="acme/a",
+                model="acme/shout",
+                version=j.version,
+                hardware="cpu",
+                min_instances=0,
+                max_instances=1,
             )
         ],
         Deployment,
@@ -135,18 +155,28 @@ CALLS = {
         Journey.deployment,
         [
             lambda j, _: j.deployments.update("acme", "shouter", max_instances=3),
-            lambda j, _: j.deployments.update(deployment_owner="acme", deployment_name="shouter", hardware="gpu-t4"),
+            lambda j, _: j.deployments.update(
+                deployment_owner="acme", deployment_name="shouter", hardware="gpu-t4"
+            ),
         ],
         Deployment,
     ),
-    "deployments.delete": (Journey.deployment, [lambda j, _: j.deployments.delete("acme/shouter")], bool),
+    "deployments.delete": (
+        Journey.deployment,
+        [lambda j, _: j.deployments.delete("acme/shouter")],
+        bool,
+    ),
     "deployments.predictions.create": (
         Journey.deployment,
         [
             lambda j, _: j.deployments.predictions.create("acme/shouter", {"text": "a"}),
             lambda j, d: j.deployments.predictions.create(d, {"text": "a"}, wait=5),
-            lambda j, d: (d.predictions.async_create if j.both.is_async else d.predictions.create)({"text": "a"}),
-            lambda j, _: j.predictions.create(deployment="acme/shouter", input={"text": "a"}, cancel_after="1m"),
+            lambda j, d: (d.predictions.async_create if j.both.is_async else d.predictions.create)(
+                {"text": "a"}
+            ),
+            lambda j, _: j.predictions.create(
+                deployment="acme/shouter", input={"text": "a"}, cancel_after="1m"
+            ),
             lambda j, _: j.deployments.predictions.create(
                 deployment_owner="acme", deployment_name="shouter", input={}, prefer="wait=3"
             ),
@@ -162,7 +192,11 @@ CALLS = {
         ],
         File,
     ),
-    "files.get": (Journey.file, [lambda j, f: j.files.get(f.id), lambda j, f: j.files.get(file_id=f.id)], File),
+    "files.get": (
+        Journey.file,
+        [lambda j, f: j.files.get(f.id), lambda j, f: j.files.get(file_id=f.id)],
+        File,
+    ),
     "files.delete": (Journey.file, [lambda j, f: j.files.delete(f.id)], bool),
     "files.download": (
         Journey.file,
@@ -172,19 +206,31 @@ CALLS = {
     "hardware.list": (None, [lambda j, _: j.hardware.list()], list),
     "models.list": (
         None,
-        [lambda j, _: j.models.list(), lambda j, _: j.models.list(sort_by="model_created_at", sort_direction="asc")],
+        [
+            lambda j, _: j.models.list(),
+            lambda j, _: j.models.list(sort_by="model_created_at", sort_direction="asc"),
+        ],
         Page,
     ),
     "models.create": (
         None,
         [
             lambda j, _: j.models.create(
-                "acme", "made", visibility="private", hardware="cpu", description="d", github_url="https://github.com/a"
+                "acme",
+                "made",
+                visibility="private",
+                hardware="cpu",
+                description="d",
+                github_url="https://github.com/a",
             )
         ],
         Model,
     ),
-    "models.search": (None, [lambda j, _: j.models.search("shout"), lambda j, _: j.models.search(body="louder")], Page),
+    "models.search": (
+        None,
+        [lambda j, _: j.models.search("shout"), lambda j, _: j.models.search(body="louder")],
+        Page,
+    ),
     "models.get": (
         None,
         [
@@ -196,16 +242,26 @@ CALLS = {
         ],
         Model,
     ),
-    "models.update": (None, [lambda j, _: j.models.update("acme/shout", description="new", readme="# New")], Model),
+    "models.update": (
+        None,
+        [lambda j, _: j.models.update("acme/shout", description="new", readme="# New")],
+        Model,
+    ),
     "models.delete": (Journey.model, [lambda j, m: j.models.delete(m.owner, m.name)], bool),
     "models.examples.list": (None, [lambda j, _: j.models.examples.list("acme/shout")], Page),
     "models.predictions.create": (
         None,
         [
             lambda j, _: j.models.predictions.create("acme/shout", {"text": "a"}),
-            lambda j, _: j.models.predictions.create(("acme", "shout"), input={"text": "a"}, wait=True),
-            lambda j, _: j.models.predictions.create(model_owner="acme", model_name="shout", input={}),
-            lambda j, _: j.predictions.create(model="acme/shout", input={"text": "a"}, webhook_events_filter=["start"]),
+            lambda j, _: j.models.predictions.create(
+                ("acme", "shout"), input={"text": "a"}, wait=True
+            ),
+            lambda j, _: j.models.predictions.create(
+                model_owner="acme", model_name="shout", input={}
+            ),
+            lambda j, _: j.predictions.create(
+                model="acme/shout", input={"text": "a"}, webhook_events_filter=["start"]
+            ),
         ],
         Prediction,
     ),
@@ -219,12 +275,18 @@ CALLS = {
         ],
         Version,
     ),
-    "models.versions.delete": (Journey.trained, [lambda j, id: j.models.versions.delete("acme", "new", id)], bool),
+    "models.versions.delete": (
+        Journey.trained,
+        [lambda j, id: j.models.versions.delete("acme", "new", id)],
+        bool,
+    ),
     "predictions.list": (
         Journey.prediction,
         [
             lambda j, _: j.predictions.list(),
-            lambda j, _: j.predictions.list(created_after=datetime(2020, 1, 1), created_before="2040-01-01", source="web"),
+            lambda j, _: j.predictions.list(
+                created_after=datetime(2020, 1, 1), created_before="2040-01-01", source="web"
+            ),
         ],
         Page,
     ),
@@ -232,8 +294,12 @@ CALLS = {
         None,
         [
             lambda j, _: j.predictions.create(j.version, {"text": "a"}),
-            lambda j, _: j.predictions.create(version=f"acme/shout:{j.version}", input={}, stream=True),
-            lambda j, _: j.predictions.create("acme/shout", input={}, webhook="http://127.0.0.1:1/hook"),
+            lambda j, _: j.predictions.create(
+                version=f"acme/shout:{j.version}", input={}, stream=True
+            ),
+            lambda j, _: j.predictions.create(
+                "acme/shout", input={}, webhook="http://127.0.0.1:1/hook"
+            ),
         ],
         Prediction,
     ),
@@ -248,16 +314,27 @@ CALLS = {
     ),
     "predictions.cancel": (
         Journey.prediction,
-        [lambda j, p: j.predictions.cancel(p.id), lambda j, p: (p.async_cancel if j.both.is_async else p.cancel)()],
+        [
+            lambda j, p: j.predictions.cancel(p.id),
+            lambda j, p: (p.async_cancel if j.both.is_async else p.cancel)(),
+        ],
         (Prediction, type(None)),
     ),
-    "search": (None, [lambda j, _: j.search("shout", limit=3), lambda j, _: j.search(query="louder")], SearchResult),
+    "search": (
+        None,
+        [lambda j, _: j.search("shout", limit=3), lambda j, _: j.search(query="louder")],
+        SearchResult,
+    ),
     "trainings.create": (
         Journey.model,
         [
-            lambda j, _: j.trainings.create("acme", "shout", j.version, destination="acme/new", input={"steps": 1}),
+            lambda j, _: j.trainings.create(
+                "acme", "shout", j.version, destination="acme/new", input={"steps": 1}
+            ),
             lambda j, _: j.trainings.create(f"acme/shout:{j.version}", {"steps": 1}, "acme/new"),
-            lambda j, m: j.trainings.create(version=f"acme/shout:{j.version}", input={}, destination=m),
+            lambda j, m: j.trainings.create(
+                version=f"acme/shout:{j.version}", input={}, destination=m
+            ),
             lambda j, _: j.trainings.create(
                 model_owner="acme",
                 model_name="shout",
@@ -356,7 +433,12 @@ ODD = ["a/b", "a?b", "a#b", "a b", "ä", "a%2Fb", "a\tb", "a:b", "a&b=c", "😀"
 @pytest.mark.parametrize("id", ODD)
 def test_an_odd_id_stays_one_segment_of_the_path(both, server, id):
     client = both.client(server.base_url)
-    for call in (client.predictions.get, client.trainings.get, client.files.get, client.collections.get):
+    for call in (
+        client.predictions.get,
+        client.trainings.get,
+        client.files.get,
+        client.collections.get,
+    ):
         with pytest.raises(exceptions.NotFoundError):
             both(lambda call=call: call(id))
     # The server's log has paths decoded; what holds a slash could not be told apart there.
@@ -381,7 +463,9 @@ def test_an_id_that_would_be_another_path_is_refused(both, server, id):
     assert len(server.requests) == before
 
 
-@pytest.mark.parametrize("given", [{}, {"version": "v", "model": "a/b"}, {"model": "a/b", "deployment": "a/b"}])
+@pytest.mark.parametrize(
+    "given", [{}, {"version": "v", "model": "a/b"}, {"model": "a/b", "deployment": "a/b"}]
+)
 def test_exactly_one_of_version_model_and_deployment(both, server, given):
     client = both.client(server.base_url)
     with pytest.raises(ValueError, match="Exactly one of 'model', 'version', or 'deployment'"):
@@ -402,8 +486,14 @@ def test_exactly_one_of_version_model_and_deployment(both, server, given):
         (lambda c: c.predictions.list(None), "cursor cannot be None"),
         (lambda c: c.models.search(), "query= or body="),
         (lambda c: c.predictions.get("x", nonsense=1), "unexpected keyword argument 'nonsense'"),
-        (lambda c: c.predictions.create(model="a/b", input={}, nonsense=1), "unexpected keyword argument 'nonsense'"),
-        (lambda c: c.predictions.create(model="a/b", input={}, wait=5, prefer="wait"), "cannot mix and match"),
+        (
+            lambda c: c.predictions.create(model="a/b", input={}, nonsense=1),
+            "unexpected keyword argument 'nonsense'",
+        ),
+        (
+            lambda c: c.predictions.create(model="a/b", input={}, wait=5, prefer="wait"),
+            "cannot mix and match",
+        ),
     ],
 )
 def test_a_caller_s_mistake_is_named_and_nothing_is_sent(both, server, call, says):
@@ -415,13 +505,26 @@ def test_a_caller_s_mistake_is_named_and_nothing_is_sent(both, server, call, say
 
 def test_request_reaches_what_has_no_method(both, server):
     client = both.client(server.base_url)
-    response = both(lambda: client.request("/models", params={"sort_by": "model_created_at", "nothing": None}))
+    response = both(
+        lambda: client.request("/models", params={"sort_by": "model_created_at", "nothing": None})
+    )
     assert (response.status, len(response.json()["results"]) > 1) == (200, True)
     assert server.requests[-1].query == "sort_by=model_created_at"
-    both(lambda: client.request("models", method="QUERY", data="shout", headers={"Content-Type": "text/plain"}))
-    assert (server.requests[-1].body, server.requests[-1].headers["content-type"]) == (b"shout", "text/plain")
+    both(
+        lambda: client.request(
+            "models", method="QUERY", data="shout", headers={"Content-Type": "text/plain"}
+        )
+    )
+    assert (server.requests[-1].body, server.requests[-1].headers["content-type"]) == (
+        b"shout",
+        "text/plain",
+    )
     body = {"input": {"text": "a"}}
-    made = both(lambda: client.request("/models/acme/shout/predictions", method="POST", data=body, headers={"Prefer": "wait"}))
+    made = both(
+        lambda: client.request(
+            "/models/acme/shout/predictions", method="POST", data=body, headers={"Prefer": "wait"}
+        )
+    )
     assert (made.status, made.headers["preference-applied"]) == (201, "wait")
     again = both(lambda: client.request(made.json()["urls"]["get"]))
     assert again.json()["id"] == made.json()["id"]
@@ -431,7 +534,11 @@ def test_request_reaches_what_has_no_method(both, server):
 
 def test_every_operation_takes_extra_headers_query_and_body(both, server):
     client = both.client(server.base_url)
-    both(lambda: client.models.get("acme/shout", extra_headers={"X-A": "1"}, extra_query={"b": [1, 2], "c": True}))
+    both(
+        lambda: client.models.get(
+            "acme/shout", extra_headers={"X-A": "1"}, extra_query={"b": [1, 2], "c": True}
+        )
+    )
     assert server.requests[-1].headers["x-a"] == "1"
     assert server.requests[-1].query == "b=1%2C2&c=true"
     both(lambda: client.models.update("acme/shout", extra_body={"description": "more"}))
@@ -442,12 +549,21 @@ def test_every_operation_takes_extra_headers_query_and_body(both, server):
 def test_a_training_s_destination_is_for_the_api_to_check(both, server, destination):
     client, before = both.client(server.base_url), len(server.requests)
     version = server.version("acme/shout")
-    for named in ({"version": f"acme/shout:{version}"}, {"model": "acme/shout", "version": version}):
+    for named in (
+        {"version": f"acme/shout:{version}"},
+        {"model": "acme/shout", "version": version},
+    ):
         with pytest.raises(exceptions.ReplicateError) as caught:
-            both(lambda named=named: client.trainings.create(**named, input={"steps": 1}, destination=destination))
+            both(
+                lambda named=named: client.trainings.create(
+                    **named, input={"steps": 1}, destination=destination
+                )
+            )
         assert caught.value.status == 404
         assert "destination" in str(caught.value)
-    assert [json.loads(each.body)["destination"] for each in server.requests[before:]] == [destination] * 2
+    assert [json.loads(each.body)["destination"] for each in server.requests[before:]] == [
+        destination
+    ] * 2
 
 
 def test_a_deployment_s_model_is_sent_with_its_update(both, server):
@@ -455,7 +571,11 @@ def test_a_deployment_s_model_is_sent_with_its_update(both, server):
         client = both.client(wire.base_url)
         model = replicate.Model(owner="acme", name="x")
         for given in ("acme/x", ("acme", "x"), model):
-            both(lambda given=given: client.deployments.update("acme", "d", model=given, version="v2"))
+            both(
+                lambda given=given: client.deployments.update(
+                    "acme", "d", model=given, version="v2"
+                )
+            )
         assert {each.body for each in wire.seen} == {b'{"model":"acme/x","version":"v2"}'}
         with pytest.raises(ValueError, match="the model is 'owner/name', without a version"):
             both(lambda: client.deployments.update("acme/d", model="acme/x:v2"))

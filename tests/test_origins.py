@@ -32,20 +32,25 @@ def home():
 
 
 def client_of(both, home, **options):
-    return both.client(home.base_url, **({"headers": HEADERS, "max_retries": 0, "poll_interval": 0.001} | options))
+    return both.client(
+        home.base_url, **({"headers": HEADERS, "max_retries": 0, "poll_interval": 0.001} | options)
+    )
 
 
 def hears_nothing(wire):
     """Whether a server that was asked something was told no secret; a user agent is none."""
     assert wire.seen
     return not any(
-        secret in str(wire.seen).lower() for secret in ("r8_secret", "gateway-secret", "x-gateway-key", "authorization", "cookie")
+        secret in str(wire.seen).lower()
+        for secret in ("r8_secret", "gateway-secret", "x-gateway-key", "authorization", "cookie")
     )
 
 
 def all_have_the_token(wire):
     expected = ("Bearer r8_secret", "gateway-secret")
-    return {(each.headers.get("authorization"), each.headers.get("x-gateway-key")) for each in wire.seen} == {expected}
+    return {
+        (each.headers.get("authorization"), each.headers.get("x-gateway-key")) for each in wire.seen
+    } == {expected}
 
 
 def moved(target, status=302):
@@ -55,7 +60,11 @@ def moved(target, status=302):
 @pytest.mark.parametrize("status", REDIRECTS)
 def test_a_redirect_elsewhere_and_back_again(both, home, elsewhere, status):
     """Row 4, P11."""
-    home.script = lambda seen: reply(prediction()) if seen.path.endswith("/back") else moved(f"{elsewhere.origin}/there", status)
+    home.script = lambda seen: (
+        reply(prediction())
+        if seen.path.endswith("/back")
+        else moved(f"{elsewhere.origin}/there", status)
+    )
     elsewhere.script = lambda _: moved(f"{home.base_url}/predictions/back", status)
     assert both(lambda: client_of(both, home).predictions.get("x")).id == "p1"
     assert hears_nothing(elsewhere)
@@ -76,7 +85,12 @@ def test_a_host_that_looks_like_the_api_s_is_another(both, home):
     """A user name, a dot at the end, or a longer name do not make an origin."""
     port = home.origin.rpartition(":")[2]
     client = client_of(both, home)
-    for authority in (f"127.0.0.1:{port}@localhost:{port}", f"localhost:{port}", f"127.0.0.2:{port}", f"localhost.:{port}"):
+    for authority in (
+        f"127.0.0.1:{port}@localhost:{port}",
+        f"localhost:{port}",
+        f"127.0.0.2:{port}",
+        f"localhost.:{port}",
+    ):
         try:
             both(lambda authority=authority: client.request(f"http://{authority}/v1/models"))
         except exceptions.APIConnectionError:
@@ -115,7 +129,9 @@ def test_a_whole_address_elsewhere_gets_no_token(both, home, elsewhere, path):
 def test_a_next_link_elsewhere_is_asked_at_home(both, home, elsewhere, way):
     """Row 4, J15, P11."""
     first = {"results": [prediction()], "next": f"{elsewhere.base_url}/predictions?cursor=2"}
-    home.script = lambda seen: reply({"results": [prediction(id="p2")], "next": None} if "cursor" in seen.path else first)
+    home.script = lambda seen: reply(
+        {"results": [prediction(id="p2")], "next": None} if "cursor" in seen.path else first
+    )
     client = client_of(both, home)
     if way == "list":
         page = both(lambda: client.predictions.list())
@@ -127,7 +143,10 @@ def test_a_next_link_elsewhere_is_asked_at_home(both, home, elsewhere, way):
         assert [each.id for each in both(lambda: listed(both, page.auto()))] == ["p1", "p2"]
     else:
         page = both(lambda: client.predictions.list())
-        assert both(page.async_get_next_page if both.is_async else page.get_next_page).results[0].id == "p2"
+        assert (
+            both(page.async_get_next_page if both.is_async else page.get_next_page).results[0].id
+            == "p2"
+        )
     assert home.routes == ["GET /v1/predictions", "GET /v1/predictions?cursor=2"]
     assert elsewhere.opened == 0
     assert all_have_the_token(home)
@@ -161,7 +180,9 @@ def test_a_prediction_s_urls_elsewhere_get_no_token(both, home, elsewhere):
 def test_a_stream_elsewhere_gets_no_token(both, home, elsewhere, way):
     """Row 4, P11."""
     elsewhere.script = lambda _: reply(output("a") + done(), kind="text/event-stream")
-    home.script = lambda _: reply(prediction("succeeded", urls={"stream": f"{elsewhere.origin}/stream"}))
+    home.script = lambda _: reply(
+        prediction("succeeded", urls={"stream": f"{elsewhere.origin}/stream"})
+    )
     client = client_of(both, home)
     if way == "client":
         events = both(lambda: client.stream("acme/x", {}))
@@ -217,7 +238,9 @@ def test_files_elsewhere_are_fetched_without_the_token(both, home, elsewhere, tm
 def test_a_file_at_home_that_moves_elsewhere_leaves_the_token_there(both, home, elsewhere):
     elsewhere.script = lambda _: reply(b"file")
     home.script = lambda seen: (
-        moved(f"{elsewhere.origin}/file") if seen.path == "/file" else reply(prediction(output=f"{home.origin}/file"))
+        moved(f"{elsewhere.origin}/file")
+        if seen.path == "/file"
+        else reply(prediction(output=f"{home.origin}/file"))
     )
     client = client_of(both, home)
     file = both(lambda: client.run("acme/x", {}))
@@ -237,7 +260,11 @@ def test_headers_of_one_call_stay_at_home_too(both, home, elsewhere):
     """They hold a token of the caller's as easily as the client's do."""
     home.script = lambda _: moved(f"{elsewhere.origin}/there")
     client = client_of(both, home)
-    extra = {"X-Gateway-Key": "gateway-secret", "Authorization": "Bearer r8_secret", "Cookie": "session=1"}
+    extra = {
+        "X-Gateway-Key": "gateway-secret",
+        "Authorization": "Bearer r8_secret",
+        "Cookie": "session=1",
+    }
     both(lambda: client.request("/models", headers=extra))
     elsewhere.script = lambda _: reply(prediction())
     both(lambda: client.predictions.get("x", extra_headers=extra))
@@ -291,7 +318,13 @@ def test_two_clients_never_share_a_token(both, home):
     for client in (first, second, third, fourth, first):
         both(lambda client=client: client.predictions.get("x"))
         tokens.append(home.seen[-1].headers.get("authorization"))
-    assert tokens == ["Bearer r8_first", "Bearer r8_second", "Bearer r8_third", None, "Bearer r8_first"]
+    assert tokens == [
+        "Bearer r8_first",
+        "Bearer r8_second",
+        "Bearer r8_third",
+        None,
+        "Bearer r8_first",
+    ]
     assert {each.headers["x-tenant"] for each in home.seen} == {"one"}
     assert headers == {"X-Tenant": "two"}
 
@@ -317,7 +350,11 @@ def test_threads_of_many_tenants_send_each_their_own_token(home):
         here.token = f"r8_{number}"
         own = replicate.Replicate(here.token, base_url=home.base_url)
         for _ in range(20):
-            wrong.extend(got for each in (own, shared) if (got := each.predictions.get("x").id) != f"Bearer {here.token}")
+            wrong.extend(
+                got
+                for each in (own, shared)
+                if (got := each.predictions.get("x").id) != f"Bearer {here.token}"
+            )
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -328,10 +365,14 @@ def test_threads_of_many_tenants_send_each_their_own_token(home):
     assert len(home.seen) == 320
 
 
-def test_a_file_from_another_process_is_fetched_by_whoever_unpickled_it(home, elsewhere, monkeypatch):
+def test_a_file_from_another_process_is_fetched_by_whoever_unpickled_it(
+    home, elsewhere, monkeypatch
+):
     elsewhere.script = lambda _: reply(b"file")
     home.script = lambda _: reply(prediction(output=f"{elsewhere.origin}/file"))
-    file = replicate.Replicate("r8_secret", base_url=home.base_url, headers=HEADERS).run("acme/x", {})
+    file = replicate.Replicate("r8_secret", base_url=home.base_url, headers=HEADERS).run(
+        "acme/x", {}
+    )
     stored = pickle.dumps(file)
     assert b"secret" not in stored
     monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_secret")

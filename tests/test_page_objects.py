@@ -27,7 +27,11 @@ LISTS = {
 
 def three_pages(seen):
     number = int(seen.path.partition("cursor=")[2] or 0)
-    more = f"https://api.replicate.com{seen.path.partition('?')[0]}?cursor={number + 1}" if number < 2 else None
+    more = (
+        f"https://api.replicate.com{seen.path.partition('?')[0]}?cursor={number + 1}"
+        if number < 2
+        else None
+    )
     item = {"id": f"i{number}", "owner": "a", "name": f"n{number}", "slug": "s"}
     return reply({"results": [item], "next": more, "previous": None})
 
@@ -53,7 +57,11 @@ def test_every_list_is_walked_in_every_way(both, client, name):
     assert first.has_next_page()
     second = both(first.get_next_page)
     third = both(second.get_next_page)
-    assert [each["name"] for each in (first[0].dict(), second[0].dict(), third[0].dict())] == ["n0", "n1", "n2"]
+    assert [each["name"] for each in (first[0].dict(), second[0].dict(), third[0].dict())] == [
+        "n0",
+        "n1",
+        "n2",
+    ]
     assert type(second) is type(first)
     assert type(second[0]) is type(first[0])
     with pytest.raises(ValueError, match="this was the last"):
@@ -67,12 +75,21 @@ def test_every_list_is_walked_in_every_way(both, client, name):
     # A blocking `fetch=` cannot be awaited.
     if both.is_async or client._options["fetch"] is None:
         assert [each.name for each in asyncio.run(walked())] == ["n0", "n1", "n2"]
-    assert [page[0].dict()["name"] for page in both(lambda: client.paginate(lambda: LISTS[name](client)))] == ["n0", "n1", "n2"]
+    assert [
+        page[0].dict()["name"]
+        for page in both(lambda: client.paginate(lambda: LISTS[name](client)))
+    ] == ["n0", "n1", "n2"]
 
 
 def test_copies_of_a_page_go_on(both, client):
     page = both(client.predictions.list)
-    for twin in (copy.copy(page), copy.deepcopy(page), page.copy(), page.model_copy(), page.copy(update={"previous": "x"})):
+    for twin in (
+        copy.copy(page),
+        copy.deepcopy(page),
+        page.copy(),
+        page.model_copy(),
+        page.copy(update={"previous": "x"}),
+    ):
         assert both(twin.get_next_page)[0].id == "i1"
     assert copy.copy(page) == page.copy() == pickle.loads(pickle.dumps(page)) == page
     assert copy.deepcopy(page)[0] is not page[0]
@@ -96,13 +113,18 @@ def test_a_page_of_a_program_s_own_that_is_the_last():
     assert asyncio.run(walk()) == (["p1"], ["p1"])
 
 
-@pytest.mark.parametrize("page", [made(next="https://x/v1/predictions?cursor=2"), pickle.loads(pickle.dumps(made(next="c")))])
+@pytest.mark.parametrize(
+    "page",
+    [made(next="https://x/v1/predictions?cursor=2"), pickle.loads(pickle.dumps(made(next="c")))],
+)
 def test_a_page_without_a_client_says_so(page):
     async def walk():
         return [each async for each in page.auto()]
 
     for call in (page.get_next_page, lambda: list(page.auto()), lambda: asyncio.run(walk())):
-        with pytest.raises(ValueError, match=r"belongs to no client\. Pass its `next` to the list method"):
+        with pytest.raises(
+            ValueError, match=r"belongs to no client\. Pass its `next` to the list method"
+        ):
             call()
 
 
@@ -126,13 +148,22 @@ def test_paginate_asks_a_method_whose_pages_have_no_client_for_each():
 
 def test_a_page_as_data():
     page = made(next="n")
-    whole = {"previous": None, "next": "n", "results": [{"id": "p1", "status": "starting", "logs": None}]}
+    whole = {
+        "previous": None,
+        "next": "n",
+        "results": [{"id": "p1", "status": "starting", "logs": None}],
+    }
     assert page.dict() == page.model_dump() == page.to_dict() == whole
     assert json.loads(page.json()) == json.loads(page.model_dump_json()) == whole
     assert page.json(indent=2).startswith('{\n  "previous": null')
-    assert page.dict(exclude_none=True) == {"next": "n", "results": [{"id": "p1", "status": "starting"}]}
+    assert page.dict(exclude_none=True) == {
+        "next": "n",
+        "results": [{"id": "p1", "status": "starting"}],
+    }
     assert page.dict(include={"results": {0: {"id"}}}) == {"results": [{"id": "p1"}]}
-    assert page.dict(exclude={"results": {"__all__": {"logs"}}})["results"] == [{"id": "p1", "status": "starting"}]
+    assert page.dict(exclude={"results": {"__all__": {"logs"}}})["results"] == [
+        {"id": "p1", "status": "starting"}
+    ]
     assert vars(page) == dict(page) == {"previous": None, "next": "n", "results": page.results}
     assert Page.parse_obj(whole).dict() == whole
     assert Page.__fields__.keys() == {"previous", "next", "results"}
@@ -173,8 +204,15 @@ def _returns(value, kind):
 def test_records_within_records_that_are_names():
     found = {
         "query": "q",
-        "models": [{"model": {"owner": "a", "name": "b"}, "metadata": {"score": 1}}, {"metadata": None}, None],
-        "collections": [{"slug": "s", "models": ["a/b", "c/d", {"owner": "e", "name": "f"}, None, "nothing"]}, {"slug": "t"}],
+        "models": [
+            {"model": {"owner": "a", "name": "b"}, "metadata": {"score": 1}},
+            {"metadata": None},
+            None,
+        ],
+        "collections": [
+            {"slug": "s", "models": ["a/b", "c/d", {"owner": "e", "name": "f"}, None, "nothing"]},
+            {"slug": "t"},
+        ],
         "pages": [],
     }
     with Wire(lambda _: reply(found)) as wire:
@@ -189,7 +227,9 @@ def test_records_within_records_that_are_names():
     assert [model.id for model in one] == ["a/b", "c/d", "e/f"]
     assert (len(one), one[0].url, other.models, len(other)) == (3, None, [], 0)
     assert [each.model.owner for each in result.models] == ["a", None]
-    release = replicate.Deployment(current_release={"created_by": "acme", "configuration": "none"}).current_release
+    release = replicate.Deployment(
+        current_release={"created_by": "acme", "configuration": "none"}
+    ).current_release
     assert (release.created_by.username, release.configuration) == ("acme", None)
     assert replicate.Collection(models=5).models == []
     assert replicate.Model(latest_version="v1", default_example=[1]).latest_version is None

@@ -62,7 +62,11 @@ def test_paginate_gives_pages(both):
     with book(3) as wire:
         client = both.client(wire.base_url)
         pages = both(lambda: client.paginate(client.predictions.list))
-        assert [[each.id for each in page] for page in pages] == [["p0-0", "p0-1"], ["p1-0", "p1-1"], ["p2-0", "p2-1"]]
+        assert [[each.id for each in page] for page in pages] == [
+            ["p0-0", "p0-1"],
+            ["p1-0", "p1-1"],
+            ["p2-0", "p2-1"],
+        ]
 
 
 def test_the_next_page_is_fetched_ahead_and_only_that():
@@ -198,7 +202,11 @@ def test_a_signal_stops_the_request_for_a_page_that_does_not_come(both, first):
         for method in (client.predictions.list, lambda: client.predictions.list()):
             if not (first and method.__name__ == "<lambda>"):
                 with pytest.raises(exceptions.AbortError):
-                    both(lambda method=method: client.paginate(method, signal=replicate.AbortSignal.timeout(0.2)))
+                    both(
+                        lambda method=method: client.paginate(
+                            method, signal=replicate.AbortSignal.timeout(0.2)
+                        )
+                    )
 
 
 def test_many_walks_at_once():
@@ -216,7 +224,10 @@ def test_many_walks_at_once():
         results = []
         client = replicate.Replicate(base_url=wire.base_url)
         threads = [
-            threading.Thread(target=lambda: results.append([e.id for e in client.predictions.list().auto()])) for _ in range(8)
+            threading.Thread(
+                target=lambda: results.append([e.id for e in client.predictions.list().auto()])
+            )
+            for _ in range(8)
         ]
         for thread in threads:
             thread.start()

@@ -47,8 +47,14 @@ class Predictions(Wire):
         first = int(query.rpartition("=")[2] or 0)
         ids = list(self.ends)[first : first + self.page]
         more = first + self.page < len(self.ends)
-        following = f"{self.links or self.base_url}/predictions?cursor={first + self.page}" if more else None
-        return reply({"next": following, "previous": None, "results": [self.view(id) for id in ids]})
+        following = (
+            f"{self.links or self.base_url}/predictions?cursor={first + self.page}"
+            if more
+            else None
+        )
+        return reply(
+            {"next": following, "previous": None, "results": [self.view(id) for id in ids]}
+        )
 
     @property
     def gets(self):
@@ -133,7 +139,9 @@ async def rest_of_stream_of(view, _):
     assert await view.async_stream(timeout=40).collect() == "a"
 
 
-@pytest.mark.parametrize(("watch", "times"), [(progress_of, 1), (increments_of, 1), (rest_of_stream_of, 2)])
+@pytest.mark.parametrize(
+    ("watch", "times"), [(progress_of, 1), (increments_of, 1), (rest_of_stream_of, 2)]
+)
 def test_what_is_watched_is_asked_for_itself_in_a_crowd(watch, times):
     """The list tells no more than that a prediction has ended."""
 
@@ -155,7 +163,9 @@ def test_threads_share_the_pace_too():
         done = []
 
         def wait(id):
-            done.append(client.wait(replicate.Prediction._of(wire.view(id), client._session)).status)
+            done.append(
+                client.wait(replicate.Prediction._of(wire.view(id), client._session)).status
+            )
 
         threads = [threading.Thread(target=wait, args=(id,)) for id in ends]
         for thread in threads:
@@ -196,7 +206,9 @@ def test_the_caller_s_interval_is_obeyed_exactly(both):
 
 def test_a_server_that_has_little_left_is_asked_little(both):
     """Row 21: `ratelimit-remaining` and `ratelimit-reset`."""
-    with Predictions({"p1": 0.1}, headers="ratelimit-remaining: 0\r\nratelimit-reset: 2\r\n") as wire:
+    with Predictions(
+        {"p1": 0.1}, headers="ratelimit-remaining: 0\r\nratelimit-reset: 2\r\n"
+    ) as wire:
         client = both.client(wire.base_url)
         client_view = replicate.Prediction._of(wire.view("p1"), client._session)
         both(lambda: client.predictions.get("p1"))
@@ -210,7 +222,10 @@ def test_a_server_that_has_little_left_is_asked_little(both):
 def test_a_link_of_the_list_leads_nowhere_else():
     """Row 4: only its query is used."""
     ends = {f"p{n}": 1.5 for n in range(40)}
-    with Wire(lambda seen: reply({})) as elsewhere, Predictions(ends, page=10, links=elsewhere.origin) as wire:
+    with (
+        Wire(lambda seen: reply({})) as elsewhere,
+        Predictions(ends, page=10, links=elsewhere.origin) as wire,
+    ):
         client = replicate.Replicate("r8_x", base_url=wire.base_url)
         waiting_for(client, wire, ends)
         assert not elsewhere.seen

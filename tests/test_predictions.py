@@ -35,12 +35,19 @@ def test_create_takes_all_spellings(both):
             both(lambda given=given: client.predictions.create(**given))
         both(lambda: client.predictions.create("abc", {"a": 1}))
         both(lambda: client.predictions.get(prediction_id="p1"))
-    expected = ["predictions", "models/acme/x/predictions", "deployments/acme/d/predictions", "predictions"]
+    expected = [
+        "predictions",
+        "models/acme/x/predictions",
+        "deployments/acme/d/predictions",
+        "predictions",
+    ]
     assert wire.routes == [*(f"POST /v1/{each}" for each in expected), "GET /v1/predictions/p1"]
     assert wire.seen[3].body == b'{"version":"abc","input":{"a":1}}'
 
 
-@pytest.mark.parametrize("given", [{}, {"model": "a/b", "version": "c"}, {"deployment": "a/b", "model": "a/b"}])
+@pytest.mark.parametrize(
+    "given", [{}, {"model": "a/b", "version": "c"}, {"deployment": "a/b", "model": "a/b"}]
+)
 def test_create_takes_exactly_one_of_the_three(both, client, given):
     with pytest.raises(ValueError, match="Exactly one of 'model', 'version', or 'deployment'"):
         both(lambda: client.predictions.create(input={}, **given))
@@ -69,7 +76,9 @@ def test_cancel_after_becomes_its_header(both):
     assert wire.seen[0].headers["cancel-after"] == "1m30s"
 
 
-@pytest.mark.parametrize("wrong", ["", "example.com/hook", "ftp://x/y", "https://", "https://x/a b", "https://x/\n"])
+@pytest.mark.parametrize(
+    "wrong", ["", "example.com/hook", "ftp://x/y", "https://", "https://x/a b", "https://x/\n"]
+)
 def test_a_malformed_webhook_is_refused_before_anything_is_sent(both, wrong):
     with Wire(lambda _: reply(prediction())) as wire:
         client = both.client(wire.base_url)
@@ -118,7 +127,13 @@ def test_list_follows_cursors_and_refuses_none(both):
     def script(seen):
         if "cursor" in seen.path:
             return reply({"results": [prediction(id="p2")], "next": None, "previous": None})
-        return reply({"results": [prediction()], "next": f"{wire.base_url}/predictions?cursor=2", "previous": None})
+        return reply(
+            {
+                "results": [prediction()],
+                "next": f"{wire.base_url}/predictions?cursor=2",
+                "previous": None,
+            }
+        )
 
     with Wire(script) as wire:
         client = both.client(wire.base_url)
@@ -131,7 +146,9 @@ def test_list_follows_cursors_and_refuses_none(both):
 
 
 def test_a_prediction_waits_reloads_and_cancels_itself(both, client):
-    running = both(lambda: client.predictions.create(model="acme/slow", input={"seconds": 0.05, "steps": 2}))
+    running = both(
+        lambda: client.predictions.create(model="acme/slow", input={"seconds": 0.05, "steps": 2})
+    )
     both(running.wait if not both.is_async else running.async_wait)
     assert (running.status, running.output) == ("succeeded", "done")
     other = both(lambda: client.predictions.create(model="acme/slow", input={}))
@@ -241,7 +258,10 @@ def test_increments_of_an_output_are_files_unless_that_is_turned_off(both, use_f
 
 def test_a_prediction_s_own_methods_take_a_signal_and_a_timeout(both, client):
     running = both(lambda: client.predictions.create(model="acme/slow", input={}))
-    wait, reload, cancel = (getattr(running, f"async_{name}" if both.is_async else name) for name in ("wait", "reload", "cancel"))
+    wait, reload, cancel = (
+        getattr(running, f"async_{name}" if both.is_async else name)
+        for name in ("wait", "reload", "cancel")
+    )
     with pytest.raises(replicate.PredictionTimeout):
         both(lambda: wait(timeout=0.05))
     for call in (wait, reload, cancel):

@@ -91,7 +91,9 @@ def test_ctrl_c_ends_a_blocking_call():
     """
     with hanging() as wire:
         process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(code), wire.base_url], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", textwrap.dedent(code), wire.base_url],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         wire.until(lambda: len(wire.seen) == 1)
         start = time.monotonic()
@@ -115,7 +117,9 @@ def test_ctrl_c_in_a_run_cancels_the_prediction():
     """
     with Wire(lambda _: reply(prediction("processing"))) as wire:
         process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(code), wire.base_url], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", textwrap.dedent(code), wire.base_url],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         wire.until(lambda: len(wire.seen) > 5)
         os.kill(process.pid, signal.SIGINT)

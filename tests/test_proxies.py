@@ -21,7 +21,14 @@ OPEN = {"max_retries": 0, "headers": {"X-Gateway-Key": "gateway-secret"}}
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch):
     for name in os.environ:
-        if name.lower() in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir"):
+        if name.lower() in (
+            "http_proxy",
+            "https_proxy",
+            "all_proxy",
+            "no_proxy",
+            "ssl_cert_file",
+            "ssl_cert_dir",
+        ):
             monkeypatch.delenv(name)
 
 
@@ -52,15 +59,23 @@ def get(both, base_url, **options):
 def hears_only_its_own(proxy):
     """Whether neither the token nor a header of ours came to a proxy that was to make tunnels."""
     requests = str(proxy.seen)
-    return not any(each in requests or each.encode() in proxy.passed for each in ("r8_secret", "gateway-secret", "X-Gateway"))
+    return not any(
+        each in requests or each.encode() in proxy.passed
+        for each in ("r8_secret", "gateway-secret", "X-Gateway")
+    )
 
 
 @pytest.mark.parametrize("credentials", [None, f"me:{PASSWORD}"])
-def test_https_goes_through_a_tunnel_whose_proxy_sees_nothing_of_ours(both, origin, certificates, credentials):
+def test_https_goes_through_a_tunnel_whose_proxy_sees_nothing_of_ours(
+    both, origin, certificates, credentials
+):
     """Row 17."""
     with HttpProxy(credentials=credentials, to=origin) as proxy:
         where = address(proxy, user=f"{credentials}@" if credentials else "")
-        assert get(both, "https://api.invalid", proxy=where, ssl_cert_file=certificates.authority).id == "p1"
+        assert (
+            get(both, "https://api.invalid", proxy=where, ssl_cert_file=certificates.authority).id
+            == "p1"
+        )
     assert proxy.tunnels == ["api.invalid:443"]
     assert hears_only_its_own(proxy)
     assert origin.seen[0].headers["authorization"] == "Bearer r8_secret"
@@ -71,7 +86,10 @@ def test_https_goes_through_a_tunnel_whose_proxy_sees_nothing_of_ours(both, orig
 def test_http_goes_to_the_proxy_in_absolute_form(both):
     """Row 17."""
     with HttpProxy(answering, credentials=f"me:{PASSWORD}") as proxy:
-        assert get(both, "http://api.invalid:8080", proxy=address(proxy, user=f"me:{PASSWORD}@")).id == "p1"
+        assert (
+            get(both, "http://api.invalid:8080", proxy=address(proxy, user=f"me:{PASSWORD}@")).id
+            == "p1"
+        )
     assert proxy.routes == ["GET http://api.invalid:8080/v1/predictions/x"]
 
 
@@ -83,33 +101,56 @@ def test_a_proxy_on_a_loopback_address_is_used_for_loopback_addresses_too(both):
 
 def test_credentials_with_escaped_characters_are_sent_unescaped(both):
     with HttpProxy(answering, credentials="me@work:p:ä/?") as proxy:
-        assert get(both, "http://api.invalid", proxy=address(proxy, user="me%40work:p%3A%C3%A4%2F%3F@")).id == "p1"
+        assert (
+            get(
+                both, "http://api.invalid", proxy=address(proxy, user="me%40work:p%3A%C3%A4%2F%3F@")
+            ).id
+            == "p1"
+        )
 
 
 def test_a_proxy_may_be_spoken_to_over_tls(both, origin, certificates):
     """Row 17."""
-    with HttpProxy(answering, credentials=f"me:{PASSWORD}", to=origin, context=certificates.server()) as proxy:
+    with HttpProxy(
+        answering, credentials=f"me:{PASSWORD}", to=origin, context=certificates.server()
+    ) as proxy:
         where = address(proxy, "https", f"me:{PASSWORD}@")
-        assert get(both, "https://api.invalid", proxy=where, ssl_cert_file=certificates.authority).id == "p1"
+        assert (
+            get(both, "https://api.invalid", proxy=where, ssl_cert_file=certificates.authority).id
+            == "p1"
+        )
         assert hears_only_its_own(proxy)
-        assert get(both, "http://api.invalid", proxy=where, ssl_cert_file=certificates.authority).id == "p1"
+        assert (
+            get(both, "http://api.invalid", proxy=where, ssl_cert_file=certificates.authority).id
+            == "p1"
+        )
     assert proxy.routes == ["CONNECT api.invalid:443", "GET http://api.invalid/v1/predictions/x"]
 
 
 def test_a_proxy_whose_certificate_is_not_trusted_gets_no_credentials(both, origin, certificates):
     with HttpProxy(to=origin, context=certificates.server("unknown authority")) as proxy:
         with pytest.raises(exceptions.APIConnectionError, match="no authority that is trusted"):
-            get(both, origin.base_url, proxy=address(proxy, "https", f"me:{PASSWORD}@"), ssl_cert_file=certificates.authority)
+            get(
+                both,
+                origin.base_url,
+                proxy=address(proxy, "https", f"me:{PASSWORD}@"),
+                ssl_cert_file=certificates.authority,
+            )
         assert proxy.seen == []
 
 
 @pytest.mark.parametrize("credentials", [None, f"me:{PASSWORD}"])
 @pytest.mark.parametrize(("scheme", "asked"), [("socks5", "address"), ("socks5h", "name")])
-def test_socks_proxies_with_and_without_names(both, origin, certificates, scheme, asked, credentials):
+def test_socks_proxies_with_and_without_names(
+    both, origin, certificates, scheme, asked, credentials
+):
     """Row 17."""
     with SocksProxy(credentials=credentials, to=origin) as proxy:
         where = address(proxy, scheme, f"{credentials}@" if credentials else "")
-        assert get(both, "https://localhost", proxy=where, ssl_cert_file=certificates.authority).id == "p1"
+        assert (
+            get(both, "https://localhost", proxy=where, ssl_cert_file=certificates.authority).id
+            == "p1"
+        )
     assert [kind for kind, _ in proxy.asked] == [asked]
     assert b"r8_secret" not in proxy.passed
     assert PASSWORD not in str(origin.seen)
@@ -125,16 +166,28 @@ def test_a_socks_proxy_that_wants_a_password_is_an_error_without(both, origin, c
     with SocksProxy(credentials=f"me:{PASSWORD}", to=origin) as proxy:
         for user in ("", "me:wrong-secret@"):
             with pytest.raises(exceptions.APIConnectionError) as caught:
-                get(both, origin.base_url, proxy=address(proxy, "socks5", user), ssl_cert_file=certificates.authority)
+                get(
+                    both,
+                    origin.base_url,
+                    proxy=address(proxy, "socks5", user),
+                    ssl_cert_file=certificates.authority,
+                )
             assert "wrong-secret" not in "".join(traceback.format_exception(caught.value))
     assert proxy.asked == []
 
 
 @pytest.mark.parametrize("status", [403, 407, 502])
-def test_a_tunnel_that_is_refused_is_an_error_that_names_the_proxy_s_part_in_it(both, origin, certificates, status):
+def test_a_tunnel_that_is_refused_is_an_error_that_names_the_proxy_s_part_in_it(
+    both, origin, certificates, status
+):
     with HttpProxy(refuse=status, to=origin) as proxy:
         with pytest.raises(exceptions.APIConnectionError, match="proxy|tunnel") as caught:
-            get(both, origin.base_url, proxy=address(proxy, user=f"me:{PASSWORD}@"), ssl_cert_file=certificates.authority)
+            get(
+                both,
+                origin.base_url,
+                proxy=address(proxy, user=f"me:{PASSWORD}@"),
+                ssl_cert_file=certificates.authority,
+            )
     assert len(proxy.tunnels) == 1
     assert origin.opened == 0
     assert not isinstance(caught.value, TimeoutError)
@@ -151,9 +204,16 @@ def test_a_proxy_that_wants_a_password_is_an_error_without(both, origin, certifi
 
 
 def test_a_create_that_met_a_refused_tunnel_was_not_taken(both, origin, certificates):
-    """Nothing was sent, so it may be repeated, and the error does not tell to look for what it made."""
+    """Nothing was sent, so it may be repeated, and the error does not tell to look for what it
+    made.
+    """
     with HttpProxy(refuse=502) as proxy:
-        client = both.client(origin.base_url, proxy=address(proxy), ssl_cert_file=certificates.authority, max_retries=0)
+        client = both.client(
+            origin.base_url,
+            proxy=address(proxy),
+            ssl_cert_file=certificates.authority,
+            max_retries=0,
+        )
         with pytest.raises(exceptions.APIConnectionError) as caught:
             both(lambda: client.predictions.create("v", {}))
     assert "may have taken" not in str(caught.value)
@@ -167,7 +227,12 @@ def test_a_proxy_that_is_down_or_hangs_up_is_a_connection_error(both, certificat
     with ResettingProxy() as proxy:
         for where in (f"127.0.0.1:{port}", proxy.origin.partition("://")[2]):
             with pytest.raises(exceptions.APIConnectionError) as caught:
-                get(both, "https://localhost", proxy=f"{scheme}://me:{PASSWORD}@{where}", ssl_cert_file=certificates.authority)
+                get(
+                    both,
+                    "https://localhost",
+                    proxy=f"{scheme}://me:{PASSWORD}@{where}",
+                    ssl_cert_file=certificates.authority,
+                )
             assert f"by way of proxy {scheme}://{where}" in str(caught.value)
             assert shows_no(PASSWORD, caught.value)
 
@@ -178,7 +243,13 @@ def test_a_proxy_that_stalls_ends_at_the_connect_timeout(both, certificates, sch
     with stalling() as proxy:
         where = address(proxy, scheme, f"me:{PASSWORD}@")
         with pytest.raises(exceptions.APITimeoutError, match="connecting") as caught:
-            get(both, "https://localhost", proxy=where, ssl_cert_file=certificates.authority, timeout=limits)
+            get(
+                both,
+                "https://localhost",
+                proxy=where,
+                ssl_cert_file=certificates.authority,
+                timeout=limits,
+            )
     assert shows_no(PASSWORD, caught.value)
 
 
@@ -209,17 +280,32 @@ def test_a_proxy_that_is_not_text_is_refused(both):
 def shows_no(secret, error):
     """Whether an error keeps a secret, however it is printed or stored."""
     lines = "".join(traceback.format_exception(error))
-    shown = [str(error), repr(error), repr(error.args), repr(vars(error)), lines, repr(pickle.dumps(error))]
+    shown = [
+        str(error),
+        repr(error),
+        repr(error.args),
+        repr(vars(error)),
+        lines,
+        repr(pickle.dumps(error)),
+    ]
     return not any(secret in each for each in shown)
 
 
 def test_credentials_of_a_proxy_are_shown_nowhere(both):
     with HttpProxy(lambda _: reply({"detail": "no"}, 500), credentials=f"me:{PASSWORD}") as proxy:
-        client = both.client("http://api.invalid", proxy=address(proxy, user=f"me:{PASSWORD}@"), max_retries=0)
+        client = both.client(
+            "http://api.invalid", proxy=address(proxy, user=f"me:{PASSWORD}@"), max_retries=0
+        )
         with pytest.raises(exceptions.InternalServerError) as caught:
             both(lambda: client.predictions.get("x"))
     assert shows_no(PASSWORD, caught.value)
-    shown = [repr(client), str(client), repr(client._core), repr(pickle.dumps(client)), repr(client.predictions)]
+    shown = [
+        repr(client),
+        str(client),
+        repr(client._core),
+        repr(pickle.dumps(client)),
+        repr(client.predictions),
+    ]
     assert [each for each in shown if PASSWORD in each] == []
 
 
@@ -320,7 +406,11 @@ def test_a_proxy_for_one_scheme_is_none_for_the_other(monkeypatch):
     ],
 )
 def test_no_proxy_names_hosts_domains_addresses_and_all(monkeypatch, exceptions_, direct, through):
-    """Row 17. Where nobody listens, or no name exists, going there directly is an error, and the proxy has not heard of it."""
+    """Row 17.
+
+    Where nobody listens, or no name exists, going there directly is an error, and the proxy has not
+    heard of it.
+    """
     with HttpProxy(answering) as proxy:
         monkeypatch.setenv("HTTP_PROXY", address(proxy))
         monkeypatch.setenv("NO_PROXY", exceptions_)
@@ -362,11 +452,15 @@ def test_an_error_names_no_proxy_that_was_not_in_the_way(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "localhost:2")
     assert "proxy" not in calls("http://localhost:2")
-    assert "(by way of proxy http://127.0.0.1:1, which HTTP_PROXY names)" in calls("http://localhost:3")
+    assert "(by way of proxy http://127.0.0.1:1, which HTTP_PROXY names)" in calls(
+        "http://localhost:3"
+    )
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy", "ALL_PROXY"])
-@pytest.mark.parametrize("wrong", [f"http://me:{PASSWORD}@[::1", f"me:{PASSWORD}@", f"ftp://me:{PASSWORD}@127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "wrong", [f"http://me:{PASSWORD}@[::1", f"me:{PASSWORD}@", f"ftp://me:{PASSWORD}@127.0.0.1:1"]
+)
 def test_a_wrong_proxy_of_the_environment_is_not_gone_without(monkeypatch, name, wrong):
     monkeypatch.setenv(name, wrong)
     with Wire(answering) as wire:

@@ -1,7 +1,9 @@
-"""The examples of the three official clients' READMEs, as they are or translated, against models that stand in for theirs.
+"""The examples of the three official clients' READMEs, as they are or translated, against models
+that stand in for theirs.
 
-What an example of 1.0.7 or 2.0 says stands here as it says it, with these exceptions: ids of versions are those of the models
-here, and what would go to the screen or to a web server is looked at.
+What an example of 1.0.7 or 2.0 says stands here as it says it, with these exceptions: ids of
+versions are those of the models here, and what would go to the screen or to a web server is looked
+at.
 """
 
 import asyncio
@@ -21,7 +23,9 @@ from replicate_rs import AsyncReplicate, Replicate
 from replicate_rs.exceptions import ModelError
 from replicate_rs.local import LocalReplicate, sleep
 
-PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
 
 
 def pictures(prompt: str, denoising_strength: float = 0.5) -> list[bytes]:
@@ -91,7 +95,9 @@ def service():
     for name, function in MODELS.items():
         server.model(name, stream=function is llama)(function)
     server.training("stability-ai/sdxl")(train)
-    server.collection("text-to-image", ["stability-ai/sdxl"], description="Pictures of what is said")
+    server.collection(
+        "text-to-image", ["stability-ai/sdxl"], description="Pictures of what is said"
+    )
     with server:
         yield server
 
@@ -134,7 +140,10 @@ class TestPython1:
     """The README of replicate 1.0.7."""
 
     def test_run_a_model(self):
-        outputs = replicate.run("black-forest-labs/flux-schnell", input={"prompt": "astronaut riding a rocket like a horse"})
+        outputs = replicate.run(
+            "black-forest-labs/flux-schnell",
+            input={"prompt": "astronaut riding a rocket like a horse"},
+        )
         for index, output in enumerate(outputs):
             with open(f"output_{index}.webp", "wb") as file:
                 file.write(output.read())
@@ -142,16 +151,25 @@ class TestPython1:
 
     def test_a_model_that_fails(self):
         with pytest.raises(ModelError) as e:
-            replicate.run("stability-ai/stable-diffusion-3", {"prompt": "An astronaut riding a rainbow unicorn"})
+            replicate.run(
+                "stability-ai/stable-diffusion-3",
+                {"prompt": "An astronaut riding a rainbow unicorn"},
+            )
         assert "(some known issue)" in e.value.prediction.logs
         assert e.value.prediction.id
 
     def test_asyncio(self, service):
         async def main():
             model_version = f"stability-ai/sdxl:{service.version('stability-ai/sdxl')}"
-            prompts = [f"A chariot pulled by a team of {count} rainbow unicorns" for count in ["two", "four", "six", "eight"]]
+            prompts = [
+                f"A chariot pulled by a team of {count} rainbow unicorns"
+                for count in ["two", "four", "six", "eight"]
+            ]
             async with asyncio.TaskGroup() as tg:
-                tasks = [tg.create_task(replicate.async_run(model_version, input={"prompt": prompt})) for prompt in prompts]
+                tasks = [
+                    tg.create_task(replicate.async_run(model_version, input={"prompt": prompt}))
+                    for prompt in prompts
+                ]
             return await asyncio.gather(*tasks)
 
         assert [len(result) for result in asyncio.run(main())] == [2, 2, 2, 2]
@@ -185,7 +203,9 @@ class TestPython1:
         async def main():
             return [
                 str(event)
-                async for event in await replicate.async_stream("meta/meta-llama-3-70b-instruct", input={"prompt": "a haiku"})
+                async for event in await replicate.async_stream(
+                    "meta/meta-llama-3-70b-instruct", input={"prompt": "a haiku"}
+                )
             ]
 
         assert "".join(asyncio.run(main())) == "Llamas in fog."
@@ -194,7 +214,8 @@ class TestPython1:
         model = replicate.models.get("kvfrans/clipdraw")
         version = model.versions.get(service.version("kvfrans/clipdraw"))
         prediction = replicate.predictions.create(
-            version=version, input={"prompt": "Watercolor painting of an underwater submarine", "seconds": 0.2}
+            version=version,
+            input={"prompt": "Watercolor painting of an underwater submarine", "seconds": 0.2},
         )
         assert prediction.status == "starting"
         assert dict(prediction)["status"] == "starting"
@@ -218,9 +239,13 @@ class TestPython1:
         assert json.loads(body)["id"] == prediction.id
         # As its documentation has it: `webhooks.validate`, with the secret of the account.
         secret = replicate.webhooks.default.secret()
-        assert replicate.webhooks.validate(headers=headers, body=body.decode(), secret=secret) is None
+        assert (
+            replicate.webhooks.validate(headers=headers, body=body.decode(), secret=secret) is None
+        )
         assert asyncio.run(replicate.webhooks.default.async_secret()) == secret
-        with pytest.raises(replicate.webhook.InvalidSignatureError, match="Webhook signature is invalid"):
+        with pytest.raises(
+            replicate.webhook.InvalidSignatureError, match="Webhook signature is invalid"
+        ):
             replicate.webhooks.validate(headers=headers, body="forged", secret=secret)
 
     def test_compose_models(self):
@@ -230,13 +255,16 @@ class TestPython1:
 
     def test_get_output_while_a_model_runs(self, service):
         iterator = replicate.run(
-            f"pixray/text2image:{service.version('pixray/text2image')}", input={"prompts": "san francisco sunset"}
+            f"pixray/text2image:{service.version('pixray/text2image')}",
+            input={"prompts": "san francisco sunset"},
         )
         for index, image in enumerate(iterator):
             with open(f"file_{index}.png", "wb") as file:
                 file.write(image.read())
         assert [path.read_bytes() for path in sorted(Path().glob("*.png"))] == [PNG] * 3
-        prediction = replicate.models.predictions.create("pixray/text2image", {"prompts": "piece by piece"})
+        prediction = replicate.models.predictions.create(
+            "pixray/text2image", {"prompts": "piece by piece"}
+        )
         assert [file.read() for file in prediction.output_iterator()] == [PNG] * 3
 
     def test_cancel_a_prediction(self, service):
@@ -263,7 +291,8 @@ class TestPython1:
         image = pytest.importorskip("PIL.Image")
         version = service.version("stability-ai/stable-diffusion")
         output = replicate.run(
-            f"stability-ai/stable-diffusion:{version}", input={"prompt": "wavy colorful abstract patterns, oceans"}
+            f"stability-ai/stable-diffusion:{version}",
+            input={"prompt": "wavy colorful abstract patterns, oceans"},
         )
         with open("my_output.png", "wb") as file:
             file.write(output[0].read())
@@ -284,15 +313,21 @@ class TestPython1:
 
     def test_a_file_as_the_answer_of_a_web_framework(self):
         responses = pytest.importorskip("starlette.responses")
-        output = replicate.run("black-forest-labs/flux-schnell", input={"prompt": "x"}, use_file_output=True)[0]
+        output = replicate.run(
+            "black-forest-labs/flux-schnell", input={"prompt": "x"}, use_file_output=True
+        )[0]
 
         async def main():
-            return b"".join([chunk async for chunk in responses.StreamingResponse(output).body_iterator])
+            return b"".join(
+                [chunk async for chunk in responses.StreamingResponse(output).body_iterator]
+            )
 
         assert asyncio.run(main()) == PNG
 
     def test_opt_out_of_files(self):
-        output = replicate.run("black-forest-labs/flux-schnell", input={"prompt": "x"}, use_file_output=False)
+        output = replicate.run(
+            "black-forest-labs/flux-schnell", input={"prompt": "x"}, use_file_output=False
+        )
         assert [type(each) for each in output] == [str, str]
 
     def test_list_models(self):
@@ -312,14 +347,22 @@ class TestPython1:
             page = replicate.models.list(page.next) if page.next else None
         assert again == models
 
-        collections = [collection for page in replicate.paginate(replicate.collections.list) for collection in page]
+        collections = [
+            collection
+            for page in replicate.paginate(replicate.collections.list)
+            for collection in page
+        ]
         assert collections[0].slug == "text-to-image"
         assert collections[0].description == "Pictures of what is said"
-        assert [model.name for model in replicate.collections.get("text-to-image").models] == ["sdxl"]
+        assert [model.name for model in replicate.collections.get("text-to-image").models] == [
+            "sdxl"
+        ]
 
     def test_create_a_model_and_train_it(self, service):
         assert "gpu-t4" in [hw.sku for hw in replicate.hardware.list()]
-        model = replicate.models.create(owner="acme", name="my-model", visibility="public", hardware="gpu-t4")
+        model = replicate.models.create(
+            owner="acme", name="my-model", visibility="public", hardware="gpu-t4"
+        )
         assert (model.owner, model.name, model.latest_version) == ("acme", "my-model", None)
         training = replicate.trainings.create(
             model="stability-ai/sdxl",
@@ -331,9 +374,13 @@ class TestPython1:
         assert training.status == "succeeded"
         assert training.destination == "acme/my-model"
         version = service.version("stability-ai/sdxl")
-        short = replicate.trainings.create(f"stability-ai/sdxl:{version}", {"input_images": "x"}, "acme/my-model")
+        short = replicate.trainings.create(
+            f"stability-ai/sdxl:{version}", {"input_images": "x"}, "acme/my-model"
+        )
         long = asyncio.run(
-            replicate.trainings.async_create("stability-ai/sdxl", version, {"input_images": "x"}, destination="acme/my-model")
+            replicate.trainings.async_create(
+                "stability-ai/sdxl", version, {"input_images": "x"}, destination="acme/my-model"
+            )
         )
         assert short.input == long.input == {"input_images": "x"}
         for each in (short, long):
@@ -364,7 +411,10 @@ class TestPython2:
         assert asyncio.run(main()) == ("acme", PNG)
 
     def test_run(self):
-        outputs = replicate.run("black-forest-labs/flux-schnell", input={"prompt": "astronaut riding a rocket like a horse"})
+        outputs = replicate.run(
+            "black-forest-labs/flux-schnell",
+            input={"prompt": "astronaut riding a rocket like a horse"},
+        )
         for index, output in enumerate(outputs):
             with open(f"output_{index}.webp", "wb") as file:
                 file.write(output.read())
@@ -396,7 +446,9 @@ class TestPython2:
     def test_nested_parameters(self, service):
         client = Replicate()
         prediction = client.predictions.create(
-            version=service.version("replicate/hello-world"), input={"text": "Alice"}, prefer="wait=5"
+            version=service.version("replicate/hello-world"),
+            input={"text": "Alice"},
+            prefer="wait=5",
         )
         assert prediction.output == "hello Alice"
         assert client.predictions.wait(prediction.id).to_dict()["id"] == prediction.id
@@ -404,7 +456,9 @@ class TestPython2:
     def test_file_uploads(self):
         Path("file.txt").write_text("content")
         client = Replicate()
-        file = client.files.create(content=Path("file.txt"), metadata={"a": 1}, type="text/x-readme")
+        file = client.files.create(
+            content=Path("file.txt"), metadata={"a": 1}, type="text/x-readme"
+        )
         assert (file.name, file.size, file.content_type) == ("file.txt", 7, "text/x-readme")
         assert client.files.get(file_id=file.id) == file
         assert file in client.files.list().results
@@ -413,7 +467,10 @@ class TestPython2:
         client = Replicate()
         file = client.files.create(content=b"content", filename="x.bin")
         assert client.files.download(file_id=file.id, **signed(service, file.id)) == b"content"
-        assert asyncio.run(client.files.async_download(file.id, **signed(service, file.id))) == b"content"
+        assert (
+            asyncio.run(client.files.async_download(file.id, **signed(service, file.id)))
+            == b"content"
+        )
         with pytest.raises(replicate.NotFoundError):
             client.files.download(file_id=file.id, owner="acme", expiry=1, signature="x")
 
@@ -477,7 +534,9 @@ class TestPython2:
         assert client.models.search(body="tiny model").results
         assert client.search(query="sdxl").models
         assert client.collections.get(collection_slug="text-to-image").slug == "text-to-image"
-        prediction = client.models.predictions.create(model_owner="kvfrans", model_name="clipdraw", input={"prompt": "x"})
+        prediction = client.models.predictions.create(
+            model_owner="kvfrans", model_name="clipdraw", input={"prompt": "x"}
+        )
         assert client.predictions.cancel(prediction_id=prediction.id).status == "canceled"
 
 
@@ -499,7 +558,9 @@ class TestNode:
 
     def test_run_in_the_background(self, service):
         version = service.version("stability-ai/stable-diffusion")
-        prediction = replicate.predictions.create(version=version, input={"prompt": "painting of a cat by andy warhol"})
+        prediction = replicate.predictions.create(
+            version=version, input={"prompt": "painting of a cat by andy warhol"}
+        )
         prediction = replicate.predictions.get(prediction.id)
         prediction = replicate.wait(prediction)
         assert prediction.status == "succeeded"
@@ -568,7 +629,9 @@ class TestNode:
         versions = replicate.models.versions.list("replicate", "hello-world")
         version = replicate.models.versions.get("replicate", "hello-world", versions.results[0].id)
         assert version.id == service.version("replicate/hello-world")
-        assert {"name": "CPU", "sku": "cpu"} in [hardware.dict() for hardware in replicate.hardware.list()]
+        assert {"name": "CPU", "sku": "cpu"} in [
+            hardware.dict() for hardware in replicate.hardware.list()
+        ]
 
     def test_predictions(self):
         prediction = replicate.predictions.create(model="kvfrans/clipdraw", input={"prompt": "x"})
@@ -603,15 +666,26 @@ class TestNode:
         assert made.current_release.number == 1
         assert made.current_release.configuration.hardware == "gpu-t4"
         changed = replicate.deployments.update("acme", "my-app-image-generator", max_instances=3)
-        assert (changed.current_release.number, changed.current_release.configuration.max_instances) == (2, 3)
+        assert (
+            changed.current_release.number,
+            changed.current_release.configuration.max_instances,
+        ) == (2, 3)
         assert changed in replicate.deployments.list().results
         assert replicate.deployments.get(name="acme/my-app-image-generator") == changed
-        prediction = replicate.deployments.predictions.create("acme/my-app-image-generator", {"prompt": "x"}, wait=True)
+        prediction = replicate.deployments.predictions.create(
+            "acme/my-app-image-generator", {"prompt": "x"}, wait=True
+        )
         assert len(prediction.output) == 2
 
     def test_files(self):
-        file = replicate.files.create(b"...", filename="photo.webp", metadata={"customer_reference_id": "123"})
-        assert (file.name, file.content_type, file.metadata) == ("photo.webp", "image/webp", {"customer_reference_id": "123"})
+        file = replicate.files.create(
+            b"...", filename="photo.webp", metadata={"customer_reference_id": "123"}
+        )
+        assert (file.name, file.content_type, file.metadata) == (
+            "photo.webp",
+            "image/webp",
+            {"customer_reference_id": "123"},
+        )
         assert file in replicate.files.list().results
         assert replicate.files.get(file.id) == file
         assert replicate.files.delete(file.id) is True

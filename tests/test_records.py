@@ -83,13 +83,32 @@ def test_a_status_can_be_matched(record):
 
 def test_missing_fields_nulls_and_unknown_statuses_are_borne():
     record = Prediction(id="p", status="paused", urls=None, logs=None)
-    assert (record.status, record.is_done, record.progress, record.output, record.input) == ("paused", False, None, None, None)
+    assert (record.status, record.is_done, record.progress, record.output, record.input) == (
+        "paused",
+        False,
+        None,
+        None,
+        None,
+    )
     assert Prediction(status="aborted").is_done
-    for kind in (Prediction, Training, Model, Version, Deployment, Collection, replicate.File, replicate.Account):
+    for kind in (
+        Prediction,
+        Training,
+        Model,
+        Version,
+        Deployment,
+        Collection,
+        replicate.File,
+        replicate.Account,
+    ):
         empty = kind()
         assert empty.dict() == {}
         for name in dir(kind):
-            if isinstance(getattr(kind, name), property) and name not in ("id", "model", "username"):
+            if isinstance(getattr(kind, name), property) and name not in (
+                "id",
+                "model",
+                "username",
+            ):
                 getattr(empty, name)
 
 
@@ -129,8 +148,18 @@ def asked(app, method, path, body=None):
     async def send(message):
         sent.append(message)
 
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(given)).encode())]
-    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers, "http_version": "1.1"}
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(given)).encode()),
+    ]
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": b"",
+        "headers": headers,
+        "http_version": "1.1",
+    }
     asyncio.run(app(scope, receive, send))
     return sent[0]["status"], json.loads(b"".join(each.get("body", b"") for each in sent))
 
@@ -155,21 +184,43 @@ def test_nested_objects_are_records():
         latest_version={
             "id": "v",
             "openapi_schema": {
-                "components": {"schemas": {"Output": {"x-cog-array-type": "iterator", "x-cog-array-display": "concatenate"}}}
+                "components": {
+                    "schemas": {
+                        "Output": {
+                            "x-cog-array-type": "iterator",
+                            "x-cog-array-display": "concatenate",
+                        }
+                    }
+                }
             },
         },
         default_example=WHOLE,
     )
-    assert (model.id, model.username, model.latest_version.is_text, model.default_example.id) == ("a/b", "a", True, "p1")
+    assert (model.id, model.username, model.latest_version.is_text, model.default_example.id) == (
+        "a/b",
+        "a",
+        True,
+        "p1",
+    )
     assert Model(owner="a", name="b").latest_version is None
     collection = Collection(slug="s", name="S", models=[model.dict()])
     assert [each.id for each in collection] == ["a/b"]
     assert (len(collection), collection[0].name, collection.id) == (1, "b", "s")
     deployment = Deployment(
-        owner="a", name="d", current_release={"number": 2, "configuration": {"hardware": "cpu"}, "created_by": {"username": "u"}}
+        owner="a",
+        name="d",
+        current_release={
+            "number": 2,
+            "configuration": {"hardware": "cpu"},
+            "created_by": {"username": "u"},
+        },
     )
     release = deployment.current_release
-    assert (release.number, release.configuration.hardware, release.created_by.username) == (2, "cpu", "u")
+    assert (release.number, release.configuration.hardware, release.created_by.username) == (
+        2,
+        "cpu",
+        "u",
+    )
     assert Training(output={"version": "a/b:v", "weights": "https://x"}).destination == "a/b"
 
 
@@ -178,9 +229,17 @@ def test_models_and_versions_are_reloaded_and_walked(both, local):
     model = both(lambda: client.models.get("acme/shout"))
     both(model.async_reload if both.is_async else model.reload)
     listed = both(model.versions.async_list if both.is_async else model.versions.list)
-    one = both(lambda: (model.versions.async_get if both.is_async else model.versions.get)(listed[0].id))
+    one = both(
+        lambda: (model.versions.async_get if both.is_async else model.versions.get)(listed[0].id)
+    )
     assert one == listed[0] == model.latest_version
-    for ref in (model, one, f"acme/shout:{one.id}", one.id, replicate.ModelVersionIdentifier("acme", "shout")):
+    for ref in (
+        model,
+        one,
+        f"acme/shout:{one.id}",
+        one.id,
+        replicate.ModelVersionIdentifier("acme", "shout"),
+    ):
         assert both(lambda ref=ref: client.run(ref, {"text": "hi"})) == "HI"
 
 
@@ -238,7 +297,12 @@ def test_a_repr_cuts_what_is_long():
         cycle=itself,
     )
     page = replicate.Page([made])
-    for shown in (repr(made), repr(page), repr(replicate.Training(input={uri: uri})), repr(replicate.Model(owner=b"x" * 10**6))):
+    for shown in (
+        repr(made),
+        repr(page),
+        repr(replicate.Training(input={uri: uri})),
+        repr(replicate.Model(owner=b"x" * 10**6)),
+    ):
         assert len(shown) < 15_000
     assert repr(made).startswith("Prediction(id='p1', input={'image': 'data:image/png;base64,AAA")
     event = replicate.ServerSentEvent("output", "é" * 10**6, "1:0")
@@ -248,7 +312,12 @@ def test_a_repr_cuts_what_is_long():
     assert "… (10,000,022 characters)" in repr(made)
     assert "… (1,000 in all)" in repr(replicate.Prediction(output=[0] * 1000))
     # What is short is whole.
-    fields = {"id": "p1", "input": {"a": [1, None, True, 1.5, {"b": []}], "t": (1, "x")}, "output": "x" * 200}
+    fields = {
+        "id": "p1",
+        "input": {"a": [1, None, True, 1.5, {"b": []}], "t": (1, "x")},
+        "output": "x" * 200,
+    }
     assert (
-        repr(replicate.Prediction(**fields)) == f"Prediction({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
+        repr(replicate.Prediction(**fields))
+        == f"Prediction({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
     )

@@ -1,4 +1,6 @@
-"""A model's events as bytes, for somebody else: through FastAPI and uvicorn, through WSGI, and by hand."""
+"""A model's events as bytes, for somebody else: through FastAPI and uvicorn, through WSGI, and by
+hand.
+"""
 
 import asyncio
 import gc
@@ -41,10 +43,16 @@ def events(body):
 
 
 def test_a_relay_gives_whole_events_in_plain_form(both):
-    odd = b"\xef\xbb\xbf: hi\r\n\r\nid: 5:0\revent: output\rdata: a\xff\rdata: b\r\rfoo: bar\nevent: later\nretry: 7\ndata\n\n"
+    odd = (
+        b"\xef\xbb\xbf: hi\r\n\r\nid: 5:0\revent: output\rdata: a\xff\rdata: b\r\rfoo: bar\nevent:"
+        b" later\nretry: 7\ndata\n\n"
+    )
     with streaming(odd + done() + b"data: after the end\n\n") as wire:
         body = frames(both, both.client(wire.base_url))
-    plain = "id: 5:0\nevent: output\ndata: a\ufffd\ndata: b\n\nretry: 7\nevent: later\ndata: \n\nevent: done\ndata: {}\n\n"
+    plain = (
+        "id: 5:0\nevent: output\ndata: a\ufffd\ndata: b\n\nretry: 7\nevent: later\ndata: \n\nevent:"
+        " done\ndata: {}\n\n"
+    )
     assert body.decode() == plain
 
 
@@ -63,15 +71,23 @@ def test_a_relay_outlives_a_broken_connection(both):
     with streaming(numbered("a"), numbered("b", first=1) + done()) as wire:
         found = events(frames(both, both.client(wire.base_url)))
     assert [each[1] for each in found] == ["a", "b", "{}"]
-    with streaming(numbered("a"), output("z"), poll=prediction("succeeded", output=["a", "bc"])) as wire:
+    with streaming(
+        numbered("a"), output("z"), poll=prediction("succeeded", output=["a", "bc"])
+    ) as wire:
         found = events(frames(both, both.client(wire.base_url)))
     assert [each[:2] for each in found] == [("output", "a"), ("output", "bc"), ("done", "{}")]
 
 
 def test_what_is_not_a_stream_is_raised_before_anything_is_sent(both):
-    with streaming(lambda _: reply({"detail": "it is gone"}, 404)) as wire, pytest.raises(exceptions.NotFoundError):
+    with (
+        streaming(lambda _: reply({"detail": "it is gone"}, 404)) as wire,
+        pytest.raises(exceptions.NotFoundError),
+    ):
         both(lambda: both.client(wire.base_url).relay("acme/x", {}))
-    with Wire(lambda seen: reply({"detail": "no such model"}, 404)) as wire, pytest.raises(exceptions.NotFoundError):
+    with (
+        Wire(lambda seen: reply({"detail": "no such model"}, 404)) as wire,
+        pytest.raises(exceptions.NotFoundError),
+    ):
         both(lambda: both.client(wire.base_url).relay("acme/x", {}))
 
 
@@ -79,10 +95,20 @@ def test_a_failure_is_told_in_the_stream(both):
     failed = b'event: error\ndata: {"detail": "OOM"}\n\n'
     with streaming(output("a") + failed) as wire:
         found = events(frames(both, both.client(wire.base_url)))
-    assert [each[:2] for each in found] == [("output", "a"), ("error", '{"detail": "OOM"}'), ("done", '{"reason": "error"}')]
-    with streaming(output("a"), output("z"), poll=prediction("failed", error="OOM", output=["a"])) as wire:
+    assert [each[:2] for each in found] == [
+        ("output", "a"),
+        ("error", '{"detail": "OOM"}'),
+        ("done", '{"reason": "error"}'),
+    ]
+    with streaming(
+        output("a"), output("z"), poll=prediction("failed", error="OOM", output=["a"])
+    ) as wire:
         found = events(frames(both, both.client(wire.base_url)))
-    assert [each[:2] for each in found] == [("output", "a"), ("error", '{"detail": "OOM"}'), ("done", '{"reason": "error"}')]
+    assert [each[:2] for each in found] == [
+        ("output", "a"),
+        ("error", '{"detail": "OOM"}'),
+        ("done", '{"reason": "error"}'),
+    ]
     for stop, poll in ((done("canceled"), None), (b"", prediction("canceled", output=["a"]))):
         with streaming(output("a") + stop, b"", poll=poll) as wire:
             found = events(frames(both, both.client(wire.base_url)))
@@ -111,7 +137,9 @@ def test_a_relay_that_nobody_reads_is_cancelled(both):
                     await relay.aclose() if both.is_async else relay.close()
                 del relay
                 gc.collect()
-                await asyncio.to_thread(wire.until, lambda: "POST /v1/predictions/p1/cancel" in wire.routes)
+                await asyncio.to_thread(
+                    wire.until, lambda: "POST /v1/predictions/p1/cancel" in wire.routes
+                )
 
             asyncio.run(leave())
             wire.until(lambda: wire.open_now <= 1)
@@ -121,7 +149,9 @@ class Served:
     """An ASGI app behind uvicorn, on a thread of its own."""
 
     def __init__(self, app):
-        self.server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off"))
+        self.server = uvicorn.Server(
+            uvicorn.Config(app, port=0, log_level="critical", lifespan="off")
+        )
         self.thread = threading.Thread(target=self.server.run)
 
     def __enter__(self):
@@ -140,10 +170,17 @@ class Served:
 def test_a_reader_of_starlette_who_leaves_stops_the_model(kind):
     async def endpoint(_):
         client = kind(base_url=wire.base_url)
-        relay = await client.relay("acme/x", {}) if kind is replicate.AsyncReplicate else await client.async_relay("acme/x", {})
+        relay = (
+            await client.relay("acme/x", {})
+            if kind is replicate.AsyncReplicate
+            else await client.async_relay("acme/x", {})
+        )
         return StreamingResponse(relay, headers=relay.headers)
 
-    with streaming(output("a"), hang) as wire, Served(Starlette(routes=[Route("/", endpoint)])) as port:
+    with (
+        streaming(output("a"), hang) as wire,
+        Served(Starlette(routes=[Route("/", endpoint)])) as port,
+    ):
         connection = http.client.HTTPConnection("127.0.0.1", port)
         connection.request("GET", "/")
         response = connection.getresponse()
@@ -164,7 +201,10 @@ def test_a_relay_is_the_body_of_a_wsgi_answer():
         start_response("200 OK", list(relay.headers.items()))
         return relay
 
-    with streaming(output("a") + done()) as wire, make_server("127.0.0.1", 0, app, handler_class=Quiet) as server:
+    with (
+        streaming(output("a") + done()) as wire,
+        make_server("127.0.0.1", 0, app, handler_class=Quiet) as server,
+    ):
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
@@ -201,7 +241,11 @@ def test_the_example_service_streams_and_answers(chatty, monkeypatch):
         response = connection.getresponse()
         assert response.headers["x-accel-buffering"] == "no"
         found = events(response.read())
-        assert [each[:2] for each in found] == [("output", "one "), ("output", "two "), ("done", "{}")]
+        assert [each[:2] for each in found] == [
+            ("output", "one "),
+            ("output", "two "),
+            ("done", "{}"),
+        ]
         connection.request("GET", "/answer?prompt=one+two")
         assert json.loads(connection.getresponse().read()) == "one two "
         chatty.fault("POST /models/acme/chat/predictions", status=402)

@@ -34,7 +34,10 @@ def test_block_mode_asks_once_and_returns_the_output(both, client, local):
     before = len(local.requests)
     assert both(lambda: client.run("acme/shout", {"text": "hi"})) == "HI"
     (request,) = local.requests[before:]
-    assert (request.path, request.headers["prefer"]) == ("/v1/models/acme/shout/predictions", "wait=3")
+    assert (request.path, request.headers["prefer"]) == (
+        "/v1/models/acme/shout/predictions",
+        "wait=3",
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,14 @@ def test_poll_mode_polls_at_its_interval_and_reports_progress(both, client, loca
     seen = []
     before = len(local.requests)
     wait = {"mode": "poll", "interval": 0.02}
-    assert both(lambda: client.run("acme/slow", {"seconds": 0.2, "steps": 2}, wait=wait, progress=seen.append)) == "done"
+    assert (
+        both(
+            lambda: client.run(
+                "acme/slow", {"seconds": 0.2, "steps": 2}, wait=wait, progress=seen.append
+            )
+        )
+        == "done"
+    )
     assert "prefer" not in local.requests[before].headers
     assert (seen[0].status, seen[-1].status) == ("starting", "succeeded")
     assert seen[-1].progress.percentage == 1.0
@@ -110,7 +120,11 @@ def test_an_iterator_s_output_is_a_list(both, client):
 
 def test_processing_without_output_is_not_done(both):
     create = prediction("processing")
-    with scripted(prediction("processing", output=["a"]), prediction("succeeded", output=["a", "b"]), create=create) as wire:
+    with scripted(
+        prediction("processing", output=["a"]),
+        prediction("succeeded", output=["a", "b"]),
+        create=create,
+    ) as wire:
         client = both.client(wire.base_url, poll_interval=0.001)
         assert both(lambda: client.run("acme/x", {})) == ["a", "b"]
     assert len(wire.seen) == 3
@@ -133,7 +147,9 @@ def test_processing_with_output_is_done_only_while_the_hold_lasted(both):
 
 
 def test_processing_with_output_is_not_done_in_poll_mode(both):
-    with scripted(prediction("succeeded", output=["a", "b"]), create=prediction("processing", output=["a"])) as wire:
+    with scripted(
+        prediction("succeeded", output=["a", "b"]), create=prediction("processing", output=["a"])
+    ) as wire:
         client = both.client(wire.base_url, poll_interval=0.001)
         assert both(lambda: client.run("acme/x", {}, wait=False)) == ["a", "b"]
 
@@ -164,7 +180,9 @@ def test_completed_at_is_an_end_where_nobody_knows_the_status(both):
 def test_a_prediction_that_did_not_succeed_raises_and_is_not_cancelled_again(both, status, kind):
     with scripted(prediction(status, error="OOM" if status == "failed" else None)) as wire:
         client = both.client(wire.base_url, poll_interval=0.001)
-        with pytest.raises(exceptions.ModelError, match="OOM" if status == "failed" else status) as caught:
+        with pytest.raises(
+            exceptions.ModelError, match="OOM" if status == "failed" else status
+        ) as caught:
             both(lambda: client.run("acme/x", {}, wait=False))
     assert type(caught.value) is kind
     assert caught.value.prediction.id == "p1"
@@ -184,7 +202,9 @@ def test_the_deadline_is_over_everything_and_cancels(both):
     with running_forever() as wire:
         client = both.client(wire.base_url, poll_interval=0.01)
         start = time.monotonic()
-        with pytest.raises(replicate.PredictionTimeout, match="p1 is still processing after 0.2 s") as caught:
+        with pytest.raises(
+            replicate.PredictionTimeout, match="p1 is still processing after 0.2 s"
+        ) as caught:
             both(lambda: client.run("acme/x", {}, wait=False, timeout=0.2))
         assert 0.15 < time.monotonic() - start < 2
         assert isinstance(caught.value, TimeoutError)
@@ -194,14 +214,22 @@ def test_the_deadline_is_over_everything_and_cancels(both):
 
 @pytest.mark.parametrize("stuck", ["POST", "GET"])
 def test_the_deadline_ends_a_request_that_is_never_answered(both, stuck):
-    with Wire(lambda seen: hang if seen.method == stuck and "cancel" not in seen.path else reply(prediction("starting"))) as wire:
+    with Wire(
+        lambda seen: (
+            hang
+            if seen.method == stuck and "cancel" not in seen.path
+            else reply(prediction("starting"))
+        )
+    ) as wire:
         client = both.client(wire.base_url, poll_interval=0.001)
         with pytest.raises(replicate.PredictionTimeout) as caught:
             both(lambda: client.run("acme/x", {}, timeout=0.2))
     assert (caught.value.prediction is None) == (stuck == "POST")
-    assert ("the create has no answer after 0.2 s" if stuck == "POST" else "p1 is still starting after 0.2 s") in str(
-        caught.value
-    )
+    assert (
+        "the create has no answer after 0.2 s"
+        if stuck == "POST"
+        else "p1 is still starting after 0.2 s"
+    ) in str(caught.value)
 
 
 def test_the_client_s_limit_for_a_request_is_not_a_deadline_for_the_run(both):
@@ -213,7 +241,9 @@ def test_the_client_s_limit_for_a_request_is_not_a_deadline_for_the_run(both):
 
 def test_the_deadline_ends_an_upload_too(both):
     with Wire(lambda _: hang) as wire:
-        with pytest.raises(replicate.PredictionTimeout, match="the prediction was not created after 0.2 s"):
+        with pytest.raises(
+            replicate.PredictionTimeout, match="the prediction was not created after 0.2 s"
+        ):
             both(lambda: both.client(wire.base_url).run("acme/x", {"file": b"x"}, timeout=0.2))
         assert wire.routes == ["POST /v1/files"]
 
@@ -221,14 +251,20 @@ def test_the_deadline_ends_an_upload_too(both):
 def test_a_signal_aborted_beforehand_sends_nothing(both):
     with running_forever() as wire:
         with pytest.raises(replicate.AbortError, match="no reason to go on"):
-            both(lambda: both.client(wire.base_url).run("acme/x", {}, signal=AbortSignal.abort("no reason to go on")))
+            both(
+                lambda: both.client(wire.base_url).run(
+                    "acme/x", {}, signal=AbortSignal.abort("no reason to go on")
+                )
+            )
         assert wire.seen == []
 
 
 def test_an_aborted_signal_ends_the_run_and_cancels_once(both):
     controller = AbortController()
     with running_forever() as wire:
-        threading.Thread(target=lambda: (wire.until(lambda: len(wire.seen) > 3), controller.abort())).start()
+        threading.Thread(
+            target=lambda: (wire.until(lambda: len(wire.seen) > 3), controller.abort())
+        ).start()
         client = both.client(wire.base_url, poll_interval=0.01)
         with pytest.raises(replicate.AbortError):
             both(lambda: client.run("acme/x", {}, wait=False, signal=controller.signal))
@@ -260,7 +296,11 @@ def test_a_pause_that_the_server_asks_for_ends_with_the_call(both, options, erro
     with Wire(lambda seen: reply(prediction("processing"), headers=used_up)) as wire:
         start = time.monotonic()
         with pytest.raises(error):
-            both(lambda: both.client(wire.base_url).run("acme/x", {}, wait=False, **{name: of() for name, of in options.items()}))
+            both(
+                lambda: both.client(wire.base_url).run(
+                    "acme/x", {}, wait=False, **{name: of() for name, of in options.items()}
+                )
+            )
         assert time.monotonic() - start < 30
 
 
@@ -311,7 +351,11 @@ def test_a_lost_poll_does_not_lose_the_run(both):
 
 
 def test_a_server_that_stays_broken_raises_with_the_prediction_and_leaves_it_running(both):
-    with Wire(lambda seen: reply(prediction("starting"), 201) if seen.method == "POST" else reply(status=500)) as wire:
+    with Wire(
+        lambda seen: (
+            reply(prediction("starting"), 201) if seen.method == "POST" else reply(status=500)
+        )
+    ) as wire:
         client = both.client(wire.base_url, poll_interval=0.001, max_retries=1)
         with pytest.raises(exceptions.InternalServerError) as caught:
             both(lambda: client.run("acme/x", {}, wait=False))
@@ -348,7 +392,12 @@ def test_a_malformed_wait_is_refused_before_anything_is_sent(both, wait, error, 
 def test_the_interval_of_a_wait_comes_before_the_client_s(both, mode):
     with scripted(prediction("processing"), prediction("succeeded", output="x")) as wire:
         client = both.client(wire.base_url, poll_interval=60)
-        assert both(lambda: client.run("acme/x", {}, wait={"mode": mode, "interval": 0.01}, timeout=30)) == "x"
+        assert (
+            both(
+                lambda: client.run("acme/x", {}, wait={"mode": mode, "interval": 0.01}, timeout=30)
+            )
+            == "x"
+        )
 
 
 def test_prefer_and_wait_are_not_taken_together(both):
@@ -364,7 +413,11 @@ def test_the_async_twins_of_a_sync_client(local):
     async def main():
         one = await client.predictions.async_create(model="acme/shout", input={"text": "a"})
         await one.async_wait()
-        return one.output, await client.async_run("acme/shout", {"text": "b"}), (await client.async_wait(one)).status
+        return (
+            one.output,
+            await client.async_run("acme/shout", {"text": "b"}),
+            (await client.async_wait(one)).status,
+        )
 
     assert asyncio.run(main()) == ("A", "B", "succeeded")
 

@@ -10,7 +10,11 @@ from wire import Wire, prediction, reply
 
 
 def save_all(both, *args, **options):
-    return both(lambda: (replicate_rs.asave_all if both.is_async else replicate_rs.save_all)(*args, **options))
+    return both(
+        lambda: (replicate_rs.asave_all if both.is_async else replicate_rs.save_all)(
+            *args, **options
+        )
+    )
 
 
 @pytest.fixture
@@ -22,7 +26,10 @@ def wire():
 @pytest.mark.filterwarnings("error")
 def test_addresses_in_a_prediction_s_output_are_files(both, wire, tmp_path, monkeypatch):
     client = both.client(wire.base_url)
-    output = {"images": [f"{wire.origin}/1.png", f"{wire.origin}/2.png"], "mask": "data:text/plain,hi"}
+    output = {
+        "images": [f"{wire.origin}/1.png", f"{wire.origin}/2.png"],
+        "mask": "data:text/plain,hi",
+    }
     made = Prediction._of(prediction(output=output), client._session)
     for paths in (
         save_all(both, made.output, tmp_path / "a", client=client),
@@ -35,7 +42,9 @@ def test_addresses_in_a_prediction_s_output_are_files(both, wire, tmp_path, monk
     assert save_all(both, f"{wire.origin}/3.png", tmp_path)[0].read_bytes() == b"/3.png"
 
 
-@pytest.mark.parametrize("output", [None, [], {}, "text", ["text", None], 5, b"x", [RuntimeError("x")]])
+@pytest.mark.parametrize(
+    "output", [None, [], {}, "text", ["text", None], 5, b"x", [RuntimeError("x")]]
+)
 def test_an_output_without_a_file_is_an_error(both, output, tmp_path):
     with pytest.raises(ValueError, match="holds no file") as caught:
         save_all(both, output, tmp_path / "new")
@@ -45,17 +54,29 @@ def test_an_output_without_a_file_is_an_error(both, output, tmp_path):
 
 
 def test_a_prediction_itself_is_told_what_to_pass(both, tmp_path):
-    made = Prediction._of(prediction(output="https://x.test/a.png"), both.client("https://x.test")._session)
+    made = Prediction._of(
+        prediction(output="https://x.test/a.png"), both.client("https://x.test")._session
+    )
     with pytest.raises(ValueError, match=r"prediction\.files\(\)"):
         save_all(both, made, tmp_path)
 
 
 def test_what_failed_is_told_with_its_place(both, wire, tmp_path):
     client = both.client("https://x.test")
-    failed = ModelError(Prediction._of(prediction("failed", error="out of memory"), client._session))
-    outputs = [FileOutput(f"{wire.origin}/0.png", client), failed, {"caption": "a cat", "image": f"{wire.origin}/2.png"}]
+    failed = ModelError(
+        Prediction._of(prediction("failed", error="out of memory"), client._session)
+    )
+    outputs = [
+        FileOutput(f"{wire.origin}/0.png", client),
+        failed,
+        {"caption": "a cat", "image": f"{wire.origin}/2.png"},
+    ]
     with pytest.warns(
-        UserWarning, match=r"output\[1\] \(ModelError: 'out of memory'\), output\[2\]\['caption'\] \(text: 'a cat'\)"
+        UserWarning,
+        match=(
+            r"output\[1\] \(ModelError: 'out of memory'\), output\[2\]\['caption'\] \(text: 'a"
+            r" cat'\)"
+        ),
     ) as told:
         paths = save_all(both, outputs, tmp_path, client=client)
     assert [path.name for path in paths] == ["0.png", "2.png"]
@@ -70,9 +91,14 @@ def test_what_failed_is_told_with_its_place(both, wire, tmp_path):
 def test_names_are_the_caller_s(both, wire, tmp_path):
     client = both.client("https://x.test")
     outputs = [FileOutput(f"{wire.origin}/{n}.png", client) for n in range(2)]
-    assert [path.name for path in save_all(both, outputs, tmp_path, names=["cat.png", "dog"])] == ["cat.png", "dog"]
+    assert [path.name for path in save_all(both, outputs, tmp_path, names=["cat.png", "dog"])] == [
+        "cat.png",
+        "dog",
+    ]
     assert [path.name for path in save_all(both, outputs, tmp_path, names=("a", "b"))] == ["a", "b"]
-    paths = save_all(both, outputs, tmp_path, names=lambda index, file: f"{index:03}-{file.filename}")
+    paths = save_all(
+        both, outputs, tmp_path, names=lambda index, file: f"{index:03}-{file.filename}"
+    )
     assert [path.name for path in paths] == ["000-0.png", "001-1.png"]
     assert paths[1].read_bytes() == b"/1.png"
 
@@ -87,10 +113,17 @@ def test_names_are_the_caller_s(both, wire, tmp_path):
         ("ab", TypeError, "names must be a list"),
     ],
 )
-def test_wrong_names_are_refused_before_anything_is_fetched(both, wire, tmp_path, names, error, match):
+def test_wrong_names_are_refused_before_anything_is_fetched(
+    both, wire, tmp_path, names, error, match
+):
     client = both.client("https://x.test")
     with pytest.raises(error, match=match):
-        save_all(both, [FileOutput(f"{wire.origin}/{n}", client) for n in range(2)], tmp_path / "new", names=names)
+        save_all(
+            both,
+            [FileOutput(f"{wire.origin}/{n}", client) for n in range(2)],
+            tmp_path / "new",
+            names=names,
+        )
     assert not wire.seen
     assert not (tmp_path / "new").exists()
 

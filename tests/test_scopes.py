@@ -23,17 +23,28 @@ CANCELLED = "POST /v1/predictions/p1/cancel"
 
 
 def answer(seen):
-    """A prediction that never ends, whose stream is silent after its first event, and a file that is never whole."""
+    """A prediction that never ends, whose stream is silent after its first event, and a file that
+    is never whole.
+    """
     if seen.path.endswith("/cancel"):
         return reply(prediction("canceled"))
     if seen.path == "/stream":
         return lambda connection: (connection.sendall(HEAD + output("a")), hang(connection))[1]
     if seen.path == "/file":
-        return lambda connection: (connection.sendall(reply(bytes(100_000), length=200_000)), hang(connection))[1]
+        return lambda connection: (
+            connection.sendall(reply(bytes(100_000), length=200_000)),
+            hang(connection),
+        )[1]
     if "cursor" in seen.path or seen.path.endswith("/files"):
         return hang
     if seen.method == "GET" and seen.path.endswith("/predictions"):
-        return reply({"results": [prediction()], "next": f"{HERE[0].base_url}/predictions?cursor=2", "previous": None})
+        return reply(
+            {
+                "results": [prediction()],
+                "next": f"{HERE[0].base_url}/predictions?cursor=2",
+                "previous": None,
+            }
+        )
     urls = {"stream": f"{HERE[0].origin}/stream"}
     return reply(prediction("processing", urls=urls), 201 if seen.method == "POST" else 200)
 
@@ -185,7 +196,10 @@ def test_a_scope_knows_its_own_cancellation(way, call, on_loop, wire, tmp_path):
 
     on_loop(main())
     assert list(tmp_path.iterdir()) == []
-    created = sum(each == "POST /v1/models/acme/x/predictions" or each == "POST /v1/predictions" for each in wire.routes)
+    created = sum(
+        each == "POST /v1/models/acme/x/predictions" or each == "POST /v1/predictions"
+        for each in wire.routes
+    )
     if call in STARTS_ONE and way is not cancelled_beforehand:
         assert created == 1
         wire.until(lambda: wire.routes.count(CANCELLED) == 1)
@@ -208,13 +222,22 @@ async def reader(app):
         if message.get("body"):
             first.set()
 
-    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b"", "http_version": "1.1"}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "headers": [],
+        "query_string": b"",
+        "http_version": "1.1",
+    }
     await app(scope, receive, send)
     return b"".join(each.get("body", b"") for each in sent)
 
 
 def test_an_app_behind_a_middleware_survives_its_readers(wire):
-    """`BaseHTTPMiddleware` has a task group whose host waits for the app, and cancels it when the reader leaves."""
+    """`BaseHTTPMiddleware` has a task group whose host waits for the app, and cancels it when the
+    reader leaves.
+    """
     problems = []
 
     async def tokens(request):
@@ -228,10 +251,14 @@ def test_an_app_behind_a_middleware_survives_its_readers(wire):
         return await call_next(request)
 
     client = replicate.AsyncReplicate("r8_x", base_url=wire.base_url)
-    app = Starlette(routes=[Route("/", tokens)], middleware=[Middleware(BaseHTTPMiddleware, dispatch=through)])
+    app = Starlette(
+        routes=[Route("/", tokens)], middleware=[Middleware(BaseHTTPMiddleware, dispatch=through)]
+    )
 
     async def main():
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: problems.append(context)
+        )
         async with asyncio.timeout(PATIENCE):
             assert await asyncio.gather(*(reader(app) for _ in range(20))) == [b"a"] * 20
         await client.aclose()

@@ -38,7 +38,11 @@ def frames_that_show(error):
         for frame, _ in traceback.walk_tb(each.__traceback__):
             where = Path(frame.f_code.co_filename)
             if where.is_relative_to(PACKAGE):
-                found += [f"{where.name}: {frame.f_code.co_name}: {name}" for name in frame.f_locals if shown(local(frame, name))]
+                found += [
+                    f"{where.name}: {frame.f_code.co_name}: {name}"
+                    for name in frame.f_locals
+                    if shown(local(frame, name))
+                ]
     return found
 
 
@@ -96,8 +100,15 @@ def test_an_error_of_the_api(both, status):
 
 
 def test_an_answer_that_is_none(both):
-    for answer in (reply(b"<html>"), None, reply(status=302, headers="Location: ftp://x\r\n"), reply(b"{}", length=100)):
-        with Wire(lambda _, answer=answer: answer and (lambda connection: connection.sendall(answer))) as wire:
+    for answer in (
+        reply(b"<html>"),
+        None,
+        reply(status=302, headers="Location: ftp://x\r\n"),
+        reply(b"{}", length=100),
+    ):
+        with Wire(
+            lambda _, answer=answer: answer and (lambda connection: connection.sendall(answer))
+        ) as wire:
             with pytest.raises(exceptions.APIError) as caught:
                 both(lambda: client_of(both, wire.base_url).predictions.get("x"))
             check(caught.value)
@@ -134,13 +145,23 @@ def test_the_webhook_secret_in_an_answer_that_is_none(both):
         check(caught.value)
 
 
-@pytest.mark.parametrize("wrong", [f"{TOKEN}\r\nX: y", f"{TOKEN}\n{TOKEN}", f"\0{TOKEN}", f"{TOKEN}\x7f"])
+@pytest.mark.parametrize(
+    "wrong", [f"{TOKEN}\r\nX: y", f"{TOKEN}\n{TOKEN}", f"\0{TOKEN}", f"{TOKEN}\x7f"]
+)
 def test_a_token_that_no_header_can_carry(both, wrong):
-    with pytest.raises(ValueError, match="token holds a line break or another control character") as caught:
+    with pytest.raises(
+        ValueError, match="token holds a line break or another control character"
+    ) as caught:
         client_of(both, "http://127.0.0.1:1", api_token=wrong)
     assert shown(str(caught.value)) == []
-    with pytest.raises(ValueError, match="token holds a line break or another control character") as caught:
-        both(lambda: client_of(both, "http://127.0.0.1:1", api_token=lambda: wrong).predictions.get("x"))
+    with pytest.raises(
+        ValueError, match="token holds a line break or another control character"
+    ) as caught:
+        both(
+            lambda: client_of(both, "http://127.0.0.1:1", api_token=lambda: wrong).predictions.get(
+                "x"
+            )
+        )
     check(caught.value)
 
 
@@ -150,13 +171,22 @@ def test_a_token_of_another_type(both):
             client_of(both, "http://127.0.0.1:1", api_token=wrong)
         assert shown(str(caught.value)) == []
         with pytest.raises(TypeError, match="token") as caught:
-            both(lambda wrong=wrong: client_of(both, "http://127.0.0.1:1", api_token=lambda: wrong).predictions.get("x"))
+            both(
+                lambda wrong=wrong: client_of(
+                    both, "http://127.0.0.1:1", api_token=lambda: wrong
+                ).predictions.get("x")
+            )
         check(caught.value)
 
 
 def test_a_client_that_cannot_be_made_shows_no_token_in_its_frames(both):
     """Tools for errors print the locals of every frame."""
-    for wrong in ({"base_url": "ftp://x"}, {"max_connections": 0}, {"headers": {"a b": "gateway-secret"}}, {"timeout": "1"}):
+    for wrong in (
+        {"base_url": "ftp://x"},
+        {"max_connections": 0},
+        {"headers": {"a b": "gateway-secret"}},
+        {"timeout": "1"},
+    ):
         with pytest.raises((ValueError, TypeError)) as caught:
             both.kind(**({"api_token": TOKEN, "base_url": "http://127.0.0.1:1"} | wrong))
         assert shown(str(caught.value)) == []
@@ -169,7 +199,9 @@ def test_a_client_that_cannot_be_made_can_be_shown(both):
     assert traceback.TracebackException.from_exception(caught.value, capture_locals=True)
 
 
-@pytest.mark.parametrize("way", [repr, str, lambda client: repr(client._core), lambda client: repr(client._session)])
+@pytest.mark.parametrize(
+    "way", [repr, str, lambda client: repr(client._core), lambda client: repr(client._session)]
+)
 def test_a_client_is_shown_without(both, way):
     client = client_of(both, "http://127.0.0.1:1")
     assert shown(way(client)) == []
@@ -188,7 +220,11 @@ def made(both, wire):
 
 def test_what_a_client_makes_is_shown_stored_and_copied_without(both):
     """Row 4."""
-    with Wire(lambda seen: reply({"results": [prediction()]} if seen.path.endswith("predictions") else prediction())) as wire:
+    with Wire(
+        lambda seen: reply(
+            {"results": [prediction()]} if seen.path.endswith("predictions") else prediction()
+        )
+    ) as wire:
         client, one, page, file = made(both, wire)
         for each in (client, one, page, file, client.predictions):
             assert shown(repr(each)) == []
@@ -199,7 +235,9 @@ def test_what_a_client_makes_is_shown_stored_and_copied_without(both):
         assert shown(f"{one.dict()} {one.json()}") == []
 
 
-def test_a_client_that_was_stored_asks_its_surroundings_for_the_token_if_it_did_before(both, monkeypatch):
+def test_a_client_that_was_stored_asks_its_surroundings_for_the_token_if_it_did_before(
+    both, monkeypatch
+):
     with Wire(lambda _: reply(prediction())) as wire:
         again = pickle.loads(pickle.dumps(client_of(both, wire.base_url, api_token=None)))
         monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_other")
@@ -207,7 +245,9 @@ def test_a_client_that_was_stored_asks_its_surroundings_for_the_token_if_it_did_
     assert wire.seen[0].headers["authorization"] == "Bearer r8_other"
 
 
-@pytest.mark.parametrize("name", ["authorization", "Proxy-Authorization", "X-Api-Key", "Cookie", "X-Gateway-Key"])
+@pytest.mark.parametrize(
+    "name", ["authorization", "Proxy-Authorization", "X-Api-Key", "Cookie", "X-Gateway-Key"]
+)
 def test_no_default_header_s_value_is_stored(name):
     client = replicate.Replicate(base_url="http://127.0.0.1:1", headers={name: "gateway-secret"})
     assert shown(pickle.dumps(client).decode("latin-1")) == []
@@ -221,7 +261,9 @@ def test_a_header_s_value_is_not_shown_with_what_is_wrong_with_it(both, name):
     with Wire(lambda _: reply(prediction())) as wire:
         client = client_of(both, wire.base_url)
         with pytest.raises(ValueError, match="X.Key") as caught:
-            both(lambda: client.predictions.get("x", extra_headers={name: "gateway-secret\r\nX: y"}))
+            both(
+                lambda: client.predictions.get("x", extra_headers={name: "gateway-secret\r\nX: y"})
+            )
         assert shown(str(caught.value)) == []
         assert wire.opened == 0
 
@@ -244,7 +286,9 @@ def test_a_wrong_base_url_is_refused_without_its_password(both, wrong):
     assert shown(str(caught.value)) == []
 
 
-@pytest.mark.parametrize("rest", ["127.0.0.1:1/file", "127.0.0.1:99999/file", "[::1/file", "127.0.0.1:1/file?a=1#b"])
+@pytest.mark.parametrize(
+    "rest", ["127.0.0.1:1/file", "127.0.0.1:99999/file", "[::1/file", "127.0.0.1:1/file?a=1#b"]
+)
 def test_a_password_in_a_file_s_address_is_in_no_error(both, rest):
     client = client_of(both, "http://127.0.0.1:1")
     file = replicate.FileOutput(f"http://me:hunter2@{rest}", client)
@@ -255,13 +299,20 @@ def test_a_password_in_a_file_s_address_is_in_no_error(both, rest):
 
 
 def test_a_password_in_a_file_s_address_is_in_its_address_only(both):
-    file = replicate.FileOutput("https://me:hunter2@example.com/file", client_of(both, "http://127.0.0.1:1"))
+    file = replicate.FileOutput(
+        "https://me:hunter2@example.com/file", client_of(both, "http://127.0.0.1:1")
+    )
     assert shown(repr(file)) == []
     assert (file.url, str(file)) == ("https://me:hunter2@example.com/file",) * 2
 
 
 @pytest.mark.parametrize(
-    "route", ["http://me:hunter2@127.0.0.1:1/x", "http://me:hunter2@127.0.0.1:99999/x", "ftp://me:hunter2@x/"]
+    "route",
+    [
+        "http://me:hunter2@127.0.0.1:1/x",
+        "http://me:hunter2@127.0.0.1:99999/x",
+        "ftp://me:hunter2@x/",
+    ],
 )
 def test_a_password_in_a_request_s_address_is_in_no_error(both, route):
     client = client_of(both, "http://127.0.0.1:1")
@@ -272,7 +323,9 @@ def test_a_password_in_a_request_s_address_is_in_no_error(both, route):
 
 
 def test_a_password_in_the_address_of_a_redirect_is_in_no_error(both):
-    with Wire(lambda _: reply(status=302, headers="Location: http://me:hunter2@127.0.0.1:1/x\r\n")) as wire:
+    with Wire(
+        lambda _: reply(status=302, headers="Location: http://me:hunter2@127.0.0.1:1/x\r\n")
+    ) as wire:
         with pytest.raises(exceptions.APIConnectionError) as caught:
             both(lambda: client_of(both, wire.base_url).predictions.get("x"))
         check(caught.value)
@@ -303,7 +356,11 @@ def failures(both, tmp_path):
     """One error of each class that an exchange gives."""
     controller = replicate.AbortController()
     controller.abort("why")
-    with Wire(lambda _: reply({"detail": "no", "title": "t"}, 429, headers="X-Request-Id: r1\r\nRetry-After: 99\r\n")) as wire:
+    with Wire(
+        lambda _: reply(
+            {"detail": "no", "title": "t"}, 429, headers="X-Request-Id: r1\r\nRetry-After: 99\r\n"
+        )
+    ) as wire:
         client = client_of(both, wire.base_url)
         yield lambda: client.predictions.get("x")
         yield lambda: client.predictions.get("x", signal=controller.signal)

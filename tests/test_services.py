@@ -1,4 +1,6 @@
-"""Services that are told to stop while readers are in: what runs for these is cancelled before the process has gone."""
+"""Services that are told to stop while readers are in: what runs for these is cancelled before the
+process has gone.
+"""
 
 import contextlib
 import socket
@@ -84,7 +86,9 @@ def post_worker_init(worker):
 
 
 def get(path, route):
-    """Ask for something; the connection, when the first part of an answer is there, or the request has been sent."""
+    """Ask for something; the connection, when the first part of an answer is there, or the request
+    has been sent.
+    """
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.settimeout(LONGEST)
@@ -127,7 +131,16 @@ def check(server, wire):
 
 
 def uvicorn(path, seconds):
-    return ["uvicorn", "--uds", str(path), "--timeout-graceful-shutdown", str(seconds), "--log-level", "warning", "app:app"]
+    return [
+        "uvicorn",
+        "--uds",
+        str(path),
+        "--timeout-graceful-shutdown",
+        str(seconds),
+        "--log-level",
+        "warning",
+        "app:app",
+    ]
 
 
 @pytest.mark.parametrize("route", ["/relay", "/stream", "/run"])
@@ -149,7 +162,8 @@ def test_uvicorn_that_stops_during_the_creates(tmp_path):
             assert "left: 0" in check(server, wire)
 
 
-# Which of the workers gets a connection is left to chance, so that the threads of one are enough for all. A sync worker has one.
+# Which of the workers gets a connection is left to chance, so that the threads of one are enough
+# for all. A sync worker has one.
 WORKERS = {"sync": (["-w", "4"], 4), "gthread": (["-w", "2", "--threads", "50"], 40)}
 
 
@@ -159,7 +173,17 @@ def test_gunicorn_that_stops_with_readers(kind, route, tmp_path):
     (tmp_path / "app.py").write_text(WSGI)
     (tmp_path / "gunicorn.conf.py").write_text(CONFIG)
     path, (options, count) = tmp_path / "socket", WORKERS[kind]
-    command = ["gunicorn", "-k", kind, *options, "--graceful-timeout", "4", "-b", f"unix:{path}", "app:app"]
+    command = [
+        "gunicorn",
+        "-k",
+        kind,
+        *options,
+        "--graceful-timeout",
+        "4",
+        "-b",
+        f"unix:{path}",
+        "app:app",
+    ]
     with Creates(pause=0) as wire, started(command, tmp_path, wire.base_url) as server:
         server.until(lambda: is_up(path))
         with readers(path, route, count, wire):

@@ -1,4 +1,6 @@
-"""Options of a client and of the module: read when a request is made, assigned while a client lives, taken back by tests."""
+"""Options of a client and of the module: read when a request is made, assigned while a client
+lives, taken back by tests.
+"""
 
 import asyncio
 import contextlib
@@ -42,17 +44,36 @@ def module():
 # What a program has before it reads its environment.
 EARLY = {
     "a function by name": "from replicate_rs import run\ncall = lambda: run('acme/x', {})",
-    "a namespace by name": "from replicate_rs import predictions\ncall = lambda: predictions.get('x')",
-    "a client": "import replicate_rs\nclient = replicate_rs.Replicate()\ncall = lambda: client.predictions.get('x')",
-    "a method": "import replicate_rs\nget = replicate_rs.Replicate().predictions.get\ncall = lambda: get('x')",
-    "an async client": "import replicate_rs, asyncio\nclient = replicate_rs.AsyncReplicate()\n"
-    "call = lambda: asyncio.run(client.predictions.get('x'))",
-    "one that was shown": "import replicate_rs\nclient = replicate_rs.Replicate()\nprint(client, client.base_url)\n"
-    "call = lambda: client.predictions.get('x')",
-    "a copy": "import replicate_rs\nclient = replicate_rs.Replicate().with_options(timeout=5)\n"
-    "call = lambda: client.predictions.get('x')",
-    "a function of use": "import replicate_rs\nmodel = replicate_rs.use('acme/x')\ncall = lambda: model()",
-    "a setting": "import replicate_rs\nreplicate_rs.max_retries = 1\ncall = lambda: replicate_rs.predictions.get('x')",
+    "a namespace by name": (
+        "from replicate_rs import predictions\ncall = lambda: predictions.get('x')"
+    ),
+    "a client": (
+        "import replicate_rs\nclient = replicate_rs.Replicate()\ncall = lambda:"
+        " client.predictions.get('x')"
+    ),
+    "a method": (
+        "import replicate_rs\nget = replicate_rs.Replicate().predictions.get\ncall = lambda:"
+        " get('x')"
+    ),
+    "an async client": (
+        "import replicate_rs, asyncio\nclient = replicate_rs.AsyncReplicate()\n"
+        "call = lambda: asyncio.run(client.predictions.get('x'))"
+    ),
+    "one that was shown": (
+        "import replicate_rs\nclient = replicate_rs.Replicate()\nprint(client, client.base_url)\n"
+        "call = lambda: client.predictions.get('x')"
+    ),
+    "a copy": (
+        "import replicate_rs\nclient = replicate_rs.Replicate().with_options(timeout=5)\n"
+        "call = lambda: client.predictions.get('x')"
+    ),
+    "a function of use": (
+        "import replicate_rs\nmodel = replicate_rs.use('acme/x')\ncall = lambda: model()"
+    ),
+    "a setting": (
+        "import replicate_rs\nreplicate_rs.max_retries = 1\ncall = lambda:"
+        " replicate_rs.predictions.get('x')"
+    ),
 }
 
 
@@ -64,7 +85,13 @@ import os
 os.environ.update(REPLICATE_BASE_URL={wire.base_url!r}, REPLICATE_API_TOKEN=" r8_late\\n", REPLICATE_POLL_INTERVAL="0.5")
 call()
 """
-    done = subprocess.run([sys.executable, "-X", "dev", "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert authorization(wire) == "Bearer r8_late"
 
@@ -105,16 +132,29 @@ def test_a_wrong_interval_of_the_environment_sends_nothing(both, wire, monkeypat
 
 @pytest.mark.parametrize("blank", ["", " ", "\t\n"])
 def test_blank_is_missing(both, wire, monkeypatch, blank):
-    for name in ("REPLICATE_BASE_URL", "REPLICATE_API_TOKEN", "REPLICATE_POLL_INTERVAL", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
+    for name in (
+        "REPLICATE_BASE_URL",
+        "REPLICATE_API_TOKEN",
+        "REPLICATE_POLL_INTERVAL",
+        "HTTP_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+    ):
         monkeypatch.setenv(name, blank)
     client = both.kind(blank, base_url=wire.base_url, proxy=blank)
     both(lambda: client.predictions.get("x"))
     assert authorization(wire) is None
     assert both.kind(TOKEN, base_url=blank).base_url == "https://api.replicate.com/v1"
     with pytest.raises(exceptions.MissingTokenError):
-        both(lambda: both.kind(blank, base_url="https://api.replicate.invalid").predictions.get("x"))
+        both(
+            lambda: both.kind(blank, base_url="https://api.replicate.invalid").predictions.get("x")
+        )
     with pytest.raises(exceptions.MissingTokenError):
-        both(lambda: both.kind(lambda: blank, base_url="https://api.replicate.invalid").predictions.get("x"))
+        both(
+            lambda: both.kind(
+                lambda: blank, base_url="https://api.replicate.invalid"
+            ).predictions.get("x")
+        )
     monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_environment")
     both(lambda: client.predictions.get("x"))
     assert authorization(wire) == "Bearer r8_environment"
@@ -147,15 +187,23 @@ LIKELY = {
 }
 
 
-@pytest.mark.parametrize(("character", "cause"), LIKELY.items(), ids=[ascii(each) for each in LIKELY])
-def test_a_token_that_is_none_is_refused_with_its_likely_cause(both, wire, monkeypatch, character, cause):
+@pytest.mark.parametrize(
+    ("character", "cause"), LIKELY.items(), ids=[ascii(each) for each in LIKELY]
+)
+def test_a_token_that_is_none_is_refused_with_its_likely_cause(
+    both, wire, monkeypatch, character, cause
+):
     wrong = f"r8_abc{character}defg"
     for call in (
         lambda: both.kind(wrong),
         lambda: both.kind(pydantic.SecretStr(wrong)),
         lambda: setattr(replicate, "api_token", wrong),
         lambda: both(lambda: both.kind(lambda: wrong, base_url=wire.base_url).predictions.get("x")),
-        lambda: both(lambda: both.kind(lambda: pydantic.SecretStr(wrong), base_url=wire.base_url).predictions.get("x")),
+        lambda: both(
+            lambda: both.kind(
+                lambda: pydantic.SecretStr(wrong), base_url=wire.base_url
+            ).predictions.get("x")
+        ),
     ):
         with pytest.raises(ValueError, match=f"token.*{cause}") as caught:
             call()
@@ -207,7 +255,9 @@ def test_async_functions_that_give_tokens(wire, with_fetch):
 
     async def main():
         for function in (vault, vault.method):
-            client = replicate.AsyncReplicate(function, base_url=wire.base_url, **({"fetch": fetch} if with_fetch else {}))
+            client = replicate.AsyncReplicate(
+                function, base_url=wire.base_url, **({"fetch": fetch} if with_fetch else {})
+            )
             vault.asked = 0
             await client.predictions.get("x")
             assert authorization(wire) == "Bearer r8_1"
@@ -222,7 +272,9 @@ def test_async_functions_that_give_tokens(wire, with_fetch):
 
     def answer(seen):
         listed = seen.method == "GET" and seen.path.endswith("predictions")
-        return reply({"results": [prediction()], "next": None} if listed else prediction(output="x"))
+        return reply(
+            {"results": [prediction()], "next": None} if listed else prediction(output="x")
+        )
 
     wire.script = answer
     asyncio.run(main())
@@ -251,7 +303,9 @@ def test_an_async_token_is_asked_for_where_it_is_sent_and_nowhere_else(wire):
                 await client.with_options(api_token=function).predictions.get("x")
             assert len(wire.seen) == before
         # A prediction of a caller that leaves is cancelled with a token, too.
-        wire.script = lambda seen: reply(prediction("canceled" if "cancel" in seen.path else "processing"))
+        wire.script = lambda seen: reply(
+            prediction("canceled" if "cancel" in seen.path else "processing")
+        )
         with pytest.raises(replicate.PredictionTimeout):
             await client.run("acme/x", {}, timeout=0.2)
         await client.aclose()
@@ -288,7 +342,12 @@ def test_a_token_that_is_assigned_counts_at_the_next_request(both, wire, name):
     record = both(lambda: client.predictions.get("x"))
     get = client.predictions.get
     setattr(client, name, "r8_second")
-    for call in (lambda: get("x"), lambda: client.predictions.get("x"), record.reload, lambda: client.run("acme/x", {})):
+    for call in (
+        lambda: get("x"),
+        lambda: client.predictions.get("x"),
+        record.reload,
+        lambda: client.run("acme/x", {}),
+    ):
         both(call)
         assert authorization(wire) == "Bearer r8_second"
     assert [getattr(client, each) for each in NAMES] == ["r8_second"] * 4
@@ -368,7 +427,9 @@ def test_what_is_assigned_to_a_closed_client_does_not_open_it(both, wire):
 
 
 def test_closing_cancels_what_was_begun_before_an_option_was_assigned(wire):
-    wire.script = lambda seen: reply(prediction("canceled" if "cancel" in seen.path else "processing"))
+    wire.script = lambda seen: reply(
+        prediction("canceled" if "cancel" in seen.path else "processing")
+    )
     client = replicate.Replicate(TOKEN, base_url=wire.base_url, poll_interval=0.01)
 
     def run():
@@ -406,7 +467,11 @@ def test_the_module_s_token_counts_at_the_next_request(wire, monkeypatch, name):
     for token in ("r8_a", "r8_b"):
         setattr(replicate, name, token)
         assert getattr(replicate, name) == token
-        for call in (lambda: run("acme/x", {}), lambda: predictions.get("x"), lambda: replicate.predictions.get("x")):
+        for call in (
+            lambda: run("acme/x", {}),
+            lambda: predictions.get("x"),
+            lambda: replicate.predictions.get("x"),
+        ):
             call()
             assert authorization(wire) == f"Bearer {token}"
     assert replicate.default_client is client
@@ -498,7 +563,13 @@ def answers(both, value):
     return mock.AsyncMock(return_value=value) if both.is_async else mock.Mock(return_value=value)
 
 
-NESTED = ["models.versions", "models.predictions", "models.examples", "models.readme", "deployments.predictions"]
+NESTED = [
+    "models.versions",
+    "models.predictions",
+    "models.examples",
+    "models.readme",
+    "deployments.predictions",
+]
 NESTED += ["webhooks.default", "webhooks.default.secret", "predictions", "models"]
 
 
@@ -533,7 +604,9 @@ def test_a_mock_on_a_record_s_namespace_stays(both, wire):
         assert not isinstance(getattr(method(record), "get", None), mock.Mock)
 
 
-@pytest.mark.parametrize("stand_in", ["a Prediction", "a dict", "an object", "a Mock", "a bare Mock"])
+@pytest.mark.parametrize(
+    "stand_in", ["a Prediction", "a dict", "an object", "a Mock", "a bare Mock"]
+)
 def test_run_sees_a_mocked_create(both, stand_in):
     fields = {"id": "p1", "status": "succeeded", "output": "mocked"}
     made = {
@@ -545,10 +618,18 @@ def test_run_sees_a_mocked_create(both, stand_in):
     }[stand_in]
     client = both.client("http://127.0.0.1:1")
     client.predictions.create = answers(both, made)
-    for ref, target in (("acme/x", {"model": "acme/x"}), (f"acme/x:{'a' * 64}", {"version": "a" * 64})):
-        assert both(lambda ref=ref: client.run(ref, {"a": 1}, webhook="https://x/y", wait=False)) == "mocked"
+    for ref, target in (
+        ("acme/x", {"model": "acme/x"}),
+        (f"acme/x:{'a' * 64}", {"version": "a" * 64}),
+    ):
+        assert (
+            both(lambda ref=ref: client.run(ref, {"a": 1}, webhook="https://x/y", wait=False))
+            == "mocked"
+        )
         called = client.predictions.create.call_args
-        assert called.kwargs.items() >= {"input": {"a": 1}, "webhook": "https://x/y", **target}.items()
+        assert (
+            called.kwargs.items() >= {"input": {"a": 1}, "webhook": "https://x/y", **target}.items()
+        )
     assert both(lambda: client.use("acme/x")(a=1)) == "mocked"
     client.models.predictions.create = answers(both, {**fields, "output": "of models"})
     assert both(lambda: client.run("acme/x", {"a": 1})) == "of models"
@@ -566,7 +647,9 @@ def test_run_sees_a_namespace_that_is_mocked_and_a_class_that_is_patched(both):
         assert client.predictions is predictions
     assert client.predictions is not predictions
     for options in ({}, {"autospec": True}):
-        with mock.patch.object(replicate.prediction.Predictions, "create", return_value=done, **options) as create:
+        with mock.patch.object(
+            replicate.prediction.Predictions, "create", return_value=done, **options
+        ) as create:
             assert both(lambda: client.run("acme/x", {})) == "mocked"
             create.assert_called_once()
 
@@ -574,15 +657,24 @@ def test_run_sees_a_namespace_that_is_mocked_and_a_class_that_is_patched(both):
 def test_run_and_wait_see_a_mocked_get(both, wire):
     wire.script = lambda _: reply(prediction("processing"), 201)
     client = both.client(wire.base_url, poll_interval=0.001)
-    client.predictions.get = answers(both, replicate.Prediction(id="p1", status="succeeded", output="mocked"))
+    client.predictions.get = answers(
+        both, replicate.Prediction(id="p1", status="succeeded", output="mocked")
+    )
     assert both(lambda: client.run("acme/x", {}, wait=False)) == "mocked"
-    assert both(lambda: client.wait(replicate.Prediction(id="p1", status="starting"))).output == "mocked"
+    assert (
+        both(lambda: client.wait(replicate.Prediction(id="p1", status="starting"))).output
+        == "mocked"
+    )
 
 
 @pytest.mark.parametrize("kind", [replicate.Client, replicate.AsyncClient])
 @pytest.mark.parametrize("instance", [True, False])
 def test_specs_of_clients_take_right_calls_and_no_others(kind, instance):
-    spec = mock.create_autospec(kind, instance=True) if instance else mock.create_autospec(kind("r8_x"))
+    spec = (
+        mock.create_autospec(kind, instance=True)
+        if instance
+        else mock.create_autospec(kind("r8_x"))
+    )
     calls = [
         (spec.run, ("a/b",), {"input": {}}),
         (spec.run, ("a/b", {}), {"wait": False, "timeout": 5}),
@@ -598,7 +690,12 @@ def test_specs_of_clients_take_right_calls_and_no_others(kind, instance):
         answer = method(*args, **kwargs)
         if asyncio.iscoroutine(answer):
             answer.close()
-    for wrong in (lambda: spec.run(), lambda: spec.wait(), lambda: spec.use(), lambda: spec.run("a/b", {}, None, 5)):
+    for wrong in (
+        lambda: spec.run(),
+        lambda: spec.wait(),
+        lambda: spec.use(),
+        lambda: spec.run("a/b", {}, None, 5),
+    ):
         with pytest.raises(TypeError):
             wrong()
     predictions = mock.create_autospec(replicate.prediction.Predictions, instance=True)

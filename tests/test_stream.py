@@ -41,7 +41,9 @@ def test_text_streams_give_text_alone(both, client):
 
 @both_ways
 async def test_the_twins_of_either_client_stream_too(client):
-    with_await = [str(event) async for event in await client.async_stream("acme/tokens", {"text": "a b"})]
+    with_await = [
+        str(event) async for event in await client.async_stream("acme/tokens", {"text": "a b"})
+    ]
     without = [str(event) async for event in client.async_stream("acme/tokens", {"text": "a b"})]
     assert with_await == without == ["a ", "b ", ""]
     assert await client.async_text_stream("acme/tokens", {"text": "a b"}).collect() == "a b "
@@ -185,7 +187,9 @@ def test_many_streams_at_once_in_many_threads_and_loops_keep_apart(local):
             async for event in client.async_stream("acme/tokens", {"text": text(name)}):
                 assert str(event) == f"{name}.0 "
                 return True
-        return await client.async_text_stream("acme/tokens", {"text": text(name)}).collect() == text(name)
+        return await client.async_text_stream(
+            "acme/tokens", {"text": text(name)}
+        ).collect() == text(name)
 
     async def loop(name):
         return all(await asyncio.gather(*(read(f"{name}-{n}") for n in range(20))))
@@ -194,7 +198,9 @@ def test_many_streams_at_once_in_many_threads_and_loops_keep_apart(local):
         if name % 2:
             return asyncio.run(loop(name))
         return all(
-            client.text_stream("acme/tokens", {"text": text(f"{name}-{n}")}).collect() == text(f"{name}-{n}") for n in range(8)
+            client.text_stream("acme/tokens", {"text": text(f"{name}-{n}")}).collect()
+            == text(f"{name}-{n}")
+            for n in range(8)
         )
 
     with ThreadPoolExecutor(8) as threads:
@@ -259,13 +265,21 @@ def test_an_error_event_is_the_model_s(both, client, id):
     with pytest.raises(exceptions.ModelError, match="OOM") as caught:
         both(lambda: client.stream("acme/fail", {}))
     assert caught.value.prediction.status == "failed"
-    event = f'{id}event: error\ndata: {{"detail": "no memory"}}\n\nevent: done\ndata: {{"reason": "error"}}\n\n'
-    with streaming(output("a") + event.encode(), poll=prediction("processing", logs="so far")) as wire:
+    event = (
+        f'{id}event: error\ndata: {{"detail": "no memory"}}\n\nevent: done\ndata: {{"reason":'
+        ' "error"}\n\n'
+    )
+    with streaming(
+        output("a") + event.encode(), poll=prediction("processing", logs="so far")
+    ) as wire:
         given = []
         with pytest.raises(exceptions.ModelError, match="no memory") as caught:
             both.fill(given, lambda: both.client(wire.base_url).stream("acme/x", {}))
     assert [str(each) for each in given] == ["a"]
-    assert (caught.value.prediction.status, caught.value.prediction.error) == ("failed", "no memory")
+    assert (caught.value.prediction.status, caught.value.prediction.error) == (
+        "failed",
+        "no memory",
+    )
     assert caught.value.prediction.logs == "so far"
 
 
@@ -290,13 +304,22 @@ def test_a_failure_that_the_stream_tells_of_does_not_wait_for_a_broken_api(both)
     assert wire.routes.count("GET /v1/predictions/p1") == 1
 
 
-@pytest.mark.parametrize(("reason", "error"), [("canceled", replicate.PredictionCanceled), ("error", replicate.ModelError)])
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [("canceled", replicate.PredictionCanceled), ("error", replicate.ModelError)],
+)
 def test_a_done_that_is_not_success_is_given_and_raised(both, reason, error):
     for text in (False, True):
         with streaming(output("a") + done(reason), poll=prediction("processing")) as wire:
             client = both.client(wire.base_url)
             with pytest.raises(error) as caught:
-                both(lambda: client.text_stream("acme/x", {}).collect() if text else client.stream("acme/x", {}))
+                both(
+                    lambda: (
+                        client.text_stream("acme/x", {}).collect()
+                        if text
+                        else client.stream("acme/x", {})
+                    )
+                )
         assert caught.value.prediction.status == {"canceled": "canceled", "error": "failed"}[reason]
 
 
@@ -310,9 +333,14 @@ def test_a_prediction_that_was_aborted_is_not_a_failure_of_the_model(both, reaso
 
 def test_what_is_not_a_stream_is_refused_before_the_first_event(both):
     with Wire(lambda seen: reply(prediction(urls={"stream": f"{wire.origin}/s"}))) as wire:
-        with pytest.raises(exceptions.APIConnectionError, match="expected an event stream.*application/json"):
+        with pytest.raises(
+            exceptions.APIConnectionError, match="expected an event stream.*application/json"
+        ):
             both(lambda: both.client(wire.base_url).stream("acme/x", {}))
-    with Wire(lambda seen: reply(prediction())) as wire, pytest.raises(exceptions.StreamError, match="does not support"):
+    with (
+        Wire(lambda seen: reply(prediction())) as wire,
+        pytest.raises(exceptions.StreamError, match="does not support"),
+    ):
         both(lambda: both.client(wire.base_url).stream("acme/x", {}))
 
 
@@ -324,9 +352,13 @@ def test_a_stream_address_that_is_none_is_refused(both, address):
     assert caught.value.prediction.id == "p1"
 
 
-@pytest.mark.parametrize(("status", "error"), [(404, exceptions.NotFoundError), (410, exceptions.APIStatusError)])
+@pytest.mark.parametrize(
+    ("status", "error"), [(404, exceptions.NotFoundError), (410, exceptions.APIStatusError)]
+)
 def test_an_answer_of_the_stream_s_server_is_raised_as_such(both, status, error):
-    with streaming(lambda _: reply({"detail": "it is gone"}, status, kind="text/event-stream")) as wire:
+    with streaming(
+        lambda _: reply({"detail": "it is gone"}, status, kind="text/event-stream")
+    ) as wire:
         with pytest.raises(error, match="it is gone"):
             both(lambda: both.client(wire.base_url).stream("acme/x", {}))
     assert wire.routes.count("GET /stream") == 1
@@ -351,7 +383,9 @@ def test_only_file_streams_carry_files(both):
         assert isinstance(first.data, replicate.FileOutput)
         assert str(first) == "https://replicate.delivery/a.png"
         assert type(both(lambda: client.stream("acme/x", {}, use_file_output=False))[0].data) is str
-        assert both(lambda: client.text_stream("acme/x", {})) == ["https://replicate.delivery/a.png"]
+        assert both(lambda: client.text_stream("acme/x", {})) == [
+            "https://replicate.delivery/a.png"
+        ]
 
 
 def test_a_slow_reader_holds_the_sender_back():
@@ -422,10 +456,15 @@ def test_an_event_has_its_own_limit(both):
 
 def test_the_request_asks_for_a_stream_and_has_no_token(both):
     with Wire(lambda seen: HEAD + done() if seen.path == "/s" else None) as other:
-        with Wire(lambda seen: reply(prediction(urls={"stream": f"{other.origin}/s"}), 201)) as wire:
+        with Wire(
+            lambda seen: reply(prediction(urls={"stream": f"{other.origin}/s"}), 201)
+        ) as wire:
             both(lambda: both.client(wire.base_url, headers={"X-Mine": "1"}).stream("acme/x", {}))
     (seen,) = other.seen
-    assert (seen.headers["accept"], seen.headers["cache-control"]) == ("text/event-stream", "no-store")
+    assert (seen.headers["accept"], seen.headers["cache-control"]) == (
+        "text/event-stream",
+        "no-store",
+    )
     assert "authorization" not in seen.headers
     assert "x-mine" not in seen.headers
 
@@ -447,17 +486,27 @@ def test_through_fetch_a_stream_is_like_any_other_request(both):
         assert both(lambda: client.stream("acme/x", {}).collect()) == "ab"
         assert [each[1] for each in seen] == ["predictions", "stream", "stream"]
         assert seen[1][2]["Accept"] == "text/event-stream"
-        assert both(lambda: both.client(wire.base_url, fetch=own).text_stream("acme/x", {})) == ["mine"]
+        assert both(lambda: both.client(wire.base_url, fetch=own).text_stream("acme/x", {})) == [
+            "mine"
+        ]
 
 
 def test_an_event_is_a_value():
     event = ServerSentEvent("output", "a", "1:2", 5)
-    assert event == ServerSentEvent(event="output", data="a", id="1:2", retry=5) != ServerSentEvent("output", "b", "1:2", 5)
+    assert (
+        event
+        == ServerSentEvent(event="output", data="a", id="1:2", retry=5)
+        != ServerSentEvent("output", "b", "1:2", 5)
+    )
     assert event != "a"
     assert hash(event) == hash(ServerSentEvent("output", "a", "1:2", 5))
     assert pickle.loads(pickle.dumps(event)) == copy.deepcopy(event) == event
     assert repr(event) == "ServerSentEvent(event='output', data='a', id='1:2', retry=5)"
-    assert (event.event, event.event.name, event.event is ServerSentEvent.EventType.OUTPUT) == ("output", "OUTPUT", True)
+    assert (event.event, event.event.name, event.event is ServerSentEvent.EventType.OUTPUT) == (
+        "output",
+        "OUTPUT",
+        True,
+    )
     assert (str(event), str(ServerSentEvent("logs", "a"))) == ("a", "")
     match event:
         case ServerSentEvent(event="output", data=data):

@@ -1,4 +1,6 @@
-"""The migration tables: every name of the official clients is in them, and every name in them is here."""
+"""The migration tables: every name of the official clients is in them, and every name in them is
+here.
+"""
 
 import asyncio
 import enum
@@ -24,9 +26,15 @@ from signatures import parameters  # noqa: E402
 
 official = pytest.importorskip("replicate")
 
-CLIENTS = {"client": replicate_rs.Replicate("r8_x"), "async_client": replicate_rs.AsyncReplicate("r8_x")}
+CLIENTS = {
+    "client": replicate_rs.Replicate("r8_x"),
+    "async_client": replicate_rs.AsyncReplicate("r8_x"),
+}
 # Parameters of 1.0.7 that its signatures do not show.
-HIDDEN = {name: ["key", "owner", "name"] for name in ("Models.get", "Models.async_get", "Models.delete", "Models.async_delete")}
+HIDDEN = {
+    name: ["key", "owner", "name"]
+    for name in ("Models.get", "Models.async_get", "Models.delete", "Models.async_delete")
+}
 
 
 def find(place):
@@ -72,7 +80,11 @@ def walk():
             home = getattr(value, "__module__", None)
             if name == "FileEncodingStrategy" and room == "file":
                 yield f"replicate.{room}.{name}", value
-            elif not name.startswith("_") and home == module.__name__ and (inspect.isclass(value) or inspect.isfunction(value)):
+            elif (
+                not name.startswith("_")
+                and home == module.__name__
+                and (inspect.isclass(value) or inspect.isfunction(value))
+            ):
                 yield f"replicate.{room}.{name}", value
                 if inspect.isclass(value):
                     yield from members(f"replicate.{room}.{name}", value)
@@ -113,7 +125,10 @@ def asked(path, value):
         if parameter.kind is parameter.VAR_KEYWORD:
             options = re.search(r"(\w+Params)\b", str(parameter.annotation))
             yield from TYPED_DICTS[options[1]] if options else ()
-        elif parameter.kind is not parameter.VAR_POSITIONAL and parameter.name not in ("self", "cls"):
+        elif parameter.kind is not parameter.VAR_POSITIONAL and parameter.name not in (
+            "self",
+            "cls",
+        ):
             yield parameter.name
     yield from HIDDEN.get(".".join(path.split(".")[-2:]), ())
 
@@ -127,7 +142,9 @@ PASSED_ON = {
 
 
 def keywords_of(found, here):
-    """What a callable of ours takes by name, and what it passes on; nothing if it takes anything and passes nothing on."""
+    """What a callable of ours takes by name, and what it passes on; nothing if it takes anything
+    and passes nothing on.
+    """
     keywords = taken(found)
     if keywords is None:
         passed_on = PASSED_ON.get(here.partition("(")[0])
@@ -185,7 +202,10 @@ BY_NAME = ("POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY")
 def positions(theirs):
     """What a function of 1.0.7 takes by position."""
     for parameter in inspect.signature(function_of(theirs)).parameters.values():
-        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.name not in ("self", "cls"):
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.name not in (
+            "self",
+            "cls",
+        ):
             yield parameter.name
 
 
@@ -201,28 +221,51 @@ def test_what_1_0_7_takes_is_taken_here(name):
     assert set(asks) <= keywords_of(found, name.here)
     # Methods of a client may be functions of any client, which is the first.
     itself = ("client", "self") if ".Client." in name.here else ("self",)
-    parameters_here = [each for each in inspect.signature(found).parameters.values() if each.name not in itself]
-    required = {each.name for each in parameters_here if each.default is each.empty and each.kind.name in BY_NAME}
+    parameters_here = [
+        each for each in inspect.signature(found).parameters.values() if each.name not in itself
+    ]
+    required = {
+        each.name
+        for each in parameters_here
+        if each.default is each.empty and each.kind.name in BY_NAME
+    }
     assert required <= set(asks), "what 1.0.7 does not ask for is not asked for"
     if not any(each.kind is each.VAR_POSITIONAL for each in parameters_here):
         kind = name.there.split(".")[-2]
         theirs_by_position = [BY_POSITION.get((kind, each), each) for each in positions(theirs)]
-        ours_by_position = [each.name for each in parameters_here if each.kind is each.POSITIONAL_OR_KEYWORD]
+        ours_by_position = [
+            each.name for each in parameters_here if each.kind is each.POSITIONAL_OR_KEYWORD
+        ]
         assert ours_by_position[: len(theirs_by_position)] == theirs_by_position
 
 
 def test_the_constructors_take_what_1_0_7_s_take():
     assert {"api_token", "base_url", "timeout", "headers"} <= taken(replicate_rs.Client)
-    assert {*inspect.signature(official.exceptions.ReplicateError).parameters} <= taken(replicate_rs.ReplicateError)
+    assert {*inspect.signature(official.exceptions.ReplicateError).parameters} <= taken(
+        replicate_rs.ReplicateError
+    )
     assert [*inspect.signature(official.exceptions.ModelError).parameters] == ["prediction"]
     assert taken(replicate_rs.ModelError) == {"prediction"}
-    for name in ("Account", "Collection", "Hardware", "Model", "Prediction", "Training", "Version", "File"):
+    for name in (
+        "Account",
+        "Collection",
+        "Hardware",
+        "Model",
+        "Prediction",
+        "Training",
+        "Version",
+        "File",
+    ):
         kind = getattr(importlib.import_module(f"replicate.{name.lower()}"), name)
         fields = dict.fromkeys(kind.__fields__, "x")
         assert getattr(replicate_rs, name)(**fields).dict() == fields
     event = replicate_rs.ServerSentEvent(event="output", data="x", id="1", retry=None)
     assert event.event is event.EventType.OUTPUT is event.EventType("output")
-    assert (event.event == "output", event.event.value, event.event.name) == (True, "output", "OUTPUT")
+    assert (event.event == "output", event.event.value, event.event.name) == (
+        True,
+        "output",
+        "OUTPUT",
+    )
 
 
 def test_the_page_is_what_the_script_writes():
@@ -249,15 +292,39 @@ def test_versions_of_cog_are_read_as_1_0_7_reads_them():
             "0.3.9rc1",
             "0.3.9-beta.2",
         ),
-        *("0.3.9.dev3", "0.3.9.post1", "0.3.9+local", "0.3.9-1", "0.3.8+g12.dirty", "", "dev", "0.3.9-wrong", "latest", "0..3"),
-        *("0.8.0-rc1", " 0.3.8 ", "0.3.9a1.dev2", "0.3.9rc1.post2", "0.3.9.preview", "0.3.9c", "0.3.9.r4"),
+        *(
+            "0.3.9.dev3",
+            "0.3.9.post1",
+            "0.3.9+local",
+            "0.3.9-1",
+            "0.3.8+g12.dirty",
+            "",
+            "dev",
+            "0.3.9-wrong",
+            "latest",
+            "0..3",
+        ),
+        *(
+            "0.8.0-rc1",
+            " 0.3.8 ",
+            "0.3.9a1.dev2",
+            "0.3.9rc1.post2",
+            "0.3.9.preview",
+            "0.3.9c",
+            "0.3.9.r4",
+        ),
     ):
         assert version_has_no_array_type(version) == theirs(version), version
     schema = {"components": {"schemas": {"Output": {"type": "array"}}}}
     old = make_schema_backwards_compatible(schema, "0.3.8")
-    assert old["components"]["schemas"]["Output"] == {"type": "array", "x-cog-array-type": "iterator"}
+    assert old["components"]["schemas"]["Output"] == {
+        "type": "array",
+        "x-cog-array-type": "iterator",
+    }
     assert (
-        make_schema_backwards_compatible(schema, "0.3.9") == schema == {"components": {"schemas": {"Output": {"type": "array"}}}}
+        make_schema_backwards_compatible(schema, "0.3.9")
+        == schema
+        == {"components": {"schemas": {"Output": {"type": "array"}}}}
     )
     assert replicate_rs.Version(cog_version="0.3.8", openapi_schema=schema).is_iterator
     assert not replicate_rs.Version(cog_version="0.9", openapi_schema=schema).is_iterator
@@ -270,12 +337,21 @@ def test_helpers_give_what_1_0_7_s_give(tmp_path):
     from replicate_rs import helpers as ours
 
     (tmp_path / "a.json").write_text("{}")
-    for make in (lambda: io.BytesIO(b"abc"), lambda: io.StringIO("abc"), lambda: (tmp_path / "a.json").open("rb")):
+    for make in (
+        lambda: io.BytesIO(b"abc"),
+        lambda: io.StringIO("abc"),
+        lambda: (tmp_path / "a.json").open("rb"),
+    ):
         with make() as one, make() as other:
             one.read(1)
             assert ours.base64_encode_file(one) == theirs.base64_encode_file(other)
     client = CLIENTS["client"]
-    value = {"a": [1, 2.5, None, True, "text"], "b": ("x",), "file": io.BytesIO(b"abc"), "path": tmp_path / "a.json"}
+    value = {
+        "a": [1, 2.5, None, True, "text"],
+        "b": ("x",),
+        "file": io.BytesIO(b"abc"),
+        "path": tmp_path / "a.json",
+    }
     expected = theirs.encode_json(value, official.Client("x"), "base64")
     value["file"].seek(0)
     assert ours.encode_json(value, client, "base64") == expected
@@ -285,12 +361,22 @@ def test_helpers_give_what_1_0_7_s_give(tmp_path):
     plain = {"a": [1]}
     assert ours.encode_json(plain, client)["a"] is not plain["a"]
     assert asyncio.run(ours.async_encode_json(plain, client))["a"] is not plain["a"]
-    output = {"url": "https://example.com/x.png", "texts": ["https:", "data:image/png;base64,AAAA", "a text", 3, None]}
+    output = {
+        "url": "https://example.com/x.png",
+        "texts": ["https:", "data:image/png;base64,AAAA", "a text", 3, None],
+    }
     mine = ours.transform_output(output, client)
     assert isinstance(mine["url"], ours.FileOutput)
-    assert [type(each).__name__ for each in mine["texts"]] == ["str", "FileOutput", "str", "int", "NoneType"]
+    assert [type(each).__name__ for each in mine["texts"]] == [
+        "str",
+        "FileOutput",
+        "str",
+        "int",
+        "NoneType",
+    ]
     assert (
-        ours.FileOutput("data:image/png;base64,AAAA", client).read() == theirs.transform_output(output, None)["texts"][1].read()
+        ours.FileOutput("data:image/png;base64,AAAA", client).read()
+        == theirs.transform_output(output, None)["texts"][1].read()
     )
 
 

@@ -1,4 +1,7 @@
-"""HTTPS: trusted or refused, and set up at the first https request only. `tls/` has a certificate made for this."""
+"""HTTPS: trusted or refused, and set up at the first https request only.
+
+`tls/` has a certificate made for this.
+"""
 
 import http.server
 import json
@@ -69,7 +72,9 @@ print("ok")
 def test_ssl_cert_file_says_whom_to_trust(secure):
     environment = os.environ | {"SSL_CERT_FILE": str(HERE / "cert.pem")}
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", CODE, secure]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
 
 

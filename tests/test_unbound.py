@@ -25,7 +25,9 @@ def ends_at_once(seen):
 def test_through_its_class_a_method_is_what_it_is_through_its_object(both):
     with Wire(ends_at_once) as wire:
         client = both.client(wire.base_url, poll_interval=0.001)
-        made = both(lambda: Predictions.create(client.predictions, model="acme/shout", input={"text": "hi"}))
+        made = both(
+            lambda: Predictions.create(client.predictions, model="acme/shout", input={"text": "hi"})
+        )
         assert made.output == "HI"
         assert both(lambda: Predictions.get(client.predictions, "p1")) == made
         assert both(lambda: both.kind.run(client, "acme/shout", {})) == "HI"
@@ -57,7 +59,9 @@ def test_streams_through_their_class(both, local):
     assert "".join(map(str, both(lambda: stream))) == "a b "
     made = both(lambda: client.predictions.create(model="acme/tokens", input={"text": "a b"}))
     assert "".join(map(str, both(lambda: replicate.Prediction.stream(made)))) == "a b "
-    assert "".join(map(str, both(lambda: Predictions.stream(client.predictions, made.id)))) == "a b "
+    assert (
+        "".join(map(str, both(lambda: Predictions.stream(client.predictions, made.id)))) == "a b "
+    )
     file = both(lambda: client.run("acme/reverse", {"file": b"abc"}))
     assert both(lambda: replicate.FileOutput.read(file)) == b"cba"
     assert b"".join(both(lambda: replicate.FileOutput.chunks(file))) == b"cba"
@@ -83,7 +87,10 @@ def test_subclasses_call_what_they_replace(both, local):
 
     client = Mine("r8_secret", base_url=local.base_url, poll_interval=0.01)
     assert both(lambda: client.run("acme/shout", {"text": "hi"})) == "HI"
-    assert "".join(map(str, both(lambda: client.stream("acme/tokens", input={"text": "a b"})))) == "a b "
+    assert (
+        "".join(map(str, both(lambda: client.stream("acme/tokens", input={"text": "a b"}))))
+        == "a b "
+    )
     assert said == ["acme/shout", "acme/tokens"]
     # What is not replaced is as ever.
     assert asyncio.run(client.async_run("acme/shout", {"text": "hi"})) == "HI"
@@ -99,7 +106,9 @@ def test_arguments_are_checked_through_the_class_too(both):
         with pytest.raises(TypeError, match="must be"):
             both(call)
     for wrong in ((), (5,), (replicate.Replicate,)):
-        with pytest.raises(TypeError, match=r"the first argument of Predictions\.create must be the object"):
+        with pytest.raises(
+            TypeError, match=r"the first argument of Predictions\.create must be the object"
+        ):
             Predictions.create(*wrong)
 
 
@@ -108,12 +117,22 @@ def _record(client):
 
 
 def test_they_are_functions_that_tools_can_look_into():
-    for function in (Predictions.create, replicate.Replicate.stream, replicate.Prediction.wait, Models.get, replicate.Client.run):
+    for function in (
+        Predictions.create,
+        replicate.Replicate.stream,
+        replicate.Prediction.wait,
+        Models.get,
+        replicate.Client.run,
+    ):
         assert inspect.isfunction(function)
         assert not inspect.iscoroutinefunction(function)
         assert pickle.loads(pickle.dumps(function)) is function
         assert next(iter(inspect.signature(function).parameters)) in ("self", "client")
-    for function in (replicate.AsyncReplicate.run, replicate.AsyncReplicate.wait, Predictions.async_create):
+    for function in (
+        replicate.AsyncReplicate.run,
+        replicate.AsyncReplicate.wait,
+        Predictions.async_create,
+    ):
         assert inspect.iscoroutinefunction(function)
         assert pickle.loads(pickle.dumps(function)) is function
     assert inspect.iscoroutinefunction(replicate.Replicate.async_run)
@@ -133,13 +152,21 @@ def spied(function, seen):
 
 def test_tracers_that_replace_what_the_class_gives(both, local, monkeypatch):
     seen = []
-    for kind, name in ((Predictions, "create"), (both.kind, "run"), (both.kind, "stream"), (replicate.Prediction, "reload")):
+    for kind, name in (
+        (Predictions, "create"),
+        (both.kind, "run"),
+        (both.kind, "stream"),
+        (replicate.Prediction, "reload"),
+    ):
         monkeypatch.setattr(kind, name, spied(getattr(kind, name), seen))
     client = both.client(local.base_url, poll_interval=0.01)
     made = both(lambda: client.predictions.create(model="acme/shout", input={"text": "hi"}))
     both(made.reload)
     assert both(lambda: client.run("acme/shout", input={"text": "hi"})) == "HI"
-    assert "".join(map(str, both(lambda: client.stream("acme/tokens", input={"text": "a b"})))) == "a b "
+    assert (
+        "".join(map(str, both(lambda: client.stream("acme/tokens", input={"text": "a b"}))))
+        == "a b "
+    )
     kind = both.kind.__name__
     create = "Predictions.create"
     assert seen == [create, "Job.reload", f"{kind}.run", create, f"{kind}.stream", create]
@@ -153,7 +180,11 @@ def test_wrapt_can_wrap_them(both, local, monkeypatch):
         seen.append((type(instance).__name__, args))
         return wrapped(*args, **kwargs)
 
-    for kind, name in ((Predictions, "create"), (both.kind, "run"), (replicate.Prediction, "reload")):
+    for kind, name in (
+        (Predictions, "create"),
+        (both.kind, "run"),
+        (replicate.Prediction, "reload"),
+    ):
         # As instrumentation does it; undone at the end.
         monkeypatch.setattr(kind, name, vars(kind).get(name, getattr(kind, name)))
         wrapt.wrap_function_wrapper(kind, name, wrapper)

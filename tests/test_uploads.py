@@ -61,13 +61,22 @@ def form(seen: Seen) -> Form:
     assert int(seen.headers["content-length"]) == len(seen.body)
     first, *parts, last = (b"\r\n" + seen.body).split(f"\r\n--{boundary}".encode())
     assert (first, last) == (b"", b"--\r\n")
-    heads, contents = zip(*(part.removeprefix(b"\r\n").split(b"\r\n\r\n", 1) for part in parts), strict=True)
+    heads, contents = zip(
+        *(part.removeprefix(b"\r\n").split(b"\r\n\r\n", 1) for part in parts), strict=True
+    )
     assert heads[:-1] in ((), (b'Content-Disposition: form-data; name="metadata"',))
     head = re.fullmatch(
-        rb'Content-Disposition: form-data; name="content"; filename="([^"\r\n]*)"\r\nContent-Type: ([^\r\n]+)', heads[-1]
+        rb'Content-Disposition: form-data; name="content"; filename="([^"\r\n]*)"\r\nContent-Type:'
+        rb" ([^\r\n]+)",
+        heads[-1],
     )
     assert head is not None, heads[-1]
-    return Form(head[1].decode(), head[2].decode(), contents[-1], json.loads(contents[0]) if contents[1:] else None)
+    return Form(
+        head[1].decode(),
+        head[2].decode(),
+        contents[-1],
+        json.loads(contents[0]) if contents[1:] else None,
+    )
 
 
 def url_of(content: bytes) -> str:
@@ -87,7 +96,9 @@ def created(seen: Seen) -> bytes:
 
 
 class Uploads(Wire):
-    """Takes files and creates predictions, except where `first` has another answer: to all uploads alike, or to each content."""
+    """Takes files and creates predictions, except where `first` has another answer: to all uploads
+    alike, or to each content.
+    """
 
     def __init__(self, first: Callable[[Seen], Any] = lambda _: ...) -> None:
         self.first = first
@@ -118,7 +129,9 @@ class Uploads(Wire):
 
 
 class Early(Wire):
-    """Gives `act` the connection when the first request's head is there, and nothing of it has been read."""
+    """Gives `act` the connection when the first request's head is there, and nothing of it has been
+    read.
+    """
 
     def __init__(self, act: Callable[[socket.socket], object]) -> None:
         self.act = act
@@ -211,7 +224,9 @@ class Maker:
         path.write_bytes(content)
         return path
 
-    def open(self, opener: Any, *args: Any, skip: int = 0, write: Any = None, **options: Any) -> Any:
+    def open(
+        self, opener: Any, *args: Any, skip: int = 0, write: Any = None, **options: Any
+    ) -> Any:
         """What an opener gives: written and rewound, if so asked, and then read a little."""
         file = self.stack.enter_context(opener(*args, **options))
         if write is not None:
@@ -277,7 +292,9 @@ class Maker:
             return self.open(mmap.mmap, file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def temporary(self, skip: int) -> Case:
-        file = self.open(tempfile.NamedTemporaryFile, dir=self.folder, suffix=".png", write=DATA, skip=skip)
+        file = self.open(
+            tempfile.NamedTemporaryFile, dir=self.folder, suffix=".png", write=DATA, skip=skip
+        )
         return Case(file, DATA, Path(file.name).name, "image/png")
 
 
@@ -297,21 +314,30 @@ KINDS: dict[str, Callable[[Maker], Case]] = {
     "binary, beyond its end": lambda m: Case(m.beyond(), DATA, "data.bin"),
     "binary, large": lambda m: Case(m.open(m.path("a", LARGE).open, "rb", skip=1001), LARGE, "a"),
     "binary, raw": lambda m: Case(m.open(m.data.open, "rb", buffering=0, skip=7), DATA, "data.bin"),
-    "binary, with writes not on the disk": lambda m: Case(m.unwritten(), DATA[:10] + b"new" + DATA[13:], "data.bin"),
+    "binary, with writes not on the disk": lambda m: Case(
+        m.unwritten(), DATA[:10] + b"new" + DATA[13:], "data.bin"
+    ),
     "binary, written and rewound": lambda m: Case(
         m.open((m.folder / "w.csv").open, "w+b", write=DATA), DATA, "w.csv", "text/csv"
     ),
     "binary, unlinked": lambda m: Case(m.unlinked(), DATA, "gone"),
     "binary, replaced": lambda m: Case(m.replaced(), DATA, "replaced"),
     # The system makes these up when they are read, and says that they are empty.
-    "binary, of unknown size": lambda m: Case(m.open(MADE_UP.open, "rb"), MADE_UP.read_bytes(), "ostype"),
+    "binary, of unknown size": lambda m: Case(
+        m.open(MADE_UP.open, "rb"), MADE_UP.read_bytes(), "ostype"
+    ),
     "path of unknown size": lambda m: Case(MADE_UP, MADE_UP.read_bytes(), "ostype"),
-    "text": lambda m: Case(m.open(m.text.open, encoding="utf-8"), TEXT.encode(), "grüße.txt", "text/plain"),
+    "text": lambda m: Case(
+        m.open(m.text.open, encoding="utf-8"), TEXT.encode(), "grüße.txt", "text/plain"
+    ),
     "text, in the middle": lambda m: Case(
         m.open(m.text.open, encoding="utf-8", skip=3), TEXT.encode(), "grüße.txt", "text/plain"
     ),
     "text, of another encoding": lambda m: Case(
-        m.open(m.path("a.txt", b"caf\xe9\n").open, encoding="latin-1"), b"caf\xe9\n", "a.txt", "text/plain"
+        m.open(m.path("a.txt", b"caf\xe9\n").open, encoding="latin-1"),
+        b"caf\xe9\n",
+        "a.txt",
+        "text/plain",
     ),
     "pipe": lambda m: Case(m.pipe(DATA), DATA),
     "socket": lambda m: Case(m.socket(DATA), DATA),
@@ -319,12 +345,18 @@ KINDS: dict[str, Callable[[Maker], Case]] = {
     "something that reads text": lambda m: Case(OnlyRead(TEXT), TEXT.encode()),
     "spooled in memory": lambda m: Case(m.open(SPOOLED, write=DATA, skip=3), DATA),
     "spooled on the disk": lambda m: Case(m.open(SPOOLED, 100, write=DATA, skip=3), DATA),
-    "spooled text": lambda m: Case(m.open(SPOOLED, mode="w+", encoding="utf-8", write=TEXT), TEXT.encode()),
+    "spooled text": lambda m: Case(
+        m.open(SPOOLED, mode="w+", encoding="utf-8", write=TEXT), TEXT.encode()
+    ),
     "temporary": lambda m: m.temporary(skip=3),
     "temporary without a name": lambda m: Case(m.open(tempfile.TemporaryFile, write=DATA), DATA),
-    "gzip": lambda m: Case(m.open(gzip.open, m.path("a.gz", gzip.compress(DATA)), skip=5), DATA, "a.gz"),
+    "gzip": lambda m: Case(
+        m.open(gzip.open, m.path("a.gz", gzip.compress(DATA)), skip=5), DATA, "a.gz"
+    ),
     "gzip as text": lambda m: Case(
-        m.open(gzip.open, m.path("a.gz", gzip.compress(TEXT.encode())), "rt", encoding="utf-8"), TEXT.encode(), "a.gz"
+        m.open(gzip.open, m.path("a.gz", gzip.compress(TEXT.encode())), "rt", encoding="utf-8"),
+        TEXT.encode(),
+        "a.gz",
     ),
     "lzma": lambda m: Case(m.open(lzma.open, io.BytesIO(lzma.compress(DATA))), DATA),
     "member of an archive": lambda m: Case(m.member(), DATA, "side.txt", "text/plain"),
@@ -337,7 +369,9 @@ KINDS: dict[str, Callable[[Maker], Case]] = {
     "memoryview of integers": lambda m: Case(memoryview(NUMBERS), NUMBERS.tobytes()),
     "buffer": lambda m: Case(m.open(io.BytesIO, DATA), DATA),
     "buffer, in the middle": lambda m: Case(m.open(io.BytesIO, DATA, skip=9), DATA),
-    "buffer with a name": lambda m: Case(m.named("in/a b.webp", DATA), DATA, "a b.webp", "image/webp"),
+    "buffer with a name": lambda m: Case(
+        m.named("in/a b.webp", DATA), DATA, "a b.webp", "image/webp"
+    ),
     "buffer with a name that is none": lambda m: Case(m.named(5, DATA), DATA),
     "buffer of text": lambda m: Case(m.open(io.StringIO, TEXT), TEXT.encode()),
 }
@@ -363,7 +397,9 @@ def position_of(file):
         return None
 
 
-@pytest.mark.parametrize("kind", [each for each in KINDS if "unknown" not in each or MADE_UP.exists()])
+@pytest.mark.parametrize(
+    "kind", [each for each in KINDS if "unknown" not in each or MADE_UP.exists()]
+)
 def test_whatever_is_a_file_arrives(both, create, maker, kind):
     for strategy in ("upload", "data-uri"):
         case = KINDS[kind](maker)
@@ -409,8 +445,17 @@ def test_files_are_found_at_any_depth(create, server, maker, strategy):
         return data_uri(content, kind) if strategy in ("data-uri", "base64") else url_of(content)
 
     path = maker.text
-    config = Config(path=path, content=b"c", file=io.BytesIO(b"f"), more={"ö": [Box(path), b"m", {"n": (1, [b"n"])}]})
-    create(server, {"text": TEXT, "list": [[b"a", TEXT], b"b"], "config": config, "äü": TEXT}, file_encoding_strategy=strategy)
+    config = Config(
+        path=path,
+        content=b"c",
+        file=io.BytesIO(b"f"),
+        more={"ö": [Box(path), b"m", {"n": (1, [b"n"])}]},
+    )
+    create(
+        server,
+        {"text": TEXT, "list": [[b"a", TEXT], b"b"], "config": config, "äü": TEXT},
+        file_encoding_strategy=strategy,
+    )
     text = put(TEXT.encode(), "text/plain")
     assert server.body["input"]["value"] == {
         "text": TEXT,
@@ -446,7 +491,10 @@ def test_an_image_arrives_as_png(both, create, server):
 def test_an_image_that_png_cannot_store_is_refused(both, create, server):
     for mode in ("F",):
         image = PIL.Image.new(mode, (2, 2))
-        with pytest.raises(TypeError, match=rf"^input\.value\[1\]: PNG cannot store an image of mode {mode}: convert it"):
+        with pytest.raises(
+            TypeError,
+            match=rf"^input\.value\[1\]: PNG cannot store an image of mode {mode}: convert it",
+        ):
             create(server, [b"first", image])
         with pytest.raises(TypeError, match="convert it"):
             both(lambda image=image: both.client(server.base_url).files.create(image))
@@ -521,7 +569,10 @@ def test_what_must_be_awaited_arrives_or_is_refused_by_its_path(both, create, ki
                 assert server.body["input"]["value"] == [arrived]
                 assert not getattr(getattr(file, "file", None), "closed", False)
             else:
-                with pytest.raises(TypeError, match=r"^input\.value\[1\]: .*AsyncReplicate.* or pass its content as bytes"):
+                with pytest.raises(
+                    TypeError,
+                    match=r"^input\.value\[1\]: .*AsyncReplicate.* or pass its content as bytes",
+                ):
                     create(server, [b"first", file], file_encoding_strategy=strategy)
                 assert server.seen == []
 
@@ -530,7 +581,10 @@ def test_files_create_takes_what_must_be_awaited(both, client):
     if both.is_async:
         file = both(lambda: client.files.create(an_upload_of_starlette(DATA)))
         assert (file.name, file.content_type, file.size) == ("photo.jpg", "image/jpeg", len(DATA))
-        assert both(lambda: client.files.create(("a.gif", Pieces(b"ab", b"c")))).content_type == "image/gif"
+        assert (
+            both(lambda: client.files.create(("a.gif", Pieces(b"ab", b"c")))).content_type
+            == "image/gif"
+        )
     else:
         with pytest.raises(TypeError, match="AsyncReplicate"):
             client.files.create(an_upload_of_starlette(DATA))
@@ -548,10 +602,13 @@ def test_the_async_methods_of_a_blocking_client_take_what_must_be_awaited(server
 
 @pytest.mark.parametrize("both", ["async"], indirect=True)
 def test_an_async_file_that_fails_sends_nothing(create, server):
-    with pytest.raises(TypeError, match=r"^input\.value\.a: an async iterable for a file must give bytes, not str"):
+    with pytest.raises(
+        TypeError, match=r"^input\.value\.a: an async iterable for a file must give bytes, not str"
+    ):
         create(server, {"b": b"first", "a": Pieces(b"x", "y")})
     with pytest.raises(
-        exceptions.FileError, match=r"^input\.value\[1\]: the file cannot be read: RuntimeError: broken$"
+        exceptions.FileError,
+        match=r"^input\.value\[1\]: the file cannot be read: RuntimeError: broken$",
     ) as caught:
         create(server, [b"first", Pieces(b"x", RuntimeError("broken"))])
     assert isinstance(caught.value.__cause__, RuntimeError)
@@ -622,7 +679,9 @@ def test_an_upload_never_falls_back_when_it_was_asked_for(create, status, strate
 
 def test_data_uris_know_no_limit(create, server, maker):
     content = DATA * (10_000_000 // len(DATA) + 1)
-    create(server, [TEXT, maker.path("large.mp4", content), b"x"], file_encoding_strategy="data-uri")
+    create(
+        server, [TEXT, maker.path("large.mp4", content), b"x"], file_encoding_strategy="data-uri"
+    )
     (seen,) = server.seen
     value = [TEXT, data_uri(content, "video/mp4"), data_uri(b"x")]
     assert seen.body == to_json({"version": "v", "input": {"value": value}})
@@ -701,11 +760,18 @@ def test_the_same_object_is_uploaded_once_and_equal_ones_each(create, server, ma
     handle, content, path = io.BytesIO(DATA), bytes(DATA), maker.data
     create(server, [handle, content, path, {"again": [path, content, handle]}, bytearray(DATA)])
     assert len(server.uploads) == 4
-    assert server.body["input"]["value"] == [url_of(DATA)] * 3 + [{"again": [url_of(DATA)] * 3}, url_of(DATA)]
+    assert server.body["input"]["value"] == [url_of(DATA)] * 3 + [
+        {"again": [url_of(DATA)] * 3},
+        url_of(DATA),
+    ]
 
 
 def test_nothing_is_uploaded_before_all_is_known_to_be_sound(create, server, maker):
-    for bad, kind in ((maker.folder / "none", exceptions.FileError), (math.nan, ValueError), (object(), TypeError)):
+    for bad, kind in (
+        (maker.folder / "none", exceptions.FileError),
+        (math.nan, ValueError),
+        (object(), TypeError),
+    ):
         with pytest.raises(kind):
             create(server, [b"first", bad])
     assert server.seen == []
@@ -779,7 +845,9 @@ def test_a_progress_that_fails_ends_the_uploads(both):
     with Uploads(lambda _: hang) as server:
         client = both.client(server.base_url)
         for call in (
-            lambda: client.predictions.create("v", {"a": [b"a", b"b", b"c"]}, upload_progress=failing_at(3)),
+            lambda: client.predictions.create(
+                "v", {"a": [b"a", b"b", b"c"]}, upload_progress=failing_at(3)
+            ),
             lambda: client.files.create(b"d", progress=failing_at(4)),
         ):
             with pytest.raises(RuntimeError, match="not interested") as caught:
@@ -796,7 +864,11 @@ def test_when_one_is_refused_the_others_are_given_up(create, bad):
     def answer(seen):
         # All have to be there, for those that are not begun cannot be given up.
         server.until(lambda: len(server.uploads) == 3)
-        return reply({"detail": "no"}, 422, headers="Connection: close\r\n") if files[bad] in seen.body else hang
+        return (
+            reply({"detail": "no"}, 422, headers="Connection: close\r\n")
+            if files[bad] in seen.body
+            else hang
+        )
 
     with Uploads(answer) as server:
         with pytest.raises(exceptions.UnprocessableEntityError):
@@ -857,7 +929,9 @@ def test_a_task_that_is_cancelled_ends_its_uploads(both, progress):
 CREATORS = {
     "POST /v1/predictions": lambda client, input: client.predictions.create("v", input),
     "POST /v1/models/acme/x/predictions": lambda client, input: client.run("acme/x", input),
-    "POST /v1/deployments/acme/d/predictions": lambda client, input: client.deployments.predictions.create("acme/d", input),
+    "POST /v1/deployments/acme/d/predictions": lambda client, input: (
+        client.deployments.predictions.create("acme/d", input)
+    ),
     "POST /v1/models/acme/x/versions/v/trainings": lambda client, input: client.trainings.create(
         "acme/x", "v", input, destination="me/y"
     ),
@@ -879,7 +953,11 @@ def test_trainings_take_the_options_of_files(both, server):
     create = both.client(server.base_url).trainings.create
     both(lambda: create("acme/x", "v", {"a": b"x"}, destination="me/y", upload_progress=told))
     assert told.ends_well
-    both(lambda: create("acme/x", "v", {"a": b"x"}, destination="me/y", file_encoding_strategy="base64"))
+    both(
+        lambda: create(
+            "acme/x", "v", {"a": b"x"}, destination="me/y", file_encoding_strategy="base64"
+        )
+    )
     assert server.routes.count("POST /v1/files") == 1
     assert json.loads(server.seen[-1].body)["input"] == {"a": data_uri(b"x")}
 
@@ -929,7 +1007,11 @@ def test_metadata_is_given_by_position_and_by_keyword(both, client):
 def test_metadata_that_json_cannot_carry_is_refused(both, server):
     for metadata in ({"a": object()}, {"a": math.nan}):
         with pytest.raises((TypeError, ValueError)):
-            both(lambda metadata=metadata: both.client(server.base_url).files.create(b"x", metadata=metadata))
+            both(
+                lambda metadata=metadata: both.client(server.base_url).files.create(
+                    b"x", metadata=metadata
+                )
+            )
     assert server.seen == []
 
 
@@ -939,7 +1021,14 @@ def test_what_is_no_file_is_a_type_error(both, server):
         both(create)
     with pytest.raises(TypeError, match="give the file once"):
         both(lambda: create(b"x", content=b"y"))
-    tuples = [(), ("a",), (b"x", "a"), ("a", ("b", b"x")), ("a", b"x", "t", {}, 5), ("a", b"x", "t", {"X-Header": "1"})]
+    tuples = [
+        (),
+        ("a",),
+        (b"x", "a"),
+        ("a", ("b", b"x")),
+        ("a", b"x", "t", {}, 5),
+        ("a", b"x", "t", {"X-Header": "1"}),
+    ]
     for file in (None, 5, [b"x"], object(), *tuples, ("a", b"x", 5), ("a", None), ("a", 5)):
         with pytest.raises(TypeError):
             both(lambda file=file: create(file))
@@ -958,7 +1047,19 @@ def test_a_name_that_is_none_is_refused(both, server):
 
 def test_any_other_name_arrives(both, server):
     client = both.client(server.base_url)
-    names = ["x" * 255, "ü" * 127, ".", "..", "a\\b", "\\\\x", "x\\", " ", "%2F", "a;b=c", "\N{SNOWMAN}"]
+    names = [
+        "x" * 255,
+        "ü" * 127,
+        ".",
+        "..",
+        "a\\b",
+        "\\\\x",
+        "x\\",
+        " ",
+        "%2F",
+        "a;b=c",
+        "\N{SNOWMAN}",
+    ]
     for name in names:
         both(lambda name=name: client.files.create(b"x", filename=name))
     assert [each.name for each in server.forms] == names
@@ -972,7 +1073,11 @@ def test_what_would_end_a_header_is_escaped_in_a_name(both, server):
 def test_a_type_with_a_line_break_is_refused(both, server):
     create = both.client(server.base_url).files.create
     for kind in ("image/png\r\nX: y", "image/png\n", "a\rb", "a\0b"):
-        for args, options in (((b"x",), {"content_type": kind}), ((b"x",), {"type": kind}), ((("a", b"x", kind),), {})):
+        for args, options in (
+            ((b"x",), {"content_type": kind}),
+            ((b"x",), {"type": kind}),
+            ((("a", b"x", kind),), {}),
+        ):
             with pytest.raises(ValueError, match="must not hold a line break"):
                 both(lambda args=args, options=options: create(*args, **options))
     assert server.seen == []
@@ -990,7 +1095,10 @@ def test_a_boundary_is_new_each_time_and_not_in_the_content(both, server):
         content = server.seen[-1].body
         boundaries.add(server.seen[-1].headers["content-type"])
     assert len(boundaries) == 4
-    assert [each.content for each in server.forms] == [DATA, *(each.body for each in server.seen[:-1])]
+    assert [each.content for each in server.forms] == [
+        DATA,
+        *(each.body for each in server.seen[:-1]),
+    ]
     assert all(each.metadata == {"ü": TEXT} for each in server.forms)
 
 
@@ -998,9 +1106,14 @@ def too_many():
     return reply({"detail": "too many"}, 429, headers="Retry-After: 0\r\n")
 
 
-@pytest.mark.parametrize("kind", ["large path", "bytes", "binary, large", "buffer", "pipe", "spooled on the disk"])
+@pytest.mark.parametrize(
+    "kind", ["large path", "bytes", "binary, large", "buffer", "pipe", "spooled on the disk"]
+)
 def test_a_retry_sends_the_whole_body_again(both, create, maker, kind):
-    for way in (create, lambda server, file: both(lambda: both.client(server.base_url).files.create(file))):
+    for way in (
+        create,
+        lambda server, file: both(lambda: both.client(server.base_url).files.create(file)),
+    ):
         case = KINDS[kind](maker)
         with Uploads(lambda _: too_many() if len(server.uploads) == 1 else ...) as server:
             way(server, case.file)
@@ -1025,7 +1138,9 @@ SENDERS = {
     "create": lambda client, path, _: client.files.create(path),
     "handle": lambda client, _, handle: client.files.create(handle),
     "default": lambda client, path, _: client.predictions.create("v", {"a": path}),
-    "data-uri": lambda client, path, _: client.predictions.create("v", {"a": path}, file_encoding_strategy="data-uri"),
+    "data-uri": lambda client, path, _: client.predictions.create(
+        "v", {"a": path}, file_encoding_strategy="data-uri"
+    ),
 }
 
 
@@ -1049,7 +1164,10 @@ def test_a_file_that_changes_its_size_while_it_is_sent_is_an_error(both, maker, 
     assert (server.opened, server.seen) == (1, [])
 
 
-@pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"more"), Path.unlink, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize(
+    "change",
+    [lambda path: path.write_bytes(b"more"), Path.unlink, lambda path: path.write_bytes(b"")],
+)
 def test_a_file_that_changes_before_its_turn_is_an_error(create, maker, change):
     paths = [maker.folder / f"{n}.txt" for n in range(9)]
     for path in paths:
@@ -1073,22 +1191,45 @@ def test_a_file_that_changes_before_its_turn_is_an_error(create, maker, change):
 
 
 def listed(*ids):
-    return [{"id": each, "name": f"{each}.txt", "size": 1, "urls": {"get": f"https://files.test/{each}"}} for each in ids]
+    return [
+        {
+            "id": each,
+            "name": f"{each}.txt",
+            "size": 1,
+            "urls": {"get": f"https://files.test/{each}"},
+        }
+        for each in ids
+    ]
 
 
 def test_a_page_of_files_is_a_list_too(both):
-    pages = {"/v1/files": (listed("a", "b"), "?cursor=2"), "/v1/files?cursor=2": (listed("c"), None)}
+    pages = {
+        "/v1/files": (listed("a", "b"), "?cursor=2"),
+        "/v1/files?cursor=2": (listed("c"), None),
+    }
 
     def script(seen):
         results, following = pages[seen.path]
-        return reply({"results": results, "next": following and f"{wire.base_url}/files{following}", "previous": None})
+        return reply(
+            {
+                "results": results,
+                "next": following and f"{wire.base_url}/files{following}",
+                "previous": None,
+            }
+        )
 
     with Wire(script) as wire:
         page = both(both.client(wire.base_url).files.list)
         assert isinstance(page, FilePage)
         a, b = page
         assert isinstance(a, File)
-        assert ([a.id, b.name], len(page), page[0], page[-1], page[:1]) == (["a", "b.txt"], 2, a, b, [a])
+        assert ([a.id, b.name], len(page), page[0], page[-1], page[:1]) == (
+            ["a", "b.txt"],
+            2,
+            a,
+            b,
+            [a],
+        )
         assert a in page
         assert page == [a, b]
         assert [a, b] == page
@@ -1151,8 +1292,13 @@ def test_a_signature_is_sent_as_it_was_given(both):
     with Wire(lambda _: reply(b"content", kind=OCTETS)) as wire:
         client = both.client(wire.base_url)
         download = client.files.download
-        assert both(lambda: download("a/b", owner="ü&x", expiry=1757800000, signature="a+b/c==")) == b"content"
-    assert wire.routes == ["GET /v1/files/a%2Fb/download?owner=%C3%BC%26x&expiry=1757800000&signature=a%2Bb%2Fc%3D%3D"]
+        assert (
+            both(lambda: download("a/b", owner="ü&x", expiry=1757800000, signature="a+b/c=="))
+            == b"content"
+        )
+    assert wire.routes == [
+        "GET /v1/files/a%2Fb/download?owner=%C3%BC%26x&expiry=1757800000&signature=a%2Bb%2Fc%3D%3D"
+    ]
 
 
 # What cannot be read
@@ -1160,7 +1306,9 @@ def test_a_signature_is_sent_as_it_was_given(both):
 
 @pytest.fixture
 def refused(both, create, server):
-    """Expects that a file is refused by `files.create` and among inputs, however it is sent, before anything is."""
+    """Expects that a file is refused by `files.create` and among inputs, however it is sent, before
+    anything is.
+    """
 
     def refused(kind, match, make, *, path=False):
         client = both.client(server.base_url)
@@ -1211,13 +1359,17 @@ def test_a_closed_file_is_refused(refused, maker):
         (SPOOLED, 100),
         (tempfile.NamedTemporaryFile, "w+b"),
     ):
-        refused(ValueError, "closed", lambda opener=opener, args=args: closed(maker.open(opener, *args)))
+        refused(
+            ValueError, "closed", lambda opener=opener, args=args: closed(maker.open(opener, *args))
+        )
 
 
 def test_text_that_is_none_is_refused_with_advice(refused, maker):
     path = maker.path("bad.txt", b"caf\xe9")
     refused(
-        exceptions.FileError, "bad.txt is not text .*: open it in binary mode", lambda: maker.open(path.open, encoding="utf-8")
+        exceptions.FileError,
+        "bad.txt is not text .*: open it in binary mode",
+        lambda: maker.open(path.open, encoding="utf-8"),
     )
 
 
@@ -1230,16 +1382,32 @@ class Failing:
 
 
 def test_a_file_that_fails_is_an_error_of_our_tree(refused, maker):
-    refused(exceptions.FileError, "cannot be read: .*went away", lambda: Failing(OSError(5, "went away")))
-    refused(exceptions.FileError, "w.bin cannot be read", lambda: maker.open((maker.folder / "w.bin").open, "wb"))
+    refused(
+        exceptions.FileError,
+        "cannot be read: .*went away",
+        lambda: Failing(OSError(5, "went away")),
+    )
+    refused(
+        exceptions.FileError,
+        "w.bin cannot be read",
+        lambda: maker.open((maker.folder / "w.bin").open, "wb"),
+    )
     path = maker.path("not.gz", b"this is not gzip")
     refused(exceptions.FileError, "not.gz cannot be read", lambda: maker.open(gzip.open, path))
-    refused(exceptions.FileError, "cannot be read: ZeroDivisionError: oops", lambda: Failing(ZeroDivisionError("oops")))
+    refused(
+        exceptions.FileError,
+        "cannot be read: ZeroDivisionError: oops",
+        lambda: Failing(ZeroDivisionError("oops")),
+    )
 
 
 def test_a_read_that_gives_something_else_is_a_type_error(refused):
     for content in (5, None, ["x"]):
-        refused(TypeError, r"the read\(\) of a OnlyRead must give bytes or text", lambda content=content: OnlyRead(content))
+        refused(
+            TypeError,
+            r"the read\(\) of a OnlyRead must give bytes or text",
+            lambda content=content: OnlyRead(content),
+        )
 
 
 def test_the_path_of_such_a_read_is_named(refused):
@@ -1258,7 +1426,9 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(both, create, ser
             lambda: create(server, [*small, file], file_encoding_strategy="upload"),
         ):
             handle.seek(0)
-            with pytest.raises(ValueError, match=r"huge\.bin has 104,857,601 bytes, .* at most 100 MB"):
+            with pytest.raises(
+                ValueError, match=r"huge\.bin has 104,857,601 bytes, .* at most 100 MB"
+            ):
                 way()
     assert server.seen == []
 
@@ -1267,7 +1437,9 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(both, create, ser
 
 
 often = settings(derandomize=True, database=None, deadline=None, max_examples=100)
-NAMES = st.text(st.characters(exclude_categories=()), max_size=40) | st.text('"%\\\r\n;=/\0 äx.', max_size=8)
+NAMES = st.text(st.characters(exclude_categories=()), max_size=40) | st.text(
+    '"%\\\r\n;=/\0 äx.', max_size=8
+)
 
 
 def shown(name):
@@ -1283,7 +1455,9 @@ def test_any_content_under_any_name_arrives_or_is_refused(content, name):
         except ValueError:
             assert server.seen == []
         else:
-            assert server.forms == [Form(shown(name), mimetypes.guess_type(name)[0] or OCTETS, content)]
+            assert server.forms == [
+                Form(shown(name), mimetypes.guess_type(name)[0] or OCTETS, content)
+            ]
 
 
 def test_any_content_under_any_name_is_kept_by_the_local_server(local):
@@ -1304,7 +1478,9 @@ def test_any_content_under_any_name_is_kept_by_the_local_server(local):
         check()
 
 
-JSON = st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+JSON = st.recursive(
+    st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
+)
 
 
 def test_any_files_in_any_json_arrive_inline(server):
@@ -1314,7 +1490,11 @@ def test_any_files_in_any_json_arrive_inline(server):
         value = {"a": around, "b": contents, "c": [around, *contents]}
         client.predictions.create("v", value, file_encoding_strategy="base64")
         uris = [data_uri(each) for each in contents]
-        assert json.loads(server.seen[-1].body)["input"] == {"a": around, "b": uris, "c": [around, *uris]}
+        assert json.loads(server.seen[-1].body)["input"] == {
+            "a": around,
+            "b": uris,
+            "c": [around, *uris],
+        }
 
     with Replicate("x", base_url=server.base_url) as client:
         check()
@@ -1332,12 +1512,17 @@ def test_many_threads_upload_through_one_client(server):
         list(pool.map(work, range(8)))
     expected = {f"{thread}-{number}.txt": number + 1 for thread in range(8) for number in range(20)}
     assert len(server.forms) == len(expected)
-    assert {each.name: each.content for each in server.forms} == {name: name.encode() * times for name, times in expected.items()}
+    assert {each.name: each.content for each in server.forms} == {
+        name: name.encode() * times for name, times in expected.items()
+    }
 
 
 @pytest.mark.parametrize("both", ["async"], indirect=True)
 def test_many_tasks_upload_through_one_client(both, server, maker):
-    paths = [maker.path(f"{number}.txt", f"{number} ".encode() * (1 + number * 50)) for number in range(50)]
+    paths = [
+        maker.path(f"{number}.txt", f"{number} ".encode() * (1 + number * 50))
+        for number in range(50)
+    ]
 
     async def main():
         client = both.client(server.base_url)

@@ -86,7 +86,9 @@ def scripted(*streams, urls="stream", poll=(), **answers):
     def script(seen):
         if seen.path == "/stream":
             answer = next(opened)
-            return answer if callable(answer) else lambda connection: connection.sendall(HEAD + answer)
+            return (
+                answer if callable(answer) else lambda connection: connection.sendall(HEAD + answer)
+            )
         if seen.path in answers:
             return answers[seen.path]
         if seen.path.endswith("/cancel"):
@@ -160,7 +162,9 @@ def test_objects_that_name_a_model_are_references(both, client, server, asked):
     model = both(lambda: client.models.get("acme/poem"))
     version = both(lambda: client.models.versions.get("acme", "poem", server.version("acme/poem")))
     before = len(asked())
-    assert [both(lambda: client.use(ref)(about="a b")) for ref in (model, version, Named())] == ["a b "] * 3
+    assert [both(lambda: client.use(ref)(about="a b")) for ref in (model, version, Named())] == [
+        "a b "
+    ] * 3
     # The first two have their schema with them.
     assert asked()[before:] == [POEM, "POST /v1/predictions", POEM, ABOUT_POEM]
     assert repr(client.use(Named())).endswith("Function('acme/poem')")
@@ -168,7 +172,11 @@ def test_objects_that_name_a_model_are_references(both, client, server, asked):
 
 @pytest.mark.parametrize(
     ("about", "calls"),
-    [(reply({"detail": "no"}, 404), 2), (reply({"detail": "no"}, 403), 2), (reply({"latest_version": None}), 2)],
+    [
+        (reply({"detail": "no"}, 404), 2),
+        (reply({"detail": "no"}, 403), 2),
+        (reply({"latest_version": None}), 2),
+    ],
 )
 def test_what_cannot_be_seen_stays_a_list(both, about, calls):
     done = prediction(version="hidden", output=["a", "b"])
@@ -181,7 +189,11 @@ def test_what_cannot_be_seen_stays_a_list(both, about, calls):
 
 def test_an_official_model_s_text_is_joined_though_its_version_is_hidden(both):
     shape = {"type": "array", "x-cog-array-type": "iterator", "x-cog-array-display": "concatenate"}
-    model = {"owner": "a", "name": "x", "latest_version": {"openapi_schema": {"components": {"schemas": {"Output": shape}}}}}
+    model = {
+        "owner": "a",
+        "name": "x",
+        "latest_version": {"openapi_schema": {"components": {"schemas": {"Output": shape}}}},
+    }
     done = prediction(version="hidden", output=["a", "b"])
     with Wire(lambda seen: reply(model) if seen.method == "GET" else reply(done, 201)) as wire:
         assert both(both.client(wire.base_url).use("acme/x")) == "ab"
@@ -219,7 +231,16 @@ def test_inputs_have_names(both, client, asked):
 
 
 def test_any_name_may_be_an_input_s(both):
-    inputs = {"self": 1, "args": 2, "inputs": 3, "ref": 4, "client": 5, "streaming": 6, "hint": 7, "input": {"input": 8}}
+    inputs = {
+        "self": 1,
+        "args": 2,
+        "inputs": 3,
+        "ref": 4,
+        "client": 5,
+        "streaming": 6,
+        "hint": 7,
+        "input": {"input": 8},
+    }
     with Wire(lambda _: reply(prediction(output=1), 201)) as wire:
         both(lambda: both.client(wire.base_url).use("acme/x")(**inputs))
     assert json.loads(wire.seen[0].body) == {"input": inputs}
@@ -257,7 +278,10 @@ def test_runs_and_iterators_are_inputs(both, client):
         both(lambda: client.use("acme/numbers").create(to=2)),
     ]
     whole = ["a b ", "c d ", "e f ", [0, 1], [0, 1]]
-    assert both(lambda: shout(text={"deep": [tuple(values)], "plain": None})) == {"deep": [whole], "plain": None}
+    assert both(lambda: shout(text={"deep": [tuple(values)], "plain": None})) == {
+        "deep": [whole],
+        "plain": None,
+    }
     assert both(lambda: shout(text=values)) == whole
     run = both(lambda: shout.create(text=values[0]))
     assert both(run.output) == "A B "
@@ -279,8 +303,12 @@ def test_files_of_one_model_go_into_another(both, client):
 
 
 def test_a_run_of_one_kind_goes_into_a_function_of_the_other(server):
-    blocking = replicate.Replicate(base_url=server.base_url, api_token="r8_secret", poll_interval=0.005)
-    awaiting = replicate.AsyncReplicate(base_url=server.base_url, api_token="r8_secret", poll_interval=0.005)
+    blocking = replicate.Replicate(
+        base_url=server.base_url, api_token="r8_secret", poll_interval=0.005
+    )
+    awaiting = replicate.AsyncReplicate(
+        base_url=server.base_url, api_token="r8_secret", poll_interval=0.005
+    )
     run = blocking.use("acme/poem").create(about="a")
     streamed = blocking.use("acme/poem", streaming=True)(about="b")
 
@@ -335,7 +363,9 @@ def test_a_malformed_reference_is_refused_where_it_is_written(both, ref):
 def test_functions_are_pickled_by_their_client(both, client):
     poem = client.use("acme/poem")
     assert both(lambda: poem(about="a b")) == "a b "
-    again = pickle.loads(pickle.dumps(both.client(client.base_url, api_token=token).use("acme/poem")))
+    again = pickle.loads(
+        pickle.dumps(both.client(client.base_url, api_token=token).use("acme/poem"))
+    )
     assert both(lambda: again(about="a b")) == "a b "
 
 
@@ -344,7 +374,9 @@ def token():
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
-def test_the_module_s_function_goes_through_the_default_client_of_the_moment(server, monkeypatch, mode):
+def test_the_module_s_function_goes_through_the_default_client_of_the_moment(
+    server, monkeypatch, mode
+):
     monkeypatch.delitem(vars(replicate), "default_client", raising=False)
     poem = replicate.use("acme/poem", use_async=mode == "async")
     streaming = replicate.use("acme/poem", streaming=True, use_async=mode == "async")
@@ -458,8 +490,13 @@ def test_a_schema_that_contains_itself_or_nothing(both):
     assert schemas["Odd"] == {"$ref": "#/nowhere/x"}
     assert "S0" in schemas
     assert "S1" not in schemas
-    with Wire(lambda _: reply({"latest_version": {"openapi_schema": {"openapi": "3.0.2"}}})) as wire:
-        assert both(both.client(wire.base_url).use("acme/x").openapi_schema) == {"openapi": "3.0.2", "paths": {}}
+    with Wire(
+        lambda _: reply({"latest_version": {"openapi_schema": {"openapi": "3.0.2"}}})
+    ) as wire:
+        assert both(both.client(wire.base_url).use("acme/x").openapi_schema) == {
+            "openapi": "3.0.2",
+            "paths": {},
+        }
 
 
 ABOUT_X, CREATE_X = "GET /v1/models/acme/x", "POST /v1/models/acme/x/predictions"
@@ -472,7 +509,13 @@ def community(*, newest="v9", **done):
         if seen.path == "/v1/files":
             return reply({"id": "f1", "urls": {"get": "https://files.test/1"}}, 201)
         if seen.path == "/v1/models/acme/x" and newest != "unseen":
-            return reply({"owner": "acme", "name": "x", "latest_version": newest and {"id": newest, "openapi_schema": {}}})
+            return reply(
+                {
+                    "owner": "acme",
+                    "name": "x",
+                    "latest_version": newest and {"id": newest, "openapi_schema": {}},
+                }
+            )
         if f"{seen.method} {seen.path}" == "POST /v1/predictions":
             return reply(prediction(output="done", **done), 201)
         if seen.method == "GET" and seen.path.startswith("/v1/predictions/"):
@@ -489,7 +532,12 @@ def test_a_model_that_has_no_create_of_its_own_runs_with_its_newest_version(both
         assert [both(lambda: function(text="hi")) for _ in range(2)] == ["done", "done"]
         assert wire.routes == [CREATE_X, ABOUT_X, "POST /v1/predictions", "POST /v1/predictions"]
         assert json.loads(wire.seen[2].body) == {"version": "v9", "input": {"text": "hi"}}
-        assert [each.headers.get("prefer") for each in wire.seen] == ["wait=3", None, "wait=3", "wait=3"]
+        assert [each.headers.get("prefer") for each in wire.seen] == [
+            "wait=3",
+            None,
+            "wait=3",
+            "wait=3",
+        ]
         # `create` and streaming functions too.
         run = both(lambda: use("acme/x").create(text="hi"))
         assert both(run.output) == "done"
@@ -514,7 +562,9 @@ def test_a_file_is_uploaded_once_though_its_prediction_is_created_twice(both):
         assert wire.seen[2].body.partition(b'"input"')[2] in wire.seen[4].body
         inline = both.client(wire.base_url, file_encoding_strategy="base64").use("acme/x")
         assert both(lambda: inline(image=Pipe())) == "done"
-        assert json.loads(wire.seen[-1].body)["input"] == {"image": "data:application/octet-stream;base64,YWJj"}
+        assert json.loads(wire.seen[-1].body)["input"] == {
+            "image": "data:application/octet-stream;base64,YWJj"
+        }
 
 
 @pytest.mark.parametrize("newest", [None, "unseen"])
@@ -524,7 +574,10 @@ def test_a_model_that_nobody_can_see_is_told_as_it_was(both, newest):
         for _ in range(2):
             with pytest.raises(exceptions.NotFoundError) as caught:
                 both(lambda: function(text="hi"))
-            assert (caught.value.method, caught.value.url) == ("POST", f"{wire.base_url}/models/acme/x/predictions")
+            assert (caught.value.method, caught.value.url) == (
+                "POST",
+                f"{wire.base_url}/models/acme/x/predictions",
+            )
         assert wire.routes == [CREATE_X, ABOUT_X] * 2
 
 
@@ -577,7 +630,9 @@ def test_a_stream_is_kept(both, client, asked):
 
 
 def test_an_awaited_iterator_is_what_the_function_gives_without_streaming(server):
-    client = replicate.AsyncReplicate(base_url=server.base_url, api_token="r8_secret", poll_interval=0.005)
+    client = replicate.AsyncReplicate(
+        base_url=server.base_url, api_token="r8_secret", poll_interval=0.005
+    )
 
     async def whole(name, **inputs):
         return await (await client.use(name, streaming=True)(**inputs))
@@ -599,7 +654,10 @@ def test_files_of_a_stream_are_files(both, client, server):
         files = parts(both, both(lambda: client.use(name, streaming=True)()))
         assert {type(each) for each in files} == {FileOutput}
     client = both.client(server.base_url, use_file_output=False)
-    assert {type(each) for each in parts(both, both(lambda: client.use("acme/pictures", streaming=True)()))} == {str}
+    assert {
+        type(each)
+        for each in parts(both, both(lambda: client.use("acme/pictures", streaming=True)()))
+    } == {str}
 
 
 def test_leaving_early_closes_the_stream_and_cancels_nothing(both):
@@ -647,9 +705,13 @@ def test_iterations_at_the_same_time_do_not_disturb_each_other(server):
         assert await listed() == words
 
     asyncio.run(main())
-    blocking = replicate.Replicate(base_url=server.base_url, api_token="r8_secret").use("acme/poem", streaming=True)
+    blocking = replicate.Replicate(base_url=server.base_url, api_token="r8_secret").use(
+        "acme/poem", streaming=True
+    )
     iterator = blocking(about="a b")
-    assert [(one, other) for one in iterator for other in iterator] == [(x, y) for x in ("a ", "b ") for y in ("a ", "b ")]
+    assert [(one, other) for one in iterator for other in iterator] == [
+        (x, y) for x in ("a ", "b ") for y in ("a ", "b ")
+    ]
 
 
 def test_a_failure_in_a_stream_is_the_model_s(both, client):
@@ -664,7 +726,9 @@ def test_a_failure_in_a_stream_is_the_model_s(both, client):
 
 
 def test_an_error_of_the_stream_alone_stays_one(both):
-    with scripted(output("a") + b"event: error\ndata: too slow\n\n", poll=[prediction(output=["a", "b"])]) as wire:
+    with scripted(
+        output("a") + b"event: error\ndata: too slow\n\n", poll=[prediction(output=["a", "b"])]
+    ) as wire:
         iterator = both(lambda: both.client(wire.base_url).use("acme/x", streaming=True)())
         with pytest.raises(exceptions.StreamError, match="too slow"):
             parts(both, iterator)
@@ -672,8 +736,12 @@ def test_an_error_of_the_stream_alone_stays_one(both):
 
 def test_a_canceled_stream_raises(both):
     canceled = b'event: done\ndata: {"reason":"canceled"}\n\n'
-    with scripted(output("a") + canceled, poll=[prediction("processing"), prediction("canceled")]) as wire:
-        iterator = both(lambda: both.client(wire.base_url, poll_interval=0.001).use("acme/x", streaming=True)())
+    with scripted(
+        output("a") + canceled, poll=[prediction("processing"), prediction("canceled")]
+    ) as wire:
+        iterator = both(
+            lambda: both.client(wire.base_url, poll_interval=0.001).use("acme/x", streaming=True)()
+        )
         with pytest.raises(exceptions.PredictionCanceled):
             parts(both, iterator)
 
@@ -700,7 +768,9 @@ def test_a_cancelled_task_cancels_the_prediction_that_is_its_own(owned):
             await task
         await asyncio.to_thread(wire.until, lambda: wire.closed >= 1)
         if owned:
-            await asyncio.to_thread(wire.until, lambda: "POST /v1/predictions/p1/cancel" in wire.routes)
+            await asyncio.to_thread(
+                wire.until, lambda: "POST /v1/predictions/p1/cancel" in wire.routes
+            )
 
     with scripted(stream) as wire:
         asyncio.run(main(wire))
@@ -726,7 +796,9 @@ def test_a_model_that_cannot_stream_is_polled(both):
         prediction(output=["a", "b", "c"]),
     ]
     with scripted(urls="get", poll=polls) as wire:
-        iterator = both(lambda: both.client(wire.base_url, poll_interval=0.001).use("acme/x", streaming=True)())
+        iterator = both(
+            lambda: both.client(wire.base_url, poll_interval=0.001).use("acme/x", streaming=True)()
+        )
         assert parts(both, iterator) == ["a", "b", "c"]
         assert parts(both, iterator) == ["a", "b", "c"]
     assert len(wire.seen) == 4
@@ -738,7 +810,10 @@ def test_what_a_poll_finds_there_already_is_given_too(both):
         run = both(lambda: both.client(wire.base_url).use("acme/x", streaming=True).create())
         both(run.logs)
         iterator = both(run.output)
-        assert parts(both, iterator) == ["a", FileOutput("https://replicate.delivery/b.png", iterator.prediction._session)]
+        assert parts(both, iterator) == [
+            "a",
+            FileOutput("https://replicate.delivery/b.png", iterator.prediction._session),
+        ]
 
 
 def test_get_path_url(client):
@@ -746,7 +821,9 @@ def test_get_path_url(client):
 
     file = FileOutput("https://replicate.delivery/a.png", client._session)
     assert get_path_url(file) == file.__url__ == "https://replicate.delivery/a.png"
-    assert [get_path_url(each) for each in (Path("a"), object(), "https://x", None, FileOutput)] == [None] * 5
+    assert [
+        get_path_url(each) for each in (Path("a"), object(), "https://x", None, FileOutput)
+    ] == [None] * 5
 
 
 @pytest.mark.parametrize("owned", [True, False])
@@ -762,7 +839,9 @@ def test_a_cancelled_task_cancels_the_prediction_of_its_own_call_whose_output_is
         with pytest.raises(asyncio.CancelledError):
             await task
         if owned:
-            await asyncio.to_thread(wire.until, lambda: "POST /v1/predictions/p1/cancel" in wire.routes)
+            await asyncio.to_thread(
+                wire.until, lambda: "POST /v1/predictions/p1/cancel" in wire.routes
+            )
 
     with scripted() as wire:
         asyncio.run(main(wire))

@@ -1,4 +1,7 @@
-"""Webhooks: what is accepted, what is refused, and in which words. The arithmetic of it is tested in Rust too."""
+"""Webhooks: what is accepted, what is refused, and in which words.
+
+The arithmetic of it is tested in Rust too.
+"""
 
 import base64
 import contextlib
@@ -53,7 +56,13 @@ VECTORS = [
     (SECRET, *USUAL, BODY, DIGEST),
     (SECOND, *USUAL, BODY, "78nXHjpFP0tVJQW5D0SBwmVyyW87BV/rL6MgfM/Bw44="),
     (THIRD, *USUAL, BODY, "AqaiCGM+BGvE6j8lHZfybS4IlH+sK5racJJookRhxpM="),
-    (SECOND, "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W", "1674087231", PREDICTION, "5m51sHs6qz+k+iUyFDUDcF37nlDU+9Ac4SuFitKSuhs="),
+    (
+        SECOND,
+        "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
+        "1674087231",
+        PREDICTION,
+        "5m51sHs6qz+k+iUyFDUDcF37nlDU+9Ac4SuFitKSuhs=",
+    ),
     (SECRET, "msg_unicode", "1700000000", UNICODE, "rRFq/w2haWe/qBMuDZ76on4r52CF6VN8fKazy7/KedU="),
     (SECRET, *USUAL, BODY + "\n", "FIt3hYjPQCdyuyMOw+0dZwwjGRAx1Il4CsgdFnOmrcc="),
     (SECRET, *USUAL, "0", "h+1aTBRR1rb9j50HFazM5bjwxCao6hXPwmAi6rsAxMY="),
@@ -66,11 +75,15 @@ VECTORS = [
 
 
 def lowered(**changes):
-    return {f"webhook-{name}": value for name, value in (PARTS | changes).items() if value is not None}
+    return {
+        f"webhook-{name}": value for name, value in (PARTS | changes).items() if value is not None
+    }
 
 
 def validate(headers, body=BODY, secret=SECRET, tolerance=None):
-    return replicate.validate_webhook(headers=headers, body=body, secret=secret, tolerance=tolerance)
+    return replicate.validate_webhook(
+        headers=headers, body=body, secret=secret, tolerance=tolerance
+    )
 
 
 @pytest.mark.parametrize(("secret", "id", "timestamp", "body", "digest"), VECTORS, ids=range(1, 13))
@@ -103,13 +116,19 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("secret", [SECRET, SECRET[6:], WebhookSigningSecret(key=SECRET), [SECOND, SECRET], {SECRET: "old"}])
+@pytest.mark.parametrize(
+    "secret",
+    [SECRET, SECRET[6:], WebhookSigningSecret(key=SECRET), [SECOND, SECRET], {SECRET: "old"}],
+)
 def test_headers_and_secrets_come_in_many_shapes(shape, secret):
     headers = SHAPES[shape]
     assert validate(headers, secret=secret)
     assert not validate(headers, body="other", secret=secret)
     if isinstance(headers, list):
-        assert validate(iter(headers), secret=iter([secret] if isinstance(secret, (str, WebhookSigningSecret)) else secret))
+        assert validate(
+            iter(headers),
+            secret=iter([secret] if isinstance(secret, (str, WebhookSigningSecret)) else secret),
+        )
 
 
 def test_an_id_or_a_timestamp_that_came_twice_is_refused():
@@ -188,8 +207,14 @@ def test_what_cannot_be_a_secret_is_a_type_error(secret):
 
 @pytest.mark.parametrize("body", [{}, [1], 5, object(), json.loads(BODY)])
 def test_a_parsed_body_is_a_type_error_that_says_so(body):
-    for use in (validate, lambda headers, body: replicate.WebhookVerifier(SECRET).unwrap(headers, body)):
-        with pytest.raises(TypeError, match=r"body must be the raw body.*not \w+: what was parsed cannot be verified"):
+    for use in (
+        validate,
+        lambda headers, body: replicate.WebhookVerifier(SECRET).unwrap(headers, body),
+    ):
+        with pytest.raises(
+            TypeError,
+            match=r"body must be the raw body.*not \w+: what was parsed cannot be verified",
+        ):
             use(HEADERS, body=body)
 
 
@@ -207,16 +232,25 @@ class OnlyGet:
         return None
 
 
-@pytest.mark.parametrize("headers", [5, "webhook-id", [1], [("webhook-id",)], [(1, "x")], {"webhook-id": 5}, OnlyGet()])
+@pytest.mark.parametrize(
+    "headers", [5, "webhook-id", [1], [("webhook-id",)], [(1, "x")], {"webhook-id": 5}, OnlyGet()]
+)
 def test_headers_that_are_none_are_a_type_error(headers):
     with pytest.raises(
-        TypeError, match="headers must be a mapping, or pairs|the header webhook-id must be str or bytes, not int"
+        TypeError,
+        match=(
+            "headers must be a mapping, or pairs|the header webhook-id must be str or bytes,"
+            " not int"
+        ),
     ):
         validate(headers)
 
 
 def test_an_environ_and_a_scope_may_be_any_mapping():
-    environ = {"REQUEST_METHOD": "POST", **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in HEADERS.items()}}
+    environ = {
+        "REQUEST_METHOD": "POST",
+        **{f"HTTP_{name.upper().replace('-', '_')}": value for name, value in HEADERS.items()},
+    }
     scope = {"type": "http", "headers": SHAPES["pairs of bytes"]}
     for request in (environ, MappingProxyType(environ), scope, MappingProxyType(scope)):
         assert replicate.validate_webhook(request, SECRET, None, body=BODY)
@@ -226,7 +260,10 @@ def test_only_one_way_to_say_what_came():
     for given_twice in ({"headers": HEADERS, "id": "x"}, {"request": object(), "headers": HEADERS}):
         with pytest.raises(ValueError, match="only one of these"):
             replicate.validate_webhook(secret=SECRET, body=BODY, **given_twice)
-    with pytest.raises(TypeError, match="request must have headers, or be a WSGI environ or an ASGI scope, not object"):
+    with pytest.raises(
+        TypeError,
+        match="request must have headers, or be a WSGI environ or an ASGI scope, not object",
+    ):
         replicate.validate_webhook(object(), SECRET)
     with pytest.raises(TypeError, match="give it as `body=`"):
         replicate.validate_webhook({"type": "http", "headers": []}, SECRET)
@@ -238,7 +275,9 @@ def test_a_webhook_is_good_for_as_long_as_the_tolerance_says():
     def genuine(age, **tolerance):
         stamp = str(now - age)
         signature = replicate.sign_webhook(SECRET, "id", stamp, BODY)
-        return replicate.validate_webhook(secret=SECRET, body=BODY, id="id", timestamp=stamp, signature=signature, **tolerance)
+        return replicate.validate_webhook(
+            secret=SECRET, body=BODY, id="id", timestamp=stamp, signature=signature, **tolerance
+        )
 
     assert genuine(0)
     assert genuine(290)
@@ -302,7 +341,11 @@ def test_any_changed_bit_is_refused(data):
     assert not verdict(parts | {name: bytes(changed)})
 
 
-anything = st.one_of(st.text(st.characters(), max_size=50), st.binary(max_size=50), st.sampled_from([GOOD, PARTS["id"], "v1,"]))
+anything = st.one_of(
+    st.text(st.characters(), max_size=50),
+    st.binary(max_size=50),
+    st.sampled_from([GOOD, PARTS["id"], "v1,"]),
+)
 names = st.one_of(anything, st.sampled_from([*HEADERS, *lowered(), b"webhook-id"]))
 
 
@@ -323,7 +366,9 @@ def test_whatever_comes_in_there_is_a_verdict_or_a_documented_error(headers, bod
 
 
 def receive(both, start):
-    """Headers and bodies of what a local server delivers to `start(url)`, until both events have come."""
+    """Headers and bodies of what a local server delivers to `start(url)`, until both events have
+    come.
+    """
     received: queue.Queue = queue.Queue()
 
     class Receiver(BaseHTTPRequestHandler):
@@ -346,7 +391,12 @@ def receive(both, start):
 
 def test_the_local_server_delivers_what_the_client_accepts(both, client):
     events = ["start", "completed"]
-    deliveries = receive(both, lambda url: client.run("acme/shout", {"text": "hi"}, webhook=url, webhook_events_filter=events))
+    deliveries = receive(
+        both,
+        lambda url: client.run(
+            "acme/shout", {"text": "hi"}, webhook=url, webhook_events_filter=events
+        ),
+    )
     secret = both(lambda: client.webhooks.default.secret.get())
     assert both(lambda: client.webhooks.default.secret()) == secret
     verifier = replicate.WebhookVerifier(secret)
@@ -372,7 +422,9 @@ def test_a_training_s_webhooks_are_unwrapped_to_trainings(both):
         both(lambda: client.models.create("acme", "new", visibility="private", hardware="cpu"))
         given = {"version": server.version("acme/shout"), "input": {}, "destination": "acme/new"}
         events = ["start", "completed"]
-        create = partial(client.trainings.create, model="acme/shout", webhook_events_filter=events, **given)
+        create = partial(
+            client.trainings.create, model="acme/shout", webhook_events_filter=events, **given
+        )
         deliveries = receive(both, lambda url: create(webhook=url))
         verifier = replicate.WebhookVerifier(server.webhook_secret)
     told = {each.status: each for each in (verifier.unwrap(*delivery) for delivery in deliveries)}
@@ -438,7 +490,11 @@ def test_validate_judges_and_speaks_as_1_0_7(case):
     official = pytest.importorskip("replicate.webhook")
     httpx = pytest.importorskip("httpx")
     request = httpx.Request("POST", "http://test/", headers=HEADERS, content=BODY)
-    given = {"secret": WebhookSigningSecret(key=SECRET), **({} if "request" in case else {"body": BODY}), **case}
+    given = {
+        "secret": WebhookSigningSecret(key=SECRET),
+        **({} if "request" in case else {"body": BODY}),
+        **case,
+    }
     if "request" in given:
         given["request"] = request
 
@@ -451,7 +507,10 @@ def test_validate_judges_and_speaks_as_1_0_7(case):
     assert outcome(replicate.webhooks.validate) == outcome(official.Webhooks.validate)
 
 
-@pytest.mark.parametrize("signature", [f"v2,{PARTS['signature'][3:]}", "nonsense", "v1,!", "v1a,xyz", PARTS["signature"][3:]])
+@pytest.mark.parametrize(
+    "signature",
+    [f"v2,{PARTS['signature'][3:]}", "nonsense", "v1,!", "v1a,xyz", PARTS["signature"][3:]],
+)
 def test_validate_is_stricter_where_1_0_7_lets_through_or_breaks(signature):
     secret = WebhookSigningSecret(key=SECRET)
     with pytest.raises(InvalidSignatureError):

@@ -1,4 +1,6 @@
-"""Webhooks judged at another time than the system's: one that is given, or Python's own where a test has changed it."""
+"""Webhooks judged at another time than the system's: one that is given, or Python's own where a
+test has changed it.
+"""
 
 import asyncio
 import datetime
@@ -25,7 +27,9 @@ HEADERS = {
     "webhook-signature": replicate.sign_webhook(SECRET, "msg_1", STAMP, BODY),
 }
 LARGE = b"x" * 100_000
-LARGE_HEADERS = HEADERS | {"webhook-signature": replicate.sign_webhook(SECRET, "msg_1", STAMP, LARGE)}
+LARGE_HEADERS = HEADERS | {
+    "webhook-signature": replicate.sign_webhook(SECRET, "msg_1", STAMP, LARGE)
+}
 
 
 def checks(**options):
@@ -46,11 +50,15 @@ def checks(**options):
     (outcome,) = set(map(type, verifier.verify_many([(HEADERS, BODY)] * 300, **options)))
     yield outcome is type(None)
     yield replicate.validate_webhook(headers=HEADERS, body=BODY, secret=SECRET, **options)
-    yield asyncio.run(replicate.avalidate_webhook({"headers": HEADERS}, SECRET, body=BODY, **options))
+    yield asyncio.run(
+        replicate.avalidate_webhook({"headers": HEADERS}, SECRET, body=BODY, **options)
+    )
     yield accepted(WebhookVerifier(SECRET, **options).verify, HEADERS, BODY)
 
 
-@pytest.mark.parametrize(("away", "good"), [(0, True), (300, True), (-300, True), (301, False), (-301, False)])
+@pytest.mark.parametrize(
+    ("away", "good"), [(0, True), (300, True), (-300, True), (301, False), (-301, False)]
+)
 @pytest.mark.parametrize(
     "form",
     [
@@ -86,7 +94,11 @@ def test_a_verifier_s_function_is_asked_each_time():
 @pytest.mark.parametrize("now", [True, "1600000000", b"1", [], object(), lambda: None, lambda: "x"])
 def test_what_is_no_time_is_refused(now):
     with pytest.raises(
-        TypeError, match="now must be seconds since 1970, a datetime, or a function that returns one of these, not"
+        TypeError,
+        match=(
+            "now must be seconds since 1970, a datetime, or a function that returns one of"
+            " these, not"
+        ),
     ):
         WebhookVerifier(SECRET).verify(HEADERS, BODY, now=now)
 
@@ -117,11 +129,15 @@ def test_without_a_tolerance_any_time_is_right():
 
 
 def frozen():
-    return freezegun.freeze_time(datetime.datetime.fromtimestamp(STAMP, datetime.UTC).replace(tzinfo=None))
+    return freezegun.freeze_time(
+        datetime.datetime.fromtimestamp(STAMP, datetime.UTC).replace(tzinfo=None)
+    )
 
 
 def ticking():
-    return freezegun.freeze_time(datetime.datetime.fromtimestamp(STAMP, datetime.UTC).replace(tzinfo=None), tick=True)
+    return freezegun.freeze_time(
+        datetime.datetime.fromtimestamp(STAMP, datetime.UTC).replace(tzinfo=None), tick=True
+    )
 
 
 def travelled():
@@ -147,7 +163,10 @@ def test_python_s_clock_counts_where_a_test_has_changed_it(change):
         verifier.verify(LARGE_HEADERS, LARGE)
         assert verifier.verify_many([(HEADERS, BODY)] * 300) == [None] * 300
         assert replicate.validate_webhook(headers=HEADERS, body=BODY, secret=SECRET)
-        assert replicate.webhooks.validate(headers=HEADERS, body=BODY, secret=SECRET, tolerance=300) is None
+        assert (
+            replicate.webhooks.validate(headers=HEADERS, body=BODY, secret=SECRET, tolerance=300)
+            is None
+        )
         # What a call was given counts more.
         with pytest.raises(InvalidTimestampError):
             verifier.verify(HEADERS, BODY, now=STAMP + 301)
@@ -225,7 +244,9 @@ def test_the_local_server_s_webhooks_are_good_under_a_changed_clock(change):
                 assert client.run("acme/shout", {"text": "hi"}, webhook=receiver.url) == "HI"
                 _, headers, body = receiver.received.get(timeout=10)
                 assert abs(int(headers["webhook-timestamp"]) - STAMP) < 60
-                assert replicate.validate_webhook(headers=headers, body=body, secret=server.webhook_secret)
+                assert replicate.validate_webhook(
+                    headers=headers, body=body, secret=server.webhook_secret
+                )
                 server.advance(hours=2)
                 assert client.predictions.list().results[0].data_removed
 
@@ -235,4 +256,6 @@ def test_the_local_server_s_webhooks_are_good_under_a_changed_clock(change):
         else:
             with change(), server:
                 run()
-        assert not [each for each in {*threading.enumerate()} - before if each.name == "replicate-local"]
+        assert not [
+            each for each in {*threading.enumerate()} - before if each.name == "replicate-local"
+        ]

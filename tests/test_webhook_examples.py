@@ -20,7 +20,9 @@ import replicate_rs as replicate
 from replicate_rs.local import LocalReplicate
 from webhooks import example, signed
 
-webhook_fastapi, webhook_django, webhook_flask = map(example, ("webhook_fastapi", "webhook_django", "webhook_flask"))
+webhook_fastapi, webhook_django, webhook_flask = map(
+    example, ("webhook_fastapi", "webhook_django", "webhook_flask")
+)
 
 
 def until(condition, *, meanwhile=lambda: None):
@@ -99,9 +101,18 @@ def receivers(service):
         yield {
             "fastapi": (webhook_fastapi, f"{origin}/webhooks/replicate"),
             "asgi": (webhook_fastapi, f"{origin}/guarded/replicate"),
-            "django": (webhook_django, f"{stack.enter_context(wsgi(webhook_django.wsgi))}/webhooks/replicate"),
-            "django async": (webhook_django, f"{stack.enter_context(asgi(webhook_django.asgi, 'off'))}/async/webhooks/replicate"),
-            "flask": (webhook_flask, f"{stack.enter_context(wsgi(webhook_flask.app))}/webhooks/replicate"),
+            "django": (
+                webhook_django,
+                f"{stack.enter_context(wsgi(webhook_django.wsgi))}/webhooks/replicate",
+            ),
+            "django async": (
+                webhook_django,
+                f"{stack.enter_context(asgi(webhook_django.asgi, 'off'))}/async/webhooks/replicate",
+            ),
+            "flask": (
+                webhook_flask,
+                f"{stack.enter_context(wsgi(webhook_flask.app))}/webhooks/replicate",
+            ),
         }
 
 
@@ -132,10 +143,18 @@ class Receiver:
     def post(self, headers, body, method="POST"):
         """The status of the answer to a request."""
         host, _, port = self.url.split("/")[2].partition(":")
-        lines = [f"{method} /{self.url.split('/', 3)[3]} HTTP/1.1", f"Host: {host}:{port}", "Connection: close"]
-        lines += [f"Content-Length: {len(body)}", *(f"{name}: {value}" for name, value in headers.items())]
+        lines = [
+            f"{method} /{self.url.split('/', 3)[3]} HTTP/1.1",
+            f"Host: {host}:{port}",
+            "Connection: close",
+        ]
+        lines += [
+            f"Content-Length: {len(body)}",
+            *(f"{name}: {value}" for name, value in headers.items()),
+        ]
         with socket.create_connection((host, int(port)), timeout=10) as connection:
-            # All at once: a server that hangs up on a body it has not read would reset the connection.
+            # All at once: a server that hangs up on a body it has not read would reset the
+            # connection.
             connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
             with connection.makefile("rb") as answer:
                 return int(answer.read().split()[1])
@@ -145,7 +164,9 @@ class Receiver:
 def receiver(request, receivers, monkeypatch):
     receiver = Receiver(*receivers[request.param])
     module = receiver.module
-    monkeypatch.setattr(module, "handle", receiver.ahandle if module is webhook_fastapi else receiver.handle)
+    monkeypatch.setattr(
+        module, "handle", receiver.ahandle if module is webhook_fastapi else receiver.handle
+    )
     # Each test has a guard of its own, and leaves nothing half done.
     module.seen._ids.clear()
     yield receiver
@@ -157,7 +178,11 @@ numbers = itertools.count()
 
 def made(secret, *, body=None, id=None, age=0):
     """A webhook: headers and body."""
-    body = json.dumps({"id": f"p{next(numbers)}", "status": "succeeded"}).encode() if body is None else body
+    body = (
+        json.dumps({"id": f"p{next(numbers)}", "status": "succeeded"}).encode()
+        if body is None
+        else body
+    )
     headers = signed(body, id=id or f"msg_{next(numbers)}", age=age, secret=secret)
     return {**headers, "content-type": "application/json"}, body
 
@@ -165,7 +190,9 @@ def made(secret, *, body=None, id=None, age=0):
 def create(service, url, model="acme/shout", events=("completed",), **input):
     """Make a prediction that tells a URL of itself: its id."""
     client = replicate.Replicate(service.token, base_url=service.base_url)
-    return client.predictions.create(model=model, input=input, webhook=url, webhook_events_filter=list(events)).id
+    return client.predictions.create(
+        model=model, input=input, webhook=url, webhook_events_filter=list(events)
+    ).id
 
 
 def deliveries(service, id):
@@ -180,7 +207,10 @@ def test_a_receiver_handles_what_is_delivered(receiver, service):
     until(lambda: len(receiver.handled) == 2)
     assert receiver.handled == [(id, "processing"), (id, "succeeded")]
     until(lambda: all(each.is_delivered for each in deliveries(service, id)))
-    assert [(each.event, len(each.answers)) for each in deliveries(service, id)] == [("start", 1), ("completed", 1)]
+    assert [(each.event, len(each.answers)) for each in deliveries(service, id)] == [
+        ("start", 1),
+        ("completed", 1),
+    ]
 
 
 def test_a_receiver_refuses_what_is_not_genuine(receiver, service):
@@ -199,7 +229,10 @@ def test_a_receiver_refuses_what_is_not_genuine(receiver, service):
         ({}, b"\xff\x00"),
         # Signed, but no webhook.
         made(service.webhook_secret, body=b"[]"),
-        *(({name: value for name, value in headers.items() if name != left_out}, body) for left_out in list(headers)[:3]),
+        *(
+            ({name: value for name, value in headers.items() if name != left_out}, body)
+            for left_out in list(headers)[:3]
+        ),
     ]
     assert [receiver.post(*each) for each in forged] == [400] * len(forged)
     assert receiver.post(headers, body, "GET") in (400, 405)
@@ -218,7 +251,10 @@ def test_a_receiver_handles_a_repeated_webhook_once(receiver, service, monkeypat
     id = create(service, receiver.url, text="hi")
     until(lambda: len(deliveries(service, id)) == 2)
     # A copy that comes while the first is handled is told to come later.
-    until(lambda: all(each.is_delivered for each in deliveries(service, id)), meanwhile=lambda: service.advance(seconds=1))
+    until(
+        lambda: all(each.is_delivered for each in deliveries(service, id)),
+        meanwhile=lambda: service.advance(seconds=1),
+    )
     answers = [answer for each in deliveries(service, id) for answer in each.answers]
     assert set(answers) <= {200, 204, 409}
     assert receiver.handled[1:] == [(id, "succeeded")]
@@ -232,7 +268,9 @@ def test_a_webhook_whose_handling_failed_comes_again(receiver, service):
     receiver.turns = [fail, fail]
     id = create(service, receiver.url, text="hi")
     for attempts in (1, 2):
-        until(lambda: deliveries(service, id) and len(deliveries(service, id)[0].answers) == attempts)
+        until(
+            lambda: deliveries(service, id) and len(deliveries(service, id)[0].answers) == attempts
+        )
         assert deliveries(service, id)[0].answers == [500] * attempts
         service.advance(seconds=1)
     until(lambda: deliveries(service, id)[0].is_delivered)
@@ -263,7 +301,10 @@ def test_success_is_not_told_while_the_handling_may_fail(receiver, service):
 
 
 def test_a_receiver_reads_no_more_than_its_limit(receiver, service, monkeypatch):
-    fits, too_large = (made(service.webhook_secret, body=json.dumps({"id": "x" * size}).encode()) for size in (500, 501))
+    fits, too_large = (
+        made(service.webhook_secret, body=json.dumps({"id": "x" * size}).encode())
+        for size in (500, 501)
+    )
     monkeypatch.setattr(receiver.module, "LIMIT", len(fits[1]))
     assert receiver.post(*too_large) == 413
     assert receiver.handled == []
@@ -285,7 +326,13 @@ def test_the_middleware_gives_the_body_again_and_guards_its_path_only():
     def call(path, kind="http", webhook=None, parts=None):
         headers, body = webhook or ({}, b"")
         messages = [
-            *(parts or [{"type": "http.request", "body": part, "more_body": True} for part in (body[:9], body[9:])]),
+            *(
+                parts
+                or [
+                    {"type": "http.request", "body": part, "more_body": True}
+                    for part in (body[:9], body[9:])
+                ]
+            ),
             {"type": "http.request"},
             {"type": "http.disconnect"},
         ]
@@ -305,7 +352,12 @@ def test_the_middleware_gives_the_body_again_and_guards_its_path_only():
     passed, status = [], 204
     webhook = made(secret, body=b'{"id": "p1"}')
     assert call("/webhooks", webhook=webhook) == [204]
-    assert passed == ["http", "p1", {"type": "http.request", "body": webhook[1]}, {"type": "http.disconnect"}]
+    assert passed == [
+        "http",
+        "p1",
+        {"type": "http.request", "body": webhook[1]},
+        {"type": "http.disconnect"},
+    ]
     passed.clear()
     for path in ("/webhooks", "/webhooks/", "/webhooks/replicate"):
         assert call(path) == [400]
@@ -330,14 +382,18 @@ def test_the_middleware_gives_the_body_again_and_guards_its_path_only():
 @pytest.mark.parametrize("prefixed", [True, False])
 def test_the_middleware_guards_what_the_router_calls_its_path(prefixed):
     app = fastapi.FastAPI()
-    app.add_middleware(webhook_fastapi.VerifiedWebhooks, verifier=replicate.WebhookVerifier("whsec_AAAA"))
+    app.add_middleware(
+        webhook_fastapi.VerifiedWebhooks, verifier=replicate.WebhookVerifier("whsec_AAAA")
+    )
 
     @app.post("/webhooks/replicate")
     async def endpoint(request: fastapi.Request) -> str:
         return request.state.webhook.id
 
     async def ask(headers, body):
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app, root_path="/api")) as client:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, root_path="/api")
+        ) as client:
             path = "/api/webhooks/replicate" if prefixed else "/webhooks/replicate"
             answer = await client.post(f"http://test{path}", headers=headers, content=body)
             return answer.status_code, answer.text
@@ -371,10 +427,18 @@ def test_what_django_has_begun_is_finished_when_the_sender_hangs_up(monkeypatch)
 
     async def hang_up():
         pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-        scope = {"type": "http", "path": "/async/webhooks/replicate", "method": "POST", "headers": pairs, "query_string": b""}
+        scope = {
+            "type": "http",
+            "path": "/async/webhooks/replicate",
+            "method": "POST",
+            "headers": pairs,
+            "query_string": b"",
+        }
         await webhook_django.asgi(scope, receive, send)
         assert seen(headers["webhook-id"])
-        assert not seen.is_settled(headers["webhook-id"]), "one that comes now is told to come later"
+        assert not seen.is_settled(headers["webhook-id"]), (
+            "one that comes now is told to come later"
+        )
         released.set()
         await asyncio.to_thread(until, lambda: seen.is_settled(headers["webhook-id"]))
 
@@ -402,7 +466,14 @@ def test_a_webhook_is_settled_before_its_answer_is_sent(path, monkeypatch):
     headers, body = made("whsec_AAAA")
     state = {"verifier": replicate.WebhookVerifier("whsec_AAAA", seen=webhook_fastapi.seen)}
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "path": path, "method": "POST", "headers": pairs, "query_string": b"", "state": state}
+    scope = {
+        "type": "http",
+        "path": path,
+        "method": "POST",
+        "headers": pairs,
+        "query_string": b"",
+        "state": state,
+    }
     asyncio.run(webhook_fastapi.app(scope, receive, send))
     assert settled == [False, True, True]
 
@@ -416,7 +487,11 @@ def test_the_secret_may_be_given(service, monkeypatch):
             return state["verifier"]
 
     # Not the one that is kept for the other tests.
-    for verifier in (asyncio.run(started()), webhook_flask.verifier.__wrapped__(), webhook_django.verifier.__wrapped__()):
+    for verifier in (
+        asyncio.run(started()),
+        webhook_flask.verifier.__wrapped__(),
+        webhook_django.verifier.__wrapped__(),
+    ):
         headers, body = made("whsec_AAAA", body=b'{"id": "p1"}')
         assert verifier.unwrap(headers, body).id == "p1"
     assert len(service.requests) == before

@@ -35,20 +35,37 @@ CASES = {
     "too old": (signed(OLD), BODY, SECRET, 300),
     "too new": (signed(str(int(NOW) + 1000)), BODY, SECRET, 300),
     "too old, and forged": (signed(OLD, OTHER), BODY, SECRET, 300),
-    "too old, with a malformed signature": ({**signed(OLD), "webhook-signature": "x"}, BODY, SECRET, 300),
+    "too old, with a malformed signature": (
+        {**signed(OLD), "webhook-signature": "x"},
+        BODY,
+        SECRET,
+        300,
+    ),
     "too old, with a wrong secret": (signed(OLD), BODY, "wrong", 300),
     "forged": (signed(secret=OTHER), BODY, SECRET, 300),
     "changed": (signed(), BODY + " ", SECRET, None),
     "malformed": ({**signed(), "webhook-signature": "v1"}, BODY, SECRET, None),
-    "forged, and then malformed": ({**signed(), "webhook-signature": "v1,QUFB x"}, BODY, SECRET, None),
-    "a second signature": ({**signed(), "webhook-signature": "v1,QUFB " + signed()["webhook-signature"]}, BODY, SECRET, None),
+    "forged, and then malformed": (
+        {**signed(), "webhook-signature": "v1,QUFB x"},
+        BODY,
+        SECRET,
+        None,
+    ),
+    "a second signature": (
+        {**signed(), "webhook-signature": "v1,QUFB " + signed()["webhook-signature"]},
+        BODY,
+        SECRET,
+        None,
+    ),
 }
 
 
 def outcome(library, headers, body, secret, tolerance):
     secret = library.webhook.WebhookSigningSecret(key=secret)
     try:
-        return library.webhooks.validate(headers=headers, body=body, secret=secret, tolerance=tolerance)
+        return library.webhooks.validate(
+            headers=headers, body=body, secret=secret, tolerance=tolerance
+        )
     except ValueError as error:
         return type(error).__name__, str(error)
 
@@ -62,7 +79,10 @@ def test_a_wrong_secret_is_not_shown():
     headers, body, _, _ = CASES["genuine"]
     wrong = "whsec_secret_with_parts"
     kind, words = outcome(replicate_rs, headers, body, wrong, None)
-    assert (kind, "Invalid secret key format") == (outcome(official, headers, body, wrong, None)[0], words.partition(":")[0])
+    assert (kind, "Invalid secret key format") == (
+        outcome(official, headers, body, wrong, None)[0],
+        words.partition(":")[0],
+    )
     assert "with_parts" not in words
 
 
@@ -76,13 +96,20 @@ def test_there_is_one_request_or_its_parts_and_a_secret():
     pairs = [(name.upper().encode(), value.encode()) for name, value in signed(OLD).items()]
     for headers in (pairs, iter(pairs)):
         with pytest.raises(replicate_rs.InvalidTimestampError):
-            replicate_rs.webhooks.validate(headers=headers, body=BODY.encode(), secret=secret, tolerance=60)
-    assert replicate_rs.webhooks.validate(headers=iter(pairs), body=BODY.encode(), secret=secret) is None
+            replicate_rs.webhooks.validate(
+                headers=headers, body=BODY.encode(), secret=secret, tolerance=60
+            )
+    assert (
+        replicate_rs.webhooks.validate(headers=iter(pairs), body=BODY.encode(), secret=secret)
+        is None
+    )
 
 
 def test_validate_webhook_keeps_its_own_order():
     # Who cannot sign does not learn what the clock says.
-    assert replicate_rs.validate_webhook(headers=signed(OLD, OTHER), body=BODY, secret=SECRET) is False
+    assert (
+        replicate_rs.validate_webhook(headers=signed(OLD, OTHER), body=BODY, secret=SECRET) is False
+    )
     with pytest.raises(replicate_rs.InvalidSignatureError):
         replicate_rs.WebhookVerifier(SECRET).verify(signed(OLD, OTHER), BODY)
     with pytest.raises(replicate_rs.InvalidTimestampError):

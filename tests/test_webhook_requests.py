@@ -39,7 +39,9 @@ def of_flask(headers, body):
 
 @contextmanager
 def of_werkzeug(headers, body):
-    with closing(werkzeug.test.EnvironBuilder(method="POST", headers=headers, data=body)) as builder:
+    with closing(
+        werkzeug.test.EnvironBuilder(method="POST", headers=headers, data=body)
+    ) as builder:
         yield builder.get_request(), {}
 
 
@@ -71,13 +73,19 @@ def of_requests(headers, body):
 
 
 def cases():
-    """A webhook that is genuine, one that is not, and one that lacks a header; with what is to be said of them."""
+    """A webhook that is genuine, one that is not, and one that lacks a header; with what is to be
+    said of them.
+    """
     body = b'{"id": "p1"}'
     headers = signed(body)
     yield headers, body, True
     yield headers, body.replace(b"p", b"q"), False
     for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
-        yield {key: value for key, value in headers.items() if key != name}, body, MissingWebhookHeaderError
+        yield (
+            {key: value for key, value in headers.items() if key != name},
+            body,
+            MissingWebhookHeaderError,
+        )
 
 
 def verdict(validate):
@@ -87,12 +95,16 @@ def verdict(validate):
         return type(error)
 
 
-@pytest.mark.parametrize("given", [of_flask, of_werkzeug, of_wsgi, of_asgi, of_django, of_httpx, of_requests])
+@pytest.mark.parametrize(
+    "given", [of_flask, of_werkzeug, of_wsgi, of_asgi, of_django, of_httpx, of_requests]
+)
 def test_a_request_is_judged(given):
     for headers, body, expected in cases():
         with given(headers, body) as (request, more):
             assert verdict(lambda: validate_webhook(request, SECRET, **more)) is expected
-            assert verdict(lambda: asyncio.run(avalidate_webhook(request, SECRET, **more))) is expected
+            assert (
+                verdict(lambda: asyncio.run(avalidate_webhook(request, SECRET, **more))) is expected
+            )
 
 
 async def judge(request):
@@ -112,7 +124,9 @@ def of_starlette():
         assert type(request) is starlette.requests.Request
         return starlette.responses.PlainTextResponse(await judge(request))
 
-    return starlette.applications.Starlette(routes=[starlette.routing.Route("/webhooks", endpoint, methods=["POST"])])
+    return starlette.applications.Starlette(
+        routes=[starlette.routing.Route("/webhooks", endpoint, methods=["POST"])]
+    )
 
 
 def of_fastapi():
@@ -137,9 +151,14 @@ def of_litestar():
 def test_a_request_of_an_asgi_framework_is_judged(app):
     async def ask():
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app())) as client:
-            return [(await client.post(URL, headers=headers, content=body)).text for headers, body, _ in cases()]
+            return [
+                (await client.post(URL, headers=headers, content=body)).text
+                for headers, body, _ in cases()
+            ]
 
-    assert asyncio.run(ask()) == [getattr(expected, "__name__", str(expected)) for *_, expected in cases()]
+    assert asyncio.run(ask()) == [
+        getattr(expected, "__name__", str(expected)) for *_, expected in cases()
+    ]
 
 
 def test_a_request_of_aiohttp_is_judged():
@@ -156,7 +175,9 @@ def test_a_request_of_aiohttp_is_judged():
                     answers.append(await answer.text())
         return answers
 
-    assert asyncio.run(ask()) == [getattr(expected, "__name__", str(expected)) for *_, expected in cases()]
+    assert asyncio.run(ask()) == [
+        getattr(expected, "__name__", str(expected)) for *_, expected in cases()
+    ]
 
 
 def test_the_library_imports_no_framework():

@@ -25,8 +25,17 @@ from replicate_rs.webhook import (
 from webhooks import SECRET, signed
 
 SECOND = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
-PREDICTION = {"id": "p1", "status": "succeeded", "output": "HI", "urls": {"get": "https://api.replicate.com/v1/predictions/p1"}}
-TRAINING = {"id": "t1", "status": "succeeded", "output": {"version": "acme/new:1", "weights": "https://x/y"}}
+PREDICTION = {
+    "id": "p1",
+    "status": "succeeded",
+    "output": "HI",
+    "urls": {"get": "https://api.replicate.com/v1/predictions/p1"},
+}
+TRAINING = {
+    "id": "t1",
+    "status": "succeeded",
+    "output": {"version": "acme/new:1", "weights": "https://x/y"},
+}
 TRAINING["urls"] = {"get": "https://api.replicate.com/v1/trainings/t1"}
 
 
@@ -42,7 +51,15 @@ TRAINING["urls"] = {"get": "https://api.replicate.com/v1/trainings/t1"}
         ({}, Prediction),
     ],
 )
-@pytest.mark.parametrize("form", [str, str.encode, lambda text: bytearray(text.encode()), lambda text: memoryview(text.encode())])
+@pytest.mark.parametrize(
+    "form",
+    [
+        str,
+        str.encode,
+        lambda text: bytearray(text.encode()),
+        lambda text: memoryview(text.encode()),
+    ],
+)
 def test_a_webhook_is_unwrapped_to_what_it_tells_of(data, kind, form):
     body = form(json.dumps(data))
     told = WebhookVerifier(SECRET).unwrap(signed(body), body)
@@ -73,10 +90,13 @@ def test_what_was_unwrapped_belongs_to_the_default_client(local, monkeypatch):
     assert told.output == "HI"
 
 
-@pytest.mark.parametrize("body", ["[]", "5", "null", "{", "", b"\xff", "{'a': 1}", "NaN", "[" * 100_000])
+@pytest.mark.parametrize(
+    "body", ["[]", "5", "null", "{", "", b"\xff", "{'a': 1}", "NaN", "[" * 100_000]
+)
 def test_what_was_signed_but_is_no_object_is_refused(body):
     with pytest.raises(
-        InvalidWebhookBodyError, match="The webhook is genuine, but its body is (not JSON|JSON, but not an object)"
+        InvalidWebhookBodyError,
+        match="The webhook is genuine, but its body is (not JSON|JSON, but not an object)",
     ):
         WebhookVerifier(SECRET).unwrap(signed(body), body)
 
@@ -84,7 +104,12 @@ def test_what_was_signed_but_is_no_object_is_refused(body):
 def test_a_body_is_parsed_as_it_was_verified():
     """A buffer that changes in between must not smuggle anything in."""
     genuine, forged = (json.dumps({**PREDICTION, "id": id}).encode() for id in ("good", "evil"))
-    verifier, headers, body, stop = WebhookVerifier(SECRET), signed(genuine), bytearray(genuine), threading.Event()
+    verifier, headers, body, stop = (
+        WebhookVerifier(SECRET),
+        signed(genuine),
+        bytearray(genuine),
+        threading.Event(),
+    )
 
     def change():
         while not stop.is_set():
@@ -105,7 +130,9 @@ def test_a_body_is_parsed_as_it_was_verified():
 def test_many_are_verified_at_once_in_their_order():
     verifier = WebhookVerifier([SECRET, SECOND])
     bodies = [b"%d" % n * (100_000 if n % 100 == 0 else 1) for n in range(1_000)]
-    webhooks = [(signed(body, secret=(SECRET, SECOND)[n % 2]), body) for n, body in enumerate(bodies)]
+    webhooks = [
+        (signed(body, secret=(SECRET, SECOND)[n % 2]), body) for n, body in enumerate(bodies)
+    ]
     webhooks[3] = (webhooks[3][0], b"other")
     webhooks[300] = ({}, b"x")
     webhooks[999] = (signed(b"old", age=999), b"old")
@@ -227,9 +254,12 @@ def test_other_threads_run_while_much_is_hashed():
 
     def runs_meanwhile():
         moments = []
-        hashing = threading.Thread(target=lambda: (verifier.verify(headers, body), moments.append("hashed")))
+        hashing = threading.Thread(
+            target=lambda: (verifier.verify(headers, body), moments.append("hashed"))
+        )
         hashing.start()
-        # It is this thread's turn only because the other gave up the GIL: nobody takes it from it within the test.
+        # It is this thread's turn only because the other gave up the GIL: nobody takes it from it
+        # within the test.
         moments.append("meanwhile")
         hashing.join()
         return moments == ["meanwhile", "hashed"]

@@ -1,4 +1,6 @@
-"""Processes that servers and task queues make: each worker has a client that works, whatever its parent did with it before."""
+"""Processes that servers and task queues make: each worker has a client that works, whatever its
+parent did with it before.
+"""
 
 import pickle
 import socket
@@ -43,7 +45,17 @@ async def asgi(scope, receive, send):
 """
 
 SERVERS = {
-    "gunicorn, sync, preloaded": ["gunicorn", "--preload", "-w", "2", "-k", "sync", "-b", "unix:{socket}", "app:wsgi"],
+    "gunicorn, sync, preloaded": [
+        "gunicorn",
+        "--preload",
+        "-w",
+        "2",
+        "-k",
+        "sync",
+        "-b",
+        "unix:{socket}",
+        "app:wsgi",
+    ],
     "gunicorn, threads, preloaded": [
         "gunicorn",
         "--preload",
@@ -69,8 +81,26 @@ SERVERS = {
         "app:asgi",
     ],
     "uvicorn": ["uvicorn", "--workers", "2", "--uds", "{socket}", "--lifespan", "off", "app:asgi"],
-    "granian": ["granian", "--workers", "2", "--interface", "asgi", "--uds", "{socket}", "app:asgi"],
-    "granian, wsgi": ["granian", "--workers", "2", "--interface", "wsgi", "--uds", "{socket}", "app:wsgi"],
+    "granian": [
+        "granian",
+        "--workers",
+        "2",
+        "--interface",
+        "asgi",
+        "--uds",
+        "{socket}",
+        "app:asgi",
+    ],
+    "granian, wsgi": [
+        "granian",
+        "--workers",
+        "2",
+        "--interface",
+        "wsgi",
+        "--uds",
+        "{socket}",
+        "app:wsgi",
+    ],
 }
 
 
@@ -79,7 +109,9 @@ def test_a_server_with_two_workers_answers_and_ends_cleanly(command, local, tmp_
     """Rows 5 and 13."""
     (tmp_path / "app.py").write_text(APP)
     socket = tmp_path / "socket"
-    with started([each.format(socket=socket) for each in command], tmp_path, local.base_url) as server:
+    with started(
+        [each.format(socket=socket) for each in command], tmp_path, local.base_url
+    ) as server:
         server.until(lambda: answers(socket))
         assert len(asked_of_all(socket, 2)) == 2
         code, log = server.end()
@@ -126,10 +158,30 @@ while len(pids) < 2:
 def test_a_celery_worker_with_two_processes(local, tmp_path):
     """Rows 5 and 13."""
     (tmp_path / "tasks.py").write_text(CELERY)
-    command = ["celery", "-A", "tasks", "worker", "-P", "prefork", "-c", "2", "-l", "info", "-Ofair"]
-    with started([*command, "--without-gossip", "--without-mingle", "--without-heartbeat"], tmp_path, local.base_url) as worker:
+    command = [
+        "celery",
+        "-A",
+        "tasks",
+        "worker",
+        "-P",
+        "prefork",
+        "-c",
+        "2",
+        "-l",
+        "info",
+        "-Ofair",
+    ]
+    with started(
+        [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"],
+        tmp_path,
+        local.base_url,
+    ) as worker:
         asked = subprocess.run(
-            [sys.executable, "-c", CALLER], env=environment(local.base_url, tmp_path), capture_output=True, text=True, timeout=40
+            [sys.executable, "-c", CALLER],
+            env=environment(local.base_url, tmp_path),
+            capture_output=True,
+            text=True,
+            timeout=40,
         )
         assert (asked.returncode, asked.stderr) == (0, ""), (asked.stderr, worker.log.read_text())
         code, log = worker.end()
@@ -174,7 +226,9 @@ def test_pools_and_processes(method, local, tmp_path):
     program = tmp_path / "pools.py"
     program.write_text(POOLS)
     command = [sys.executable, "-X", "dev", "-W", "error", str(program), method]
-    ran = subprocess.run(command, env=environment(local.base_url), capture_output=True, text=True, timeout=50)
+    ran = subprocess.run(
+        command, env=environment(local.base_url), capture_output=True, text=True, timeout=50
+    )
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
 
 
@@ -214,7 +268,10 @@ def test_a_client_given_to_a_spawned_process_takes_no_other_token_unless_it_is_t
         command = [sys.executable, "-X", "dev", "-W", "error", str(program), wire.base_url]
         ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30)
         assert (ran.returncode, ran.stderr) == (0, ""), ran.stderr
-        assert [each.headers["authorization"] for each in wire.seen] == ["Bearer r8_parent", "Bearer r8_environment"]
+        assert [each.headers["authorization"] for each in wire.seen] == [
+            "Bearer r8_parent",
+            "Bearer r8_environment",
+        ]
 
 
 def test_a_pickled_client_has_no_token():
@@ -224,9 +281,13 @@ def test_a_pickled_client_has_no_token():
     assert pickle.loads(pickle.dumps(client))._options["max_connections"] == 3
 
 
-@pytest.mark.parametrize("way", ["output.save(path)", "inline.save(path)", "asyncio.run(output.asave(path))"])
+@pytest.mark.parametrize(
+    "way", ["output.save(path)", "inline.save(path)", "asyncio.run(output.asave(path))"]
+)
 def test_children_that_save_into_one_folder_do_not_meet(way, tmp_path):
-    """Forked, they have the same state of everything, random numbers included, and begin at the same moment."""
+    """Forked, they have the same state of everything, random numbers included, and begin at the
+    same moment.
+    """
     code = f"""
         import asyncio, os, signal, sys
         from replicate_rs import FileOutput, Replicate
@@ -261,7 +322,9 @@ def test_children_that_save_into_one_folder_do_not_meet(way, tmp_path):
 
 
 def test_children_draw_numbers_of_their_own(tmp_path):
-    """What they draw is seen in the names of files that are on their way, each in a folder of its own."""
+    """What they draw is seen in the names of files that are on their way, each in a folder of its
+    own.
+    """
     code = """
         import os, signal, sys
         from replicate_rs import FileOutput, Replicate
@@ -279,7 +342,15 @@ def test_children_draw_numbers_of_their_own(tmp_path):
             os.kill(child, signal.SIGKILL)
     """
     with Wire(lambda seen: hang if seen.path == "/held" else reply(b"content")) as wire:
-        command = [sys.executable, "-X", "dev", "-c", textwrap.dedent(code), wire.origin, str(tmp_path)]
+        command = [
+            sys.executable,
+            "-X",
+            "dev",
+            "-c",
+            textwrap.dedent(code),
+            wire.origin,
+            str(tmp_path),
+        ]
         with subprocess.Popen(command, stdin=subprocess.PIPE) as parent:
             wire.until(lambda: wire.routes.count("GET /held") == 5)
             drawn = [each.name for each in tmp_path.glob("*/.*.part")]
@@ -288,7 +359,9 @@ def test_children_draw_numbers_of_their_own(tmp_path):
 
 
 def seen_before(path):
-    """A server that never answers `path`, and says of `/v1/predictions/seen` whether it was asked for that."""
+    """A server that never answers `path`, and says of `/v1/predictions/seen` whether it was asked
+    for that.
+    """
 
     def answer(seen):
         if seen.path == path:
@@ -300,7 +373,9 @@ def seen_before(path):
     return wire
 
 
-@pytest.mark.parametrize("way", ["client.predictions.get('x')", "asyncio.run(client.predictions.async_get('x'))"])
+@pytest.mark.parametrize(
+    "way", ["client.predictions.get('x')", "asyncio.run(client.predictions.async_get('x'))"]
+)
 def test_a_child_does_not_wait_for_a_connection_that_its_parent_uses(way):
     """Row 13: the parent's thread, which has the only connection, is not there to give it back."""
     code = f"""
@@ -462,7 +537,9 @@ def test_a_fork_while_an_event_loop_has_calls_under_way():
 
 
 def test_forks_in_the_middle_of_a_busy_stream():
-    """Row 13: a child that lets go of its parent's streams must not wait for what the parent's threads held when it was made."""
+    """Row 13: a child that lets go of its parent's streams must not wait for what the parent's
+    threads held when it was made.
+    """
     code = """
         import os, signal, sys
         import replicate_rs as replicate
@@ -530,7 +607,9 @@ def accepts(path):
 
 @pytest.fixture
 def together(local):
-    """A model that answers when four have asked it, which one thread can only do if its greenlets give way."""
+    """A model that answers when four have asked it, which one thread can only do if its greenlets
+    give way.
+    """
     gate = threading.Barrier(4, timeout=20)
 
     @local.model("acme/together")
@@ -563,7 +642,9 @@ def test_a_celery_worker_with_greenlets_runs_many_at_once(pool, together, tmp_pa
     (tmp_path / "tasks.py").write_text(tasks)
     command = ["celery", "-A", "tasks", "worker", "-P", pool, "-c", "4", "-l", "info", "-Ofair"]
     with started(
-        [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"], tmp_path, together.base_url
+        [*command, "--without-gossip", "--without-mingle", "--without-heartbeat"],
+        tmp_path,
+        together.base_url,
     ) as worker:
         asked = subprocess.run(
             [sys.executable, "-c", CALLER.replace("len(pids) < 2", "len(pids) < 1")],

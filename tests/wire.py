@@ -21,12 +21,22 @@ Answer = bytes | Callable[[socket.socket], bytes | None]
 
 
 def reply(
-    body: Any = None, status: int = 200, *, headers: str = "", kind: str = "application/json", length: int | None = None
+    body: Any = None,
+    status: int = 200,
+    *,
+    headers: str = "",
+    kind: str = "application/json",
+    length: int | None = None,
 ) -> bytes:
     """A whole response; `headers` are extra lines that end in CRLF."""
-    content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    content = (
+        body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    )
     size = len(content) if length is None else length
-    return f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n{headers}\r\n".encode() + content
+    return (
+        f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n{headers}\r\n".encode()
+        + content
+    )
 
 
 def prediction(status: str = "succeeded", **more: Any) -> dict[str, Any]:
@@ -41,7 +51,9 @@ def hang(connection: socket.socket) -> None:
 
 
 class Wire:
-    """Answers each request with what `script` gives: bytes, None to close, or a function of the socket."""
+    """Answers each request with what `script` gives: bytes, None to close, or a function of the
+    socket.
+    """
 
     def __init__(self, script: Callable[[Seen], Answer | None]) -> None:
         self.script = script
@@ -144,18 +156,25 @@ def output(*texts: str) -> bytes:
 
 def numbered(*texts: str, first: int = 0) -> bytes:
     """Events of output with the ids that Replicate gives them."""
-    return b"".join(f"id: 1690212292:{n}\nevent: output\ndata: {text}\n\n".encode() for n, text in enumerate(texts, first))
+    return b"".join(
+        f"id: 1690212292:{n}\nevent: output\ndata: {text}\n\n".encode()
+        for n, text in enumerate(texts, first)
+    )
 
 
 def done(reason: str | None = None) -> bytes:
     return f"event: done\ndata: {json.dumps({'reason': reason} if reason else {})}\n\n".encode()
 
 
-def streaming(*streams: Any, path: str = "/stream", poll: Any = None, chunked: bool = False) -> Wire:
-    """A server of one prediction, whose stream is each of `streams` in turn, and then the last again.
+def streaming(
+    *streams: Any, path: str = "/stream", poll: Any = None, chunked: bool = False
+) -> Wire:
+    """A server of one prediction, whose stream is each of `streams` in turn, and then the last
+    again.
 
-    A stream is the bytes of its events, or a function of the request; a function of the socket may follow bytes, to go on.
-    `poll` is what the prediction is like when it is fetched, or a list of that.
+    A stream is the bytes of its events, or a function of the request; a function of the socket may
+    follow bytes, to go on. `poll` is what the prediction is like when it is fetched, or a list of
+    that.
     """
     turns: list[tuple[Any, Any]] = []
     for stream in streams:
@@ -187,7 +206,10 @@ def streaming(*streams: Any, path: str = "/stream", poll: Any = None, chunked: b
 
             return send
         view = turn("poll", polls) if seen.method == "GET" else None
-        return reply({**(view or prediction("starting")), "urls": {"stream": f"{wire.origin}{path}"}}, 200 if view else 201)
+        return reply(
+            {**(view or prediction("starting")), "urls": {"stream": f"{wire.origin}{path}"}},
+            200 if view else 201,
+        )
 
     wire = Wire(script)
     return wire

@@ -70,7 +70,9 @@ def row(name: Name) -> str:
 
 def table(title: str, names: list[Name]) -> str:
     """Write a client's table."""
-    return "\n".join([f"\n## {title}\n", "| there | here | note |", "|---|---|---|", *map(row, names), ""])
+    return "\n".join(
+        [f"\n## {title}\n", "| there | here | note |", "|---|---|---|", *map(row, names), ""]
+    )
 
 
 def page() -> str:

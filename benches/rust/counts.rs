@@ -18,20 +18,33 @@ fn parser(times: usize) -> bool {
 }
 
 fn webhook(times: usize) -> bool {
-    let Ok(key) = Key::parse(SECRET) else { return false };
+    let Ok(key) = Key::parse(SECRET) else {
+        return false;
+    };
     let body = vec![b'x'; 1 << 10];
     let header = key.sign(ID, TIMESTAMP, &body);
-    let webhook = Webhook { id: ID, timestamp: TIMESTAMP, signatures: header.as_bytes(), body: &body };
+    let webhook = Webhook {
+        id: ID,
+        timestamp: TIMESTAMP,
+        signatures: header.as_bytes(),
+        body: &body,
+    };
     (0..times).all(|_| verify(std::slice::from_ref(&key), black_box(&webhook), None).is_ok())
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [job, times, ..] = arguments.as_slice() else { return ExitCode::FAILURE };
+    let [job, times, ..] = arguments.as_slice() else {
+        return ExitCode::FAILURE;
+    };
     let is_done = match (job.as_str(), times.parse()) {
         ("parser", Ok(times)) => parser(times),
         ("webhook", Ok(times)) => webhook(times),
         _ => false,
     };
-    if is_done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if is_done {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

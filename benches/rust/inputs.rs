@@ -14,7 +14,9 @@ pub const TIMESTAMP: &[u8] = b"1614265330";
 
 /// A language model's stream of so many tokens, each an event.
 pub fn tokens(count: usize) -> Vec<u8> {
-    (0..count).flat_map(|n| format!("id: 1690212292:{n}\nevent: output\ndata:  token\n\n").into_bytes()).collect()
+    (0..count)
+        .flat_map(|n| format!("id: 1690212292:{n}\nevent: output\ndata:  token\n\n").into_bytes())
+        .collect()
 }
 
 /// Parses a stream piece by piece; gives its events, and the bytes of their data.

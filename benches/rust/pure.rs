@@ -30,13 +30,21 @@ fn main() {
 #[divan::bench]
 fn parser(bencher: Bencher) {
     let stream = tokens(EVENTS);
-    bencher.counter(ItemsCount::new(EVENTS)).bench_local(|| parse(black_box(&stream)));
+    bencher
+        .counter(ItemsCount::new(EVENTS))
+        .bench_local(|| parse(black_box(&stream)));
 }
 
 /// As a relay writes it.
 #[divan::bench]
 fn event_written(bencher: Bencher) {
-    let event = Event { name: "output", data: " token".into(), id: Some("1690212292:7"), has_own_id: true, retry: None };
+    let event = Event {
+        name: "output",
+        data: " token".into(),
+        id: Some("1690212292:7"),
+        has_own_id: true,
+        retry: None,
+    };
     let mut out = Vec::new();
     bencher.bench_local(|| {
         out.clear();
@@ -49,17 +57,19 @@ fn event_written(bencher: Bencher) {
 #[divan::bench(args = [1, 2])]
 fn admit(bencher: Bencher, connections: usize) {
     let stream = tokens(EVENTS);
-    bencher.counter(ItemsCount::new(EVENTS * connections)).bench_local(|| {
-        let mut place = Place::default();
-        for _ in 0..connections {
-            place.connect();
-            let fed = Parser::new(64 << 20).feed(black_box(&stream), |event| {
-                black_box(place.admit(&event));
-            });
-            black_box(fed.is_ok());
-        }
-        place.count()
-    });
+    bencher
+        .counter(ItemsCount::new(EVENTS * connections))
+        .bench_local(|| {
+            let mut place = Place::default();
+            for _ in 0..connections {
+                place.connect();
+                let fed = Parser::new(64 << 20).feed(black_box(&stream), |event| {
+                    black_box(place.admit(&event));
+                });
+                black_box(fed.is_ok());
+            }
+            place.count()
+        });
 }
 
 #[divan::bench]
@@ -67,7 +77,12 @@ fn webhook(bencher: Bencher) {
     let Ok(key) = Key::parse(SECRET) else { return };
     let body = vec![b'x'; 1 << 10];
     let header = key.sign(ID, TIMESTAMP, &body);
-    let webhook = Webhook { id: ID, timestamp: TIMESTAMP, signatures: header.as_bytes(), body: &body };
+    let webhook = Webhook {
+        id: ID,
+        timestamp: TIMESTAMP,
+        signatures: header.as_bytes(),
+        body: &body,
+    };
     bencher.bench_local(|| verify(std::slice::from_ref(&key), black_box(&webhook), None));
 }
 
@@ -89,14 +104,27 @@ fn advice_in_words() -> Option<Duration> {
 
 #[divan::bench]
 fn data_uri(bencher: Bencher) {
-    let uri = format!("data:image/png;base64,{}", BASE64.encode(vec![b'x'; CONTENT]));
-    bencher.counter(BytesCount::new(CONTENT)).bench_local(|| DataUri::parse(black_box(&uri)));
+    let uri = format!(
+        "data:image/png;base64,{}",
+        BASE64.encode(vec![b'x'; CONTENT])
+    );
+    bencher
+        .counter(BytesCount::new(CONTENT))
+        .bench_local(|| DataUri::parse(black_box(&uri)));
 }
 
 #[divan::bench]
 fn url_join(bencher: Bencher) {
-    let Ok(base) = Base::parse("https://api.replicate.com") else { return };
-    bencher.bench_local(|| base.join(black_box(["predictions", "gm3qorzdhgbfurvjtvhg6dckhu", "cancel"])));
+    let Ok(base) = Base::parse("https://api.replicate.com") else {
+        return;
+    };
+    bencher.bench_local(|| {
+        base.join(black_box([
+            "predictions",
+            "gm3qorzdhgbfurvjtvhg6dckhu",
+            "cancel",
+        ]))
+    });
 }
 
 /// How often to ask for one of so many that are waited for.

@@ -14,7 +14,10 @@ const BLOCK: usize = 512 * 1024;
 const KEPT: usize = 1024 * 1024;
 
 /// The body that came last.
-pub static LAST: Mutex<Received> = Mutex::new(Received { size: 0, beginning: Vec::new() });
+pub static LAST: Mutex<Received> = Mutex::new(Received {
+    size: 0,
+    beginning: Vec::new(),
+});
 
 /// What is known of a body.
 #[derive(Default)]
@@ -27,18 +30,27 @@ impl Received {
     fn add(&mut self, bytes: &[u8]) {
         self.size += u64::try_from(bytes.len()).unwrap_or_default();
         let room = KEPT.saturating_sub(self.beginning.len());
-        self.beginning.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        self.beginning
+            .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
     /// Gives it as an answer: the beginning, and a header with the size.
     pub fn told(&self) -> Vec<u8> {
-        let head = format!("HTTP/1.1 200 OK\r\nReceived: {}\r\nContent-Length: {}\r\n\r\n", self.size, self.beginning.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nReceived: {}\r\nContent-Length: {}\r\n\r\n",
+            self.size,
+            self.beginning.len()
+        );
         [head.as_bytes(), &self.beginning].concat()
     }
 }
 
 /// Reads a body to its end; `begun` is what came of it with the head. Gives its size.
-pub async fn receive<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, head: &str, begun: &[u8]) -> Result<u64> {
+pub async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut S,
+    head: &str,
+    begun: &[u8],
+) -> Result<u64> {
     if header(head, "expect").is_some_and(|what| what.eq_ignore_ascii_case("100-continue")) {
         socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         socket.flush().await?;
@@ -52,7 +64,9 @@ pub async fn receive<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, head: &s
             more(socket, &mut buffer, u64::MAX).await?;
         }
     } else {
-        let length = header(head, "content-length").and_then(|number| number.parse().ok()).unwrap_or_default();
+        let length = header(head, "content-length")
+            .and_then(|number| number.parse().ok())
+            .unwrap_or_default();
         body.add(&buffer);
         while body.size < length {
             more(socket, &mut buffer, length - body.size).await?;
@@ -92,7 +106,9 @@ impl Chunks {
             body(data);
             self.left -= data.len();
             bytes = rest;
-            let Some((first, rest)) = bytes.split_first() else { break };
+            let Some((first, rest)) = bytes.split_first() else {
+                break;
+            };
             bytes = rest;
             self.line.push(*first);
             if *first == b'\n' && self.end_of_line() {
@@ -107,7 +123,8 @@ impl Chunks {
         let line = String::from_utf8_lossy(&self.line).trim().to_owned();
         self.line.clear();
         if !line.is_empty() && !self.last {
-            self.left = usize::from_str_radix(line.split(';').next().unwrap_or_default(), 16).unwrap_or_default();
+            self.left = usize::from_str_radix(line.split(';').next().unwrap_or_default(), 16)
+                .unwrap_or_default();
             self.last = self.left == 0;
             return false;
         }

@@ -35,11 +35,16 @@ static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
 });
 
 /// Reads the head of a request or of an answer, and what came with it; tells whether there is one.
-pub async fn read_head<S: AsyncRead + Unpin>(socket: &mut S, request: &mut Vec<u8>) -> Result<bool> {
+pub async fn read_head<S: AsyncRead + Unpin>(
+    socket: &mut S,
+    request: &mut Vec<u8>,
+) -> Result<bool> {
     request.clear();
     loop {
         // After the head of a POST, or of an answer, its body may have begun.
-        if request.ends_with(END) || (!request.starts_with(b"GET ") && memmem::find(request, END).is_some()) {
+        if request.ends_with(END)
+            || (!request.starts_with(b"GET ") && memmem::find(request, END).is_some())
+        {
             return Ok(true);
         }
         if socket.read_buf(request).await? == 0 {
@@ -49,7 +54,11 @@ pub async fn read_head<S: AsyncRead + Unpin>(socket: &mut S, request: &mut Vec<u
 }
 
 /// Answers a request that is about files, at a server of this scheme; tells whether it was one.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, request: &[u8], scheme: &str) -> Result<bool> {
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut S,
+    request: &[u8],
+    scheme: &str,
+) -> Result<bool> {
     if request.starts_with(b"POST ") {
         take(socket, request, scheme).await?;
     } else if request.starts_with(b"GET /file/") {
@@ -72,20 +81,42 @@ pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 async fn give<S: AsyncWrite + Unpin>(socket: &mut S, head: &str) -> Result<()> {
-    let size: u64 = head.split(['/', ' ']).nth(3).and_then(|number| number.parse().ok()).unwrap_or_default();
-    let from = header(head, "range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let size: u64 = head
+        .split(['/', ' '])
+        .nth(3)
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_default();
+    let from = header(head, "range").and_then(|range| {
+        range
+            .strip_prefix("bytes=")?
+            .strip_suffix('-')?
+            .parse()
+            .ok()
+    });
     let start: u64 = from.unwrap_or_default();
     let status = match from {
-        Some(start) => format!("206 Partial Content\r\nContent-Range: bytes {start}-{}/{size}", size.saturating_sub(1)),
+        Some(start) => format!(
+            "206 Partial Content\r\nContent-Range: bytes {start}-{}/{size}",
+            size.saturating_sub(1)
+        ),
         None => "200 OK".to_owned(),
     };
     let mut left = size.saturating_sub(start);
-    let about = format!("Content-Type: application/octet-stream\r\nAccept-Ranges: bytes\r\nETag: \"{size}\"");
-    socket.write_all(format!("HTTP/1.1 {status}\r\n{about}\r\nContent-Length: {left}\r\n\r\n").as_bytes()).await?;
+    let about = format!(
+        "Content-Type: application/octet-stream\r\nAccept-Ranges: bytes\r\nETag: \"{size}\""
+    );
+    socket
+        .write_all(
+            format!("HTTP/1.1 {status}\r\n{about}\r\nContent-Length: {left}\r\n\r\n").as_bytes(),
+        )
+        .await?;
     let mut place = usize::try_from(start).unwrap_or_default() % PERIOD;
     while left > 0 {
         let rest = PATTERN.get(place..).unwrap_or_default();
-        let block = usize::try_from(left).ok().and_then(|left| rest.get(..left)).unwrap_or(rest);
+        let block = usize::try_from(left)
+            .ok()
+            .and_then(|left| rest.get(..left))
+            .unwrap_or(rest);
         socket.write_all(block).await?;
         left -= u64::try_from(block.len()).unwrap_or_default();
         place = 0;
@@ -94,19 +125,32 @@ async fn give<S: AsyncWrite + Unpin>(socket: &mut S, head: &str) -> Result<()> {
     socket.flush().await
 }
 
-async fn take<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, request: &[u8], scheme: &str) -> Result<()> {
+async fn take<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut S,
+    request: &[u8],
+    scheme: &str,
+) -> Result<()> {
     let end = memmem::find(request, END).unwrap_or_default() + END.len();
     let (head, begun) = request.split_at(end);
     let head = String::from_utf8_lossy(head);
     let size = body::receive(socket, &head, begun).await?;
     let host = header(&head, "host").unwrap_or_default();
-    let told = match head.split(['/', ' ']).skip(2).collect::<Vec<_>>().as_slice() {
+    let told = match head
+        .split(['/', ' '])
+        .skip(2)
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
         ["v1", "files", ..] => record(size, host),
-        ["v1", "models", "file", bytes, ..] => BODY.trim_end().replace("hello Alice", &format!("{scheme}://{host}/file/{bytes}")),
+        ["v1", "models", "file", bytes, ..] => BODY
+            .trim_end()
+            .replace("hello Alice", &format!("{scheme}://{host}/file/{bytes}")),
         ["v1", "models", "slow", ..] => BODY.trim_end().replace("succeeded", "processing"),
-        ["v1", "models", kind, size, "predictions", ..] => {
-            BODY.trim_end().replacen(STREAM, &format!("{scheme}://{host}/stream/{kind}/{size}"), 1)
-        }
+        ["v1", "models", kind, size, "predictions", ..] => BODY.trim_end().replacen(
+            STREAM,
+            &format!("{scheme}://{host}/stream/{kind}/{size}"),
+            1,
+        ),
         _ => BODY.trim_end().to_owned(),
     };
     socket.write_all(&answer("201 Created", &told)).await?;
@@ -116,7 +160,11 @@ async fn take<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut S, request: &[u8],
 /// Gives a file's record as Replicate does, but for its size, which is that of the whole body.
 fn record(size: u64, host: &str) -> String {
     let when = r#""created_at":"2024-08-22T12:26:51.079Z","expires_at":"2024-08-23T12:26:51.079Z""#;
-    let sums = format!(r#"{{"sha256":"{}","md5":"{}"}}"#, "0".repeat(64), "0".repeat(32));
+    let sums = format!(
+        r#"{{"sha256":"{}","md5":"{}"}}"#,
+        "0".repeat(64),
+        "0".repeat(32)
+    );
     format!(
         r#"{{"id":"bench","name":"file","content_type":"application/octet-stream","size":{size},"etag":"bench","checksums":{sums},
         "metadata":{{}},{when},"urls":{{"get":"http://{host}/file/{size}"}}}}"#

@@ -63,13 +63,25 @@ struct Site {
 fn page(count: usize) -> String {
     let line = "  2%|▏         | 1/50 [00:00<00:11,  4.21it/s]\\n";
     let size = LOGS.saturating_sub(BODY.len()) / line.len();
-    let one = BODY.trim_end().replacen("\"logs\":\"", &format!("\"logs\":\"{}", line.repeat(size)), 1);
-    format!("{{\"next\":null,\"previous\":null,\"results\":[{}]}}", vec![one; count].join(","))
+    let one = BODY.trim_end().replacen(
+        "\"logs\":\"",
+        &format!("\"logs\":\"{}", line.repeat(size)),
+        1,
+    );
+    format!(
+        "{{\"next\":null,\"previous\":null,\"results\":[{}]}}",
+        vec![one; count].join(",")
+    )
 }
 
 fn answer(status: &str, body: &str) -> Vec<u8> {
-    let head = "Content-Type: application/json\r\nratelimit-remaining: 2999\r\nratelimit-reset: 1\r\n";
-    format!("HTTP/1.1 {status}\r\n{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    let head =
+        "Content-Type: application/json\r\nratelimit-remaining: 2999\r\nratelimit-reset: 1\r\n";
+    format!(
+        "HTTP/1.1 {status}\r\n{head}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }
 
 async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()> {
@@ -82,7 +94,9 @@ async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()
         } else if let Some(rest) = request.strip_prefix(b"GET /v1/predictions?limit=") {
             // 1, 10, 100 or 1000: the number of its digits tells which.
             let digits = rest.iter().take_while(|each| each.is_ascii_digit()).count();
-            let Some(page) = site.pages.get(digits.saturating_sub(1)) else { return Ok(()) };
+            let Some(page) = site.pages.get(digits.saturating_sub(1)) else {
+                return Ok(());
+            };
             socket.write_all(page).await?;
         } else if request.starts_with(b"GET /v1/") {
             socket.write_all(&site.one).await?;
@@ -91,30 +105,59 @@ async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()
             socket.write_all(&site.one).await?;
         } else if !files::serve(&mut socket, &request, "http").await? {
             let line = String::from_utf8_lossy(&request);
-            let path: Vec<&str> = line.split(' ').nth(1).unwrap_or_default().split('/').skip(1).collect();
+            let path: Vec<&str> = line
+                .split(' ')
+                .nth(1)
+                .unwrap_or_default()
+                .split('/')
+                .skip(1)
+                .collect();
             match path.as_slice() {
                 ["stream", "paced", ..] => {
                     let _ = site.pace.send(Order::Join(socket));
                     return Ok(());
                 }
                 ["stream", kind, rest @ ..] => {
-                    let size = rest.first().and_then(|number| number.parse().ok()).unwrap_or_default();
+                    let size = rest
+                        .first()
+                        .and_then(|number| number.parse().ok())
+                        .unwrap_or_default();
                     streams::send(&mut socket, kind, size).await?;
                 }
-                ["clock"] => socket.write_all(&answer("200 OK", &clock().to_string())).await?,
+                ["clock"] => {
+                    socket
+                        .write_all(&answer("200 OK", &clock().to_string()))
+                        .await?
+                }
                 ["pace", interval, events] => {
-                    let (Ok(interval), Ok(events)) = (interval.parse(), events.parse()) else { return Ok(()) };
+                    let (Ok(interval), Ok(events)) = (interval.parse(), events.parse()) else {
+                        return Ok(());
+                    };
                     let start = clock() + pace::HEAD_START;
-                    let _ = site.pace.send(Order::Start { start, interval: Duration::from_millis(interval), events });
-                    socket.write_all(&answer("200 OK", &start.to_string())).await?;
+                    let _ = site.pace.send(Order::Start {
+                        start,
+                        interval: Duration::from_millis(interval),
+                        events,
+                    });
+                    socket
+                        .write_all(&answer("200 OK", &start.to_string()))
+                        .await?;
                 }
                 ["readers", port, count, path @ ..] => {
-                    let (Ok(port), Ok(count)) = (port.parse(), count.parse()) else { return Ok(()) };
+                    let (Ok(port), Ok(count)) = (port.parse(), count.parse()) else {
+                        return Ok(());
+                    };
                     let opened = readers::open(port, count, &path.join("/")).await;
-                    socket.write_all(&answer("200 OK", &opened.to_string())).await?;
+                    socket
+                        .write_all(&answer("200 OK", &opened.to_string()))
+                        .await?;
                 }
                 ["read"] => {
-                    let told = READERS.lock().ok().and_then(|readers| readers.as_ref().map(Readers::told)).unwrap_or_default();
+                    let told = READERS
+                        .lock()
+                        .ok()
+                        .and_then(|readers| readers.as_ref().map(Readers::told))
+                        .unwrap_or_default();
                     socket.write_all(&answer("200 OK", &told)).await?;
                 }
                 _ => return Ok(()),
@@ -129,7 +172,11 @@ async fn main() -> std::io::Result<()> {
     let port = std::env::args().nth(1).unwrap_or_else(|| "0".to_owned());
     let listener = TcpListener::bind(format!("127.0.0.1:{port}")).await?;
     let secured = TcpListener::bind("127.0.0.1:0").await?;
-    println!("{}\n{}", listener.local_addr()?.port(), secured.local_addr()?.port());
+    println!(
+        "{}\n{}",
+        listener.local_addr()?.port(),
+        secured.local_addr()?.port()
+    );
     std::io::stdout().flush()?;
     let (pace, orders) = mpsc::unbounded_channel();
     tokio::spawn(pace::follow(orders));

@@ -80,12 +80,22 @@ pub async fn follow(mut orders: mpsc::UnboundedReceiver<Order>) {
                     streams.push(stream);
                 }
             }
-            Order::Start { interval: Duration::ZERO, events, .. } => {
+            Order::Start {
+                interval: Duration::ZERO,
+                events,
+                ..
+            } => {
                 for mut stream in streams.drain(..) {
-                    tokio::spawn(async move { streams::send_rest(&mut stream.socket, events).await });
+                    tokio::spawn(
+                        async move { streams::send_rest(&mut stream.socket, events).await },
+                    );
                 }
             }
-            Order::Start { start, interval, events } => {
+            Order::Start {
+                start,
+                interval,
+                events,
+            } => {
                 streams.retain(Stream::is_open);
                 let _ = run(&mut streams, start, nanoseconds(interval), events).await;
                 tokio::time::sleep(LINGER).await;
@@ -99,7 +109,11 @@ pub async fn follow(mut orders: mpsc::UnboundedReceiver<Order>) {
 
 async fn join(mut socket: TcpStream) -> Result<Stream> {
     socket.write_all(&streams::opening()?).await?;
-    Ok(Stream { socket, waiting: Vec::new(), left: false })
+    Ok(Stream {
+        socket,
+        waiting: Vec::new(),
+        left: false,
+    })
 }
 
 async fn leave(mut stream: Stream) -> Result<()> {

@@ -54,18 +54,38 @@ impl Readers {
     /// Tells what they have seen so far, as JSON; the times are those of half of the events, and of 99 of 100.
     pub fn told(&self) -> String {
         let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
-        let (mut taken, mut late) = self.seen.times.lock().map(|times| times.clone()).unwrap_or_default();
-        let (half, most, late) = (rank(&mut taken, 50), rank(&mut taken, 99), rank(&mut late, 99));
-        let wrong = self.seen.wrong.lock().map(|wrong| wrong.clone()).unwrap_or_default();
+        let (mut taken, mut late) = self
+            .seen
+            .times
+            .lock()
+            .map(|times| times.clone())
+            .unwrap_or_default();
+        let (half, most, late) = (
+            rank(&mut taken, 50),
+            rank(&mut taken, 99),
+            rank(&mut late, 99),
+        );
+        let wrong = self
+            .seen
+            .wrong
+            .lock()
+            .map(|wrong| wrong.clone())
+            .unwrap_or_default();
         let (events, ended) = (count(&self.seen.events), count(&self.seen.ended));
-        format!(r#"{{"events":{events},"ended":{ended},"p50":{half},"p99":{most},"late":{late},"wrong":"{wrong}"}}"#)
+        format!(
+            r#"{{"events":{events},"ended":{ended},"p50":{half},"p99":{most},"late":{late},"wrong":"{wrong}"}}"#
+        )
     }
 }
 
 /// Gives the number that so many of a hundred do not exceed.
 fn rank(times: &mut [u64], percent: usize) -> u64 {
     let place = times.len() * percent / 100;
-    if place >= times.len() { 0 } else { *times.select_nth_unstable(place).1 }
+    if place >= times.len() {
+        0
+    } else {
+        *times.select_nth_unstable(place).1
+    }
 }
 
 /// Opens readers of what a service has at a path; gives how many have an event, when all have, or no more are coming.
@@ -88,7 +108,10 @@ pub async fn open(port: u16, count: usize, path: &str) -> usize {
         });
     }
     if let Ok(mut readers) = READERS.lock() {
-        *readers = Some(Readers { seen: seen.clone(), _tasks: tasks });
+        *readers = Some(Readers {
+            seen: seen.clone(),
+            _tasks: tasks,
+        });
     }
     let (mut before, mut moved) = (0, Instant::now());
     loop {
@@ -107,10 +130,18 @@ pub async fn open(port: u16, count: usize, path: &str) -> usize {
 async fn read(port: u16, path: &str, seen: &Seen, turns: &Semaphore) -> Result<()> {
     let mut turn = turns.acquire().await.ok();
     let mut socket = TcpStream::connect(("127.0.0.1", port)).await?;
-    socket.write_all(format!("GET /{path} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes()).await?;
+    socket
+        .write_all(format!("GET /{path} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes())
+        .await?;
     let mut buffer = Vec::with_capacity(BLOCK);
     if !read_head(&mut socket, &mut buffer).await? || !buffer.starts_with(b"HTTP/1.1 200 ") {
-        return Err(Error::other(String::from_utf8_lossy(&buffer).lines().next().unwrap_or("no answer").to_owned()));
+        return Err(Error::other(
+            String::from_utf8_lossy(&buffer)
+                .lines()
+                .next()
+                .unwrap_or("no answer")
+                .to_owned(),
+        ));
     }
     let end = memmem::find(&buffer, b"\r\n\r\n").unwrap_or_default() + 4;
     buffer.drain(..end);
@@ -119,7 +150,10 @@ async fn read(port: u16, path: &str, seen: &Seen, turns: &Semaphore) -> Result<(
     loop {
         let is_over = chunks.feed(&buffer, &mut |bytes| reader.rest.extend_from_slice(bytes));
         if !reader.take(seen) {
-            return Err(Error::other(format!("not the event {} of a stream", reader.place)));
+            return Err(Error::other(format!(
+                "not the event {} of a stream",
+                reader.place
+            )));
         }
         if reader.place > 0 && turn.take().is_some() {
             seen.opened.fetch_add(1, Ordering::Relaxed);
@@ -129,7 +163,10 @@ async fn read(port: u16, path: &str, seen: &Seen, turns: &Semaphore) -> Result<(
         }
         buffer.clear();
         if socket.read_buf(&mut buffer).await? == 0 {
-            return Err(Error::other(format!("broken off after {} events", reader.place)));
+            return Err(Error::other(format!(
+                "broken off after {} events",
+                reader.place
+            )));
         }
     }
     if !reader.is_done {
@@ -154,19 +191,28 @@ impl Reader {
     fn take(&mut self, seen: &Seen) -> bool {
         let mut begin = 0;
         let rest = std::mem::take(&mut self.rest);
-        while let Some(block) = rest.get(begin..).and_then(|rest| rest.get(..memmem::find(rest, b"\n\n")?)) {
+        while let Some(block) = rest
+            .get(begin..)
+            .and_then(|rest| rest.get(..memmem::find(rest, b"\n\n")?))
+        {
             begin += block.len() + 2;
             // A comment says that the connection lives.
             if !block.starts_with(b":") && !self.is_next(&String::from_utf8_lossy(block), seen) {
                 return false;
             }
         }
-        self.rest.extend_from_slice(rest.get(begin..).unwrap_or_default());
+        self.rest
+            .extend_from_slice(rest.get(begin..).unwrap_or_default());
         true
     }
 
     fn is_next(&mut self, block: &str, seen: &Seen) -> bool {
-        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or_default();
+        let field = |name: &str| {
+            block
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+                .unwrap_or_default()
+        };
         let (event, id, data) = (field("event"), field("id"), field("data"));
         if self.is_done {
             return false;
@@ -179,7 +225,10 @@ impl Reader {
             return (id, data) == ("end", "{}");
         }
         // The opening of a stream that waits is not one of those that are counted there.
-        let number = id.rsplit(':').next().and_then(|number| number.parse::<u64>().ok());
+        let number = id
+            .rsplit(':')
+            .next()
+            .and_then(|number| number.parse::<u64>().ok());
         let is_told = data == " token" || note(seen, data).is_some();
         event == "output" && is_told && number == Some(place.saturating_sub(1))
     }

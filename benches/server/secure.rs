@@ -26,12 +26,19 @@ const BLOCK: usize = 256 * 1024;
 /// BoringSSL takes where there is no other.
 pub fn acceptor() -> Result<TlsAcceptor> {
     let cipher = aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384;
-    let provider = CryptoProvider { cipher_suites: vec![cipher], ..aws_lc_rs::default_provider() };
+    let provider = CryptoProvider {
+        cipher_suites: vec![cipher],
+        ..aws_lc_rs::default_provider()
+    };
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE).map_err(Error::other)?;
     let key = PrivateKeyDer::from_pem_slice(KEY).map_err(Error::other)?;
     let config = ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&[&TLS13])
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![certificate], key))
+        .and_then(|builder| {
+            builder
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate], key)
+        })
         .map_err(Error::other)?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
@@ -50,6 +57,8 @@ async fn serve(socket: TcpStream, acceptor: TlsAcceptor) -> Result<()> {
     let mut socket = acceptor.accept(socket).await?;
     socket.get_mut().1.set_buffer_limit(Some(BLOCK));
     let mut request = Vec::with_capacity(4096);
-    while files::read_head(&mut socket, &mut request).await? && files::serve(&mut socket, &request, "https").await? {}
+    while files::read_head(&mut socket, &mut request).await?
+        && files::serve(&mut socket, &request, "https").await?
+    {}
     Ok(())
 }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+const HEAD: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /// What one write has, at most.
 const BLOCK: usize = 64 * 1024;
@@ -43,7 +44,10 @@ pub fn opening() -> Result<Vec<u8>> {
 }
 
 fn event(out: &mut Vec<u8>, number: u64) -> Result<()> {
-    write!(out, "id: 1690212292:{number}\nevent: output\ndata:  token\n\n")
+    write!(
+        out,
+        "id: 1690212292:{number}\nevent: output\ndata:  token\n\n"
+    )
 }
 
 /// Answers with a stream of a kind; `size` is in events or in bytes.
@@ -53,7 +57,12 @@ pub async fn send(socket: &mut TcpStream, kind: &str, size: u64) -> Result<()> {
         "chunks" => send_chunks(socket, size).await,
         "sized" => {
             let text = "x".repeat(usize::try_from(size).unwrap_or_default());
-            let sized = |out: &mut Vec<u8>, number| write!(out, "id: 1690212292:{number}\nevent: output\ndata: {text}\n\n");
+            let sized = |out: &mut Vec<u8>, number| {
+                write!(
+                    out,
+                    "id: 1690212292:{number}\nevent: output\ndata: {text}\n\n"
+                )
+            };
             send_blocks(socket, TOGETHER.div_euclid(size.max(1)), sized).await
         }
         "big" => send_big(socket, usize::try_from(size).unwrap_or_default()).await,
@@ -75,7 +84,11 @@ async fn finish(socket: &mut TcpStream, mut out: Vec<u8>) -> Result<()> {
     socket.write_all(&out).await
 }
 
-async fn send_blocks(socket: &mut TcpStream, count: u64, event: impl Fn(&mut Vec<u8>, u64) -> Result<()>) -> Result<()> {
+async fn send_blocks(
+    socket: &mut TcpStream,
+    count: u64,
+    event: impl Fn(&mut Vec<u8>, u64) -> Result<()>,
+) -> Result<()> {
     let mut out = Vec::with_capacity(BLOCK + SPARE);
     let mut payload = Vec::with_capacity(BLOCK + SPARE);
     out.extend_from_slice(HEAD.as_bytes());
@@ -119,7 +132,11 @@ pub async fn send_rest(socket: &mut TcpStream, count: u64) -> Result<()> {
 async fn send_big(socket: &mut TcpStream, size: usize) -> Result<()> {
     // Made once: what it costs to make is not to be measured.
     static MADE: Mutex<Option<(usize, Arc<Vec<u8>>)>> = Mutex::new(None);
-    let known = MADE.lock().ok().and_then(|made| made.clone()).filter(|(known, _)| *known == size);
+    let known = MADE
+        .lock()
+        .ok()
+        .and_then(|made| made.clone())
+        .filter(|(known, _)| *known == size);
     let wire = match known {
         Some((_, wire)) => wire,
         None => {

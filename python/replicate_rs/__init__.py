@@ -2,14 +2,16 @@
 
     import replicate_rs as replicate
 
-    output = replicate.run("black-forest-labs/flux-schnell", input={"prompt": "an iguana on the beach"})
+    output = replicate.run("black-forest-labs/flux-schnell", input={"prompt": "an iguana on the
+    beach"})
 
 Names are imported when they are first used, so that importing the package costs next to nothing.
 
 For pytest, which warns of packages with a plugin that were imported before it: PYTEST_DONT_REWRITE
 """
 
-# Without `from __future__ import annotations`, which would be a fifth of what the package's import costs.
+# Without `from __future__ import annotations`, which would be a fifth of what the package's import
+# costs.
 import sys
 
 TYPE_CHECKING = False
@@ -34,7 +36,8 @@ def _is_main_interpreter() -> bool:
 # Before anything of Rust is loaded, which is once for all interpreters of a process.
 if not _is_main_interpreter():
     raise ImportError(
-        "replicate_rs works in a process's main interpreter only, not in a subinterpreter: use threads or processes"
+        "replicate_rs works in a process's main interpreter only, not in a subinterpreter: use"
+        " threads or processes"
     )
 
 if TYPE_CHECKING:
@@ -50,7 +53,10 @@ if TYPE_CHECKING:
     from ._operation import Async as Async
     from ._operation import FileEncodingStrategy, Headers
     from ._operation import Sync as Sync
-    from .account import Account as Account  # pyright: ignore[reportGeneralTypeIssues] - the client's
+
+    # The client's properties below have the names of these modules, which pyright takes for
+    # assignments.
+    from .account import Account as Account  # pyright: ignore[reportGeneralTypeIssues]
     from .client import AsyncReplicate as AsyncReplicate
     from .client import Replicate as Replicate
     from .collection import Collection as Collection
@@ -87,7 +93,7 @@ if TYPE_CHECKING:
     from .file import File as File
     from .file_output import FileOutput as FileOutput
     from .file_output import get_path_url as get_path_url
-    from .hardware import Hardware as Hardware  # pyright: ignore[reportGeneralTypeIssues] - the client's
+    from .hardware import Hardware as Hardware  # pyright: ignore[reportGeneralTypeIssues]
     from .identifier import ModelVersionIdentifier as ModelVersionIdentifier
     from .middleware import Fetch
     from .middleware import Request as Request
@@ -101,8 +107,8 @@ if TYPE_CHECKING:
     from .prediction import parse_progress_from_logs as parse_progress_from_logs
     from .saving import asave_all as asave_all
     from .saving import save_all as save_all
-    from .search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues] - the client's
-    from .stream import ServerSentEvent as ServerSentEvent  # pyright: ignore[reportGeneralTypeIssues] - the client's
+    from .search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues]
+    from .stream import ServerSentEvent as ServerSentEvent  # pyright: ignore[reportGeneralTypeIssues]
     from .training import Training as Training
     from .use import use as use
     from .version import Version as Version
@@ -276,7 +282,8 @@ _LENT = (
     "webhooks",
 )
 
-# Modules that 1.0.7 has as attributes once it is imported; `run`, `stream`, `hardware` and `account` mean something else.
+# Modules that 1.0.7 has as attributes once it is imported; `run`, `stream`, `hardware` and
+# `account` mean something else.
 _SUBMODULES = (
     "__about__",
     "client",
@@ -296,8 +303,8 @@ _SUBMODULES = (
     "webhook",
 )
 
-# Options of the default client, under the names that 1.0.7 and 2.0 have for them too: one that is assigned counts from its next
-# request on.
+# Options of the default client, under the names that 1.0.7 and 2.0 have for them too: one that is
+# assigned counts from its next request on.
 _SETTINGS = {
     "api_token": "api_token",
     "auth": "api_token",
@@ -321,14 +328,21 @@ _SETTINGS = {
     "fetch": "fetch",
 }
 
-__all__ = ["exceptions", "default_client", *_HOMES, *_ALIASES, *_LENT]  # pyright: ignore[reportUnsupportedDunderAll] - one list, kept by a test
+__all__ = [
+    "exceptions",
+    "default_client",
+    *_HOMES,
+    *_ALIASES,
+    *_LENT,
+]  # pyright: ignore[reportUnsupportedDunderAll] - one list, kept by a test
 
 
 def __getattr__(name: str) -> object:
     if name == "default_client":
         from .client import Replicate
 
-        # Of two threads that come here first, both get the one that was kept; a client costs nothing until it is used.
+        # Of two threads that come here first, both get the one that was kept; a client costs
+        # nothing until it is used.
         client = Replicate(**_assigned(globals()))
         client._session.settings.is_default = True
         client = globals().setdefault(name, client)
@@ -361,15 +375,22 @@ else:
 
 
 def _assigned(values: "Mapping[str, object]") -> "dict[str, Any]":
-    """Return the options that were assigned to the module, by their own names; of two names for one, the latest counts."""
-    return {_SETTINGS[name]: value for name, value in list(values.items()) if name in _SETTINGS and value is not None}
+    """Return the options that were assigned to the module, by their own names; of two names for
+    one, the latest counts.
+    """
+    return {
+        _SETTINGS[name]: value
+        for name, value in list(values.items())
+        if name in _SETTINGS and value is not None
+    }
 
 
 class _Package(ModuleType):
     """The class of this module.
 
-    `run`, `stream` and `use` are functions, though submodules have these names too. Options that are assigned are those of the
-    default client, which stays the same object, so that functions that were imported by name follow too.
+    `run`, `stream` and `use` are functions, though submodules have these names too. Options that
+    are assigned are those of the default client, which stays the same object, so that functions
+    that were imported by name follow too.
     """
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -378,7 +399,10 @@ class _Package(ModuleType):
         if name in _SETTINGS:
             try:
                 # At the end, as the latest.
-                _take_over({**{each: old for each, old in globals().items() if each != name}, name: value}, name)
+                _take_over(
+                    {**{each: old for each, old in globals().items() if each != name}, name: value},
+                    name,
+                )
             except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
                 from .credentials import without_frames
 
@@ -413,7 +437,9 @@ class _Package(ModuleType):
 
 
 def _take_over(values: "Mapping[str, object]", name: str) -> None:
-    """Have the default client be as if made with what is assigned to the module; `name` was assigned or deleted last."""
+    """Have the default client be as if made with what is assigned to the module; `name` was
+    assigned or deleted last.
+    """
     client: Any = globals().get("default_client")
     if client is None:
         from .client import Replicate

@@ -1,10 +1,12 @@
 """What arguments must be. Each rule is stated once, as a function of an argument's name and value.
 
-A rule returns the value in the form that the library uses (seconds as a number, an id as text), or raises a `TypeError` or
-`ValueError` that names the argument. `RULES` says which rule is for which argument of an operation; operations apply it when they
-are called, so that nothing is sent before all arguments of a call have been checked.
+A rule returns the value in the form that the library uses (seconds as a number, an id as text), or
+raises a `TypeError` or `ValueError` that names the argument. `RULES` says which rule is for which
+argument of an operation; operations apply it when they are called, so that nothing is sent before
+all arguments of a call have been checked.
 
-No message shows a value that may be a secret: headers, tokens, and whatever has a type that it should not have.
+No message shows a value that may be a secret: headers, tokens, and whatever has a type that it
+should not have.
 """
 
 from __future__ import annotations
@@ -30,17 +32,31 @@ EVENTS = ("start", "output", "logs", "completed")
 
 # What a header's name may consist of besides letters and digits (RFC 9110, §5.6.2).
 TOKEN = frozenset("!#$%&'*+-.^_`|~")
-# The flag of a coroutine function's code (https://docs.python.org/3/library/inspect.html#code-objects-bit-flags).
+# The flag of a coroutine function's code
+# (https://docs.python.org/3/library/inspect.html#code-objects-bit-flags).
 CO_COROUTINE = 128
 # Characters of a value that a message shows.
 LONGEST = 80
-# Of the `repr` of a record: characters of a text, items of a list or an object, lists within lists, characters of a field.
+# Of the `repr` of a record: characters of a text, items of a list or an object, lists within lists,
+# characters of a field.
 MAX_SHOWN, MAX_ITEMS, MAX_DEPTH, MAX_FIELD = 200, 20, 8, 2000
 # A bare number from here on is no time between polls.
 MILLISECONDS = 100
-# What the Node client has beside the inputs in its options, and what it calls a prediction's target.
+# What the Node client has beside the inputs in its options, and what it calls a prediction's
+# target.
 NODE_OPTIONS = frozenset(
-    ("input", "wait", "webhook", "webhook_events_filter", "signal", "stream", "version", "model", "deployment", "destination")
+    (
+        "input",
+        "wait",
+        "webhook",
+        "webhook_events_filter",
+        "signal",
+        "stream",
+        "version",
+        "model",
+        "deployment",
+        "destination",
+    )
 )
 
 
@@ -64,16 +80,24 @@ def _shown(value: object) -> str:
 
 
 def shortened(value: object, depth: int = 0) -> str:
-    """Return the `repr` of a JSON value, with what is long cut: a file in its own address, or the logs of an hour."""
+    """Return the `repr` of a JSON value, with what is long cut: a file in its own address, or the
+    logs of an hour.
+    """
     if isinstance(value, (str, bytes)) and len(value) > MAX_SHOWN:
-        return f"{value[:MAX_SHOWN]!r}… ({len(value):,} {'characters' if isinstance(value, str) else 'bytes'})"
+        return (
+            f"{value[:MAX_SHOWN]!r}… ({len(value):,}"
+            f" {'characters' if isinstance(value, str) else 'bytes'})"
+        )
     if not is_object(value) and not (is_array(value) and type(value) is list):
         return repr(value)
     if depth == MAX_DEPTH:
         return "…"
     items: list[str] = []
     if is_object(value):
-        items = [f"{shortened(name)}: {shortened(each, depth + 1)}" for name, each in [*value.items()][:MAX_ITEMS]]
+        items = [
+            f"{shortened(name)}: {shortened(each, depth + 1)}"
+            for name, each in [*value.items()][:MAX_ITEMS]
+        ]
     elif is_array(value):
         items = [shortened(each, depth + 1) for each in value[:MAX_ITEMS]]
     if len(value) > MAX_ITEMS:
@@ -97,7 +121,9 @@ def encodable(name: str, value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{name} must be Unicode text; this has half of a surrogate pair") from None
+        raise ValueError(
+            f"{name} must be Unicode text; this has half of a surrogate pair"
+        ) from None
     return value
 
 
@@ -118,7 +144,11 @@ def integer(name: str, value: object, least: int = 0, most: int = (1 << 63) - 1)
     except (TypeError, ValueError):
         raise wrong_type(name, "a whole number", value) from None
     if not least <= number <= most:
-        raise wrong_value(name, f"a whole number, {least} or more" if number < least else f"at most {most}", number)
+        raise wrong_value(
+            name,
+            f"a whole number, {least} or more" if number < least else f"at most {most}",
+            number,
+        )
     return number
 
 
@@ -127,7 +157,9 @@ def number(name: str, value: object, wanted: str) -> float:
     if type(value) is float or type(value) is int:
         result: float = value
     else:
-        convert = getattr(type(value), "total_seconds", None) or getattr(type(value), "__float__", None)
+        convert = getattr(type(value), "total_seconds", None) or getattr(
+            type(value), "__float__", None
+        )
         if isinstance(value, (bool, str, bytes)) or convert is None:
             raise wrong_type(name, f"{wanted}, or a timedelta", value)
         try:
@@ -161,7 +193,10 @@ def interval(name: str, value: object) -> float:
 
 
 def pause(name: str, value: object) -> float:
-    """Check the time between two polls. A number that can only be milliseconds, in which Node counts, is refused."""
+    """Check the time between two polls.
+
+    A number that can only be milliseconds, in which Node counts, is refused.
+    """
     result = interval(name, value)
     if result >= MILLISECONDS and not hasattr(type(value), "total_seconds"):
         raise ValueError(
@@ -174,16 +209,22 @@ def pause(name: str, value: object) -> float:
 def limit(name: str, value: Limit | None) -> float | None:
     """Return the seconds that a call may take; None is without a limit.
 
-    Of a `Timeout`, or one of httpx, the `total` counts, or else its longest part, so that ``Timeout(60)`` means what 60 does.
+    Of a `Timeout`, or one of httpx, the `total` counts, or else its longest part, so that
+    ``Timeout(60)`` means what 60 does.
     """
     if value is None:
         return None
     if not is_timeout(value):
         return seconds(name, value)
-    parts = {part: seconds_or_none(f"{name}.{part}", getattr(value, part, None)) for part in ("total", *PARTS)}
+    parts = {
+        part: seconds_or_none(f"{name}.{part}", getattr(value, part, None))
+        for part in ("total", *PARTS)
+    }
     if parts["total"] is not None:
         return parts["total"]
-    return None if parts["read"] is None else max(part for part in parts.values() if part is not None)
+    return (
+        None if parts["read"] is None else max(part for part in parts.values() if part is not None)
+    )
 
 
 # The parts of a request that a timeout has seconds for.
@@ -201,7 +242,9 @@ def seconds_or_none(name: str, value: object) -> float | None:
 
 
 def hold(name: str, value: object) -> Any:
-    """Check for how long a create is to be held open: a bool, seconds, or what `run` takes beside these, a dict."""
+    """Check for how long a create is to be held open: a bool, seconds, or what `run` takes beside
+    these, a dict.
+    """
     if isinstance(value, bool):
         return value
     if not is_object(value):
@@ -258,7 +301,9 @@ def abort_signal(name: str, value: object) -> AbortSignal:
     if isinstance(value, AbortController):
         return value.signal
     if not isinstance(value, AbortSignal):
-        raise wrong_type(name, "an AbortSignal: AbortController().signal, or AbortSignal.timeout(seconds)", value)
+        raise wrong_type(
+            name, "an AbortSignal: AbortController().signal, or AbortSignal.timeout(seconds)", value
+        )
     return value
 
 
@@ -283,21 +328,36 @@ def version(name: str, value: object) -> str:
 def refuse_arguments(name: str, value: object) -> None:
     """Refuse a dict of arguments in the place of the first one."""
     if is_object(value):
-        example = f"{name}=…, input={{…}}" if name in ("ref", "version", "model", "deployment") else f"{name}=…"
-        raise TypeError(f"{name} must be a str, not a dict: pass arguments by name, as in {example}, or put ** before the dict")
+        example = (
+            f"{name}=…, input={{…}}"
+            if name in ("ref", "version", "model", "deployment")
+            else f"{name}=…"
+        )
+        raise TypeError(
+            f"{name} must be a str, not a dict: pass arguments by name, as in {example}, or put **"
+            " before the dict"
+        )
 
 
 def reference(name: str, value: object) -> Any:
-    """Check that something names a model, a version or a deployment; what text says is looked at where it is read."""
+    """Check that something names a model, a version or a deployment; what text says is looked at
+    where it is read.
+    """
     if isinstance(value, str):
         return text(name, value)
     refuse_arguments(name, value)
     if is_array(value) and not hasattr(value, "owner"):
-        if not isinstance(value, tuple) or len(value) != 2 or not all(isinstance(part, str) for part in value):
+        if (
+            not isinstance(value, tuple)
+            or len(value) != 2
+            or not all(isinstance(part, str) for part in value)
+        ):
             raise TypeError(f"{name} must be 'owner/name', or a pair of an owner and a name")
         text(name, "/".join(value))
         return value
-    if isinstance(getattr(value, "owner", None), str) and isinstance(getattr(value, "name", None), str):
+    if isinstance(getattr(value, "owner", None), str) and isinstance(
+        getattr(value, "name", None), str
+    ):
         return value
     if isinstance(getattr(value, "id", None), str):
         return value
@@ -311,7 +371,9 @@ def url(name: str, value: object) -> str:
     odd = " " in address or not address.isprintable()
     if scheme not in ("https", "http") or not rest.partition("/")[0] or odd:
         # One with a password is not shown.
-        raise ValueError(f"{name} must be an https URL" + ("" if "@" in address else f", not {_shown(address)}"))
+        raise ValueError(
+            f"{name} must be an https URL" + ("" if "@" in address else f", not {_shown(address)}")
+        )
     return address
 
 
@@ -366,12 +428,17 @@ def plain_function(name: str, value: object) -> Any:
 def sync_function(name: str, value: object) -> Any:
     """Check a function that a blocking client calls."""
     if is_async_function(function(name, value)):
-        raise TypeError(f"{name} must be a plain function: an async one needs an AsyncReplicate, or an async_ method")
+        raise TypeError(
+            f"{name} must be a plain function: an async one needs an AsyncReplicate, or an async_"
+            " method"
+        )
     return value
 
 
 def is_async_function(value: Any) -> bool:
-    """Whether calling a value gives a coroutine, as far as that can be seen: partial functions and callable objects included."""
+    """Whether calling a value gives a coroutine, as far as that can be seen: partial functions and
+    callable objects included.
+    """
     if type(value).__name__ == "partial":
         value = value.func
     code = getattr(value, "__code__", None)
@@ -394,11 +461,17 @@ def mapping(name: str, value: object) -> Mapping[Any, Any]:
 
 def is_token(value: str) -> bool:
     """Whether text can be a header's name, or a method."""
-    return bool(value) and value.isascii() and all(character.isalnum() or character in TOKEN for character in value)
+    return (
+        bool(value)
+        and value.isascii()
+        and all(character.isalnum() or character in TOKEN for character in value)
+    )
 
 
 def headers(name: str, value: object) -> list[tuple[str, str]]:
-    """Return headers, given as a mapping or as pairs, as pairs; their values are not shown, since they may be secrets."""
+    """Return headers, given as a mapping or as pairs, as pairs; their values are not shown, since
+    they may be secrets.
+    """
     value = revealed(value)
     items: Any = value if is_array(value) else mapping(name, value).items()
     return [_header(name, item) for item in items]
@@ -416,7 +489,9 @@ def _header(name: str, item: Any) -> tuple[str, str]:
         raise wrong_type(f"{name}[{_shown(key)}]", "a str", value)
     text = encodable(f"{name}[{_shown(key)}]", value)
     if any((character < " " and character != "\t") or character == "\x7f" for character in text):
-        raise ValueError(f"{name}[{_shown(key)}] holds characters that HTTP does not allow in a header's value")
+        raise ValueError(
+            f"{name}[{_shown(key)}] holds characters that HTTP does not allow in a header's value"
+        )
     return key, value
 
 
@@ -431,7 +506,9 @@ def query(name: str, value: object) -> Mapping[str, object]:
             if isinstance(part, str):
                 text(f"{name}[{_shown(key)}]", part)
             elif part is not None and not _has_text(part):
-                raise wrong_type(f"{name}[{_shown(key)}]", "text, a number, a time, or a list of these", part)
+                raise wrong_type(
+                    f"{name}[{_shown(key)}]", "text, a number, a time, or a list of these", part
+                )
     return given
 
 
@@ -440,7 +517,11 @@ def _has_text(value: object) -> bool:
     if isinstance(value, (bytes, bytearray, dict, set, frozenset, list, tuple)):
         return False
     kind: Any = type(value)
-    return isinstance(value, (int, float)) or kind.__str__ is not object.__str__ or hasattr(value, "isoformat")
+    return (
+        isinstance(value, (int, float))
+        or kind.__str__ is not object.__str__
+        or hasattr(value, "isoformat")
+    )
 
 
 def json_object(name: str, value: object) -> Mapping[str, object]:
@@ -470,7 +551,9 @@ def _json(where: str, value: object) -> None:
                 raise wrong_type(f"a name in {where}", "a str", key)
             _json(f"{where}[{_shown(encodable(f'a name in {where}', key))}]", each)
     elif value is not None and not isinstance(value, int):
-        raise wrong_type(where, "what JSON can carry: a dict, a list, text, a number, a bool or None", value)
+        raise wrong_type(
+            where, "what JSON can carry: a dict, a list, text, a number, a bool or None", value
+        )
 
 
 # Types that JSON writes, or that have members, but not by name.
@@ -485,14 +568,20 @@ def model_input(name: str, value: object) -> Any:
 
 
 def plain_inputs(value: object) -> None:
-    """Refuse the options of a call of Node's in the place of a model's inputs: they have an ``input`` with these in it."""
-    if not is_object(value) or not is_object(inner := value.get("input")) or not NODE_OPTIONS.issuperset(value):
+    """Refuse the options of a call of Node's in the place of a model's inputs: they have an
+    ``input`` with these in it.
+    """
+    if (
+        not is_object(value)
+        or not is_object(inner := value.get("input"))
+        or not NODE_OPTIONS.issuperset(value)
+    ):
         return
     others = [f"{name}=…" for name in value if name != "input"]
     shown = f"{{{_shown(next(iter(inner)))}: …}}" if inner else "{}"
     raise TypeError(
-        f"input must be the model's inputs themselves: write input={shown}, not {{'input': {shown}}}"
-        + (f", and give {', '.join(others)} by name" if others else "")
+        f"input must be the model's inputs themselves: write input={shown}, not {{'input':"
+        f" {shown}}}" + (f", and give {', '.join(others)} by name" if others else "")
     )
 
 
@@ -545,7 +634,11 @@ def content(name: str, value: object) -> bytes:
 
 def event_data(name: str, value: object) -> Any:
     """Check what an event of a stream carries: text, or a file."""
-    return text(name, value) if isinstance(value, str) or not hasattr(type(value), "__url__") else value
+    return (
+        text(name, value)
+        if isinstance(value, str) or not hasattr(type(value), "__url__")
+        else value
+    )
 
 
 def http_method(name: str, value: object) -> str:
@@ -564,7 +657,9 @@ def _prediction(name: str, value: object) -> Any:
 
 def _moment_in_seconds(name: str, value: object) -> int:
     return (
-        int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20 else integer(name, value)
+        int(value)
+        if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20
+        else integer(name, value)
     )
 
 
@@ -587,13 +682,38 @@ def _buffer(name: str, value: Any) -> Any:
 
 # The type of values that need no look, and the rule for all others.
 RULES: dict[str, tuple[type | None, Rule]] = {
-    **dict.fromkeys(("id", "prediction_id", "training_id", "file_id", "slug", "collection_slug", "hardware"), (str, identity)),
+    **dict.fromkeys(
+        ("id", "prediction_id", "training_id", "file_id", "slug", "collection_slug", "hardware"),
+        (str, identity),
+    ),
     **dict.fromkeys(("version", "version_id"), (str, version)),
-    **dict.fromkeys(("ref", "model", "deployment", "destination", "owner", "key"), (str, reference)),
-    **dict.fromkeys(("name", "model_owner", "model_name", "deployment_owner", "deployment_name"), (str, text)),
-    **dict.fromkeys(("description", "readme", "github_url", "paper_url", "license_url", "weights_url"), (str, text)),
-    **dict.fromkeys(("cover_image_url", "query", "body", "filename", "content_type", "type", "signature", "route"), (str, text)),
-    **dict.fromkeys(("cancel_on_exit", "use_file_output", "overwrite", "cached", "stream", "streaming"), (bool, flag)),
+    **dict.fromkeys(
+        ("ref", "model", "deployment", "destination", "owner", "key"), (str, reference)
+    ),
+    **dict.fromkeys(
+        ("name", "model_owner", "model_name", "deployment_owner", "deployment_name"), (str, text)
+    ),
+    **dict.fromkeys(
+        ("description", "readme", "github_url", "paper_url", "license_url", "weights_url"),
+        (str, text),
+    ),
+    **dict.fromkeys(
+        (
+            "cover_image_url",
+            "query",
+            "body",
+            "filename",
+            "content_type",
+            "type",
+            "signature",
+            "route",
+        ),
+        (str, text),
+    ),
+    **dict.fromkeys(
+        ("cancel_on_exit", "use_file_output", "overwrite", "cached", "stream", "streaming"),
+        (bool, flag),
+    ),
     **dict.fromkeys(("webhook", "webhook_completed"), (None, url)),
     **dict.fromkeys(("created_after", "created_before"), (str, moment)),
     **dict.fromkeys(("min_instances", "max_instances"), (None, integer)),
@@ -634,7 +754,8 @@ def checker(
 ) -> Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, ...]]:
     """Return what checks the arguments of a call of `function`, the first of which is its resource.
 
-    It returns the arguments that are given by position, and puts those that are given by name in the form that is used.
+    It returns the arguments that are given by position, and puts those that are given by name in
+    the form that is used.
     """
     code, written = function.__code__, texts(function)
     names = code.co_varnames[: code.co_argcount]
@@ -647,7 +768,9 @@ def checker(
     def check(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         if kwargs:
             _check_named(written, kwargs, rules)
-        if len(args) == 1 or (len(args) == 2 and first is str and type(args[1]) is str and args[1].isascii()):
+        if len(args) == 1 or (
+            len(args) == 2 and first is str and type(args[1]) is str and args[1].isascii()
+        ):
             # What is given most often.
             return args
         if len(args) > inputs:
@@ -666,30 +789,46 @@ def checker(
     return check
 
 
-def _check_named(written: Mapping[str, str], kwargs: dict[str, Any], rules: Mapping[str, tuple[type | None, Rule]]) -> None:
-    """Put arguments that are given by name in the form that is used: headers, which may be secrets, in one that is not shown."""
+def _check_named(
+    written: Mapping[str, str],
+    kwargs: dict[str, Any],
+    rules: Mapping[str, tuple[type | None, Rule]],
+) -> None:
+    """Put arguments that are given by name in the form that is used: headers, which may be secrets,
+    in one that is not shown.
+    """
     try:
         for name in ("headers", "extra_headers"):
             if name in kwargs and name in rules and type(kwargs[name]) is not Secret:
                 pairs = _applied(written, name, kwargs[name], rules[name][1])
                 kwargs[name] = None if pairs is None else Secret(pairs)
         for name, value in kwargs.items():
-            if (rule := rules.get(name)) is not None and not _is_plain(value, rule[0]) and type(value) is not Secret:
+            if (
+                (rule := rules.get(name)) is not None
+                and not _is_plain(value, rule[0])
+                and type(value) is not Secret
+            ):
                 kwargs[name] = _applied(written, name, value, rule[1])
     except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
-        # Reports of errors show the locals of frames: of this one, and of its caller, which has the same arguments.
+        # Reports of errors show the locals of frames: of this one, and of its caller, which has the
+        # same arguments.
         value = pairs = None
         kwargs.clear()
         raise without_frames(error) from error.__cause__
 
 
 def _is_plain(value: object, kind: type | None) -> bool:
-    """Whether a value is of the type that needs no look. Of text, what is not ASCII is looked at."""
+    """Whether a value is of the type that needs no look.
+
+    Of text, what is not ASCII is looked at.
+    """
     return type(value) is kind and (kind is not str or str.isascii(value))  # type: ignore[arg-type] # it is a str
 
 
 def _applied(written: Mapping[str, str], name: str, value: object, rule: Rule) -> Any:
-    """Apply a rule; None may be given where the annotation says so, and for options, which have none."""
+    """Apply a rule; None may be given where the annotation says so, and for options, which have
+    none.
+    """
     if value is None and "None" in written.get(name, "None"):
         return None
     return rule(name, value)

@@ -46,7 +46,8 @@ _Pairs: TypeAlias = Sequence[tuple[str, str]]
 _Target: TypeAlias = str | tuple[str, ...]
 _Form: TypeAlias = Literal["events", "text", "frames"]
 _Body: TypeAlias = bytes | Upload
-# What a host says of a file: its media type, its length in bytes, and the header that may have its name.
+# What a host says of a file: its media type, its length in bytes, and the header that may have its
+# name.
 _Said: TypeAlias = tuple[str | None, int | None, str | None, str | None]
 
 @final
@@ -169,33 +170,71 @@ class Core:
     ) -> Pending[list[_Said]]: ...
     @overload
     def events(
-        self, url: str, form: Literal["events"], place: Place, *, total: float | None = None, signal: AbortSignal | None = None
+        self,
+        url: str,
+        form: Literal["events"],
+        place: Place,
+        *,
+        total: float | None = None,
+        signal: AbortSignal | None = None,
     ) -> Source[ServerSentEvent]: ...
     @overload
     def events(
-        self, url: str, form: Literal["text"], place: Place, *, total: float | None = None, signal: AbortSignal | None = None
+        self,
+        url: str,
+        form: Literal["text"],
+        place: Place,
+        *,
+        total: float | None = None,
+        signal: AbortSignal | None = None,
     ) -> Source[str]: ...
     @overload
     def events(
-        self, url: str, form: Literal["frames"], place: Place, *, total: float | None = None, signal: AbortSignal | None = None
+        self,
+        url: str,
+        form: Literal["frames"],
+        place: Place,
+        *,
+        total: float | None = None,
+        signal: AbortSignal | None = None,
     ) -> Source[bytes]: ...
     @overload
     def events(
-        self, url: str, form: _Form, place: Place, *, total: float | None = None, signal: AbortSignal | None = None
+        self,
+        url: str,
+        form: _Form,
+        place: Place,
+        *,
+        total: float | None = None,
+        signal: AbortSignal | None = None,
     ) -> Source[Any]: ...
     def pieces(
-        self, url: str, *, start: int = 0, ahead: bool = True, total: float | None = None, signal: AbortSignal | None = None
+        self,
+        url: str,
+        *,
+        start: int = 0,
+        ahead: bool = True,
+        total: float | None = None,
+        signal: AbortSignal | None = None,
     ) -> Source[bytes]: ...
-    def recorded(self, body: bytes, form: _Form | Literal["bytes"], place: Place) -> Source[Any]: ...
+    def recorded(
+        self, body: bytes, form: _Form | Literal["bytes"], place: Place
+    ) -> Source[Any]: ...
     def detach(self, method: str, target: _Target, total: float) -> None: ...
     def shown(self, response: Response) -> tuple[bytes, list[tuple[str, str]]]: ...
     def url(self, target: _Target, query: _Pairs | None = None) -> str: ...
     @staticmethod
     def address(text: str) -> str: ...
     def first(
-        self, pendings: Sequence[Pending[Any]], *, limit: float | None = None, signal: AbortSignal | None = None
+        self,
+        pendings: Sequence[Pending[Any]],
+        *,
+        limit: float | None = None,
+        signal: AbortSignal | None = None,
     ) -> Pending[int | None]: ...
-    def sleep(self, seconds: float, *, signal: AbortSignal | None = None, closed_too: bool = False) -> Pending[None]: ...
+    def sleep(
+        self, seconds: float, *, signal: AbortSignal | None = None, closed_too: bool = False
+    ) -> Pending[None]: ...
     def turn(
         self,
         id: str,
@@ -246,21 +285,32 @@ class ServerSentEvent(Generic[_M_co]):
     EventType: ClassVar[type[_EventType]]
     __match_args__: ClassVar[tuple[str, ...]] = ("event", "data", "id", "retry")
 
-    def __new__(cls, event: str, data: str | FileOutput[_M_co], id: str | None = None, retry: int | None = None) -> Self: ...
+    def __new__(
+        cls,
+        event: str,
+        data: str | FileOutput[_M_co],
+        id: str | None = None,
+        retry: int | None = None,
+    ) -> Self: ...
     @property
     def event(self) -> _EventType:
         """``output``, ``logs``, ``error``, ``done``, or what the API invents."""
+
     @property
     def data(self) -> str | FileOutput[_M_co]:
         """Text; a `FileOutput` if it is an output of a file stream."""
+
     @property
     def id(self) -> str | None:
         """The last id that the stream has given."""
+
     @property
     def retry(self) -> int | None:
         """Milliseconds to wait before reconnecting, if the event said so."""
+
     def encode(self) -> bytes:
         """Give the event as it goes over the wire."""
+
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]: ...
@@ -269,18 +319,26 @@ class ServerSentEvent(Generic[_M_co]):
 
 @final
 class EventDecoder:
-    """The parser of event streams (WHATWG HTML, §9.2.6), for those who have the bytes from elsewhere."""
+    """The parser of event streams (WHATWG HTML, §9.2.6), for those who have the bytes from
+    elsewhere.
+    """
 
     def __new__(cls, *, max_bytes: int = ...) -> Self:
-        """Make one that raises `EventTooLarge` for an event of more than `max_bytes` bytes, 64 MiB if not given."""
+        """Make one that raises `EventTooLarge` for an event of more than `max_bytes` bytes, 64 MiB
+        if not given.
+        """
+
     def feed(self, bytes: bytes | bytearray | memoryview) -> list[ServerSentEvent]:
         """Take the next bytes, cut wherever they may be, and give the events that they complete."""
+
     @property
     def last_event_id(self) -> str | None:
         """The last id of an event that has ended; None if there was none."""
+
     @property
     def retry(self) -> int | None:
         """Milliseconds to wait before reconnecting, as the stream last said; None if it did not."""
+
     def close(self) -> None:
         """Be at the end: an event that has not ended is dropped, and no more bytes are taken."""
 
@@ -288,7 +346,14 @@ class EventDecoder:
 class Response:
     """A response that has been read to its end, or one made by hand."""
 
-    def __new__(cls, status: int = 200, *, headers: dict[str, str] | None = None, body: bytes = ..., url: str = "") -> Self: ...
+    def __new__(
+        cls,
+        status: int = 200,
+        *,
+        headers: dict[str, str] | None = None,
+        body: bytes = ...,
+        url: str = "",
+    ) -> Self: ...
     @property
     def status(self) -> int: ...
     @property
@@ -303,7 +368,10 @@ class Response:
 
 @final
 class AbortSignal:
-    """Tells a call to stop. Get one from an `AbortController`, or from `AbortSignal.timeout(seconds)`."""
+    """Tells a call to stop.
+
+    Get one from an `AbortController`, or from `AbortSignal.timeout(seconds)`.
+    """
 
     @staticmethod
     def abort(reason: object = None) -> AbortSignal: ...
@@ -326,9 +394,13 @@ class AbortController:
 
 @final
 class Part:
-    """A piece of a request's body: bytes, or a file from some offset on, which is read while it is sent."""
+    """A piece of a request's body: bytes, or a file from some offset on, which is read while it is
+    sent.
+    """
 
-    def __new__(cls, content: bytes | str | PathLike[str], *, offset: int = 0, at_once: bool = False) -> Self: ...
+    def __new__(
+        cls, content: bytes | str | PathLike[str], *, offset: int = 0, at_once: bool = False
+    ) -> Self: ...
     def in_base64(self) -> Part: ...
     def named(self, name: str) -> Part: ...
     @property
@@ -348,7 +420,10 @@ class Upload:
 
 @disjoint_base
 class Verifier:
-    """Accepts webhooks that one of its keys has signed. The keys are prepared once, and wiped in the end."""
+    """Accepts webhooks that one of its keys has signed.
+
+    The keys are prepared once, and wiped in the end.
+    """
 
     def __new__(
         cls,
@@ -358,8 +433,12 @@ class Verifier:
         seen: Callable[[str], bool] | None = None,
         now: _Now | None = None,
     ) -> Self: ...
-    def verify(self, headers: _Headers, body: _RawBody | None, *, now: _Now | None = None) -> None: ...
-    def read(self, headers: _Headers, body: _RawBody | None, *, now: _Now | None = None) -> dict[str, Any]: ...
+    def verify(
+        self, headers: _Headers, body: _RawBody | None, *, now: _Now | None = None
+    ) -> None: ...
+    def read(
+        self, headers: _Headers, body: _RawBody | None, *, now: _Now | None = None
+    ) -> dict[str, Any]: ...
     def verify_many(
         self, webhooks: Iterable[tuple[_Headers, _RawBody]], *, now: _Now | None = None
     ) -> list[WebhookValidationError | None]: ...

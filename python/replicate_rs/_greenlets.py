@@ -1,7 +1,7 @@
 """gevent's and eventlet's hubs as event loops, so that other greenlets run while one waits.
 
-`_transport.wait` loads this module where a process may have greenlets. It imports neither library: the one that has patched the
-socket module is there.
+`_transport.wait` loads this module where a process may have greenlets. It imports neither library:
+the one that has patched the socket module is there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-# Seconds after which a greenlet lets the others run once, even if what it asks for is there already.
+# Seconds after which a greenlet lets the others run once, even if what it asks for is there
+# already.
 TURN = 0.01
 # The attribute of a hub that keeps its `EventLoop`.
 NAME = "_replicate_rs_loop"
@@ -31,15 +32,18 @@ MODULES: dict[str, Any] = sys.modules
 
 
 def is_patched() -> bool:
-    """Return whether the socket module is patched: whether greenlets do here what threads do elsewhere."""
+    """Return whether the socket module is patched: whether greenlets do here what threads do
+    elsewhere.
+    """
     return _patched_kind() is not None
 
 
 def running_hub() -> EventLoop | None:
-    """Return the hub that this greenlet must give way to, as an event loop; None where a wait may block.
+    """Return the hub that this greenlet must give way to, as an event loop; None where a wait may
+    block.
 
-    A wait may block where the socket module is not patched, on threads without a hub, in the hub itself, on Windows, and when
-    Python ends.
+    A wait may block where the socket module is not patched, on threads without a hub, in the hub
+    itself, on Windows, and when Python ends.
     """
     kind = _patched_kind()
     # Windows cannot watch what the core wakes a hub by.
@@ -72,7 +76,8 @@ class EventLoop:
     def __init__(self, hub: Any, inherited: EventLoop | None) -> None:
         self.hub = hub
         self.process: int = getpid()
-        # The parent's, in a forked child. It is kept and never touched: the parent's threads may have held its locks.
+        # The parent's, in a forked child. It is kept and never touched: the parent's threads may
+        # have held its locks.
         self.inherited = inherited
         self.waiting: set[Pending[Any]] = set()
         # When other greenlets could last run.
@@ -80,7 +85,9 @@ class EventLoop:
         self.port: HubPort = HubPort(self)
 
     def wait(self, pending: Pending[T]) -> T:
-        """Wait for an answer while other greenlets run; an exception that is thrown into this greenlet ends the work."""
+        """Wait for an answer while other greenlets run; an exception that is thrown into this
+        greenlet ends the work.
+        """
         if monotonic() - self.turned > TURN:
             self.let_others_run()
             self.turned = monotonic()
@@ -126,7 +133,9 @@ class EventLoop:
         """Have `callback` called when there is something to read, for as long as a greenlet waits."""
         raise NotImplementedError
 
-    def call_soon(self, callback: Callable[..., object], *args: object, context: object = None) -> None:
+    def call_soon(
+        self, callback: Callable[..., object], *args: object, context: object = None
+    ) -> None:
         """Have `callback` called by the hub."""
         raise NotImplementedError
 
@@ -137,12 +146,16 @@ class EventLoop:
     def waiter(self) -> tuple[Callable[[object], object], Callable[[], object]]:
         """Return a function that has this greenlet woken, and one that sleeps until then.
 
-        The first is called by the core and must not switch: PyO3 counts how often its thread has entered.
+        The first is called by the core and must not switch: PyO3 counts how often its thread has
+        entered.
         """
         raise NotImplementedError
 
     def start_listening(self) -> None:
-        """Watch the file descriptor, if it is not watched. While it is, the hub has something to wait for."""
+        """Watch the file descriptor, if it is not watched.
+
+        While it is, the hub has something to wait for.
+        """
         raise NotImplementedError
 
     def stop_listening(self) -> None:
@@ -157,7 +170,10 @@ class GeventLoop(EventLoop):
 
     @staticmethod
     def find_hub() -> Any:
-        """Return this thread's hub. The main thread gets one: its first call may come before anything else that needs it."""
+        """Return this thread's hub.
+
+        The main thread gets one: its first call may come before anything else that needs it.
+        """
         local = MODULES["gevent._hub_local"]
         hub = local.get_hub_if_exists()
         if hub is None:
@@ -171,7 +187,12 @@ class GeventLoop(EventLoop):
         self.callback = callback
         self.watcher = self.hub.loop.io(fd, 1)
 
-    def call_soon(self, callback: Callable[..., object], *args: object, context: object = None) -> None:  # noqa: ARG002 - asyncio's
+    def call_soon(
+        self,
+        callback: Callable[..., object],
+        *args: object,
+        context: object = None,  # noqa: ARG002
+    ) -> None:
         """Have `callback` called by the hub."""
         self.hub.loop.run_callback(callback, *args)
 
@@ -185,7 +206,10 @@ class GeventLoop(EventLoop):
         return lambda pending: self.call_soon(waiter.switch, pending), waiter.get
 
     def start_listening(self) -> None:
-        """Watch the file descriptor, if it is not watched. While it is, the hub has something to wait for."""
+        """Watch the file descriptor, if it is not watched.
+
+        While it is, the hub has something to wait for.
+        """
         if not self.watcher.active:
             self.watcher.start(self.on_readable)
 
@@ -213,7 +237,12 @@ class EventletLoop(EventLoop):
         # The hub may know the number from another file, which was closed without its knowledge.
         self.hub.mark_as_reopened(fd)
 
-    def call_soon(self, callback: Callable[..., object], *args: object, context: object = None) -> None:  # noqa: ARG002 - asyncio's
+    def call_soon(
+        self,
+        callback: Callable[..., object],
+        *args: object,
+        context: object = None,  # noqa: ARG002
+    ) -> None:
         """Have `callback` called by the hub."""
         self.hub.schedule_call_global(0, callback, *args)
 
@@ -229,7 +258,9 @@ class EventletLoop(EventLoop):
     def start_listening(self) -> None:
         """Watch the file descriptor, if it is not watched."""
         if self.listener is None:
-            self.listener = self.hub.add(self.hub.READ, self.fd, self.on_readable, self.on_readable, None)
+            self.listener = self.hub.add(
+                self.hub.READ, self.fd, self.on_readable, self.on_readable, None
+            )
 
     def stop_listening(self) -> None:
         """Watch the file descriptor no more, if it is watched."""

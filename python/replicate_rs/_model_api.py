@@ -1,4 +1,5 @@
-"""What records have of models of pydantic besides their data: a choice of fields, descriptions of fields, a JSON schema.
+"""What records have of models of pydantic besides their data: a choice of fields, descriptions of
+fields, a JSON schema.
 
 Loaded when a program asks for it.
 """
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from ._record import Record
 
-# What pydantic's methods take that changes nothing here: fields have one name, and are what the API sent.
+# What pydantic's methods take that changes nothing here: fields have one name, and are what the API
+# sent.
 WITHOUT_EFFECT = frozenset(
     (
         *(
@@ -46,13 +48,16 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise TypeError(f"unexpected keyword argument {unknown.pop()!r}")
 
 
-def dumped(kind: type[Any], data: dict[str, Any], include: Any, exclude: Any, *, without_none: bool) -> dict[str, Any]:
+def dumped(
+    kind: type[Any], data: dict[str, Any], include: Any, exclude: Any, *, without_none: bool
+) -> dict[str, Any]:
     """Return the chosen fields of a record.
 
     Args:
         kind: Its class.
         data: What it views.
-        include: Names of fields, or what of each: a set, or a dict of sets and dicts; positions in lists, ``__all__`` for each.
+        include: Names of fields, or what of each: a set, or a dict of sets and dicts; positions in
+            lists, ``__all__`` for each.
         exclude: What is left out, in the same form.
         without_none: Leave out fields that are None.
 
@@ -67,7 +72,9 @@ def dumped(kind: type[Any], data: dict[str, Any], include: Any, exclude: Any, *,
         elif name in inner and is_array(value):
             items = _chosen(enumerate(value), len(value), within, without)
             chosen[name] = [
-                dumped(inner[name], item, some, others, without_none=without_none) if is_object(item) else item
+                dumped(inner[name], item, some, others, without_none=without_none)
+                if is_object(item)
+                else item
                 for _, item, some, others in items
             ]
         else:
@@ -77,9 +84,14 @@ def dumped(kind: type[Any], data: dict[str, Any], include: Any, exclude: Any, *,
 
 def _selected(value: Any, include: Any, exclude: Any) -> Any:
     if is_object(value):
-        return {key: _selected(*each) for key, *each in _chosen(value.items(), len(value), include, exclude)}
+        return {
+            key: _selected(*each)
+            for key, *each in _chosen(value.items(), len(value), include, exclude)
+        }
     if is_array(value):
-        return [_selected(*each) for _, *each in _chosen(enumerate(value), len(value), include, exclude)]
+        return [
+            _selected(*each) for _, *each in _chosen(enumerate(value), len(value), include, exclude)
+        ]
     return value
 
 
@@ -91,7 +103,9 @@ def _chosen(items: Any, length: int, include: Any, exclude: Any) -> list[tuple[A
         within = None if kept is None else kept.get(name, kept.get(_EVERY, False))
         without = None if dropped is None else dropped.get(name, dropped.get(_EVERY))
         if within is not False and not (without is True or without is ...):
-            found.append((name, value, None if within is True or within is ... else within, without or None))
+            found.append(
+                (name, value, None if within is True or within is ... else within, without or None)
+            )
     return found
 
 
@@ -103,9 +117,14 @@ def _by_name(argument: str, choice: Any, length: int) -> dict[Any, Any] | None:
     elif is_object(choice):
         named = {**choice}
     else:
-        raise wrong_type(argument, "a set of names, or a dict of names and what is chosen of each", choice)
+        raise wrong_type(
+            argument, "a set of names, or a dict of names and what is chosen of each", choice
+        )
     # Of lists, positions from the end.
-    return {key + length if isinstance(key, int) and key < 0 else key: each for key, each in named.items()}
+    return {
+        key + length if isinstance(key, int) and key < 0 else key: each
+        for key, each in named.items()
+    }
 
 
 class Field:
@@ -137,7 +156,9 @@ class Field:
         return self.required
 
     def __repr__(self) -> str:
-        return f"Field(name={self.name!r}, annotation={self.annotation!r}, required={self.required})"
+        return (
+            f"Field(name={self.name!r}, annotation={self.annotation!r}, required={self.required})"
+        )
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:
@@ -149,7 +170,9 @@ def fields(kind: type[Any]) -> dict[str, Field]:
     found: dict[str, Field] = {}
     for each in reversed(kind.__mro__):
         annotations: dict[str, Any] = vars(each).get("__annotations__") or {}
-        found |= {name: Field(name, annotations[name]) for name in annotations if name in kind.fields}
+        found |= {
+            name: Field(name, annotations[name]) for name in annotations if name in kind.fields
+        }
     for name, part in _views(kind):
         found[name] = Field(name, part)
     return found
@@ -160,7 +183,9 @@ def _views(kind: type[Record[Any]]) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     for each in kind.__mro__:
         for name, member in vars(each).items():
-            if isinstance(member, property) and "[M]" in (written := texts(member.fget).get("return", "")):
+            if isinstance(member, property) and "[M]" in (
+                written := texts(member.fget).get("return", "")
+            ):
                 part = evaluated(written, each.__module__, each)
                 if any(hasattr(_item(choice), "parse_obj") for choice in _choices(part)):
                     found.append((name, part))
@@ -178,12 +203,20 @@ def nested(kind: type[Record[Any]]) -> dict[str, type[Record[Any]]]:
     """Return the classes of the fields that are records, or lists of them."""
     if kind not in _NESTED:
         _NESTED[kind] = {
-            name: next(_item(choice) for choice in _choices(part) if choice is not NoneType) for name, part in _views(kind)
+            name: next(_item(choice) for choice in _choices(part) if choice is not NoneType)
+            for name, part in _views(kind)
         }
     return _NESTED[kind]
 
 
-_JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"}
+_JSON_TYPES = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    dict: "object",
+    list: "array",
+}
 
 
 def schema(kind: type[Any], ref_template: str) -> dict[str, Any]:
@@ -194,7 +227,9 @@ def schema(kind: type[Any], ref_template: str) -> dict[str, Any]:
     return {**found, "definitions": definitions} if definitions else found
 
 
-def _schema(kind: type[Record[Any]], ref_template: str, definitions: dict[str, Any]) -> dict[str, Any]:
+def _schema(
+    kind: type[Record[Any]], ref_template: str, definitions: dict[str, Any]
+) -> dict[str, Any]:
     definitions.setdefault(kind.__name__, {})
 
     def reference(part: type[Record[Any]]) -> dict[str, Any]:
@@ -208,11 +243,18 @@ def _schema(kind: type[Record[Any]], ref_template: str, definitions: dict[str, A
         for name, field in known.items()
     }
     required = [name for name, field in known.items() if field.required]
-    about = {"title": kind.__name__, "description": kind.__doc__, "type": "object", "properties": properties}
+    about = {
+        "title": kind.__name__,
+        "description": kind.__doc__,
+        "type": "object",
+        "properties": properties,
+    }
     return {**about, "required": required} if required else about
 
 
-def _schema_of(annotation: Any, reference: Callable[[type[Record[Any]]], dict[str, Any]]) -> dict[str, Any]:
+def _schema_of(
+    annotation: Any, reference: Callable[[type[Record[Any]]], dict[str, Any]]
+) -> dict[str, Any]:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if hasattr(annotation, "parse_obj"):
         return reference(annotation)

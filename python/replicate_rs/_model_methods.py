@@ -1,6 +1,7 @@
 """The methods that records and pages have of models of pydantic, which they are in 1.0.7 and 2.0.
 
-Nothing is validated: what the API sends is taken as it is. What is asked for rarely is in `_model_api`.
+Nothing is validated: what the API sends is taken as it is. What is asked for rarely is in
+`_model_api`.
 """
 
 from __future__ import annotations
@@ -62,11 +63,13 @@ class ModelMethods:
         """Return a copy of the object, with every field that came.
 
         Args:
-            include: The fields to take: a set of names, or a dict of names and what to take of each.
+            include: The fields to take: a set of names, or a dict of names and what to take of
+                each.
             exclude: The fields to leave out, in the same form.
             exclude_defaults: Leave out fields that are None, as `exclude_none` does.
             exclude_none: Leave out fields that are None, also in records within this one.
-            others: What pydantic takes besides, such as `by_alias` and `exclude_unset`; without effect.
+            others: What pydantic takes besides, such as `by_alias` and `exclude_unset`; without
+                effect.
 
         """
         if include is None and exclude is None and not (exclude_defaults or exclude_none or others):
@@ -75,7 +78,9 @@ class ModelMethods:
 
         check_options(others)
         without_none = exclude_defaults or exclude_none
-        return dumped(type(self), self._dumpable(without_none), include, exclude, without_none=without_none)
+        return dumped(
+            type(self), self._dumpable(without_none), include, exclude, without_none=without_none
+        )
 
     def json(
         self,
@@ -95,12 +100,18 @@ class ModelMethods:
             exclude_defaults: As for `dict`.
             exclude_none: As for `dict`.
             encoder: Returns what JSON can carry for a value that it cannot.
-            dumps: What `json.dumps` takes, such as `indent`; and what pydantic takes besides, without effect.
+            dumps: What `json.dumps` takes, such as `indent`; and what pydantic takes besides,
+                without effect.
 
         """
         from json import dumps as write
 
-        data = self.dict(include=include, exclude=exclude, exclude_defaults=exclude_defaults, exclude_none=exclude_none)
+        data = self.dict(
+            include=include,
+            exclude=exclude,
+            exclude_defaults=exclude_defaults,
+            exclude_none=exclude_none,
+        )
         if dumps:
             from ._model_api import WITHOUT_EFFECT
 
@@ -152,7 +163,10 @@ class ModelMethods:
         from json import loads
 
         if others.keys() - {"content_type", "proto", "allow_pickle"}:
-            raise TypeError(f"unexpected keyword argument {(others.keys() - {'content_type', 'proto', 'allow_pickle'}).pop()!r}")
+            raise TypeError(
+                "unexpected keyword argument"
+                f" {(others.keys() - {'content_type', 'proto', 'allow_pickle'}).pop()!r}"
+            )
         data = loads(b if isinstance(b, str) else bytes(b).decode(encoding))
         if not is_object(data):
             raise ValueError(f"a {cls.__name__} is an object in JSON, not {type(data).__name__}")
@@ -160,7 +174,9 @@ class ModelMethods:
 
     @classmethod
     def parse_file(cls, path: str | PathLike[str], **options: Any) -> Self:
-        """View an object that is in a file as JSON text; takes and raises what `parse_raw` does besides."""
+        """View an object that is in a file as JSON text; takes and raises what `parse_raw` does
+        besides.
+        """
         from pathlib import Path
 
         return cls.parse_raw(Path(path).read_bytes(), **options)
@@ -176,14 +192,20 @@ class ModelMethods:
         return value if isinstance(value, cls) else cls.parse_obj(value)
 
     @classmethod
-    def schema(cls, by_alias: bool = True, ref_template: str = "#/definitions/{model}") -> JSONObject:  # noqa: ARG003 - pydantic's
+    def schema(
+        cls,
+        by_alias: bool = True,
+        ref_template: str = "#/definitions/{model}",
+    ) -> JSONObject:
         """Return a JSON schema of the documented fields."""
         from ._model_api import schema
 
         return schema(cls, ref_template)
 
     @classmethod
-    def schema_json(cls, *, by_alias: bool = True, ref_template: str = "#/definitions/{model}", **dumps: Any) -> str:
+    def schema_json(
+        cls, *, by_alias: bool = True, ref_template: str = "#/definitions/{model}", **dumps: Any
+    ) -> str:
         """Return the JSON schema as text; takes what `json.dumps` takes."""
         from json import dumps as write
 
@@ -193,7 +215,9 @@ class ModelMethods:
         """Do what `dict` does, under the name that pydantic 2 has for it."""
         return self.dict(**options)
 
-    def model_dump_json(self, *, indent: int | None = None, ensure_ascii: bool = False, **options: Any) -> str:
+    def model_dump_json(
+        self, *, indent: int | None = None, ensure_ascii: bool = False, **options: Any
+    ) -> str:
         """Return the object as JSON text; takes what `dict` takes, and `indent`."""
         from json import dumps
 
@@ -214,7 +238,9 @@ class ModelMethods:
         return cls.parse_raw(json_data)
 
     @classmethod
-    def model_json_schema(cls, by_alias: bool = True, ref_template: str = "#/$defs/{model}", **_options: Any) -> JSONObject:
+    def model_json_schema(
+        cls, by_alias: bool = True, ref_template: str = "#/$defs/{model}", **_options: Any
+    ) -> JSONObject:
         """Return a JSON schema of the documented fields, as pydantic 2 writes it."""
         schema = cls.schema(by_alias, ref_template)
         definitions = schema.pop("definitions", None)
@@ -268,7 +294,11 @@ class ModelMethods:
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: object, _handler: object) -> JSONObject:
         # What the API promises is not asked of others.
-        return {name: value for name, value in cls.schema().items() if name not in ("required", "definitions")}
+        return {
+            name: value
+            for name, value in cls.schema().items()
+            if name not in ("required", "definitions")
+        }
 
 
 defer_annotations(globals())

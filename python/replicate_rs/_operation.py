@@ -1,12 +1,15 @@
 """State an endpoint once; call it from the sync client and the async client.
 
-An operation is an ``async def`` method of a `Resource`. Its body awaits the resource's transport and nothing else, so whether it
-suspends is the transport's choice:
+An operation is an ``async def`` method of a `Resource`. Its body awaits the resource's transport
+and nothing else, so whether it suspends is the transport's choice:
 
 * through an ``Async`` resource it is the coroutine function it looks like;
-* through a ``Sync`` resource its coroutine is run to its end in one step, because the `Blocking` transport never suspends;
-* through the class (``Predictions.get(resource, id)``) it is a function that does what the resource's mode says;
-* `unchecked(Predictions.get)` is the coroutine function itself, which is how one operation awaits another.
+* through a ``Sync`` resource its coroutine is run to its end in one step, because the `Blocking`
+  transport never suspends;
+* through the class (``Predictions.get(resource, id)``) it is a function that does what the
+  resource's mode says;
+* `unchecked(Predictions.get)` is the coroutine function itself, which is how one operation awaits
+  another.
 
 Called by a program, it checks its arguments first (`_checks`).
 """
@@ -16,13 +19,31 @@ from __future__ import annotations
 from ._checks import BLOCKING_RULES, RULES, checker, limit, wrong_type
 from ._core import write_json
 from ._transport import Blocking, Suspending, attend_the_end
-from ._typing import Generic, ParamSpec, TypeVar, cast, defer, defer_annotations, is_array, overload, texts
+from ._typing import (
+    Generic,
+    ParamSpec,
+    TypeVar,
+    cast,
+    defer,
+    defer_annotations,
+    is_array,
+    overload,
+    texts,
+)
 from .credentials import revealed
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        Callable,
+        Coroutine,
+        Generator,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
     from typing import Any, Concatenate, Literal, Self, TypeAlias
 
     from ._core import Core, Expect, Pending, Upload
@@ -36,19 +57,24 @@ if TYPE_CHECKING:
 
     Target: TypeAlias = str | tuple[str, ...]
 
-    # What a stream of events is turned into: events, the text of those that are output, or bytes to be passed on.
+    # What a stream of events is turned into: events, the text of those that are output, or bytes to
+    # be passed on.
     Form: TypeAlias = Literal["events", "text", "frames"]
 
-    # What a host says of a file: its media type, its length in bytes, the header that may have its name, and its `ETag` or date.
+    # What a host says of a file: its media type, its length in bytes, the header that may have its
+    # name, and its `ETag` or date.
     Said: TypeAlias = tuple[str | None, int | None, str | None, str | None]
 
 
-# What is said of each option in the documentation of a method that takes it; `types.Options` has their types.
+# What is said of each option in the documentation of a method that takes it; `types.Options` has
+# their types.
 HELP: dict[str, dict[str, str]] = {
     "Options": {
         "signal": "Stops the request.",
-        "timeout": "Seconds for all of the call, retries included, or a `timedelta`; of a `Timeout`, its `total` or its longest "
-        "part.",
+        "timeout": (
+            "Seconds for all of the call, retries included, or a `timedelta`; of a `Timeout`, its"
+            " `total` or its longest part."
+        ),
         "extra_headers": "Sent with this request, over the client's own.",
         "extra_query": "Added to the query.",
         "extra_body": "Added to the JSON body.",
@@ -57,7 +83,11 @@ HELP: dict[str, dict[str, str]] = {
 OPTIONS = frozenset(HELP["Options"])
 for _kind in ("model", "deployment"):
     _owner, _name = f"The owner of the {_kind}, as in 2.0.", f"The name of the {_kind}, as in 2.0."
-    HELP[f"{_kind.capitalize()}Options"] = {f"{_kind}_owner": _owner, f"{_kind}_name": _name, **HELP["Options"]}
+    HELP[f"{_kind.capitalize()}Options"] = {
+        f"{_kind}_owner": _owner,
+        f"{_kind}_name": _name,
+        **HELP["Options"],
+    }
 
 
 class Sync:
@@ -67,7 +97,10 @@ class Sync:
 
 
 class Async:
-    """The mode of an `AsyncReplicate` and of what it gives: operations are awaited. In annotations: `Prediction[Async]`."""
+    """The mode of an `AsyncReplicate` and of what it gives: operations are awaited.
+
+    In annotations: `Prediction[Async]`.
+    """
 
     transport: type[Transport] = Suspending
 
@@ -119,7 +152,8 @@ class Resource(Generic[M]):
         creates: Literal["predictions", "trainings"] | None = None,
         keeps: bool = False,
     ) -> Pending[T]:
-        """Begin a request with a JSON body, with files in it or without, a plain text, a form and its media type, or nothing.
+        """Begin a request with a JSON body, with files in it or without, a plain text, a form and
+        its media type, or nothing.
 
         Raises:
             TypeError: An option does not exist.
@@ -146,7 +180,11 @@ class Resource(Generic[M]):
             body=content,
             content_type=kind,
             # In no local, since reports of errors show these.
-            headers=_with_extra(headers, options["extra_headers"]) if "extra_headers" in options else headers,
+            headers=(
+                _with_extra(headers, options["extra_headers"])
+                if "extra_headers" in options
+                else headers
+            ),
             read=read,
             total=limit("timeout", options.get("timeout")),
             signal=options.get("signal"),
@@ -182,11 +220,15 @@ def resource(name: str, value: object) -> Resource[Any]:
 
 
 class Namespace(Resource[M]):
-    """A group of operations that belong to a client. Unlike a record it lets its methods be replaced, as tests do."""
+    """A group of operations that belong to a client.
+
+    Unlike a record it lets its methods be replaced, as tests do.
+    """
 
     __slots__ = ("__dict__", "_namespaces")
 
-    # Those within this one, by name and mode: each is made once, so that what a test replaces stays replaced.
+    # Those within this one, by name and mode: each is made once, so that what a test replaces stays
+    # replaced.
     _namespaces: dict[tuple[str, type[Sync | Async]], Any]
 
     def _namespace(self, name: str, kind: Callable[[Session, Any], Any]) -> Any:
@@ -208,7 +250,9 @@ class Namespace(Resource[M]):
         return self
 
 
-def _with_extra(headers: Sequence[tuple[str, str]], extra: Headers | None) -> Sequence[tuple[str, str]]:
+def _with_extra(
+    headers: Sequence[tuple[str, str]], extra: Headers | None
+) -> Sequence[tuple[str, str]]:
     if extra is None:
         return headers
     pairs = header_pairs(extra)
@@ -224,7 +268,9 @@ def header_pairs(headers: Headers | None) -> list[tuple[str, str]]:
 
 
 def pairs(query: Query) -> list[tuple[str, str]]:
-    """Give a query's parts as text: None is left out, lists are joined by commas, as the API's other clients do."""
+    """Give a query's parts as text: None is left out, lists are joined by commas, as the API's
+    other clients do.
+    """
     return [(name, _text(value)) for name, value in query.items() if value is not None]
 
 
@@ -262,8 +308,9 @@ def given(**values: object) -> dict[str, object]:
 class Described:
     """A method of a resource that is stated once and called in two modes.
 
-    Through a resource it is a bound method; through its class, a function whose first argument is the resource, in the mode of
-    that. The functions behind it are created when they are first asked for.
+    Through a resource it is a bound method; through its class, a function whose first argument is
+    the resource, in the mode of that. The functions behind it are created when they are first asked
+    for.
     """
 
     owner: type[Resource[Any]] | None = None
@@ -286,7 +333,8 @@ class Described:
         return twin
 
     if not TYPE_CHECKING:
-        # Mocks and tracers look for functions in a class's dictionary; they find one, though `__get__` decides which it is.
+        # Mocks and tracers look for functions in a class's dictionary; they find one, though
+        # `__get__` decides which it is.
 
         @property
         def __class__(self) -> type:
@@ -301,7 +349,9 @@ class Described:
 
     def _bound_to(self, args: tuple[Any, ...]) -> Callable[..., Any]:
         if not args or not isinstance(args[0], Resource):
-            raise TypeError(f"the first argument of {self._path} must be the object whose method it is")
+            raise TypeError(
+                f"the first argument of {self._path} must be the object whose method it is"
+            )
         method: Any = self
         bound: Callable[..., Any] = method.__get__(args[0], None)
         return bound
@@ -334,7 +384,14 @@ def _of_function(name: str) -> property:
     return property(get)
 
 
-for _name in ("__closure__", "__code__", "__defaults__", "__globals__", "__kwdefaults__", "__wrapped__"):
+for _name in (
+    "__closure__",
+    "__code__",
+    "__defaults__",
+    "__globals__",
+    "__kwdefaults__",
+    "__wrapped__",
+):
     setattr(Described, _name, _of_function(_name))
 
 
@@ -347,13 +404,17 @@ class operation(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
         super().__init__(function)
 
     @overload
-    def __get__(self, resource: None, owner: type[Resource[Async]]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]: ...
+    def __get__(
+        self, resource: None, owner: type[Resource[Async]]
+    ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]: ...
     @overload
     def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], T]: ...
     @overload
     def __get__(self, resource: Resource[Sync], owner: object) -> Callable[P, T]: ...
     @overload
-    def __get__(self, resource: Resource[Async], owner: object) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(
+        self, resource: Resource[Async], owner: object
+    ) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
             return self._unbound or self._make_unbound()
@@ -371,7 +432,8 @@ class operation(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
         return self._suspending
 
     def _make_unbound(self) -> Callable[..., Any]:
-        # A client has a mode; what belongs to clients of either mode has none, though files have a `mode` of their own.
+        # A client has a mode; what belongs to clients of either mode has none, though files have a
+        # `mode` of their own.
         mode = getattr(self.owner, "mode", None)
         if mode is Async:
             self._unbound = self._make_suspending()
@@ -390,9 +452,13 @@ class awaitable(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
         super().__init__(twin.function)
 
     @overload
-    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]: ...
+    def __get__(
+        self, resource: None, owner: object
+    ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]: ...
     @overload
-    def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(
+        self, resource: Resource[Any], owner: object
+    ) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
             return self._unbound or self._make_unbound()
@@ -416,14 +482,17 @@ def documented(function: Callable[..., Any]) -> str | None:
     options = texts(function).get("options", "")[len("Unpack[") : -1]
     if text is None or options not in HELP:
         return text
-    margins = [line[: len(line) - len(line.lstrip())] for line in text.split("\n")[1:] if line.strip()]
+    margins = [
+        line[: len(line) - len(line.lstrip())] for line in text.split("\n")[1:] if line.strip()
+    ]
     margin = min(margins, default="")
     lines = [f"{margin}    {name}: {said}" for name, said in HELP[options].items()]
     return "\n".join([text.rstrip(), "", f"{margin}Options:", *lines, "", margin])
 
 
 def unchecked(method: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Return an operation as another operation awaits it: its arguments were checked where the call entered.
+    """Return an operation as another operation awaits it: its arguments were checked where the call
+    entered.
 
     Args:
         method: The operation, taken from its class.

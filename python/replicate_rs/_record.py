@@ -1,7 +1,7 @@
 """Records: typed views of the JSON objects that the API answers with.
 
-A record keeps the decoded object as it came: fields that the API added yesterday are there as attributes too, and fields that it
-left out are None.
+A record keeps the decoded object as it came: fields that the API added yesterday are there as
+attributes too, and fields that it left out are None.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ class Record(ModelMethods, Resource[M]):
 
     def __init_subclass__(cls) -> None:
         # What has a value of its own is a method or a view, not a field.
-        own = tuple(name for name in cls.__annotations__ if not name.startswith("_") and name not in cls.__dict__)
+        own = tuple(
+            name
+            for name in cls.__annotations__
+            if not name.startswith("_") and name not in cls.__dict__
+        )
         cls.fields = (*cls.fields, *own)
         for name in own:
             setattr(cls, name, _field(name))
@@ -54,12 +58,15 @@ class Record(ModelMethods, Resource[M]):
         record: Any = cls.__new__(cls)
         record._data = data
         record._session = session
-        # What else a resource has is found when it is asked for, since a page has a hundred records.
+        # What else a resource has is found when it is asked for, since a page has a hundred
+        # records.
         return record  # type: ignore[no-any-return]  # as above
 
     @classmethod
     def _alone(cls, data: JSONObject) -> Self:
-        """View an object that came by itself; what is asked for with it is asked of the default client."""
+        """View an object that came by itself; what is asked for with it is asked of the default
+        client.
+        """
         record = cls.__new__(cls)
         record._data = data
         return record
@@ -72,7 +79,9 @@ class Record(ModelMethods, Resource[M]):
         return record
 
     def _as_given(self) -> Self:
-        """View the same object in its client's mode, in which callers get it back, in an error for example."""
+        """View the same object in its client's mode, in which callers get it back, in an error for
+        example.
+        """
         mode = self._session.mode
         return self if self._mode is mode else self._in(mode)
 
@@ -95,7 +104,9 @@ class Record(ModelMethods, Resource[M]):
                 raise AttributeError(f"this {type(self).__name__} has no field {name!r}") from None
 
         def _missing(self, name: str) -> Any:
-            """Find what a resource has besides the session, whose mode is its own, and the session of the default client."""
+            """Find what a resource has besides the session, whose mode is its own, and the session
+            of the default client.
+            """
             if name == "_session":
                 from . import default_client
 
@@ -163,7 +174,9 @@ class Record(ModelMethods, Resource[M]):
         return self._reduced(self._data)
 
     def _reduced(self, data: JSONObject) -> tuple[Any, ...]:
-        """Return what a pickle of this has: some fields, and what the client was made with, but for secrets."""
+        """Return what a pickle of this has: some fields, and what the client was made with, but for
+        secrets.
+        """
         try:
             session: Session = object.__getattribute__(self, "_session")
         except AttributeError:
@@ -174,13 +187,18 @@ class Record(ModelMethods, Resource[M]):
 
 
 def _restored(kind: type[Record[Any]], data: JSONObject, session: Session) -> Record[Any]:
-    """View an object that was pickled, with its client's options but for secrets. Its methods block."""
+    """View an object that was pickled, with its client's options but for secrets.
+
+    Its methods block.
+    """
     record: Record[Any] = kind._of(data, session.in_mode(Sync))
     return record
 
 
 class moment:  # noqa: N801 - reads as a field
-    """A field's time as a `datetime`, beside the text that the API sent; None if it sent none, or none that is one."""
+    """A field's time as a `datetime`, beside the text that the API sent; None if it sent none, or
+    none that is one.
+    """
 
     __slots__ = ("name",)
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def is_namespace(value: object) -> bool:
-    """Whether a value is a group of operations that belong to a client, and nothing that a test has put in its place."""
+    """Whether a value is a group of operations that belong to a client, and nothing that a test has
+    put in its place.
+    """
     # By its type: a proxy around a namespace says that it is of that class.
     return issubclass(type(value), Namespace)
 
@@ -26,10 +28,17 @@ def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any
         first, *others = path.split(".")
         space: Any = spaces.get((first, mode))
         for part in others:
-            space = getattr(space, "_namespaces", {}).get((part, mode)) if is_namespace(space) else getattr(space, part, None)
+            space = (
+                getattr(space, "_namespaces", {}).get((part, mode))
+                if is_namespace(space)
+                else getattr(space, part, None)
+            )
         found: Any = space.__dict__.get(name) if is_namespace(space) else getattr(space, name, None)
-        # Its own is what a test puts back when it ends, and what a tracer has wrapped with wrapt: a run is one call to trace.
-        if found is not None and not (is_namespace(space) and getattr(found, "__self__", None) is space):
+        # Its own is what a test puts back when it ends, and what a tracer has wrapped with wrapt: a
+        # run is one call to trace.
+        if found is not None and not (
+            is_namespace(space) and getattr(found, "__self__", None) is space
+        ):
             answer: Callable[..., Any] = found
             return answer
     return None

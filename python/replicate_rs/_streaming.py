@@ -1,8 +1,8 @@
 """Answers that come in parts, stated once like other operations.
 
-A streaming operation is an ``async def`` generator of *batches*: lists of what is ready at a time. Its caller gets the items one
-by one, as a `Stream` or an `AsyncStream`. So an item costs one step of a plain generator, and only a batch the way through the
-layers below, in either mode.
+A streaming operation is an ``async def`` generator of *batches*: lists of what is ready at a time.
+Its caller gets the items one by one, as a `Stream` or an `AsyncStream`. So an item costs one step
+of a plain generator, and only a batch the way through the layers below, in either mode.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from ._typing import Generic, ParamSpec, TypeVar, defer_annotations, overload, t
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Generator,
+        Iterator,
+        Sequence,
+    )
     from types import TracebackType
     from typing import Any, Concatenate, Self
 
@@ -48,14 +56,20 @@ if TYPE_CHECKING:
 
 
 class Stream(Generic[T]):
-    """An iterator over what arrives. Left early, or at the end of a ``with``, it closes its connection.
+    """An iterator over what arrives. Left early, or at the end of a ``with``, it closes its
+    connection.
 
-    On an event loop, ``async for`` does the same without blocking. It is read once, in one of the two ways.
+    On an event loop, ``async for`` does the same without blocking. It is read once, in one of the
+    two ways.
     """
 
     __slots__ = ("_begin", "_blocking", "_origin", "_suspending")
 
-    def __init__(self, begin: Callable[[type[Sync | Async]], AsyncGenerator[Sequence[T], None]], origin: object) -> None:
+    def __init__(
+        self,
+        begin: Callable[[type[Sync | Async]], AsyncGenerator[Sequence[T], None]],
+        origin: object,
+    ) -> None:
         self._begin = begin
         self._origin = origin
         self._blocking: Generator[T, None, None] | None = None
@@ -63,7 +77,9 @@ class Stream(Generic[T]):
 
     @property
     def prediction(self) -> Prediction[Any] | None:
-        """The prediction that streams, as far as is known here; None before it was created, and for a file."""
+        """The prediction that streams, as far as is known here; None before it was created, and for
+        a file.
+        """
         return getattr(self._origin, "prediction", None)
 
     def _items(self) -> Generator[T, None, None]:
@@ -94,7 +110,12 @@ class Stream(Generic[T]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def collect(self: Stream[str] | Stream[ServerSentEvent]) -> str:
@@ -103,7 +124,8 @@ class Stream(Generic[T]):
 
 
 class AsyncStream(Generic[T]):
-    """An iterator over what arrives, for ``async for``, with or without an `await` before it: 1.0.7 asks for one.
+    """An iterator over what arrives, for ``async for``, with or without an `await` before it: 1.0.7
+    asks for one.
 
     Left early, or at the end of an ``async with``, it closes its connection.
     """
@@ -116,7 +138,9 @@ class AsyncStream(Generic[T]):
 
     @property
     def prediction(self) -> Prediction[Any] | None:
-        """The prediction that streams, as far as is known here; None before it was created, and for a file."""
+        """The prediction that streams, as far as is known here; None before it was created, and for
+        a file.
+        """
         return getattr(self._origin, "prediction", None)
 
     def __await__(self) -> Generator[None, None, Self]:
@@ -136,7 +160,12 @@ class AsyncStream(Generic[T]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self._items.aclose()
 
     async def collect(self: AsyncStream[str] | AsyncStream[ServerSentEvent]) -> str:
@@ -165,15 +194,23 @@ async def spread_async(batches: AsyncGenerator[Sequence[T], None]) -> AsyncGener
         await batches.aclose()
 
 
-def parts(made: AsyncGenerator[Sequence[T], None] | Streamed[T]) -> AsyncGenerator[Sequence[T], None]:
+def parts(
+    made: AsyncGenerator[Sequence[T], None] | Streamed[T],
+) -> AsyncGenerator[Sequence[T], None]:
     """Return the batches of what a streaming operation returned."""
     source: Any = made
-    batches: AsyncGenerator[Sequence[T], None] = source.batches() if hasattr(source, "batches") else source
+    batches: AsyncGenerator[Sequence[T], None] = (
+        source.batches() if hasattr(source, "batches") else source
+    )
     return batches
 
 
-def batches(method: Callable[P, Stream[T]], *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Sequence[T], None]:
-    """Return the batches of a streaming operation, as another operation reads them: its arguments are not checked again."""
+def batches(
+    method: Callable[P, Stream[T]], *args: P.args, **kwargs: P.kwargs
+) -> AsyncGenerator[Sequence[T], None]:
+    """Return the batches of a streaming operation, as another operation reads them: its arguments
+    are not checked again.
+    """
     return parts(method.__wrapped__(*args, **kwargs))  # type: ignore[attr-defined] # `Described` set it
 
 
@@ -184,7 +221,13 @@ def _returning(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
     if item.endswith("], None"):
         # Of an AsyncGenerator[list[…], None].
         item = item.removeprefix("list[").removesuffix("], None")
-    twin: Any = Function(function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    twin: Any = Function(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
     twin.__kwdefaults__ = function.__kwdefaults__
     twin.__doc__ = function.__doc__
     twin.__annotations__ = {**written, "return": f"{kind}[{item}]"}
@@ -192,15 +235,24 @@ def _returning(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
-    """A method whose answer comes in parts: any async generator of batches, or something that returns one."""
+    """A method whose answer comes in parts: any async generator of batches, or something that
+    returns one.
+    """
 
-    def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None] | Streamed[T]]) -> None:
+    def __init__(
+        self,
+        function: Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None] | Streamed[T]],
+    ) -> None:
         super().__init__(function)
 
     @overload
-    def __get__(self, resource: None, owner: type[Resource[Async]]) -> Callable[Concatenate[Any, P], AsyncStream[T]]: ...
+    def __get__(
+        self, resource: None, owner: type[Resource[Async]]
+    ) -> Callable[Concatenate[Any, P], AsyncStream[T]]: ...
     @overload
-    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], Stream[T]]: ...
+    def __get__(
+        self, resource: None, owner: object
+    ) -> Callable[Concatenate[Any, P], Stream[T]]: ...
     @overload
     def __get__(self, resource: Resource[Sync], owner: object) -> Callable[P, Stream[T]]: ...
     @overload
@@ -228,7 +280,9 @@ class streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
                     made.in_mode(mode)
                 elif mode is not Sync:
                     source = function(resource._in(mode), *args, **kwargs)
-                return parts(source) if adapter is None else adapter.batches(parts(source), resource)
+                return (
+                    parts(source) if adapter is None else adapter.batches(parts(source), resource)
+                )
 
             stream: Any = Stream(begin, made)
             return stream if adapter is None else adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
@@ -237,7 +291,9 @@ class streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
         return self._blocking
 
     def _make_suspending(self) -> Callable[..., Any]:
-        self._suspending = self._named(_awaited(self.function), _returning("AsyncStream", self.function))
+        self._suspending = self._named(
+            _awaited(self.function), _returning("AsyncStream", self.function)
+        )
         return self._suspending
 
     def _make_unbound(self) -> Callable[..., Any]:
@@ -253,7 +309,9 @@ class asynchronously(Described, Generic[P, T]):  # noqa: N801 - reads as a decor
         super().__init__(twin.function)
 
     @overload
-    def __get__(self, resource: None, owner: object) -> Callable[Concatenate[Any, P], AsyncStream[T]]: ...
+    def __get__(
+        self, resource: None, owner: object
+    ) -> Callable[Concatenate[Any, P], AsyncStream[T]]: ...
     @overload
     def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, AsyncStream[T]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
@@ -262,7 +320,9 @@ class asynchronously(Described, Generic[P, T]):  # noqa: N801 - reads as a decor
         return Method(self._suspending or self._make_suspending(), resource._in(Async))
 
     def _make_suspending(self) -> Callable[..., Any]:
-        self._suspending = self._named(_awaited(self.function), _returning("AsyncStream", self.function))
+        self._suspending = self._named(
+            _awaited(self.function), _returning("AsyncStream", self.function)
+        )
         return self._suspending
 
     def _make_unbound(self) -> Callable[..., Any]:

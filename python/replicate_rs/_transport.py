@@ -1,7 +1,8 @@
 """The only place where blocking and suspending differ.
 
-Every verb of the core gives a `Pending`. `Blocking` waits for it on this thread; `Suspending` lets the event loop go on. Both
-have one async-shaped face, `Transport`, so that an endpoint is stated once.
+Every verb of the core gives a `Pending`. `Blocking` waits for it on this thread; `Suspending` lets
+the event loop go on. Both have one async-shaped face, `Transport`, so that an endpoint is stated
+once.
 """
 
 from __future__ import annotations
@@ -65,8 +66,12 @@ if TYPE_CHECKING:
             ...
 
         @staticmethod
-        def each(items: AsyncGenerator[T, None], function: Callable[[T], object], *, holder: object) -> Awaitable[None]:
-            """Run a function that may block on each item of a caller's async iterator, for one task at a time per holder."""
+        def each(
+            items: AsyncGenerator[T, None], function: Callable[[T], object], *, holder: object
+        ) -> Awaitable[None]:
+            """Run a function that may block on each item of a caller's async iterator, for one task
+            at a time per holder.
+            """
             ...
 
         @staticmethod
@@ -83,7 +88,8 @@ SETTLING = 0.005
 
 def wait(pending: Waitable[T]) -> T:
     """Wait on this thread; where greenlets share it, the others run meanwhile."""
-    # gevent and eventlet both import it, at any time. What goes through a caller's `fetch` waits for others in turn.
+    # gevent and eventlet both import it, at any time. What goes through a caller's `fetch` waits
+    # for others in turn.
     if "greenlet" in modules and isinstance(pending, Pending):
         from ._greenlets import running_hub
 
@@ -108,13 +114,24 @@ class Blocking:
         return function(*args)
 
     @staticmethod
-    async def each(items: AsyncGenerator[T, None], function: Callable[[T], object], *, holder: object) -> None:  # noqa: ARG004 - as the other has it
+    async def each(
+        items: AsyncGenerator[T, None],  # noqa: ARG004 - as `Awaited.each` has it
+        function: Callable[[T], object],  # noqa: ARG004
+        *,
+        holder: object,  # noqa: ARG004
+    ) -> None:
         """Refuse: there is nobody to await them."""
-        raise TypeError("an async file needs an AsyncReplicate or an async_ method: or pass its content as bytes")
+        raise TypeError(
+            "an async file needs an AsyncReplicate or an async_ method: or pass its content as"
+            " bytes"
+        )
 
     @staticmethod
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
-        """Send it and wait for the answer: the program may end right after. A greenlet goes, as a task does."""
+        """Send it and wait for the answer: the program may end right after.
+
+        A greenlet goes, as a task does.
+        """
         try:
             from ._core import Expect
 
@@ -143,7 +160,9 @@ class Suspending:
         return await to_thread(function, *args)
 
     @staticmethod
-    async def each(items: AsyncGenerator[T, None], function: Callable[[T], object], *, holder: object) -> None:
+    async def each(
+        items: AsyncGenerator[T, None], function: Callable[[T], object], *, holder: object
+    ) -> None:
         """Call it on a thread of the loop's executor."""
         from asyncio import Lock, get_running_loop
 
@@ -167,7 +186,10 @@ class Suspending:
 
     @staticmethod
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
-        """Hand it to the core and go: a cancelled task must not wait. The interpreter's end waits for it."""
+        """Hand it to the core and go: a cancelled task must not wait.
+
+        The interpreter's end waits for it.
+        """
         try:
             attend_the_end()
             core.detach(method, target, PARTING)
@@ -176,7 +198,9 @@ class Suspending:
 
 
 def hold(holder: object, core: Core, leave: Callable[[], object]) -> None:
-    """Have `leave` called when the client of this core is closed, or the program ends; unless its holder is released before."""
+    """Have `leave` called when the client of this core is closed, or the program ends; unless its
+    holder is released before.
+    """
     attend_the_end()
     _held[holder] = (core, leave)
 
@@ -241,7 +265,8 @@ _turns: dict[tuple[int, int], Lock] = {}
 class LastRequests:
     """Requests on the way out, which a caller's own function carries out and nobody waits for.
 
-    They run as tasks of the event loop that is left; without one, or when that ends first, on threads of their own.
+    They run as tasks of the event loop that is left; without one, or when that ends first, on
+    threads of their own.
     """
 
     def __init__(self, *, is_async: bool) -> None:
@@ -262,7 +287,8 @@ class LastRequests:
             self._send_apart(request)
             return
         task: Any = loop.create_task(self._send_here(request))
-        # The loop may end first, as `asyncio.run` does when it has cancelled all others: it is no mistake to be told of.
+        # The loop may end first, as `asyncio.run` does when it has cancelled all others: it is no
+        # mistake to be told of.
         task._log_destroy_pending = False
         self._under_way.add(request)
         self._tasks.add(task)
@@ -274,7 +300,8 @@ class LastRequests:
         except Exception:  # noqa: BLE001 - best effort: whoever cared has gone
             self._under_way.discard(request)
         except BaseException:
-            # The loop ends. What the core has begun to send goes on; what the caller's function still has is begun anew.
+            # The loop ends. What the core has begun to send goes on; what the caller's function
+            # still has is begun anew.
             self._under_way.discard(request)
             if not request.is_begun:
                 self._send_apart(request)

@@ -1,4 +1,5 @@
-"""Names of `typing` that the package needs while it runs, without the 7 ms that importing `typing` costs.
+"""Names of `typing` that the package needs while it runs, without the 7 ms that importing `typing`
+costs.
 
 Type checkers see the real ones.
 """
@@ -58,8 +59,8 @@ def _evaluating(name: str) -> Callable[..., Any]:
 class Annotations(dict["str", "Any"]):
     """The annotations of a function or a class, evaluated when they are first read.
 
-    What they name is imported for type checkers only, as long as nobody asks for it: `types` and what it imports cost more than
-    the rest of the package.
+    What they name is imported for type checkers only, as long as nobody asks for it: `types` and
+    what it imports cost more than the rest of the package.
     """
 
     __slots__ = ("written",)
@@ -97,7 +98,8 @@ def texts(value: Any) -> dict[str, Any]:
 
 
 def defer_annotations(namespace: dict[str, Any]) -> None:
-    """Have the annotations of a module's public functions and classes evaluated when they are first read.
+    """Have the annotations of a module's public functions and classes evaluated when they are first
+    read.
 
     Each module that programs import from calls this at its end.
     """

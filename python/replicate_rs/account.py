@@ -47,6 +47,7 @@ class Accounts(Namespace[M]):
 
 
 defer_annotations(globals())
-# As `replicate_rs.account` is the default client's namespace, `replicate_rs.account.Account` is looked for here.
+# As `replicate_rs.account` is the default client's namespace, `replicate_rs.account.Account` is
+# looked for here.
 Accounts.Account = Account  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 Accounts.Accounts = Accounts  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]

@@ -77,39 +77,52 @@ class BaseClient(Configurable[M]):
         cert: Certificate | None = None,
         fetch: Fetch | None = None,
     ) -> None:
-        """Create a client; nothing is connected, and neither token nor address read from the environment, before a request.
+        """Create a client; nothing is connected, and neither token nor address read from the
+        environment, before a request.
 
         Each option is an attribute, too; one that is assigned counts from the next request on.
 
         Args:
-            api_token: The API token, as text or as a `SecretStr`, or a function that returns it, asked at each request (an async
-                one on an `AsyncReplicate` only). Without it: the scope of a running cog model, else `REPLICATE_API_TOKEN`.
+            api_token: The API token, as text or as a `SecretStr`, or a function that returns it,
+                asked at each request (an async one on an `AsyncReplicate` only). Without it: the
+                scope of a running cog model, else `REPLICATE_API_TOKEN`.
             auth: The same, under the Node client's name.
             bearer_token: The same, under the 2.0 client's name.
-            base_url: The API's address, with or without ``/v1``; without it `REPLICATE_BASE_URL`, else Replicate's.
-            timeout: Seconds for each part of each request (to connect, to send, until the answer begins, between its parts), or a
-                `Timeout`, or one of httpx. It does not limit a whole call, such as a run: that is the call's own `timeout`.
+            base_url: The API's address, with or without ``/v1``; without it `REPLICATE_BASE_URL`,
+                else Replicate's.
+            timeout: Seconds for each part of each request (to connect, to send, until the answer
+                begins, between its parts), or a `Timeout`, or one of httpx. It does not limit a
+                whole call, such as a run: that is the call's own `timeout`.
             max_retries: Attempts after the first, for requests that may be repeated.
             max_connections: Requests at a time; further ones wait. Without it there is no limit.
-            max_response_bytes: The largest answer, decompressed, and the largest event of a stream. Files have no limit.
-            headers: Sent with every request to the API, and nowhere else: a mapping, or pairs, for several of one name.
+            max_response_bytes: The largest answer, decompressed, and the largest event of a stream.
+                Files have no limit.
+            headers: Sent with every request to the API, and nowhere else: a mapping, or pairs, for
+                several of one name.
             default_headers: The same, under the 2.0 client's name.
             user_agent: Replaces this library's.
-            poll_interval: Seconds between polls; without it `REPLICATE_POLL_INTERVAL`. Without either the client finds its own:
-                often at first, at most every two seconds for a few, and for many together below the API's limits.
-            file_encoding_strategy: ``default``: upload files, or send them inline if that fails on the server's side;
+            poll_interval: Seconds between polls; without it `REPLICATE_POLL_INTERVAL`. Without
+                either the client finds its own: often at first, at most every two seconds for a
+                few, and for many together below the API's limits.
+            file_encoding_strategy: ``default``: upload files, or send them inline if that fails on
+                the server's side;
                 ``upload`` (``url``); or ``data-uri`` (``base64``): always inline.
             use_file_output: Give files of an output as `FileOutput`, or as text.
-            block_private_addresses: Fetch no files or streams from private networks or this machine, whatever a model's output
-                says; but from the API's own origin. Behind a proxy the proxy looks names up, and has to keep to that itself.
-            proxy: The way to all servers: ``http://``, ``https://``, ``socks5://`` or ``socks5h://``, with ``user:password@`` if
-                need be. Without it `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment say, in which
-                ``host``, ``.domain``, ``host:port``, addresses and networks may be listed, or ``*``.
-            verify: False believes every server, which is for tests. A path is the same as `ssl_cert_file`.
-            ssl_cert_file: A PEM file of the authorities to trust instead of the system's (or those of `SSL_CERT_FILE`).
+            block_private_addresses: Fetch no files or streams from private networks or this
+                machine, whatever a model's output says; but from the API's own origin. Behind a
+                proxy the proxy looks names up, and has to keep to that itself.
+            proxy: The way to all servers: ``http://``, ``https://``, ``socks5://`` or
+                ``socks5h://``, with ``user:password@`` if need be. Without it `HTTPS_PROXY`,
+                `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment say, in which ``host``,
+                ``.domain``, ``host:port``, addresses and networks may be listed, or ``*``.
+            verify: False believes every server, which is for tests. A path is the same as
+                `ssl_cert_file`.
+            ssl_cert_file: A PEM file of the authorities to trust instead of the system's (or those
+                of `SSL_CERT_FILE`).
             cert: The client's own certificate: a PEM file with its key in it, or a pair of files.
-            fetch: A function ``fetch(request, send)`` around every request, which returns a `Response`: its own, or
-                ``send(request)``, which raises for a status of 400 or more. An `AsyncReplicate`'s is async, and awaits `send`.
+            fetch: A function ``fetch(request, send)`` around every request, which returns a
+                `Response`: its own, or ``send(request)``, which raises for a status of 400 or more.
+                An `AsyncReplicate`'s is async, and awaits `send`.
 
         """
         try:
@@ -117,7 +130,9 @@ class BaseClient(Configurable[M]):
                 normalized(
                     self.mode,
                     {
-                        "api_token": only(auth=auth, bearer_token=bearer_token, api_token=api_token),
+                        "api_token": only(
+                            auth=auth, bearer_token=bearer_token, api_token=api_token
+                        ),
                         "base_url": base_url,
                         "timeout": timeout,
                         "max_retries": max_retries,
@@ -252,7 +267,8 @@ class BaseClient(Configurable[M]):
 
         Args:
             prediction: What to wait for; it is not changed.
-            interval: Seconds between polls; the client's `poll_interval` if not given; without either, the client finds its own.
+            interval: Seconds between polls; the client's `poll_interval` if not given; without
+                either, the client finds its own.
             progress: Called with the prediction after each poll.
             cancel_on_exit: Cancel the prediction when this call ends before it.
             signal: Stops the call.
@@ -293,11 +309,12 @@ class BaseClient(Configurable[M]):
     ) -> Streamed[ServerSentEvent[M]]:
         """Run a model and give its events as they happen, up to and with ``done``.
 
-        A connection that breaks is made again, and goes on where it was; where the server cannot do that, the rest comes from the
-        prediction itself.
+        A connection that breaks is made again, and goes on where it was; where the server cannot do
+        that, the rest comes from the prediction itself.
 
         Args:
-            ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
+            ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version
+                object.
             input: The model's inputs; files in it are uploaded.
             cancel_on_exit: Cancel the prediction when the loop over its events ends before it.
             use_file_output: Give files of file streams as `FileOutput` (the default), or as text.
@@ -305,13 +322,19 @@ class BaseClient(Configurable[M]):
 
         Raises:
             ModelError: The model failed; `PredictionCanceled` if it was canceled.
-            StreamError: The model cannot stream; `StreamInterrupted` if the stream broke off and nothing can tell its rest.
+            StreamError: The model cannot stream; `StreamInterrupted` if the stream broke off and
+                nothing can tell its rest.
             PredictionTimeout: `timeout` seconds passed first.
             AbortError: The signal was aborted.
 
         """
         events: Streamed[Any] = stream_model(
-            self, ref, input, cancel_on_exit=cancel_on_exit, use_file_output=use_file_output, **options
+            self,
+            ref,
+            input,
+            cancel_on_exit=cancel_on_exit,
+            use_file_output=use_file_output,
+            **options,
         )
         return events
 
@@ -322,7 +345,9 @@ class BaseClient(Configurable[M]):
     async_relay: Final = awaitable(relay)
 
     @operation
-    async def search(self, query: str, *, limit: int | None = None, **options: Unpack[Options]) -> SearchResult[M]:
+    async def search(
+        self, query: str, *, limit: int | None = None, **options: Unpack[Options]
+    ) -> SearchResult[M]:
         """Search models, collections and documentation.
 
         Args:
@@ -340,7 +365,8 @@ class BaseClient(Configurable[M]):
     async_request: Final = awaitable(request)
 
     def stats(self) -> Stats:
-        """Return what this client, and those that share its connections, have done so far in this process.
+        """Return what this client, and those that share its connections, have done so far in this
+        process.
 
         Streams and predictions are this client's own.
         """
@@ -348,24 +374,28 @@ class BaseClient(Configurable[M]):
         return Stats(*core.stats(), sum(map(held, (core, *former))))
 
     def close(self, timeout: float | None = None) -> int:
-        """Close the client: refuse further calls, and cancel the predictions that it runs, streams or relays.
+        """Close the client: refuse further calls, and cancel the predictions that it runs, streams
+        or relays.
 
-        Predictions that are to go on when their caller leaves (``cancel_on_exit=False``) go on. Calls that hold no prediction,
-        such as a download, go on to their end; runs end in `ClientClosedError`, and streams as their predictions do.
+        Predictions that are to go on when their caller leaves (``cancel_on_exit=False``) go on.
+        Calls that hold no prediction, such as a download, go on to their end; runs end in
+        `ClientClosedError`, and streams as their predictions do.
 
         Args:
-            timeout: Seconds to wait for the requests that cancel. A `Replicate` waits for 5 if not told, and an `AsyncReplicate`
-                not at all: use `aclose`.
+            timeout: Seconds to wait for the requests that cancel. A `Replicate` waits for 5 if not
+                told, and an `AsyncReplicate` not at all: use `aclose`.
 
-        Returns:
-            How many of these requests were not answered in time. They go on, as long as the program does.
+        Returns: How many of these requests were not answered in time. They go on, as long as the
+            program does.
 
         """
         limit = (PARTING if self._mode is Sync else 0.0) if timeout is None else timeout
         return sum(Settling(core, limit).wait() for core in self._stop() if core.unattended)
 
     async def aclose(self, timeout: float | None = None) -> int:
-        """Do what `close` does, from async code: wait for 5 seconds if not told otherwise, without blocking the event loop."""
+        """Do what `close` does, from async code: wait for 5 seconds if not told otherwise, without
+        blocking the event loop.
+        """
         limit = PARTING if timeout is None else timeout
         return sum([await Settling(core, limit) for core in self._stop() if core.unattended])
 
@@ -384,23 +414,40 @@ class BaseClient(Configurable[M]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
         # One that could not be made has no session; error reports show it all the same.
         made = hasattr(self, "_session")
-        return f"{type(self).__name__}(base_url={self.base_url!r})" if made else f"<{type(self).__name__} that was not made>"
+        return (
+            f"{type(self).__name__}(base_url={self.base_url!r})"
+            if made
+            else f"<{type(self).__name__} that was not made>"
+        )
 
 
 class Replicate(BaseClient[Sync]):
-    """A client whose calls block; each has an ``async_`` twin. Safe in threads, in any event loop, and across forks."""
+    """A client whose calls block; each has an ``async_`` twin.
+
+    Safe in threads, in any event loop, and across forks.
+    """
 
     __slots__ = ()
 
@@ -409,7 +456,8 @@ class Replicate(BaseClient[Sync]):
     def paginate(
         self, list_method: Callable[..., Page[T]], *, signal: AbortSignal | None = None
     ) -> Generator[Page[T], None, None]:
-        """Give the pages of a list method: ``for page in client.paginate(client.predictions.list)``.
+        """Give the pages of a list method: ``for page in
+        client.paginate(client.predictions.list)``.
 
         To go over all items instead: ``client.predictions.list().auto()``.
 
@@ -431,19 +479,31 @@ class Replicate(BaseClient[Sync]):
         return async_paginate(list_method, signal=signal)
 
     @overload
-    def use(self, ref: Usable, *, hint: None = None, streaming: Literal[False] = False) -> Function[..., Any]: ...
+    def use(
+        self, ref: Usable, *, hint: None = None, streaming: Literal[False] = False
+    ) -> Function[..., Any]: ...
     @overload
-    def use(self, ref: Usable, *, hint: Callable[P, R], streaming: Literal[False] = False) -> Function[P, R]: ...
+    def use(
+        self, ref: Usable, *, hint: Callable[P, R], streaming: Literal[False] = False
+    ) -> Function[P, R]: ...
     @overload
-    def use(self, ref: Usable, *, hint: None = None, streaming: Literal[True]) -> Function[..., OutputIterator[Any]]: ...
+    def use(
+        self, ref: Usable, *, hint: None = None, streaming: Literal[True]
+    ) -> Function[..., OutputIterator[Any]]: ...
     @overload
-    def use(self, ref: Usable, *, hint: Callable[P, Iterable[T]], streaming: Literal[True]) -> Function[P, OutputIterator[T]]: ...
-    def use(self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False) -> Function[..., Any]:
+    def use(
+        self, ref: Usable, *, hint: Callable[P, Iterable[T]], streaming: Literal[True]
+    ) -> Function[P, OutputIterator[T]]: ...
+    def use(
+        self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False
+    ) -> Function[..., Any]:
         """Give a model as a function that runs it; nothing is sent before it is called.
 
         Args:
-            ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
-            hint: A function whose parameters and result are the model's, for type checkers and editors.
+            ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version
+                object.
+            hint: A function whose parameters and result are the model's, for type checkers and
+                editors.
             streaming: Give the output as an iterator over its parts as they come.
 
         Raises:
@@ -458,7 +518,10 @@ class Replicate(BaseClient[Sync]):
 
 
 class AsyncReplicate(BaseClient[Async]):
-    """A client whose calls are awaited. Safe in threads, in any number of event loops, and across forks."""
+    """A client whose calls are awaited.
+
+    Safe in threads, in any number of event loops, and across forks.
+    """
 
     __slots__ = ()
 
@@ -467,7 +530,8 @@ class AsyncReplicate(BaseClient[Async]):
     def paginate(
         self, list_method: Callable[..., Awaitable[Page[T]]], *, signal: AbortSignal | None = None
     ) -> AsyncGenerator[Page[T], None]:
-        """Give the pages of a list method: ``async for page in client.paginate(client.predictions.list)``.
+        """Give the pages of a list method: ``async for page in
+        client.paginate(client.predictions.list)``.
 
         To go over all items instead: ``(await client.predictions.list()).auto()``.
 
@@ -483,9 +547,13 @@ class AsyncReplicate(BaseClient[Async]):
     async_paginate = paginate
 
     @overload
-    def use(self, ref: Usable, *, hint: None = None, streaming: Literal[False] = False) -> AsyncFunction[..., Any]: ...
+    def use(
+        self, ref: Usable, *, hint: None = None, streaming: Literal[False] = False
+    ) -> AsyncFunction[..., Any]: ...
     @overload
-    def use(self, ref: Usable, *, hint: Callable[P, R], streaming: Literal[False] = False) -> AsyncFunction[P, R]: ...
+    def use(
+        self, ref: Usable, *, hint: Callable[P, R], streaming: Literal[False] = False
+    ) -> AsyncFunction[P, R]: ...
     @overload
     def use(
         self, ref: Usable, *, hint: None = None, streaming: Literal[True]
@@ -494,7 +562,9 @@ class AsyncReplicate(BaseClient[Async]):
     def use(
         self, ref: Usable, *, hint: Callable[P, Iterable[T]], streaming: Literal[True]
     ) -> AsyncFunction[P, AsyncOutputIterator[T]]: ...
-    def use(self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False) -> AsyncFunction[..., Any]:
+    def use(
+        self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False
+    ) -> AsyncFunction[..., Any]:
         """Give a model as a function to be awaited; see `Replicate.use`."""
         from .use import AsyncFunction
 

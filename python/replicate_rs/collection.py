@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class Collection(Record[M]):
-    """Models for one purpose (https://replicate.com/docs/reference/http#collections.get). Iterates over its models."""
+    """Models for one purpose (https://replicate.com/docs/reference/http#collections.get).
+
+    Iterates over its models.
+    """
 
     __slots__ = ()
 
@@ -60,7 +63,9 @@ class Collections(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Collection[M]]:
+    async def list(
+        self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
+    ) -> Page[Collection[M]]:
         """Fetch a page of collections."""
         return await page_of(self, Collection[M], ("collections",), cursor, options)
 
@@ -68,7 +73,11 @@ class Collections(Namespace[M]):
 
     @operation
     async def get(
-        self, slug: str | HasId | None = None, *, collection_slug: str | HasId | None = None, **options: Unpack[Options]
+        self,
+        slug: str | HasId | None = None,
+        *,
+        collection_slug: str | HasId | None = None,
+        **options: Unpack[Options],
     ) -> Collection[M]:
         """Fetch a collection, with its models."""
         id = one_of(slug=slug, collection_slug=collection_slug)

@@ -1,4 +1,6 @@
-"""How a client keeps its options: assigned while it lives, changed for another client, copied and pickled."""
+"""How a client keeps its options: assigned while it lives, changed for another client, copied and
+pickled.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,16 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Self, Unpack
 
     from ._operation import Async, Sync
-    from .types import Certificate, ClientOptions, Fetch, FileEncodingStrategy, Headers, Limit, Seconds, Token
+    from .types import (
+        Certificate,
+        ClientOptions,
+        Fetch,
+        FileEncodingStrategy,
+        Headers,
+        Limit,
+        Seconds,
+        Token,
+    )
 
 # Seconds: the core's first interval between polls.
 FIRST_INTERVAL = 0.25
@@ -46,11 +57,17 @@ class setting(Generic[T]):  # noqa: N801 - reads as a field
 
 
 class token_setting(setting["Token | None"]):  # noqa: N801 - as above
-    """The token as text, as 2.0 has it: what a function returns now; one that has to be awaited is returned as it is."""
+    """The token as text, as 2.0 has it: what a function returns now; one that has to be awaited is
+    returned as it is.
+    """
 
     def __get__(self, client: Configurable[Any] | None, owner: object) -> Any:
         token: Any = super().__get__(client, owner) if client is not None else self
-        return token() if callable(token) and token is not self and not is_async_function(token) else token
+        return (
+            token()
+            if callable(token) and token is not self and not is_async_function(token)
+            else token
+        )
 
 
 class Configurable(Namespace[M]):
@@ -117,7 +134,8 @@ class Configurable(Namespace[M]):
     def with_options(self, **changes: Unpack[ClientOptions]) -> Self:
         """Return a client with the options of this one, but for some.
 
-        It has the same connections, unless the changes say how servers are reached. Both have to be closed, or neither.
+        It has the same connections, unless the changes say how servers are reached. Both have to be
+        closed, or neither.
         """
         try:
             return self._twin(normalized(self.mode, {**self._options, **with_spellings(changes)}))
@@ -136,7 +154,9 @@ class Configurable(Namespace[M]):
         return twin
 
     def _own(self) -> dict[str, Any]:
-        """Return attributes that are not options: those of a subclass, and methods that a test has replaced."""
+        """Return attributes that are not options: those of a subclass, and methods that a test has
+        replaced.
+        """
         return {name: value for name, value in vars(self).items() if name not in OPTIONS}
 
     def _assign(self, name: str, value: object) -> None:
@@ -155,7 +175,9 @@ class Configurable(Namespace[M]):
         return token_from_surroundings() if name == "api_token" and value is None else value
 
     def _assigned(self, *, but: str) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name in OPTIONS and name != but}
+        return {
+            name: value for name, value in vars(self).items() if name in OPTIONS and name != but
+        }
 
     def _change(self, assigned: Mapping[str, Any]) -> None:
         options = {**self._made_with, **{OPTIONS[name]: value for name, value in assigned.items()}}
@@ -185,7 +207,10 @@ class Configurable(Namespace[M]):
                 self._namespaces[name, self._mode] = value
             else:
                 raise AttributeError(f"{name} of a {type(self).__name__} cannot be assigned")
-        elif hasattr(type(self), name) or type(self).__module__.partition(".")[0] != __name__.partition(".")[0]:
+        elif (
+            hasattr(type(self), name)
+            or type(self).__module__.partition(".")[0] != __name__.partition(".")[0]
+        ):
             super().__setattr__(name, value)
             own = vars(self).pop(name, None)
             former = getattr(self, name, None)
@@ -218,17 +243,29 @@ class Configurable(Namespace[M]):
         twin = self.__copy__()
         known[id(self)] = twin
         own = vars(twin)
-        own.update((name, deepcopy(value, known)) for name, value in self._own().items() if not hasattr(type(self), name))
+        own.update(
+            (name, deepcopy(value, known))
+            for name, value in self._own().items()
+            if not hasattr(type(self), name)
+        )
         return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What a test has replaced stays here.
         own = {name: value for name, value in self._own().items() if not hasattr(type(self), name)}
-        return _restored, (type(self), self._mode, self._session.settings.pickled(with_functions=True), own)
+        return _restored, (
+            type(self),
+            self._mode,
+            self._session.settings.pickled(with_functions=True),
+            own,
+        )
 
 
 def _restored(
-    kind: type[Configurable[Any]], mode: type[Sync | Async], options: dict[str, Any], own: dict[str, Any]
+    kind: type[Configurable[Any]],
+    mode: type[Sync | Async],
+    options: dict[str, Any],
+    own: dict[str, Any],
 ) -> Configurable[Any]:
     """Return a client that was pickled."""
     client = kind.__new__(kind)

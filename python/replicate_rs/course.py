@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 J = TypeVar("J", bound="Job[Any]")
 
-# Seconds below which a poll is not worth its own round trip; also what keeps `interval=0` from flooding the API.
+# Seconds below which a poll is not worth its own round trip; also what keeps `interval=0` from
+# flooding the API.
 SHORTEST_INTERVAL = 0.001
 
 
@@ -53,7 +54,8 @@ class Course:
     ) -> None:
         interval = client._session.poll_interval if interval is None else interval
         self.client = client
-        # The caller's own, which is obeyed; without it the core paces all that this client waits for.
+        # The caller's own, which is obeyed; without it the core paces all that this client waits
+        # for.
         self.interval: float | None = None if interval is None else max(interval, SHORTEST_INTERVAL)
         self.watched: bool = watched or progress is not None
         # On the monotonic clock; `timeout` is from then on.
@@ -61,7 +63,8 @@ class Course:
         self.process: int = getpid()
         self.progress = progress
         self.cancels: bool = cancel_on_exit
-        # Taken by whoever cancels first: a caller that leaves, or a client that is closed in another thread.
+        # Taken by whoever cancels first: a caller that leaves, or a client that is closed in
+        # another thread.
         self._cancel: list[None] = [None] if cancel_on_exit else []
         self.signal = signal
         self.timeout = timeout
@@ -93,7 +96,9 @@ class Course:
         self.deadline = None if self.timeout is None else self.began + self.timeout
 
     def hold(self, job: Job[Any]) -> None:
-        """Have the job cancelled if its client is closed first, or the program ends, in a thread that nobody waits for, say."""
+        """Have the job cancelled if its client is closed first, or the program ends, in a thread
+        that nobody waits for, say.
+        """
         if self._cancel and not job.is_done:
             hold(self, self.client._core, lambda: self.cancel(job, Suspending))
 
@@ -105,14 +110,19 @@ class Course:
         """Cancel what the caller no longer wants, on the way out."""
         if isinstance(error, ReplicateError) and error.prediction is None:
             error.prediction = job
-        if isinstance(error, ReplicateError) and not isinstance(error, (AbortError, PredictionTimeout, ClientClosedError)):
-            # The way to the API failed, or the model, and not the caller: the prediction may well be wanted.
+        if isinstance(error, ReplicateError) and not isinstance(
+            error, (AbortError, PredictionTimeout, ClientClosedError)
+        ):
+            # The way to the API failed, or the model, and not the caller: the prediction may well
+            # be wanted.
             return
         if not done:
             self.cancel(job, self.client._transport)
 
     def cancel(self, job: Job[Any], transport: type[Transport]) -> None:
-        """Cancel what the caller leaves, once, if that is wanted; a forked child that ends leaves its parent's alone."""
+        """Cancel what the caller leaves, once, if that is wanted; a forked child that ends leaves
+        its parent's alone.
+        """
         if self.is_inherited:
             return
         try:
@@ -134,12 +144,16 @@ class Course:
         return await self.fetch(prediction)
 
     async def pause(self, job: Job[Any]) -> None:
-        """Wait for an interval: the caller's, or until the core finds that it is worth asking again."""
+        """Wait for an interval: the caller's, or until the core finds that it is worth asking
+        again.
+        """
         left = self.left(job)
         if self.interval is None:
             listed, age = job._is_prediction, monotonic() - self.began
             core, signal = self.client._core, self.signal
-            turn = core.turn(job.id, age=age, watched=self.watched, list=listed, limit=left, signal=signal)
+            turn = core.turn(
+                job.id, age=age, watched=self.watched, list=listed, limit=left, signal=signal
+            )
             await self.client._transport.finish(turn)
         else:
             await self.sleep(self.interval if left is None else min(left, self.interval))
@@ -147,7 +161,9 @@ class Course:
 
     async def fetch(self, prediction: J) -> J:
         """Fetch the prediction's present state."""
-        left = None if self.deadline is None else max(self.deadline - monotonic(), SHORTEST_INTERVAL)
+        left = (
+            None if self.deadline is None else max(self.deadline - monotonic(), SHORTEST_INTERVAL)
+        )
         path = (prediction._path, prediction.id)
         if getattr(self.client, "_namespaces", None):
             from ._replaced import replaced
@@ -177,10 +193,16 @@ class Course:
 
 
 async def increments(
-    client: Resource[Any], prediction: Prediction[Any], *, signal: AbortSignal | None, timeout: float | None
+    client: Resource[Any],
+    prediction: Prediction[Any],
+    *,
+    signal: AbortSignal | None,
+    timeout: float | None,
 ) -> AsyncGenerator[list[Any], None]:
     """Poll, and give what the output's list has more each time."""
-    course = Course(client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout, watched=True)
+    course = Course(
+        client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout, watched=True
+    )
     seen = len(items_of(prediction))
     while True:
         items = items_of(prediction)
@@ -197,16 +219,32 @@ async def increments(
     raise_if_failed(prediction)
 
 
-def give_up(error: APITimeoutError, timeout: float | None, job: Job[Any] | None, *, is_cancelled: bool = True) -> NoReturn:
-    """Raise what a request's timeout means: it may be the caller's own, over all of it, that has passed."""
+def give_up(
+    error: APITimeoutError,
+    timeout: float | None,
+    job: Job[Any] | None,
+    *,
+    is_cancelled: bool = True,
+) -> NoReturn:
+    """Raise what a request's timeout means: it may be the caller's own, over all of it, that has
+    passed.
+    """
     if error.is_deadline and timeout is not None:
-        raise too_late(timeout, job, was_sent=error._sent, is_cancelled=is_cancelled, last=error._last) from error
+        raise too_late(
+            timeout, job, was_sent=error._sent, is_cancelled=is_cancelled, last=error._last
+        ) from error
     raise error
 
 
 def items_of(prediction: Prediction[Any]) -> list[Any]:
     """Give an output as a list of its parts."""
-    return prediction.output if is_array(prediction.output) else [prediction.output] if prediction.output is not None else []
+    return (
+        prediction.output
+        if is_array(prediction.output)
+        else [prediction.output]
+        if prediction.output is not None
+        else []
+    )
 
 
 def raise_if_failed(prediction: Prediction[Any]) -> None:
@@ -219,14 +257,26 @@ def raise_if_failed(prediction: Prediction[Any]) -> None:
 
 
 def too_late(
-    timeout: float | None, job: Job[Any] | None, *, was_sent: bool = False, is_cancelled: bool = True, last: str | None = None
+    timeout: float | None,
+    job: Job[Any] | None,
+    *,
+    was_sent: bool = False,
+    is_cancelled: bool = True,
+    last: str | None = None,
 ) -> PredictionTimeout:
-    """Return the error for a deadline that has passed; `last` is what ended the last attempt of a request that was repeated."""
+    """Return the error for a deadline that has passed; `last` is what ended the last attempt of a
+    request that was repeated.
+    """
     if job is not None:
         what = f"the {type(job).__name__.lower()} {job.id} is still {job.status} after {timeout} s"
     elif was_sent:
-        then = "is cancelled as soon as there is one" if is_cancelled else "goes on, as was asked for"
+        then = (
+            "is cancelled as soon as there is one" if is_cancelled else "goes on, as was asked for"
+        )
         what = f"the create has no answer after {timeout} s: what it makes {then}"
     else:
-        what = f"the prediction was not created after {timeout} s: nothing was sent, or nothing was accepted"
+        what = (
+            f"the prediction was not created after {timeout} s: nothing was sent, or nothing was"
+            " accepted"
+        )
     return PredictionTimeout(what if last is None else f"{what} ({last})", job)

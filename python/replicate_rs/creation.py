@@ -24,7 +24,8 @@ Given = TypeVar("Given", bound="CreateOptions")
 # Those that go into the request's body as they are.
 ABOUT_WEBHOOKS = frozenset(("webhook", "webhook_events_filter", "webhook_completed"))
 
-# Seconds: the longest hold the API documents (https://replicate.com/docs/topics/predictions/create-a-prediction#sync-mode).
+# Seconds: the longest hold the API documents
+# (https://replicate.com/docs/topics/predictions/create-a-prediction#sync-mode).
 LONGEST_HOLD = 60
 # Seconds that an answer may take beyond the hold that was asked for.
 MARGIN = 30.0
@@ -36,14 +37,20 @@ LONGEST_LIFE = 24 * 60 * 60
 
 _OF_TRAININGS = {
     "webhook": "An https URL to be told of changes.",
-    "webhook_events_filter": "Which changes: a list of ``start``, ``output``, ``logs`` and ``completed``.",
+    "webhook_events_filter": (
+        "Which changes: a list of ``start``, ``output``, ``logs`` and ``completed``."
+    ),
     "webhook_completed": "The same for the end only; older than `webhook`.",
     "file_encoding_strategy": "How files are sent; the client's if not given.",
-    "upload_progress": "Called with the bytes of files that were sent, and those of all uploads that have begun, a few times a "
-    "second.",
+    "upload_progress": (
+        "Called with the bytes of files that were sent, and those of all uploads that have begun, a"
+        " few times a second."
+    ),
 }
 _OF_RUNS = {
-    "cancel_after": "Seconds, or a duration as ``1h30m``, after which the API cancels the prediction.",
+    "cancel_after": (
+        "Seconds, or a duration as ``1h30m``, after which the API cancels the prediction."
+    ),
     "stream": "Older than streams that every prediction has; sent if given.",
 }
 _OF_PREDICTIONS = {
@@ -95,10 +102,17 @@ def headers(own: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def guarded(options: Given, *, cancel_on_exit: bool) -> Given:
-    """Return options with which the API itself ends a prediction soon after the caller's deadline, if nobody else can."""
+    """Return options with which the API itself ends a prediction soon after the caller's deadline,
+    if nobody else can.
+    """
     asked: CreateOptions = options
     timeout = limit("timeout", asked.get("timeout"))
-    if timeout is None or not cancel_on_exit or options.get("cancel_after") is not None or timeout >= LONGEST_LIFE:
+    if (
+        timeout is None
+        or not cancel_on_exit
+        or options.get("cancel_after") is not None
+        or timeout >= LONGEST_LIFE
+    ):
         return options
     # Later than the caller's own deadline, so that it is the caller who is told.
     limited = options.copy()
@@ -106,7 +120,11 @@ def guarded(options: Given, *, cancel_on_exit: bool) -> Given:
     return limited
 
 
-def target(version: str | None, model: Ref | tuple[str, str] | None, deployment: Ref | tuple[str, str] | None) -> tuple[str, ...]:
+def target(
+    version: str | None,
+    model: Ref | tuple[str, str] | None,
+    deployment: Ref | tuple[str, str] | None,
+) -> tuple[str, ...]:
     """Give the path of the endpoint that starts what was named.
 
     Raises:
@@ -140,7 +158,9 @@ def hold(wait: bool | float | None) -> str | None:
     return f"wait={int(min(-(-wait // 1), LONGEST_HOLD))}"
 
 
-def webhooks(webhook: str | None, events: Sequence[str] | None, completed: str | None = None) -> dict[str, Any]:
+def webhooks(
+    webhook: str | None, events: Sequence[str] | None, completed: str | None = None
+) -> dict[str, Any]:
     """Give the request's fields about webhooks."""
     fields = {"webhook": webhook, "webhook_completed": completed, "webhook_events_filter": events}
     return {name: value for name, value in fields.items() if value is not None}

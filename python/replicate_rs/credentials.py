@@ -1,4 +1,6 @@
-"""What is secret: how it is kept, what a token may consist of, and how an error leaves this package without it."""
+"""What is secret: how it is kept, what a token may consist of, and how an error leaves this package
+without it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ PACKAGE = __name__.partition(".")[0]
 
 
 class Secret:
-    """A value that is kept, and not shown: no repr, no copy of an object's attributes and no pickle has it."""
+    """A value that is kept, and not shown: no repr, no copy of an object's attributes and no pickle
+    has it.
+    """
 
     __slots__ = ("get_secret_value",)
 
@@ -30,7 +34,11 @@ class Secret:
         return "[REDACTED]"
 
     def __eq__(self, other: object) -> bool:
-        return self.get_secret_value() == other.get_secret_value() if isinstance(other, Secret) else NotImplemented
+        return (
+            self.get_secret_value() == other.get_secret_value()
+            if isinstance(other, Secret)
+            else NotImplemented
+        )
 
     def __hash__(self) -> int:
         return hash(Secret)
@@ -83,7 +91,9 @@ def read_token(source: str, value: Any) -> str | None:
 
 
 def token_from_surroundings() -> str | None:
-    """Return the API token where none was given: from the scope of a running cog model, else from the environment."""
+    """Return the API token where none was given: from the scope of a running cog model, else from
+    the environment.
+    """
     found = tokens_of_scope()
     if found and (token := read_token("the API token of cog's scope", found[0])):
         return token
@@ -103,7 +113,9 @@ def tokens_of_scope() -> list[Any]:
 
 
 def without_frames(error: E) -> E:
-    """Return an error without this package's frames, and without what it hides: their locals may hold secrets."""
+    """Return an error without this package's frames, and without what it hides: their locals may
+    hold secrets.
+    """
     seen: set[int] = set()
     rest: list[BaseException] = [error]
     while rest:

@@ -115,10 +115,14 @@ class DeploymentPredictions(Namespace[M]):
         return type(self)(self._session, mode).of(self._deployment)
 
     @operation
-    async def create(self, input: Mapping[str, Any] | None = None, **options: Unpack[PredictionOptions]) -> Prediction[M]:
+    async def create(
+        self, input: Mapping[str, Any] | None = None, **options: Unpack[PredictionOptions]
+    ) -> Prediction[M]:
         """Start the deployment; see `Predictions.create`."""
         predictions: Predictions[M] = Predictions(self._session, self._mode)
-        return await unchecked(Predictions[M].create)(predictions, input=input, deployment=self._deployment, **options)
+        return await unchecked(Predictions[M].create)(
+            predictions, input=input, deployment=self._deployment, **options
+        )
 
     async_create: Final = awaitable(create)
 
@@ -141,7 +145,9 @@ class DeploymentsPredictions(Namespace[M]):
         """Start a deployment; see `Predictions.create`."""
         pair_ = pair("deployment", deployment, None, spelled=(deployment_owner, deployment_name))
         predictions: Predictions[M] = Predictions(self._session, self._mode)
-        return await unchecked(Predictions[M].create)(predictions, input=input, deployment=pair_, **options)
+        return await unchecked(Predictions[M].create)(
+            predictions, input=input, deployment=pair_, **options
+        )
 
     async_create: Final = awaitable(create)
 
@@ -158,7 +164,9 @@ class Deployments(Namespace[M]):
         return resource
 
     @operation
-    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Deployment[M]]:
+    async def list(
+        self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
+    ) -> Page[Deployment[M]]:
         """Fetch a page of your deployments."""
         return await page_of(self, Deployment[M], ("deployments",), cursor, options)
 
@@ -173,7 +181,10 @@ class Deployments(Namespace[M]):
     ) -> Deployment[M]:
         """Fetch a deployment: ``get("owner/name")`` or ``get("owner", "name")``."""
         target = ("deployments", *named("deployment", owner, name, options))
-        return Deployment._of(await self._transport.finish(self._send("GET", target, Expect.OBJECT, options)), self._session)
+        return Deployment._of(
+            await self._transport.finish(self._send("GET", target, Expect.OBJECT, options)),
+            self._session,
+        )
 
     async_get: Final = awaitable(get)
 
@@ -207,7 +218,9 @@ class Deployments(Namespace[M]):
             "min_instances": min_instances,
             "max_instances": max_instances,
         }
-        data = await self._transport.finish(self._send("POST", ("deployments",), Expect.OBJECT, options, body=body))
+        data = await self._transport.finish(
+            self._send("POST", ("deployments",), Expect.OBJECT, options, body=body)
+        )
         return Deployment._of(data, self._session)
 
     async_create: Final = awaitable(create)
@@ -248,7 +261,9 @@ class Deployments(Namespace[M]):
     ) -> bool:
         """Delete a deployment that is offline and was not used for 15 minutes; True if it is gone."""
         target = ("deployments", *named("deployment", owner, name, options))
-        return await self._transport.finish(self._send("DELETE", target, Expect.STATUS, options)) < 300
+        return (
+            await self._transport.finish(self._send("DELETE", target, Expect.STATUS, options)) < 300
+        )
 
     async_delete: Final = awaitable(delete)
 

@@ -2,40 +2,36 @@
 
     ReplicateException                          the root
     └── ReplicateError                          any of the following
-        ├── RequestError                        an error of the API or of the way to it
-        │   ├── MissingTokenError               no API token, and the API is not on this machine
-        │   ├── APIError
-        │   │   ├── APIStatusError              the API answered with a status of 400 or more
-        │   │   │   ├── BadRequestError         400
-        │   │   │   ├── AuthenticationError     401
-        │   │   │   ├── InsufficientCreditError 402
-        │   │   │   ├── PermissionDeniedError   403
-        │   │   │   ├── NotFoundError           404
-        │   │   │   ├── ConflictError           409
-        │   │   │   ├── PayloadTooLargeError    413
-        │   │   │   ├── UnprocessableEntityError 422
-        │   │   │   ├── RateLimitError          429
-        │   │   │   └── InternalServerError     500 and above
-        │   │   ├── APIConnectionError          (also a ConnectionError) no answer: no connection, or a broken one
-        │   │   │   └── APITimeoutError         (also a TimeoutError) no answer in time
-        │   │   └── APIResponseValidationError  an answer that is not what the endpoint promises
-        │   ├── PredictionTimeout               (also a TimeoutError) the caller's deadline passed first
-        │   ├── StreamError                     a stream cannot be read
-        │   │   ├── StreamInterrupted           a stream broke off, and nothing can tell its rest
-        │   │   └── EventTooLarge               one event of a stream is larger than the limit
-        │   ├── FileError                       (also an OSError, such as FileNotFoundError) a local file failed
-        │   ├── ClientClosedError               (also a RuntimeError) the client was closed
-        │   ├── ForkedError                     (also a RuntimeError) the call was begun before the process was forked
-        │   └── AbortError                      the caller's signal was aborted
-        └── ModelError                          the prediction failed
+        ├── RequestError                        an error of the API or of the way to it │   ├──
+        MissingTokenError               no API token, and the API is not on this machine │   ├──
+        APIError │   │   ├── APIStatusError              the API answered with a status of 400 or
+        more │   │   │   ├── BadRequestError         400 │   │   │   ├── AuthenticationError     401
+        │   │   │   ├── InsufficientCreditError 402 │   │   │   ├── PermissionDeniedError   403 │
+        │   │   ├── NotFoundError           404 │   │   │   ├── ConflictError           409 │   │
+        │   ├── PayloadTooLargeError    413 │   │   │   ├── UnprocessableEntityError 422 │   │   │
+        ├── RateLimitError          429 │   │   │   └── InternalServerError     500 and above │   │
+        ├── APIConnectionError          (also a ConnectionError) no answer: no connection, or a
+        broken one │   │   │   └── APITimeoutError         (also a TimeoutError) no answer in time │
+        │   └── APIResponseValidationError  an answer that is not what the endpoint promises │   ├──
+        PredictionTimeout               (also a TimeoutError) the caller's deadline passed first │
+        ├── StreamError                     a stream cannot be read │   │   ├── StreamInterrupted
+        a stream broke off, and nothing can tell its rest │   │   └── EventTooLarge
+        one event of a stream is larger than the limit │   ├── FileError                       (also
+        an OSError, such as FileNotFoundError) a local file failed │   ├── ClientClosedError
+        (also a RuntimeError) the client was closed │   ├── ForkedError                     (also a
+        RuntimeError) the call was begun before the process was forked │   └── AbortError
+        the caller's signal was aborted └── ModelError                          the prediction
+        failed
             └── PredictionCanceled              the prediction was canceled or aborted
 
-Under the name `replicate` (`replicate_rs.drop_in`), `ReplicateError` is `RequestError`: in 1.0.7 a `ModelError` is not one.
+Under the name `replicate` (`replicate_rs.drop_in`), `ReplicateError` is `RequestError`: in 1.0.7 a
+`ModelError` is not one.
 
-Mistakes of the caller (a malformed reference, a wrong keyword) are `ValueError` and `TypeError`. Webhook refusals are
-`ValueError`s too, as in `replicate` 1.0.7; `replicate_rs.webhook` has them.
+Mistakes of the caller (a malformed reference, a wrong keyword) are `ValueError` and `TypeError`.
+Webhook refusals are `ValueError`s too, as in `replicate` 1.0.7; `replicate_rs.webhook` has them.
 
-Every error carries what is known of `status`, `detail`, `request_id`, `prediction` and `retry_after` (seconds).
+Every error carries what is known of `status`, `detail`, `request_id`, `prediction` and
+`retry_after` (seconds).
 """
 
 from __future__ import annotations
@@ -92,7 +88,9 @@ class ReplicateException(Exception):
 
 
 class ReplicateError(ReplicateException):
-    """Any error of a call, with the fields of the API's problem document (RFC 9457), as far as they are known."""
+    """Any error of a call, with the fields of the API's problem document (RFC 9457), as far as they
+    are known.
+    """
 
     prediction: Job[Any] | None = None
     request_id: str | None = None
@@ -123,22 +121,37 @@ class ReplicateError(ReplicateException):
 
     @classmethod
     def from_response(cls, response: Any) -> ReplicateError:
-        """Create the error for a response of httpx, or one that looks like it, with a status of 400 or more; as in 1.0.7."""
+        """Create the error for a response of httpx, or one that looks like it, with a status of 400
+        or more; as in 1.0.7.
+        """
         request = getattr(response, "_request", None)
         method, url = ("", "") if request is None else (request.method, str(request.url))
-        return from_response(response.status_code, method, url, [*response.headers.items()], response.content)
+        return from_response(
+            response.status_code, method, url, [*response.headers.items()], response.content
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Give the problem document's fields that are known."""
-        fields = {name: getattr(self, name) for name in ("type", "title", "status", "detail", "instance")}
+        fields = {
+            name: getattr(self, name) for name in ("type", "title", "status", "detail", "instance")
+        }
         return {name: value for name, value in fields.items() if value is not None}
 
     def __str__(self) -> str:
         subject = f" ({_printable(self._subject, keep='')})" if self._subject else ""
         if self.title is None and self.status is None:
             return _in_one_line(str(self.detail or self.type or "")) + subject
-        fields = {name: getattr(self, name) for name in ("type", "title", "status", "instance", "detail")}
-        return ", ".join(f"{name}: {_in_one_line(str(value))}" for name, value in fields.items() if value is not None) + subject
+        fields = {
+            name: getattr(self, name) for name in ("type", "title", "status", "instance", "detail")
+        }
+        return (
+            ", ".join(
+                f"{name}: {_in_one_line(str(value))}"
+                for name, value in fields.items()
+                if value is not None
+            )
+            + subject
+        )
 
 
 class RequestError(ReplicateError):
@@ -214,7 +227,10 @@ class InternalServerError(APIStatusError):
 
 
 class APIConnectionError(APIError, ConnectionError):
-    """No answer came: there was no connection, or it broke. `errno` and `__cause__` have the system's error, if there was one."""
+    """No answer came: there was no connection, or it broke.
+
+    `errno` and `__cause__` have the system's error, if there was one.
+    """
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
@@ -257,7 +273,9 @@ class PredictionCanceled(ModelError):
 
 
 class PredictionTimeout(RequestError, TimeoutError):
-    """The caller's deadline passed before the prediction was done; `prediction` is how far it was, if it was created."""
+    """The caller's deadline passed before the prediction was done; `prediction` is how far it was,
+    if it was created.
+    """
 
     def __init__(self, detail: str, prediction: Job[Any] | None = None) -> None:
         super().__init__(detail=detail)
@@ -279,9 +297,13 @@ class StreamError(RequestError):
 
 
 class StreamInterrupted(StreamError):
-    """A stream broke off, and nothing can tell its rest; `last_event_id` is the last that came, if events had ids."""
+    """A stream broke off, and nothing can tell its rest; `last_event_id` is the last that came, if
+    events had ids.
+    """
 
-    def __init__(self, detail: str, prediction: Job[Any] | None = None, last_event_id: str | None = None) -> None:
+    def __init__(
+        self, detail: str, prediction: Job[Any] | None = None, last_event_id: str | None = None
+    ) -> None:
         super().__init__(detail, prediction)
         self.last_event_id: str | None = last_event_id
 
@@ -290,14 +312,16 @@ class StreamInterrupted(StreamError):
 
 
 class EventTooLarge(StreamError):
-    """One event of a stream is larger than `max_response_bytes`, or what an `EventDecoder` was given."""
+    """One event of a stream is larger than `max_response_bytes`, or what an `EventDecoder` was
+    given.
+    """
 
 
 class FileError(RequestError, OSError):
     """A local file could not be read or written.
 
-    With the `errno` and the `filename` of the system's error, and of its class too: a file that is missing is a
-    `FileNotFoundError`, one that may not be read a `PermissionError`.
+    With the `errno` and the `filename` of the system's error, and of its class too: a file that is
+    missing is a `FileNotFoundError`, one that may not be read a `PermissionError`.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -305,7 +329,10 @@ class FileError(RequestError, OSError):
 
 
 class ClientClosedError(RequestError, RuntimeError):
-    """The client was closed. `prediction` is what it held for this call, if it is known; closing has cancelled it."""
+    """The client was closed.
+
+    `prediction` is what it held for this call, if it is known; closing has cancelled it.
+    """
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail=detail)
@@ -328,7 +355,9 @@ class AbortError(RequestError):
     """The caller's signal was aborted; `reason` is what was given to `abort()`."""
 
     def __init__(self, reason: object = None) -> None:
-        super().__init__(detail="the call was aborted" if reason is None else f"the call was aborted: {reason}")
+        super().__init__(
+            detail="the call was aborted" if reason is None else f"the call was aborted: {reason}"
+        )
         self.reason = reason
         if isinstance(reason, BaseException):
             self.__cause__: BaseException | None = reason
@@ -369,12 +398,20 @@ _FILE_ERRORS: dict[type[OSError], type[FileError]] = {}
 
 def _file_error_class(kind: type[OSError]) -> type[FileError]:
     """Return the class of errors of local files that is a class of Python's too."""
-    if kind not in (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
+    if kind not in (
+        FileExistsError,
+        FileNotFoundError,
+        IsADirectoryError,
+        NotADirectoryError,
+        PermissionError,
+    ):
         return FileError
     try:
         return _FILE_ERRORS[kind]
     except KeyError:
-        made = type("FileError", (FileError, kind), {"__module__": __name__, "__doc__": FileError.__doc__})
+        made = type(
+            "FileError", (FileError, kind), {"__module__": __name__, "__doc__": FileError.__doc__}
+        )
         # Of two threads, both get that of the first.
         return _FILE_ERRORS.setdefault(kind, made)
 
@@ -397,8 +434,10 @@ def file_error(detail: str, errno: int | None = None, filename: object = None) -
 def missing_token(base_url: str) -> MissingTokenError:
     """Make the error for a request without a token."""
     return MissingTokenError(
-        detail=f"no API token for {base_url}: set REPLICATE_API_TOKEN, or pass api_token= to the client. "
-        "Tokens are at https://replicate.com/account/api-tokens"
+        detail=(
+            f"no API token for {base_url}: set REPLICATE_API_TOKEN, or pass api_token= to the"
+            " client. Tokens are at https://replicate.com/account/api-tokens"
+        )
     )
 
 
@@ -420,7 +459,10 @@ def from_failure(
         return failed
     detail = f"{method} {url}: {message}" if request else message
     if sent and method == "POST":
-        detail += f". The server may have taken this request: before you repeat it, look for what it made{_where(url)}"
+        detail += (
+            ". The server may have taken this request: before you repeat it, look for what it"
+            f" made{_where(url)}"
+        )
     make: Any = _BY_FAILURE[kind]
     error: ReplicateError = make(detail=detail)
     error.request_id, error._sent = request_id, sent
@@ -444,7 +486,9 @@ def _where(url: str) -> str:
     return ""
 
 
-def from_response(status: int, method: str, url: str, headers: list[tuple[str, str]], body: bytes) -> APIStatusError:
+def from_response(
+    status: int, method: str, url: str, headers: list[tuple[str, str]], body: bytes
+) -> APIStatusError:
     """Make the error for a status of 400 or more, from a problem document or whatever else came."""
     body = _without_secrets(body)
     error = _BY_STATUS.get(status, InternalServerError if status >= 500 else APIStatusError)()
@@ -452,18 +496,24 @@ def from_response(status: int, method: str, url: str, headers: list[tuple[str, s
     detail = problem.get("detail")
     if detail is None:
         detail = f"{method} {url}: {excerpt(body)}"
-    error.type, error.title, error.instance = (_text(problem.get(name)) for name in ("type", "title", "instance"))
+    error.type, error.title, error.instance = (
+        _text(problem.get(name)) for name in ("type", "title", "instance")
+    )
     error.status, error.detail = status, _text(detail)
     error.args = (error.type, error.title, error.status, error.detail, error.instance)
     _add(error, method, url, headers, body)
     if status in (404, 422):
         error._subject = _subject(status, method, url)
-    error.retry_after = retry_after(error.headers.get("retry-after"), error.headers.get("date"), body)
+    error.retry_after = retry_after(
+        error.headers.get("retry-after"), error.headers.get("date"), body
+    )
     return error
 
 
 def _subject(status: int, method: str, url: str) -> str:
-    """Return what a request was about, by its path, such as ``model acme/x``; nothing for other paths."""
+    """Return what a request was about, by its path, such as ``model acme/x``; nothing for other
+    paths.
+    """
     from urllib.parse import unquote
 
     kind, *names = [unquote(each) for each in url.partition("?")[0].partition("/v1/")[2].split("/")]
@@ -475,7 +525,10 @@ def _subject(status: int, method: str, url: str) -> str:
     if rest[:1] == ["versions"] and len(rest) > 1:
         return f"version {rest[1]} of the model {name}"
     if kind == "models" and rest == ["predictions"] and method == "POST" and status == 404:
-        return f"model {name}: check the name; a model that is run by its versions needs one, '{name}:version'"
+        return (
+            f"model {name}: check the name; a model that is run by its versions needs one,"
+            f" '{name}:version'"
+        )
     return f"{kind[:-1]} {name}"
 
 
@@ -484,7 +537,9 @@ def from_unexpected(
 ) -> APIResponseValidationError:
     """Make the error for an answer that is not what the endpoint promises."""
     body = _without_secrets(body)
-    error = APIResponseValidationError(status=status, detail=f"the answer to {method} {url} {problem}: {excerpt(body)}")
+    error = APIResponseValidationError(
+        status=status, detail=f"the answer to {method} {url} {problem}: {excerpt(body)}"
+    )
     _add(error, method, url, headers, body)
     return error
 
@@ -501,20 +556,30 @@ def _in_one_line(text: str) -> str:
     """Join the lines of a text, and escape what a terminal would obey."""
     if text.isprintable():
         return text
-    return _printable("; ".join(line.strip() for line in text.splitlines() if line.strip()), keep="")
+    return _printable(
+        "; ".join(line.strip() for line in text.splitlines() if line.strip()), keep=""
+    )
 
 
 def _printable(text: str, keep: str = "\n\t") -> str:
-    """Escape what a terminal would obey: what servers and models say is not to be trusted with that."""
+    """Escape what a terminal would obey: what servers and models say is not to be trusted with
+    that.
+    """
     if text.isprintable():
         return text
     return "".join(
-        each if each.isprintable() or each in keep else each.encode("unicode_escape", "backslashreplace").decode()
+        (
+            each
+            if each.isprintable() or each in keep
+            else each.encode("unicode_escape", "backslashreplace").decode()
+        )
         for each in text
     )
 
 
-def _add(error: APIError, method: str, url: str, headers: list[tuple[str, str]], body: bytes) -> None:
+def _add(
+    error: APIError, method: str, url: str, headers: list[tuple[str, str]], body: bytes
+) -> None:
     error.method, error.url, error.body = method, url, body
     error.headers = dict(headers)
     error.request_id = error.headers.get("x-request-id") or error.headers.get("cf-ray")
@@ -525,7 +590,9 @@ def _text(value: object) -> str | None:
 
 
 def _without_secrets(body: bytes) -> bytes:
-    """Take the account's webhook secret out of a body that an error will show; an answer with it may be cut short."""
+    """Take the account's webhook secret out of a body that an error will show; an answer with it
+    may be cut short.
+    """
     if b"whsec_" not in body:
         return body
     from re import sub

@@ -53,7 +53,9 @@ class File(Record[M]):
 
 
 class FilePage(Page[File[M]]):
-    """A page of files that is also what 1.0.7 gives, a list: it compares as one, and is false when it is empty."""
+    """A page of files that is also what 1.0.7 gives, a list: it compares as one, and is false when
+    it is empty.
+    """
 
     __slots__ = ()
 
@@ -87,20 +89,22 @@ class Files(Namespace[M]):
         """Upload a file, at most 100 MB (https://replicate.com/docs/reference/http#files.create).
 
         Args:
-            file: A path, an open file (sent from its beginning to its end, and left open and where it stood), bytes, a PIL image,
-                or a tuple of a name, one of these, and optionally its type. Awaited, an async iterable of bytes or an async file
-                too.
+            file: A path, an open file (sent from its beginning to its end, and left open and where
+                it stood), bytes, a PIL image, or a tuple of a name, one of these, and optionally
+                its type. Awaited, an async iterable of bytes or an async file too.
             metadata: Anything that JSON can hold.
             content: The file; 2.0 calls it so.
             filename: The name to give it; the file's own where it has one.
             content_type: Its media type; guessed from its name where it is not given.
             type: The same; 2.0 calls it so.
-            progress: Called with the bytes that were sent and all there are, a few times a second, and at the end.
+            progress: Called with the bytes that were sent and all there are, a few times a second,
+                and at the end.
             options: What every operation takes; `extra_body` adds fields to the form.
 
         Raises:
             FileError: The file cannot be read, or changed its size meanwhile.
-            ValueError: It is closed, larger than 100 MB, its name is not one, or it was read before and cannot be rewound.
+            ValueError: It is closed, larger than 100 MB, its name is not one, or it was read before
+                and cannot be rewound.
 
         """
         what = content if file is None else file
@@ -109,12 +113,16 @@ class Files(Namespace[M]):
         if progress is not None:
             plain_function("progress", progress)
         source = await Source.of(self._transport, what)
-        upload, pending = self.begin(source.named(filename, content_type or type), metadata, **options)
+        upload, pending = self.begin(
+            source.named(filename, content_type or type), metadata, **options
+        )
         if progress is not None:
             pending.begin()
             try:
                 while (
-                    await self._transport.finish(self._core.first([pending], limit=REPORTING, signal=options.get("signal")))
+                    await self._transport.finish(
+                        self._core.first([pending], limit=REPORTING, signal=options.get("signal"))
+                    )
                     is None
                 ):
                     progress(upload.sent, len(upload))
@@ -141,7 +149,10 @@ class Files(Namespace[M]):
         extra: dict[str, object] = {**(options.pop("extra_body", None) or {})}
         if metadata:
             extra.setdefault("metadata", metadata)
-        fields = [(name, value if isinstance(value, str) else to_json(value).decode()) for name, value in extra.items()]
+        fields = [
+            (name, value if isinstance(value, str) else to_json(value).decode())
+            for name, value in extra.items()
+        ]
         form = multipart([*fields, ("content", source)])
         return form[0], self._send("POST", ("files",), Expect.RECORD, options, form=form)
 
@@ -165,9 +176,16 @@ class Files(Namespace[M]):
 
     @operation
     async def download(
-        self, file_id: str | HasId, *, owner: str, expiry: int, signature: str, **options: Unpack[Options]
+        self,
+        file_id: str | HasId,
+        *,
+        owner: str,
+        expiry: int,
+        signature: str,
+        **options: Unpack[Options],
     ) -> bytes:
-        """Fetch a file's content with a signed permission (https://replicate.com/docs/reference/http#files.download).
+        """Fetch a file's content with a signed permission
+        (https://replicate.com/docs/reference/http#files.download).
 
         Args:
             file_id: Which file.
@@ -179,12 +197,16 @@ class Files(Namespace[M]):
         """
         query = {"owner": text("owner", owner), "expiry": expiry, "signature": signature}
         where = ("files", identity("file_id", file_id), "download")
-        return await self._transport.finish(self._send("GET", where, Expect.BYTES, options, query=query))
+        return await self._transport.finish(
+            self._send("GET", where, Expect.BYTES, options, query=query)
+        )
 
     async_download: Final = awaitable(download)
 
     @operation
-    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> FilePage[M]:
+    async def list(
+        self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
+    ) -> FilePage[M]:
         """Fetch a page of your files; it can be used as the list that 1.0.7 gives."""
         page = await page_of(self, File[M], ("files",), cursor, options)
         return FilePage[M]._like(page)
@@ -196,8 +218,8 @@ def check(source: Source) -> None:
     """Refuse a file that the API would refuse for its size or its name. Raises `ValueError`."""
     if len(source.part) > MOST_BYTES:
         raise ValueError(
-            f"{source.name} has {len(source.part):,} bytes, and Replicate takes files of at most 100 MB: "
-            "put it where the model can fetch it, and pass its URL"
+            f"{source.name} has {len(source.part):,} bytes, and Replicate takes files of at most"
+            " 100 MB: put it where the model can fetch it, and pass its URL"
         )
     check_form(source)
 

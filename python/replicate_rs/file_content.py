@@ -1,6 +1,7 @@
 """The content of open files: whole, from the beginning, with the position left as it was.
 
-What lies on the disk stays there until it is sent, and its handle is not touched; all else is read through Python.
+What lies on the disk stays there until it is sent, and its handle is not touched; all else is read
+through Python.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ if TYPE_CHECKING:
     from .types import Readable as Readable
 
 
-# The API refuses files above 100 MB (https://replicate.com/docs/reference/http#files.create). Its exact limit is not known: what
-# is between that and 100 MiB is left to the API.
+# The API refuses files above 100 MB (https://replicate.com/docs/reference/http#files.create). Its
+# exact limit is not known: what is between that and 100 MiB is left to the API.
 MOST_BYTES = 100 << 20
-# Bytes of a file that is read through Python that are kept in memory; what is longer waits on the disk until it is sent.
+# Bytes of a file that is read through Python that are kept in memory; what is longer waits on the
+# disk until it is sent.
 MOST_IN_MEMORY = 1 << 20
 # Bytes that a file is asked for at a time.
 BLOCK = 256 << 10
 # How often a file may give the very same object.
 MOST_REPEATED = 1000
-# Flags of a function's code (https://docs.python.org/3/library/inspect.html#code-objects-bit-flags).
+# Flags of a function's code
+# (https://docs.python.org/3/library/inspect.html#code-objects-bit-flags).
 CO_VARARGS, CO_COROUTINE = 4, 128
 
 
@@ -74,7 +77,10 @@ class Drain:
         if piece and self._is_text not in (None, is_text):
             raise TypeError(f"{self._what} must give bytes or text, not both in turn")
         if most is not None and len(piece) > most:
-            raise ValueError(f"{self._what} gave {len(piece):,} bytes or characters where {most:,} were asked for")
+            raise ValueError(
+                f"{self._what} gave {len(piece):,} bytes or characters where {most:,} were"
+                " asked for"
+            )
         self._is_text = is_text
         self._repeated = self._repeated + 1 if piece is self._last and len(piece) > 1 else 0
         self._last = piece
@@ -83,7 +89,10 @@ class Drain:
         self._file.write(content)
         self.length += len(content)
         if self.length > MOST_BYTES:
-            raise ValueError(f"{self._what} gives more than {MOST_BYTES:,} bytes, and Replicate takes files of at most 100 MB")
+            raise ValueError(
+                f"{self._what} gives more than {MOST_BYTES:,} bytes, and Replicate takes files of"
+                " at most 100 MB"
+            )
         return bool(content)
 
     def part(self) -> Part:
@@ -146,7 +155,8 @@ def _read_text(file: Any) -> Part:
         # Text takes what does not block, and has nothing yet, for the end.
         if file.buffer.read(1) != b"":
             raise TypeError(
-                f"the read() of a {type(file).__name__} must give all there is: it does not block, and has more to come"
+                f"the read() of a {type(file).__name__} must give all there is: it does not block,"
+                " and has more to come"
             )
         return part
     file.flush()
@@ -159,7 +169,11 @@ def _read_text(file: Any) -> Part:
 def _read(file: Any) -> Part:
     """Read a file through Python."""
     what = f"the read() of a {type(file).__name__}"
-    with Turn(file), Drain(what, encoding=getattr(file, "encoding", None) or "utf-8") as drain, _Rewound(file) as rewound:
+    with (
+        Turn(file),
+        Drain(what, encoding=getattr(file, "encoding", None) or "utf-8") as drain,
+        _Rewound(file) as rewound,
+    ):
         if not rewound.is_at_beginning:
             begin_once(file)
         try:
@@ -206,7 +220,8 @@ class _Rewound:
             return
         from contextlib import suppress
 
-        # What fails here stood at its beginning already, and could not be rewound: next time it is refused.
+        # What fails here stood at its beginning already, and could not be rewound: next time it is
+        # refused.
         with suppress(Exception):
             self._file.seek(self._position)
 
@@ -281,7 +296,9 @@ def spent(file: object) -> ValueError:
 
 
 def pieces_of(file: Any) -> AsyncGenerator[object, None]:
-    """Yield what an async file has; one that can be rewound from its beginning, and its position is then as it was."""
+    """Yield what an async file has; one that can be rewound from its beginning, and its position is
+    then as it was.
+    """
     return _pieces_of_reader(file) if has_async_read(file) else _pieces_of_iterable(file)
 
 
@@ -353,10 +370,14 @@ def is_readable(value: object) -> TypeGuard[Readable]:
 
 
 def is_async(value: object) -> bool:
-    """Return whether a value gives its content to those who await it; a path, as a `FileOutput` is too, does so to anybody."""
+    """Return whether a value gives its content to those who await it; a path, as a `FileOutput` is
+    too, does so to anybody.
+    """
     if hasattr(value, "__fspath__"):
         return False
-    return has_async_read(value) or (hasattr(type(value), "__aiter__") and not hasattr(type(value), "__iter__"))
+    return has_async_read(value) or (
+        hasattr(type(value), "__aiter__") and not hasattr(type(value), "__iter__")
+    )
 
 
 def is_read_by_await(value: object) -> bool:
@@ -365,7 +386,9 @@ def is_read_by_await(value: object) -> bool:
 
 
 def has_async_read(value: object) -> TypeGuard[AsyncReadable]:
-    """Return whether a value's `read` is an ``async def`` that takes a size; answers of HTTP clients are read all at once."""
+    """Return whether a value's `read` is an ``async def`` that takes a size; answers of HTTP
+    clients are read all at once.
+    """
     flags, arguments = _flags_of(value, "read")
     return bool(flags & CO_COROUTINE) and (arguments > 1 or bool(flags & CO_VARARGS))
 
@@ -376,11 +399,16 @@ def _flags_of(value: object, method: str) -> tuple[int, int]:
 
 
 def has_own_content(value: object) -> bool:
-    """Return whether a value is a path that reads its content itself, as those into archives and into memory do."""
+    """Return whether a value is a path that reads its content itself, as those into archives and
+    into memory do.
+    """
     read = getattr(type(value), "read_bytes", None)
     if not callable(read) or getattr(getattr(read, "__code__", None), "co_flags", 0) & CO_COROUTINE:
         return False
-    return not hasattr(value, "__fspath__") or str(getattr(read, "__module__", None)).partition(".")[0] != "pathlib"
+    return (
+        not hasattr(value, "__fspath__")
+        or str(getattr(read, "__module__", None)).partition(".")[0] != "pathlib"
+    )
 
 
 defer_annotations(globals())

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-REMOVED = "outputs are removed an hour after their prediction has ended: save what is to be kept before, or run the model again"
+REMOVED = (
+    "outputs are removed an hour after their prediction has ended: save what is to be kept before,"
+    " or run the model again"
+)
 
 
 async def fetched(answer: Awaitable[T]) -> T:
@@ -26,7 +29,9 @@ async def fetched(answer: Awaitable[T]) -> T:
 def changed(url: str) -> APIConnectionError:
     """Return the error for a file that is another than before."""
     shown = without_secrets(url)
-    error = APIConnectionError(detail=f"GET {shown}: the file changed while it was read: seek(0) and read it again")
+    error = APIConnectionError(
+        detail=f"GET {shown}: the file changed while it was read: seek(0) and read it again"
+    )
     error.method, error.url = "GET", shown
     return error
 

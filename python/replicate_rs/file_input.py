@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from .file import OnSent
     from .input import Slot
 
-# Bytes of all files together that are sent inline when they could not be uploaded (the Node client's limit).
+# Bytes of all files together that are sent inline when they could not be uploaded (the Node
+# client's limit).
 MOST_INLINE = 10_000_000
 # Uploads of one call that are under way at a time.
 MOST_UPLOADS = 8
@@ -53,11 +54,12 @@ async def encoded(
     signal: AbortSignal | None = None,
     deadline: float | None = None,
 ) -> Any:
-    """Give `value` as JSON can carry it, with every file in it, at any depth, replaced by something the API takes.
+    """Give `value` as JSON can carry it, with every file in it, at any depth, replaced by something
+    the API takes.
 
-    What is plain already is given as it is, and not copied.
-    The same file is uploaded once, and none before all of `value` is known to be sound. Nothing of the caller's is changed beyond
-    being read.
+    What is plain already is given as it is, and not copied. The same file is uploaded once, and
+    none before all of `value` is known to be sound. Nothing of the caller's is changed beyond being
+    read.
 
     Args:
         resource: Whose uploads these are.
@@ -71,7 +73,8 @@ async def encoded(
     Raises:
         FileError: A file cannot be read.
         TypeError: Something in it has no JSON of its own; the message has its path.
-        ValueError: JSON cannot carry something in it (the message has its path), the strategy is unknown, or a file is too large.
+        ValueError: JSON cannot carry something in it (the message has its path), the strategy is
+            unknown, or a file is too large.
 
     """
     strategy = strategy or resource._session.file_encoding_strategy
@@ -87,7 +90,9 @@ async def encoded(
         for slot, source in zip(slots, sources, strict=True):
             slot.text = inlined.data_uri(source)
         return fill(result)
-    uploads = _Uploads(resource, inlined if strategy == "default" else None, progress, signal, deadline)
+    uploads = _Uploads(
+        resource, inlined if strategy == "default" else None, progress, signal, deadline
+    )
     try:
         for slot, source in zip(slots, sources, strict=True):
             _check(source, slot.path)
@@ -102,9 +107,14 @@ async def encoded(
 
 
 async def put_input(
-    resource: Resource[Any], body: dict[str, Any], value: object, own: Mapping[str, Any], others: Options
+    resource: Resource[Any],
+    body: dict[str, Any],
+    value: object,
+    own: Mapping[str, Any],
+    others: Options,
 ) -> Inlined:
-    """Put a model's inputs into a request's body; files among them are uploaded within the request's time.
+    """Put a model's inputs into a request's body; files among them are uploaded within the
+    request's time.
 
     Args:
         resource: Whose request it is.
@@ -135,7 +145,9 @@ async def put_input(
 
 
 async def _source(resource: Resource[Any], slot: Slot) -> Source:
-    """Find the file of a slot; its errors, also those while it is sent, name its place in the input."""
+    """Find the file of a slot; its errors, also those while it is sent, name its place in the
+    input.
+    """
     try:
         source = await Source.of(resource._transport, slot.file)
     except FileError as error:
@@ -160,7 +172,9 @@ def _check(source: Source, path: str) -> None:
 
 
 class Inlined:
-    """Files that are sent within a request's JSON: a mark stands there for the content of each, until it is sent."""
+    """Files that are sent within a request's JSON: a mark stands there for the content of each,
+    until it is sent.
+    """
 
     def __init__(self) -> None:
         self._mark = ""
@@ -222,7 +236,9 @@ class _Uploads:
         if len(self.under_way) == MOST_UPLOADS:
             await self.finish_one()
         files: Files[Any] = Files(self.resource._session, self.resource._mode)
-        upload, pending = files.begin(source, signal=self.signal, timeout=seconds_until(self.deadline))
+        upload, pending = files.begin(
+            source, signal=self.signal, timeout=seconds_until(self.deadline)
+        )
         pending.begin()
         self.begun.append(upload)
         self.under_way.append((slot, source, pending))
@@ -235,7 +251,9 @@ class _Uploads:
         transport, core = self.resource._transport, self.resource._core
         pendings = [pending for _, _, pending in self.under_way]
         limit = None if self.progress is None else REPORTING
-        while (index := await transport.finish(core.first(pendings, limit=limit, signal=self.signal))) is None:
+        while (
+            index := await transport.finish(core.first(pendings, limit=limit, signal=self.signal))
+        ) is None:
             if self.progress is not None:
                 self.progress(sum(each.sent for each in self.begun), sum(map(len, self.begun)))
         slot, source, pending = self.under_way.pop(index)
@@ -249,22 +267,38 @@ class _Uploads:
                 raise
             self.inline += len(source.part)
             if self.inline > MOST_INLINE:
-                error.add_note(f"(Files of {MOST_INLINE:,} bytes together would have been sent inline; these are larger.)")
+                error.add_note(
+                    f"(Files of {MOST_INLINE:,} bytes together would have been sent inline; these"
+                    " are larger.)"
+                )
                 raise
             slot.text = self.inlined.data_uri(source)
         else:
             slot.text = (uploaded.urls or {}).get("get")
             if slot.text is None:
-                raise APIResponseValidationError(detail=f"the answer to an upload has no URL: {uploaded!r}")
+                raise APIResponseValidationError(
+                    detail=f"the answer to an upload has no URL: {uploaded!r}"
+                )
         if self.progress is not None and not self.under_way:
             self.progress(*(sum(map(len, self.begun)),) * 2)
 
 
-def encode_json(obj: object, client: Replicate, file_encoding_strategy: FileEncodingStrategy | None = None) -> Any:
+def encode_json(
+    obj: object, client: Replicate, file_encoding_strategy: FileEncodingStrategy | None = None
+) -> Any:
     """Do what is done to a model's inputs; 1.0.7 has it in `helpers`."""
     from copy import deepcopy
 
-    return deepcopy(run(encoded(resource("client", client), obj, Written(), strategy=_strategy(file_encoding_strategy))))
+    return deepcopy(
+        run(
+            encoded(
+                resource("client", client),
+                obj,
+                Written(),
+                strategy=_strategy(file_encoding_strategy),
+            )
+        )
+    )
 
 
 async def async_encode_json(

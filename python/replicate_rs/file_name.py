@@ -14,7 +14,13 @@ LONGEST = 255
 FORBIDDEN = '<>:"|?*\\/'
 _REPLACED = str.maketrans(FORBIDDEN, "_" * len(FORBIDDEN))
 # Media types whose ending `mimetypes` does not know before Python 3.13.
-ENDINGS = {"image/webp": ".webp", "audio/wav": ".wav", "audio/x-wav": ".wav", "audio/mp4": ".m4a", "model/gltf-binary": ".glb"}
+ENDINGS = {
+    "image/webp": ".webp",
+    "audio/wav": ".wav",
+    "audio/x-wav": ".wav",
+    "audio/mp4": ".m4a",
+    "model/gltf-binary": ".glb",
+}
 # How a notebook shows what begins with one of these.
 ELEMENTS = {
     "image/": '<img src="{}">',
@@ -24,10 +30,18 @@ ELEMENTS = {
 
 
 def name_of(url: str, disposition: str | None = None, content_type: str | None = None) -> str:
-    """Give a name for a file: its host's, else the last part of its URL, else "output"; without a folder, never empty."""
+    """Give a name for a file: its host's, else the last part of its URL, else "output"; without a
+    folder, never empty.
+    """
     given = _given(disposition) if disposition else None
     if given is None and url[:5].lower() != "data:":
-        given = url.partition("#")[0].partition("?")[0].partition("://")[2].partition("/")[2].rpartition("/")[2]
+        given = (
+            url.partition("#")[0]
+            .partition("?")[0]
+            .partition("://")[2]
+            .partition("/")[2]
+            .rpartition("/")[2]
+        )
         if "%" in given:
             from urllib.parse import unquote
 
@@ -55,7 +69,9 @@ def _ending(content_type: str | None) -> str:
 
 
 def safe(name: str, ending: str = "") -> str:
-    """Give a name that is one on every system: no path, nothing hidden, no control characters, not too long."""
+    """Give a name that is one on every system: no path, nothing hidden, no control characters, not
+    too long.
+    """
     name = name.replace("\\", "/").rpartition("/")[2].translate(_REPLACED)
     if not name.isprintable():
         name = "".join(each for each in name if each.isprintable())
@@ -108,7 +124,9 @@ def html_of(url: str, content_type: str | None) -> str | None:
 
 
 def new_place(name: str) -> Path:
-    """Give a path for a copy: a folder that only this user can read, and that goes when this process ends."""
+    """Give a path for a copy: a folder that only this user can read, and that goes when this
+    process ends.
+    """
     from pathlib import Path
     from tempfile import mkdtemp
 

@@ -35,12 +35,14 @@ BUFFER = 256 << 10
 
 
 class FileOutput(OpenFile[M], URLText):
-    """A file that a model made: nothing is fetched before it is asked for, and it can be read again and again.
+    """A file that a model made: nothing is fetched before it is asked for, and it can be read again
+    and again.
 
-    `read`, `save`, `open` and ``for`` block; those of an `AsyncReplicate` are awaited, and read with ``async for``. `aread`,
-    `asave`, `aopen` and ``async for`` are awaited with either client. What takes a file reads it as an open one (`read(n)`,
-    `seek`, `readline`, …); what takes text gets its URL. It is also an `os.PathLike`: what takes a path gets that of a copy on
-    this machine, which blocks. The API token goes to no other host than the API's.
+    `read`, `save`, `open` and ``for`` block; those of an `AsyncReplicate` are awaited, and read
+    with ``async for``. `aread`, `asave`, `aopen` and ``async for`` are awaited with either client.
+    What takes a file reads it as an open one (`read(n)`, `seek`, `readline`, …); what takes text
+    gets its URL. It is also an `os.PathLike`: what takes a path gets that of a copy on this
+    machine, which blocks. The API token goes to no other host than the API's.
     """
 
     __slots__ = ("_keys_asked_at",)
@@ -65,12 +67,19 @@ class FileOutput(OpenFile[M], URLText):
         return twin
 
     @operation
-    async def read(self, size: int | None = -1, *, signal: AbortSignal | None = None, timeout: Limit | None = None) -> bytes:
+    async def read(
+        self,
+        size: int | None = -1,
+        *,
+        signal: AbortSignal | None = None,
+        timeout: Limit | None = None,
+    ) -> bytes:
         """Return the whole content, each time; with a `size`, the next bytes, as of an open file.
 
         Args:
-            size: How many bytes to read from the position on; fewer come at the end only. Without one, all of the file is read,
-                wherever the position is; but directly after a `seek`, what is left from there on.
+            size: How many bytes to read from the position on; fewer come at the end only. Without
+                one, all of the file is read, wherever the position is; but directly after a `seek`,
+                what is left from there on.
             signal: Stops it.
             timeout: Seconds for this call.
 
@@ -86,23 +95,32 @@ class FileOutput(OpenFile[M], URLText):
         if not self.url.startswith("https:") and self._is_inline:
             return (await self._inline())[1]
 
-        source = self._core.pieces(self.url, ahead=False, total=limit("timeout", timeout), signal=signal)
+        source = self._core.pieces(
+            self.url, ahead=False, total=limit("timeout", timeout), signal=signal
+        )
         try:
             pieces = await fetched(self._transport.finish(source.whole()))
             self._known.note(source.said)
-            return b"".join(pieces) if source.ended is not None else await self._gathered(source, pieces)
+            return (
+                b"".join(pieces)
+                if source.ended is not None
+                else await self._gathered(source, pieces)
+            )
         finally:
             source.close()
 
     aread: Final = awaitable(read)
 
     async def _gathered(self, source: Source[bytes], pieces: list[bytes]) -> bytes:
-        """Return the whole content, of which these are the first pieces; awaits the transport and nothing else."""
+        """Return the whole content, of which these are the first pieces; awaits the transport and
+        nothing else.
+        """
         from io import BytesIO
 
         finish = self._transport.finish
         length = self.size
-        # Memory that is not touched is not taken; and what nobody else has, a buffer gives away without a copy.
+        # Memory that is not touched is not taken; and what nobody else has, a buffer gives away
+        # without a copy.
         whole = BytesIO(bytes(min(length or 0, MOST_AHEAD)))
         whole.writelines(pieces)
         del pieces
@@ -130,9 +148,11 @@ class FileOutput(OpenFile[M], URLText):
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
     ) -> Path:
-        """Write the content to `path`, without passing it through Python; the path is either as before or complete.
+        """Write the content to `path`, without passing it through Python; the path is either as
+        before or complete.
 
-        After a break the rest is fetched. The length, and the checksum if the host gives one, are those of what was written.
+        After a break the rest is fetched. The length, and the checksum if the host gives one, are
+        those of what was written.
 
         Args:
             path: A file's path, in a folder that exists.
@@ -158,7 +178,13 @@ class FileOutput(OpenFile[M], URLText):
             content = (await self._inline())[1]
             await self._transport.call(lambda: write_file(target, content, overwrite=overwrite))
         else:
-            download = self._core.download(self.url, target, overwrite=overwrite, total=limit("timeout", timeout), signal=signal)
+            download = self._core.download(
+                self.url,
+                target,
+                overwrite=overwrite,
+                total=limit("timeout", timeout),
+                signal=signal,
+            )
             self._known.note(await fetched(self._transport.finish(download)))
         return target
 
@@ -201,8 +227,9 @@ class FileOutput(OpenFile[M], URLText):
     def open(self: FileOutput[Any]) -> BufferedReader | Coroutine[Any, Any, BufferedReader]:
         """Open it for reading and seeking, as a file: what is read is fetched, and nothing else.
 
-        Reading on needs one connection; going elsewhere, a new one. Its `fileno` is none. With an `AsyncReplicate` it is awaited,
-        and does what `aopen` does: an open file can only be read by blocking, so the whole is fetched first.
+        Reading on needs one connection; going elsewhere, a new one. Its `fileno` is none. With an
+        `AsyncReplicate` it is awaited, and does what `aopen` does: an open file can only be read by
+        blocking, so the whole is fetched first.
         """
         if self._mode is Async:
             return self.aopen()
@@ -239,7 +266,9 @@ class FileOutput(OpenFile[M], URLText):
 
     @property
     def content_type(self) -> str | None:
-        """The media type: what the host said when it was first asked, until then a guess by the name; None: not known."""
+        """The media type: what the host said when it was first asked, until then a guess by the
+        name; None: not known.
+        """
         if self._is_inline:
             from ._core import read_data_uri
 
@@ -262,7 +291,11 @@ class FileOutput(OpenFile[M], URLText):
         """A name to save it under: its host's, else the last part of its URL; without a folder."""
         from .file_name import name_of
 
-        return name_of(self.url, self._known.disposition, self.content_type if self._is_inline else self._known.content_type)
+        return name_of(
+            self.url,
+            self._known.disposition,
+            self.content_type if self._is_inline else self._known.content_type,
+        )
 
     @property
     def name(self) -> str:
@@ -271,7 +304,8 @@ class FileOutput(OpenFile[M], URLText):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of a response with it as its body, as far as known: ``StreamingResponse(output, headers=output.headers)``.
+        """The headers of a response with it as its body, as far as known:
+        ``StreamingResponse(output, headers=output.headers)``.
 
         Its media type, or a guess by its name, and its length once it was asked for.
         """
@@ -335,8 +369,8 @@ class FileOutput(OpenFile[M], URLText):
 
         @property
         def __class__(self) -> type:
-            # Who asks whether it is an `io.IOBase` is going to read it by blocking. FastAPI asks for several classes before it
-            # looks for an encoder.
+            # Who asks whether it is an `io.IOBase` is going to read it by blocking. FastAPI asks
+            # for several classes before it looks for an encoder.
             tell_fastapi(modules, FileOutput)
             return BlockingFileOutput if self._mode is Sync else FileOutput
 
@@ -350,7 +384,9 @@ class FileOutput(OpenFile[M], URLText):
 
 
 class BlockingFileOutput(FileOutput[Sync]):
-    """What a file of a blocking client is an instance of, beside `FileOutput`, since only it can be read as an `io.RawIOBase`."""
+    """What a file of a blocking client is an instance of, beside `FileOutput`, since only it can be
+    read as an `io.RawIOBase`.
+    """
 
     __slots__ = ()
 
@@ -359,7 +395,10 @@ RawIOBase.register(BlockingFileOutput)
 
 
 def _detached(url: str, session: Session | None = None) -> FileOutput:
-    """Return a file that was pickled: with its client's options, but for secrets. Its methods block."""
+    """Return a file that was pickled: with its client's options, but for secrets.
+
+    Its methods block.
+    """
     output: FileOutput = FileOutput.__new__(FileOutput)
     if session is not None:
         output._session = session.in_mode(Sync)

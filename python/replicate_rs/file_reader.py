@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 MAX_SKIP = 256 << 10
 # Seconds between two tries to get at a file that another thread or task is reading.
 TURN = 0.001
-# Characters of a `data:` URI that are decoded where they are; longer ones would hold an event loop up.
+# Characters of a `data:` URI that are decoded where they are; longer ones would hold an event loop
+# up.
 MAX_DECODED_INLINE = 256 << 10
 
 
 class FileCursor:
     """A position in a file, and what has been fetched from there on.
 
-    Its ``async`` methods await the transport and nothing else. One of them runs at a time: threads and tasks wait for each other.
-    A connection serves all that is read in order; another is made for a position elsewhere. All answers must be of the same
-    version of the file.
+    Its ``async`` methods await the transport and nothing else. One of them runs at a time: threads
+    and tasks wait for each other. A connection serves all that is read in order; another is made
+    for a position elsewhere. All answers must be of the same version of the file.
     """
 
     def __init__(self, core: Core, url: str) -> None:
@@ -41,8 +42,8 @@ class FileCursor:
         self.size: int | None = None
         self.said: Said | None = None
         self.closed: bool = False
-        # Whether the position is where `read()` without a size begins: for one time after a `seek`, and always for those who use
-        # `read1`, since they keep to themselves what it gave.
+        # Whether the position is where `read()` without a size begins: for one time after a `seek`,
+        # and always for those who use `read1`, since they keep to themselves what it gave.
         self.reads_on: bool = False
         self.has_read_ahead: bool = False
         self._core = core
@@ -50,7 +51,8 @@ class FileCursor:
         self._lock = Lock()
         self._process = getpid()
         self._source: Source[bytes] | None = None
-        # Where the source was opened, what of it is here, and the position of the first byte of that.
+        # Where the source was opened, what of it is here, and the position of the first byte of
+        # that.
         self._opened_at = 0
         self._pieces: list[bytes] = []
         self._start = 0
@@ -69,9 +71,13 @@ class FileCursor:
         signal: AbortSignal | None = None,
         total: float | None = None,
     ) -> bytes:
-        """Return the next `size` bytes, or fewer at the end; all that are left if it is None; with `once`, what is there."""
+        """Return the next `size` bytes, or fewer at the end; all that are left if it is None; with
+        `once`, what is there.
+        """
         lock = await self._acquire(transport)
-        limits = {"signal": signal, "total": total} if signal is not None or total is not None else None
+        limits = (
+            {"signal": signal, "total": total} if signal is not None or total is not None else None
+        )
         try:
             if limits is not None:
                 # A source has the limits that it was opened with.
@@ -141,7 +147,9 @@ class FileCursor:
             lock.release()
 
     async def seek(self, transport: type[Transport], offset: int, whence: int = SEEK_SET) -> int:
-        """Go to a position, and return it; nothing is fetched, but for the length of the file if it has to be known."""
+        """Go to a position, and return it; nothing is fetched, but for the length of the file if it
+        has to be known.
+        """
         lock = await self._acquire(transport)
         try:
             if whence == SEEK_CUR:
@@ -151,7 +159,8 @@ class FileCursor:
             elif whence != SEEK_SET:
                 raise ValueError(f"whence must be 0, 1 or 2, not {whence!r}")
             if offset < 0:
-                # An `OSError` and a `ValueError`: files on a disk raise the one, those in memory the other.
+                # An `OSError` and a `ValueError`: files on a disk raise the one, those in memory
+                # the other.
                 raise UnsupportedOperation(f"cannot seek to {offset}, before the beginning")
             if offset == 0 and self._has_changed:
                 # Whoever was told reads the new version, from its beginning.
@@ -174,7 +183,10 @@ class FileCursor:
 
     def _check_open(self) -> None:
         if self.closed:
-            raise ValueError("I/O operation on closed file: open() opens it again, and read() without a size returns all of it")
+            raise ValueError(
+                "I/O operation on closed file: open() opens it again, and read() without a size"
+                " returns all of it"
+            )
 
     async def _acquire(self, transport: type[Transport]) -> Lock:
         if self._process != getpid():
@@ -191,7 +203,9 @@ class FileCursor:
             raise
         return lock
 
-    async def _piece(self, transport: type[Transport], at: int, limits: dict[str, Any] | None = None) -> tuple[bytes, int] | None:
+    async def _piece(
+        self, transport: type[Transport], at: int, limits: dict[str, Any] | None = None
+    ) -> tuple[bytes, int] | None:
         """Return the piece that holds the byte `at`, and where in it that is; None at the end."""
         if self._url[:5].lower() == "data:":
             content = await self._inline(transport)
@@ -212,7 +226,9 @@ class FileCursor:
         return self._pieces[0], at - self._start
 
     def _holds(self, at: int) -> bool:
-        """Drop the pieces that end before the byte `at`; whether one is left, which begins no later."""
+        """Drop the pieces that end before the byte `at`; whether one is left, which begins no
+        later.
+        """
         while self._pieces and self._start + len(self._pieces[0]) <= at:
             self._start += len(self._pieces.pop(0))
         return bool(self._pieces)
@@ -252,7 +268,10 @@ class FileCursor:
         version = (said[3], said[1])
         if self._version is None:
             self._version = version
-        elif any(None not in pair and pair[0] != pair[1] for pair in zip(self._version, version, strict=True)):
+        elif any(
+            None not in pair and pair[0] != pair[1]
+            for pair in zip(self._version, version, strict=True)
+        ):
             self._has_changed = True
             raise changed(self._url)
         self.size = said[1] if self.size is None else self.size
@@ -277,7 +296,9 @@ class FileCursor:
                 self._drop()
                 raise
         if self.size is None:
-            raise UnsupportedOperation("the file's host does not say how long it is: save() it, and open the copy")
+            raise UnsupportedOperation(
+                "the file's host does not say how long it is: save() it, and open the copy"
+            )
         return self.size
 
     def _drop(self) -> None:

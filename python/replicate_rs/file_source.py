@@ -1,6 +1,8 @@
-"""What callers give as a file: a path, an open file of any kind, bytes, an image; and where its content is.
+"""What callers give as a file: a path, an open file of any kind, bytes, an image; and where its
+content is.
 
-What is on the disk stays there until it is sent. Nothing of the caller's is closed, and open files stand where they stood.
+What is on the disk stays there until it is sent. Nothing of the caller's is closed, and open files
+stand where they stood.
 """
 
 from __future__ import annotations
@@ -62,7 +64,11 @@ class Source:
     @classmethod
     async def _named(cls, transport: type[Transport], given: tuple[Any, ...]) -> Self:
         """Find the file of a tuple, as 2.0 and httpx take them: a name, the file, its type."""
-        if not 2 <= len(given) <= 4 or not isinstance(given[0], (str, type(None))) or isinstance(given[1], tuple):
+        if (
+            not 2 <= len(given) <= 4
+            or not isinstance(given[0], (str, type(None)))
+            or isinstance(given[1], tuple)
+        ):
             raise TypeError("a tuple for a file is (name, file) or (name, file, type)")
         if len(given) == 4 and given[3]:
             raise TypeError("headers of a file's own are not sent: give (name, file, type)")
@@ -73,7 +79,11 @@ class Source:
     async def _awaited(cls, transport: type[Transport], file: Any) -> Self:
         """Find a file that is read by await."""
         kind = getattr(file, "content_type", None)
-        what = f"the read() of a {type(file).__name__}" if has_async_read(file) else "an async iterable for a file"
+        what = (
+            f"the read() of a {type(file).__name__}"
+            if has_async_read(file)
+            else "an async iterable for a file"
+        )
         name = "the file"
         try:
             # What is sent to a service has the name that it had on any system.
@@ -81,14 +91,20 @@ class Source:
             # A reader is asked for so much at a time.
             most = BLOCK if has_async_read(file) else None
             with Drain(what, encoding=None) as drain:
-                await transport.each(pieces_of(file), lambda piece: drain.take(piece, most), holder=file)
+                await transport.each(
+                    pieces_of(file), lambda piece: drain.take(piece, most), holder=file
+                )
                 part = await transport.call(drain.part)
         except Exception as error:
             told = _unreadable(error, name)
             if told is error:
                 raise
             raise told from error
-        return cls(part.named(name), "file" if name == "the file" else name, kind if isinstance(kind, str) else None)
+        return cls(
+            part.named(name),
+            "file" if name == "the file" else name,
+            kind if isinstance(kind, str) else None,
+        )
 
     @classmethod
     def at_hand(cls, file: Any) -> Self:
@@ -104,7 +120,9 @@ class Source:
                 part, name = _at(file)
                 return cls(part, name)
             # The uploads of Werkzeug have the name of their form's field too.
-            name = _base_name(getattr(file, "__dict__", {}).get("filename")) or _name_of(file) or name
+            name = (
+                _base_name(getattr(file, "__dict__", {}).get("filename")) or _name_of(file) or name
+            )
             part = content_of(file).named(name)
         except Exception as error:
             told = _unreadable(error, name)
@@ -121,7 +139,9 @@ class Source:
 
     def within(self, path: str) -> Self:
         """Return the same with errors that name its place in an input."""
-        return type(self)(self.part.named(f"{path}: {self.part.name}"), self.name, self.content_type)
+        return type(self)(
+            self.part.named(f"{path}: {self.part.name}"), self.name, self.content_type
+        )
 
     @property
     def data_uri_head(self) -> str:
@@ -147,7 +167,9 @@ def _at(file: Any) -> tuple[Part, str]:
     try:
         content: object = _read_itself(file)
     except OSError as error:
-        raise file_error(f"{shown}: {_reason(error)}", _errno_of(error), error.filename or shown) from error
+        raise file_error(
+            f"{shown}: {_reason(error)}", _errno_of(error), error.filename or shown
+        ) from error
     if not isinstance(content, bytes):
         raise TypeError(f"a {type(file).__name__} must give bytes, not {type(content).__name__}")
     return Part(content).named(shown), _name_of(file) or _name_of(file, "path") or "file"
@@ -178,7 +200,9 @@ def _name_of(file: object, attribute: str = "name", separator: str = "/") -> str
     if name is None or isinstance(name, int):
         return None
     if not isinstance(name, (str, bytes)) and not hasattr(name, "__fspath__"):
-        raise TypeError(f"the {attribute} of a {type(file).__name__} must be text, not {type(name).__name__}")
+        raise TypeError(
+            f"the {attribute} of a {type(file).__name__} must be text, not {type(name).__name__}"
+        )
     return _base_name(fsdecode(name).replace(separator, "/"))
 
 
@@ -195,7 +219,9 @@ def _unreadable(error: Exception, name: str) -> Exception:
     if isinstance(error, UnicodeDecodeError):
         return file_error(f"{name} is not text ({error}): open it in binary mode, 'rb'")
     if isinstance(error, OSError):
-        return file_error(f"{name} cannot be read: {_reason(error)}", _errno_of(error), error.filename)
+        return file_error(
+            f"{name} cannot be read: {_reason(error)}", _errno_of(error), error.filename
+        )
     if isinstance(error, (TypeError, ValueError)):
         return error
     return file_error(f"{name} cannot be read: {type(error).__name__}: {error}")
@@ -218,7 +244,9 @@ def _errno_of(error: OSError) -> int | None:
         NotADirectoryError: errno.ENOTDIR,
         PermissionError: errno.EACCES,
     }
-    return error.errno or next((number for kind, number in numbers.items() if isinstance(error, kind)), None)
+    return error.errno or next(
+        (number for kind, number in numbers.items() if isinstance(error, kind)), None
+    )
 
 
 def is_file(value: object) -> bool:

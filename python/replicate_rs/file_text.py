@@ -1,4 +1,6 @@
-"""Which text is a file's address; and what makes a file that a model made its address wherever text is wanted."""
+"""Which text is a file's address; and what makes a file that a model made its address wherever text
+is wanted.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ class URLText:
 
     def __contains__(self, text: object) -> bool:
         if not isinstance(text, str):
-            raise TypeError(f"'in' looks for text in the file's URL, not for {type(text).__name__}: read() gives its content")
+            raise TypeError(
+                f"'in' looks for text in the file's URL, not for {type(text).__name__}: read()"
+                " gives its content"
+            )
         return text in self.url
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002 - IPython's
@@ -56,12 +61,16 @@ class URLText:
         return shown if html is None else {**shown, "text/html": html}
 
     def tolist(self) -> str:
-        """Return the URL. JSON encoders that know NumPy's values (Django REST framework's) ask for a plain form by this name."""
+        """Return the URL.
+
+        JSON encoders that know NumPy's values (Django REST framework's) ask for a plain form by
+        this name.
+        """
         return self.url
 
     def __html__(self) -> str:
-        # Flask's JSON asks for it, and wants the URL as it is. So do templates, where it must not end an attribute or begin an
-        # element.
+        # Flask's JSON asks for it, and wants the URL as it is. So do templates, where it must not
+        # end an attribute or begin an element.
         return self.url.translate(ESCAPES)
 
     # pydantic, and FastAPI with it, ask a class what to do with it; they alone call these.
@@ -88,12 +97,16 @@ class URLText:
         # Of a value whose field says nothing of its type.
         from pydantic_core import SchemaSerializer, core_schema
 
-        written = core_schema.plain_serializer_function_ser_schema(str, return_schema=core_schema.str_schema(), when_used="json")
+        written = core_schema.plain_serializer_function_ser_schema(
+            str, return_schema=core_schema.str_schema(), when_used="json"
+        )
         return SchemaSerializer(core_schema.any_schema(serialization=written))
 
 
 def tell_fastapi(modules: dict[str, Any], kind: type) -> None:
-    """Have FastAPI, where it is loaded, write values of a type as text: without that it reads all that can be iterated over."""
+    """Have FastAPI, where it is loaded, write values of a type as text: without that it reads all
+    that can be iterated over.
+    """
     encoders = getattr(modules.get("fastapi.encoders"), "ENCODERS_BY_TYPE", None)
     if encoders is not None:
         encoders.setdefault(kind, str)
@@ -105,18 +118,24 @@ class Caller:
     __slots__ = ("_code", "_frame", "_instruction")
 
     def __init__(self, frame: FrameType) -> None:
-        # A frame that is over may be followed by another at its address, but not in the same instruction of the same function.
+        # A frame that is over may be followed by another at its address, but not in the same
+        # instruction of the same function.
         self._frame, self._code, self._instruction = id(frame), frame.f_code, frame.f_lasti
 
     def is_at(self, frame: FrameType) -> bool:
         """Whether a frame is at this place."""
-        return (self._frame, self._code, self._instruction) == (id(frame), frame.f_code, frame.f_lasti)
+        return (self._frame, self._code, self._instruction) == (
+            id(frame),
+            frame.f_code,
+            frame.f_lasti,
+        )
 
 
 def refuse_dict() -> NoReturn:
     """Raise the error for ``dict(output)``."""
     raise TypeError(
-        "a FileOutput is no mapping: str(output) is its URL, output.read() its content, output.headers a dict about it"
+        "a FileOutput is no mapping: str(output) is its URL, output.read() its content,"
+        " output.headers a dict about it"
     )
 
 
@@ -130,14 +149,28 @@ def is_file(text: str) -> bool:
     if scheme == "data":
         about, comma, _ = rest.partition(",")
         kind = about.partition(";")[0]
-        return bool(comma) and kind.count("/") == 1 and kind.isascii() and not any(each.isspace() for each in about)
-    if not rest.startswith("//") or " " in rest or not rest.isprintable() or rest[2:3] in ("", "/", "?", "#"):
+        return (
+            bool(comma)
+            and kind.count("/") == 1
+            and kind.isascii()
+            and not any(each.isspace() for each in about)
+        )
+    if (
+        not rest.startswith("//")
+        or " " in rest
+        or not rest.isprintable()
+        or rest[2:3] in ("", "/", "?", "#")
+    ):
         return False
-    return scheme == "https" or _is_loopback(rest[2:].partition("/")[0].partition("?")[0].partition("#")[0].rpartition("@")[2])
+    return scheme == "https" or _is_loopback(
+        rest[2:].partition("/")[0].partition("?")[0].partition("#")[0].rpartition("@")[2]
+    )
 
 
 def get_path_url(path: object) -> str | None:
-    """Return the URL of a file that a model made, or None for anything else; 2.0 has it for its `URLPath`."""
+    """Return the URL of a file that a model made, or None for anything else; 2.0 has it for its
+    `URLPath`.
+    """
     url = getattr(path, "__url__", None)
     return url if isinstance(url, str) else None
 

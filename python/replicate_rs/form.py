@@ -33,7 +33,10 @@ async def as_form(client: Resource[Any], data: object, kind: str | None) -> tupl
 
     """
     if kind is not None and kind.partition(";")[0].strip().lower() != "multipart/form-data":
-        raise TypeError(f"data with files is sent as multipart/form-data, not as {kind!r}: leave out the header Content-Type")
+        raise TypeError(
+            f"data with files is sent as multipart/form-data, not as {kind!r}: leave out the header"
+            " Content-Type"
+        )
     fields: list[tuple[str, str | Source]] = []
     for name, value in _fields(data):
         if files := _files(value):
@@ -48,13 +51,17 @@ async def as_form(client: Resource[Any], data: object, kind: str | None) -> tupl
 def _fields(data: Any) -> list[tuple[str, Any]]:
     if is_object(data):
         return [*data.items()]
-    if is_array(data) and all(is_array(each) and len(each) == 2 and isinstance(each[0], str) for each in data):
+    if is_array(data) and all(
+        is_array(each) and len(each) == 2 and isinstance(each[0], str) for each in data
+    ):
         return [(name, value) for name, value in data]
     raise _misplaced(next(iter(_slots(data))))
 
 
 def _files(value: Any) -> list[FormFile]:
-    """Return the file or files that a field has: one, one with a name and a type, or a list of these."""
+    """Return the file or files that a field has: one, one with a name and a type, or a list of
+    these.
+    """
     if (file := _file(value)) is not None:
         return [file]
     files = [_file(each) for each in value] if is_array(value) else []
@@ -83,7 +90,9 @@ def _slots(value: Any) -> Iterable[Slot]:
     """Return the files at any depth of a value."""
     if isinstance(value, Slot):
         return [value]
-    members: Iterable[Any] = value.values() if is_object(value) else value if is_array(value) else ()
+    members: Iterable[Any] = (
+        value.values() if is_object(value) else value if is_array(value) else ()
+    )
     return [slot for each in members for slot in _slots(each)]
 
 

@@ -36,7 +36,9 @@ class Hardwares(Namespace[M]):
     @operation
     async def list(self, **options: Unpack[Options]) -> list[Hardware[M]]:
         """Fetch all kinds of hardware."""
-        found = await self._transport.finish(self._send("GET", ("hardware",), Expect.ARRAY, options))
+        found = await self._transport.finish(
+            self._send("GET", ("hardware",), Expect.ARRAY, options)
+        )
         return [Hardware._of(each, self._session) for each in found]
 
     async_list: Final = awaitable(list)

@@ -73,7 +73,9 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
 
         """
         if unknown := changes.keys() - self._fields:
-            raise ValueError(f"a ModelVersionIdentifier has no part {unknown.pop()!r}: owner, name or version")
+            raise ValueError(
+                f"a ModelVersionIdentifier has no part {unknown.pop()!r}: owner, name or version"
+            )
         parts: Any = {**self._asdict(), **changes}
         return type(self)(**parts)
 
@@ -84,7 +86,10 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
         return f"{self.owner}/{self.name}" + (f":{self.version}" if self.version else "")
 
     def __repr__(self) -> str:
-        return f"ModelVersionIdentifier(owner={self.owner!r}, name={self.name!r}, version={self.version!r})"
+        return (
+            f"ModelVersionIdentifier(owner={self.owner!r}, name={self.name!r},"
+            f" version={self.version!r})"
+        )
 
     @classmethod
     def parse(cls, ref: str) -> ModelVersionIdentifier:
@@ -97,8 +102,17 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
         owner, _, rest = text("ref", ref).partition("/")
         name, colon, version = rest.partition(":")
         is_whole = owner and name and (version or not colon)
-        if not is_whole or "/" in rest or " " in ref or not ref.isprintable() or not DOTS.isdisjoint((owner, name, version)):
-            raise ValueError(f"Invalid reference to model version: {ref!r}. Expected format: owner/name or owner/name:version")
+        if (
+            not is_whole
+            or "/" in rest
+            or " " in ref
+            or not ref.isprintable()
+            or not DOTS.isdisjoint((owner, name, version))
+        ):
+            raise ValueError(
+                f"Invalid reference to model version: {ref!r}. Expected format: owner/name or"
+                " owner/name:version"
+            )
         return cls(owner, name, version or None)
 
 
@@ -122,7 +136,10 @@ def resolve(ref: Ref, argument: str = "ref") -> ModelVersionIdentifier:
     if isinstance(owner, str) and isinstance(name, str):
         version = getattr(ref, "version", None)
         return ModelVersionIdentifier(owner, name, version if isinstance(version, str) else None)
-    raise TypeError(f"{argument} must be 'owner/name', 'owner/name:version' or a model, not {type(ref).__name__}")
+    raise TypeError(
+        f"{argument} must be 'owner/name', 'owner/name:version' or a model, not"
+        f" {type(ref).__name__}"
+    )
 
 
 def id_of(version: str | HasId | None) -> str | None:
@@ -153,13 +170,18 @@ def target_of(ref: Ref) -> tuple[str | None, ModelVersionIdentifier | None]:
 
 
 def pair(
-    kind: str, owner: Ref | tuple[str, str] | None, name: str | None, *, spelled: tuple[str | None, str | None]
+    kind: str,
+    owner: Ref | tuple[str, str] | None,
+    name: str | None,
+    *,
+    spelled: tuple[str | None, str | None],
 ) -> tuple[str, str]:
     """Read a model's or a deployment's name in any of its spellings.
 
     Args:
         kind: ``model`` or ``deployment``, for errors.
-        owner: The owner if `name` is given too; else ``owner/name``, a pair, or an object that has both.
+        owner: The owner if `name` is given too; else ``owner/name``, a pair, or an object that has
+            both.
         name: The name.
         spelled: The two under the 2.0 client's names, ``model_owner`` and ``model_name``.
 
@@ -170,7 +192,10 @@ def pair(
     """
     if any(spelled):
         if owner is not None or name is not None:
-            raise TypeError(f"give the {kind} once: as 'owner/name', as owner and name, or as {kind}_owner= and {kind}_name=")
+            raise TypeError(
+                f"give the {kind} once: as 'owner/name', as owner and name, or as {kind}_owner= and"
+                f" {kind}_name="
+            )
         owner, name = spelled
     if owner is None and name is not None:
         # 1.0.7's `deployments.get(name="owner/name")`.
@@ -199,9 +224,16 @@ def owner_and_name(kind: str, whole: Ref | tuple[str, str]) -> tuple[str, str]:
     return owner or "", name or ""
 
 
-def named(kind: str, owner: Ref | tuple[str, str] | None, name: str | None, options: Any) -> tuple[str, str]:
+def named(
+    kind: str, owner: Ref | tuple[str, str] | None, name: str | None, options: Any
+) -> tuple[str, str]:
     """Read a name as `pair` does; 2.0's spelling of it is taken out of the options."""
-    return pair(kind, owner, name, spelled=(options.pop(f"{kind}_owner", None), options.pop(f"{kind}_name", None)))
+    return pair(
+        kind,
+        owner,
+        name,
+        spelled=(options.pop(f"{kind}_owner", None), options.pop(f"{kind}_name", None)),
+    )
 
 
 def one_of(**spellings: str | HasId | None) -> str:

@@ -1,7 +1,7 @@
 """What may be among a model's inputs, as JSON knows it; files are set aside for whoever sends them.
 
-An object of a type that is not built in can exist only if the module of its type was imported, so those are looked for among the
-imported modules, and nothing is imported for their sake.
+An object of a type that is not built in can exist only if the module of its type was imported, so
+those are looked for among the imported modules, and nothing is imported for their sake.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, NoReturn
 
-# Containers in containers: json, and Python before 3.12, count each level as a call, of which there are 1,000 at most.
+# Containers in containers: json, and Python before 3.12, count each level as a call, of which there
+# are 1,000 at most.
 DEEPEST = 500
 # Python writes integers of 640 digits (2,126 bits) whatever `sys.set_int_max_str_digits` was given.
 SURELY_WRITTEN = 1 << 2000
@@ -47,8 +48,10 @@ def plain(value: object, root: str = "input") -> tuple[Any, list[Slot]]:
         root: What its path begins with in messages.
 
     Raises:
-        TypeError: Something in it has no JSON of its own; the message has its path and what would do.
-        ValueError: Something in it is of the right type and still cannot be written: NaN, a cycle, half a character.
+        TypeError: Something in it has no JSON of its own; the message has its path and what would
+            do.
+        ValueError: Something in it is of the right type and still cannot be written: NaN, a cycle,
+            half a character.
 
     """
     walk = _Walk(root)
@@ -56,9 +59,13 @@ def plain(value: object, root: str = "input") -> tuple[Any, list[Slot]]:
         result = walk.copy(value, None)
     except RecursionError:
         # The caller's own calls are many already.
-        raise ValueError(f"{root} is nested too deeply for the calls that Python has left") from None
+        raise ValueError(
+            f"{root} is nested too deeply for the calls that Python has left"
+        ) from None
     if walk.read_before is not None:
-        raise ValueError(f"{walk.read_before} is a generator that was read before: pass a list of what it gives")
+        raise ValueError(
+            f"{walk.read_before} is a generator that was read before: pass a list of what it gives"
+        )
     return result, list(walk.slots.values())
 
 
@@ -89,7 +96,8 @@ class _Walk:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        # The containers around the present value, by identity: where each is in the one before it, or None for its other form.
+        # The containers around the present value, by identity: where each is in the one before it,
+        # or None for its other form.
         self.around: dict[int, object] = {}
         self.slots: dict[int, Slot] = {}
         # An iterator gives what it has only once, but may be in an input twice.
@@ -98,14 +106,20 @@ class _Walk:
         self.read_before: str | None = None
 
     def copy(self, value: Any, key: object) -> Any:
-        """Recurs in this one method only: two calls for each level would halve how deep an input may be."""
+        """Recurs in this one method only: two calls for each level would halve how deep an input
+        may be.
+        """
         kind = type(value)  # pyright: ignore[reportUnknownVariableType] - this is where it becomes known
         if kind is str:
             return value if value.isascii() else self.checked(_text, value, key)
         if kind is float:
             return value if value - value == 0.0 else self.checked(_float, value, key)
         if kind is int:
-            return value if -SURELY_WRITTEN < value < SURELY_WRITTEN else self.checked(_int, value, key)
+            return (
+                value
+                if -SURELY_WRITTEN < value < SURELY_WRITTEN
+                else self.checked(_int, value, key)
+            )
         if value is None or kind is bool:
             return value
         self.enter(value, key)
@@ -113,9 +127,15 @@ class _Walk:
         if kind is dict:
             result = {}
             for name, each in value.items():
-                text = name if type(name) is str and name.isascii() else self.checked(_name, name, None)
+                text = (
+                    name
+                    if type(name) is str and name.isascii()
+                    else self.checked(_name, name, None)
+                )
                 if text in result:
-                    raise ValueError(f"{self.path(None)} has two keys that are {_shown(text)} in JSON")
+                    raise ValueError(
+                        f"{self.path(None)} has two keys that are {_shown(text)} in JSON"
+                    )
                 result[text] = self.copy(each, name)
         elif kind is list or kind is tuple:
             result = []
@@ -140,7 +160,11 @@ class _Walk:
             return self.slots[id(value)]
         if id(value) in self.spent:
             return self.spent[id(value)][1]
-        if self.read_before is None and _is(value, "types", "GeneratorType") and getattr(value, "gi_frame", None) is None:
+        if (
+            self.read_before is None
+            and _is(value, "types", "GeneratorType")
+            and getattr(value, "gi_frame", None) is None
+        ):
             self.read_before = self.path(None)
         result = self.checked(_simpler, value, None)
         if result is _file:
@@ -156,10 +180,16 @@ class _Walk:
             raise refused.kind(f"{self.path(key)} {refused.why}") from refused.__cause__
 
     def path(self, key: object, depth: int | None = None) -> str:
-        """Write the path of what is at `key` of the innermost container, as Python would reach it; None for itself."""
+        """Write the path of what is at `key` of the innermost container, as Python would reach it;
+        None for itself.
+        """
         steps = [*list(self.around.values())[:depth], key]
         path = self.root + "".join(_step(each) for each in steps if each is not None)
-        return path if len(path) <= LONGEST_PATH else f"{path[: LONGEST_PATH // 2]}…{path[-LONGEST_PATH // 2 :]}"
+        return (
+            path
+            if len(path) <= LONGEST_PATH
+            else f"{path[: LONGEST_PATH // 2]}…{path[-LONGEST_PATH // 2 :]}"
+        )
 
 
 def _step(key: object) -> str:
@@ -178,7 +208,11 @@ def _shown(key: object) -> str:
 
 def _type_name(value: object) -> str:
     kind = type(value)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
 
 
 def _is(value: object, module: str, name: str) -> bool:
@@ -196,7 +230,9 @@ def _text(text: str) -> str:
         text.encode()
     except UnicodeEncodeError as error:
         half = ascii(text[error.start])
-        raise _Refused(ValueError, f"has the lone surrogate {half} at {error.start}, which UTF-8 cannot carry") from None
+        raise _Refused(
+            ValueError, f"has the lone surrogate {half} at {error.start}, which UTF-8 cannot carry"
+        ) from None
     return text
 
 
@@ -215,11 +251,16 @@ def _int(number: int) -> int:
 
 
 def _name(key: Any) -> str:
-    """Give a key as JSON knows it; numbers other than integers have more than one spelling, and None and True have none."""
+    """Give a key as JSON knows it; numbers other than integers have more than one spelling, and
+    None and True have none.
+    """
     if _is(key, "enum", "Enum"):
         key = key.value
     if not isinstance(key, str) and (isinstance(key, bool) or not _has(key, "__index__")):
-        raise _Refused(TypeError, f"has the key {_shown(key)}, a {_type_name(key)}: keys must be text or integers")
+        raise _Refused(
+            TypeError,
+            f"has the key {_shown(key)}, a {_type_name(key)}: keys must be text or integers",
+        )
     try:
         return _text(str.__str__(key)) if isinstance(key, str) else str(_int(key.__index__()))
     except _Refused as refused:
@@ -227,8 +268,19 @@ def _name(key: Any) -> str:
 
 
 def _simpler(value: Any) -> Any:
-    """Give the next simpler form of what is none of JSON's own types; `_file` for what stands for its content."""
-    for form in (_scalar, _numbers, _builtin, _elsewhere, _stands_for_content, _moment, _fields, _members):
+    """Give the next simpler form of what is none of JSON's own types; `_file` for what stands for
+    its content.
+    """
+    for form in (
+        _scalar,
+        _numbers,
+        _builtin,
+        _elsewhere,
+        _stands_for_content,
+        _moment,
+        _fields,
+        _members,
+    ):
         simpler = form(value)
         if simpler is not _no:
             return simpler
@@ -241,7 +293,8 @@ _file = object()
 
 
 def _scalar(value: Any) -> Any:
-    # Before the types that an Enum may also be: its value is what its author chose, not what it inherited.
+    # Before the types that an Enum may also be: its value is what its author chose, not what it
+    # inherited.
     if _is(value, "enum", "Enum"):
         return value.value
     # What the base type says, as json would, whatever the subclass shows of itself.
@@ -265,7 +318,10 @@ def _numbers(value: Any) -> Any:
     if kind == "m":
         raise _Refused(TypeError, "has the dtype timedelta64: pass numbers, such as its seconds")
     if kind in "cV":
-        raise _Refused(TypeError, f"has the dtype {value.dtype}, which JSON cannot carry: pass lists of numbers or text")
+        raise _Refused(
+            TypeError,
+            f"has the dtype {value.dtype}, which JSON cannot carry: pass lists of numbers or text",
+        )
     if kind == "M":
         # `item` and `tolist` give bare integers where the unit is finer than `datetime` knows.
         texts = value.astype(str)
@@ -296,7 +352,8 @@ def _elsewhere(value: Any) -> Any:
     if isinstance(value, FileOutput):
         return value.url
     try:
-        # The paths that Replicate's 2.0 gives, which fetch their file when they are asked for their text.
+        # The paths that Replicate's 2.0 gives, which fetch their file when they are asked for their
+        # text.
         url = object.__getattribute__(value, "__url__")
     except AttributeError:
         return _no
@@ -308,15 +365,21 @@ def _stands_for_content(value: Any) -> Any:
         if not is_file(value):
             return _no
     except Exception as error:
-        raise _Refused(TypeError, f"is a {_type_name(value)} that cannot be used: {type(error).__name__}: {error}") from error
+        raise _Refused(
+            TypeError,
+            f"is a {_type_name(value)} that cannot be used: {type(error).__name__}: {error}",
+        ) from error
     if is_readable(value):
-        # The output files of Replicate's own clients can be read, but are at a URL already. Other files may have a URL too
-        # (Django's, a response's), but are not known to be public there.
+        # The output files of Replicate's own clients can be read, but are at a URL already. Other
+        # files may have a URL too (Django's, a response's), but are not known to be public there.
         shown = str(value)
         if shown.startswith(("https:", "http:", "data:")) and getattr(value, "url", None) == shown:
             return shown
         if is_read_by_await(value) and not is_async(value):
-            raise _Refused(TypeError, f"is a {_type_name(value)}, which is read by await: pass the bytes that it gives")
+            raise _Refused(
+                TypeError,
+                f"is a {_type_name(value)}, which is read by await: pass the bytes that it gives",
+            )
         if getattr(value, "closed", False) is True:
             raise _Refused(ValueError, "is a closed file")
     return _file
@@ -364,7 +427,9 @@ def _fields(value: Any) -> Any:
     try:
         return {each.name: getattr(value, each.name) for each in fields}
     except AttributeError as error:
-        raise _Refused(ValueError, f"is a {_type_name(value)} that is not complete: {error}") from None
+        raise _Refused(
+            ValueError, f"is a {_type_name(value)} that is not complete: {error}"
+        ) from None
 
 
 def _dumped(value: object, dump: Any) -> Any:
@@ -377,7 +442,9 @@ def _dumped(value: object, dump: Any) -> Any:
 
 
 def _restored(dumped: Any, origin: Any) -> Any:
-    """Give a dumped model with the open files and generators that it was made of; Pydantic 2 makes iterators of them."""
+    """Give a dumped model with the open files and generators that it was made of; Pydantic 2 makes
+    iterators of them.
+    """
     if type(dumped).__name__ == "SerializationIterator":
         return origin
     if getattr(origin, "__pydantic_root_model__", False):
@@ -408,12 +475,21 @@ def _refuse_lookalikes(value: Any) -> None:
     name = _type_name(value)
     if any(_has(value, each) for each in ("__array__", "__array_interface__", "__dlpack__")):
         # A table iterates over its columns' names, and a tensor may be on another device.
-        raise _Refused(TypeError, f"is a {name}: pass lists (such as its tolist()), or a file of it")
+        raise _Refused(
+            TypeError, f"is a {name}: pass lists (such as its tolist()), or a file of it"
+        )
     if type(value).__name__ == "SerializationIterator":
-        raise _Refused(TypeError, "is what Pydantic made of an open file or a generator: pass that outside of the model")
+        raise _Refused(
+            TypeError,
+            "is what Pydantic made of an open file or a generator: pass that outside of the model",
+        )
     if _has(value, "__await__"):
         raise _Refused(TypeError, f"is a {name}: await it, and pass what it gives")
-    if _has(value, "__iter__") and not _has(value, "keys") and isinstance(getattr(value, "url", None), str):
+    if (
+        _has(value, "__iter__")
+        and not _has(value, "keys")
+        and isinstance(getattr(value, "url", None), str)
+    ):
         # The answers of HTTP clients iterate over pieces of their content.
         raise _Refused(TypeError, f"is a {name}: pass its url, or its content as bytes")
 
@@ -433,11 +509,14 @@ def _last_resort(value: Any) -> Any:
     if type(value).__name__.lower().endswith("url") and "://" in str(value):
         return str(value)
     if _has(value, "get_secret_value"):
-        raise _Refused(TypeError, f"is a {_type_name(value)}: pass its get_secret_value() if it is meant to be sent")
+        raise _Refused(
+            TypeError,
+            f"is a {_type_name(value)}: pass its get_secret_value() if it is meant to be sent",
+        )
     if _has(value, "open"):
         return _file
     raise _Refused(
         TypeError,
-        f"is a {_type_name(value)}, which has no JSON of its own: pass text, a number, a bool, None, a list, a dict, or a file "
-        "(a path, an open file, or bytes)",
+        f"is a {_type_name(value)}, which has no JSON of its own: pass text, a number, a bool,"
+        " None, a list, a dict, or a file (a path, an open file, or bytes)",
     )

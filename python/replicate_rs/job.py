@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 TERMINAL = ("succeeded", "failed", "canceled", "aborted")
-# A status that is in neither list, such as one that the API invents tomorrow, says nothing: `completed_at` decides then.
+# A status that is in neither list, such as one that the API invents tomorrow, says nothing:
+# `completed_at` decides then.
 RUNNING = ("starting", "processing")
 
 
@@ -52,7 +53,10 @@ class Job(Record[M]):
     """``predict_time`` and ``total_time`` in seconds; language models add token counts."""
     source: Literal["api", "web"] | None
     created_at: str | None
-    """ISO 8601, in UTC; also `started_at`, `completed_at`. The same as `datetime`: `created`, `started`, `completed`."""
+    """ISO 8601, in UTC; also `started_at`, `completed_at`.
+
+    The same as `datetime`: `created`, `started`, `completed`.
+    """
     started_at: str | None
     completed_at: str | None
     created: Final = moment("created_at")
@@ -78,7 +82,11 @@ class Job(Record[M]):
     @operation
     async def reload(self, **options: Unpack[Options]) -> None:
         """Fetch the present state into this object."""
-        self._update(await self._transport.finish(self._send("GET", (self._path, self.id), Expect.RECORD, options)))
+        self._update(
+            await self._transport.finish(
+                self._send("GET", (self._path, self.id), Expect.RECORD, options)
+            )
+        )
 
     async_reload: Final = awaitable(reload)
 
@@ -91,7 +99,9 @@ class Job(Record[M]):
     async_cancel: Final = awaitable(cancel)
 
     @operation
-    async def wait(self, *, signal: AbortSignal | None = None, timeout: Limit | None = None) -> None:
+    async def wait(
+        self, *, signal: AbortSignal | None = None, timeout: Limit | None = None
+    ) -> None:
         """Poll until it has ended; does not raise if it failed.
 
         Args:
@@ -102,7 +112,9 @@ class Job(Record[M]):
             PredictionTimeout: `timeout` passed first.
 
         """
-        course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=limit("timeout", timeout))
+        course = Course(
+            self, None, None, cancel_on_exit=False, signal=signal, timeout=limit("timeout", timeout)
+        )
         done = await course.follow(self._as_given())
         self._update(done.dict())
 

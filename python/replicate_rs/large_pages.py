@@ -1,19 +1,22 @@
 """Memory in large pages, where Linux gives them to those who ask.
 
-Filling 64 MB of new memory took 45 ms in pages of 4 KiB, as much as receiving them, and 10 ms in pages of 2 MiB. The system may
-decline, and nothing but the time changes.
+Filling 64 MB of new memory took 45 ms in pages of 4 KiB, as much as receiving them, and 10 ms in
+pages of 2 MiB. The system may decline, and nothing but the time changes.
 """
 
 from __future__ import annotations
 
 from sys import platform
 
-# From <asm-generic/mman-common.h>: the same on every architecture that CPython is built for, but for alpha and parisc.
+# From <asm-generic/mman-common.h>: the same on every architecture that CPython is built for, but
+# for alpha and parisc.
 MADV_HUGEPAGE = 14
 
 
 def ask_for_large_pages(memory: memoryview) -> None:
-    """Ask for large pages for memory that was not written to so far (https://docs.kernel.org/admin-guide/mm/transhuge.html)."""
+    """Ask for large pages for memory that was not written to so far
+    (https://docs.kernel.org/admin-guide/mm/transhuge.html).
+    """
     if platform != "linux":
         return
     try:

@@ -1,7 +1,8 @@
-"""One line per attempt for `logging`, under the name ``replicate_rs``; off unless somebody turns it on.
+"""One line per attempt for `logging`, under the name ``replicate_rs``; off unless somebody turns it
+on.
 
-Attempts are logged at level DEBUG, those that are followed by another at INFO. No line holds a token, a body, a header, or the
-query of a URL, which may be a signature.
+Attempts are logged at level DEBUG, those that are followed by another at INFO. No line holds a
+token, a body, a header, or the query of a URL, which may be a signature.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ is_enabled_for: Final = logger.isEnabledFor
 LEAST: Final = logging.INFO
 
 
-def write(method: str, url: str, outcome: str, attempt: int, milliseconds: float, wait: float | None) -> None:
+def write(
+    method: str, url: str, outcome: str, attempt: int, milliseconds: float, wait: float | None
+) -> None:
     """Write a line; called by the core."""
     line = {
         "method": method,

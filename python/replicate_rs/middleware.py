@@ -1,7 +1,8 @@
 """A caller's own function around every request: the `fetch` option of a client.
 
-A client with a `fetch` has a `Middleware` in the place of its core. It offers the core's verbs, and asks the caller's function to
-carry each request out; that may change the request, log it, answer by itself, or pass it on to `send`.
+A client with a `fetch` has a `Middleware` in the place of its core. It offers the core's verbs, and
+asks the caller's function to carry each request out; that may change the request, log it, answer by
+itself, or pass it on to `send`.
 """
 
 from __future__ import annotations
@@ -32,14 +33,25 @@ T = TypeVar("T")
 
 
 class Request:
-    """A request that is about to be sent. The client adds the token and its own headers when it is."""
+    """A request that is about to be sent.
+
+    The client adds the token and its own headers when it is.
+    """
 
     __slots__ = ("_upload", "body", "headers", "method", "url")
 
-    def __init__(self, method: str, url: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> None:
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> None:
         self.method: str = http_method("method", method)
         self.url: str = text("url", url)
-        self.headers: dict[str, str] = {} if headers is None else dict(checked_headers("headers", headers))
+        self.headers: dict[str, str] = (
+            {} if headers is None else dict(checked_headers("headers", headers))
+        )
         """What this request has besides the client's own headers; a header given here wins."""
         if body is not None and not isinstance(body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
             raise wrong_type("body", "bytes", body)
@@ -93,9 +105,21 @@ class Middleware:
             more |= {"creates": creates, "keeps": keeps}
             if expect == Expect.BYTES:
                 # A file may be larger than any other answer.
-                file = self._core.send(request.method, request.url, Expect.BYTES, headers=list(request.headers.items()), **more)
+                file = self._core.send(
+                    request.method,
+                    request.url,
+                    Expect.BYTES,
+                    headers=list(request.headers.items()),
+                    **more,
+                )
                 return _Then(file, lambda body: Response(200, body=body, url=request.url))
-            return self._core.send(request.method, request.url, Expect.RESPONSE, headers=list(request.headers.items()), **more)
+            return self._core.send(
+                request.method,
+                request.url,
+                Expect.RESPONSE,
+                headers=list(request.headers.items()),
+                **more,
+            )
 
         def finish(response: Response) -> T:
             answer: T = _expected(self._core, request, response, expect)
@@ -110,7 +134,13 @@ class Middleware:
         return self._core.turn(id, list=False, **limits)
 
     def events(
-        self, url: str, form: Form, place: Place, *, total: float | None = None, signal: AbortSignal | None = None
+        self,
+        url: str,
+        form: Form,
+        place: Place,
+        *,
+        total: float | None = None,
+        signal: AbortSignal | None = None,
     ) -> FetchedSource:
         """Open a stream of events; an answer of the caller's own is read as one."""
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
@@ -123,15 +153,25 @@ class Middleware:
         return self._source(Request("GET", self._core.address(url), headers), start, form, place)
 
     def pieces(
-        self, url: str, *, start: int = 0, ahead: bool = True, total: float | None = None, signal: AbortSignal | None = None
+        self,
+        url: str,
+        *,
+        start: int = 0,
+        ahead: bool = True,
+        total: float | None = None,
+        signal: AbortSignal | None = None,
     ) -> FetchedSource:
         """Open a file; an answer of the caller's own is read as one."""
         headers = {"Range": f"bytes={start}-"} if start else {}
 
         def begin(request: Request) -> Source[Any]:
-            return self._core.pieces(request.url, start=start, ahead=ahead, total=total, signal=signal)
+            return self._core.pieces(
+                request.url, start=start, ahead=ahead, total=total, signal=signal
+            )
 
-        return self._source(Request("GET", self._core.address(url), headers), begin, "bytes", Place(), start)
+        return self._source(
+            Request("GET", self._core.address(url), headers), begin, "bytes", Place(), start
+        )
 
     def _source(
         self,
@@ -188,7 +228,12 @@ class Middleware:
                 saved[:] = [said]
                 return Response(200, url=request.url)
 
-            return _Then(self._core.download(request.url, path, overwrite=overwrite, total=total, signal=signal), done)
+            return _Then(
+                self._core.download(
+                    request.url, path, overwrite=overwrite, total=total, signal=signal
+                ),
+                done,
+            )
 
         def finish(response: Response) -> Said:
             if saved:
@@ -198,8 +243,12 @@ class Middleware:
 
         return Fetched(self._fetch, request, start, finish)
 
-    def download_all(self, files: Sequence[tuple[str, str | PathLike[str]]], most: int, **options: Any) -> _OneByOne[Said]:
-        """Save many files, one after another: how many at a time is for the caller's function to say."""
+    def download_all(
+        self, files: Sequence[tuple[str, str | PathLike[str]]], most: int, **options: Any
+    ) -> _OneByOne[Said]:
+        """Save many files, one after another: how many at a time is for the caller's function to
+        say.
+        """
         del most
         return _OneByOne([self.download(url, path, **options) for url, path in files])
 
@@ -208,12 +257,16 @@ class Middleware:
         return _Ready(0)
 
     def detach(self, method: str, target: str | tuple[str, ...], total: float) -> None:
-        """Send a request that nobody waits for, through the caller's function too: on this loop, or else on a thread."""
+        """Send a request that nobody waits for, through the caller's function too: on this loop, or
+        else on a thread.
+        """
         self._last.send(self.send(method, target, Expect.STATUS, total=total, last=True))
 
     @property
     def unattended(self) -> int:
-        """How many requests nobody waits for: those that the core has, and those that the caller's function still has."""
+        """How many requests nobody waits for: those that the core has, and those that the caller's
+        function still has.
+        """
         return self._last.outside_core + self._core.unattended
 
 
@@ -257,7 +310,9 @@ class Fetched(Generic[T]):
             close = getattr(response, "close", None)
             if close is not None:
                 close()
-            raise TypeError("an async fetch= needs an AsyncReplicate; a Replicate's is a plain function")
+            raise TypeError(
+                "an async fetch= needs an AsyncReplicate; a Replicate's is a plain function"
+            )
         return self._finish(_checked(response))
 
     def __await__(self) -> Generator[Any, Any, T]:
@@ -279,7 +334,10 @@ class Fetched(Generic[T]):
 
 
 class Created(Fetched[T]):
-    """A create. If its caller does not get the answer, for whatever reason, what it made is cancelled."""
+    """A create.
+
+    If its caller does not get the answer, for whatever reason, what it made is cancelled.
+    """
 
     def __init__(
         self,
@@ -290,7 +348,8 @@ class Created(Fetched[T]):
         start: Callable[[Request], Pending[Response] | _Then[Any, Response]],
         finish: Callable[[Response], T],
     ) -> None:
-        # A list that both have: if the function had this object, the two would be a circle, and keep the client's connections.
+        # A list that both have: if the function had this object, the two would be a circle, and
+        # keep the client's connections.
         responses: list[Response] = []
 
         def note(response: Response) -> Response:
@@ -329,7 +388,11 @@ class Created(Fetched[T]):
             made: object = self._responses[0].json()
         except ValueError:
             return
-        if is_object(made) and isinstance(id := made.get("id"), str) and made.get("status") not in TERMINAL:
+        if (
+            is_object(made)
+            and isinstance(id := made.get("id"), str)
+            and made.get("status") not in TERMINAL
+        ):
             self._middleware.detach("POST", (self._collection, id, "cancel"), PARTING)
 
 
@@ -386,7 +449,9 @@ class _Then(Generic[S, T]):
 class FetchedSource:
     """A stream that is opened when something of it is waited for."""
 
-    def __init__(self, opening: Fetched[Source[Any]], sources: list[Source[Any]], answers: list[Said]) -> None:
+    def __init__(
+        self, opening: Fetched[Source[Any]], sources: list[Source[Any]], answers: list[Said]
+    ) -> None:
         self._opening = opening
         # What the caller's own answer says of a file.
         self._answers = answers
@@ -458,7 +523,9 @@ class _Within(Generic[T]):
 
 def _checked(response: object) -> Response:
     if not isinstance(response, Response):
-        raise TypeError(f"fetch= must return a replicate_rs.Response, not {type(response).__name__}")
+        raise TypeError(
+            f"fetch= must return a replicate_rs.Response, not {type(response).__name__}"
+        )
     return response
 
 
@@ -470,7 +537,10 @@ def _succeeded(core: Core, request: Request, response: Response) -> Response:
 
 
 def _expected(core: Core, request: Request, response: Response, expect: Expect[T]) -> T:
-    """Return an answer as an endpoint wants it. No error shows the token, which a server may echo."""
+    """Return an answer as an endpoint wants it.
+
+    No error shows the token, which a server may echo.
+    """
     _succeeded(core, request, response)
     try:
         return expect.of(response)
@@ -479,14 +549,19 @@ def _expected(core: Core, request: Request, response: Response, expect: Expect[T
     raise _unexpected(core, request, response, problem)
 
 
-def _unexpected(core: Core, request: Request, response: Response, problem: str) -> APIResponseValidationError:
-    # A function of its own: the frames of an error's traceback must not have the body, which may be a webhook's secret.
+def _unexpected(
+    core: Core, request: Request, response: Response, problem: str
+) -> APIResponseValidationError:
+    # A function of its own: the frames of an error's traceback must not have the body, which may be
+    # a webhook's secret.
     body, headers = core.shown(response)
     return from_unexpected(problem, response.status, request.method, request.url, headers, body)
 
 
 def _part(response: Response, start: int) -> tuple[bytes, Said]:
-    """Return what an answer of the caller's own has of a file from `start` on, and what it says of the file."""
+    """Return what an answer of the caller's own has of a file from `start` on, and what it says of
+    the file.
+    """
     body, headers = response.body, response.headers
     part, slash, total = headers.get("content-range", "").removeprefix("bytes ").partition("/")
     length = int(total) if slash and total.isascii() and total.isdigit() else None

@@ -91,7 +91,9 @@ class Model(Record[M]):
 
     def predict(self, *_: object, **__: object) -> NoReturn:
         """Not here any more, as in 1.0.7: use `run`."""
-        raise ReplicateException("model.predict() was removed: use replicate.run(model, input={...})")
+        raise ReplicateException(
+            "model.predict() was removed: use replicate.run(model, input={...})"
+        )
 
 
 class ModelsPredictions(Namespace[M]):
@@ -112,7 +114,9 @@ class ModelsPredictions(Namespace[M]):
         """Start the newest version of a model; see `Predictions.create`."""
         owner, name = pair("model", model, None, spelled=(model_owner, model_name))
         predictions: Predictions[M] = Predictions(self._session, self._mode)
-        return await unchecked(Predictions[M].create)(predictions, input=input, model=(owner, name), **options)
+        return await unchecked(Predictions[M].create)(
+            predictions, input=input, model=(owner, name), **options
+        )
 
     async_create: Final = awaitable(create)
 
@@ -152,7 +156,9 @@ class Readmes(Namespace[M]):
     ) -> str:
         """Fetch a model's readme, in Markdown."""
         model = named("model", owner, name, options)
-        return await self._transport.finish(self._send("GET", ("models", *model, "readme"), Expect.TEXT, options))
+        return await self._transport.finish(
+            self._send("GET", ("models", *model, "readme"), Expect.TEXT, options)
+        )
 
     async_get: Final = awaitable(get)
 
@@ -209,7 +215,9 @@ class Models(Namespace[M]):
     async_list: Final = awaitable(list)
 
     @operation
-    async def search(self, query: str | None = None, *, body: str | None = None, **options: Unpack[Options]) -> Page[Model[M]]:
+    async def search(
+        self, query: str | None = None, *, body: str | None = None, **options: Unpack[Options]
+    ) -> Page[Model[M]]:
         """Fetch the public models that fit a query; 2.0 calls it `body`."""
         text = one_of(query=query, body=body)
         return await page_of(self, Model[M], ("models",), ..., options, text=text)
@@ -274,7 +282,9 @@ class Models(Namespace[M]):
                 cover_image_url=cover_image_url,
             ),
         }
-        data = await self._transport.finish(self._send("POST", ("models",), Expect.OBJECT, options, body=body))
+        data = await self._transport.finish(
+            self._send("POST", ("models",), Expect.OBJECT, options, body=body)
+        )
         return Model._of(data, self._session)
 
     async_create: Final = awaitable(create)
@@ -319,7 +329,12 @@ class Models(Namespace[M]):
     ) -> bool:
         """Delete a private model of yours that has no versions; True if it is gone."""
         model = named("model", owner if key is None else key, name, options)
-        return await self._transport.finish(self._send("DELETE", ("models", *model), Expect.STATUS, options)) < 300
+        return (
+            await self._transport.finish(
+                self._send("DELETE", ("models", *model), Expect.STATUS, options)
+            )
+            < 300
+        )
 
     async_delete: Final = awaitable(delete)
 

@@ -33,7 +33,9 @@ def multipart(fields: Iterable[tuple[str, str | Source]]) -> tuple[Upload, str]:
             parts.append(f"{head}\r\n\r\n{text}\r\n".encode("utf-8", "surrogateescape"))
         else:
             check(value)
-            head += f'; filename="{_escaped(value.name)}"\r\nContent-Type: {value.content_type}\r\n\r\n'
+            head += (
+                f'; filename="{_escaped(value.name)}"\r\nContent-Type: {value.content_type}\r\n\r\n'
+            )
             parts += [head.encode("utf-8", "surrogateescape"), value.part, b"\r\n"]
     parts.append(f"--{boundary}--\r\n".encode())
     return Upload(parts), f"multipart/form-data; boundary={boundary}"

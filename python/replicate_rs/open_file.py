@@ -62,11 +62,17 @@ class OpenFile(Resource[M]):
     def _is_read_on(self) -> bool:
         """Whether a `read()` without a size goes on from the position."""
         cursor = self._opened.get("cursor")
-        return cursor is not None and not cursor.closed and (cursor.reads_on or cursor.has_read_ahead)
+        return (
+            cursor is not None and not cursor.closed and (cursor.reads_on or cursor.has_read_ahead)
+        )
 
-    async def _read_on(self, size: int | None, signal: AbortSignal | None, timeout: Limit | None) -> bytes:
+    async def _read_on(
+        self, size: int | None, signal: AbortSignal | None, timeout: Limit | None
+    ) -> bytes:
         cursor = self._cursor
-        part = await cursor.read(self._transport, size, signal=signal, total=limit("timeout", timeout))
+        part = await cursor.read(
+            self._transport, size, signal=signal, total=limit("timeout", timeout)
+        )
         self._known.note(cursor.said)
         return part
 
@@ -80,7 +86,9 @@ class OpenFile(Resource[M]):
 
     @operation
     async def readinto(self, buffer: Any) -> int:
-        """Fill a writable buffer with the next bytes, and return how many they are: fewer than fit only at the end."""
+        """Fill a writable buffer with the next bytes, and return how many they are: fewer than fit
+        only at the end.
+        """
         cursor = self._cursor
         count = await cursor.readinto(self._transport, buffer)
         self._known.note(cursor.said)
@@ -108,9 +116,11 @@ class OpenFile(Resource[M]):
 
     @operation
     async def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a position, and return it: from the beginning, from the position (`whence` 1) or from the end (2).
+        """Go to a position, and return it: from the beginning, from the position (`whence` 1) or
+        from the end (2).
 
-        Nothing is fetched, unless the length has to be known. After it, `read()` without a size reads from there to the end.
+        Nothing is fetched, unless the length has to be known. After it, `read()` without a size
+        reads from there to the end.
         """
         cursor = self._cursor
         position = await cursor.seek(self._transport, offset, whence)
@@ -118,7 +128,9 @@ class OpenFile(Resource[M]):
         return position
 
     def tell(self) -> int:
-        """Return the position: how many bytes `read(n)`, `readline` and their like have read, or where `seek` went."""
+        """Return the position: how many bytes `read(n)`, `readline` and their like have read, or
+        where `seek` went.
+        """
         return self._cursor.tell()
 
     def readable(self) -> bool:
@@ -141,19 +153,26 @@ class OpenFile(Resource[M]):
         """Raise `io.UnsupportedOperation`: it is no file of this machine."""
         from io import UnsupportedOperation
 
-        raise UnsupportedOperation("a FileOutput has no file descriptor: open a copy, by open(os.fspath(output), 'rb')")
+        raise UnsupportedOperation(
+            "a FileOutput has no file descriptor: open a copy, by open(os.fspath(output), 'rb')"
+        )
 
     def flush(self) -> None:
         """Do nothing: there is nothing to write."""
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called. All but what reads from the position can be used all the same."""
+        """Whether `close` was called.
+
+        All but what reads from the position can be used all the same.
+        """
         cursor = self._opened.get("cursor")
         return cursor is not None and cursor.closed
 
     def close(self) -> None:
-        """Close the open file, and its connection if there is one; `read()`, `save`, `open` and ``for`` go on to work."""
+        """Close the open file, and its connection if there is one; `read()`, `save`, `open` and
+        ``for`` go on to work.
+        """
         self._cursor.close()
 
     async def aclose(self) -> None:
@@ -163,20 +182,30 @@ class OpenFile(Resource[M]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def _check_blocking(self) -> None:
         if self._mode is Async:
             raise TypeError(
-                "a file of an AsyncReplicate is read with 'async for', or with await and its read(); "
-                "what blocks takes await output.open()"
+                "a file of an AsyncReplicate is read with 'async for', or with await and its"
+                " read(); what blocks takes await output.open()"
             )
 
 

@@ -1,4 +1,6 @@
-"""What a client is made with: its options, their names in other clients, and the session that they make."""
+"""What a client is made with: its options, their names in other clients, and the session that they
+make.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +38,18 @@ if TYPE_CHECKING:
     from .types import Token as Token
 
 
-# Options that say how servers are reached: a client that differs from another in these has connections of its own.
+# Options that say how servers are reached: a client that differs from another in these has
+# connections of its own.
 NETWORK = ("max_connections", "proxy", "verify", "ssl_cert_file", "cert")
 # Other clients' names of options.
 SPELLINGS = {"auth": "api_token", "bearer_token": "api_token", "default_headers": "headers"}
 # Their names of attributes.
-ATTRIBUTES = {**SPELLINGS, "_api_token": "api_token", "_base_url": "base_url", "_timeout": "timeout"}
+ATTRIBUTES = {
+    **SPELLINGS,
+    "_api_token": "api_token",
+    "_base_url": "base_url",
+    "_timeout": "timeout",
+}
 DEFAULT_BASE_URL = "https://api.replicate.com/v1"
 USER_AGENT = "replicate-rs/0.1.0"
 
@@ -72,7 +80,8 @@ DEFAULTS: dict[str, Any] = {
     "fetch": None,
 }
 
-# Seconds that an event stream may be silent. Replicate's own end after 30, with a comment that says so.
+# Seconds that an event stream may be silent. Replicate's own end after 30, with a comment that says
+# so.
 IDLE = 60.0
 
 
@@ -83,7 +92,15 @@ FIRST_INTERVAL = 0.25
 class Stats:
     """What a client has done so far, in numbers."""
 
-    __slots__ = ("connections", "failures", "in_flight", "predictions", "requests", "retries", "streams")
+    __slots__ = (
+        "connections",
+        "failures",
+        "in_flight",
+        "predictions",
+        "requests",
+        "retries",
+        "streams",
+    )
 
     def __init__(
         self,
@@ -108,7 +125,8 @@ class Stats:
         self.streams: int = streams
         """Event streams and files that are being read now."""
         self.predictions: int = predictions
-        """That calls hold now: they are cancelled if their callers leave, or the client is closed."""
+        """That calls hold now: they are cancelled if their callers leave, or the client is closed.
+        """
 
     def __repr__(self) -> str:
         return f"Stats({', '.join(f'{name}={getattr(self, name)}' for name in self.__slots__)})"
@@ -117,9 +135,10 @@ class Stats:
 class Timeout:
     """Seconds that each part of a request may take; None is without limit.
 
-    ``Timeout(60)`` is 60 seconds for each of `connect`, `read`, `write` and `pool` that is not given by itself.
-    Wherever there are seconds, a `timedelta` does too. As the `timeout` of one call, such as a run, it limits all of that call:
-    its `total` does, or else its longest part.
+    ``Timeout(60)`` is 60 seconds for each of `connect`, `read`, `write` and `pool` that is not
+    given by itself.
+    Wherever there are seconds, a `timedelta` does too. As the `timeout` of one call, such as a run,
+    it limits all of that call: its `total` does, or else its longest part.
     """
 
     __slots__ = ("connect", "idle", "pool", "read", "total", "write")
@@ -140,7 +159,9 @@ class Timeout:
         if timeout is not ...:
             timeout = seconds_or_none("timeout", timeout)
 
-        def part(name: str, value: Seconds | EllipsisType | None, usual: float | None) -> float | None:
+        def part(
+            name: str, value: Seconds | EllipsisType | None, usual: float | None
+        ) -> float | None:
             if value is not ...:
                 return seconds_or_none(name, value)
             return usual if timeout is ... else timeout
@@ -148,7 +169,10 @@ class Timeout:
         self.connect: float | None = part("connect", connect, 5.0)
         """To open a connection."""
         self.read: float | None = part("read", read, 30.0)
-        """For the answer to begin, and between two parts of it. A request that holds for output gets the hold on top."""
+        """For the answer to begin, and between two parts of it.
+
+        A request that holds for output gets the hold on top.
+        """
         self.write: float | None = part("write", write, 30.0)
         """For the connection to take a piece of a file that is sent."""
         self.pool: float | None = part("pool", pool, None)
@@ -156,7 +180,9 @@ class Timeout:
         self.total: float | None = seconds_or_none("total", total)
         """For all of it, retries included."""
         self.idle: float | None = seconds_or_none("idle", idle)
-        """For an event stream to be silent; then it is taken for dead, and opened again where it was."""
+        """For an event stream to be silent; then it is taken for dead, and opened again where it
+        was.
+        """
 
     def __repr__(self) -> str:
         return f"Timeout({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
@@ -169,7 +195,10 @@ class Timeout:
 
 
 def only(**spellings: Any) -> Any:
-    """Give the one of several spellings of an option that was given. Raises `TypeError` if there are more."""
+    """Give the one of several spellings of an option that was given.
+
+    Raises `TypeError` if there are more.
+    """
     given = {spelling: value for spelling, value in spellings.items() if value is not None}
     if len(given) > 1:
         raise TypeError(f"{' and '.join(given)} are the same argument: give one")
@@ -181,24 +210,34 @@ def timeouts(timeout: Limit | None) -> Timeout:
     if timeout is None:
         return Timeout()
     if isinstance(timeout, tuple):
-        raise TypeError("timeout must be seconds or a Timeout, not a tuple: Timeout(connect=…, read=…)")
+        raise TypeError(
+            "timeout must be seconds or a Timeout, not a tuple: Timeout(connect=…, read=…)"
+        )
     if not is_timeout(timeout):
         return Timeout(seconds_or_none("timeout", timeout))
     # Those of httpx can be anything, and ours can be changed.
     names = (*PARTS, *(name for name in ("total", "idle") if hasattr(timeout, name)))
-    return Timeout(**{name: seconds_or_none(f"timeout.{name}", getattr(timeout, name)) for name in names})
+    return Timeout(
+        **{name: seconds_or_none(f"timeout.{name}", getattr(timeout, name)) for name in names}
+    )
 
 
 def trust(
     verify: bool | str | PathLike[str], ssl_cert_file: str | PathLike[str] | None
 ) -> tuple[bool, str | PathLike[str] | None]:
-    """Read the options that say which servers are believed; httpx and requests take a file as `verify` too."""
+    """Read the options that say which servers are believed; httpx and requests take a file as
+    `verify` too.
+    """
     if isinstance(verify, bool):
         if not verify and ssl_cert_file is not None:
-            raise ValueError("verify=False believes every server: leave out ssl_cert_file, or verify")
+            raise ValueError(
+                "verify=False believes every server: leave out ssl_cert_file, or verify"
+            )
         return verify, None if ssl_cert_file is None else file_path("ssl_cert_file", ssl_cert_file)
     if not isinstance(verify, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
-        raise TypeError(f"verify must be a bool or the path of a PEM file, not {type(verify).__name__}")
+        raise TypeError(
+            f"verify must be a bool or the path of a PEM file, not {type(verify).__name__}"
+        )
     if ssl_cert_file is not None:
         raise TypeError("verify and ssl_cert_file are the same argument: give one")
     return True, file_path("verify", verify)
@@ -210,7 +249,9 @@ def identity_of(cert: Certificate | None) -> tuple[str | PathLike[str], str | Pa
         return None
     if isinstance(cert, tuple):
         if len(cert) != 2:
-            raise ValueError(f"cert must be the path of a PEM file, or a pair of paths, not {len(cert)} of them")
+            raise ValueError(
+                f"cert must be the path of a PEM file, or a pair of paths, not {len(cert)} of them"
+            )
         return file_path("cert", cert[0]), file_path("cert", cert[1])
     if isinstance(cert, list):
         raise wrong_type("cert", "the path of a PEM file, or a tuple of two paths", cert)
@@ -218,7 +259,8 @@ def identity_of(cert: Certificate | None) -> tuple[str | PathLike[str], str | Pa
 
 
 def normalized(mode: type[Sync | Async], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return checked options in the form in which a client keeps them: secrets as a `Secret`, blank text as None.
+    """Return checked options in the form in which a client keeps them: secrets as a `Secret`, blank
+    text as None.
 
     Raises:
         TypeError: An option is of the wrong type.
@@ -257,7 +299,8 @@ def _token(mode: type[Sync | Async], token: Any) -> Any:
         raise wrong_type("api_token", "a str, a SecretStr, or a function that returns one", token)
     if mode is not Async and is_async_function(token):
         raise TypeError(
-            "api_token must be a plain function on a Replicate, whose calls block: an async one needs an AsyncReplicate"
+            "api_token must be a plain function on a Replicate, whose calls block: an async one"
+            " needs an AsyncReplicate"
         )
     return token
 

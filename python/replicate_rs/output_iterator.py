@@ -23,20 +23,27 @@ T = TypeVar("T")
 class BaseOutputIterator(Generic[T]):
     """What both kinds of iterator are made of.
 
-    Each iteration gives what is here already, and then has a connection of its own, whose events begin at the first one. So
-    iterations may be left, repeated, nested, and go on in several tasks or threads.
+    Each iteration gives what is here already, and then has a connection of its own, whose events
+    begin at the first one. So iterations may be left, repeated, nested, and go on in several tasks
+    or threads.
     """
 
     __slots__ = ("_complete", "_course", "_function", "_parts", "prediction")
 
-    def __init__(self, function: BaseFunction[Any, Any], prediction: Prediction[Any], *, cancel_on_exit: bool) -> None:
+    def __init__(
+        self, function: BaseFunction[Any, Any], prediction: Prediction[Any], *, cancel_on_exit: bool
+    ) -> None:
         self._function = function
         client = function._through(function._mode)
-        self._course = Course(client, None, None, cancel_on_exit=cancel_on_exit, signal=None, timeout=None)
+        self._course = Course(
+            client, None, None, cancel_on_exit=cancel_on_exit, signal=None, timeout=None
+        )
         self._parts: list[Any] = []
         self._complete = False
         self.prediction: Prediction[Any] = prediction
-        """As far as is known here; leaving the iterator does not cancel it, ``prediction.cancel()`` does."""
+        """As far as is known here; leaving the iterator does not cancel it, ``prediction.cancel()``
+        does.
+        """
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._function.name!r}, {self.prediction.id!r})"
@@ -62,8 +69,9 @@ class BaseOutputIterator(Generic[T]):
                     yield fresh
             self._complete = True
         except BaseException as error:
-            # Another iteration may go on after a loop that was left, or a connection that failed. Whoever was interrupted is
-            # gone, and from a stream that cannot be read nobody gets anything.
+            # Another iteration may go on after a loop that was left, or a connection that failed.
+            # Whoever was interrupted is gone, and from a stream that cannot be read nobody gets
+            # anything.
             if not isinstance(error, (GeneratorExit, APIConnectionError, ModelError)):
                 self._course.cancel(self.prediction, client._transport)
             raise
@@ -101,7 +109,9 @@ class BaseOutputIterator(Generic[T]):
         self.prediction._update(done.dict())
 
     async def _whole(self, mode: type[Sync | Async]) -> Any:
-        """Give what the function would give without streaming: events are text, whatever the output's type is."""
+        """Give what the function would give without streaming: events are text, whatever the
+        output's type is.
+        """
         async for _ in self._each(mode):
             pass
         client = self._function._through(mode)
@@ -110,10 +120,12 @@ class BaseOutputIterator(Generic[T]):
 
 
 class OutputIterator(BaseOutputIterator[T]):
-    """An output that grows: ``for`` gives its parts as they come, and ``str()`` all of them, joined, when it is whole.
+    """An output that grows: ``for`` gives its parts as they come, and ``str()`` all of them,
+    joined, when it is whole.
 
-    Parts are text, or `FileOutput` if the model makes files. What has come is kept: another ``for`` gives it again, and goes
-    on from there. Leaving a ``for`` closes its connection. As an input of a function it stands for the whole output.
+    Parts are text, or `FileOutput` if the model makes files. What has come is kept: another ``for``
+    gives it again, and goes on from there. Leaving a ``for`` closes its connection. As an input of
+    a function it stands for the whole output.
 
     Raises (while it is iterated over):
         ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
@@ -133,9 +145,11 @@ class OutputIterator(BaseOutputIterator[T]):
 
 
 class AsyncOutputIterator(BaseOutputIterator[T]):
-    """An output that grows: ``async for`` gives its parts as they come, and ``await`` all of it, when it is whole.
+    """An output that grows: ``async for`` gives its parts as they come, and ``await`` all of it,
+    when it is whole.
 
-    Awaited, it is what the function gives without streaming: text, a file, a list. See `OutputIterator`.
+    Awaited, it is what the function gives without streaming: text, a file, a list. See
+    `OutputIterator`.
     """
 
     __slots__ = ()

@@ -41,7 +41,8 @@ R = TypeVar("R", bound="Record[Any]")
 class Page(ModelMethods, Generic[T]):
     """Some results, and where the next ones are.
 
-    ``for`` iterates over its own results, and ``async for`` goes on to those of all pages that follow; `auto` does so in either.
+    ``for`` iterates over its own results, and ``async for`` goes on to those of all pages that
+    follow; `auto` does so in either.
     """
 
     __slots__ = ("_source", "next", "previous", "results")
@@ -54,7 +55,9 @@ class Page(ModelMethods, Generic[T]):
     results: list[T]
     _source: _Source[Any]
 
-    def __init__(self, results: list[T], next: str | None = None, previous: str | None = None) -> None:
+    def __init__(
+        self, results: list[T], next: str | None = None, previous: str | None = None
+    ) -> None:
         self.results = results
         self.next = next
         self.previous = previous
@@ -76,7 +79,8 @@ class Page(ModelMethods, Generic[T]):
 
     def _dumpable(self, without_none: bool = False) -> dict[str, Any]:
         results: list[Any] = [
-            each.dict(exclude_none=without_none) if isinstance(each, ModelMethods) else each for each in self.results
+            each.dict(exclude_none=without_none) if isinstance(each, ModelMethods) else each
+            for each in self.results
         ]
         return {"previous": self.previous, "next": self.next, "results": results}
 
@@ -100,8 +104,12 @@ class Page(ModelMethods, Generic[T]):
         if include is not None or exclude is not None:
             # What is left of records is no record.
             return self._twin({**self.dict(include=include, exclude=exclude), **(update or {})})
-        results = [deepcopy(each) for each in self.results] if flag("deep", deep) else [*self.results]
-        return self._twin({"previous": self.previous, "next": self.next, "results": results, **(update or {})})
+        results = (
+            [deepcopy(each) for each in self.results] if flag("deep", deep) else [*self.results]
+        )
+        return self._twin(
+            {"previous": self.previous, "next": self.next, "results": results, **(update or {})}
+        )
 
     def __copy__(self) -> Self:
         return self.copy(deep=False)
@@ -109,7 +117,9 @@ class Page(ModelMethods, Generic[T]):
     def __deepcopy__(self, known: Any) -> Self:
         from copy import deepcopy
 
-        return self._twin({"previous": self.previous, "next": self.next, "results": deepcopy(self.results, known)})
+        return self._twin(
+            {"previous": self.previous, "next": self.next, "results": deepcopy(self.results, known)}
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not hasattr(self, "_source"):
@@ -167,7 +177,9 @@ class Page(ModelMethods, Generic[T]):
         return f"Page(results={self.results!r}, next={self.next!r}, previous={self.previous!r})"
 
     def auto(self) -> Items[T]:
-        """Give every item of this page and of all that follow, for `for` and for `async for`; the next page is fetched ahead."""
+        """Give every item of this page and of all that follow, for `for` and for `async for`; the
+        next page is fetched ahead.
+        """
         return Items(self)
 
     def has_next_page(self) -> bool:
@@ -179,7 +191,10 @@ class Page(ModelMethods, Generic[T]):
     @overload
     def get_next_page(self) -> Page[T]: ...
     def get_next_page(self) -> Page[Any] | Coroutine[Any, Any, Page[Any]]:
-        """Fetch the next page, as in 2.0; a page of an `AsyncReplicate` awaits it. Raises `ValueError` on the last one."""
+        """Fetch the next page, as in 2.0; a page of an `AsyncReplicate` awaits it.
+
+        Raises `ValueError` on the last one.
+        """
         if self._is_async:
             return self.async_get_next_page()
         following = self._begin_next()
@@ -188,7 +203,10 @@ class Page(ModelMethods, Generic[T]):
         return self._source.page(wait(following), type(self))
 
     async def async_get_next_page(self) -> Page[T]:
-        """Fetch the next page, awaited, whatever the client. Raises `ValueError` on the last one."""
+        """Fetch the next page, awaited, whatever the client.
+
+        Raises `ValueError` on the last one.
+        """
         following = self._begin_next()
         if following is None:
             raise ValueError("there is no next page: this was the last")
@@ -211,8 +229,9 @@ class Page(ModelMethods, Generic[T]):
             return None
         if not hasattr(self, "_source"):
             raise ValueError(
-                "the page after this one cannot be fetched: this one was made by the program, and belongs to no "
-                "client. Pass its `next` to the list method: client.predictions.list(page.next)"
+                "the page after this one cannot be fetched: this one was made by the program, and"
+                " belongs to no client. Pass its `next` to the list method:"
+                " client.predictions.list(page.next)"
             )
         if signal is not None:
             self._source.stopped_by(signal)
@@ -220,7 +239,10 @@ class Page(ModelMethods, Generic[T]):
 
 
 class Items(Generic[T]):
-    """Every item of many pages. The page after the one that is read is on its way meanwhile; two are held at most."""
+    """Every item of many pages.
+
+    The page after the one that is read is on its way meanwhile; two are held at most.
+    """
 
     __slots__ = ("_first",)
 
@@ -238,7 +260,9 @@ class Items(Generic[T]):
             yield page.results
 
 
-async def pages(page: Page[T], transport: type[Transport], signal: AbortSignal | None = None) -> AsyncGenerator[Page[T], None]:
+async def pages(
+    page: Page[T], transport: type[Transport], signal: AbortSignal | None = None
+) -> AsyncGenerator[Page[T], None]:
     """Give a page and all that follow, each one fetched while the one before is read.
 
     Raises:
@@ -249,7 +273,9 @@ async def pages(page: Page[T], transport: type[Transport], signal: AbortSignal |
     seen: set[str] = set()
     while True:
         if page.next in seen:
-            raise APIResponseValidationError(detail=f"the page after {page.next} is one that came before")
+            raise APIResponseValidationError(
+                detail=f"the page after {page.next} is one that came before"
+            )
         following = page._begin_next(signal)
         if following is not None:
             following.begin()
@@ -263,7 +289,9 @@ async def pages(page: Page[T], transport: type[Transport], signal: AbortSignal |
         page = page._source.page(await page._source.finish(following, transport), type(page))
 
 
-def paginate(list_method: Callable[..., Page[T]], *, signal: AbortSignal | None = None) -> Generator[Page[T], None, None]:
+def paginate(
+    list_method: Callable[..., Page[T]], *, signal: AbortSignal | None = None
+) -> Generator[Page[T], None, None]:
     """Yield a list method's pages.
 
     Args:
@@ -288,12 +316,18 @@ def async_paginate(
         TypeError: `list_method` is not a method, or one that blocks.
 
     """
-    if not is_async_function(function("list_method", list_method)) and hasattr(list_method, "__self__"):
-        raise TypeError("list_method must be an async one, of an AsyncReplicate, or with async_ before its name")
+    if not is_async_function(function("list_method", list_method)) and hasattr(
+        list_method, "__self__"
+    ):
+        raise TypeError(
+            "list_method must be an async one, of an AsyncReplicate, or with async_ before its name"
+        )
     return _async_pages(*_stoppable(list_method, signal))
 
 
-def _stoppable(list_method: Callable[..., Any], signal: AbortSignal | None) -> tuple[Callable[..., Any], AbortSignal | None]:
+def _stoppable(
+    list_method: Callable[..., Any], signal: AbortSignal | None
+) -> tuple[Callable[..., Any], AbortSignal | None]:
     """Return what asks for a page, which a signal stops too where the method is one of a client."""
     if signal is None:
         return list_method, None
@@ -313,14 +347,18 @@ def _is_fetched(page: Page[Any]) -> bool:
 
 
 def _asked_for(page: Page[Any], ask: Callable[..., Any]) -> Generator[Page[Any], None, None]:
-    """Yield the pages of a method whose pages cannot be fetched, such as that of a test: it is asked for each."""
+    """Yield the pages of a method whose pages cannot be fetched, such as that of a test: it is
+    asked for each.
+    """
     yield page
     while page.next is not None:
         page = _first(ask(page.next))
         yield page
 
 
-async def _async_pages(ask: Callable[..., Any], signal: AbortSignal | None) -> AsyncGenerator[Page[Any], None]:
+async def _async_pages(
+    ask: Callable[..., Any], signal: AbortSignal | None
+) -> AsyncGenerator[Page[Any], None]:
     page = _first(await _awaited(ask()))
     if not _is_fetched(page):
         yield page
@@ -356,7 +394,12 @@ class _Source(Generic[R]):
     __slots__ = ("kind", "options", "resource", "target", "text")
 
     def __init__(
-        self, resource: Resource[Any], kind: type[R], target: tuple[str, ...], options: Options, text: str | None = None
+        self,
+        resource: Resource[Any],
+        kind: type[R],
+        target: tuple[str, ...],
+        options: Options,
+        text: str | None = None,
     ) -> None:
         self.resource = resource
         self.kind = kind
@@ -378,7 +421,11 @@ class _Source(Generic[R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Headers may be secrets, and a signal is of its process.
-        options = {name: value for name, value in self.options.items() if name not in ("signal", "extra_headers")}
+        options = {
+            name: value
+            for name, value in self.options.items()
+            if name not in ("signal", "extra_headers")
+        }
         return type(self), (self.resource, self.kind, self.target, options, self.text)
 
     def begin(self, cursor: str | None, query: Query | None = None) -> Pending[dict[str, Any]]:
@@ -386,9 +433,13 @@ class _Source(Generic[R]):
         if cursor is not None:
             query = _query_of(cursor)
         method = "GET" if self.text is None else "QUERY"
-        return self.resource._send(method, self.target, Expect.PAGE, self.options, query=query, text=self.text)
+        return self.resource._send(
+            method, self.target, Expect.PAGE, self.options, query=query, text=self.text
+        )
 
-    async def finish(self, following: Pending[dict[str, Any]], transport: type[Transport]) -> dict[str, Any]:
+    async def finish(
+        self, following: Pending[dict[str, Any]], transport: type[Transport]
+    ) -> dict[str, Any]:
         """Wait for a page that follows another one."""
         try:
             return await transport.finish(following)
@@ -410,8 +461,8 @@ class _Source(Generic[R]):
 def _query_of(cursor: str) -> dict[str, object]:
     """Read a page's address, or a bare cursor.
 
-    The endpoint is known, so only the query matters: behind a gateway, too, the next page comes from where this one came from,
-    and the token goes nowhere else.
+    The endpoint is known, so only the query matters: behind a gateway, too, the next page comes
+    from where this one came from, and the token goes nowhere else.
     """
     from urllib.parse import parse_qsl
 
@@ -430,7 +481,9 @@ async def page_of(
     query: Query | None = None,
     text: str | None = None,
 ) -> Page[R]:
-    """Fetch a page of an endpoint: the first, or the one at a cursor; `text` is what it searches for."""
+    """Fetch a page of an endpoint: the first, or the one at a cursor; `text` is what it searches
+    for.
+    """
     source = _Source(resource, kind, target, options, text)
     place = cursor if isinstance(cursor, str) else None
     return source.page(await resource._transport.finish(source.begin(place, query)))

@@ -13,11 +13,20 @@ if TYPE_CHECKING:
     from .types import Image as Image
 
 
-# How PNG can store the pixels of an image (https://pillow.readthedocs.io/en/stable/handbook/image-file-formats.html#png).
+# How PNG can store the pixels of an image
+# (https://pillow.readthedocs.io/en/stable/handbook/image-file-formats.html#png).
 PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
 # Integers of 32 bits, or of 16 bits in another order.
 INTEGERS = ("I", "I;16B", "I;16L", "I;16N")
-CONVERTED = {"CMYK": "RGB", "HSV": "RGB", "PA": "RGBA", "RGBX": "RGB", "RGBa": "RGBA", "La": "LA", "YCbCr": "RGB"}
+CONVERTED = {
+    "CMYK": "RGB",
+    "HSV": "RGB",
+    "PA": "RGBA",
+    "RGBX": "RGB",
+    "RGBa": "RGBA",
+    "La": "LA",
+    "YCbCr": "RGB",
+}
 # The tag of EXIF that says how a camera was held; 1 is upright.
 ORIENTATION = 0x0112
 
@@ -45,7 +54,9 @@ def to_png(image: Any) -> bytes:
     except ValueError:
         raise
     except Exception as error:
-        raise file_error(f"the picture cannot be read: {error}", getattr(error, "errno", None)) from error
+        raise file_error(
+            f"the picture cannot be read: {error}", getattr(error, "errno", None)
+        ) from error
     picture = _in_png_mode(_upright(image))
     try:
         return _written(picture)
@@ -84,14 +95,20 @@ def _in_png_mode(image: Any) -> Any:
         wide = image.convert("I")
         low, high = wide.getextrema()
         if low < 0 or high >= 1 << 16:
-            raise ValueError(f"PNG cannot store integers from {low} to {high}: scale the image to 0…65535 and convert it")
+            raise ValueError(
+                f"PNG cannot store integers from {low} to {high}: scale the image to 0…65535 and"
+                " convert it"
+            )
         return wide.convert("I;16")
     if mode in CONVERTED:
         converted = image.convert(CONVERTED[mode])
     elif mode == "LAB":
         converted = _from_lab(image)
     else:
-        raise TypeError(f"PNG cannot store an image of mode {mode}: convert it to RGB or RGBA, or save it to an io.BytesIO")
+        raise TypeError(
+            f"PNG cannot store an image of mode {mode}: convert it to RGB or RGBA, or save it to an"
+            " io.BytesIO"
+        )
     if mode in ("CMYK", "LAB"):
         # It is about other colours.
         converted.info.pop("icc_profile", None)

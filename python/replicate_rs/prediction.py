@@ -43,7 +43,10 @@ class Prediction(Job[M]):
     _is_prediction = True
 
     output: Any
-    """What the model decides; None until there is some. Removed an hour after the end, as `input` and `logs` are."""
+    """What the model decides; None until there is some.
+
+    Removed an hour after the end, as `input` and `logs` are.
+    """
     deadline: str | None
     """When `cancel_after` takes effect; ISO 8601, in UTC."""
     data_removed: bool | None
@@ -78,7 +81,8 @@ class Prediction(Job[M]):
 
         Raises:
             ModelError: The model failed; `PredictionCanceled` if it was canceled.
-            StreamError: The model cannot stream; `StreamInterrupted` if the stream broke off and nothing can tell its rest.
+            StreamError: The model cannot stream; `StreamInterrupted` if the stream broke off and
+                nothing can tell its rest.
             PredictionTimeout: `timeout` seconds passed first.
 
         """
@@ -86,7 +90,15 @@ class Prediction(Job[M]):
 
         files = self._session.use_file_output if use_file_output is None else use_file_output
         total = limit("timeout", timeout)
-        return watched(self, self._as_given(), "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=total)
+        return watched(
+            self,
+            self._as_given(),
+            "events",
+            files=files,
+            cancel_on_exit=cancel_on_exit,
+            signal=signal,
+            timeout=total,
+        )
 
     async_stream: Final = asynchronously(stream)
 
@@ -94,7 +106,8 @@ class Prediction(Job[M]):
     def output_iterator(
         self, *, signal: AbortSignal | None = None, timeout: Limit | None = None
     ) -> AsyncGenerator[list[Any], None]:
-        """Poll, and give what the output's list has more each time; what is there already is not given again.
+        """Poll, and give what the output's list has more each time; what is there already is not
+        given again.
 
         Raises:
             ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
@@ -146,11 +159,13 @@ class Predictions(Namespace[M]):
         See https://replicate.com/docs/reference/http#predictions.create.
 
         Args:
-            version: A version, its id, or ``owner/name:version``. Give this, `model` or `deployment`.
+            version: A version, its id, or ``owner/name:version``. Give this, `model` or
+                `deployment`.
             input: The model's inputs; files in it are uploaded.
             model: ``owner/name``.
             deployment: ``owner/name``.
-            cancel_on_exit: Cancel what this creates when its caller leaves before the answer has come.
+            cancel_on_exit: Cancel what this creates when its caller leaves before the answer has
+                come.
 
         """
         if version is not None:
@@ -160,7 +175,9 @@ class Predictions(Namespace[M]):
         ahead = headers(own)
         body: dict[str, Any] = {} if version is None else {"version": version}
         if not ABOUT_WEBHOOKS.isdisjoint(own):
-            body |= webhooks(own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed"))
+            body |= webhooks(
+                own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")
+            )
         if own.get("stream") is not None:
             body["stream"] = own["stream"]
         given: Mapping[str, Any] = {} if input is None else input
@@ -200,10 +217,18 @@ class Predictions(Namespace[M]):
 
     @operation
     async def get(
-        self, id: str | HasId | None = None, *, prediction_id: str | HasId | None = None, **options: Unpack[Options]
+        self,
+        id: str | HasId | None = None,
+        *,
+        prediction_id: str | HasId | None = None,
+        **options: Unpack[Options],
     ) -> Prediction[M]:
         """Fetch a prediction's present state; 2.0 calls its id `prediction_id`."""
-        id = id if isinstance(id, str) and prediction_id is None else one_of(id=id, prediction_id=prediction_id)
+        id = (
+            id
+            if isinstance(id, str) and prediction_id is None
+            else one_of(id=id, prediction_id=prediction_id)
+        )
         pending = self._send("GET", ("predictions", id), Expect.RECORD, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
@@ -211,7 +236,11 @@ class Predictions(Namespace[M]):
 
     @operation
     async def cancel(
-        self, id: str | HasId | None = None, *, prediction_id: str | HasId | None = None, **options: Unpack[Options]
+        self,
+        id: str | HasId | None = None,
+        *,
+        prediction_id: str | HasId | None = None,
+        **options: Unpack[Options],
     ) -> Prediction[M]:
         """Stop a running model."""
         id = one_of(id=id, prediction_id=prediction_id)
@@ -222,13 +251,22 @@ class Predictions(Namespace[M]):
 
     @operation
     async def wait(
-        self, prediction_id: str | HasId, *, signal: AbortSignal | None = None, timeout: Limit | None = None
+        self,
+        prediction_id: str | HasId,
+        *,
+        signal: AbortSignal | None = None,
+        timeout: Limit | None = None,
     ) -> Prediction[M]:
-        """Poll until a prediction has ended, however it ends; as in 2.0. Raises `PredictionTimeout` after `timeout` seconds."""
+        """Poll until a prediction has ended, however it ends; as in 2.0.
+
+        Raises `PredictionTimeout` after `timeout` seconds.
+        """
         total = limit("timeout", timeout)
         course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=total)
         try:
-            prediction = await unchecked(Predictions[M].get)(self, prediction_id, signal=signal, timeout=total)
+            prediction = await unchecked(Predictions[M].get)(
+                self, prediction_id, signal=signal, timeout=total
+            )
         except APITimeoutError as error:
             give_up(error, total, None)
         return await course.follow(prediction)
@@ -255,7 +293,15 @@ class Predictions(Namespace[M]):
         def get() -> Awaitable[Prediction[Any]]:
             return unchecked(Predictions.get)(self, path, signal=signal, timeout=total)
 
-        return watched(self, get, "events", files=files, cancel_on_exit=cancel_on_exit, signal=signal, timeout=total)
+        return watched(
+            self,
+            get,
+            "events",
+            files=files,
+            cancel_on_exit=cancel_on_exit,
+            signal=signal,
+            timeout=total,
+        )
 
     async_stream: Final = asynchronously(stream)
 

@@ -41,20 +41,33 @@ class Progress:
         current, slash, tail = counts.strip().partition("/")
         total = tail[: len(tail) - len(tail.lstrip("0123456789"))]
         digits = (percentage, current, total)
-        if not percent or not rest.strip().startswith("|") or not bar or not slash or not all(map(_is_number, digits)):
+        if (
+            not percent
+            or not rest.strip().startswith("|")
+            or not bar
+            or not slash
+            or not all(map(_is_number, digits))
+        ):
             return None
         return cls(int(percentage) / 100, int(current), int(total))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Progress):
             return NotImplemented
-        return (self.percentage, self.current, self.total) == (other.percentage, other.current, other.total)
+        return (self.percentage, self.current, self.total) == (
+            other.percentage,
+            other.current,
+            other.total,
+        )
 
     def __hash__(self) -> int:
         return hash((self.percentage, self.current, self.total))
 
     def __repr__(self) -> str:
-        return f"Progress(percentage={self.percentage!r}, current={self.current!r}, total={self.total!r})"
+        return (
+            f"Progress(percentage={self.percentage!r}, current={self.current!r},"
+            f" total={self.total!r})"
+        )
 
 
 def _is_number(text: str) -> bool:

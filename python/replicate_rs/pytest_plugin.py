@@ -1,4 +1,7 @@
-"""The pytest plugin: the fixture `replicate_local`, a local Replicate for one test. pytest finds it by itself."""
+"""The pytest plugin: the fixture `replicate_local`, a local Replicate for one test.
+
+pytest finds it by itself.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ _SERVER = pytest.StashKey["LocalReplicate"]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the setting `replicate_local`."""
     parser.addini(
-        "replicate_local", "the server of the fixture replicate_local: app.py, beside the ini file, or module:name", default=""
+        "replicate_local",
+        "the server of the fixture replicate_local: app.py, beside the ini file, or module:name",
+        default="",
     )
 
 
@@ -57,17 +62,22 @@ def _folder(config: pytest.Config) -> Path:
 
 @pytest.fixture
 def replicate_local(
-    request: pytest.FixtureRequest, _replicate_local_app: LocalReplicate | None, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    _replicate_local_app: LocalReplicate | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[LocalReplicate]:
-    """Return a local Replicate that runs for this test; clients that were not given an address find it.
+    """Return a local Replicate that runs for this test; clients that were not given an address find
+    it.
 
-    It has the models of the file or module that the setting `replicate_local` names, and those that the test adds. A test
-    whose faults have not struck fails.
+    It has the models of the file or module that the setting `replicate_local` names, and those that
+    the test adds. A test whose faults have not struck fails.
     """
     from .local import LocalReplicate
 
     # A server of the test's own: what one test adds, the next does not see.
-    with LocalReplicate() if _replicate_local_app is None else _replicate_local_app.copy() as server:
+    with (
+        LocalReplicate() if _replicate_local_app is None else _replicate_local_app.copy() as server
+    ):
         request.node.stash[_SERVER] = server
         monkeypatch.setenv("REPLICATE_BASE_URL", server.origin)
         monkeypatch.setenv("REPLICATE_API_TOKEN", server.token or "any")

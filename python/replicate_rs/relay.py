@@ -16,18 +16,24 @@ if TYPE_CHECKING:
     from .watch import Watch
 
 # What proxies and browsers must know of a stream: nothing of it may be kept, or held back.
-HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}
 
 
 class Relay:
-    """A model's events as bytes, for ``async for`` and for ``for``: the body of an answer, with its `headers`.
+    """A model's events as bytes, for ``async for`` and for ``for``: the body of an answer, with its
+    `headers`.
 
-    In Starlette and FastAPI: ``StreamingResponse(relay, headers=relay.headers)``. In WSGI: ``return relay``. Whoever leaves early
-    closes the stream and cancels the prediction.
+    In Starlette and FastAPI: ``StreamingResponse(relay, headers=relay.headers)``. In WSGI: ``return
+    relay``. Whoever leaves early closes the stream and cancels the prediction.
 
-    The bytes are whole events in plain form: lines end in LF, text is UTF-8. While the model is silent, a comment every 15
-    seconds keeps the connection alive. The last event is ``done``; if the model failed, or its stream broke off and nothing can
-    tell the rest, an ``error`` comes before it.
+    The bytes are whole events in plain form: lines end in LF, text is UTF-8. While the model is
+    silent, a comment every 15 seconds keeps the connection alive. The last event is ``done``; if
+    the model failed, or its stream broke off and nothing can tell the rest, an ``error`` comes
+    before it.
     """
 
     def __init__(self, watch: Watch) -> None:
@@ -77,8 +83,11 @@ class Relay:
                 yield _failure(None)
         except ReplicateError as error:
             if watch.place.end is None and getattr(error.prediction, "status", None) != "canceled":
-                # What is of no concern to the other end is left out; whoever runs the service is told.
-                yield _failure(str(error) if isinstance(error, ModelError) else "the stream broke off")
+                # What is of no concern to the other end is left out; whoever runs the service is
+                # told.
+                yield _failure(
+                    str(error) if isinstance(error, ModelError) else "the stream broke off"
+                )
             if not isinstance(error, ModelError):
                 raise
         finally:
@@ -97,7 +106,11 @@ class Relay:
 def _failure(detail: str | None) -> list[bytes]:
     from json import dumps
 
-    error = [] if detail is None else [ServerSentEvent("error", dumps({"detail": detail}, ensure_ascii=False)).encode()]
+    error = (
+        []
+        if detail is None
+        else [ServerSentEvent("error", dumps({"detail": detail}, ensure_ascii=False)).encode()]
+    )
     return [*error, ServerSentEvent("done", '{"reason": "error"}').encode()]
 
 

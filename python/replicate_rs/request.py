@@ -29,13 +29,16 @@ async def request(
     """Ask the API for anything, with the client's token, retries and errors.
 
     Args:
-        route: A path under the client's base URL, such as ``/models``, or a whole URL. Another origin gets no token.
-        method: The HTTP method. `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE` and `QUERY` are repeated after a failure that may pass,
-            any other only if the server did not take it.
+        route: A path under the client's base URL, such as ``/models``, or a whole URL. Another
+            origin gets no token.
+        method: The HTTP method. `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE` and `QUERY` are repeated
+            after a failure that may pass, any other only if the server did not take it.
         params: The query; None is left out, lists are joined by commas.
-        headers: Sent with it, over the client's own: a mapping, or pairs, of which several may have one name.
-        data: The body: bytes and text as they are; a dict with files among its values, or a list of names and values, as a form
-            (``multipart/form-data``); anything else as JSON, by the rules of a model's input.
+        headers: Sent with it, over the client's own: a mapping, or pairs, of which several may have
+            one name.
+        data: The body: bytes and text as they are; a dict with files among its values, or a list of
+            names and values, as a form (``multipart/form-data``); anything else as JSON, by the
+            rules of a model's input.
         signal: Stops the request.
         timeout: Seconds for all of it, retries included.
 
@@ -48,7 +51,9 @@ async def request(
         ValueError: JSON cannot carry something in `data`, or the method is `CONNECT` or `TRACE`.
 
     """
-    kind = next((value for name, value in header_pairs(headers) if name.lower() == "content-type"), None)
+    kind = next(
+        (value for name, value in header_pairs(headers) if name.lower() == "content-type"), None
+    )
     body: bytes | Upload | None = None
     if isinstance(data, str):
         body, kind = data.encode(), kind or "text/plain"
@@ -73,7 +78,11 @@ async def request(
             body=body,
             content_type=kind,
             # In no local, since reports of errors show these.
-            headers=[(name, value) for name, value in header_pairs(headers) if name.lower() != "content-type"],
+            headers=[
+                (name, value)
+                for name, value in header_pairs(headers)
+                if name.lower() != "content-type"
+            ],
             total=limit("timeout", timeout),
             signal=signal,
         )

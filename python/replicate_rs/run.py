@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from .types import WaitOptions as WaitOptions
 
 
-# Seconds: the longest hold of a run's create. Until a held create is answered its prediction has no id, so this is how long a
-# caller who leaves may have to wait for the cancel. From then on the prediction is asked for, often at first.
+# Seconds: the longest hold of a run's create. Until a held create is answered its prediction has no
+# id, so this is how long a caller who leaves may have to wait for the cancel. From then on the
+# prediction is asked for, often at first.
 FIRST_HOLD = 3
 
 # What makes files of a prediction's output, once the first was run.
@@ -54,16 +55,19 @@ async def run_model(
     Args:
         ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
         input: The model's inputs; files in it are uploaded.
-        progress: Called with the prediction when it is created, after each poll, and when it is done; may be async on an
-            async client. The first request is not held open then.
-        wait: True (the default) or seconds: hold the first request open for the output, for 3 seconds at most, then poll.
-            False: poll. Or a dict of ``mode`` ("block", "poll"), ``interval`` and ``timeout`` in seconds.
+        progress: Called with the prediction when it is created, after each poll, and when it is
+            done; may be async on an async client. The first request is not held open then.
+        wait: True (the default) or seconds: hold the first request open for the output, for 3
+            seconds at most, then poll.
+            False: poll. Or a dict of ``mode`` ("block", "poll"), ``interval`` and ``timeout`` in
+                seconds.
         prefer: The same as a header value, ``wait`` or ``wait=5``, as in 2.0.
-        cancel_on_exit: Cancel the prediction when this call ends before it: aborted, cancelled, interrupted or out of time.
+        cancel_on_exit: Cancel the prediction when this call ends before it: aborted, cancelled,
+            interrupted or out of time.
         use_file_output: Give files as `FileOutput` (the default), or as text.
-        options: What every prediction takes. `timeout` is in seconds, and limits all of the run: uploads, the create, retries and
-            polls. (The client's `timeout` limits each part of each request.) Of a `Timeout`, its `total` does, or else its
-            longest part.
+        options: What every prediction takes. `timeout` is in seconds, and limits all of the run:
+            uploads, the create, retries and polls. (The client's `timeout` limits each part of each
+            request.) Of a `Timeout`, its `total` does, or else its longest part.
 
     Raises:
         ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
@@ -72,7 +76,14 @@ async def run_model(
 
     """
     prediction = await run_to_end(
-        client, ref, input, progress, wait=wait, prefer=prefer, cancel_on_exit=cancel_on_exit, options=options
+        client,
+        ref,
+        input,
+        progress,
+        wait=wait,
+        prefer=prefer,
+        cancel_on_exit=cancel_on_exit,
+        options=options,
     )
     files = client._session.use_file_output if use_file_output is None else use_file_output
     if not files:
@@ -97,7 +108,9 @@ async def run_to_end(
     cancel_on_exit: bool = True,
     options: CreateOptions,
 ) -> Prediction[Any]:
-    """Run a model and return the prediction with its whole output; takes and raises what `run_model` does."""
+    """Run a model and return the prediction with its whole output; takes and raises what
+    `run_model` does.
+    """
     if prefer is not None and wait is not None:
         raise TypeError("cannot mix and match prefer and wait: give one")
     block, interval = _waiting(wait) if prefer is None else (_seconds(prefer), None)
@@ -109,22 +122,39 @@ async def run_to_end(
     if timeout is not None:
         options = guarded(options, cancel_on_exit=cancel_on_exit)
     try:
-        prediction = await created(client, version, model, input, {"wait": hold, **options}, cancel_on_exit=cancel_on_exit)
+        prediction = await created(
+            client, version, model, input, {"wait": hold, **options}, cancel_on_exit=cancel_on_exit
+        )
     except APITimeoutError as error:
         give_up(error, timeout, error.prediction, is_cancelled=cancel_on_exit)
-    # The held create may answer before the output is committed: what it has is all there is, if the hold had not run out.
-    whole = prediction.output is not None and monotonic() - began < (LONGEST_HOLD if hold is True else hold or 0)
+    # The held create may answer before the output is committed: what it has is all there is, if the
+    # hold had not run out.
+    whole = prediction.output is not None and monotonic() - began < (
+        LONGEST_HOLD if hold is True else hold or 0
+    )
     if progress is not None or not (whole or prediction.is_done):
         signal = options.get("signal")
-        course = Course(client, interval, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout, began=began)
+        course = Course(
+            client,
+            interval,
+            progress,
+            cancel_on_exit=cancel_on_exit,
+            signal=signal,
+            timeout=timeout,
+            began=began,
+        )
         prediction = await course.follow(prediction)
     if prediction.status != "succeeded":
         raise_if_failed(prediction)
     return prediction
 
 
-def _first_hold(block: bool | float | None, longest: float, timeout: float | None, *, has_progress: bool) -> bool | float | None:
-    """Return for how many seconds a create is held open, at most `longest`; True for as long as the API allows."""
+def _first_hold(
+    block: bool | float | None, longest: float, timeout: float | None, *, has_progress: bool
+) -> bool | float | None:
+    """Return for how many seconds a create is held open, at most `longest`; True for as long as the
+    API allows.
+    """
     if not block or has_progress:
         return None
     if block is True and timeout is None and longest >= LONGEST_HOLD:
@@ -141,7 +171,9 @@ def run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **o
     return found.run(ref, input, **options)
 
 
-async def async_run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Any:
+async def async_run(
+    client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
+) -> Any:
     """Do the same as `client.async_run`; 1.0.7 has it here."""
     found: Any = resource("client", client)
     return await found.async_run(ref, input, **options)
@@ -169,7 +201,9 @@ async def created(
     *,
     cancel_on_exit: bool,
 ) -> Prediction[Any]:
-    """Create a prediction, through what a test has put in the place of the client's method, if it has."""
+    """Create a prediction, through what a test has put in the place of the client's method, if it
+    has.
+    """
     found = None
     if getattr(client, "_namespaces", None):
         from ._replaced import replaced
@@ -178,7 +212,9 @@ async def created(
         found = found or replaced(client, "predictions", "create")
     answer: Any
     if found is None:
-        answer = unchecked(Predictions.create)(client, version, input, model=model, cancel_on_exit=cancel_on_exit, **options)
+        answer = unchecked(Predictions.create)(
+            client, version, input, model=model, cancel_on_exit=cancel_on_exit, **options
+        )
     else:
         target = {"version": version} if model is None else {"model": str(model)}
         answer = found(**target, input=input or {}, **given(**options))
@@ -187,7 +223,11 @@ async def created(
     if isinstance(answer, Prediction):
         return answer  # pyright: ignore[reportUnknownVariableType] - of whatever mode
     # A stand-in for one: a dict, or an object with some of its attributes.
-    fields = answer if is_object(answer) else {name: getattr(answer, name) for name in Prediction.fields if hasattr(answer, name)}
+    fields = (
+        answer
+        if is_object(answer)
+        else {name: getattr(answer, name) for name in Prediction.fields if hasattr(answer, name)}
+    )
     if not isinstance(fields.get("status"), str):
         fields = {**fields, "status": "succeeded"}
     prediction: Prediction[Any] = Prediction._of(fields, client._session)
@@ -207,7 +247,9 @@ async def wait_for(
     """Poll until a prediction has ended; takes and raises what `client.wait` does."""
     between = None if interval is None else checked_interval("interval", interval)
     total = limit("timeout", timeout)
-    course = Course(client, between, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=total)
+    course = Course(
+        client, between, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=total
+    )
     prediction = await course.follow(prediction)
     raise_if_failed(prediction)
     return prediction

@@ -41,15 +41,16 @@ def save_all(
 ) -> list[Path]:
     """Save every file in an output, at any depth, several at a time.
 
-    Each is called as its host or its URL calls it; equal names are told apart by a number (``out.png``, ``out-2.png``). Text that
-    is a file's address, as in a prediction's `output`, is a file too. Other text, and exceptions, are left out with a warning
-    that says where they were.
+    Each is called as its host or its URL calls it; equal names are told apart by a number
+    (``out.png``, ``out-2.png``). Text that is a file's address, as in a prediction's `output`, is a
+    file too. Other text, and exceptions, are left out with a warning that says where they were.
 
     Args:
         output: What a model gave: a `FileOutput`, or lists and dicts with some of them.
         folder: Where to; it is made if it does not exist.
         overwrite: Replace files that are there; else that is an error, and nothing is fetched.
-        names: A name for each file, in the order of the output; or a function of a file's index and the file that returns one.
+        names: A name for each file, in the order of the output; or a function of a file's index and
+            the file that returns one.
         client: Whose connections fetch what is there as text; without it, the default client's.
         signal: Stops it.
         timeout: Seconds for each file.
@@ -61,7 +62,8 @@ def save_all(
         ValueError: There is no file in the output.
         FileError: The folder, or a file in it, cannot be written.
         APIStatusError: A file's host refuses it.
-        APIConnectionError: A file cannot be fetched. Those under way are given up; each of the others is whole or not there.
+        APIConnectionError: A file cannot be fetched. Those under way are given up; each of the
+            others is whole or not there.
 
     """
     return run(_saved(Sync, output, folder, overwrite, names, client, signal, timeout))
@@ -93,7 +95,10 @@ async def _saved(
 ) -> list[Path]:
     file_path("folder", folder)
     flag("overwrite", overwrite)
-    signal, total = None if signal is None else abort_signal("signal", signal), limit("timeout", timeout)
+    signal, total = (
+        None if signal is None else abort_signal("signal", signal),
+        limit("timeout", timeout),
+    )
     found = _Found(None if client is None else resource("client", client))
     found.look_through(output, "output")
     files = found.files
@@ -109,7 +114,9 @@ async def _saved(
     for core, some in by_client.items():
         targets = [(file.url, path) for file, path in some]
         download = core.download_all(targets, MOST, overwrite=overwrite, total=total, signal=signal)
-        for (file, _), said in zip(some, await fetched(mode.transport.finish(download)), strict=True):
+        for (file, _), said in zip(
+            some, await fetched(mode.transport.finish(download)), strict=True
+        ):
             file._known.note(said)
     found.warn(5 if mode is Sync else 4)
     return paths
@@ -146,7 +153,8 @@ class _Found:
     @property
     def _owner(self) -> Resource[Any]:
         if self._client is None:
-            # At run time only: for type checkers the package's own attributes come after everything else.
+            # At run time only: for type checkers the package's own attributes come after everything
+            # else.
             from importlib import import_module
 
             client: Resource[Any] = import_module("replicate_rs").default_client
@@ -184,9 +192,14 @@ def _names(files: list[FileOutput[Any]], names: FileNames | None) -> list[str]:
     elif is_array(names):
         chosen = [*names]
     else:
-        raise TypeError(f"names must be a list of names, or a function of an index and a file, not {type(names).__name__}")
+        raise TypeError(
+            "names must be a list of names, or a function of an index and a file, not"
+            f" {type(names).__name__}"
+        )
     if len(chosen) != len(files):
-        raise ValueError(f"names must have one for each of the {len(files)} files, not {len(chosen)}")
+        raise ValueError(
+            f"names must have one for each of the {len(files)} files, not {len(chosen)}"
+        )
     taken: dict[str, int] = {}
     for index, name in enumerate(chosen):
         if not isinstance(name, str):
@@ -195,7 +208,9 @@ def _names(files: list[FileOutput[Any]], names: FileNames | None) -> list[str]:
             raise ValueError(f"names[{index}] must be a file's name without a folder, not {name!r}")
         first = taken.setdefault(name.casefold(), index)
         if first != index:
-            raise ValueError(f"names[{index}] must be another name than names[{first}], {chosen[first]!r}")
+            raise ValueError(
+                f"names[{index}] must be another name than names[{first}], {chosen[first]!r}"
+            )
     return chosen
 
 
@@ -211,7 +226,9 @@ def _places(names: list[str], folder: str | PathLike[str], overwrite: bool) -> l
     if not overwrite:
         for path in paths:
             if path.exists():
-                raise FileError(detail=f"{path}: there is a file of this name, and overwrite is False")
+                raise FileError(
+                    detail=f"{path}: there is a file of this name, and overwrite is False"
+                )
     return paths
 
 

@@ -49,9 +49,13 @@ class SearchResult(Record[M]):
         return self._views("collections", Collection[M])
 
 
-async def search(client: Resource[M], query: str, *, limit: int | None = None, **options: Unpack[Options]) -> SearchResult[M]:
+async def search(
+    client: Resource[M], query: str, *, limit: int | None = None, **options: Unpack[Options]
+) -> SearchResult[M]:
     """Do what `client.search` does."""
-    found = client._send("GET", ("search",), Expect.OBJECT, options, query={"query": query, "limit": limit})
+    found = client._send(
+        "GET", ("search",), Expect.OBJECT, options, query={"query": query, "limit": limit}
+    )
     return SearchResult._of(await client._transport.finish(found), client._session)
 
 

@@ -1,7 +1,8 @@
 """What a client is made with at the moment, and the core that is made of it.
 
-Options may be assigned while a client lives, and what comes from the environment is read when a request is made. So the core is
-made anew when either changes; requests that are under way go on with the one they began with.
+Options may be assigned while a client lives, and what comes from the environment is read when a
+request is made. So the core is made anew when either changes; requests that are under way go on
+with the one they began with.
 """
 
 from __future__ import annotations
@@ -43,15 +44,29 @@ if TYPE_CHECKING:
         first_hold: int
         """Seconds: the longest hold of a run's create."""
 
-        def call(self, function: Callable[..., Any], check: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def call(
+            self,
+            function: Callable[..., Any],
+            check: Any,
+            args: tuple[Any, ...],
+            kwargs: dict[str, Any],
+        ) -> Any:
             """Call a blocking operation; `check` checks its arguments."""
             ...
 
-        async def acall(self, function: Callable[..., Any], check: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        async def acall(
+            self,
+            function: Callable[..., Any],
+            check: Any,
+            args: tuple[Any, ...],
+            kwargs: dict[str, Any],
+        ) -> Any:
             """Call an awaited operation."""
             ...
 
-        def prepare(self, function: Callable[..., Any], resource: Any, kwargs: dict[str, Any]) -> Any:
+        def prepare(
+            self, function: Callable[..., Any], resource: Any, kwargs: dict[str, Any]
+        ) -> Any:
             """Put keywords in this library's form, and return the resource to call."""
             ...
 
@@ -59,7 +74,9 @@ if TYPE_CHECKING:
             """Turn an error into what callers expect."""
             ...
 
-        def batches(self, batches: AsyncGenerator[Sequence[Any], None], resource: Any) -> AsyncGenerator[Sequence[Any], None]:
+        def batches(
+            self, batches: AsyncGenerator[Sequence[Any], None], resource: Any
+        ) -> AsyncGenerator[Sequence[Any], None]:
             """Return the parts of a streamed answer."""
             ...
 
@@ -75,13 +92,26 @@ UNREAD = object()
 class Settings:
     """What a client is made with, and the core that is made of it."""
 
-    __slots__ = ("_bare", "_base_url", "_core", "_follows", "_former", "is_default", "mode", "options")
+    __slots__ = (
+        "_bare",
+        "_base_url",
+        "_core",
+        "_follows",
+        "_former",
+        "is_default",
+        "mode",
+        "options",
+    )
 
     _bare: Core
     _core: Core
 
-    def __init__(self, mode: type[Sync | Async], options: dict[str, Any], share: Settings | None = None) -> None:
-        """Create the core from options as `normalized` returns them; `share` has connections to be used, if they fit."""
+    def __init__(
+        self, mode: type[Sync | Async], options: dict[str, Any], share: Settings | None = None
+    ) -> None:
+        """Create the core from options as `normalized` returns them; `share` has connections to be
+        used, if they fit.
+        """
         if level := environ.get("REPLICATE_LOG"):
             from .log import turn_on
 
@@ -92,7 +122,8 @@ class Settings:
         self.is_default: bool = False
         # Cores that were made of other options, as long as something uses them.
         self._former: list[ref[Core]] = []
-        # The environment's address, as it was when the core was made; and whether it is to be looked at.
+        # The environment's address, as it was when the core was made; and whether it is to be
+        # looked at.
         self._base_url: object = UNREAD
         self._follows: bool = True
         self._set(options, DEFAULT_BASE_URL, share)
@@ -118,7 +149,9 @@ class Settings:
         return self._core.is_closed
 
     def change(self, options: dict[str, Any]) -> None:
-        """Use other options from the next request on; connections are kept if these options do not concern them."""
+        """Use other options from the next request on; connections are kept if these options do not
+        concern them.
+        """
         self._set(options, DEFAULT_BASE_URL, self)
         self._base_url, self._follows = UNREAD, True
 
@@ -130,11 +163,16 @@ class Settings:
                 yield core
 
     def pickled(self, *, with_functions: bool) -> dict[str, Any]:
-        """Return the options that are not as usual, without secrets. A token that is left out is never replaced by another one.
+        """Return the options that are not as usual, without secrets. A token that is left out is
+        never replaced by another one.
 
         Functions that a pickler might not take are left out too, unless they are asked for.
         """
-        kept = {name: value for name, value in self.options.items() if value is not DEFAULTS[name] and value != DEFAULTS[name]}
+        kept = {
+            name: value
+            for name, value in self.options.items()
+            if value is not DEFAULTS[name] and value != DEFAULTS[name]
+        }
         kept.pop("headers", None)
         token = kept.get("api_token")
         if isinstance(token, Secret) or (token is None and _has_authorization(self.options)):
@@ -154,7 +192,9 @@ class Settings:
 
     @property
     def is_plain_default(self) -> bool:
-        """Whether these are the module's own, with nothing assigned: what belongs to them belongs to the module elsewhere too."""
+        """Whether these are the module's own, with nothing assigned: what belongs to them belongs
+        to the module elsewhere too.
+        """
         return self.is_default and not self.pickled(with_functions=True)
 
     def reduced(self, mode: type[Sync | Async]) -> tuple[Any, ...]:
@@ -185,7 +225,11 @@ class Settings:
     def _set(self, options: dict[str, Any], address: str, share: Settings | None) -> None:
         """Create the core from these options, and use it from now on."""
         shared = (
-            share._bare if share is not None and not share.is_closed and _network(options) == _network(share.options) else None
+            share._bare
+            if share is not None
+            and not share.is_closed
+            and _network(options) == _network(share.options)
+            else None
         )
         bare, core = _core_of(self.mode, options, address, shared)
         if share is self:
@@ -205,7 +249,8 @@ class Session:
         self.settings: Settings = settings
         # Of a client under another library's name.
         self.adapter: Adapter | None = None
-        # The client's, and so that of the records, pages and files that it gives, whichever of its methods gave them.
+        # The client's, and so that of the records, pages and files that it gives, whichever of its
+        # methods gave them.
         self.mode: type[Sync | Async] = mode
         # The account's, as it was fetched last.
         self.webhook_secret: WebhookSigningSecret[Any] | None = None
@@ -255,16 +300,27 @@ def _network(options: dict[str, Any]) -> tuple[object, ...]:
     return (*(options[name] for name in NETWORK), timeouts(options["timeout"]).connect)
 
 
-def _core_of(mode: type[Sync | Async], options: dict[str, Any], address: str, share: Core | None) -> tuple[Core, Core]:
-    """Create a core, and what stands in its place where a function of the caller's is asked before requests."""
+def _core_of(
+    mode: type[Sync | Async], options: dict[str, Any], address: str, share: Core | None
+) -> tuple[Core, Core]:
+    """Create a core, and what stands in its place where a function of the caller's is asked before
+    requests.
+    """
     limits = timeouts(options["timeout"])
     verified, authorities = trust(options["verify"], options["ssl_cert_file"])
     most, token = options["max_connections"], options["api_token"]
     awaited = mode is Async and _is_awaited(token)
     core = Core(
         options["base_url"] or address,
-        # A header that says who asks is as good as a token that is given, and better than one of the environment.
-        None if token is None and _has_authorization(options) else _given_token if awaited else _source_of(token),
+        # A header that says who asks is as good as a token that is given, and better than one of
+        # the environment.
+        (
+            None
+            if token is None and _has_authorization(options)
+            else _given_token
+            if awaited
+            else _source_of(token)
+        ),
         user_agent=options["user_agent"] or USER_AGENT,
         headers=_pairs(options),
         connect=limits.connect,
@@ -294,7 +350,8 @@ def _core_of(mode: type[Sync | Async], options: dict[str, Any], address: str, sh
         return core, core
     from .middleware import Middleware
 
-    # What has the core's verbs can stand in its place; a client without a fetch= has nothing of the kind.
+    # What has the core's verbs can stand in its place; a client without a fetch= has nothing of the
+    # kind.
     return core, cast("Core", Middleware(core, fetch, is_async=mode is Async))
 
 
@@ -328,8 +385,8 @@ def _not_awaited(token: Any) -> Any:
     if close is not None:
         close()
     raise TypeError(
-        "the function given as api_token returned something to be awaited: on an AsyncReplicate write it as `async def`, "
-        "on a Replicate as a plain function"
+        "the function given as api_token returned something to be awaited: on an AsyncReplicate"
+        " write it as `async def`, on a Replicate as a plain function"
     )
 
 
@@ -343,7 +400,9 @@ def _given_token() -> str | None:
 
 
 def _with_token(token: Callable[[], Awaitable[object]], base_url: str, fetch: Any) -> Any:
-    """Return a `fetch` that awaits the token of each request to the API, around another `fetch` or none."""
+    """Return a `fetch` that awaits the token of each request to the API, around another `fetch` or
+    none.
+    """
     global _token_of_context
     if _token_of_context is None:
         from _contextvars import ContextVar
@@ -375,14 +434,21 @@ def _origin(url: str) -> tuple[str, str]:
 
 
 def lost_token() -> NoReturn:
-    """Stand for the token of a client that was unpickled: secrets are not pickled, and no other one may take its place."""
+    """Stand for the token of a client that was unpickled: secrets are not pickled, and no other one
+    may take its place.
+    """
     raise MissingTokenError(
-        detail="this client was unpickled, and the token that it was given is not pickled: assign it (client.api_token = …), "
-        "or have it read where it is used (REPLICATE_API_TOKEN, or a function of a module as api_token)"
+        detail=(
+            "this client was unpickled, and the token that it was given is not pickled: assign it"
+            " (client.api_token = …), or have it read where it is used (REPLICATE_API_TOKEN, or a"
+            " function of a module as api_token)"
+        )
     )
 
 
-def _restored_session(mode: type[Sync | Async], client_mode: type[Sync | Async], options: dict[str, Any]) -> Session:
+def _restored_session(
+    mode: type[Sync | Async], client_mode: type[Sync | Async], options: dict[str, Any]
+) -> Session:
     """Return the session of something that was pickled."""
     return Session(Settings(client_mode, normalized(client_mode, options)), mode)
 
@@ -394,7 +460,9 @@ def _interval_of_environment() -> float | None:
     try:
         seconds = float(text)
     except ValueError:
-        raise ValueError(f"REPLICATE_POLL_INTERVAL must be a number of seconds, not {text!r}") from None
+        raise ValueError(
+            f"REPLICATE_POLL_INTERVAL must be a number of seconds, not {text!r}"
+        ) from None
     return interval("REPLICATE_POLL_INTERVAL", seconds)
 
 

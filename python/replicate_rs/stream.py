@@ -60,7 +60,9 @@ for _name in ("output", "logs", "error", "done"):
 ServerSentEvent.EventType = EventType
 
 
-def stream(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Stream[ServerSentEvent]:
+def stream(
+    client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
+) -> Stream[ServerSentEvent]:
     """Do the same as `client.stream`; 1.0.7 has it here."""
     found: Any = resource("client", client)
     return found.stream(ref, input, **options)  # type: ignore[no-any-return]  # any client's
@@ -83,7 +85,9 @@ def stream_model(
     use_file_output: bool | None = None,
     **options: Unpack[PredictionOptions],
 ) -> Streamed[ServerSentEvent]:
-    """Return what reads the events of a model that is run; takes and raises what `client.stream` does."""
+    """Return what reads the events of a model that is run; takes and raises what `client.stream`
+    does.
+    """
     files = client._session.use_file_output if use_file_output is None else use_file_output
     return begun(client, ref, input, "events", options, files=files, cancel_on_exit=cancel_on_exit)
 
@@ -111,7 +115,8 @@ async def relay_model(
     cancel_on_exit: bool = True,
     **options: Unpack[PredictionOptions],
 ) -> Relay:
-    """Run a model whose events are passed on as bytes; the stream is open, and known to be one, when this returns.
+    """Run a model whose events are passed on as bytes; the stream is open, and known to be one,
+    when this returns.
 
     Args:
         ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
@@ -140,13 +145,21 @@ def begun(
     files: bool = False,
     cancel_on_exit: bool,
 ) -> Watch:
-    """Give what watches a model that is started when it is first asked for something; the deadline is over both."""
+    """Give what watches a model that is started when it is first asked for something; the deadline
+    is over both.
+    """
     from .watch import watched
 
     signal, timeout = options.get("signal"), limit("timeout", options.get("timeout"))
     return watched(
         client,
-        lambda: started(client, ref, input, guarded(options, cancel_on_exit=cancel_on_exit), cancel_on_exit=cancel_on_exit),
+        lambda: started(
+            client,
+            ref,
+            input,
+            guarded(options, cancel_on_exit=cancel_on_exit),
+            cancel_on_exit=cancel_on_exit,
+        ),
         form,
         files=files,
         cancel_on_exit=cancel_on_exit,

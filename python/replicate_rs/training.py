@@ -61,8 +61,8 @@ class Trainings(Namespace[M]):
         """Train a version of a model (https://replicate.com/docs/reference/http#trainings.create).
 
         Args:
-            positional: As in 1.0.7, ``("owner/name:version", input, destination)`` or ``("owner/name", version, input)``; or
-                as in Node, ``(owner, name, version)``.
+            positional: As in 1.0.7, ``("owner/name:version", input, destination)`` or
+                ``("owner/name", version, input)``; or as in Node, ``(owner, name, version)``.
             model: ``owner/name``.
             version: The version's id, or ``owner/name:version`` without `model`.
             input: What the training takes; files in it are uploaded.
@@ -88,14 +88,22 @@ class Trainings(Namespace[M]):
         own, others = split(options)
         body: dict[str, Any] = {
             # What text names is for the API to say.
-            "destination": destination if isinstance(destination, str) else "/".join(owner_and_name("destination", destination)),
-            **webhooks(own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")),
+            "destination": (
+                destination
+                if isinstance(destination, str)
+                else "/".join(owner_and_name("destination", destination))
+            ),
+            **webhooks(
+                own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")
+            ),
         }
         from .file_input import put_input
 
         inlined = await put_input(self, body, input or {}, own, others)
         where = ("models", owner, name, "versions", id, "trainings")
-        pending = self._send("POST", where, Expect.RECORD, others, body=body, inlined=inlined, creates="trainings")
+        pending = self._send(
+            "POST", where, Expect.RECORD, others, body=body, inlined=inlined, creates="trainings"
+        )
         try:
             data = await self._transport.finish(pending)
         except ReplicateError as error:
@@ -107,26 +115,42 @@ class Trainings(Namespace[M]):
 
     @operation
     async def get(
-        self, id: str | HasId | None = None, *, training_id: str | HasId | None = None, **options: Unpack[Options]
+        self,
+        id: str | HasId | None = None,
+        *,
+        training_id: str | HasId | None = None,
+        **options: Unpack[Options],
     ) -> Training[M]:
         """Fetch a training's present state; 2.0 calls its id `training_id`."""
         where = ("trainings", one_of(id=id, training_id=training_id))
-        return Training._of(await self._transport.finish(self._send("GET", where, Expect.RECORD, options)), self._session)
+        return Training._of(
+            await self._transport.finish(self._send("GET", where, Expect.RECORD, options)),
+            self._session,
+        )
 
     async_get: Final = awaitable(get)
 
     @operation
     async def cancel(
-        self, id: str | HasId | None = None, *, training_id: str | HasId | None = None, **options: Unpack[Options]
+        self,
+        id: str | HasId | None = None,
+        *,
+        training_id: str | HasId | None = None,
+        **options: Unpack[Options],
     ) -> Training[M]:
         """Stop a training."""
         where = ("trainings", one_of(id=id, training_id=training_id), "cancel")
-        return Training._of(await self._transport.finish(self._send("POST", where, Expect.RECORD, options)), self._session)
+        return Training._of(
+            await self._transport.finish(self._send("POST", where, Expect.RECORD, options)),
+            self._session,
+        )
 
     async_cancel: Final = awaitable(cancel)
 
     @operation
-    async def list(self, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Training[M]]:
+    async def list(
+        self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
+    ) -> Page[Training[M]]:
         """Fetch a page of your trainings, newest first, 100 to a page."""
         return await page_of(self, Training[M], ("trainings",), cursor, options)
 
@@ -135,16 +159,30 @@ class Trainings(Namespace[M]):
 
 def _named(positional: tuple[Any, ...], others: Mapping[str, Any]) -> dict[str, Any]:
     """Tell 1.0.7's positional arguments from Node's."""
-    names = ("version", "input", "destination", "webhook", "webhook_completed", "webhook_events_filter")
+    names = (
+        "version",
+        "input",
+        "destination",
+        "webhook",
+        "webhook_completed",
+        "webhook_events_filter",
+    )
     named: dict[str, Any]
     if len(positional) == 3 and isinstance(positional[1], str):
         owner, id, last = positional
         is_node = isinstance(last, str)
-        named = {"model": (owner, id), "version": last} if is_node else {"model": owner, "version": id, "input": last}
+        named = (
+            {"model": (owner, id), "version": last}
+            if is_node
+            else {"model": owner, "version": id, "input": last}
+        )
     elif len(positional) <= len(names):
         named = dict(zip(names, positional, strict=False))
     else:
-        raise TypeError(f"trainings.create takes at most {len(names)} positional arguments, not {len(positional)}")
+        raise TypeError(
+            f"trainings.create takes at most {len(names)} positional arguments, not"
+            f" {len(positional)}"
+        )
     if twice := [name for name in named if name in others]:
         raise TypeError(f"{twice[0]} is given twice, by position and by name")
     return {**named, **others}

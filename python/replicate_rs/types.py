@@ -1,7 +1,9 @@
-"""The types that the signatures of this package name: aliases, protocols, and dictionaries of options.
+"""The types that the signatures of this package name: aliases, protocols, and dictionaries of
+options.
 
-The other modules import them for type checkers only. At run time this module is loaded when a program imports it, or reads the
-annotations of a function or a class, as `typing.get_type_hints`, `inspect.signature`, pydantic and documentation tools do.
+The other modules import them for type checkers only. At run time this module is loaded when a
+program imports it, or reads the annotations of a function or a class, as `typing.get_type_hints`,
+`inspect.signature`, pydantic and documentation tools do.
 """
 
 from __future__ import annotations
@@ -197,7 +199,9 @@ class SecretText(Protocol):
 
 @runtime_checkable
 class HasHeaders(Protocol):
-    """A request of Starlette, FastAPI, Django, Flask, aiohttp, Litestar, httpx, requests, or of one that looks like them."""
+    """A request of Starlette, FastAPI, Django, Flask, aiohttp, Litestar, httpx, requests, or of one
+    that looks like them.
+    """
 
     @property
     def headers(self) -> Any:  # Each has a class of its own for them.
@@ -249,7 +253,8 @@ class Image(Protocol):
 # Time, and what belongs to any request.
 
 Seconds: TypeAlias = float | timedelta
-# What limits a call: seconds for all of it. Of a `Timeout`, its `total` does, or else its longest part.
+# What limits a call: seconds for all of it. Of a `Timeout`, its `total` does, or else its longest
+# part.
 Limit: TypeAlias = Seconds | HasTimeouts
 Query: TypeAlias = Mapping[str, object]
 # Pairs may have several values of one name.
@@ -262,7 +267,9 @@ class Options(TypedDict, total=False):
     signal: AbortSignal | None
     """Stops the request."""
     timeout: Limit | None
-    """Seconds for all of the call, retries included, or a `timedelta`; of a `Timeout`, its `total` or its longest part."""
+    """Seconds for all of the call, retries included, or a `timedelta`; of a `Timeout`, its `total`
+    or its longest part.
+    """
     extra_headers: Headers | None
     """Sent with this request, over the client's own."""
     extra_query: Query | None
@@ -327,7 +334,9 @@ OnSent: TypeAlias = Annotated[Callable[[int, int], object], _AsItIs()]
 Status: TypeAlias = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
 WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
 # Whichever client's: a function that takes a `Prediction` will do.
-OnProgress: TypeAlias = Annotated[Callable[[Prediction[Any]], Awaitable[object] | object], _AsItIs()]
+OnProgress: TypeAlias = Annotated[
+    Callable[[Prediction[Any]], Awaitable[object] | object], _AsItIs()
+]
 
 
 class TrainingOptions(Options, total=False):
@@ -342,7 +351,9 @@ class TrainingOptions(Options, total=False):
     file_encoding_strategy: FileEncodingStrategy | None
     """How files are sent; the client's if not given."""
     upload_progress: OnSent | None
-    """Called with the bytes of files that were sent, and those of all uploads that have begun, a few times a second."""
+    """Called with the bytes of files that were sent, and those of all uploads that have begun, a
+    few times a second.
+    """
 
 
 class CreateOptions(TrainingOptions, total=False):
@@ -379,12 +390,19 @@ Wait: TypeAlias = bool | Seconds | WaitOptions
 # Clients.
 
 # A function may be async on an `AsyncReplicate`.
-Token: TypeAlias = str | SecretText | Callable[[], str | SecretText | None] | Callable[[], Awaitable[str | SecretText | None]]
+Token: TypeAlias = (
+    str
+    | SecretText
+    | Callable[[], str | SecretText | None]
+    | Callable[[], Awaitable[str | SecretText | None]]
+)
 # A PEM file with a certificate and its key, or one of each.
 Certificate: TypeAlias = str | PathLike[str] | tuple[str | PathLike[str], str | PathLike[str]]
 Send: TypeAlias = Callable[[Request], Response]
 AsyncSend: TypeAlias = Callable[[Request], Awaitable[Response]]
-Fetch: TypeAlias = Callable[[Request, Send], Response] | Callable[[Request, AsyncSend], Awaitable[Response]]
+Fetch: TypeAlias = (
+    Callable[[Request, Send], Response] | Callable[[Request, AsyncSend], Awaitable[Response]]
+)
 
 
 class ClientOptions(TypedDict, total=False):
@@ -423,7 +441,9 @@ Now: TypeAlias = Moment | Callable[[], Moment]
 _Text: TypeAlias = str | bytes
 # A request, a WSGI environ or an ASGI scope.
 WebhookRequest: TypeAlias = HasHeaders | Mapping[str, Any]
-WebhookHeaders: TypeAlias = Mapping[str, str] | Mapping[str, _Text] | Mapping[bytes, bytes] | Iterable[tuple[_Text, _Text]]
+WebhookHeaders: TypeAlias = (
+    Mapping[str, str] | Mapping[str, _Text] | Mapping[bytes, bytes] | Iterable[tuple[_Text, _Text]]
+)
 WebhookBody: TypeAlias = Annotated[bytes | bytearray | memoryview | str, _AsItIs()]
 
 # For those who read annotations. What only annotations of the package itself name is here too.
@@ -436,10 +456,23 @@ T = TypeVar("T")
 A = TypeVar("A")
 JSONObject: TypeAlias = dict[str, Any]
 # What only type checkers know more of.
-_INTERNAL: dict[str, Any] = {"Form": str, "Pending": Awaitable, "Said": tuple, "Streamed": AsyncIterable, "Transport": Any}
+_INTERNAL: dict[str, Any] = {
+    "Form": str,
+    "Pending": Awaitable,
+    "Said": tuple,
+    "Streamed": AsyncIterable,
+    "Transport": Any,
+}
 # Where a module calls a type by a shorter name.
-_OF_WEBHOOKS = {**_INTERNAL, "Body": WebhookBody, "Headers": WebhookHeaders, "Request": WebhookRequest}
-_LOCAL_NAMES: dict[str, dict[str, Any]] = dict.fromkeys(("webhook", "webhook_request", "webhook_verifier"), _OF_WEBHOOKS)
+_OF_WEBHOOKS = {
+    **_INTERNAL,
+    "Body": WebhookBody,
+    "Headers": WebhookHeaders,
+    "Request": WebhookRequest,
+}
+_LOCAL_NAMES: dict[str, dict[str, Any]] = dict.fromkeys(
+    ("webhook", "webhook_request", "webhook_verifier"), _OF_WEBHOOKS
+)
 # Where the classes are that annotations name.
 _LIBRARIES = (collections.abc, typing, types, datetime, io, os, pathlib)
 _HOMES = (
@@ -455,8 +488,30 @@ _HOMES = (
         "file_output",
         "file_source",
     ),
-    *("hardware", "input", "job", "middleware", "model", "options", "output_iterator", "pagination", "prediction", "progress"),
-    *("relay", "run", "search", "stream", "training", "use", "version", "watch", "webhook", "webhook_verifier"),
+    *(
+        "hardware",
+        "input",
+        "job",
+        "middleware",
+        "model",
+        "options",
+        "output_iterator",
+        "pagination",
+        "prediction",
+        "progress",
+    ),
+    *(
+        "relay",
+        "run",
+        "search",
+        "stream",
+        "training",
+        "use",
+        "version",
+        "watch",
+        "webhook",
+        "webhook_verifier",
+    ),
     *("configurable", "file_reader", "open_file", "settings"),
     *("_core", "_model_api", "_operation", "_record", "_streaming", "_transport"),
 )
@@ -483,8 +538,12 @@ class _Names(dict[str, Any]):
 
 
 def evaluated(annotation: object, module: str, owner: type | None) -> Any:
-    """Return the type that an annotation of one of the package's modules, and perhaps of a class in it, means."""
-    return eval(annotation, {}, _Names(module, owner)) if isinstance(annotation, str) else annotation  # noqa: S307 - the package's own
+    """Return the type that an annotation of one of the package's modules, and perhaps of a class in
+    it, means.
+    """
+    if not isinstance(annotation, str):
+        return annotation
+    return eval(annotation, {}, _Names(module, owner))  # noqa: S307 - the package's own annotations
 
 
 def _describe_to_pydantic(kind: Any, check: Callable[[object], bool], wanted: str) -> None:
@@ -506,7 +565,11 @@ def _describe_to_pydantic(kind: Any, check: Callable[[object], bool], wanted: st
 
 def _describe_protocol(kind: Any) -> None:
     members: list[str] = [name for name in dir(kind) if name[0] != "_"]
-    _describe_to_pydantic(kind, lambda value: all(hasattr(value, name) for name in members), f"have {' and '.join(members)}")
+    _describe_to_pydantic(
+        kind,
+        lambda value: all(hasattr(value, name) for name in members),
+        f"have {' and '.join(members)}",
+    )
     kind.__get_pydantic_json_schema__ = _omitted
 
 
@@ -536,5 +599,7 @@ for _kind in (
 ):
     _describe_protocol(_kind)
 _describe_to_pydantic(Namespace, lambda value: isinstance(value, Namespace), "be a client")
-_describe_to_pydantic(AbortSignal, lambda value: isinstance(value, AbortSignal), "be an AbortSignal")
+_describe_to_pydantic(
+    AbortSignal, lambda value: isinstance(value, AbortSignal), "be an AbortSignal"
+)
 _describe_to_pydantic(Response, lambda value: isinstance(value, Response), "be a Response")

@@ -3,20 +3,24 @@
     claude = replicate.use("anthropic/claude-4-sonnet")
     print(claude(prompt="a haiku about iguanas"))
 
-A call is one request, held open for the output, as `run` has it. `create` does not hold, so that several runs can go on side
-by side until their `output()` is asked for.
+A call is one request, held open for the output, as `run` has it. `create` does not hold, so that
+several runs can go on side by side until their `output()` is asked for.
 
-Language models give their text as a list of pieces, which a function joins. Whether pieces belong together is said by the model's
-schema only (``x-cog-array-display``), which a prediction does not carry. 2.0 fetches it, and more, before each create. Here it is
-fetched after the first output that is a list of plain texts, and kept: models that give anything else, files above all, never
-cost a second request, and the others cost one for the function's whole life, when the output is there already. Asking along with
-the create would save the first call one round trip, and cost every other function a request for nothing. Calls that go on at the
-same time before the answer is known each ask for themselves. Official models hide their versions: there the model's own
-description has the schema. Where it cannot be seen (404, 403), the list stays a list. An answer that is merely late or broken
-is raised, with the prediction, because a function that gives text today and a list tomorrow is worse.
+Language models give their text as a list of pieces, which a function joins. Whether pieces belong
+together is said by the model's schema only (``x-cog-array-display``), which a prediction does not
+carry. 2.0 fetches it, and more, before each create. Here it is fetched after the first output that
+is a list of plain texts, and kept: models that give anything else, files above all, never cost a
+second request, and the others cost one for the function's whole life, when the output is there
+already. Asking along with the create would save the first call one round trip, and cost every other
+function a request for nothing. Calls that go on at the same time before the answer is known each
+ask for themselves. Official models hide their versions: there the model's own description has the
+schema. Where it cannot be seen (404, 403), the list stays a list. An answer that is merely late or
+broken is raised, with the prediction, because a function that gives text today and a list tomorrow
+is worse.
 
-Models of the community are run by their version only: the API answers 404 where none is named. Nothing was started then, so the
-first call asks for the newest version, as 2.0 does, and the function keeps to it.
+Models of the community are run by their version only: the API answers 404 where none is named.
+Nothing was started then, so the first call asks for the newest version, as 2.0 does, and the
+function keeps to it.
 """
 
 from __future__ import annotations
@@ -24,7 +28,16 @@ from __future__ import annotations
 from ._checks import flag, function
 from ._core import is_plain
 from ._operation import Async, Resource, Sync, run, unchecked
-from ._typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar, defer_annotations, is_array, is_object, overload
+from ._typing import (
+    TYPE_CHECKING,
+    Generic,
+    ParamSpec,
+    TypeVar,
+    defer_annotations,
+    is_array,
+    is_object,
+    overload,
+)
 from .exceptions import NotFoundError, PermissionDeniedError, ReplicateError, RequestError
 from .file_output import is_file, outputs
 from .identifier import ModelVersionIdentifier, resolve, target_of
@@ -64,15 +77,22 @@ class BaseFunction(Generic[P, R]):
 
     _mode: ClassVar[type[Sync | Async]]
 
-    def __init__(self, ref: Usable, *, client: Resource[Any] | None = None, streaming: bool = False) -> None:
+    def __init__(
+        self, ref: Usable, *, client: Resource[Any] | None = None, streaming: bool = False
+    ) -> None:
         self.ref: Ref = _reference(ref)
         self.streaming: bool = flag("streaming", streaming)
         self._client = client
         self._version: Version[Any] | None = (
-            ref if isinstance(ref, Version) else ref.latest_version if isinstance(ref, Model) else None  # pyright: ignore[reportUnknownMemberType] - of whichever client
+            ref
+            if isinstance(ref, Version)
+            else ref.latest_version  # pyright: ignore[reportUnknownMemberType] - of either client
+            if isinstance(ref, Model)
+            else None
         )
         self._joins: bool | None = None
-        # What a call starts, once a call has found that out: the reference itself, or a version of it.
+        # What a call starts, once a call has found that out: the reference itself, or a version of
+        # it.
         self._runs: Ref | None = None
 
     def __repr__(self) -> str:
@@ -81,7 +101,9 @@ class BaseFunction(Generic[P, R]):
     @property
     def default_example(self) -> NoReturn:
         """Not here, as in 2.0: ``client.models.get(…)`` has it."""
-        raise NotImplementedError(f"a function has no default_example: models.get({self.name!r}).default_example")
+        raise NotImplementedError(
+            f"a function has no default_example: models.get({self.name!r}).default_example"
+        )
 
     @property
     def name(self) -> str:
@@ -89,13 +111,17 @@ class BaseFunction(Generic[P, R]):
         return _spelled(self.ref)
 
     def _through(self, mode: type[Sync | Async]) -> Resource[Any]:
-        """Give what its requests go through. The default client may be made, or another one, after the function."""
+        """Give what its requests go through.
+
+        The default client may be made, or another one, after the function.
+        """
         client = self._client
         if client is None:
             from . import default_client
 
             client = default_client
-        # What an awaited function gives is awaited too, also through the default client, which blocks.
+        # What an awaited function gives is awaited too, also through the default client, which
+        # blocks.
         return _Through(client, mode)
 
     async def _call(self, args: tuple[object, ...], inputs: Mapping[str, object]) -> Any:
@@ -103,13 +129,19 @@ class BaseFunction(Generic[P, R]):
         if self.streaming:
             return self._iterator(await self._create(args, inputs), cancel_on_exit=True)
         prepared = await self._prepared(client, args, inputs)
-        prediction = await self._begun(client, prepared, lambda ref, given: run_to_end(client, ref, given, options={}))
+        prediction = await self._begun(
+            client, prepared, lambda ref, given: run_to_end(client, ref, given, options={})
+        )
         return await self._given(client, prediction.output, prediction)
 
-    async def _create(self, args: tuple[object, ...], inputs: Mapping[str, object]) -> Prediction[Any]:
+    async def _create(
+        self, args: tuple[object, ...], inputs: Mapping[str, object]
+    ) -> Prediction[Any]:
         client = self._through(self._mode)
         prepared = await self._prepared(client, args, inputs)
-        return await self._begun(client, prepared, lambda ref, given: started(client, ref, given, {}))
+        return await self._begun(
+            client, prepared, lambda ref, given: started(client, ref, given, {})
+        )
 
     async def _begun(
         self,
@@ -144,7 +176,9 @@ class BaseFunction(Generic[P, R]):
         except (NotFoundError, PermissionDeniedError):
             return None
         model = resolve(self.ref)
-        return None if version is None else ModelVersionIdentifier(model.owner, model.name, version.id)
+        return (
+            None if version is None else ModelVersionIdentifier(model.owner, model.name, version.id)
+        )
 
     async def _prepared(
         self, client: Resource[Any], args: tuple[object, ...], inputs: Mapping[str, object]
@@ -155,18 +189,28 @@ class BaseFunction(Generic[P, R]):
             raise TypeError(f"{self.name} takes its inputs by name: use {how}")
         return await _resolved(client, inputs)
 
-    def _iterator(self, prediction: Prediction[Any], *, cancel_on_exit: bool) -> BaseOutputIterator[Any]:
+    def _iterator(
+        self, prediction: Prediction[Any], *, cancel_on_exit: bool
+    ) -> BaseOutputIterator[Any]:
         if self._mode is Sync:
             return OutputIterator(self, prediction, cancel_on_exit=cancel_on_exit)
         return AsyncOutputIterator(self, prediction, cancel_on_exit=cancel_on_exit)
 
-    async def _given(self, client: Resource[Any], output: Any, prediction: Prediction[Any] | None) -> Any:
+    async def _given(
+        self, client: Resource[Any], output: Any, prediction: Prediction[Any] | None
+    ) -> Any:
         """Give an output as a caller gets it."""
-        if is_array(output) and all(isinstance(each, str) for each in output) and await self._is_text(client, output, prediction):
+        if (
+            is_array(output)
+            and all(isinstance(each, str) for each in output)
+            and await self._is_text(client, output, prediction)
+        ):
             return "".join(output)
         return outputs(output, client._session) if client._session.use_file_output else output
 
-    async def _is_text(self, client: Resource[Any], output: list[str], prediction: Prediction[Any] | None) -> bool:
+    async def _is_text(
+        self, client: Resource[Any], output: list[str], prediction: Prediction[Any] | None
+    ) -> bool:
         if self._joins is None:
             if output and all(map(is_file, output)):
                 return False
@@ -180,7 +224,9 @@ class BaseFunction(Generic[P, R]):
             self._joins = version is not None and version.is_text
         return self._joins
 
-    async def _described(self, client: Resource[Any], prediction: Prediction[Any] | None) -> Version[Any] | None:
+    async def _described(
+        self, client: Resource[Any], prediction: Prediction[Any] | None
+    ) -> Version[Any] | None:
         """Give the version that runs, or the newest one; None if there is none to be seen."""
         if self._version is None:
             id, model = target_of(self.ref)
@@ -202,15 +248,17 @@ class BaseFunction(Generic[P, R]):
     async def _schema(self) -> dict[str, Any]:
         version = await self._described(self._through(self._mode), None)
         if version is None or version.openapi_schema is None:
-            raise RequestError(detail=f"what {self.name} takes and gives is not to be seen: name its model")
+            raise RequestError(
+                detail=f"what {self.name} takes and gives is not to be seen: name its model"
+            )
         return schema_of(version)
 
 
 class Function(BaseFunction[P, R]):
     """A model whose call blocks, and gives its output; `use` makes one.
 
-    Inputs are given by name. Among them, at any depth, may be files, and runs and iterators of this or other models: they
-    stand for their whole output, which is waited for.
+    Inputs are given by name. Among them, at any depth, may be files, and runs and iterators of this
+    or other models: they stand for their whole output, which is waited for.
     """
 
     _mode = Sync
@@ -236,7 +284,8 @@ class Function(BaseFunction[P, R]):
         return Run(self, run(self._create(args, inputs)))
 
     def openapi_schema(self) -> dict[str, Any]:
-        """Return the schema of the inputs and the output, under ``components.schemas``, with references in them replaced.
+        """Return the schema of the inputs and the output, under ``components.schemas``, with
+        references in them replaced.
 
         As in 2.0, its ``paths`` are empty, and what was referred to is left out where it was.
         """
@@ -269,7 +318,8 @@ class AsyncFunction(BaseFunction[P, R]):
         return AsyncRun(self, await self._create(args, inputs))
 
     async def openapi_schema(self) -> dict[str, Any]:
-        """Return the schema of the inputs and the output, under ``components.schemas``, with references in them replaced.
+        """Return the schema of the inputs and the output, under ``components.schemas``, with
+        references in them replaced.
 
         As in 2.0, its ``paths`` are empty, and what was referred to is left out where it was.
         """
@@ -307,14 +357,17 @@ class BaseRun(Generic[R]):
 
 
 class Run(BaseRun[R]):
-    """One run of a model, which has been started; as an input of a function it stands for its output."""
+    """One run of a model, which has been started; as an input of a function it stands for its
+    output.
+    """
 
     __slots__ = ()
 
     prediction: Prediction
 
     def output(self) -> R:
-        """Wait for the output; of a streaming function, give an `OutputIterator` at once. Leaving does not cancel.
+        """Wait for the output; of a streaming function, give an `OutputIterator` at once. Leaving
+        does not cancel.
 
         Raises:
             ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
@@ -329,14 +382,17 @@ class Run(BaseRun[R]):
 
 
 class AsyncRun(BaseRun[R]):
-    """One run of a model, which has been started; as an input of a function it stands for its output."""
+    """One run of a model, which has been started; as an input of a function it stands for its
+    output.
+    """
 
     __slots__ = ()
 
     prediction: Prediction[Async]
 
     async def output(self) -> R:
-        """Wait for the output; of a streaming function, give an `AsyncOutputIterator` at once. Leaving does not cancel.
+        """Wait for the output; of a streaming function, give an `AsyncOutputIterator` at once.
+        Leaving does not cancel.
 
         Raises:
             ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
@@ -352,11 +408,19 @@ class AsyncRun(BaseRun[R]):
 
 @overload
 def use(
-    ref: Usable, *, hint: None = None, streaming: Literal[False] = False, use_async: Literal[False] = False
+    ref: Usable,
+    *,
+    hint: None = None,
+    streaming: Literal[False] = False,
+    use_async: Literal[False] = False,
 ) -> Function[..., Any]: ...
 @overload
 def use(
-    ref: Usable, *, hint: Callable[P, R], streaming: Literal[False] = False, use_async: Literal[False] = False
+    ref: Usable,
+    *,
+    hint: Callable[P, R],
+    streaming: Literal[False] = False,
+    use_async: Literal[False] = False,
 ) -> Function[P, R]: ...
 @overload
 def use(
@@ -364,7 +428,11 @@ def use(
 ) -> Function[..., OutputIterator[Any]]: ...
 @overload
 def use(
-    ref: Usable, *, hint: Callable[P, Iterable[T]], streaming: Literal[True], use_async: Literal[False] = False
+    ref: Usable,
+    *,
+    hint: Callable[P, Iterable[T]],
+    streaming: Literal[True],
+    use_async: Literal[False] = False,
 ) -> Function[P, OutputIterator[T]]: ...
 @overload
 def use(
@@ -372,7 +440,11 @@ def use(
 ) -> AsyncFunction[..., Any]: ...
 @overload
 def use(
-    ref: Usable, *, hint: Callable[P, R], streaming: Literal[False] = False, use_async: Literal[True]
+    ref: Usable,
+    *,
+    hint: Callable[P, R],
+    streaming: Literal[False] = False,
+    use_async: Literal[True],
 ) -> AsyncFunction[P, R]: ...
 @overload
 def use(
@@ -380,7 +452,11 @@ def use(
 ) -> AsyncFunction[..., AsyncOutputIterator[Any]]: ...
 @overload
 def use(
-    ref: Usable, *, hint: Callable[P, Iterable[T]], streaming: Literal[True], use_async: Literal[True]
+    ref: Usable,
+    *,
+    hint: Callable[P, Iterable[T]],
+    streaming: Literal[True],
+    use_async: Literal[True],
 ) -> AsyncFunction[P, AsyncOutputIterator[T]]: ...
 def use(
     ref: Usable,
@@ -389,7 +465,8 @@ def use(
     streaming: bool = False,
     use_async: bool = False,
 ) -> Function[..., Any] | AsyncFunction[..., Any]:
-    """Give a model as a function that runs it, through the default client; nothing is sent before it is called.
+    """Give a model as a function that runs it, through the default client; nothing is sent before
+    it is called.
 
     Args:
         ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
@@ -403,11 +480,17 @@ def use(
     """
     if hint is not None:
         function("hint", hint)
-    return AsyncFunction(ref, streaming=streaming) if flag("use_async", use_async) else Function(ref, streaming=streaming)
+    return (
+        AsyncFunction(ref, streaming=streaming)
+        if flag("use_async", use_async)
+        else Function(ref, streaming=streaming)
+    )
 
 
 def _is_of_create(error: NotFoundError) -> bool:
-    """Whether an error is the answer to the create of a model's prediction; nothing was started then."""
+    """Whether an error is the answer to the create of a model's prediction; nothing was started
+    then.
+    """
     return error.method == "POST" and "/models/" in error.url and error.url.endswith("/predictions")
 
 
@@ -425,7 +508,10 @@ def _spelled(ref: Ref) -> str:
 
 
 async def _resolved(client: Resource[Any], inputs: Mapping[str, object]) -> Mapping[str, object]:
-    """Give inputs with every run and iterator in them, at any depth, replaced by its output. Each is waited for once."""
+    """Give inputs with every run and iterator in them, at any depth, replaced by its output.
+
+    Each is waited for once.
+    """
     found: dict[int, BaseRun[Any] | BaseOutputIterator[Any]] = {}
     seen: set[int] = set()
     rest: list[object] = [*inputs.values()]
@@ -449,7 +535,9 @@ def _is_run(value: object) -> TypeGuard[BaseRun[Any] | BaseOutputIterator[Any]]:
 
 
 def _replaced(value: object, known: dict[int, Any]) -> Any:
-    """Copy a value, but for what is known by its identity; a container that holds itself goes on doing so."""
+    """Copy a value, but for what is known by its identity; a container that holds itself goes on
+    doing so.
+    """
     if id(value) in known:
         return known[id(value)]
     if is_object(value):

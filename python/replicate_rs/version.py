@@ -42,7 +42,10 @@ class Version(Record[M]):
     @property
     def is_text(self) -> bool:
         """Whether the parts of the output are to be joined."""
-        return self.is_iterator and _output_of(self.openapi_schema or {}).get("x-cog-array-display") == "concatenate"
+        return (
+            self.is_iterator
+            and _output_of(self.openapi_schema or {}).get("x-cog-array-display") == "concatenate"
+        )
 
 
 # Before this version of Cog, schemas did not say which arrays grow.
@@ -50,7 +53,9 @@ _FIRST_WITH_ARRAY_TYPES = (0, 3, 9)
 
 
 def version_has_no_array_type(cog_version: str) -> bool | None:
-    """Whether a model's schema does not say which arrays grow, by the version of Cog that made it; None if that is not one."""
+    """Whether a model's schema does not say which arrays grow, by the version of Cog that made it;
+    None if that is not one.
+    """
     from re import VERBOSE, fullmatch
 
     parts = fullmatch(
@@ -71,7 +76,9 @@ def version_has_no_array_type(cog_version: str) -> bool | None:
 
 
 def make_schema_backwards_compatible(schema: dict[str, Any], cog_version: str) -> dict[str, Any]:
-    """Give a schema whose output says that it grows, if it is an array and older than such words; the schema itself stays."""
+    """Give a schema whose output says that it grows, if it is an array and older than such words;
+    the schema itself stays.
+    """
     output = _output_of(schema)
     if output.get("type") != "array" or not version_has_no_array_type(cog_version):
         return schema
@@ -85,18 +92,25 @@ _WHOLE = ("Input", "Output", "TrainingInput", "TrainingOutput")
 
 
 def schema_of(version: Version[Any]) -> dict[str, Any]:
-    """Return a version's schema without references, paths, and the schemas that were referred to, as 2.0 does.
+    """Return a version's schema without references, paths, and the schemas that were referred to,
+    as 2.0 does.
 
     A schema that contains itself stays, and a reference to it where it does.
     """
-    schema = make_schema_backwards_compatible(version.openapi_schema or {}, version.cog_version or "")
+    schema = make_schema_backwards_compatible(
+        version.openapi_schema or {}, version.cog_version or ""
+    )
     known: dict[str, Any] = {}
     found: dict[str, Any] = {**_without_references(schema, schema, known), "paths": {}}
     components = found.get("components")
     if not is_object(components) or not is_object(components.get("schemas")):
         return found
     schemas: dict[str, Any] = components["schemas"]
-    kept = {name: each for name, each in schemas.items() if name in _WHOLE or _reference_to(name) not in known}
+    kept = {
+        name: each
+        for name, each in schemas.items()
+        if name in _WHOLE or _reference_to(name) not in known
+    }
     rest = [*kept.values()]
     seen: set[int] = set()
     while rest:
@@ -127,7 +141,8 @@ def _without_references(value: Any, root: dict[str, Any], known: dict[str, Any])
     if not isinstance(ref, str) or not ref.startswith("#/"):
         return {key: _without_references(each, root, known) for key, each in value.items()}
     if ref not in known:
-        # A schema that contains itself stays a reference where it does; one that is named often is looked at once.
+        # A schema that contains itself stays a reference where it does; one that is named often is
+        # looked at once.
         known[ref] = value
         target: Any = root
         for key in ref[2:].split("/"):
@@ -172,7 +187,12 @@ class Versions(Namespace[M]):
     ) -> Version[M]:
         """Fetch a version of a model."""
         model = named("model", owner, name, options)
-        pending = self._send("GET", ("models", *model, "versions", identity("version_id", version_id)), Expect.RECORD, options)
+        pending = self._send(
+            "GET",
+            ("models", *model, "versions", identity("version_id", version_id)),
+            Expect.RECORD,
+            options,
+        )
         return Version._of(await self._transport.finish(pending), self._session)
 
     async_get: Final = awaitable(get)
@@ -185,9 +205,16 @@ class Versions(Namespace[M]):
         version_id: str | HasId = "",
         **options: Unpack[ModelOptions],
     ) -> bool:
-        """Delete a version of a private model of yours, and what it made; True if the API has accepted that."""
+        """Delete a version of a private model of yours, and what it made; True if the API has
+        accepted that.
+        """
         model = named("model", owner, name, options)
-        pending = self._send("DELETE", ("models", *model, "versions", identity("version_id", version_id)), Expect.STATUS, options)
+        pending = self._send(
+            "DELETE",
+            ("models", *model, "versions", identity("version_id", version_id)),
+            Expect.STATUS,
+            options,
+        )
         return await self._transport.finish(pending) < 300
 
     async_delete: Final = awaitable(delete)
@@ -209,23 +236,31 @@ class VersionsOfModel(Namespace[M]):
         return type(self)(self._session, mode).of(self._model)
 
     @operation
-    async def list(self, *, cursor: str | EllipsisType = ..., **options: Unpack[Options]) -> Page[Version[M]]:
+    async def list(
+        self, *, cursor: str | EllipsisType = ..., **options: Unpack[Options]
+    ) -> Page[Version[M]]:
         """Fetch the versions, newest first."""
-        return await unchecked(Versions[M].list)(Versions(self._session, self._mode), *self._model, cursor=cursor, **options)
+        return await unchecked(Versions[M].list)(
+            Versions(self._session, self._mode), *self._model, cursor=cursor, **options
+        )
 
     async_list: Final = awaitable(list)
 
     @operation
     async def get(self, id: str | HasId, **options: Unpack[Options]) -> Version[M]:
         """Fetch one."""
-        return await unchecked(Versions[M].get)(Versions(self._session, self._mode), *self._model, id, **options)
+        return await unchecked(Versions[M].get)(
+            Versions(self._session, self._mode), *self._model, id, **options
+        )
 
     async_get: Final = awaitable(get)
 
     @operation
     async def delete(self, id: str | HasId, **options: Unpack[Options]) -> bool:
         """Delete one; True if the API has accepted that."""
-        return await unchecked(Versions[M].delete)(Versions(self._session, self._mode), *self._model, id, **options)
+        return await unchecked(Versions[M].delete)(
+            Versions(self._session, self._mode), *self._model, id, **options
+        )
 
     async_delete: Final = awaitable(delete)
 

@@ -30,15 +30,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CANCELED = ("canceled", "aborted")
-# Connections in a row that brought nothing, after which the prediction itself is asked for the rest.
+# Connections in a row that brought nothing, after which the prediction itself is asked for the
+# rest.
 MOST_FRUITLESS = 5
 
 
 class Watch:
     """One prediction's events, up to its end.
 
-    A connection that ends before the stream is done is followed by another, which goes on after the last event. Where the server
-    cannot prove that it does, or has the stream no more, the rest is what the prediction's output has beyond what was given.
+    A connection that ends before the stream is done is followed by another, which goes on after the
+    last event. Where the server cannot prove that it does, or has the stream no more, the rest is
+    what the prediction's output has beyond what was given.
     """
 
     prediction: Prediction[Any]
@@ -96,11 +98,15 @@ class Watch:
             try:
                 self.prediction = await self._start()
             except APITimeoutError as error:
-                give_up(error, self.course.timeout, error.prediction, is_cancelled=self.course.cancels)
+                give_up(
+                    error, self.course.timeout, error.prediction, is_cancelled=self.course.cancels
+                )
         self.course.hold(self.prediction)
         self._url = self._stream_url(self.prediction)
         # Text that looks like a URL is text; only streams under this path carry files.
-        self.files = self.files and self._url.partition("://")[2].partition("/")[2].startswith("v1/files/")
+        self.files = self.files and self._url.partition("://")[2].partition("/")[2].startswith(
+            "v1/files/"
+        )
 
     def _stream_url(self, prediction: Prediction[Any]) -> str:
         urls: object = prediction.urls
@@ -108,11 +114,15 @@ class Watch:
         if url is None:
             raise StreamError("this model does not support streaming", prediction)
         if not isinstance(url, str):
-            raise StreamError(f"the API gave a stream address that is not a URL: {url!r}", prediction)
+            raise StreamError(
+                f"the API gave a stream address that is not a URL: {url!r}", prediction
+            )
         return url
 
     async def batches(self) -> AsyncGenerator[list[Any], None]:
-        """Give everything, in lists of what is ready at a time; cancels the prediction if that is left early, and asked for."""
+        """Give everything, in lists of what is ready at a time; cancels the prediction if that is
+        left early, and asked for.
+        """
         fruitless, finish = 0, self.course.client._transport.finish
         try:
             await self._begin()
@@ -153,10 +163,12 @@ class Watch:
     def leave(self, error: BaseException) -> None:
         """Do what is to be done when nobody wants more; a forked child leaves it to its parent.
 
-        A stream that cannot be read, or not any further, is left too: nobody gets what the prediction still makes.
+        A stream that cannot be read, or not any further, is left too: nobody gets what the
+        prediction still makes.
         """
         prediction: Prediction[Any] | None = getattr(self, "prediction", None)
-        # In a forked child, a thread of the parent may have held the position's lock, which is then held for ever.
+        # In a forked child, a thread of the parent may have held the position's lock, which is then
+        # held for ever.
         if prediction is None or self.course.is_inherited:
             return
         if isinstance(error, ReplicateError) and error.prediction is None:
@@ -166,7 +178,9 @@ class Watch:
             self.course.cancel(prediction, self.course.client._transport)
 
     def abandon(self) -> None:
-        """Leave what was begun, and not read; without waiting for anything, since this may be a destructor."""
+        """Leave what was begun, and not read; without waiting for anything, since this may be a
+        destructor.
+        """
         if self._source is not None:
             self._source.close()
         self.course.release()
@@ -180,13 +194,19 @@ class Watch:
         try:
             return self._core.events(self._url, self.form, self.place, total=left, signal=signal)
         except ValueError as error:
-            raise StreamError(f"the API gave a stream address that is not a URL: {error}", self.prediction) from error
+            raise StreamError(
+                f"the API gave a stream address that is not a URL: {error}", self.prediction
+            ) from error
 
     def _broken(self, error: APIError, source: Source[Any]) -> str:
-        """Say how a connection ended that did not end well; raises if that is for the caller to know."""
+        """Say how a connection ended that did not end well; raises if that is for the caller to
+        know.
+        """
         if isinstance(error, APITimeoutError) and error.is_deadline:
             give_up(error, self.course.timeout, self.prediction)
-        if not isinstance(error, (APIConnectionError, APIStatusError)) or (self._is_first and not source.is_open):
+        if not isinstance(error, (APIConnectionError, APIStatusError)) or (
+            self._is_first and not source.is_open
+        ):
             raise error
         return "closed" if source.is_open else "refused"
 
@@ -220,19 +240,29 @@ class Watch:
             await self.course.pause(self.prediction)
             self.prediction = await self._present()
         if self.prediction.status != "failed":
-            yield self._made([("done", '{"reason": "canceled"}' if self.prediction.status in CANCELED else "{}")])
+            yield self._made(
+                [("done", '{"reason": "canceled"}' if self.prediction.status in CANCELED else "{}")]
+            )
         raise_if_failed(self.prediction)
 
     def _beyond(self, prediction: Prediction[Any]) -> list[Any]:
         items = items_of(prediction)
         texts = [item for item in items if isinstance(item, str)]
-        rest = self.place.rest_of_output(texts) if len(texts) == len(items) and not prediction.data_removed else None
+        rest = (
+            self.place.rest_of_output(texts)
+            if len(texts) == len(items) and not prediction.data_removed
+            else None
+        )
         if rest is None:
             if prediction.is_done and prediction.status != "failed":
-                self._interrupted("and the prediction's output does not begin with what came before", None)
+                self._interrupted(
+                    "and the prediction's output does not begin with what came before", None
+                )
             return []
         logs = self.place.rest_of_logs(prediction.logs or "")
-        return self._made([*([("logs", logs)] if logs else []), *(("output", text) for text in rest)])
+        return self._made(
+            [*([("logs", logs)] if logs else []), *(("output", text) for text in rest)]
+        )
 
     def _made(self, parts: list[tuple[str, str]]) -> list[Any]:
         """Give events that the stream did not bring, in this watch's form."""
@@ -255,7 +285,9 @@ class Watch:
     def _interrupted(self, why: str, cause: ReplicateError | None) -> NoReturn:
         last = self.place.last_event_id
         after = "before the first event" if self.place.count == 0 else f"after the event {last!r}"
-        raise StreamInterrupted(f"the stream broke off {after}, {why}", self.prediction, last) from cause
+        raise StreamInterrupted(
+            f"the stream broke off {after}, {why}", self.prediction, last
+        ) from cause
 
     async def _conclude(self) -> None:
         """Raise if the stream's last word was not one of success."""
@@ -271,10 +303,14 @@ class Watch:
             await self._fail("failed", None)
 
     async def _fail(self, status: str, error: str | None) -> NoReturn:
-        """Raise what the stream said; with the prediction, for its logs, which the API may be slower to know."""
+        """Raise what the stream said; with the prediction, for its logs, which the API may be
+        slower to know.
+        """
         path = ("predictions", self.prediction.id)
         try:
-            data = await self._finish(self._core.send("GET", path, Expect.OBJECT, total=PARTING, retries=0))
+            data = await self._finish(
+                self._core.send("GET", path, Expect.OBJECT, total=PARTING, retries=0)
+            )
         except ReplicateError:
             data = {}
         prediction = self.prediction.copy(update=data)
@@ -297,8 +333,18 @@ def watched(
     signal: AbortSignal | None,
     timeout: float | None,
 ) -> Watch:
-    """Watch a prediction, or one that is started when it is first asked for something; the deadline is over both."""
-    course = Course(resource, None, None, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout, watched=True)
+    """Watch a prediction, or one that is started when it is first asked for something; the deadline
+    is over both.
+    """
+    course = Course(
+        resource,
+        None,
+        None,
+        cancel_on_exit=cancel_on_exit,
+        signal=signal,
+        timeout=timeout,
+        watched=True,
+    )
     return Watch(course, start, form, files=files)
 
 

@@ -1,4 +1,6 @@
-"""Webhooks: the account's signing secret, and whether a request was signed with it (https://replicate.com/docs/webhooks)."""
+"""Webhooks: the account's signing secret, and whether a request was signed with it
+(https://replicate.com/docs/webhooks).
+"""
 
 from __future__ import annotations
 
@@ -73,7 +75,10 @@ _REFUSALS: dict[str, tuple[type[WebhookValidationError], str]] = {
     "no_body": (MissingWebhookBodyError, "Missing webhook body"),
     "empty_body": (MissingWebhookBodyError, "The webhook's body is empty: was it read before?"),
     "timestamp": (InvalidTimestampError, "Webhook timestamp is not a number of seconds"),
-    "tolerance": (InvalidTimestampError, "Webhook timestamp is outside the allowed tolerance of {} seconds"),
+    "tolerance": (
+        InvalidTimestampError,
+        "Webhook timestamp is outside the allowed tolerance of {} seconds",
+    ),
     "signature": (InvalidSignatureError, "Webhook signature is invalid"),
     "seen": (ReplayedWebhookError, "This webhook has been received before"),
     "content": (InvalidWebhookBodyError, "The webhook is genuine, but its body {}"),
@@ -114,20 +119,23 @@ def validate_webhook(
     body: Body | None = None,
     now: Now | None = None,
 ) -> bool:
-    """Whether a webhook was signed with the secret, and lately (https://replicate.com/docs/webhooks/verify-webhook).
+    """Whether a webhook was signed with the secret, and lately
+    (https://replicate.com/docs/webhooks/verify-webhook).
 
     Args:
-        request: The request, of Django, Flask, httpx or requests, or of whatever looks like one of them; a WSGI environ or an
-            ASGI scope, with `body`. Without it `headers`, or `id`, `timestamp` and `signature`.
-        secret: From `client.webhooks.default.secret.get()`, or its text; several while keys are rotated.
+        request: The request, of Django, Flask, httpx or requests, or of whatever looks like one of
+            them; a WSGI environ or an ASGI scope, with `body`. Without it `headers`, or `id`,
+            `timestamp` and `signature`.
+        secret: From `client.webhooks.default.secret.get()`, or its text; several while keys are
+            rotated.
         tolerance: Seconds between the timestamp and now that are accepted; None for any.
         headers: The request's headers: a mapping, or pairs.
         id: The header ``webhook-id``.
         timestamp: The header ``webhook-timestamp``.
         signature: The header ``webhook-signature``.
         body: The raw body, as it came; once parsed, it cannot be verified.
-        now: The time that the timestamp is compared with, for tests: seconds since 1970, a `datetime`, or a function that
-            returns one; None for the clock.
+        now: The time that the timestamp is compared with, for tests: seconds since 1970, a
+            `datetime`, or a function that returns one; None for the clock.
 
     Raises:
         MissingWebhookHeaderError: A header is missing.
@@ -152,25 +160,37 @@ async def avalidate_webhook(
     body: Body | None = None,
     now: Now | None = None,
 ) -> bool:
-    """Do what `validate_webhook` does for requests whose body is awaited: those of Starlette, FastAPI, aiohttp and Litestar."""
+    """Do what `validate_webhook` does for requests whose body is awaited: those of Starlette,
+    FastAPI, aiohttp and Litestar.
+    """
     hidden, secret = Hidden(secret), None
     given = headers_of(request)
-    return _is_genuine(given, await aread(request) if body is None else body, hidden, tolerance, now)
+    return _is_genuine(
+        given, await aread(request) if body is None else body, hidden, tolerance, now
+    )
 
 
 def _headers(
-    request: Request | None, headers: Headers | None, id: str | None, timestamp: str | None, signature: str | None
+    request: Request | None,
+    headers: Headers | None,
+    id: str | None,
+    timestamp: str | None,
+    signature: str | None,
 ) -> Headers:
     parts = {"webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signature}
     alone = {name: value for name, value in parts.items() if value is not None}
     if (request is not None) + (headers is not None) + bool(alone) > 1:
-        raise ValueError("Give a request, or headers, or id, timestamp and signature: only one of these")
+        raise ValueError(
+            "Give a request, or headers, or id, timestamp and signature: only one of these"
+        )
     if request is not None:
         return headers_of(request)
     return alone if headers is None else headers
 
 
-def _is_genuine(headers: Headers, body: Body | None, secret: Hidden, tolerance: Seconds | None, now: Now | None) -> bool:
+def _is_genuine(
+    headers: Headers, body: Body | None, secret: Hidden, tolerance: Seconds | None, now: Now | None
+) -> bool:
     try:
         Verifier(revealed(secret), tolerance, now=now).verify(headers, body)
     except (InvalidSignatureError, InvalidTimestampError):
@@ -202,11 +222,15 @@ class DefaultSecret(Namespace[M]):
     __slots__ = ()
 
     @operation
-    async def get(self, *, cached: bool = False, **options: Unpack[Options]) -> WebhookSigningSecret[M]:
-        """Fetch the account's signing secret (https://replicate.com/docs/reference/http#webhooks.default.secret.get).
+    async def get(
+        self, *, cached: bool = False, **options: Unpack[Options]
+    ) -> WebhookSigningSecret[M]:
+        """Fetch the account's signing secret
+        (https://replicate.com/docs/reference/http#webhooks.default.secret.get).
 
         Args:
-            cached: Be content with the one that this client fetched last, if it did: it rarely changes.
+            cached: Be content with the one that this client fetched last, if it did: it rarely
+                changes.
             options: What every operation takes.
 
         """
@@ -214,7 +238,9 @@ class DefaultSecret(Namespace[M]):
             return self._session.webhook_secret
         target = ("webhooks", "default", "secret")
         pending = self._send("GET", target, Expect.OBJECT, options)
-        secret: WebhookSigningSecret[M] = WebhookSigningSecret._of(await self._transport.finish(pending), self._session)
+        secret: WebhookSigningSecret[M] = WebhookSigningSecret._of(
+            await self._transport.finish(pending), self._session
+        )
         self._session.webhook_secret = secret
         return secret
 
@@ -238,7 +264,9 @@ class DefaultWebhook(Namespace[M]):
     @property
     def async_secret(self) -> DefaultSecret[Async]:
         """The same, to be awaited."""
-        resource: DefaultSecret[Async] = self._namespace("async_secret", lambda session, _: DefaultSecret(session, Async))
+        resource: DefaultSecret[Async] = self._namespace(
+            "async_secret", lambda session, _: DefaultSecret(session, Async)
+        )
         return resource
 
 
@@ -261,7 +289,8 @@ class Webhooks(Namespace[M]):
         secret: Secrets | None = None,
         tolerance: Seconds | None = None,
     ) -> None:
-        """Raise unless a webhook was signed with the secret, in the order and words of 1.0.7; as strict as `validate_webhook`.
+        """Raise unless a webhook was signed with the secret, in the order and words of 1.0.7; as
+        strict as `validate_webhook`.
 
         Args:
             request: A request, as `validate_webhook` takes them; or `headers` and `body`.
@@ -310,7 +339,9 @@ def _validate(given: Headers, body: Body | None, secret: Hidden, tolerance: Seco
     except InvalidSignatureError:
         for entry in _header(headers, "webhook-signature").split():
             if "," not in entry:
-                raise InvalidSignatureError(f"Invalid signature format: {ascii(entry)[1:-1]}") from None
+                raise InvalidSignatureError(
+                    f"Invalid signature format: {ascii(entry)[1:-1]}"
+                ) from None
         raise
 
 

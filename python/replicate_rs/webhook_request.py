@@ -1,4 +1,6 @@
-"""A webhook's headers and raw body, from a request of whatever framework: told by its shape, so that none has to be imported."""
+"""A webhook's headers and raw body, from a request of whatever framework: told by its shape, so
+that none has to be imported.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ def headers_of(request: Request) -> Headers:
     if headers is None and is_mapping(request):
         headers = _of_wsgi(request) if "REQUEST_METHOD" in request else request.get("headers")
     if headers is None:
-        raise TypeError(f"request must have headers, or be a WSGI environ or an ASGI scope, not {type(request).__name__}")
+        raise TypeError(
+            "request must have headers, or be a WSGI environ or an ASGI scope, not"
+            f" {type(request).__name__}"
+        )
     return headers
 
 
@@ -39,18 +44,23 @@ def is_mapping(request: object) -> TypeGuard[Mapping[str, Any]]:
 
 
 def _of_wsgi(environ: Mapping[str, Any]) -> Headers:
-    names = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
+    names = {
+        name: f"HTTP_{name.upper().replace('-', '_')}"
+        for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
+    }
     return {name: environ[key] for name, key in names.items() if key in environ}
 
 
 def body_of(request: Request) -> Body | Awaitable[Body] | None:
-    """Give a request's raw body, to be awaited where the framework reads it that way; None if it has none.
+    """Give a request's raw body, to be awaited where the framework reads it that way; None if it
+    has none.
 
     Raises:
         TypeError: It cannot be told where the body is.
 
     """
-    # Werkzeug; Django, Starlette, Litestar and requests; httpx; aiohttp, whose `content` is a stream.
+    # Werkzeug; Django, Starlette, Litestar and requests; httpx; aiohttp, whose `content` is a
+    # stream.
     for name in ("get_data", "body", "content", "read"):
         part: object = getattr(request, name, _ABSENT)
         if part is None or _is_body(part):
@@ -58,7 +68,9 @@ def body_of(request: Request) -> Body | Awaitable[Body] | None:
         if callable(part):
             content: Body | Awaitable[Body] = part()  # pyright: ignore[reportAssignmentType] - whatever it is, it is looked at
             return content
-    raise TypeError(f"the raw body cannot be had from this {type(request).__name__}: give it as `body=`")
+    raise TypeError(
+        f"the raw body cannot be had from this {type(request).__name__}: give it as `body=`"
+    )
 
 
 _ABSENT = object()
@@ -83,7 +95,8 @@ def read(request: Request) -> Body | None:
     if close is not None:
         close()
     raise TypeError(
-        "the body of this request has to be awaited: `await avalidate_webhook(request, secret)`, or give it as `body=`"
+        "the body of this request has to be awaited: `await avalidate_webhook(request, secret)`, or"
+        " give it as `body=`"
     )
 
 

@@ -1,4 +1,6 @@
-"""What a service that receives webhooks keeps: its keys, prepared once, and the webhooks it has seen."""
+"""What a service that receives webhooks keeps: its keys, prepared once, and the webhooks it has
+seen.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +30,20 @@ class WebhookVerifier(Verifier):
 
     Its methods take `now=` too, which is the time for one call.
 
-    ``verify(headers, body)`` raises a `WebhookValidationError` unless the webhook is genuine. ``verify_many(webhooks)`` takes
-    pairs of these, lets other threads run meanwhile, and gives a list: None for each that is genuine, or the error.
+    ``verify(headers, body)`` raises a `WebhookValidationError` unless the webhook is genuine.
+    ``verify_many(webhooks)`` takes pairs of these, lets other threads run meanwhile, and gives a
+    list: None for each that is genuine, or the error.
 
     Args:
-        secrets: From `client.webhooks.default.secret.get()`, or its text; several while keys are rotated.
-        tolerance: Seconds between a webhook's timestamp and now that are accepted, one way or the other; None for any.
-        seen: Asked with the id of each webhook that is genuine and recent: whether it has been there before; and to remember it.
-            `SeenWebhooks`, or a function that asks a store which several processes have.
-        now: The time that timestamps are compared with, for tests: seconds since 1970, a `datetime`, or a function that returns
-            one; None for the clock.
+        secrets: From `client.webhooks.default.secret.get()`, or its text; several while keys are
+            rotated.
+        tolerance: Seconds between a webhook's timestamp and now that are accepted, one way or the
+            other; None for any.
+        seen: Asked with the id of each webhook that is genuine and recent: whether it has been
+            there before; and to remember it. `SeenWebhooks`, or a function that asks a store which
+            several processes have.
+        now: The time that timestamps are compared with, for tests: seconds since 1970, a
+            `datetime`, or a function that returns one; None for the clock.
 
     Raises:
         InvalidSecretKeyError: A secret is missing, or is not one.
@@ -74,8 +80,11 @@ class WebhookVerifier(Verifier):
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (self._tolerance, self._seen, self._now)
 
-    def unwrap(self, headers: Headers, body: Body | None, *, now: Now | None = None) -> Prediction | Training:
-        """Verify a webhook, and give the prediction or training that it tells of; it belongs to the default client.
+    def unwrap(
+        self, headers: Headers, body: Body | None, *, now: Now | None = None
+    ) -> Prediction | Training:
+        """Verify a webhook, and give the prediction or training that it tells of; it belongs to the
+        default client.
 
         Args:
             headers: The request's headers: a mapping, or pairs.
@@ -102,39 +111,54 @@ class _WithoutSecret(WebhookVerifier):
     def read(self, headers: Headers, body: Body | None, *, now: Now | None = None) -> NoReturn:  # noqa: ARG002 - as above
         raise _lost_secret()
 
-    def verify_many(self, webhooks: Iterable[tuple[Headers, Body]], *, now: Now | None = None) -> NoReturn:  # noqa: ARG002 - as above
+    def verify_many(
+        self,
+        webhooks: Iterable[tuple[Headers, Body]],  # noqa: ARG002 - as `verify`
+        *,
+        now: Now | None = None,  # noqa: ARG002 - as `verify`
+    ) -> NoReturn:
         raise _lost_secret()
 
 
 def _lost_secret() -> InvalidSecretKeyError:
     return InvalidSecretKeyError(
-        "this verifier was unpickled, and secrets are not pickled: make one where it is used, WebhookVerifier(secrets)"
+        "this verifier was unpickled, and secrets are not pickled: make one where it is used,"
+        " WebhookVerifier(secrets)"
     )
 
 
-def _restored(tolerance: Seconds | None, seen: Callable[[str], bool] | None, now: Now | None = None) -> WebhookVerifier:
+def _restored(
+    tolerance: Seconds | None, seen: Callable[[str], bool] | None, now: Now | None = None
+) -> WebhookVerifier:
     # It needs some secret to be made.
     return _WithoutSecret("whsec_" + "A" * 32, tolerance, seen=seen, now=now)
 
 
 def _is_training(data: Mapping[str, Any]) -> bool:
-    """Tell the two apart, which are otherwise alike: by its own address, or by what only a training puts out."""
+    """Tell the two apart, which are otherwise alike: by its own address, or by what only a training
+    puts out.
+    """
     urls, output = data.get("urls"), data.get("output")
     if is_object(urls) and "/trainings/" in str(urls.get("get")):
         return True
     # The API answers some requests with a training's address as that of a prediction.
-    return is_object(output) and set(output) == {"version", "weights"} and ":" in str(output["version"])
+    return (
+        is_object(output)
+        and set(output) == {"version", "weights"}
+        and ":" in str(output["version"])
+    )
 
 
 class SeenWebhooks:
     """Remembers webhooks by their id, the latest ones; for all threads of one process.
 
-    Replicate sends the last webhook of a prediction again, under the same id, until it is answered with success. So that none is
-    lost, say how the handling of each ended (`settle`), and answer one that came before with success only if `is_settled`.
+    Replicate sends the last webhook of a prediction again, under the same id, until it is answered
+    with success. So that none is lost, say how the handling of each ended (`settle`), and answer
+    one that came before with success only if `is_settled`.
 
     Args:
-        size: How many: as many as come in twice the tolerance, and are handled at a time. What is forgotten sooner is accepted
-            again.
+        size: How many: as many as come in twice the tolerance, and are handled at a time. What is
+            forgotten sooner is accepted again.
 
     """
 
@@ -165,7 +189,10 @@ class SeenWebhooks:
             return False
 
     def settle(self, id: str, *, succeeded: bool) -> None:
-        """Say how the handling of a webhook ended. One that failed is forgotten, and accepted when it comes again."""
+        """Say how the handling of a webhook ended.
+
+        One that failed is forgotten, and accepted when it comes again.
+        """
         text("id", id)
         flag("succeeded", succeeded)
         with self._lock:

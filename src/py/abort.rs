@@ -27,7 +27,8 @@ impl Flag {
     }
 
     fn is_late(&self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     async fn set(&self) {
@@ -51,7 +52,10 @@ pub async fn aborted(flag: Option<Flag>) -> Error {
 }
 
 /// Runs `work` until the flag is set; set beforehand, the work does not begin.
-pub async fn unless_aborted<T>(flag: Option<Flag>, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub async fn unless_aborted<T>(
+    flag: Option<Flag>,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     if flag.is_none() {
         return work.await;
     }
@@ -94,10 +98,19 @@ impl AbortSignal {
     #[staticmethod]
     fn timeout(seconds: &Bound<'_, PyAny>) -> PyResult<Self> {
         let seconds: f64 = checked("interval", "seconds", seconds)?.extract()?;
-        let wait = Duration::try_from_secs_f64(seconds)
-            .map_err(|_| PyValueError::new_err(format!("seconds must be a number of seconds, 0 or more, not {seconds}")))?;
-        let flag = Flag { deadline: Some(deadline(Instant::now(), wait)), ..Flag::default() };
-        Ok(Self { flag, reason: Mutex::default() })
+        let wait = Duration::try_from_secs_f64(seconds).map_err(|_| {
+            PyValueError::new_err(format!(
+                "seconds must be a number of seconds, 0 or more, not {seconds}"
+            ))
+        })?;
+        let flag = Flag {
+            deadline: Some(deadline(Instant::now(), wait)),
+            ..Flag::default()
+        };
+        Ok(Self {
+            flag,
+            reason: Mutex::default(),
+        })
     }
 
     /// Whether `abort()` was called, or the time is over.
@@ -113,7 +126,10 @@ impl AbortSignal {
             return Ok(Some(reason.clone_ref(py)));
         }
         if self.flag.is_late() {
-            let late = py.import("builtins")?.getattr("TimeoutError")?.call1(("the signal timed out",))?;
+            let late = py
+                .import("builtins")?
+                .getattr("TimeoutError")?
+                .call1(("the signal timed out",))?;
             return Ok(Some(late.unbind()));
         }
         Ok(None)
@@ -121,11 +137,17 @@ impl AbortSignal {
 
     /// Raises `AbortError` if the signal is aborted.
     fn throw_if_aborted(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if slf.get().flag.is_set() { Err(error(slf.py(), slf.get())) } else { Ok(()) }
+        if slf.get().flag.is_set() {
+            Err(error(slf.py(), slf.get()))
+        } else {
+            Ok(())
+        }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.reason.try_lock().map_or(Ok(()), |reason| visit.call(&*reason))
+        self.reason
+            .try_lock()
+            .map_or(Ok(()), |reason| visit.call(&*reason))
     }
 
     fn __clear__(&self) {
@@ -133,7 +155,10 @@ impl AbortSignal {
     }
 
     fn __repr__(&self) -> String {
-        format!("<AbortSignal aborted={}>", if self.flag.is_set() { "True" } else { "False" })
+        format!(
+            "<AbortSignal aborted={}>",
+            if self.flag.is_set() { "True" } else { "False" }
+        )
     }
 }
 
@@ -151,7 +176,9 @@ impl AbortSignal {
 pub fn error(py: Python<'_>, signal: &AbortSignal) -> PyErr {
     let made = || {
         let reason = signal.reason(py)?.unwrap_or_else(|| py.None());
-        py.import("replicate_rs.exceptions")?.getattr("AbortError")?.call1((reason,))
+        py.import("replicate_rs.exceptions")?
+            .getattr("AbortError")?
+            .call1((reason,))
     };
     match made() {
         Ok(error) => PyErr::from_value(error),
@@ -169,7 +196,9 @@ pub struct AbortController {
 impl AbortController {
     #[new]
     fn new(py: Python<'_>) -> PyResult<Self> {
-        Ok(Self { signal: Py::new(py, AbortSignal::default())? })
+        Ok(Self {
+            signal: Py::new(py, AbortSignal::default())?,
+        })
     }
 
     /// The signal to pass to calls.
@@ -189,6 +218,9 @@ impl AbortController {
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        format!("<AbortController signal={}>", self.signal.bind(py).get().__repr__())
+        format!(
+            "<AbortController signal={}>",
+            self.signal.bind(py).get().__repr__()
+        )
     }
 }

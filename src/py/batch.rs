@@ -40,7 +40,10 @@ pub struct Batch {
 
 enum Parts {
     /// The data of events, and the rest of them: name, id and retry.
-    Events(Texts, Vec<(CompactString, Option<CompactString>, Option<u64>)>),
+    Events(
+        Texts,
+        Vec<(CompactString, Option<CompactString>, Option<u64>)>,
+    ),
     Text(Texts),
     /// Whole events, in plain form.
     Frames(Vec<u8>),
@@ -93,7 +96,9 @@ impl Batch {
     /// Adds bytes of a file.
     pub fn push_bytes(&mut self, bytes: Bytes) {
         let size = bytes.len();
-        let Parts::Bytes(pieces, rest) = &mut self.parts else { return };
+        let Parts::Bytes(pieces, rest) = &mut self.parts else {
+            return;
+        };
         if rest.is_empty() && size >= PIECE {
             pieces.push(bytes);
         } else {
@@ -108,7 +113,8 @@ impl Batch {
     /// Everything that can be given; what is no piece of a file yet stays.
     pub fn take(&mut self, form: Form) -> Self {
         let mut taken = mem::replace(self, Self::new(form));
-        if let (Parts::Bytes(_, rest), Parts::Bytes(_, kept)) = (&mut taken.parts, &mut self.parts) {
+        if let (Parts::Bytes(_, rest), Parts::Bytes(_, kept)) = (&mut taken.parts, &mut self.parts)
+        {
             mem::swap(rest, kept);
             self.size = kept.len();
         }
@@ -117,7 +123,9 @@ impl Batch {
 
     /// Bytes of a file, at most `most`.
     pub fn take_bytes(&mut self, most: usize) -> Vec<Bytes> {
-        let Parts::Bytes(pieces, _) = &mut self.parts else { return Vec::new() };
+        let Parts::Bytes(pieces, _) = &mut self.parts else {
+            return Vec::new();
+        };
         let mut taken = Vec::new();
         let mut left = most;
         while left > 0
@@ -144,11 +152,21 @@ impl Batch {
                 });
                 PyList::new(py, made.collect::<PyResult<Vec<_>>>()?)
             }
-            Parts::Text(texts) => PyList::new(py, texts.iter().map(|text| PyString::new(py, text)).collect::<Vec<_>>()),
+            Parts::Text(texts) => PyList::new(
+                py,
+                texts
+                    .iter()
+                    .map(|text| PyString::new(py, text))
+                    .collect::<Vec<_>>(),
+            ),
             Parts::Frames(frames) if frames.is_empty() => Ok(PyList::empty(py)),
             Parts::Frames(frames) => PyList::new(py, [PyBytes::new(py, &frames)]),
-            Parts::Bytes(pieces, _) if joined && pieces.len() > 1 => PyList::new(py, [together(py, &pieces)?]),
-            Parts::Bytes(pieces, _) => PyList::new(py, pieces.iter().map(|piece| PyBytes::new(py, piece))),
+            Parts::Bytes(pieces, _) if joined && pieces.len() > 1 => {
+                PyList::new(py, [together(py, &pieces)?])
+            }
+            Parts::Bytes(pieces, _) => {
+                PyList::new(py, pieces.iter().map(|piece| PyBytes::new(py, piece)))
+            }
         }
     }
 }
@@ -162,7 +180,12 @@ impl Contents for Batch {
     }
 
     fn is_full(&self) -> bool {
-        self.size >= if matches!(self.parts, Parts::Bytes(..)) { FULL_OF_FILE } else { FULL }
+        self.size
+            >= if matches!(self.parts, Parts::Bytes(..)) {
+                FULL_OF_FILE
+            } else {
+                FULL
+            }
     }
 
     fn close(&mut self) {
@@ -203,7 +226,11 @@ impl Texts {
 
     fn iter(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().scan(0, |from, piece| match piece {
-            Piece::UpTo(end) => Some(self.together.get(mem::replace(from, *end)..*end).unwrap_or_default()),
+            Piece::UpTo(end) => Some(
+                self.together
+                    .get(mem::replace(from, *end)..*end)
+                    .unwrap_or_default(),
+            ),
             Piece::Own(text) => Some(text),
         })
     }

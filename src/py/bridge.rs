@@ -32,7 +32,9 @@ use super::exceptions::{self, About};
 use super::hub::HubPort;
 use super::inbox::Entered;
 use super::port::{Port, UnderWay};
-use super::runtime::{Connections, Stop, StopOnDrop, block_on, forks, inherited, internal, process};
+use super::runtime::{
+    Connections, Stop, StopOnDrop, block_on, forks, inherited, internal, process,
+};
 use super::slot::{Outcome, Slot, Waiter, schedule};
 use crate::create::Creation;
 use crate::error::{Error, Kind};
@@ -123,12 +125,27 @@ struct Running {
 impl Pending {
     /// Work that begins when somebody waits for it.
     pub fn new(connections: Arc<Connections>, about: About, job: Job) -> Self {
-        Self::of(Provider::Job(Mutex::new(Some(job))), connections, about, None)
+        Self::of(
+            Provider::Job(Mutex::new(Some(job))),
+            connections,
+            about,
+            None,
+        )
     }
 
     /// A request that creates something.
-    pub fn creating(connections: Arc<Connections>, about: About, job: Job, creation: Arc<Creation>) -> Self {
-        Self::of(Provider::Job(Mutex::new(Some(job))), connections, about, Some(creation))
+    pub fn creating(
+        connections: Arc<Connections>,
+        about: About,
+        job: Job,
+        creation: Arc<Creation>,
+    ) -> Self {
+        Self::of(
+            Provider::Job(Mutex::new(Some(job))),
+            connections,
+            about,
+            Some(creation),
+        )
     }
 
     /// The same work, which goes on once it has begun, whether somebody waits for it or not.
@@ -143,7 +160,12 @@ impl Pending {
         Self::of(Provider::Feed(feed), connections, About::default(), None)
     }
 
-    fn of(work: Provider, connections: Arc<Connections>, about: About, creation: Option<Arc<Creation>>) -> Self {
+    fn of(
+        work: Provider,
+        connections: Arc<Connections>,
+        about: About,
+        creation: Option<Arc<Creation>>,
+    ) -> Self {
         Self {
             work,
             connections,
@@ -162,7 +184,10 @@ impl Pending {
 
     /// Return whether its work was begun by the process that this one was forked from.
     fn is_inherited(&self) -> bool {
-        self.begun.get().is_some_and(|begun| begun.work.is_inherited()) || self.running.get().is_some_and(Running::is_inherited)
+        self.begun
+            .get()
+            .is_some_and(|begun| begun.work.is_inherited())
+            || self.running.get().is_some_and(Running::is_inherited)
     }
 
     fn take_job(&self, py: Python<'_>) -> PyResult<Job> {
@@ -199,16 +224,26 @@ impl Pending {
     }
 
     /// Begin the work of an awaited call, on the loop that `find` gives; None if the answer is there already.
-    fn start(&self, py: Python<'_>, find: impl FnOnce() -> PyResult<(Py<PyAny>, Arc<Port>)>) -> PyResult<Option<Running>> {
+    fn start(
+        &self,
+        py: Python<'_>,
+        find: impl FnOnce() -> PyResult<(Py<PyAny>, Arc<Port>)>,
+    ) -> PyResult<Option<Running>> {
         match &self.work {
             Provider::Job(_) => {
                 let (event_loop, port) = find()?;
                 let (job, signal) = (self.take_job(py)?, self.about.flag(py));
-                let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
+                let runtime = process()
+                    .runtime()
+                    .map_err(|error| exceptions::raised(py, error, &self.about))?;
                 let pool = self.connections.on_runtime();
                 let work = job(pool.clone());
                 let way = port.enter();
-                let mut finish = Finish::new(self.slot.clone(), move |slot| way.arrive(slot), || Err(internal()));
+                let mut finish = Finish::new(
+                    self.slot.clone(),
+                    move |slot| way.arrive(slot),
+                    || Err(internal()),
+                );
                 let task = match self.creation.clone() {
                     Some(creation) => {
                         process().creates.remember(&creation);
@@ -219,7 +254,12 @@ impl Pending {
                         drop(finish.finish(abort::unless_aborted(signal, work).await));
                     }),
                 };
-                Ok(Some(Running { work: Some(Stop::of(&task)), forks: forks(), port, event_loop }))
+                Ok(Some(Running {
+                    work: Some(Stop::of(&task)),
+                    forks: forks(),
+                    port,
+                    event_loop,
+                }))
             }
             Provider::Feed(feed) => {
                 feed.check_process(py)?;
@@ -229,14 +269,23 @@ impl Pending {
                 let (event_loop, port) = find()?;
                 let waits = feed.subscribe(&self.slot, port.enter());
                 let waits = waits.map_err(|error| feed.raised(py, error))?;
-                Ok(waits.then_some(Running { work: None, forks: forks(), port, event_loop }))
+                Ok(waits.then_some(Running {
+                    work: None,
+                    forks: forks(),
+                    port,
+                    event_loop,
+                }))
             }
         }
     }
 
     /// Raise if it is awaited in the process that this one was forked from: nobody brings the answer here.
     fn check_process(&self, py: Python<'_>) -> PyResult<()> {
-        if self.running.get().is_some_and(Running::is_inherited) { Err(inherited(py)) } else { Ok(()) }
+        if self.running.get().is_some_and(Running::is_inherited) {
+            Err(inherited(py))
+        } else {
+            Ok(())
+        }
     }
 
     /// Begin the work, if that has not been done.
@@ -270,7 +319,9 @@ impl Pending {
         }
         match (self.slot.take(), self.slot.stand()) {
             (Some(outcome), _) => {
-                let answer = self.deliver(py, outcome).map_err(|error| error.into_value(py));
+                let answer = self
+                    .deliver(py, outcome)
+                    .map_err(|error| error.into_value(py));
                 let copy = copied(&answer);
                 *locked(&self.answer) = Some(answer);
                 copy
@@ -282,7 +333,9 @@ impl Pending {
     }
 
     fn cancelled(&self, py: Python<'_>) -> PyErr {
-        let message = locked(&self.message).as_ref().map(|message| message.clone_ref(py));
+        let message = locked(&self.message)
+            .as_ref()
+            .map(|message| message.clone_ref(py));
         let make = || {
             let class = py.import("asyncio")?.getattr("CancelledError")?;
             match message {
@@ -295,7 +348,9 @@ impl Pending {
 
     /// Stop the work when nobody wants its answer any more; a forked child leaves it to its parent.
     fn leave(&self) {
-        let Some(running) = self.running.get() else { return };
+        let Some(running) = self.running.get() else {
+            return;
+        };
         match &self.creation {
             Some(creation) => drop(creation.leave()),
             None if self.is_lasting => {}
@@ -306,15 +361,24 @@ impl Pending {
 
 /// Which of some work that was begun is over first, or None after `limit`.
 pub fn first_of(pendings: &[Bound<'_, Pending>], limit: Option<Duration>) -> PyResult<Job> {
-    if let Some(py) = pendings.iter().find(|each| each.get().is_inherited()).map(Bound::py) {
+    if let Some(py) = pendings
+        .iter()
+        .find(|each| each.get().is_inherited())
+        .map(Bound::py)
+    {
         return Err(inherited(py));
     }
-    let over = |pending: &Bound<'_, Pending>| pending.get().begun.get().map(|begun| begun.over.clone());
+    let over =
+        |pending: &Bound<'_, Pending>| pending.get().begun.get().map(|begun| begun.over.clone());
     let tokens: Option<Vec<_>> = pendings.iter().map(over).collect();
     let tokens = tokens.filter(|tokens| !tokens.is_empty());
     let tokens = tokens.ok_or_else(|| PyRuntimeError::new_err("this call was not begun"))?;
     Ok(job(move |_| async move {
-        let first = select_all(tokens.into_iter().map(|token| Box::pin(token.cancelled_owned())));
+        let first = select_all(
+            tokens
+                .into_iter()
+                .map(|token| Box::pin(token.cancelled_owned())),
+        );
         let which = match limit {
             Some(limit) => timeout(limit, first).await.ok(),
             None => Some(first.await),
@@ -335,10 +399,16 @@ impl Pending {
             return feed.take(py);
         }
         let (job, signal) = (self.take_job(py)?, self.about.flag(py));
-        let long = self.about.call.as_ref().is_some_and(|call| matches!(call.body, Body::Upload(_)));
+        let long = self
+            .about
+            .call
+            .as_ref()
+            .is_some_and(|call| matches!(call.body, Body::Upload(_)));
         let outcome = match &self.creation {
             Some(creation) => creating::wait(py, &self.connections, creation, job, signal, long)?,
-            None => block_on(py, &self.connections, long, |pool| abort::unless_aborted(signal, job(pool)))?,
+            None => block_on(py, &self.connections, long, |pool| {
+                abort::unless_aborted(signal, job(pool))
+            })?,
         };
         let answer = self.deliver(py, outcome)?;
         self.claim();
@@ -346,7 +416,12 @@ impl Pending {
     }
 
     /// Begin the work as if it were awaited on a hub, whose port this is.
-    fn start_on(&self, py: Python<'_>, event_loop: Py<PyAny>, port: &Bound<'_, HubPort>) -> PyResult<()> {
+    fn start_on(
+        &self,
+        py: Python<'_>,
+        event_loop: Py<PyAny>,
+        port: &Bound<'_, HubPort>,
+    ) -> PyResult<()> {
         self.set_started(self.start(py, || Ok((event_loop, port.get().0.clone())))?);
         Ok(())
     }
@@ -354,20 +429,31 @@ impl Pending {
     /// Begin the work on the runtime, before anybody waits for it; it ends if this object goes first.
     fn begin(&self, py: Python<'_>) -> PyResult<()> {
         let (job, signal) = (self.take_job(py)?, self.about.flag(py));
-        let runtime = process().runtime().map_err(|error| exceptions::raised(py, error, &self.about))?;
+        let runtime = process()
+            .runtime()
+            .map_err(|error| exceptions::raised(py, error, &self.about))?;
         let (work, over) = (job(self.connections.on_runtime()), CancellationToken::new());
         let at_end = over.clone().drop_guard();
         let task = runtime.spawn(async move {
             let _at_end = at_end;
             abort::unless_aborted(signal, work).await
         });
-        self.begun.get_or_init(|| Begun { work: Stop::of(&task), over });
+        self.begun.get_or_init(|| Begun {
+            work: Stop::of(&task),
+            over,
+        });
         if let Provider::Job(place) = &self.work {
             let at_drop = StopOnDrop(Stop::of(&task));
             *locked(place) = Some(Box::new(|_| {
                 Box::pin(async {
                     let _at_drop = at_drop;
-                    task.await.unwrap_or_else(|error| Err(if error.is_panic() { internal() } else { stopped() }))
+                    task.await.unwrap_or_else(|error| {
+                        Err(if error.is_panic() {
+                            internal()
+                        } else {
+                            stopped()
+                        })
+                    })
                 })
             }));
         }
@@ -386,7 +472,9 @@ impl Pending {
         // It may have begun before, for those who added a callback.
         this.ensure_started(py)?;
         if this.is_awaited.swap(true, Ordering::Relaxed) {
-            return Err(PyRuntimeError::new_err("this call has been awaited already"));
+            return Err(PyRuntimeError::new_err(
+                "this call has been awaited already",
+            ));
         }
         Ok(slf)
     }
@@ -412,7 +500,9 @@ impl Pending {
                 Ok(slf)
             }
             (None, Stand::Cancelled) => Err(this.cancelled(py)),
-            (None, _) => Err(PyRuntimeError::new_err("this call has been awaited already")),
+            (None, _) => Err(PyRuntimeError::new_err(
+                "this call has been awaited already",
+            )),
         }
     }
 
@@ -430,14 +520,25 @@ impl Pending {
 
     fn get_loop(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         self.ensure_started(py)?;
-        Ok(self.running.get().map(|running| running.event_loop.clone_ref(py)))
+        Ok(self
+            .running
+            .get()
+            .map(|running| running.event_loop.clone_ref(py)))
     }
 
     #[pyo3(signature = (callback, *, context=None))]
-    fn add_done_callback(slf: Bound<'_, Self>, callback: Py<PyAny>, context: Option<Py<PyAny>>) -> PyResult<()> {
+    fn add_done_callback(
+        slf: Bound<'_, Self>,
+        callback: Py<PyAny>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
         let (this, py) = (slf.get(), slf.py());
         this.ensure_started(py)?;
-        let waiter = Waiter { callback, context, pending: slf.clone().into_any().unbind() };
+        let waiter = Waiter {
+            callback,
+            context,
+            pending: slf.clone().into_any().unbind(),
+        };
         match (this.slot.subscribe(waiter), this.running.get()) {
             (Subscribed::Waits, _) => Ok(()),
             (Subscribed::IsDone, Some(running)) => {
@@ -449,7 +550,9 @@ impl Pending {
                 let (event_loop, _) = Port::of_this_loop(py)?;
                 schedule(py, this.slot.call_waiters(), &event_loop)
             }
-            (Subscribed::Refused(waiter), Some(running)) => schedule(py, Waiters::from(waiter), &running.event_loop),
+            (Subscribed::Refused(waiter), Some(running)) => {
+                schedule(py, Waiters::from(waiter), &running.event_loop)
+            }
             (Subscribed::Refused(_), None) => Err(this.cancelled(py)),
         }
     }
@@ -458,8 +561,13 @@ impl Pending {
     fn remove_done_callback(&self, py: Python<'_>, callback: &Bound<'_, PyAny>) -> usize {
         // Compared apart from the slot's lock: comparing may run code of the caller's.
         let meant: Vec<_> = self.slot.waiters(|waiter| waiter.callback.clone_ref(py));
-        let meant: Vec<_> = meant.into_iter().filter(|each| each.bind(py).eq(callback).unwrap_or(false)).collect();
-        self.slot.unsubscribe(|waiter| meant.iter().any(|each| each.is(&waiter.callback))).len()
+        let meant: Vec<_> = meant
+            .into_iter()
+            .filter(|each| each.bind(py).eq(callback).unwrap_or(false))
+            .collect();
+        self.slot
+            .unsubscribe(|waiter| meant.iter().any(|each| each.is(&waiter.callback)))
+            .len()
     }
 
     fn done(&self) -> bool {
@@ -491,7 +599,9 @@ impl Pending {
     /// What `asyncio.gather` asks a future for that was cancelled, and it calls what follows.
     #[getter]
     fn _cancel_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        locked(&self.message).as_ref().map(|message| message.clone_ref(py))
+        locked(&self.message)
+            .as_ref()
+            .map(|message| message.clone_ref(py))
     }
 
     fn _make_cancelled_error(&self, py: Python<'_>) -> Py<PyBaseException> {
@@ -519,7 +629,9 @@ impl Pending {
             visit.call(&*message)?;
         }
         let is_closed = |running: &&Running| !running.is_inherited() && !running.port.is_open();
-        let Some(running) = self.running.get().filter(is_closed) else { return Ok(()) };
+        let Some(running) = self.running.get().filter(is_closed) else {
+            return Ok(());
+        };
         visit.call(&running.event_loop)?;
         self.slot.try_each_waiter(|waiter| waiter.traverse(&visit))
     }
@@ -527,7 +639,11 @@ impl Pending {
     fn __clear__(&self) {
         drop(locked(&self.answer).take());
         drop(locked(&self.message).take());
-        if self.running.get().is_some_and(|running| !running.is_inherited()) {
+        if self
+            .running
+            .get()
+            .is_some_and(|running| !running.is_inherited())
+        {
             self.leave();
             drop(self.slot.close());
         }
@@ -536,14 +652,18 @@ impl Pending {
     /// Cancel the wait, unless the answer is there. Those who wait are told in the loop's next turn, with this message.
     #[pyo3(signature = (msg=None))]
     fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
-        let Some(running) = self.running.get() else { return Ok(false) };
+        let Some(running) = self.running.get() else {
+            return Ok(false);
+        };
         if self.slot.stand() != Stand::Working {
             // The first message counts.
             return Ok(false);
         }
         let before = std::mem::replace(&mut *locked(&self.message), msg);
         drop(before);
-        let Some(waiters) = self.slot.cancel() else { return Ok(false) };
+        let Some(waiters) = self.slot.cancel() else {
+            return Ok(false);
+        };
         self.leave();
         schedule(py, waiters, &running.event_loop)?;
         Ok(true)
@@ -560,7 +680,11 @@ impl Drop for Pending {
         if was_working {
             self.leave();
         }
-        if let Some(creation) = self.creation.take().filter(|creation| creation.is_orphaned()) {
+        if let Some(creation) = self
+            .creation
+            .take()
+            .filter(|creation| creation.is_orphaned())
+        {
             // The answer came, and its caller had gone.
             let (pool, counted) = (self.connections.on_runtime(), creation.unattended());
             drop(process().detach(counted, async move { creation.undo(&pool).await }));
@@ -592,10 +716,20 @@ fn stop(answer: Bound<'_, PyAny>) -> PyErr {
 }
 
 fn stopped() -> Error {
-    Error { sent: true, ..Error::new(Kind::Disconnected, "the request was stopped before it was answered") }
+    Error {
+        sent: true,
+        ..Error::new(
+            Kind::Disconnected,
+            "the request was stopped before it was answered",
+        )
+    }
 }
 
 fn invalid_state(py: Python<'_>, message: &'static str) -> PyErr {
-    let class = py.import("asyncio").and_then(|asyncio| asyncio.getattr("InvalidStateError"));
-    class.and_then(|class| class.call1((message,))).map_or_else(|error| error, PyErr::from_value)
+    let class = py
+        .import("asyncio")
+        .and_then(|asyncio| asyncio.getattr("InvalidStateError"));
+    class
+        .and_then(|class| class.call1((message,)))
+        .map_or_else(|error| error, PyErr::from_value)
 }

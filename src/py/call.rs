@@ -42,7 +42,9 @@ impl Token {
     /// Visit what it holds.
     pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self {
-            Self::Asked(function, _) => function.try_lock().map_or(Ok(()), |function| visit.call(&*function)),
+            Self::Asked(function, _) => function
+                .try_lock()
+                .map_or(Ok(()), |function| visit.call(&*function)),
             Self::Fixed => Ok(()),
         }
     }
@@ -57,43 +59,70 @@ impl Token {
 
 /// One header from Python.
 pub fn header(name: &str, value: &str) -> PyResult<(HeaderName, HeaderValue)> {
-    let wrong = |what| PyValueError::new_err(format!("header {name:?}: its {what} holds characters that HTTP does not allow"));
+    let wrong = |what| {
+        PyValueError::new_err(format!(
+            "header {name:?}: its {what} holds characters that HTTP does not allow"
+        ))
+    };
     let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("name"))?;
-    Ok((parsed, HeaderValue::from_str(value).map_err(|_| wrong("value"))?))
+    Ok((
+        parsed,
+        HeaderValue::from_str(value).map_err(|_| wrong("value"))?,
+    ))
 }
 
 /// Headers from names and values.
 pub fn header_map(pairs: &Pairs) -> PyResult<HeaderMap> {
-    pairs.iter().map(|(name, value)| header(name, value)).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| header(name, value))
+        .collect()
 }
 
 /// The token's header.
 pub fn bearer(token: &str) -> PyResult<HeaderValue> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_| PyValueError::new_err("the API token holds a line break or another control character; remove it"))?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+        PyValueError::new_err(
+            "the API token holds a line break or another control character; remove it",
+        )
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// A limit in seconds, above 0.
 pub fn seconds(name: &str, value: Option<f64>) -> PyResult<Option<Duration>> {
-    let wrong = || PyValueError::new_err(format!("{name} must be a number of seconds above 0, or None"));
+    let wrong = || {
+        PyValueError::new_err(format!(
+            "{name} must be a number of seconds above 0, or None"
+        ))
+    };
     match value {
         None => Ok(None),
-        Some(value) if value > 0.0 => Duration::try_from_secs_f64(value).map(Some).map_err(|_| wrong()),
+        Some(value) if value > 0.0 => Duration::try_from_secs_f64(value)
+            .map(Some)
+            .map_err(|_| wrong()),
         Some(_) => Err(wrong()),
     }
 }
 
 impl Core {
     /// An absolute or relative route, or the segments of a path.
-    pub(super) fn resolve(&self, py: Python<'_>, target: &Bound<'_, PyAny>, query: Option<Pairs>) -> PyResult<Url> {
+    pub(super) fn resolve(
+        &self,
+        py: Python<'_>,
+        target: &Bound<'_, PyAny>,
+        query: Option<Pairs>,
+    ) -> PyResult<Url> {
         let url = if let Ok(route) = target.cast::<PyString>() {
             self.base.resolve(route.to_str()?)
         } else {
             let tuple = target.cast::<PyTuple>()?;
-            let parts: Vec<PyBackedStr> =
-                tuple.iter().map(|part| part.extract()).collect::<PyResult<_>>().map_err(|_| unfit(tuple))?;
+            let parts: Vec<PyBackedStr> = tuple
+                .iter()
+                .map(|part| part.extract())
+                .collect::<PyResult<_>>()
+                .map_err(|_| unfit(tuple))?;
             self.base.join(parts.iter().map(|part| &**part))
         };
         let mut url = url.map_err(|error| raised(py, error, &About::default()))?;
@@ -113,10 +142,13 @@ impl Core {
 
     /// The same for a last request, which a closed client sends too.
     pub(super) fn unchecked_call(&self, py: Python<'_>, method: &str, url: Url) -> PyResult<Call> {
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| PyValueError::new_err(format!("method {method:?}")))?;
+        let method = Method::from_bytes(method.as_bytes())
+            .map_err(|_| PyValueError::new_err(format!("method {method:?}")))?;
         if matches!(method, Method::CONNECT | Method::TRACE) {
             // One is for proxies; the other is answered with the request itself, its token included (RFC 9110 §9.3.6, §9.3.8).
-            return Err(PyValueError::new_err(format!("method {method} is not for an API: give another")));
+            return Err(PyValueError::new_err(format!(
+                "method {method} is not for an API: give another"
+            )));
         }
         let home = self.home(py, &url)?;
         let observer = Log::wanted(py, method.as_str(), &url)?;
@@ -141,7 +173,8 @@ impl Core {
     pub(super) fn fetch(&self, py: Python<'_>, url: &str, total: Option<f64>) -> PyResult<Call> {
         let url = absolute(url).map_err(|error| raised(py, error, &About::default()))?;
         let mut call = self.call(py, "GET", url)?;
-        call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        call.headers
+            .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         call.raw = true;
         call.reach = self.reach;
         self.limit_in_time(&mut call, total, None)?;
@@ -157,9 +190,12 @@ impl Core {
             Token::Asked(ask, last) => {
                 let ask = locked(ask).as_ref().map(|ask| ask.clone_ref(py));
                 let token = ask.map_or_else(|| Ok(py.None()), |ask| ask.call0(py))?;
-                let token =
-                    token.extract::<Option<PyBackedStr>>(py).map_err(|_| PyTypeError::new_err("the API token must be a str"))?;
-                token.filter(|token| !token.is_empty()).map(|token| (token, last))
+                let token = token
+                    .extract::<Option<PyBackedStr>>(py)
+                    .map_err(|_| PyTypeError::new_err("the API token must be a str"))?;
+                token
+                    .filter(|token| !token.is_empty())
+                    .map(|token| (token, last))
             }
             Token::Fixed => None,
         };
@@ -176,12 +212,20 @@ impl Core {
         }
         let mut headers = self.home.headers.clone();
         headers.insert(AUTHORIZATION, bearer(&token)?);
-        let home = Arc::new(Home { headers, ..Home::clone(&self.home) });
+        let home = Arc::new(Home {
+            headers,
+            ..Home::clone(&self.home)
+        });
         *locked(last) = Some((token.to_string(), home.clone()));
         Ok(home)
     }
 
-    pub(super) fn limit_in_time(&self, call: &mut Call, total: Option<f64>, read: Option<f64>) -> PyResult<()> {
+    pub(super) fn limit_in_time(
+        &self,
+        call: &mut Call,
+        total: Option<f64>,
+        read: Option<f64>,
+    ) -> PyResult<()> {
         if total.is_some() {
             call.timeouts.total = seconds("timeout", total)?;
         }
@@ -195,10 +239,20 @@ impl Core {
 
 /// Why a path cannot be made of these parts.
 fn unfit(parts: &Bound<'_, PyTuple>) -> PyErr {
-    let names = parts.iter().filter(|part| !part.is_instance_of::<PyString>()).map(|part| part.get_type().name());
-    let names: Vec<_> = names.filter_map(|name| name.ok().map(|name| name.to_string())).collect();
+    let names = parts
+        .iter()
+        .filter(|part| !part.is_instance_of::<PyString>())
+        .map(|part| part.get_type().name());
+    let names: Vec<_> = names
+        .filter_map(|name| name.ok().map(|name| name.to_string()))
+        .collect();
     if names.is_empty() {
-        return PyValueError::new_err("ids and names must be Unicode text; this one holds half of a surrogate pair");
+        return PyValueError::new_err(
+            "ids and names must be Unicode text; this one holds half of a surrogate pair",
+        );
     }
-    PyTypeError::new_err(format!("ids and names must be str, not {}", names.join(", ")))
+    PyTypeError::new_err(format!(
+        "ids and names must be str, not {}",
+        names.join(", ")
+    ))
 }

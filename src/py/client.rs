@@ -12,7 +12,9 @@ use pyo3::prelude::*;
 use pyo3::pybacked::{PyBackedBytes, PyBackedStr};
 use pyo3::types::PyString;
 use pyo3::{PyTraverseError, PyVisit};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, USER_AGENT,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::abort::AbortSignal;
@@ -78,7 +80,9 @@ fn collection(name: &str) -> PyResult<&'static str> {
     match name {
         "predictions" => Ok("predictions"),
         "trainings" => Ok("trainings"),
-        _ => Err(PyValueError::new_err(format!("creates must be 'predictions' or 'trainings', not {name:?}"))),
+        _ => Err(PyValueError::new_err(format!(
+            "creates must be 'predictions' or 'trainings', not {name:?}"
+        ))),
     }
 }
 
@@ -112,15 +116,18 @@ impl Core {
         let wrong = |error: Error| PyValueError::new_err(error.message);
         let base = Arc::new(Base::parse(base_url).map_err(wrong)?);
         if max_connections == Some(0) {
-            return Err(PyValueError::new_err("max_connections must be 1 or more, or None"));
+            return Err(PyValueError::new_err(
+                "max_connections must be 1 or more, or None",
+            ));
         }
         let mut at_home = header_map(&headers)?;
         let token = match token {
             None => Token::Fixed,
             Some(token) if token.is_callable() => Token::asked(token.unbind()),
             Some(token) => {
-                let token =
-                    token.cast::<PyString>().map_err(|_| PyTypeError::new_err("the API token must be a str or a callable"))?;
+                let token = token.cast::<PyString>().map_err(|_| {
+                    PyTypeError::new_err("the API token must be a str or a callable")
+                })?;
                 if !token.to_str()?.is_empty() {
                     at_home.insert(AUTHORIZATION, bearer(token.to_str()?)?);
                 }
@@ -136,17 +143,25 @@ impl Core {
             let network = Network {
                 connect: seconds("connect", connect)?,
                 most: max_connections,
-                proxy: proxy.map(|text| Proxy::parse("proxy", text)).transpose().map_err(wrong)?,
+                proxy: proxy
+                    .map(|text| Proxy::parse("proxy", text))
+                    .transpose()
+                    .map_err(wrong)?,
                 trust: if verify { Trust::System } else { Trust::Anyone },
                 identity: None,
             };
-            let certified = py.detach(|| network.certified(ssl_cert_file.as_deref(), cert.as_ref()));
+            let certified =
+                py.detach(|| network.certified(ssl_cert_file.as_deref(), cert.as_ref()));
             let network = certified.map_err(wrong)?;
             Arc::new(Connections::new(network))
         };
         Ok(Self {
             connections,
-            home: Arc::new(Home { origin: base.origin().clone(), headers: at_home, user_agent }),
+            home: Arc::new(Home {
+                origin: base.origin().clone(),
+                headers: at_home,
+                user_agent,
+            }),
             timeouts: Timeouts {
                 read: seconds("read", read)?,
                 write: seconds("write", write)?,
@@ -158,7 +173,11 @@ impl Core {
             token,
             retries: max_retries,
             limit: max_bytes,
-            reach: if public_only { Reach::Public } else { Reach::Secure },
+            reach: if public_only {
+                Reach::Public
+            } else {
+                Reach::Secure
+            },
             closed: AtomicBool::new(false),
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             closing: CancellationToken::new(),
@@ -216,13 +235,17 @@ impl Core {
         last: bool,
     ) -> PyResult<Pending> {
         let url = self.resolve(py, target, query)?;
-        let mut call = if last { self.unchecked_call(py, method, url)? } else { self.call(py, method, url)? };
+        let mut call = if last {
+            self.unchecked_call(py, method, url)?
+        } else {
+            self.call(py, method, url)?
+        };
         call.body = match body {
             None => Body::Empty,
             // In pieces, so that one that is given up does not go out whole when its connection closes.
-            Some(Carried::Bytes(bytes)) if bytes.len() > LARGEST_PIECE => {
-                Body::Upload(Arc::new(upload::Upload::new(vec![Part::memory(Bytes::from_owner(bytes))])))
-            }
+            Some(Carried::Bytes(bytes)) if bytes.len() > LARGEST_PIECE => Body::Upload(Arc::new(
+                upload::Upload::new(vec![Part::memory(Bytes::from_owner(bytes))]),
+            )),
             Some(Carried::Bytes(bytes)) => Body::Bytes(Bytes::from_owner(bytes)),
             Some(Carried::Upload(upload)) => Body::Upload(upload.get().0.clone()),
         };
@@ -232,7 +255,8 @@ impl Core {
         }
         if expect == Expect::Bytes {
             // Files are compressed already, and a length of what arrives is worth more than a second compression.
-            call.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+            call.headers
+                .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
             call.limit = usize::MAX;
         }
         if let Some(headers) = headers {
@@ -244,7 +268,10 @@ impl Core {
             return self.create(call, (collection(name)?, keeps), signal, expect);
         }
         let call = Arc::new(call);
-        let about = About { call: Some(call.clone()), signal };
+        let about = About {
+            call: Some(call.clone()),
+            signal,
+        };
         let counted = last.then(|| process().unattended(&self.unattended).enter());
         let work = job(move |pool| async move {
             let _counted = counted;
@@ -267,7 +294,10 @@ impl Core {
         signal: Option<Py<AbortSignal>>,
     ) -> PyResult<Pending> {
         let call = Arc::new(self.fetch(py, url, total)?);
-        let about = About { call: Some(call.clone()), signal };
+        let about = About {
+            call: Some(call.clone()),
+            signal,
+        };
         let work = job(move |pool| async move {
             let info = download::save(pool, &call, &path, overwrite).await?;
             delivery(move |py| Ok(said(info).into_pyobject(py)?.into_any().unbind()))
@@ -286,13 +316,25 @@ impl Core {
         total: Option<f64>,
         signal: Option<Py<AbortSignal>>,
     ) -> PyResult<Pending> {
-        let calls = files.into_iter().map(|(url, path)| Ok((self.fetch(py, &url, total)?, path)));
+        let calls = files
+            .into_iter()
+            .map(|(url, path)| Ok((self.fetch(py, &url, total)?, path)));
         let calls = calls.collect::<PyResult<Vec<_>>>()?;
         let work = job(move |pool| async move {
             let infos = download::save_all(pool, calls, overwrite, most).await?;
-            delivery(move |py| infos.into_iter().map(said).collect::<Vec<_>>().into_py_any(py))
+            delivery(move |py| {
+                infos
+                    .into_iter()
+                    .map(said)
+                    .collect::<Vec<_>>()
+                    .into_py_any(py)
+            })
         });
-        Ok(Pending::new(self.connections.clone(), About { call: None, signal }, work))
+        Ok(Pending::new(
+            self.connections.clone(),
+            About { call: None, signal },
+            work,
+        ))
     }
 
     /// Opens a stream of server-sent events, from where `place` is on.
@@ -308,18 +350,33 @@ impl Core {
     ) -> PyResult<Source> {
         let mut call = self.fetch(py, url, total)?;
         call.raw = false;
-        call.headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        call.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        call.headers
+            .insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        call.headers
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let place = place.get().clone();
         // An id that no header can carry is of no use.
-        if let Some(Ok(id)) = place.last_event_id().map(|id| HeaderValue::from_bytes(id.as_bytes())) {
+        if let Some(Ok(id)) = place
+            .last_event_id()
+            .map(|id| HeaderValue::from_bytes(id.as_bytes()))
+        {
             call.headers.insert("last-event-id", id);
         }
-        let what = What::Events { form: source::form(form)?, place, idle: self.idle };
+        let what = What::Events {
+            form: source::form(form)?,
+            place,
+            idle: self.idle,
+        };
         Source::open(
             py,
             self.connections.clone(),
-            Opening { call: Arc::new(call), signal, what, ahead: true, open: self.streams.clone() },
+            Opening {
+                call: Arc::new(call),
+                signal,
+                what,
+                ahead: true,
+                open: self.streams.clone(),
+            },
         )
     }
 
@@ -338,17 +395,35 @@ impl Core {
         Source::open(
             py,
             self.connections.clone(),
-            Opening { call, signal, what: What::File { start }, ahead, open: self.streams.clone() },
+            Opening {
+                call,
+                signal,
+                what: What::File { start },
+                ahead,
+                open: self.streams.clone(),
+            },
         )
     }
 
     /// A stream whose content is there already.
     fn recorded(&self, body: &[u8], form: &str, place: &Bound<'_, Place>) -> PyResult<Source> {
-        Ok(Source::recorded(self.connections.clone(), source::form(form)?, place.get(), body, self.limit))
+        Ok(Source::recorded(
+            self.connections.clone(),
+            source::form(form)?,
+            place.get(),
+            body,
+            self.limit,
+        ))
     }
 
     /// Sends a request that nobody waits for, at most for `total` seconds.
-    fn detach(&self, py: Python<'_>, method: &str, target: &Bound<'_, PyAny>, total: f64) -> PyResult<()> {
+    fn detach(
+        &self,
+        py: Python<'_>,
+        method: &str,
+        target: &Bound<'_, PyAny>,
+        total: f64,
+    ) -> PyResult<()> {
         let mut call = self.unchecked_call(py, method, self.resolve(py, target, None)?)?;
         self.limit_in_time(&mut call, Some(total), None)?;
         let (pool, about) = (self.connections.on_runtime(), About::default());
@@ -367,12 +442,21 @@ impl Core {
             Token::Asked(_, last) => locked(last).as_ref().map(|(_, home)| home.clone()),
             Token::Fixed => None,
         };
-        shown(py, Some(asked.as_ref().unwrap_or(&self.home)), response.get().inner())
+        shown(
+            py,
+            Some(asked.as_ref().unwrap_or(&self.home)),
+            response.get().inner(),
+        )
     }
 
     /// Where a request goes: a route or the segments of a path, and a query.
     #[pyo3(signature = (target, query=None))]
-    fn url(&self, py: Python<'_>, target: &Bound<'_, PyAny>, query: Option<Pairs>) -> PyResult<String> {
+    fn url(
+        &self,
+        py: Python<'_>,
+        target: &Bound<'_, PyAny>,
+        query: Option<Pairs>,
+    ) -> PyResult<String> {
         Ok(self.resolve(py, target, query)?.into())
     }
 
@@ -399,13 +483,27 @@ impl Core {
         signal: Option<Py<AbortSignal>>,
     ) -> PyResult<Pending> {
         let list = if list {
-            let url = self.base.join(["predictions"]).map_err(|error| raised(py, error, &About::default()))?;
-            Some(Call { observer: None, ..self.call(py, "GET", url)? })
+            let url = self
+                .base
+                .join(["predictions"])
+                .map_err(|error| raised(py, error, &About::default()))?;
+            Some(Call {
+                observer: None,
+                ..self.call(py, "GET", url)?
+            })
         } else {
             None
         };
         let age = Duration::try_from_secs_f64(age).unwrap_or_default();
-        let (wanted, limit) = (Wanted { id, age, watched, list }, seconds("limit", limit)?);
+        let (wanted, limit) = (
+            Wanted {
+                id,
+                age,
+                watched,
+                list,
+            },
+            seconds("limit", limit)?,
+        );
         let closing = self.closing.clone();
         let work = job(move |pool| async move {
             let turn = closing.run_until_cancelled(polls::turn(&pool, &wanted));
@@ -418,7 +516,11 @@ impl Core {
             }
             delivery(|py| Ok(py.None()))
         });
-        Ok(Pending::new(self.connections.clone(), About { call: None, signal }, work))
+        Ok(Pending::new(
+            self.connections.clone(),
+            About { call: None, signal },
+            work,
+        ))
     }
 
     /// What all clients over these connections have done in this process: requests, those under way, failures, retries and
@@ -429,22 +531,47 @@ impl Core {
         let requests = counters.requests.get();
         let under_way = requests.saturating_sub(finished);
         let streams = self.streams.load(Ordering::Relaxed);
-        (requests, under_way, counters.failures.get(), counters.retries.get(), counters.connections.get(), streams)
+        (
+            requests,
+            under_way,
+            counters.failures.get(),
+            counters.retries.get(),
+            counters.connections.get(),
+            streams,
+        )
     }
 
     /// Which of some calls that were begun is over first; None if none is within `limit` seconds.
     #[pyo3(signature = (pendings, *, limit=None, signal=None))]
-    fn first(&self, pendings: Vec<Bound<'_, Pending>>, limit: Option<f64>, signal: Option<Py<AbortSignal>>) -> PyResult<Pending> {
+    fn first(
+        &self,
+        pendings: Vec<Bound<'_, Pending>>,
+        limit: Option<f64>,
+        signal: Option<Py<AbortSignal>>,
+    ) -> PyResult<Pending> {
         let work = first_of(&pendings, seconds("limit", limit)?)?;
-        Ok(Pending::new(self.connections.clone(), About { call: None, signal }, work))
+        Ok(Pending::new(
+            self.connections.clone(),
+            About { call: None, signal },
+            work,
+        ))
     }
 
     /// Nothing, for some seconds; or until the client is closed, unless it is to be waited for after that too.
     #[pyo3(signature = (seconds, *, signal=None, closed_too=false))]
-    fn sleep(&self, seconds: f64, signal: Option<Py<AbortSignal>>, closed_too: bool) -> PyResult<Pending> {
-        let wait =
-            Duration::try_from_secs_f64(seconds).map_err(|_| PyValueError::new_err(format!("cannot sleep {seconds} s")))?;
-        let closing = if closed_too { CancellationToken::new() } else { self.closing.clone() };
+    fn sleep(
+        &self,
+        seconds: f64,
+        signal: Option<Py<AbortSignal>>,
+        closed_too: bool,
+    ) -> PyResult<Pending> {
+        let wait = Duration::try_from_secs_f64(seconds)
+            .map_err(|_| PyValueError::new_err(format!("cannot sleep {seconds} s")))?;
+        let closing = if closed_too {
+            CancellationToken::new()
+        } else {
+            self.closing.clone()
+        };
         let about = About { call: None, signal };
         let work = job(move |_| async move {
             let _ = closing.run_until_cancelled(tokio::time::sleep(wait)).await;
@@ -475,16 +602,34 @@ impl Core {
         signal: Option<Py<AbortSignal>>,
         expect: Expect,
     ) -> PyResult<Pending> {
-        let (unattended, others) = (process().unattended(&self.unattended), process().creates.clone());
-        let creation =
-            Arc::new(Creation::new(self.number, self.base.clone(), made, call, unattended, others, self.closing.clone()));
-        let about = About { call: Some(creation.call().clone()), signal };
+        let (unattended, others) = (
+            process().unattended(&self.unattended),
+            process().creates.clone(),
+        );
+        let creation = Arc::new(Creation::new(
+            self.number,
+            self.base.clone(),
+            made,
+            call,
+            unattended,
+            others,
+            self.closing.clone(),
+        ));
+        let about = About {
+            call: Some(creation.call().clone()),
+            signal,
+        };
         let made = creation.clone();
         let work = job(move |pool| async move {
             let response = made.send(&pool).await?;
             deliver(made.call().clone(), response, expect)
         });
-        Ok(Pending::creating(self.connections.clone(), about, work, creation))
+        Ok(Pending::creating(
+            self.connections.clone(),
+            about,
+            work,
+            creation,
+        ))
     }
 }
 

@@ -76,7 +76,11 @@ pub fn wait(
     py.detach(|| {
         let process = process();
         process.creates.remember(creation);
-        let waited = match if long { Ok(None) } else { process.borrow_engine() } {
+        let waited = match if long {
+            Ok(None)
+        } else {
+            process.borrow_engine()
+        } {
             Ok(Some(engine)) => on_engine(engine, connections, creation, job, signal),
             Ok(None) => on_runtime(connections, creation, job, signal),
             Err(error) => Ok(Err(error)),
@@ -114,7 +118,9 @@ fn on_engine(
     };
     // An outcome that comes from now on is handed back to the task.
     drop(receive);
-    let waited = held_up(creation, waited, |limit| engine.turn(creation.over(), Some(limit)).is_some());
+    let waited = held_up(creation, waited, |limit| {
+        engine.turn(creation.over(), Some(limit)).is_some()
+    });
     if !matches!(waited, Ok(Ok(_))) {
         engine.settle();
     }
@@ -131,10 +137,19 @@ fn hand_over(engine: Loan, creation: Arc<Creation>) {
         engine.turn(creation.over(), None);
         engine.settle();
     };
-    drop(std::thread::Builder::new().name("replicate_rs".to_owned()).spawn(drive));
+    drop(
+        std::thread::Builder::new()
+            .name("replicate_rs".to_owned())
+            .spawn(drive),
+    );
 }
 
-fn on_runtime(connections: &Connections, creation: &Arc<Creation>, job: Job, signal: Option<Flag>) -> PyResult<Outcome> {
+fn on_runtime(
+    connections: &Connections,
+    creation: &Arc<Creation>,
+    job: Job,
+    signal: Option<Flag>,
+) -> PyResult<Outcome> {
     let runtime = match process().runtime() {
         Ok(runtime) => runtime,
         Err(error) => return Ok(Err(error)),
@@ -144,7 +159,11 @@ fn on_runtime(connections: &Connections, creation: &Arc<Creation>, job: Job, sig
     let give = move |outcome| send.send(outcome).is_ok();
     runtime.spawn(run(job(pool.clone()), pool, creation.clone(), signal, give));
     let waited = loop {
-        let done = if gets_signals() { receive.recv_timeout(TICK) } else { receive.recv().map_err(Into::into) };
+        let done = if gets_signals() {
+            receive.recv_timeout(TICK)
+        } else {
+            receive.recv().map_err(Into::into)
+        };
         match done {
             Ok(done) => break Ok(done),
             Err(RecvTimeoutError::Timeout) => {
@@ -158,12 +177,24 @@ fn on_runtime(connections: &Connections, creation: &Arc<Creation>, job: Job, sig
     };
     // An outcome that comes from now on is handed back to the task.
     drop(receive);
-    held_up(creation, waited, |limit| runtime.block_on(async { timeout(limit, creation.over()).await.is_ok() }))
+    held_up(creation, waited, |limit| {
+        runtime.block_on(async { timeout(limit, creation.over()).await.is_ok() })
+    })
 }
 
 /// Where the caller's deadline has passed, wait a little for what becomes of the create: the error can tell of it then.
-fn held_up(creation: &Creation, waited: PyResult<Outcome>, wait: impl Fn(Duration) -> bool) -> PyResult<Outcome> {
-    if !matches!(&waited, Ok(Err(Error { kind: Kind::Timeout(Phase::Total, _), .. }))) {
+fn held_up(
+    creation: &Creation,
+    waited: PyResult<Outcome>,
+    wait: impl Fn(Duration) -> bool,
+) -> PyResult<Outcome> {
+    if !matches!(
+        &waited,
+        Ok(Err(Error {
+            kind: Kind::Timeout(Phase::Total, _),
+            ..
+        }))
+    ) {
         return waited;
     }
     let end = Instant::now() + MAX_HOLD_UP;

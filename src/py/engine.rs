@@ -74,8 +74,14 @@ impl Engine {
     }
 
     /// Spawned from within, which costs no wake-up.
-    fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
-        #[allow(clippy::async_yields_async, reason = "the task is awaited elsewhere, in turns")]
+    fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        #[allow(
+            clippy::async_yields_async,
+            reason = "the task is awaited elsewhere, in turns"
+        )]
         self.0.block_on(async {
             tokio::spawn(async {
                 // Connections first: one that the server closed meanwhile must not be taken for this request.
@@ -119,7 +125,11 @@ pub fn look_for_signals() -> PyResult<()> {
 fn check_signals(py: Python<'_>) -> PyResult<()> {
     let threading = py.import("threading")?;
     // A greenlet of the main thread is not the main thread to a patched `threading`.
-    if !has_greenlets(py)? && !threading.call_method0("current_thread")?.is(&threading.call_method0("main_thread")?) {
+    if !has_greenlets(py)?
+        && !threading
+            .call_method0("current_thread")?
+            .is(&threading.call_method0("main_thread")?)
+    {
         NO_SIGNALS.set(Some(forks()));
     }
     py.check_signals()

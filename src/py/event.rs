@@ -38,7 +38,15 @@ impl ServerSentEvent {
         id: Option<CompactString>,
         retry: Option<u64>,
     ) -> PyResult<Py<Self>> {
-        Py::new(py, Self { name, data: PyString::new(py, data).into_any().unbind(), id, retry })
+        Py::new(
+            py,
+            Self {
+                name,
+                data: PyString::new(py, data).into_any().unbind(),
+                id,
+                retry,
+            },
+        )
     }
 
     fn fields(&self) -> (&str, &Py<PyAny>, Option<&str>, Option<u64>) {
@@ -52,7 +60,11 @@ const MAX_SHOWN: usize = 200;
 /// Returns a `repr`, cut where it is long.
 fn cut(shown: String) -> String {
     match shown.char_indices().nth(MAX_SHOWN) {
-        Some((end, _)) => format!("{}… ({} characters)", shown.get(..end).unwrap_or_default(), shown.chars().count()),
+        Some((end, _)) => format!(
+            "{}… ({} characters)",
+            shown.get(..end).unwrap_or_default(),
+            shown.chars().count()
+        ),
         None => shown,
     }
 }
@@ -61,9 +73,16 @@ fn cut(shown: String) -> String {
 fn event_type<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     static OUTPUT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let made = || CLASS.import(py, "replicate_rs.stream", "EventType")?.call1((name,));
+    let made = || {
+        CLASS
+            .import(py, "replicate_rs.stream", "EventType")?
+            .call1((name,))
+    };
     if name == "output" {
-        return Ok(OUTPUT.get_or_try_init(py, || made().map(Bound::unbind))?.bind(py).clone());
+        return Ok(OUTPUT
+            .get_or_try_init(py, || made().map(Bound::unbind))?
+            .bind(py)
+            .clone());
     }
     made()
 }
@@ -84,19 +103,27 @@ impl ServerSentEvent {
         retry: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let text = |name: &str, value: &Bound<'_, PyAny>| -> PyResult<CompactString> {
-            Ok(checked("text", name, value)?.cast::<PyString>()?.to_str()?.into())
+            Ok(checked("text", name, value)?
+                .cast::<PyString>()?
+                .to_str()?
+                .into())
         };
         Ok(Self {
             name: text("event", event)?,
             data: checked("event_data", "data", data)?.unbind(),
             id: id.map(|id| text("id", id)).transpose()?,
-            retry: retry.map(|retry| checked("integer", "retry", retry)?.extract()).transpose()?,
+            retry: retry
+                .map(|retry| checked("integer", "retry", retry)?.extract())
+                .transpose()?,
         })
     }
 
     /// So that annotations may say whose files it has, as in ``ServerSentEvent[Async]``.
     #[classmethod]
-    fn __class_getitem__<'py>(cls: &Bound<'py, PyType>, _mode: &Bound<'py, PyAny>) -> Bound<'py, PyType> {
+    fn __class_getitem__<'py>(
+        cls: &Bound<'py, PyType>,
+        _mode: &Bound<'py, PyAny>,
+    ) -> Bound<'py, PyType> {
         cls.clone()
     }
 
@@ -123,10 +150,23 @@ impl ServerSentEvent {
         let data = self.data.bind(py).str()?;
         let mut bytes = Vec::new();
         let (name, id) = (&*self.name, self.id.as_deref());
-        if [Some(name), id].into_iter().flatten().any(|text| text.contains(['\n', '\r', '\0'])) {
-            return Err(PyValueError::new_err("an event's type and id cannot hold line breaks or NUL"));
+        if [Some(name), id]
+            .into_iter()
+            .flatten()
+            .any(|text| text.contains(['\n', '\r', '\0']))
+        {
+            return Err(PyValueError::new_err(
+                "an event's type and id cannot hold line breaks or NUL",
+            ));
         }
-        Event { name, data: data.to_str()?.into(), id, has_own_id: id.is_some(), retry: self.retry }.write(&mut bytes);
+        Event {
+            name,
+            data: data.to_str()?.into(),
+            id,
+            has_own_id: id.is_some(),
+            retry: self.retry,
+        }
+        .write(&mut bytes);
         Ok(PyBytes::new(py, &bytes))
     }
 
@@ -135,15 +175,27 @@ impl ServerSentEvent {
     }
 
     fn __str__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        if self.name == "output" { self.data.bind(py).str() } else { Ok(PyString::new(py, "")) }
+        if self.name == "output" {
+            self.data.bind(py).str()
+        } else {
+            Ok(PyString::new(py, ""))
+        }
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let shown = |object: Bound<'_, PyAny>| object.repr().map(|text| text.to_string());
         let (name, data, id, retry) = self.fields();
-        let (name, id) = (shown(PyString::new(py, name).into_any())?, shown(id.into_pyobject(py)?)?);
-        let (data, retry) = (cut(shown(data.bind(py).clone())?), retry.map_or("None".to_owned(), |retry| retry.to_string()));
-        Ok(format!("ServerSentEvent(event={name}, data={data}, id={id}, retry={retry})"))
+        let (name, id) = (
+            shown(PyString::new(py, name).into_any())?,
+            shown(id.into_pyobject(py)?)?,
+        );
+        let (data, retry) = (
+            cut(shown(data.bind(py).clone())?),
+            retry.map_or("None".to_owned(), |retry| retry.to_string()),
+        );
+        Ok(format!(
+            "ServerSentEvent(event={name}, data={data}, id={id}, retry={retry})"
+        ))
     }
 
     fn __eq__(&self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<bool> {
@@ -156,14 +208,22 @@ impl ServerSentEvent {
         self.fields().into_pyobject(py)?.hash()
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyType>, Bound<'py, PyTuple>)> {
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyType>, Bound<'py, PyTuple>)> {
         Ok((slf.get_type(), slf.get().fields().into_pyobject(slf.py())?))
     }
 }
 
 /// The failure for an event that is too large.
 pub fn too_large(TooLarge(limit): TooLarge) -> Error {
-    Error { sent: true, ..Error::new(Kind::EventTooLarge, format!("an event of the stream is larger than {limit} bytes")) }
+    Error {
+        sent: true,
+        ..Error::new(
+            Kind::EventTooLarge,
+            format!("an event of the stream is larger than {limit} bytes"),
+        )
+    }
 }
 
 /// The parser of event streams (WHATWG HTML, §9.2.6), for those who have the bytes from elsewhere.
@@ -178,12 +238,21 @@ impl EventDecoder {
     #[new]
     #[pyo3(signature = (*, max_bytes=None), text_signature = "(*, max_bytes=67108864)")]
     fn new(max_bytes: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        let most = max_bytes.map_or(Ok(64 << 20), |most| checked("integer", "max_bytes", most)?.extract())?;
-        Ok(Self { parser: Mutex::new(Parser::new(most)), is_closed: AtomicBool::new(false) })
+        let most = max_bytes.map_or(Ok(64 << 20), |most| {
+            checked("integer", "max_bytes", most)?.extract()
+        })?;
+        Ok(Self {
+            parser: Mutex::new(Parser::new(most)),
+            is_closed: AtomicBool::new(false),
+        })
     }
 
     /// Takes the next bytes, cut wherever they may be; gives the events that they complete.
-    fn feed<'py>(&self, py: Python<'py>, bytes: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
+    fn feed<'py>(
+        &self,
+        py: Python<'py>,
+        bytes: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let bytes = match bytes.cast::<PyBytes>() {
             Ok(bytes) => bytes.clone(),
             Err(_) => checked("content", "bytes", bytes)?.cast_into()?,
@@ -193,13 +262,21 @@ impl EventDecoder {
         }
         let mut events = Vec::new();
         let mut failed = None;
-        let fed =
-            locked(&self.parser).feed(bytes.as_bytes(), |Event { name, data, id, retry, .. }| {
+        let fed = locked(&self.parser).feed(
+            bytes.as_bytes(),
+            |Event {
+                 name,
+                 data,
+                 id,
+                 retry,
+                 ..
+             }| {
                 match ServerSentEvent::made(py, name.into(), &data, id.map(Into::into), retry) {
                     Ok(event) => events.push(event),
                     Err(error) => failed = Some(error),
                 }
-            });
+            },
+        );
         if let Err(large) = fed {
             self.close();
             return Err(raised(py, too_large(large), &About::default()));

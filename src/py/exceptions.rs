@@ -35,7 +35,9 @@ pub struct About {
 impl About {
     /// What a worker watches.
     pub fn flag(&self, py: Python<'_>) -> Option<Flag> {
-        self.signal.as_ref().map(|signal| signal.bind(py).get().flag())
+        self.signal
+            .as_ref()
+            .map(|signal| signal.bind(py).get().flag())
     }
 
     /// Visit what it holds.
@@ -47,18 +49,32 @@ impl About {
     pub fn write_log(&self, py: Python<'_>) {
         if let Some(observer) = self.call.as_ref().and_then(|call| call.observer.as_deref()) {
             let observer: &dyn Any = observer;
-            observer.downcast_ref::<Log>().into_iter().for_each(|log| log.write(py));
+            observer
+                .downcast_ref::<Log>()
+                .into_iter()
+                .for_each(|log| log.write(py));
         }
     }
 
     fn request(&self) -> Option<(String, String)> {
-        self.call.as_ref().map(|call| (call.method.to_string(), shown_url(&call.url)))
+        self.call
+            .as_ref()
+            .map(|call| (call.method.to_string(), shown_url(&call.url)))
     }
 }
 
 /// The exception for a failure.
 pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
-    let Error { kind, message, errno, path, sent, request_id, last, .. } = error;
+    let Error {
+        kind,
+        message,
+        errno,
+        path,
+        sent,
+        request_id,
+        last,
+        ..
+    } = error;
     let name = match kind {
         Kind::Invalid => return PyValueError::new_err(message),
         Kind::Aborted => {
@@ -82,7 +98,15 @@ pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
     };
     let path = path.as_deref().map(Path::as_os_str);
     made(py, "from_failure", |make| {
-        let error = make.call1((name, message, about.request(), errno, sent, request_id.as_deref(), path))?;
+        let error = make.call1((
+            name,
+            message,
+            about.request(),
+            errno,
+            sent,
+            request_id.as_deref(),
+            path,
+        ))?;
         if let Some(last) = last {
             error.setattr("_last", &*last)?;
         }
@@ -94,14 +118,29 @@ fn from_response(py: Python<'_>, about: &About, response: &Response) -> PyErr {
     let call = about.call.as_deref();
     let method = call.map_or("", |call| call.method.as_str());
     let (body, headers) = shown_of(py, call, response);
-    made(py, "from_response", |make| make.call1((response.status, method, printable(&response.url), headers, body)))
+    made(py, "from_response", |make| {
+        make.call1((
+            response.status,
+            method,
+            printable(&response.url),
+            headers,
+            body,
+        ))
+    })
 }
 
 /// The exception for an answer that is not what the endpoint promises.
 pub fn unexpected(py: Python<'_>, call: &Call, response: &Response, problem: &str) -> PyErr {
     let (body, headers) = shown_of(py, Some(call), response);
     made(py, "from_unexpected", |make| {
-        make.call1((problem, response.status, call.method.as_str(), printable(&response.url), headers, body))
+        make.call1((
+            problem,
+            response.status,
+            call.method.as_str(),
+            printable(&response.url),
+            headers,
+            body,
+        ))
     })
 }
 
@@ -115,18 +154,27 @@ pub type Shown<'py> = (Bound<'py, PyBytes>, Vec<(String, String)>);
 
 /// Return the body and the headers of a response without the token of `home`.
 pub fn shown<'py>(py: Python<'py>, home: Option<&Home>, response: &Response) -> Shown<'py> {
-    let sent = home.and_then(|home| home.headers.get(AUTHORIZATION)).map(HeaderValue::as_bytes);
-    let token = sent.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
+    let sent = home
+        .and_then(|home| home.headers.get(AUTHORIZATION))
+        .map(HeaderValue::as_bytes);
+    let token = sent
+        .and_then(|value| value.strip_prefix(b"Bearer "))
+        .unwrap_or_default();
     let headers = pairs(&response.headers).into_iter();
     let headers = headers.map(|(name, value)| match std::str::from_utf8(token) {
         Ok(token) if !token.is_empty() => (name, value.replace(token, REDACTED)),
         _ => (name, value),
     });
-    (PyBytes::new(py, &without(token, &response.body)), headers.collect())
+    (
+        PyBytes::new(py, &without(token, &response.body)),
+        headers.collect(),
+    )
 }
 
 fn without<'a>(token: &[u8], body: &'a [u8]) -> Cow<'a, [u8]> {
-    let mut found = memmem::find_iter(body, token).filter(|_| !token.is_empty()).peekable();
+    let mut found = memmem::find_iter(body, token)
+        .filter(|_| !token.is_empty())
+        .peekable();
     if found.peek().is_none() {
         return body.into();
     }
@@ -149,8 +197,16 @@ pub fn missing_token(py: Python<'_>, base_url: &str) -> PyErr {
     made(py, "missing_token", |make| make.call1((base_url,)))
 }
 
-fn made<'py>(py: Python<'py>, maker: &str, make: impl FnOnce(Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>) -> PyErr {
-    match py.import("replicate_rs.exceptions").and_then(|module| module.getattr(maker)).and_then(make) {
+fn made<'py>(
+    py: Python<'py>,
+    maker: &str,
+    make: impl FnOnce(Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
+) -> PyErr {
+    match py
+        .import("replicate_rs.exceptions")
+        .and_then(|module| module.getattr(maker))
+        .and_then(make)
+    {
         Ok(error) => PyErr::from_value(error),
         Err(error) => error,
     }

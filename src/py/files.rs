@@ -55,7 +55,8 @@ impl Part {
 
     /// Its content as text in base64.
     fn read_base64(&self, py: Python<'_>) -> PyResult<String> {
-        py.detach(|| self.0.read_base64()).map_err(|error| raised(py, error, &About::default()))
+        py.detach(|| self.0.read_base64())
+            .map_err(|error| raised(py, error, &About::default()))
     }
 
     /// The bytes of its content.
@@ -93,7 +94,9 @@ impl Upload {
 
     /// The whole body, as it is sent.
     fn read<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let body = py.detach(|| self.0.read()).map_err(|error| raised(py, error, &About::default()))?;
+        let body = py
+            .detach(|| self.0.read())
+            .map_err(|error| raised(py, error, &About::default()))?;
         Ok(PyBytes::new(py, &body))
     }
 
@@ -108,20 +111,34 @@ pub type Said = (Option<String>, Option<u64>, Option<String>, Option<String>);
 
 /// The same for Python.
 pub fn said(info: Info) -> Said {
-    (info.content_type, info.length, info.disposition, info.validator)
+    (
+        info.content_type,
+        info.length,
+        info.disposition,
+        info.validator,
+    )
 }
 
 /// The media type and the content of a `data:` URI; raises ValueError where it is none.
 #[pyfunction]
 pub fn read_data_uri<'py>(py: Python<'py>, uri: &str) -> PyResult<(String, Bound<'py, PyBytes>)> {
     let read = py.detach(|| DataUri::parse(uri));
-    let DataUri { media_type, content } = read.map_err(|error| raised(py, error, &About::default()))?;
+    let DataUri {
+        media_type,
+        content,
+    } = read.map_err(|error| raised(py, error, &About::default()))?;
     Ok((media_type, PyBytes::new(py, &content)))
 }
 
 /// Writes a file that is either as before or complete; gives the number of bytes.
 #[pyfunction]
 #[pyo3(signature = (path, content, *, overwrite=true))]
-pub fn write_file(py: Python<'_>, path: PathBuf, content: PyBackedBytes, overwrite: bool) -> PyResult<u64> {
-    py.detach(|| disk::write(&path, &content, overwrite)).map_err(|error| raised(py, error, &About::default()))
+pub fn write_file(
+    py: Python<'_>,
+    path: PathBuf,
+    content: PyBackedBytes,
+    overwrite: bool,
+) -> PyResult<u64> {
+    py.detach(|| disk::write(&path, &content, overwrite))
+        .map_err(|error| raised(py, error, &About::default()))
 }

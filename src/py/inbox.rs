@@ -43,7 +43,10 @@ pub fn ready() -> Outcome {
 
 /// Return the error for somebody who reads what another one reads.
 pub fn busy() -> Error {
-    Error::new(Kind::Busy, "this stream is waited for elsewhere: read it in one task or thread at a time")
+    Error::new(
+        Kind::Busy,
+        "this stream is waited for elsewhere: read it in one task or thread at a time",
+    )
 }
 
 /// A thread that waits.
@@ -72,7 +75,10 @@ impl Deref for Inbox {
 impl Inbox {
     /// Create an empty one.
     pub fn new(form: Form) -> Self {
-        Self { form, parts: Arc::new(inbox::Inbox::new(Batch::new(form))) }
+        Self {
+            form,
+            parts: Arc::new(inbox::Inbox::new(Batch::new(form))),
+        }
     }
 
     /// Note that the answer's head is there.
@@ -106,24 +112,35 @@ impl Inbox {
 
     /// Have a task's slot finished when there is something.
     pub fn subscribe(&self, what: For, slot: &Arc<Slot>, way: UnderWay) -> Subscribed {
-        self.parts.subscribe(what, || SlotWaiter { slot: slot.clone(), way })
+        self.parts.subscribe(what, || SlotWaiter {
+            slot: slot.clone(),
+            way,
+        })
     }
 
     /// Return everything that is there, as a list; empty at the end. Of what was to be much, and is not all, nothing is taken.
     pub fn take(&self, py: Python<'_>, what: For) -> PyResult<Result<Py<PyAny>, Error>> {
-        Ok(Ok(match self.parts.take(what, |batch| batch.take(self.form)) {
-            Ok(Taken::All(batch)) => batch.into_list(py, what == For::Much)?,
-            Ok(Taken::NotAll) => PyList::empty(py),
-            Ok(Taken::Nothing) => return Ok(Err(busy())),
-            Err(error) => return Ok(Err(error)),
-        }
-        .into_any()
-        .unbind()))
+        Ok(Ok(
+            match self.parts.take(what, |batch| batch.take(self.form)) {
+                Ok(Taken::All(batch)) => batch.into_list(py, what == For::Much)?,
+                Ok(Taken::NotAll) => PyList::empty(py),
+                Ok(Taken::Nothing) => return Ok(Err(busy())),
+                Err(error) => return Ok(Err(error)),
+            }
+            .into_any()
+            .unbind(),
+        ))
     }
 
     /// Give `give` bytes of a file, at most `most`; none at the end.
-    pub fn take_bytes<T>(&self, most: usize, give: impl FnOnce(Vec<Bytes>) -> T) -> Result<T, Error> {
-        self.parts.lend(|batch| batch.take_bytes(most), give)?.ok_or_else(busy)
+    pub fn take_bytes<T>(
+        &self,
+        most: usize,
+        give: impl FnOnce(Vec<Bytes>) -> T,
+    ) -> Result<T, Error> {
+        self.parts
+            .lend(|batch| batch.take_bytes(most), give)?
+            .ok_or_else(busy)
     }
 
     /// Have this thread be the one that waits, for as long as the guard lives; None where there is something already.

@@ -30,7 +30,10 @@ fn walk(value: &Bound<'_, PyAny>, deepest: usize, mut out: Option<&mut Vec<u8>>)
         return put(&number.extract::<i64>().ok()?, out);
     }
     if let Ok(number) = value.cast_exact::<PyFloat>() {
-        return put(&Some(number.extract::<f64>().ok()?).filter(|number| number.is_finite())?, out);
+        return put(
+            &Some(number.extract::<f64>().ok()?).filter(|number| number.is_finite())?,
+            out,
+        );
     }
     if value.is_none() {
         return put(&(), out);
@@ -39,14 +42,18 @@ fn walk(value: &Bound<'_, PyAny>, deepest: usize, mut out: Option<&mut Vec<u8>>)
         return put(&truth.is_true(), out);
     }
     let deepest = deepest.checked_sub(1)?;
-    let mark = |out: &mut Option<&mut Vec<u8>>, byte: u8| out.iter_mut().for_each(|out| out.push(byte));
+    let mark =
+        |out: &mut Option<&mut Vec<u8>>, byte: u8| out.iter_mut().for_each(|out| out.push(byte));
     if let Ok(dict) = value.cast_exact::<PyDict>() {
         mark(&mut out, b'{');
         for (place, (key, each)) in dict.iter().enumerate() {
             if place > 0 {
                 mark(&mut out, b',');
             }
-            put(&key.cast_exact::<PyString>().ok()?.to_str().ok()?, out.as_deref_mut())?;
+            put(
+                &key.cast_exact::<PyString>().ok()?.to_str().ok()?,
+                out.as_deref_mut(),
+            )?;
             mark(&mut out, b':');
             walk(&each, deepest, out.as_deref_mut())?;
         }

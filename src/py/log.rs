@@ -59,14 +59,22 @@ impl Log {
         }
         let (is_enabled_for, least) = ASKED.get_or_try_init(py, || {
             let log = writer(py)?;
-            PyResult::Ok((log.getattr("is_enabled_for")?.unbind(), log.getattr("LEAST")?.unbind()))
+            PyResult::Ok((
+                log.getattr("is_enabled_for")?.unbind(),
+                log.getattr("LEAST")?.unbind(),
+            ))
         })?;
         if !is_enabled_for.bind(py).call1((least,))?.is_truthy()? {
             return Ok(None);
         }
         let what = (method.to_owned(), unsigned(url));
         let is_for_caller = is_patched(py)?;
-        Ok(Some(Arc::new_cyclic(|own| Self { what, state: Mutex::default(), is_for_caller, own: own.clone() })))
+        Ok(Some(Arc::new_cyclic(|own| Self {
+            what,
+            state: Mutex::default(),
+            is_for_caller,
+            own: own.clone(),
+        })))
     }
 
     /// Writes what there is.
@@ -75,7 +83,13 @@ impl Log {
         if let Some(timer) = timer {
             timer.stop();
         }
-        for Line { attempt, outcome, millis, wait } in lines {
+        for Line {
+            attempt,
+            outcome,
+            millis,
+            wait,
+        } in lines
+        {
             let (method, url) = &self.what;
             let written = writer(py)
                 .and_then(|writer| writer.getattr("write"))
@@ -92,7 +106,10 @@ impl Log {
             return;
         }
         let own = self.own.clone();
-        tokio::task::spawn_blocking(move || own.upgrade().and_then(|log| Python::try_attach(|py| log.write(py))));
+        tokio::task::spawn_blocking(move || {
+            own.upgrade()
+                .and_then(|log| Python::try_attach(|py| log.write(py)))
+        });
     }
 }
 
@@ -106,9 +123,17 @@ impl Observer for Log {
             Ok(status) => status.to_string(),
             Err(error) => error.message.clone(),
         };
-        let (millis, wait) = (attempt.took.as_secs_f64() * 1000.0, attempt.wait.map(|wait| wait.as_secs_f64()));
+        let (millis, wait) = (
+            attempt.took.as_secs_f64() * 1000.0,
+            attempt.wait.map(|wait| wait.as_secs_f64()),
+        );
         let mut state = locked(&self.state);
-        state.lines.push(Line { attempt: attempt.number, outcome, millis, wait });
+        state.lines.push(Line {
+            attempt: attempt.number,
+            outcome,
+            millis,
+            wait,
+        });
         if wait.is_some() {
             drop(state);
             self.write_beside();

@@ -10,17 +10,25 @@ use pyo3::types::{PyBool, PyCFunction, PyDict};
 
 /// Seconds since 1970 of a moment that a caller gave: a number, a `datetime`, or a function that returns one of these.
 pub fn given(now: &Bound<'_, PyAny>) -> PyResult<u64> {
-    if now.is_callable() { moment(&now.call0()?) } else { moment(now) }
+    if now.is_callable() {
+        moment(&now.call0()?)
+    } else {
+        moment(now)
+    }
 }
 
 /// Refuses what is no moment; a function is asked later.
 pub fn check(now: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-    now.filter(|now| !now.is_callable()).map_or(Ok(()), |now| moment(now).map(drop))
+    now.filter(|now| !now.is_callable())
+        .map_or(Ok(()), |now| moment(now).map(drop))
 }
 
 fn moment(now: &Bound<'_, PyAny>) -> PyResult<u64> {
     let unfit = || {
-        let kind = now.get_type().name().map_or_else(|_| "something else".to_owned(), |name| name.to_string());
+        let kind = now
+            .get_type()
+            .name()
+            .map_or_else(|_| "something else".to_owned(), |name| name.to_string());
         PyTypeError::new_err(format!(
             "now must be seconds since 1970, a datetime, or a function that returns one of these, not {kind}"
         ))
@@ -33,7 +41,9 @@ fn moment(now: &Bound<'_, PyAny>) -> PyResult<u64> {
         None => now.extract().map_err(|_| unfit())?,
     };
     if !seconds.is_finite() || seconds < 0.0 {
-        return Err(PyValueError::new_err(format!("now must be seconds since 1970, not {seconds}")));
+        return Err(PyValueError::new_err(format!(
+            "now must be seconds since 1970, not {seconds}"
+        )));
     }
     Ok(whole(seconds))
 }
@@ -42,19 +52,28 @@ fn moment(now: &Bound<'_, PyAny>) -> PyResult<u64> {
 pub fn clock(py: Python<'_>) -> PyResult<u64> {
     static NAMES: PyOnceLock<(Py<PyDict>, Py<PyDict>)> = PyOnceLock::new();
     let (clocks, modules) = NAMES.get_or_try_init(py, || {
-        let of = |module, name: &str| -> PyResult<Py<PyDict>> { Ok(py.import(module)?.getattr(name)?.cast_into()?.unbind()) };
+        let of = |module, name: &str| -> PyResult<Py<PyDict>> {
+            Ok(py.import(module)?.getattr(name)?.cast_into()?.unbind())
+        };
         PyResult::Ok((of("time", "__dict__")?, of("sys", "modules")?))
     })?;
     // Freezegun and mocks put a Python function there; time-machine changes the function itself, and is loaded in tests only.
-    let Some(time) = clocks.bind(py).get_item(intern!(py, "time"))? else { return Ok(system()) };
-    if time.is_exact_instance_of::<PyCFunction>() && !modules.bind(py).contains(intern!(py, "time_machine"))? {
+    let Some(time) = clocks.bind(py).get_item(intern!(py, "time"))? else {
+        return Ok(system());
+    };
+    if time.is_exact_instance_of::<PyCFunction>()
+        && !modules.bind(py).contains(intern!(py, "time_machine"))?
+    {
         return Ok(system());
     }
     Ok(whole(time.call0()?.extract()?))
 }
 
 fn system() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 #[expect(

@@ -34,7 +34,10 @@ pub struct Port {
 enum Bell {
     /// Both ends are ours, so that writing to it never meets a closed peer; the loop only watches the second.
     #[cfg(unix)]
-    Socket(std::os::unix::net::UnixStream, std::os::unix::net::UnixStream),
+    Socket(
+        std::os::unix::net::UnixStream,
+        std::os::unix::net::UnixStream,
+    ),
     /// For loops without `add_reader`.
     Threadsafe(Py<PyWeakrefReference>),
 }
@@ -53,14 +56,24 @@ impl Port {
     /// Return the running loop, and the way to it.
     pub fn of_this_loop(py: Python<'_>) -> PyResult<(Py<PyAny>, Arc<Port>)> {
         static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let event_loop = RUNNING_LOOP.import(py, "asyncio", "get_running_loop")?.call0()?;
+        let event_loop = RUNNING_LOOP
+            .import(py, "asyncio", "get_running_loop")?
+            .call0()?;
         let known = PORTS.with_borrow_mut(|ports| {
             if mem::replace(&mut ports.forks, runtime::forks()) != runtime::forks() {
                 // A child's loops are its own; the inherited bells belong to its parent's.
                 mem::forget(mem::take(&mut ports.known));
             }
-            let is_meant = |known: &Py<PyWeakrefReference>| known.bind(py).upgrade().is_some_and(|known| known.is(&event_loop));
-            let found = ports.known.iter().find(|(known, port)| port.is_open() && is_meant(known));
+            let is_meant = |known: &Py<PyWeakrefReference>| {
+                known
+                    .bind(py)
+                    .upgrade()
+                    .is_some_and(|known| known.is(&event_loop))
+            };
+            let found = ports
+                .known
+                .iter()
+                .find(|(known, port)| port.is_open() && is_meant(known));
             found.map(|(_, port)| port.clone())
         });
         let port = match known {
@@ -69,7 +82,9 @@ impl Port {
                 let reference = PyWeakrefReference::new(&event_loop)?.unbind();
                 let port = Port::open(&event_loop, &reference)?;
                 let closed = PORTS.with_borrow_mut(|ports| {
-                    let (open, closed) = mem::take(&mut ports.known).into_iter().partition(|(_, port)| port.is_open());
+                    let (open, closed) = mem::take(&mut ports.known)
+                        .into_iter()
+                        .partition(|(_, port)| port.is_open());
                     ports.known = open;
                     ports.known.push((reference, port.clone()));
                     closed
@@ -83,7 +98,10 @@ impl Port {
 
     /// One to a loop that has none.
     #[cfg(unix)]
-    pub fn open(event_loop: &Bound<'_, PyAny>, reference: &Py<PyWeakrefReference>) -> PyResult<Arc<Self>> {
+    pub fn open(
+        event_loop: &Bound<'_, PyAny>,
+        reference: &Py<PyWeakrefReference>,
+    ) -> PyResult<Arc<Self>> {
         use std::os::fd::AsRawFd;
         let py = event_loop.py();
         let (ringing, ringed) = std::os::unix::net::UnixStream::pair()?;
@@ -94,12 +112,18 @@ impl Port {
         // The loop keeps the context in which a reader was added: that of this task would live as long as the loop.
         let watch = empty_context(py)?.call_method1(
             "run", //
-            (event_loop.getattr("add_reader")?, fd, Drain { port: port.clone() }),
+            (
+                event_loop.getattr("add_reader")?,
+                fd,
+                Drain { port: port.clone() },
+            ),
         );
         match watch {
             Ok(_) => Ok(port),
             Err(error) if error.is_instance_of::<pyo3::exceptions::PyNotImplementedError>(py) => {
-                Ok(Arc::new(Self::with(Bell::Threadsafe(reference.clone_ref(py)))))
+                Ok(Arc::new(Self::with(Bell::Threadsafe(
+                    reference.clone_ref(py),
+                ))))
             }
             Err(error) => Err(error),
         }
@@ -107,12 +131,22 @@ impl Port {
 
     /// One to a loop that has none.
     #[cfg(not(unix))]
-    pub fn open(event_loop: &Bound<'_, PyAny>, reference: &Py<PyWeakrefReference>) -> PyResult<Arc<Self>> {
-        Ok(Arc::new(Self::with(Bell::Threadsafe(reference.clone_ref(event_loop.py())))))
+    pub fn open(
+        event_loop: &Bound<'_, PyAny>,
+        reference: &Py<PyWeakrefReference>,
+    ) -> PyResult<Arc<Self>> {
+        Ok(Arc::new(Self::with(Bell::Threadsafe(
+            reference.clone_ref(event_loop.py()),
+        ))))
     }
 
     fn with(bell: Bell) -> Self {
-        Self { mailbox: Mailbox::default(), under_way: AtomicUsize::new(0), bell, forks: runtime::forks() }
+        Self {
+            mailbox: Mailbox::default(),
+            under_way: AtomicUsize::new(0),
+            bell,
+            forks: runtime::forks(),
+        }
     }
 
     /// Return whether its loop can still be told of something.
@@ -139,27 +173,41 @@ impl Port {
             // A full bell is ringing already.
             #[cfg(unix)]
             Bell::Socket(ringing, _) => drop(std::io::Write::write(&mut &*ringing, b"!")),
-            Bell::Threadsafe(reference) => match Python::try_attach(|py| self.call_soon(py, reference)) {
-                Some(Rung::Heard) => {}
-                // The interpreter or the loop is going away, and nobody waits any more.
-                Some(Rung::LoopIsClosed) | None => self.close(),
-                Some(Rung::Failed) => self.ring_later(),
-            },
+            Bell::Threadsafe(reference) => {
+                match Python::try_attach(|py| self.call_soon(py, reference)) {
+                    Some(Rung::Heard) => {}
+                    // The interpreter or the loop is going away, and nobody waits any more.
+                    Some(Rung::LoopIsClosed) | None => self.close(),
+                    Some(Rung::Failed) => self.ring_later(),
+                }
+            }
         }
     }
 
     fn call_soon(self: &Arc<Self>, py: Python<'_>, reference: &Py<PyWeakrefReference>) -> Rung {
-        let Some(event_loop) = reference.bind(py).upgrade() else { return Rung::LoopIsClosed };
+        let Some(event_loop) = reference.bind(py).upgrade() else {
+            return Rung::LoopIsClosed;
+        };
         let call = || {
             let options = PyDict::new(py);
             options.set_item("context", empty_context(py)?)?;
-            event_loop.call_method("call_soon_threadsafe", (Drain { port: self.clone() },), Some(&options))
+            event_loop.call_method(
+                "call_soon_threadsafe",
+                (Drain { port: self.clone() },),
+                Some(&options),
+            )
         };
         if call().is_ok() {
             return Rung::Heard;
         }
-        let is_closed = event_loop.call_method0("is_closed").and_then(|closed| closed.is_truthy());
-        if is_closed.unwrap_or(true) { Rung::LoopIsClosed } else { Rung::Failed }
+        let is_closed = event_loop
+            .call_method0("is_closed")
+            .and_then(|closed| closed.is_truthy());
+        if is_closed.unwrap_or(true) {
+            Rung::LoopIsClosed
+        } else {
+            Rung::Failed
+        }
     }
 
     /// Ring again after a while; or before, if something else is put in.

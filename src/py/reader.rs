@@ -54,11 +54,19 @@ impl Reader {
         let mut silence = pin!(sleep_until(Instant::now()));
         loop {
             self.inbox.room().await;
-            let Some(part) = self.part(&mut incoming, silence.as_mut()).await? else { return Ok(Ended::Silent) };
-            let Some(bytes) = part else {
-                return Ok(if parser.timed_out() { Ended::Silent } else { Ended::Closed });
+            let Some(part) = self.part(&mut incoming, silence.as_mut()).await? else {
+                return Ok(Ended::Silent);
             };
-            let ended = self.inbox.fill(|batch| take(parser, &mut locked(&self.place), &bytes, batch))?;
+            let Some(bytes) = part else {
+                return Ok(if parser.timed_out() {
+                    Ended::Silent
+                } else {
+                    Ended::Closed
+                });
+            };
+            let ended = self
+                .inbox
+                .fill(|batch| take(parser, &mut locked(&self.place), &bytes, batch))?;
             if let Some(ended) = ended {
                 if ended == Ended::Complete {
                     tokio::spawn(clear(incoming));
@@ -69,14 +77,20 @@ impl Reader {
     }
 
     /// The next part of the body, or None if it does not come in time.
-    async fn part(&self, incoming: &mut Incoming, mut timer: Pin<&mut Sleep>) -> Result<Option<Option<Bytes>>, Error> {
+    async fn part(
+        &self,
+        incoming: &mut Incoming,
+        mut timer: Pin<&mut Sleep>,
+    ) -> Result<Option<Option<Bytes>>, Error> {
         let since = Instant::now();
         let mut last_beat = since;
         let mut part = pin!(incoming.part());
         loop {
             let beat = (self.form == Form::Frames).then(|| last_beat + BEAT);
             let end = self.idle.map(|idle| deadline(since, idle));
-            let Some(next) = beat.into_iter().chain(end).min() else { return part.await.map(Some) };
+            let Some(next) = beat.into_iter().chain(end).min() else {
+                return part.await.map(Some);
+            };
             tokio::select! {
                 biased;
                 part = part.as_mut() => return part.map(Some),
@@ -118,7 +132,10 @@ pub async fn read_file(
             }
             Next::Restart if has_given || start > 0 => {
                 let message = "the file broke off, and its host gives neither its rest nor surely the same file again";
-                return Err(Error { sent: true, ..Error::new(Kind::Disconnected, message) });
+                return Err(Error {
+                    sent: true,
+                    ..Error::new(Kind::Disconnected, message)
+                });
             }
             Next::Restart => {}
             Next::End => return Ok(Ended::Closed),
@@ -127,7 +144,12 @@ pub async fn read_file(
 }
 
 /// Takes the next bytes of a stream of events; how it ended, if it did.
-pub fn take(parser: &mut Parser, place: &mut Place, bytes: &[u8], batch: &mut Batch) -> Result<Option<Ended>, Error> {
+pub fn take(
+    parser: &mut Parser,
+    place: &mut Place,
+    bytes: &[u8],
+    batch: &mut Batch,
+) -> Result<Option<Ended>, Error> {
     let mut ended = None;
     let fed = parser.feed(bytes, |event| {
         if ended.is_some() {
@@ -149,13 +171,20 @@ pub fn take(parser: &mut Parser, place: &mut Place, bytes: &[u8], batch: &mut Ba
 }
 
 fn check(incoming: &Incoming) -> Result<(), Error> {
-    let media_type = incoming.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = incoming
+        .headers()
+        .get("content-type")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let kind = media_type.split(';').next().unwrap_or_default().trim();
     if kind.eq_ignore_ascii_case("text/event-stream") {
         return Ok(());
     }
     let message = format!("expected an event stream, but the server answered {media_type:?}");
-    Err(Error { sent: true, ..Error::new(Kind::Protocol, message) })
+    Err(Error {
+        sent: true,
+        ..Error::new(Kind::Protocol, message)
+    })
 }
 
 /// Reads what a server still sends after the last event, so that the connection can be used again.

@@ -20,7 +20,13 @@ use crate::response;
 use crate::retry::advice;
 
 /// What an endpoint answers with.
-#[pyclass(frozen, eq, from_py_object, module = "replicate_rs._core", rename_all = "SCREAMING_SNAKE_CASE")]
+#[pyclass(
+    frozen,
+    eq,
+    from_py_object,
+    module = "replicate_rs._core",
+    rename_all = "SCREAMING_SNAKE_CASE"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
     /// A JSON object, given as a dict.
@@ -44,23 +50,38 @@ pub enum Expect {
 /// Header names and values; what is not ASCII is read as Latin-1, as HTTP once said.
 pub fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect();
-    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes()))).collect()
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes())))
+        .collect()
 }
 
 /// The JSON value that bytes hold, or what is wrong with them.
 pub fn decode<'py>(py: Python<'py>, json: &[u8]) -> Result<Bound<'py, PyAny>, String> {
-    let parser = PythonParse { cache_mode: StringCacheMode::Keys, ..PythonParse::default() };
-    parser.python_parse(py, json).map_err(|error| format!("is not JSON: {}", error.description(json)))
+    let parser = PythonParse {
+        cache_mode: StringCacheMode::Keys,
+        ..PythonParse::default()
+    };
+    parser
+        .python_parse(py, json)
+        .map_err(|error| format!("is not JSON: {}", error.description(json)))
 }
 
 impl Expect {
     /// What a response holds of this kind, or what is wrong with it.
-    fn read(self, py: Python<'_>, response: &response::Response) -> PyResult<Result<Py<PyAny>, String>> {
+    fn read(
+        self,
+        py: Python<'_>,
+        response: &response::Response,
+    ) -> PyResult<Result<Py<PyAny>, String>> {
         Ok(Ok(match self {
             Self::Text => String::from_utf8_lossy(&response.body).into_py_any(py)?,
             Self::Bytes => PyBytes::new(py, &response.body).into_any().unbind(),
             Self::Status => response.status.into_py_any(py)?,
-            Self::Response => Response { inner: response.clone() }.into_py_any(py)?,
+            Self::Response => Response {
+                inner: response.clone(),
+            }
+            .into_py_any(py)?,
             Self::Object | Self::Record | Self::Page | Self::Array => {
                 let value = match decode(py, &response.body) {
                     Ok(value) => value,
@@ -83,7 +104,9 @@ impl Expect {
                 Err(_) => Some("is JSON, but not an array"),
             });
         }
-        let Ok(object) = value.cast::<PyDict>() else { return Ok(Some("is JSON, but not an object")) };
+        let Ok(object) = value.cast::<PyDict>() else {
+            return Ok(Some("is JSON, but not an object"));
+        };
         Ok(match self {
             Self::Record => match object.get_item(intern!(object.py(), "id"))? {
                 Some(id) if id.is_instance_of::<PyString>() => None,
@@ -107,7 +130,8 @@ impl Expect {
     /// What a response holds of this kind; raises ValueError where it does not.
     #[pyo3(name = "of")]
     fn read_of(&self, py: Python<'_>, response: &Bound<'_, Response>) -> PyResult<Py<PyAny>> {
-        self.read(py, &response.get().inner)?.map_err(PyValueError::new_err)
+        self.read(py, &response.get().inner)?
+            .map_err(PyValueError::new_err)
     }
 }
 
@@ -127,7 +151,11 @@ pub fn deliver(call: Arc<Call>, mut response: response::Response, expect: Expect
     if !matches!(expect, Expect::Bytes | Expect::Response) && response.body.len() <= SMALL {
         response.compact();
     }
-    delivery(move |py| expect.read(py, &response)?.map_err(|problem| exceptions::unexpected(py, &call, &response, &problem)))
+    delivery(move |py| {
+        expect
+            .read(py, &response)?
+            .map_err(|problem| exceptions::unexpected(py, &call, &response, &problem))
+    })
 }
 
 /// A response that has been read to its end.
@@ -157,13 +185,33 @@ impl Response {
         body: Option<Bound<'_, PyAny>>,
         url: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let status = status.map_or(Ok(200), |status| checked("http_status", "status", &status)?.extract())?;
-        let headers = headers.map(|headers| checked("headers", "headers", &headers)?.try_iter()?.collect());
+        let status = status.map_or(Ok(200), |status| {
+            checked("http_status", "status", &status)?.extract()
+        })?;
+        let headers = headers.map(|headers| {
+            checked("headers", "headers", &headers)?
+                .try_iter()?
+                .collect()
+        });
         let pairs: Vec<Bound<'_, PyAny>> = headers.transpose()?.unwrap_or_default();
-        let pairs = pairs.iter().map(|pair| pair.extract()).collect::<PyResult<_>>()?;
-        let body: Vec<u8> = body.map_or(Ok(Vec::new()), |body| checked("content", "body", &body)?.extract())?;
-        let url: String = url.map_or(Ok(String::new()), |url| checked("text", "url", &url)?.extract())?;
-        Ok(Self { inner: response::Response { status, url, headers: header_map(&pairs)?, body: body.into() } })
+        let pairs = pairs
+            .iter()
+            .map(|pair| pair.extract())
+            .collect::<PyResult<_>>()?;
+        let body: Vec<u8> = body.map_or(Ok(Vec::new()), |body| {
+            checked("content", "body", &body)?.extract()
+        })?;
+        let url: String = url.map_or(Ok(String::new()), |url| {
+            checked("text", "url", &url)?.extract()
+        })?;
+        Ok(Self {
+            inner: response::Response {
+                status,
+                url,
+                headers: header_map(&pairs)?,
+                body: body.into(),
+            },
+        })
     }
 
     /// The HTTP status.
@@ -205,7 +253,8 @@ impl Response {
 
     /// The body as the JSON value it holds; raises ValueError where it holds none.
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        decode(py, &self.inner.body).map_err(|problem| PyValueError::new_err(format!("the body {problem}")))
+        decode(py, &self.inner.body)
+            .map_err(|problem| PyValueError::new_err(format!("the body {problem}")))
     }
 
     fn __repr__(&self) -> String {

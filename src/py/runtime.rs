@@ -87,7 +87,10 @@ pub struct Stop {
 impl Stop {
     /// For work that was begun in this process.
     pub fn of<T>(task: &JoinHandle<T>) -> Self {
-        Self { task: task.abort_handle(), forks: forks() }
+        Self {
+            task: task.abort_handle(),
+            forks: forks(),
+        }
     }
 
     /// Whether the work is another process's.
@@ -136,7 +139,10 @@ pub fn after_fork_in_child() {
 #[pyfunction]
 pub fn finish_detached(py: Python<'_>, seconds: f64) {
     process().leave_creates(None);
-    let end = deadline(Instant::now(), Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    let end = deadline(
+        Instant::now(),
+        Duration::try_from_secs_f64(seconds).unwrap_or_default(),
+    );
     py.detach(|| {
         while process().unattended.load(Ordering::Relaxed) > 0 && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(2));
@@ -150,13 +156,21 @@ impl Process {
         if let Some(runtime) = self.runtime.get() {
             return Ok(runtime);
         }
-        let made = Builder::new_multi_thread().worker_threads(1).thread_name("replicate_rs").enable_all().build();
+        let made = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("replicate_rs")
+            .enable_all()
+            .build();
         let made = made.map_err(|error| no_runtime(&error))?;
         Ok(self.runtime.get_or_init(|| made))
     }
 
     /// Runs work that nobody waits for.
-    pub fn detach(&self, counted: Unattended, work: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    pub fn detach(
+        &self,
+        counted: Unattended,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), Error> {
         let runtime = self.runtime()?;
         let counted = counted.enter();
         runtime.spawn(async {
@@ -168,12 +182,20 @@ impl Process {
 
     /// Return what counts the work of a client that nobody waits for.
     pub fn unattended(&self, of_client: &Arc<AtomicUsize>) -> Unattended {
-        Unattended { of_client: of_client.clone(), of_process: self.unattended.clone() }
+        Unattended {
+            of_client: of_client.clone(),
+            of_process: self.unattended.clone(),
+        }
     }
 
     /// Have the creates of a client, or of all when the program ends, finished without their callers, and cancelled.
     pub fn leave_creates(&self, owner: Option<u64>) {
-        for creation in self.creates.all().iter().filter(|each| owner.is_none_or(|owner| each.owner == owner)) {
+        for creation in self
+            .creates
+            .all()
+            .iter()
+            .filter(|each| owner.is_none_or(|owner| each.owner == owner))
+        {
             match owner {
                 Some(_) => creation.call_off(),
                 None => creation.silence(),
@@ -183,7 +205,11 @@ impl Process {
 
     /// The engine, unless several threads are calling at this time.
     pub fn borrow_engine(&'static self) -> Result<Option<Loan>, Error> {
-        let lend = |engine| Loan { process: self, engine, forks: forks() };
+        let lend = |engine| Loan {
+            process: self,
+            engine,
+            forks: forks(),
+        };
         let crowd = self.crowd.load(Ordering::Relaxed);
         if crowd > 0 {
             self.crowd.store(crowd - 1, Ordering::Relaxed);
@@ -202,7 +228,11 @@ impl Process {
 
     fn with_client<T>(&self, client: &Connections, look: impl FnOnce(&mut Client) -> T) -> T {
         let mut clients = locked(&self.clients);
-        let new = || Client { shared: Arc::new(Shared::new(&client.network)), on_runtime: None, on_engine: None };
+        let new = || Client {
+            shared: Arc::new(Shared::new(&client.network)),
+            on_runtime: None,
+            on_engine: None,
+        };
         look(clients.entry(client.number).or_insert_with(new))
     }
 
@@ -212,7 +242,13 @@ impl Process {
                 Driver::Runtime => &mut known.on_runtime,
                 Driver::Engine => &mut known.on_engine,
             };
-            let new = || Arc::new(Pool::new(client.network.clone(), known.shared.clone(), self.tls.clone()));
+            let new = || {
+                Arc::new(Pool::new(
+                    client.network.clone(),
+                    known.shared.clone(),
+                    self.tls.clone(),
+                ))
+            };
             if client.is_left() && place.is_none() {
                 // A last request of a closed client: its connection is closed with it.
                 return new();
@@ -222,11 +258,17 @@ impl Process {
     }
 
     fn disconnect(&self, client: &Connections) {
-        let gone = self.with_client(client, |known| (known.on_runtime.take(), known.on_engine.take()));
+        let gone = self.with_client(client, |known| {
+            (known.on_runtime.take(), known.on_engine.take())
+        });
         let on_engine = gone.1.is_some();
         drop(gone);
         // A busy engine sees for itself; an idle one has to be told. The lock must not be held meanwhile.
-        let idle = if on_engine { locked(&self.engine).take() } else { None };
+        let idle = if on_engine {
+            locked(&self.engine).take()
+        } else {
+            None
+        };
         if let Some(engine) = idle {
             engine.settle();
             *locked(&self.engine) = Some(engine);
@@ -237,14 +279,22 @@ impl Process {
 /// Return the error for work that panicked, or that its runtime dropped.
 pub fn internal() -> Error {
     let message = "an internal error ended the request: please report it";
-    Error { sent: true, ..Error::new(Kind::Internal, message) }
+    Error {
+        sent: true,
+        ..Error::new(Kind::Internal, message)
+    }
 }
 
 /// Return the exception for work of the process that this one was forked from.
 pub fn inherited(py: Python<'_>) -> PyErr {
-    let message = "this call was begun before the process was forked: make it again in this process";
-    let class = py.import("replicate_rs.exceptions").and_then(|module| module.getattr("ForkedError"));
-    class.and_then(|class| class.call1((message,))).map_or_else(|error| error, PyErr::from_value)
+    let message =
+        "this call was begun before the process was forked: make it again in this process";
+    let class = py
+        .import("replicate_rs.exceptions")
+        .and_then(|module| module.getattr("ForkedError"));
+    class
+        .and_then(|class| class.call1((message,)))
+        .map_or_else(|error| error, PyErr::from_value)
 }
 
 /// The process's engine, in the hands of one caller; it is given back when this goes.
@@ -286,7 +336,13 @@ impl Drop for Loan {
 }
 
 fn no_runtime(error: &std::io::Error) -> Error {
-    Error { errno: error.raw_os_error(), ..Error::new(Kind::Connect, format!("the HTTP runtime cannot start: {error}")) }
+    Error {
+        errno: error.raw_os_error(),
+        ..Error::new(
+            Kind::Connect,
+            format!("the HTTP runtime cannot start: {error}"),
+        )
+    }
 }
 
 /// The connections of one client and of those derived from it, on whichever runtime; closed when the last of them goes.
@@ -301,7 +357,11 @@ pub struct Connections {
 impl Connections {
     /// No connection is made yet.
     pub fn new(network: Network) -> Self {
-        Self { number: NUMBERS.fetch_add(1, Ordering::Relaxed), network: Arc::new(network), users: AtomicUsize::new(1) }
+        Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            network: Arc::new(network),
+            users: AtomicUsize::new(1),
+        }
     }
 
     /// One more client uses them.
@@ -357,7 +417,11 @@ where
 {
     py.detach(|| {
         let process = process();
-        match if long { Ok(None) } else { process.borrow_engine() } {
+        match if long {
+            Ok(None)
+        } else {
+            process.borrow_engine()
+        } {
             Ok(Some(engine)) => engine.drive(job(engine.pool(connections))),
             Ok(None) => match process.runtime() {
                 Ok(runtime) => hand_over(runtime, job(connections.on_runtime())),
@@ -383,7 +447,11 @@ where
         let _ = send.send(done);
     });
     loop {
-        let done = if gets_signals() { receive.recv_timeout(TICK) } else { receive.recv().map_err(Into::into) };
+        let done = if gets_signals() {
+            receive.recv_timeout(TICK)
+        } else {
+            receive.recv().map_err(Into::into)
+        };
         match done {
             Ok(done) => return Ok(done),
             Err(RecvTimeoutError::Timeout) => {

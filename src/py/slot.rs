@@ -26,7 +26,9 @@ impl Waiter {
     /// Call it right here.
     fn wake(self, py: Python<'_>) -> PyResult<()> {
         match self.context {
-            Some(context) => context.call_method1(py, intern!(py, "run"), (self.callback, self.pending))?,
+            Some(context) => {
+                context.call_method1(py, intern!(py, "run"), (self.callback, self.pending))?
+            }
             None => self.callback.call1(py, (self.pending,))?,
         };
         Ok(())
@@ -36,7 +38,12 @@ impl Waiter {
     fn schedule(self, py: Python<'_>, event_loop: &Py<PyAny>) -> PyResult<()> {
         let options = PyDict::new(py);
         options.set_item("context", self.context)?;
-        event_loop.call_method(py, "call_soon", (self.callback, self.pending), Some(&options))?;
+        event_loop.call_method(
+            py,
+            "call_soon",
+            (self.callback, self.pending),
+            Some(&options),
+        )?;
         Ok(())
     }
 
@@ -59,5 +66,7 @@ pub fn wake(py: Python<'_>, waiters: Waiters<Waiter>) -> PyResult<()> {
 
 /// Have the event loop call everybody who waits.
 pub fn schedule(py: Python<'_>, waiters: Waiters<Waiter>, event_loop: &Py<PyAny>) -> PyResult<()> {
-    waiters.into_iter().try_for_each(|waiter| waiter.schedule(py, event_loop))
+    waiters
+        .into_iter()
+        .try_for_each(|waiter| waiter.schedule(py, event_loop))
 }

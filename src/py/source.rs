@@ -78,7 +78,9 @@ impl Place {
 
     /// Seconds to wait before connecting again, after so many connections that brought nothing; None: not before long.
     fn pause(&self, failures: u32) -> Option<f64> {
-        locked(&self.0).pause(failures, fastrand::f64()).map(|wait| wait.as_secs_f64())
+        locked(&self.0)
+            .pause(failures, fastrand::f64())
+            .map(|wait| wait.as_secs_f64())
     }
 
     /// What an output has beyond what was given, which it then was too; None if what was given is not its beginning.
@@ -187,7 +189,11 @@ impl Tap {
                 *reading = Reading::Here(Some(engine), task);
             }
         }
-        Ok(if let Reading::Here(engine, _) = &mut *reading { engine.take() } else { None })
+        Ok(if let Reading::Here(engine, _) = &mut *reading {
+            engine.take()
+        } else {
+            None
+        })
     }
 
     /// Waits on this thread, which reads meanwhile if nobody else does; whether there is something.
@@ -276,7 +282,11 @@ impl Feed for Wait {
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         // What others hold too is theirs to visit: visited twice, it would be taken for garbage while it is in use.
-        if Arc::strong_count(&self.0) == 1 { self.0.about.traverse(visit) } else { Ok(()) }
+        if Arc::strong_count(&self.0) == 1 {
+            self.0.about.traverse(visit)
+        } else {
+            Ok(())
+        }
     }
 
     fn raised(&self, py: Python<'_>, error: Error) -> PyErr {
@@ -284,7 +294,11 @@ impl Feed for Wait {
     }
 
     fn check_process(&self, py: Python<'_>) -> PyResult<()> {
-        if self.0.is_inherited() { Err(inherited(py)) } else { Ok(()) }
+        if self.0.is_inherited() {
+            Err(inherited(py))
+        } else {
+            Ok(())
+        }
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -341,13 +355,20 @@ impl Feed for Fill {
             let mut at = self.from;
             for piece in pieces {
                 let end = at + piece.len();
-                let place = target.get_item(PySlice::new(py, isize::try_from(at)?, isize::try_from(end)?, 1))?;
+                let place = target.get_item(PySlice::new(
+                    py,
+                    isize::try_from(at)?,
+                    isize::try_from(end)?,
+                    1,
+                ))?;
                 PyBuffer::<u8>::get(&place)?.copy_from_slice(py, &piece)?;
                 at = end;
             }
             (at - self.from).into_py_any(py)
         };
-        tap.inbox.take_bytes(room, copy).map_err(|error| raised(py, error, &tap.about))?
+        tap.inbox
+            .take_bytes(room, copy)
+            .map_err(|error| raised(py, error, &tap.about))?
     }
 }
 
@@ -371,21 +392,32 @@ impl Source {
 
     /// All of a file that is small enough to wait for as one, as a list; of others it takes nothing, and they are ready to be filled in.
     fn whole(&self) -> Pending {
-        Pending::next_of(Arc::new(Wait(self.tap.clone(), For::Much)), self.tap.connections.clone())
+        Pending::next_of(
+            Arc::new(Wait(self.tap.clone(), For::Much)),
+            self.tap.connections.clone(),
+        )
     }
 
     /// Copies what is ready, or what comes next, of a file to a writable memoryview of bytes, from `start` on; gives how many bytes
     /// those were, 0 at the end.
     #[pyo3(signature = (target, start=0))]
     fn fill(&self, target: Py<PyMemoryView>, start: usize) -> Pending {
-        let fill = Fill { parts: Wait(self.tap.clone(), For::Much), target, from: start };
+        let fill = Fill {
+            parts: Wait(self.tap.clone(), For::Much),
+            target,
+            from: start,
+        };
         Pending::next_of(Arc::new(fill), self.tap.connections.clone())
     }
 
     /// Why there is no more, once everything was taken: ``complete``, ``closed``, ``silent`` or ``unproven``.
     #[getter]
     fn ended(&self) -> Option<&'static str> {
-        let ended = if self.tap.is_inherited() { None } else { self.tap.inbox.ended() };
+        let ended = if self.tap.is_inherited() {
+            None
+        } else {
+            self.tap.inbox.ended()
+        };
         ended.map(|ended| match ended {
             Ended::Complete => "complete",
             Ended::Closed => "closed",
@@ -402,9 +434,14 @@ impl Source {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let own = [&self.head, &self.parts].map(Arc::strong_count) == [1, 1] && Arc::strong_count(&self.tap) == 3;
+        let own = [&self.head, &self.parts].map(Arc::strong_count) == [1, 1]
+            && Arc::strong_count(&self.tap) == 3;
         // What those who wait hold too is theirs: visited from here, it would be taken for garbage while it is in use.
-        if own { self.tap.about.traverse(&visit) } else { Ok(()) }
+        if own {
+            self.tap.about.traverse(&visit)
+        } else {
+            Ok(())
+        }
     }
 
     /// Closes the connection.
@@ -420,8 +457,17 @@ impl Source {
 impl Source {
     /// Sends the request, and reads from then on.
     pub fn open(py: Python<'_>, connections: Arc<Connections>, opening: Opening) -> PyResult<Self> {
-        let Opening { call, signal, what, ahead, open } = opening;
-        let about = About { call: Some(call.clone()), signal };
+        let Opening {
+            call,
+            signal,
+            what,
+            ahead,
+            open,
+        } = opening;
+        let about = About {
+            call: Some(call.clone()),
+            signal,
+        };
         let form = match &what {
             What::Events { form, .. } => *form,
             What::File { .. } => Form::Bytes,
@@ -434,9 +480,17 @@ impl Source {
             let is_open = Open(open);
             // Boxed once: what wraps a future holds it by value, and some hold it twice.
             let read: Pin<Box<dyn Future<Output = _> + Send>> = match what {
-                What::Events { form, place, idle } => {
-                    Box::pin(Reader { pool, call, form, place: place.0, inbox: to.clone(), idle }.read())
-                }
+                What::Events { form, place, idle } => Box::pin(
+                    Reader {
+                        pool,
+                        call,
+                        form,
+                        place: place.0,
+                        inbox: to.clone(),
+                        idle,
+                    }
+                    .read(),
+                ),
                 What::File { start } => Box::pin(read_file(pool, call, start, to.clone(), of_file)),
             };
             let inbox = to.clone();
@@ -450,7 +504,14 @@ impl Source {
                 inbox.end(ended);
             })
         });
-        let tap = Tap { inbox, about, connections, reading: Mutex::new(Reading::NotYet(task)), forks: Some(forks()), info };
+        let tap = Tap {
+            inbox,
+            about,
+            connections,
+            reading: Mutex::new(Reading::NotYet(task)),
+            forks: Some(forks()),
+            info,
+        };
         // A thread that reads for itself cannot give way, and whether it must may change from one wait to the next.
         if ahead || is_patched(py)? {
             tap.begin().map_err(|error| raised(py, error, &tap.about))?;
@@ -459,7 +520,13 @@ impl Source {
     }
 
     /// One whose content is there already.
-    pub fn recorded(connections: Arc<Connections>, form: Form, place: &Place, body: &[u8], limit: usize) -> Self {
+    pub fn recorded(
+        connections: Arc<Connections>,
+        form: Form,
+        place: &Place,
+        body: &[u8],
+        limit: usize,
+    ) -> Self {
         let inbox = Arc::new(Inbox::new(form));
         inbox.begin();
         let ended = if form == Form::Bytes {
@@ -467,12 +534,20 @@ impl Source {
             Ok(Ended::Closed)
         } else {
             locked(&place.0).connect();
-            let took = inbox.fill(|batch| take(&mut Parser::new(limit), &mut locked(&place.0), body, batch));
+            let took = inbox
+                .fill(|batch| take(&mut Parser::new(limit), &mut locked(&place.0), body, batch));
             took.map(|ended| ended.unwrap_or(Ended::Closed))
         };
         inbox.end(ended);
         let reading = Mutex::new(Reading::Over);
-        Self::new(Tap { inbox, about: About::default(), connections, reading, forks: None, info: Arc::default() })
+        Self::new(Tap {
+            inbox,
+            about: About::default(),
+            connections,
+            reading,
+            forks: None,
+            info: Arc::default(),
+        })
     }
 
     fn new(tap: Tap) -> Self {
@@ -498,6 +573,8 @@ pub fn form(name: &str) -> PyResult<Form> {
         "text" => Ok(Form::Text),
         "frames" => Ok(Form::Frames),
         "bytes" => Ok(Form::Bytes),
-        _ => Err(PyValueError::new_err(format!("a stream has no form {name:?}"))),
+        _ => Err(PyValueError::new_err(format!(
+            "a stream has no form {name:?}"
+        ))),
     }
 }

@@ -46,7 +46,11 @@ impl Given<'_> {
 
     /// Of a signature that came twice each is tried; nothing else that came twice, be it empty, is what was signed.
     fn and(&self, other: &Self) -> Self {
-        Self::Copied([self.bytes(), other.bytes()].map(Option::unwrap_or_default).join(&b' '))
+        Self::Copied(
+            [self.bytes(), other.bytes()]
+                .map(Option::unwrap_or_default)
+                .join(&b' '),
+        )
     }
 }
 
@@ -54,12 +58,19 @@ impl Given<'_> {
 fn text_or_bytes(value: Bound<'_, PyAny>) -> Result<Given<'_>, Bound<'_, PyAny>> {
     match value.cast_into::<PyString>() {
         Ok(text) => Ok(Given::Text(text)),
-        Err(other) => other.into_inner().cast_into().map(Given::Bytes).map_err(CastIntoError::into_inner),
+        Err(other) => other
+            .into_inner()
+            .cast_into()
+            .map(Given::Bytes)
+            .map_err(CastIntoError::into_inner),
     }
 }
 
 fn kind_of(value: &Bound<'_, PyAny>) -> String {
-    value.get_type().name().map_or_else(|_| "something else".to_owned(), |name| name.to_string())
+    value
+        .get_type()
+        .name()
+        .map_or_else(|_| "something else".to_owned(), |name| name.to_string())
 }
 
 fn content<'py>(body: &Bound<'py, PyAny>) -> PyResult<Given<'py>> {
@@ -96,7 +107,10 @@ fn head<'py>(headers: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
         dict.items().into_any()
     } else if headers.is_instance_of::<PyList>() {
         headers.clone()
-    } else if let Some(raw) = headers.getattr_opt(intern!(py, "raw"))?.and_then(|raw| raw.cast_into::<PyList>().ok()) {
+    } else if let Some(raw) = headers
+        .getattr_opt(intern!(py, "raw"))?
+        .and_then(|raw| raw.cast_into::<PyList>().ok())
+    {
         // Starlette's and httpx's, as they came.
         raw.into_any()
     } else if let Some(get) = headers.getattr_opt(intern!(py, "get"))? {
@@ -107,7 +121,9 @@ fn head<'py>(headers: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
         if found.iter().all(Option::is_some) {
             return Ok(found);
         }
-        headers.call_method0(intern!(py, "items")).map_err(|_| unfit())?
+        headers
+            .call_method0(intern!(py, "items"))
+            .map_err(|_| unfit())?
     } else {
         headers.clone()
     };
@@ -118,8 +134,13 @@ fn look_up<'py, F>(py: Python<'py>, get: F) -> PyResult<Head<'py>>
 where
     F: Fn(&Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>>,
 {
-    let value = |name: &Bound<'py, PyString>| get(name)?.map(|value| header(name, value)).transpose();
-    Ok([value(intern!(py, "webhook-id"))?, value(intern!(py, "webhook-timestamp"))?, value(intern!(py, "webhook-signature"))?])
+    let value =
+        |name: &Bound<'py, PyString>| get(name)?.map(|value| header(name, value)).transpose();
+    Ok([
+        value(intern!(py, "webhook-id"))?,
+        value(intern!(py, "webhook-timestamp"))?,
+        value(intern!(py, "webhook-signature"))?,
+    ])
 }
 
 fn scan<'py>(pairs: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
@@ -152,12 +173,20 @@ fn unfit() -> PyErr {
 fn pair(each: Bound<'_, PyAny>) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyAny>)> {
     match each.cast::<PyTuple>() {
         Ok(tuple) if tuple.len() == 2 => Ok((tuple.get_item(0)?, tuple.get_item(1)?)),
-        _ => each.extract().map(|[name, value]: [Bound<'_, PyAny>; 2]| (name, value)).map_err(|_| unfit()),
+        _ => each
+            .extract()
+            .map(|[name, value]: [Bound<'_, PyAny>; 2]| (name, value))
+            .map_err(|_| unfit()),
     }
 }
 
 fn header<'py>(name: impl Display, value: Bound<'py, PyAny>) -> PyResult<Given<'py>> {
-    let unfit = |other| PyTypeError::new_err(format!("the header {name} must be str or bytes, not {}", kind_of(&other)));
+    let unfit = |other| {
+        PyTypeError::new_err(format!(
+            "the header {name} must be str or bytes, not {}",
+            kind_of(&other)
+        ))
+    };
     text_or_bytes(value).map_err(unfit)
 }
 
@@ -171,15 +200,29 @@ struct Request<'py> {
 
 impl<'py> Request<'py> {
     /// A webhook, or what of it is missing.
-    fn read(headers: &Bound<'py, PyAny>, body: &Bound<'py, PyAny>) -> PyResult<Result<Self, &'static str>> {
+    fn read(
+        headers: &Bound<'py, PyAny>,
+        body: &Bound<'py, PyAny>,
+    ) -> PyResult<Result<Self, &'static str>> {
         let [id, timestamp, signatures] = head(headers)?;
-        let Some(id) = id else { return Ok(Err("no_id")) };
-        let Some(timestamp) = timestamp else { return Ok(Err("no_timestamp")) };
-        let Some(signatures) = signatures else { return Ok(Err("no_signature")) };
+        let Some(id) = id else {
+            return Ok(Err("no_id"));
+        };
+        let Some(timestamp) = timestamp else {
+            return Ok(Err("no_timestamp"));
+        };
+        let Some(signatures) = signatures else {
+            return Ok(Err("no_signature"));
+        };
         if body.is_none() {
             return Ok(Err("no_body"));
         }
-        Ok(Ok(Self { id, timestamp, signatures, body: content(body)? }))
+        Ok(Ok(Self {
+            id,
+            timestamp,
+            signatures,
+            body: content(body)?,
+        }))
     }
 
     /// What is to be verified, or why that is settled already.
@@ -189,7 +232,12 @@ impl<'py> Request<'py> {
             [Some([]), ..] => Err("no_id"),
             [_, Some([]), ..] => Err("no_timestamp"),
             [_, _, Some([]), _] => Err("no_signature"),
-            [Some(id), Some(timestamp), Some(signatures), Some(body)] => Ok(Webhook { id, timestamp, signatures, body }),
+            [Some(id), Some(timestamp), Some(signatures), Some(body)] => Ok(Webhook {
+                id,
+                timestamp,
+                signatures,
+                body,
+            }),
             _ => Err("signature"),
         }
     }
@@ -206,7 +254,9 @@ fn keys(secrets: &Bound<'_, PyAny>) -> PyResult<Vec<Key>> {
     }
     let unfit = |what: &Bound<'_, PyAny>| {
         let kind = kind_of(what);
-        PyTypeError::new_err(format!("a webhook secret must be str, or what `webhooks.default.secret.get()` gives, not {kind}"))
+        PyTypeError::new_err(format!(
+            "a webhook secret must be str, or what `webhooks.default.secret.get()` gives, not {kind}"
+        ))
     };
     if secrets.is_instance_of::<PyBytes>() {
         return Err(unfit(secrets));
@@ -226,19 +276,29 @@ fn key(secret: &Bound<'_, PyAny>) -> PyResult<Option<Key>> {
     let py = secret.py();
     let text = match secret.cast::<PyString>() {
         Ok(text) => text.clone(),
-        Err(_) => match secret.getattr_opt(intern!(py, "key"))?.map(Bound::cast_into) {
+        Err(_) => match secret
+            .getattr_opt(intern!(py, "key"))?
+            .map(Bound::cast_into)
+        {
             Some(Ok(text)) => text,
             _ => return Ok(None),
         },
     };
     // The error of a text that is not Unicode would show it.
-    let key = text.to_str().map_err(|_| BadSecret::Encoding).and_then(Key::parse);
-    key.map(Some).map_err(|problem| refused(py, "secret", &problem.to_string()))
+    let key = text
+        .to_str()
+        .map_err(|_| BadSecret::Encoding)
+        .and_then(Key::parse);
+    key.map(Some)
+        .map_err(|problem| refused(py, "secret", &problem.to_string()))
 }
 
 /// The exception for a webhook, or a secret, that was refused; `replicate_rs.webhook` has the classes and their words.
 fn refused(py: Python<'_>, reason: &str, detail: &str) -> PyErr {
-    match py.import("replicate_rs.webhook").and_then(|module| module.getattr("refused")?.call1((reason, detail))) {
+    match py
+        .import("replicate_rs.webhook")
+        .and_then(|module| module.getattr("refused")?.call1((reason, detail)))
+    {
         Ok(error) => PyErr::from_value(error),
         Err(error) => error,
     }
@@ -269,7 +329,11 @@ impl<'py> Tolerance<'py> {
             return Ok(Some(seconds));
         }
         let seconds: f64 = checked("interval", "tolerance", &seconds)?.extract()?;
-        Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).as_secs()))
+        Ok(Some(
+            Duration::try_from_secs_f64(seconds)
+                .unwrap_or(Duration::MAX)
+                .as_secs(),
+        ))
     }
 }
 
@@ -285,8 +349,13 @@ pub struct Verifier {
 impl Verifier {
     /// Which timestamps are accepted at the moment that a call was given, or the verifier, or that the clock says.
     fn window(&self, py: Python<'_>, now: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Window>> {
-        let given = now.or_else(|| self.now.as_ref().map(|now| now.bind(py))).map(now::given).transpose()?;
-        let Some(tolerance) = self.tolerance else { return Ok(None) };
+        let given = now
+            .or_else(|| self.now.as_ref().map(|now| now.bind(py)))
+            .map(now::given)
+            .transpose()?;
+        let Some(tolerance) = self.tolerance else {
+            return Ok(None);
+        };
         let now = match given {
             Some(now) => now,
             None => now::clock(py)?,
@@ -326,13 +395,18 @@ impl Verifier {
     /// Whether an accepted webhook came before.
     fn has_seen(&self, py: Python<'_>, id: &Given<'_>) -> PyResult<bool> {
         match (&self.seen, id.bytes()) {
-            (Some(seen), Some(id)) => seen.bind(py).call1((String::from_utf8_lossy(id),))?.is_truthy(),
+            (Some(seen), Some(id)) => seen
+                .bind(py)
+                .call1((String::from_utf8_lossy(id),))?
+                .is_truthy(),
             _ => Ok(false),
         }
     }
 
     fn refused(&self, py: Python<'_>, reason: &str) -> PyErr {
-        let detail = self.tolerance.map_or_else(String::new, |seconds| seconds.to_string());
+        let detail = self
+            .tolerance
+            .map_or_else(String::new, |seconds| seconds.to_string());
         refused(py, reason, &detail)
     }
 }
@@ -351,15 +425,31 @@ impl Verifier {
         now: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         now::check(now)?;
-        let seen = seen.map(|seen| checked("plain_function", "seen", seen).map(Bound::unbind)).transpose()?;
-        Ok(Self { keys: keys(secrets)?, tolerance: tolerance.seconds()?, seen, now: now.cloned().map(Bound::unbind) })
+        let seen = seen
+            .map(|seen| checked("plain_function", "seen", seen).map(Bound::unbind))
+            .transpose()?;
+        Ok(Self {
+            keys: keys(secrets)?,
+            tolerance: tolerance.seconds()?,
+            seen,
+            now: now.cloned().map(Bound::unbind),
+        })
     }
 
     /// Raises unless a webhook is genuine, recent, and, where that is asked, new.
     #[pyo3(signature = (headers, body, *, now=None))]
-    fn verify(&self, headers: &Bound<'_, PyAny>, body: &Bound<'_, PyAny>, now: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    fn verify(
+        &self,
+        headers: &Bound<'_, PyAny>,
+        body: &Bound<'_, PyAny>,
+        now: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         let request = self.accept(headers, body, now)?;
-        if self.has_seen(body.py(), &request.id)? { Err(self.refused(body.py(), "seen")) } else { Ok(()) }
+        if self.has_seen(body.py(), &request.id)? {
+            Err(self.refused(body.py(), "seen"))
+        } else {
+            Ok(())
+        }
     }
 
     /// Verifies a webhook, and gives the object that its body is in JSON.
@@ -372,38 +462,57 @@ impl Verifier {
     ) -> PyResult<Bound<'py, PyDict>> {
         let py = body.py();
         let request = self.accept(headers, body, now)?;
-        let object = match decode(py, request.body.bytes().unwrap_or_default()).map(Bound::cast_into) {
-            Ok(Ok(object)) => object,
-            Ok(Err(_)) => return Err(refused(py, "content", "is JSON, but not an object")),
-            Err(problem) => return Err(refused(py, "content", &problem)),
-        };
-        if self.has_seen(py, &request.id)? { Err(self.refused(py, "seen")) } else { Ok(object) }
+        let object =
+            match decode(py, request.body.bytes().unwrap_or_default()).map(Bound::cast_into) {
+                Ok(Ok(object)) => object,
+                Ok(Err(_)) => return Err(refused(py, "content", "is JSON, but not an object")),
+                Err(problem) => return Err(refused(py, "content", &problem)),
+            };
+        if self.has_seen(py, &request.id)? {
+            Err(self.refused(py, "seen"))
+        } else {
+            Ok(object)
+        }
     }
 
     /// Verifies many, given as pairs of headers and body, while other threads run: None for each, or why not. Whether they are new is
     /// asked when all have been verified.
     #[pyo3(signature = (webhooks, *, now=None))]
-    fn verify_many<'py>(&self, webhooks: &Bound<'py, PyAny>, now: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyList>> {
+    fn verify_many<'py>(
+        &self,
+        webhooks: &Bound<'py, PyAny>,
+        now: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let py = webhooks.py();
         now::check(now)?;
         let mut verdicts = Vec::new();
-        let mut waiting = webhooks.try_iter().map_err(|_| PyTypeError::new_err("webhooks must be pairs of headers and body"))?;
+        let mut waiting = webhooks
+            .try_iter()
+            .map_err(|_| PyTypeError::new_err("webhooks must be pairs of headers and body"))?;
         loop {
             let mut batch = Vec::with_capacity(BATCH);
             for webhook in waiting.by_ref().take(BATCH) {
-                let (headers, body) =
-                    pair(webhook?).map_err(|_| PyTypeError::new_err("webhooks must be pairs of headers and body"))?;
+                let (headers, body) = pair(webhook?).map_err(|_| {
+                    PyTypeError::new_err("webhooks must be pairs of headers and body")
+                })?;
                 batch.push(Request::read(&headers, &body)?);
             }
             if batch.is_empty() {
                 break;
             }
             let window = self.window(py, now)?;
-            let webhooks: Vec<_> = batch.iter().map(|each| each.as_ref().map_err(|missing| *missing)?.webhook()).collect();
-            let judge = |webhook: Result<Webhook<'_>, _>| webhook.and_then(|each| self.judge(&each, window));
+            let webhooks: Vec<_> = batch
+                .iter()
+                .map(|each| each.as_ref().map_err(|missing| *missing)?.webhook())
+                .collect();
+            let judge = |webhook: Result<Webhook<'_>, _>| {
+                webhook.and_then(|each| self.judge(&each, window))
+            };
             let judged: Vec<_> = py.detach(|| webhooks.into_iter().map(judge).collect());
             // Bodies are let go of.
-            let with_id = |(request, verdict): (Result<Request<'py>, _>, Result<(), _>)| verdict.and(request.map(|each| each.id));
+            let with_id = |(request, verdict): (Result<Request<'py>, _>, Result<(), _>)| {
+                verdict.and(request.map(|each| each.id))
+            };
             verdicts.extend(batch.into_iter().zip(judged).map(with_id));
         }
         let outcomes = PyList::empty(py);
@@ -419,20 +528,39 @@ impl Verifier {
 
     // What `seen` or `now` belongs to may keep this verifier.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.seen.iter().chain(&self.now).try_for_each(|each| visit.call(each))
+        self.seen
+            .iter()
+            .chain(&self.now)
+            .try_for_each(|each| visit.call(each))
     }
 
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        let tolerance = slf.get().tolerance.map_or_else(|| "None".to_owned(), |seconds| seconds.to_string());
-        Ok(format!("{}([REDACTED], tolerance={tolerance})", slf.get_type().name()?))
+        let tolerance = slf
+            .get()
+            .tolerance
+            .map_or_else(|| "None".to_owned(), |seconds| seconds.to_string());
+        Ok(format!(
+            "{}([REDACTED], tolerance={tolerance})",
+            slf.get_type().name()?
+        ))
     }
 }
 
 /// The value of `webhook-signature` for a webhook, with an entry for each secret.
 #[pyfunction]
-pub fn sign_webhook(secrets: &Bound<'_, PyAny>, id: &str, timestamp: &str, body: &Bound<'_, PyAny>) -> PyResult<String> {
+pub fn sign_webhook(
+    secrets: &Bound<'_, PyAny>,
+    id: &str,
+    timestamp: &str,
+    body: &Bound<'_, PyAny>,
+) -> PyResult<String> {
     let content = content(body)?;
-    let bytes = content.bytes().ok_or_else(|| PyValueError::new_err("body is text that cannot be written as UTF-8"))?;
-    let signed: Vec<_> = keys(secrets)?.iter().map(|key| key.sign(id.as_bytes(), timestamp.as_bytes(), bytes)).collect();
+    let bytes = content
+        .bytes()
+        .ok_or_else(|| PyValueError::new_err("body is text that cannot be written as UTF-8"))?;
+    let signed: Vec<_> = keys(secrets)?
+        .iter()
+        .map(|key| key.sign(id.as_bytes(), timestamp.as_bytes(), bytes))
+        .collect();
     Ok(signed.join(" "))
 }

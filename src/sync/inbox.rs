@@ -111,7 +111,11 @@ impl<C: Contents, E, W> State<C, E, W> {
     where
         W: Waiter,
     {
-        self.has_thread || self.waiter.as_ref().is_some_and(|(_, waiter)| !waiter.is_gone())
+        self.has_thread
+            || self
+                .waiter
+                .as_ref()
+                .is_some_and(|(_, waiter)| !waiter.is_gone())
     }
 
     /// Take the error, if everything before it was taken.
@@ -143,7 +147,10 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
             has_given: false,
             reader: None,
         };
-        Self { state: Mutex::new(state), filled: Condvar::new() }
+        Self {
+            state: Mutex::new(state),
+            filled: Condvar::new(),
+        }
     }
 
     // What the reader does.
@@ -188,7 +195,11 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         .await;
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut State<C, E, W>) -> T, wake: impl FnOnce(bool)) -> T {
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut State<C, E, W>) -> T,
+        wake: impl FnOnce(bool),
+    ) -> T {
         let mut state = locked(&self.state);
         let changed = change(&mut state);
         let waiter = match &state.waiter {
@@ -271,8 +282,16 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         }
         state.blocked = Some(what);
         let state = match limit {
-            Some(limit) => self.filled.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0,
-            None => self.filled.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => {
+                self.filled
+                    .wait_timeout(state, limit)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0
+            }
+            None => self
+                .filled
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner),
         };
         state.has(what)
     }
@@ -319,7 +338,11 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         }
         state.has_given = true;
         let taken = take(&mut state.contents);
-        let reader = if state.contents.is_full() { None } else { state.reader.take() };
+        let reader = if state.contents.is_full() {
+            None
+        } else {
+            state.reader.take()
+        };
         drop(state);
         if let Some(reader) = reader {
             reader.wake();
@@ -329,7 +352,11 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
 
     /// Take something by `take`, and give it by `give`; None where somebody else was faster. The reader goes on when `give` has let
     /// go of it: it can use the memory again then, and new memory costs more than a copy.
-    pub fn lend<T, U>(&self, take: impl FnOnce(&mut C) -> T, give: impl FnOnce(T) -> U) -> Result<Option<U>, E> {
+    pub fn lend<T, U>(
+        &self,
+        take: impl FnOnce(&mut C) -> T,
+        give: impl FnOnce(T) -> U,
+    ) -> Result<Option<U>, E> {
         let mut state = locked(&self.state);
         if let Some(error) = state.error() {
             return Err(error);
@@ -338,7 +365,11 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
             return Ok(None);
         }
         let taken = take(&mut state.contents);
-        let reader = if state.contents.is_full() { None } else { state.reader.take() };
+        let reader = if state.contents.is_full() {
+            None
+        } else {
+            state.reader.take()
+        };
         drop(state);
         let given = give(taken);
         if let Some(reader) = reader {
@@ -437,8 +468,14 @@ mod tests {
             let waits = inbox.subscribe(For::Parts, || task.clone());
             assert_ne!(waits, Subscribed::Refused);
             reader.join().unwrap();
-            assert_eq!(task.woken.load(Ordering::SeqCst), usize::from(waits == Subscribed::Waits));
-            assert_eq!((taken(&inbox), inbox.ended()), (vec![1], Some(Ended::Closed)));
+            assert_eq!(
+                task.woken.load(Ordering::SeqCst),
+                usize::from(waits == Subscribed::Waits)
+            );
+            assert_eq!(
+                (taken(&inbox), inbox.ended()),
+                (vec![1], Some(Ended::Closed))
+            );
         });
     }
 
@@ -446,8 +483,14 @@ mod tests {
     fn a_second_task_is_refused_while_the_first_waits() {
         loom::model(|| {
             let (inbox, first, second) = (new(), Task::default(), Task::default());
-            assert_eq!(inbox.subscribe(For::Parts, || first.clone()), Subscribed::Waits);
-            assert_eq!(inbox.subscribe(For::Parts, || second.clone()), Subscribed::Refused);
+            assert_eq!(
+                inbox.subscribe(For::Parts, || first.clone()),
+                Subscribed::Waits
+            );
+            assert_eq!(
+                inbox.subscribe(For::Parts, || second.clone()),
+                Subscribed::Refused
+            );
             let reader = {
                 let inbox = inbox.clone();
                 thread::spawn(move || fill(&inbox, 1))
@@ -457,7 +500,14 @@ mod tests {
             let waits = inbox.subscribe(For::Parts, || second.clone());
             reader.join().unwrap();
             let woken = [&first, &second].map(|task| task.woken.load(Ordering::SeqCst));
-            assert_eq!(woken, if waits == Subscribed::Waits { [0, 1] } else { [1, 0] });
+            assert_eq!(
+                woken,
+                if waits == Subscribed::Waits {
+                    [0, 1]
+                } else {
+                    [1, 0]
+                }
+            );
         });
     }
 
@@ -495,7 +545,10 @@ mod tests {
                     fill(&inbox, 2);
                 })
             };
-            let lent = inbox.lend(|numbers| mem::take(&mut numbers.0), |numbers| numbers.into_iter().sum::<u32>());
+            let lent = inbox.lend(
+                |numbers| mem::take(&mut numbers.0),
+                |numbers| numbers.into_iter().sum::<u32>(),
+            );
             let mut sum = lent.unwrap().unwrap();
             reader.join().unwrap();
             sum += taken(&inbox).into_iter().sum::<u32>();
@@ -529,10 +582,16 @@ mod tests {
             };
             let entered = inbox.enter(For::Parts);
             let subscribed = other.join().unwrap();
-            let waits = [&entered, &subscribed].into_iter().filter(|each| **each == Subscribed::Waits).count();
+            let waits = [&entered, &subscribed]
+                .into_iter()
+                .filter(|each| **each == Subscribed::Waits)
+                .count();
             assert_eq!((waits, inbox.enter(For::Parts)), (1, Subscribed::Refused));
             fill(&inbox, 1);
-            assert_eq!(task.woken.load(Ordering::SeqCst), usize::from(subscribed == Subscribed::Waits));
+            assert_eq!(
+                task.woken.load(Ordering::SeqCst),
+                usize::from(subscribed == Subscribed::Waits)
+            );
             inbox.leave();
             assert_eq!(inbox.enter(For::Parts), Subscribed::Ready);
         });
@@ -547,12 +606,23 @@ mod tests {
                 let inbox = inbox.clone();
                 thread::spawn(move || taken(&inbox))
             };
-            let here = inbox.take(For::Parts, |numbers| mem::take(&mut numbers.0)).unwrap();
+            let here = inbox
+                .take(For::Parts, |numbers| mem::take(&mut numbers.0))
+                .unwrap();
             let there = other.join().unwrap();
-            assert!(matches!((here, &*there), (Taken::All(_), []) | (Taken::Nothing, [1])));
-            assert_eq!(inbox.lend(|numbers| numbers.0.len(), |count| count), Ok(None));
+            assert!(matches!(
+                (here, &*there),
+                (Taken::All(_), []) | (Taken::Nothing, [1])
+            ));
+            assert_eq!(
+                inbox.lend(|numbers| numbers.0.len(), |count| count),
+                Ok(None)
+            );
             end(&inbox);
-            assert_eq!(inbox.take(For::Parts, |numbers| numbers.0.len()), Ok(Taken::All(0)));
+            assert_eq!(
+                inbox.take(For::Parts, |numbers| numbers.0.len()),
+                Ok(Taken::All(0))
+            );
         });
     }
 
@@ -560,7 +630,10 @@ mod tests {
     fn a_close_beside_the_reader_wakes_a_task_once_and_ends_once() {
         loom::model(|| {
             let (inbox, task) = (new(), Task::default());
-            assert_eq!(inbox.subscribe(For::Much, || task.clone()), Subscribed::Waits);
+            assert_eq!(
+                inbox.subscribe(For::Much, || task.clone()),
+                Subscribed::Waits
+            );
             let reader = {
                 let inbox = inbox.clone();
                 thread::spawn(move || {
@@ -588,7 +661,8 @@ mod tests {
                 thread::spawn(move || {
                     let end = inbox.clone();
                     let read = move || {
-                        let _at_end = OnDrop::new(move || end.end(Err("lost"), |_| end.wake_blocked()));
+                        let _at_end =
+                            OnDrop::new(move || end.end(Err("lost"), |_| end.wake_blocked()));
                         fill(&inbox, 1);
                         std::panic::panic_any("on purpose")
                     };

@@ -22,7 +22,11 @@ struct State<S> {
 
 impl<S> Default for Mailbox<S> {
     fn default() -> Self {
-        Self(Mutex::new(State { items: Vec::new(), is_rung: false, is_open: true }))
+        Self(Mutex::new(State {
+            items: Vec::new(),
+            is_rung: false,
+            is_open: true,
+        }))
     }
 }
 

@@ -35,7 +35,10 @@ pub struct Waiters<W> {
 
 impl<W> Waiters<W> {
     const fn none() -> Self {
-        Self { first: None, more: Vec::new() }
+        Self {
+            first: None,
+            more: Vec::new(),
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -51,7 +54,9 @@ impl<W> Waiters<W> {
 
     /// Removes those that `is_meant` names; returns them.
     fn remove(&mut self, is_meant: impl Fn(&W) -> bool) -> Vec<W> {
-        let (removed, mut kept): (Vec<_>, Vec<_>) = mem::replace(self, Self::none()).into_iter().partition(is_meant);
+        let (removed, mut kept): (Vec<_>, Vec<_>) = mem::replace(self, Self::none())
+            .into_iter()
+            .partition(is_meant);
         kept.reverse();
         self.first = kept.pop();
         kept.reverse();
@@ -67,7 +72,10 @@ impl<W> Waiters<W> {
 
 impl<W> From<W> for Waiters<W> {
     fn from(waiter: W) -> Self {
-        Self { first: Some(waiter), more: Vec::new() }
+        Self {
+            first: Some(waiter),
+            more: Vec::new(),
+        }
     }
 }
 
@@ -124,7 +132,9 @@ impl<T, W> Slot<T, W> {
     /// Leave the outcome; return whether somebody has to be woken. An outcome that nobody wants is handed back.
     pub fn finish(&self, outcome: T) -> Result<bool, T> {
         let mut state = locked(&self.0);
-        let State::Working(waiters) = &mut *state else { return Err(outcome) };
+        let State::Working(waiters) = &mut *state else {
+            return Err(outcome);
+        };
         let waiters = mem::replace(waiters, Waiters::none());
         let is_awaited = !waiters.is_empty();
         *state = State::Done(waiters, outcome);
@@ -149,7 +159,9 @@ impl<T, W> Slot<T, W> {
     /// Look at each waiter.
     pub fn waiters<U>(&self, look: impl FnMut(&W) -> U) -> Vec<U> {
         match &*locked(&self.0) {
-            State::Working(waiters) | State::Done(waiters, _) | State::Taken(waiters) => waiters.iter().map(look).collect(),
+            State::Working(waiters) | State::Done(waiters, _) | State::Taken(waiters) => {
+                waiters.iter().map(look).collect()
+            }
             State::Cancelled => Vec::new(),
         }
     }
@@ -157,7 +169,9 @@ impl<T, W> Slot<T, W> {
     /// Remove those waiters that `is_meant` names; return them.
     pub fn unsubscribe(&self, is_meant: impl Fn(&W) -> bool) -> Vec<W> {
         match &mut *locked(&self.0) {
-            State::Working(waiters) | State::Done(waiters, _) | State::Taken(waiters) => waiters.remove(is_meant),
+            State::Working(waiters) | State::Done(waiters, _) | State::Taken(waiters) => {
+                waiters.remove(is_meant)
+            }
             State::Cancelled => Vec::new(),
         }
     }
@@ -165,7 +179,9 @@ impl<T, W> Slot<T, W> {
     /// Return those who have to be woken, once each: the outcome is there.
     pub fn call_waiters(&self) -> Waiters<W> {
         match &mut *locked(&self.0) {
-            State::Done(waiters, _) | State::Taken(waiters) => mem::replace(waiters, Waiters::none()),
+            State::Done(waiters, _) | State::Taken(waiters) => {
+                mem::replace(waiters, Waiters::none())
+            }
             State::Working(_) | State::Cancelled => Waiters::none(),
         }
     }
@@ -173,7 +189,9 @@ impl<T, W> Slot<T, W> {
     /// Take the outcome, if it is there. Waiters that were not woken yet still have to be.
     pub fn take(&self) -> Option<T> {
         let mut state = locked(&self.0);
-        let State::Done(waiters, _) = &mut *state else { return None };
+        let State::Done(waiters, _) = &mut *state else {
+            return None;
+        };
         let waiters = mem::replace(waiters, Waiters::none());
         match mem::replace(&mut *state, State::Taken(waiters)) {
             State::Done(_, outcome) => Some(outcome),
@@ -184,7 +202,9 @@ impl<T, W> Slot<T, W> {
     /// Cancel the wait, unless the outcome is there; return those who have to be told.
     pub fn cancel(&self) -> Option<Waiters<W>> {
         let mut state = locked(&self.0);
-        let State::Working(waiters) = &mut *state else { return None };
+        let State::Working(waiters) = &mut *state else {
+            return None;
+        };
         let waiters = mem::replace(waiters, Waiters::none());
         *state = State::Cancelled;
         Some(waiters)
@@ -201,9 +221,13 @@ impl<T, W> Slot<T, W> {
 
     /// Look at each waiter without waiting for the lock.
     pub fn try_each_waiter<E>(&self, look: impl FnMut(&W) -> Result<(), E>) -> Result<(), E> {
-        let Ok(state) = self.0.try_lock() else { return Ok(()) };
+        let Ok(state) = self.0.try_lock() else {
+            return Ok(());
+        };
         match &*state {
-            State::Working(waiters) | State::Done(waiters, _) | State::Taken(waiters) => waiters.iter().try_for_each(look),
+            State::Working(waiters) | State::Done(waiters, _) | State::Taken(waiters) => {
+                waiters.iter().try_for_each(look)
+            }
             State::Cancelled => Ok(()),
         }
     }
@@ -220,7 +244,11 @@ pub struct Finish<T, W, A: FnOnce(Arc<Slot<T, W>>)> {
 impl<T, W, A: FnOnce(Arc<Slot<T, W>>)> Finish<T, W, A> {
     /// Create a guard that calls `arrive` if somebody has to be woken, and leaves `lost` where the work leaves nothing.
     pub fn new(slot: Arc<Slot<T, W>>, arrive: A, lost: fn() -> T) -> Self {
-        Self { slot, arrive: Some(arrive), lost }
+        Self {
+            slot,
+            arrive: Some(arrive),
+            lost,
+        }
     }
 
     /// Leave the outcome; one that nobody wants is handed back.
@@ -309,7 +337,10 @@ mod tests {
                 }
             }
             worker.join().unwrap();
-            assert_eq!((first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)), (1, 1));
+            assert_eq!(
+                (first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)),
+                (1, 1)
+            );
             assert_eq!(slot.take(), Some("answer"));
             assert_eq!((slot.take(), slot.stand()), (None, Stand::Taken));
         });
@@ -337,9 +368,16 @@ mod tests {
             for waiter in &waiters {
                 slot.subscribe(waiter.clone());
             }
-            assert_eq!(slot.unsubscribe(|each| loom::sync::Arc::ptr_eq(each, &waiters[0])).len(), 1);
+            assert_eq!(
+                slot.unsubscribe(|each| loom::sync::Arc::ptr_eq(each, &waiters[0]))
+                    .len(),
+                1
+            );
             finish(&slot);
-            let counts: Vec<_> = waiters.iter().map(|each| each.load(Ordering::SeqCst)).collect();
+            let counts: Vec<_> = waiters
+                .iter()
+                .map(|each| each.load(Ordering::SeqCst))
+                .collect();
             assert_eq!(counts, [0, 1, 1]);
             assert!(slot.cancel().is_none());
         });
@@ -368,8 +406,14 @@ mod tests {
             cancelled.into_iter().for_each(wake);
             let refused = worker.join().unwrap();
             other.join().unwrap();
-            assert_eq!((first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)), (1, 1));
-            assert_eq!((refused.is_some(), slot.take().is_some()), (was_cancelled, !was_cancelled));
+            assert_eq!(
+                (first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)),
+                (1, 1)
+            );
+            assert_eq!(
+                (refused.is_some(), slot.take().is_some()),
+                (was_cancelled, !was_cancelled)
+            );
         });
     }
 
@@ -397,7 +441,10 @@ mod tests {
             let refused = worker.join().unwrap();
             other.join().unwrap();
             assert_eq!(left.into_iter().chain(refused).count(), 1);
-            assert_eq!((first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)), (1, 1));
+            assert_eq!(
+                (first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)),
+                (1, 1)
+            );
             assert_eq!((slot.stand(), slot.take()), (Stand::Cancelled, None));
             assert!(slot.cancel().is_none());
         });
@@ -414,7 +461,9 @@ mod tests {
                 let slot = slot.clone();
                 thread::spawn(move || finish(&slot))
             };
-            let count = slot.unsubscribe(|each| loom::sync::Arc::ptr_eq(each, &removed)).len();
+            let count = slot
+                .unsubscribe(|each| loom::sync::Arc::ptr_eq(each, &removed))
+                .len();
             worker.join().unwrap();
             assert_eq!(count + removed.load(Ordering::SeqCst), 1);
             assert_eq!(kept.load(Ordering::SeqCst), 1);
@@ -472,7 +521,11 @@ mod tests {
             let slot = Arc::new(Slot::default());
             let woken = Woken::default();
             slot.subscribe(woken.clone());
-            let guard = Finish::new(slot.clone(), |slot: Arc<Slot<_, Woken>>| wake(slot.call_waiters()), || "lost");
+            let guard = Finish::new(
+                slot.clone(),
+                |slot: Arc<Slot<_, Woken>>| wake(slot.call_waiters()),
+                || "lost",
+            );
             let worker = thread::spawn(move || drop(guard));
             slot.cancel().into_iter().for_each(wake);
             worker.join().unwrap();

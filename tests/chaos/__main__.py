@@ -1,7 +1,8 @@
-"""The table of faults and of what becomes of them: `python tests/chaos [pattern ...]`, which `make chaos` runs.
+"""The table of faults and of what becomes of them: `python tests/chaos [pattern ...]`, which `make
+chaos` runs.
 
-Without patterns (`stream-*`), all of them, and the table goes into docs/reliability.md. `--ours` leaves 1.0.7 out.
-Exits with 1 if one of ours fails.
+Without patterns (`stream-*`), all of them, and the table goes into docs/reliability.md. `--ours`
+leaves 1.0.7 out. Exits with 1 if one of ours fails.
 """
 
 from __future__ import annotations
@@ -73,10 +74,20 @@ def table(rows: dict[str, tuple[Fault, Verdict, Verdict, str]]) -> str:
         ]
         for fault in faults:
             _, sync, asynchronous, theirs = rows[fault.name]
-            what = fault.what.encode("unicode_escape").decode().replace("|", "\\|").replace("<", "&lt;")
-            what = f"{what}; {fault.operation}" if fault.operation not in ("get", "download") else what
+            what = (
+                fault.what.encode("unicode_escape")
+                .decode()
+                .replace("|", "\\|")
+                .replace("<", "&lt;")
+            )
+            what = (
+                f"{what}; {fault.operation}" if fault.operation not in ("get", "download") else what
+            )
             shown = theirs if theirs in (*GOOD, "n/a") else f"**{theirs}**"
-            lines.append(f"| `{fault.name}` | {what[:160]} | {sync.verdict} | {asynchronous.verdict} | {shown} |")
+            lines.append(
+                f"| `{fault.name}` | {what[:160]} | {sync.verdict} | {asynchronous.verdict} |"
+                f" {shown} |"
+            )
     return "\n".join(lines)
 
 
@@ -89,7 +100,9 @@ def main(arguments: list[str]) -> int:
     patterns = [each for each in arguments if not each.startswith("-")] or ["*"]
     faults = [fault for fault in FAULTS if any(fnmatchcase(fault.name, each) for each in patterns)]
     with ThreadPoolExecutor(AT_A_TIME) as threads:
-        theirs = ["n/a"] * len(faults) if "--ours" in arguments else list(threads.map(peer.run, faults))
+        theirs = (
+            ["n/a"] * len(faults) if "--ours" in arguments else list(threads.map(peer.run, faults))
+        )
     rows = {}
     for fault, peers in zip(faults, theirs, strict=True):
         row = rows[fault.name] = (fault, *both_of_ours(fault), peers)

@@ -14,7 +14,9 @@ Script = Callable[[Stage, Seen], Answer | None]
 
 @dataclass(frozen=True)
 class Error:
-    """An error of this class, or of one below it, whose text has these words (a regular expression)."""
+    """An error of this class, or of one below it, whose text has these words (a regular
+    expression).
+    """
 
     kind: str
     words: str
@@ -57,7 +59,10 @@ class Fault:
     lasts: tuple[float, float] = (0.0, 5.0)
     """Seconds, where they are what is tested; else what is no hang."""
     settles: float = 2.0
-    """Seconds within which no connection is left. A create that has no answer keeps its own for some more."""
+    """Seconds within which no connection is left.
+
+    A create that has no answer keeps its own for some more.
+    """
     check: Callable[[Stage], bool] = lambda stage: True
     """What the servers must have seen."""
     grows: bool = False
@@ -69,7 +74,8 @@ class Fault:
         if isinstance(script, tuple):
             count = iter(range(len(script)))
             return Stage.of(lambda stage, seen: script[next(count, len(script) - 1)], self.openings)
-        # A function of a stage and a request has those names; an answer may be a function of a socket.
+        # A function of a stage and a request has those names; an answer may be a function of a
+        # socket.
         if callable(script) and script.__code__.co_argcount == 2:
             return Stage.of(script, self.openings)
         return Stage.of(lambda stage, seen: script, self.openings)

@@ -51,7 +51,14 @@ def _black_hole(stage: Stage) -> str:
 
 
 FAULTS = [
-    Fault("refused", "nobody listens", good(), Error("APIConnectionError", "refused"), address=_refusing, options=QUICK),
+    Fault(
+        "refused",
+        "nobody listens",
+        good(),
+        Error("APIConnectionError", "refused"),
+        address=_refusing,
+        options=QUICK,
+    ),
     Fault(
         "refused-create",
         "nobody listens, for a POST",
@@ -99,8 +106,18 @@ FAULTS = [
         deadline=0.3,
         lasts=(0.2, 0.6),
     ),
-    Fault("reset-once", "the first connection is reset at once", good(), openings=(reset_at_once, None)),
-    Fault("closed-once", "the first connection is closed at once", good(), openings=(close_at_once, None)),
+    Fault(
+        "reset-once",
+        "the first connection is reset at once",
+        good(),
+        openings=(reset_at_once, None),
+    ),
+    Fault(
+        "closed-once",
+        "the first connection is closed at once",
+        good(),
+        openings=(close_at_once, None),
+    ),
     Fault(
         "reset-always",
         "each connection is reset at once",
@@ -166,7 +183,9 @@ FAULTS = [
         openings=(say(good()), None),
         options=QUICK,
     ),
-    Fault("reset-in-head", "reset while the request's head is read", good(), openings=(take(10), None)),
+    Fault(
+        "reset-in-head", "reset while the request's head is read", good(), openings=(take(10), None)
+    ),
     Fault(
         "reset-in-head-of-create",
         "the same, for a POST",
@@ -196,5 +215,10 @@ FAULTS = [
         posts=1,
         argument="a" * 1_000_000,
     ),
-    Fault("reset-after-head", "reset when the request's head was read", good(), openings=(take(), None)),
+    Fault(
+        "reset-after-head",
+        "reset when the request's head was read",
+        good(),
+        openings=(take(), None),
+    ),
 ]

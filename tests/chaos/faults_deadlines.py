@@ -1,4 +1,6 @@
-"""Servers that take their time: every wait ends where it was said to, and the error names the phase."""
+"""Servers that take their time: every wait ends where it was said to, and the error names the
+phase.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def _informing(connection):
 
 
 def _unread(connection):
-    """Let an upload stand still, until it must have been given up; then what is in the system's buffers can go."""
+    """Let an upload stand still, until it must have been given up; then what is in the system's
+    buffers can go.
+    """
     time.sleep(1.0)
     while connection.recv(1 << 20):
         pass
@@ -42,7 +46,9 @@ def _streamed(*, after):
     def script(stage, seen):
         if seen.path == "/stream":
             return after
-        return reply({**prediction("starting"), "urls": {"stream": f"{stage.home.origin}/stream"}}, 201)
+        return reply(
+            {**prediction("starting"), "urls": {"stream": f"{stage.home.origin}/stream"}}, 201
+        )
 
     return script
 
@@ -53,8 +59,24 @@ def _one_chunk(content):
 
 FAULTS = [
     Fault("silent", "no answer", until_left, RESPONSE, options=READ, lasts=SOON),
-    Fault("silent-deadline", "no answer, with a deadline over the call", until_left, TOTAL, deadline=0.3, lasts=SOON),
-    Fault("silent-create", "no answer to a POST", until_left, HELD, "create", options=READ, lasts=SOON, posts=1),
+    Fault(
+        "silent-deadline",
+        "no answer, with a deadline over the call",
+        until_left,
+        TOTAL,
+        deadline=0.3,
+        lasts=SOON,
+    ),
+    Fault(
+        "silent-create",
+        "no answer to a POST",
+        until_left,
+        HELD,
+        "create",
+        options=READ,
+        lasts=SOON,
+        posts=1,
+    ),
     Fault(
         "silent-create-deadline",
         "the same, with a deadline",
@@ -66,7 +88,15 @@ FAULTS = [
         posts=1,
         settles=8.0,
     ),
-    Fault("silent-delete", "no answer to a DELETE", until_left, RESPONSE, "delete", options=READ, lasts=SOON),
+    Fault(
+        "silent-delete",
+        "no answer to a DELETE",
+        until_left,
+        RESPONSE,
+        "delete",
+        options=READ,
+        lasts=SOON,
+    ),
     Fault(
         "silent-and-retried",
         "no answer, again and again, with a total",
@@ -81,12 +111,44 @@ FAULTS = [
         (until_left, good()),
         options={"max_retries": 1, "timeout": Timeout(read=0.2)},
     ),
-    Fault("slow-loris", "a head of a byte per 50 ms", _slow_loris, RESPONSE, options=READ, lasts=SOON),
-    Fault("slow-loris-deadline", "the same, with a deadline", _slow_loris, TOTAL, deadline=0.3, lasts=SOON),
-    Fault("endless-102", "interim answers without end", _informing, RESPONSE, options=READ, lasts=SOON),
-    Fault("endless-102-deadline", "the same, with a deadline", _informing, TOTAL, deadline=0.3, lasts=SOON),
-    Fault("dripping-body", "a body of a byte per 20 ms", drip(HEAD), TOTAL, options={"timeout": Timeout(total=0.3)}, lasts=SOON),
-    Fault("dripping-body-deadline", "the same, with a deadline", drip(HEAD), TOTAL, deadline=0.3, lasts=SOON),
+    Fault(
+        "slow-loris", "a head of a byte per 50 ms", _slow_loris, RESPONSE, options=READ, lasts=SOON
+    ),
+    Fault(
+        "slow-loris-deadline",
+        "the same, with a deadline",
+        _slow_loris,
+        TOTAL,
+        deadline=0.3,
+        lasts=SOON,
+    ),
+    Fault(
+        "endless-102", "interim answers without end", _informing, RESPONSE, options=READ, lasts=SOON
+    ),
+    Fault(
+        "endless-102-deadline",
+        "the same, with a deadline",
+        _informing,
+        TOTAL,
+        deadline=0.3,
+        lasts=SOON,
+    ),
+    Fault(
+        "dripping-body",
+        "a body of a byte per 20 ms",
+        drip(HEAD),
+        TOTAL,
+        options={"timeout": Timeout(total=0.3)},
+        lasts=SOON,
+    ),
+    Fault(
+        "dripping-body-deadline",
+        "the same, with a deadline",
+        drip(HEAD),
+        TOTAL,
+        deadline=0.3,
+        lasts=SOON,
+    ),
     Fault(
         "dripping-error",
         "a status of 500 whose body drips",
@@ -96,14 +158,36 @@ FAULTS = [
         lasts=SOON,
     ),
     Fault("stalled-body", "half a body", stall(good()[:-5]), BODY, options=READ, lasts=SOON),
-    Fault("stalled-body-deadline", "the same, with a deadline", stall(good()[:-5]), TOTAL, deadline=0.3, lasts=SOON),
-    Fault("stalled-create", "half an answer to a POST", stall(good()[:-5]), HELD, "create", options=READ, lasts=SOON, posts=1),
-    Fault("stalled-chunk", "half a chunk", stall(CHUNKED + b"64\r\n{"), BODY, options=READ, lasts=SOON),
+    Fault(
+        "stalled-body-deadline",
+        "the same, with a deadline",
+        stall(good()[:-5]),
+        TOTAL,
+        deadline=0.3,
+        lasts=SOON,
+    ),
+    Fault(
+        "stalled-create",
+        "half an answer to a POST",
+        stall(good()[:-5]),
+        HELD,
+        "create",
+        options=READ,
+        lasts=SOON,
+        posts=1,
+    ),
+    Fault(
+        "stalled-chunk", "half a chunk", stall(CHUNKED + b"64\r\n{"), BODY, options=READ, lasts=SOON
+    ),
     Fault(
         "stalled-run",
         "a prediction that stays as it is",
         reply(prediction("processing")),
-        Error("PredictionTimeout", "is still processing after 0.3 s", lambda error: error.prediction.id == "p1"),
+        Error(
+            "PredictionTimeout",
+            "is still processing after 0.3 s",
+            lambda error: error.prediction.id == "p1",
+        ),
         "run",
         deadline=0.3,
         lasts=SOON,
@@ -122,7 +206,9 @@ FAULTS = [
     Fault(
         "held-poll",
         "a poll that is held open",
-        lambda stage, seen: reply(prediction("starting"), 201) if seen.method == "POST" else until_left,
+        lambda stage, seen: (
+            reply(prediction("starting"), 201) if seen.method == "POST" else until_left
+        ),
         Error("PredictionTimeout", "is still starting after 0.3 s"),
         "run",
         deadline=0.3,
@@ -216,7 +302,15 @@ FAULTS = [
         deadline=0.3,
         lasts=SOON,
     ),
-    Fault("dripping-save", "the same, to disk", drip(reply(CONTENT)[:100_000]), TOTAL, "save", deadline=0.3, lasts=SOON),
+    Fault(
+        "dripping-save",
+        "the same, to disk",
+        drip(reply(CONTENT)[:100_000]),
+        TOTAL,
+        "save",
+        deadline=0.3,
+        lasts=SOON,
+    ),
     Fault(
         "patient-advice",
         "advice to wait for longer than the deadline",

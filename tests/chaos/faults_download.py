@@ -17,26 +17,53 @@ HALF = len(CONTENT) // 2
 WHOLE = reply(CONTENT, headers='ETag: "v1"\r\n')
 HEAD = len(WHOLE) - len(CONTENT)
 BROKEN = Error("APIConnectionError", "(?i)connection|closed|reset|ended after|end of file")
-ANOTHER = Error("APIConnectionError", "another part|changed|broke|different|connection|closed|reset|anew|again")
+ANOTHER = Error(
+    "APIConnectionError", "another part|changed|broke|different|connection|closed|reset|anew|again"
+)
 RIGHT = hashlib.sha256(CONTENT).digest()
 
 
-def part(start: int, first: int | None = None, total: int = len(CONTENT), etag: str = "v1", status: int = 206) -> bytes:
+def part(
+    start: int,
+    first: int | None = None,
+    total: int = len(CONTENT),
+    etag: str = "v1",
+    status: int = 206,
+) -> bytes:
     """The rest from `start`, said to be from `first`."""
     said = start if first is None else first
-    return reply(CONTENT[start:], status, headers=f'ETag: "{etag}"\r\nContent-Range: bytes {said}-{total - 1}/{total}\r\n')
+    return reply(
+        CONTENT[start:],
+        status,
+        headers=f'ETag: "{etag}"\r\nContent-Range: bytes {said}-{total - 1}/{total}\r\n',
+    )
 
 
 def both(name: str, what: str, *answers, expected=USUAL, **more) -> list[Fault]:
     """Into memory, and to disk."""
     return [
-        Fault(f"{operation}-{name}", f"{what}, {where}", answers, expected, operation, **{"options": ONE, **more})
+        Fault(
+            f"{operation}-{name}",
+            f"{what}, {where}",
+            answers,
+            expected,
+            operation,
+            **{"options": ONE, **more},
+        )
         for operation, where in (("download", "read"), ("save", "saved"))
     ]
 
 
 def one(name: str, what: str, answer, expected=BROKEN, argument=FILE, **more) -> Fault:
-    return Fault(f"download-{name}", what, answer, expected, "download", argument, **{"options": NONE, **more})
+    return Fault(
+        f"download-{name}",
+        what,
+        answer,
+        expected,
+        "download",
+        argument,
+        **{"options": NONE, **more},
+    )
 
 
 def again(name: str, what: str, answer, expected=ANOTHER) -> list[Fault]:
@@ -47,25 +74,45 @@ def again(name: str, what: str, answer, expected=ANOTHER) -> list[Fault]:
 FAULTS = [
     *both("reset-before", "reset before the answer, and then well", reset, WHOLE),
     *both("reset-halfway", "reset halfway, and the whole again", cut(WHOLE, HEAD + HALF), WHOLE),
-    *both("truncated", "half of it, always", cut(WHOLE, HEAD + HALF, None), expected=BROKEN, options=NONE),
+    *both(
+        "truncated",
+        "half of it, always",
+        cut(WHOLE, HEAD + HALF, None),
+        expected=BROKEN,
+        options=NONE,
+    ),
     *both(
         "checksum",
         "a digest that is not the content's",
-        reply(CONTENT, headers="Repr-Digest: sha-256=:" + base64.b64encode(bytes(32)).decode() + ":\r\n"),
+        reply(
+            CONTENT,
+            headers="Repr-Digest: sha-256=:" + base64.b64encode(bytes(32)).decode() + ":\r\n",
+        ),
         expected=Error("APIConnectionError", "checksum"),
     ),
     *both(
         "right-checksum",
         "a digest that is the content's",
-        reply(CONTENT, headers="Repr-Digest: sha-256=:" + base64.b64encode(RIGHT).decode() + ":\r\n"),
+        reply(
+            CONTENT, headers="Repr-Digest: sha-256=:" + base64.b64encode(RIGHT).decode() + ":\r\n"
+        ),
     ),
-    *again("range-ignored", "the whole file without a version", reply(CONTENT), expected=(USUAL, ANOTHER)),
-    *again("range-of-another", "another file's rest", part(HALF, etag="v2"), expected=(ANOTHER, USUAL)),
+    *again(
+        "range-ignored",
+        "the whole file without a version",
+        reply(CONTENT),
+        expected=(USUAL, ANOTHER),
+    ),
+    *again(
+        "range-of-another", "another file's rest", part(HALF, etag="v2"), expected=(ANOTHER, USUAL)
+    ),
     *again("range-wrong-start", "another part", part(HALF + 10)),
     *again("range-wrong-total", "the rest of a longer file", part(HALF, total=len(CONTENT) + 10)),
     *again("range-without-range", "206 without a Content-Range", reply(CONTENT[HALF:], 206)),
     *again("range-416", "416", reply(b"", 416), expected=Error("APIError", "416|connection|reset")),
-    *again("range-404", "404", reply({"detail": "gone"}, 404), expected=Error("NotFoundError", "gone")),
+    *again(
+        "range-404", "404", reply({"detail": "gone"}, 404), expected=Error("NotFoundError", "gone")
+    ),
     *again(
         "range-shorter",
         "a shorter file",
@@ -82,7 +129,10 @@ FAULTS = [
     ),
     one("empty", "nothing", reply(b""), Value([0, hashlib.sha256(b"").hexdigest()[:12]])),
     one(
-        "204", "204", raw("HTTP/1.1 204 No Content"), (Value([0, hashlib.sha256(b"").hexdigest()[:12]]), Error("APIError", "204"))
+        "204",
+        "204",
+        raw("HTTP/1.1 204 No Content"),
+        (Value([0, hashlib.sha256(b"").hexdigest()[:12]]), Error("APIError", "204")),
     ),
     one(
         "403",
@@ -119,10 +169,20 @@ FAULTS = [
     one(
         "crc",
         "a CRC that is not the content's",
-        reply(CONTENT, headers=f"x-goog-hash: crc32c={base64.b64encode(zlib.crc32(b'x').to_bytes(4)).decode()}\r\n"),
+        reply(
+            CONTENT,
+            headers=(
+                f"x-goog-hash: crc32c={base64.b64encode(zlib.crc32(b'x').to_bytes(4)).decode()}\r\n"
+            ),
+        ),
         Error("APIConnectionError", "checksum"),
     ),
-    one("garbled-checksum", "a digest that is garbage", reply(CONTENT, headers="x-goog-hash: md5=!!!, crc32c=\r\n"), USUAL),
+    one(
+        "garbled-checksum",
+        "a digest that is garbage",
+        reply(CONTENT, headers="x-goog-hash: md5=!!!, crc32c=\r\n"),
+        USUAL,
+    ),
     one(
         "redirect-to-file",
         "a file that moves to one of this machine",
@@ -135,7 +195,13 @@ FAULTS = [
         reply(status=302, headers="Location: http://example.invalid/a\r\n"),
         Error("APIConnectionError", "not fetched|redirect"),
     ),
-    one("at-ftp", "a file at ftp", good(), Error("ReplicateError", "not fetched|https"), argument="ftp://127.0.0.1/a"),
+    one(
+        "at-ftp",
+        "a file at ftp",
+        good(),
+        Error("ReplicateError", "not fetched|https"),
+        argument="ftp://127.0.0.1/a",
+    ),
     one(
         "at-http",
         "a file elsewhere over http",

@@ -13,7 +13,10 @@ from wire import reply
 NONE = {"max_retries": 0}
 BODY = good().partition(b"\r\n\r\n")[2]
 PACKED = gzip.compress(BODY)
-BROKEN = Error("APIError", "(?i)gzip|CRC|decod|corrupt|deflate|is not JSON|coding|invalid|end of file|connection")
+BROKEN = Error(
+    "APIError",
+    "(?i)gzip|CRC|decod|corrupt|deflate|is not JSON|coding|invalid|end of file|connection",
+)
 TOO_LARGE = Error("APIResponseValidationError", "larger than 67108864 bytes")
 
 
@@ -31,7 +34,14 @@ def _nested_bomb() -> bytes:
 
 
 def coded(name: str, what: str, coding: str, body: bytes, *expected, **more) -> Fault:
-    return Fault(name, what, reply(body, headers=f"Content-Encoding: {coding}\r\n"), expected or BROKEN, options=NONE, **more)
+    return Fault(
+        name,
+        what,
+        reply(body, headers=f"Content-Encoding: {coding}\r\n"),
+        expected or BROKEN,
+        options=NONE,
+        **more,
+    )
 
 
 def exploding(name: str, what: str, coding: str, bomb, expected, **more) -> Fault:
@@ -50,15 +60,29 @@ FAULTS = [
     coded("gzip", "gzip", "gzip", PACKED, USUAL),
     coded("gzip-upper-case", "the same, in capitals", "GZIP", PACKED, USUAL, BROKEN),
     coded("gzip-by-another-name", "the same, as x-gzip", "x-gzip", PACKED, USUAL, BROKEN),
-    coded("gzip-in-members", "gzip in two members", "gzip", gzip.compress(BODY[:20]) + gzip.compress(BODY[20:]), USUAL, BROKEN),
+    coded(
+        "gzip-in-members",
+        "gzip in two members",
+        "gzip",
+        gzip.compress(BODY[:20]) + gzip.compress(BODY[20:]),
+        USUAL,
+        BROKEN,
+    ),
     coded("deflate", "deflate", "deflate", zlib.compress(BODY), USUAL),
     coded("identity", "the coding that is none", "identity", BODY, USUAL),
     coded("gzip-truncated", "half of gzip", "gzip", PACKED[:-20]),
     coded("gzip-without-checksum", "gzip without its last bytes", "gzip", PACKED[:-4]),
     coded("gzip-wrong-checksum", "gzip with a wrong checksum", "gzip", PACKED[:-8] + bytes(8)),
     coded("gzip-garbage", "something else that says it is gzip", "gzip", BODY),
-    coded("gzip-corrupt", "gzip with a byte turned over", "gzip", PACKED[:25] + bytes([PACKED[25] ^ 255]) + PACKED[26:]),
-    coded("gzip-trailing", "gzip, and garbage after it", "gzip", PACKED + b"garbage", USUAL, BROKEN),
+    coded(
+        "gzip-corrupt",
+        "gzip with a byte turned over",
+        "gzip",
+        PACKED[:25] + bytes([PACKED[25] ^ 255]) + PACKED[26:],
+    ),
+    coded(
+        "gzip-trailing", "gzip, and garbage after it", "gzip", PACKED + b"garbage", USUAL, BROKEN
+    ),
     coded("gzip-empty", "gzip of no bytes", "gzip", b"", BROKEN, Error("APIError", "empty")),
     coded("deflate-garbage", "something else that says it is deflate", "deflate", b"\xff" * 50),
     coded("gzip-twice", "gzip in gzip", "gzip, gzip", gzip.compress(PACKED), USUAL, BROKEN),
@@ -73,12 +97,27 @@ FAULTS = [
         Error("APIResponseValidationError", "not|no"),
     ),
     coded(
-        "gzip-of-html", "gzip of a web page", "gzip", gzip.compress(b"<html>"), Error("APIResponseValidationError", "is not JSON")
+        "gzip-of-html",
+        "gzip of a web page",
+        "gzip",
+        gzip.compress(b"<html>"),
+        Error("APIResponseValidationError", "is not JSON"),
     ),
     exploding("gzip-bomb", "200 MB in 200 KB", "gzip", _bomb, TOO_LARGE),
-    exploding("gzip-bomb-nested", "200 MB in 10 KB, by gzip in gzip", "gzip, gzip", _nested_bomb, (TOO_LARGE, BROKEN)),
     exploding(
-        "gzip-bomb-in-error", "a status of 500 with such a body", "gzip", _bomb, Error("InternalServerError", "500"), status=500
+        "gzip-bomb-nested",
+        "200 MB in 10 KB, by gzip in gzip",
+        "gzip, gzip",
+        _nested_bomb,
+        (TOO_LARGE, BROKEN),
+    ),
+    exploding(
+        "gzip-bomb-in-error",
+        "a status of 500 with such a body",
+        "gzip",
+        _bomb,
+        Error("InternalServerError", "500"),
+        status=500,
     ),
     Fault(
         "endless-json",
@@ -91,7 +130,11 @@ FAULTS = [
     Fault(
         "endless-blanks",
         "blanks without end",
-        flood(raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked"), b"100000\r\n" + b" " * 0x100000 + b"\r\n", 400),
+        flood(
+            raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked"),
+            b"100000\r\n" + b" " * 0x100000 + b"\r\n",
+            400,
+        ),
         TOO_LARGE,
         options=NONE,
         grows=True,

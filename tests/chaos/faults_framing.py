@@ -10,7 +10,10 @@ NONE = {"max_retries": 0}
 BODY = good().partition(b"\r\n\r\n")[2]
 SIZE = len(BODY)
 SHORT = Error("APIConnectionError", "(?i)connection|closed|end of file|before message")
-BROKEN = Error("APIConnectionError", "(?i)content-length|header|chunk|connection|invalid|body|http|transfer|size|end of file")
+BROKEN = Error(
+    "APIConnectionError",
+    "(?i)content-length|header|chunk|connection|invalid|body|http|transfer|size|end of file",
+)
 CUT_JSON = Error("APIResponseValidationError", "is not JSON")
 
 
@@ -31,9 +34,23 @@ def chunk(content: bytes, extension: bytes = b"") -> bytes:
 END = b"0\r\n\r\n"
 
 FAULTS = [
-    fault("length-too-long", "a length beyond the body", f"Content-Length: {SIZE + 10}", BODY, SHORT),
-    fault("length-too-short", "a length within the body", f"Content-Length: {SIZE - 10}", BODY, CUT_JSON),
-    fault("length-zero", "a length of nothing", "Content-Length: 0", BODY, Error("APIResponseValidationError", "empty")),
+    fault(
+        "length-too-long", "a length beyond the body", f"Content-Length: {SIZE + 10}", BODY, SHORT
+    ),
+    fault(
+        "length-too-short",
+        "a length within the body",
+        f"Content-Length: {SIZE - 10}",
+        BODY,
+        CUT_JSON,
+    ),
+    fault(
+        "length-zero",
+        "a length of nothing",
+        "Content-Length: 0",
+        BODY,
+        Error("APIResponseValidationError", "empty"),
+    ),
     fault("length-negative", "a negative length", "Content-Length: -5"),
     fault("length-of-letters", "a length that is not a number", "Content-Length: many"),
     fault("length-plus", "a length with a sign", f"Content-Length: +{SIZE}"),
@@ -55,8 +72,17 @@ FAULTS = [
         options=NONE,
         grows=True,
     ),
-    fault("lengths-equal", "a length, twice", f"Content-Length: {SIZE}\nContent-Length: {SIZE}", BODY, USUAL, BROKEN),
-    fault("lengths-different", "two lengths", f"Content-Length: {SIZE}\nContent-Length: {SIZE - 10}"),
+    fault(
+        "lengths-equal",
+        "a length, twice",
+        f"Content-Length: {SIZE}\nContent-Length: {SIZE}",
+        BODY,
+        USUAL,
+        BROKEN,
+    ),
+    fault(
+        "lengths-different", "two lengths", f"Content-Length: {SIZE}\nContent-Length: {SIZE - 10}"
+    ),
     fault("lengths-in-one", "two lengths in one header", f"Content-Length: {SIZE}, {SIZE - 10}"),
     fault(
         "length-and-chunks",
@@ -66,7 +92,14 @@ FAULTS = [
         USUAL,
         BROKEN,
     ),
-    fault("unknown-transfer", "a transfer coding that nobody knows", "Transfer-Encoding: zip", BODY, USUAL, BROKEN),
+    fault(
+        "unknown-transfer",
+        "a transfer coding that nobody knows",
+        "Transfer-Encoding: zip",
+        BODY,
+        USUAL,
+        BROKEN,
+    ),
     fault(
         "chunks-not-last",
         "a transfer coding after chunks",
@@ -76,18 +109,43 @@ FAULTS = [
         Error("APIResponseValidationError", "is not JSON"),
     ),
     fault("no-length", "no length, to the end of the connection", "Connection: close", BODY, USUAL),
-    fault("no-length-cut", "no length, and half the body", "Connection: close", BODY[:-10], CUT_JSON),
-    chunks("chunks", "one chunk for each byte", b"".join(chunk(BODY[n : n + 1]) for n in range(SIZE)) + END, USUAL),
-    chunks("chunk-extension", "chunk extensions", chunk(BODY, b';name="value"') + END, USUAL, BROKEN),
-    chunks("chunk-trailer", "trailers after the chunks", chunk(BODY) + b"0\r\nX-A: b\r\n\r\n", USUAL),
+    fault(
+        "no-length-cut", "no length, and half the body", "Connection: close", BODY[:-10], CUT_JSON
+    ),
+    chunks(
+        "chunks",
+        "one chunk for each byte",
+        b"".join(chunk(BODY[n : n + 1]) for n in range(SIZE)) + END,
+        USUAL,
+    ),
+    chunks(
+        "chunk-extension", "chunk extensions", chunk(BODY, b';name="value"') + END, USUAL, BROKEN
+    ),
+    chunks(
+        "chunk-trailer", "trailers after the chunks", chunk(BODY) + b"0\r\nX-A: b\r\n\r\n", USUAL
+    ),
     chunks("chunk-missing-last", "no last chunk", chunk(BODY)),
     chunks("chunk-cut", "half a chunk", chunk(BODY)[:-30]),
-    chunks("chunk-size-garbage", "a chunk's size that is not a number", b"zz\r\n" + BODY + b"\r\n" + END),
+    chunks(
+        "chunk-size-garbage",
+        "a chunk's size that is not a number",
+        b"zz\r\n" + BODY + b"\r\n" + END,
+    ),
     chunks("chunk-size-empty", "a chunk without a size", b"\r\n" + BODY + b"\r\n" + END),
     chunks("chunk-size-negative", "a negative chunk size", b"-5\r\n" + BODY + b"\r\n" + END),
-    chunks("chunk-size-overflow", "a chunk's size beyond 64 bits", b"fffffffffffffffff\r\n" + BODY + b"\r\n" + END),
-    chunks("chunk-size-short", "a chunk that is longer than it says", b"5\r\n" + BODY + b"\r\n" + END),
-    chunks("chunk-size-long", "a chunk that is shorter than it says", b"%x\r\n" % (SIZE + 20) + BODY + b"\r\n" + END),
+    chunks(
+        "chunk-size-overflow",
+        "a chunk's size beyond 64 bits",
+        b"fffffffffffffffff\r\n" + BODY + b"\r\n" + END,
+    ),
+    chunks(
+        "chunk-size-short", "a chunk that is longer than it says", b"5\r\n" + BODY + b"\r\n" + END
+    ),
+    chunks(
+        "chunk-size-long",
+        "a chunk that is shorter than it says",
+        b"%x\r\n" % (SIZE + 20) + BODY + b"\r\n" + END,
+    ),
     Fault(
         "chunk-endless-extension",
         "a chunk extension without end",
@@ -99,7 +157,11 @@ FAULTS = [
     Fault(
         "chunk-endless-trailer",
         "trailers without end",
-        flood(raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked") + b"0\r\n", b"X-A: b\r\n" * 10_000, 1000),
+        flood(
+            raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked") + b"0\r\n",
+            b"X-A: b\r\n" * 10_000,
+            1000,
+        ),
         BROKEN,
         options=NONE,
         grows=True,

@@ -13,7 +13,9 @@ LENGTH = f"Content-Length: {len(BODY)}"
 
 
 def fault(name: str, what: str, content: bytes, *expected, **more) -> Fault:
-    return Fault(name, what, cut(content, end=None), expected or BROKEN, **{"options": NONE, **more})
+    return Fault(
+        name, what, cut(content, end=None), expected or BROKEN, **{"options": NONE, **more}
+    )
 
 
 def odd(line: str, status: str = "HTTP/1.1 200 OK") -> bytes:
@@ -25,16 +27,33 @@ FAULTS = [
     fault("binary", "bytes of no protocol", bytes(range(256)) * 10),
     fault("empty-status-line", "no status line", b"\r\n\r\n" + BODY),
     fault("http-0.9", "a body without a head", BODY),
-    fault("http-2-preface", "an HTTP/2 answer", b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + b"\x00" * 18),
+    fault(
+        "http-2-preface", "an HTTP/2 answer", b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + b"\x00" * 18
+    ),
     fault("http-3.0", "a version that nobody speaks", raw(f"HTTP/3.0 200 OK\n{LENGTH}", BODY)),
     fault("status-of-two-digits", "a status of two digits", raw(f"HTTP/1.1 20 OK\n{LENGTH}", BODY)),
     fault("status-of-letters", "a status of letters", raw(f"HTTP/1.1 OK 200\n{LENGTH}", BODY)),
-    fault("status-zero", "status 000", raw(f"HTTP/1.1 000 X\n{LENGTH}", BODY), Error("APIError", "(?i)http|000|status|invalid")),
-    fault("http-1.0", "HTTP/1.0, to the end of the connection", raw("HTTP/1.0 200 OK", BODY), USUAL),
+    fault(
+        "status-zero",
+        "status 000",
+        raw(f"HTTP/1.1 000 X\n{LENGTH}", BODY),
+        Error("APIError", "(?i)http|000|status|invalid"),
+    ),
+    fault(
+        "http-1.0", "HTTP/1.0, to the end of the connection", raw("HTTP/1.0 200 OK", BODY), USUAL
+    ),
     fault("no-reason", "a status without a reason", raw(f"HTTP/1.1 200\n{LENGTH}", BODY), USUAL),
-    fault("long-reason", "a reason of 100 KB", raw(f"HTTP/1.1 200 {'x' * 100_000}\n{LENGTH}", BODY), USUAL, BROKEN),
+    fault(
+        "long-reason",
+        "a reason of 100 KB",
+        raw(f"HTTP/1.1 200 {'x' * 100_000}\n{LENGTH}", BODY),
+        USUAL,
+        BROKEN,
+    ),
     fault("obs-fold", "a header over two lines", odd("X-A: a\n  b"), USUAL, BROKEN),
-    fault("many-headers", "10,000 header lines", odd("\n".join(f"X-{n}: a" for n in range(10_000)))),
+    fault(
+        "many-headers", "10,000 header lines", odd("\n".join(f"X-{n}: a" for n in range(10_000)))
+    ),
     fault("large-header", "a header line of 1 MB", odd("X-A: " + "a" * 1_000_000)),
     Fault(
         "endless-header",
@@ -52,16 +71,30 @@ FAULTS = [
         options=NONE,
         grows=True,
     ),
-    fault("bare-lf", "lines that end in LF alone", odd("X-A: a").replace(b"\r\n", b"\n"), USUAL, BROKEN),
+    fault(
+        "bare-lf",
+        "lines that end in LF alone",
+        odd("X-A: a").replace(b"\r\n", b"\n"),
+        USUAL,
+        BROKEN,
+    ),
     fault("bare-cr", "lines that end in CR alone", odd("X-A: a").replace(b"\r\n", b"\r")),
     fault("nul-in-header", "a NUL in a header", odd("X-A: a\0b")),
     fault("control-in-header", "a control character in a header", odd("X-A: a\x1bb")),
-    fault("bytes-in-header", "bytes above 127 in a header", odd("X-Request-Id: \xe9\xff"), USUAL, BROKEN),
+    fault(
+        "bytes-in-header",
+        "bytes above 127 in a header",
+        odd("X-Request-Id: \xe9\xff"),
+        USUAL,
+        BROKEN,
+    ),
     fault("nameless-header", "a header without a name", odd(": a")),
     fault("space-before-colon", "a space before a header's colon", odd("X-A : a"), USUAL, BROKEN),
     fault("no-colon", "a header without a colon", odd("X-A")),
     fault("head-cut", "a head that ends in the middle", odd("X-A: a")[:40]),
-    fault("head-without-end", "a head without its empty line", odd("X-A: a").partition(b"\r\n\r\n")[0]),
+    fault(
+        "head-without-end", "a head without its empty line", odd("X-A: a").partition(b"\r\n\r\n")[0]
+    ),
     Fault(
         "cookies",
         "cookies, which are nobody's",
@@ -81,7 +114,12 @@ FAULTS = [
         (good() + good(id="p2", output="smuggled"), good()),
         operation="reload",
     ),
-    Fault("trailing-garbage", "bytes after the answer", (good() + b"garbage", good()), operation="reload"),
+    Fault(
+        "trailing-garbage",
+        "bytes after the answer",
+        (good() + b"garbage", good()),
+        operation="reload",
+    ),
     Fault(
         "keep-alive-cut",
         "a connection that is kept, and closed before it is used",

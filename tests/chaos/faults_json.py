@@ -14,8 +14,24 @@ NOT_OBJECT = Error("APIResponseValidationError", "not an object")
 WHOLE = json.dumps(prediction(output=OUTPUT))
 
 
-def body(name: str, what: str, content, *expected, operation: str = "get", kind: str = "application/json", **more) -> Fault:
-    return Fault(f"json-{name}", what, reply(content, kind=kind), expected or NOT_JSON, operation, options=NONE, **more)
+def body(
+    name: str,
+    what: str,
+    content,
+    *expected,
+    operation: str = "get",
+    kind: str = "application/json",
+    **more,
+) -> Fault:
+    return Fault(
+        f"json-{name}",
+        what,
+        reply(content, kind=kind),
+        expected or NOT_JSON,
+        operation,
+        options=NONE,
+        **more,
+    )
 
 
 def found(**more) -> dict:
@@ -36,7 +52,9 @@ FAULTS = [
     body("single-quotes", "Python's own quotes", repr(prediction()).encode()),
     body("deep", "a depth of 100,000", b"[" * 100_000 + b"]" * 100_000, NOT_JSON),
     body(
-        "deep-within", "a depth of 100,000 within an object", b'{"id": "p1", "output": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+        "deep-within",
+        "a depth of 100,000 within an object",
+        b'{"id": "p1", "output": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ),
     body("bad-utf-8", "bytes that are not UTF-8", b'{"id": "p1", "status": "\xff\xfe"}'),
     body("utf-16", "UTF-16", WHOLE.encode("utf-16")),
@@ -58,7 +76,10 @@ FAULTS = [
     ),
     body("nan", "NaN", b'{"id": "p1", "status": "succeeded", "output": NaN}', NOT_JSON),
     body(
-        "large-number", "a number of 5,000 digits", b'{"id": "p1", "status": "succeeded", "output": %s}' % (b"9" * 5000), NOT_JSON
+        "large-number",
+        "a number of 5,000 digits",
+        b'{"id": "p1", "status": "succeeded", "output": %s}' % (b"9" * 5000),
+        NOT_JSON,
     ),
     body(
         "large-exponent",
@@ -73,21 +94,36 @@ FAULTS = [
         {**found(), "__proto__": {"id": "p2"}, "__class__": "x", "_session": 1, "dict": 2},
         USUAL,
     ),
-    body("many-keys", "10,000 fields that nobody knows", {**found(), **{f"k{n}": n for n in range(10_000)}}, USUAL),
+    body(
+        "many-keys",
+        "10,000 fields that nobody knows",
+        {**found(), **{f"k{n}": n for n in range(10_000)}},
+        USUAL,
+    ),
     body(
         "null-fields",
         "null in each field but id and status",
         {**dict.fromkeys(prediction()), "id": "p1", "status": "succeeded"},
         Value(["p1", "succeeded", None]),
     ),
-    body("few-fields", "an id and a status and no more", {"id": "p1", "status": "succeeded", "output": OUTPUT}, USUAL),
+    body(
+        "few-fields",
+        "an id and a status and no more",
+        {"id": "p1", "status": "succeeded", "output": OUTPUT},
+        USUAL,
+    ),
     body(
         "missing-id",
         "a prediction without an id",
         {"status": "succeeded", "output": OUTPUT},
         Error("APIResponseValidationError", "id"),
     ),
-    body("null-id", "a prediction whose id is null", found(id=None), Error("APIResponseValidationError", "id")),
+    body(
+        "null-id",
+        "a prediction whose id is null",
+        found(id=None),
+        Error("APIResponseValidationError", "id"),
+    ),
     body(
         "number-id",
         "a prediction whose id is a number",
@@ -95,7 +131,12 @@ FAULTS = [
         Error("APIResponseValidationError", "id"),
         Value([7, "succeeded", OUTPUT]),
     ),
-    body("unknown-status", "a status that nobody knows", found(status="queued"), Value(["p1", "queued", OUTPUT])),
+    body(
+        "unknown-status",
+        "a status that nobody knows",
+        found(status="queued"),
+        Value(["p1", "queued", OUTPUT]),
+    ),
     body(
         "page-of-nulls",
         "a page whose entries are null",
@@ -131,7 +172,9 @@ FAULTS = [
         lambda stage, seen: reply(
             {
                 "results": [found(id="p2" if "cursor" in seen.path else "p1")],
-                "next": None if "cursor" in seen.path else f"{stage.other.base_url}/predictions?cursor=1",
+                "next": None
+                if "cursor" in seen.path
+                else f"{stage.other.base_url}/predictions?cursor=1",
             }
         ),
         operation="pages",

@@ -1,4 +1,6 @@
-"""Ids and names from elsewhere: each is one segment of a path, or refused, and none leads to another endpoint."""
+"""Ids and names from elsewhere: each is one segment of a path, or refused, and none leads to
+another endpoint.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ def one_segment(*names: str, under: str):
     def check(stage) -> bool:
         paths = [each.path for each in stage.home.seen]
         return all(
-            path.startswith(under) and [urllib.parse.unquote(part) for part in path.removeprefix(under).split("/")] == list(names)
+            path.startswith(under)
+            and [urllib.parse.unquote(part) for part in path.removeprefix(under).split("/")]
+            == list(names)
             for path in paths
         )
 
@@ -27,7 +31,13 @@ def one_segment(*names: str, under: str):
 
 def id_of(name: str, text: str, expected=USUAL) -> Fault:
     return Fault(
-        f"id-{name}", f"the id {text!r}", good(), expected, "get", text, check=one_segment(text, under="/v1/predictions/")
+        f"id-{name}",
+        f"the id {text!r}",
+        good(),
+        expected,
+        "get",
+        text,
+        check=one_segment(text, under="/v1/predictions/"),
     )
 
 
@@ -57,7 +67,14 @@ def named(name: str, owner: str, text: str, expected=USUAL) -> Fault:
 
 def ref(name: str, text: str) -> Fault:
     return Fault(
-        f"ref-{name}", f"to run {text!r}", good(), REFUSED, "run", text, posts=0, check=lambda stage: not stage.home.seen
+        f"ref-{name}",
+        f"to run {text!r}",
+        good(),
+        REFUSED,
+        "run",
+        text,
+        posts=0,
+        check=lambda stage: not stage.home.seen,
     )
 
 

@@ -16,7 +16,9 @@ def to(target: str, status: int = 302) -> bytes:
 
 
 def leading(name: str, what: str, target: str, expected=REFUSED, **more) -> Fault:
-    return Fault(f"redirect-{name}", f"a redirect {what}", to(target), expected, **{"options": NONE, **more})
+    return Fault(
+        f"redirect-{name}", f"a redirect {what}", to(target), expected, **{"options": NONE, **more}
+    )
 
 
 def moved(status: int):
@@ -30,7 +32,11 @@ def moved(status: int):
 
 def file_moved(status: int):
     def script(stage, seen):
-        return reply(CONTENT, kind="image/png") if seen.path == "/moved" else to(f"{stage.other.origin}/moved", status)
+        return (
+            reply(CONTENT, kind="image/png")
+            if seen.path == "/moved"
+            else to(f"{stage.other.origin}/moved", status)
+        )
 
     return script
 
@@ -44,18 +50,33 @@ def spaced(stage, seen):
 
 
 def only_other_get(stage) -> bool:
-    return [each.method for each in stage.other.seen] == ["GET"] and "authorization" not in stage.other.seen[0].headers
+    return [each.method for each in stage.other.seen] == [
+        "GET"
+    ] and "authorization" not in stage.other.seen[0].headers
 
 
 FAULTS = [
     Fault("redirect-relative", "a redirect to a name next to it", renamed),
-    Fault("redirect-with-spaces", "a redirect with spaces in it", spaced, (USUAL, REFUSED), options=NONE),
-    leading("circle", "to itself", "/v1/predictions/x", Error("APIConnectionError", "more than 10 redirects")),
+    Fault(
+        "redirect-with-spaces",
+        "a redirect with spaces in it",
+        spaced,
+        (USUAL, REFUSED),
+        options=NONE,
+    ),
+    leading(
+        "circle",
+        "to itself",
+        "/v1/predictions/x",
+        Error("APIConnectionError", "more than 10 redirects"),
+    ),
     Fault(
         "redirect-two-in-a-circle",
         "two that redirect to each other",
         lambda stage, seen: to(
-            f"{stage.other.base_url}/predictions/y" if seen.path.endswith("x") else f"{stage.home.base_url}/predictions/x"
+            f"{stage.other.base_url}/predictions/y"
+            if seen.path.endswith("x")
+            else f"{stage.home.base_url}/predictions/x"
         ),
         Error("APIConnectionError", "more than 10 redirects"),
         options=NONE,
@@ -73,7 +94,9 @@ FAULTS = [
     leading("to-data", "to a data URI", "data:application/json,{}"),
     leading("to-javascript", "to javascript", "javascript:alert(1)"),
     leading("to-gopher", "to gopher", "gopher://127.0.0.1/"),
-    leading("to-nothing", "to an empty address", "", (REFUSED, Error("APIConnectionError", "redirect"))),
+    leading(
+        "to-nothing", "to an empty address", "", (REFUSED, Error("APIConnectionError", "redirect"))
+    ),
     leading("to-no-host", "to an address without a host", "http://"),
     leading("to-bad-port", "to a port that there is not", "http://127.0.0.1:99999/"),
     Fault(
@@ -87,7 +110,9 @@ FAULTS = [
         "redirect-two-locations",
         "302 with two Locations",
         lambda stage, seen: (
-            good() if seen.path.endswith("/y") else raw("HTTP/1.1 302 X\nLocation: y\nLocation: z\nContent-Length: 0")
+            good()
+            if seen.path.endswith("/y")
+            else raw("HTTP/1.1 302 X\nLocation: y\nLocation: z\nContent-Length: 0")
         ),
         (USUAL, REFUSED),
         options=NONE,
@@ -102,11 +127,18 @@ FAULTS = [
     Fault(
         "redirect-large-body",
         "a redirect with a large body",
-        lambda stage, seen: good() if seen.path.endswith("/y") else reply(b"x" * 1_000_000, 302, headers="Location: y\r\n"),
+        lambda stage, seen: (
+            good()
+            if seen.path.endswith("/y")
+            else reply(b"x" * 1_000_000, 302, headers="Location: y\r\n")
+        ),
     ),
     *(
         Fault(
-            f"redirect-{status}-elsewhere", f"{status} to another origin: without the token", moved(status), check=only_other_get
+            f"redirect-{status}-elsewhere",
+            f"{status} to another origin: without the token",
+            moved(status),
+            check=only_other_get,
         )
         for status in (301, 302, 303, 307, 308)
     ),

@@ -25,7 +25,12 @@ def limited(headers: str = "", **body) -> tuple[bytes, bytes]:
 
 def until(seconds: float):
     """An answer whose advice is a date, made when it is asked for."""
-    left = [lambda: reply({}, 429, headers=f"Retry-After: {formatdate(time.time() + seconds, usegmt=True)}\r\n"), good]
+    left = [
+        lambda: reply(
+            {}, 429, headers=f"Retry-After: {formatdate(time.time() + seconds, usegmt=True)}\r\n"
+        ),
+        good,
+    ]
     turns = {}
 
     def script(stage, seen):
@@ -37,7 +42,9 @@ def until(seconds: float):
 
 def told(name: str, what: str, answers, least: float = 0.0, most: float = 1.5) -> Fault:
     """A POST that is refused for now, and may come back."""
-    return Fault(name, f"429 to a POST, {what}", answers, operation="create", posts=2, lasts=(least, most))
+    return Fault(
+        name, f"429 to a POST, {what}", answers, operation="create", posts=2, lasts=(least, most)
+    )
 
 
 def too_long(name: str, what: str, answer, least: float, most: float) -> Fault:
@@ -68,7 +75,12 @@ FAULTS = [
     *lost("reset-in-answer-body", "reset within an answer's body", cut(good(), -20)),
     *lost("closed-in-answer-body", "closed within an answer's body", cut(good(), -20, None)),
     Fault("closed-after-answer", "closed after the answer", cut(good(), end=None)),
-    Fault("lost-delete", "closed instead of an answer to a DELETE", (None, reply(status=204)), operation="delete"),
+    Fault(
+        "lost-delete",
+        "closed instead of an answer to a DELETE",
+        (None, reply(status=204)),
+        operation="delete",
+    ),
     Fault(
         "lost-update",
         "closed instead of an answer to a PATCH",
@@ -116,8 +128,19 @@ FAULTS = [
         )
         for status in (408, 500, 502, 503, 504)
     ),
-    Fault("500-update", "500 to a PATCH", (reply({}, 500), reply(deployment())), Error("InternalServerError", "500"), "update"),
-    Fault("503-delete", "503 to a DELETE, and then it is done", (reply({}, 503), reply(status=204)), operation="delete"),
+    Fault(
+        "500-update",
+        "500 to a PATCH",
+        (reply({}, 500), reply(deployment())),
+        Error("InternalServerError", "500"),
+        "update",
+    ),
+    Fault(
+        "503-delete",
+        "503 to a DELETE, and then it is done",
+        (reply({}, 503), reply(status=204)),
+        operation="delete",
+    ),
     Fault(
         "500-always",
         "500 and nothing else",
@@ -140,25 +163,68 @@ FAULTS = [
     told("retry-after-decimals", "Retry-After: 0.2", limited("Retry-After: 0.2\r\n"), 0.2, 0.6),
     told("retry-after-date", "Retry-After: a date in the near future", until(1.5), 0.2, 2.5),
     told("retry-after-date-past", "Retry-After: a date of yesterday", until(-86400), 0.0, 0.5),
-    told("retry-after-garbage", "Retry-After: soon", limited("Retry-After: soon\r\n"), 0.0, ONCE + 0.4),
-    told("retry-after-negative", "Retry-After: -3", limited("Retry-After: -3\r\n"), 0.0, ONCE + 0.4),
-    told("retry-after-infinite", "Retry-After: inf", limited("Retry-After: inf\r\n"), 0.0, ONCE + 0.4),
+    told(
+        "retry-after-garbage",
+        "Retry-After: soon",
+        limited("Retry-After: soon\r\n"),
+        0.0,
+        ONCE + 0.4,
+    ),
+    told(
+        "retry-after-negative", "Retry-After: -3", limited("Retry-After: -3\r\n"), 0.0, ONCE + 0.4
+    ),
+    told(
+        "retry-after-infinite", "Retry-After: inf", limited("Retry-After: inf\r\n"), 0.0, ONCE + 0.4
+    ),
     told("retry-after-nan", "Retry-After: nan", limited("Retry-After: nan\r\n"), 0.0, ONCE + 0.4),
-    told("retry-after-empty", "Retry-After without a value", limited("Retry-After:\r\n"), 0.0, ONCE + 0.4),
+    told(
+        "retry-after-empty",
+        "Retry-After without a value",
+        limited("Retry-After:\r\n"),
+        0.0,
+        ONCE + 0.4,
+    ),
     told("retry-after-in-body", "retry_after in the body", limited(retry_after=0.2), 0.2, 0.6),
-    told("retry-after-in-body-of-text", "retry_after in the body that is text", limited(retry_after="soon"), 0.0, ONCE + 0.4),
-    told("rate-limit-resets", "'resets in ~1s'", limited(detail="Request was throttled. Your rate limit resets in ~1s."), 1.0),
-    told("rate-limit-resets-ms", "'resets in ~200ms'", limited(detail="Your rate limit resets in ~200ms."), 0.2, 0.6),
+    told(
+        "retry-after-in-body-of-text",
+        "retry_after in the body that is text",
+        limited(retry_after="soon"),
+        0.0,
+        ONCE + 0.4,
+    ),
+    told(
+        "rate-limit-resets",
+        "'resets in ~1s'",
+        limited(detail="Request was throttled. Your rate limit resets in ~1s."),
+        1.0,
+    ),
+    told(
+        "rate-limit-resets-ms",
+        "'resets in ~200ms'",
+        limited(detail="Your rate limit resets in ~200ms."),
+        0.2,
+        0.6,
+    ),
     told(
         "rate-limit-available",
         "'Expected available in 1 second'",
         limited(detail="Request was throttled. Expected available in 1 second."),
         1.0,
     ),
-    too_long("retry-after-a-day", "Retry-After: 86400", limited("Retry-After: 86400\r\n"), 86400, 86400),
+    too_long(
+        "retry-after-a-day", "Retry-After: 86400", limited("Retry-After: 86400\r\n"), 86400, 86400
+    ),
     too_long("retry-after-an-hour-hence", "a date in an hour", until(3600), 3590, 3600),
-    too_long("retry-after-in-body-61", "retry_after of 61 in the body", limited(retry_after=61), 61, 61),
-    too_long("rate-limit-two-minutes", "'available in 2 minutes'", limited(detail="Expected available in 2 minutes."), 120, 120),
+    too_long(
+        "retry-after-in-body-61", "retry_after of 61 in the body", limited(retry_after=61), 61, 61
+    ),
+    too_long(
+        "rate-limit-two-minutes",
+        "'available in 2 minutes'",
+        limited(detail="Expected available in 2 minutes."),
+        120,
+        120,
+    ),
     Fault(
         "429-always",
         "429 and nothing else",

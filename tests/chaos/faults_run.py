@@ -35,7 +35,9 @@ def elsewhere(stage, seen):
     urls = dict.fromkeys(("get", "cancel", "stream"), f"{stage.other.base_url}/predictions/p1")
     return reply(
         prediction(
-            "starting" if seen.method == "POST" else "succeeded", output=OUTPUT if seen.method == "GET" else None, urls=urls
+            "starting" if seen.method == "POST" else "succeeded",
+            output=OUTPUT if seen.method == "GET" else None,
+            urls=urls,
         )
     )
 
@@ -52,18 +54,53 @@ def made(output) -> bytes:
 
 FAULTS = [
     run("aborted", "aborted before it began", ended("aborted"), expected=canceled("aborted|p1")),
-    run("aborted-later", "aborted while it is waited for", STARTING, ended("aborted"), expected=canceled("aborted|p1")),
-    run("canceled", "canceled by somebody", STARTING, ended("canceled"), expected=canceled("canceled|p1")),
-    run("failed", "failed", STARTING, ended("failed", error="CUDA out of memory"), expected=failed("CUDA out of memory")),
-    run("failed-without-word", "failed, and nothing said", STARTING, ended("failed"), expected=failed("p1 failed")),
+    run(
+        "aborted-later",
+        "aborted while it is waited for",
+        STARTING,
+        ended("aborted"),
+        expected=canceled("aborted|p1"),
+    ),
+    run(
+        "canceled",
+        "canceled by somebody",
+        STARTING,
+        ended("canceled"),
+        expected=canceled("canceled|p1"),
+    ),
+    run(
+        "failed",
+        "failed",
+        STARTING,
+        ended("failed", error="CUDA out of memory"),
+        expected=failed("CUDA out of memory"),
+    ),
+    run(
+        "failed-without-word",
+        "failed, and nothing said",
+        STARTING,
+        ended("failed"),
+        expected=failed("p1 failed"),
+    ),
     run(
         "failed-with-escapes",
         "failed, with terminal escapes in what is said",
         ended("failed", error="bad \x1b[2Jnews"),
         expected=failed("bad.*news"),
     ),
-    run("failed-with-object", "failed, with an object for an error", ended("failed", error={"code": 7}), expected=failed("code")),
-    run("unknown-status", "a status that nobody knows, and then success", STARTING, ended("queued"), DONE),
+    run(
+        "failed-with-object",
+        "failed, with an object for an error",
+        ended("failed", error={"code": 7}),
+        expected=failed("code"),
+    ),
+    run(
+        "unknown-status",
+        "a status that nobody knows, and then success",
+        STARTING,
+        ended("queued"),
+        DONE,
+    ),
     run("null-status", "a status of null, and then success", STARTING, ended(None), DONE),
     run(
         "completed-unknown",
@@ -72,7 +109,9 @@ FAULTS = [
         ended("finished", output=OUTPUT, completed_at="2026-01-01T00:00:00Z"),
     ),
     run("processing-without-output", "processing, without output", ended("processing"), DONE),
-    run("null-output", "success, without output", STARTING, ended("succeeded"), expected=Value(None)),
+    run(
+        "null-output", "success, without output", STARTING, ended("succeeded"), expected=Value(None)
+    ),
     run(
         "missing-id",
         "a prediction without an id, which cannot be asked for",
@@ -81,9 +120,19 @@ FAULTS = [
         expected=Error("APIResponseValidationError", "id"),
         posts=1,
     ),
-    run("no-status", "a prediction without a status, and then success", reply({"id": "p1"}, 201), DONE),
+    run(
+        "no-status",
+        "a prediction without a status, and then success",
+        reply({"id": "p1"}, 201),
+        DONE,
+    ),
     run("no-urls", "no urls", reply({"id": "p1", "status": "starting"}, 201), DONE),
-    run("urls-of-garbage", "urls that are no object", reply(prediction("starting", urls="x"), 201), DONE),
+    run(
+        "urls-of-garbage",
+        "urls that are no object",
+        reply(prediction("starting", urls="x"), 201),
+        DONE,
+    ),
     Fault(
         "run-urls-elsewhere",
         "urls at another origin",
@@ -104,7 +153,13 @@ FAULTS = [
     run("poll-half-body", "a poll with half an answer", STARTING, cut(DONE, -20), DONE),
     run("poll-half-head", "a poll with half a head", STARTING, cut(DONE, 20, None), DONE),
     run("poll-500", "500 to a poll", STARTING, reply({}, 500), DONE),
-    run("poll-502-html", "502 with a page of a gateway to a poll", STARTING, reply(b"<html>", 502, kind="text/html"), DONE),
+    run(
+        "poll-502-html",
+        "502 with a page of a gateway to a poll",
+        STARTING,
+        reply(b"<html>", 502, kind="text/html"),
+        DONE,
+    ),
     run("poll-429", "429 to a poll", STARTING, reply({"retry_after": 0.05}, 429), DONE),
     run(
         "poll-404",
@@ -126,7 +181,9 @@ FAULTS = [
         "a web page as success to a poll",
         STARTING,
         reply(b"<html>", kind="text/html"),
-        expected=Error("APIResponseValidationError", "is not JSON", lambda error: error.prediction.id == "p1"),
+        expected=Error(
+            "APIResponseValidationError", "is not JSON", lambda error: error.prediction.id == "p1"
+        ),
     ),
     run(
         "create-500",
@@ -142,9 +199,30 @@ FAULTS = [
         expected=Error("APIConnectionError", "may have taken this request"),
         posts=1,
     ),
-    run("create-429", "429 to the create, and then success", reply({"retry_after": 0.05}, 429), STARTING, DONE, posts=2),
-    run("wait-reset", "a poll of `wait` that is reset", ended("starting"), reset, DONE, operation="wait"),
-    run("wait-500", "500 to a poll of `wait`", ended("starting"), reply({}, 500), DONE, operation="wait"),
+    run(
+        "create-429",
+        "429 to the create, and then success",
+        reply({"retry_after": 0.05}, 429),
+        STARTING,
+        DONE,
+        posts=2,
+    ),
+    run(
+        "wait-reset",
+        "a poll of `wait` that is reset",
+        ended("starting"),
+        reset,
+        DONE,
+        operation="wait",
+    ),
+    run(
+        "wait-500",
+        "500 to a poll of `wait`",
+        ended("starting"),
+        reply({}, 500),
+        DONE,
+        operation="wait",
+    ),
     run(
         "wait-aborted",
         "aborted while `wait` waits",
@@ -186,7 +264,9 @@ FAULTS = [
     Fault(
         "run-output-private-name",
         "the same, by name",
-        lambda stage, seen: made(f"{stage.other.origin.replace('http://127.0.0.1', 'https://localhost')}/a.png"),
+        lambda stage, seen: made(
+            f"{stage.other.origin.replace('http://127.0.0.1', 'https://localhost')}/a.png"
+        ),
         Error("APIConnectionError", "private"),
         "run and read",
         options={**NONE, "block_private_addresses": True},

@@ -13,23 +13,55 @@ BAD_HEADER = Error("ValueError", "(?i)header|value|name|character")
 
 def echoed(body, status: int = 401, kind: str = "application/json", headers: str = ""):
     """An answer with the request's own token in it."""
-    return lambda stage, seen: reply(body(seen.headers["authorization"]), status, kind=kind, headers=headers)
+    return lambda stage, seen: reply(
+        body(seen.headers["authorization"]), status, kind=kind, headers=headers
+    )
 
 
 def refused(name: str, what: str, options, expected=BAD_TOKEN) -> Fault:
     return Fault(
-        f"token-{name}", f"a token {what}", good(), expected, options=options, check=lambda stage: not stage.home.seen, posts=0
+        f"token-{name}",
+        f"a token {what}",
+        good(),
+        expected,
+        options=options,
+        check=lambda stage: not stage.home.seen,
+        posts=0,
     )
 
 
 def echo(name: str, what: str, body, kind: str, words: str, **more) -> Fault:
-    return Fault(f"echo-in-{name}", f"the token is echoed in {what}", echoed(body, **more), Error(kind, words), options=NONE)
+    return Fault(
+        f"echo-in-{name}",
+        f"the token is echoed in {what}",
+        echoed(body, **more),
+        Error(kind, words),
+        options=NONE,
+    )
 
 
 FAULTS = [
-    echo("detail", "an error's detail", lambda text: {"detail": f"bad token: {text}"}, "AuthenticationError", "bad token"),
-    echo("title", "an error's title", lambda text: {"title": f"bad token: {text}"}, "AuthenticationError", "bad token"),
-    echo("text", "an error that is not JSON", lambda text: f"bad token: {text}".encode(), "AuthenticationError", "bad token"),
+    echo(
+        "detail",
+        "an error's detail",
+        lambda text: {"detail": f"bad token: {text}"},
+        "AuthenticationError",
+        "bad token",
+    ),
+    echo(
+        "title",
+        "an error's title",
+        lambda text: {"title": f"bad token: {text}"},
+        "AuthenticationError",
+        "bad token",
+    ),
+    echo(
+        "text",
+        "an error that is not JSON",
+        lambda text: f"bad token: {text}".encode(),
+        "AuthenticationError",
+        "bad token",
+    ),
     echo(
         "page",
         "a web page as success",
@@ -38,18 +70,29 @@ FAULTS = [
         "is not JSON",
         status=200,
     ),
-    echo("error", "a prediction's error", lambda text: prediction("failed", error=text), "APIError", "x", status=500),
+    echo(
+        "error",
+        "a prediction's error",
+        lambda text: prediction("failed", error=text),
+        "APIError",
+        "x",
+        status=500,
+    ),
     Fault(
         "echo-in-header",
         "the token is echoed in a header",
-        lambda stage, seen: reply({"detail": "who?"}, 401, headers=f"X-Request-Id: {seen.headers['authorization']}\r\n"),
+        lambda stage, seen: reply(
+            {"detail": "who?"}, 401, headers=f"X-Request-Id: {seen.headers['authorization']}\r\n"
+        ),
         Error("AuthenticationError", "who"),
         options=NONE,
     ),
     Fault(
         "echo-in-location",
         "the token is echoed in a redirect to another origin",
-        lambda stage, seen: reply(status=302, headers=f"Location: ftp://127.0.0.1/{seen.headers['authorization'][7:]}\r\n"),
+        lambda stage, seen: reply(
+            status=302, headers=f"Location: ftp://127.0.0.1/{seen.headers['authorization'][7:]}\r\n"
+        ),
         Error("APIConnectionError", "redirect"),
         options=NONE,
     ),
@@ -62,8 +105,14 @@ FAULTS = [
         (USUAL, BAD_TOKEN),
         options={"api_token": f"{TOKEN}\u2603"},
     ),
-    refused("from-function-with-newline", "with a line break, from a function", {"api_token": lambda: f"{TOKEN}\n\nX-Evil: 1"}),
-    refused("of-bytes", "that is not text", {"api_token": b"x"}, Error("TypeError", "(?i)token|str")),
+    refused(
+        "from-function-with-newline",
+        "with a line break, from a function",
+        {"api_token": lambda: f"{TOKEN}\n\nX-Evil: 1"},
+    ),
+    refused(
+        "of-bytes", "that is not text", {"api_token": b"x"}, Error("TypeError", "(?i)token|str")
+    ),
     Fault(
         "header-with-newline",
         "a default header with a line break",

@@ -11,7 +11,11 @@ HTML = b"<html><head><title>502 Bad Gateway</title></head><body>\x1b[31mnginx</b
 
 
 def problem(status: int, kind: str) -> Fault:
-    answer = reply({"title": "Oh no", "detail": "it broke", "status": status}, status, headers="X-Request-Id: r1\r\n")
+    answer = reply(
+        {"title": "Oh no", "detail": "it broke", "status": status},
+        status,
+        headers="X-Request-Id: r1\r\n",
+    )
     return Fault(
         f"status-{status}",
         f"{status} with a problem document",
@@ -21,8 +25,22 @@ def problem(status: int, kind: str) -> Fault:
     )
 
 
-def body(name: str, what: str, content, words: str, kind: str = "InternalServerError", status: int = 500, **more) -> Fault:
-    return Fault(f"error-{name}", f"{status} with {what}", reply(content, status, **more), Error(kind, words), options=NONE)
+def body(
+    name: str,
+    what: str,
+    content,
+    words: str,
+    kind: str = "InternalServerError",
+    status: int = 500,
+    **more,
+) -> Fault:
+    return Fault(
+        f"error-{name}",
+        f"{status} with {what}",
+        reply(content, status, **more),
+        Error(kind, words),
+        options=NONE,
+    )
 
 
 FAULTS = [
@@ -36,17 +54,49 @@ FAULTS = [
     problem(418, "APIStatusError"),
     problem(422, "UnprocessableEntityError"),
     problem(501, "InternalServerError"),
-    body("html", "a page of a gateway", HTML, "502 Bad Gateway", status=502, kind="InternalServerError"),
+    body(
+        "html",
+        "a page of a gateway",
+        HTML,
+        "502 Bad Gateway",
+        status=502,
+        kind="InternalServerError",
+    ),
     body("empty", "nothing", None, "empty"),
     body("list", "a list", [1, 2], r"\[1, 2\]"),
     body("null", "null", b"null", "null"),
     body("text", "a text as JSON", "broken", "broken"),
-    body("detail-list", "a detail that is a list", {"detail": [{"loc": ["x"], "msg": "too large"}]}, "too large"),
+    body(
+        "detail-list",
+        "a detail that is a list",
+        {"detail": [{"loc": ["x"], "msg": "too large"}]},
+        "too large",
+    ),
     body("detail-number", "a detail that is a number", {"detail": 7}, "7"),
-    body("escapes-in-detail", "terminal escapes in its detail", {"detail": "bad \x1b[2J\x1b]0;pwned\x07 \x00news"}, "bad.*news"),
-    body("escapes-in-title", "terminal escapes in its title", {"title": "bad \x1b[31m\x9b2Jtitle"}, "bad.*title"),
-    body("newlines-in-detail", "an error of its own in its detail", {"detail": "bad\r\nstatus: 200\rnews"}, "bad"),
-    body("bidi-in-detail", "text that turns round in its detail", {"detail": "bad \u202eslaved\u202c news"}, "bad"),
+    body(
+        "escapes-in-detail",
+        "terminal escapes in its detail",
+        {"detail": "bad \x1b[2J\x1b]0;pwned\x07 \x00news"},
+        "bad.*news",
+    ),
+    body(
+        "escapes-in-title",
+        "terminal escapes in its title",
+        {"title": "bad \x1b[31m\x9b2Jtitle"},
+        "bad.*title",
+    ),
+    body(
+        "newlines-in-detail",
+        "an error of its own in its detail",
+        {"detail": "bad\r\nstatus: 200\rnews"},
+        "bad",
+    ),
+    body(
+        "bidi-in-detail",
+        "text that turns round in its detail",
+        {"detail": "bad \u202eslaved\u202c news"},
+        "bad",
+    ),
     body("latin-1", "text that is not UTF-8", b"caf\xe9", "caf"),
     body("deep", "JSON of a depth of 100,000", b"[" * 100_000, r"500"),
     Fault(
@@ -87,7 +137,11 @@ FAULTS = [
         options=NONE,
     ),
     Fault(
-        "status-304", "304 that nobody asked for", raw("HTTP/1.1 304 Not Modified"), Error("APIError", "304|empty"), options=NONE
+        "status-304",
+        "304 that nobody asked for",
+        raw("HTTP/1.1 304 Not Modified"),
+        Error("APIError", "304|empty"),
+        options=NONE,
     ),
     Fault(
         "status-101",
@@ -96,7 +150,9 @@ FAULTS = [
         Error("APIError", "101|connection|upgrade|empty|switch"),
         options=NONE,
     ),
-    Fault("status-103", "103 before the answer", raw("HTTP/1.1 103 Early Hints\nLink: </a>") + good()),
+    Fault(
+        "status-103", "103 before the answer", raw("HTTP/1.1 103 Early Hints\nLink: </a>") + good()
+    ),
     Fault(
         "status-206",
         "206 to a GET that asked for all",

@@ -17,8 +17,19 @@ GOOD = HEAD + numbered("a", " b", " c") + done()
 BIG = "x" * 10_000_000
 
 
-def stream(name: str, what: str, *answers, expected=USUAL, poll=None, operation="stream", options=None, **more) -> Fault:
-    """What comes of a stream that is answered so in turn, of a prediction that is then as `poll` says."""
+def stream(
+    name: str,
+    what: str,
+    *answers,
+    expected=USUAL,
+    poll=None,
+    operation="stream",
+    options=None,
+    **more,
+) -> Fault:
+    """What comes of a stream that is answered so in turn, of a prediction that is then as `poll`
+    says.
+    """
     present = prediction(output=list(PARTS)) if poll is None else poll
 
     def script(stage, seen):
@@ -26,9 +37,20 @@ def stream(name: str, what: str, *answers, expected=USUAL, poll=None, operation=
             asked = sum(each.path == "/stream" for each in stage.home.seen)
             return answers[min(asked, len(answers)) - 1]
         view = prediction("starting") if seen.method == "POST" else present
-        return reply({**view, "urls": {"stream": f"{stage.home.origin}/stream"}}, 201 if seen.method == "POST" else 200)
+        return reply(
+            {**view, "urls": {"stream": f"{stage.home.origin}/stream"}},
+            201 if seen.method == "POST" else 200,
+        )
 
-    return Fault(f"stream-{name}", what, script, expected, operation, options=FAST if options is None else options, **more)
+    return Fault(
+        f"stream-{name}",
+        what,
+        script,
+        expected,
+        operation,
+        options=FAST if options is None else options,
+        **more,
+    )
 
 
 def sent(*events: bytes) -> object:
@@ -42,7 +64,9 @@ GONE = Error("StreamInterrupted", "broke off")
 def elsewhere(stage, seen):
     if seen.path == "/stream":
         return sent(numbered(*PARTS), done())
-    return reply({**prediction("starting"), "urls": {"stream": f"{stage.other.origin}/stream"}}, 201)
+    return reply(
+        {**prediction("starting"), "urls": {"stream": f"{stage.other.origin}/stream"}}, 201
+    )
 
 
 def to(url):
@@ -51,15 +75,47 @@ def to(url):
 
 FAULTS = [
     stream("good", "as it should be", sent(numbered(*PARTS), done())),
-    stream("cut-in-head", "closed within the answer's head, and then well", cut(HEAD, 20, None), cut(GOOD, end=None)),
-    stream("reset-before-head", "reset before the answer, and then well", reset, cut(GOOD, end=None)),
-    stream("cut-in-event", "closed within an event", sent(FIRST, b"event: output\ndata: half"), sent(numbered(*PARTS), done())),
-    stream("reset-in-event", "reset within an event", cut(HEAD + FIRST + b"event: output\ndata: half"), cut(GOOD, end=None)),
+    stream(
+        "cut-in-head",
+        "closed within the answer's head, and then well",
+        cut(HEAD, 20, None),
+        cut(GOOD, end=None),
+    ),
+    stream(
+        "reset-before-head", "reset before the answer, and then well", reset, cut(GOOD, end=None)
+    ),
+    stream(
+        "cut-in-event",
+        "closed within an event",
+        sent(FIRST, b"event: output\ndata: half"),
+        sent(numbered(*PARTS), done()),
+    ),
+    stream(
+        "reset-in-event",
+        "reset within an event",
+        cut(HEAD + FIRST + b"event: output\ndata: half"),
+        cut(GOOD, end=None),
+    ),
     stream("cut-before-done", "closed before its end", sent(numbered(*PARTS))),
-    stream("cut-before-anything", "closed before the first event", sent(), sent(numbered(*PARTS), done())),
+    stream(
+        "cut-before-anything",
+        "closed before the first event",
+        sent(),
+        sent(numbered(*PARTS), done()),
+    ),
     stream("cut-always", "closed after the first event, always", sent(FIRST)),
-    stream("resumed", "closed, and gone on with where it was", sent(numbered("a")), sent(numbered(" b", " c", first=1), done())),
-    stream("resumed-wrongly", "gone on with somewhere else", sent(numbered("a")), sent(numbered(" z", first=7), done())),
+    stream(
+        "resumed",
+        "closed, and gone on with where it was",
+        sent(numbered("a")),
+        sent(numbered(" b", " c", first=1), done()),
+    ),
+    stream(
+        "resumed-wrongly",
+        "gone on with somewhere else",
+        sent(numbered("a")),
+        sent(numbered(" z", first=7), done()),
+    ),
     stream(
         "lost-and-changed",
         "closed, and the prediction says something else",
@@ -95,8 +151,18 @@ FAULTS = [
         cut(raw("HTTP/1.1 200 OK", numbered(*PARTS) + done()), end=None),
         expected=(USUAL, Error("ReplicateError", "(?i)event.stream|type")),
     ),
-    stream("404", "404", reply({"detail": "no such stream"}, 404), expected=Error("NotFoundError", "no such stream")),
-    stream("500", "500", reply({"detail": "broken"}, 500), expected=Error("InternalServerError", "broken")),
+    stream(
+        "404",
+        "404",
+        reply({"detail": "no such stream"}, 404),
+        expected=Error("NotFoundError", "no such stream"),
+    ),
+    stream(
+        "500",
+        "500",
+        reply({"detail": "broken"}, 500),
+        expected=Error("InternalServerError", "broken"),
+    ),
     stream(
         "500-as-events",
         "500 with the type of events",
@@ -132,7 +198,11 @@ FAULTS = [
         poll=prediction("failed", error="boom"),
         expected=Error("ModelError", "boom"),
     ),
-    stream("done-garbage", "an end whose data are not JSON", sent(numbered(*PARTS), b"event: done\ndata: {{{\n\n")),
+    stream(
+        "done-garbage",
+        "an end whose data are not JSON",
+        sent(numbered(*PARTS), b"event: done\ndata: {{{\n\n"),
+    ),
     stream("after-done", "events after its end", sent(numbered(*PARTS), done(), numbered("more"))),
     stream(
         "unknown-event",
@@ -167,16 +237,28 @@ FAULTS = [
         operation="stream length",
         expected=Value([len(BIG), hashlib.sha256(BIG.encode()).hexdigest()[:12]]),
     ),
-    stream("nul", "NUL bytes", sent(numbered("a\0b"), b"id: \0\n\n", done()), expected=Value("a\0b")),
+    stream(
+        "nul", "NUL bytes", sent(numbered("a\0b"), b"id: \0\n\n", done()), expected=Value("a\0b")
+    ),
     stream("bom", "a byte-order mark", sent(b"\xef\xbb\xbf", numbered(*PARTS), done())),
-    stream("bad-utf-8", "bytes that are not UTF-8", sent(b"event: output\ndata: a\xff\n\n", done()), expected=Value("a\ufffd")),
-    stream("cr", "lines that end in CR alone", sent((numbered(*PARTS) + done()).replace(b"\n", b"\r"))),
+    stream(
+        "bad-utf-8",
+        "bytes that are not UTF-8",
+        sent(b"event: output\ndata: a\xff\n\n", done()),
+        expected=Value("a\ufffd"),
+    ),
+    stream(
+        "cr", "lines that end in CR alone", sent((numbered(*PARTS) + done()).replace(b"\n", b"\r"))
+    ),
     stream(
         "crlf-split",
         "CRLF, byte by byte",
         cut(
             CHUNKED
-            + b"".join(b"1\r\n%c\r\n" % each for each in (numbered(*PARTS) + done()).replace(b"\n", b"\r\n"))
+            + b"".join(
+                b"1\r\n%c\r\n" % each
+                for each in (numbered(*PARTS) + done()).replace(b"\n", b"\r\n")
+            )
             + b"0\r\n\r\n",
             end=None,
         ),
@@ -197,7 +279,11 @@ FAULTS = [
     stream(
         "gzip",
         "events in gzip",
-        reply(gzip.compress(numbered(*PARTS) + done()), kind="text/event-stream", headers="Content-Encoding: gzip\r\n"),
+        reply(
+            gzip.compress(numbered(*PARTS) + done()),
+            kind="text/event-stream",
+            headers="Content-Encoding: gzip\r\n",
+        ),
     ),
     stream(
         "bad-chunk",
@@ -241,7 +327,17 @@ FAULTS = [
         "stream",
     ),
     Fault(
-        "stream-at-nothing", "a stream whose address is garbage", to("::::"), Error("ReplicateError", "(?i)url|::::"), "stream"
+        "stream-at-nothing",
+        "a stream whose address is garbage",
+        to("::::"),
+        Error("ReplicateError", "(?i)url|::::"),
+        "stream",
     ),
-    Fault("stream-of-number", "a stream whose address is a number", to(7), Error("ReplicateError", "(?i)url|7|stream"), "stream"),
+    Fault(
+        "stream-of-number",
+        "a stream whose address is a number",
+        to(7),
+        Error("ReplicateError", "(?i)url|7|stream"),
+        "stream",
+    ),
 ]

@@ -6,7 +6,19 @@ from functools import cache
 
 from certificates import Certificates
 from chaos.fault import USUAL, Error, Fault
-from chaos.server import Stage, close_at_once, cut, encrypted, folder, good, reset_at_once, say, say_nothing, stall, take
+from chaos.server import (
+    Stage,
+    close_at_once,
+    cut,
+    encrypted,
+    folder,
+    good,
+    reset_at_once,
+    say,
+    say_nothing,
+    stall,
+    take,
+)
 from replicate_rs import Timeout
 from wire import reply
 
@@ -26,12 +38,34 @@ def _name(stage: Stage) -> str:
 
 
 def fault(
-    name: str, what: str, *openings, expected=USUAL, operation="get", script=None, address=_secure, trust=True, **more
+    name: str,
+    what: str,
+    *openings,
+    expected=USUAL,
+    operation="get",
+    script=None,
+    address=_secure,
+    trust=True,
+    **more,
 ) -> Fault:
     """A server of which the client knows whom to trust for it."""
-    options = {"max_retries": 0, **({"ssl_cert_file": certificates().authority} if trust else {}), **more.pop("options", {})}
+    options = {
+        "max_retries": 0,
+        **({"ssl_cert_file": certificates().authority} if trust else {}),
+        **more.pop("options", {}),
+    }
     script = good() if script is None else script
-    return Fault(name, what, script, expected, operation, address=address, openings=openings, options=options, **more)
+    return Fault(
+        name,
+        what,
+        script,
+        expected,
+        operation,
+        address=address,
+        openings=openings,
+        options=options,
+        **more,
+    )
 
 
 def served(kind: str = "good"):
@@ -57,15 +91,30 @@ def _alert(server, connection):
 FAULTS = [
     fault("tls-good", "a certificate that the client was told to trust", served()),
     fault("tls-good-name", "the same, by name", served(), address=_name),
-    fault("tls-expired", "an expired certificate", served("expired"), expected=refused("(?i)certificate.*expired")),
+    fault(
+        "tls-expired",
+        "an expired certificate",
+        served("expired"),
+        expected=refused("(?i)certificate.*expired"),
+    ),
     fault(
         "tls-not-yet-valid",
         "a certificate of the future",
         served("not yet valid"),
         expected=refused("(?i)certificate.*not valid yet"),
     ),
-    fault("tls-wrong-name", "a certificate for another name", served("wrong name"), expected=refused("(?i)certificate.*name")),
-    fault("tls-self-signed", "a certificate that vouches for itself", served("self-signed"), expected=refused("(?i)certificate")),
+    fault(
+        "tls-wrong-name",
+        "a certificate for another name",
+        served("wrong name"),
+        expected=refused("(?i)certificate.*name"),
+    ),
+    fault(
+        "tls-self-signed",
+        "a certificate that vouches for itself",
+        served("self-signed"),
+        expected=refused("(?i)certificate"),
+    ),
     fault(
         "tls-unknown-authority",
         "an authority that nobody knows",
@@ -105,7 +154,13 @@ FAULTS = [
         expected=Error("APITimeoutError", "over all attempts"),
         lasts=(0.2, 0.6),
     ),
-    fault("tls-reset", "reset in the handshake", take(5), trust=False, expected=refused("reset|closed|handshake|eof|tls")),
+    fault(
+        "tls-reset",
+        "reset in the handshake",
+        take(5),
+        trust=False,
+        expected=refused("reset|closed|handshake|eof|tls"),
+    ),
     fault(
         "tls-closed",
         "closed in the handshake",
@@ -120,7 +175,13 @@ FAULTS = [
         trust=False,
         expected=refused("(?i)closed|handshake|eof|tls|connection"),
     ),
-    fault("tls-alert", "an alert instead of a hello", _alert, trust=False, expected=refused("(?i)alert|protocol")),
+    fault(
+        "tls-alert",
+        "an alert instead of a hello",
+        _alert,
+        trust=False,
+        expected=refused("(?i)alert|protocol"),
+    ),
     fault(
         "tls-garbage",
         "plain text instead of TLS",
@@ -157,7 +218,9 @@ FAULTS = [
         "tls-redirect-to-http",
         "https that leads to http",
         served(),
-        script=lambda stage, seen: reply(status=302, headers=f"Location: {stage.other.origin}/v1/predictions/x\r\n"),
+        script=lambda stage, seen: reply(
+            status=302, headers=f"Location: {stage.other.origin}/v1/predictions/x\r\n"
+        ),
         expected=refused("redirects from https to http"),
         check=lambda stage: not stage.other.seen,
     ),

@@ -16,7 +16,15 @@ TOO_LARGE = reply({"detail": "too large"}, 413, headers="Connection: close\r\n")
 
 
 def upload(name: str, what: str, *answers, expected=MAYBE, argument=1000, **more) -> Fault:
-    return Fault(f"upload-{name}", what, answers or (reply(file(), 201),), expected, "upload", argument, **{"posts": 1, **more})
+    return Fault(
+        f"upload-{name}",
+        what,
+        answers or (reply(file(), 201),),
+        expected,
+        "upload",
+        argument,
+        **{"posts": 1, **more},
+    )
 
 
 def answering(answer: bytes, *, read: bool):
@@ -44,19 +52,28 @@ def with_file(*uploads):
 
     def script(stage, seen):
         if seen.path.endswith("/files"):
-            return uploads[min(sum(each.path.endswith("/files") for each in stage.home.seen), len(uploads)) - 1]
+            return uploads[
+                min(sum(each.path.endswith("/files") for each in stage.home.seen), len(uploads)) - 1
+            ]
         return reply(prediction(output=OUTPUT), 201)
 
     return script
 
 
 def run(name: str, what: str, *uploads, expected=USUAL, posts=2) -> Fault:
-    return Fault(f"run-with-file-{name}", what, with_file(*uploads), expected, "run with file", posts=posts)
+    return Fault(
+        f"run-with-file-{name}", what, with_file(*uploads), expected, "run with file", posts=posts
+    )
 
 
 FAULTS = [
     upload("good", "as it should be", expected=USUAL),
-    upload("reset-in-body", "reset while the file is sent", openings=(take(then=reset), None), argument=LARGE),
+    upload(
+        "reset-in-body",
+        "reset while the file is sent",
+        openings=(take(then=reset), None),
+        argument=LARGE,
+    ),
     upload(
         "closed-in-body",
         "closed while the file is sent",
@@ -78,9 +95,23 @@ FAULTS = [
         argument=LARGE,
         expected=(Error("PayloadTooLargeError", "too large"), MAYBE),
     ),
-    upload("401", "401", reply({"detail": "who?"}, 401), expected=Error("AuthenticationError", "who")),
-    upload("500", "500", reply({"detail": "broken"}, 500), expected=Error("InternalServerError", "broken")),
-    upload("429", "429, and then well", reply({"retry_after": 0}, 429), reply(file(), 201), expected=USUAL, posts=2),
+    upload(
+        "401", "401", reply({"detail": "who?"}, 401), expected=Error("AuthenticationError", "who")
+    ),
+    upload(
+        "500",
+        "500",
+        reply({"detail": "broken"}, 500),
+        expected=Error("InternalServerError", "broken"),
+    ),
+    upload(
+        "429",
+        "429, and then well",
+        reply({"retry_after": 0}, 429),
+        reply(file(), 201),
+        expected=USUAL,
+        posts=2,
+    ),
     upload(
         "html",
         "a web page as success",
@@ -88,7 +119,10 @@ FAULTS = [
         expected=Error("APIResponseValidationError", "is not JSON"),
     ),
     upload(
-        "without-id", "a file without an id", reply({"name": "a.bin"}, 201), expected=Error("APIResponseValidationError", "id")
+        "without-id",
+        "a file without an id",
+        reply({"name": "a.bin"}, 201),
+        expected=Error("APIResponseValidationError", "id"),
     ),
     Fault(
         "upload-truncated",

@@ -1,4 +1,6 @@
-"""What is asked of a client when a fault meets it: the same for ours and for `replicate` 1.0.7, with results in plain data."""
+"""What is asked of a client when a fault meets it: the same for ours and for `replicate` 1.0.7,
+with results in plain data.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def _plain(made: Any) -> list[Any]:
 
 
 def _get(call: Call) -> Any:
-    return _plain(call.finish(lambda: call.client.predictions.get(call.argument or "x", **call.options)))
+    return _plain(
+        call.finish(lambda: call.client.predictions.get(call.argument or "x", **call.options))
+    )
 
 
 def _get_whole(call: Call) -> Any:
@@ -57,15 +61,22 @@ def _get_whole(call: Call) -> Any:
 
 def _create(call: Call) -> Any:
     create = call.client.predictions.create
-    return _plain(call.finish(lambda: create(VERSION, input={"text": call.argument or "a"}, **call.options)))
+    return _plain(
+        call.finish(lambda: create(VERSION, input={"text": call.argument or "a"}, **call.options))
+    )
 
 
 def _cancel(call: Call) -> Any:
-    return call.finish(lambda: call.client.predictions.cancel(call.argument or "p1", **call.options)).id
+    return call.finish(
+        lambda: call.client.predictions.cancel(call.argument or "p1", **call.options)
+    ).id
 
 
 def _delete(call: Call) -> Any:
-    return call.finish(lambda: call.client.files.delete(call.argument or "f1", **call.options)) in (True, None)
+    return call.finish(lambda: call.client.files.delete(call.argument or "f1", **call.options)) in (
+        True,
+        None,
+    )
 
 
 def _update(call: Call) -> Any:
@@ -110,7 +121,11 @@ def _output(output: Any) -> Any:
 
 
 def _run(call: Call) -> Any:
-    return _output(call.finish(lambda: call.client.run(call.argument or "acme/x", input={"text": "a"}, **call.options)))
+    return _output(
+        call.finish(
+            lambda: call.client.run(call.argument or "acme/x", input={"text": "a"}, **call.options)
+        )
+    )
 
 
 def _read_output(call: Call) -> Any:
@@ -133,8 +148,14 @@ def _reload(call: Call) -> Any:
 
 
 def _stream(call: Call) -> Any:
-    events = call.finish(lambda: list_of(call, call.client.stream("acme/x", input={"text": "a"}, **call.options)))
-    return "".join(str(event) for event in events if str(getattr(event.event, "value", event.event)) == "output")
+    events = call.finish(
+        lambda: list_of(call, call.client.stream("acme/x", input={"text": "a"}, **call.options))
+    )
+    return "".join(
+        str(event)
+        for event in events
+        if str(getattr(event.event, "value", event.event)) == "output"
+    )
 
 
 def list_of(call: Call, stream: Any) -> Any:
@@ -231,23 +252,58 @@ OPERATIONS = {
 
 def deployment(name: str = "x") -> dict[str, Any]:
     """A deployment, as the API shows it."""
-    release = {"number": 1, "model": "acme/x", "version": VERSION, "created_at": "2026-01-01T00:00:00Z"}
+    release = {
+        "number": 1,
+        "model": "acme/x",
+        "version": VERSION,
+        "created_at": "2026-01-01T00:00:00Z",
+    }
     by = {"type": "user", "username": "acme", "name": "Acme"}
     about = {"hardware": "cpu", "min_instances": 0, "max_instances": 1}
-    return {"owner": "acme", "name": name, "current_release": {**release, "created_by": by, "configuration": about}}
+    return {
+        "owner": "acme",
+        "name": name,
+        "current_release": {**release, "created_by": by, "configuration": about},
+    }
 
 
 def file() -> dict[str, Any]:
     """An uploaded file, as the API shows it."""
     times = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z"}
-    about = {"name": "a.bin", "content_type": "application/octet-stream", "size": 1000, "etag": "e", "checksums": {}}
-    return {"id": "f1", "metadata": {}, "urls": {"get": "https://api.replicate.com/v1/files/f1"}, **about, **times}
+    about = {
+        "name": "a.bin",
+        "content_type": "application/octet-stream",
+        "size": 1000,
+        "etag": "e",
+        "checksums": {},
+    }
+    return {
+        "id": "f1",
+        "metadata": {},
+        "urls": {"get": "https://api.replicate.com/v1/files/f1"},
+        **about,
+        **times,
+    }
 
 
 def model(name: str = "x") -> dict[str, Any]:
     """A model, as the API shows it."""
-    nothing = dict.fromkeys(("description", "github_url", "paper_url", "license_url", "cover_image_url", "default_example"))
-    about = {"url": "https://replicate.com/acme/x", "visibility": "public", "run_count": 0, "latest_version": None}
+    nothing = dict.fromkeys(
+        (
+            "description",
+            "github_url",
+            "paper_url",
+            "license_url",
+            "cover_image_url",
+            "default_example",
+        )
+    )
+    about = {
+        "url": "https://replicate.com/acme/x",
+        "visibility": "public",
+        "run_count": 0,
+        "latest_version": None,
+    }
     return {"owner": "acme", "name": name, **nothing, **about}
 
 

@@ -1,4 +1,5 @@
-"""The same faults with `replicate` 1.0.7, in a process that may take so much time and memory, and no more.
+"""The same faults with `replicate` 1.0.7, in a process that may take so much time and memory, and
+no more.
 
 As a program, this is that process: it is given one call, and prints what came of it.
 """
@@ -31,7 +32,12 @@ def run(fault: Any) -> str:
 
     token = fault.options.get("api_token", TOKEN)
     operation = OPERATIONS[fault.operation]
-    if not operation.theirs or set(fault.options) - KNOWN or not isinstance(token, str) or "\0" in token:
+    if (
+        not operation.theirs
+        or set(fault.options) - KNOWN
+        or not isinstance(token, str)
+        or "\0" in token
+    ):
         return "n/a"
     stage = fault.stage()
     try:
@@ -47,7 +53,11 @@ def run(fault: Any) -> str:
         if "error" in done:
             return "leaks the token" if token in done["told"] else done["error"]
         expected = fault.expected if isinstance(fault.expected, tuple) else (fault.expected,)
-        values = [operation.usual if each is USUAL else each.value for each in expected if isinstance(each, Value)]
+        values = [
+            operation.usual if each is USUAL else each.value
+            for each in expected
+            if isinstance(each, Value)
+        ]
         return "right answer" if done["value"] in values and fault.check(stage) else "wrong answer"
     finally:
         stage.close()
@@ -55,7 +65,11 @@ def run(fault: Any) -> str:
 
 def _process(fault: Any, base_url: str, origin: str, token: str) -> Any:
     timeout = fault.options.get("timeout")
-    limits = [fault.deadline] if timeout is None else [getattr(timeout, name, timeout) for name in ("total", "read", "connect")]
+    limits = (
+        [fault.deadline]
+        if timeout is None
+        else [getattr(timeout, name, timeout) for name in ("total", "read", "connect")]
+    )
     seconds = min((each for each in limits if isinstance(each, (int, float))), default=None)
     call = {
         "operation": fault.operation,
@@ -70,7 +84,13 @@ def _process(fault: Any, base_url: str, origin: str, token: str) -> Any:
     command = [sys.executable, __file__]
     try:
         done = subprocess.run(
-            command, input=json.dumps(call), env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command,
+            input=json.dumps(call),
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return "hang"
@@ -85,13 +105,17 @@ def _called(call: dict[str, Any]) -> dict[str, Any]:
     import replicate
     from replicate.exceptions import ReplicateException
 
-    more: dict[str, Any] = {} if call["timeout"] is None else {"timeout": httpx.Timeout(call["timeout"])}
+    more: dict[str, Any] = (
+        {} if call["timeout"] is None else {"timeout": httpx.Timeout(call["timeout"])}
+    )
     argument = tuple(call["argument"]) if isinstance(call["argument"], list) else call["argument"]
     try:
         # The address of 1.0.7 has no version in it.
         base_url = re.sub("/v1$", "", call["base_url"])
         client = replicate.Client(call["token"], base_url=base_url, headers=call["headers"], **more)
-        value = OPERATIONS[call["operation"]].do(Call(client, lambda do: do(), argument, {}, call["origin"], is_ours=False))
+        value = OPERATIONS[call["operation"]].do(
+            Call(client, lambda do: do(), argument, {}, call["origin"], is_ours=False)
+        )
         return {"value": value}
     except MemoryError:
         return {"error": "out of memory", "told": ""}
@@ -99,7 +123,11 @@ def _called(call: dict[str, Any]) -> dict[str, Any]:
         told = f"{error} {error!r}"
         if isinstance(error, ReplicateException):
             return {"error": "clear error", "told": told}
-        family = "raw httpx." if isinstance(error, (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)) else "raw "
+        family = (
+            "raw httpx."
+            if isinstance(error, (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError))
+            else "raw "
+        )
         return {"error": family + type(error).__name__, "told": told}
 
 

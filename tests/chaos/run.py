@@ -31,7 +31,9 @@ class Verdict(NamedTuple):
 
 
 class Outcome:
-    """What a call came to: a result or an error, and the time it took; nothing of these if it hangs."""
+    """What a call came to: a result or an error, and the time it took; nothing of these if it
+    hangs.
+    """
 
     result: Any = None
     error: BaseException | None = None
@@ -47,7 +49,11 @@ def run(fault: Fault, both: Both) -> Verdict:
             _judged(fault, outcome)
             or _secret(stage, outcome.error)
             or _wasteful(fault, stage, outcome, grown)
-            or ("" if fault.check(stage) else f"the servers saw {stage.home.routes} and {stage.other.routes}")
+            or (
+                ""
+                if fault.check(stage)
+                else f"the servers saw {stage.home.routes} and {stage.other.routes}"
+            )
         )
         detail = "" if problem or outcome.error is None else _shown(outcome.error)
     except Exception as error:
@@ -71,7 +77,9 @@ def _called(fault: Fault, both: Both, stage: Stage) -> tuple[Outcome, int]:
             clients.append(client)
             own = {} if fault.deadline is None else {"timeout": fault.deadline}
             do = OPERATIONS[fault.operation].do
-            outcome.result = do(Call(client, both, fault.argument, own, stage.home.origin, both.is_async))
+            outcome.result = do(
+                Call(client, both, fault.argument, own, stage.home.origin, both.is_async)
+            )
         except BaseException as error:
             outcome.error = error
         outcome.seconds = time.monotonic() - began
@@ -112,11 +120,14 @@ def _problem(expected: Error | Value, fault: Fault, outcome: Outcome) -> str:
         if error is not None:
             return f"raised {_shown(error)}"
         value = OPERATIONS[fault.operation].usual if expected is USUAL else expected.value
-        return "" if outcome.result == value else f"gave {outcome.result!r:.300}, not {value!r:.300}"
+        return (
+            "" if outcome.result == value else f"gave {outcome.result!r:.300}, not {value!r:.300}"
+        )
     if error is None:
         return f"gave {outcome.result!r:.300}, not {expected.kind}"
     kind = (
-        getattr(replicate_rs.exceptions, expected.kind, None) or {"ValueError": ValueError, "TypeError": TypeError}[expected.kind]
+        getattr(replicate_rs.exceptions, expected.kind, None)
+        or {"ValueError": ValueError, "TypeError": TypeError}[expected.kind]
     )
     if not isinstance(error, kind):
         return f"raised {_shown(error)}, not {expected.kind}"
@@ -124,11 +135,18 @@ def _problem(expected: Error | Value, fault: Fault, outcome: Outcome) -> str:
         return f"says {str(error)!r:.300}, without {expected.words!r}"
     if any(not (each.isprintable() or each == "\n") for each in str(error)):
         return f"says {str(error)!r:.300}, with control characters"
-    return "" if expected.check(error) else f"what {_shown(error)} carries is wrong: {vars(error)!r:.300}"
+    return (
+        ""
+        if expected.check(error)
+        else f"what {_shown(error)} carries is wrong: {vars(error)!r:.300}"
+    )
 
 
 def _secret(stage: Stage, error: BaseException | None) -> str:
-    if any(TOKEN in f"{each} {each.headers}" or TOKEN.encode() in each.body for each in stage.other.seen):
+    if any(
+        TOKEN in f"{each} {each.headers}" or TOKEN.encode() in each.body
+        for each in stage.other.seen
+    ):
         return "the token went to another origin"
     if any(TOKEN.encode() in each.body for each in stage.home.seen):
         return "the token went into a body"

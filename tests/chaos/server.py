@@ -35,9 +35,13 @@ Opening = Callable[["Server", socket.socket], socket.socket | None]
 
 
 class Server(Wire):
-    """Opens the n-th connection by the n-th of `openings`, and those after them as the last; None is as usual."""
+    """Opens the n-th connection by the n-th of `openings`, and those after them as the last; None
+    is as usual.
+    """
 
-    def __init__(self, script: Callable[[Seen], Answer | None], openings: Iterable[Opening | None] = ()) -> None:
+    def __init__(
+        self, script: Callable[[Seen], Answer | None], openings: Iterable[Opening | None] = ()
+    ) -> None:
         self.openings = list(openings)
         self.partial: list[bytes] = []
         self._accepted = 0
@@ -46,7 +50,9 @@ class Server(Wire):
     @property
     def posts(self) -> int:
         """How many times something was asked to be made, wholly or in part."""
-        whole = sum(each.method == "POST" and not each.path.endswith("/cancel") for each in self.seen)
+        whole = sum(
+            each.method == "POST" and not each.path.endswith("/cancel") for each in self.seen
+        )
         return whole + sum(each.startswith(b"POST") for each in self.partial)
 
     def _serve(self, connection: socket.socket) -> None:
@@ -76,7 +82,9 @@ class Stage(NamedTuple):
     other: Server
 
     @classmethod
-    def of(cls, script: Callable[[Stage, Seen], Answer | None], openings: Iterable[Opening | None] = ()) -> Self:
+    def of(
+        cls, script: Callable[[Stage, Seen], Answer | None], openings: Iterable[Opening | None] = ()
+    ) -> Self:
         stage: Stage
 
         def answer(seen: Seen) -> Answer | None:
@@ -123,7 +131,12 @@ def say(greeting: bytes) -> Opening:
     return opening
 
 
-def take(most: int | None = None, *, until: bytes = b"\r\n\r\n", then: Callable[[socket.socket], Any] = reset) -> Opening:
+def take(
+    most: int | None = None,
+    *,
+    until: bytes = b"\r\n\r\n",
+    then: Callable[[socket.socket], Any] = reset,
+) -> Opening:
     """Take so many bytes of a request, or all up to some, and then no more."""
 
     def opening(server: Server, connection: socket.socket) -> None:
@@ -158,7 +171,9 @@ def until_left(connection: socket.socket) -> None:
     poll.poll(10_000)
 
 
-def cut(content: bytes, size: int | None = None, end: Callable[[socket.socket], Any] | None = reset) -> Answer:
+def cut(
+    content: bytes, size: int | None = None, end: Callable[[socket.socket], Any] | None = reset
+) -> Answer:
     """Send the first bytes of an answer, and then end the connection, or close it."""
 
     def answer(connection: socket.socket) -> None:

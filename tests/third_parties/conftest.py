@@ -1,7 +1,8 @@
 """Programs and libraries of other people, unmodified, against the local Replicate.
 
-The official client is not installed where these run: what they import as `replicate` is this package. For the tests in this
-process `install()` is called before anything else; programs are started with `python -m replicate_rs.drop_in`.
+The official client is not installed where these run: what they import as `replicate` is this
+package. For the tests in this process `install()` is called before anything else; programs are
+started with `python -m replicate_rs.drop_in`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import replicate_rs.drop_in
 from replicate_rs.local import LocalReplicate, LoggedRequest, sleep
 
 replicate_rs.drop_in.install()
-# What child processes find `replicate` by; the fixture `surroundings` of all tests takes it out of the environment.
+# What child processes find `replicate` by; the fixture `surroundings` of all tests takes it out of
+# the environment.
 PYTHONPATH = os.environ.get("PYTHONPATH")
 
 
@@ -35,7 +37,11 @@ class Replicate(LocalReplicate):
     """A local Replicate that tells what was really asked of it."""
 
     def _answered(self, *ends: str) -> list[LoggedRequest]:
-        return [each for each in self.requests if each.method == "POST" and each.path.endswith(ends) and 200 <= each.status < 300]
+        return [
+            each
+            for each in self.requests
+            if each.method == "POST" and each.path.endswith(ends) and 200 <= each.status < 300
+        ]
 
     @property
     def created(self) -> list[LoggedRequest]:
@@ -57,7 +63,9 @@ def shout(prompt: str) -> str:
     return prompt.upper()
 
 
-def llama(prompt: str, temperature: float = 0.5, top_p: float = 1.0, max_length: int = 100) -> Iterator[str]:
+def llama(
+    prompt: str, temperature: float = 0.5, top_p: float = 1.0, max_length: int = 100
+) -> Iterator[str]:
     """Say the last line of the prompt again, word by word."""
     for word in prompt.strip().splitlines()[-1].split():
         yield f"{word} "
@@ -106,16 +114,31 @@ def server(monkeypatch: pytest.MonkeyPatch, surroundings: None) -> Iterator[Repl
 
 @pytest.fixture
 def program(server: Replicate, tmp_path: Path) -> Callable[..., str]:
-    """Run a program, or `-m` and a module, with this package in the official client's place, and return what it prints."""
+    """Run a program, or `-m` and a module, with this package in the official client's place, and
+    return what it prints.
+    """
 
-    def run(*arguments: Any, code: str | None = None, name: str = "program.py", **environment: str) -> str:
+    def run(
+        *arguments: Any, code: str | None = None, name: str = "program.py", **environment: str
+    ) -> str:
         if code is not None:
             (tmp_path / name).write_text(textwrap.dedent(code))
             arguments = (tmp_path / name, *arguments)
-        # What finds this package in the child is the alias it is started with, nothing that this process left.
-        environment = {key: value for key, value in (os.environ | environment).items() if key != "PYTHONPATH"}
+        # What finds this package in the child is the alias it is started with, nothing that this
+        # process left.
+        environment = {
+            key: value for key, value in (os.environ | environment).items() if key != "PYTHONPATH"
+        }
         command = [sys.executable, "-m", "replicate_rs.drop_in", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=50, cwd=tmp_path, env=environment, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=50,
+            cwd=tmp_path,
+            env=environment,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

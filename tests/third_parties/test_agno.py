@@ -36,7 +36,9 @@ def test_a_picture(server, call):
 
 def test_several_pictures(server, call):
     result = call("acme/album", prompt="red lime blue")
-    pictures = [Image.open(io.BytesIO(each.get_content_bytes())).getpixel((0, 0)) for each in result.images]
+    pictures = [
+        Image.open(io.BytesIO(each.get_content_bytes())).getpixel((0, 0)) for each in result.images
+    ]
     assert pictures == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
     assert len(result.content.splitlines()) == 3
     assert len(server.created) == 1

@@ -1,4 +1,6 @@
-"""What these tests stand on: the official client is nowhere, and what asks for it is content with this package."""
+"""What these tests stand on: the official client is nowhere, and what asks for it is content with
+this package.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ OURS = Path(replicate_rs.__file__).parent
 
 def test_the_official_client_is_not_installed():
     code = "import importlib.util; print(importlib.util.find_spec('replicate'))"
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=30
+    )
     assert done.stdout == "None\n"
     assert OURS in Path(replicate.__file__).parents
     assert OURS in Path(str(metadata.distribution("replicate").locate_file("replicate"))).parents

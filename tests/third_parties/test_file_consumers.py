@@ -1,4 +1,6 @@
-"""Other people's libraries that take files, given one that a model made: each gets exactly its bytes, or shows its URL."""
+"""Other people's libraries that take files, given one that a model made: each gets exactly its
+bytes, or shows its URL.
+"""
 
 import asyncio
 import base64
@@ -37,9 +39,14 @@ class Host(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes */{len(self.content)}")
         else:
             self.send_response(206 if start else 200)
-            self.send_header("Content-Range", f"bytes {start}-{len(self.content) - 1}/{len(self.content)}")
+            self.send_header(
+                "Content-Range", f"bytes {start}-{len(self.content) - 1}/{len(self.content)}"
+            )
         self.send_header("ETag", '"a"')
-        self.send_header("Content-Type", "image/png" if self.path.endswith(".png") else "application/octet-stream")
+        self.send_header(
+            "Content-Type",
+            "image/png" if self.path.endswith(".png") else "application/octet-stream",
+        )
         self.send_header("Content-Length", str(len(part)))
         self.end_headers()
         self.wfile.write(part)
@@ -100,9 +107,13 @@ def test_boto3_stores_it(made, content, monkeypatch):
         s3.upload_fileobj(output, "bucket", "fileobj")
         s3.put_object(Bucket="bucket", Key="body", Body=made(content))
         # In parts.
-        small = boto3.s3.transfer.TransferConfig(multipart_threshold=5 << 20, multipart_chunksize=5 << 20)
+        small = boto3.s3.transfer.TransferConfig(
+            multipart_threshold=5 << 20, multipart_chunksize=5 << 20
+        )
         s3.upload_fileobj(made(content * 3), "bucket", "parts", Config=small)
-        assert [s3.get_object(Bucket="bucket", Key=key)["Body"].read() for key in ("fileobj", "body")] == [content] * 2
+        assert [
+            s3.get_object(Bucket="bucket", Key=key)["Body"].read() for key in ("fileobj", "body")
+        ] == [content] * 2
         assert s3.get_object(Bucket="bucket", Key="parts")["Body"].read() == content * 3
 
 
@@ -146,19 +157,29 @@ def test_django_rest_framework_answers_with_its_url():
     from django.conf import settings
 
     if not settings.configured:
-        settings.configure(USE_TZ=True, REST_FRAMEWORK={"UNAUTHENTICATED_USER": None}, INSTALLED_APPS=["rest_framework"])
+        settings.configure(
+            USE_TZ=True,
+            REST_FRAMEWORK={"UNAUTHENTICATED_USER": None},
+            INSTALLED_APPS=["rest_framework"],
+        )
         django.setup()
     from rest_framework import serializers
     from rest_framework.renderers import JSONRenderer
 
     output = FileOutput("https://x.test/a.png?s=1&t=2", Replicate("t"))
-    assert json.loads(JSONRenderer().render({"image": output, "all": [output]})) == {"image": output.url, "all": [output.url]}
+    assert json.loads(JSONRenderer().render({"image": output, "all": [output]})) == {
+        "image": output.url,
+        "all": [output.url],
+    }
 
     class Answer(serializers.Serializer):
         image = serializers.URLField()
         text = serializers.CharField()
 
-    assert dict(Answer({"image": output, "text": output}).data) == {"image": output.url, "text": output.url}
+    assert dict(Answer({"image": output, "text": output}).data) == {
+        "image": output.url,
+        "text": output.url,
+    }
 
 
 def picture():
@@ -199,8 +220,14 @@ def test_notebooks_show_it(made):
     display = pytest.importorskip("IPython.display")
     output = made(picture(), "out.png")
     encoded = base64.b64encode(Host.content).decode()
-    assert display.Image(output.read())._repr_mimebundle_()[0]["image/png"].replace("\n", "") == encoded
-    assert display.Image(filename=output)._repr_mimebundle_()[0]["image/png"].replace("\n", "") == encoded
+    assert (
+        display.Image(output.read())._repr_mimebundle_()[0]["image/png"].replace("\n", "")
+        == encoded
+    )
+    assert (
+        display.Image(filename=output)._repr_mimebundle_()[0]["image/png"].replace("\n", "")
+        == encoded
+    )
     assert output.url in display.Image(url=output.url)._repr_html_()
     assert output.url in display.Video(url=output.url)._repr_html_()
     assert display.Audio(output.read(), rate=None).data == Host.content

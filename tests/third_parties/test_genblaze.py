@@ -27,15 +27,23 @@ def provider(server):
 
 
 def step(model, **fields):
-    return Step(provider="replicate", model=model, modality=Modality.IMAGE, **({"prompt": "a cat"} | fields))
+    return Step(
+        provider="replicate", model=model, modality=Modality.IMAGE, **({"prompt": "a cat"} | fields)
+    )
 
 
 def test_a_step(server, provider):
     done = provider.invoke(step("acme/files", seed=7))
     assert done.status == "succeeded", done.error
-    assert [(asset.url, asset.media_type) for asset in done.assets] == [(URL, "image/png"), (URL[:-3] + "webp", "image/webp")]
+    assert [(asset.url, asset.media_type) for asset in done.assets] == [
+        (URL, "image/png"),
+        (URL[:-3] + "webp", "image/webp"),
+    ]
     (create,) = server.created
-    assert json.loads(create.body) == {"version": server.version("acme/files"), "input": {"prompt": "a cat", "seed": 7}}
+    assert json.loads(create.body) == {
+        "version": server.version("acme/files"),
+        "input": {"prompt": "a cat", "seed": 7},
+    }
     payload = done.provider_payload["replicate"]
     assert payload["status"] == "succeeded"
     assert payload["model"] == "acme/files"
@@ -43,7 +51,9 @@ def test_a_step(server, provider):
 
 
 def test_a_pipeline(server, provider):
-    pipeline = Pipeline("cats").step(provider, model="acme/files", prompt="a cat", modality=Modality.IMAGE)
+    pipeline = Pipeline("cats").step(
+        provider, model="acme/files", prompt="a cat", modality=Modality.IMAGE
+    )
     result = pipeline.run(raise_on_failure=True)
     assert [asset.url for asset in result.run.steps[0].assets][:1] == [URL]
     assert len(server.created) == 1
@@ -51,10 +61,17 @@ def test_a_pipeline(server, provider):
 
 def test_async(server, provider):
     async def main():
-        return await asyncio.gather(*(provider.ainvoke(step("acme/files", prompt=str(number))) for number in range(4)))
+        return await asyncio.gather(
+            *(provider.ainvoke(step("acme/files", prompt=str(number))) for number in range(4))
+        )
 
     assert [done.status for done in asyncio.run(main())] == ["succeeded"] * 4
-    assert sorted(json.loads(each.body)["input"]["prompt"] for each in server.created) == ["0", "1", "2", "3"]
+    assert sorted(json.loads(each.body)["input"]["prompt"] for each in server.created) == [
+        "0",
+        "1",
+        "2",
+        "3",
+    ]
 
 
 def test_models(server, provider):
@@ -67,7 +84,10 @@ def test_models(server, provider):
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        ({"status": 401, "body": '{"title": "Unauthenticated", "status": 401}'}, ProviderErrorCode.AUTH_FAILURE),
+        (
+            {"status": 401, "body": '{"title": "Unauthenticated", "status": 401}'},
+            ProviderErrorCode.AUTH_FAILURE,
+        ),
         ({"retry_after": 600.0}, ProviderErrorCode.RATE_LIMIT),
         ({"status": 500}, ProviderErrorCode.SERVER_ERROR),
     ],

@@ -23,7 +23,9 @@ def cached(server, tmp_path):
 
     def run(model, path, question):
         with path.open("rb") as image:
-            return replicate.run(model, input={"image": image, "question": question}, cache_obj=cache)
+            return replicate.run(
+                model, input={"image": image, "question": question}, cache_obj=cache
+            )
 
     return run
 

@@ -13,15 +13,23 @@ from langchain_core.prompts import PromptTemplate
 
 def test_invoke(server):
     assert Replicate(model="acme/llama").invoke("to be or not") == "to be or not "
-    assert [json.loads(each.body)["input"] for each in server.created] == [{"prompt": "to be or not"}]
+    assert [json.loads(each.body)["input"] for each in server.created] == [
+        {"prompt": "to be or not"}
+    ]
 
 
 def test_invoke_a_version_with_inputs(server):
-    llm = Replicate(model=f"acme/llama:{server.version('acme/llama')}", model_kwargs={"temperature": 0.25})
+    llm = Replicate(
+        model=f"acme/llama:{server.version('acme/llama')}", model_kwargs={"temperature": 0.25}
+    )
     assert llm.invoke("to be", top_p=0.5) == "to be "
     (create,) = server.created
     assert create.path == "/v1/predictions"
-    assert json.loads(create.body)["input"] == {"prompt": "to be", "temperature": 0.25, "top_p": 0.5}
+    assert json.loads(create.body)["input"] == {
+        "prompt": "to be",
+        "temperature": 0.25,
+        "top_p": 0.5,
+    }
 
 
 def test_a_model_that_gives_one_text(server):
@@ -80,7 +88,9 @@ def test_a_model_that_fails(server):
 
 def test_in_a_chain_and_copied(server):
     llm = Replicate(model="acme/llama")
-    assert (PromptTemplate.from_template("dear {name}") | llm).invoke({"name": "Ann"}) == "dear Ann "
+    assert (PromptTemplate.from_template("dear {name}") | llm).invoke(
+        {"name": "Ann"}
+    ) == "dear Ann "
     # It keeps the model's version, which is a record of ours.
     assert copy.deepcopy(llm).invoke("to be") == "to be "
     assert llm.model_copy(deep=True).with_config(tags=["copy"]).invoke("or not") == "or not "

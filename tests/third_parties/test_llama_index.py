@@ -16,7 +16,11 @@ def test_complete(server):
     response = Replicate(model="acme/llama", temperature=0.25).complete("to be or not")
     assert response.text == "to be or not "
     (create,) = server.created
-    assert json.loads(create.body)["input"] == {"prompt": "to be or not", "temperature": 0.25, "max_length": 3900}
+    assert json.loads(create.body)["input"] == {
+        "prompt": "to be or not",
+        "temperature": 0.25,
+        "max_length": 3900,
+    }
     assert server.cancelled == []
 
 
@@ -28,16 +32,24 @@ def test_stream_complete(server):
 
 
 def test_a_version(server):
-    assert Replicate(model=f"acme/llama:{server.version('acme/llama')}").complete("to be").text == "to be "
+    assert (
+        Replicate(model=f"acme/llama:{server.version('acme/llama')}").complete("to be").text
+        == "to be "
+    )
 
 
 def test_chat(server):
     llm = Replicate(model="acme/llama", is_chat_model=True)
-    messages = [ChatMessage(role=MessageRole.SYSTEM, content="Be brief."), ChatMessage(role=MessageRole.USER, content="to be?")]
+    messages = [
+        ChatMessage(role=MessageRole.SYSTEM, content="Be brief."),
+        ChatMessage(role=MessageRole.USER, content="to be?"),
+    ]
     # llama-index makes one prompt of the messages, whose last line is for the answer.
     assert llm.chat(messages).message.content == "assistant: "
     assert "".join(part.delta for part in llm.stream_chat(messages)) == "assistant: "
-    assert ["user: to be?" in json.loads(each.body)["input"]["prompt"] for each in server.created] == [True, True]
+    assert [
+        "user: to be?" in json.loads(each.body)["input"]["prompt"] for each in server.created
+    ] == [True, True]
 
 
 def test_async(server):
@@ -55,11 +67,16 @@ def test_a_file(server, tmp_path):
     picture.write_bytes(bytes(range(256)) * 4)
 
     @server.model("acme/llava", stream=True)
-    def llava(prompt: str, image: bytes, temperature: float = 0.5, max_length: int = 100) -> Iterator[str]:
+    def llava(
+        prompt: str, image: bytes, temperature: float = 0.5, max_length: int = 100
+    ) -> Iterator[str]:
         yield f"{prompt} {len(image)} "
         yield f"{sum(image)}"
 
-    assert Replicate(model="acme/llava", image=str(picture)).complete("size:").text == f"size: 1024 {4 * sum(range(256))}"
+    assert (
+        Replicate(model="acme/llava", image=str(picture)).complete("size:").text
+        == f"size: 1024 {4 * sum(range(256))}"
+    )
 
 
 def test_a_stream_that_is_left_cancels_its_prediction(server):

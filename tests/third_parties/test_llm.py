@@ -16,7 +16,9 @@ import replicate_rs.drop_in
 
 @pytest.fixture
 def llm(server, program, tmp_path):
-    """Run `llm`, which knows a model of the local server; its settings and its log are in a folder of the test."""
+    """Run `llm`, which knows a model of the local server; its settings and its log are in a folder
+    of the test.
+    """
 
     @server.model("acme/parrot")
     def parrot(prompt: str) -> Iterator[str]:
@@ -28,9 +30,15 @@ def llm(server, program, tmp_path):
         return program("-m", "llm", *arguments, LLM_USER_PATH=str(tmp_path))
 
     # What `llm replicate add` writes, which asks the service itself.
-    added = {"model": "acme/parrot", "model_id": "acme-parrot", "version": server.version("acme/parrot")}
+    added = {
+        "model": "acme/parrot",
+        "model_id": "acme-parrot",
+        "version": server.version("acme/parrot"),
+    }
     (tmp_path / "replicate").mkdir()
-    (tmp_path / "replicate" / "models.json").write_text(json.dumps([added | {"aliases": ["parrot"], "chat": True}]))
+    (tmp_path / "replicate" / "models.json").write_text(
+        json.dumps([added | {"aliases": ["parrot"], "chat": True}])
+    )
     return llm
 
 
@@ -40,7 +48,16 @@ def logged(tmp_path):
 
 
 def test_the_command(server, llm, tmp_path):
-    llm("replicate", "add", "acme/parrot", "--version", server.version("acme/parrot"), "--chat", "--alias", "pretty")
+    llm(
+        "replicate",
+        "add",
+        "acme/parrot",
+        "--version",
+        server.version("acme/parrot"),
+        "--chat",
+        "--alias",
+        "pretty",
+    )
     assert llm("-m", "pretty", "to be or not") == "to be or not \n"
     (create,) = server.created
     body = json.loads(create.body)

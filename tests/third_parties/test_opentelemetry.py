@@ -1,4 +1,6 @@
-"""opentelemetry-instrumentation-replicate, which asks for the official client's distribution metadata."""
+"""opentelemetry-instrumentation-replicate, which asks for the official client's distribution
+metadata.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,11 @@ first = next(stream)
 before = spans()
 show(before, "".join([str(first), *map(str, stream)]), spans())
 """)
-    assert shown == [[], "to be or not ", [["replicate.stream", "acme/llama", "to be or not", ["to be or not "], "OK"]]]
+    assert shown == [
+        [],
+        "to be or not ",
+        [["replicate.stream", "acme/llama", "to be or not", ["to be or not "], "OK"]],
+    ]
     assert len(server.created) == 1
 
 
@@ -76,7 +82,10 @@ prediction = replicate.predictions.create(version=version, input={"prompt": "hi"
 prediction.wait()
 show(prediction.output, spans())
 """)
-    assert shown == ["HI", [["replicate.predictions.create", server.version("acme/shout"), "hi", [], "OK"]]]
+    assert shown == [
+        "HI",
+        [["replicate.predictions.create", server.version("acme/shout"), "hi", [], "OK"]],
+    ]
     assert len(server.created) == 1
 
 
@@ -135,7 +144,10 @@ replicate.predictions.create("acme/shout", input={"prompt": "ho"})
 print(json.dumps([[log.log_record.event_name, dict(log.log_record.body)] for log in exporter.get_finished_logs()]))
 """
     )
-    assert [[name, body.get("content") or body["message"]["content"]] for name, body in json.loads(shown)] == [
+    assert [
+        [name, body.get("content") or body["message"]["content"]]
+        for name, body in json.loads(shown)
+    ] == [
         ["gen_ai.user.message", "hi"],
         ["gen_ai.choice", "hi "],
         ["gen_ai.user.message", "to be"],

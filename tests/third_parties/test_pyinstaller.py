@@ -87,11 +87,24 @@ def build(folder: Path, code: str) -> Path:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     metadata = folder / "site" / "replicate_rs-0.1.0.dist-info"
     metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: replicate-rs\nVersion: 0.1.0\n")
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: replicate-rs\nVersion: 0.1.0\n"
+    )
     (entries,) = project["entry-points"]["pyinstaller40"].items()
     (metadata / "entry_points.txt").write_text("[pyinstaller40]\n{} = {}\n".format(*entries))
     path = os.pathsep.join([str(folder / "site"), str(ROOT / "python")])
-    options = ["--onedir", "--noconfirm", "--log-level", "WARN", "--distpath", "dist", "--workpath", "work", "--specpath", "."]
+    options = [
+        "--onedir",
+        "--noconfirm",
+        "--log-level",
+        "WARN",
+        "--distpath",
+        "dist",
+        "--workpath",
+        "work",
+        "--specpath",
+        ".",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "PyInstaller", *options, "program.py"],
         cwd=folder,
@@ -107,7 +120,9 @@ def build(folder: Path, code: str) -> Path:
 
 def run(program: Path) -> subprocess.CompletedProcess[str]:
     # Nothing of the environment that built it.
-    return subprocess.run([program], cwd="/", env={}, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [program], cwd="/", env={}, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 @pytest.mark.timeout(600)
@@ -133,10 +148,24 @@ def test_a_program_with_the_local_server_in_it(tmp_path: Path) -> None:
 def test_a_program_without_the_server_is_small_and_whole(tmp_path: Path) -> None:
     program = build(tmp_path, ALONE)
     done = run(program)
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", "[]\nrefused\n1.0.7 1.0.7 True True\n")
-    assert not {"uvicorn", "starlette", "jinja2", "pytest"} & {each.name for each in (program.parent / "_internal").iterdir()}
+    assert (done.returncode, done.stderr, done.stdout) == (
+        0,
+        "",
+        "[]\nrefused\n1.0.7 1.0.7 True True\n",
+    )
+    assert not {"uvicorn", "starlette", "jinja2", "pytest"} & {
+        each.name for each in (program.parent / "_internal").iterdir()
+    }
     names = subprocess.run(
-        [sys.executable, "-m", "PyInstaller.utils.cliutils.archive_viewer", "-l", "-r", "-b", program],
+        [
+            sys.executable,
+            "-m",
+            "PyInstaller.utils.cliutils.archive_viewer",
+            "-l",
+            "-r",
+            "-b",
+            program,
+        ],
         capture_output=True,
         text=True,
         timeout=60,

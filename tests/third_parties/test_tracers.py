@@ -1,4 +1,6 @@
-"""Functions that are wrapped as tracers do it, with wrapt, whose wrappers are equal to what they wrap."""
+"""Functions that are wrapped as tracers do it, with wrapt, whose wrappers are equal to what they
+wrap.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def note(seen):
 
 
 @pytest.mark.parametrize("module", [replicate, replicate_rs])
-@pytest.mark.parametrize("name", ["run", "stream", "async_run", "predictions.create", "models.get", "files.list"])
+@pytest.mark.parametrize(
+    "name", ["run", "stream", "async_run", "predictions.create", "models.get", "files.list"]
+)
 def test_functions_of_the_module(server, monkeypatch, seen, note, module, name):
     vars(replicate_rs).pop("default_client", None)
     *path, last = name.split(".")
@@ -40,7 +44,9 @@ def test_functions_of_the_module(server, monkeypatch, seen, note, module, name):
         "run": lambda: module.run("acme/shout", input={"prompt": "hi"}),
         "stream": lambda: "".join(map(str, module.stream("acme/llama", input={"prompt": "hi"}))),
         "async_run": lambda: asyncio.run(module.async_run("acme/shout", input={"prompt": "hi"})),
-        "predictions.create": lambda: module.predictions.create("acme/shout", {"prompt": "hi"}).wait() or "hi",
+        "predictions.create": lambda: (
+            module.predictions.create("acme/shout", {"prompt": "hi"}).wait() or "hi"
+        ),
         "models.get": lambda: module.models.get("acme/shout").name,
         "files.list": lambda: str(len(module.files.list().results)),
     }
@@ -60,7 +66,10 @@ def test_functions_of_a_client(server, seen, note, module):
 
 
 @pytest.mark.parametrize("module", [replicate, replicate_rs])
-@pytest.mark.parametrize("name", ["Client.run", "Client.stream", "prediction.Predictions.create", "prediction.Prediction.wait"])
+@pytest.mark.parametrize(
+    "name",
+    ["Client.run", "Client.stream", "prediction.Predictions.create", "prediction.Prediction.wait"],
+)
 def test_functions_of_a_class(server, monkeypatch, seen, note, module, name):
     client = module.Client()
     *path, last = name.split(".")
@@ -77,8 +86,16 @@ def test_functions_of_a_class(server, monkeypatch, seen, note, module, name):
     assert len(seen) >= 1
 
 
-# As respan-instrumentation-replicate does: a plain function in the place of what the class has, which calls that.
-BLOCKING = ["Client.run", "Client.stream", "Predictions.create", "Predictions.get", "Predictions.list", "Predictions.cancel"]
+# As respan-instrumentation-replicate does: a plain function in the place of what the class has,
+# which calls that.
+BLOCKING = [
+    "Client.run",
+    "Client.stream",
+    "Predictions.create",
+    "Predictions.get",
+    "Predictions.list",
+    "Predictions.cancel",
+]
 BLOCKING += ["Prediction.wait", "Prediction.stream"]
 AWAITED = [
     "Client.async_run",
@@ -94,7 +111,11 @@ AWAITED += ["Predictions.async_cancel", "Prediction.async_wait", "Prediction.asy
 def patched(request, server, monkeypatch, seen):
     """A client of classes all of whose methods are replaced."""
     module = request.param
-    classes = {"Client": module.Client, "Predictions": module.prediction.Predictions, "Prediction": module.prediction.Prediction}
+    classes = {
+        "Client": module.Client,
+        "Predictions": module.prediction.Predictions,
+        "Prediction": module.prediction.Prediction,
+    }
 
     def patch(owner, name, label):
         original = getattr(owner, name)
@@ -127,7 +148,9 @@ def patched(request, server, monkeypatch, seen):
 def test_replaced_methods_that_block(server, patched, seen):
     assert patched.run("acme/shout", input={"prompt": "hi"}) == "HI"
     assert "".join(map(str, patched.stream("acme/llama", input={"prompt": "hi"}))) == "hi "
-    prediction = patched.predictions.create(version=server.version("acme/llama"), input={"prompt": "to be"}, stream=True)
+    prediction = patched.predictions.create(
+        version=server.version("acme/llama"), input={"prompt": "to be"}, stream=True
+    )
     assert "".join(map(str, prediction.stream())) == "to be "
     prediction.wait()
     assert prediction.output == ["to ", "be "]
@@ -147,7 +170,9 @@ def test_replaced_methods_that_are_awaited(server, patched, seen):
         stream = await patched.async_stream("acme/llama", input={"prompt": "hi"})
         assert "".join([str(event) async for event in stream]) == "hi "
         predictions = patched.predictions
-        prediction = await predictions.async_create(version=server.version("acme/llama"), input={"prompt": "to be"}, stream=True)
+        prediction = await predictions.async_create(
+            version=server.version("acme/llama"), input={"prompt": "to be"}, stream=True
+        )
         assert "".join([str(event) async for event in prediction.async_stream()]) == "to be "
         await prediction.async_wait()
         assert prediction.output == ["to ", "be "]

@@ -22,7 +22,9 @@ def call(server, tmp_path, monkeypatch):
     from universal_mcp.stores import EnvironmentStore
     from universal_mcp_replicate.app import ReplicateApp
 
-    app = ReplicateApp(integration=ApiKeyIntegration(name="REPLICATE_API_KEY", store=EnvironmentStore()))
+    app = ReplicateApp(
+        integration=ApiKeyIntegration(name="REPLICATE_API_KEY", store=EnvironmentStore())
+    )
     mcp = SingleMCPServer(app_instance=app)
     # One event loop for all calls, as in a server; its client keeps its connections.
     with asyncio.Runner() as runner:
@@ -43,19 +45,33 @@ def refused():
 
 
 def test_all_tools_are_there(call):
-    names = ("run", "submit_prediction", "get_prediction", "fetch_prediction_output", "cancel_prediction")
-    assert {*call.tools} == {f"replicate_{name}" for name in (*names, "upload_file", "generate_image")}
+    names = (
+        "run",
+        "submit_prediction",
+        "get_prediction",
+        "fetch_prediction_output",
+        "cancel_prediction",
+    )
+    assert {*call.tools} == {
+        f"replicate_{name}" for name in (*names, "upload_file", "generate_image")
+    }
 
 
 def test_run(server, call):
     assert call("run", model_ref="acme/shout", inputs={"prompt": "hello"}) == "HELLO"
     assert call("run", model_ref="acme/llama", inputs={"prompt": "to be"}) == "['to ', 'be ']"
-    assert call("run", model_ref="acme/painter", inputs={"prompt": "red"}).startswith(server.output_origin)
+    assert call("run", model_ref="acme/painter", inputs={"prompt": "red"}).startswith(
+        server.output_origin
+    )
     assert len(server.created) == 3
 
 
 def test_submit_and_fetch(server, call):
-    for model in ("acme/shout", f"acme/shout:{server.version('acme/shout')}", server.version("acme/shout")):
+    for model in (
+        "acme/shout",
+        f"acme/shout:{server.version('acme/shout')}",
+        server.version("acme/shout"),
+    ):
         id = call("submit_prediction", model_ref=model, inputs={"prompt": "hello"})
         assert call("fetch_prediction_output", prediction_id=id) == "HELLO"
         assert id in call("get_prediction", prediction_id=id)
@@ -71,7 +87,10 @@ def test_webhook_options(server, call):
         webhook_events_filter=["completed"],
     )
     body = json.loads(server.created[0].body)
-    assert (body["webhook"], body["webhook_events_filter"]) == ("http://127.0.0.1:9/hook", ["completed"])
+    assert (body["webhook"], body["webhook_events_filter"]) == (
+        "http://127.0.0.1:9/hook",
+        ["completed"],
+    )
 
 
 def test_cancel(server, call, refused):
@@ -90,7 +109,10 @@ def test_upload(server, call, tmp_path):
     path.write_bytes(bytes(range(256)))
     url = call("upload_file", file_path=str(path))
     assert url.startswith(server.base_url)
-    assert call("run", model_ref="acme/look", inputs={"image": url}) == f"256 bytes, {sum(range(256))} in all"
+    assert (
+        call("run", model_ref="acme/look", inputs={"image": url})
+        == f"256 bytes, {sum(range(256))} in all"
+    )
     assert len(server.uploaded) == 1
 
 

@@ -47,11 +47,15 @@ from replicate_rs.use import AsyncFunction, AsyncRun, Function, Run
 from replicate_rs.webhook import WebhookSigningSecret
 
 
-async def awaited_webhook(secret: WebhookSigningSecret, request: starlette.requests.Request) -> None:
+async def awaited_webhook(
+    secret: WebhookSigningSecret, request: starlette.requests.Request
+) -> None:
     assert_type(await avalidate_webhook(request, secret), bool)
 
 
-def webhooks(secret: WebhookSigningSecret, headers: dict[str, str], pairs: list[tuple[bytes, bytes]]) -> None:
+def webhooks(
+    secret: WebhookSigningSecret, headers: dict[str, str], pairs: list[tuple[bytes, bytes]]
+) -> None:
     validate_webhook(headers=pairs, body=bytearray(), secret=[secret, "s"], tolerance=None)
     validate_webhook(id="x", timestamp="1", signature="v1,", body="", secret=secret)
     validate_webhook(httpx.Request("POST", "http://x"), secret)
@@ -60,7 +64,9 @@ def webhooks(secret: WebhookSigningSecret, headers: dict[str, str], pairs: list[
     assert_type(verifier.verify(headers, b""), None)
     assert_type(verifier.unwrap(starlette.datastructures.Headers(), b""), Prediction | Training)
     assert_type(verifier.unwrap(httpx.Headers(), b""), Prediction | Training)
-    assert_type(verifier.verify_many([(headers, b""), (headers, "")]), list[WebhookValidationError | None])
+    assert_type(
+        verifier.verify_many([(headers, b""), (headers, "")]), list[WebhookValidationError | None]
+    )
     assert_type(sign_webhook(secret, "x", 5, b""), str)
 
 
@@ -96,7 +102,12 @@ def sync(client: Replicate, output: FileOutput) -> None:
     assert_type(output.read(), bytes)
     assert_type(output.save("x"), Path)
     assert_type(list(output), list[bytes])
-    client.run("o/n", input={}, wait={"mode": "poll", "interval": 0.5}, progress=lambda prediction: print(prediction.status))
+    client.run(
+        "o/n",
+        input={},
+        wait={"mode": "poll", "interval": 0.5},
+        progress=lambda prediction: print(prediction.status),
+    )
     with client as same:
         assert_type(same, Replicate)
 
@@ -119,7 +130,10 @@ def functions(client: Replicate, aclient: AsyncReplicate) -> None:
     assert_type(client.use("acme/x").create().logs(), str | None)
     assert_type(client.use("acme/x", streaming=True), Function[..., OutputIterator[Any]])
     assert_type(client.use("acme/x", hint=claude, streaming=True)(prompt="p"), OutputIterator[str])
-    assert_type(list(client.use("acme/x", hint=claude, streaming=True).create(prompt="p").output()), list[str])
+    assert_type(
+        list(client.use("acme/x", hint=claude, streaming=True).create(prompt="p").output()),
+        list[str],
+    )
     assert_type(aclient.use("acme/x"), AsyncFunction[..., Any])
     assert_type(use("acme/x", hint=flux)(prompt="p"), FileOutput)
     assert_type(use("acme/x", use_async=True), AsyncFunction[..., Any])
@@ -130,7 +144,9 @@ def functions(client: Replicate, aclient: AsyncReplicate) -> None:
 
 async def awaited_functions(client: AsyncReplicate) -> None:
     assert_type(await client.use("acme/x", hint=flux)(prompt="p"), FileOutput)
-    assert_type(await (await client.use("acme/x", hint=flux).create(prompt="p")).output(), FileOutput)
+    assert_type(
+        await (await client.use("acme/x", hint=flux).create(prompt="p")).output(), FileOutput
+    )
     assert_type(await use("acme/x", hint=claude, use_async=True)(prompt="p"), str)
     iterator = await use("acme/x", hint=claude, streaming=True, use_async=True)(prompt="p")
     assert_type(iterator, AsyncOutputIterator[str])
@@ -155,7 +171,9 @@ async def asynchronous(client: AsyncReplicate, old: Replicate, output: FileOutpu
     pair = await asyncio.gather(client.predictions.get("x"), client.predictions.get("y"))
     assert_type(pair, tuple[Prediction[Async], Prediction[Async]])
     async with asyncio.TaskGroup() as group:
-        assert_type(group.create_task(client.predictions.list()), asyncio.Task[Page[Prediction[Async]]])
+        assert_type(
+            group.create_task(client.predictions.list()), asyncio.Task[Page[Prediction[Async]]]
+        )
     assert_type(await old.predictions.async_get("x"), Prediction)
     later = assert_type(client.predictions.get("x"), Coroutine[Any, Any, Prediction[Async]])
     await later
@@ -169,7 +187,9 @@ async def asynchronous(client: AsyncReplicate, old: Replicate, output: FileOutpu
         assert_type(same, AsyncReplicate)
 
 
-def plain_names_mean_what_blocks(one: Prediction, output: FileOutput, page: Page[Prediction], event: ServerSentEvent) -> None:
+def plain_names_mean_what_blocks(
+    one: Prediction, output: FileOutput, page: Page[Prediction], event: ServerSentEvent
+) -> None:
     assert_type(one, Prediction[Sync])
     assert_type(one.reload(), None)
     assert_type(one.cancel(), None)
@@ -191,7 +211,10 @@ async def records_of_an_async_client(client: AsyncReplicate) -> None:
     assert_type([each async for each in one.output_iterator()], list[Any])
     assert_type(one.async_stream(), AsyncStream[ServerSentEvent[Async]])
     assert_type([event.data async for event in client.stream("o/n")], list[str | FileOutput[Async]])
-    assert_type([event.data async for event in client.predictions.stream("x")], list[str | FileOutput[Async]])
+    assert_type(
+        [event.data async for event in client.predictions.stream("x")],
+        list[str | FileOutput[Async]],
+    )
     page = await client.predictions.list()
     assert_type([each async for each in page], list[Prediction[Async]])
     assert_type([each async for each in await client.models.list()], list[Model[Async]])
@@ -234,7 +257,9 @@ async def files_of_an_async_client(output: FileOutput[Async]) -> None:
     assert_type([each async for each in output], list[bytes])
 
 
-def runs(client: Replicate, aclient: AsyncReplicate, run: AsyncRun[str], output: AsyncOutputIterator[str]) -> None:
+def runs(
+    client: Replicate, aclient: AsyncReplicate, run: AsyncRun[str], output: AsyncOutputIterator[str]
+) -> None:
     assert_type(client.use("acme/x").create().prediction, Prediction)
     assert_type(client.use("acme/x", streaming=True)().prediction, Prediction)
     assert_type(run.prediction, Prediction[Async])
@@ -266,7 +291,9 @@ def durations(client: Replicate, running: Prediction, output: FileOutput) -> Non
     WebhookVerifier("whsec_x", second)
 
 
-def ids(client: Replicate, running: Prediction, training: Training, version: Version, file: File) -> None:
+def ids(
+    client: Replicate, running: Prediction, training: Training, version: Version, file: File
+) -> None:
     client.predictions.cancel(running)
     client.trainings.get(training_id=training)
     client.predictions.create(version)

@@ -19,7 +19,9 @@ def blocking(prediction: Prediction) -> None:
     """Code that calls its methods."""
 
 
-async def of_the_other_mode(client: Replicate, aclient: AsyncReplicate, output: FileOutput[Async]) -> None:
+async def of_the_other_mode(
+    client: Replicate, aclient: AsyncReplicate, output: FileOutput[Async]
+) -> None:
     blocking(await aclient.predictions.get("x"))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     await client.predictions.get("x").reload()  # type: ignore[misc] # pyright: ignore[reportGeneralTypeIssues]
     (await aclient.predictions.get("x")).reload()  # type: ignore[unused-coroutine] # pyright: ignore[reportUnusedCoroutine]

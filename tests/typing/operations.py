@@ -80,7 +80,9 @@ async def asynchronous(client: AsyncReplicate, old: Replicate) -> None:
     deployment = assert_type(await client.deployments.get("o/n"), Deployment[Async])
     assert_type(await client.deployments.update("o", "n", max_instances=2), Deployment[Async])
     assert_type(await client.deployments.delete("o", "n"), bool)
-    assert_type(await client.deployments.predictions.create("o/n", {}, wait=True), Prediction[Async])
+    assert_type(
+        await client.deployments.predictions.create("o/n", {}, wait=True), Prediction[Async]
+    )
     assert_type(await deployment.predictions.async_create({}), Prediction[Async])
     assert_type(await client.files.create(b""), File[Async])
     assert_type(await client.files.get("f"), File[Async])
@@ -90,7 +92,9 @@ async def asynchronous(client: AsyncReplicate, old: Replicate) -> None:
     assert_type([each.id async for each in models.auto()], list[str])
     assert_type(await client.models.search("q"), Page[Model[Async]])
     model = assert_type(await client.models.get("o", "n"), Model[Async])
-    assert_type(await client.models.create("o", "n", visibility="private", hardware="cpu"), Model[Async])
+    assert_type(
+        await client.models.create("o", "n", visibility="private", hardware="cpu"), Model[Async]
+    )
     assert_type(await client.models.update("o/n", readme=""), Model[Async])
     assert_type(await client.models.delete("o/n"), bool)
     assert_type(await client.models.examples.list("o/n"), Page[Prediction[Async]])

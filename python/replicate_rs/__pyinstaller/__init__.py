@@ -1,4 +1,6 @@
-"""Tells PyInstaller what of this package its own search does not find; it asks through the entry point `pyinstaller40`."""
+"""Tells PyInstaller what of this package its own search does not find; it asks through the entry
+point `pyinstaller40`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Modules that are imported by name when they are first used, and the package `replicate` that `drop_in` puts on the path."""
+"""Modules that are imported by name when they are first used, and the package `replicate` that
+`drop_in` puts on the path.
+"""
 
 from PyInstaller.utils.hooks import collect_data_files, collect_submodules
 

@@ -1,17 +1,21 @@
-"""The official client's name for this package: ``import replicate``, and libraries that do so, get replicate_rs.
+"""The official client's name for this package: ``import replicate``, and libraries that do so, get
+replicate_rs.
 
     import replicate_rs.drop_in
     replicate_rs.drop_in.install()
 
     import some_library_that_imports_replicate
 
-Or, without a change to a program: ``python -m replicate_rs.drop_in program.py arguments…``, and likewise with ``-m module``,
-``-c code`` and ``-``. The official client may be installed or not; it must not have been imported before.
+Or, without a change to a program: ``python -m replicate_rs.drop_in program.py arguments…``, and
+likewise with ``-m module``, ``-c code`` and ``-``. The official client may be installed or not; it
+must not have been imported before.
 
-What `install` puts on the path is a folder with a package `replicate` and the metadata of 1.0.7, so that processes that the
-program starts find it too. ``python -m replicate_rs.drop_in --path`` prints the folder, to be set as `PYTHONPATH`.
+What `install` puts on the path is a folder with a package `replicate` and the metadata of 1.0.7, so
+that processes that the program starts find it too. ``python -m replicate_rs.drop_in --path`` prints
+the folder, to be set as `PYTHONPATH`.
 
-Under the name `replicate`, calls follow the rules of 1.0.7 where these differ; `replicate_rs` keeps its own in the same process.
+Under the name `replicate`, calls follow the rules of 1.0.7 where these differ; `replicate_rs` keeps
+its own in the same process.
 """
 
 from __future__ import annotations
@@ -35,10 +39,12 @@ def path() -> str:
 
 
 def install() -> None:
-    """Let ``import replicate`` find this package, in this process and in those that it starts. Repeated calls do nothing more.
+    """Let ``import replicate`` find this package, in this process and in those that it starts.
+    Repeated calls do nothing more.
 
     Raises:
-        RuntimeError: The official client was imported already: what imported it has its classes, which are not these.
+        RuntimeError: The official client was imported already: what imported it has its classes,
+            which are not these.
 
     """
     from importlib import import_module
@@ -48,8 +54,8 @@ def install() -> None:
     if present is not None and imported() is None:
         where = getattr(present, "__file__", None) or "nowhere"
         raise RuntimeError(
-            f"the module 'replicate' was imported already, from {where}: call replicate_rs.drop_in.install() before, "
-            "at the very top of the program"
+            f"the module 'replicate' was imported already, from {where}: call"
+            " replicate_rs.drop_in.install() before, at the very top of the program"
         )
     first, *rest = [each for each in sys.path if each != folder] or [folder]
     # Whatever comes first, it is this package's that is imported here.

@@ -1,4 +1,6 @@
-"""Run a program, a module or code with this package under the name `replicate`, as Python itself would run it."""
+"""Run a program, a module or code with this package under the name `replicate`, as Python itself
+would run it.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def _run_code(code: str, name: str, arguments: list[str]) -> None:
 
 
 def _replace_first_path(folder: str) -> None:
-    """Put the folder of what is run first on the path, in place of the one that Python put there for this module."""
+    """Put the folder of what is run first on the path, in place of the one that Python put there
+    for this module.
+    """
     if not sys.flags.safe_path:
         sys.path[0] = folder
 

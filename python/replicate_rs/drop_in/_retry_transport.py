@@ -1,4 +1,6 @@
-"""1.0.7's `RetryTransport`, for programs that make clients of httpx with it; this library does not use it."""
+"""1.0.7's `RetryTransport`, for programs that make clients of httpx with it; this library does not
+use it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 
 class RetryTransport(httpx.AsyncBaseTransport, httpx.BaseTransport):
-    """A transport of httpx that repeats requests which may be repeated, after a pause that doubles each time."""
+    """A transport of httpx that repeats requests which may be repeated, after a pause that doubles
+    each time.
+    """
 
     RETRYABLE_METHODS = frozenset(("HEAD", "GET", "PUT", "DELETE", "OPTIONS", "TRACE"))
     RETRYABLE_STATUS_CODES = frozenset((429, 503, 504))
@@ -42,8 +46,12 @@ class RetryTransport(httpx.AsyncBaseTransport, httpx.BaseTransport):
         self.max_backoff_wait = max_backoff_wait
         self.backoff_factor = backoff_factor
         self.jitter_ratio = jitter_ratio
-        self.retryable_methods: frozenset[str] = frozenset(retryable_methods or self.RETRYABLE_METHODS)
-        self.retry_status_codes: frozenset[int] = frozenset(retry_status_codes or self.RETRYABLE_STATUS_CODES)
+        self.retryable_methods: frozenset[str] = frozenset(
+            retryable_methods or self.RETRYABLE_METHODS
+        )
+        self.retry_status_codes: frozenset[int] = frozenset(
+            retry_status_codes or self.RETRYABLE_STATUS_CODES
+        )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, again if it has to be."""
@@ -76,7 +84,10 @@ class RetryTransport(httpx.AsyncBaseTransport, httpx.BaseTransport):
         await self._wrapped_transport.aclose()
 
     def _repeats(self, request: httpx.Request, response: httpx.Response, attempt: int) -> bool:
-        may_be = request.method in self.retryable_methods and response.status_code in self.retry_status_codes
+        may_be = (
+            request.method in self.retryable_methods
+            and response.status_code in self.retry_status_codes
+        )
         return may_be and attempt < self.max_attempts
 
     def _pause(self, response: httpx.Response, attempt: int) -> float:

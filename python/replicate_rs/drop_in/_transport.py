@@ -1,4 +1,6 @@
-"""`Client(transport=…)`: requests that go through a transport of httpx, as tests of programs for 1.0.7 have them."""
+"""`Client(transport=…)`: requests that go through a transport of httpx, as tests of programs for
+1.0.7 have them.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,16 @@ if TYPE_CHECKING:
 
 
 class TransportFetch:
-    """The `fetch` of a client whose requests are carried out by a transport of httpx. It adds the client's own headers."""
+    """The `fetch` of a client whose requests are carried out by a transport of httpx.
+
+    It adds the client's own headers.
+    """
 
     __slots__ = ("_base_url", "_options", "_transport")
 
-    def __init__(self, transport: RetryTransport, base_url: str = "", options: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, transport: RetryTransport, base_url: str = "", options: dict[str, Any] | None = None
+    ) -> None:
         self._transport = transport
         self._base_url = base_url
         self._options = options or {}
@@ -38,7 +45,9 @@ class TransportFetch:
     def __call__(self, request: Request, send: object) -> Response | Awaitable[Response]:
         """Carry a request out."""
         content = request.body if request._upload is None else request._upload.read()
-        sent = httpx.Request(request.method, request.url, headers=self._headers_of(request), content=content)
+        sent = httpx.Request(
+            request.method, request.url, headers=self._headers_of(request), content=content
+        )
         # What the core offers for sending tells whether somebody awaits the answer.
         return self._suspending(sent) if is_async_function(send) else self._blocking(sent)
 
@@ -46,7 +55,11 @@ class TransportFetch:
         headers = httpx.Headers(request.headers)
         origin, url = httpx.URL(self._base_url), httpx.URL(request.url)
         if (url.scheme, url.netloc) == (origin.scheme, origin.netloc):
-            given = [(name, value) for name, value in header_pairs(self._options["headers"]) if name not in headers]
+            given = [
+                (name, value)
+                for name, value in header_pairs(self._options["headers"])
+                if name not in headers
+            ]
             headers = httpx.Headers([*headers.multi_items(), *given])
             token = self._options["api_token"]
             if "Authorization" not in headers and (found := _read(token)):
@@ -77,5 +90,7 @@ def _read(token: Any) -> str | None:
 
 def _answer(request: httpx.Request, response: httpx.Response, body: bytes) -> Response:
     # The body has been decoded, so what says how it was encoded must not be believed again.
-    headers = {name: value for name, value in response.headers.items() if name != "content-encoding"}
+    headers = {
+        name: value for name, value in response.headers.items() if name != "content-encoding"
+    }
     return Response(response.status_code, headers=headers, body=body, url=str(request.url))

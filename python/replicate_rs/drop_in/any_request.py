@@ -1,4 +1,6 @@
-"""`Client._request` of 1.0.7, which programs call for what it has no method for: options and response are those of httpx."""
+"""`Client._request` of 1.0.7, which programs call for what it has no method for: options and
+response are those of httpx.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,23 @@ if TYPE_CHECKING:
     from .client import Client
 
 
-def send(client: Client, method: str, path: str, *, params: Any = None, **options: Any) -> httpx.Response:
+def send(
+    client: Client, method: str, path: str, *, params: Any = None, **options: Any
+) -> httpx.Response:
     """Send a request; `path` begins with ``/v1``."""
-    return _converted(method, client.request(_url(client, path, params), method=method, **_converted_options(**options)))
+    return _converted(
+        method,
+        client.request(_url(client, path, params), method=method, **_converted_options(**options)),
+    )
 
 
-async def async_send(client: Client, method: str, path: str, *, params: Any = None, **options: Any) -> httpx.Response:
+async def async_send(
+    client: Client, method: str, path: str, *, params: Any = None, **options: Any
+) -> httpx.Response:
     """Send a request; `path` begins with ``/v1``."""
-    response = await client.async_request(_url(client, path, params), method=method, **_converted_options(**options))
+    response = await client.async_request(
+        _url(client, path, params), method=method, **_converted_options(**options)
+    )
     return _converted(method, response)
 
 
@@ -33,7 +44,11 @@ def _url(client: Client, path: str, params: Any) -> str:
 
 
 def _converted_options(
-    *, json: Any = None, content: str | bytes | None = None, headers: Any = None, timeout: Any = None
+    *,
+    json: Any = None,
+    content: str | bytes | None = None,
+    headers: Any = None,
+    timeout: Any = None,
 ) -> dict[str, Any]:
     """Return options of httpx as those of `Client.request`."""
     pairs = header_pairs(headers)
@@ -47,6 +62,8 @@ def _converted_options(
 
 
 def _converted(method: str, response: Response) -> httpx.Response:
-    headers = {name: value for name, value in response.headers.items() if name != "content-encoding"}
+    headers = {
+        name: value for name, value in response.headers.items() if name != "content-encoding"
+    }
     request = httpx.Request(method, response.url)
     return httpx.Response(response.status, headers=headers, content=response.body, request=request)

@@ -18,12 +18,18 @@ _OPTIONS = frozenset(_CODE.co_varnames[1 : _CODE.co_argcount + _CODE.co_kwonlyar
 
 
 class Client(_Replicate):
-    """A client whose calls block; each has an ``async_`` twin. Calls follow the rules of 1.0.7 where these differ."""
+    """A client whose calls block; each has an ``async_`` twin.
+
+    Calls follow the rules of 1.0.7 where these differ.
+    """
 
     __slots__ = ()
 
     def __init__(self, api_token: Any = None, **options: Any) -> None:
-        """Create a client; takes what `replicate_rs.Replicate` takes, and `transport`. What else 1.0.7 gives httpx is ignored."""
+        """Create a client; takes what `replicate_rs.Replicate` takes, and `transport`.
+
+        What else 1.0.7 gives httpx is ignored.
+        """
         transport = options.pop("transport", None)
         if transport is not None and options.get("fetch") is None:
             from ._transport import fetch_through

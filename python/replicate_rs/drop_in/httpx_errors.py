@@ -1,10 +1,19 @@
-"""Errors of the network as errors of httpx too, which 1.0.7 lets through; only in programs that have imported httpx."""
+"""Errors of the network as errors of httpx too, which 1.0.7 lets through; only in programs that
+have imported httpx.
+"""
 
 from __future__ import annotations
 
 import sys
 
-from ..exceptions import APIConnectionError, APIError, APIStatusError, APITimeoutError, RequestError, StreamInterrupted
+from ..exceptions import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    RequestError,
+    StreamInterrupted,
+)
 
 TYPE_CHECKING = False
 
@@ -22,7 +31,9 @@ _both: dict[tuple[type[RequestError], type[Any]], type[Any]] = {}
 
 
 def adapt(error: RequestError, *, is_of_file: bool) -> None:
-    """Turn an error of the network, or the status of a file's host, into an instance of its counterpart in httpx too."""
+    """Turn an error of the network, or the status of a file's host, into an instance of its
+    counterpart in httpx too.
+    """
     httpx: Any = sys.modules.get("httpx")
     # It may be half imported, by another thread.
     base: type[Any] | None = getattr(httpx, "HTTPError", None)
@@ -36,7 +47,9 @@ def adapt(error: RequestError, *, is_of_file: bool) -> None:
     given._request = _request(httpx, error)
     if isinstance(error, APIStatusError):
         headers = {key: value for key, value in error.headers.items() if key != "content-encoding"}
-        given.response = httpx.Response(error.status, headers=headers, content=error.body, request=given._request)
+        given.response = httpx.Response(
+            error.status, headers=headers, content=error.body, request=given._request
+        )
 
 
 def _request(httpx: Any, error: RequestError) -> Any:
@@ -64,17 +77,31 @@ def _counterpart(error: RequestError, *, is_of_file: bool) -> str | None:
 def _class_of(kind: type[RequestError], base: type[Any]) -> type[Any]:
     found = _both.get((kind, base))
     if found is None:
-        members: dict[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
+        members: dict[str, Any] = {
+            "__module__": kind.__module__,
+            "__qualname__": kind.__qualname__,
+            "__doc__": kind.__doc__,
+        }
         members["__reduce__"] = _reduced(kind)
         found = _both.setdefault((kind, base), type(kind.__name__, (kind, base), members))
     return found
 
 
 def _reduced(kind: type[RequestError]) -> Any:
-    """Return the `__reduce__` that pickles an error as this library's own: the process that reads it may not have httpx."""
+    """Return the `__reduce__` that pickles an error as this library's own: the process that reads
+    it may not have httpx.
+    """
 
     def reduce(error: RequestError) -> tuple[Any, ...]:
         reduced: Any = kind.__reduce__(error)
-        return kind, reduced[1], {name: value for name, value in vars(error).items() if name not in ("_request", "response")}
+        return (
+            kind,
+            reduced[1],
+            {
+                name: value
+                for name, value in vars(error).items()
+                if name not in ("_request", "response")
+            },
+        )
 
     return reduce

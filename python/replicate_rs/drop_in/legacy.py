@@ -1,4 +1,6 @@
-"""Names of 1.0.7 that have no use in this library, for programs that mention them; loaded when one is asked for."""
+"""Names of 1.0.7 that have no use in this library, for programs that mention them; loaded when one
+is asked for.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +93,9 @@ class CreatePredictionRequestParams(TypedDict):
 
 
 def _get_api_token_from_environment() -> str | None:  # pyright: ignore[reportUnusedFunction] - `replicate.client` has it
-    """Return the API token as 1.0.7 finds it: that of cog's scope even if it is blank, else that of the environment."""
+    """Return the API token as 1.0.7 finds it: that of cog's scope even if it is blank, else that of
+    the environment.
+    """
     found = tokens_of_scope()
     return found[0] if found else os.environ.get("REPLICATE_API_TOKEN")
 
@@ -112,7 +116,9 @@ class EventSource:
     def __init__(self, client: Any, response: Any, *, use_file_output: bool | None = True) -> None:
         kind = str(response.headers["content-type"]).partition(";")[0]
         if kind != "text/event-stream":
-            raise ValueError(f"Expected response Content-Type to be 'text/event-stream', got {kind!r}")
+            raise ValueError(
+                f"Expected response Content-Type to be 'text/event-stream', got {kind!r}"
+            )
         self.client = client
         self.response = response
         self.use_file_output = use_file_output
@@ -140,4 +146,6 @@ class EventSource:
             raise ModelError(failed)
         if event.event != "output" or not self.use_file_output:
             return event
-        return ServerSentEvent(event.event, transform_output(event.data, self.client), event.id, event.retry)
+        return ServerSentEvent(
+            event.event, transform_output(event.data, self.client), event.id, event.retry
+        )

@@ -9,7 +9,8 @@ _STRATEGY = {"FileEncodingStrategy": "drop_in.legacy"}
 
 # After a colon is the name there, where it is another one.
 REEXPORTED: dict[str, dict[str, str]] = {
-    "account": _RESOURCE | dict.fromkeys(("get", "async_get", "current", "async_current"), "default_client"),
+    "account": _RESOURCE
+    | dict.fromkeys(("get", "async_get", "current", "async_current"), "default_client"),
     "client": {
         "Accounts": "account",
         "Collections": "collection",
@@ -58,12 +59,16 @@ REEXPORTED: dict[str, dict[str, str]] = {
         "identifier": "identifier",
         "transform_output": "helpers",
     },
-    "training": _RESOURCE | _PAGE | _ENCODE | {"ModelVersionIdentifier": "identifier", "Model": "model", "Version": "version"},
+    "training": _RESOURCE
+    | _PAGE
+    | _ENCODE
+    | {"ModelVersionIdentifier": "identifier", "Model": "model", "Version": "version"},
     "version": _RESOURCE | _PAGE,
     "webhook": _RESOURCE,
 }
 
-# What classes of 1.0.7 have as attributes, and nobody needs: modules, classes, and names in `legacy`.
+# What classes of 1.0.7 have as attributes, and nobody needs: modules, classes, and names in
+# `legacy`.
 MEMBERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "deployment": ("Deployments", ("CreateDeploymentParams", "UpdateDeploymentParams")),
     "file": ("Files", ("CreateFileParams",)),

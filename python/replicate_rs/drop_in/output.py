@@ -11,9 +11,11 @@ T = TypeVar("T")
 
 
 class Output(list[T]):
-    """An output that is a list, complete, and an iterator over its items too: 1.0.7 gives one for outputs that grow.
+    """An output that is a list, complete, and an iterator over its items too: 1.0.7 gives one for
+    outputs that grow.
 
-    ``next()`` takes items off for later iteration, as it does from an iterator; the list itself stays whole.
+    ``next()`` takes items off for later iteration, as it does from an iterator; the list itself
+    stays whole.
     """
 
     __slots__ = ("_rest",)
@@ -42,7 +44,9 @@ class Output(list[T]):
 
 
 class AsyncEvents(Generic[T]):
-    """What `async_stream` of a client returns: awaited, as 1.0.7 asks for, it gives an async generator; it can be left out."""
+    """What `async_stream` of a client returns: awaited, as 1.0.7 asks for, it gives an async
+    generator; it can be left out.
+    """
 
     __slots__ = ("_items",)
 

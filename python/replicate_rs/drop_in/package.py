@@ -1,7 +1,8 @@
-"""The package `replicate`: the code of `replicate_rs/__init__.py`, run a second time under that name.
+"""The package `replicate`: the code of `replicate_rs/__init__.py`, run a second time under that
+name.
 
-So it has settings and a default client of its own. Its submodules are those of `replicate_rs`, the same objects, but for a few
-that follow the rules of 1.0.7 and live in this folder.
+So it has settings and a default client of its own. Its submodules are those of `replicate_rs`, the
+same objects, but for a few that follow the rules of 1.0.7 and live in this folder.
 """
 
 from __future__ import annotations
@@ -32,12 +33,14 @@ def build(name: str) -> None:
     package = sys.modules[name]
     if not any(type(finder).__qualname__ == Finder.__qualname__ for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())
-    # That `replicate_rs` itself has been imported is not enough: what a module assigns to itself must not be shared.
+    # That `replicate_rs` itself has been imported is not enough: what a module assigns to itself
+    # must not be shared.
     exec(_code(), vars(package))  # noqa: S102 - the code is this package's own
     names: dict[str, Any] = vars(package)
     names["__version__"] = about.__version__
     names["use"] = _use_of(name)
-    # 1.0.7 has the submodule under this name, and 2.0 a namespace of the default client: the submodule has its methods too.
+    # 1.0.7 has the submodule under this name, and 2.0 a namespace of the default client: the
+    # submodule has its methods too.
     names["_LENT"] = tuple(each for each in names["_LENT"] if each != "account")
     names["_SUBMODULES"] = (*names["_SUBMODULES"], "account")
     # Where it is unpickled, the official client may have its name.
@@ -92,7 +95,13 @@ class Finder(MetaPathFinder):
         if package != NAME or not name:
             return None
         own = find_spec(f"{__package__}.{OWN[name]}" if name in OWN else f"{OURS}.{name}")
-        return None if own is None else ModuleSpec(fullname, _Loader(own), is_package=own.submodule_search_locations is not None)
+        return (
+            None
+            if own is None
+            else ModuleSpec(
+                fullname, _Loader(own), is_package=own.submodule_search_locations is not None
+            )
+        )
 
 
 class _Loader(Loader):
@@ -105,7 +114,8 @@ class _Loader(Loader):
         return import_module(self.own.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        # The import system has put the other name's spec in; with that one, the module could not be reloaded.
+        # The import system has put the other name's spec in; with that one, the module could not be
+        # reloaded.
         module.__spec__ = self.own
         name = module.__name__.rpartition(".")[2]
         own = vars(module).get("__getattr__")
@@ -130,9 +140,13 @@ class _Member:
 
 
 class _Reexports:
-    """A module's `__getattr__` for names that 1.0.7's module of the same name has imported from others."""
+    """A module's `__getattr__` for names that 1.0.7's module of the same name has imported from
+    others.
+    """
 
-    def __init__(self, module: str, homes: dict[str, str], own: Callable[[str], object] | None) -> None:
+    def __init__(
+        self, module: str, homes: dict[str, str], own: Callable[[str], object] | None
+    ) -> None:
         """Remember where the names are; `own` finds those of the module itself."""
         self._module, self._homes, self._own = module, homes, own
 

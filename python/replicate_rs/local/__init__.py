@@ -26,7 +26,9 @@ try:
     from .traffic_log import LoggedRequest
     from .webhooks import Delivery
 except ModuleNotFoundError as _error:
-    raise ImportError(f"replicate_rs.local needs {_error.name}: pip install 'replicate-rs[local]'") from _error
+    raise ImportError(
+        f"replicate_rs.local needs {_error.name}: pip install 'replicate-rs[local]'"
+    ) from _error
 
 __all__ = [
     "Cancelled",

@@ -26,13 +26,23 @@ class Origins:
     output: str
 
     def located(self, value: Any, other: Origins) -> Any:
-        """Return a prediction's output with the URLs of output files here in the place of those at another origin."""
+        """Return a prediction's output with the URLs of output files here in the place of those at
+        another origin.
+        """
         if isinstance(value, str):
             prefix = f"{other.output}/pbxt/"
-            return f"{self.output}/pbxt/{value.removeprefix(prefix)}" if value.startswith(prefix) else value
+            return (
+                f"{self.output}/pbxt/{value.removeprefix(prefix)}"
+                if value.startswith(prefix)
+                else value
+            )
         if is_array(value):
             return [self.located(each, other) for each in value]
-        return {name: self.located(each, other) for name, each in value.items()} if is_object(value) else value
+        return (
+            {name: self.located(each, other) for name, each in value.items()}
+            if is_object(value)
+            else value
+        )
 
 
 # How the client of the request that is being served knows the server.
@@ -69,17 +79,32 @@ class Addresses:
             _known_as.set(None)
             return
         # Who knows the one port by this name knows the other by it too.
-        api, output = (host, f"{match[1]}:{self.ports[1]}") if is_api else (f"{match[1]}:{self.ports[0]}", host)
-        _known_as.set(Origins(self.public_url or f"http://{api}", self.public_output_url or f"http://{output}"))
+        api, output = (
+            (host, f"{match[1]}:{self.ports[1]}")
+            if is_api
+            else (f"{match[1]}:{self.ports[0]}", host)
+        )
+        _known_as.set(
+            Origins(
+                self.public_url or f"http://{api}", self.public_output_url or f"http://{output}"
+            )
+        )
 
 
-def addresses(host: str, ports: tuple[int, int], public_url: str | None, public_output_url: str | None) -> Addresses:
+def addresses(
+    host: str, ports: tuple[int, int], public_url: str | None, public_output_url: str | None
+) -> Addresses:
     """Return the addresses of a server that listens on `host`."""
     if public_url is not None and public_output_url is None:
         parts = urlsplit(public_url)
         public_output_url = f"{parts.scheme}://{authority(parts.hostname or '', ports[1])}"
     api, output = (f"http://{authority(host, port)}" for port in ports)
-    return Addresses(Origins(public_url or api, public_output_url or output), ports, public_url, public_output_url)
+    return Addresses(
+        Origins(public_url or api, public_output_url or output),
+        ports,
+        public_url,
+        public_output_url,
+    )
 
 
 def public(name: str, url: str | None) -> str | None:
@@ -89,7 +114,9 @@ def public(name: str, url: str | None) -> str | None:
     try:
         parts = urlsplit(url)
         good = (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment or parts.username)
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and not (parts.query or parts.fragment or parts.username)
         )
         # What is no port raises.
         _ = parts.port
@@ -118,8 +145,15 @@ def listen(host: str, ports: dict[str, int]) -> list[socket.socket]:
                 each.close()
             # What a resolver says has a number of its own.
             why = (
-                error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno) if error.errno else str(error)
+                error.strerror
+                if isinstance(error, socket.gaierror)
+                else os.strerror(error.errno)
+                if error.errno
+                else str(error)
             )
-            message = f"cannot listen on {host}:{port}: {why}; choose another {option}, or 0 for a free one"
+            message = (
+                f"cannot listen on {host}:{port}: {why}; choose another {option}, or 0 for a"
+                " free one"
+            )
             raise OSError(error.errno, message) from None
     return listeners

@@ -45,9 +45,15 @@ def resources(state: State, execution: Execution) -> tuple[Resource, ...]:
 def api(state: State, execution: Execution) -> Starlette:
     """Return the application."""
     app = Starlette(
-        routes=[route for each in (*resources(state, execution), Page(state)) for route in each.routes],
+        routes=[
+            route for each in (*resources(state, execution), Page(state)) for route in each.routes
+        ],
         middleware=[Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)],
-        exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_crash},
+        exception_handlers={
+            Problem: on_problem,
+            HTTPException: on_http_exception,
+            Exception: on_crash,
+        },
     )
     # The API has no trailing slashes, and no redirects.
     app.router.redirect_slashes = False

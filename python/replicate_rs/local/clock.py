@@ -36,7 +36,10 @@ class Timer:
 
 
 class Clock:
-    """Tells the time, and does things at theirs. Everything but `time` belongs to the server's own thread."""
+    """Tells the time, and does things at theirs.
+
+    Everything but `time` belongs to the server's own thread.
+    """
 
     def __init__(self) -> None:
         # A system clock that is set while the server runs must not fire or hold back a timer.
@@ -91,7 +94,11 @@ class Clock:
 
 def text(moment: float) -> str:
     """Write a moment as the API does."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(moment, UTC)
+        .isoformat(timespec="microseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def read(moment: str) -> float:

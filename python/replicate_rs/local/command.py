@@ -57,18 +57,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m replicate_rs.local", description="Serve models, which are Python functions, through Replicate's API."
+        prog="python -m replicate_rs.local",
+        description="Serve models, which are Python functions, through Replicate's API.",
     )
     parser.add_argument("app", help="a file with a LocalReplicate, such as app.py, or module:name")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=PORT, help="the port; 0: a free one (default: %(default)s)")
-    parser.add_argument("--output-port", type=int, default=0, help="the port of output files and streams (default: a free one)")
     parser.add_argument(
-        "--public-url", metavar="URL", help="the address of the API in the URLs of answers (default: as it is asked)"
+        "--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)"
     )
-    parser.add_argument("--public-output-url", metavar="URL", help="the same for output files and streams")
+    parser.add_argument(
+        "--port", type=int, default=PORT, help="the port; 0: a free one (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--output-port",
+        type=int,
+        default=0,
+        help="the port of output files and streams (default: a free one)",
+    )
+    parser.add_argument(
+        "--public-url",
+        metavar="URL",
+        help="the address of the API in the URLs of answers (default: as it is asked)",
+    )
+    parser.add_argument(
+        "--public-output-url", metavar="URL", help="the same for output files and streams"
+    )
     parser.add_argument("--token", help="the API token to ask for (default: the server's own)")
-    parser.add_argument("--reload", action="store_true", help="start again when a Python file changes")
+    parser.add_argument(
+        "--reload", action="store_true", help="start again when a Python file changes"
+    )
     return parser
 
 
@@ -93,7 +109,11 @@ def _announce(server: LocalReplicate) -> None:
     everywhere = server.host in WILDCARDS and server.public_url is None
     lines = [
         f"local Replicate: {server.origin}",
-        *([f"elsewhere: http://{authority(socket.gethostname(), server.port)}"] if everywhere else []),
+        *(
+            [f"elsewhere: http://{authority(socket.gethostname(), server.port)}"]
+            if everywhere
+            else []
+        ),
         *(f"  {name}" for name in server.models),
         "",
         f"export REPLICATE_BASE_URL={server.origin}",
@@ -106,7 +126,8 @@ def _reload(serve: partial[None], listeners: list[socket.socket]) -> None:
     from uvicorn import Config
     from uvicorn.supervisors import ChangeReload
 
-    # The supervisor watches the files of the working directory; what it runs is not an application of its own.
+    # The supervisor watches the files of the working directory; what it runs is not an application
+    # of its own.
     config = Config("replicate_rs.local", reload=True, log_level="warning")
     ChangeReload(config, target=serve, sockets=listeners).run()
 

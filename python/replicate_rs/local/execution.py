@@ -1,4 +1,6 @@
-"""How a prediction runs: its files are fetched, its function is called on a thread, and what that gives is kept."""
+"""How a prediction runs: its files are fetched, its function is called on a thread, and what that
+gives is kept.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ class InputError(Exception):
 
 
 class Execution:
-    """Runs predictions and trainings. All but the models' functions is on the server's own thread."""
+    """Runs predictions and trainings.
+
+    All but the models' functions is on the server's own thread.
+    """
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -52,7 +57,9 @@ class Execution:
         # First asked for on the server's own thread.
         return asyncio.get_running_loop()
 
-    def launch(self, run: Run, definition: Definition, *, cancel_after: float | None = None) -> None:
+    def launch(
+        self, run: Run, definition: Definition, *, cancel_after: float | None = None
+    ) -> None:
         """Let a prediction run."""
         if cancel_after is not None:
             self._set_deadline(run, run.created + cancel_after)
@@ -63,7 +70,9 @@ class Execution:
     def _set_deadline(self, run: Run, moment: float) -> None:
         clock = self._state.clock
         run.data["deadline"] = text(moment)
-        run.deadline = clock.call_at(moment, lambda: run.cancel(clock.time(), "canceled" if run.started else "aborted"))
+        run.deadline = clock.call_at(
+            moment, lambda: run.cancel(clock.time(), "canceled" if run.started else "aborted")
+        )
 
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncGenerator[None, None]:
@@ -107,7 +116,9 @@ class Execution:
 
         def work() -> Any:
             try:
-                output = definition.call(job, given, lambda item: self._post(run.emit, self._kept(run, definition, item)))
+                output = definition.call(
+                    job, given, lambda item: self._post(run.emit, self._kept(run, definition, item))
+                )
                 return self._kept(run, definition, output)
             except Exception:
                 job.write(traceback.format_exc())
@@ -116,7 +127,9 @@ class Execution:
 
         try:
             output = await self._on_thread(work, name=definition.name)
-            run.succeed(clock.time(), output if run.kind == "predictions" else self._trained(run, output))
+            run.succeed(
+                clock.time(), output if run.kind == "predictions" else self._trained(run, output)
+            )
         except Cancelled:
             run.cancel(clock.time())
         except Exception as error:  # noqa: BLE001 - whatever a model raises is its prediction's error
@@ -155,9 +168,19 @@ class Execution:
         if destination is None:
             raise RuntimeError(f"the training {run.id} has no destination")
         base = run.version.definition
-        defaults = {"replicate_weights": weights} if "replicate_weights" in base.signature.input["properties"] else {}
+        defaults = (
+            {"replicate_weights": weights}
+            if "replicate_weights" in base.signature.input["properties"]
+            else {}
+        )
         id = hashlib.sha256(f"{run.id} {run.version.id}".encode()).hexdigest()
-        version = Version(id=id, created=self._state.clock.time(), definition=base, defaults=defaults, base=run.version.id)
+        version = Version(
+            id=id,
+            created=self._state.clock.time(),
+            definition=base,
+            defaults=defaults,
+            base=run.version.id,
+        )
         destination.versions.append(version)
         return {"version": f"{destination.full_name}:{id}", "weights": weights}
 
@@ -183,8 +206,8 @@ class Execution:
         except (TypeError, ValueError) as error:
             what = type(output).__name__ if isinstance(error, TypeError) else repr(output)
             raise TypeError(
-                f"{definition.name} returned {what}, which is not JSON: return str, int, float, bool, a list or dict of these,"
-                " bytes, pathlib.Path or a PIL image"
+                f"{definition.name} returned {what}, which is not JSON: return str, int, float,"
+                " bool, a list or dict of these, bytes, pathlib.Path or a PIL image"
             ) from None
         return output
 
@@ -198,19 +221,26 @@ class Execution:
             if isinstance(value, str):
                 given[name] = await self._fetched(value, kind, folder / name)
             elif is_array(value):
-                given[name] = [await self._fetched(each, kind, folder / name / str(n)) for n, each in enumerate(value)]
+                given[name] = [
+                    await self._fetched(each, kind, folder / name / str(n))
+                    for n, each in enumerate(value)
+                ]
         return given
 
     async def _fetched(self, url: str, kind: type, folder: Path) -> Path | bytes:
         stored = self._state.stored_at(url)
-        if stored is None and url.startswith((f"{self._state.api}/files/", f"{self._state.addresses.own.api}/v1/files/")):
+        if stored is None and url.startswith(
+            (f"{self._state.api}/files/", f"{self._state.addresses.own.api}/v1/files/")
+        ):
             raise InputError(f"the input file {url} does not exist, or has expired")
         if stored is not None:
             return await asyncio.to_thread(_placed, stored.path, stored.name, kind, folder)
         if url.startswith("data:"):
             name, content = "input", read_data_uri(url)[1]
         elif not url.startswith(("http://", "https://")):
-            raise InputError(f"the input file {url} cannot be had: it is neither an HTTP nor a data URL")
+            raise InputError(
+                f"the input file {url} cannot be had: it is neither an HTTP nor a data URL"
+            )
         else:
             try:
                 content = await self._state.webhooks.core.send("GET", url, Expect.BYTES)

@@ -41,7 +41,8 @@ class Fault:
 
     Args:
         hits: How often it has struck.
-        met: How many requests it was meant for; `truncate` and `drop_stream` do not strike what ends before.
+        met: How many requests it was meant for; `truncate` and `drop_stream` do not strike what
+            ends before.
 
     Raises:
         TypeError: An argument is of another kind.
@@ -97,9 +98,21 @@ class Fault:
     @property
     def answers(self) -> bool:
         """Whether it answers in the place of the server."""
-        return not (self.status is None and self.body is None and self.headers is None and self.retry_after is None)
+        return not (
+            self.status is None
+            and self.body is None
+            and self.headers is None
+            and self.retry_after is None
+        )
 
-    async def serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, transport: asyncio.Transport | None) -> None:
+    async def serve(
+        self,
+        app: ASGIApp,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        transport: asyncio.Transport | None,
+    ) -> None:
         """Serve a request in this fault's way."""
         await asyncio.sleep(self.delay)
         if self.reset is True:
@@ -122,18 +135,27 @@ class Fault:
         while (await receive()).get("more_body"):
             pass
         status = self.status or (429 if self.retry_after is not None else 200)
-        problem = Problem(status, _DETAILS.get(status, "An injected fault."), title=_TITLES.get(status))
+        problem = Problem(
+            status, _DETAILS.get(status, "An injected fault."), title=_TITLES.get(status)
+        )
         if self.retry_after is not None:
             advise(problem, self.retry_after, self.advice)
-        headers = {"content-type": "application/problem+json" if status >= 400 else "application/json"}
-        headers |= {name.lower(): value for name, value in {**(problem.headers or {}), **(self.headers or {})}.items()}
+        headers = {
+            "content-type": "application/problem+json" if status >= 400 else "application/json"
+        }
+        headers |= {
+            name.lower(): value
+            for name, value in {**(problem.headers or {}), **(self.headers or {})}.items()
+        }
         body = json.dumps(problem.body).encode() if self.body is None else self.body
         if status in _EMPTY:
             body = b""
             del headers["content-type"]
         else:
             headers["content-length"] = str(len(body))
-        lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        lines = [
+            (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+        ]
         await send({"type": "http.response.start", "status": status, "headers": lines})
         await send({"type": "http.response.body", "body": body})
 
@@ -157,7 +179,9 @@ def _check_options(fault: Fault) -> None:
         if value is None:
             continue
         if not isinstance(value, types) or isinstance(value, bool):
-            raise TypeError(f"{'times' if name == 'left' else name} must be {kind}, not {type(value).__name__}")
+            raise TypeError(
+                f"{'times' if name == 'left' else name} must be {kind}, not {type(value).__name__}"
+            )
         if isinstance(value, (int, float)) and name != "left" and not value >= 0:
             raise ValueError(f"{name} must be at least 0, not {value}")
     if fault.left is not None and fault.left < 1:
@@ -167,14 +191,17 @@ def _check_options(fault: Fault) -> None:
     if fault.status is not None and not 200 <= fault.status <= 599:
         raise ValueError(f"status must be from 200 to 599, not {fault.status}")
     if unknown := [each for each in fault.advice if each not in get_args(Advice)]:
-        raise ValueError(f"advice must be some of {', '.join(map(repr, get_args(Advice)))}, not {unknown[0]!r}")
+        raise ValueError(
+            f"advice must be some of {', '.join(map(repr, get_args(Advice)))}, not {unknown[0]!r}"
+        )
 
 
 def _check_effect(fault: Fault) -> None:
     truncates, drops = fault.truncate is not None, fault.drop_stream is not None
     if not (fault.answers or fault.delay or fault.reset or truncates or drops):
         raise ValueError(
-            "a fault needs an effect: status, body, headers, bad_json, delay, reset, truncate, drop_stream or retry_after"
+            "a fault needs an effect: status, body, headers, bad_json, delay, reset, truncate,"
+            " drop_stream or retry_after"
         )
     if fault.status in _EMPTY and fault.body:
         raise ValueError(f"an answer {fault.status} has no body: leave out body, or status")
@@ -183,13 +210,18 @@ def _check_effect(fault: Fault) -> None:
     if truncates and drops:
         raise ValueError("truncate and drop_stream are two faults: one or the other")
     if drops and fault.answers:
-        raise ValueError("drop_stream is for the server's own streams: leave out what the answer would be, or use truncate")
+        raise ValueError(
+            "drop_stream is for the server's own streams: leave out what the answer would be, or"
+            " use truncate"
+        )
 
 
 class _Truncated:
     """Sends the head, and the first bytes of the body."""
 
-    def __init__(self, send: Send, fault: Fault, left: int, transport: asyncio.Transport | None) -> None:
+    def __init__(
+        self, send: Send, fault: Fault, left: int, transport: asyncio.Transport | None
+    ) -> None:
         self._send, self._fault, self._left, self._transport = send, fault, left, transport
 
     async def __call__(self, message: Message) -> None:
@@ -201,14 +233,18 @@ class _Truncated:
             self._left -= len(body)
             await self._send(message)
             return
-        await self._send({"type": "http.response.body", "body": body[: self._left], "more_body": True})
+        await self._send(
+            {"type": "http.response.body", "body": body[: self._left], "more_body": True}
+        )
         self._fault.cut(self._transport)
 
 
 class _Dropped:
     """Sends the first events of a stream; comments do not count."""
 
-    def __init__(self, send: Send, fault: Fault, left: int, transport: asyncio.Transport | None) -> None:
+    def __init__(
+        self, send: Send, fault: Fault, left: int, transport: asyncio.Transport | None
+    ) -> None:
         self._send, self._fault, self._left, self._transport = send, fault, left, transport
 
     async def __call__(self, message: Message) -> None:
@@ -225,7 +261,11 @@ class _Dropped:
             kept.append(frame + b"\n\n")
         is_over = self._left == 0
         await self._send(
-            {"type": "http.response.body", "body": b"".join(kept), "more_body": is_over or message.get("more_body", False)}
+            {
+                "type": "http.response.body",
+                "body": b"".join(kept),
+                "more_body": is_over or message.get("more_body", False),
+            }
         )
         if is_over:
             self._fault.cut(self._transport)

@@ -12,7 +12,9 @@ INDENT = 2
 
 
 def indented(text: str, limit: int) -> str:
-    """Return JSON with line breaks, or the text itself if it is not JSON, or if that would add more than `limit` characters."""
+    """Return JSON with line breaks, or the text itself if it is not JSON, or if that would add more
+    than `limit` characters.
+    """
     with suppress(ValueError, RecursionError):
         value: object = json.loads(text)
         if _is_within(value, limit):

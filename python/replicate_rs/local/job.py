@@ -98,13 +98,17 @@ def progress(current: int, total: int) -> None:
 
     """
     if not 0 <= current <= total or total < 1:
-        raise ValueError(f"progress({current}, {total}): it takes 0 <= current <= total, and total >= 1")
+        raise ValueError(
+            f"progress({current}, {total}): it takes 0 <= current <= total, and total >= 1"
+        )
     drawn = 20 * current // total
     print(f"{100 * current // total:3}%|{'█' * drawn:<20}| {current}/{total}", flush=True)  # noqa: T201 - this is how models log
 
 
 class _Printed(io.TextIOBase):
-    """What a model prints goes to its prediction's logs; everybody else's goes where it went before."""
+    """What a model prints goes to its prediction's logs; everybody else's goes where it went
+    before.
+    """
 
     def __init__(self, before: TextIO) -> None:
         self.before = before
@@ -130,7 +134,8 @@ class _Printed(io.TextIOBase):
         return getattr(self.before, name)
 
 
-# `print` borrows `sys.stdout`, and crashes Python when that is replaced and gone before it has ended (CPython gh-130163).
+# `print` borrows `sys.stdout`, and crashes Python when that is replaced and gone before it has
+# ended (CPython gh-130163).
 _kept: dict[int, _Printed] = {}
 
 
@@ -141,7 +146,9 @@ def _printed(before: TextIO) -> _Printed:
 
 
 def capture() -> None:
-    """From now on, what models print becomes their logs; asked again at each call, since others replace these too."""
+    """From now on, what models print becomes their logs; asked again at each call, since others
+    replace these too.
+    """
     if not isinstance(sys.stdout, _Printed):
         sys.stdout = _printed(sys.stdout)
     if not isinstance(sys.stderr, _Printed):

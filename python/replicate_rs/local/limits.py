@@ -18,7 +18,9 @@ class Limiter:
         # What is left, and when it was that much.
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def take(self, method: str, path: str, limits: RateLimits | None, advice: tuple[Advice, ...]) -> dict[str, str]:
+    def take(
+        self, method: str, path: str, limits: RateLimits | None, advice: tuple[Advice, ...]
+    ) -> dict[str, str]:
         """Count a request. Gives the headers of its answer; raises the API's 429."""
         kind, limit = _bucket(method, path, limits or RateLimits())
         if limits is None:
@@ -29,12 +31,17 @@ class Limiter:
         if left < 1:
             self._buckets[kind] = left, now
             problem = Problem(
-                429, f"Request was throttled. Your rate limit for this endpoint is {limit:.0f} requests per minute."
+                429,
+                f"Request was throttled. Your rate limit for this endpoint is {limit:.0f} requests"
+                " per minute.",
             )
             advise(problem, (1 - left) * 60 / limit, advice, now=now)
             raise problem
         self._buckets[kind] = left - 1, now
-        return {"ratelimit-remaining": f"{left - 1:.0f}", "ratelimit-reset": str(math.ceil(60 / limit))}
+        return {
+            "ratelimit-remaining": f"{left - 1:.0f}",
+            "ratelimit-reset": str(math.ceil(60 / limit)),
+        }
 
 
 def _bucket(method: str, path: str, limits: RateLimits) -> tuple[str, float]:
@@ -45,24 +52,31 @@ def _bucket(method: str, path: str, limits: RateLimits) -> tuple[str, float]:
     return "other", limits.other
 
 
-def advise(problem: Problem, wait: float, advice: tuple[Advice, ...], *, now: float | None = None) -> None:
+def advise(
+    problem: Problem, wait: float, advice: tuple[Advice, ...], *, now: float | None = None
+) -> None:
     """Say in an error when to come back.
 
     Args:
         problem: The error.
-        wait: Seconds; whole ones are said, as the service does, unless they are given to a fault as a fraction.
+        wait: Seconds; whole ones are said, as the service does, unless they are given to a fault as
+            a fraction.
         advice: How to say it.
         now: The present; None: real time.
 
     """
     seconds = math.ceil(wait)
-    headers = {"ratelimit-remaining": "0", "ratelimit-reset": str(seconds)} | dict(problem.headers or {})
+    headers = {"ratelimit-remaining": "0", "ratelimit-reset": str(seconds)} | dict(
+        problem.headers or {}
+    )
     if "seconds" in advice:
         headers["retry-after"] = str(seconds)
     if "date" in advice:
         import time
 
-        headers["retry-after"] = formatdate((time.time() if now is None else now) + seconds, usegmt=True)
+        headers["retry-after"] = formatdate(
+            (time.time() if now is None else now) + seconds, usegmt=True
+        )
     if "body" in advice:
         problem.body["retry_after"] = seconds
     if "text" in advice:

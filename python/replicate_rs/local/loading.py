@@ -20,12 +20,14 @@ class LoadError(Exception):
 
 
 def load(reference: str, folder: Path, *, is_alone: bool) -> LocalReplicate:
-    """Return the server of ``path/to/app.py``, ``path/to/app.py:name``, ``module`` or ``module:name``.
+    """Return the server of ``path/to/app.py``, ``path/to/app.py:name``, ``module`` or
+    ``module:name``.
 
     Args:
         reference: The file or the module.
         folder: Where a relative path and a module are looked for.
-        is_alone: Nothing else runs in this process: what is beside the file is imported before anything else of its name.
+        is_alone: Nothing else runs in this process: what is beside the file is imported before
+            anything else of its name.
 
     Raises:
         LoadError: There is none, or its module fails.
@@ -33,16 +35,26 @@ def load(reference: str, folder: Path, *, is_alone: bool) -> LocalReplicate:
     """
     place, _, name = reference.partition(":")
     try:
-        module = _file(folder / place, is_alone=is_alone) if place.endswith(".py") else _module(place, folder, is_alone=is_alone)
+        module = (
+            _file(folder / place, is_alone=is_alone)
+            if place.endswith(".py")
+            else _module(place, folder, is_alone=is_alone)
+        )
     except LoadError:
         raise
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         # Where in the user's own code.
-        frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(_OWN)]
+        frames = [
+            each
+            for each in traceback.extract_tb(error.__traceback__)
+            if not each.filename.startswith(_OWN)
+        ]
         where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-        raise LoadError(f"{place} cannot be imported: {type(error).__name__}: {error}{where}") from error
+        raise LoadError(
+            f"{place} cannot be imported: {type(error).__name__}: {error}{where}"
+        ) from error
     return _server(module, place, name)
 
 
@@ -99,7 +111,9 @@ def _module(name: str, folder: Path, *, is_alone: bool) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and name.startswith(error.name):
-            raise LoadError(f"there is no module {name}; for a file write {name.replace('.', '/')}.py") from None
+            raise LoadError(
+                f"there is no module {name}; for a file write {name.replace('.', '/')}.py"
+            ) from None
         raise
 
 
@@ -107,12 +121,21 @@ def _server(module: ModuleType, place: str, name: str) -> LocalReplicate:
     found = {key: value for key, value in vars(module).items() if isinstance(value, LocalReplicate)}
     if name:
         if name not in found:
-            raise LoadError(f"{place} has no LocalReplicate named {name!r}; it has: {', '.join(found) or 'none'}")
+            raise LoadError(
+                f"{place} has no LocalReplicate named {name!r}; it has:"
+                f" {', '.join(found) or 'none'}"
+            )
         return found[name]
     if "server" in found:
         return found["server"]
     if len(set(map(id, found.values()))) == 1:
         return next(iter(found.values()))
     if not found:
-        raise LoadError(f"{place} has no server: write `server = LocalReplicate()`, and @server.model(...) over your functions")
-    raise LoadError(f"{place} has several servers ({', '.join(found)}): say which, as {place}:{next(iter(found))}")
+        raise LoadError(
+            f"{place} has no server: write `server = LocalReplicate()`, and @server.model(...) over"
+            " your functions"
+        )
+    raise LoadError(
+        f"{place} has several servers ({', '.join(found)}): say which, as"
+        f" {place}:{next(iter(found))}"
+    )

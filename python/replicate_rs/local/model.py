@@ -42,7 +42,9 @@ class Definition:
     def id(self) -> str:
         """The version's id: the same for the same function with the same schema."""
         code = f"{self.function.__module__}.{self.function.__qualname__}"
-        return hashlib.sha256(f"{self.name}\0{code}\0{json.dumps(self.signature.openapi)}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{self.name}\0{code}\0{json.dumps(self.signature.openapi)}".encode()
+        ).hexdigest()
 
     def call(self, job: Job, given: dict[str, Any], emit: Emit) -> Any:
         """Run the function on this thread; items of a generator go to `emit`, and None is returned."""
@@ -77,7 +79,12 @@ class Version:
     def describe(self) -> dict[str, Any]:
         """Give the API's object."""
         schema = self.definition.signature.openapi
-        return {"id": self.id, "created_at": text(self.created), "cog_version": COG_VERSION, "openapi_schema": schema}
+        return {
+            "id": self.id,
+            "created_at": text(self.created),
+            "cog_version": COG_VERSION,
+            "openapi_schema": schema,
+        }
 
 
 @dataclass(kw_only=True, slots=True)
@@ -94,7 +101,9 @@ class Model:
     readme: str | None = None
     run_count: int = 0
     # As the API has them, for who asks.
-    examples: list[Callable[[], dict[str, Any]]] = field(default_factory=list[Callable[[], dict[str, Any]]])
+    examples: list[Callable[[], dict[str, Any]]] = field(
+        default_factory=list[Callable[[], dict[str, Any]]]
+    )
     versions: list[Version] = field(default_factory=list[Version])
 
     @property
@@ -127,7 +136,9 @@ def parts(name: str) -> tuple[str, str]:
     """Split `owner/name`. Raises `ValueError` for anything else."""
     owner, _, short = name.partition("/")
     if not (_NAME.match(owner) and _NAME.match(short)):
-        raise ValueError(f"a model's name is 'owner/name', of letters, digits, '.', '_' and '-'; not {name!r}")
+        raise ValueError(
+            f"a model's name is 'owner/name', of letters, digits, '.', '_' and '-'; not {name!r}"
+        )
     return owner, short
 
 

@@ -58,7 +58,9 @@ _KINDS = {
 _MEDIA_TYPE = re.compile(r"(image|audio|video)/([a-z0-9.-]+)(\+xml)?")
 # A file is anybody's, and on the page's own origin: nothing in it runs.
 _FILE_HEADERS = {
-    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:",
+    "Content-Security-Policy": (
+        "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    ),
     "Cache-Control": "private, max-age=3600",
 }
 
@@ -87,7 +89,12 @@ class Shown:
     @property
     def is_short(self) -> bool:
         """Whether it fits beside its name."""
-        return self.kind in ("text", "code") and not self.note and len(self.text) <= SHORT and "\n" not in self.text
+        return (
+            self.kind in ("text", "code")
+            and not self.note
+            and len(self.text) <= SHORT
+            and "\n" not in self.text
+        )
 
     @property
     def is_chips(self) -> bool:
@@ -120,7 +127,10 @@ class Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        style, script = (Markup((_TEMPLATES / name).read_text("utf-8")) for name in ("page.css", "page.js"))  # noqa: S704 - our own
+        style, script = (
+            Markup((_TEMPLATES / name).read_text("utf-8"))  # noqa: S704 - the package's own files
+            for name in ("page.css", "page.js")
+        )
         # What is shown may be anybody's: nothing of it runs, and pictures come from where they are.
         policy = {
             "default-src": "'none'",
@@ -134,7 +144,9 @@ class Page:
             "frame-ancestors": "'none'",
         }
         self._headers = {
-            "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+            "Content-Security-Policy": "; ".join(
+                f"{name} {value}" for name, value in policy.items()
+            ),
             "Cache-Control": "no-store",
             "Referrer-Policy": "same-origin",
         }
@@ -153,7 +165,14 @@ class Page:
             "style": style,
         }
         filters: dict[str, Any] = self._templates.filters
-        filters |= {"line": _one_line, "number": "{:,}".format, "seconds": _seconds, "size": _size, "time": _time, "utc": text}
+        filters |= {
+            "line": _one_line,
+            "number": "{:,}".format,
+            "seconds": _seconds,
+            "size": _size,
+            "time": _time,
+            "utc": text,
+        }
         self.routes: list[Route] = [
             Route("/", self.predictions),
             Route("/p/{id}", self.prediction),
@@ -164,7 +183,9 @@ class Page:
         ]
 
     def _render(self, name: str, status: int = 200, **values: Any) -> Response:
-        page = self._templates.get_template(f"{name}.html").render(state=self._state, here=name, **values)
+        page = self._templates.get_template(f"{name}.html").render(
+            state=self._state, here=name, **values
+        )
         # Half a surrogate pair is JSON, but not UTF-8.
         return HTMLResponse(page.encode(errors="replace"), status, self._headers)
 
@@ -178,7 +199,9 @@ class Page:
         if run is None:
             return self._render("missing", 404, id=request.path_params["id"])
         deliveries = [each for each in self._state.webhooks.deliveries if each.prediction == run.id]
-        return self._render("prediction", run=run, deliveries=_last(deliveries), total=len(deliveries))
+        return self._render(
+            "prediction", run=run, deliveries=_last(deliveries), total=len(deliveries)
+        )
 
     async def webhooks(self, _: Request) -> Response:
         """Show the deliveries of webhooks, and what they were answered."""
@@ -200,17 +223,26 @@ class Page:
                 await asyncio.sleep(PAUSE)
                 yield b"data: \n\n"
 
-        return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return StreamingResponse(
+            events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
 
     async def file(self, request: Request) -> Response:
-        """Give an uploaded file or a model's, for the page only: it needs no token, and is not in the request log."""
+        """Give an uploaded file or a model's, for the page only: it needs no token, and is not in
+        the request log.
+        """
         id = request.path_params["id"]
         stored = self._state.outputs.get(id) or self._state.upload(id)
         if stored is None:
             raise not_found()
-        # A browser finds out itself what else a picture or a sound is, but takes none for a document.
+        # A browser finds out itself what else a picture or a sound is, but takes none for a
+        # document.
         media = _MEDIA_TYPE.match(stored.content_type.lower())
-        return FileResponse(stored.path, media_type=media[0] if media else "application/octet-stream", headers=_FILE_HEADERS)
+        return FileResponse(
+            stored.path,
+            media_type=media[0] if media else "application/octet-stream",
+            headers=_FILE_HEADERS,
+        )
 
     def _input(self, run: Run) -> Shown:
         return self._shown(run.data["input"])
@@ -219,7 +251,12 @@ class Page:
         value, signature = self._state.output(run), run.version.definition.signature
         if value is None:
             return None
-        if is_array(value) and signature.iterates and not signature.gives_files and all(isinstance(each, str) for each in value):
+        if (
+            is_array(value)
+            and signature.iterates
+            and not signature.gives_files
+            and all(isinstance(each, str) for each in value)
+        ):
             return _text("".join(value))
         return self._shown(value)
 
@@ -227,9 +264,16 @@ class Page:
         if isinstance(value, str):
             return self._shown_text(value)
         if is_object(value) and value and depth < DEEPEST:
-            fields = ((str(name), self._shown(each, depth + 1)) for name, each in islice(value.items(), MOST_ITEMS))
+            fields = (
+                (str(name), self._shown(each, depth + 1))
+                for name, each in islice(value.items(), MOST_ITEMS)
+            )
             return Shown(kind="fields", items=tuple(fields), note=_more(len(value)))
-        if is_array(value) and depth < DEEPEST and any(isinstance(each, (str, list, dict)) for each in value):
+        if (
+            is_array(value)
+            and depth < DEEPEST
+            and any(isinstance(each, (str, list, dict)) for each in value)
+        ):
             items = (("", self._shown(each, depth + 1)) for each in value[:MOST_ITEMS])
             return Shown(kind="list", items=tuple(items), note=_more(len(value)))
         return _text(_json(value), "code")
@@ -237,7 +281,10 @@ class Page:
     def _shown_text(self, value: str) -> Shown:
         if value.startswith("data:"):
             head, comma, content = value.partition(",")
-            kind, size = _kind_of_type(head[5:]), _size(len(content) * 3 // 4 if ";base64" in head else len(content))
+            kind, size = (
+                _kind_of_type(head[5:]),
+                _size(len(content) * 3 // 4 if ";base64" in head else len(content)),
+            )
             if comma and kind != "link":
                 return Shown(kind=kind, text=head, source=value, note=size)
             return Shown(kind="text", text=_one_line(value), note=size)
@@ -246,7 +293,9 @@ class Page:
         uploads, outputs = f"{self._state.api}/files/", f"{self._state.delivery}/pbxt/"
         stored = self._state.stored_at(value)
         if stored is not None or value.startswith((uploads, outputs)):
-            return _file(value, stored, is_open=stored is not None and stored.id in self._state.outputs)
+            return _file(
+                value, stored, is_open=stored is not None and stored.id in self._state.outputs
+            )
         try:
             path = unquote(urlsplit(value).path)
         except ValueError:
@@ -267,12 +316,20 @@ def _file(url: str, stored: Stored | None, *, is_open: bool) -> Shown:
     kind, source = _kind_of_name(stored.name), f"/-/files/{stored.id}"
     if kind == "link":
         kind = _kind_of_type(stored.content_type)
-    return Shown(kind=kind, text=stored.name, source=source, target=url if is_open else source, note=_size(stored.size))
+    return Shown(
+        kind=kind,
+        text=stored.name,
+        source=source,
+        target=url if is_open else source,
+        note=_size(stored.size),
+    )
 
 
 def _text(value: str, kind: str = "text") -> Shown:
     left = len(value) - MOST_TEXT
-    return Shown(kind=kind, text=value[:MOST_TEXT], note=f"and {left:,} characters more" if left > 0 else "")
+    return Shown(
+        kind=kind, text=value[:MOST_TEXT], note=f"and {left:,} characters more" if left > 0 else ""
+    )
 
 
 def _json(value: object) -> str:
@@ -280,7 +337,9 @@ def _json(value: object) -> str:
 
 
 def _kind_of_name(name: str) -> str:
-    return next((kind for kind, endings in _KINDS.items() if name.lower().endswith(endings)), "link")
+    return next(
+        (kind for kind, endings in _KINDS.items() if name.lower().endswith(endings)), "link"
+    )
 
 
 def _kind_of_type(content_type: str) -> str:
@@ -326,13 +385,19 @@ def _logs(run: Run) -> Shown:
     start = max(0, len(logs) - MOST_LOGS)
     if start:
         start = max(start, logs.find("\n", start, -1) + 1)
-    return Shown(kind="code", text=logs[start:], note=f"{start:,} characters before" if start else "")
+    return Shown(
+        kind="code", text=logs[start:], note=f"{start:,} characters before" if start else ""
+    )
 
 
 def _progress(run: Run) -> object:
     # What a model prints may have more digits than Python reads.
     with suppress(ValueError, OverflowError):
-        return parse_progress_from_logs(_logs(run).text) if run.data["status"] == "processing" else None
+        return (
+            parse_progress_from_logs(_logs(run).text)
+            if run.data["status"] == "processing"
+            else None
+        )
     return None
 
 
@@ -354,13 +419,19 @@ def _answers(delivery: Delivery) -> list[tuple[str, int, bool]]:
     """Give what a webhook was answered, as `(answer, times in a row, whether that is success)`."""
     prefix = f"POST {delivery.url}: "
     return [
-        (str(answer).removeprefix(prefix), sum(1 for _ in same), isinstance(answer, int) and 200 <= answer < 300)
+        (
+            str(answer).removeprefix(prefix),
+            sum(1 for _ in same),
+            isinstance(answer, int) and 200 <= answer < 300,
+        )
         for answer, same in groupby(delivery.answers)
     ]
 
 
 def _inputs(model: Model) -> list[tuple[str, str, str]]:
-    """Give the inputs of a model's newest version, as `(name, type, default)`; one that is required has no default."""
+    """Give the inputs of a model's newest version, as `(name, type, default)`; one that is required
+    has no default.
+    """
     if not model.versions:
         return []
     schema = model.versions[-1].definition.signature.input
@@ -383,11 +454,19 @@ def _type(schema: dict[str, Any]) -> str:
 
 def _example(model: Model) -> str:
     """Give the Python of a model's input: something for each that is required."""
-    values = {"any": "None", "array": "[]", "boolean": "True", "file": 'open("file", "rb")', "integer": "1", "number": "1.0"}
+    values = {
+        "any": "None",
+        "array": "[]",
+        "boolean": "True",
+        "file": 'open("file", "rb")',
+        "integer": "1",
+        "number": "1.0",
+    }
     values |= {"object": "{}", "string": '"hello"'}
     needed = ((name, type) for name, type, default in _inputs(model) if not default)
     written = (
-        f'"{name}": {values.get(type) or ("[]" if type.startswith("list of ") else type.partition(" | ")[0])}'
+        f'"{name}":'
+        f" {values.get(type) or ('[]' if type.startswith('list of ') else type.partition(' | ')[0])}"
         for name, type in needed
     )
     return "{" + ", ".join(written) + "}"

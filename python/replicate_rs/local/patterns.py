@@ -38,7 +38,9 @@ class Pattern:
         """Read `METHOD /path`; `/v1` may be left out. Raises `ValueError`."""
         match = _PATTERN.match(pattern)
         if match is None:
-            raise ValueError(f"a fault's pattern is like 'GET /predictions/*' or '* /files', not {pattern!r}")
+            raise ValueError(
+                f"a fault's pattern is like 'GET /predictions/*' or '* /files', not {pattern!r}"
+            )
         method, path = match.groups()
         return cls(method, path.removeprefix("/v1") or "/")
 
@@ -65,14 +67,23 @@ class Pattern:
             return found
         if on_path:
             methods = ", ".join(dict.fromkeys(each.method for each in on_path))
-            raise ValueError(f"no request can meet a fault on {str(self)!r}: the methods of this path are {methods}")
+            raise ValueError(
+                f"no request can meet a fault on {str(self)!r}: the methods of this path are"
+                f" {methods}"
+            )
         near = get_close_matches(str(self), map(str, every), n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, near))}, with * for a name?" if near else "the API has no such path"
+        hint = (
+            f"did you mean {' or '.join(map(repr, near))}, with * for a name?"
+            if near
+            else "the API has no such path"
+        )
         raise ValueError(f"no request can meet a fault on {str(self)!r}: {hint}")
 
 
 def _overlap(pattern: str, path: str) -> bool:
-    """Return whether a path of an operation can fit a pattern: both are automata, which are run side by side."""
+    """Return whether a path of an operation can fit a pattern: both are automata, which are run
+    side by side.
+    """
     left, right = list(_pattern_steps(pattern)), list(_path_steps(path))
     # One letter beside those that are named stands for all others.
     letters = {*pattern, *path, "\0"}
@@ -91,7 +102,11 @@ def _overlap(pattern: str, path: str) -> bool:
             waiting.append((i + 1, j))
         if j < len(right) and right[j].repeats:
             waiting.append((i, j + 1))
-        if i < len(left) and j < len(right) and any(left[i].takes(each) and right[j].takes(each) for each in letters):
+        if (
+            i < len(left)
+            and j < len(right)
+            and any(left[i].takes(each) and right[j].takes(each) for each in letters)
+        ):
             waiting.append((i if left[i].repeats else i + 1, j if right[j].repeats else j + 1))
     return False
 

@@ -16,12 +16,20 @@ class Problem(Exception):
     """An answer that is an error."""
 
     def __init__(
-        self, status: int, detail: str, *, title: str | None = None, headers: Mapping[str, str] | None = None, **more: Any
+        self,
+        status: int,
+        detail: str,
+        *,
+        title: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.headers = headers
-        self.body: dict[str, Any] = {"detail": detail, "status": status} | ({"title": title} if title else {}) | more
+        self.body: dict[str, Any] = (
+            {"detail": detail, "status": status} | ({"title": title} if title else {}) | more
+        )
 
     def response(self) -> Response:
         """Give the answer."""
@@ -41,7 +49,12 @@ def not_found(detail: str = "The requested resource could not be found.") -> Pro
 
 def invalid(fields: list[dict[str, str]]) -> Problem:
     """Give the answer for a body that does not fit its schema."""
-    lines = (f"- {each['field']}: {each['description']}\n" if each["field"] else f"- {each['description']}\n" for each in fields)
+    lines = (
+        f"- {each['field']}: {each['description']}\n"
+        if each["field"]
+        else f"- {each['description']}\n"
+        for each in fields
+    )
     return Problem(422, "".join(lines), title="Input validation failed", invalid_fields=fields)
 
 
@@ -51,7 +64,9 @@ async def on_problem(_: Request, error: Exception) -> Response:
 
 
 async def on_http_exception(_: Request, error: Exception) -> Response:
-    """Answer in the API's shape where Starlette has one of its own: unknown paths and methods, broken forms."""
+    """Answer in the API's shape where Starlette has one of its own: unknown paths and methods,
+    broken forms.
+    """
     if not isinstance(error, HTTPException):
         return await on_crash(_, error)
     details = {404: str(not_found()), 405: f'Method "{_.method}" not allowed.'}

@@ -31,7 +31,8 @@ class Registry:
         examples: Iterable[Mapping[str, Any]] = (),
         cold_start: float = 0.0,
     ) -> Callable[[F], F]:
-        """Register a function as a model. Its annotations are what the API says of it, its docstring's first line too.
+        """Register a function as a model. Its annotations are what the API says of it, its
+        docstring's first line too.
 
         Args:
             name: `owner/name`.
@@ -39,7 +40,8 @@ class Registry:
             visibility: Only private models can be deleted through the API.
             hardware: The SKU it says it runs on.
             readme: Markdown.
-            examples: Example predictions, each with `input` and `output`; the first is the default one.
+            examples: Example predictions, each with `input` and `output`; the first is the default
+                one.
             cold_start: Seconds that predictions stay `starting`, on the server's clock.
 
         Raises:
@@ -60,33 +62,42 @@ class Registry:
                 examples=tuple(dict(each) for each in examples),
                 cold_start=cold_start,
             )
-            self._definitions = [each for each in self._definitions if each.id != definition.id] + [definition]
+            self._definitions = [each for each in self._definitions if each.id != definition.id] + [
+                definition
+            ]
             self._registered(definition)
             return function
 
         return register
 
     def training(self, name: str) -> Callable[[F], F]:
-        """Register a function that trains the model `name`: it takes the training's input, and gives the weights as a file.
+        """Register a function that trains the model `name`: it takes the training's input, and
+        gives the weights as a file.
 
-        The destination's new version is the model's function. If that has an input `replicate_weights`, it is set to the
-        weights.
+        The destination's new version is the model's function. If that has an input
+        `replicate_weights`, it is set to the weights.
         """
         parts(name)
 
         def register(function: F) -> F:
             signature = Signature(name, function)
             if not signature.gives_files or signature.iterates:
-                raise TypeError(f"the training of {name} gives its weights: write `-> Path` or `-> bytes`")
+                raise TypeError(
+                    f"the training of {name} gives its weights: write `-> Path` or `-> bytes`"
+                )
             self._trainers[name] = Definition(name=name, function=function, signature=signature)
             return function
 
         return register
 
-    def collection(self, slug: str, models: Iterable[str], *, name: str | None = None, description: str = "") -> None:
+    def collection(
+        self, slug: str, models: Iterable[str], *, name: str | None = None, description: str = ""
+    ) -> None:
         """Put models into a collection."""
         title = name or slug.replace("-", " ").capitalize()
-        self._collections[slug] = Collection(slug=slug, name=title, description=description, models=list(models))
+        self._collections[slug] = Collection(
+            slug=slug, name=title, description=description, models=list(models)
+        )
 
     def version(self, name: str) -> str:
         """Return the id of a model's newest version."""

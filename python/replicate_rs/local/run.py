@@ -1,4 +1,6 @@
-"""A prediction or a training that lives in the server: it starts, changes and ends in the background."""
+"""A prediction or a training that lives in the server: it starts, changes and ends in the
+background.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ def new_id() -> str:
 
 
 class Run:
-    """One prediction or training: its public object, its events, and those who wait for its changes.
+    """One prediction or training: its public object, its events, and those who wait for its
+    changes.
 
     Everything here belongs to the server's own thread.
     """
@@ -204,7 +207,9 @@ class Run:
         if self.deadline is not None:
             self.deadline.cancel()
         self.ended = now
-        metrics: dict[str, Any] = {"predict_time": round(now - self.began, 6)} if self.started else {}
+        metrics: dict[str, Any] = (
+            {"predict_time": round(now - self.began, 6)} if self.started else {}
+        )
         metrics["total_time"] = round(now - self.created, 6)
         self.data |= {"status": status, "completed_at": text(now), "metrics": metrics}
         self._event("done", json.dumps(reason), numbered=False)
@@ -229,8 +234,9 @@ def view(run: Run, shape: Shape, origins: Origins, own: Origins) -> dict[str, An
 
     Args:
         run: The prediction or training.
-        shape: `documented` as the OpenAPI document has it; `edge` as creates and fresh reads were recorded, without what is
-            not set yet; `web` as cancels and lists were recorded, with nulls.
+        shape: `documented` as the OpenAPI document has it; `edge` as creates and fresh reads were
+            recorded, without what is not set yet; `web` as cancels and lists were recorded, with
+            nulls.
         origins: Where its URLs lead.
         own: Where those of its files lead as they were kept.
 
@@ -250,15 +256,30 @@ def view(run: Run, shape: Shape, origins: Origins, own: Origins) -> dict[str, An
             urls["stream"] = f"{delivery}/v1/streams/{run.id}"
     data["urls"] = urls
     if shape == "web":
-        return dict(sorted((_UNSET[shape] | {"webhook_completed": None} | data | {"logs": data["logs"] or None}).items()))
+        return dict(
+            sorted(
+                (
+                    _UNSET[shape]
+                    | {"webhook_completed": None}
+                    | data
+                    | {"logs": data["logs"] or None}
+                ).items()
+            )
+        )
     data["data_removed"] = run.data_removed
-    if data["output"] is None and ((shape == "edge" and not run.data_removed) or run.kind == "trainings"):
+    if data["output"] is None and (
+        (shape == "edge" and not run.data_removed) or run.kind == "trainings"
+    ):
         del data["output"]
     return data
 
 
-def as_held(answer: dict[str, Any], shape: Shape, mode: Literal["processing", "succeeded", "empty"]) -> dict[str, Any]:
-    """Give the answer of a blocking create whose prediction has succeeded: sent before it was committed."""
+def as_held(
+    answer: dict[str, Any], shape: Shape, mode: Literal["processing", "succeeded", "empty"]
+) -> dict[str, Any]:
+    """Give the answer of a blocking create whose prediction has succeeded: sent before it was
+    committed.
+    """
     if answer["status"] != "succeeded" or mode == "succeeded":
         return answer
     late = ("started_at", "completed_at", "metrics", *(["output"] if mode == "empty" else []))
@@ -267,9 +288,15 @@ def as_held(answer: dict[str, Any], shape: Shape, mode: Literal["processing", "s
 
 def as_started(answer: dict[str, Any], shape: Shape) -> dict[str, Any]:
     """Give the answer of a create: whatever has happened since, it says `starting`."""
-    return _without(answer, shape, "started_at", "completed_at", "metrics", "output", "logs") | {"status": "starting"}
+    return _without(answer, shape, "started_at", "completed_at", "metrics", "output", "logs") | {
+        "status": "starting"
+    }
 
 
 def _without(answer: dict[str, Any], shape: Shape, *names: str) -> dict[str, Any]:
     unset = _UNSET[shape]
-    return {name: unset[name] if name in names else value for name, value in answer.items() if name not in names or name in unset}
+    return {
+        name: unset[name] if name in names else value
+        for name, value in answer.items()
+        if name not in names or name in unset
+    }

@@ -45,7 +45,8 @@ class Running:
     """A server that answers requests, from its construction until `stop`.
 
     Raises:
-        BaseException: Whatever ended it before it had started. The listening sockets are closed then.
+        BaseException: Whatever ended it before it had started. The listening sockets are closed
+            then.
 
     """
 
@@ -75,7 +76,9 @@ class Running:
             # `start` raises it; later only the thread's own report can tell.
             if self._started.done():
                 raise
-            self._started.set_exception(error if isinstance(error, Exception) else RuntimeError(f"{_ENDED}: {error!r}"))
+            self._started.set_exception(
+                error if isinstance(error, Exception) else RuntimeError(f"{_ENDED}: {error!r}")
+            )
         else:
             self._close()
             if not self._started.done():
@@ -90,7 +93,13 @@ class Running:
 
     async def _serve(self) -> None:
         connections = Connections()
-        app = Traffic(self.state, self._faults, connections, api(self.state, Execution(self.state)), Delivery(self.state).app)
+        app = Traffic(
+            self.state,
+            self._faults,
+            connections,
+            api(self.state, Execution(self.state)),
+            Delivery(self.state).app,
+        )
         config = uvicorn.Config(
             app,
             http=connections.protocol(),
@@ -107,7 +116,10 @@ class Running:
         await self._server.serve(sockets=self._listeners)
 
     def call(self, function: Callable[[], T]) -> T:
-        """Call a function on the server's thread, and return its result. Raises `RuntimeError` if that thread has ended."""
+        """Call a function on the server's thread, and return its result.
+
+        Raises `RuntimeError` if that thread has ended.
+        """
         result: concurrent.futures.Future[T] = concurrent.futures.Future()
 
         def call() -> None:

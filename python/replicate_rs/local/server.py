@@ -25,8 +25,8 @@ from .webhooks import Delivery as WebhookDelivery
 class LocalReplicate(Registry):
     """A Replicate that runs on your machine.
 
-    Start it with `start` or as a context manager. A server that was stopped can be started again, with the same models
-    and nothing else. Everything here may be used from any thread.
+    Start it with `start` or as a context manager. A server that was stopped can be started again,
+    with the same models and nothing else. Everything here may be used from any thread.
 
     Args:
         token: The API token or tokens it asks for; None: any, or none.
@@ -35,9 +35,11 @@ class LocalReplicate(Registry):
         output_port: The port of output files and streams, which are another origin; 0: a free one.
         username: The account that the tokens belong to.
         settings: How it behaves; may be changed while it runs.
-        public_url: The API's address for its clients, if they reach it through something else, such as a gateway or a
-            published port. Without it, the URLs in answers begin with the address by which a client has asked.
-        public_output_url: The same for output files; without it, the host of `public_url`, and `output_port`.
+        public_url: The API's address for its clients, if they reach it through something else, such
+            as a gateway or a published port. Without it, the URLs in answers begin with the address
+            by which a client has asked.
+        public_output_url: The same for output files; without it, the host of `public_url`, and
+            `output_port`.
 
     """
 
@@ -54,7 +56,9 @@ class LocalReplicate(Registry):
         public_output_url: str | None = None,
     ) -> None:
         super().__init__()
-        self._tokens: list[str] = [] if token is None else [token] if isinstance(token, str) else list(token)
+        self._tokens: list[str] = (
+            [] if token is None else [token] if isinstance(token, str) else list(token)
+        )
         self.host = host
         self.port: int = port
         self.output_port: int = output_port
@@ -69,7 +73,10 @@ class LocalReplicate(Registry):
 
     @property
     def settings(self) -> Settings:
-        """How it behaves. Its fields may be changed, and all of it be replaced, while the server runs."""
+        """How it behaves.
+
+        Its fields may be changed, and all of it be replaced, while the server runs.
+        """
         return self._settings
 
     @settings.setter
@@ -82,7 +89,10 @@ class LocalReplicate(Registry):
 
     @property
     def tokens(self) -> list[str]:
-        """The API tokens it accepts; if there are none, any. May be changed while the server runs."""
+        """The API tokens it accepts; if there are none, any.
+
+        May be changed while the server runs.
+        """
         return self._tokens
 
     @tokens.setter
@@ -99,7 +109,10 @@ class LocalReplicate(Registry):
     def copy(self) -> LocalReplicate:
         """Give another server with the same models, token and settings, on free ports."""
         other = LocalReplicate(
-            token=self._tokens or None, host=self.host, username=self.username, settings=copy.deepcopy(self._settings)
+            token=self._tokens or None,
+            host=self.host,
+            username=self.username,
+            settings=copy.deepcopy(self._settings),
         )
         other._definitions = list(self._definitions)
         other._trainers = dict(self._trainers)
@@ -130,13 +143,17 @@ class LocalReplicate(Registry):
 
     @property
     def _addresses(self) -> Addresses:
-        return addresses(self.host, (self.port, self.output_port), self.public_url, self.public_output_url)
+        return addresses(
+            self.host, (self.port, self.output_port), self.public_url, self.public_output_url
+        )
 
     # What it has seen
 
     @property
     def requests(self) -> list[LoggedRequest]:
-        """The last 10,000 requests, on both origins, in the order of arrival; those for the web page do not count."""
+        """The last 10,000 requests, on both origins, in the order of arrival; those for the web
+        page do not count.
+        """
         return list(self._state.requests)
 
     @property
@@ -173,22 +190,26 @@ class LocalReplicate(Registry):
         advice: tuple[Advice, ...] | None = None,
         optional: bool = False,
     ) -> Fault:
-        """Let requests meet a fault. The first fault that fits a request strikes, and the others wait for their turn.
+        """Let requests meet a fault. The first fault that fits a request strikes, and the others
+        wait for their turn.
 
         Args:
-            pattern: Which requests: a method and a path, with `*` for anything: ``GET /predictions/*``, ``* /pbxt/*``.
+            pattern: Which requests: a method and a path, with `*` for anything: ``GET
+                /predictions/*``, ``* /pbxt/*``.
             times: How often it strikes; None: always.
             status: Answer with this status, and do nothing else.
             body: Answer with this body.
             headers: Answer with these headers too.
             bad_json: Answer with half a JSON document.
             delay: Seconds to wait first, of real time.
-            reset: Reset the connection; ``"after"``: when the request was carried out, in the place of the answer.
+            reset: Reset the connection; ``"after"``: when the request was carried out, in the place
+                of the answer.
             truncate: Close the connection after this many bytes of the answer's body.
             drop_stream: Close the connection after this many events of a stream.
             retry_after: Answer 429, or `status`, with this many seconds as advice.
             advice: How to give it; None: as the settings say.
-            optional: The fixture `replicate_local` does not fail a test in which this has never struck.
+            optional: The fixture `replicate_local` does not fail a test in which this has never
+                struck.
 
         Raises:
             TypeError: An argument is of another kind.
@@ -198,9 +219,14 @@ class LocalReplicate(Registry):
         chosen = Pattern.parse(pattern)
         found = chosen.choose(operations())
         if drop_stream is not None and not any(each.is_stream for each in found):
-            raise ValueError(f"drop_stream is for streams ('GET /v1/streams/*', 'GET /v1/files/local-*'), not {pattern!r}")
+            raise ValueError(
+                "drop_stream is for streams ('GET /v1/streams/*', 'GET /v1/files/local-*'), not"
+                f" {pattern!r}"
+            )
         if advice is not None and retry_after is None:
-            raise ValueError("advice says how retry_after is given: add retry_after, or leave out advice")
+            raise ValueError(
+                "advice says how retry_after is given: add retry_after, or leave out advice"
+            )
         content = body.encode() if isinstance(body, str) else body
         if bad_json:
             if body is not None:
@@ -231,20 +257,25 @@ class LocalReplicate(Registry):
     def advance(self, *, hours: float = 0.0, minutes: float = 0.0, seconds: float = 0.0) -> None:
         """Move the server's clock on; what comes due on the way has happened when this returns.
 
-        It tells when files expire, data is removed, deadlines are over, webhooks are sent again and limits refill.
-        Webhooks are stamped with real time, since receivers hold that against their own clock.
+        It tells when files expire, data is removed, deadlines are over, webhooks are sent again and
+        limits refill. Webhooks are stamped with real time, since receivers hold that against their
+        own clock.
         """
         running = self._started
         running.call(lambda: running.state.clock.advance(3600 * hours + 60 * minutes + seconds))
 
     def rotate_webhook_secret(self) -> str:
-        """Replace the webhook secret, and give the new one; for a day webhooks are signed with both."""
+        """Replace the webhook secret, and give the new one; for a day webhooks are signed with
+        both.
+        """
         running = self._started
         running.call(running.state.webhooks.rotate)
         return self.webhook_secret
 
     def signed_download(self, id: str, *, seconds: float = 3600.0) -> dict[str, str]:
-        """Give the query that a download of an uploaded file needs: `owner`, `expiry` and `signature`."""
+        """Give the query that a download of an uploaded file needs: `owner`, `expiry` and
+        `signature`.
+        """
         state = self._state
         expiry = str(int(state.clock.time() + seconds))
         return {
@@ -271,7 +302,10 @@ class LocalReplicate(Registry):
         ports = self.port, self.output_port
         try:
             if len(listeners) != 2:
-                raise ValueError(f"sockets must be two listening sockets, for the API and for output files, not {len(listeners)}")
+                raise ValueError(
+                    "sockets must be two listening sockets, for the API and for output files, not"
+                    f" {len(listeners)}"
+                )
             self.port, self.output_port = (int(each.getsockname()[1]) for each in listeners)
             self._running = Running(self._fresh_state(), self.faults, listeners)
         except BaseException:

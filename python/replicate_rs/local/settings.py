@@ -28,15 +28,18 @@ class RateLimits:
 
 @dataclass(kw_only=True, slots=True)
 class Settings:
-    """How the server behaves where the service itself has been seen to behave in more than one way, or has a limit.
+    """How the server behaves where the service itself has been seen to behave in more than one way,
+    or has a limit.
 
     Args:
-        shape: What predictions look like: ``documented``; ``edge`` (keys that are not set are missing) and ``web`` (they are
-            null) are the two shapes that were recorded.
-        held: What a create with ``Prefer: wait`` answers when there is output in time: ``processing`` with the output, as
-            recorded; ``succeeded``; or ``empty``, which is ``processing`` without it.
-        files: How output files are given: as a ``url``; or as ``data``, which was recorded too. The official clients give a
-            ``FileOutput`` for ``https:`` and ``data:`` only, and an ``http:`` URL of this machine as a string.
+        shape: What predictions look like: ``documented``; ``edge`` (keys that are not set are
+            missing) and ``web`` (they are null) are the two shapes that were recorded.
+        held: What a create with ``Prefer: wait`` answers when there is output in time:
+            ``processing`` with the output, as recorded; ``succeeded``; or ``empty``, which is
+            ``processing`` without it.
+        files: How output files are given: as a ``url``; or as ``data``, which was recorded too. The
+            official clients give a ``FileOutput`` for ``https:`` and ``data:`` only, and an
+            ``http:`` URL of this machine as a string.
         created: The status of a create.
         idle: Seconds without an event after which a stream ends with a ``408`` comment.
         max_upload: Bytes that an uploaded file may have.
@@ -46,8 +49,8 @@ class Settings:
         webhook_copies: How often each webhook is delivered.
         retention: Seconds after its end that a prediction keeps its data.
         concurrency: How many models run at once; further predictions stay ``starting``.
-        unknown_inputs: What is done with inputs that a model does not have: ``drop`` them with a line in the logs, as the
-            service does; or ``refuse`` them with a 422.
+        unknown_inputs: What is done with inputs that a model does not have: ``drop`` them with a
+            line in the logs, as the service does; or ``refuse`` them with a 422.
 
     """
 

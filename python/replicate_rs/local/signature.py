@@ -1,4 +1,6 @@
-"""A model's function, described: its annotations become the version's OpenAPI schema, as Cog writes it."""
+"""A model's function, described: its annotations become the version's OpenAPI schema, as Cog writes
+it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,16 @@ import types
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from .._typing import is_array, is_object
 from .validation import Schema
@@ -35,7 +46,10 @@ _ITERATORS = (
     collections.abc.AsyncIterable,
 )
 _MAPPINGS = (dict, collections.abc.Mapping)
-_RETURNS = "str, int, float, bool, a list or dict of these, Any, bytes, pathlib.Path, a PIL image, or an Iterator of one of these"
+_RETURNS = (
+    "str, int, float, bool, a list or dict of these, Any, bytes, pathlib.Path, a PIL image, or an"
+    " Iterator of one of these"
+)
 _TAKES = "str, int, float, bool, a Literal, a list or dict of these, Any, bytes or pathlib.Path"
 
 Hint = Any
@@ -94,17 +108,22 @@ class Signature:
             hints = get_type_hints(function, include_extras=True)
         except NameError as error:
             raise TypeError(
-                f"{name}: the annotation {error.name!r} cannot be found; import it at the top of the module"
+                f"{name}: the annotation {error.name!r} cannot be found; import it at the top of"
+                " the module"
             ) from None
         self.files: dict[str, type] = {}
         self.defaults: dict[str, Any] = {}
         self.input: dict[str, Any] = self._describe_input(name, inspect.signature(function), hints)
         if "return" not in hints:
-            raise TypeError(f"{name} does not say what it returns: write `-> str`, or what it gives")
+            raise TypeError(
+                f"{name} does not say what it returns: write `-> str`, or what it gives"
+            )
         self._describe_output(name, function, hints["return"], stream=stream)
         self.schema: Schema = Schema(_nullable_for_draft_4(self.input), "input")
 
-    def _describe_input(self, name: str, signature: inspect.Signature, hints: dict[str, Hint]) -> dict[str, Any]:
+    def _describe_input(
+        self, name: str, signature: inspect.Signature, hints: dict[str, Hint]
+    ) -> dict[str, Any]:
         properties: dict[str, Any] = {}
         described: dict[str, Any] = {"type": "object", "title": "Input", "properties": properties}
         self.takes_any: bool = False
@@ -114,68 +133,118 @@ class Signature:
                 self.takes_any = True
                 continue
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
-                raise TypeError(f"{name}: {each!r} has no name that an input could have; use ordinary parameters")
+                raise TypeError(
+                    f"{name}: {each!r} has no name that an input could have; use ordinary"
+                    " parameters"
+                )
             if each not in hints:
-                raise TypeError(f"{name}: the parameter {each!r} is not annotated: write `{each}: str`, or what it is")
+                raise TypeError(
+                    f"{name}: the parameter {each!r} is not annotated: write `{each}: str`, or what"
+                    " it is"
+                )
             schema, kind = _input_schema(name, each, hints[each])
             if kind is not None:
                 self.files[each] = kind
-            properties[each] = schema | {"title": each.replace("_", " ").capitalize(), "x-order": order}
+            properties[each] = schema | {
+                "title": each.replace("_", " ").capitalize(),
+                "x-order": order,
+            }
             if parameter.default is parameter.empty:
                 required.append(each)
             else:
                 self.defaults[each] = parameter.default
                 default: object = parameter.default
-                if isinstance(default, (str, int, float)) or is_array(default) or is_object(default):
+                if (
+                    isinstance(default, (str, int, float))
+                    or is_array(default)
+                    or is_object(default)
+                ):
                     properties[each]["default"] = default
         # An empty `required` is not a schema.
         return described | ({"required": required} if required else {})
 
-    def _describe_output(self, name: str, function: Callable[..., Any], hint: Hint, *, stream: bool) -> None:
+    def _describe_output(
+        self, name: str, function: Callable[..., Any], hint: Hint, *, stream: bool
+    ) -> None:
         self.iterates: bool = _origin(hint) in _ITERATORS
         item = get_args(hint)[0] if self.iterates else hint
-        if not self.iterates and (inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)):
-            raise TypeError(f"{name} yields, so it returns an iterator: write `-> Iterator[{_spelled(item)}]`")
+        if not self.iterates and (
+            inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        ):
+            raise TypeError(
+                f"{name} yields, so it returns an iterator: write `-> Iterator[{_spelled(item)}]`"
+            )
         schema = _output_schema(item)
         if schema is None:
-            raise TypeError(f"{name} returns {_spelled(item)}, which the API cannot carry: return {_RETURNS}")
+            raise TypeError(
+                f"{name} returns {_spelled(item)}, which the API cannot carry: return {_RETURNS}"
+            )
         if stream and not (self.iterates and item is str):
-            raise TypeError(f"{name}: stream=True is for text: write a generator with `yield`, and `-> Iterator[str]`")
+            raise TypeError(
+                f"{name}: stream=True is for text: write a generator with `yield`, and `->"
+                " Iterator[str]`"
+            )
         self.output: dict[str, Any] = {"title": "Output"} | (
-            {"type": "array", "items": schema, "x-cog-array-type": "iterator"} if self.iterates else schema
+            {"type": "array", "items": schema, "x-cog-array-type": "iterator"}
+            if self.iterates
+            else schema
         )
         if stream:
             self.output["x-cog-array-display"] = "concatenate"
-        self.gives_files: Any = (schema.get("items", schema) if schema.get("type") == "array" else schema).get("format") == "uri"
+        self.gives_files: Any = (
+            schema.get("items", schema) if schema.get("type") == "array" else schema
+        ).get("format") == "uri"
 
     @property
     def openapi(self) -> dict[str, Any]:
         """Give the version's `openapi_schema`."""
-        answer = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/PredictionResponse"}}}}
-        request = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/PredictionRequest"}}}}
+        answer = {
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/PredictionResponse"}}
+            }
+        }
+        request = {
+            "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/PredictionRequest"}}
+            }
+        }
         output = {"$ref": "#/components/schemas/Output"}
         given = {"$ref": "#/components/schemas/Input"}
         return {
             "openapi": "3.0.2",
             "info": {"title": "Cog", "version": "0.1.0"},
             "paths": {
-                "/predictions": {"post": {"requestBody": request, "responses": {"200": {"description": "Prediction"} | answer}}}
+                "/predictions": {
+                    "post": {
+                        "requestBody": request,
+                        "responses": {"200": {"description": "Prediction"} | answer},
+                    }
+                }
             },
             "components": {
                 "schemas": {
                     "Input": self.input,
                     "Output": self.output,
                     "PredictionRequest": {"type": "object", "properties": {"input": given}},
-                    "PredictionResponse": {"type": "object", "properties": {"input": given, "output": output}},
+                    "PredictionResponse": {
+                        "type": "object",
+                        "properties": {"input": given, "output": output},
+                    },
                 }
             },
         }
 
     def unknown(self, given: Iterable[str]) -> list[str]:
         """Return the names of inputs that the function does not take."""
-        return [] if self.takes_any else [each for each in given if each not in self.input["properties"]]
+        return (
+            []
+            if self.takes_any
+            else [each for each in given if each not in self.input["properties"]]
+        )
 
-    def problems(self, given: dict[str, Any], unknown: Literal["drop", "refuse"]) -> list[dict[str, str]]:
+    def problems(
+        self, given: dict[str, Any], unknown: Literal["drop", "refuse"]
+    ) -> list[dict[str, str]]:
         """Return what is wrong with an input, as `invalid_fields` has it."""
         refused = self.unknown(given) if unknown == "refuse" else []
         return self.schema.problems(given) + [
@@ -204,14 +273,25 @@ def _input_schema(model: str, name: str, hint: Hint) -> tuple[dict[str, Any], ty
         hint = options[0] if len(options) == 1 else Any
     schema = _json_schema(hint)
     if schema is None:
-        raise TypeError(f"{model}: the parameter {name!r} is {_spelled(hint)}, which the API cannot carry: take {_TAKES}")
+        raise TypeError(
+            f"{model}: the parameter {name!r} is {_spelled(hint)}, which the API cannot carry: take"
+            f" {_TAKES}"
+        )
     item = get_args(hint)[0] if _origin(hint) in _LISTS and get_args(hint) else hint
     for note in notes:
         if isinstance(note, Input):
             schema = schema | note.keywords(schema.get("type"))
         elif isinstance(note, str):
             schema = schema | {"description": note}
-    return schema | ({"nullable": True} if nullable else {}), item if item in (Path, bytes) else None
+    return schema | ({"nullable": True} if nullable else {}), (
+        item
+        if item
+        in (
+            Path,
+            bytes,
+        )
+        else None
+    )
 
 
 def _json_schema(hint: Hint) -> dict[str, Any] | None:
@@ -240,7 +320,9 @@ def _output_schema(hint: Hint) -> dict[str, Any] | None:
     if is_typeddict(hint):
         fields = {name: _output_schema(each) for name, each in get_type_hints(hint).items()}
         return None if None in fields.values() else {"type": "object", "properties": fields}
-    if isinstance(hint, type) and (hint.__module__.partition(".")[0] == "PIL" or issubclass(hint, Path)):
+    if isinstance(hint, type) and (
+        hint.__module__.partition(".")[0] == "PIL" or issubclass(hint, Path)
+    ):
         return _URI
     if _origin(hint) in _LISTS:
         items = _output_schema(get_args(hint)[0])
@@ -265,4 +347,6 @@ def _nullable_for_draft_4(schema: dict[str, Any]) -> dict[str, Any]:
             rest["enum"] = [*rest["enum"], None]
         return rest
 
-    return schema | {"properties": {name: each(property) for name, property in schema["properties"].items()}}
+    return schema | {
+        "properties": {name: each(property) for name, property in schema["properties"].items()}
+    }

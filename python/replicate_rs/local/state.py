@@ -1,4 +1,7 @@
-"""What the server remembers. All of it belongs to the server's own thread, but for registering models."""
+"""What the server remembers.
+
+All of it belongs to the server's own thread, but for registering models.
+"""
 
 from __future__ import annotations
 
@@ -95,13 +98,19 @@ class State:
     runs: dict[str, Run] = field(default_factory=dict[str, Run])
     uploads: dict[str, Stored] = field(default_factory=dict[str, Stored])
     outputs: dict[str, Stored] = field(default_factory=dict[str, Stored])
-    requests: deque[LoggedRequest] = field(default_factory=lambda: deque[LoggedRequest](maxlen=10_000))
+    requests: deque[LoggedRequest] = field(
+        default_factory=lambda: deque[LoggedRequest](maxlen=10_000)
+    )
     changes: Broadcast = field(default_factory=Broadcast)
-    files_signing_secret: str = field(default_factory=lambda: b64encode(secrets.token_bytes(24)).decode())
+    files_signing_secret: str = field(
+        default_factory=lambda: b64encode(secrets.token_bytes(24)).decode()
+    )
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="replicate-local-")))
 
     def __post_init__(self) -> None:
-        self.webhooks: Webhooks = Webhooks(self.clock, lambda: self.settings.webhook_copies, self.changes)
+        self.webhooks: Webhooks = Webhooks(
+            self.clock, lambda: self.settings.webhook_copies, self.changes
+        )
         self._numbers = count()
 
     @property
@@ -135,19 +144,32 @@ class State:
         owner, name = parts(definition.name)
         now = self.clock.time()
         model = self.models.setdefault(definition.name, Model(owner=owner, name=name, created=now))
-        model.description = (definition.function.__doc__ or "").strip().partition("\n")[0] or model.description
+        model.description = (definition.function.__doc__ or "").strip().partition("\n")[
+            0
+        ] or model.description
         model.visibility, model.hardware = definition.visibility, definition.hardware
         model.readme = definition.readme or model.readme
         version = Version(id=definition.id, created=now, definition=definition)
         model.versions = [each for each in model.versions if each.id != version.id] + [version]
         if definition.examples:
-            model.examples = [partial(self._view_example, run) for run in self._examples(model, version, definition)]
+            model.examples = [
+                partial(self._view_example, run)
+                for run in self._examples(model, version, definition)
+            ]
         return model
 
     def _examples(self, model: Model, version: Version, definition: Definition) -> Iterator[Run]:
         for each in definition.examples:
             now = self.clock.time()
-            run = Run("predictions", -1, model, version, now, each.get("input", {}), lambda _run, _change: None)
+            run = Run(
+                "predictions",
+                -1,
+                model,
+                version,
+                now,
+                each.get("input", {}),
+                lambda _run, _change: None,
+            )
             run.start(now)
             run.succeed(now, each.get("output"))
             run.data["output"] = each.get("output")
@@ -165,12 +187,18 @@ class State:
         return run
 
     def view(self, run: Run, origins: Origins | None = None) -> dict[str, Any]:
-        """Return the API's object for a prediction or training, for who asks now or at other origins."""
+        """Return the API's object for a prediction or training, for who asks now or at other
+        origins.
+        """
         return view(run, self.settings.shape, origins or self.addresses.here, self.addresses.own)
 
     def output(self, run: Run) -> Any:
         """Return the output of a prediction or training, for who asks now."""
-        return self.addresses.here.located(run.data["output"], self.addresses.own) if run.files else run.data["output"]
+        return (
+            self.addresses.here.located(run.data["output"], self.addresses.own)
+            if run.files
+            else run.data["output"]
+        )
 
     def _tell(self, run: Run, change: Change) -> None:
         # Who created it knows the server by a name that works.
@@ -178,27 +206,55 @@ class State:
         self.changes.notify()
         if change == "completed" and run.kind == "predictions":
             # From its end, whether or not its model has noticed.
-            self.clock.call_at(self.clock.time() + self.settings.retention, lambda: self.forget(run))
+            self.clock.call_at(
+                self.clock.time() + self.settings.retention, lambda: self.forget(run)
+            )
 
     def find_version(self, reference: str) -> tuple[Model, Version] | None:
         """Give what `owner/name`, `owner/name:id` or a bare id names."""
         name, _, id = reference.rpartition(":")
-        models = [self.models[name]] if name in self.models else [] if name else list(self.models.values())
+        models = (
+            [self.models[name]]
+            if name in self.models
+            else []
+            if name
+            else list(self.models.values())
+        )
         if reference in self.models:
-            return (self.models[reference], self.models[reference].versions[-1]) if self.models[reference].versions else None
-        return next(((model, version) for model in models for version in model.versions if version.id == id), None)
+            return (
+                (self.models[reference], self.models[reference].versions[-1])
+                if self.models[reference].versions
+                else None
+            )
+        return next(
+            (
+                (model, version)
+                for model in models
+                for version in model.versions
+                if version.id == id
+            ),
+            None,
+        )
 
     def live_uploads(self) -> Iterator[Stored]:
         """Give the uploaded files that have not expired."""
-        return (each for each in list(self.uploads.values()) if self.clock.time() < each.created + LIFETIME)
+        return (
+            each
+            for each in list(self.uploads.values())
+            if self.clock.time() < each.created + LIFETIME
+        )
 
     def upload(self, id: str) -> Stored | None:
         """Give an uploaded file that has not expired."""
         stored = self.uploads.get(id)
-        return stored if stored is not None and self.clock.time() < stored.created + LIFETIME else None
+        return (
+            stored if stored is not None and self.clock.time() < stored.created + LIFETIME else None
+        )
 
     def stored_at(self, url: str) -> Stored | None:
-        """Return the file of this server's that a URL leads to, whatever the server is called in it."""
+        """Return the file of this server's that a URL leads to, whatever the server is called in
+        it.
+        """
         # Nobody else has a file with this id.
         match = _FILE.search(url)
         if match is None:

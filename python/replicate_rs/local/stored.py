@@ -1,4 +1,7 @@
-"""Files that the server keeps: what users upload, and what models make. Their content is on disk."""
+"""Files that the server keeps: what users upload, and what models make.
+
+Their content is on disk.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What happens to every request before an endpoint sees it: it is logged, measured, and may meet a fault."""
+"""What happens to every request before an endpoint sees it: it is logged, measured, and may meet a
+fault.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,11 @@ class Connections:
         class Protocol(H11Protocol):
             def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own signature
                 super().connection_made(transport)
-                # asyncio does so only for sockets that name their protocol: without it each answer waits 40 ms for an ACK.
-                transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # asyncio does so only for sockets that name their protocol: without it each answer
+                # waits 40 ms for an ACK.
+                transport.get_extra_info("socket").setsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+                )
                 if self.client is not None:
                     transports[self.client] = transport
 
@@ -46,7 +51,14 @@ class Connections:
 class Traffic:
     """An application around the two others."""
 
-    def __init__(self, state: State, faults: list[Fault], connections: Connections, api: ASGIApp, delivery: ASGIApp) -> None:
+    def __init__(
+        self,
+        state: State,
+        faults: list[Fault],
+        connections: Connections,
+        api: ASGIApp,
+        delivery: ASGIApp,
+    ) -> None:
         self._state = state
         self._faults = faults
         self._connections = connections
@@ -66,11 +78,19 @@ class Traffic:
             return
         app = self._delivery
         if is_api:
-            # 1.0.7 adds `/v1` to its base URL, 2.0 and Node do not: with and without it is right here for all of them.
+            # 1.0.7 adds `/v1` to its base URL, 2.0 and Node do not: with and without it is right
+            # here for all of them.
             stripped = path.removeprefix("/v1").removeprefix("/v1")
             app, scope["path"] = self._api, path if stripped == "/" else stripped
         logged = _Logged(self._state, scope, path, receive, send)
-        fault = next((each for each in self._faults if each.matches(scope["method"], scope["path"].removeprefix("/v1"))), None)
+        fault = next(
+            (
+                each
+                for each in self._faults
+                if each.matches(scope["method"], scope["path"].removeprefix("/v1"))
+            ),
+            None,
+        )
         try:
             if fault is None:
                 await app(scope, logged.receive, logged.send)
@@ -89,12 +109,16 @@ class _Logged:
         self._state = state
         self._receive = receive
         self._send = send
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
         self._most = state.settings.max_body
         if headers.get("content-type", "").startswith("multipart/"):
             self._most = state.settings.max_upload + _ENVELOPE
         query = scope["query_string"].decode("latin-1")
-        self._entry = LoggedRequest(scope["method"], path, query, headers, b"", 0, state.clock.time())
+        self._entry = LoggedRequest(
+            scope["method"], path, query, headers, b"", 0, state.clock.time()
+        )
         self._kept = bytearray()
         self._noted = False
         if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:

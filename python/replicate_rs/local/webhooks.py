@@ -21,7 +21,8 @@ from .run import Change, Run
 
 # Seconds between two `output` or `logs` webhooks of one prediction.
 THROTTLE = 0.5
-# Seconds before each further attempt to deliver the last webhook; the last is about a minute after the end.
+# Seconds before each further attempt to deliver the last webhook; the last is about a minute after
+# the end.
 BACKOFF = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 # Seconds for which a key that was replaced signs too.
 OVERLAP = 24 * 3600.0
@@ -55,7 +56,10 @@ class Delivery:
 
 
 class Webhooks:
-    """Sends them, and keeps the account's secrets. Everything here belongs to the server's own thread."""
+    """Sends them, and keeps the account's secrets.
+
+    Everything here belongs to the server's own thread.
+    """
 
     def __init__(self, clock: Clock, copies: Callable[[], int], changes: Broadcast) -> None:
         self.secret: str = _new_secret()
@@ -95,7 +99,9 @@ class Webhooks:
         if change in ("output", "logs"):
             if run.telling is None:
                 # What happens until then is told by the same webhook.
-                run.telling = self._clock.call_at(run.last_told + THROTTLE, lambda: self._tell_now(run, change, view))
+                run.telling = self._clock.call_at(
+                    run.last_told + THROTTLE, lambda: self._tell_now(run, change, view)
+                )
             return
         if change == "completed" and run.telling is not None:
             run.telling.cancel()
@@ -133,7 +139,12 @@ class Webhooks:
         ]
         try:
             response = await self.core.send(
-                "POST", delivery.url, Expect.RESPONSE, body=body, content_type="application/json", headers=headers
+                "POST",
+                delivery.url,
+                Expect.RESPONSE,
+                body=body,
+                content_type="application/json",
+                headers=headers,
             )
             delivery.answers.append(response.status)
         except APIStatusError as error:

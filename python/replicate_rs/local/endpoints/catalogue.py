@@ -46,14 +46,18 @@ class Catalogue:
     async def collections(self, request: Request) -> Response:
         """`GET /collections`."""
         collections = self._state.collections.values()
-        return page(request, self._state, collections, lambda each: each.slug, lambda each: each.item(), 100)
+        return page(
+            request, self._state, collections, lambda each: each.slug, lambda each: each.item(), 100
+        )
 
     async def collection(self, request: Request) -> Response:
         """`GET /collections/{slug}`, with its models."""
         collection = self._state.collections.get(request.path_params["slug"])
         if collection is None:
             raise not_found()
-        models = [self._state.models[name] for name in collection.models if name in self._state.models]
+        models = [
+            self._state.models[name] for name in collection.models if name in self._state.models
+        ]
         described = [model.describe(self._state.origin) for model in models]
         return as_json(collection.item() | {"full_description": None, "models": described})
 
@@ -66,15 +70,28 @@ class Catalogue:
             return as_json({"detail": 'Query parameter "limit" must be a number from 1 to 50'}, 400)
         words = query.lower().split()
         models: list[dict[str, Any]] = [
-            {"model": model.describe(self._state.origin), "metadata": {"generated_description": model.description, "tags": []}}
+            {
+                "model": model.describe(self._state.origin),
+                "metadata": {"generated_description": model.description, "tags": []},
+            }
             for model in matching(self._state, query)[: int(limit)]
         ]
         collections = [
             collection.item() | {"models": collection.models}
             for collection in self._state.collections.values()
-            if all(word in f"{collection.slug} {collection.name} {collection.description}".lower() for word in words)
+            if all(
+                word in f"{collection.slug} {collection.name} {collection.description}".lower()
+                for word in words
+            )
         ]
-        return as_json({"query": query, "models": models, "collections": collections[: int(limit)], "pages": []})
+        return as_json(
+            {
+                "query": query,
+                "models": models,
+                "collections": collections[: int(limit)],
+                "pages": [],
+            }
+        )
 
     async def secret(self, _: Request) -> Response:
         """`GET /webhooks/default/secret`."""

@@ -23,7 +23,8 @@ from ..validation import Schema
 T = TypeVar("T")
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-# Levels of nesting in what users send: it is written again within other objects, from further up the stack.
+# Levels of nesting in what users send: it is written again within other objects, from further up
+# the stack.
 MOST_NESTED = 256
 
 
@@ -47,7 +48,9 @@ class Gate:
             secrets.compare_digest(token.encode(), each.encode()) for each in self._state.tokens
         )
         if self._state.tokens and not good:
-            raise Problem(401, "You did not pass a valid authentication token", title="Unauthenticated")
+            raise Problem(
+                401, "You did not pass a valid authentication token", title="Unauthenticated"
+            )
         path, settings = request.scope["path"], self._state.settings
         return self._limiter.take(request.method, path, settings.rate_limits, settings.advice)
 
@@ -70,7 +73,9 @@ async def read_object(request: Request, schema: Schema | None = None) -> dict[st
     try:
         body = read_json(await request.body())
     except ValueError:
-        raise Problem(400, "The request body is not valid JSON.", title="Malformed request body") from None
+        raise Problem(
+            400, "The request body is not valid JSON.", title="Malformed request body"
+        ) from None
     if not is_object(body):
         raise Problem(422, "The request body must be an object.", title="Input validation failed")
     if schema is not None:
@@ -86,7 +91,9 @@ def read_json(text: bytes | str) -> object:
         raise ValueError("nested too deeply") from None
     level = [value]
     for _ in range(MOST_NESTED):
-        level = [inner for each in level for inner in inside(each) if is_array(inner) or is_object(inner)]
+        level = [
+            inner for each in level for inner in inside(each) if is_array(inner) or is_object(inner)
+        ]
         if not level:
             return value
     raise ValueError("nested too deeply")
@@ -108,12 +115,18 @@ def _refuse(constant: str) -> Any:
 
 
 def page(
-    request: Request, state: State, items: Iterable[T], key: Callable[[T], str], describe: Callable[[T], Any], size: int
+    request: Request,
+    state: State,
+    items: Iterable[T],
+    key: Callable[[T], str],
+    describe: Callable[[T], Any],
+    size: int,
 ) -> Response:
     """Give one page of items, with cursors on the server's own origin.
 
     Args:
-        request: The request; a `cursor` in its query names where the page begins, other parameters are kept in the links.
+        request: The request; a `cursor` in its query names where the page begins, other parameters
+            are kept in the links.
         state: The server's state.
         items: All items, in their order.
         key: What an item's place is known by, also after others were added or removed.
@@ -132,7 +145,9 @@ def page(
         start = max(0, start - size) if backwards else start + 1
 
     def link(mark: str, at: int) -> str:
-        query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+        query = [
+            (name, value) for name, value in request.query_params.multi_items() if name != "cursor"
+        ]
         query.append(("cursor", b64encode(urlencode({mark: keys[at]}).encode()).decode()))
         return f"{state.api}{request.scope['path']}?{urlencode(query)}"
 

@@ -30,7 +30,11 @@ class Delivery:
                 Route("/v1/streams/{id}", self.text),
                 Route("/v1/files/local-{id}", self.files),
             ],
-            exception_handlers={Problem: on_problem, HTTPException: on_http_exception, Exception: on_crash},
+            exception_handlers={
+                Problem: on_problem,
+                HTTPException: on_http_exception,
+                Exception: on_crash,
+            },
         )
 
     async def output(self, request: Request) -> Response:
@@ -61,7 +65,10 @@ class Delivery:
         )
 
     def _located(self, frames: bytes) -> bytes:
-        kept, known = (f"{each.output}/pbxt/".encode() for each in (self._state.addresses.own, self._state.addresses.here))
+        kept, known = (
+            f"{each.output}/pbxt/".encode()
+            for each in (self._state.addresses.own, self._state.addresses.here)
+        )
         return frames.replace(kept, known)
 
     async def _events(self, run: Run, at: int) -> AsyncIterator[bytes]:

@@ -40,7 +40,9 @@ class Deployments:
         self._state = state
         self.routes: list[Route] = [
             gate.route("/deployments", GET=self.list, POST=self.create),
-            gate.route("/deployments/{owner}/{name}", GET=self.get, PATCH=self.update, DELETE=self.delete),
+            gate.route(
+                "/deployments/{owner}/{name}", GET=self.get, PATCH=self.update, DELETE=self.delete
+            ),
         ]
 
     def find(self, request: Request) -> Deployment:
@@ -56,7 +58,15 @@ class Deployments:
     def _version(self, model: str, version: str) -> tuple[Model, Version]:
         found = self._state.find_version(f"{model}:{version}")
         if found is None:
-            raise invalid([{"type": "exists", "field": "version", "description": f"{model} has no version {version}"}])
+            raise invalid(
+                [
+                    {
+                        "type": "exists",
+                        "field": "version",
+                        "description": f"{model} has no version {version}",
+                    }
+                ]
+            )
         return found
 
     async def list(self, request: Request) -> Response:
@@ -69,7 +79,15 @@ class Deployments:
         body = await read_object(request, _CREATE)
         name = f"{self._state.username}/{body['name']}"
         if name in self._state.deployments:
-            raise invalid([{"type": "unique", "field": "name", "description": f"A deployment {name} already exists"}])
+            raise invalid(
+                [
+                    {
+                        "type": "unique",
+                        "field": "name",
+                        "description": f"A deployment {name} already exists",
+                    }
+                ]
+            )
         model, version = self._version(body["model"], body["version"])
         deployment = Deployment(
             owner=self._state.username,
@@ -102,10 +120,15 @@ class Deployments:
         return as_json(self._describe(deployment))
 
     async def delete(self, request: Request) -> Response:
-        """`DELETE /deployments/{owner}/{name}`: one that is offline and was not used for 15 minutes."""
+        """`DELETE /deployments/{owner}/{name}`: one that is offline and was not used for 15
+        minutes.
+        """
         deployment = self.find(request)
         if deployment.min_instances > 0 or self._state.clock.time() < deployment.used + UNUSED:
-            detail = "Only deployments that are offline and have not been used for 15 minutes can be deleted."
+            detail = (
+                "Only deployments that are offline and have not been used for 15 minutes can be"
+                " deleted."
+            )
             raise Problem(400, detail, title="Bad request")
         del self._state.deployments[f"{deployment.owner}/{deployment.name}"]
         return Response(status_code=204)

@@ -48,26 +48,53 @@ class Files:
     async def list(self, request: Request) -> Response:
         """`GET /files`."""
         uploads = self._state.live_uploads()
-        return page(request, self._state, uploads, lambda each: each.id, lambda each: each.describe(self._state.api), 100)
+        return page(
+            request,
+            self._state,
+            uploads,
+            lambda each: each.id,
+            lambda each: each.describe(self._state.api),
+            100,
+        )
 
     async def create(self, request: Request) -> Response:
         """`POST /files`: multipart, with a part `content`."""
         if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-            raise Problem(422, "The request body must be multipart/form-data.", title="Input validation failed")
+            raise Problem(
+                422,
+                "The request body must be multipart/form-data.",
+                title="Input validation failed",
+            )
         async with AsyncExitStack() as stack:
             try:
                 form = await stack.enter_async_context(request.form(max_files=2))
             except UnicodeError:
                 # Python knows charsets like `idna`, which are not for everything.
-                raise Problem(400, "The form is not in its charset.", title="Malformed request body") from None
+                raise Problem(
+                    400, "The form is not in its charset.", title="Malformed request body"
+                ) from None
             content = form.get("content")
             if not isinstance(content, UploadFile):
-                raise invalid([{"type": "required", "field": "", "description": "content is required"}])
+                raise invalid(
+                    [{"type": "required", "field": "", "description": "content is required"}]
+                )
             if (content.size or 0) > self._state.settings.max_upload:
-                raise Problem(413, f"Files must be less than {self._state.settings.max_upload // 1_000_000}MB in size")
+                raise Problem(
+                    413,
+                    f"Files must be less than {self._state.settings.max_upload // 1_000_000}MB in"
+                    " size",
+                )
             name = _field(form, "filename") or content.filename or "file"
             if len(name.encode(errors="replace")) > MOST_NAME:
-                raise invalid([{"type": "string_lte", "field": "filename", "description": "must be at most 255 bytes"}])
+                raise invalid(
+                    [
+                        {
+                            "type": "string_lte",
+                            "field": "filename",
+                            "description": "must be at most 255 bytes",
+                        }
+                    ]
+                )
             metadata = await _metadata(form)
             stored = await asyncio.to_thread(
                 keep,
@@ -95,19 +122,30 @@ class Files:
     async def download(self, request: Request) -> Response:
         """`GET /files/{id}/download`, for who has a signature."""
         stored, query = self.find(request), request.query_params
-        owner, expiry, signature = query.get("owner", ""), query.get("expiry", ""), query.get("signature", "")
-        good = hmac.compare_digest(
-            signature.encode(errors="replace"), sign(self._state.files_signing_secret, owner, stored.id, expiry).encode()
+        owner, expiry, signature = (
+            query.get("owner", ""),
+            query.get("expiry", ""),
+            query.get("signature", ""),
         )
-        fresh = expiry.isascii() and expiry.isdigit() and int(expiry[:18]) > self._state.clock.time()
+        good = hmac.compare_digest(
+            signature.encode(errors="replace"),
+            sign(self._state.files_signing_secret, owner, stored.id, expiry).encode(),
+        )
+        fresh = (
+            expiry.isascii() and expiry.isdigit() and int(expiry[:18]) > self._state.clock.time()
+        )
         if not (good and fresh and owner == self._state.username):
             raise Problem(404, "File not found")
-        return FileResponse(stored.path, media_type="application/octet-stream", filename=stored.name)
+        return FileResponse(
+            stored.path, media_type="application/octet-stream", filename=stored.name
+        )
 
 
 def sign(secret: str, owner: str, id: str, expiry: str) -> str:
     """Give the signature of a download."""
-    digest = hmac.digest(b64decode(secret), f"{owner} {id} {expiry}".encode(errors="replace"), "sha256")
+    digest = hmac.digest(
+        b64decode(secret), f"{owner} {id} {expiry}".encode(errors="replace"), "sha256"
+    )
     return b64encode(digest).decode()
 
 
@@ -122,7 +160,9 @@ def _field(form: FormData, name: str) -> str | None:
 
 
 async def _metadata(form: FormData) -> dict[str, Any]:
-    """Read metadata in each of its three encodings: a JSON part (Node), a JSON field (1.0.7), fields in brackets (2.0)."""
+    """Read metadata in each of its three encodings: a JSON part (Node), a JSON field (1.0.7),
+    fields in brackets (2.0).
+    """
     given = form.get("metadata")
     if given is None:
         return _bracketed(form)
@@ -132,7 +172,9 @@ async def _metadata(form: FormData) -> dict[str, Any]:
     except ValueError:
         metadata = None
     if not is_object(metadata):
-        raise invalid([{"type": "invalid_type", "field": "metadata", "description": "must be a JSON object"}])
+        raise invalid(
+            [{"type": "invalid_type", "field": "metadata", "description": "must be a JSON object"}]
+        )
     return metadata
 
 
@@ -144,12 +186,28 @@ def _bracketed(form: FormData) -> dict[str, Any]:
             continue
         *path, last = match[1][1:-1].split("][")
         if len(path) >= MOST_NESTED:
-            raise invalid([{"type": "invalid_type", "field": "metadata", "description": "is nested too deeply"}])
+            raise invalid(
+                [
+                    {
+                        "type": "invalid_type",
+                        "field": "metadata",
+                        "description": "is nested too deeply",
+                    }
+                ]
+            )
         place = metadata
         for key in path:
             inner: object = place.setdefault(key, {})
             if not is_object(inner):
-                raise invalid([{"type": "invalid_type", "field": "metadata", "description": f"{key} is not an object"}])
+                raise invalid(
+                    [
+                        {
+                            "type": "invalid_type",
+                            "field": "metadata",
+                            "description": f"{key} is not an object",
+                        }
+                    ]
+                )
             place = inner
         place[last] = value
     return metadata

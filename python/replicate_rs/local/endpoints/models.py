@@ -34,7 +34,11 @@ _CREATE = Schema(
 _UPDATE = Schema(
     {
         "type": "object",
-        "properties": {"description": _TEXT, "readme": _TEXT, **{name: _TEXT | {"format": "uri"} for name in _LINKS}},
+        "properties": {
+            "description": _TEXT,
+            "readme": _TEXT,
+            **{name: _TEXT | {"format": "uri"} for name in _LINKS},
+        },
     }
 )
 # Models in a page of results.
@@ -48,11 +52,17 @@ class Models:
         self._state = state
         self.routes: list[Route] = [
             gate.route("/models", GET=self.list, POST=self.create, QUERY=self.search),
-            gate.route("/models/{owner}/{name}", GET=self.get, PATCH=self.update, DELETE=self.delete),
+            gate.route(
+                "/models/{owner}/{name}", GET=self.get, PATCH=self.update, DELETE=self.delete
+            ),
             gate.route("/models/{owner}/{name}/readme", GET=self.readme),
             gate.route("/models/{owner}/{name}/examples", GET=self.examples),
             gate.route("/models/{owner}/{name}/versions", GET=self.versions),
-            gate.route("/models/{owner}/{name}/versions/{version}", GET=self.version, DELETE=self.delete_version),
+            gate.route(
+                "/models/{owner}/{name}/versions/{version}",
+                GET=self.version,
+                DELETE=self.delete_version,
+            ),
         ]
 
     def find(self, request: Request) -> Model:
@@ -74,8 +84,14 @@ class Models:
         """`GET /models`."""
         by = request.query_params.get("sort_by", "latest_version_created_at")
         direction = request.query_params.get("sort_direction", "desc")
-        if by not in ("latest_version_created_at", "model_created_at") or direction not in ("asc", "desc"):
-            detail = "- sort_by is latest_version_created_at or model_created_at, sort_direction is asc or desc\n"
+        if by not in ("latest_version_created_at", "model_created_at") or direction not in (
+            "asc",
+            "desc",
+        ):
+            detail = (
+                "- sort_by is latest_version_created_at or model_created_at, sort_direction is asc"
+                " or desc\n"
+            )
             raise Problem(422, detail, title="Input validation failed")
 
         def age(model: Model) -> tuple[float, str]:
@@ -83,7 +99,9 @@ class Models:
             return (model.versions[-1].created if newest else model.created), model.full_name
 
         models = sorted(self._state.models.values(), key=age, reverse=direction == "desc")
-        return page(request, self._state, models, lambda model: model.full_name, self._describe, PAGE)
+        return page(
+            request, self._state, models, lambda model: model.full_name, self._describe, PAGE
+        )
 
     def _describe(self, model: Model) -> dict[str, Any]:
         return model.describe(self._state.origin)
@@ -94,7 +112,9 @@ class Models:
         try:
             owner, name = parts(f"{body['owner']}/{body['name']}")
         except ValueError as error:
-            raise invalid([{"type": "pattern", "field": "name", "description": str(error)}]) from None
+            raise invalid(
+                [{"type": "pattern", "field": "name", "description": str(error)}]
+            ) from None
         if f"{owner}/{name}" in self._state.models:
             description = f"A model with the name {owner}/{name} already exists"
             raise invalid([{"type": "unique", "field": "name", "description": description}])
@@ -126,7 +146,9 @@ class Models:
         """`DELETE /models/{owner}/{name}`: a private one without versions."""
         model = self.find(request)
         if model.visibility != "private" or model.versions:
-            raise Problem(400, "Only private models without versions can be deleted.", title="Bad request")
+            raise Problem(
+                400, "Only private models without versions can be deleted.", title="Bad request"
+            )
         del self._state.models[model.full_name]
         return Response(status_code=204)
 
@@ -152,12 +174,21 @@ class Models:
         return as_json(self.find_version(request)[1].describe())
 
     async def delete_version(self, request: Request) -> Response:
-        """`DELETE /models/{owner}/{name}/versions/{version}`: of a private model, if nothing else needs it."""
+        """`DELETE /models/{owner}/{name}/versions/{version}`: of a private model, if nothing else
+        needs it.
+        """
         model, version = self.find_version(request)
         deployed = any(each.version is version for each in self._state.deployments.values())
-        trained = any(each.base == version.id for model in self._state.models.values() for each in model.versions)
+        trained = any(
+            each.base == version.id
+            for model in self._state.models.values()
+            for each in model.versions
+        )
         if model.visibility != "private" or deployed or trained:
-            detail = "Only versions of private models that no deployment and no other version is based on can be deleted."
+            detail = (
+                "Only versions of private models that no deployment and no other version is based"
+                " on can be deleted."
+            )
             raise Problem(400, detail, title="Bad request")
         model.versions.remove(version)
         # Accepted: the service deletes in the background.
@@ -171,7 +202,10 @@ class Models:
         except (ValueError, RecursionError):
             unquoted = query
         found = matching(self._state, unquoted if isinstance(unquoted, str) else query)
-        results = [self._describe(model) | {"description": model.description or ""} for model in found[:FOUND]]
+        results = [
+            self._describe(model) | {"description": model.description or ""}
+            for model in found[:FOUND]
+        ]
         return as_json({"previous": None, "next": None, "results": results})
 
 

@@ -28,7 +28,10 @@ LEAST_LIFE, LONGEST_LIFE = 5, 24 * 3600
 # Seconds for which predictions made in the browser are listed.
 WEB_LISTED = 14 * 24 * 3600.0
 
-EVENTS: dict[str, Any] = {"type": "array", "items": {"type": "string", "enum": ["start", "output", "logs", "completed"]}}
+EVENTS: dict[str, Any] = {
+    "type": "array",
+    "items": {"type": "string", "enum": ["start", "output", "logs", "completed"]},
+}
 _FIELDS: dict[str, Any] = {
     "input": {"type": "object"},
     "webhook": {"type": "string"},
@@ -37,7 +40,9 @@ _FIELDS: dict[str, Any] = {
     # Not documented; 1.0.7 sends it.
     "webhook_completed": {"type": "string"},
 }
-_REQUEST = Schema({"type": "object", "properties": _FIELDS, "required": ["input"], "additionalProperties": False})
+_REQUEST = Schema(
+    {"type": "object", "properties": _FIELDS, "required": ["input"], "additionalProperties": False}
+)
 _VERSION_REQUEST = Schema(
     {
         "type": "object",
@@ -76,7 +81,10 @@ class Predictions:
         body = await read_object(request, _VERSION_REQUEST)
         found = self._state.find_version(body["version"])
         if found is None:
-            detail = "The specified version does not exist (or perhaps you don't have permission to use it?)"
+            detail = (
+                "The specified version does not exist (or perhaps you don't have permission to use"
+                " it?)"
+            )
             raise Problem(422, detail, title="Invalid version or not permitted")
         return await self._start(request, body, *found)
 
@@ -85,7 +93,9 @@ class Predictions:
         model = self._state.models.get("{owner}/{name}".format(**request.path_params))
         if model is None or not model.versions:
             raise not_found()
-        return await self._start(request, await read_object(request, _REQUEST), model, model.versions[-1])
+        return await self._start(
+            request, await read_object(request, _REQUEST), model, model.versions[-1]
+        )
 
     async def create_of_deployment(self, request: Request) -> Response:
         """`POST /deployments/{owner}/{name}/predictions`."""
@@ -94,20 +104,35 @@ class Predictions:
         if deployment is None:
             raise not_found()
         body = await read_object(request, _REQUEST)
-        response = await self._start(request, body, deployment.model, deployment.version, deployment=name)
+        response = await self._start(
+            request, body, deployment.model, deployment.version, deployment=name
+        )
         deployment.used = self._state.clock.time()
         return response
 
     async def _start(
-        self, request: Request, body: dict[str, Any], model: Model, version: Version, *, deployment: str | None = None
+        self,
+        request: Request,
+        body: dict[str, Any],
+        model: Model,
+        version: Version,
+        *,
+        deployment: str | None = None,
     ) -> Response:
         life, webhook = lifetime(request.headers.get("cancel-after")), webhook_of(body)
         given, settings = dict(body["input"]), self._state.settings
-        if problems := version.definition.signature.problems({**version.defaults, **given}, settings.unknown_inputs):
+        if problems := version.definition.signature.problems(
+            {**version.defaults, **given}, settings.unknown_inputs
+        ):
             raise invalid(problems)
         run = self._state.add_run("predictions", model, version, given)
-        run.webhook, run.webhook_events_filter = webhook, body.get("webhook_events_filter") or ["output", "completed"]
-        run.data |= {name: body[name] for name in ("webhook", "webhook_events_filter") if name in body}
+        run.webhook, run.webhook_events_filter = (
+            webhook,
+            body.get("webhook_events_filter") or ["output", "completed"],
+        )
+        run.data |= {
+            name: body[name] for name in ("webhook", "webhook_events_filter") if name in body
+        }
         if deployment is not None:
             run.data["deployment"] = deployment
         self._execution.launch(run, version.definition, cancel_after=life)
@@ -117,7 +142,9 @@ class Predictions:
         if match := _PREFER.match(prefer):
             headers["Preference-Applied"] = prefer
             try:
-                await asyncio.wait_for(run.done(), min(float(match[1] or LONGEST_HOLD), LONGEST_HOLD))
+                await asyncio.wait_for(
+                    run.done(), min(float(match[1] or LONGEST_HOLD), LONGEST_HOLD)
+                )
             except TimeoutError:
                 answer = as_started(self._state.view(run), settings.shape)
             else:
@@ -135,12 +162,17 @@ class Predictions:
         return as_json(self._view(run))
 
     def _view(self, run: Run) -> dict[str, Any]:
-        # A training has no output until it has ended; a prediction always has one where the document says so.
-        return ({"output": None} if self._state.settings.shape == "documented" else {}) | self._state.view(run)
+        # A training has no output until it has ended; a prediction always has one where the
+        # document says so.
+        return (
+            {"output": None} if self._state.settings.shape == "documented" else {}
+        ) | self._state.view(run)
 
     async def list(self, request: Request) -> Response:
         """`GET /predictions`: newest first, 100 to a page."""
-        return page(request, self._state, self._listed(request), lambda run: run.id, self._state.view, 100)
+        return page(
+            request, self._state, self._listed(request), lambda run: run.id, self._state.view, 100
+        )
 
     def _listed(self, request: Request) -> Iterator[Run]:
         query = request.query_params
@@ -154,7 +186,11 @@ class Predictions:
             wanted = run.kind == "predictions" and source in (None, run.data["source"])
             # As exact as it is told, so that one prediction's moment divides it from the next.
             created = read(run.data["created_at"])
-            if wanted and (after is None or created >= after) and (before is None or created < before):
+            if (
+                wanted
+                and (after is None or created >= after)
+                and (before is None or created < before)
+            ):
                 yield run
 
 
@@ -163,16 +199,24 @@ def lifetime(header: str | None) -> float | None:
     if header is None:
         return None
     match = _LIFE.match(header)
-    hours, minutes, seconds, plain = (int(each or 0) for each in match.groups()) if match else (0, 0, 0, 0)
+    hours, minutes, seconds, plain = (
+        (int(each or 0) for each in match.groups()) if match else (0, 0, 0, 0)
+    )
     total = 3600 * hours + 60 * minutes + seconds + plain
     if not LEAST_LIFE <= total <= LONGEST_LIFE:
-        detail = "Cancel-After must be between 5 seconds and 24 hours: seconds, or a duration like 1h30m45s."
+        detail = (
+            "Cancel-After must be between 5 seconds and 24 hours: seconds, or a duration like"
+            " 1h30m45s."
+        )
         raise Problem(422, detail, title="Invalid Cancel-After header")
     return float(total)
 
 
 def webhook_of(body: dict[str, Any]) -> str | None:
-    """Give a body's webhook. Raises the API's 422. The service wants HTTPS; receivers on this machine seldom have it."""
+    """Give a body's webhook.
+
+    Raises the API's 422. The service wants HTTPS; receivers on this machine seldom have it.
+    """
     url: str | None = body.get("webhook", body.get("webhook_completed"))
     if url is None:
         return None
@@ -182,7 +226,9 @@ def webhook_of(body: dict[str, Any]) -> str | None:
     except ValueError:
         good = False
     if not good:
-        fields = [{"type": "format", "field": "webhook", "description": "Does not match format 'uri'"}]
+        fields = [
+            {"type": "format", "field": "webhook", "description": "Does not match format 'uri'"}
+        ]
         raise invalid(fields)
     return url
 

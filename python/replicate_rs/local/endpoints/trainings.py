@@ -56,12 +56,19 @@ class Trainings:
         if destination is None:
             raise not_found("The specified training destination does not exist")
         webhook = webhook_of(body)
-        if problems := trainer.signature.problems(body["input"], self._state.settings.unknown_inputs):
+        if problems := trainer.signature.problems(
+            body["input"], self._state.settings.unknown_inputs
+        ):
             raise invalid(problems)
         run = self._state.add_run("trainings", *found, body["input"])
         run.destination = destination
-        run.webhook, run.webhook_events_filter = webhook, body.get("webhook_events_filter") or ["output", "completed"]
-        run.data |= {name: body[name] for name in ("webhook", "webhook_events_filter") if name in body}
+        run.webhook, run.webhook_events_filter = (
+            webhook,
+            body.get("webhook_events_filter") or ["output", "completed"],
+        )
+        run.data |= {
+            name: body[name] for name in ("webhook", "webhook_events_filter") if name in body
+        }
         self._execution.launch(run, trainer)
         return as_json(self._state.view(run), 201)
 
