@@ -66,7 +66,7 @@ test-python: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
 # What is not about clients is left out.
 test-fetch: setup
 	THROUGH_FETCH=1 $(BIN)/python -X dev -W error -m pytest --tx '4*popen//python=$(BIN)/python -X dev -W error' --dist loadgroup \
-		--ignore-glob='tests/test_local*' --ignore-glob='tests/test_webhook*' --ignore=tests/test_house.py $(ARGS)
+		--ignore=tests/local --ignore=tests/webhooks --ignore=tests/project $(ARGS)
 
 # Programs and libraries of other people live in an environment of their own, which sees this checkout and not the official client.
 .third-parties/.tools: tools/requirements-third-parties.txt tools/requirements-third-parties-bare.txt
@@ -81,7 +81,7 @@ test-third-parties: setup .third-parties/.tools
 
 # The race of the suite's quick version, for longer.
 stress: setup
-	STRESS_TASKS=$(TASKS) $(BIN)/python -m pytest tests/test_awaitable.py -k cancelled_as_their_answers --timeout 1800
+	STRESS_TASKS=$(TASKS) $(BIN)/python -m pytest tests/client/test_awaitable.py -k cancelled_as_their_answers --timeout 1800
 
 $(CARGO_FUZZ):
 	cargo install --quiet --root fuzz/target --locked cargo-fuzz@0.13.2

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-import passing
 import replicate_rs as replicate
 from replicate_rs._streaming import AsyncStream, Stream
 from replicate_rs.local import LocalReplicate, sleep
+from support import passing
 
 # What this library, Python, the servers and the other clients of the tests read from the
 # environment.

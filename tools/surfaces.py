@@ -1,6 +1,6 @@
 """What the three official clients offer, and where it is here: the data behind `docs/migration.md`.
 
-`tools/migration.py` writes the page; `tests/test_surfaces.py` looks up every name of it, on both
+`tools/migration.py` writes the page; `tests/compat/test_surfaces.py` looks up every name of it, on both
 sides.
 
 A place is an expression: it begins with a module of this package, with ``client`` (a `Replicate`)

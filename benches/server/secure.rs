@@ -14,8 +14,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::files;
 
 /// What the tests trust; `benches/machine.py` tells clients so.
-const CERTIFICATE: &[u8] = include_bytes!("../../tests/tls/cert.pem");
-const KEY: &[u8] = include_bytes!("../../tests/tls/key.pem");
+const CERTIFICATE: &[u8] = include_bytes!("../../tests/security/tls/cert.pem");
+const KEY: &[u8] = include_bytes!("../../tests/security/tls/key.pem");
 
 /// Bytes that are encrypted before they are written.
 const BLOCK: usize = 256 * 1024;

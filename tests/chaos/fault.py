@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaos.server import Opening, Stage
-from wire import Answer, Seen
+from support.wire import Answer, Seen
 
 Script = Callable[[Stage, Seen], Answer | None]
 

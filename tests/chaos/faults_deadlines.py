@@ -10,7 +10,7 @@ from chaos.fault import Error, Fault
 from chaos.operations import CONTENT
 from chaos.server import drip, good, say_nothing, stall, take, until_left
 from replicate_rs import Timeout
-from wire import CHUNKED, output, prediction, reply
+from support.wire import CHUNKED, output, prediction, reply
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
 READ = {"max_retries": 0, "timeout": Timeout(read=0.3)}

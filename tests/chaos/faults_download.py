@@ -9,7 +9,7 @@ import zlib
 from chaos.fault import USUAL, Error, Fault, Value
 from chaos.operations import CONTENT, FILE
 from chaos.server import cut, good, raw, reset
-from wire import reply
+from support.wire import reply
 
 NONE = {"max_retries": 0}
 ONE = {"max_retries": 1}

@@ -8,7 +8,7 @@ from functools import cache
 
 from chaos.fault import USUAL, Error, Fault
 from chaos.server import cut, flood, good, raw
-from wire import reply
+from support.wire import reply
 
 NONE = {"max_retries": 0}
 BODY = good().partition(b"\r\n\r\n")[2]

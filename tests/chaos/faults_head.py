@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chaos.fault import USUAL, Error, Fault
 from chaos.server import cut, flood, good, raw, stall
-from wire import reply
+from support.wire import reply
 
 NONE = {"max_retries": 0}
 BROKEN = Error("APIConnectionError", "(?i)http|header|connection|status|version|message|invalid")

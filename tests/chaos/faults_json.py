@@ -6,7 +6,7 @@ import json
 
 from chaos.fault import USUAL, Error, Fault, Value
 from chaos.server import OUTPUT, good
-from wire import prediction, reply
+from support.wire import prediction, reply
 
 NONE = {"max_retries": 0}
 NOT_JSON = Error("APIResponseValidationError", "is not JSON")

@@ -9,7 +9,7 @@ import urllib.parse
 from chaos.fault import USUAL, Error, Fault, Value
 from chaos.operations import deployment, model
 from chaos.server import good
-from wire import reply
+from support.wire import reply
 
 REFUSED = Error("ValueError", "")
 

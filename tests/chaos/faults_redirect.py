@@ -5,7 +5,7 @@ from __future__ import annotations
 from chaos.fault import USUAL, Error, Fault
 from chaos.operations import CONTENT
 from chaos.server import good, raw
-from wire import reply
+from support.wire import reply
 
 NONE = {"max_retries": 0}
 REFUSED = Error("APIConnectionError", "redirect")

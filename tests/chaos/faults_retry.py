@@ -8,7 +8,7 @@ from email.utils import formatdate
 from chaos.fault import Error, Fault
 from chaos.operations import deployment
 from chaos.server import cut, good, reset
-from wire import reply
+from support.wire import reply
 
 MAYBE = Error("APIConnectionError", "may have taken this request")
 LOST = Error("APIConnectionError", "connection|reset|closed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chaos.fault import USUAL, Error, Fault, Value
 from chaos.operations import CONTENT
 from chaos.server import OUTPUT, cut, good, reset
-from wire import prediction, reply
+from support.wire import prediction, reply
 
 NONE = {"max_retries": 0}
 FAST = {"poll_interval": 0.01}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chaos.fault import USUAL, Error, Fault
 from chaos.server import TOKEN, good
-from wire import prediction, reply
+from support.wire import prediction, reply
 
 NONE = {"max_retries": 0}
 BAD_TOKEN = Error("ValueError", "(?i)token|header|character")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chaos.fault import Error, Fault
 from chaos.server import cut, flood, good, raw
-from wire import reply
+from support.wire import reply
 
 NONE = {"max_retries": 0}
 HTML = b"<html><head><title>502 Bad Gateway</title></head><body>\x1b[31mnginx</body></html>"

@@ -8,7 +8,7 @@ import hashlib
 from chaos.fault import USUAL, Error, Fault, Value
 from chaos.server import cut, flood, raw, reset, until_left
 from replicate_rs import Timeout
-from wire import CHUNKED, HEAD, done, numbered, prediction, reply
+from support.wire import CHUNKED, HEAD, done, numbered, prediction, reply
 
 NONE = {"max_retries": 0}
 FAST = {"poll_interval": 0.01, "max_retries": 1}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-from certificates import Certificates
 from chaos.fault import USUAL, Error, Fault
 from chaos.server import (
     Stage,
@@ -20,7 +19,8 @@ from chaos.server import (
     take,
 )
 from replicate_rs import Timeout
-from wire import reply
+from support.certificates import Certificates
+from support.wire import reply
 
 
 @cache

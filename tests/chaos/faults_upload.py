@@ -8,7 +8,7 @@ import socket
 from chaos.fault import USUAL, Error, Fault
 from chaos.operations import file, shrinking
 from chaos.server import OUTPUT, Server, reset, take
-from wire import prediction, reply
+from support.wire import prediction, reply
 
 MAYBE = Error("APIConnectionError", "may have taken this request")
 LARGE = 20_000_000

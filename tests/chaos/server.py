@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from wire import Answer, Seen, Wire, prediction, reply
+from support.wire import Answer, Seen, Wire, prediction, reply
 
 # Not written out anywhere, so that no line of a traceback has it.
 TOKEN = "_".join(("r8", "c" * 20))

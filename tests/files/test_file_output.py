@@ -1,0 +1,554 @@
+"""What a file that a model made is to the rest of a program: a path, an open file, a body, a
+picture, a value.
+"""
+
+import asyncio
+import base64
+import copy
+import csv
+import io
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import numpy as np
+import PIL.Image
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+
+import replicate_rs
+from replicate_rs import FileOutput, Replicate, exceptions
+from replicate_rs.file_name import apart, html_of, name_of, safe
+from replicate_rs.file_reader import FileReader
+from support.hosts import CONTENT, Host, sending, until
+from support.wire import Wire, reply
+
+PICTURE = PIL.Image.fromarray(
+    np.random.default_rng(1).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+)
+
+
+def encoded(format):
+    buffer = io.BytesIO()
+    PICTURE.save(buffer, format)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def client():
+    with Replicate("r8_secret", base_url="https://x.test") as client:
+        yield client
+
+
+# Open files
+
+
+@pytest.mark.parametrize("parts", [True, False])
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])
+def test_pillow_opens_it(client, format, parts):
+    with (
+        Host(encoded(format), parts=parts) as host,
+        host.file(client).open() as file,
+        PIL.Image.open(file) as picture,
+    ):
+        assert picture.size == (300, 200)
+        if format != "WEBP":
+            assert picture.convert("RGB").tobytes() == PICTURE.tobytes()
+
+
+def archive():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        for n in range(5):
+            made.writestr(f"{n}.bin", os.urandom(400_000))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_zipfile_opens_it_and_fetches_what_it_reads(client, parts):
+    content = archive()
+    with Host(content, parts=parts) as host:
+        with (
+            host.file(client).open() as file,
+            zipfile.ZipFile(file) as read,
+            zipfile.ZipFile(io.BytesIO(content)) as expected,
+        ):
+            assert read.namelist() == expected.namelist()
+            assert read.read("3.bin") == expected.read("3.bin")
+        assert len(host.seen) < 10
+        host.until(lambda: host.open_now <= 1)
+
+
+def test_text_is_read_from_it_too(client):
+    with (
+        Host("a,ü\r\n1,2\r\n".encode()) as host,
+        io.TextIOWrapper(host.file(client).open(), "utf-8", newline="") as file,
+    ):
+        assert [*csv.reader(file)] == [["a", "ü"], ["1", "2"]]
+
+
+def test_it_is_a_file_like_others(client):
+    with Host() as host:
+        file = host.file(client, "/a/x.bin?y").open()
+        assert not host.seen
+        assert (file.name, file.mode, file.readable(), file.seekable(), file.writable()) == (
+            "x.bin",
+            "rb",
+            True,
+            True,
+            False,
+        )
+        with pytest.raises(OSError, match="fileno"):
+            file.fileno()
+        with pytest.raises(ValueError, match="before the beginning"):
+            file.raw.seek(-1)
+        with pytest.raises(ValueError, match="whence"):
+            file.raw.seek(0, 7)
+        file.close()
+        with pytest.raises(ValueError, match="closed"):
+            file.read()
+        with pytest.raises(ValueError, match="closed"):
+            file.raw.readinto(bytearray(1))
+        inline = FileOutput("data:,some%20text", client).open()
+        assert (inline.read(4), inline.seek(-4, os.SEEK_END), inline.read()) == (
+            b"some",
+            5,
+            b"text",
+        )
+
+
+def test_an_open_file_whose_length_is_not_known_cannot_seek_to_its_end(client):
+    chunked = b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    with Wire(lambda _: chunked) as wire, FileOutput(f"{wire.origin}/x", client).open() as file:
+        with pytest.raises(io.UnsupportedOperation, match=r"save\(\) it"):
+            file.seek(0, os.SEEK_END)
+        assert file.read() == b"hello"
+        assert file.seek(0, os.SEEK_END) == 5
+
+
+def test_what_its_host_refuses_cannot_be_read(client):
+    with (
+        Wire(lambda _: reply(b"", 404)) as wire,
+        FileOutput(f"{wire.origin}/x", client).open() as file,
+    ):
+        with pytest.raises(exceptions.NotFoundError):
+            file.read(1)
+        with pytest.raises(exceptions.NotFoundError):
+            file.seek(0, os.SEEK_END)
+
+
+@pytest.fixture(scope="module")
+def hosts():
+    """The same file, from a host that gives parts and from one that does not."""
+    with Host(CONTENT[:3000]) as parts, Host(CONTENT[:3000], parts=False) as whole:
+        yield parts, whole
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("read"), st.integers(-1, 4000)),
+        st.tuples(st.just("seek"), st.integers(-3500, 4000), st.integers(0, 2)),
+    ),
+    max_size=8,
+)
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=60)
+@given(steps=STEPS, has_parts=st.booleans())
+def test_wherever_it_is_read_it_gives_what_is_there(hosts, steps, has_parts):
+    client = Replicate("t", base_url="https://x.test")
+    output, expected = hosts[not has_parts].file(client), io.BytesIO(CONTENT[:3000])
+    with io.BufferedReader(FileReader(output), 100) as file:
+        for name, *arguments in steps:
+            try:
+                wanted = getattr(expected, name)(*arguments)
+            except ValueError:
+                with pytest.raises(ValueError, match="before|negative"):
+                    getattr(file, name)(*arguments)
+                continue
+            if name == "seek" and arguments[1] and wanted == 0 and expected.tell() == 0:
+                # A BytesIO stops at the beginning where files refuse to go beyond it.
+                file.seek(0)
+                continue
+            assert getattr(file, name)(*arguments) == wanted
+            assert file.tell() == expected.tell()
+
+
+def test_it_is_opened_on_an_event_loop(client):
+    async def opened(output):
+        with await output.aopen() as file:
+            return file.read(5), file.seek(-3, os.SEEK_END), file.read()
+
+    with Host(cuts=(1000,)) as host:
+        output = host.file(client)
+        for _ in range(2):
+            assert asyncio.run(opened(output)) == (CONTENT[:5], len(CONTENT) - 3, CONTENT[-3:])
+        assert len(host.seen) == 2
+    assert asyncio.run(opened(FileOutput("data:,hello", client))) == (b"hello", 2, b"llo")
+
+
+# Paths
+
+
+def test_it_is_a_path_to_a_copy_that_is_fetched_once(client, tmp_path):
+    with Host(encoded("PNG"), kind="image/png") as host:
+        output = host.file(client, "/out-0.png")
+        assert not host.seen
+        assert Path(output).name == "out-0.png"
+        assert shutil.copy(output, tmp_path).endswith("out-0.png")
+        assert subprocess.run(["cmp", output, tmp_path / "out-0.png"], check=True).returncode == 0
+        with PIL.Image.open(output) as picture, open(output, "rb") as file:
+            assert (picture.format, file.read()) == ("PNG", host.content)
+        assert len(host.seen) == 1
+        assert (
+            Path(output).stat().st_mode & 0o077,
+            Path(output).parent.stat().st_mode & 0o077,
+        ) == (0o044, 0)
+        os.unlink(output)
+        assert Path(output).exists()
+        assert len(host.seen) == 2
+
+
+COPIED = """
+import os, sys
+from replicate_rs import FileOutput
+path = os.fspath(FileOutput("data:text/plain,hi", __import__("replicate_rs").Replicate("t")))
+child = os.fork()
+if not child:
+    own = os.fspath(FileOutput("data:text/plain,hi", __import__("replicate_rs").Replicate("t")))
+    assert os.path.dirname(os.path.dirname(own)) != os.path.dirname(os.path.dirname(path))
+    sys.exit()
+os.waitpid(child, 0)
+assert open(path).read() == "hi"
+print(os.path.dirname(os.path.dirname(path)))
+"""
+
+
+def test_copies_go_when_their_process_ends():
+    told = subprocess.run(
+        [sys.executable, "-c", COPIED], capture_output=True, text=True, check=True, timeout=20
+    ).stdout
+    folder = told.strip()
+    assert "replicate-" in folder
+    assert not Path(folder).exists()
+
+
+def test_a_copy_that_failed_is_not_taken_for_one(client):
+    with Host(cuts=(1000, 1000)) as host:
+        output = host.file(client.with_options(max_retries=0))
+        with pytest.raises(exceptions.APIConnectionError):
+            os.fspath(output)
+        host._cuts.clear()
+        assert Path(output).read_bytes() == CONTENT
+
+
+# In notebooks, JSON, responses
+
+
+@pytest.mark.parametrize(
+    ("url", "html"),
+    [
+        ("https://x.test/a.png?s=1&t=2", '<img src="https://x.test/a.png?s=1&amp;t=2">'),
+        ("https://x.test/a.webp", '<img src="https://x.test/a.webp">'),
+        ("https://x.test/a.mp4", '<video controls src="https://x.test/a.mp4"></video>'),
+        ("https://x.test/a.mp3", '<audio controls src="https://x.test/a.mp3"></audio>'),
+        ("data:image/png;base64,AAAA", '<img src="data:image/png;base64,AAAA">'),
+        (
+            'https://x.test/"><script>.png',
+            '<img src="https://x.test/&quot;&gt;&lt;script&gt;.png">',
+        ),
+        ("https://x.test/a.tar", None),
+        ("https://x.test/a", None),
+    ],
+)
+def test_a_notebook_shows_it(client, url, html):
+    output = FileOutput(url, client)
+    expected = {"text/plain": repr(output)}
+    assert output._repr_mimebundle_() == (
+        expected if html is None else {**expected, "text/html": html}
+    )
+
+
+def test_what_its_host_says_decides_what_a_notebook_shows(client):
+    assert html_of("https://x.test/a", "Image/PNG") == '<img src="https://x.test/a">'
+
+
+def test_it_is_written_as_its_url(client):
+    assert (
+        json.dumps({"a": [FileOutput("https://x.test/a", client)]}, default=str)
+        == '{"a": ["https://x.test/a"]}'
+    )
+
+
+def test_it_is_a_value_after_it_was_read_too(client):
+    with Host() as host:
+        output = host.file(client)
+        output.read()
+        for twin in (pickle.loads(pickle.dumps(output)), copy.deepcopy(output), copy.copy(output)):
+            assert twin == output
+            assert hash(twin) == hash(output)
+            assert twin.read() == CONTENT
+
+
+def test_it_is_the_body_of_a_response(client):
+    async def given(output):
+        async def give(_):
+            return StreamingResponse(output, media_type="image/png")
+
+        app = Starlette(routes=[Route("/", give)])
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://app"
+        ) as web:
+            return (await web.get("/")).content
+
+    with Host(CONTENT * 10) as host:
+        assert asyncio.run(given(host.file(client))) == CONTENT * 10
+
+
+def test_it_can_be_uploaded_again(client):
+    def script(seen):
+        if seen.path == "/x.bin":
+            return reply(CONTENT, kind="application/octet-stream")
+        return reply({"id": "f", "urls": {"get": "https://x.test/f"}}, 201)
+
+    with Wire(script) as wire, Replicate("t", base_url=wire.base_url) as client:
+        client.files.create(FileOutput(f"{wire.origin}/x.bin", client))
+        assert CONTENT in wire.seen[-1].body
+        assert b'filename="x.bin"' in wire.seen[-1].body
+
+
+# data: URIs
+
+
+URIS = [
+    ("data:text/plain;base64,aGk=", b"hi", "text/plain", "output.txt"),
+    ("data:text/plain;charset=utf-8;base64,aGk", b"hi", "text/plain;charset=utf-8", "output.txt"),
+    ("DATA:image/PNG;BASE64,aGk=", b"hi", "image/PNG", "output.png"),
+    ("data:image/svg+xml,%3Csvg%2F%3E", b"<svg/>", "image/svg+xml", "output.svg"),
+    ('data:audio/wav;codecs="1";base64,aG\n k=', b"hi", 'audio/wav;codecs="1"', "output.wav"),
+    ("data:,a%20b%zz", b"a b%zz", "text/plain;charset=US-ASCII", "output.txt"),
+    ("data:;base64,", b"", "text/plain;charset=US-ASCII", "output.txt"),
+    (
+        "data:application/octet-stream;base64," + base64.b64encode(CONTENT * 5).decode(),
+        CONTENT * 5,
+        "application/octet-stream",
+        "output",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("uri", "content", "content_type", "filename"), URIS, ids=[each[0][:30] for each in URIS]
+)
+def test_an_inline_file_is_one_in_every_way(both, uri, content, content_type, filename, tmp_path):
+    output = FileOutput(uri, both.client("https://x.test"))
+    assert (output.content_type, output.size, output.filename) == (
+        content_type,
+        len(content),
+        filename,
+    )
+    assert both(output.aread if both.is_async else output.read) == content
+    assert both(lambda: (output.aread if both.is_async else output.read)(1)) == content[:1]
+    assert b"".join(both(output.achunks if both.is_async else output.chunks)) == content
+    both(lambda: (output.asave if both.is_async else output.save)(tmp_path / "x"))
+    assert (tmp_path / "x").read_bytes() == Path(output).read_bytes() == content
+
+
+@settings(derandomize=True, database=None, deadline=None, max_examples=100)
+@given(st.binary(), st.booleans())
+def test_what_is_written_inline_is_read(content, in_base64):
+    text = ";base64," + base64.b64encode(content).decode() if in_base64 else "," + quote(content)
+    assert FileOutput("data:application/x" + text, Replicate("t")).read() == content
+
+
+@pytest.mark.parametrize("uri", ["data:text/plain;base64,@@", "data:text", "data:a b/c,x"])
+def test_a_broken_one_is_an_error(both, uri, tmp_path):
+    output = FileOutput(uri, both.client("https://x.test"))
+    with pytest.raises(ValueError, match="data URI"):
+        both(output.aread if both.is_async else output.read)
+    with pytest.raises(ValueError, match="data URI"):
+        both(lambda: (output.asave if both.is_async else output.save)(tmp_path / "x"))
+    assert not [*tmp_path.iterdir()]
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("url", "disposition", "content_type", "name"),
+    [
+        ("https://x.test/a/out%20one.png?x=/y.gif#z", None, None, "out one.png"),
+        ("https://x.test/a/", None, "image/webp", "output.webp"),
+        ("https://x.test", None, None, "output"),
+        ("https://x.test/%2e%2e%2f%2e%2e%2fetc%2fpasswd", None, None, "passwd"),
+        ("https://x.test/a", "attachment; filename=b.txt", None, "b.txt"),
+        ("https://x.test/a", 'attachment; filename="..\\\\..\\\\b.txt"', None, "b.txt"),
+        ("https://x.test/a", "attachment; filename=.bashrc", None, "bashrc"),
+        ("https://x.test/a", "inline", "application/octet-stream", "a"),
+        ("https://x.test/a", None, "audio/wav", "a.wav"),
+        ("https://x.test/a.b", None, "audio/wav", "a.b"),
+        ("https://x.test/a%00b%0A.txt", None, None, "ab.txt"),
+        ("https://x.test/a:b*.txt. ", None, None, "a_b_.txt"),
+    ],
+)
+def test_a_name_is_found_and_safe(url, disposition, content_type, name):
+    assert name_of(url, disposition, content_type) == name
+
+
+@settings(derandomize=True, database=None, max_examples=300)
+@given(st.text(), st.sampled_from(["", ".png"]))
+def test_any_text_becomes_one_name(text, ending):
+    name = safe(text, ending)
+    assert Path(name).name == name
+    assert not name.startswith(".")
+    assert "\0" not in name
+    assert 0 < len(os.fsencode(name)) <= 255
+
+
+@settings(derandomize=True, database=None, max_examples=300)
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(["a.png", "A.png", "a-2.png", "a", "x" * 255, "ß" * 127]),
+            st.text().map(safe),
+        ),
+        max_size=12,
+    )
+)
+def test_names_are_kept_apart(names):
+    result = apart(names)
+    assert len({each.casefold() for each in result}) == len(names)
+    assert all(len(os.fsencode(each)) <= 255 for each in result)
+    assert result[:1] == names[:1]
+
+
+# Many at once
+
+
+def save_all(both, *args, **options):
+    return both(
+        lambda: (replicate_rs.asave_all if both.is_async else replicate_rs.save_all)(
+            *args, **options
+        )
+    )
+
+
+def test_every_file_of_an_output_is_saved(both, tmp_path):
+    with Wire(lambda seen: reply(seen.path.encode(), kind="image/png")) as wire:
+        client = both.client("https://x.test")
+
+        def at(path):
+            return FileOutput(wire.origin + path, client)
+
+        output = {
+            "images": [at("/1/out.png"), at("/2/out.png"), at("/3/OUT.png")],
+            "text": "no file",
+            "more": {"mask": at("/mask.png")},
+        }
+        output["inline"] = (FileOutput("data:text/plain,hi", client), None, 5)
+        with pytest.warns(UserWarning, match=r"left out .*: output\['text'\] \(text: 'no file'\)$"):
+            paths = save_all(both, output, tmp_path / "new" / "folder")
+        del output["text"]
+        assert [path.name for path in paths] == [
+            "out.png",
+            "out-2.png",
+            "OUT-3.png",
+            "mask.png",
+            "output.txt",
+        ]
+        assert [path.read_text() for path in paths] == [
+            "/1/out.png",
+            "/2/out.png",
+            "/3/OUT.png",
+            "/mask.png",
+            "hi",
+        ]
+        assert output["images"][0].size == 10
+        asked = len(wire.seen)
+        with pytest.raises(exceptions.FileError, match=r"out\.png.*overwrite is False"):
+            save_all(both, output, tmp_path / "new" / "folder", overwrite=False)
+        assert len(wire.seen) == asked
+        assert save_all(both, output, str(tmp_path / "new" / "folder")) == paths
+
+
+def test_a_file_that_is_there_is_kept_if_asked(both, tmp_path, monkeypatch):
+    """Of either kind, also one that comes to be there after it was looked for."""
+    with Wire(lambda seen: reply(b"new", kind="text/plain")) as wire:
+        client = both.client("https://x.test")
+        files = {
+            "inline": FileOutput("data:text/plain,new", client),
+            "remote": FileOutput(f"{wire.origin}/output.txt", client),
+        }
+        for kind, file in files.items():
+            folder = tmp_path / kind
+            folder.mkdir()
+            (folder / "output.txt").write_text("old")
+            with pytest.raises(exceptions.FileError, match="overwrite is False"):
+                save_all(both, [file], folder, overwrite=False)
+            assert (folder / "output.txt").read_text() == "old"
+        # Another program is quicker.
+        monkeypatch.setattr(Path, "exists", lambda _: False)
+        for kind, file in files.items():
+            with pytest.raises(exceptions.FileError, match="output"):
+                save_all(both, [file], tmp_path / kind, overwrite=False)
+            assert (tmp_path / kind / "output.txt").read_text() == "old"
+
+
+def test_they_are_fetched_sixteen_at_a_time(both, tmp_path):
+    go = threading.Event()
+
+    def held(connection):
+        go.wait(10)
+        return reply(b"x")
+
+    with Wire(lambda _: held) as wire:
+        client = both.client("https://x.test")
+        outputs = [FileOutput(f"{wire.origin}/{n}", client) for n in range(40)]
+
+        def watch():
+            wire.until(lambda: len(wire.seen) == 16)
+            most.append(len(wire.seen))
+            go.set()
+
+        most = []
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        assert len(save_all(both, outputs, tmp_path)) == 40
+        watcher.join()
+        assert most == [16]
+
+
+def test_one_that_fails_ends_the_others(both, tmp_path):
+    waits = sending(reply(b"", length=10), hang_up=False)
+    with Wire(
+        lambda seen: (
+            reply(b"", 404) if seen.path == "/5" else waits if seen.path > "/5" else reply(b"x")
+        )
+    ) as wire:
+        client = both.client("https://x.test")
+        outputs = [FileOutput(f"{wire.origin}/{n}", client) for n in range(10)]
+        with pytest.raises(exceptions.NotFoundError):
+            save_all(both, outputs, tmp_path)
+        wire.until(lambda: wire.open_now <= 6)
+    # Each of the others is whole or not there.
+    until(lambda: not [*tmp_path.glob(".*")])
+    assert {each.name for each in tmp_path.iterdir()} <= {"0", "1", "2", "3", "4"}
+    assert all(each.read_bytes() == b"x" for each in tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(both, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(exceptions.FileError, match="file"):
+        save_all(both, FileOutput("data:,x", both.client("https://x.test")), tmp_path / "file")

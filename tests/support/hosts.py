@@ -1,0 +1,96 @@
+"""Hosts of files: well-behaved and otherwise."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+from support.wire import Answer, Seen, Wire, reply
+
+CONTENT = bytes(range(256)) * 1000
+
+
+class Host(Wire):
+    """A host of one file, whatever is asked for; it may hang up early, and know parts or not.
+
+    `cuts` are the positions in the file at which a connection breaks, one each, in order.
+    """
+
+    def __init__(
+        self,
+        content: bytes = CONTENT,
+        *,
+        cuts: tuple[int, ...] = (),
+        etag: str | None = '"v1"',
+        parts: bool = True,
+        headers: str = "",
+        kind: str = "application/octet-stream",
+    ) -> None:
+        self.content = content
+        self.etag = etag
+        self._cuts = list(cuts)
+        self._parts = parts
+        self._headers = headers
+        self._kind = kind
+        super().__init__(self._answer)
+
+    def _answer(self, seen: Seen) -> Answer:
+        start, status, more = 0, 200, self._headers
+        if self.etag is not None:
+            more += f"ETag: {self.etag}\r\n"
+        asked = re.fullmatch(r"bytes=(\d+)-", seen.headers.get("range", ""))
+        if asked and self._parts and seen.headers.get("if-range", self.etag) == self.etag:
+            start = int(asked[1])
+            if start >= len(self.content):
+                return reply(b"", 416, headers=f"Content-Range: bytes */{len(self.content)}\r\n")
+            status = 206
+            more += f"Content-Range: bytes {start}-{len(self.content) - 1}/{len(self.content)}\r\n"
+        whole = reply(self.content[start:], status, headers=more, kind=self._kind)
+        if not self._cuts:
+            return whole
+        end = self._cuts.pop(0) - start
+        head = len(whole) - len(self.content[start:])
+        return sending(whole[: head + end], hang_up=True)
+
+    @property
+    def ranges(self) -> list[tuple[str | None, str | None]]:
+        """What was asked for: `Range` and `If-Range` of each request."""
+        return [(each.headers.get("range"), each.headers.get("if-range")) for each in self.seen]
+
+    def file(self, client: Any, path: str = "/file.bin") -> Any:
+        """The file as a model's output."""
+        from replicate_rs import FileOutput
+
+        return FileOutput(f"{self.origin}{path}", client)
+
+
+def sending(content: bytes, *, hang_up: bool) -> Callable[[socket.socket], bytes | None]:
+    """Send these bytes, and then nothing more."""
+
+    def send(connection: socket.socket) -> None:
+        connection.sendall(content)
+        if not hang_up:
+            while connection.recv(4096):
+                pass
+
+    return send
+
+
+def without_length(content: bytes) -> Callable[[socket.socket], None]:
+    """A whole answer whose end is the end of its connection."""
+
+    def send(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n" + content)
+
+    return send
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what this machine does in its own time."""
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)

@@ -1,0 +1,178 @@
+"""Proxies over raw sockets that write down what they see."""
+
+from __future__ import annotations
+
+import base64
+import selectors
+import socket
+import ssl
+from collections.abc import Callable
+
+from support.certificates import SecureWire
+from support.wire import Answer, Seen, hang, reply
+
+
+class HttpProxy(SecureWire):
+    """An HTTP proxy: it passes tunnels on, and answers plain requests itself, by `answer`.
+
+    Args:
+        answer: What to answer to requests for http URLs, which come in absolute form.
+        credentials: ``user:password`` that it asks for.
+        refuse: The status of its answer to each ``CONNECT``, instead of a tunnel.
+        to: Where all tunnels lead, whatever was asked for: names need not exist.
+        context: TLS, to be spoken to over https.
+
+    """
+
+    def __init__(
+        self,
+        answer: Callable[[Seen], Answer | None] = lambda _: reply(status=501),
+        *,
+        credentials: str | None = None,
+        refuse: int | None = None,
+        to: SecureWire | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._answer = answer
+        self._credentials = (
+            None
+            if credentials is None
+            else f"Basic {base64.b64encode(credentials.encode()).decode()}"
+        )
+        self._refuse = refuse
+        self._to = to
+        self.passed = bytearray()
+        """What went through tunnels, in both directions."""
+        super().__init__(self._proxied, context)
+
+    @property
+    def tunnels(self) -> list[str]:
+        """Where tunnels were asked to lead."""
+        return [each.path for each in self.seen if each.method == "CONNECT"]
+
+    def _proxied(self, seen: Seen) -> Answer | None:
+        if (
+            self._credentials is not None
+            and seen.headers.get("proxy-authorization") != self._credentials
+        ):
+            return reply(
+                {"detail": "who are you?"},
+                407,
+                headers='Proxy-Authenticate: Basic realm="proxy"\r\n',
+            )
+        if seen.method != "CONNECT":
+            return self._answer(seen)
+        if self._refuse is not None:
+            return reply({"detail": "not there"}, self._refuse)
+        host, _, port = seen.path.rpartition(":")
+
+        def tunnel(connection: socket.socket) -> None:
+            server = _connect(self._to, host, int(port))
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            _pump(connection, server, self.passed)
+
+        return tunnel
+
+
+class SocksProxy(SecureWire):
+    """A SOCKS5 proxy (RFC 1928); with `credentials`, ``user:password``, it asks for these (RFC
+    1929).
+    """
+
+    def __init__(self, *, credentials: str | None = None, to: SecureWire | None = None) -> None:
+        self._credentials = credentials
+        self._to = to
+        self.asked: list[tuple[str, str]] = []
+        """What each connection was asked for: ``name`` or ``address``, and where to."""
+        self.passed = bytearray()
+        super().__init__(lambda _: None, None)
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            with connection:
+                server = self._greet(connection)
+                if server is not None:
+                    _pump(connection, server, self.passed)
+        except (OSError, EOFError):
+            pass
+        finally:
+            with self._change:
+                self.closed += 1
+                self._change.notify_all()
+
+    def _greet(self, connection: socket.socket) -> socket.socket | None:
+        methods = _exactly(connection, _exactly(connection, 2)[1])
+        wanted = 0 if self._credentials is None else 2
+        if wanted not in methods:
+            connection.sendall(b"\x05\xff")
+            return None
+        connection.sendall(bytes([5, wanted]))
+        if self._credentials is not None:
+            user = _exactly(connection, _exactly(connection, 2)[1])
+            password = _exactly(connection, _exactly(connection, 1)[0])
+            is_right = f"{user.decode()}:{password.decode()}" == self._credentials
+            connection.sendall(b"\x01\x00" if is_right else b"\x01\x01")
+            if not is_right:
+                return None
+        kind = _exactly(connection, 4)[3]
+        match kind:
+            case 1:
+                host = socket.inet_ntop(socket.AF_INET, _exactly(connection, 4))
+            case 4:
+                host = socket.inet_ntop(socket.AF_INET6, _exactly(connection, 16))
+            case _:
+                host = _exactly(connection, _exactly(connection, 1)[0]).decode()
+        port = int.from_bytes(_exactly(connection, 2))
+        with self._change:
+            self.asked.append(("name" if kind == 3 else "address", f"{host}:{port}"))
+        server = _connect(self._to, host, port)
+        connection.sendall(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
+        return server
+
+
+class ResettingProxy(SecureWire):
+    """A proxy of any kind that hangs up as soon as it is spoken to."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: None, None)
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            connection.recv(1)
+
+
+def stalling() -> SecureWire:
+    """A proxy that never answers."""
+    return SecureWire(lambda _: hang, None)
+
+
+def _connect(to: SecureWire | None, host: str, port: int) -> socket.socket:
+    if to is not None:
+        host, _, digits = to.origin.partition("://")[2].rpartition(":")
+        port = int(digits)
+    return socket.create_connection((host, port), timeout=10)
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        part = connection.recv(count - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
+
+
+def _pump(client: socket.socket, server: socket.socket, passed: bytearray) -> None:
+    """Pass everything on until either side has ended."""
+    with server, selectors.DefaultSelector() as selector:
+        selector.register(client, selectors.EVENT_READ, server)
+        selector.register(server, selectors.EVENT_READ, client)
+        while True:
+            for key, _ in selector.select():
+                source: socket.socket = key.fileobj  # type: ignore[assignment]
+                data = source.recv(65536)
+                if not data:
+                    return
+                passed += data
+                key.data.sendall(data)
