@@ -46,13 +46,13 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from . import exceptions as exceptions
-    from ._checks import Limit, Seconds
+    from ._base.checks import Limit, Seconds
+    from ._base.operation import Async as Async
+    from ._base.operation import FileEncodingStrategy, Headers
+    from ._base.operation import Sync as Sync
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
-    from ._operation import Async as Async
-    from ._operation import FileEncodingStrategy, Headers
-    from ._operation import Sync as Sync
 
     # The client's properties below have the names of these modules, which pyright takes for
     # assignments.
@@ -182,8 +182,8 @@ _HOMES = {
     "AbortController": "_core",
     "AbortSignal": "_core",
     "Response": "_core",
-    "Async": "_operation",
-    "Sync": "_operation",
+    "Async": "_base.operation",
+    "Sync": "_base.operation",
     "Account": "account",
     "AsyncReplicate": "client",
     "Replicate": "client",
@@ -404,7 +404,7 @@ class _Package(ModuleType):
                     name,
                 )
             except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
-                from .credentials import without_frames
+                from ._base.credentials import without_frames
 
                 # Reports of errors show the locals of frames.
                 value = None

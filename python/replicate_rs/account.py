@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from ._base.operation import M, Namespace, awaitable, operation
+from ._base.record import Record
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
-from ._operation import M, Namespace, awaitable, operation
-from ._record import Record
-from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from typing import Any, Final, Literal, Unpack
 
-    from ._operation import Options
+    from ._base.operation import Options
 
 
 class Account(Record[M]):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ._checks import function
-from ._operation import Async, Described, M, Sync, awaitable, operation
-from ._streaming import asynchronously, streaming
-from ._transport import PARTING, Settling, held, leave_all
-from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
+from ._base.checks import function
+from ._base.credentials import without_frames
+from ._base.operation import Async, Described, M, Sync, awaitable, operation
+from ._base.streaming import asynchronously, streaming
+from ._base.transport import PARTING, Settling, held, leave_all
+from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
 from .configurable import Configurable
-from .credentials import without_frames
 from .options import MAX_RESPONSE_BYTES, MAX_RETRIES, Stats, normalized, only
 from .prediction import Prediction, Predictions
 from .request import request as request_any
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
-    from ._checks import Limit, Seconds
+    from ._base.checks import Limit, Seconds
+    from ._base.operation import FileEncodingStrategy, Headers, Options
+    from ._base.streaming import Streamed
     from ._core import AbortSignal, Core, ServerSentEvent
-    from ._operation import FileEncodingStrategy, Headers, Options
-    from ._streaming import Streamed
     from .account import Accounts
     from .collection import Collections
     from .course import OnProgress

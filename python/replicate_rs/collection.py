@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ._base.operation import M, Namespace, awaitable, operation
+from ._base.record import Record
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
-from ._operation import M, Namespace, awaitable, operation
-from ._record import Record
-from ._typing import TYPE_CHECKING, defer_annotations
 from .identifier import one_of
 from .model import Model
 from .pagination import page_of
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Final, Unpack
 
-    from ._operation import Options
+    from ._base.operation import Options
     from .identifier import HasId
     from .pagination import Page
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from os import getpid
 from time import monotonic
 
+from ._base.transport import Suspending, hold, release
+from ._base.typing import TYPE_CHECKING, TypeVar, cast, is_array
 from ._core import Expect
-from ._transport import Suspending, hold, release
-from ._typing import TYPE_CHECKING, TypeVar, cast, is_array
 from .exceptions import (
     AbortError,
     APITimeoutError,
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from typing import Any, NoReturn
 
+    from ._base.operation import Resource
+    from ._base.transport import Transport
     from ._core import AbortSignal
-    from ._operation import Resource
-    from ._transport import Transport
     from .job import Job
     from .prediction import Prediction
     from .types import OnProgress as OnProgress
@@ -166,7 +166,7 @@ class Course:
         )
         path = (prediction._path, prediction.id)
         if getattr(self.client, "_namespaces", None):
-            from ._replaced import replaced
+            from ._base.replacements import replaced
 
             if (get := replaced(self.client, prediction._path, "get")) is not None:
                 answer: Any = get(prediction.id)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from ._checks import limit
-from ._operation import HELP, OPTIONS
-from ._typing import TYPE_CHECKING, TypeVar
+from ._base.checks import limit
+from ._base.operation import HELP, OPTIONS
+from ._base.typing import TYPE_CHECKING, TypeVar
 from .identifier import owner_and_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from ._operation import Options
+    from ._base.operation import Options
     from .identifier import Ref
     from .types import CreateOptions as CreateOptions
     from .types import PredictionOptions as PredictionOptions

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ._checks import identity
+from ._base.checks import identity
+from ._base.operation import M, Namespace, awaitable, given, operation, unchecked
+from ._base.record import Record, moment
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
-from ._operation import M, Namespace, awaitable, given, operation, unchecked
-from ._record import Record, moment
-from ._typing import TYPE_CHECKING, defer_annotations
 from .account import Account
 from .identifier import named, owner_and_name, pair
 from .pagination import page_of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._operation import Async, Options, Sync
+    from ._base.operation import Async, Options, Sync
     from .creation import PredictionOptions
     from .identifier import DeploymentOptions, HasId, Ref
     from .pagination import Page

@@ -36,9 +36,9 @@ Every error carries what is known of `status`, `detail`, `request_id`, `predicti
 
 from __future__ import annotations
 
-from ._checks import wrong_type
+from ._base.checks import wrong_type
+from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
 from ._core import retry_after
-from ._typing import TYPE_CHECKING, defer_annotations, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ._checks import identity, plain_function, text
+from ._base.checks import identity, plain_function, text
+from ._base.operation import M, Namespace, awaitable, operation, to_json
+from ._base.record import Record
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
-from ._operation import M, Namespace, awaitable, operation, to_json
-from ._record import Record
-from ._typing import TYPE_CHECKING, defer_annotations
 from .file_content import MOST_BYTES
 from .file_source import Source
 from .multipart import check as check_form
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
+    from ._base.operation import FileEncodingStrategy as FileEncodingStrategy
+    from ._base.operation import Options
     from ._core import Pending, Upload
-    from ._operation import FileEncodingStrategy as FileEncodingStrategy
-    from ._operation import Options
     from .file_source import FileLike as FileLike
     from .file_source import NamedFile as NamedFile
     from .identifier import HasId

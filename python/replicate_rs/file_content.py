@@ -6,8 +6,8 @@ through Python.
 
 from __future__ import annotations
 
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Part
-from ._typing import TYPE_CHECKING, defer_annotations
 from .exceptions import FileError
 
 if TYPE_CHECKING:

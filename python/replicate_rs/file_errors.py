@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._typing import TYPE_CHECKING, TypeVar, defer_annotations
+from ._base.typing import TYPE_CHECKING, TypeVar, defer_annotations
 from .exceptions import APIConnectionError, NotFoundError
 
 if TYPE_CHECKING:

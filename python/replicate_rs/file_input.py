@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ._checks import limit
-from ._checks import strategy as checked_strategy
+from ._base.checks import limit
+from ._base.checks import strategy as checked_strategy
+from ._base.operation import Async, resource, run
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Upload, is_plain
-from ._operation import Async, resource, run
-from ._typing import TYPE_CHECKING, defer_annotations
 from .exceptions import (
     APIConnectionError,
     APIResponseValidationError,
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from ._base.operation import FileEncodingStrategy, Options, Resource
     from ._core import AbortSignal, Part, Pending
-    from ._operation import FileEncodingStrategy, Options, Resource
     from .client import Replicate
     from .file import OnSent
     from .input import Slot

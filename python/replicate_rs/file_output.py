@@ -5,10 +5,20 @@ from __future__ import annotations
 from io import RawIOBase
 from sys import _getframe, modules
 
-from ._checks import limit
-from ._operation import Async, M, Resource, Sync, awaitable, operation, resource, run, unchecked
-from ._streaming import asynchronously, streaming
-from ._typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
+from ._base.checks import limit
+from ._base.operation import (
+    Async,
+    M,
+    Resource,
+    Sync,
+    awaitable,
+    operation,
+    resource,
+    run,
+    unchecked,
+)
+from ._base.streaming import asynchronously, streaming
+from ._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
 from .file_errors import fetched, without_secrets
 from .file_text import Caller, URLText, refuse_dict, tell_fastapi
 from .file_text import get_path_url as get_path_url
@@ -22,9 +32,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, Final, Self, TypeGuard
 
-    from ._checks import Limit
+    from ._base.checks import Limit
+    from ._base.operation import Session
     from ._core import AbortSignal, Source
-    from ._operation import Session
 
 # Bytes that are set aside for a file whose host says that it has as many.
 MOST_AHEAD = 1 << 30

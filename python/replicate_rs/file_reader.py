@@ -6,18 +6,18 @@ from io import SEEK_CUR, SEEK_END, SEEK_SET, RawIOBase, UnsupportedOperation
 from os import getpid
 from threading import Lock
 
+from ._base.operation import run
+from ._base.transport import Blocking
+from ._base.typing import TYPE_CHECKING
 from ._core import read_data_uri
-from ._operation import run
-from ._transport import Blocking
-from ._typing import TYPE_CHECKING
 from .file_errors import changed, fetched
 
 if TYPE_CHECKING:
     from typing import Any
 
+    from ._base.operation import Said
+    from ._base.transport import Transport
     from ._core import AbortSignal, Core, Source
-    from ._operation import Said
-    from ._transport import Transport
     from .file_output import FileOutput
 
 # Bytes that are read and dropped rather than asked for anew, when a position lies so far ahead.

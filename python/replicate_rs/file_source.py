@@ -7,8 +7,8 @@ stand where they stood.
 
 from __future__ import annotations
 
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Part
-from ._typing import TYPE_CHECKING, defer_annotations
 from .exceptions import FileError, file_error
 from .file_content import (
     BLOCK,
@@ -27,7 +27,7 @@ from .picture import is_image, to_png
 if TYPE_CHECKING:
     from typing import Any, Self
 
-    from ._transport import Transport
+    from ._base.transport import Transport
     from .types import AsyncReadable as AsyncReadable
     from .types import FileLike as FileLike
     from .types import Image as Image

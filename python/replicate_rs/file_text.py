@@ -4,7 +4,7 @@ is wanted.
 
 from __future__ import annotations
 
-from ._typing import TYPE_CHECKING, defer_annotations
+from ._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ._operation import to_json
-from ._typing import TYPE_CHECKING, defer_annotations, is_array, is_object
+from ._base.operation import to_json
+from ._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from .file_source import Source
 from .input import Slot
 from .multipart import multipart
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, TypeAlias
 
+    from ._base.operation import Resource
     from ._core import Upload
-    from ._operation import Resource
 
     # Its name if it has another one than its own, the file, and its media type if that is given.
     FormFile: TypeAlias = tuple[str | None, Slot, str | None]

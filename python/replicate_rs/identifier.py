@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ._checks import identity, text
-from ._operation import given
-from ._typing import TYPE_CHECKING, defer_annotations
+from ._base.checks import identity, text
+from ._base.operation import given
+from ._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

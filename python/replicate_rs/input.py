@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from sys import modules
 
-from ._record import Record
-from ._typing import TYPE_CHECKING, is_array, is_object
+from ._base.record import Record
+from ._base.typing import TYPE_CHECKING, is_array, is_object
 from .file_content import is_async, is_read_by_await, is_readable
 from .file_output import FileOutput
 from .file_source import is_file

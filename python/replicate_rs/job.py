@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from ._checks import limit
+from ._base.checks import limit
+from ._base.operation import M, awaitable, operation
+from ._base.record import Record, moment
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
-from ._operation import M, awaitable, operation
-from ._record import Record, moment
-from ._typing import TYPE_CHECKING, defer_annotations
 from .course import Course
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, Unpack
 
-    from ._checks import Limit
+    from ._base.checks import Limit
+    from ._base.operation import Options, Session
     from ._core import AbortSignal
-    from ._operation import Options, Session
     from .creation import WebhookEvent
     from .exceptions import ReplicateError
     from .progress import Progress

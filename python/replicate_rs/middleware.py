@@ -7,12 +7,12 @@ itself, or pass it on to `send`.
 
 from __future__ import annotations
 
-from ._checks import headers as checked_headers
-from ._checks import http_method, text, wrong_type
+from ._base.checks import headers as checked_headers
+from ._base.checks import http_method, text, wrong_type
+from ._base.credentials import Secret, revealed
+from ._base.transport import PARTING, LastRequests, wait
+from ._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, is_object
 from ._core import Expect, Place, Response, write_file
-from ._transport import PARTING, LastRequests, wait
-from ._typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, is_object
-from .credentials import Secret, revealed
 from .exceptions import from_response, from_unexpected
 from .job import TERMINAL
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Literal
 
+    from ._base.operation import Form, Said
     from ._core import AbortSignal, Core, Pending, Source, Upload
-    from ._operation import Form, Said
     from .exceptions import APIResponseValidationError
     from .types import AsyncSend as AsyncSend
     from .types import Fetch as Fetch

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ._checks import identity, text
+from ._base.checks import identity, text
+from ._base.operation import M, Namespace, awaitable, given, operation, unchecked
+from ._base.record import Record
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
-from ._operation import M, Namespace, awaitable, given, operation, unchecked
-from ._record import Record
-from ._typing import TYPE_CHECKING, defer_annotations
 from .exceptions import ReplicateException
 from .identifier import named, one_of, pair
 from .pagination import page_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Literal, NoReturn, Unpack
 
-    from ._operation import Options
+    from ._base.operation import Options
     from .creation import PredictionOptions
     from .identifier import HasId, ModelOptions, Ref
     from .pagination import Page

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ._checks import encodable
+from ._base.checks import encodable
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Part, Upload
-from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

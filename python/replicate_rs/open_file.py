@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from ._checks import limit
-from ._operation import Async, M, Resource, Sync, operation, run, unchecked
-from ._typing import TYPE_CHECKING, defer_annotations
+from ._base.checks import limit
+from ._base.operation import Async, M, Resource, Sync, operation, run, unchecked
+from ._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
     from typing import Any, ClassVar, NoReturn, Self
 
-    from ._checks import Limit
+    from ._base.checks import Limit
+    from ._base.operation import Said
     from ._core import AbortSignal
-    from ._operation import Said
     from .file_reader import FileCursor
 
 

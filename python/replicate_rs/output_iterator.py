@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ._operation import Async, Resource, Sync, unchecked
-from ._streaming import batches, spread, spread_async
-from ._typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations
+from ._base.operation import Async, Resource, Sync, unchecked
+from ._base.streaming import batches, spread, spread_async
+from ._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations
 from .course import Course, increments, items_of
 from .exceptions import APIConnectionError, ModelError
 from .file_output import outputs

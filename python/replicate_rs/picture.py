@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sys import modules
 
-from ._typing import TYPE_CHECKING, defer_annotations
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from .exceptions import file_error
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ._checks import limit, text
+from ._base.checks import limit, text
+from ._base.operation import M, Namespace, awaitable, operation, unchecked
+from ._base.record import moment
+from ._base.streaming import asynchronously, streaming
+from ._base.typing import defer_annotations, is_array, is_object
 from ._core import Expect, is_plain
-from ._operation import M, Namespace, awaitable, operation, unchecked
-from ._record import moment
-from ._streaming import asynchronously, streaming
-from ._typing import defer_annotations, is_array, is_object
 from .course import Course, give_up, increments
 from .creation import ABOUT_WEBHOOKS, LONGEST_HOLD, MARGIN, headers, split, target, webhooks
 from .exceptions import APITimeoutError, ReplicateError
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Literal, Unpack
 
-    from ._checks import Limit
+    from ._base.checks import Limit
+    from ._base.operation import Options, Session
+    from ._base.streaming import Streamed
     from ._core import AbortSignal
-    from ._operation import Options, Session
-    from ._streaming import Streamed
     from .creation import PredictionOptions
     from .file_output import FileOutput
     from .identifier import HasId, Ref

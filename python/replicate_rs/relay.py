@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from ._base.operation import Async, Sync
+from ._base.streaming import spread, spread_async
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import ServerSentEvent
-from ._operation import Async, Sync
-from ._streaming import spread, spread_async
-from ._typing import TYPE_CHECKING, defer_annotations
 from .exceptions import ModelError, ReplicateError
 
 if TYPE_CHECKING:

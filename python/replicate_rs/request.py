@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from ._checks import limit
+from ._base.checks import limit
+from ._base.operation import header_pairs, pairs, to_json
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
-from ._operation import header_pairs, pairs, to_json
-from ._typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from ._checks import Limit
+    from ._base.checks import Limit
+    from ._base.operation import Headers, Query, Resource
     from ._core import AbortSignal, Response, Upload
-    from ._operation import Headers, Query, Resource
 
 
 async def request(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ._checks import interval as checked_interval
-from ._checks import limit
-from ._operation import given, resource, unchecked
-from ._typing import TYPE_CHECKING, defer_annotations, is_object
+from ._base.checks import interval as checked_interval
+from ._base.checks import limit
+from ._base.operation import given, resource, unchecked
+from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
 from .course import Course, give_up, raise_if_failed
 from .creation import LONGEST_HOLD, guarded
 from .exceptions import APITimeoutError
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Unpack
 
-    from ._checks import Limit, Seconds
+    from ._base.checks import Limit, Seconds
+    from ._base.operation import Resource, Session
     from ._core import AbortSignal
-    from ._operation import Resource, Session
     from .client import Replicate
     from .course import OnProgress
     from .creation import CreateOptions
@@ -206,7 +206,7 @@ async def created(
     """
     found = None
     if getattr(client, "_namespaces", None):
-        from ._replaced import replaced
+        from ._base.replacements import replaced
 
         found = None if model is None else replaced(client, "models.predictions", "create")
         found = found or replaced(client, "predictions", "create")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ._checks import abort_signal, file_path, flag, limit
-from ._operation import Async, Namespace, Resource, Sync, resource, run, unchecked
-from ._typing import TYPE_CHECKING, defer_annotations, is_array, is_object
+from ._base.checks import abort_signal, file_path, flag, limit
+from ._base.operation import Async, Namespace, Resource, Sync, resource, run, unchecked
+from ._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from .exceptions import FileError
 from .file_errors import fetched
 from .file_name import apart
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from ._checks import Limit
+    from ._base.checks import Limit
     from ._core import AbortSignal, Core
     from .types import FileNames as FileNames
 

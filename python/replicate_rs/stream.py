@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ._checks import limit
+from ._base.checks import limit
+from ._base.operation import resource
+from ._base.streaming import AsyncStream as AsyncStream  # noqa: TC001 - to be imported from here
+from ._base.streaming import Stream as Stream  # noqa: TC001 - as above
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import EventDecoder as EventDecoder
 from ._core import ServerSentEvent as ServerSentEvent
-from ._operation import resource
-from ._streaming import AsyncStream as AsyncStream  # noqa: TC001 - to be imported from here
-from ._streaming import Stream as Stream  # noqa: TC001 - as above
-from ._typing import TYPE_CHECKING, defer_annotations
 from .creation import guarded
 from .run import started
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, ClassVar, Unpack
 
-    from ._operation import Form, Resource
-    from ._streaming import Streamed
+    from ._base.operation import Form, Resource
+    from ._base.streaming import Streamed
     from .client import Replicate
     from .creation import PredictionOptions
     from .identifier import Ref

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ._checks import RULES, checker
+from ._base.checks import RULES, checker
+from ._base.operation import M, Namespace, awaitable, given, operation, unchecked
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
-from ._operation import M, Namespace, awaitable, given, operation, unchecked
-from ._typing import TYPE_CHECKING, defer_annotations
 from .creation import split, webhooks
 from .exceptions import ReplicateError
 from .identifier import one_of, owner_and_name, pair, resolve
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._operation import Options
+    from ._base.operation import Options
     from .creation import TrainingOptions
     from .identifier import HasId, Ref
     from .pagination import Page

@@ -35,8 +35,8 @@ from typing import (
     runtime_checkable,
 )
 
+from ._base.operation import Namespace
 from ._core import AbortSignal, Response
-from ._operation import Namespace
 from .file_output import FileOutput
 from .identifier import ModelVersionIdentifier
 from .middleware import Request
@@ -513,7 +513,14 @@ _HOMES = (
         "webhook_verifier",
     ),
     *("configurable", "file_reader", "open_file", "settings"),
-    *("_core", "_model_api", "_operation", "_record", "_streaming", "_transport"),
+    *(
+        "_core",
+        "_base.model_api",
+        "_base.operation",
+        "_base.record",
+        "_base.streaming",
+        "_base.transport",
+    ),
 )
 
 

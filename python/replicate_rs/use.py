@@ -25,10 +25,9 @@ function keeps to it.
 
 from __future__ import annotations
 
-from ._checks import flag, function
-from ._core import is_plain
-from ._operation import Async, Resource, Sync, run, unchecked
-from ._typing import (
+from ._base.checks import flag, function
+from ._base.operation import Async, Resource, Sync, run, unchecked
+from ._base.typing import (
     TYPE_CHECKING,
     Generic,
     ParamSpec,
@@ -38,6 +37,7 @@ from ._typing import (
     is_object,
     overload,
 )
+from ._core import is_plain
 from .exceptions import NotFoundError, PermissionDeniedError, ReplicateError, RequestError
 from .file_output import is_file, outputs
 from .identifier import ModelVersionIdentifier, resolve, target_of

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ._checks import identity
+from ._base.checks import identity
+from ._base.operation import M, Namespace, awaitable, operation, unchecked
+from ._base.record import Record, moment
+from ._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from ._core import Expect
-from ._operation import M, Namespace, awaitable, operation, unchecked
-from ._record import Record, moment
-from ._typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from .identifier import named
 from .pagination import page_of
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._operation import Options
+    from ._base.operation import Options
     from .identifier import HasId, ModelOptions, Ref
     from .pagination import Page
 

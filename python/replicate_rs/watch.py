@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ._base.transport import PARTING, Suspending
+from ._base.typing import TYPE_CHECKING, TypeVar, is_object
 from ._core import Expect, Place, ServerSentEvent
-from ._transport import PARTING, Suspending
-from ._typing import TYPE_CHECKING, TypeVar, is_object
 from .course import Course, give_up, items_of, raise_if_failed
 from .exceptions import (
     APIConnectionError,
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from typing import Any, NoReturn
 
+    from ._base.operation import Async, Form, Resource, Sync
     from ._core import AbortSignal, Pending, Source
-    from ._operation import Async, Form, Resource, Sync
 
 T = TypeVar("T")
 

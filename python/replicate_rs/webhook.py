@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from ._checks import integer, interval, text
+from ._base.checks import integer, interval, text
+from ._base.credentials import Secret as Hidden
+from ._base.credentials import revealed
+from ._base.operation import Async, M, Namespace, awaitable, operation
+from ._base.record import Record
+from ._base.typing import defer_annotations
 from ._core import Expect, Verifier
 from ._core import sign_webhook as sign
-from ._operation import Async, M, Namespace, awaitable, operation
-from ._record import Record
-from ._typing import defer_annotations
-from .credentials import Secret as Hidden
-from .credentials import revealed
 from .webhook_request import aread, headers_of, read
 
 TYPE_CHECKING = False
@@ -19,8 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final, Unpack
 
-    from ._checks import Seconds
-    from ._operation import Options
+    from ._base.checks import Seconds
+    from ._base.operation import Options
     from .types import HasKey as HasKey
     from .types import Now as Now
     from .types import Secret as Secret

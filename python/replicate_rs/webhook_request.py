@@ -4,7 +4,7 @@ that none has to be imported.
 
 from __future__ import annotations
 
-from ._typing import TYPE_CHECKING, defer_annotations
+from ._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 
-from ._checks import flag, integer, text
+from ._base.checks import flag, integer, text
+from ._base.credentials import Secret, revealed
+from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
 from ._core import Verifier
-from ._typing import TYPE_CHECKING, defer_annotations, is_object
-from .credentials import Secret, revealed
 from .prediction import Prediction
 from .training import Training
 from .webhook import InvalidSecretKeyError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, NoReturn, Self
 
-    from ._checks import Seconds
+    from ._base.checks import Seconds
     from .types import Now as Now
     from .types import WebhookBody as Body
     from .types import WebhookHeaders as Headers

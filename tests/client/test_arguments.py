@@ -14,9 +14,9 @@ import re
 import pytest
 
 import replicate_rs as replicate
-from replicate_rs._checks import limit
-from replicate_rs._operation import Namespace
-from replicate_rs._streaming import AsyncStream, Stream
+from replicate_rs._base.checks import limit
+from replicate_rs._base.operation import Namespace
+from replicate_rs._base.streaming import AsyncStream, Stream
 from replicate_rs.stream import EventDecoder
 from support.signatures import parameters
 from support.wire import Wire, hang, prediction, reply

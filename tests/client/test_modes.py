@@ -26,8 +26,8 @@ from replicate_rs import (
     Training,
     Version,
 )
-from replicate_rs._operation import operation
-from replicate_rs._streaming import AsyncStream, Stream
+from replicate_rs._base.operation import operation
+from replicate_rs._base.streaming import AsyncStream, Stream
 from replicate_rs.search import SearchResult
 from support.asgi import asked
 from support.wire import Wire, prediction, reply

@@ -30,8 +30,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replicate_rs import FileOutput, Prediction, Replicate, exceptions
+from replicate_rs._base.operation import to_json
 from replicate_rs._core import is_plain, write_json
-from replicate_rs._operation import to_json
 from replicate_rs.file_input import Written, encoded
 from support.wire import Wire, prediction, reply
 

@@ -12,8 +12,8 @@ import pytest
 import replicate_rs as replicate
 from conftest import both_ways, script
 from replicate_rs import ServerSentEvent, exceptions
+from replicate_rs._base.transport import held
 from replicate_rs._core import Place
-from replicate_rs._transport import held
 from support.wire import HEAD, Wire, done, hang, output, prediction, reply, streaming
 
 

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from replicate_rs import types
-from replicate_rs._typing import texts
+from replicate_rs._base.typing import texts
 
 
 def parameters(function: Any) -> dict[str, str] | None:

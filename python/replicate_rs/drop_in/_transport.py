@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 
-from .._checks import is_async_function
+from .._base.checks import is_async_function
+from .._base.credentials import read_token, revealed, token_from_surroundings
+from .._base.operation import header_pairs
 from .._core import Response
-from .._operation import header_pairs
-from ..credentials import read_token, revealed, token_from_surroundings
 from ..options import USER_AGENT
 from ._retry_transport import RetryTransport
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import sys
 
-from .._operation import OPTIONS, run
+from .._base.credentials import without_frames
+from .._base.operation import OPTIONS, run
 from ..client import BaseClient
 from ..creation import CREATE_OPTIONS, LONGEST_HOLD
-from ..credentials import without_frames
 from ..exceptions import RequestError
 from ..file_output import FileOutput
 from ..options import normalized
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from typing import Any, TypeVar
 
-    from .._operation import Resource
+    from .._base.operation import Resource
 
     T = TypeVar("T")
 

@@ -7,9 +7,9 @@ of a plain generator, and only a batch the way through the layers below, in eith
 
 from __future__ import annotations
 
-from ._checks import RULES, checker
-from ._operation import Async, Described, Function, Method, Sync, run
-from ._typing import Generic, ParamSpec, TypeVar, defer_annotations, overload, texts
+from .checks import RULES, checker
+from .operation import Async, Described, Function, Method, Sync, run
+from .typing import Generic, ParamSpec, TypeVar, defer_annotations, overload, texts
 
 TYPE_CHECKING = False
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Concatenate, Self
 
-    from ._core import ServerSentEvent
-    from ._operation import Resource
-    from .prediction import Prediction
+    from .._core import ServerSentEvent
+    from ..prediction import Prediction
+    from .operation import Resource
 
 P = ParamSpec("P")
 T = TypeVar("T")

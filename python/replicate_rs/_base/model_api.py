@@ -9,14 +9,14 @@ from __future__ import annotations
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
-from ._checks import wrong_type
-from ._typing import is_array, is_object, texts
-from .types import evaluated
+from ..types import evaluated
+from .checks import wrong_type
+from .typing import is_array, is_object, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ._record import Record
+    from .record import Record
 
 # What pydantic's methods take that changes nothing here: fields have one name, and are what the API
 # sent.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ._operation import Namespace, Sync
-from ._typing import TYPE_CHECKING, defer_annotations
+from .operation import Namespace, Sync
+from .typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from ._operation import Resource
+    from .operation import Resource
 
 
 def is_namespace(value: object) -> bool:

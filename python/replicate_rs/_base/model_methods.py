@@ -6,16 +6,16 @@ Nothing is validated: what the API sends is taken as it is. What is asked for ra
 
 from __future__ import annotations
 
-from ._checks import flag, mapping
-from ._typing import TYPE_CHECKING, defer_annotations, is_object
+from .checks import flag, mapping
+from .typing import TYPE_CHECKING, defer_annotations, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from os import PathLike
     from typing import Any, Final, Self, TypeAlias
 
-    from ._model_api import Field
-    from .types import Choice
+    from ..types import Choice
+    from .model_api import Field
 
     # Inside the class, `dict` is a method.
     JSONObject: TypeAlias = dict[str, Any]
@@ -25,7 +25,7 @@ class _Described:
     """Descriptions of a class's fields."""
 
     def __get__(self, record: object, kind: Any) -> dict[str, Field]:
-        from ._model_api import fields
+        from .model_api import fields
 
         return fields(kind)
 
@@ -74,7 +74,7 @@ class ModelMethods:
         """
         if include is None and exclude is None and not (exclude_defaults or exclude_none or others):
             return self._dumpable()
-        from ._model_api import check_options, dumped
+        from .model_api import check_options, dumped
 
         check_options(others)
         without_none = exclude_defaults or exclude_none
@@ -113,7 +113,7 @@ class ModelMethods:
             exclude_none=exclude_none,
         )
         if dumps:
-            from ._model_api import WITHOUT_EFFECT
+            from .model_api import WITHOUT_EFFECT
 
             dumps = {name: value for name, value in dumps.items() if name not in WITHOUT_EFFECT}
         dumps.setdefault("ensure_ascii", False)
@@ -198,7 +198,7 @@ class ModelMethods:
         ref_template: str = "#/definitions/{model}",
     ) -> JSONObject:
         """Return a JSON schema of the documented fields."""
-        from ._model_api import schema
+        from .model_api import schema
 
         return schema(cls, ref_template)
 
@@ -255,7 +255,7 @@ class ModelMethods:
         @property
         def __dict__(self) -> JSONObject:
             """The fields that came: `vars` shows them, and a change of it is one of the record."""
-            from ._model_api import nested
+            from .model_api import nested
 
             views = {name: getattr(self, name) for name in nested(type(self)) if name in self._data}
             return {**self._data, **views} if views else self._data
@@ -270,7 +270,7 @@ class ModelMethods:
         @property
         def model_extra(self) -> JSONObject:
             """The fields that are not documented."""
-            from ._model_api import fields
+            from .model_api import fields
 
             known = fields(type(self))
             return {name: value for name, value in self._data.items() if name not in known}

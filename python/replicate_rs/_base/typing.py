@@ -72,7 +72,7 @@ class Annotations(dict["str", "Any"]):
         """Fill the dictionary."""
         texts, module, owner = self.written
         if _dict.__len__(self) < len(texts):
-            from .types import evaluated
+            from ..types import evaluated
 
             self.update({name: evaluated(text, module, owner) for name, text in texts.items()})
 

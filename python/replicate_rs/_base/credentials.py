@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ._typing import TYPE_CHECKING, defer_annotations
+from .typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,10 +6,10 @@ attributes too, and fields that it left out are None.
 
 from __future__ import annotations
 
-from ._checks import shortened
-from ._model_methods import ModelMethods
-from ._operation import Async, M, Resource, Sync
-from ._typing import TypeVar, defer_annotations, is_array, is_object, overload
+from .checks import shortened
+from .model_methods import ModelMethods
+from .operation import Async, M, Resource, Sync
+from .typing import TypeVar, defer_annotations, is_array, is_object, overload
 
 TYPE_CHECKING = False
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, ClassVar, Self, TypeAlias, TypeGuard
 
-    from ._operation import Session
+    from .operation import Session
 
     # Inside the class, `dict` is a method.
     JSONObject: TypeAlias = dict[str, Any]
@@ -108,7 +108,7 @@ class Record(ModelMethods, Resource[M]):
             of the default client.
             """
             if name == "_session":
-                from . import default_client
+                from .. import default_client
 
                 self._session = default_client._session
             elif name in ("_mode", "_transport"):

@@ -16,10 +16,11 @@ Called by a program, it checks its arguments first (`_checks`).
 
 from __future__ import annotations
 
-from ._checks import BLOCKING_RULES, RULES, checker, limit, wrong_type
-from ._core import write_json
-from ._transport import Blocking, Suspending, attend_the_end
-from ._typing import (
+from .._core import write_json
+from .checks import BLOCKING_RULES, RULES, checker, limit, wrong_type
+from .credentials import revealed
+from .transport import Blocking, Suspending, attend_the_end
+from .typing import (
     Generic,
     ParamSpec,
     TypeVar,
@@ -30,7 +31,6 @@ from ._typing import (
     overload,
     texts,
 )
-from .credentials import revealed
 
 TYPE_CHECKING = False
 
@@ -46,14 +46,14 @@ if TYPE_CHECKING:
     )
     from typing import Any, Concatenate, Literal, Self, TypeAlias
 
-    from ._core import Core, Expect, Pending, Upload
-    from ._transport import Transport
-    from .file_input import Inlined
-    from .settings import Session as Session
-    from .types import FileEncodingStrategy as FileEncodingStrategy
-    from .types import Headers as Headers
-    from .types import Options as Options
-    from .types import Query as Query
+    from .._core import Core, Expect, Pending, Upload
+    from ..file_input import Inlined
+    from ..settings import Session as Session
+    from ..types import FileEncodingStrategy as FileEncodingStrategy
+    from ..types import Headers as Headers
+    from ..types import Options as Options
+    from ..types import Query as Query
+    from .transport import Transport
 
     Target: TypeAlias = str | tuple[str, ...]
 

@@ -10,7 +10,7 @@ import sys
 from os import getpid
 from time import monotonic
 
-from ._core import HubPort
+from .._core import HubPort
 
 TYPE_CHECKING = False
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from ._core import Pending
+    from .._core import Pending
 
     T = TypeVar("T")
 

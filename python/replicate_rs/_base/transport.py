@@ -10,7 +10,7 @@ from __future__ import annotations
 from sys import modules
 from time import monotonic
 
-from ._core import Core, Pending
+from .._core import Core, Pending
 
 TYPE_CHECKING = False
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
     from typing import Any, Protocol, TypeVar
 
-    from .middleware import Middleware
+    from ..middleware import Middleware
 
     T = TypeVar("T")
     T_co = TypeVar("T_co", covariant=True)
@@ -91,7 +91,7 @@ def wait(pending: Waitable[T]) -> T:
     # gevent and eventlet both import it, at any time. What goes through a caller's `fetch` waits
     # for others in turn.
     if "greenlet" in modules and isinstance(pending, Pending):
-        from ._greenlets import running_hub
+        from .greenlets import running_hub
 
         hub = running_hub()
         if hub is not None:
@@ -133,7 +133,7 @@ class Blocking:
         A greenlet goes, as a task does.
         """
         try:
-            from ._core import Expect
+            from .._core import Expect
 
             if _has_greenlets():
                 # Whoever ends a greenlet must not be held up, and may end it once more meanwhile.
@@ -232,7 +232,7 @@ def _leave(holder: object) -> None:
 def _has_greenlets() -> bool:
     if "greenlet" not in modules:
         return False
-    from ._greenlets import is_patched
+    from .greenlets import is_patched
 
     return is_patched()
 
@@ -248,7 +248,7 @@ def attend_the_end() -> None:
 
 
 def _end() -> None:
-    from ._core import finish_detached
+    from .._core import finish_detached
 
     for holder in list(_held):
         _leave(holder)

@@ -11,17 +11,17 @@ should not have.
 
 from __future__ import annotations
 
-from ._core import AbortController, AbortSignal, is_plain
-from ._typing import TYPE_CHECKING, is_array, is_object, texts
+from .._core import AbortController, AbortSignal, is_plain
 from .credentials import Secret, revealed, without_frames
+from .typing import TYPE_CHECKING, is_array, is_object, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, TypeAlias
 
-    from .types import HasTimeouts as HasTimeouts
-    from .types import Limit as Limit
-    from .types import Seconds as Seconds
+    from ..types import HasTimeouts as HasTimeouts
+    from ..types import Limit as Limit
+    from ..types import Seconds as Seconds
 
     Rule: TypeAlias = Callable[[str, Any], Any]
 
