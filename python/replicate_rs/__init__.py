@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     from ._base.operation import Async as Async
     from ._base.operation import FileEncodingStrategy, Headers
     from ._base.operation import Sync as Sync
+    from ._client.middleware import Fetch
+    from ._client.middleware import Request as Request
+    from ._client.options import Certificate, Token
+    from ._client.options import Timeout as Timeout
+    from ._client.search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues]
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
@@ -95,11 +100,7 @@ if TYPE_CHECKING:
     from .file_output import get_path_url as get_path_url
     from .hardware import Hardware as Hardware  # pyright: ignore[reportGeneralTypeIssues]
     from .identifier import ModelVersionIdentifier as ModelVersionIdentifier
-    from .middleware import Fetch
-    from .middleware import Request as Request
     from .model import Model as Model
-    from .options import Certificate, Token
-    from .options import Timeout as Timeout
     from .pagination import Page as Page
     from .pagination import async_paginate as async_paginate
     from .pagination import paginate as paginate
@@ -107,7 +108,6 @@ if TYPE_CHECKING:
     from .prediction import parse_progress_from_logs as parse_progress_from_logs
     from .saving import asave_all as asave_all
     from .saving import save_all as save_all
-    from .search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues]
     from .stream import ServerSentEvent as ServerSentEvent  # pyright: ignore[reportGeneralTypeIssues]
     from .training import Training as Training
     from .use import use as use
@@ -187,7 +187,7 @@ _HOMES = {
     "Account": "account",
     "AsyncReplicate": "client",
     "Replicate": "client",
-    "Timeout": "options",
+    "Timeout": "_client.options",
     "Collection": "collection",
     "Deployment": "deployment",
     "APIConnectionError": "exceptions",
@@ -224,7 +224,7 @@ _HOMES = {
     "get_path_url": "file_output",
     "Hardware": "hardware",
     "ModelVersionIdentifier": "identifier",
-    "Request": "middleware",
+    "Request": "_client.middleware",
     "Model": "model",
     "Page": "pagination",
     "async_paginate": "pagination",
@@ -233,7 +233,7 @@ _HOMES = {
     "parse_progress_from_logs": "prediction",
     "asave_all": "saving",
     "save_all": "saving",
-    "SearchResult": "search",
+    "SearchResult": "_client.search",
     "ServerSentEvent": "stream",
     "Training": "training",
     "use": "use",
@@ -415,7 +415,7 @@ class _Package(ModuleType):
             globals().pop(name, None)
             return
         elif not (name.startswith("_") or isinstance(value, ModuleType) or hasattr(self, name)):
-            from .configurable import unknown_option
+            from ._client.configurable import unknown_option
 
             value = None
             raise AttributeError(unknown_option(f"module {__name__!r}", name))

@@ -8,10 +8,10 @@ from ._base.operation import Async, Described, M, Sync, awaitable, operation
 from ._base.streaming import asynchronously, streaming
 from ._base.transport import PARTING, Settling, held, leave_all
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
-from .configurable import Configurable
-from .options import MAX_RESPONSE_BYTES, MAX_RETRIES, Stats, normalized, only
+from ._client.configurable import Configurable
+from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, Stats, normalized, only
+from ._client.request import request as request_any
 from .prediction import Prediction, Predictions
-from .request import request as request_any
 from .run import run_model, wait_for
 from .stream import relay_model, stream_model, stream_text
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ._base.checks import Limit, Seconds
     from ._base.operation import FileEncodingStrategy, Headers, Options
     from ._base.streaming import Streamed
+    from ._client.middleware import Fetch
+    from ._client.options import Certificate, Token
+    from ._client.search import SearchResult
     from ._core import AbortSignal, Core, ServerSentEvent
     from .account import Accounts
     from .collection import Collections
@@ -33,12 +36,9 @@ if TYPE_CHECKING:
     from .file import Files
     from .hardware import Hardwares
     from .identifier import Ref
-    from .middleware import Fetch
     from .model import Models
-    from .options import Certificate, Token
     from .output_iterator import AsyncOutputIterator, OutputIterator
     from .pagination import Page
-    from .search import SearchResult
     from .training import Trainings
     from .use import AsyncFunction, Function, Usable
     from .webhook import Webhooks
@@ -356,7 +356,7 @@ class BaseClient(Configurable[M]):
             options: What every operation takes.
 
         """
-        from .search import search
+        from ._client.search import search
 
         return await search(self, query, limit=limit, **options)
 

@@ -36,10 +36,10 @@ from typing import (
 )
 
 from ._base.operation import Namespace
+from ._client.middleware import Request
 from ._core import AbortSignal, Response
 from .file_output import FileOutput
 from .identifier import ModelVersionIdentifier
-from .middleware import Request
 from .prediction import Prediction
 
 if TYPE_CHECKING:
@@ -492,9 +492,9 @@ _HOMES = (
         "hardware",
         "input",
         "job",
-        "middleware",
+        "_client.middleware",
         "model",
-        "options",
+        "_client.options",
         "output_iterator",
         "pagination",
         "prediction",
@@ -503,7 +503,7 @@ _HOMES = (
     *(
         "relay",
         "run",
-        "search",
+        "_client.search",
         "stream",
         "training",
         "use",
@@ -512,7 +512,7 @@ _HOMES = (
         "webhook",
         "webhook_verifier",
     ),
-    *("configurable", "file_reader", "open_file", "settings"),
+    *("_client.configurable", "file_reader", "open_file", "_client.settings"),
     *(
         "_core",
         "_base.model_api",

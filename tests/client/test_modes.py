@@ -28,7 +28,7 @@ from replicate_rs import (
 )
 from replicate_rs._base.operation import operation
 from replicate_rs._base.streaming import AsyncStream, Stream
-from replicate_rs.search import SearchResult
+from replicate_rs._client.search import SearchResult
 from support.asgi import asked
 from support.wire import Wire, prediction, reply
 

@@ -25,8 +25,8 @@ from replicate_rs import (
     WebhookSigningSecret,
     exceptions,
 )
+from replicate_rs._client.search import SearchResult
 from replicate_rs.local import LocalReplicate, sleep
-from replicate_rs.search import SearchResult
 from support.wire import Wire, reply
 
 DOCUMENT = json.loads((Path(__file__).parents[1] / "support" / "openapi.json").read_text())

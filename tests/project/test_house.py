@@ -220,7 +220,7 @@ def test_the_demo_runs(tmp_path):
 
 def test_the_version_is_the_same_everywhere():
     import replicate_rs
-    from replicate_rs.options import USER_AGENT
+    from replicate_rs._client.options import USER_AGENT
 
     assert f'\nversion = "{replicate_rs.__version__}"\n' in (ROOT / "Cargo.toml").read_text()
     assert f"replicate-rs/{replicate_rs.__version__}" == USER_AGENT

@@ -46,9 +46,9 @@ if TYPE_CHECKING:
     )
     from typing import Any, Concatenate, Literal, Self, TypeAlias
 
+    from .._client.settings import Session as Session
     from .._core import Core, Expect, Pending, Upload
     from ..file_input import Inlined
-    from ..settings import Session as Session
     from ..types import FileEncodingStrategy as FileEncodingStrategy
     from ..types import Headers as Headers
     from ..types import Options as Options

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
     from typing import Any, Protocol, TypeVar
 
-    from ..middleware import Middleware
+    from .._client.middleware import Middleware
 
     T = TypeVar("T")
     T_co = TypeVar("T_co", covariant=True)

@@ -8,11 +8,11 @@ import sys
 
 from .._base.credentials import without_frames
 from .._base.operation import OPTIONS, run
+from .._client.options import normalized
 from ..client import BaseClient
 from ..creation import CREATE_OPTIONS, LONGEST_HOLD
 from ..exceptions import RequestError
 from ..file_output import FileOutput
-from ..options import normalized
 from ..run import run_model
 from .httpx_errors import adapt
 from .output import AsyncEvents, Output

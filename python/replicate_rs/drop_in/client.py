@@ -11,7 +11,7 @@ from .adapter import Adapter, warn_of
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..settings import Settings
+    from .._client.settings import Settings
 
 _CODE = BaseClient.__init__.__code__
 _OPTIONS = frozenset(_CODE.co_varnames[1 : _CODE.co_argcount + _CODE.co_kwonlyargcount])

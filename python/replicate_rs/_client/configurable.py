@@ -4,10 +4,10 @@ pickled.
 
 from __future__ import annotations
 
-from ._base.checks import is_async_function
-from ._base.credentials import revealed, token_from_surroundings, without_frames
-from ._base.operation import M, Namespace
-from ._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
+from .._base.checks import is_async_function
+from .._base.credentials import revealed, token_from_surroundings, without_frames
+from .._base.operation import M, Namespace
+from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
 from .options import ATTRIBUTES, DEFAULTS, normalized, with_spellings
 from .settings import Session, Settings
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, ClassVar, Self, Unpack
 
-    from ._base.operation import Async, Sync
-    from .types import (
+    from .._base.operation import Async, Sync
+    from ..types import (
         Certificate,
         ClientOptions,
         Fetch,
@@ -276,7 +276,7 @@ def _restored(
 
 def _carry(source: Any, target: Any) -> None:
     """Replace in the namespaces of a copy what is replaced in those of its original."""
-    from ._base.replacements import is_namespace
+    from .._base.replacements import is_namespace
 
     each: Any
     for (name, mode), each in getattr(source, "_namespaces", {}).items():

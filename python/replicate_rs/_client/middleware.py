@@ -7,26 +7,26 @@ itself, or pass it on to `send`.
 
 from __future__ import annotations
 
-from ._base.checks import headers as checked_headers
-from ._base.checks import http_method, text, wrong_type
-from ._base.credentials import Secret, revealed
-from ._base.transport import PARTING, LastRequests, wait
-from ._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, is_object
-from ._core import Expect, Place, Response, write_file
-from .exceptions import from_response, from_unexpected
-from .job import TERMINAL
+from .._base.checks import headers as checked_headers
+from .._base.checks import http_method, text, wrong_type
+from .._base.credentials import Secret, revealed
+from .._base.transport import PARTING, LastRequests, wait
+from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, is_object
+from .._core import Expect, Place, Response, write_file
+from ..exceptions import from_response, from_unexpected
+from ..job import TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from os import PathLike
     from typing import Any, Literal
 
-    from ._base.operation import Form, Said
-    from ._core import AbortSignal, Core, Pending, Source, Upload
-    from .exceptions import APIResponseValidationError
-    from .types import AsyncSend as AsyncSend
-    from .types import Fetch as Fetch
-    from .types import Send as Send
+    from .._base.operation import Form, Said
+    from .._core import AbortSignal, Core, Pending, Source, Upload
+    from ..exceptions import APIResponseValidationError
+    from ..types import AsyncSend as AsyncSend
+    from ..types import Fetch as Fetch
+    from ..types import Send as Send
 
 
 T = TypeVar("T")

@@ -11,12 +11,12 @@ import sys
 from _weakref import ref
 from os import environ
 
-from ._base.checks import integer, interval, is_async_function
-from ._base.credentials import Secret, read_token, revealed, token_from_surroundings
-from ._base.operation import Async, header_pairs
-from ._base.typing import TYPE_CHECKING, cast, defer_annotations
-from ._core import Core
-from .exceptions import MissingTokenError
+from .._base.checks import integer, interval, is_async_function
+from .._base.credentials import Secret, read_token, revealed, token_from_surroundings
+from .._base.operation import Async, header_pairs
+from .._base.typing import TYPE_CHECKING, cast, defer_annotations
+from .._core import Core
+from ..exceptions import MissingTokenError
 from .options import (
     DEFAULT_BASE_URL,
     DEFAULTS,
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
     from typing import Any, NoReturn, Protocol
 
-    from ._base.operation import Resource, Sync
+    from .._base.operation import Resource, Sync
+    from ..types import FileEncodingStrategy
+    from ..webhook import WebhookSigningSecret
     from .middleware import Request
-    from .types import FileEncodingStrategy
-    from .webhook import WebhookSigningSecret
 
     class Adapter(Protocol):
         """What calls of a client under the official client's name differ in; `drop_in` has one."""
@@ -113,7 +113,7 @@ class Settings:
         used, if they fit.
         """
         if level := environ.get("REPLICATE_LOG"):
-            from ._base.logging import turn_on
+            from .._base.logging import turn_on
 
             turn_on(level)
         self.mode: type[Sync | Async] = mode

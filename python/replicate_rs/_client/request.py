@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from ._base.checks import limit
-from ._base.operation import header_pairs, pairs, to_json
-from ._base.typing import TYPE_CHECKING, defer_annotations
-from ._core import Expect
+from .._base.checks import limit
+from .._base.operation import header_pairs, pairs, to_json
+from .._base.typing import TYPE_CHECKING, defer_annotations
+from .._core import Expect
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from ._base.checks import Limit
-    from ._base.operation import Headers, Query, Resource
-    from ._core import AbortSignal, Response, Upload
+    from .._base.checks import Limit
+    from .._base.operation import Headers, Query, Resource
+    from .._core import AbortSignal, Response, Upload
 
 
 async def request(
@@ -60,11 +60,11 @@ async def request(
     elif isinstance(data, (bytes, bytearray)):
         body, kind = bytes(data), kind or "application/octet-stream"
     elif data is not None:
-        from .input import plain
+        from ..input import plain
 
         value, files = plain(data, "data")
         if files:
-            from .form import as_form
+            from ..form import as_form
 
             body, kind = await as_form(client, value, kind)
         else:

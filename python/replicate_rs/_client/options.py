@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-from ._base.checks import (
+from .._base.checks import (
     PARTS,
     file_path,
     flag,
@@ -19,10 +19,10 @@ from ._base.checks import (
     text,
     wrong_type,
 )
-from ._base.checks import headers as checked_headers
-from ._base.credentials import Secret, is_secret_text, read_token, revealed
-from ._base.operation import Async
-from ._base.typing import TYPE_CHECKING, defer_annotations, is_array
+from .._base.checks import headers as checked_headers
+from .._base.credentials import Secret, is_secret_text, read_token, revealed
+from .._base.operation import Async
+from .._base.typing import TYPE_CHECKING, defer_annotations, is_array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any
 
-    from ._base.checks import HasTimeouts as HasTimeouts
-    from ._base.checks import Limit, Seconds
-    from ._base.operation import Sync
-    from .types import Certificate as Certificate
-    from .types import ClientOptions as ClientOptions
-    from .types import Token as Token
+    from .._base.checks import HasTimeouts as HasTimeouts
+    from .._base.checks import Limit, Seconds
+    from .._base.operation import Sync
+    from ..types import Certificate as Certificate
+    from ..types import ClientOptions as ClientOptions
+    from ..types import Token as Token
 
 
 # Options that say how servers are reached: a client that differs from another in these has
