@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from ._client.options import Certificate, Token
     from ._client.search import SearchResult
     from ._core import AbortSignal, Core, ServerSentEvent
+    from ._predictions.output_iterator import AsyncOutputIterator, OutputIterator
+    from ._predictions.params import PredictionOptions
+    from ._predictions.polling import OnProgress
     from .account import Accounts
     from .collection import Collections
-    from .course import OnProgress
-    from .creation import PredictionOptions
     from .deployment import Deployments
     from .file import Files
     from .hardware import Hardwares
     from .identifier import Ref
     from .model import Models
-    from .output_iterator import AsyncOutputIterator, OutputIterator
     from .pagination import Page
     from .training import Trainings
     from .use import AsyncFunction, Function, Usable

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, Unpack
 
     from ._base.operation import Async, Options, Sync
-    from .creation import PredictionOptions
+    from ._predictions.params import PredictionOptions
     from .identifier import DeploymentOptions, HasId, Ref
     from .pagination import Page
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from .job import Job
+    from ._predictions.job import Job
     from .prediction import Prediction
 
 __all__ = [

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, Literal, NoReturn, Unpack
 
     from ._base.operation import Options
-    from .creation import PredictionOptions
+    from ._predictions.params import PredictionOptions
     from .identifier import HasId, ModelOptions, Ref
     from .pagination import Page
     from .types import Visibility as Visibility

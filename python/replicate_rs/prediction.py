@@ -8,11 +8,19 @@ from ._base.record import moment
 from ._base.streaming import asynchronously, streaming
 from ._base.typing import defer_annotations, is_array, is_object
 from ._core import Expect, is_plain
-from .course import Course, give_up, increments
-from .creation import ABOUT_WEBHOOKS, LONGEST_HOLD, MARGIN, headers, split, target, webhooks
+from ._predictions.job import Job, note_created
+from ._predictions.params import (
+    ABOUT_WEBHOOKS,
+    LONGEST_HOLD,
+    MARGIN,
+    headers,
+    split,
+    target,
+    webhooks,
+)
+from ._predictions.polling import Course, give_up, increments
 from .exceptions import APITimeoutError, ReplicateError
 from .identifier import id_of, one_of
-from .job import Job, note_created
 
 TYPE_CHECKING = False
 
@@ -26,11 +34,11 @@ if TYPE_CHECKING:
     from ._base.operation import Options, Session
     from ._base.streaming import Streamed
     from ._core import AbortSignal
-    from .creation import PredictionOptions
+    from ._predictions.params import PredictionOptions
+    from ._predictions.progress import Progress as Progress
     from .file_output import FileOutput
     from .identifier import HasId, Ref
     from .pagination import Page
-    from .progress import Progress as Progress
     from .stream import ServerSentEvent
 
 
@@ -86,7 +94,7 @@ class Prediction(Job[M]):
             PredictionTimeout: `timeout` seconds passed first.
 
         """
-        from .watch import watched
+        from ._predictions.events import watched
 
         files = self._session.use_file_output if use_file_output is None else use_file_output
         total = limit("timeout", timeout)
@@ -124,7 +132,7 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         if name != "Progress":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from .progress import Progress
+        from ._predictions.progress import Progress
 
         return Progress
 
@@ -285,7 +293,7 @@ class Predictions(Namespace[M]):
         timeout: Limit | None = None,
     ) -> Streamed[ServerSentEvent[M]]:
         """Give a prediction's events as they happen, from the first on; see `Prediction.stream`."""
-        from .watch import watched
+        from ._predictions.events import watched
 
         path, total = one_of(id=id, prediction_id=prediction_id), limit("timeout", timeout)
         files = self._session.use_file_output if use_file_output is None else use_file_output
@@ -334,7 +342,7 @@ class Predictions(Namespace[M]):
 
 def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | None:
     """Read the last progress bar in a prediction's logs, or None if there is none."""
-    from .progress import Progress
+    from ._predictions.progress import Progress
 
     found = logs.logs if isinstance(logs, Prediction) else logs
     return Progress.parse(None if found is None else text("logs", found))

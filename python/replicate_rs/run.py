@@ -8,8 +8,8 @@ from ._base.checks import interval as checked_interval
 from ._base.checks import limit
 from ._base.operation import given, resource, unchecked
 from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
-from .course import Course, give_up, raise_if_failed
-from .creation import LONGEST_HOLD, guarded
+from ._predictions.params import LONGEST_HOLD, guarded
+from ._predictions.polling import Course, give_up, raise_if_failed
 from .exceptions import APITimeoutError
 from .identifier import target_of
 from .prediction import Prediction, Predictions
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from ._base.checks import Limit, Seconds
     from ._base.operation import Resource, Session
     from ._core import AbortSignal
+    from ._predictions.params import CreateOptions
+    from ._predictions.polling import OnProgress
     from .client import Replicate
-    from .course import OnProgress
-    from .creation import CreateOptions
     from .identifier import ModelVersionIdentifier, Ref
     from .types import Wait as Wait
     from .types import WaitOptions as WaitOptions

@@ -9,7 +9,7 @@ from ._base.streaming import Stream as Stream  # noqa: TC001 - as above
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import EventDecoder as EventDecoder
 from ._core import ServerSentEvent as ServerSentEvent
-from .creation import guarded
+from ._predictions.params import guarded
 from .run import started
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from ._base.operation import Form, Resource
     from ._base.streaming import Streamed
+    from ._predictions.events import Watch
+    from ._predictions.params import PredictionOptions
+    from ._predictions.relay import Relay
     from .client import Replicate
-    from .creation import PredictionOptions
     from .identifier import Ref
-    from .relay import Relay
-    from .watch import Watch
 
 
 class EventType(str):
@@ -128,7 +128,7 @@ async def relay_model(
         StreamError: The model cannot stream.
 
     """
-    from .relay import Relay
+    from ._predictions.relay import Relay
 
     watch = begun(client, ref, input, "frames", options, cancel_on_exit=cancel_on_exit)
     await watch.begin()
@@ -148,7 +148,7 @@ def begun(
     """Give what watches a model that is started when it is first asked for something; the deadline
     is over both.
     """
-    from .watch import watched
+    from ._predictions.events import watched
 
     signal, timeout = options.get("signal"), limit("timeout", options.get("timeout"))
     return watched(

@@ -6,10 +6,10 @@ from ._base.checks import RULES, checker
 from ._base.operation import M, Namespace, awaitable, given, operation, unchecked
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
-from .creation import split, webhooks
+from ._predictions.job import Job, note_created
+from ._predictions.params import split, webhooks
 from .exceptions import ReplicateError
 from .identifier import one_of, owner_and_name, pair, resolve
-from .job import Job, note_created
 from .pagination import page_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, Unpack
 
     from ._base.operation import Options
-    from .creation import TrainingOptions
+    from ._predictions.params import TrainingOptions
     from .identifier import HasId, Ref
     from .pagination import Page
 

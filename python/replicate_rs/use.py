@@ -38,11 +38,11 @@ from ._base.typing import (
     overload,
 )
 from ._core import is_plain
+from ._predictions.output_iterator import AsyncOutputIterator, BaseOutputIterator, OutputIterator
 from .exceptions import NotFoundError, PermissionDeniedError, ReplicateError, RequestError
 from .file_output import is_file, outputs
 from .identifier import ModelVersionIdentifier, resolve, target_of
 from .model import Model, Models
-from .output_iterator import AsyncOutputIterator, BaseOutputIterator, OutputIterator
 from .prediction import Prediction
 from .run import run_to_end, started, wait_for
 from .version import Version, Versions, schema_of

@@ -304,7 +304,7 @@ def test_help_explains_every_option(path):
 
 
 def test_options_are_explained_as_their_types_are():
-    from replicate_rs import creation
+    from replicate_rs._predictions import params
 
     tree = ast.parse((PACKAGE / "types.py").read_text())
     for node in tree.body:

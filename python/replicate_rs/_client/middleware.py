@@ -13,8 +13,8 @@ from .._base.credentials import Secret, revealed
 from .._base.transport import PARTING, LastRequests, wait
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, is_object
 from .._core import Expect, Place, Response, write_file
+from .._predictions.job import TERMINAL
 from ..exceptions import from_response, from_unexpected
-from ..job import TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence

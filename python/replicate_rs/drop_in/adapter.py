@@ -9,8 +9,8 @@ import sys
 from .._base.credentials import without_frames
 from .._base.operation import OPTIONS, run
 from .._client.options import normalized
+from .._predictions.params import CREATE_OPTIONS, LONGEST_HOLD
 from ..client import BaseClient
-from ..creation import CREATE_OPTIONS, LONGEST_HOLD
 from ..exceptions import RequestError
 from ..file_output import FileOutput
 from ..run import run_model

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ._base.transport import PARTING, Suspending
-from ._base.typing import TYPE_CHECKING, TypeVar, is_object
-from ._core import Expect, Place, ServerSentEvent
-from .course import Course, give_up, items_of, raise_if_failed
-from .exceptions import (
+from .._base.transport import PARTING, Suspending
+from .._base.typing import TYPE_CHECKING, TypeVar, is_object
+from .._core import Expect, Place, ServerSentEvent
+from ..exceptions import (
     APIConnectionError,
     APIError,
     APIStatusError,
@@ -17,15 +16,16 @@ from .exceptions import (
     StreamError,
     StreamInterrupted,
 )
-from .file_output import FileOutput, is_file
-from .prediction import Prediction
+from ..file_output import FileOutput, is_file
+from ..prediction import Prediction
+from .polling import Course, give_up, items_of, raise_if_failed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from typing import Any, NoReturn
 
-    from ._base.operation import Async, Form, Resource, Sync
-    from ._core import AbortSignal, Pending, Source
+    from .._base.operation import Async, Form, Resource, Sync
+    from .._core import AbortSignal, Pending, Source
 
 T = TypeVar("T")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from os import getpid
 from time import monotonic
 
-from ._base.transport import Suspending, hold, release
-from ._base.typing import TYPE_CHECKING, TypeVar, cast, is_array
-from ._core import Expect
-from .exceptions import (
+from .._base.transport import Suspending, hold, release
+from .._base.typing import TYPE_CHECKING, TypeVar, cast, is_array
+from .._core import Expect
+from ..exceptions import (
     AbortError,
     APITimeoutError,
     ClientClosedError,
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from typing import Any, NoReturn
 
-    from ._base.operation import Resource
-    from ._base.transport import Transport
-    from ._core import AbortSignal
+    from .._base.operation import Resource
+    from .._base.transport import Transport
+    from .._core import AbortSignal
+    from ..prediction import Prediction
+    from ..types import OnProgress as OnProgress
     from .job import Job
-    from .prediction import Prediction
-    from .types import OnProgress as OnProgress
 
 
 J = TypeVar("J", bound="Job[Any]")
@@ -166,7 +166,7 @@ class Course:
         )
         path = (prediction._path, prediction.id)
         if getattr(self.client, "_namespaces", None):
-            from ._base.replacements import replaced
+            from .._base.replacements import replaced
 
             if (get := replaced(self.client, prediction._path, "get")) is not None:
                 answer: Any = get(prediction.id)
@@ -208,7 +208,7 @@ async def increments(
         items = items_of(prediction)
         if fresh := items[seen:]:
             if client._session.use_file_output:
-                from .file_output import outputs
+                from ..file_output import outputs
 
                 fresh = outputs(fresh, client._session)
             yield fresh

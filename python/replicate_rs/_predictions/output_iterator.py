@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from ._base.operation import Async, Resource, Sync, unchecked
-from ._base.streaming import batches, spread, spread_async
-from ._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations
-from .course import Course, increments, items_of
-from .exceptions import APIConnectionError, ModelError
-from .file_output import outputs
-from .prediction import Prediction
-from .run import wait_for
+from .._base.operation import Async, Resource, Sync, unchecked
+from .._base.streaming import batches, spread, spread_async
+from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations
+from ..exceptions import APIConnectionError, ModelError
+from ..file_output import outputs
+from ..prediction import Prediction
+from ..run import wait_for
+from .polling import Course, increments, items_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
     from typing import Any
 
-    from .use import BaseFunction
+    from ..use import BaseFunction
 
 T = TypeVar("T")
 

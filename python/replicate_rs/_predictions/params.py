@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from ._base.checks import limit
-from ._base.operation import HELP, OPTIONS
-from ._base.typing import TYPE_CHECKING, TypeVar
-from .identifier import owner_and_name
+from .._base.checks import limit
+from .._base.operation import HELP, OPTIONS
+from .._base.typing import TYPE_CHECKING, TypeVar
+from ..identifier import owner_and_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from ._base.operation import Options
-    from .identifier import Ref
-    from .types import CreateOptions as CreateOptions
-    from .types import PredictionOptions as PredictionOptions
-    from .types import TrainingOptions as TrainingOptions
-    from .types import WebhookEvent as WebhookEvent
+    from .._base.operation import Options
+    from ..identifier import Ref
+    from ..types import CreateOptions as CreateOptions
+    from ..types import PredictionOptions as PredictionOptions
+    from ..types import TrainingOptions as TrainingOptions
+    from ..types import WebhookEvent as WebhookEvent
 
 
 Given = TypeVar("Given", bound="CreateOptions")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._base.typing import defer_annotations
+from .._base.typing import defer_annotations
 
 
 class Progress:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from ._base.checks import limit
-from ._base.operation import M, awaitable, operation
-from ._base.record import Record, moment
-from ._base.typing import TYPE_CHECKING, defer_annotations
-from ._core import Expect
-from .course import Course
+from .._base.checks import limit
+from .._base.operation import M, awaitable, operation
+from .._base.record import Record, moment
+from .._base.typing import TYPE_CHECKING, defer_annotations
+from .._core import Expect
+from .polling import Course
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, Unpack
 
-    from ._base.checks import Limit
-    from ._base.operation import Options, Session
-    from ._core import AbortSignal
-    from .creation import WebhookEvent
-    from .exceptions import ReplicateError
+    from .._base.checks import Limit
+    from .._base.operation import Options, Session
+    from .._core import AbortSignal
+    from ..exceptions import ReplicateError
+    from ..types import Status as Status
+    from .params import WebhookEvent
     from .progress import Progress
-    from .types import Status as Status
 
 
 TERMINAL = ("succeeded", "failed", "canceled", "aborted")

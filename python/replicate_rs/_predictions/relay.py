@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from ._base.operation import Async, Sync
-from ._base.streaming import spread, spread_async
-from ._base.typing import TYPE_CHECKING, defer_annotations
-from ._core import ServerSentEvent
-from .exceptions import ModelError, ReplicateError
+from .._base.operation import Async, Sync
+from .._base.streaming import spread, spread_async
+from .._base.typing import TYPE_CHECKING, defer_annotations
+from .._core import ServerSentEvent
+from ..exceptions import ModelError, ReplicateError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
     from typing import Any
 
-    from .prediction import Prediction
-    from .watch import Watch
+    from ..prediction import Prediction
+    from .events import Watch
 
 # What proxies and browsers must know of a stream: nothing of it may be kept, or held back.
 HEADERS = {
