@@ -58,6 +58,10 @@ if TYPE_CHECKING:
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
+    from ._files.output import FileOutput as FileOutput
+    from ._files.output import get_path_url as get_path_url
+    from ._files.save_all import asave_all as asave_all
+    from ._files.save_all import save_all as save_all
 
     # The client's properties below have the names of these modules, which pyright takes for
     # assignments.
@@ -96,8 +100,6 @@ if TYPE_CHECKING:
     from .exceptions import StreamInterrupted as StreamInterrupted
     from .exceptions import UnprocessableEntityError as UnprocessableEntityError
     from .file import File as File
-    from .file_output import FileOutput as FileOutput
-    from .file_output import get_path_url as get_path_url
     from .hardware import Hardware as Hardware  # pyright: ignore[reportGeneralTypeIssues]
     from .identifier import ModelVersionIdentifier as ModelVersionIdentifier
     from .model import Model as Model
@@ -106,8 +108,6 @@ if TYPE_CHECKING:
     from .pagination import paginate as paginate
     from .prediction import Prediction as Prediction
     from .prediction import parse_progress_from_logs as parse_progress_from_logs
-    from .saving import asave_all as asave_all
-    from .saving import save_all as save_all
     from .stream import ServerSentEvent as ServerSentEvent  # pyright: ignore[reportGeneralTypeIssues]
     from .training import Training as Training
     from .use import use as use
@@ -220,8 +220,8 @@ _HOMES = {
     "StreamInterrupted": "exceptions",
     "UnprocessableEntityError": "exceptions",
     "File": "file",
-    "FileOutput": "file_output",
-    "get_path_url": "file_output",
+    "FileOutput": "_files.output",
+    "get_path_url": "_files.output",
     "Hardware": "hardware",
     "ModelVersionIdentifier": "identifier",
     "Request": "_client.middleware",
@@ -231,8 +231,8 @@ _HOMES = {
     "paginate": "pagination",
     "Prediction": "prediction",
     "parse_progress_from_logs": "prediction",
-    "asave_all": "saving",
-    "save_all": "saving",
+    "asave_all": "_files.save_all",
+    "save_all": "_files.save_all",
     "SearchResult": "_client.search",
     "ServerSentEvent": "stream",
     "Training": "training",

@@ -7,10 +7,10 @@ from ._base.operation import M, Namespace, awaitable, operation, to_json
 from ._base.record import Record
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
-from .file_content import MOST_BYTES
-from .file_source import Source
-from .multipart import check as check_form
-from .multipart import multipart
+from ._files.content import MOST_BYTES
+from ._files.multipart import check as check_form
+from ._files.multipart import multipart
+from ._files.sources import Source
 from .pagination import Page, page_of
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ._base.operation import FileEncodingStrategy as FileEncodingStrategy
     from ._base.operation import Options
     from ._core import Pending, Upload
-    from .file_source import FileLike as FileLike
-    from .file_source import NamedFile as NamedFile
+    from ._files.sources import FileLike as FileLike
+    from ._files.sources import NamedFile as NamedFile
     from .identifier import HasId
     from .types import OnSent as OnSent
 

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from ._base.operation import Options, Session
     from ._base.streaming import Streamed
     from ._core import AbortSignal
+    from ._files.output import FileOutput
     from ._predictions.params import PredictionOptions
     from ._predictions.progress import Progress as Progress
-    from .file_output import FileOutput
     from .identifier import HasId, Ref
     from .pagination import Page
     from .stream import ServerSentEvent
@@ -194,7 +194,7 @@ class Predictions(Namespace[M]):
             # What most inputs are, at the least cost.
             body["input"] = given
         else:
-            from .file_input import put_input
+            from ._files.upload import put_input
 
             inlined = await put_input(self, body, given, own, others)
         is_held = bool(ahead) and ahead[0][0] == "Prefer"
@@ -350,7 +350,7 @@ def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | N
 
 def _files(value: object, session: Session) -> list[FileOutput[Any]]:
     """Return every file in a model's output, at any depth, in order."""
-    from .file_output import FileOutput, is_file
+    from ._files.output import FileOutput, is_file
 
     if isinstance(value, str):
         return [FileOutput(value, session)] if is_file(value) else []

@@ -91,7 +91,7 @@ async def run_model(
     global _outputs
     if _outputs is None:
         # Loaded late, and kept: an import of what is loaded already costs as much as five calls.
-        from .file_output import outputs
+        from ._files.output import outputs
 
         _outputs = outputs
     return _outputs(prediction.output, client._session)

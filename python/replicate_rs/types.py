@@ -38,7 +38,7 @@ from typing import (
 from ._base.operation import Namespace
 from ._client.middleware import Request
 from ._core import AbortSignal, Response
-from .file_output import FileOutput
+from ._files.output import FileOutput
 from .identifier import ModelVersionIdentifier
 from .prediction import Prediction
 
@@ -484,13 +484,13 @@ _HOMES = (
         "deployment",
         "exceptions",
         "file",
-        "file_input",
-        "file_output",
-        "file_source",
+        "_files.upload",
+        "_files.output",
+        "_files.sources",
     ),
     *(
         "hardware",
-        "input",
+        "_files.encode",
         "_predictions.job",
         "_client.middleware",
         "model",
@@ -512,7 +512,7 @@ _HOMES = (
         "webhook",
         "webhook_verifier",
     ),
-    *("_client.configurable", "file_reader", "open_file", "_client.settings"),
+    *("_client.configurable", "_files.reader", "_files.open_file", "_client.settings"),
     *(
         "_core",
         "_base.model_api",

@@ -38,9 +38,9 @@ from ._base.typing import (
     overload,
 )
 from ._core import is_plain
+from ._files.output import is_file, outputs
 from ._predictions.output_iterator import AsyncOutputIterator, BaseOutputIterator, OutputIterator
 from .exceptions import NotFoundError, PermissionDeniedError, ReplicateError, RequestError
-from .file_output import is_file, outputs
 from .identifier import ModelVersionIdentifier, resolve, target_of
 from .model import Model, Models
 from .prediction import Prediction
@@ -153,7 +153,7 @@ class BaseFunction(Generic[P, R]):
         ref = self._runs
         if ref is None and target_of(self.ref)[0] is None and not is_plain(inputs):
             # Files are read once, though they may be sent twice.
-            from .file_input import Written, encoded
+            from ._files.upload import Written, encoded
 
             inputs = await encoded(client, inputs, Written())
         try:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from .._client.settings import Session as Session
     from .._core import Core, Expect, Pending, Upload
-    from ..file_input import Inlined
+    from .._files.upload import Inlined
     from ..types import FileEncodingStrategy as FileEncodingStrategy
     from ..types import Headers as Headers
     from ..types import Options as Options

@@ -60,11 +60,11 @@ async def request(
     elif isinstance(data, (bytes, bytearray)):
         body, kind = bytes(data), kind or "application/octet-stream"
     elif data is not None:
-        from ..input import plain
+        from .._files.encode import plain
 
         value, files = plain(data, "data")
         if files:
-            from ..form import as_form
+            from .._files.form import as_form
 
             body, kind = await as_form(client, value, kind)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .._base.transport import PARTING, Suspending
 from .._base.typing import TYPE_CHECKING, TypeVar, is_object
 from .._core import Expect, Place, ServerSentEvent
+from .._files.output import FileOutput, is_file
 from ..exceptions import (
     APIConnectionError,
     APIError,
@@ -16,7 +17,6 @@ from ..exceptions import (
     StreamError,
     StreamInterrupted,
 )
-from ..file_output import FileOutput, is_file
 from ..prediction import Prediction
 from .polling import Course, give_up, items_of, raise_if_failed
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from .._base.operation import Async, Resource, Sync, unchecked
 from .._base.streaming import batches, spread, spread_async
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations
+from .._files.output import outputs
 from ..exceptions import APIConnectionError, ModelError
-from ..file_output import outputs
 from ..prediction import Prediction
 from ..run import wait_for
 from .polling import Course, increments, items_of

@@ -208,7 +208,7 @@ async def increments(
         items = items_of(prediction)
         if fresh := items[seen:]:
             if client._session.use_file_output:
-                from ..file_output import outputs
+                from .._files.output import outputs
 
                 fresh = outputs(fresh, client._session)
             yield fresh

@@ -9,10 +9,10 @@ import sys
 from .._base.credentials import without_frames
 from .._base.operation import OPTIONS, run
 from .._client.options import normalized
+from .._files.output import FileOutput
 from .._predictions.params import CREATE_OPTIONS, LONGEST_HOLD
 from ..client import BaseClient
 from ..exceptions import RequestError
-from ..file_output import FileOutput
 from ..run import run_model
 from .httpx_errors import adapt
 from .output import AsyncEvents, Output

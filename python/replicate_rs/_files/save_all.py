@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from ._base.checks import abort_signal, file_path, flag, limit
-from ._base.operation import Async, Namespace, Resource, Sync, resource, run, unchecked
-from ._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
-from .exceptions import FileError
-from .file_errors import fetched
-from .file_name import apart
-from .file_output import FileOutput, is_file_output
-from .file_text import is_file
+from .._base.checks import abort_signal, file_path, flag, limit
+from .._base.operation import Async, Namespace, Resource, Sync, resource, run, unchecked
+from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
+from ..exceptions import FileError
+from .errors import fetched
+from .names import apart
+from .output import FileOutput, is_file_output
+from .text import is_file
 
 if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
     from typing import Any
 
-    from ._base.checks import Limit
-    from ._core import AbortSignal, Core
-    from .types import FileNames as FileNames
+    from .._base.checks import Limit
+    from .._core import AbortSignal, Core
+    from ..types import FileNames as FileNames
 
     # A name for each file, in order, or a function of a file's index and the file that returns one.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ._base.typing import TYPE_CHECKING, TypeVar, defer_annotations
-from .exceptions import APIConnectionError, NotFoundError
+from .._base.typing import TYPE_CHECKING, TypeVar, defer_annotations
+from ..exceptions import APIConnectionError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from ._base.checks import limit
-from ._base.operation import Async, M, Resource, Sync, operation, run, unchecked
-from ._base.typing import TYPE_CHECKING, defer_annotations
+from .._base.checks import limit
+from .._base.operation import Async, M, Resource, Sync, operation, run, unchecked
+from .._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
     from typing import Any, ClassVar, NoReturn, Self
 
-    from ._base.checks import Limit
-    from ._base.operation import Said
-    from ._core import AbortSignal
-    from .file_reader import FileCursor
+    from .._base.checks import Limit
+    from .._base.operation import Said
+    from .._core import AbortSignal
+    from .reader import FileCursor
 
 
 class FileFacts:
@@ -53,7 +53,7 @@ class OpenFile(Resource[M]):
         try:
             return self._opened["cursor"]
         except KeyError:
-            from .file_reader import FileCursor
+            from .reader import FileCursor
 
             # Of two threads, both get that of the first.
             return self._opened.setdefault("cursor", FileCursor(self._core, self.url))

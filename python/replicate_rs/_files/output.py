@@ -5,8 +5,8 @@ from __future__ import annotations
 from io import RawIOBase
 from sys import _getframe, modules
 
-from ._base.checks import limit
-from ._base.operation import (
+from .._base.checks import limit
+from .._base.operation import (
     Async,
     M,
     Resource,
@@ -17,13 +17,13 @@ from ._base.operation import (
     run,
     unchecked,
 )
-from ._base.streaming import asynchronously, streaming
-from ._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
-from .file_errors import fetched, without_secrets
-from .file_text import Caller, URLText, refuse_dict, tell_fastapi
-from .file_text import get_path_url as get_path_url
-from .file_text import is_file as is_file
+from .._base.streaming import asynchronously, streaming
+from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
+from .errors import fetched, without_secrets
 from .open_file import FileFacts, OpenFile
+from .text import Caller, URLText, refuse_dict, tell_fastapi
+from .text import get_path_url as get_path_url
+from .text import is_file as is_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, Final, Self, TypeGuard
 
-    from ._base.checks import Limit
-    from ._base.operation import Session
-    from ._core import AbortSignal, Source
+    from .._base.checks import Limit
+    from .._base.operation import Session
+    from .._core import AbortSignal, Source
 
 # Bytes that are set aside for a file whose host says that it has as many.
 MOST_AHEAD = 1 << 30
@@ -181,7 +181,7 @@ class FileOutput(OpenFile[M], URLText):
         """
         from pathlib import Path
 
-        from ._core import write_file
+        from .._core import write_file
 
         target = Path(path)
         if self._is_inline:
@@ -247,7 +247,7 @@ class FileOutput(OpenFile[M], URLText):
 
         if self._is_inline:
             return BufferedReader(BytesIO(self._inline_content))
-        from .file_reader import FileReader
+        from .reader import FileReader
 
         return BufferedReader(FileReader(self), BUFFER)
 
@@ -264,7 +264,7 @@ class FileOutput(OpenFile[M], URLText):
         """Give the path of a copy, which is made once, and is there until this process ends."""
         known = self._known
         if known.copy is None or not known.copy.exists():
-            from .file_name import new_place
+            from .names import new_place
 
             place = await self._transport.call(new_place, self.filename)
             known.copy = await unchecked(FileOutput.save)(self, place)
@@ -280,7 +280,7 @@ class FileOutput(OpenFile[M], URLText):
         name; None: not known.
         """
         if self._is_inline:
-            from ._core import read_data_uri
+            from .._core import read_data_uri
 
             return read_data_uri(self.url.partition(",")[0] + ",")[0]
         if self._known.content_type:
@@ -299,7 +299,7 @@ class FileOutput(OpenFile[M], URLText):
     @property
     def filename(self) -> str:
         """A name to save it under: its host's, else the last part of its URL; without a folder."""
-        from .file_name import name_of
+        from .names import name_of
 
         return name_of(
             self.url,
@@ -329,12 +329,12 @@ class FileOutput(OpenFile[M], URLText):
 
     @property
     def _inline_content(self) -> bytes:
-        from ._core import read_data_uri
+        from .._core import read_data_uri
 
         return read_data_uri(self.url)[1]
 
     async def _inline(self) -> tuple[str, bytes]:
-        from .file_reader import decoded
+        from .reader import decoded
 
         return await decoded(self._transport, self.url)
 
@@ -372,7 +372,7 @@ class FileOutput(OpenFile[M], URLText):
                 self._keys_asked_at = Caller(_getframe(1))
             if name != "_session":
                 raise AttributeError(f"'FileOutput' object has no attribute {name!r}")
-            from . import default_client
+            from .. import default_client
 
             self._session = default_client._session
             return object.__getattribute__(self, name)

@@ -6,17 +6,17 @@ through Python.
 
 from __future__ import annotations
 
-from ._base.typing import TYPE_CHECKING, defer_annotations
-from ._core import Part
-from .exceptions import FileError
+from .._base.typing import TYPE_CHECKING, defer_annotations
+from .._core import Part
+from ..exceptions import FileError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from typing import Any, Self, TypeGuard
     from weakref import ref
 
-    from .types import AsyncReadable as AsyncReadable
-    from .types import Readable as Readable
+    from ..types import AsyncReadable as AsyncReadable
+    from ..types import Readable as Readable
 
 
 # The API refuses files above 100 MB (https://replicate.com/docs/reference/http#files.create). Its

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ._base.checks import limit
-from ._base.checks import strategy as checked_strategy
-from ._base.operation import Async, resource, run
-from ._base.typing import TYPE_CHECKING, defer_annotations
-from ._core import Upload, is_plain
-from .exceptions import (
+from .._base.checks import limit
+from .._base.checks import strategy as checked_strategy
+from .._base.operation import Async, resource, run
+from .._base.typing import TYPE_CHECKING, defer_annotations
+from .._core import Upload, is_plain
+from ..exceptions import (
     APIConnectionError,
     APIResponseValidationError,
     APITimeoutError,
@@ -17,20 +17,20 @@ from .exceptions import (
     InternalServerError,
     file_error,
 )
-from .file import REPORTING, File, Files, check
-from .file_content import is_async, is_readable
-from .file_source import Source
-from .input import fill, plain
+from ..file import REPORTING, File, Files, check
+from .content import is_async, is_readable
+from .encode import fill, plain
+from .sources import Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from ._base.operation import FileEncodingStrategy, Options, Resource
-    from ._core import AbortSignal, Part, Pending
-    from .client import Replicate
-    from .file import OnSent
-    from .input import Slot
+    from .._base.operation import FileEncodingStrategy, Options, Resource
+    from .._core import AbortSignal, Part, Pending
+    from ..client import Replicate
+    from ..file import OnSent
+    from .encode import Slot
 
 # Bytes of all files together that are sent inline when they could not be uploaded (the Node
 # client's limit).

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sys import modules
 
-from ._base.typing import TYPE_CHECKING, defer_annotations
-from .exceptions import file_error
+from .._base.typing import TYPE_CHECKING, defer_annotations
+from ..exceptions import file_error
 
 if TYPE_CHECKING:
     from typing import Any, TypeGuard
 
-    from .types import Image as Image
+    from ..types import Image as Image
 
 
 # How PNG can store the pixels of an image

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ._base.checks import encodable
-from ._base.typing import TYPE_CHECKING, defer_annotations
-from ._core import Part, Upload
+from .._base.checks import encodable
+from .._base.typing import TYPE_CHECKING, defer_annotations
+from .._core import Part, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .file_source import Source
+    from .sources import Source
 
 # Bytes of a file's name in UTF-8 (https://replicate.com/docs/reference/http#files.create).
 LONGEST_NAME = 255

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._base.typing import TYPE_CHECKING
+from .._base.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from sys import modules
 
-from ._base.record import Record
-from ._base.typing import TYPE_CHECKING, is_array, is_object
-from .file_content import is_async, is_read_by_await, is_readable
-from .file_output import FileOutput
-from .file_source import is_file
+from .._base.record import Record
+from .._base.typing import TYPE_CHECKING, is_array, is_object
+from .content import is_async, is_read_by_await, is_readable
+from .output import FileOutput
+from .sources import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,19 +6,19 @@ from io import SEEK_CUR, SEEK_END, SEEK_SET, RawIOBase, UnsupportedOperation
 from os import getpid
 from threading import Lock
 
-from ._base.operation import run
-from ._base.transport import Blocking
-from ._base.typing import TYPE_CHECKING
-from ._core import read_data_uri
-from .file_errors import changed, fetched
+from .._base.operation import run
+from .._base.transport import Blocking
+from .._base.typing import TYPE_CHECKING
+from .._core import read_data_uri
+from .errors import changed, fetched
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from ._base.operation import Said
-    from ._base.transport import Transport
-    from ._core import AbortSignal, Core, Source
-    from .file_output import FileOutput
+    from .._base.operation import Said
+    from .._base.transport import Transport
+    from .._core import AbortSignal, Core, Source
+    from .output import FileOutput
 
 # Bytes that are read and dropped rather than asked for anew, when a position lies so far ahead.
 MAX_SKIP = 256 << 10

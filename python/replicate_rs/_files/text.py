@@ -4,7 +4,7 @@ is wanted.
 
 from __future__ import annotations
 
-from ._base.typing import TYPE_CHECKING, defer_annotations
+from .._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -54,7 +54,7 @@ class URLText:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002 - IPython's
         """Show pictures, audio and video in notebooks, by their URL."""
-        from .file_name import html_of
+        from .names import html_of
 
         shown = {"text/plain": repr(self)}
         html = html_of(self.url, self.content_type)

@@ -7,10 +7,10 @@ stand where they stood.
 
 from __future__ import annotations
 
-from ._base.typing import TYPE_CHECKING, defer_annotations
-from ._core import Part
-from .exceptions import FileError, file_error
-from .file_content import (
+from .._base.typing import TYPE_CHECKING, defer_annotations
+from .._core import Part
+from ..exceptions import FileError, file_error
+from .content import (
     BLOCK,
     Drain,
     Turn,
@@ -22,17 +22,17 @@ from .file_content import (
     is_readable,
     pieces_of,
 )
-from .picture import is_image, to_png
+from .images import is_image, to_png
 
 if TYPE_CHECKING:
     from typing import Any, Self
 
-    from ._base.transport import Transport
-    from .types import AsyncReadable as AsyncReadable
-    from .types import FileLike as FileLike
-    from .types import Image as Image
-    from .types import NamedFile as NamedFile
-    from .types import Readable as Readable
+    from .._base.transport import Transport
+    from ..types import AsyncReadable as AsyncReadable
+    from ..types import FileLike as FileLike
+    from ..types import Image as Image
+    from ..types import NamedFile as NamedFile
+    from ..types import Readable as Readable
 
 
 class Source:
