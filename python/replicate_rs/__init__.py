@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from ._files.output import get_path_url as get_path_url
     from ._files.save_all import asave_all as asave_all
     from ._files.save_all import save_all as save_all
+    from ._webhooks.verifier import SeenWebhooks as SeenWebhooks
+    from ._webhooks.verifier import WebhookVerifier as WebhookVerifier
 
     # The client's properties below have the names of these modules, which pyright takes for
     # assignments.
@@ -124,8 +126,6 @@ if TYPE_CHECKING:
     from .webhook import avalidate_webhook as avalidate_webhook
     from .webhook import sign_webhook as sign_webhook
     from .webhook import validate_webhook as validate_webhook
-    from .webhook_verifier import SeenWebhooks as SeenWebhooks
-    from .webhook_verifier import WebhookVerifier as WebhookVerifier
 
     Client = Replicate
     AsyncClient = AsyncReplicate
@@ -250,8 +250,8 @@ _HOMES = {
     "MissingWebhookBodyError": "webhook",
     "MissingWebhookHeaderError": "webhook",
     "ReplayedWebhookError": "webhook",
-    "SeenWebhooks": "webhook_verifier",
-    "WebhookVerifier": "webhook_verifier",
+    "SeenWebhooks": "_webhooks.verifier",
+    "WebhookVerifier": "_webhooks.verifier",
 }
 _ALIASES = {"Client": "Replicate", "AsyncClient": "AsyncReplicate"}
 

@@ -510,7 +510,7 @@ _HOMES = (
         "version",
         "_predictions.events",
         "webhook",
-        "webhook_verifier",
+        "_webhooks.verifier",
     ),
     *("_client.configurable", "_files.reader", "_files.open_file", "_client.settings"),
     *(

@@ -12,7 +12,7 @@ from ._base.record import Record
 from ._base.typing import defer_annotations
 from ._core import Expect, Verifier
 from ._core import sign_webhook as sign
-from .webhook_request import aread, headers_of, read
+from ._webhooks.requests import aread, headers_of, read
 
 TYPE_CHECKING = False
 

@@ -6,23 +6,23 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 
-from ._base.checks import flag, integer, text
-from ._base.credentials import Secret, revealed
-from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
-from ._core import Verifier
-from .prediction import Prediction
-from .training import Training
-from .webhook import InvalidSecretKeyError
+from .._base.checks import flag, integer, text
+from .._base.credentials import Secret, revealed
+from .._base.typing import TYPE_CHECKING, defer_annotations, is_object
+from .._core import Verifier
+from ..prediction import Prediction
+from ..training import Training
+from ..webhook import InvalidSecretKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, NoReturn, Self
 
-    from ._base.checks import Seconds
-    from .types import Now as Now
-    from .types import WebhookBody as Body
-    from .types import WebhookHeaders as Headers
-    from .webhook import Secrets
+    from .._base.checks import Seconds
+    from ..types import Now as Now
+    from ..types import WebhookBody as Body
+    from ..types import WebhookHeaders as Headers
+    from ..webhook import Secrets
 
 
 class WebhookVerifier(Verifier):

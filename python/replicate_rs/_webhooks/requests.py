@@ -4,7 +4,7 @@ that none has to be imported.
 
 from __future__ import annotations
 
-from ._base.typing import TYPE_CHECKING, defer_annotations
+from .._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeIs
 
-    from .types import HasHeaders as HasHeaders
-    from .types import WebhookBody as Body
-    from .types import WebhookHeaders as Headers
-    from .types import WebhookRequest as Request
+    from ..types import HasHeaders as HasHeaders
+    from ..types import WebhookBody as Body
+    from ..types import WebhookHeaders as Headers
+    from ..types import WebhookRequest as Request
 
     Text: TypeAlias = str | bytes
 
