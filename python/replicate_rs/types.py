@@ -471,7 +471,7 @@ _OF_WEBHOOKS = {
     "Request": WebhookRequest,
 }
 _LOCAL_NAMES: dict[str, dict[str, Any]] = dict.fromkeys(
-    ("webhook", "webhook_request", "webhook_verifier"), _OF_WEBHOOKS
+    ("webhook", "_webhooks.requests", "_webhooks.verifier"), _OF_WEBHOOKS
 )
 # Where the classes are that annotations name.
 _LIBRARIES = (collections.abc, typing, types, datetime, io, os, pathlib)
@@ -528,7 +528,7 @@ class _Names(dict[str, Any]):
     """What the names in a module's annotations stand for."""
 
     def __init__(self, module: str, owner: type | None) -> None:
-        super().__init__(_LOCAL_NAMES.get(module.rpartition(".")[2], _INTERNAL))
+        super().__init__(_LOCAL_NAMES.get(module.partition(".")[2], _INTERNAL))
         if owner is not None:
             self["Self"] = owner
         self._module = vars(sys.modules[module])
