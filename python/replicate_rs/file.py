@@ -1,16 +1,12 @@
-"""Files uploaded to Replicate, which models may read for 24 hours."""
+"""Uploaded files, and the operations on them (https://replicate.com/docs/reference/http#files)."""
 
 from __future__ import annotations
 
 from ._base.checks import identity, plain_function, text
-from ._base.operation import M, Namespace, async_operation, operation, to_json
+from ._base.operation import M, Namespace, async_operation, operation
 from ._base.record import Record
-from ._base.typing import TYPE_CHECKING, defer_annotations
+from ._base.typing import TYPE_CHECKING, cast, defer_annotations
 from ._core import Expect
-from ._files.content import MOST_BYTES
-from ._files.multipart import check as check_form
-from ._files.multipart import multipart
-from ._files.sources import Source
 from .pagination import Page, page_of
 
 if TYPE_CHECKING:
@@ -20,19 +16,14 @@ if TYPE_CHECKING:
 
     from ._base.operation import FileEncodingStrategy as FileEncodingStrategy
     from ._base.operation import Options
-    from ._core import Pending, Upload
-    from ._files.sources import FileLike as FileLike
-    from ._files.sources import NamedFile as NamedFile
     from .identifier import HasId
+    from .types import FileLike as FileLike
+    from .types import NamedFile as NamedFile
     from .types import OnSent as OnSent
 
 
-# Seconds between two reports of an upload.
-REPORTING = 0.05
-
-
 class File(Record[M]):
-    """An uploaded file."""
+    """An uploaded file, which models may read for 24 hours."""
 
     __slots__ = ()
 
@@ -49,12 +40,13 @@ class File(Record[M]):
     expires_at: str | None
     """24 hours after `created_at`."""
     urls: dict[str, str] | None
-    """``get`` is what to pass to a model."""
+    """``get`` is the URL to pass to a model."""
 
 
 class FilePage(Page[File[M]]):
-    """A page of files that is also what 1.0.7 gives, a list: it compares as one, and is false when
-    it is empty.
+    """A page of files that can be used as the list that 1.0.7 returns.
+
+    It is equal to a list of its results, and false if it has none.
     """
 
     __slots__ = ()
@@ -86,25 +78,31 @@ class Files(Namespace[M]):
         progress: OnSent | None = None,
         **options: Unpack[Options],
     ) -> File[M]:
-        """Upload a file, at most 100 MB (https://replicate.com/docs/reference/http#files.create).
+        """Upload a file of at most 100 MB.
+
+        See https://replicate.com/docs/reference/http#files.create.
 
         Args:
-            file: A path, an open file (sent from its beginning to its end, and left open and where
-                it stood), bytes, a PIL image, or a tuple of a name, one of these, and optionally
-                its type. Awaited, an async iterable of bytes or an async file too.
-            metadata: Anything that JSON can hold.
-            content: The file; 2.0 calls it so.
-            filename: The name to give it; the file's own where it has one.
-            content_type: Its media type; guessed from its name where it is not given.
-            type: The same; 2.0 calls it so.
-            progress: Called with the bytes that were sent and all there are, a few times a second,
-                and at the end.
-            options: What every operation takes; `extra_body` adds fields to the form.
+            file: A path, an open file (sent from its beginning to its end; it stays open and keeps
+                its position), bytes, a PIL image, or a tuple of a name, one of these, and
+                optionally its media type. With an `AsyncReplicate`, an async iterable of bytes or
+                an async file too.
+            metadata: An object that JSON can hold.
+            content: The file, as in 2.0.
+            filename: Another name for the file.
+            content_type: Its media type; by default guessed from its name.
+            type: The media type, as in 2.0.
+            progress: Called with the bytes sent and the bytes in all, a few times a second, and at
+                the end.
+            options: Options of every operation; `extra_body` adds fields to the form.
+
+        Returns:
+            The uploaded file; ``urls["get"]`` is the URL to pass to a model.
 
         Raises:
-            FileError: The file cannot be read, or changed its size meanwhile.
-            ValueError: It is closed, larger than 100 MB, its name is not one, or it was read before
-                and cannot be rewound.
+            FileError: The file cannot be read, or its size changed meanwhile.
+            ValueError: The file is closed or larger than 100 MB, has a name that cannot be sent, or
+                was read before and cannot be rewound.
 
         """
         what = content if file is None else file
@@ -112,53 +110,30 @@ class Files(Namespace[M]):
             raise TypeError("give the file once, as file or as content=")
         if progress is not None:
             plain_function("progress", progress)
-        source = await Source.of(self._transport, what)
-        upload, pending = self.begin(
-            source.named(filename, content_type or type), metadata, **options
-        )
-        if progress is not None:
-            pending.begin()
-            try:
-                while (
-                    await self._transport.finish(
-                        self._core.first([pending], limit=REPORTING, signal=options.get("signal"))
-                    )
-                    is None
-                ):
-                    progress(upload.sent, len(upload))
-            except BaseException:
-                pending.give_up()
-                raise
-        data = await self._transport.finish(pending)
-        if progress is not None:
-            progress(len(upload), len(upload))
-        return File._of(data, self._session)
+        from ._files.sources import FileSource
+        from ._files.upload import upload
+
+        source = await FileSource.of(self._transport, what)
+        source = source.renamed(filename, content_type or type)
+        return File._of(await upload(self, source, metadata, progress, options), self._session)
 
     async_create: Final = async_operation(create)
 
-    def begin(
-        self, source: Source, metadata: Mapping[str, Any] | None = None, **options: Unpack[Options]
-    ) -> tuple[Upload, Pending[dict[str, Any]]]:
-        """Give what is to be sent, and the answer to wait for.
-
-        Raises:
-            ValueError: The file is too large, or its name is not one.
-
-        """
-        check(source)
-        extra: dict[str, object] = {**(options.pop("extra_body", None) or {})}
-        if metadata:
-            extra.setdefault("metadata", metadata)
-        fields = [
-            (name, value if isinstance(value, str) else to_json(value).decode())
-            for name, value in extra.items()
-        ]
-        form = multipart([*fields, ("content", source)])
-        return form[0], self._send("POST", ("files",), Expect.RECORD, options, form=form)
-
     @operation
     async def get(self, file_id: str | HasId, **options: Unpack[Options]) -> File[M]:
-        """Fetch what is known of a file."""
+        """Fetch a file's record; see https://replicate.com/docs/reference/http#files.get.
+
+        Args:
+            file_id: The file's id.
+            options: Options of every operation.
+
+        Returns:
+            The record, without the content.
+
+        Raises:
+            NotFoundError: The file does not exist, or was removed after 24 hours.
+
+        """
         where = ("files", identity("file_id", file_id))
         data = self._send("GET", where, Expect.RECORD, options)
         return File._of(await self._transport.finish(data), self._session)
@@ -167,7 +142,19 @@ class Files(Namespace[M]):
 
     @operation
     async def delete(self, file_id: str | HasId, **options: Unpack[Options]) -> bool:
-        """Delete a file before its time; True if it is gone."""
+        """Delete a file; see https://replicate.com/docs/reference/http#files.delete.
+
+        Args:
+            file_id: The file's id.
+            options: Options of every operation.
+
+        Returns:
+            Whether the file was deleted.
+
+        Raises:
+            NotFoundError: The file does not exist.
+
+        """
         where = ("files", identity("file_id", file_id))
         status = self._send("DELETE", where, Expect.STATUS, options)
         return await self._transport.finish(status) < 300
@@ -184,15 +171,22 @@ class Files(Namespace[M]):
         signature: str,
         **options: Unpack[Options],
     ) -> bytes:
-        """Fetch a file's content with a signed permission
-        (https://replicate.com/docs/reference/http#files.download).
+        """Fetch a file's content with a signature of its owner.
+
+        See https://replicate.com/docs/reference/http#files.download.
 
         Args:
-            file_id: Which file.
-            owner: Who uploaded it.
-            expiry: Until when the permission is good; seconds since 1970.
-            signature: The base64 of an HMAC-SHA256 of ``owner file_id expiry``.
-            options: What every operation takes.
+            file_id: The file's id.
+            owner: The user or organization that uploaded the file.
+            expiry: When the signature expires; seconds since 1970.
+            signature: An HMAC-SHA256 of ``owner file_id expiry``, in base64.
+            options: Options of every operation.
+
+        Returns:
+            The content.
+
+        Raises:
+            APIStatusError: The signature is wrong or has expired.
 
         """
         query = {"owner": text("owner", owner), "expiry": expiry, "signature": signature}
@@ -207,21 +201,20 @@ class Files(Namespace[M]):
     async def list(
         self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
     ) -> FilePage[M]:
-        """Fetch a page of your files; it can be used as the list that 1.0.7 gives."""
-        page = await page_of(self, File[M], ("files",), cursor, options)
-        return FilePage[M]._like(page)
+        """Fetch a page of your files; see https://replicate.com/docs/reference/http#files.list.
+
+        Args:
+            cursor: The `next` or `previous` of a page; by default the first page is fetched.
+            options: Options of every operation.
+
+        Returns:
+            The page, which can be used as the list that 1.0.7 returns.
+
+        """
+        page = await page_of(self, File[M], ("files",), cursor, options, page_class=FilePage[M])
+        return cast("FilePage[M]", page)
 
     async_list: Final = async_operation(list)
-
-
-def check(source: Source) -> None:
-    """Refuse a file that the API would refuse for its size or its name. Raises `ValueError`."""
-    if len(source.part) > MOST_BYTES:
-        raise ValueError(
-            f"{source.name} has {len(source.part):,} bytes, and Replicate takes files of at most"
-            " 100 MB: put it where the model can fetch it, and pass its URL"
-        )
-    check_form(source)
 
 
 defer_annotations(globals())

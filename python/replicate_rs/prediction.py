@@ -194,7 +194,7 @@ class Predictions(Namespace[M]):
             # What most inputs are, at the least cost.
             body["input"] = given
         else:
-            from ._files.upload import put_input
+            from ._files.inputs import put_input
 
             inlined = await put_input(self, body, given, own, others)
         is_held = bool(ahead) and ahead[0][0] == "Prefer"
@@ -350,10 +350,11 @@ def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | N
 
 def _files(value: object, session: Session) -> list[FileOutput[Any]]:
     """Return every file in a model's output, at any depth, in order."""
-    from ._files.output import FileOutput, is_file
+    from ._files.output import FileOutput
+    from ._files.urls import is_file_url
 
     if isinstance(value, str):
-        return [FileOutput(value, session)] if is_file(value) else []
+        return [FileOutput(value, session)] if is_file_url(value) else []
     if is_array(value):
         return [file for each in value for file in _files(each, session)]
     if is_object(value):

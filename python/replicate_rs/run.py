@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FIRST_HOLD = 3
 
 # What makes files of a prediction's output, once the first was run.
-_outputs: Callable[[Any, Session], Any] | None = None
+_wrap_files: Callable[[Any, Session], Any] | None = None
 
 
 async def run_model(
@@ -88,13 +88,13 @@ async def run_model(
     files = client._session.use_file_output if use_file_output is None else use_file_output
     if not files:
         return prediction.output
-    global _outputs
-    if _outputs is None:
+    global _wrap_files
+    if _wrap_files is None:
         # Loaded late, and kept: an import of what is loaded already costs as much as five calls.
-        from ._files.output import outputs
+        from ._files.output import wrap_files
 
-        _outputs = outputs
-    return _outputs(prediction.output, client._session)
+        _wrap_files = wrap_files
+    return _wrap_files(prediction.output, client._session)
 
 
 async def run_to_end(

@@ -97,7 +97,7 @@ class Trainings(Namespace[M]):
                 own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")
             ),
         }
-        from ._files.upload import put_input
+        from ._files.inputs import put_input
 
         inlined = await put_input(self, body, input or {}, own, others)
         where = ("models", owner, name, "versions", id, "trainings")

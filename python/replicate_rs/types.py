@@ -459,7 +459,7 @@ JSONObject: TypeAlias = dict[str, Any]
 _INTERNAL: dict[str, Any] = {
     "Form": str,
     "Pending": Awaitable,
-    "Said": tuple,
+    "FileInfo": tuple,
     "Streamed": AsyncIterable,
     "Transport": Any,
 }
@@ -484,7 +484,7 @@ _HOMES = (
         "deployment",
         "exceptions",
         "file",
-        "_files.upload",
+        "_files.inputs",
         "_files.output",
         "_files.sources",
     ),

@@ -30,7 +30,8 @@ from starlette.routing import Route
 
 import replicate_rs
 from replicate_rs import FileOutput, Replicate, exceptions
-from replicate_rs._files.names import apart, html_of, name_of, safe
+from replicate_rs._files.interop import to_html
+from replicate_rs._files.names import get_file_name, to_safe_name, to_unique_names
 from replicate_rs._files.reader import FileReader
 from support.hosts import CONTENT, Host, sending, until
 from support.wire import Wire, reply
@@ -170,7 +171,7 @@ STEPS = st.lists(
 def test_wherever_it_is_read_it_gives_what_is_there(hosts, steps, has_parts):
     client = Replicate("t", base_url="https://x.test")
     output, expected = hosts[not has_parts].file(client), io.BytesIO(CONTENT[:3000])
-    with io.BufferedReader(FileReader(output), 100) as file:
+    with io.BufferedReader(FileReader("x", output._make_cursor()), 100) as file:
         for name, *arguments in steps:
             try:
                 wanted = getattr(expected, name)(*arguments)
@@ -282,7 +283,7 @@ def test_a_notebook_shows_it(client, url, html):
 
 
 def test_what_its_host_says_decides_what_a_notebook_shows(client):
-    assert html_of("https://x.test/a", "Image/PNG") == '<img src="https://x.test/a">'
+    assert to_html("https://x.test/a", "Image/PNG") == '<img src="https://x.test/a">'
 
 
 def test_it_is_written_as_its_url(client):
@@ -404,13 +405,13 @@ def test_a_broken_one_is_an_error(both, uri, tmp_path):
     ],
 )
 def test_a_name_is_found_and_safe(url, disposition, content_type, name):
-    assert name_of(url, disposition, content_type) == name
+    assert get_file_name(url, disposition, content_type) == name
 
 
 @settings(derandomize=True, database=None, max_examples=300)
 @given(st.text(), st.sampled_from(["", ".png"]))
 def test_any_text_becomes_one_name(text, ending):
-    name = safe(text, ending)
+    name = to_safe_name(text, ending)
     assert Path(name).name == name
     assert not name.startswith(".")
     assert "\0" not in name
@@ -422,13 +423,13 @@ def test_any_text_becomes_one_name(text, ending):
     st.lists(
         st.one_of(
             st.sampled_from(["a.png", "A.png", "a-2.png", "a", "x" * 255, "ß" * 127]),
-            st.text().map(safe),
+            st.text().map(to_safe_name),
         ),
         max_size=12,
     )
 )
 def test_names_are_kept_apart(names):
-    result = apart(names)
+    result = to_unique_names(names)
     assert len({each.casefold() for each in result}) == len(names)
     assert all(len(os.fsencode(each)) <= 255 for each in result)
     assert result[:1] == names[:1]

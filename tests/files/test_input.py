@@ -32,7 +32,8 @@ from hypothesis import strategies as st
 from replicate_rs import FileOutput, Prediction, Replicate, exceptions
 from replicate_rs._base.operation import to_json
 from replicate_rs._core import is_plain, write_json
-from replicate_rs._files.upload import Written, encoded
+from replicate_rs._files.inputs import encode_input
+from replicate_rs._files.upload import DataURIs
 from support.wire import Wire, prediction, reply
 
 # Of the files that tests send, by the numbers of the URLs that they get.
@@ -882,7 +883,9 @@ ANYTHING = st.recursive(
 )
 @given(ANYTHING)
 def test_anything_at_all_is_json_or_refused_by_its_path(value):
-    call = encoded(Replicate("r8_x").predictions, {"value": value}, Written(), strategy="data-uri")
+    call = encode_input(
+        Replicate("r8_x").predictions, {"value": value}, DataURIs(), strategy="data-uri"
+    )
     result, message = None, ""
     try:
         call.send(None)

@@ -44,11 +44,10 @@ if TYPE_CHECKING:
         Mapping,
         Sequence,
     )
-    from typing import Any, Concatenate, Literal, Self, TypeAlias
+    from typing import Any, Concatenate, Literal, Protocol, Self, TypeAlias
 
     from .._client.settings import Session as Session
     from .._core import Core, Expect, Pending, Upload
-    from .._files.upload import Inlined
     from ..types import FileEncodingStrategy as FileEncodingStrategy
     from ..types import Headers as Headers
     from ..types import Options as Options
@@ -61,9 +60,16 @@ if TYPE_CHECKING:
     # be passed on.
     Form: TypeAlias = Literal["events", "text", "frames"]
 
-    # What a host says of a file: its media type, its length in bytes, the header that may have its
-    # name, and its `ETag` or date.
-    Said: TypeAlias = tuple[str | None, int | None, str | None, str | None]
+    # What a host says of a file: its media type, its length in bytes, its `Content-Disposition`, and
+    # its `ETag` or `Last-Modified`.
+    FileInfo: TypeAlias = tuple[str | None, int | None, str | None, str | None]
+
+    class InlineContent(Protocol):
+        """Files that a JSON body has marks for."""
+
+        def write_body(self, json: bytes) -> bytes | Upload:
+            """Return the body, with the files' content in place of the marks."""
+            ...
 
 
 # What is said of each option in the documentation of a method that takes it; `types.Options` has
@@ -148,7 +154,7 @@ class Resource(Generic[M]):
         form: tuple[Upload, str] | None = None,
         headers: Sequence[tuple[str, str]] = (),
         read: float | None = None,
-        inlined: Inlined | None = None,
+        inlined: InlineContent | None = None,
         creates: Literal["predictions", "trainings"] | None = None,
         keeps: bool = False,
     ) -> Pending[T]:
@@ -203,12 +209,12 @@ else:
 
 
 def _content(
-    body: Mapping[str, object] | None, text: str | None, inlined: Inlined | None
+    body: Mapping[str, object] | None, text: str | None, inlined: InlineContent | None
 ) -> tuple[bytes | Upload | None, str | None]:
     """Return a request's body, and its media type."""
     if body is not None:
         written = to_json(body)
-        return written if inlined is None else inlined.body(written), "application/json"
+        return written if inlined is None else inlined.write_body(written), "application/json"
     return (text.encode(), "text/plain") if text else (None, None)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from .._base.transport import PARTING, Suspending
 from .._base.typing import TYPE_CHECKING, TypeVar, is_object
 from .._core import Expect, Place, ServerSentEvent
-from .._files.output import FileOutput, is_file
+from .._files.output import FileOutput
+from .._files.urls import is_file_url
 from ..exceptions import (
     APIConnectionError,
     APIError,
@@ -277,7 +278,7 @@ class Watch:
         session = self.course.client._session
         return [
             ServerSentEvent(event.event, FileOutput(data, session), event.id, event.retry)
-            if event.event == "output" and is_file(data := str(event.data))
+            if event.event == "output" and is_file_url(data := str(event.data))
             else event
             for event in events
         ]

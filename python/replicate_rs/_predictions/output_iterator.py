@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._base.operation import Async, Resource, Sync, unchecked
 from .._base.streaming import batches, spread, spread_async
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations
-from .._files.output import outputs
+from .._files.output import wrap_files
 from ..exceptions import APIConnectionError, ModelError
 from ..prediction import Prediction
 from ..run import wait_for
@@ -93,7 +93,7 @@ class BaseOutputIterator(Generic[T]):
                 await events.aclose()
             return
         if here := items_of(prediction):
-            yield outputs(here, client._session) if files else here
+            yield wrap_files(here, client._session) if files else here
         items = increments(client, prediction, signal=None, timeout=None)
         try:
             async for batch in items:

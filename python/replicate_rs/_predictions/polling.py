@@ -208,9 +208,9 @@ async def increments(
         items = items_of(prediction)
         if fresh := items[seen:]:
             if client._session.use_file_output:
-                from .._files.output import outputs
+                from .._files.output import wrap_files
 
-                fresh = outputs(fresh, client._session)
+                fresh = wrap_files(fresh, client._session)
             yield fresh
         seen = max(seen, len(items))
         if prediction.is_done:
