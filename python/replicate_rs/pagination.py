@@ -196,14 +196,16 @@ class Page(ModelMethods, Generic[T]):
         """
         if self._is_async:
             return self.async_get_next_page()
-        return self._source.to_page(wait(self._require_next()), type(self))
+        data = wait(self._require_next())
+        return self._source.to_page(data, type(self))
 
     async def async_get_next_page(self) -> Page[T]:
         """Fetch the next page on an event loop, with either client.
 
         Raises `ValueError` on the last page.
         """
-        return self._source.to_page(await self._require_next(), type(self))
+        data = await self._require_next()
+        return self._source.to_page(data, type(self))
 
     @property
     def _is_async(self) -> bool:

@@ -35,7 +35,7 @@ PROGRESS_INTERVAL = 0.05
 
 
 def seconds_until(deadline: float | None) -> float | None:
-    """Return the seconds until a time of the monotonic clock; at least 1 ms, as 0 means no limit."""
+    """Return the seconds until a time of the monotonic clock; 1 ms or more, since 0 is no limit."""
     return None if deadline is None else max(deadline - monotonic(), 0.001)
 
 
