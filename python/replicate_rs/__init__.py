@@ -48,13 +48,14 @@ if TYPE_CHECKING:
     from . import exceptions as exceptions
     from ._base.checks import Limit, Seconds
     from ._base.operation import Async as Async
-    from ._base.operation import FileEncodingStrategy, Headers
+    from ._base.operation import Headers
     from ._base.operation import Sync as Sync
-    from ._client.middleware import Fetch
-    from ._client.middleware import Request as Request
+    from ._base.types import FileEncodingStrategy
+    from ._client.http import Request as Request
     from ._client.options import Certificate, Token
     from ._client.options import Timeout as Timeout
     from ._client.search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues]
+    from ._client.types import Fetch
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
@@ -224,7 +225,7 @@ _HOMES = {
     "get_path_url": "_files.urls",
     "Hardware": "hardware",
     "ModelVersionIdentifier": "identifier",
-    "Request": "_client.middleware",
+    "Request": "_client.http",
     "Model": "model",
     "Page": "pagination",
     "async_paginate": "pagination",
@@ -299,6 +300,7 @@ _SUBMODULES = (
     "resource",
     "schema",
     "training",
+    "types",
     "version",
     "webhook",
 )

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._base.operation import FileEncodingStrategy as FileEncodingStrategy
     from ._base.operation import Options
+    from ._base.types import FileEncodingStrategy as FileEncodingStrategy
+    from ._files.types import FileLike as FileLike
+    from ._files.types import NamedFile as NamedFile
+    from ._files.types import OnSent as OnSent
     from .identifier import HasId
-    from .types import FileLike as FileLike
-    from .types import NamedFile as NamedFile
-    from .types import OnSent as OnSent
 
 
 class File(Record[M]):

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from .._base.checks import HasTimeouts as HasTimeouts
     from .._base.checks import Limit, Seconds
     from .._base.operation import Sync
-    from ..types import Certificate as Certificate
-    from ..types import ClientOptions as ClientOptions
-    from ..types import Token as Token
+    from .types import Certificate as Certificate
+    from .types import ClientOptions as ClientOptions
+    from .types import Token as Token
 
 
 # Options that say how servers are reached: a client that differs from another in these has

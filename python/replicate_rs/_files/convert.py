@@ -165,13 +165,12 @@ def _convert_builtin(value: Any) -> Any:
         return _to_dict(value.items())
     if is_array(value):
         return list(value)
-    if isinstance(value, (set, frozenset)):
+    if is_instance(value, "builtins", "set") or is_instance(value, "builtins", "frozenset"):
         # Hashes differ between processes, and the same input should be the same request.
-        members: Iterable[Any] = value
         try:
-            return sorted(members)
+            return sorted(value)
         except TypeError:
-            return list(members)
+            return list(value)
     return _NO_MATCH
 
 

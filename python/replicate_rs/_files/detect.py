@@ -12,9 +12,9 @@ from .._base.typing import TYPE_CHECKING, defer_annotations
 if TYPE_CHECKING:
     from typing import TypeGuard
 
-    from ..types import AsyncReadable as AsyncReadable
-    from ..types import Image as Image
-    from ..types import Readable as Readable
+    from .types import AsyncReadable as AsyncReadable
+    from .types import Image as Image
+    from .types import Readable as Readable
 
 # Flags of a function's code
 # (https://docs.python.org/3/library/inspect.html#code-objects-bit-flags).

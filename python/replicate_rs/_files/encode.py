@@ -62,13 +62,14 @@ def fill_slots(value: Any) -> Any:
     """Replace the slots in a result of `to_plain` by their texts."""
     if isinstance(value, FileSlot):
         return value.text
-    members: Iterable[tuple[Any, Any]] = (
-        value.items() if is_object(value) else enumerate(value) if is_array(value) else ()
-    )
-    for key, each in members:
+    for key, each in _get_items(value):
         if isinstance(each, (dict, list, FileSlot)):
             value[key] = fill_slots(each)
     return value
+
+
+def _get_items(value: object) -> Iterable[tuple[Any, Any]]:
+    return value.items() if is_object(value) else enumerate(value) if is_array(value) else ()
 
 
 class _Encoder:

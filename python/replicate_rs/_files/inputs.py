@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from .._base.operation import FileEncodingStrategy, Options, Resource, Sync
+    from .._base.operation import Options, Resource, Sync
+    from .._base.types import FileEncodingStrategy
     from .._core import AbortSignal
-    from ..types import OnSent as OnSent
     from .sources import FileSlot
+    from .types import OnSent as OnSent
 
 
 async def encode_input(

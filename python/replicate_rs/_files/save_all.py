@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .._base.checks import abort_signal, file_path, flag, limit
 from .._base.operation import Async, Namespace, Resource, Sync, resource, run, unchecked
+from .._base.package import default_client
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from ..exceptions import FileError
 from .names import to_unique_names
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from .._base.checks import Limit
     from .._core import AbortSignal, Core
-    from ..types import FileNames as FileNames
+    from .types import FileNames as FileNames
 
 # Concurrent downloads.
 MAX_DOWNLOADS = 16
@@ -149,11 +150,7 @@ class _Search:
 
     def _get_client(self) -> Resource[Any]:
         if self._client is None:
-            # Type checkers do not know the package's lazy attributes.
-            from importlib import import_module
-
-            client: Resource[Any] = import_module("replicate_rs").default_client
-            self._client = client
+            self._client = default_client()
         return self._client
 
     def no_files_error(self, output: object) -> ValueError:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, Self
 
     from .._base.transport import Transport
-    from ..types import FileLike as FileLike
-    from ..types import NamedFile as NamedFile
+    from .types import FileLike as FileLike
+    from .types import NamedFile as NamedFile
 
 # What messages call a file without a name.
 UNNAMED = "the file"

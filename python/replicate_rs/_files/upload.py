@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from .._base.operation import Options, Resource
     from .._core import AbortSignal, Part, Pending
-    from ..types import OnSent as OnSent
     from .sources import FileSlot, FileSource
+    from .types import OnSent as OnSent
 
 # Bytes of all files together that are sent inline when they could not be uploaded (the Node
 # client's limit).
@@ -191,7 +191,8 @@ class Uploads:
         except (APIConnectionError, InternalServerError) as error:
             slot.text = self._add_to_fallback(source, error)
         else:
-            slot.text = (file.get("urls") or {}).get("get")
+            urls: dict[str, str] = file.get("urls") or {}
+            slot.text = urls.get("get")
             if slot.text is None:
                 raise APIResponseValidationError(
                     detail=f"the answer to an upload has no URL: {file!r}"

@@ -1,0 +1,72 @@
+"""Types of the files and the file names that callers pass."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Sequence
+from os import PathLike
+from typing import IO, Annotated, Any, Protocol, TypeAlias, runtime_checkable
+
+from .._base.types import AsItIs
+from .output import FileOutput
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """An object with a `read` that returns bytes or text."""
+
+    def read(self) -> bytes | str:
+        """Return the content that follows the position."""
+        ...
+
+
+@runtime_checkable
+class ReadsBytes(Protocol):
+    """A path that reads its content itself, as `zipfile.Path` and `importlib.resources` do."""
+
+    def read_bytes(self) -> bytes:
+        """Return the content."""
+        ...
+
+
+@runtime_checkable
+class AsyncReadable(Protocol):
+    """An object with an async `read` that returns bytes."""
+
+    async def read(self, size: int, /) -> bytes:
+        """Return at most `size` bytes; none at the end."""
+        ...
+
+
+@runtime_checkable
+class Image(Protocol):
+    """A PIL image."""
+
+    @property
+    def mode(self) -> str:
+        """The format of a pixel, such as ``RGB``."""
+        ...
+
+    def save(self, fp: IO[bytes], format: str, /) -> object:
+        """Write the image."""
+        ...
+
+
+FileLike: TypeAlias = Annotated[
+    str
+    | PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | IO[bytes]
+    | IO[str]
+    | Readable
+    | ReadsBytes
+    | AsyncReadable
+    | AsyncIterable[bytes]
+    | Image,
+    AsItIs(),
+]
+NamedFile: TypeAlias = tuple[str | None, FileLike] | tuple[str | None, FileLike, str | None]
+# A name for each file to save, or a function of a file's index and the file.
+FileNames: TypeAlias = Sequence[str] | Annotated[Callable[[int, FileOutput[Any]], str], AsItIs()]
+OnSent: TypeAlias = Annotated[Callable[[int, int], object], AsItIs()]
