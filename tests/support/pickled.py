@@ -1,8 +1,8 @@
 """Objects of the public API that can be pickled, and descriptions to compare them by.
 
 As a program, ``python tests/support/pickled.py FOLDER`` writes their pickles and descriptions.
-Those in ``tests/compat/pickles/`` were written before modules were moved into packages, and stay as they are: what
-users have stored must load in every later version.
+Those in ``tests/compat/pickles/`` were written before modules were moved into packages, and stay
+as they are: what users have stored must load in every later version.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def values() -> dict[str, Any]:
 
 
 def public_names() -> dict[str, Any]:
-    """Return what users may pickle by its name: functions, classes, methods of the default client."""
+    """Return functions, classes, and methods of the default client, which are pickled by name."""
     names = sorted({*replicate.__all__, *exceptions.__all__} - {"exceptions"})
     return {
         name: getattr(replicate, name) if hasattr(replicate, name) else getattr(exceptions, name)
