@@ -47,9 +47,8 @@ if TYPE_CHECKING:
 
     from . import exceptions as exceptions
     from ._base.checks import Limit, Seconds
-    from ._base.operation import Async as Async
-    from ._base.operation import FileEncodingStrategy, Headers
-    from ._base.operation import Sync as Sync
+    from ._base.resource import Async as Async
+    from ._base.resource import Sync as Sync
     from ._client.middleware import Fetch
     from ._client.middleware import Request as Request
     from ._client.options import Certificate, Token
@@ -112,6 +111,7 @@ if TYPE_CHECKING:
     from .prediction import parse_progress_from_logs as parse_progress_from_logs
     from .stream import ServerSentEvent as ServerSentEvent  # pyright: ignore[reportGeneralTypeIssues]
     from .training import Training as Training
+    from .types import FileEncodingStrategy, Headers
     from .use import use as use
     from .version import Version as Version
     from .webhook import InvalidSecretKeyError as InvalidSecretKeyError
@@ -182,8 +182,8 @@ _HOMES = {
     "AbortController": "_core",
     "AbortSignal": "_core",
     "Response": "_core",
-    "Async": "_base.operation",
-    "Sync": "_base.operation",
+    "Async": "_base.resource",
+    "Sync": "_base.resource",
     "Account": "account",
     "AsyncReplicate": "client",
     "Replicate": "client",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ._base.checks import function
 from ._base.credentials import without_frames
-from ._base.operation import Async, Described, M, Sync, async_operation, operation
+from ._base.operation import ResourceMethod, async_operation, operation
+from ._base.resource import Async, M, Sync
 from ._base.streaming import async_streaming, streaming
 from ._base.transport import PARTING, Settling, held, leave_all
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
     from ._base.checks import Limit, Seconds
-    from ._base.operation import FileEncodingStrategy, Headers, Options
+    from ._base.resource import Options
     from ._base.streaming import Streamed
     from ._client.middleware import Fetch
     from ._client.options import Certificate, Token
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from .model import Models
     from .pagination import Page
     from .training import Trainings
+    from .types import FileEncodingStrategy, Headers
     from .use import AsyncFunction, Function, Usable
     from .webhook import Webhooks
 
@@ -162,7 +164,7 @@ class BaseClient(Configurable[M]):
         if "mode" in vars(cls):
             # Each client's methods are shown under its own name.
             for name, method in vars(BaseClient).items():
-                if isinstance(method, Described):
+                if isinstance(method, ResourceMethod):
                     setattr(cls, name, method.of(cls))
 
     @property

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from .._base.checks import is_async_function
 from .._base.credentials import revealed, token_from_surroundings, without_frames
-from .._base.operation import M, Namespace
+from .._base.resource import M, Namespace
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
 from .options import ATTRIBUTES, DEFAULTS, normalized, with_spellings
 from .settings import Session, Settings
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, ClassVar, Self, Unpack
 
-    from .._base.operation import Async, Sync
+    from .._base.resource import Async, Sync
     from ..types import (
         Certificate,
         ClientOptions,

@@ -8,8 +8,9 @@ itself, or pass it on to `send`.
 from __future__ import annotations
 
 from .._base.checks import headers as checked_headers
-from .._base.checks import http_method, text, wrong_type
+from .._base.checks import http_method, text
 from .._base.credentials import Secret, revealed
+from .._base.describe import wrong_type
 from .._base.transport import PARTING, LastRequests, wait
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, is_object
 from .._core import Expect, Place, Response, write_file

@@ -13,7 +13,8 @@ from os import environ
 
 from .._base.checks import integer, interval, is_async_function
 from .._base.credentials import Secret, read_token, revealed, token_from_surroundings
-from .._base.operation import Async, header_pairs
+from .._base.encoding import header_pairs
+from .._base.resource import Async
 from .._base.typing import TYPE_CHECKING, cast, defer_annotations
 from .._core import Core
 from ..exceptions import MissingTokenError
@@ -33,9 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
     from typing import Any, NoReturn, Protocol
 
-    from .._base.operation import Resource, Sync
+    from .._base.resource import Resource, Sync
     from ..types import FileEncodingStrategy
-    from ..webhook import WebhookSigningSecret
     from .middleware import Request
 
     class Adapter(Protocol):
@@ -242,7 +242,7 @@ class Settings:
 class Session:
     """What the parts of one client share, in a mode."""
 
-    __slots__ = ("adapter", "mode", "settings", "webhook_secret")
+    __slots__ = ("adapter", "mode", "settings")
 
     def __init__(self, settings: Settings, mode: type[Sync | Async]) -> None:
         # What the client is made with at the moment.
@@ -252,8 +252,6 @@ class Session:
         # The client's, and so that of the records, pages and files that it gives, whichever of its
         # methods gave them.
         self.mode: type[Sync | Async] = mode
-        # The account's, as it was fetched last.
-        self.webhook_secret: WebhookSigningSecret[Any] | None = None
 
     @property
     def core(self) -> Core:
@@ -281,7 +279,6 @@ class Session:
         if mode is self.mode:
             return self
         twin = Session(self.settings, mode)
-        twin.webhook_secret = self.webhook_secret
         twin.adapter = self.adapter
         return twin
 

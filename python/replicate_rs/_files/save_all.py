@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .._base.checks import abort_signal, file_path, flag, limit
-from .._base.operation import Async, Namespace, Resource, Sync, resource, run, unchecked
+from .._base.operation import run_blocking, unchecked
+from .._base.resource import Async, Namespace, Resource, Sync, check_resource
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from ..exceptions import FileError
 from .errors import fetched
@@ -66,7 +67,7 @@ def save_all(
             others is whole or not there.
 
     """
-    return run(_saved(Sync, output, folder, overwrite, names, client, signal, timeout))
+    return run_blocking(_saved(Sync, output, folder, overwrite, names, client, signal, timeout))
 
 
 async def asave_all(
@@ -99,7 +100,7 @@ async def _saved(
         None if signal is None else abort_signal("signal", signal),
         limit("timeout", timeout),
     )
-    found = _Found(None if client is None else resource("client", client))
+    found = _Found(None if client is None else check_resource("client", client))
     found.look_through(output, "output")
     files = found.files
     if not files:

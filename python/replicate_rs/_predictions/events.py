@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from typing import Any, NoReturn
 
-    from .._base.operation import Async, Form, Resource, Sync
+    from .._base.operation import Form
+    from .._base.resource import Async, Resource, Sync
     from .._core import AbortSignal, Pending, Source
 
 T = TypeVar("T")
