@@ -118,6 +118,7 @@ lint: setup
 	cargo clippy --quiet --all-targets --no-default-features -- -D warnings
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+	$(BIN)/lint-imports --no-cache
 
 format: setup
 	cargo fmt

@@ -47,13 +47,14 @@ if TYPE_CHECKING:
 
     from . import exceptions as exceptions
     from ._base.checks import Limit, Seconds
-    from ._base.resource import Async as Async
-    from ._base.resource import Sync as Sync
-    from ._client.middleware import Fetch
-    from ._client.middleware import Request as Request
+    from ._base.session import Async as Async
+    from ._base.session import Sync as Sync
+    from ._base.types import FileEncodingStrategy, Headers
+    from ._client.http import Request as Request
     from ._client.options import Certificate, Token
     from ._client.options import Timeout as Timeout
     from ._client.search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues]
+    from ._client.types import Fetch
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
@@ -111,7 +112,6 @@ if TYPE_CHECKING:
     from .prediction import parse_progress_from_logs as parse_progress_from_logs
     from .stream import ServerSentEvent as ServerSentEvent  # pyright: ignore[reportGeneralTypeIssues]
     from .training import Training as Training
-    from .types import FileEncodingStrategy, Headers
     from .use import use as use
     from .version import Version as Version
     from .webhook import InvalidSecretKeyError as InvalidSecretKeyError
@@ -182,8 +182,8 @@ _HOMES = {
     "AbortController": "_core",
     "AbortSignal": "_core",
     "Response": "_core",
-    "Async": "_base.resource",
-    "Sync": "_base.resource",
+    "Async": "_base.session",
+    "Sync": "_base.session",
     "Account": "account",
     "AsyncReplicate": "client",
     "Replicate": "client",
@@ -224,7 +224,7 @@ _HOMES = {
     "get_path_url": "_files.output",
     "Hardware": "hardware",
     "ModelVersionIdentifier": "identifier",
-    "Request": "_client.middleware",
+    "Request": "_client.http",
     "Model": "model",
     "Page": "pagination",
     "async_paginate": "pagination",
@@ -299,6 +299,7 @@ _SUBMODULES = (
     "resource",
     "schema",
     "training",
+    "types",
     "version",
     "webhook",
 )

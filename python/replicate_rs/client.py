@@ -5,7 +5,8 @@ from __future__ import annotations
 from ._base.checks import function
 from ._base.credentials import without_frames
 from ._base.operation import ResourceMethod, async_operation, operation
-from ._base.resource import Async, M, Sync
+from ._base.resource import M
+from ._base.session import Async, Sync
 from ._base.streaming import async_streaming, streaming
 from ._base.transport import PARTING, Settling, held, leave_all
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
     from ._base.checks import Limit, Seconds
     from ._base.resource import Options
     from ._base.streaming import Streamed
-    from ._client.middleware import Fetch
+    from ._base.types import FileEncodingStrategy, Headers
     from ._client.options import Certificate, Token
     from ._client.search import SearchResult
+    from ._client.types import Fetch, OnProgress
     from ._core import AbortSignal, Core, ServerSentEvent
     from ._predictions.output_iterator import AsyncOutputIterator, OutputIterator
     from ._predictions.params import PredictionOptions
-    from ._predictions.polling import OnProgress
     from .account import Accounts
     from .collection import Collections
     from .deployment import Deployments
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from .model import Models
     from .pagination import Page
     from .training import Trainings
-    from .types import FileEncodingStrategy, Headers
     from .use import AsyncFunction, Function, Usable
     from .webhook import Webhooks
 
@@ -372,7 +372,7 @@ class BaseClient(Configurable[M]):
 
         Streams and predictions are this client's own.
         """
-        core, *former = self._session.settings.cores()
+        core, *former = self._settings.cores()
         return Stats(*core.stats(), sum(map(held, (core, *former))))
 
     def close(self, timeout: float | None = None) -> int:
@@ -402,7 +402,7 @@ class BaseClient(Configurable[M]):
         return sum([await Settling(core, limit) for core in self._stop() if core.unattended])
 
     def _stop(self) -> list[Core]:
-        cores = list(self._session.settings.cores())
+        cores = list(self._settings.cores())
         for core in cores:
             core.close()
             leave_all(core)
@@ -411,7 +411,7 @@ class BaseClient(Configurable[M]):
     @property
     def is_closed(self) -> bool:
         """Whether the client was closed."""
-        return self._session.settings.is_closed
+        return self._settings.is_closed
 
     def __enter__(self) -> Self:
         return self

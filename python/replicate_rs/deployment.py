@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._base.resource import Async, Options, Sync
+    from ._base.resource import Options
+    from ._base.session import Async, Sync
     from ._predictions.params import PredictionOptions
     from .identifier import HasId, Ref
     from .pagination import Page

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from typing import Any, Final, Unpack
 
     from ._base.resource import Options
+    from ._base.types import FileEncodingStrategy as FileEncodingStrategy
     from ._core import Pending, Upload
     from ._files.sources import FileLike as FileLike
     from ._files.sources import NamedFile as NamedFile
+    from ._files.types import OnSent as OnSent
     from .identifier import HasId
-    from .types import FileEncodingStrategy as FileEncodingStrategy
-    from .types import OnSent as OnSent
 
 
 # Seconds between two reports of an upload.

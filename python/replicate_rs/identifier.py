@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, ClassVar, Self
 
-    from .types import HasId as HasId
-    from .types import HasOwnerAndName as HasOwnerAndName
-    from .types import Ref as Ref
+    from ._base.types import HasId as HasId
+    from ._base.types import HasOwnerAndName as HasOwnerAndName
+    from ._base.types import Ref as Ref
 
 
 HEXADECIMAL = frozenset("0123456789abcdef")
@@ -199,7 +199,7 @@ def owner_and_name(
         return owner, name
     if (owner is None) == (name is None):
         raise TypeError(f"which {kind}? Give 'owner/name', or owner and name")
-    ref: Any = name if owner is None else owner
+    ref = owner or name or ""
     if isinstance(ref, tuple) and len(ref) == 2:
         return text(kind, ref[0]), text(kind, ref[1])
     found = resolve(ref, kind)

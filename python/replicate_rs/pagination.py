@@ -6,7 +6,8 @@ from ._base.checks import abort_signal, flag, function, is_async_function, sync_
 from ._base.describe import wrong_type
 from ._base.model_methods import ModelMethods
 from ._base.operation import iterate_blocking
-from ._base.resource import Async, Resource
+from ._base.resource import Resource
+from ._base.session import Async
 from ._base.streaming import spread, spread_async
 from ._base.transport import Blocking, Suspending, wait
 from ._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Self
 
     from ._base.record import Record
-    from ._base.resource import Options, Query
+    from ._base.resource import Options
     from ._base.transport import Transport
+    from ._base.types import Choice, Query
     from ._core import AbortSignal, Pending
-    from .types import Choice
 
 # A page only gives its items.
 T = TypeVar("T", covariant=True)

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from typing import Any, Final, Literal, Unpack
 
     from ._base.checks import Limit
-    from ._base.resource import Options, Session
+    from ._base.resource import Options
+    from ._base.session import Session
     from ._base.streaming import Streamed
     from ._core import AbortSignal
     from ._files.output import FileOutput

@@ -10,7 +10,8 @@ from ._base.credentials import Secret as Hidden
 from ._base.credentials import revealed
 from ._base.operation import async_operation, operation
 from ._base.record import Record, fetch
-from ._base.resource import Async, M, Namespace
+from ._base.resource import M, Namespace
+from ._base.session import Async
 from ._base.typing import defer_annotations
 from ._core import Verifier
 from ._core import sign_webhook as sign
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
     from typing import Any, Final, Unpack
 
     from ._base.checks import Seconds
-    from ._base.resource import Options, Sync
-    from .types import HasKey as HasKey
-    from .types import Now as Now
-    from .types import Secret as Secret
-    from .types import Secrets as Secrets
-    from .types import WebhookBody as Body
-    from .types import WebhookHeaders as Headers
-    from .types import WebhookRequest as Request
+    from ._base.resource import Options
+    from ._base.session import Sync
+    from ._webhooks.types import HasKey as HasKey
+    from ._webhooks.types import Now as Now
+    from ._webhooks.types import Secret as Secret
+    from ._webhooks.types import Secrets as Secrets
+    from ._webhooks.types import WebhookBody as Body
+    from ._webhooks.types import WebhookHeaders as Headers
+    from ._webhooks.types import WebhookRequest as Request
 
 
 # Seconds that a webhook's timestamp may differ from the current time, in either direction.
@@ -298,7 +300,7 @@ class DefaultWebhook(Namespace[M]):
     def async_secret(self) -> DefaultSecret[Async]:
         """The account's signing secret; its methods are awaited."""
         resource: DefaultSecret[Async] = self._namespace(
-            "async_secret", lambda *_: self.secret._in(Async)
+            "async_secret", lambda _session, _mode: self.secret._in(Async)
         )
         return resource
 

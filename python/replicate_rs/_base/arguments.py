@@ -222,8 +222,8 @@ def _resolve_aliases(
             if len(names) == len(canonical):
                 resolved = {new: values.get(old) for new, old in zip(canonical, names, strict=True)}
             else:
-                parts = (*values.values(),)
-                resolved = {canonical[0]: parts if len(parts) > 1 else parts[0]}
+                parts = [*values.values()]
+                resolved = {canonical[0]: parts[0] if len(parts) == 1 else tuple(parts)}
             for name, value in resolved.items():
                 (positional if name in positional else kwargs)[name] = value
     except (TypeError, ValueError):

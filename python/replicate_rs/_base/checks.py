@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, TypeAlias
 
-    from ..types import HasTimeouts as HasTimeouts
-    from ..types import Limit as Limit
-    from ..types import Seconds as Seconds
+    from .types import HasTimeouts as HasTimeouts
+    from .types import Limit as Limit
+    from .types import Seconds as Seconds
 
     Check: TypeAlias = Callable[[str, Any], Any]
 
@@ -419,11 +419,12 @@ def is_async_function(value: Any) -> bool:
     """Return whether a function, a partial function or a callable object is an ``async def``."""
     if type(value).__name__ == "partial":
         value = value.func
-    code = getattr(value, "__code__", None)
-    if code is None:
-        call = getattr(type(value), "__call__", None)  # noqa: B004 - its code is read
-        code = getattr(call, "__code__", None)
+    code = getattr(value, "__code__", None) or _code_of_call(value)
     return bool(getattr(code, "co_flags", 0) & CO_COROUTINE)
+
+
+def _code_of_call(value: object) -> Any:
+    return getattr(getattr(type(value), "__call__", None), "__code__", None)  # noqa: B004 - its code is read
 
 
 # Mappings: headers, queries, JSON, inputs.

@@ -40,10 +40,11 @@ def shortened(value: object, depth: int = 0) -> str:
         return repr(value)
     if depth == MAX_DEPTH:
         return "…"
+    items: list[str] = []
     if is_object(value):
         first = [*value.items()][:MAX_ITEMS]
         items = [f"{shortened(key)}: {shortened(item, depth + 1)}" for key, item in first]
-    else:
+    elif is_array(value):
         items = [shortened(item, depth + 1) for item in value[:MAX_ITEMS]]
     if len(value) > MAX_ITEMS:
         items.append(f"… ({len(value):,} in all)")

@@ -9,7 +9,7 @@ from .typing import TYPE_CHECKING, cast, is_array
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ..types import Headers, Query
+    from .types import Headers, Query
 
 
 def to_json(value: object) -> bytes:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
-from ..types import evaluated
 from .describe import wrong_type
+from .package import evaluate
 from .typing import is_array, is_object, texts
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _views(kind: type[Any]) -> list[tuple[str, Any]]:
             if isinstance(member, property) and "[M]" in (
                 text := texts(member.fget).get("return", "")
             ):
-                annotation = evaluated(text, base.__module__, base)
+                annotation = evaluate(text, base.__module__, base)
                 if any(hasattr(_item(each), "parse_obj") for each in _members(annotation)):
                     found.append((name, annotation))
     return found

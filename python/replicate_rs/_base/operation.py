@@ -15,7 +15,8 @@ A call checks its arguments first (`arguments`).
 from __future__ import annotations
 
 from .arguments import BLOCKING_RULES, RULES, checker
-from .resource import OPTIONS, Async, Resource, Sync
+from .resource import OPTIONS, Resource
+from .session import Async, Sync
 from .typing import (
     Generic,
     ParamSpec,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from .._core import Expect
 from .describe import shortened
 from .model_methods import ModelMethods
-from .resource import Async, M, Resource, Sync
+from .resource import M, Resource
+from .session import Async, Sync
 from .typing import TypeVar, defer_annotations, is_array, is_object, overload
 
 TYPE_CHECKING = False
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, ClassVar, Self, TypeAlias, TypeGuard
 
-    from .resource import Options, Session, Target
+    from .resource import Options, Target
+    from .session import Session
 
     # Inside the class, `dict` is a method.
     JSONObject: TypeAlias = dict[str, Any]
@@ -103,9 +105,9 @@ class Record(ModelMethods, Resource[M]):
         def _set_missing(self, name: str) -> Any:
             """Set the default client's session, or the session's mode and its transport."""
             if name == "_session":
-                from .. import default_client
+                from .package import default_client
 
-                self._session = default_client._session
+                self._session = default_client()._session
             elif name in ("_mode", "_transport"):
                 self._mode = mode = self._session.mode
                 self._transport = mode.transport

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .resource import Namespace, Sync
+from .resource import Namespace
+from .session import Sync
 from .typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:

@@ -6,19 +6,26 @@ from .._core import Expect
 from .checks import limit
 from .describe import wrong_type
 from .encoding import encode_query, merge_headers, to_json
-from .transport import Blocking, Suspending, attend_the_end
+from .session import Async, Sync
+from .transport import attend_the_end
 from .typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, Literal, Self, TypeAlias
+    from typing import Any, Literal, Protocol, Self, TypeAlias
 
-    from .._client.settings import Session as Session
     from .._core import Core, Pending, Upload
-    from .._files.upload import Inlined
-    from ..types import Options as Options
-    from ..types import Query as Query
+    from .session import Session as Session
     from .transport import Transport
+    from .types import Options as Options
+    from .types import Query as Query
+
+    class InlinedFiles(Protocol):
+        """Files whose content replaces placeholders in a JSON body."""
+
+        def body(self, encoded: bytes, /) -> bytes | Upload:
+            """Return the body with the content of the files."""
+            ...
 
     # A URL, or the segments of a path under the client's base URL.
     Target: TypeAlias = str | tuple[str, ...]
@@ -34,22 +41,6 @@ OPTIONS: dict[str, str] = {
     "extra_query": "Parameters added to the query.",
     "extra_body": "Fields added to the JSON body.",
 }
-
-
-class Sync:
-    """The mode of a `Replicate` and of its records: operations return their result."""
-
-    transport: type[Transport] = Blocking
-
-
-class Async:
-    """The mode of an `AsyncReplicate` and of its records: operations are awaited.
-
-    In annotations: `Prediction[Async]`.
-    """
-
-    transport: type[Transport] = Suspending
-
 
 # Without a mode, `Prediction` is `Prediction[Sync]`, whose methods block.
 M = TypeVar("M", bound="Sync | Async", covariant=True, default=Sync)
@@ -92,7 +83,7 @@ class Resource(Generic[M]):
         form: tuple[Upload, str] | None = None,
         headers: Sequence[tuple[str, str]] = (),
         read: float | None = None,
-        inlined: Inlined | None = None,
+        inlined: InlinedFiles | None = None,
         creates: Literal["predictions", "trainings"] | None = None,
         keeps: bool = False,
     ) -> Pending[T]:
@@ -158,7 +149,7 @@ class Resource(Generic[M]):
 
 
 def _content(
-    body: Mapping[str, object] | None, text: str | None, inlined: Inlined | None
+    body: Mapping[str, object] | None, text: str | None, inlined: InlinedFiles | None
 ) -> tuple[bytes | Upload | None, str | None]:
     """Return the body of a request and its media type."""
     if body is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .arguments import RULES, checker
 from .operation import Function, Method, ResourceMethod, run_blocking
-from .resource import Async, Sync
+from .session import Async, Sync
 from .typing import Generic, ParamSpec, TypeVar, defer_annotations, overload, texts
 
 TYPE_CHECKING = False

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._base.checks import Limit
-    from .._base.resource import Query, Resource
+    from .._base.resource import Resource
+    from .._base.types import Headers, Query
     from .._core import AbortSignal, Response, Upload
-    from ..types import Headers
 
 
 async def request(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .._base.checks import limit
 from .._base.operation import operation, run_blocking, unchecked
-from .._base.resource import Async, M, Resource, Sync
+from .._base.resource import M, Resource
+from .._base.session import Async, Sync
 from .._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from sys import _getframe, modules
 
 from .._base.checks import limit
 from .._base.operation import async_operation, operation, run_blocking, unchecked
-from .._base.resource import Async, M, Resource, Sync, check_resource
+from .._base.resource import M, Resource, check_resource
+from .._base.session import Async, Sync
 from .._base.streaming import async_streaming, streaming
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
 from .errors import fetched, without_secrets
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, Self, TypeGuard
 
     from .._base.checks import Limit
-    from .._base.resource import Session
+    from .._base.session import Session
     from .._core import AbortSignal, Source
 
 # Bytes that are set aside for a file whose host says that it has as many.
@@ -363,9 +364,9 @@ class FileOutput(OpenFile[M], URLText):
                 self._keys_asked_at = Caller(_getframe(1))
             if name != "_session":
                 raise AttributeError(f"'FileOutput' object has no attribute {name!r}")
-            from .. import default_client
+            from .._base.package import default_client
 
-            self._session = default_client._session
+            self._session = default_client()._session
             return object.__getattribute__(self, name)
 
         @property

@@ -7,7 +7,8 @@ from time import monotonic
 from .._base.checks import limit
 from .._base.checks import strategy as checked_strategy
 from .._base.operation import run_blocking
-from .._base.resource import Async, check_resource
+from .._base.resource import check_resource
+from .._base.session import Async
 from .._base.typing import TYPE_CHECKING, defer_annotations
 from .._core import Upload, is_plain
 from ..exceptions import (
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._base.resource import Options, Resource
+    from .._base.types import FileEncodingStrategy
     from .._core import AbortSignal, Part, Pending
     from ..client import Replicate
     from ..file import OnSent
-    from ..types import FileEncodingStrategy
     from .encode import Slot
 
 # Bytes of all files together that are sent inline when they could not be uploaded (the Node

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from .._base.operation import Form
-    from .._base.resource import Async, Resource, Sync
+    from .._base.resource import Resource
+    from .._base.session import Async, Sync
     from .._core import AbortSignal, Pending, Source
 
 T = TypeVar("T")

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, Unpack
 
     from .._base.checks import Limit
-    from .._base.resource import Options, Session
+    from .._base.resource import Options
+    from .._base.session import Session
     from .._core import AbortSignal
     from ..exceptions import ReplicateError
-    from ..types import Status as Status
     from .params import WebhookEvent
     from .progress import Progress
+    from .types import Status as Status
 
 
 TERMINAL = ("succeeded", "failed", "canceled", "aborted")
