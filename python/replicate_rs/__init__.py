@@ -48,10 +48,9 @@ if TYPE_CHECKING:
 
     from . import exceptions as exceptions
     from ._base.checks import Limit, Seconds
-    from ._base.operation import Async as Async
-    from ._base.operation import Headers
-    from ._base.operation import Sync as Sync
-    from ._base.types import FileEncodingStrategy
+    from ._base.session import Async as Async
+    from ._base.session import Sync as Sync
+    from ._base.types import FileEncodingStrategy, Headers
     from ._client.http import Request as Request
     from ._client.options import Certificate, Token
     from ._client.options import Timeout as Timeout
@@ -184,8 +183,8 @@ _HOMES = {
     "AbortController": "_core",
     "AbortSignal": "_core",
     "Response": "_core",
-    "Async": "_base.operation",
-    "Sync": "_base.operation",
+    "Async": "_base.session",
+    "Sync": "_base.session",
     "Account": "account",
     "AsyncReplicate": "client",
     "Replicate": "client",
