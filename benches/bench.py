@@ -17,9 +17,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contenders import ALONE, ASYNC, OURS, PACKAGES, PAGE, PROGRAMS, SYNC
-from decoders import DECODERS
-from followers import FOLLOW, FOLLOW_ASYNC
+from contenders.decoders import DECODERS
+from contenders.prediction_files import INLINE, SAVE_ALL
+from contenders.predictions import ALONE, ASYNC, OURS, PACKAGES, PAGE, PROGRAMS, SYNC
+from contenders.relays import RELAYS
+from contenders.runs import RUN, RUN_ASYNC, SIZE
+from contenders.streams import FOLLOW, FOLLOW_ASYNC
+from contenders.webhooks import CHECKS, UNWRAPS
+from jobs.growth import IN_FLIGHT, OF_BODIES, OF_EVENTS, PAGES
+from jobs.runs import BARE, NODE
+from jobs.webhooks import MANY, OPENSSL, PROCESSES, SIZES
 from machine import (
     CERTIFICATE,
     describe,
@@ -29,14 +36,7 @@ from machine import (
     running_server,
     scratch,
 )
-from prediction_files import INLINE, SAVE_ALL
-from relay_contenders import RELAYS
-from report import Section, rows, table
-from run_contenders import RUN, RUN_ASYNC, SIZE
-from runs import BARE, NODE
-from scales import IN_FLIGHT, OF_BODIES, OF_EVENTS, PAGES
-from webhook_contenders import CHECKS, UNWRAPS
-from webhooks import MANY, OPENSSL, PROCESSES, SIZES
+from report.results import Section, rows, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,13 +27,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from counted import EVENTS, IN_FLIGHT
+from count_worker import EVENTS, IN_FLIGHT
 from machine import PROGRAMS, environment, pin_server_and_clients, running_server
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "counts.json"
 RUST = [str(PROGRAMS / "bench_counts")]
-PYTHON = [sys.executable, str(HERE / "counted.py")]
+PYTHON = [sys.executable, str(HERE / "count_worker.py")]
 # Seconds after which a program is taken to hang.
 PATIENCE = 60
 # More than any count varies by, and less than a change that matters.

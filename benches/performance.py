@@ -13,14 +13,13 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import growth
 import holds
-from bars import BARS, Bar, bar_cells, read_bars
-from contenders import OURS
-from losses import REASONS, loss_cells, losses, read_reasons, unjudged
-from plots import Bar as DrawnBar
-from plots import Bars, Curve, Dot, Lines, bar_plot, line_plot
-from report import (
+from contenders.predictions import OURS
+from report import growth
+from report.losses import REASONS, loss_cells, losses, read_reasons, unjudged
+from report.plots import Bar as DrawnBar
+from report.plots import Bars, Curve, Dot, Lines, bar_plot, line_plot
+from report.results import (
     NOISY,
     SERVER_BOUND,
     SERVER_LATE,
@@ -34,6 +33,7 @@ from report import (
     rows,
     unit,
 )
+from report.targets import BARS, Bar, bar_cells, read_bars
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benches" / "results" / "latest.json"

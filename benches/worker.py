@@ -17,15 +17,25 @@ from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from contenders import ALONE, ASYNC, OURS, PAGE, PREDICTION_ID, PROGRAMS, TOKEN, check, check_page
+from contenders.predictions import (
+    ALONE,
+    ASYNC,
+    OURS,
+    PAGE,
+    PREDICTION_ID,
+    PROGRAMS,
+    TOKEN,
+    check,
+    check_page,
+)
+from jobs.files import data_uri, read, save, save_all, stalls, upload
+from jobs.growth import scale_body, scale_event, scale_page
+from jobs.many_streams import many, memory
+from jobs.runs import run_async, run_memory, run_sync
+from jobs.sampling import Meter, Sample, Task, load, load_async
+from jobs.streams import big, chunks_or_blocks, decode, first, parser
+from jobs.webhooks import fastapi, many_webhooks, rust, unwrap, verify
 from machine import resident_bytes
-from many_streams import many, memory
-from runs import run_async, run_memory, run_sync
-from sampling import Meter, Sample, Task, load, load_async
-from scales import scale_body, scale_event, scale_page
-from streaming import big, chunks_or_blocks, decode, first, parser
-from transfers import data_uri, read, save, save_all, stalls, upload
-from webhooks import fastapi, many_webhooks, rust, unwrap, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +162,7 @@ def clients(task: Task) -> Sample:
 def relay(task: Task) -> Sample:
     """Pass streams on to readers."""
     # Imported here, for it takes longer than some jobs do.
-    from relays import fast, paced
+    from jobs.relays import fast, paced
 
     return paced(task) if task.interval else fast(task)
 

@@ -12,11 +12,11 @@ ROOT = Path(__file__).parents[2]
 # At the end: `webhooks` is a module there and here.
 sys.path.append(str(ROOT / "benches"))
 
-import growth  # noqa: E402 - found by the path above
 import performance  # noqa: E402 - found by the path above
-from bars import Bar  # noqa: E402 - found by the path above
-from plots import Curve, Dot, Lines, line_plot, short  # noqa: E402 - found by the path above
-from report import is_limit, is_peer  # noqa: E402 - found by the path above
+from report import growth  # noqa: E402 - found by the path above
+from report.plots import Curve, Dot, Lines, line_plot, short  # noqa: E402 - found by the path above
+from report.results import is_limit, is_peer  # noqa: E402 - found by the path above
+from report.targets import Bar  # noqa: E402 - found by the path above
 
 MACHINE = {
     "processor": "a processor",
@@ -139,7 +139,7 @@ def test_what_was_to_be_reached_is_told_with_what_stopped_it(made):
             " yet |"
         ),
     ]
-    assert "at most 40 µs/op of CPU: is missed, and bars.toml does not say why" in told
+    assert "at most 40 µs/op of CPU: is missed, and targets.toml does not say why" in told
     assert "primp: is missed" not in told
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from contenders import OURS, PREDICTION_ID, TOKEN
-from decoders import ByHand
+from contenders.decoders import ByHand
+from contenders.predictions import OURS, PREDICTION_ID, TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bare_files import PIECE, Ways, bare, missing, sendfile
-from contenders import OURS, TOKEN
+from contenders.file_sockets import PIECE, Ways, bare, missing, sendfile
+from contenders.predictions import OURS, TOKEN
 from machine import peak_bytes
 
 if TYPE_CHECKING:

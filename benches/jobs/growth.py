@@ -7,11 +7,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from contenders import OURS, TOKEN, check
-from file_contenders import FILES
-from followers import FOLLOW
-from sampling import Meter, Sample, Task, load
-from transfers import content
+from contenders.files import FILES
+from contenders.predictions import OURS, TOKEN, check
+from contenders.streams import FOLLOW
+from jobs.files import content
+from jobs.sampling import Meter, Sample, Task, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from contenders import OURS
+from contenders.predictions import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 TOLERANCE = 300
 # What a model would say.
 OUTPUT = "hello Alice "
-PREDICTION = Path(__file__).with_name("prediction.json")
+PREDICTION = Path(__file__).parents[1] / "server" / "prediction.json"
 # The names of the exceptions that say so; anything else that is raised is a mistake here.
 REFUSALS = {"InvalidSignatureError", "WebhookVerificationError"}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from contenders import OURS
+from contenders.predictions import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

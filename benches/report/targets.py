@@ -11,15 +11,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from contenders import OURS
-from losses import UNKNOWN
-from report import Row, Section, is_limit, number, rows, unit
+from contenders.predictions import OURS
+from report.losses import UNKNOWN
+from report.results import Row, Section, is_limit, number, rows, unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 # By hand: the bars, and why one is missed, as far as that is known.
-BARS = Path(__file__).parent / "bars.toml"
+BARS = Path(__file__).parent / "targets.toml"
 FIGURE, CPU = "figure", "cpu"
 
 

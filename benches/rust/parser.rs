@@ -4,7 +4,6 @@
 //! are copied to one place and not looked at, which no parser can be faster than that has to keep what it read.
 
 #[allow(dead_code, reason = "each bench uses a part")]
-#[path = "rust/inputs.rs"]
 mod inputs;
 
 use std::hint::black_box;

@@ -10,14 +10,14 @@ import time
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
-from followers import FOLLOW_ASYNC
+from contenders.streams import FOLLOW_ASYNC
+from jobs.sampling import Meter, Sample, Task
 from machine import resident_bytes
-from sampling import Meter, Sample, Task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from followers import AsyncFollow
+    from contenders.streams import AsyncFollow
 
 # Streams that are being opened at a time.
 OPENING = 50

@@ -16,9 +16,9 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
-from many_streams import Server
-from relay_contenders import RELAYS
-from sampling import Meter, Sample, Task
+from contenders.relays import RELAYS
+from jobs.many_streams import Server
+from jobs.sampling import Meter, Sample, Task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -10,12 +10,12 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from contenders import PREDICTION_ID, TOKEN, check
+from contenders.predictions import PREDICTION_ID, TOKEN, check
+from contenders.runs import INPUT, MODEL
+from jobs.runs import check_length
+from jobs.streams import PIECE, check_events, in_pieces, read, read_async
 from replicate_rs import AsyncReplicate, Replicate, Response
 from replicate_rs.stream import EventDecoder
-from run_contenders import INPUT, MODEL
-from runs import check_length
-from streaming import PIECE, check_events, in_pieces, read, read_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

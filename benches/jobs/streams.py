@@ -12,15 +12,15 @@ import time
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from decoders import DECODERS
-from followers import FOLLOW, FOLLOW_ASYNC
+from contenders.decoders import DECODERS
+from contenders.streams import FOLLOW, FOLLOW_ASYNC
+from jobs.sampling import Meter, Sample, Task
 from machine import PARSER
-from sampling import Meter, Sample, Task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable
 
-    from followers import AsyncFollow, Follow
+    from contenders.streams import AsyncFollow, Follow
 
 # What the server sends, and ends with.
 TOKEN, END = " token", "{}"

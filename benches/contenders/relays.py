@@ -11,8 +11,8 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from contenders import OURS, TOKEN
-from decoders import ByHand
+from contenders.decoders import ByHand
+from contenders.predictions import OURS, TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable

@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import log
 from typing import TYPE_CHECKING, NamedTuple
 
-from contenders import OURS
-from report import number, rows
+from contenders.predictions import OURS
+from report.results import number, rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from report import Row, Section
+    from report.results import Row, Section
 
 # What the jobs' names begin with.
 SCALE = "scale_"

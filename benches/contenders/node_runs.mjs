@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { text } from "node:stream/consumers";
 
 // It is where the tests have it.
-const Replicate = createRequire(new URL("../tests/node/package.json", import.meta.url))("replicate");
+const Replicate = createRequire(new URL("../../tests/node/package.json", import.meta.url))("replicate");
 
 const given = JSON.parse(await text(process.stdin));
 const replicate = new Replicate({ auth: given.token, baseUrl: given.base });

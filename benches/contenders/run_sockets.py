@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bare_gets import END, LENGTH
+from contenders.request_sockets import END, LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

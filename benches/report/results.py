@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from contenders import OURS
+from contenders.predictions import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from contenders import OURS, TOKEN
-from file_contenders import FILES
+from contenders.files import FILES
+from contenders.predictions import OURS, TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from bare_files import Ways
+    from contenders.file_sockets import Ways
 
     # Takes URLs, and a folder that is empty.
     SaveAll = Callable[[list[str], Path], Any]

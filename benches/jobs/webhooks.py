@@ -15,17 +15,20 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from contenders import OURS, check
+from contenders.predictions import OURS, check
+from contenders.webhooks import CHECKS, SECRET, UNWRAPS, Signed, check_verdicts, signed
+from jobs.sampling import Meter, Sample, Task
 from machine import PROGRAMS, ROOT
-from sampling import Meter, Sample, Task
-from webhook_contenders import CHECKS, SECRET, UNWRAPS, Signed, check_verdicts, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE = Path(__file__).parent
-FLOOR_SOURCE, FLOOR = HERE / "webhook_floor.c", PROGRAMS / "webhook_floor"
-NODE_SOURCE, NODE_MODULES = HERE / "webhook.mjs", ROOT / "tests" / "node" / "node_modules"
+FLOOR_SOURCE, FLOOR = HERE.parent / "contenders" / "webhook_check.c", PROGRAMS / "webhook_floor"
+NODE_SOURCE, NODE_MODULES = (
+    HERE.parent / "contenders" / "node_webhook.mjs",
+    ROOT / "tests" / "node" / "node_modules",
+)
 RUST = PROGRAMS / "bench_webhook"
 OPENSSL = "openssl speed"
 # As bench_webhook has them, in bytes.
@@ -211,7 +214,7 @@ MANY: dict[str, Callable[[], Callable[[list[Signed]], int]]] = {
 def fastapi(task: Task) -> Sample:
     """Give the webhooks that a service takes in a second."""
     # Imported here, for it takes longer than some jobs do.
-    from webhook_receiver import receive
+    from jobs.webhook_service import receive
 
     return receive(task)
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bare_gets import bare, bare_async
+from contenders.request_sockets import bare, bare_async
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Get = Callable[[], Any]
     AsyncGet = Callable[[], Awaitable[Any]]
 
-BETA = Path(__file__).parents[1] / ".bench" / "beta"
+BETA = Path(__file__).parents[2] / ".bench" / "beta"
 # What begins with this name is no peer.
 OURS = "ours"
 PACKAGES = (

@@ -17,16 +17,16 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from contenders import check
-from file_contenders import FILES, FILES_ASYNC
+from contenders.files import FILES, FILES_ASYNC
+from contenders.prediction_files import INLINE, SAVE_ALL
+from contenders.predictions import check
+from jobs.sampling import Sample, Task
 from machine import cpu_seconds, forget_peak, peak_bytes, resident_bytes
-from prediction_files import INLINE, SAVE_ALL
-from sampling import Sample, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bare_files import Ways
+    from contenders.file_sockets import Ways
 
     # Calls a function with what follows it, and waits for what it gives.
     Do = Callable[..., Any]

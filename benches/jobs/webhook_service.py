@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from contenders import OURS
-from sampling import Meter, Sample, Task
-from webhook_contenders import SECRET, TOLERANCE, Signed, signed
+from contenders.predictions import OURS
+from contenders.webhooks import SECRET, TOLERANCE, Signed, signed
+from jobs.sampling import Meter, Sample, Task
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

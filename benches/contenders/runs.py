@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bare_runs import Exchanges, connected, finished
-from contenders import OURS, TOKEN, beta
+from contenders.predictions import OURS, TOKEN, beta
+from contenders.run_sockets import Exchanges, connected, finished
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

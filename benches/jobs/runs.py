@@ -10,15 +10,15 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from bare_runs import together
-from contenders import OURS, TOKEN
+from contenders.predictions import OURS, TOKEN
+from contenders.run_sockets import together
+from contenders.runs import INPUT, MODEL, RUN, RUN_ASYNC, SIZE, predictions
+from jobs.files import content
+from jobs.sampling import Meter, Sample, Task, load, load_async
 from machine import resident_bytes
-from run_contenders import INPUT, MODEL, RUN, RUN_ASYNC, SIZE, predictions
-from sampling import Meter, Sample, Task, load, load_async
-from transfers import content
 
 NODE, BARE = "Node", "bare sockets"
-NODE_SOURCE = Path(__file__).with_name("runs.mjs")
+NODE_SOURCE = Path(__file__).parents[1] / "contenders" / "node_runs.mjs"
 # Seconds between two polls of a run that waits: none is made while its memory is measured.
 NEVER = 3600
 

@@ -7,13 +7,13 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from contenders import OURS
-from report import Row, is_peer, number, rows, unit
+from contenders.predictions import OURS
+from report.results import Row, is_peer, number, rows, unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from report import Section
+    from report.results import Section
 
     # A sentence for a job and a peer.
     Reasons = dict[str, dict[str, str]]

@@ -4,7 +4,6 @@
 //! whenever the crates move.
 
 #[allow(dead_code, reason = "each bench uses a part")]
-#[path = "rust/inputs.rs"]
 mod inputs;
 
 use std::hint::black_box;
