@@ -1,7 +1,6 @@
-"""What `counts.py` counts the instructions of, in a process of its own: ``counted.py JOB TIMES
-ORIGIN``.
+"""Program whose instructions `counts.py` counts: ``count_worker.py JOB TIMES ORIGIN``.
 
-Anything that goes wrong ends the process with a traceback.
+Any error ends the process with a traceback.
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from contenders.predictions import PREDICTION_ID, TOKEN, check
+from contenders import PREDICTION_ID, TOKEN, check_prediction
 from contenders.runs import INPUT, MODEL
 from jobs.runs import check_length
-from jobs.streams import PIECE, check_events, in_pieces, read, read_async
+from jobs.streams import PIECE_SIZE, check_events, encoded_events, read, read_async
 from replicate_rs import AsyncReplicate, Replicate, Response
 from replicate_rs.stream import EventDecoder
 
@@ -22,35 +21,33 @@ if TYPE_CHECKING:
 
     from replicate_rs import Request
 
-# Tokens of a stream.
+# Events of a stream.
 EVENTS = 1000
-# What is awaited at once.
+# Requests at a time.
 IN_FLIGHT = 64
 
 
 async def get(times: int, origin: str) -> None:
-    """Await predictions, one after another."""
-    # Were they there at once, it would be chance whether a thread still looks for them or has gone
-    # to sleep.
+    """Fetch predictions, one after another."""
+    # The server answers late, so that the waiting thread always goes to sleep. If it answered at
+    # once, the thread would do so by chance.
     async with AsyncReplicate(TOKEN, base_url=f"{origin}/late") as client:
         for _ in range(times):
-            check(await client.predictions.get(PREDICTION_ID))
+            check_prediction(await client.predictions.get(PREDICTION_ID))
 
 
 async def get_many(times: int, origin: str) -> None:
-    """Await predictions, many in flight."""
+    """Fetch predictions, many in flight."""
     async with AsyncReplicate(TOKEN, base_url=origin) as client:
         for _ in range(times):
             for prediction in await asyncio.gather(
                 *(client.predictions.get(PREDICTION_ID) for _ in range(IN_FLIGHT))
             ):
-                check(prediction)
+                check_prediction(prediction)
 
 
 async def run(times: int, origin: str) -> None:
-    """Run a model and read its output, one run after another; without an event loop, though there
-    is one.
-    """
+    """Run a model and read its output, one run after another, with the blocking client."""
     with Replicate(TOKEN, base_url=origin) as client:
         for _ in range(times):
             check_length(client.run(MODEL, INPUT).read())
@@ -65,14 +62,12 @@ async def stream(times: int, origin: str) -> None:
             check_events(await read_async(prediction.stream()), EVENTS)
 
 
-async def recorded(times: int, origin: str) -> None:
-    """Read events that are there already."""
-    body = b"".join(in_pieces(EVENTS, PIECE))
+async def stream_from_memory(times: int, origin: str) -> None:
+    """Read a stream whose body is in memory."""
+    body = b"".join(encoded_events(EVENTS, PIECE_SIZE))
 
-    async def fetch(
-        request: Request, following: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        return Response(body=body) if request.url.endswith("/stream") else await following(request)
+    async def fetch(request: Request, send: Callable[[Request], Awaitable[Response]]) -> Response:
+        return Response(body=body) if request.url.endswith("/stream") else await send(request)
 
     async with AsyncReplicate(TOKEN, base_url=origin, fetch=fetch) as client:
         prediction = await client.predictions.get(PREDICTION_ID)
@@ -82,11 +77,11 @@ async def recorded(times: int, origin: str) -> None:
 
 
 async def decode(times: int, _: str) -> None:
-    """Decode events to objects."""
-    stream = in_pieces(EVENTS, PIECE)
+    """Decode the bytes of events to objects."""
+    pieces = encoded_events(EVENTS, PIECE_SIZE)
     for _ in range(times):
         decoder = EventDecoder()
-        check_events(read(event for piece in stream for event in decoder.feed(piece)), EVENTS)
+        check_events(read(event for piece in pieces for event in decoder.feed(piece)), EVENTS)
 
 
 JOBS = {
@@ -94,13 +89,13 @@ JOBS = {
     "get_many": get_many,
     "run": run,
     "stream": stream,
-    "recorded": recorded,
+    "stream_from_memory": stream_from_memory,
     "decode": decode,
 }
 
 
 def main() -> None:
-    """Do a job so many times."""
+    """Repeat a job."""
     job, times, origin = sys.argv[1:]
     asyncio.run(JOBS[job](int(times), origin))
 

@@ -1,6 +1,4 @@
-"""How each library makes events of bytes, and the decoder that one writes by hand for a client that
-has none.
-"""
+"""Decoding the bytes of server-sent events."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from contenders.predictions import OURS
+from contenders import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -16,26 +14,29 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Event:
-    """An event, as far as a program needs it that only shows the output."""
+    """What a program needs of an event to show a model's output."""
 
     event: str
     data: str
 
 
-class ByHand:
-    r"""No more than Replicate's streams need: lines end in ``\n``, and nobody asks for ids."""
+class HandWrittenDecoder:
+    r"""What a programmer would write for Replicate's streams.
+
+    Lines end in ``\n``, and ids are ignored.
+    """
 
     def __init__(self) -> None:
         self._rest = bytearray()
 
     def feed(self, chunk: Any) -> list[Event]:
-        """Give the events that are complete."""
-        return [event for block in self.blocks(chunk) if (event := _event(block)) is not None]
+        """Return the events that are now complete."""
+        return [event for block in self.blocks(chunk) if (event := _to_event(block)) is not None]
 
     def blocks(self, chunk: Any) -> list[str]:
-        """Give what stands between blank lines."""
+        """Return the blocks of lines that a blank line has ended."""
         rest = self._rest
-        # A blank line may begin with the last byte there was.
+        # The last byte received before may be the first half of a blank line.
         unseen = max(len(rest) - 1, 0)
         rest += chunk
         end = rest.rfind(b"\n\n", unseen)
@@ -46,16 +47,16 @@ class ByHand:
         return blocks
 
 
-def _event(block: str) -> Event | None:
-    kind, data = "message", []
+def _to_event(block: str) -> Event | None:
+    event, data = "message", []
     for line in block.split("\n"):
         name, _, value = line.partition(": ")
         if name == "data":
             data.append(value)
         elif name == "event":
-            kind = value
-    # A comment has no data.
-    return Event(kind, "\n".join(data)) if data else None
+            event = value
+    # A block without data is a comment.
+    return Event(event, "\n".join(data)) if data else None
 
 
 def _ours(pieces: Iterable[bytes]) -> Iterable[Any]:
@@ -90,8 +91,8 @@ def _openai(pieces: Iterable[bytes]) -> Iterator[Any]:
     return SSEDecoder().iter_bytes(iter(pieces))
 
 
-def _by_hand(pieces: Iterable[bytes]) -> Iterable[Any]:
-    return chain.from_iterable(map(ByHand().feed, pieces))
+def _hand_written(pieces: Iterable[bytes]) -> Iterable[Any]:
+    return chain.from_iterable(map(HandWrittenDecoder().feed, pieces))
 
 
 DECODERS: dict[str, Callable[[Iterable[bytes]], Iterable[Any]]] = {
@@ -99,5 +100,5 @@ DECODERS: dict[str, Callable[[Iterable[bytes]], Iterable[Any]]] = {
     "1.0.7": _1_0_7,
     "httpx-sse": _httpx_sse,
     "openai": _openai,
-    "by hand": _by_hand,
+    "by hand": _hand_written,
 }

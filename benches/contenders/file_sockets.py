@@ -1,6 +1,4 @@
-"""What is asked of all who have to do with files, and how it is done without an HTTP library: the
-best there can be.
-"""
+"""The functions that every contender at files has, and those of plain sockets."""
 
 from __future__ import annotations
 
@@ -14,89 +12,89 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-# Bytes that are passed through Python at a time, where one can choose.
-PIECE = 1 << 20
+# Bytes that pass through Python at a time, where a library offers the choice.
+BLOCK_SIZE = 1 << 20
 BOUNDARY = "bench"
-TAIL = f"\r\n--{BOUNDARY}--\r\n".encode()
+FORM_END = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-class Ways(NamedTuple):
-    """What a library does with files; the async ones give awaitables."""
+class FileFunctions(NamedTuple):
+    """A library's functions for files; those of an async library return awaitables."""
 
     save: Callable[[str, Path], Any]
-    """Takes a URL, and a path that does not exist."""
+    """Save what is at a URL to a path that does not exist."""
     read: Callable[[str], Any]
-    """Gives bytes, or what is read like them."""
+    """Return what is at a URL, as an object that supports the buffer protocol."""
     upload: Callable[[Path], Any]
-    """Gives a File, or the dict of one."""
+    """Return a File, or the dict of one."""
     peak: Callable[[], int] | None = None
-    """Bytes that a process of its own took at most; None for what happens in this one."""
+    """Return the peak memory of the last child process, in bytes; None if there is no child."""
 
 
-def missing(*_: Any) -> Any:
-    """Stand where a library is not asked."""
-    raise LookupError("no section asks for this")
+def not_measured(*_: Any) -> Any:
+    """Raise LookupError: stands for a function that no section measures."""
+    raise LookupError("no section measures this")
 
 
 @contextmanager
-def bare(origin: str, _: str | None) -> Iterator[Ways]:
-    """Move bytes between a socket and a file, a large piece at a time."""
-    place = urlsplit(origin)
-    buffer = memoryview(bytearray(PIECE))
-    head = f"Host: {place.netloc}\r\n"
-    with socket.create_connection((place.hostname, place.port)) as connection:
+def plain_socket(origin: str, _: str | None) -> Iterator[FileFunctions]:
+    """Move bytes between a socket and a file, `BLOCK_SIZE` at a time."""
+    address = urlsplit(origin)
+    buffer = memoryview(bytearray(BLOCK_SIZE))
+    head = f"Host: {address.netloc}\r\n"
+    with socket.create_connection((address.hostname, address.port)) as connection:
 
         def get(url: str) -> tuple[int, memoryview]:
             connection.sendall(f"GET {urlsplit(url).path} HTTP/1.1\r\n{head}\r\n".encode())
-            return _body(connection, buffer)
+            return _read_head(connection, buffer)
 
         def save(url: str, target: Path) -> None:
-            left, begun = get(url)
+            remaining, start = get(url)
             with target.open("wb", buffering=0) as file:
-                left -= file.write(begun)
-                while left:
+                remaining -= file.write(start)
+                while remaining:
                     count = connection.recv_into(buffer)
-                    left -= count
+                    remaining -= count
                     file.write(buffer[:count])
 
         def read(url: str) -> Any:
-            size, begun = get(url)
-            whole = bytearray(size)
-            view = memoryview(whole)
-            view[: len(begun)] = begun
-            view = view[len(begun) :]
+            size, start = get(url)
+            content = bytearray(size)
+            view = memoryview(content)
+            view[: len(start)] = start
+            view = view[len(start) :]
             while view:
                 view = view[connection.recv_into(view) :]
-            return whole
+            return content
 
         def upload(path: Path) -> Any:
             _send_head(connection, head, path)
             with path.open("rb", buffering=0) as file:
                 while count := file.readinto(buffer):
                     connection.sendall(buffer[:count])
-            return _sent(connection, buffer)
+            return _end_form(connection, buffer)
 
-        yield Ways(save, read, upload)
+        yield FileFunctions(save, read, upload)
 
 
 @contextmanager
-def sendfile(origin: str, _: str | None) -> Iterator[Ways]:
-    """Have the system do it all."""
-    place = urlsplit(origin)
-    buffer = memoryview(bytearray(PIECE))
-    with socket.create_connection((place.hostname, place.port)) as connection:
+def sendfile(origin: str, _: str | None) -> Iterator[FileFunctions]:
+    """Let the kernel send the file, with `socket.sendfile`."""
+    address = urlsplit(origin)
+    buffer = memoryview(bytearray(BLOCK_SIZE))
+    with socket.create_connection((address.hostname, address.port)) as connection:
 
         def upload(path: Path) -> Any:
-            _send_head(connection, f"Host: {place.netloc}\r\n", path)
+            _send_head(connection, f"Host: {address.netloc}\r\n", path)
             with path.open("rb") as file:
                 connection.sendfile(file)
-            return _sent(connection, buffer)
+            return _end_form(connection, buffer)
 
-        yield Ways(missing, missing, upload)
+        yield FileFunctions(not_measured, not_measured, upload)
 
 
-def _body(connection: socket.socket, buffer: memoryview) -> tuple[int, memoryview]:
-    """Read a head; gives the size of what follows, and what of it is there."""
+def _read_head(connection: socket.socket, buffer: memoryview) -> tuple[int, memoryview]:
+    """Read a response's head; return the body's size, and the part of it that has arrived."""
     count = connection.recv_into(buffer)
     head, _, _ = bytes(buffer[: min(count, 4096)]).partition(b"\r\n\r\n")
     size = next(
@@ -112,14 +110,13 @@ def _send_head(connection: socket.socket, head: str, path: Path) -> None:
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="content";'
         f' filename="{path.name}"\r\n\r\n'
     )
-    size = len(part) + path.stat().st_size + len(TAIL)
-    kind = f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
-    connection.sendall(
-        f"POST /v1/files HTTP/1.1\r\n{head}{kind}Content-Length: {size}\r\n\r\n{part}".encode()
-    )
+    size = len(part) + path.stat().st_size + len(FORM_END)
+    content_type = f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+    request = f"POST /v1/files HTTP/1.1\r\n{head}{content_type}Content-Length: {size}\r\n\r\n"
+    connection.sendall((request + part).encode())
 
 
-def _sent(connection: socket.socket, buffer: memoryview) -> Any:
-    connection.sendall(TAIL)
-    _, record = _body(connection, buffer)
+def _end_form(connection: socket.socket, buffer: memoryview) -> Any:
+    connection.sendall(FORM_END)
+    _, record = _read_head(connection, buffer)
     return json.loads(bytes(record))

@@ -1,8 +1,7 @@
-"""The contenders at files: how each library saves one, reads one and sends one, in its own plainest
-way.
+"""Saving, reading and uploading a file.
 
-Where a library lets one choose how much is passed through Python at a time, it is 1 MiB, which none
-is slower with. As in contenders.py, libraries are imported where they are used.
+Where a library offers the choice, 1 MiB passes through Python at a time; no library is slower with
+that than with its default.
 """
 
 from __future__ import annotations
@@ -17,22 +16,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from contenders.file_sockets import PIECE, Ways, bare, missing, sendfile
-from contenders.predictions import OURS, TOKEN
+from contenders import OURS, TOKEN
+from contenders.file_sockets import (
+    BLOCK_SIZE,
+    FileFunctions,
+    not_measured,
+    plain_socket,
+    sendfile,
+)
 from machine import peak_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
-# The limit that ours has is Replicate's, and what is measured is the way there.
-MOST_BYTES = 2_000_000_000
-# Seconds between two looks at a process's memory.
-LOOKING = 0.02
+# Bytes. Replicate limits uploads, and so does this library; the benchmarks' server does not.
+UPLOAD_LIMIT = 2_000_000_000
+# Seconds between two readings of a process's memory.
+POLL_INTERVAL = 0.02
 
 
 def _trust(trusted: str | None) -> None:
-    """Have a library that has no option for it trust a certificate."""
+    """Make a library that has no option for it trust a certificate."""
     if trusted is not None:
         os.environ["SSL_CERT_FILE"] = trusted
 
@@ -44,17 +49,17 @@ def _certificate(trusted: str) -> bytes:
 def _lift_limit() -> None:
     import replicate_rs.file
 
-    vars(replicate_rs.file)["MOST_BYTES"] = MOST_BYTES
+    vars(replicate_rs.file)["MOST_BYTES"] = UPLOAD_LIMIT
 
 
 @contextmanager
-def _ours(origin: str, trusted: str | None) -> Iterator[Ways]:
+def _ours(origin: str, trusted: str | None) -> Iterator[FileFunctions]:
     import replicate_rs
 
     _trust(trusted)
     _lift_limit()
     with replicate_rs.Replicate(TOKEN, base_url=origin) as client:
-        yield Ways(
+        yield FileFunctions(
             lambda url, target: replicate_rs.FileOutput(url, client).save(target),
             lambda url: replicate_rs.FileOutput(url, client).read(),
             client.files.create,
@@ -62,7 +67,7 @@ def _ours(origin: str, trusted: str | None) -> Iterator[Ways]:
 
 
 @contextmanager
-def _1_0_7(origin: str, trusted: str | None) -> Iterator[Ways]:
+def _1_0_7(origin: str, trusted: str | None) -> Iterator[FileFunctions]:
     from replicate.client import Client
     from replicate.helpers import FileOutput
 
@@ -74,11 +79,11 @@ def _1_0_7(origin: str, trusted: str | None) -> Iterator[Ways]:
             for chunk in FileOutput(url, client):
                 file.write(chunk)
 
-    yield Ways(save, lambda url: FileOutput(url, client).read(), client.files.create)
+    yield FileFunctions(save, lambda url: FileOutput(url, client).read(), client.files.create)
 
 
 @contextmanager
-def _httpx(origin: str, trusted: str | None) -> Iterator[Ways]:
+def _httpx(origin: str, trusted: str | None) -> Iterator[FileFunctions]:
     import httpx
 
     _trust(trusted)
@@ -93,15 +98,15 @@ def _httpx(origin: str, trusted: str | None) -> Iterator[Ways]:
             with path.open("rb") as file:
                 return client.post(f"{origin}/v1/files", files={"content": file}).json()
 
-        yield Ways(save, lambda url: client.get(url).content, upload)
+        yield FileFunctions(save, lambda url: client.get(url).content, upload)
 
 
 @contextmanager
-def _requests(origin: str, trusted: str | None) -> Iterator[Ways]:
+def _requests(origin: str, trusted: str | None) -> Iterator[FileFunctions]:
     import requests
 
     with requests.Session() as session:
-        # As an option of the session it would give way to the environment.
+        # The environment would override an option of the session.
         verify = trusted or True
 
         def save(url: str, target: Path) -> None:
@@ -109,18 +114,18 @@ def _requests(origin: str, trusted: str | None) -> Iterator[Ways]:
                 session.get(url, stream=True, verify=verify) as response,
                 target.open("wb") as file,
             ):
-                for chunk in response.iter_content(PIECE):
+                for chunk in response.iter_content(BLOCK_SIZE):
                     file.write(chunk)
 
         def upload(path: Path) -> Any:
             with path.open("rb") as file:
                 return session.post(f"{origin}/v1/files", files={"content": file}).json()
 
-        yield Ways(save, lambda url: session.get(url).content, upload)
+        yield FileFunctions(save, lambda url: session.get(url).content, upload)
 
 
 @contextmanager
-def _urllib3(_: str, trusted: str | None) -> Iterator[Ways]:
+def _urllib3(_: str, trusted: str | None) -> Iterator[FileFunctions]:
     import urllib3
 
     with urllib3.PoolManager(ca_certs=trusted) as client:
@@ -128,21 +133,21 @@ def _urllib3(_: str, trusted: str | None) -> Iterator[Ways]:
         def save(url: str, target: Path) -> None:
             response = client.request("GET", url, preload_content=False)
             with target.open("wb") as file:
-                for chunk in response.stream(PIECE):
+                for chunk in response.stream(BLOCK_SIZE):
                     file.write(chunk)
             response.release_conn()
 
-        yield Ways(save, lambda url: client.request("GET", url).data, missing)
+        yield FileFunctions(save, lambda url: client.request("GET", url).data, not_measured)
 
 
 @contextmanager
-def _http_client(origin: str, trusted: str | None) -> Iterator[Ways]:
+def _http_client(origin: str, trusted: str | None) -> Iterator[FileFunctions]:
     from http.client import HTTPConnection, HTTPSConnection
 
     host = urlsplit(origin).netloc
-    secure = None if trusted is None else ssl.create_default_context(cafile=trusted)
-    connection = HTTPConnection(host) if secure is None else HTTPSConnection(host, context=secure)
-    buffer = memoryview(bytearray(PIECE))
+    context = None if trusted is None else ssl.create_default_context(cafile=trusted)
+    connection = HTTPConnection(host) if context is None else HTTPSConnection(host, context=context)
+    buffer = memoryview(bytearray(BLOCK_SIZE))
 
     def save(url: str, target: Path) -> None:
         connection.request("GET", urlsplit(url).path)
@@ -155,11 +160,11 @@ def _http_client(origin: str, trusted: str | None) -> Iterator[Ways]:
         connection.request("GET", urlsplit(url).path)
         return connection.getresponse().read()
 
-    yield Ways(save, read, missing)
+    yield FileFunctions(save, read, not_measured)
 
 
 @contextmanager
-def _pyreqwest(origin: str, trusted: str | None) -> Iterator[Ways]:
+def _pyreqwest(origin: str, trusted: str | None) -> Iterator[FileFunctions]:
     from pyreqwest.client import SyncClientBuilder
     from pyreqwest.multipart import FormBuilder
 
@@ -170,18 +175,18 @@ def _pyreqwest(origin: str, trusted: str | None) -> Iterator[Ways]:
 
         def save(url: str, target: Path) -> None:
             with client.get(url).build_streamed() as response, target.open("wb") as file:
-                while (chunk := response.body_reader.read(PIECE)) is not None:
+                while (chunk := response.body_reader.read(BLOCK_SIZE)) is not None:
                     file.write(chunk)
 
         def upload(path: Path) -> Any:
             form = FormBuilder().sync_file("content", path)
             return client.post(f"{origin}/v1/files").multipart(form).build().send().json()
 
-        yield Ways(save, lambda url: client.get(url).build().send().bytes(), upload)
+        yield FileFunctions(save, lambda url: client.get(url).build().send().bytes(), upload)
 
 
 @contextmanager
-def _wreq(_: str, __: str | None) -> Iterator[Ways]:
+def _wreq(_: str, __: str | None) -> Iterator[FileFunctions]:
     import wreq.blocking
 
     client = wreq.blocking.Client()
@@ -191,11 +196,11 @@ def _wreq(_: str, __: str | None) -> Iterator[Ways]:
             for chunk in chunks:
                 file.write(chunk)
 
-    yield Ways(save, lambda url: client.get(url).bytes(), missing)
+    yield FileFunctions(save, lambda url: client.get(url).bytes(), not_measured)
 
 
 @contextmanager
-def _curl(origin: str, trusted: str | None) -> Iterator[Ways]:
+def _curl(origin: str, trusted: str | None) -> Iterator[FileFunctions]:
     command = [
         "curl",
         "--silent",
@@ -208,34 +213,34 @@ def _curl(origin: str, trusted: str | None) -> Iterator[Ways]:
     def run(*arguments: str) -> bytes:
         peak = 0
         with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE) as process:
-            # The system's own account of children begins with the memory of who started them.
-            ended = os.pidfd_open(process.pid)
-            while not select.select([ended], [], [], LOOKING)[0]:
+            # The peak that getrusage() reports for a child starts at its parent's memory.
+            pidfd = os.pidfd_open(process.pid)
+            while not select.select([pidfd], [], [], POLL_INTERVAL)[0]:
                 peak = peak_bytes(process.pid) or peak
-            os.close(ended)
+            os.close(pidfd)
             assert process.stdout is not None
-            answer = process.stdout.read()
+            output = process.stdout.read()
         if process.returncode:
-            raise OSError(f"curl ended with {process.returncode}")
+            raise OSError(f"curl exited with status {process.returncode}")
         peaks.append(peak)
-        return answer
+        return output
 
-    yield Ways(
+    yield FileFunctions(
         lambda url, target: run("--output", str(target), url),
-        missing,
+        not_measured,
         lambda path: json.loads(run("--form", f"content=@{path}", f"{origin}/v1/files")),
         peaks.pop,
     )
 
 
 @asynccontextmanager
-async def _async_ours(origin: str, trusted: str | None) -> AsyncIterator[Ways]:
+async def _async_ours(origin: str, trusted: str | None) -> AsyncIterator[FileFunctions]:
     import replicate_rs
 
     _trust(trusted)
     _lift_limit()
     async with replicate_rs.AsyncReplicate(TOKEN, base_url=origin) as client:
-        yield Ways(
+        yield FileFunctions(
             lambda url, target: replicate_rs.FileOutput(url, client).asave(target),
             lambda url: replicate_rs.FileOutput(url, client).aread(),
             client.files.create,
@@ -243,7 +248,7 @@ async def _async_ours(origin: str, trusted: str | None) -> AsyncIterator[Ways]:
 
 
 @asynccontextmanager
-async def _async_1_0_7(origin: str, trusted: str | None) -> AsyncIterator[Ways]:
+async def _async_1_0_7(origin: str, trusted: str | None) -> AsyncIterator[FileFunctions]:
     from replicate.client import Client
     from replicate.helpers import FileOutput
 
@@ -255,11 +260,13 @@ async def _async_1_0_7(origin: str, trusted: str | None) -> AsyncIterator[Ways]:
             async for chunk in FileOutput(url, client):
                 file.write(chunk)
 
-    yield Ways(save, lambda url: FileOutput(url, client).aread(), client.files.async_create)
+    yield FileFunctions(
+        save, lambda url: FileOutput(url, client).aread(), client.files.async_create
+    )
 
 
 @asynccontextmanager
-async def _async_httpx(origin: str, trusted: str | None) -> AsyncIterator[Ways]:
+async def _async_httpx(origin: str, trusted: str | None) -> AsyncIterator[FileFunctions]:
     import httpx
 
     _trust(trusted)
@@ -278,20 +285,20 @@ async def _async_httpx(origin: str, trusted: str | None) -> AsyncIterator[Ways]:
             with path.open("rb") as file:
                 return (await client.post(f"{origin}/v1/files", files={"content": file})).json()
 
-        yield Ways(save, read, upload)
+        yield FileFunctions(save, read, upload)
 
 
 @asynccontextmanager
-async def _async_aiohttp(origin: str, trusted: str | None) -> AsyncIterator[Ways]:
+async def _async_aiohttp(origin: str, trusted: str | None) -> AsyncIterator[FileFunctions]:
     import aiohttp
 
-    secure = True if trusted is None else ssl.create_default_context(cafile=trusted)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=secure)) as session:
+    context = True if trusted is None else ssl.create_default_context(cafile=trusted)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
 
         async def save(url: str, target: Path) -> None:
             with target.open("wb") as file:
                 async with session.get(url) as response:
-                    async for chunk in response.content.iter_chunked(PIECE):
+                    async for chunk in response.content.iter_chunked(BLOCK_SIZE):
                         file.write(chunk)
 
         async def read(url: str) -> Any:
@@ -305,11 +312,11 @@ async def _async_aiohttp(origin: str, trusted: str | None) -> AsyncIterator[Ways
                 async with session.post(f"{origin}/v1/files", data=form) as response:
                     return await response.json()
 
-        yield Ways(save, read, upload)
+        yield FileFunctions(save, read, upload)
 
 
 @asynccontextmanager
-async def _async_pyreqwest(origin: str, trusted: str | None) -> AsyncIterator[Ways]:
+async def _async_pyreqwest(origin: str, trusted: str | None) -> AsyncIterator[FileFunctions]:
     from pyreqwest.client import ClientBuilder
     from pyreqwest.multipart import FormBuilder
 
@@ -321,7 +328,7 @@ async def _async_pyreqwest(origin: str, trusted: str | None) -> AsyncIterator[Wa
         async def save(url: str, target: Path) -> None:
             with target.open("wb") as file:
                 async with client.get(url).build_streamed() as response:
-                    while (chunk := await response.body_reader.read(PIECE)) is not None:
+                    while (chunk := await response.body_reader.read(BLOCK_SIZE)) is not None:
                         file.write(chunk)
 
         async def read(url: str) -> Any:
@@ -333,10 +340,10 @@ async def _async_pyreqwest(origin: str, trusted: str | None) -> AsyncIterator[Wa
                 await client.post(f"{origin}/v1/files").multipart(form).build().send()
             ).json()
 
-        yield Ways(save, read, upload)
+        yield FileFunctions(save, read, upload)
 
 
-FILES: dict[str, Callable[[str, str | None], AbstractContextManager[Ways]]] = {
+FILES: dict[str, Callable[[str, str | None], AbstractContextManager[FileFunctions]]] = {
     OURS: _ours,
     "1.0.7": _1_0_7,
     "httpx": _httpx,
@@ -346,10 +353,10 @@ FILES: dict[str, Callable[[str, str | None], AbstractContextManager[Ways]]] = {
     "pyreqwest": _pyreqwest,
     "wreq": _wreq,
     "curl": _curl,
-    "bare socket": bare,
+    "bare socket": plain_socket,
     "bare sendfile": sendfile,
 }
-FILES_ASYNC: dict[str, Callable[[str, str | None], AbstractAsyncContextManager[Ways]]] = {
+FILES_ASYNC: dict[str, Callable[[str, str | None], AbstractAsyncContextManager[FileFunctions]]] = {
     OURS: _async_ours,
     "1.0.7": _async_1_0_7,
     "httpx": _async_httpx,

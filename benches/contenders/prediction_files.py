@@ -1,4 +1,4 @@
-"""The contenders at the files of predictions: one within an input, and all of an output at once."""
+"""Files of predictions: one sent within an input, and all of an output saved at once."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from contenders import OURS, TOKEN
 from contenders.files import FILES
-from contenders.predictions import OURS, TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from contenders.file_sockets import Ways
+    from contenders.file_sockets import FileFunctions
 
-    # Takes URLs, and a folder that is empty.
+    # Takes URLs and an empty folder.
     SaveAll = Callable[[list[str], Path], Any]
 
 VERSION = "a" * 64
@@ -83,18 +83,17 @@ def _all_ours_async(origin: str) -> Iterator[SaveAll]:
 
 @contextmanager
 def _all_in_threads(
-    library: Callable[[str, str | None], AbstractContextManager[Ways]], origin: str
+    library: Callable[[str, str | None], AbstractContextManager[FileFunctions]], origin: str
 ) -> Iterator[SaveAll]:
-    with library(origin, None) as ways, ThreadPoolExecutor(THREADS) as threads:
+    with library(origin, None) as functions, ThreadPoolExecutor(THREADS) as threads:
 
         def save(url: str, target: Path) -> None:
-            target.write_bytes(ways.read(url))
+            target.write_bytes(functions.read(url))
 
         def save_all(urls: list[str], folder: Path) -> None:
-            for done in [
-                threads.submit(save, url, folder / url.rpartition("/")[2]) for url in urls
-            ]:
-                done.result()
+            targets = [folder / url.rpartition("/")[2] for url in urls]
+            for _ in threads.map(save, urls, targets):
+                pass
 
         yield save_all
 

@@ -1,9 +1,8 @@
-"""The contenders at passing a model's stream on: how a service has its answer's body from each
-library, in its own plainest way.
+"""Relaying a model's stream to a service's own clients.
 
-Each starts the model, as a service would, and writes its events anew. Only "bare bytes" passes on
-what came, unread: it is no peer, but the least that is possible in Python. Limits are lifted as in
-followers.py; 1.0.7's by the transport, which it takes.
+Each contender creates a prediction, decodes the events of its stream and encodes them again, as a
+service would. "bare bytes" passes the bytes on undecoded: it is not a peer, but the least that
+Python can take.
 """
 
 from __future__ import annotations
@@ -11,22 +10,21 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from contenders.decoders import ByHand
-from contenders.predictions import OURS, TOKEN
+from contenders import OURS, TOKEN
+from contenders.decoders import HandWrittenDecoder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
-    # Takes a model's name, and gives the body.
+    # Takes a model's name and returns the body of the service's response.
     Relay = Callable[[str], Awaitable[AsyncIterable[bytes | str]]]
 
-BARE = "bare bytes"
 INPUT = {"prompt": "Write a haiku about llamas"}
-AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def _text(id: str, event: str, data: str) -> str:
+def _encode(id: str, event: str, data: str) -> str:
     lines = data.replace("\n", "\ndata: ")
     return f"id: {id}\nevent: {event}\ndata: {lines}\n\n"
 
@@ -48,6 +46,7 @@ async def _1_0_7(origin: str) -> AsyncIterator[Relay]:
     import httpx
     import replicate
 
+    # A transport of our own lifts the limit on connections, which 1.0.7 has no option for.
     transport = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None))
     client = replicate.Client(
         TOKEN, base_url=origin, timeout=httpx.Timeout(None), transport=transport
@@ -55,7 +54,7 @@ async def _1_0_7(origin: str) -> AsyncIterator[Relay]:
 
     async def body(model: str) -> AsyncIterator[str]:
         async for event in await client.async_stream(model, INPUT):
-            yield _text(event.id, event.event.value, event.data)
+            yield _encode(event.id, event.event.value, event.data)
 
     async def relay(model: str) -> AsyncIterator[str]:
         return body(model)
@@ -70,13 +69,13 @@ async def _httpx_sse(origin: str) -> AsyncIterator[Relay]:
 
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(
-        base_url=origin, headers=AUTHORIZED, timeout=None, limits=limits
+        base_url=origin, headers=HEADERS, timeout=None, limits=limits
     ) as client:
 
         async def body(url: str) -> AsyncIterator[str]:
             async with aconnect_sse(client, "GET", url) as source:
                 async for event in source.aiter_sse():
-                    yield _text(event.id, event.event, event.data)
+                    yield _encode(event.id, event.event, event.data)
 
         async def relay(model: str) -> AsyncIterator[str]:
             prediction = (await client.post(_path(model), json={"input": INPUT})).json()
@@ -87,7 +86,7 @@ async def _httpx_sse(origin: str) -> AsyncIterator[Relay]:
 
 @asynccontextmanager
 async def _aiohttp(origin: str) -> AsyncIterator[Relay]:
-    def text_of(block: str) -> str | None:
+    def reencode(block: str) -> str | None:
         id, event, data = "", "message", []
         for line in block.split("\n"):
             name, _, value = line.partition(": ")
@@ -97,43 +96,44 @@ async def _aiohttp(origin: str) -> AsyncIterator[Relay]:
                 event = value
             elif name == "id":
                 id = value
-        # A comment has no data.
-        return _text(id, event, "\n".join(data)) if data else None
+        # A block without data is a comment.
+        return _encode(id, event, "\n".join(data)) if data else None
 
     async def body(session: Any, url: str) -> AsyncIterator[str]:
-        blocks = ByHand().blocks
+        blocks = HandWrittenDecoder().blocks
         async with session.get(url) as response:
             async for chunk in response.content.iter_any():
                 for block in blocks(chunk):
-                    if (text := text_of(block)) is not None:
+                    if (text := reencode(block)) is not None:
                         yield text
 
-    async with _on_aiohttp(origin, body) as relay:
+    async with _aiohttp_relay(origin, body) as relay:
         yield relay
 
 
 @asynccontextmanager
-async def _bare(origin: str) -> AsyncIterator[Relay]:
+async def _bare_bytes(origin: str) -> AsyncIterator[Relay]:
     async def body(session: Any, url: str) -> AsyncIterator[bytes]:
         async with session.get(url) as response:
             async for chunk in response.content.iter_any():
                 yield chunk
 
-    async with _on_aiohttp(origin, body) as relay:
+    async with _aiohttp_relay(origin, body) as relay:
         yield relay
 
 
 @asynccontextmanager
-async def _on_aiohttp(
+async def _aiohttp_relay(
     origin: str, body: Callable[[Any, str], AsyncIterator[Any]]
 ) -> AsyncIterator[Relay]:
     import aiohttp
 
-    parts: dict[str, Any] = {
-        "connector": aiohttp.TCPConnector(limit=0),
-        "timeout": aiohttp.ClientTimeout(total=None),
-    }
-    async with aiohttp.ClientSession(origin, headers=AUTHORIZED, **parts) as session:
+    async with aiohttp.ClientSession(
+        origin,
+        headers=HEADERS,
+        connector=aiohttp.TCPConnector(limit=0),
+        timeout=aiohttp.ClientTimeout(total=None),
+    ) as session:
 
         async def relay(model: str) -> AsyncIterator[Any]:
             async with session.post(_path(model), json={"input": INPUT}) as response:
@@ -148,5 +148,5 @@ RELAYS: dict[str, Callable[[str], AbstractAsyncContextManager[Relay]]] = {
     "1.0.7": _1_0_7,
     "httpx-sse": _httpx_sse,
     "aiohttp + hand": _aiohttp,
-    BARE: _bare,
+    "bare bytes": _bare_bytes,
 }

@@ -1,9 +1,4 @@
-"""The contenders at whole runs: a model is run, and its output, a file, is read; over TLS, as it is
-with Replicate.
-
-As in contenders.py, libraries are imported where they are used, and limits on the number of
-connections are lifted.
-"""
+"""Running a model and reading its output, a file; over TLS, as with Replicate."""
 
 from __future__ import annotations
 
@@ -13,26 +8,26 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contenders.predictions import OURS, TOKEN, beta
-from contenders.run_sockets import Exchanges, connected, finished
+from contenders import OURS, TOKEN, import_beta
+from contenders.run_sockets import RunRequests, finish, tls_connection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
-    # Both run the model once, and give the content of its output.
+    # Both run the model once and return the content of its output.
     Run = Callable[[], Any]
     AsyncRun = Callable[[], Awaitable[Any]]
 
-# Bytes of the output; the server's models have their names from it.
-SIZE = 100_000
-MODEL = f"file/{SIZE}"
+# Bytes of the output, which the server reads from the model's name.
+OUTPUT_SIZE = 100_000
+MODEL = f"file/{OUTPUT_SIZE}"
 INPUT = {"prompt": "an iguana on the beach, pointillism", "num_outputs": 1, "seed": 42}
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Prefer": "wait"}
 
 
-def predictions(origin: str) -> str:
-    """Say where the model's predictions are made."""
+def predictions_url(origin: str) -> str:
+    """Return the URL at which the model's predictions are created."""
     return f"{origin}/v1/models/{MODEL}/predictions"
 
 
@@ -71,7 +66,7 @@ async def _async_2_0(origin: str, trusted: str) -> AsyncIterator[AsyncRun]:
     async with httpx.AsyncClient(
         verify=ssl.create_default_context(cafile=trusted), limits=limits
     ) as http:
-        client = beta().AsyncReplicate(
+        client = import_beta().AsyncReplicate(
             bearer_token=TOKEN, base_url=f"{origin}/v1", http_client=http
         )
 
@@ -91,7 +86,10 @@ async def _async_pyreqwest(origin: str, trusted: str) -> AsyncIterator[AsyncRun]
 
         async def run() -> Any:
             prediction = await (
-                await client.post(predictions(origin)).body_json({"input": INPUT}).build().send()
+                await client.post(predictions_url(origin))
+                .body_json({"input": INPUT})
+                .build()
+                .send()
             ).json()
             return await (await client.get(prediction["output"]).build().send()).bytes()
 
@@ -106,7 +104,7 @@ async def _async_aiohttp(origin: str, trusted: str) -> AsyncIterator[AsyncRun]:
     async with aiohttp.ClientSession(connector=connector, headers=HEADERS) as session:
 
         async def run() -> Any:
-            async with session.post(predictions(origin), json={"input": INPUT}) as response:
+            async with session.post(predictions_url(origin), json={"input": INPUT}) as response:
                 prediction = await response.json()
             async with session.get(prediction["output"]) as response:
                 return await response.read()
@@ -136,7 +134,9 @@ def _2_0(origin: str, trusted: str) -> Iterator[Run]:
     import httpx
 
     with httpx.Client(verify=ssl.create_default_context(cafile=trusted)) as http:
-        client = beta().Replicate(bearer_token=TOKEN, base_url=f"{origin}/v1", http_client=http)
+        client = import_beta().Replicate(
+            bearer_token=TOKEN, base_url=f"{origin}/v1", http_client=http
+        )
         yield lambda: client.run(MODEL, input=INPUT).read()
 
 
@@ -149,7 +149,11 @@ def _pyreqwest(origin: str, trusted: str) -> Iterator[Run]:
 
         def run() -> Any:
             prediction = (
-                client.post(predictions(origin)).body_json({"input": INPUT}).build().send().json()
+                client.post(predictions_url(origin))
+                .body_json({"input": INPUT})
+                .build()
+                .send()
+                .json()
             )
             return client.get(prediction["output"]).build().send().bytes()
 
@@ -165,7 +169,7 @@ def _requests(origin: str, trusted: str) -> Iterator[Run]:
 
         def run() -> Any:
             prediction = session.post(
-                predictions(origin), json={"input": INPUT}, verify=trusted
+                predictions_url(origin), json={"input": INPUT}, verify=trusted
             ).json()
             return session.get(prediction["output"], verify=trusted).content
 
@@ -173,10 +177,10 @@ def _requests(origin: str, trusted: str) -> Iterator[Run]:
 
 
 @contextmanager
-def _bare(origin: str, trusted: str) -> Iterator[Run]:
-    exchanges = Exchanges(predictions(origin), INPUT, SIZE)
-    with connected(exchanges, trusted) as connection:
-        yield lambda: finished(exchanges.run(connection))
+def _plain_socket(origin: str, trusted: str) -> Iterator[Run]:
+    requests = RunRequests(predictions_url(origin), INPUT, OUTPUT_SIZE)
+    with tls_connection(requests, trusted) as connection:
+        yield lambda: finish(requests.run(connection))
 
 
 def _certificate(trusted: str) -> bytes:
@@ -196,5 +200,5 @@ RUN: dict[str, Callable[[str, str], AbstractContextManager[Run]]] = {
     "2.0 beta": _2_0,
     "pyreqwest + hand": _pyreqwest,
     "requests + hand": _requests,
-    "bare socket": _bare,
+    "bare socket": _plain_socket,
 }

@@ -1,9 +1,7 @@
-"""The contenders at webhooks: how each library tells a genuine one from others, in its own plainest
-way.
+"""Verifying webhooks.
 
-All get headers and a body as a server has them: the names of the headers in lower case, the body as
-bytes. Where a library wants text, decoding is part of what it costs. As in contenders.py, libraries
-are imported where they are used.
+Each contender takes headers and a body as a server has them: header names in lower case, the body
+as bytes. Where a library takes text, its cost includes decoding.
 """
 
 from __future__ import annotations
@@ -17,40 +15,39 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from contenders.predictions import OURS
+from contenders import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    # Takes headers and a body; raises, or gives False, unless the webhook is genuine.
+    # Both take headers and a body, and raise an error (or return False) for a forged webhook.
     Check = Callable[[Mapping[str, str], bytes], Any]
-    # Gives the prediction, or the dict of one; raises unless the webhook is genuine.
+    # Returns a Prediction, or the dict of one.
     Unwrap = Callable[[Mapping[str, str], bytes], Any]
 
-# The example of the standard's own documents.
+# The example secret of the Standard Webhooks specification.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-# Seconds; what the libraries have that let nobody choose.
+# Seconds. Some libraries have this tolerance and no option for it.
 TOLERANCE = 300
-# What a model would say.
 OUTPUT = "hello Alice "
 PREDICTION = Path(__file__).parents[1] / "server" / "prediction.json"
-# The names of the exceptions that say so; anything else that is raised is a mistake here.
+# Exceptions that mean a forged webhook; any other exception is a fault of the benchmark.
 REFUSALS = {"InvalidSignatureError", "WebhookVerificationError"}
 
 
-class Signed(NamedTuple):
-    """A webhook."""
+class SignedWebhook(NamedTuple):
+    """A webhook with its signature."""
 
     headers: dict[str, str]
     body: bytes
 
-    def forged(self) -> Signed:
-        """Give the same with another byte in its body, which is JSON still."""
+    def forged(self) -> SignedWebhook:
+        """Return a copy whose body, still JSON, differs in one byte."""
         return self._replace(body=self.body.replace(b"hello", b"hellp", 1))
 
 
-def signed(size: int, number: int = 0) -> Signed:
-    """Sign a webhook of so many bytes, now."""
+def sign_webhook(size: int, number: int = 0) -> SignedWebhook:
+    """Return a webhook whose body has `size` bytes, signed now."""
     body = _body(size)
     id, timestamp = f"msg_p5jXN8AQM9LWM0D4loKWx{number:03}", str(int(time.time()))
     digest = hmac.digest(_key(), f"{id}.{timestamp}.".encode() + body, "sha256")
@@ -62,10 +59,12 @@ content-length: {size}
 webhook-id: {id}
 webhook-timestamp: {timestamp}
 webhook-signature: v1,{base64.b64encode(digest).decode()}"""
-    # Made of bytes, as a server does it: the names are not the very objects that the libraries
-    # have.
+    # Decoded from bytes, as a server does it: string constants of a library would be the same
+    # objects as those in its code, and so compare faster.
     lines = [line.split(b": ", 1) for line in head.encode().split(b"\n")]
-    return Signed({name.decode("latin-1"): value.decode("latin-1") for name, value in lines}, body)
+    return SignedWebhook(
+        {name.decode("latin-1"): value.decode("latin-1") for name, value in lines}, body
+    )
 
 
 def _key() -> bytes:
@@ -73,22 +72,22 @@ def _key() -> bytes:
 
 
 def _body(size: int) -> bytes:
-    """Give a prediction whose output is of the right length."""
+    """Return the JSON of a prediction, padded to `size` bytes by its output."""
     prediction: dict[str, Any] = json.loads(PREDICTION.read_bytes())
 
-    def written(output: str) -> bytes:
+    def encode(output: str) -> bytes:
         return json.dumps(
             {**prediction, "output": output, "logs": ""}, separators=(",", ":")
         ).encode()
 
-    room = size - len(written(""))
-    body = written((OUTPUT * (room // len(OUTPUT) + 1))[:room])
+    length = size - len(encode(""))
+    body = encode((OUTPUT * (length // len(OUTPUT) + 1))[:length])
     assert len(body) == size
     return body
 
 
-def check_verdicts(check: Check, webhook: Signed) -> None:
-    """Raise unless a contender accepts a webhook, and refuses it with another byte in its body."""
+def check_verdicts(check: Check, webhook: SignedWebhook) -> None:
+    """Raise ValueError unless a contender accepts a webhook and refuses a forged copy."""
     if check(*webhook) is False:
         raise ValueError("wrong answer: a genuine webhook was refused")
     forged = webhook.forged()
@@ -118,7 +117,7 @@ def _ours_function() -> Check:
 def _1_0_7() -> Check:
     from replicate.webhook import Webhooks, WebhookSigningSecret
 
-    # Untyped, for what it says of its arguments is not what it takes.
+    # Untyped: the annotations of its arguments are wrong.
     validate: Any = Webhooks.validate
     secret = WebhookSigningSecret(key=SECRET)
     return lambda headers, body: validate(
@@ -137,29 +136,30 @@ def _standardwebhooks() -> Check:
     from standardwebhooks import Webhook
 
     verify: Any = Webhook(SECRET).verify
-    # It would parse the body otherwise.
+    # By default, it also parses the body.
     return lambda headers, body: verify(body, headers, json_parse=False)
 
 
-def _by_hand() -> Check:
-    """Hash with both states of the key prepared, and the body where it is: the fastest there is in
-    Python's own library.
+def _hand_written() -> Check:
+    """Hash with the key's two states prepared, and without a copy of the body.
+
+    This is the fastest way with Python's standard library.
     """
     pad = _key().ljust(64, b"\0")
     inner, outer = (hashlib.sha256(bytes(byte ^ mask for byte in pad)) for mask in (0x36, 0x5C))
-    same, encode, now = hmac.compare_digest, binascii.b2a_base64, time.time
+    equal, encode, now = hmac.compare_digest, binascii.b2a_base64, time.time
 
     def verify(headers: Mapping[str, str], body: bytes) -> bool:
         timestamp = headers["webhook-timestamp"]
         if abs(now() - int(timestamp)) > TOLERANCE:
             return False
-        content, whole = inner.copy(), outer.copy()
-        content.update(f"{headers['webhook-id']}.{timestamp}.".encode())
-        content.update(body)
-        whole.update(content.digest())
-        expected = b"v1," + encode(whole.digest(), newline=False)
-        for given in headers["webhook-signature"].encode().split(b" "):
-            if same(given, expected):
+        message, mac = inner.copy(), outer.copy()
+        message.update(f"{headers['webhook-id']}.{timestamp}.".encode())
+        message.update(body)
+        mac.update(message.digest())
+        expected = b"v1," + encode(mac.digest(), newline=False)
+        for signature in headers["webhook-signature"].encode().split(b" "):
+            if equal(signature, expected):
                 return True
         return False
 
@@ -167,8 +167,8 @@ def _by_hand() -> Check:
 
 
 def _hmac_digest() -> Check:
-    """Do it as most do who do it by hand."""
-    key, digest, same, encode, now = (
+    """Use `hmac.digest`, as most hand-written code does."""
+    key, digest, equal, encode, now = (
         _key(),
         hmac.digest,
         hmac.compare_digest,
@@ -180,10 +180,10 @@ def _hmac_digest() -> Check:
         timestamp = headers["webhook-timestamp"]
         if abs(now() - int(timestamp)) > TOLERANCE:
             return False
-        content = f"{headers['webhook-id']}.{timestamp}.".encode() + body
-        expected = b"v1," + encode(digest(key, content, "sha256"), newline=False)
-        for given in headers["webhook-signature"].encode().split(b" "):
-            if same(given, expected):
+        message = f"{headers['webhook-id']}.{timestamp}.".encode() + body
+        expected = b"v1," + encode(digest(key, message, "sha256"), newline=False)
+        for signature in headers["webhook-signature"].encode().split(b" "):
+            if equal(signature, expected):
                 return True
         return False
 
@@ -197,7 +197,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "svix": _svix,
     "standardwebhooks": _standardwebhooks,
     "hmac.digest": _hmac_digest,
-    "by hand": _by_hand,
+    "by hand": _hand_written,
 }
 
 
@@ -236,8 +236,8 @@ def _unwrap_standardwebhooks() -> Unwrap:
     return lambda headers, body: verify(body, headers)
 
 
-def _unwrap_by_hand() -> Unwrap:
-    check = _by_hand()
+def _unwrap_hand_written() -> Unwrap:
+    check = _hand_written()
 
     def unwrap(headers: Mapping[str, str], body: bytes) -> Any:
         return check(headers, body) and json.loads(body)
@@ -250,5 +250,33 @@ UNWRAPS: dict[str, Callable[[], Unwrap]] = {
     "1.0.7": _unwrap_1_0_7,
     "svix + json": _unwrap_svix,
     "standardwebhooks": _unwrap_standardwebhooks,
-    "by hand + json": _unwrap_by_hand,
+    "by hand + json": _unwrap_hand_written,
+}
+
+
+def _many_ours() -> Callable[[list[SignedWebhook]], int]:
+    from replicate_rs import WebhookVerifier
+
+    verify_many = WebhookVerifier(SECRET).verify_many
+    # The list has None for each genuine webhook.
+    return lambda batch: verify_many(batch).count(None)
+
+
+def _one_by_one(name: str) -> Callable[[], Callable[[list[SignedWebhook]], int]]:
+    def create() -> Callable[[list[SignedWebhook]], int]:
+        check = CHECKS[name]()
+
+        def verify_all(batch: list[SignedWebhook]) -> int:
+            return sum(check(headers, body) is not False for headers, body in batch)
+
+        return verify_all
+
+    return create
+
+
+BATCH_CHECKS: dict[str, Callable[[], Callable[[list[SignedWebhook]], int]]] = {
+    OURS: _many_ours,
+    f"{OURS}, one by one": _one_by_one(OURS),
+    "svix": _one_by_one("svix"),
+    "by hand": _one_by_one("by hand"),
 }

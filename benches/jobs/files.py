@@ -1,6 +1,4 @@
-"""The jobs of files: how fast they are saved, read and sent, what it costs, and how much memory it
-takes meanwhile.
-"""
+"""Jobs: files that are saved, read and uploaded; their speed, CPU time and memory."""
 
 from __future__ import annotations
 
@@ -10,169 +8,111 @@ import resource
 import time
 from base64 import b64encode
 from contextlib import closing, contextmanager
-from functools import cache
-from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from contenders import check_prediction
 from contenders.files import FILES, FILES_ASYNC
 from contenders.prediction_files import INLINE, SAVE_ALL
-from contenders.predictions import check
+from jobs.file_content import (
+    KEPT,
+    SMALL,
+    check_bytes,
+    check_file,
+    check_received,
+    content,
+    create_source,
+)
 from jobs.sampling import Sample, Task
-from machine import cpu_seconds, forget_peak, peak_bytes, resident_bytes
+from machine import cpu_seconds, peak_bytes, reset_peak, resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from contenders.file_sockets import Ways
+    from contenders.file_sockets import FileFunctions
 
-    # Calls a function with what follows it, and waits for what it gives.
-    Do = Callable[..., Any]
+    # Calls a function with arguments; if it is async, waits for its result.
+    Call = Callable[..., Any]
 
-# The content of a file repeats itself after so many bytes (benches/server/files.rs).
-PERIOD = 262_147
-# Bytes of a file that is compared whole: several of anybody's buffers; and of one that the server
-# keeps whole, in base64 too.
-SMALL, KEPT = 3_000_000, 700_000
-# Bytes that are compared of a larger one, in each of three places.
-PIECE = 100_000
-# What stands around a file that is sent, at most.
-AROUND = 2_000
-# Seconds.
+# Seconds between two ticks of a loop that is watched for stalls.
 TICK = 0.01
-# Bytes of one of many.
-LITTLE = 100_000
+# Bytes of each file, where many are saved.
+MANY_FILE_SIZE = 100_000
 
 
-class Cost:
-    """What transfers take together, without what is between them."""
+class TransferMeter:
+    """Adds up the time, CPU time and memory of transfers, without what happens between them."""
 
     def __init__(self, server: int, peak: Callable[[], int] | None = None) -> None:
         self._server = server
-        self._peak_there = peak
+        self._child_peak = peak
         self.times: list[float] = []
-        self._cpu = self._served = 0.0
+        self._cpu = self._server_cpu = 0.0
         self._extra = 0
 
     @property
     def seconds(self) -> float:
-        """The time of all together."""
+        """The time of all transfers."""
         return sum(self.times)
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Count what happens meanwhile."""
+    def transfer(self) -> Iterator[None]:
+        """Measure the transfer in the `with` statement's body."""
         gc.collect()
-        forget_peak()
+        reset_peak()
         before = resident_bytes()
-        served, cpu, clock = cpu_seconds(self._server) or 0, _cpu_seconds(), time.perf_counter()
+        server_cpu, cpu = cpu_seconds(self._server) or 0, _cpu_seconds()
+        clock = time.perf_counter()
         yield
         self.times.append(time.perf_counter() - clock)
         self._cpu += _cpu_seconds() - cpu
-        self._served += (cpu_seconds(self._server) or 0) - served
+        self._server_cpu += (cpu_seconds(self._server) or 0) - server_cpu
         self._extra = max(
-            self._extra, peak_bytes() - before if self._peak_there is None else self._peak_there()
+            self._extra, peak_bytes() - before if self._child_peak is None else self._child_peak()
         )
 
-    def sample(self, amount: float, per: float) -> Sample:
-        """Give what was done per second, if it was so much each time, and the CPU seconds for `per`
-        of it.
+    def sample(self, amount: float, cpu_amount: float) -> Sample:
+        """Return the amount per second, and the CPU seconds for `cpu_amount`.
+
+        `amount` is that of one transfer.
         """
         amount *= len(self.times)
         extra = {"extra MB": self._extra / 1e6}
         return Sample(
             amount / self.seconds,
-            cpu=self._cpu / (amount / per),
-            server=self._served / self.seconds,
+            cpu=self._cpu / (amount / cpu_amount),
+            server=self._server_cpu / self.seconds,
             more=extra,
         )
 
 
 def _cpu_seconds() -> float:
-    """Give the CPU time of this process, and of those that it started and that have ended."""
-    usages = [
-        resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    ]
+    """Return the CPU time of this process and of its children that have ended."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-@cache
-def _period() -> bytes:
-    state, words = 0x9E3779B97F4A7C15, []
-    for _ in range(PERIOD // 8 + 1):
-        state ^= state << 13 & 0xFFFFFFFFFFFFFFFF
-        state ^= state >> 7
-        state ^= state << 17 & 0xFFFFFFFFFFFFFFFF
-        words.append(state.to_bytes(8, "little"))
-    return b"".join(words)[:PERIOD]
-
-
-def content(size: int, start: int = 0) -> bytes:
-    """Give so many bytes of a file's content, which is the same for all."""
-    start %= PERIOD
-    return (_period() * (size // PERIOD + 2))[start : start + size]
-
-
-def _check_content(size: int, found: int, piece: Callable[[int], Any]) -> None:
-    """Raise unless a file is this one; `piece` gives what it has from somewhere."""
-    if found != size:
-        raise ValueError(f"wrong answer: {found:,} bytes of {size:,}")
-    for start in range(0, size, PIECE) if size <= SMALL else (0, size // 2, size - PIECE):
-        if piece(start) != content(min(PIECE, size - start), start):
-            raise ValueError(f"wrong answer: other bytes at {start:,}")
-
-
-def _check_bytes(size: int, content: Any) -> None:
-    view = memoryview(content)
-    _check_content(size, len(view), lambda start: view[start : start + PIECE])
-
-
-def _check_file(size: int, path: Path) -> None:
-    with path.open("rb") as file:
-
-        def piece(start: int) -> bytes:
-            file.seek(start)
-            return file.read(PIECE)
-
-        _check_content(size, path.stat().st_size, piece)
-
-
-def _check_sent(task: Task, content: bytes, least: int) -> int:
-    """Raise unless what the server received has this near its beginning, and so many bytes; gives
-    how many.
-    """
-    connection = HTTPConnection(task.origin.removeprefix("http://"))
-    connection.request("GET", "/received")
-    answer = connection.getresponse()
-    size = int(answer.headers["received"])
-    if content not in answer.read() or not least < size < least + AROUND:
-        raise ValueError(
-            f"wrong answer: the server received {size:,} bytes of {least:,}, or others"
-        )
-    return size
-
-
 @contextmanager
-def _ways(task: Task) -> Iterator[tuple[Ways, Do]]:
-    """Give what a contender does, and how it is called."""
+def _functions(task: Task) -> Iterator[tuple[FileFunctions, Call]]:
+    """Yield a contender's functions, and how to call them."""
     origin, trusted = (task.secure_origin, task.certificate) if task.secure else (task.origin, None)
     if task.variant != "async":
-        with FILES[task.contender](origin, trusted) as ways:
-            yield ways, lambda function, *arguments: function(*arguments)
+        with FILES[task.contender](origin, trusted) as functions:
+            yield functions, lambda function, *arguments: function(*arguments)
         return
 
     async def awaited(function: Callable[..., Any], *arguments: Any) -> Any:
         return await function(*arguments)
 
-    # Not asyncio.Runner, which takes the repr of what it gives, a second for 64 MB (CPython 3.11,
-    # by way of signal.signal).
+    # Not asyncio.Runner: through signal.signal, CPython 3.11 takes the repr of the result, which
+    # needs a second for 64 MB.
     with closing(asyncio.new_event_loop()) as loop:
         contender = FILES_ASYNC[task.contender](origin, trusted)
         yield (
             loop.run_until_complete(contender.__aenter__()),
-            lambda *call: loop.run_until_complete(awaited(*call)),
+            lambda *arguments: loop.run_until_complete(awaited(*arguments)),
         )
         loop.run_until_complete(contender.__aexit__(None, None, None))
 
@@ -181,157 +121,144 @@ def _url(task: Task, size: int) -> str:
     return f"{task.secure_origin if task.secure else task.origin}/file/{size}"
 
 
-def _megabytes(cost: Cost, size: int) -> Sample:
-    return cost.sample(size / 1e6, 1e3)
-
-
-def _source(task: Task, size: int) -> Path:
-    """Give a file to send, made by whoever needs it first."""
-    path = Path(task.folder, f"source-{size}.bin")
-    if not path.exists():
-        with path.open("wb") as file:
-            for start in range(0, size, PERIOD):
-                file.write(_period()[: size - start])
-    return path
+def _per_gigabyte(meter: TransferMeter, size: int) -> Sample:
+    return meter.sample(size / 1e6, 1e3)
 
 
 def save(task: Task) -> Sample:
-    """Save a file, which is opened and closed within the time."""
-    with TemporaryDirectory(dir=task.folder) as folder, _ways(task) as (ways, do):
+    """Save a file; opening and closing it is measured, too."""
+    with TemporaryDirectory(dir=task.folder) as folder, _functions(task) as (functions, call):
         target = Path(folder, "saved")
-        do(ways.save, _url(task, SMALL), target)
-        _check_file(SMALL, target)
-        cost = Cost(task.server, ways.peak)
-        while cost.seconds < task.seconds:
-            # To free an old one would be measured.
+        call(functions.save, _url(task, SMALL), target)
+        check_file(SMALL, target)
+        meter = TransferMeter(task.server, functions.peak)
+        while meter.seconds < task.seconds:
+            # Otherwise the time to free the old file would be measured.
             target.unlink()
-            with cost.counted():
-                do(ways.save, _url(task, task.size), target)
-            _check_file(task.size, target)
-    return _megabytes(cost, task.size)
+            with meter.transfer():
+                call(functions.save, _url(task, task.size), target)
+            check_file(task.size, target)
+    return _per_gigabyte(meter, task.size)
 
 
 def read(task: Task) -> Sample:
-    """Read a file whole into memory."""
-    with _ways(task) as (ways, do):
-        _check_bytes(SMALL, do(ways.read, _url(task, SMALL)))
-        cost = Cost(task.server)
-        while cost.seconds < task.seconds:
-            with cost.counted():
-                content = do(ways.read, _url(task, task.size))
-            _check_bytes(task.size, content)
-            del content
-    return _megabytes(cost, task.size)
+    """Read a file into memory."""
+    with _functions(task) as (functions, call):
+        check_bytes(SMALL, call(functions.read, _url(task, SMALL)))
+        meter = TransferMeter(task.server)
+        while meter.seconds < task.seconds:
+            with meter.transfer():
+                body = call(functions.read, _url(task, task.size))
+            check_bytes(task.size, body)
+            del body
+    return _per_gigabyte(meter, task.size)
 
 
 def upload(task: Task) -> Sample:
-    """Send a file, which is opened and closed within the time."""
-    small, source = _source(task, KEPT), _source(task, task.size)
-    with _ways(task) as (ways, do):
-        do(ways.upload, small)
-        _check_sent(task, content(KEPT), KEPT)
-        cost = Cost(task.server, ways.peak)
-        while cost.seconds < task.seconds:
-            with cost.counted():
-                record = do(ways.upload, source)
+    """Upload a file; opening and closing it is measured, too."""
+    small, source = create_source(task, KEPT), create_source(task, task.size)
+    with _functions(task) as (functions, call):
+        call(functions.upload, small)
+        check_received(task, content(KEPT), KEPT)
+        meter = TransferMeter(task.server, functions.peak)
+        while meter.seconds < task.seconds:
+            with meter.transfer():
+                record = call(functions.upload, source)
             _check_record(task, record)
-    return _megabytes(cost, task.size)
+    return _per_gigabyte(meter, task.size)
 
 
 def _check_record(task: Task, record: Any) -> None:
-    """Raise unless the server received a file, and said so."""
-    told = record["size"] if isinstance(record, dict) else record.size
-    if told != _check_sent(task, content(KEPT), task.size):
-        raise ValueError(f"wrong answer: {told:,} bytes of {task.size:,}")
+    """Raise ValueError unless the server received the file and answered with its size."""
+    size = record["size"] if isinstance(record, dict) else record.size
+    if size != check_received(task, content(KEPT), task.size):
+        raise ValueError(f"wrong answer: {size:,} bytes of {task.size:,}")
 
 
 def stalls(task: Task) -> Sample:
-    """Give the longest time for which a transfer holds up what else is on its event loop."""
+    """Measure the longest time for which a transfer blocks its event loop."""
     with TemporaryDirectory(dir=task.folder) as folder:
         return asyncio.run(_stalls(task, Path(folder)))
 
 
 async def _stalls(task: Task, folder: Path) -> Sample:
-    warm, target, small, source = (
-        folder / "warm",
-        folder / "saved",
-        _source(task, KEPT),
-        _source(task, task.size),
-    )
-    late: list[float] = []
+    target = folder / "saved"
+    small, source = create_source(task, KEPT), create_source(task, task.size)
+    delays: list[float] = []
 
     async def tick() -> None:
         while True:
-            began = time.perf_counter()
+            started = time.perf_counter()
             await asyncio.sleep(TICK)
-            late.append(time.perf_counter() - began - TICK)
+            delays.append(time.perf_counter() - started - TICK)
 
-    async with FILES_ASYNC[task.contender](task.origin, None) as ways:
-        await ways.save(_url(task, SMALL), warm)
-        await ways.upload(small)
+    async with FILES_ASYNC[task.contender](task.origin, None) as functions:
+        await functions.save(_url(task, SMALL), folder / "warm-up")
+        await functions.upload(small)
         ticking = asyncio.ensure_future(tick())
         await asyncio.sleep(TICK * 2)
-        late.clear()
-        began = time.perf_counter()
+        delays.clear()
+        started = time.perf_counter()
         record = await (
-            ways.save(_url(task, task.size), target)
+            functions.save(_url(task, task.size), target)
             if task.variant == "save"
-            else ways.upload(source)
+            else functions.upload(source)
         )
-        took = time.perf_counter() - began
-        # The one that is due then sees the end.
+        duration = time.perf_counter() - started
+        # For the tick that was due at the end.
         await asyncio.sleep(TICK * 2)
         ticking.cancel()
     if task.variant == "save":
-        _check_file(task.size, target)
+        check_file(task.size, target)
     else:
         _check_record(task, record)
     return Sample(
-        max(late) * 1e3, more={"median ms": median(late) * 1e3, "MB/s": task.size / 1e6 / took}
+        max(delays) * 1e3,
+        more={"median ms": median(delays) * 1e3, "MB/s": task.size / 1e6 / duration},
     )
 
 
 def data_uri(task: Task) -> Sample:
-    """Create a prediction with a file within its input."""
-    small, source = _source(task, KEPT), _source(task, task.size)
-    # Not its last characters, which depend on what follows.
-    begins = b64encode(content(KEPT // 3 * 3))
+    """Create a prediction with a file in its input, as a `data:` URI."""
+    small, source = create_source(task, KEPT), create_source(task, task.size)
+    # Whole groups of three bytes, so that the text does not depend on the bytes that follow.
+    encoded_start = b64encode(content(KEPT // 3 * 3))
     with INLINE[task.contender](task.origin) as create:
-        check(create(small))
-        _check_sent(task, begins, -(-KEPT // 3) * 4)
-        cost = Cost(task.server)
-        while cost.seconds < task.seconds:
-            with cost.counted():
+        check_prediction(create(small))
+        check_received(task, encoded_start, -(-KEPT // 3) * 4)
+        meter = TransferMeter(task.server)
+        while meter.seconds < task.seconds:
+            with meter.transfer():
                 prediction = create(source)
-            check(prediction)
+            check_prediction(prediction)
             encoded = -(-task.size // 3) * 4
-            _check_sent(task, begins, encoded)
-    sample = cost.sample(1, 1)
-    sample.value, sample.cpu = median(cost.times) * 1e3, (sample.cpu or 0) * 1e3
+            check_received(task, encoded_start, encoded)
+    sample = meter.sample(1, 1)
+    sample.value, sample.cpu = median(meter.times) * 1e3, (sample.cpu or 0) * 1e3
     sample.more["x encoded"] = sample.more["extra MB"] * 1e6 / encoded
     return sample
 
 
 def save_all(task: Task) -> Sample:
-    """Save many little files."""
-    urls = [f"{_url(task, LITTLE)}/{number:03}.bin" for number in range(task.size)]
+    """Save many small files to a folder."""
+    urls = [f"{_url(task, MANY_FILE_SIZE)}/{number:03}.bin" for number in range(task.size)]
     with SAVE_ALL[task.contender](task.origin) as save:
-        _save_all(save, urls[:20], Path(task.folder), Cost(task.server))
-        cost = Cost(task.server)
-        while cost.seconds < task.seconds:
-            _save_all(save, urls, Path(task.folder), cost)
-    # The seconds for a million are the microseconds for one.
-    return cost.sample(task.size, 1e6)
+        _save_all(save, urls[:20], Path(task.folder), TransferMeter(task.server))
+        meter = TransferMeter(task.server)
+        while meter.seconds < task.seconds:
+            _save_all(save, urls, Path(task.folder), meter)
+    # CPU seconds for a million files are microseconds for one.
+    return meter.sample(task.size, 1e6)
 
 
 def _save_all(
-    save: Callable[[list[str], Path], Any], urls: list[str], parent: Path, cost: Cost
+    save: Callable[[list[str], Path], Any], urls: list[str], parent: Path, meter: TransferMeter
 ) -> None:
     with TemporaryDirectory(dir=parent) as folder:
-        with cost.counted():
+        with meter.transfer():
             save(urls, Path(folder))
         found = list(Path(folder).iterdir())
         if len(found) != len(urls):
             raise ValueError(f"wrong answer: {len(found)} files of {len(urls)}")
         for path in found:
-            _check_file(LITTLE, path)
+            check_file(MANY_FILE_SIZE, path)

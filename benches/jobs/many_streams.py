@@ -1,6 +1,4 @@
-"""The jobs of many streams at once: their latency and what they cost, and the memory of one that is
-open.
-"""
+"""Jobs: many streams at a time, their cost and latency, and the memory of an open stream."""
 
 from __future__ import annotations
 
@@ -10,162 +8,160 @@ import time
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 
-from contenders.streams import FOLLOW_ASYNC
+from contenders.streams import ASYNC_STREAMS
 from jobs.sampling import Meter, Sample, Task
 from machine import resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from contenders.streams import AsyncFollow
+    from contenders.streams import AsyncStream
 
-# Streams that are being opened at a time.
-OPENING = 50
-# Seconds in which one more must open, and for what is still to come when the last event was due.
-PATIENCE, GRACE = 2, 1.5
-# How often the clocks are compared.
-COMPARISONS = 200
+# Streams that are opened at a time.
+MAX_OPENING = 50
+# Seconds within which another stream must open.
+OPEN_TIMEOUT = 2
+# Seconds that streams have to end after the last event was due.
+END_TIMEOUT = 1.5
+CLOCK_READINGS = 200
 
 
 class Server:
-    """A connection to the server, for what is not measured."""
+    """A connection to the server for control requests, which are not measured."""
 
     def __init__(self, origin: str) -> None:
         self._connection = HTTPConnection(origin.removeprefix("http://"))
 
     def ask(self, path: str) -> int:
-        """Give the number that the server answers."""
+        """Return the number that the server answers."""
         self._connection.request("GET", path)
         return int(self._connection.getresponse().read())
 
-    def behind(self) -> int:
-        """Give the nanoseconds that the server's clock is behind ours, to within half of what the
-        quickest answer took.
+    def clock_offset(self) -> int:
+        """Return the nanoseconds that the server's clock is behind `time.monotonic_ns`.
+
+        The error is at most half of the shortest round trip.
         """
-        found: list[tuple[int, int]] = []
-        for _ in range(COMPARISONS):
+        readings: list[tuple[int, int]] = []
+        for _ in range(CLOCK_READINGS):
             before = time.monotonic_ns()
-            there = self.ask("/clock")
+            server = self.ask("/clock")
             after = time.monotonic_ns()
-            found.append((after - before, (before + after) // 2 - there))
-        return min(found)[1]
+            readings.append((after - before, (before + after) // 2 - server))
+        return min(readings)[1]
 
 
 async def _open(
-    follow: AsyncFollow, path: str, count: int, streams: list[AsyncIterator[Any]]
+    stream: AsyncStream, path: str, count: int, streams: list[AsyncIterator[Any]]
 ) -> None:
-    """Open streams until there are so many, and read the first event of each."""
-    turns = asyncio.Semaphore(OPENING)
+    """Open streams until there are `count`, and read the first event of each."""
+    semaphore = asyncio.Semaphore(MAX_OPENING)
 
     async def opened() -> None:
-        async with turns:
-            events = aiter(follow(path))
+        async with semaphore:
+            events = aiter(stream(path))
             await anext(events)
             streams.append(events)
 
     opening = {asyncio.ensure_future(opened()) for _ in range(count - len(streams))}
     while opening:
         before = len(streams)
-        done, opening = await asyncio.wait(opening, timeout=PATIENCE)
-        for stream in done:
-            stream.result()
+        done, opening = await asyncio.wait(opening, timeout=OPEN_TIMEOUT)
+        for each in done:
+            each.result()
         if opening and len(streams) == before:
-            for stream in opening:
-                stream.cancel()
+            for each in opening:
+                each.cancel()
             await asyncio.wait(opening)
-            raise TimeoutError(f"after {before} of {count:,} streams none opened for {PATIENCE} s")
+            raise TimeoutError(
+                f"{before} of {count:,} streams opened, and no other within {OPEN_TIMEOUT} s"
+            )
 
 
 def memory(task: Task) -> Sample:
-    """Give the KB of memory that one more open stream takes."""
+    """Measure the KB of memory that one more open stream takes."""
     return asyncio.run(_memory(task))
 
 
 async def _memory(task: Task) -> Sample:
-    async with FOLLOW_ASYNC[task.contender](task.origin) as follow:
-        sample = Sample(0)
-        kept = await _open_and_weigh(follow, "/stream/idle", task.size, sample)
-        sample.value = sample.more.pop("KB each")
-        del kept
-        return sample
+    async with ASYNC_STREAMS[task.contender](task.origin) as stream:
+        _, kilobytes = await _open_and_weigh(stream, "/stream/idle", task.size)
+        return Sample(kilobytes)
 
 
 async def _open_and_weigh(
-    follow: AsyncFollow, path: str, count: int, sample: Sample
-) -> list[AsyncIterator[Any]]:
-    # The first brings what all share.
+    stream: AsyncStream, path: str, count: int
+) -> tuple[list[AsyncIterator[Any]], float]:
+    """Open streams; return them, and the KB of memory of each."""
+    # The first stream also creates what all streams share.
     streams: list[AsyncIterator[Any]] = []
-    await _open(follow, path, 1, streams)
+    await _open(stream, path, 1, streams)
     gc.collect()
     before = resident_bytes()
-    await _open(follow, path, count, streams)
+    await _open(stream, path, count, streams)
     gc.collect()
-    sample.more["KB each"] = (resident_bytes() - before) / 1024 / (count - 1)
-    return streams
+    return streams, (resident_bytes() - before) / 1024 / (count - 1)
 
 
 def many(task: Task) -> Sample:
-    """Read events of many streams as they come; what one costs, and how long after it was written
-    it is there.
-    """
+    """Measure the CPU time and latency of an event; each stream has one per interval."""
     return asyncio.run(_many(task))
 
 
 async def _many(task: Task) -> Sample:
     server = Server(task.origin)
-    behind = server.behind()
+    offset = server.clock_offset()
     written: list[str] = []
     arrived: list[int] = []
 
     async def listen(events: AsyncIterator[Any]) -> None:
         async for event in events:
-            # Taken apart when all is over: here it would be measured.
+            # Evaluated after the measurement, so that its cost is not measured.
             arrived.append(time.monotonic_ns())
             written.append(event.data)
 
-    async with FOLLOW_ASYNC[task.contender](task.origin) as follow:
-        weighed = Sample(0)
-        streams = await _open_and_weigh(follow, "/stream/paced", task.size, weighed)
-        each = int(5 * task.seconds * 1000) // task.interval
+    async with ASYNC_STREAMS[task.contender](task.origin) as stream:
+        streams, kilobytes = await _open_and_weigh(stream, "/stream/paced", task.size)
+        count = int(5 * task.seconds * 1000) // task.interval
         meter = Meter(task.server)
-        start = server.ask(f"/pace/{task.interval}/{each}") + behind
-        end = start + each * task.interval * 1_000_000
+        start = server.ask(f"/pace/{task.interval}/{count}") + offset
+        end = start + count * task.interval * 1_000_000
         listening = [asyncio.ensure_future(listen(events)) for events in streams]
-        await asyncio.wait(listening, timeout=_until(end))
+        await asyncio.wait(listening, timeout=_seconds_until(end))
         sample = meter.sample(len(arrived))
         # The server ends the streams half a second after the last event.
-        done, late = await asyncio.wait(listening, timeout=_until(end) + GRACE)
-        for stream in late:
-            stream.cancel()
-        for stream in done:
-            stream.result()
+        done, late = await asyncio.wait(listening, timeout=_seconds_until(end) + END_TIMEOUT)
+        for each in late:
+            each.cancel()
+        for each in done:
+            each.result()
         await asyncio.wait(listening)
-    # Each has an end, too.
-    if not late and len(arrived) != task.size * (each + 1):
-        raise ValueError(f"wrong answer: {len(arrived)} events of {task.size * (each + 1)}")
-    sample.more = weighed.more
-    _summarise(sample, written, arrived, behind, task.size * each, end)
+    # Each stream has a last event, too.
+    if not late and len(arrived) != task.size * (count + 1):
+        raise ValueError(f"wrong answer: {len(arrived)} events of {task.size * (count + 1)}")
+    _add_latencies(sample, written, arrived, offset, task.size * count, end)
+    sample.more["KB each"] = kilobytes
     return sample
 
 
-def _until(when: int) -> float:
+def _seconds_until(when: int) -> float:
     return (when - time.monotonic_ns()) / 1e9
 
 
-def _summarise(
-    sample: Sample, written: list[str], arrived: list[int], behind: int, due: int, end: int
+def _add_latencies(
+    sample: Sample, written: list[str], arrived: list[int], offset: int, due: int, end: int
 ) -> None:
-    """Fill in the latencies, and the share that was there in time."""
+    """Add latencies to a sample, and the share of the `due` events that arrived before `end`."""
     latencies: list[int] = []
     lateness: list[int] = []
     in_time = 0
     for text, when in zip(written, arrived, strict=True):
-        # The end has no times.
+        # The last event of a stream has no times.
         if text == "{}":
             continue
-        at, planned = map(int, text.split())
-        latencies.append(when - at - behind)
-        lateness.append(at - planned)
+        sent, planned = map(int, text.split())
+        latencies.append(when - sent - offset)
+        lateness.append(sent - planned)
         in_time += when <= end
     latencies.sort()
     lateness.sort()
@@ -174,7 +170,6 @@ def _summarise(
         "p50 ms": latencies[len(latencies) // 2] / 1e6,
         "p99 ms": latencies[at_99] / 1e6,
         "in time %": 100 * in_time / due,
-        **sample.more,
     }
     sample.late = lateness[at_99] / 1e6
     assert sample.cpu is not None

@@ -1,5 +1,6 @@
-"""The jobs of a service that passes streams on: FastAPI and uvicorn on one core, the model and the
-readers on another.
+"""Jobs: a service relays streams, with FastAPI and uvicorn on one core, all else on another.
+
+The server (server/readers.rs) also has the service's readers.
 """
 
 from __future__ import annotations
@@ -23,117 +24,115 @@ from jobs.sampling import Meter, Sample, Task
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-# Seconds after which a service is taken not to start, and after which its readers are taken not to
-# end.
-START, END = 10, 40
-# At first, so many readers get so many events each: to see that they do, and how fast.
-FEW, CHECKED = 100, 200
-# Events of one reader, when it is measured how fast they go: as many as pass in the time, within
-# these.
-FEWEST, MOST = 200, 5000
-# What ours has as a relay's `headers`.
+# Seconds for a service to start, and for its readers to end.
+START_TIMEOUT, END_TIMEOUT = 10, 40
+# The readers of a first check, and the events of each.
+CHECK_READERS, CHECK_EVENTS = 100, 200
+# Events of one reader when throughput is measured.
+MIN_EVENTS, MAX_EVENTS = 200, 5000
+# The same as `Relay.headers` of this library.
 HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",
 }
-# They take longer than other jobs do: a thousand readers are many to be fair to.
-LONGER = 5
+# Measured longer than other jobs, so that each of 1,000 readers has its turn.
+TIME_FACTOR = 5
 
 
 class Readers:
-    """The service's readers, which are in the model's process: both must be cheap."""
+    """Controls the service's readers, which run in the server's process."""
 
     def __init__(self, origin: str, port: int) -> None:
         self._connection = HTTPConnection(origin.removeprefix("http://"))
         self._port = port
 
     def ask(self, path: str) -> Any:
-        """Give what is answered, a number or an object."""
+        """Return the number or object that the server answers."""
         self._connection.request("GET", path)
         return json.loads(self._connection.getresponse().read())
 
     def open(self, count: int, path: str) -> None:
-        """Have so many readers, each with an event, in place of those that there were."""
+        """Replace the readers by `count` new ones, and wait until each has its first event."""
         opened = self.ask(f"/readers/{self._port}/{count}/relay/{path}")
         if opened != count:
             raise TimeoutError(
-                f"after {opened:,} of {count:,} readers none had an event: {self.seen()['wrong']}"
+                f"only {opened:,} of {count:,} readers received an event: {self.totals()['wrong']}"
             )
 
-    def seen(self) -> dict[str, Any]:
-        """Give what they have seen so far."""
-        seen: dict[str, Any] = self.ask("/read")
-        return seen
+    def totals(self) -> dict[str, Any]:
+        """Return what the readers have received so far."""
+        totals: dict[str, Any] = self.ask("/read")
+        return totals
 
     def end(self, count: int, events: int) -> dict[str, Any]:
-        """Wait until all have ended; raises unless each got so many events, the last of them
-        ``done``.
+        """Wait until all readers have ended, and return what they received.
+
+        Raises ValueError unless each received that many events, the last of them ``done``.
         """
-        end = time.monotonic() + END
+        end = time.monotonic() + END_TIMEOUT
         while (
-            (seen := self.seen())["ended"] < count and not seen["wrong"] and time.monotonic() < end
+            (totals := self.totals())["ended"] < count
+            and not totals["wrong"]
+            and time.monotonic() < end
         ):
             time.sleep(0.01)
-        if (seen["ended"], seen["events"]) != (count, count * events):
-            raise ValueError(f"wrong answer: {seen} for {count:,} times {events} events")
-        return seen
+        if (totals["ended"], totals["events"]) != (count, count * events):
+            raise ValueError(f"wrong answer: {totals} for {count:,} readers of {events} events")
+        return totals
 
 
 def paced(task: Task) -> Sample:
-    """Give the CPU time that a service takes for an event, of many streams whose events come one by
-    one.
-    """
+    """Measure a service's CPU time for an event; each stream has one per interval."""
     with _service(task) as readers:
-        _rush(readers, task, FEW, CHECKED)
+        _relay_at_full_speed(readers, task, CHECK_READERS, CHECK_EVENTS)
         readers.open(task.size, "paced/0")
-        each = int(LONGER * task.seconds * 1000) // task.interval
-        model = Server(task.origin)
-        behind = model.behind()
+        events = int(TIME_FACTOR * task.seconds * 1000) // task.interval
+        server = Server(task.origin)
+        offset = server.clock_offset()
         meter = Meter(task.server)
-        start = model.ask(f"/pace/{task.interval}/{each}") + behind
-        time.sleep((start + each * task.interval * 1_000_000 - time.monotonic_ns()) / 1e9)
-        # Each has had one already, to be open.
-        in_time = readers.seen()["events"] - task.size
+        start = server.ask(f"/pace/{task.interval}/{events}") + offset
+        time.sleep((start + events * task.interval * 1_000_000 - time.monotonic_ns()) / 1e9)
+        # Each reader received one event when it was opened.
+        in_time = readers.totals()["events"] - task.size
         sample = meter.sample(in_time)
-        # That, the counted ones, and the end.
-        seen = readers.end(task.size, each + 2)
+        # That event, the measured ones, and the last.
+        totals = readers.end(task.size, events + 2)
     sample.more = {
         "events/s": sample.value,
-        "p50 ms": seen["p50"] / 1e6,
-        "p99 ms": seen["p99"] / 1e6,
-        "in time %": 100 * in_time / (task.size * each),
+        "p50 ms": totals["p50"] / 1e6,
+        "p99 ms": totals["p99"] / 1e6,
+        "in time %": 100 * in_time / (task.size * events),
     }
-    sample.late = seen["late"] / 1e6
+    sample.late = totals["late"] / 1e6
     assert sample.cpu is not None
-    # A millionth of a second for each event is a second for a million of them.
+    # Microseconds for one event are seconds for a million.
     sample.value, sample.cpu = sample.cpu, None
     return sample
 
 
 def fast(task: Task) -> Sample:
-    """Give the events that a service passes on in a second, of streams that come as fast as they
-    are read.
-    """
+    """Measure the events that a service relays in a second, with streams at full speed."""
     with _service(task) as readers:
-        rate = _rush(readers, task, FEW, CHECKED).value
-        each = int(rate * LONGER * task.seconds / task.size)
-        return _rush(readers, task, task.size, max(FEWEST, min(MOST, each)))
+        rate = _relay_at_full_speed(readers, task, CHECK_READERS, CHECK_EVENTS).value
+        events = int(rate * TIME_FACTOR * task.seconds / task.size)
+        events = max(MIN_EVENTS, min(MAX_EVENTS, events))
+        return _relay_at_full_speed(readers, task, task.size, events)
 
 
-def _rush(readers: Readers, task: Task, count: int, each: int) -> Sample:
-    """Have so many readers get so many events each; they are all there before the first of these."""
+def _relay_at_full_speed(readers: Readers, task: Task, count: int, events: int) -> Sample:
+    """Open `count` readers, then relay that many events to each."""
     readers.open(count, "paced/0")
     meter = Meter(task.server)
-    readers.ask(f"/pace/0/{each}")
-    # Each has had one already, to be open; and there is the end.
-    readers.end(count, each + 2)
-    return meter.sample(count * each)
+    readers.ask(f"/pace/0/{events}")
+    # One event opened each reader, and there is a last one.
+    readers.end(count, events + 2)
+    return meter.sample(count * events)
 
 
 @contextmanager
 def _service(task: Task) -> Iterator[Readers]:
-    """Run a service in a thread; gives its readers."""
+    """Run a service in a thread."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         quiet: dict[str, Any] = {
             "access_log": False,
@@ -145,14 +144,14 @@ def _service(task: Task) -> Iterator[Readers]:
         )
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
-        end = time.monotonic() + START
+        end = time.monotonic() + START_TIMEOUT
         while not server.started:
             if time.monotonic() > end:
                 raise SystemExit("the service did not start")
             time.sleep(0.01)
         yield Readers(task.origin, listener.getsockname()[1])
         server.should_exit = True
-        thread.join(START)
+        thread.join(START_TIMEOUT)
 
 
 def _app(task: Task) -> FastAPI:

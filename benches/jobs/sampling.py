@@ -1,4 +1,4 @@
-"""What a worker is asked for, and what it answers."""
+"""What a worker is asked to measure, what it returns, and how it repeats and meters work."""
 
 from __future__ import annotations
 
@@ -16,104 +16,110 @@ if TYPE_CHECKING:
 
 @dataclass
 class Task:
-    """What to measure."""
+    """One job for one contender."""
 
     job: str
     contender: str
     origin: str
     secure_origin: str
-    """Where files are over TLS."""
+    """The origin of the server's HTTPS port."""
     certificate: str
-    """The file with what to trust there."""
+    """The file of the certificate to trust there."""
     folder: str
-    """For files; all tasks of a run have the same."""
+    """For files; the same for all tasks of a run."""
     server: int
-    """Its process id."""
+    """The server's process id."""
     warm_up: float
-    """Seconds; also `seconds`, of the part that is timed.
-
-    Work that was begun within them is finished, and counted.
-    """
+    """Seconds of work before anything is measured."""
     seconds: float
+    """Seconds that are measured. Work that was started within them is completed and counted."""
     size: int = 1
-    """Requests in flight, threads, clients, or streams; for a big event, for files and for
-    webhooks, bytes.
+    """The number of requests in flight, threads, clients or streams; bytes of an event, a file or
+    a webhook.
     """
     variant: str = ""
     """For startup: ``import`` or ``first``; for clients: ``used`` or ``unused``; for streams and
-    files: ``sync`` or ``async``; for receivers of webhooks: ``standard`` or ``plain``."""
+    files: ``sync`` or ``async``; for webhook services: ``standard`` or ``plain``.
+    """
     interval: int = 0
     """Milliseconds between a stream's events."""
     secure: bool = False
-    """Over TLS."""
+    """Whether to use HTTPS."""
 
 
 @dataclass
 class Sample:
-    """What was measured."""
+    """What was measured in one round."""
 
     value: float
-    """What the table shows."""
+    """The main figure, in the section's unit."""
     cpu: float | None = None
-    """Of this process, for one operation."""
+    """CPU time of the client's process for one operation, in the section's CPU unit."""
     server: float | None = None
-    """The share of its core that the server used."""
+    """CPU seconds that the server used per second."""
     bare: float | None = None
-    """What bare Python took."""
+    """Milliseconds that Python itself needs to start."""
     more: dict[str, float] = field(default_factory=dict)
-    """What else the table shows, by the heads of its columns."""
+    """Further figures, by the heads of their columns."""
     late: float | None = None
-    """The milliseconds that the server was late with one event of a hundred."""
+    """The 99th percentile of the server's own delay in sending an event, in milliseconds."""
 
 
-def load(work: Callable[[], object], seconds: float, each: int = 1) -> int:
-    """Do something again and again; gives how often, times what each time counts for."""
+def load(work: Callable[[], object], seconds: float, operations: int = 1) -> int:
+    """Repeat `work`, which is that many operations; return the number of operations."""
     end, count = time.perf_counter() + seconds, 0
     while not count or time.perf_counter() < end:
         work()
-        count += each
+        count += operations
     return count
 
 
 async def load_async(work: Callable[[], Awaitable[object]], in_flight: int, seconds: float) -> int:
-    """Do something again and again, so many at a time; gives how often."""
+    """Repeat `work` in that many tasks at a time; return the number of operations."""
     end = time.perf_counter() + seconds
 
-    async def some() -> int:
+    async def repeat() -> int:
         count = 0
         while not count or time.perf_counter() < end:
             await work()
             count += 1
         return count
 
-    return sum(await asyncio.gather(*(some() for _ in range(in_flight))))
+    return sum(await asyncio.gather(*(repeat() for _ in range(in_flight))))
+
+
+def measure(work: Callable[[], object], task: Task, operations: int = 1) -> Sample:
+    """Warm up, then repeat `work` for the task's seconds."""
+    load(work, task.warm_up)
+    meter = Meter(task.server)
+    return meter.sample(load(work, task.seconds, operations))
 
 
 def own_cpu_seconds() -> float:
-    """Give the CPU time this process has used, user and system."""
+    """Return the CPU time that this process has used, user and system."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
 class Meter:
-    """Clocks that run from its making."""
+    """Measures time, and the CPU time of this process and the server, since its creation."""
 
     def __init__(self, server: int) -> None:
         self._server = server
-        self._served = cpu_seconds(server)
+        self._server_cpu = cpu_seconds(server)
         self._cpu = own_cpu_seconds()
         self._clock = time.perf_counter()
 
     def sample(self, operations: int) -> Sample:
-        """Give operations per second, microseconds of CPU for one, and the most memory that this
-        process had.
-        """
+        """Return operations per second, CPU microseconds of one, and this process's peak memory."""
         seconds = time.perf_counter() - self._clock
         cpu = own_cpu_seconds() - self._cpu
-        served = cpu_seconds(self._server)
+        server_cpu = cpu_seconds(self._server)
         share = (
-            None if served is None or self._served is None else (served - self._served) / seconds
+            None
+            if server_cpu is None or self._server_cpu is None
+            else (server_cpu - self._server_cpu) / seconds
         )
-        # What the process had at most since its start, the interpreter and the libraries included.
+        # Since the process started, including the interpreter and the libraries.
         peak = {"peak MB": peak_bytes() / 1e6}
         return Sample(operations / seconds, cpu=cpu / operations * 1e6, server=share, more=peak)

@@ -1,8 +1,8 @@
-"""Sends webhooks to a receiver, from a core of its own: ``webhook_load.py PORT CONNECTIONS``.
+"""Program that sends webhooks to a service: ``webhook_load.py PORT CONNECTIONS``.
 
-Each line of standard input is a turn, as a line of JSON: a request, and for how many seconds to
-send it, on all connections, the next one on each as soon as the last is answered. When all are
-answered, their number is printed.
+Each line of standard input is a JSON array of a request and a number of seconds. The program sends
+the request on all connections, repeats it on each as soon as the response has arrived until the
+time is over, and prints the number of responses.
 """
 
 from __future__ import annotations
@@ -14,44 +14,44 @@ import sys
 import time
 from typing import Any
 
-# Of an answer without a body: its first bytes, and its last.
-HEAD, END = b"HTTP/1.1 204 ", b"\r\n\r\n"
-# More than an answer has.
-MOST = 4096
+# The first and the last bytes of a response without a body.
+STATUS_LINE, HEAD_END = b"HTTP/1.1 204 ", b"\r\n\r\n"
+# Bytes, more than a response has.
+READ_SIZE = 4096
 
 
-def turn(connections: list[socket.socket], request: bytes, seconds: float) -> int:
-    """Send as many as are answered."""
+def send(connections: list[socket.socket], request: bytes, seconds: float) -> int:
+    """Send a request repeatedly; return the number of responses."""
     with selectors.DefaultSelector() as selector:
         for connection in connections:
             selector.register(connection, selectors.EVENT_READ)
             connection.sendall(request)
         end = time.perf_counter() + seconds
-        count, awaited = 0, len(connections)
-        while awaited:
-            going = time.perf_counter() < end
+        count, pending = 0, len(connections)
+        while pending:
+            is_open = time.perf_counter() < end
             for key, _ in selector.select():
-                ready: Any = key.fileobj
-                answer = ready.recv(MOST)
-                if not answer.startswith(HEAD) or not answer.endswith(END):
-                    raise SystemExit(f"wrong answer: {answer!r}")
+                connection: Any = key.fileobj
+                response = connection.recv(READ_SIZE)
+                if not response.startswith(STATUS_LINE) or not response.endswith(HEAD_END):
+                    raise SystemExit(f"wrong answer: {response!r}")
                 count += 1
-                if going:
-                    ready.sendall(request)
+                if is_open:
+                    connection.sendall(request)
                 else:
-                    awaited -= 1
+                    pending -= 1
         return count
 
 
 def main() -> None:
-    """Take turns until there are no more."""
-    port, many = map(int, sys.argv[1:])
-    connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(many)]
+    """Answer each line of standard input."""
+    port, count = map(int, sys.argv[1:])
+    connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
     for connection in connections:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for line in sys.stdin:
         request, seconds = json.loads(line)
-        print(turn(connections, request.encode("latin-1"), seconds), flush=True)
+        print(send(connections, request.encode("latin-1"), seconds), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,4 @@
-"""The job of a service that receives webhooks: FastAPI and uvicorn on one core, and the load from
-another.
-"""
+"""Job: a service receives webhooks; FastAPI and uvicorn on one core, the client on another."""
 
 from __future__ import annotations
 
@@ -20,32 +18,31 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from contenders.predictions import OURS
-from contenders.webhooks import SECRET, TOLERANCE, Signed, signed
+from contenders import OURS, UNVERIFIED
+from contenders.webhooks import SECRET, TOLERANCE, SignedWebhook, sign_webhook
 from jobs.sampling import Meter, Sample, Task
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    Receive = Callable[[Request], Awaitable[Response]]
+    Endpoint = Callable[[Request], Awaitable[Response]]
 
 LOAD = Path(__file__).with_name("webhook_load.py")
 CONNECTIONS = 16
-# The loop and the parser of HTTP that uvicorn has: "standard" is what it takes of its own accord
-# where they are installed.
-PARTS: dict[str, dict[str, Any]] = {
+# uvicorn's event loop and HTTP parser: by default it chooses "standard" if that is installed.
+SERVER_OPTIONS: dict[str, dict[str, Any]] = {
     "standard": {"loop": "uvloop", "http": "httptools"},
     "plain": {"loop": "asyncio", "http": "h11"},
 }
-# Seconds after which a receiver is taken not to start.
-PATIENCE = 10
-# Where nothing is verified, and where the contender does. They take turns: what is said of one is
-# its share of the other.
+# Seconds for a service to start.
+START_TIMEOUT = 10
+# The path that verifies nothing, and the one on which the contender does. They are measured
+# alternately, so that their ratio does not depend on other load.
 OPEN, VERIFIED = "/open", "/verified"
-# Of each.
+# Of each path.
 TURNS = 20
-# They take longer than other jobs do, as a percent is to be seen.
-LONGER = 8
+# Measured longer than other jobs, so that a difference of one percent is visible.
+TIME_FACTOR = 8
 
 
 async def _unverified(request: Request) -> Response:
@@ -53,7 +50,7 @@ async def _unverified(request: Request) -> Response:
     return Response(status_code=204)
 
 
-def _ours() -> Receive:
+def _ours() -> Endpoint:
     from replicate_rs import WebhookVerifier
     from replicate_rs.webhook import WebhookValidationError
 
@@ -69,10 +66,10 @@ def _ours() -> Receive:
     return receive
 
 
-def _1_0_7() -> Receive:
+def _1_0_7() -> Endpoint:
     from replicate.webhook import Webhooks, WebhookSigningSecret, WebhookValidationError
 
-    # Untyped, for what it says of its arguments is not what it takes.
+    # Untyped: the annotations of its arguments are wrong.
     validate: Any = Webhooks.validate
     secret = WebhookSigningSecret(key=SECRET)
 
@@ -87,21 +84,19 @@ def _1_0_7() -> Receive:
     return receive
 
 
-RECEIVERS: dict[str, Callable[[], Receive]] = {
+RECEIVERS: dict[str, Callable[[], Endpoint]] = {
     OURS: _ours,
     "1.0.7": _1_0_7,
-    "without verification": lambda: _unverified,
+    UNVERIFIED: lambda: _unverified,
 }
 
 
 def receive(task: Task) -> Sample:
-    """Give the webhooks that a receiver takes in a second, and what percentage that is of those it
-    takes unverified.
-    """
-    webhook = signed(task.size)
+    """Measure the webhooks received in a second, and their ratio to those without verification."""
+    webhook = sign_webhook(task.size)
     apps = {OPEN: _app(OPEN, _unverified), VERIFIED: _app(VERIFIED, RECEIVERS[task.contender]())}
-    with _running(apps, PARTS[task.variant]) as port, _load(port) as load:
-        _check(port, webhook, 204 if task.contender == "without verification" else 400)
+    with _running(apps, SERVER_OPTIONS[task.variant]) as port, _load(port) as load:
+        _check(port, webhook, 204 if task.contender == UNVERIFIED else 400)
 
         def turn(path: str, seconds: float) -> Sample:
             assert load.stdin is not None
@@ -113,36 +108,36 @@ def receive(task: Task) -> Sample:
 
         turn(OPEN, task.warm_up)
         turn(VERIFIED, task.warm_up)
-        each = LONGER * task.seconds / TURNS / 2
+        seconds = TIME_FACTOR * task.seconds / TURNS / 2
         pairs = [
-            {path: turn(path, each) for path in order}
+            {path: turn(path, seconds) for path in order}
             for order in [(OPEN, VERIFIED), (VERIFIED, OPEN)] * (TURNS // 2)
         ]
     share = 100 * median(pair[VERIFIED].value / pair[OPEN].value for pair in pairs)
-    # That of the CPU is the steadier one, where others use the machine.
+    # The ratio of CPU times varies less on a machine that others use.
     cpu_share = 100 * median((pair[OPEN].cpu or 0) / (pair[VERIFIED].cpu or 1) for pair in pairs)
-    taken = [pair[VERIFIED] for pair in pairs]
+    samples = [pair[VERIFIED] for pair in pairs]
     return Sample(
-        median(sample.value for sample in taken),
-        cpu=median(sample.cpu for sample in taken if sample.cpu is not None),
-        server=median(sample.server for sample in taken if sample.server is not None),
+        median(sample.value for sample in samples),
+        cpu=median(sample.cpu for sample in samples if sample.cpu is not None),
+        server=median(sample.server for sample in samples if sample.server is not None),
         more={"% of unverified": share, "% by CPU": cpu_share},
     )
 
 
-def _app(path: str, receive: Receive) -> FastAPI:
-    """Make an app that has no other routes: those it had to look through would count."""
+def _app(path: str, endpoint: Endpoint) -> FastAPI:
+    """Create an app with one route, so that no time is spent on looking through others."""
     app = FastAPI()
-    app.post(path)(receive)
+    app.post(path)(endpoint)
     return app
 
 
-def _request(path: str, webhook: Signed) -> str:
+def _request(path: str, webhook: SignedWebhook) -> str:
     lines = [f"{name}: {value}" for name, value in webhook.headers.items()]
     return "\r\n".join([f"POST {path} HTTP/1.1", *lines, "", webhook.body.decode()])
 
 
-def _check(port: int, webhook: Signed, status_of_forged: int) -> None:
+def _check(port: int, webhook: SignedWebhook, status_of_forged: int) -> None:
     connection = HTTPConnection("127.0.0.1", port)
     for path, (headers, body), expected in (
         (OPEN, webhook, 204),
@@ -158,8 +153,8 @@ def _check(port: int, webhook: Signed, status_of_forged: int) -> None:
 
 
 @contextmanager
-def _running(apps: dict[str, FastAPI], parts: dict[str, Any]) -> Iterator[int]:
-    """Run a receiver in a thread; gives its port."""
+def _running(apps: dict[str, FastAPI], options: dict[str, Any]) -> Iterator[int]:
+    """Run a service in a thread, and yield its port."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await apps[scope["path"]](scope, receive, send)
@@ -171,13 +166,13 @@ def _running(apps: dict[str, FastAPI], parts: dict[str, Any]) -> Iterator[int]:
             "lifespan": "off",
             "interface": "asgi3",
         }
-        server = uvicorn.Server(uvicorn.Config(app, **quiet, **parts))
+        server = uvicorn.Server(uvicorn.Config(app, **quiet, **options))
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + START_TIMEOUT
         while not server.started:
             if time.monotonic() > end:
-                raise SystemExit("the receiver did not start")
+                raise SystemExit("the service did not start")
             time.sleep(0.01)
         yield listener.getsockname()[1]
         server.should_exit = True
@@ -186,7 +181,7 @@ def _running(apps: dict[str, FastAPI], parts: dict[str, Any]) -> Iterator[int]:
 
 @contextmanager
 def _load(port: int) -> Iterator[subprocess.Popen[str]]:
-    """Run the sender, on the cores that this process has not been given."""
+    """Run the client that sends webhooks, on the cores that this process does not use."""
     command = [sys.executable, str(LOAD), str(port), str(CONNECTIONS)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

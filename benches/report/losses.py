@@ -1,4 +1,4 @@
-"""Where a peer is better than ours, and why, as far as that is known."""
+"""Where another library is better than this one, and why."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from contenders.predictions import OURS
-from report.results import Row, is_peer, number, rows, unit
+from contenders import OURS
+from report.results import Row, is_peer
+from report.tables import number, times, unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from report.results import Section
 
-    # A sentence for a job and a peer.
+    # A reason by job and library.
     Reasons = dict[str, dict[str, str]]
 
-# By hand: a table for each job, and in it a sentence for each peer.
-REASONS = Path(__file__).parent / "reasons.toml"
-UNKNOWN = "not explained yet"
+# Written by hand.
+REASONS = Path(__file__).with_name("reasons.toml")
+UNKNOWN = "not analysed"
 
 
 class Loss(NamedTuple):
-    """A peer that is better."""
+    """A section in which another library is better."""
 
     section: Section
     ours: Row
@@ -32,59 +33,57 @@ class Loss(NamedTuple):
 
     @property
     def overlaps(self) -> bool:
-        """Whether a round of ours was as good as one of the peer's."""
+        """Whether a round of this library was as good as a round of the other."""
         return self.ours.lowest <= self.peer.highest and self.peer.lowest <= self.ours.highest
 
 
 def losses(sections: Iterable[Section]) -> list[Loss]:
-    """Find every peer that is better at something, in the order of the sections."""
-    found = []
-    for section in sections:
-        by_name = {row.contender: row for row in rows(section)}
-        better = [
-            row
-            for row in by_name.values()
-            if row.ours_better_by is not None and row.ours_better_by < 1
-        ]
-        found += [Loss(section, by_name[OURS], row) for row in better if is_peer(row.contender)]
-    return found
+    """Return every loss, in the order of the sections."""
+    return [
+        Loss(section, ours, row)
+        for section in sections
+        if (ours := section.row(OURS)) is not None
+        for row in section.rows
+        if is_peer(row.contender) and (ratio := section.ratio(row)) is not None and ratio < 1
+    ]
 
 
-def unjudged(sections: Iterable[Section]) -> int:
-    """Count the peers that have no ratio beside ours."""
-    count = 0
-    for section in sections:
-        found = rows(section)
-        if any(row.contender == OURS for row in found):
-            count += sum(is_peer(row.contender) and row.ours_better_by is None for row in found)
-    return count
+def noisy_comparisons(sections: Iterable[Section]) -> int:
+    """Return the number of comparisons that have no ratio, since one side is noisy."""
+    return sum(
+        is_peer(row.contender) and section.ratio(row) is None
+        for section in sections
+        if section.row(OURS) is not None
+        for row in section.rows
+    )
 
 
 def read_reasons(path: Path = REASONS) -> Reasons:
-    """Read what was found out."""
+    """Read the reasons for losses."""
     return tomllib.loads(path.read_text())
 
 
 def loss_cells(found: list[Loss], reasons: Reasons) -> list[list[str]]:
-    """Give the texts of the table of losses; what has no reason is told to whoever runs this, too."""
-    lines = [["job", "peer", "ours", "the peer's", "ours better by", "rounds", "why"]]
-    for loss in found:
-        job, peer = f"{loss.section.job}: {loss.section.title}", loss.peer.contender
-        why = reasons.get(loss.section.job, {}).get(peer)
-        if why is None:
-            print(f"{job}: {peer} is better, and {REASONS.name} does not say why", file=sys.stderr)
-        figures = [
-            f"{number(row.median)} {unit(loss.section.unit)}" for row in (loss.ours, loss.peer)
-        ]
-        rounds = "overlap" if loss.overlaps else "apart"
+    """Return the table of losses; warn on standard error of those without a reason."""
+    head = ["task", "library", OURS, "that library", f"{OURS} better by", "rounds", "why"]
+    lines, explained = [head], set[tuple[str, str]]()
+    for section, ours, peer in found:
+        reason = reasons.get(section.job, {}).get(peer.contender)
+        if (section.job, peer.contender) in explained:
+            reason = "as above"
+        elif reason is not None:
+            explained.add((section.job, peer.contender))
+        else:
+            warning = f"{peer.contender} is better, and {REASONS.name} has no reason"
+            print(f"{section.job}: {section.title}: {warning}", file=sys.stderr)
         lines.append(
             [
-                job,
-                peer,
-                *figures,
-                f"{number(loss.peer.ours_better_by or 0)} x",
-                rounds,
-                why or UNKNOWN,
+                section.label,
+                peer.contender,
+                *(f"{number(row.median)} {unit(section.unit)}" for row in (ours, peer)),
+                times(section.ratio(peer)),
+                "overlap" if Loss(section, ours, peer).overlaps else "apart",
+                reason or UNKNOWN,
             ]
         )
     return lines

@@ -1,4 +1,4 @@
-"""Plots as SVG, with nothing but text: bars for what was measured once, lines for what grows."""
+"""Plots as SVG, written without a library: bars for one figure each, lines for growth."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ from html import escape
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, NamedTuple
 
+from contenders import OURS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 WIDTH = 760
-# Of the text; the advance of its characters, more or less, is what legends and margins are made
-# with.
-SIZE, ADVANCE = 13, 7.2
-# Bars: the column of names, the room for the figure behind a bar, a row's height and a bar's, the
-# room above a panel and below.
-NAMES, FIGURES, ROW, BAR, ABOVE, BELOW = 190, 130, 24, 14, 34, 54
-# Lines: the margins and the height of a panel.
+FONT_SIZE = 13
+# The approximate width of a character.
+ADVANCE = 7.2
+# Bars: the width of the figures behind them; heights of a row, of a bar, above and below a panel.
+FIGURES, ROW, BAR, ABOVE, BELOW = 130, 24, 14, 34, 54
+# Lines: the left and right margins; heights of a panel and below it.
 LEFT, RIGHT, PANEL, UNDER = 84, 24, 230, 56
-# Of bars: the looks, and what the legend says.
+# The CSS class of each kind of bar, and its name in the legend.
 KINDS = {
-    "ours": ("bar c0", "ours"),
-    "peer": ("bar peer", "peers"),
-    "limit": ("limit", "limits, no peers"),
+    "ours": ("bar c0", OURS),
+    "peer": ("bar peer", "other libraries"),
+    "limit": ("limit", "limits: no client library"),
 }
-# The least distance of two ticks' texts.
-APART = 14
-# Each line has a colour, in light and in dark, and a mark of its own.
+# The least distance between the texts of two ticks.
+TICK_DISTANCE = 14
+# Each line has its own colour (in light and in dark mode) and mark.
 COLOURS = [
     ("#0969da", "#58a6ff"),
     ("#bc4c00", "#f0883e"),
@@ -46,22 +47,30 @@ MARKS = [
 
 _LIGHT = "".join(f".c{n}{{color:{light}}}" for n, (light, _) in enumerate(COLOURS))
 _DARK = "".join(f".c{n}{{color:{dark}}}" for n, (_, dark) in enumerate(COLOURS))
-# The ground is painted, since a page in dark may show a plot in light, and the other way round.
-STYLE = (
-    f"svg{{color:#1f2328;font:{SIZE}px"
-    " system-ui,sans-serif}text{fill:currentColor}.ground{fill:#fff}"
-    ".grid{stroke:currentColor;stroke-opacity:.18}.head{font-weight:600}.s{text-anchor:start}.e{text-anchor:end}"
-    ".m{text-anchor:middle}.bar{fill:currentColor}.limit{fill:none;stroke:currentColor;stroke-dasharray:3 2}"
-    ".span{stroke:#1f2328;stroke-width:1.5}"
-    ".line{fill:none;stroke:currentColor;stroke-width:2}.mark{fill:currentColor;stroke:currentColor}.noisy{fill:#fff}"
-    f".peer{{color:#8c959f}}{_LIGHT}"
-    "@media(prefers-color-scheme:dark){svg{color:#e6edf3}.ground,.noisy{fill:#0d1117}.span{stroke:#e6edf3}"
-    f".peer{{color:#6e7681}}{_DARK}}}"
+# The background is painted, since a page in dark mode may show a plot in light mode.
+STYLE = "".join(
+    [
+        f"svg{{color:#1f2328;font:{FONT_SIZE}px system-ui,sans-serif}}",
+        "text{fill:currentColor}",
+        ".background{fill:#fff}",
+        ".grid{stroke:currentColor;stroke-opacity:.18}",
+        ".head{font-weight:600}",
+        ".s{text-anchor:start}.m{text-anchor:middle}.e{text-anchor:end}",
+        ".bar{fill:currentColor}.peer{color:#8c959f}",
+        ".limit{fill:none;stroke:currentColor;stroke-dasharray:3 2}",
+        ".span{stroke:#1f2328;stroke-width:1.5}",
+        ".line{fill:none;stroke:currentColor;stroke-width:2}",
+        ".mark{fill:currentColor;stroke:currentColor}.noisy{fill:#fff}",
+        _LIGHT,
+        "@media(prefers-color-scheme:dark){",
+        "svg{color:#e6edf3}.background,.noisy{fill:#0d1117}.span{stroke:#e6edf3}",
+        f".peer{{color:#6e7681}}{_DARK}}}",
+    ]
 )
 
 
 class Bar(NamedTuple):
-    """A contender, and what was measured."""
+    """A bar with its spread."""
 
     name: str
     value: float
@@ -70,7 +79,7 @@ class Bar(NamedTuple):
     kind: str
     """``ours``, ``peer`` or ``limit``."""
     figure: str
-    """What is written behind the bar."""
+    """The text behind the bar."""
 
 
 class Bars(NamedTuple):
@@ -106,10 +115,12 @@ class Lines(NamedTuple):
 
 
 def bar_plot(title: str, panels: Sequence[Bars]) -> str:
-    """Draw panels of bars, one below the other."""
-    drawn, top = _bar_legend({bar.kind for panel in panels for bar in panel.bars}), 40.0
+    """Return a plot of panels of bars, one below the other."""
+    bars = [bar for panel in panels for bar in panel.bars]
+    left = 24 + ADVANCE * max(len(bar.name) for bar in bars)
+    drawn, top = _bar_legend({bar.kind for bar in bars}), 40.0
     for panel in panels:
-        drawn += _bar_panel(panel, top)
+        drawn += _bar_panel(panel, top, left)
         top += ABOVE + ROW * len(panel.bars) + BELOW
     return _svg(title, top, drawn)
 
@@ -126,40 +137,40 @@ def _bar_legend(kinds: set[str]) -> list[str]:
     return [
         *drawn,
         _line(left, 19, left + 18, 19, "span"),
-        _text(left + 24, 24, "the lowest round to the highest"),
+        _text(left + 24, 24, "lowest to highest round"),
     ]
 
 
-def _bar_panel(panel: Bars, top: float) -> list[str]:
+def _bar_panel(panel: Bars, top: float, left: float) -> list[str]:
     ticks = _ticks(max(bar.highest for bar in panel.bars))
-    scale = (WIDTH - NAMES - FIGURES) / ticks[-1]
+    scale = (WIDTH - left - FIGURES) / ticks[-1]
     bottom = top + ABOVE + ROW * len(panel.bars)
     drawn = [_text(12, top + 20, panel.title, "head")]
     for tick in ticks:
-        x = NAMES + tick * scale
+        x = left + tick * scale
         drawn += [_line(x, top + ABOVE, x, bottom, "grid"), _text(x, bottom + 16, short(tick), "m")]
-    drawn.append(_text((NAMES + WIDTH - FIGURES) / 2, bottom + 34, panel.axis, "m"))
+    drawn.append(_text((left + WIDTH - FIGURES) / 2, bottom + 34, panel.axis, "m"))
     for number, bar in enumerate(panel.bars):
         y = top + ABOVE + ROW * number + (ROW - BAR) / 2
         middle, base = y + BAR / 2, y + BAR - 2
-        # What is measured above bare Python may fall below it.
+        # Figures beyond the start of Python may be negative.
         width, lowest, highest = (
             max(0, value) * scale for value in (bar.value, bar.lowest, bar.highest)
         )
         drawn += [
-            _text(NAMES - 8, base, bar.name, "e"),
+            _text(left - 8, base, bar.name, "e"),
             (
-                f'<rect x="{NAMES}" y="{y:.1f}" width="{width:.1f}" height="{BAR}"'
+                f'<rect x="{left:.1f}" y="{y:.1f}" width="{width:.1f}" height="{BAR}"'
                 f' class="{KINDS[bar.kind][0]}"/>'
             ),
-            _line(NAMES + lowest, middle, NAMES + highest, middle, "span"),
-            _text(NAMES + max(width, highest) + 8, base, bar.figure),
+            _line(left + lowest, middle, left + highest, middle, "span"),
+            _text(left + max(width, highest) + 8, base, bar.figure),
         ]
     return drawn
 
 
 def line_plot(title: str, panels: Sequence[Lines]) -> str:
-    """Draw panels of lines, one below the other; a contender looks the same in all."""
+    """Return a plot of panels of lines; a contender has the same colour and mark in all."""
     looks = {
         name: n % len(COLOURS)
         for n, name in enumerate(
@@ -168,7 +179,7 @@ def line_plot(title: str, panels: Sequence[Lines]) -> str:
     }
     names: dict[str, int | None] = {**looks}
     if any(dot.noisy for panel in panels for curve in panel.curves for dot in curve.dots):
-        names["noisy: the rounds are far apart"] = None
+        names["noisy: the rounds differ much"] = None
     drawn, top = _line_legend(names)
     for panel in panels:
         drawn += _line_panel(panel, top, looks)
@@ -179,8 +190,8 @@ def line_plot(title: str, panels: Sequence[Lines]) -> str:
 def _line_legend(names: dict[str, int | None]) -> tuple[list[str], float]:
     drawn, left, y = [], 12.0, 24
     for name, look in names.items():
-        wide = 30 + ADVANCE * len(name) + 16
-        if left + wide > WIDTH:
+        width = 30 + ADVANCE * len(name) + 16
+        if left + width > WIDTH:
             left, y = 12.0, y + 22
         if look is None:
             drawn.append(_mark(left + 12, y - 4, 0, "mark noisy"))
@@ -192,7 +203,7 @@ def _line_legend(names: dict[str, int | None]) -> tuple[list[str], float]:
                 "</g>",
             ]
         drawn.append(_text(left + 30, y, name))
-        left += wide
+        left += width
     return drawn, y + 10.0
 
 
@@ -203,7 +214,7 @@ def _line_panel(panel: Lines, top: float, looks: dict[str, int]) -> list[str]:
     bottom, right = top + ABOVE + PANEL, WIDTH - RIGHT
 
     def across(x: float) -> float:
-        # A little room on both sides, so that no mark is on the edge.
+        # A margin on both sides, so that no mark is on the edge.
         return LEFT + 20 + _share(x, sizes[0], sizes[-1]) * (right - LEFT - 40)
 
     def down(y: float) -> float:
@@ -215,63 +226,65 @@ def _line_panel(panel: Lines, top: float, looks: dict[str, int]) -> list[str]:
             _line(LEFT, down(tick), right, down(tick), "grid"),
             _text(LEFT - 8, down(tick) + 4, short(tick), "e"),
         ]
-    free = 0.0
+    min_left = 0.0
     for size in sizes:
         half = ADVANCE * len(short(size)) / 2
         drawn.append(_line(across(size), top + ABOVE, across(size), bottom, "grid"))
-        if across(size) - half >= free:
+        if across(size) - half >= min_left:
             drawn.append(_text(across(size), bottom + 18, short(size), "m"))
-            free = across(size) + half + APART
+            min_left = across(size) + half + TICK_DISTANCE
     drawn.append(_text((LEFT + right) / 2, bottom + 38, panel.x_axis, "m"))
     middle = (top + ABOVE + bottom) / 2
     drawn.append(
         f'<g transform="translate(20 {middle:.1f})'
         f' rotate(-90)">{_text(0, 0, panel.y_axis, "m")}</g>'
     )
-    # Ours is first, and is drawn last, above the others.
+    # The first curve is this library's, and is drawn last, on top of the others.
     for curve in reversed(panel.curves):
-        places = [(across(dot.x), down(dot.y)) for dot in curve.dots]
-        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+        points = [(across(dot.x), down(dot.y)) for dot in curve.dots]
+        path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
         look = looks[curve.name]
         drawn.append(f'<g class="c{look}"><path class="line" d="M{path}"/>')
-        for dot, (x, y) in zip(curve.dots, places, strict=True):
+        for dot, (x, y) in zip(curve.dots, points, strict=True):
             drawn.append(_mark(x, y, look, "mark noisy" if dot.noisy else "mark"))
         drawn.append("</g>")
     return drawn
 
 
 def _share(value: float, lowest: float, highest: float) -> float:
-    """Say how far a value is from the lowest to the highest, by logarithms; one that is alone is in
-    the middle.
+    """Return a value's logarithmic position between the lowest (0) and the highest (1).
+
+    The position of a single value is the middle.
     """
     return 0.5 if lowest == highest else log10(value / lowest) / log10(highest / lowest)
 
 
 def _ticks(highest: float) -> list[float]:
-    """Give round numbers from 0 to beyond the highest, three to six of them."""
+    """Return three to six round numbers from 0 to at least the highest value."""
     step = 10 ** floor(log10(highest)) if highest > 0 else 1.0
-    step = next(step * part for part in (0.2, 0.5, 1, 2) if highest / (step * part) <= 5)
+    step = next(step * factor for factor in (0.2, 0.5, 1, 2) if highest / (step * factor) <= 5)
     return [step * n for n in range(ceil(highest / step - 1e-9) + 1)]
 
 
 def _log_ticks(lowest: float, highest: float) -> list[float]:
-    """Give round numbers from below the lowest to above the highest: powers of ten, and 2 and 5
-    times these if they are few.
+    """Return round numbers around the lowest and the highest value.
+
+    They are powers of ten, and 2 and 5 times these if there are few.
     """
     powers = range(floor(log10(lowest)), ceil(log10(highest)) + 2)
     factors = (1, 2, 5) if log10(highest / lowest) < 2 else (1,)
     ticks = [factor * 10.0**power for power in powers for factor in factors]
     below = max(n for n, tick in enumerate(ticks) if tick <= lowest * (1 + 1e-9))
     above = min(n for n, tick in enumerate(ticks) if tick >= highest * (1 - 1e-9))
-    # Where all is one round number, the next one above makes it a range.
+    # If lowest and highest are the same round number, the next one completes the range.
     return ticks[below : max(above, below + 1) + 1]
 
 
 def short(value: float) -> str:
-    """Write an axis's number: 0.5, 64, 5,000, 16.38 k, 8.389 M."""
-    for unit, worth in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= max(worth, 1e4):
-            return f"{value / worth:.4g} {unit}"
+    """Return a short form of a number for an axis: 0.5, 64, 5,000, 16.38 k, 8.389 M."""
+    for suffix, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= max(factor, 1e4):
+            return f"{value / factor:.4g} {suffix}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -283,19 +296,19 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
     return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
 
 
-def _text(x: float, y: float, said: str, kind: str = "s") -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.0f}">{escape(said)}</text>'
+def _text(x: float, y: float, content: str, kind: str = "s") -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.0f}">{escape(content)}</text>'
 
 
 def _svg(title: str, height: float, drawn: Iterable[str]) -> str:
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img">'
-    ground = '<rect class="ground" width="100%" height="100%" rx="6"/>'
+    background = '<rect class="background" width="100%" height="100%" rx="6"/>'
     return "\n".join(
         [
             head,
             f"<title>{escape(title)}</title>",
             f"<style>{STYLE}</style>",
-            ground,
+            background,
             *drawn,
             "</svg>",
             "",

@@ -1,192 +1,237 @@
-"""From samples to what may be said: medians, spreads, ratios, and the tables."""
+"""Results: for each section, the median and the spread of each contender."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from contenders.predictions import OURS
+from contenders import C_PROGRAM, OPENSSL_SPEED, OURS, UNVERIFIED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    # What worker.py prints.
-    Sample = dict[str, Any]
+# The JSON of a jobs.sampling.Sample.
+Sample = dict[str, Any]
 
-# The largest of the rounds over the smallest, beyond which a median tells more about the machine
-# than about the contender.
-NOISY = 1.6
-# The share of its core beyond which it is the server that is measured.
-SERVER_BOUND = 0.9
-# The milliseconds that one event of a hundred may be late at the server; beyond it, too, it is the
-# server that is measured.
-SERVER_LATE = 10
-# Contenders that are no clients of this kind, and stand for what the machine or the system gives;
-# so do all that begin with BARE.
-LIMITS = {"curl", "C floor", "memcpy", "openssl speed", "without verification"}
+# The largest round divided by the smallest, above which a figure says more about the machine than
+# about the contender.
+MAX_SPREAD = 1.6
+# CPU seconds of the server per second, above which the server is what is measured.
+MAX_SERVER_SHARE = 0.9
+# Milliseconds that the server may be late with one event of 100, for the same reason.
+MAX_SERVER_DELAY = 10
+# Contenders that are no client libraries: they show what the machine or the system can do. So do
+# all whose name begins with BARE.
+LIMITS = {"curl", C_PROGRAM, "memcpy", OPENSSL_SPEED, UNVERIFIED}
 BARE = "bare "
+# Significant digits of the figures in a results file, of which tables show at least three.
+DIGITS = 7
 
-
-@dataclass
-class Section:
-    """One thing that is measured for several contenders, who become a table's rows."""
-
-    job: str
-    title: str
-    unit: str
-    contenders: Sequence[str]
-    task: dict[str, Any] = field(default_factory=dict)
-    """What a worker must know beyond the job."""
-    cpu_unit: str | None = None
-    more_is_better: bool = False
-    slow: bool = False
-    """Takes long, and gets half the rounds."""
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    crashes: dict[str, int] = field(default_factory=dict)
-    """How often a contender's process ended badly after it was measured."""
+# Topics in the order of the page, and their jobs: a job's name, or what it begins with up to "_".
+TOPICS = {
+    "Requests": ("get", "page"),
+    "Runs": ("run",),
+    "Streams": ("sse",),
+    "Relay": ("relay",),
+    "Files": ("files",),
+    "Webhooks": ("webhook",),
+    "Start": ("import",),
+    "Memory": ("clients", "run_memory", "sse_memory"),
+    "Growth": ("scale",),
+    "Other": (),
+}
+# What tables and plots call a job.
+JOB_LABELS = {
+    "get_async": "predictions.get, async",
+    "get_sync": "predictions.get, blocking",
+    "page": "predictions.list",
+    "import": "start",
+    "clients": "memory of a client",
+    "run_async": "run, async",
+    "run_sync": "run, blocking",
+    "run_memory": "memory of a run",
+    "sse_parser": "event parser in Rust",
+    "sse_decode": "event decoder",
+    "sse_blocks": "stream",
+    "sse_chunks": "stream",
+    "sse_first": "stream",
+    "sse_big": "stream",
+    "sse_many": "stream",
+    "sse_memory": "memory of a stream",
+    "relay_paced": "relay",
+    "relay_fast": "relay",
+    "files_save": "save a file",
+    "files_read": "read a file",
+    "files_upload": "upload a file",
+    "files_ticker": "longest stall of the event loop",
+    "files_data_uri": "file as a data URI",
+    "files_save_all": "save_all",
+    "webhook_verify": "verify a webhook",
+    "webhook_unwrap": "verify and parse a webhook",
+    "webhook_many": "verify many webhooks",
+    "webhook_fastapi": "receive webhooks with FastAPI",
+    "webhook_rust": "verify a webhook in Rust",
+    "scale_flight": "predictions.get",
+    "scale_page": "predictions.list",
+    "scale_event": "stream",
+    "scale_body": "read a file",
+}
 
 
 @dataclass
 class Row:
-    """What is said of a contender."""
+    """What the rounds of one contender in one section came to."""
 
     contender: str
     median: float
     lowest: float
     highest: float
-    cpu: float | None
-    server: float | None
-    noisy: bool
-    server_bound: bool
-    crashes: int
+    cpu: float | None = None
+    """Median of the client's CPU time for one operation."""
+    server: float | None = None
+    """Median of the server's CPU seconds per second."""
+    late: float | None = None
+    """Median of the milliseconds that the server was late with one event of 100."""
+    crashes: int = 0
+    """Processes that ended badly after they were measured."""
     more: dict[str, float] = field(default_factory=dict)
-    """Medians of what else was measured, by the heads of their columns."""
-    ours_better_by: float | None = None
-    """Above 1 where ours is better; None for ours, and where either side is noisy."""
+    """Medians of further figures, by the heads of their columns."""
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the rounds differ too much for a ratio."""
+        # Figures beyond the start of Python may, within the noise, fall below zero.
+        return self.lowest <= 0 or self.highest / self.lowest > MAX_SPREAD
+
+    @property
+    def is_server_bound(self) -> bool:
+        """Whether the server, and not the contender, was the bottleneck."""
+        return (self.server or 0) > MAX_SERVER_SHARE or (self.late or 0) > MAX_SERVER_DELAY
+
+
+@dataclass
+class Section:
+    """One job under one condition, measured for several contenders: the rows of one table."""
+
+    job: str
+    title: str
+    unit: str
+    contenders: Sequence[str] = ()
+    """Whom to measure; a results file has rows and failures instead."""
+    task: dict[str, Any] = field(default_factory=dict)
+    """What a worker must know besides the job."""
+    cpu_unit: str | None = None
+    more_is_better: bool = False
+    slow: bool = False
+    """Whether the job takes long, and so is measured for half of the rounds."""
+    rows: list[Row] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    bare: float | None = None
+    """Median of the milliseconds that Python itself needs to start."""
+
+    @property
+    def label(self) -> str:
+        """What is measured, in words."""
+        return f"{JOB_LABELS.get(self.job, self.job)}: {self.title}"
+
+    @property
+    def topic(self) -> str:
+        """The topic that the job belongs to."""
+        by_name = [topic for topic, jobs in TOPICS.items() if self.job in jobs]
+        by_prefix = [topic for topic, jobs in TOPICS.items() if self.job.partition("_")[0] in jobs]
+        return [*by_name, *by_prefix, "Other"][0]
+
+    def row(self, contender: str) -> Row | None:
+        """Return the row of a contender, or None if it failed or was not measured."""
+        return next((row for row in self.rows if row.contender == contender), None)
+
+    def ratio(self, row: Row) -> float | None:
+        """Return how many times better this library is than a contender.
+
+        Returns None for this library itself, and where one of both is noisy.
+        """
+        ours = self.row(OURS)
+        if ours is None or row.contender.startswith(OURS) or ours.is_noisy or row.is_noisy:
+            return None
+        ratio = ours.median / row.median
+        return ratio if self.more_is_better else 1 / ratio
+
+
+@dataclass
+class Result:
+    """One run of the benchmarks."""
+
+    date: str
+    machine: dict[str, Any]
+    pinned: bool
+    """Whether the server and the client each had a core of their own."""
+    rounds: int
+    seconds: float
+    """The length of a round."""
+    sections: list[Section]
 
 
 def is_limit(contender: str) -> bool:
-    """Tell a limit from a peer."""
+    """Return whether a contender is no client library, but a limit of the machine or the system."""
     return contender in LIMITS or contender.startswith(BARE)
 
 
 def is_peer(contender: str) -> bool:
-    """Tell a peer from a limit, and from ours in any of its ways."""
+    """Return whether a contender is another client library."""
     return not contender.startswith(OURS) and not is_limit(contender)
 
 
-def rows(section: Section) -> list[Row]:
-    """Summarise the contenders that did not fail."""
-    found = [_row(section, name) for name in section.samples if name not in section.failures]
-    ours = next((row for row in found if row.contender == OURS), None)
-    for row in found:
-        if (
-            ours is not None
-            and not row.contender.startswith(OURS)
-            and not ours.noisy
-            and not row.noisy
-        ):
-            ratio = ours.median / row.median
-            row.ours_better_by = ratio if section.more_is_better else 1 / ratio
-    return found
-
-
-def _row(section: Section, contender: str) -> Row:
-    samples = section.samples[contender]
+def to_row(contender: str, samples: Sequence[Sample], crashes: int = 0) -> Row:
+    """Return the medians and the spread of a contender's samples."""
     values = [value for sample in samples if (value := sample["value"]) is not None]
-    server = _median_of("server", samples)
-    late = _median_of("late", samples)
-    # What is measured above bare Python may, within the noise, fall below it.
-    noisy = min(values) <= 0 or max(values) / min(values) > NOISY
     return Row(
         contender,
         median(values),
         min(values),
         max(values),
-        _median_of("cpu", samples),
-        server,
-        noisy,
-        (server is not None and server > SERVER_BOUND) or (late is not None and late > SERVER_LATE),
-        section.crashes.get(contender, 0),
+        median_of("cpu", samples),
+        median_of("server", samples),
+        median_of("late", samples),
+        crashes,
         {name: median(sample["more"][name] for sample in samples) for name in samples[0]["more"]},
     )
 
 
-def _median_of(name: str, samples: Sequence[Sample]) -> float | None:
+def median_of(name: str, samples: Sequence[Sample]) -> float | None:
+    """Return the median of a figure, or None if no sample has it."""
     values = [value for sample in samples if (value := sample[name]) is not None]
     return median(values) if values else None
 
 
-def table(section: Section) -> str:
-    """Draw a section."""
-    lines = cells(section)
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    drawn = [f"{section.job}: {section.title}"]
-    # A head alone is not drawn: every contender failed.
-    for name, *numbers, notes in lines if len(lines) > 1 else ():
-        shown = [cell.rjust(width) for cell, width in zip(numbers, widths[1:-1], strict=True)]
-        drawn.append("   ".join(["  " + name.ljust(widths[0]), *shown, notes]).rstrip())
-    return "\n".join([*drawn, *(f"  {remark}" for remark in remarks(section))])
+def read(path: Path) -> Result:
+    """Read a results file."""
+    result = json.loads(path.read_text())
+    for section in result["sections"]:
+        section["rows"] = [Row(**row) for row in section["rows"]]
+    sections = [Section(**section) for section in result.pop("sections")]
+    return Result(**result, sections=sections)
 
 
-def cells(section: Section) -> list[list[str]]:
-    """Give the texts of a section's table: the head, then a line for each contender, with its notes
-    at the end.
-    """
-    found = rows(section)
-    cpu = f"CPU {section.cpu_unit}" if section.cpu_unit else ""
-    more = [*dict.fromkeys(name for row in found for name in row.more)]
-    header = ["", section.unit, "lowest .. highest", cpu, "ours better by", *more, ""]
-    ours = next((row for row in found if row.contender == OURS), None)
-    lines = [header, *(_cells(row, ours, more) for row in found)]
-    # Columns that do not apply here are left out.
-    shown = [
-        column
-        for column in range(len(header))
-        if any(line[column] for line in lines[1:]) or column == len(header) - 1
-    ]
-    return [[line[column] for column in shown] for line in lines]
+def write(path: Path, result: Result) -> None:
+    """Write a results file, with a line for each row."""
+    head = {name: value for name, value in vars(result).items() if name != "sections"}
+    sections = ",\n".join(map(_section_json, result.sections))
+    start = json.dumps(head, indent=1).removesuffix("\n}")
+    path.write_text(f'{start},\n "sections": [\n{sections}\n ]\n}}\n')
 
 
-def remarks(section: Section) -> list[str]:
-    """Say who failed, and what the zero is."""
-    said = [f"{name}: failed: {why}" for name, why in section.failures.items()]
-    bare = _median_of(
-        "bare", [sample for samples in section.samples.values() for sample in samples]
-    )
-    return said if bare is None else [*said, f"(bare Python, the zero: {number(bare)} ms)"]
+def _section_json(section: Section) -> str:
+    left_out = ("contenders", "rows")
+    head = {name: value for name, value in vars(section).items() if name not in left_out}
+    rows = ",\n".join(f"   {json.dumps(_rounded(asdict(row)))}" for row in section.rows)
+    start = json.dumps(_rounded(head)).removesuffix("}")
+    return f'  {start}, "rows": [\n{rows}\n  ]}}'
 
 
-def _cells(row: Row, ours: Row | None, more: list[str]) -> list[str]:
-    ratio = ""
-    if row.ours_better_by is not None:
-        ratio = f"{number(row.ours_better_by)} x"
-    elif ours is not None and not row.contender.startswith(OURS):
-        ratio = "noisy"
-    notes = {
-        f"rounds differ by more than {NOISY} x": row.noisy,
-        "the server's core was the bottleneck": row.server_bound,
-        f"crashed {row.crashes} x at exit": row.crashes,
-    }
-    return [
-        row.contender,
-        number(row.median),
-        f"{number(row.lowest)} .. {number(row.highest)}",
-        "" if row.cpu is None else number(row.cpu),
-        ratio,
-        *(number(row.more[name]) if name in row.more else "" for name in more),
-        "; ".join(note for note, holds in notes.items() if holds),
-    ]
-
-
-def number(value: float) -> str:
-    """Give three digits or more, and a comma at the thousands."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def unit(name: str) -> str:
-    """Write a unit's microseconds as they are written where there is more than ASCII."""
-    return re.sub(r"\bus\b", "µs", name)
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value

@@ -1,6 +1,4 @@
-"""What this library set out to reach, whether it did, and what can be had at most on the machine
-that measured it.
-"""
+"""The performance targets of this library, and what the last run measured for each."""
 
 from __future__ import annotations
 
@@ -11,155 +9,161 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from contenders.predictions import OURS
+from contenders import OURS
 from report.losses import UNKNOWN
-from report.results import Row, Section, is_limit, number, rows, unit
+from report.results import is_limit
+from report.tables import number, unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-# By hand: the bars, and why one is missed, as far as that is known.
-BARS = Path(__file__).parent / "targets.toml"
+    from report.results import Row, Section
+
+# Written by hand.
+TARGETS = Path(__file__).with_name("targets.toml")
 FIGURE, CPU = "figure", "cpu"
 
 
 @dataclass
-class Bar:
-    """A figure to reach, of all sections of a job whose title is like a pattern."""
+class Target:
+    """A figure to reach, in each section of a job whose title matches a pattern."""
 
     job: str
     at_least: float | None = None
     at_most: float | None = None
     title: str = "*"
     peer: str | None = None
-    """Whose figure ours is to be so many times better than; else it is ours alone."""
+    """The contender to be so many times better than; None for this library's own figure."""
     of: str = FIGURE
-    """The table's first figure, ``cpu``, or the head of another column."""
+    """``figure`` for the section's main figure, ``cpu``, or the head of another column."""
     growth: tuple[int, int] | None = None
-    """Two sizes: the figure is how many times the first one's CPU an operation takes at any size
-    from the first to the second.
+    """The target is the growth between these two sizes: the largest CPU time of an operation,
+    divided by that at the first size.
     """
-    why: str = UNKNOWN
-    """Why it is missed, if it is."""
+    reason: str = UNKNOWN
+    """Why the target is missed, if it is."""
 
-    def holds(self, figure: float) -> bool:
-        """Whether this is reached."""
+    def is_met(self, figure: float) -> bool:
+        """Return whether a figure reaches the target."""
         return (self.at_least is None or figure >= self.at_least) and (
             self.at_most is None or figure <= self.at_most
         )
 
 
-def read_bars(path: Path = BARS) -> list[Bar]:
-    """Read what is to be reached."""
-    return [Bar(**told) for told in tomllib.loads(path.read_text())["bar"]]
+class Measurement(NamedTuple):
+    """What the last run measured for a target."""
 
-
-def bar_cells(bars: Iterable[Bar], sections: Sequence[Section]) -> list[list[str]]:
-    """Give the texts of the table of what was measured; what is missed without a reason is told to
-    whoever runs this, too.
-    """
-    lines = [["bar", "measured", "", "the machine's limit", "why"]]
-    for bar in bars:
-        found = [
-            section
-            for section in sections
-            if section.job == bar.job and fnmatchcase(section.title, bar.title)
-        ]
-        if bar.growth is None:
-            lines += [
-                _line(bar, _measured(bar, section)) for section in found if OURS in section.samples
-            ]
-        elif found:
-            lines.append(_line(bar, _growth(bar, bar.growth, found)))
-    return lines
-
-
-class Measured(NamedTuple):
-    """What there is of a bar's figure; None where rounds differ too much to tell."""
-
-    what: str
+    name: str
     unit: str
     figure: float | None
+    """None where the rounds differ too much."""
     limit: tuple[str, float] | None
-    """The best that was had without a library, by whom."""
+    """The best contender that is no client library, and its figure."""
 
-    def shown(self, figure: float) -> str:
-        """Write a figure with its unit."""
+    def to_text(self, figure: float) -> str:
+        """Return a figure with its unit."""
         return f"{number(figure)} {self.unit}".rstrip()
 
 
-def _line(bar: Bar, measured: Measured) -> list[str]:
+def read_targets(path: Path = TARGETS) -> list[Target]:
+    """Read the targets."""
+    return [Target(**target) for target in tomllib.loads(path.read_text())["target"]]
+
+
+def target_cells(targets: Iterable[Target], sections: Sequence[Section]) -> list[list[str]]:
+    """Return the table of targets; warn on standard error of missed ones without a reason."""
+    lines = [["target", "measured", "", "limit of the machine", "reason"]]
+    for target in targets:
+        matching = [
+            section
+            for section in sections
+            if section.job == target.job and fnmatchcase(section.title, target.title)
+        ]
+        if target.growth is not None:
+            if matching:
+                lines.append(_cells(target, _measure_growth(target, target.growth, matching)))
+            continue
+        lines += [
+            _cells(target, _measure(target, section))
+            for section in matching
+            if section.row(OURS) is not None
+        ]
+    return lines
+
+
+def _cells(target: Target, measurement: Measurement) -> list[str]:
     bound = (
-        f"at least {measured.shown(bar.at_least)}"
-        if bar.at_least is not None
-        else f"at most {measured.shown(bar.at_most or 0)}"
+        f"at least {measurement.to_text(target.at_least)}"
+        if target.at_least is not None
+        else f"at most {measurement.to_text(target.at_most or 0)}"
     )
-    what = f"{measured.what}: {bound}{_of(bar)}{f', {bar.peer}' if bar.peer else ''}"
-    limit = (
-        ""
-        if measured.limit is None
-        else f"{measured.shown(measured.limit[1])} ({measured.limit[0]})"
-    )
-    if measured.figure is None:
-        return [what, "noisy", "", limit, ""]
-    is_met = bar.holds(measured.figure)
-    if not is_met and bar.why == UNKNOWN:
-        print(f"{what}: is missed, and {BARS.name} does not say why", file=sys.stderr)
+    column = {FIGURE: "", CPU: " of CPU"}.get(target.of, f" ({target.of})")
+    name = f"{measurement.name}: {bound}{column}{f', {target.peer}' if target.peer else ''}"
+    limit = ""
+    if measurement.limit is not None:
+        contender, figure = measurement.limit
+        limit = f"{measurement.to_text(figure)} ({contender})"
+    if measurement.figure is None:
+        return [name, "noisy", "", limit, ""]
+    is_met = target.is_met(measurement.figure)
+    if not is_met and target.reason == UNKNOWN:
+        print(f"{name}: missed, and {TARGETS.name} has no reason", file=sys.stderr)
     return [
-        what,
-        measured.shown(measured.figure),
+        name,
+        measurement.to_text(measurement.figure),
         "met" if is_met else "**missed**",
         limit,
-        "" if is_met else bar.why,
+        "" if is_met else target.reason,
     ]
 
 
-def _of(bar: Bar) -> str:
-    return {FIGURE: "", CPU: " of CPU"}.get(bar.of, f" ({bar.of})")
-
-
-def _measured(bar: Bar, section: Section) -> Measured:
-    made = {row.contender: row for row in rows(section)}
-    figures = {name: _figure(bar, section, made, row) for name, row in made.items()}
+def _measure(target: Target, section: Section) -> Measurement:
+    figures = {row.contender: _figure(target, section, row) for row in section.rows}
     limits = [
         (name, figure)
         for name, figure in figures.items()
-        if is_limit(name) and name != bar.peer and figure is not None
+        if is_limit(name) and name != target.peer and figure is not None
     ]
-    best = (max if bar.at_least is not None else min)(
-        limits, key=lambda limit: limit[1], default=None
-    )
-    own = {FIGURE: section.unit, CPU: section.cpu_unit or ""}.get(bar.of, "")
-    return Measured(
-        f"{section.job}: {section.title}", "x" if bar.peer else unit(own), figures.get(OURS), best
+    best = max if target.at_least is not None else min
+    own_unit = {FIGURE: section.unit, CPU: section.cpu_unit or ""}.get(target.of, "")
+    return Measurement(
+        f"{section.job}: {section.title}",
+        "x" if target.peer else unit(own_unit),
+        figures.get(OURS),
+        best(limits, key=lambda limit: limit[1], default=None),
     )
 
 
-def _figure(bar: Bar, section: Section, made: dict[str, Row], row: Row) -> float | None:
-    own = _value(bar, row)
-    if bar.peer is None:
+def _figure(target: Target, section: Section, row: Row) -> float | None:
+    own = _value(target, row)
+    if target.peer is None:
         return own
-    # Some jobs have the official client in more than one way.
-    peer = made.get(bar.peer) or next(
-        (made[name] for name in made if name.startswith(bar.peer)), None
+    # Some sections have the official client in more than one way.
+    peer = section.row(target.peer) or next(
+        (each for each in section.rows if each.contender.startswith(target.peer)), None
     )
-    other = None if peer is None else _value(bar, peer)
-    if peer is None or own is None or other is None or row.noisy or peer.noisy:
+    if peer is None or row.is_noisy or peer.is_noisy:
         return None
-    return own / other if bar.of == FIGURE and section.more_is_better else other / own
+    other = _value(target, peer)
+    if own is None or other is None:
+        return None
+    return own / other if target.of == FIGURE and section.more_is_better else other / own
 
 
-def _value(bar: Bar, row: Row) -> float | None:
-    return row.median if bar.of == FIGURE else row.cpu if bar.of == CPU else row.more.get(bar.of)
+def _value(target: Target, row: Row) -> float | None:
+    if target.of == FIGURE:
+        return row.median
+    return row.cpu if target.of == CPU else row.more.get(target.of)
 
 
-def _growth(bar: Bar, sizes: tuple[int, int], sections: Sequence[Section]) -> Measured:
-    """Give the most that an operation takes between two sizes, in what it takes at the first."""
+def _measure_growth(
+    target: Target, sizes: tuple[int, int], sections: Sequence[Section]
+) -> Measurement:
     costs: dict[int, float] = {}
     for section in sections:
         size: int = section.task["size"]
-        ours = next((row for row in rows(section) if row.contender == OURS), None)
+        ours = section.row(OURS)
         if ours is not None and ours.cpu is not None and sizes[0] <= size <= sizes[1]:
             costs[size] = ours.cpu
     figure = max(costs.values()) / costs[sizes[0]] if sizes[0] in costs else None
-    return Measured(f"{bar.job}, {sizes[0]:,} to {sizes[1]:,}, CPU", "x", figure, None)
+    return Measurement(f"{target.job}, {sizes[0]:,} to {sizes[1]:,}, CPU", "x", figure, None)
