@@ -7,6 +7,7 @@ import gc
 import json
 import shutil
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from jobs.sampling import Meter, Sample, Task, load_async, measure
 from machine import resident_bytes
 
 NODE_PROGRAM = Path(__file__).parents[1] / "contenders" / "node_runs.mjs"
-# Seconds between two polls of a waiting run: no poll happens while memory is measured.
-POLL_INTERVAL = 3600
+# Between two polls of a waiting run: no poll happens while memory is measured.
+POLL_INTERVAL = timedelta(hours=1)
 
 
 def check_output(output: Any) -> None:
@@ -131,18 +132,20 @@ async def _run_memory(task: Task) -> Sample:
                 client.run("slow/model", INPUT, wait=wait, cancel_on_exit=False)
             )
 
-        async def until_all_wait(count: int) -> None:
+        async def until_all_wait(runs: list[asyncio.Task[Any]]) -> None:
             # A run waits when its requests are complete.
-            while client.stats().requests < count or client.stats().in_flight:  # noqa: ASYNC110 - there is no event to await
-                await asyncio.sleep(0.01)
+            while client.stats().requests < len(runs) or client.stats().in_flight:
+                ended, _ = await asyncio.wait(runs, timeout=0.01)
+                for run in ended:
+                    raise ValueError(f"wrong answer: a run returned {run.result()}")
 
         # The first runs also create what all runs share.
         runs = [start() for _ in range(10)]
-        await until_all_wait(len(runs))
+        await until_all_wait(runs)
         gc.collect()
         before = resident_bytes()
         runs += [start() for _ in range(task.size)]
-        await until_all_wait(len(runs))
+        await until_all_wait(runs)
         gc.collect()
         sample = Sample((resident_bytes() - before) / 1024 / task.size)
         for run in runs:
