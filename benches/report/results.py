@@ -120,7 +120,7 @@ class Section:
     title: str
     unit: str
     contenders: Sequence[str] = ()
-    """Whom to measure; a results file has rows and failures instead."""
+    """The contenders to measure; a results file has rows and failures instead."""
     task: dict[str, Any] = field(default_factory=dict)
     """What a worker must know besides the job."""
     cpu_unit: str | None = None
