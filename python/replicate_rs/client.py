@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ._base.checks import function
 from ._base.credentials import without_frames
-from ._base.operation import Async, Described, M, Sync, async_operation, operation
+from ._base.operation import ResourceMethod, async_operation, operation
+from ._base.resource import M
+from ._base.session import Async, Sync
 from ._base.streaming import async_streaming, streaming
 from ._base.transport import PARTING, Settling, held, leave_all
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
@@ -22,9 +24,9 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
     from ._base.checks import Limit, Seconds
-    from ._base.operation import Headers, Options
+    from ._base.resource import Options
     from ._base.streaming import Streamed
-    from ._base.types import FileEncodingStrategy
+    from ._base.types import FileEncodingStrategy, Headers
     from ._client.options import Certificate, Token
     from ._client.search import SearchResult
     from ._client.types import Fetch, OnProgress
@@ -162,7 +164,7 @@ class BaseClient(Configurable[M]):
         if "mode" in vars(cls):
             # Each client's methods are shown under its own name.
             for name, method in vars(BaseClient).items():
-                if isinstance(method, Described):
+                if isinstance(method, ResourceMethod):
                     setattr(cls, name, method.of(cls))
 
     @property

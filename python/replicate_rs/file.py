@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ._base.checks import identity, plain_function, text
-from ._base.operation import M, Namespace, async_operation, operation
-from ._base.record import Record
+from ._base.checks import plain_function, resource_id, text
+from ._base.operation import async_operation, operation
+from ._base.record import Record, fetch
+from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, cast, defer_annotations
 from ._core import Expect
 from .pagination import Page, page_of
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._base.operation import Options
+    from ._base.resource import Options
     from ._base.types import FileEncodingStrategy as FileEncodingStrategy
     from ._files.types import FileLike as FileLike
     from ._files.types import NamedFile as NamedFile
@@ -68,96 +69,82 @@ class Files(Namespace[M]):
     @operation
     async def create(
         self,
-        file: FileLike | NamedFile | None = None,
+        file: FileLike | NamedFile,
         metadata: Mapping[str, Any] | None = None,
         *,
-        content: FileLike | NamedFile | None = None,
         filename: str | None = None,
         content_type: str | None = None,
-        type: str | None = None,
         progress: OnSent | None = None,
         **options: Unpack[Options],
     ) -> File[M]:
         """Upload a file of at most 100 MB.
 
-        See https://replicate.com/docs/reference/http#files.create.
+        API: https://replicate.com/docs/reference/http#files.create
 
         Args:
-            file: A path, an open file (sent from its beginning to its end; it stays open and keeps
-                its position), bytes, a PIL image, or a tuple of a name, one of these, and
-                optionally its media type. With an `AsyncReplicate`, an async iterable of bytes or
-                an async file too.
-            metadata: An object that JSON can hold.
-            content: The file, as in 2.0.
-            filename: Another name for the file.
-            content_type: Its media type; by default guessed from its name.
-            type: The media type, as in 2.0.
-            progress: Called with the bytes sent and the bytes in all, a few times a second, and at
-                the end.
-            options: Options of every operation; `extra_body` adds fields to the form.
-
-        Returns:
-            The uploaded file; ``urls["get"]`` is the URL to pass to a model.
+            file: A path, an open file (sent from beginning to end; it stays open and keeps its
+                position), bytes, a PIL image, or a tuple of a name, one of these, and optionally a
+                media type. Awaited, also an async iterable of bytes or an async file.
+            metadata: JSON to store with the file.
+            filename: The file's name; by default the name of the path or the open file.
+            content_type: The media type; by default guessed from the name.
+            progress: Called with the bytes sent and the size of the request's body, in bytes, a few
+                times a second and at the end.
+            options: The shared options; `extra_body` adds fields to the form.
 
         Raises:
-            FileError: The file cannot be read, or its size changed meanwhile.
-            ValueError: The file is closed or larger than 100 MB, has a name that cannot be sent, or
+            FileError: The file cannot be read, or its size changed during the upload.
+            ValueError: The file is closed, larger than 100 MB, has a name that cannot be sent, or
                 was read before and cannot be rewound.
 
         """
-        what = content if file is None else file
-        if what is None or (file is not None and content is not None):
-            raise TypeError("give the file once, as file or as content=")
+        if file is None:  # pyright: ignore[reportUnnecessaryComparison] - callers' types are not checked
+            raise TypeError("file cannot be None: give the file, as file or as content=")
         if progress is not None:
             plain_function("progress", progress)
         from ._files.sources import FileSource
         from ._files.upload import upload
 
-        source = await FileSource.of(self._transport, what)
-        source = source.renamed(filename, content_type or type)
+        source = (await FileSource.of(self._transport, file)).renamed(filename, content_type)
         return File._of(await upload(self, source, metadata, progress, options), self._session)
 
     async_create: Final = async_operation(create)
 
     @operation
     async def get(self, file_id: str | HasId, **options: Unpack[Options]) -> File[M]:
-        """Fetch a file's record; see https://replicate.com/docs/reference/http#files.get.
+        """Fetch the metadata of a file.
+
+        API: https://replicate.com/docs/reference/http#files.get
 
         Args:
-            file_id: The file's id.
-            options: Options of every operation.
-
-        Returns:
-            The record, without the content.
-
-        Raises:
-            NotFoundError: The file does not exist, or was removed after 24 hours.
-
-        """
-        where = ("files", identity("file_id", file_id))
-        data = self._send("GET", where, Expect.RECORD, options)
-        return File._of(await self._transport.finish(data), self._session)
-
-    async_get: Final = async_operation(get)
-
-    @operation
-    async def delete(self, file_id: str | HasId, **options: Unpack[Options]) -> bool:
-        """Delete a file; see https://replicate.com/docs/reference/http#files.delete.
-
-        Args:
-            file_id: The file's id.
-            options: Options of every operation.
-
-        Returns:
-            Whether the file was deleted.
+            file_id: The file's id, or a file.
 
         Raises:
             NotFoundError: The file does not exist.
 
         """
-        where = ("files", identity("file_id", file_id))
-        status = self._send("DELETE", where, Expect.STATUS, options)
-        return await self._transport.finish(status) < 300
+        target = ("files", resource_id("file_id", file_id))
+        return await fetch(self, File[M], "GET", target, options, expect=Expect.RECORD)
+
+    async_get: Final = async_operation(get)
+
+    @operation
+    async def delete(self, file_id: str | HasId, **options: Unpack[Options]) -> bool:
+        """Delete a file before it expires.
+
+        API: https://replicate.com/docs/reference/http#files.delete
+
+        Args:
+            file_id: The file's id, or a file.
+
+        Returns:
+            True.
+
+        Raises:
+            NotFoundError: The file does not exist.
+
+        """
+        return await self._delete(("files", resource_id("file_id", file_id)), options)
 
     async_delete: Final = async_operation(delete)
 
@@ -171,28 +158,27 @@ class Files(Namespace[M]):
         signature: str,
         **options: Unpack[Options],
     ) -> bytes:
-        """Fetch a file's content with a signature of its owner.
+        """Download a file with a signed permission.
 
-        See https://replicate.com/docs/reference/http#files.download.
+        API: https://replicate.com/docs/reference/http#files.download
 
         Args:
-            file_id: The file's id.
+            file_id: The file's id, or a file.
             owner: The user or organization that uploaded the file.
-            expiry: When the signature expires; seconds since 1970.
-            signature: An HMAC-SHA256 of ``owner file_id expiry``, in base64.
-            options: Options of every operation.
+            expiry: When the permission ends, in seconds since 1970.
+            signature: The HMAC-SHA256 of ``owner file_id expiry``, in base64.
 
         Returns:
-            The content.
+            The content of the file.
 
         Raises:
-            APIStatusError: The signature is wrong or has expired.
+            APIStatusError: The permission has ended, or the signature is wrong.
 
         """
         query = {"owner": text("owner", owner), "expiry": expiry, "signature": signature}
-        where = ("files", identity("file_id", file_id), "download")
+        target = ("files", resource_id("file_id", file_id), "download")
         return await self._transport.finish(
-            self._send("GET", where, Expect.BYTES, options, query=query)
+            self._send("GET", target, Expect.BYTES, options, query=query)
         )
 
     async_download: Final = async_operation(download)
@@ -201,14 +187,15 @@ class Files(Namespace[M]):
     async def list(
         self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
     ) -> FilePage[M]:
-        """Fetch a page of your files; see https://replicate.com/docs/reference/http#files.list.
+        """Fetch a page of your files; it compares as a list, which it is in 1.0.7.
+
+        API: https://replicate.com/docs/reference/http#files.list
 
         Args:
-            cursor: The `next` or `previous` of a page; by default the first page is fetched.
-            options: Options of every operation.
+            cursor: The `next` or `previous` of another page.
 
-        Returns:
-            The page, which can be used as the list that 1.0.7 returns.
+        Raises:
+            ReplicateError: The request failed.
 
         """
         page = await page_of(self, File[M], ("files",), cursor, options, page_class=FilePage[M])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from ._base.checks import abort_signal, flag, function, is_async_function, sync_function, wrong_type
+from ._base.checks import abort_signal, flag, function, is_async_function, sync_function
+from ._base.describe import wrong_type
 from ._base.model_methods import ModelMethods
-from ._base.operation import Async, Resource, iterate
+from ._base.operation import iterate_blocking
+from ._base.resource import Resource
+from ._base.session import Async
 from ._base.streaming import spread, spread_async
 from ._base.transport import Blocking, Suspending, wait
 from ._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
@@ -26,10 +29,10 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, ClassVar, Self
 
-    from ._base.operation import Options, Query
     from ._base.record import Record
+    from ._base.resource import Options
     from ._base.transport import Transport
-    from ._base.types import Choice
+    from ._base.types import Choice, Query
     from ._core import AbortSignal, Pending
 
 T = TypeVar("T", covariant=True)
@@ -309,7 +312,7 @@ def paginate(
     list_method, signal = _with_signal(sync_function("list_method", list_method), signal)
     first = _check_page(list_method())
     if _has_source(first):
-        return iterate(pages(first, Blocking, signal))
+        return iterate_blocking(pages(first, Blocking, signal))
     return _list_by_cursor(first, list_method)
 
 

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replicate_rs import Replicate
-from replicate_rs._base.operation import to_json
+from replicate_rs._base.encoding import to_json
 from replicate_rs._files.inputs import encode_input
 from replicate_rs._files.upload import DataURIs
 from support.inputs import (

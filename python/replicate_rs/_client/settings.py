@@ -13,8 +13,8 @@ from os import environ
 
 from .._base.checks import integer, interval, is_async_function
 from .._base.credentials import Secret, read_token, revealed, token_from_surroundings
-from .._base.operation import Async, header_pairs
-from .._base.session import Session
+from .._base.encoding import header_pairs
+from .._base.session import Async, Session
 from .._base.typing import TYPE_CHECKING, cast, defer_annotations
 from .._core import Core
 from ..exceptions import MissingTokenError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from typing import Any, NoReturn
 
-    from .._base.operation import Sync
+    from .._base.session import Sync
     from .http import Request
 
 

@@ -6,7 +6,9 @@ from time import monotonic
 
 from .._base.checks import limit
 from .._base.checks import strategy as check_strategy
-from .._base.operation import Async, resource, run
+from .._base.operation import run_blocking
+from .._base.resource import check_resource
+from .._base.session import Async
 from .._base.typing import TYPE_CHECKING, defer_annotations
 from .._core import is_plain
 from ..exceptions import FileError, file_error
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from .._base.operation import Options, Resource, Sync
+    from .._base.resource import Options, Resource
+    from .._base.session import Sync
     from .._base.types import FileEncodingStrategy
     from .._core import AbortSignal
     from .sources import FileSlot
@@ -152,14 +155,16 @@ def encode_json(
     file_encoding_strategy: FileEncodingStrategy | None = None,
 ) -> Any:
     """Return a copy of `obj` as a model's input is encoded, files included; 1.0.7's helper."""
-    return run(_encode_json(obj, resource("client", client), file_encoding_strategy))
+    return run_blocking(_encode_json(obj, check_resource("client", client), file_encoding_strategy))
 
 
 async def async_encode_json(
     obj: object, client: Resource[Any], file_encoding_strategy: FileEncodingStrategy | None = None
 ) -> Any:
     """Return a copy of `obj` as a model's input is encoded, files included; 1.0.7's helper."""
-    return await _encode_json(obj, resource("client", client)._in(Async), file_encoding_strategy)
+    return await _encode_json(
+        obj, check_resource("client", client)._in(Async), file_encoding_strategy
+    )
 
 
 async def _encode_json(

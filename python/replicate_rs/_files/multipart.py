@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._base.checks import encodable
-from .._base.operation import to_json
+from .._base.encoding import to_json
 from .._base.typing import TYPE_CHECKING, is_array, is_object
 from .._core import Part, Upload
 from .sources import FileSlot, FileSource
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, TypeAlias
 
-    from .._base.operation import Resource
+    from .._base.resource import Resource
 
     # A name and a media type replace those of the file.
     FormFile: TypeAlias = tuple[str | None, FileSlot, str | None]

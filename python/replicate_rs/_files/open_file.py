@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from .._base.checks import limit
-from .._base.operation import Async, M, Resource, Sync, operation, run, unchecked
+from .._base.operation import operation, run_blocking, unchecked
+from .._base.resource import M, Resource
+from .._base.session import Async, Sync
 from .._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
@@ -80,7 +82,9 @@ class OpenFile(Resource[M]):
     def read1(self, size: int = -1, /) -> bytes:
         """Return what has arrived of the next `size` bytes, for `io.TextIOWrapper`."""
         self._check_blocking()
-        return run(self._cursor.read(Sync.transport, None if size < 0 else size, once=True))
+        return run_blocking(
+            self._cursor.read(Sync.transport, None if size < 0 else size, once=True)
+        )
 
     @operation
     async def readinto(self, buffer: Any) -> int:

@@ -6,22 +6,14 @@ from io import RawIOBase
 from sys import _getframe, modules
 
 from .._base.checks import limit
-from .._base.operation import (
-    Async,
-    M,
-    Resource,
-    Sync,
-    async_operation,
-    operation,
-    resource,
-    run,
-    unchecked,
-)
+from .._base.operation import async_operation, operation, run_blocking, unchecked
+from .._base.resource import M, Resource, check_resource
+from .._base.session import Async, Sync
 from .._base.streaming import async_streaming, streaming
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
 from .interop import CallSite, URLText, refuse_dict, register_with_fastapi
 from .open_file import FileMetadata, OpenFile
-from .urls import fetch, is_file_url, without_credentials
+from .urls import await_file, is_file_url, without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
@@ -31,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, Self, TypeGuard
 
     from .._base.checks import Limit
-    from .._base.operation import Session
+    from .._base.session import Session
     from .._core import AbortSignal
 
 # Bytes that the file of `open()` reads at a time.
@@ -108,7 +100,7 @@ class FileOutput(OpenFile[M], URLText):
             self.url, ahead=False, total=limit("timeout", timeout), signal=signal
         )
         try:
-            pieces = await fetch(self._transport.finish(source.whole()))
+            pieces = await await_file(self._transport.finish(source.whole()))
             self._metadata.update(source.said)
             if source.ended is not None:
                 return b"".join(pieces)
@@ -165,7 +157,7 @@ class FileOutput(OpenFile[M], URLText):
                 total=limit("timeout", timeout),
                 signal=signal,
             )
-            self._metadata.update(await fetch(self._transport.finish(download)))
+            self._metadata.update(await await_file(self._transport.finish(download)))
         return target
 
     asave: Final = async_operation(save)
@@ -187,7 +179,7 @@ class FileOutput(OpenFile[M], URLText):
 
         source = self._core.pieces(self.url, total=limit("timeout", timeout), signal=signal)
         try:
-            while pieces := await fetch(self._transport.finish(source.next())):
+            while pieces := await await_file(self._transport.finish(source.next())):
                 self._metadata.update(source.said)
                 yield pieces
         finally:
@@ -247,7 +239,7 @@ class FileOutput(OpenFile[M], URLText):
 
     def __fspath__(self) -> str:
         # Nobody awaits it, so it blocks with either client.
-        return str(run(unchecked(FileOutput._make_copy)(self._in(Sync))))
+        return str(run_blocking(unchecked(FileOutput._make_copy)(self._in(Sync))))
 
     @property
     def content_type(self) -> str | None:
@@ -391,7 +383,7 @@ def is_file_output(value: object) -> TypeGuard[FileOutput[Any]]:
 
 def transform_output(value: object, client: Resource[Any]) -> Any:
     """Return a model's output with a `FileOutput` for each file's URL; 1.0.7's helper."""
-    return wrap_files(value, resource("client", client)._session)
+    return wrap_files(value, check_resource("client", client)._session)
 
 
 def wrap_files(value: object, session: Session) -> Any:

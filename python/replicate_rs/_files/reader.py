@@ -6,11 +6,11 @@ from io import SEEK_CUR, SEEK_END, SEEK_SET, RawIOBase, UnsupportedOperation
 from os import getpid
 from threading import Lock
 
-from .._base.operation import run
+from .._base.operation import run_blocking
 from .._base.transport import Blocking
 from .._base.typing import TYPE_CHECKING, TypeVar
 from .._core import read_data_uri
-from .urls import changed_error, fetch
+from .urls import await_file, changed_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -263,7 +263,7 @@ class FileCursor:
     ) -> T:
         """Wait for a source, and check that the file is the same as before."""
         try:
-            result = await fetch(transport.finish(pending))
+            result = await await_file(transport.finish(pending))
             if source.said is not None:
                 self._check_info(source.said)
         except BaseException:
@@ -343,11 +343,11 @@ class FileReader(RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Copy one piece of the file into a buffer, and return the number of bytes."""
-        return run(self._cursor.readinto(Blocking, buffer, once=True))
+        return run_blocking(self._cursor.readinto(Blocking, buffer, once=True))
 
     def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
         """Set the position, and return it; only `SEEK_END` may need a request, for the size."""
-        return run(self._cursor.seek(Blocking, offset, whence))
+        return run_blocking(self._cursor.seek(Blocking, offset, whence))
 
     def tell(self) -> int:
         """Return the position."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from .._base.checks import abort_signal, file_path, flag, limit
-from .._base.operation import Async, Namespace, Resource, Sync, resource, run, unchecked
+from .._base.operation import run_blocking, unchecked
 from .._base.package import default_client
+from .._base.resource import Namespace, Resource, check_resource
+from .._base.session import Async, Sync
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from ..exceptions import FileError
 from .names import to_unique_names
 from .output import FileOutput, is_file_output
-from .urls import fetch, is_file_url
+from .urls import await_file, is_file_url
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -64,7 +66,7 @@ def save_all(
             complete or absent.
 
     """
-    return run(_save_all(Sync, output, folder, overwrite, names, client, signal, timeout))
+    return run_blocking(_save_all(Sync, output, folder, overwrite, names, client, signal, timeout))
 
 
 async def asave_all(
@@ -96,7 +98,7 @@ async def _save_all(
     if signal is not None:
         signal = abort_signal("signal", signal)
     total = limit("timeout", timeout)
-    search = _Search(None if client is None else resource("client", client))
+    search = _Search(None if client is None else check_resource("client", client))
     search.add(output, "output")
     files = search.files
     if not files:
@@ -113,7 +115,7 @@ async def _save_all(
         download = core.download_all(
             targets, MAX_DOWNLOADS, overwrite=overwrite, total=total, signal=signal
         )
-        infos = await fetch(mode.transport.finish(download))
+        infos = await await_file(mode.transport.finish(download))
         for (file, _), info in zip(items, infos, strict=True):
             file._metadata.update(info)
     search.warn(5 if mode is Sync else 4)

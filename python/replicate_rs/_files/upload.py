@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from .._base.operation import to_json
+from .._base.encoding import to_json
 from .._base.typing import TYPE_CHECKING
 from .._core import Expect, Upload
 from ..exceptions import (
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, Unpack
 
-    from .._base.operation import Options, Resource
+    from .._base.resource import Options, Resource
     from .._core import AbortSignal, Part, Pending
     from .sources import FileSlot, FileSource
     from .types import OnSent as OnSent
@@ -113,11 +113,11 @@ class InlineFiles:
         self._parts.append(source.part)
         return f"{source.data_uri_head}{self._mark}{len(self._parts) - 1};"
 
-    def write_body(self, json: bytes) -> bytes | Upload:
+    def body(self, encoded: bytes, /) -> bytes | Upload:
         """Return a request's body, with the files' content in place of the marks."""
         if not self._parts:
-            return json
-        first, *others = json.split(self._mark.encode())
+            return encoded
+        first, *others = encoded.split(self._mark.encode())
         pieces: list[bytes | Part] = [first]
         for each in others:
             number, _, rest = each.partition(b";")

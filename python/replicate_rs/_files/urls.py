@@ -68,7 +68,7 @@ def without_credentials(url: str) -> str:
     return f"{scheme}://{host}{rest[len(user) + 1 + len(host) :]}" if mark and at else url
 
 
-async def fetch(response: Awaitable[T]) -> T:
+async def await_file(response: Awaitable[T]) -> T:
     """Await a response about a file; the error for a missing file tells when files are removed."""
     try:
         return await response

@@ -10,7 +10,7 @@ import httpx
 
 from .._base.checks import is_async_function
 from .._base.credentials import read_token, revealed, token_from_surroundings
-from .._base.operation import header_pairs
+from .._base.encoding import header_pairs
 from .._client.options import USER_AGENT
 from .._core import Response
 from ._retry_transport import RetryTransport
