@@ -67,9 +67,9 @@ def test_metadata_that_json_cannot_carry_is_refused(both, server):
 
 def test_what_is_no_file_is_a_type_error(both, server):
     create = both.client(server.base_url).files.create
-    with pytest.raises(TypeError, match="give the file once"):
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'file'"):
         both(create)
-    with pytest.raises(TypeError, match="give the file once"):
+    with pytest.raises(TypeError, match="give file= or content=, once"):
         both(lambda: create(b"x", content=b"y"))
     tuples = [
         (),
