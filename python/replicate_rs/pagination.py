@@ -311,9 +311,7 @@ def paginate(
     """
     list_method, signal = _with_signal(sync_function("list_method", list_method), signal)
     first = _check_page(list_method())
-    if _has_source(first):
-        return iterate_blocking(pages(first, Blocking, signal))
-    return _list_by_cursor(first, list_method)
+    return iterate_blocking(_all_pages(first, list_method, Blocking, signal))
 
 
 def async_paginate(
@@ -334,6 +332,46 @@ def async_paginate(
     return _async_pages(*_with_signal(list_method, signal))
 
 
+async def _async_pages(
+    list_method: Callable[..., Any], signal: AbortSignal | None
+) -> AsyncGenerator[Page[Any], None]:
+    following = _all_pages(await _fetch_page(list_method), list_method, Suspending, signal)
+    try:
+        async for page in following:
+            yield page
+    finally:
+        await following.aclose()
+
+
+async def _all_pages(
+    page: Page[Any],
+    list_method: Callable[..., Any],
+    transport: type[Transport],
+    signal: AbortSignal | None,
+) -> AsyncGenerator[Page[Any], None]:
+    """Yield a page and all that follow; ask the list method for those of a page without a source.
+
+    The methods of tests make such pages.
+    """
+    if page.next is not None and not hasattr(page, "_source"):
+        yield page
+        while page.next is not None:
+            page = await _fetch_page(list_method, page.next)
+            yield page
+        return
+    following = pages(page, transport, signal)
+    try:
+        async for page in following:
+            yield page
+    finally:
+        await following.aclose()
+
+
+async def _fetch_page(list_method: Callable[..., Any], *cursor: str) -> Page[Any]:
+    page = list_method(*cursor)
+    return _check_page(await page if hasattr(page, "__await__") else page)
+
+
 def _with_signal(
     list_method: Callable[..., Any], signal: AbortSignal | None
 ) -> tuple[Callable[..., Any], AbortSignal | None]:
@@ -350,42 +388,6 @@ def _with_signal(
         return list_method(*cursor, **options)
 
     return call, signal
-
-
-def _has_source(page: Page[Any]) -> bool:
-    return page.next is None or hasattr(page, "_source")
-
-
-def _list_by_cursor(
-    page: Page[Any], list_method: Callable[..., Any]
-) -> Generator[Page[Any], None, None]:
-    """Yield the pages of a method, such as that of a test, that makes pages without a source."""
-    yield page
-    while page.next is not None:
-        page = _check_page(list_method(page.next))
-        yield page
-
-
-async def _async_pages(
-    list_method: Callable[..., Any], signal: AbortSignal | None
-) -> AsyncGenerator[Page[Any], None]:
-    page = _check_page(await _await_if_needed(list_method()))
-    if not _has_source(page):
-        yield page
-        while page.next is not None:
-            page = _check_page(await _await_if_needed(list_method(page.next)))
-            yield page
-        return
-    following = pages(page, Suspending, signal)
-    try:
-        async for page in following:
-            yield page
-    finally:
-        await following.aclose()
-
-
-async def _await_if_needed(page: Any) -> Any:
-    return await page if hasattr(page, "__await__") else page
 
 
 def _check_page(page: object) -> Page[Any]:
@@ -496,19 +498,7 @@ async def page_of(
     text: str | None = None,
     page_class: type[Page[Any]] = Page,
 ) -> Page[R]:
-    """Fetch a page of a list.
-
-    Args:
-        resource: Sends the request.
-        kind: The class of the records.
-        target: The endpoint's path.
-        cursor: Which page; by default the first.
-        options: The options of the request.
-        query: Parameters of the first page.
-        text: The text to search for.
-        page_class: The class of the page and of all that follow.
-
-    """
+    """Fetch the page at a cursor, or the first one: with a query, or of a search for a text."""
     source = _PageSource(resource, kind, target, options, text)
     request = source.request(cursor if isinstance(cursor, str) else None, query)
     return source.to_page(await resource._transport.finish(request), page_class)
