@@ -42,6 +42,7 @@ if not _is_main_interpreter():
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from importlib.machinery import ModuleSpec
     from os import PathLike
     from typing import Any, Final
 
@@ -466,3 +467,19 @@ def _is_own(name: str, value: object) -> bool:
 
 
 sys.modules[__name__].__class__ = _Package
+
+
+class _FormerModules:
+    """Find the modules that pickles of earlier releases name; asked after all other finders."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":  # noqa: ARG004 - the import system passes them
+        if not name.startswith("replicate_rs."):
+            return None
+        from ._former import find_spec
+
+        return find_spec(name)
+
+
+if __name__ == "replicate_rs":
+    sys.meta_path.append(_FormerModules)
