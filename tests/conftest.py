@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import replicate_rs as replicate
-from replicate_rs._streaming import AsyncStream, Stream
+from replicate_rs._base.streaming import AsyncStream, Stream
 from replicate_rs.local import LocalReplicate, sleep
 from support import passing
 

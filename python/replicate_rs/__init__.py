@@ -42,17 +42,29 @@ if not _is_main_interpreter():
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from importlib.machinery import ModuleSpec
     from os import PathLike
     from typing import Any, Final
 
     from . import exceptions as exceptions
-    from ._checks import Limit, Seconds
+    from ._base.checks import Limit, Seconds
+    from ._base.session import Async as Async
+    from ._base.session import Sync as Sync
+    from ._base.types import FileEncodingStrategy, Headers
+    from ._client.http import Request as Request
+    from ._client.options import Certificate, Token
+    from ._client.options import Timeout as Timeout
+    from ._client.search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues]
+    from ._client.types import Fetch
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
-    from ._operation import Async as Async
-    from ._operation import FileEncodingStrategy, Headers
-    from ._operation import Sync as Sync
+    from ._files.output import FileOutput as FileOutput
+    from ._files.output import get_path_url as get_path_url
+    from ._files.save_all import asave_all as asave_all
+    from ._files.save_all import save_all as save_all
+    from ._webhooks.verifier import SeenWebhooks as SeenWebhooks
+    from ._webhooks.verifier import WebhookVerifier as WebhookVerifier
 
     # The client's properties below have the names of these modules, which pyright takes for
     # assignments.
@@ -91,23 +103,14 @@ if TYPE_CHECKING:
     from .exceptions import StreamInterrupted as StreamInterrupted
     from .exceptions import UnprocessableEntityError as UnprocessableEntityError
     from .file import File as File
-    from .file_output import FileOutput as FileOutput
-    from .file_output import get_path_url as get_path_url
     from .hardware import Hardware as Hardware  # pyright: ignore[reportGeneralTypeIssues]
     from .identifier import ModelVersionIdentifier as ModelVersionIdentifier
-    from .middleware import Fetch
-    from .middleware import Request as Request
     from .model import Model as Model
-    from .options import Certificate, Token
-    from .options import Timeout as Timeout
     from .pagination import Page as Page
     from .pagination import async_paginate as async_paginate
     from .pagination import paginate as paginate
     from .prediction import Prediction as Prediction
     from .prediction import parse_progress_from_logs as parse_progress_from_logs
-    from .saving import asave_all as asave_all
-    from .saving import save_all as save_all
-    from .search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues]
     from .stream import ServerSentEvent as ServerSentEvent  # pyright: ignore[reportGeneralTypeIssues]
     from .training import Training as Training
     from .use import use as use
@@ -124,8 +127,6 @@ if TYPE_CHECKING:
     from .webhook import avalidate_webhook as avalidate_webhook
     from .webhook import sign_webhook as sign_webhook
     from .webhook import validate_webhook as validate_webhook
-    from .webhook_verifier import SeenWebhooks as SeenWebhooks
-    from .webhook_verifier import WebhookVerifier as WebhookVerifier
 
     Client = Replicate
     AsyncClient = AsyncReplicate
@@ -182,12 +183,12 @@ _HOMES = {
     "AbortController": "_core",
     "AbortSignal": "_core",
     "Response": "_core",
-    "Async": "_operation",
-    "Sync": "_operation",
+    "Async": "_base.session",
+    "Sync": "_base.session",
     "Account": "account",
     "AsyncReplicate": "client",
     "Replicate": "client",
-    "Timeout": "options",
+    "Timeout": "_client.options",
     "Collection": "collection",
     "Deployment": "deployment",
     "APIConnectionError": "exceptions",
@@ -220,20 +221,20 @@ _HOMES = {
     "StreamInterrupted": "exceptions",
     "UnprocessableEntityError": "exceptions",
     "File": "file",
-    "FileOutput": "file_output",
-    "get_path_url": "file_output",
+    "FileOutput": "_files.output",
+    "get_path_url": "_files.output",
     "Hardware": "hardware",
     "ModelVersionIdentifier": "identifier",
-    "Request": "middleware",
+    "Request": "_client.http",
     "Model": "model",
     "Page": "pagination",
     "async_paginate": "pagination",
     "paginate": "pagination",
     "Prediction": "prediction",
     "parse_progress_from_logs": "prediction",
-    "asave_all": "saving",
-    "save_all": "saving",
-    "SearchResult": "search",
+    "asave_all": "_files.save_all",
+    "save_all": "_files.save_all",
+    "SearchResult": "_client.search",
     "ServerSentEvent": "stream",
     "Training": "training",
     "use": "use",
@@ -250,8 +251,8 @@ _HOMES = {
     "MissingWebhookBodyError": "webhook",
     "MissingWebhookHeaderError": "webhook",
     "ReplayedWebhookError": "webhook",
-    "SeenWebhooks": "webhook_verifier",
-    "WebhookVerifier": "webhook_verifier",
+    "SeenWebhooks": "_webhooks.verifier",
+    "WebhookVerifier": "_webhooks.verifier",
 }
 _ALIASES = {"Client": "Replicate", "AsyncClient": "AsyncReplicate"}
 
@@ -299,6 +300,7 @@ _SUBMODULES = (
     "resource",
     "schema",
     "training",
+    "types",
     "version",
     "webhook",
 )
@@ -404,7 +406,7 @@ class _Package(ModuleType):
                     name,
                 )
             except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
-                from .credentials import without_frames
+                from ._base.credentials import without_frames
 
                 # Reports of errors show the locals of frames.
                 value = None
@@ -415,7 +417,7 @@ class _Package(ModuleType):
             globals().pop(name, None)
             return
         elif not (name.startswith("_") or isinstance(value, ModuleType) or hasattr(self, name)):
-            from .configurable import unknown_option
+            from ._client.configurable import unknown_option
 
             value = None
             raise AttributeError(unknown_option(f"module {__name__!r}", name))
@@ -465,3 +467,19 @@ def _is_own(name: str, value: object) -> bool:
 
 
 sys.modules[__name__].__class__ = _Package
+
+
+class _FormerModules:
+    """Find the modules that pickles of earlier releases name; asked after all other finders."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":  # noqa: ARG004 - the import system passes them
+        if not name.startswith("replicate_rs."):
+            return None
+        from ._former import find_spec
+
+        return find_spec(name)
+
+
+if __name__ == "replicate_rs":
+    sys.meta_path.append(_FormerModules)

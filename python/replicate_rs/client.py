@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from ._checks import function
-from ._operation import Async, Described, M, Sync, awaitable, operation
-from ._streaming import asynchronously, streaming
-from ._transport import PARTING, Settling, held, leave_all
-from ._typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
-from .configurable import Configurable
-from .credentials import without_frames
-from .options import MAX_RESPONSE_BYTES, MAX_RETRIES, Stats, normalized, only
+from ._base.checks import function
+from ._base.credentials import without_frames
+from ._base.operation import ResourceMethod, async_operation, operation
+from ._base.resource import M
+from ._base.session import Async, Sync
+from ._base.streaming import async_streaming, streaming
+from ._base.transport import PARTING, Settling, held, leave_all
+from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
+from ._client.configurable import Configurable
+from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, Stats, normalized, only
+from ._client.request import request as request_any
 from .prediction import Prediction, Predictions
-from .request import request as request_any
 from .run import run_model, wait_for
 from .stream import relay_model, stream_model, stream_text
 
@@ -21,24 +23,24 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
-    from ._checks import Limit, Seconds
+    from ._base.checks import Limit, Seconds
+    from ._base.resource import Options
+    from ._base.streaming import Streamed
+    from ._base.types import FileEncodingStrategy, Headers
+    from ._client.options import Certificate, Token
+    from ._client.search import SearchResult
+    from ._client.types import Fetch, OnProgress
     from ._core import AbortSignal, Core, ServerSentEvent
-    from ._operation import FileEncodingStrategy, Headers, Options
-    from ._streaming import Streamed
+    from ._predictions.output_iterator import AsyncOutputIterator, OutputIterator
+    from ._predictions.params import PredictionOptions
     from .account import Accounts
     from .collection import Collections
-    from .course import OnProgress
-    from .creation import PredictionOptions
     from .deployment import Deployments
     from .file import Files
     from .hardware import Hardwares
     from .identifier import Ref
-    from .middleware import Fetch
     from .model import Models
-    from .options import Certificate, Token
-    from .output_iterator import AsyncOutputIterator, OutputIterator
     from .pagination import Page
-    from .search import SearchResult
     from .training import Trainings
     from .use import AsyncFunction, Function, Usable
     from .webhook import Webhooks
@@ -162,7 +164,7 @@ class BaseClient(Configurable[M]):
         if "mode" in vars(cls):
             # Each client's methods are shown under its own name.
             for name, method in vars(BaseClient).items():
-                if isinstance(method, Described):
+                if isinstance(method, ResourceMethod):
                     setattr(cls, name, method.of(cls))
 
     @property
@@ -250,7 +252,7 @@ class BaseClient(Configurable[M]):
         return twin
 
     run: Final = operation(run_model)
-    async_run: Final = awaitable(run)
+    async_run: Final = async_operation(run)
 
     @operation
     async def wait(
@@ -295,7 +297,7 @@ class BaseClient(Configurable[M]):
         # One that had ended before may be another client's.
         return done if done._session is self._session else Prediction._of(done._data, self._session)
 
-    async_wait: Final = awaitable(wait)
+    async_wait: Final = async_operation(wait)
 
     @streaming
     def stream(
@@ -338,11 +340,11 @@ class BaseClient(Configurable[M]):
         )
         return events
 
-    async_stream: Final = asynchronously(stream)
+    async_stream: Final = async_streaming(stream)
     text_stream: Final = streaming(stream_text)
-    async_text_stream: Final = asynchronously(text_stream)
+    async_text_stream: Final = async_streaming(text_stream)
     relay: Final = operation(relay_model)
-    async_relay: Final = awaitable(relay)
+    async_relay: Final = async_operation(relay)
 
     @operation
     async def search(
@@ -356,13 +358,13 @@ class BaseClient(Configurable[M]):
             options: What every operation takes.
 
         """
-        from .search import search
+        from ._client.search import search
 
         return await search(self, query, limit=limit, **options)
 
-    async_search: Final = awaitable(search)
+    async_search: Final = async_operation(search)
     request: Final = operation(request_any)
-    async_request: Final = awaitable(request)
+    async_request: Final = async_operation(request)
 
     def stats(self) -> Stats:
         """Return what this client, and those that share its connections, have done so far in this
@@ -370,7 +372,7 @@ class BaseClient(Configurable[M]):
 
         Streams and predictions are this client's own.
         """
-        core, *former = self._session.settings.cores()
+        core, *former = self._settings.cores()
         return Stats(*core.stats(), sum(map(held, (core, *former))))
 
     def close(self, timeout: float | None = None) -> int:
@@ -400,7 +402,7 @@ class BaseClient(Configurable[M]):
         return sum([await Settling(core, limit) for core in self._stop() if core.unattended])
 
     def _stop(self) -> list[Core]:
-        cores = list(self._session.settings.cores())
+        cores = list(self._settings.cores())
         for core in cores:
             core.close()
             leave_all(core)
@@ -409,7 +411,7 @@ class BaseClient(Configurable[M]):
     @property
     def is_closed(self) -> bool:
         """Whether the client was closed."""
-        return self._session.settings.is_closed
+        return self._settings.is_closed
 
     def __enter__(self) -> Self:
         return self

@@ -36,15 +36,15 @@ Every error carries what is known of `status`, `detail`, `request_id`, `predicti
 
 from __future__ import annotations
 
-from ._checks import wrong_type
+from ._base.describe import wrong_type
+from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
 from ._core import retry_after
-from ._typing import TYPE_CHECKING, defer_annotations, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from .job import Job
+    from ._predictions.job import Job
     from .prediction import Prediction
 
 __all__ = [

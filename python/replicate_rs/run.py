@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ._checks import interval as checked_interval
-from ._checks import limit
-from ._operation import given, resource, unchecked
-from ._typing import TYPE_CHECKING, defer_annotations, is_object
-from .course import Course, give_up, raise_if_failed
-from .creation import LONGEST_HOLD, guarded
+from ._base.checks import interval as checked_interval
+from ._base.checks import limit
+from ._base.encoding import drop_none
+from ._base.operation import unchecked
+from ._base.resource import check_resource
+from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
+from ._predictions.params import LONGEST_HOLD, guarded
+from ._predictions.polling import Course, give_up, raise_if_failed
 from .exceptions import APITimeoutError
 from .identifier import target_of
 from .prediction import Prediction, Predictions
@@ -18,15 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Unpack
 
-    from ._checks import Limit, Seconds
+    from ._base.checks import Limit, Seconds
+    from ._base.resource import Resource
+    from ._base.session import Session
+    from ._client.types import OnProgress
     from ._core import AbortSignal
-    from ._operation import Resource, Session
+    from ._predictions.params import CreateOptions
+    from ._predictions.types import Wait as Wait
+    from ._predictions.types import WaitOptions as WaitOptions
     from .client import Replicate
-    from .course import OnProgress
-    from .creation import CreateOptions
     from .identifier import ModelVersionIdentifier, Ref
-    from .types import Wait as Wait
-    from .types import WaitOptions as WaitOptions
 
 
 # Seconds: the longest hold of a run's create. Until a held create is answered its prediction has no
@@ -91,7 +94,7 @@ async def run_model(
     global _outputs
     if _outputs is None:
         # Loaded late, and kept: an import of what is loaded already costs as much as five calls.
-        from .file_output import outputs
+        from ._files.output import outputs
 
         _outputs = outputs
     return _outputs(prediction.output, client._session)
@@ -167,7 +170,7 @@ def _first_hold(
 
 def run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Any:
     """Do the same as `client.run`; 1.0.7 has it here."""
-    found: Any = resource("client", client)
+    found: Any = check_resource("client", client)
     return found.run(ref, input, **options)
 
 
@@ -175,7 +178,7 @@ async def async_run(
     client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> Any:
     """Do the same as `client.async_run`; 1.0.7 has it here."""
-    found: Any = resource("client", client)
+    found: Any = check_resource("client", client)
     return await found.async_run(ref, input, **options)
 
 
@@ -206,7 +209,7 @@ async def created(
     """
     found = None
     if getattr(client, "_namespaces", None):
-        from ._replaced import replaced
+        from ._base.replacements import replaced
 
         found = None if model is None else replaced(client, "models.predictions", "create")
         found = found or replaced(client, "predictions", "create")
@@ -217,7 +220,7 @@ async def created(
         )
     else:
         target = {"version": version} if model is None else {"model": str(model)}
-        answer = found(**target, input=input or {}, **given(**options))
+        answer = found(**target, input=input or {}, **drop_none(**options))
     if hasattr(answer, "__await__"):
         answer = await answer
     if isinstance(answer, Prediction):

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from ._checks import limit
+from ._base.checks import limit
+from ._base.resource import check_resource
+from ._base.streaming import AsyncStream as AsyncStream  # noqa: TC001 - to be imported from here
+from ._base.streaming import Stream as Stream  # noqa: TC001 - as above
+from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import EventDecoder as EventDecoder
 from ._core import ServerSentEvent as ServerSentEvent
-from ._operation import resource
-from ._streaming import AsyncStream as AsyncStream  # noqa: TC001 - to be imported from here
-from ._streaming import Stream as Stream  # noqa: TC001 - as above
-from ._typing import TYPE_CHECKING, defer_annotations
-from .creation import guarded
+from ._predictions.params import guarded
 from .run import started
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, ClassVar, Unpack
 
-    from ._operation import Form, Resource
-    from ._streaming import Streamed
+    from ._base.operation import Form
+    from ._base.resource import Resource
+    from ._base.streaming import Streamed
+    from ._predictions.events import Watch
+    from ._predictions.params import PredictionOptions
+    from ._predictions.relay import Relay
     from .client import Replicate
-    from .creation import PredictionOptions
     from .identifier import Ref
-    from .relay import Relay
-    from .watch import Watch
 
 
 class EventType(str):
@@ -64,7 +65,7 @@ def stream(
     client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> Stream[ServerSentEvent]:
     """Do the same as `client.stream`; 1.0.7 has it here."""
-    found: Any = resource("client", client)
+    found: Any = check_resource("client", client)
     return found.stream(ref, input, **options)  # type: ignore[no-any-return]  # any client's
 
 
@@ -72,7 +73,7 @@ def async_stream(
     client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> AsyncStream[ServerSentEvent]:
     """Do the same as `client.async_stream`; 1.0.7 has it here."""
-    found: Any = resource("client", client)
+    found: Any = check_resource("client", client)
     return found.async_stream(ref, input, **options)  # type: ignore[no-any-return]  # any client's
 
 
@@ -128,7 +129,7 @@ async def relay_model(
         StreamError: The model cannot stream.
 
     """
-    from .relay import Relay
+    from ._predictions.relay import Relay
 
     watch = begun(client, ref, input, "frames", options, cancel_on_exit=cancel_on_exit)
     await watch.begin()
@@ -148,7 +149,7 @@ def begun(
     """Give what watches a model that is started when it is first asked for something; the deadline
     is over both.
     """
-    from .watch import watched
+    from ._predictions.events import watched
 
     signal, timeout = options.get("signal"), limit("timeout", options.get("timeout"))
     return watched(

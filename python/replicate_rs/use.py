@@ -25,10 +25,12 @@ function keeps to it.
 
 from __future__ import annotations
 
-from ._checks import flag, function
-from ._core import is_plain
-from ._operation import Async, Resource, Sync, run, unchecked
-from ._typing import (
+from ._base.checks import flag, function
+from ._base.operation import run_blocking, unchecked
+from ._base.package import default_client
+from ._base.resource import Resource
+from ._base.session import Async, Sync
+from ._base.typing import (
     TYPE_CHECKING,
     Generic,
     ParamSpec,
@@ -38,11 +40,12 @@ from ._typing import (
     is_object,
     overload,
 )
+from ._core import is_plain
+from ._files.output import is_file, outputs
+from ._predictions.output_iterator import AsyncOutputIterator, BaseOutputIterator, OutputIterator
 from .exceptions import NotFoundError, PermissionDeniedError, ReplicateError, RequestError
-from .file_output import is_file, outputs
 from .identifier import ModelVersionIdentifier, resolve, target_of
 from .model import Model, Models
-from .output_iterator import AsyncOutputIterator, BaseOutputIterator, OutputIterator
 from .prediction import Prediction
 from .run import run_to_end, started, wait_for
 from .version import Version, Versions, schema_of
@@ -51,9 +54,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from typing import Any, ClassVar, Literal, NoReturn, TypeGuard
 
+    from ._base.types import Named as Named
+    from ._base.types import Usable as Usable
     from .identifier import Ref
-    from .types import Named as Named
-    from .types import Usable as Usable
 
 
 P = ParamSpec("P")
@@ -117,9 +120,7 @@ class BaseFunction(Generic[P, R]):
         """
         client = self._client
         if client is None:
-            from . import default_client
-
-            client = default_client
+            client = default_client()
         # What an awaited function gives is awaited too, also through the default client, which
         # blocks.
         return _Through(client, mode)
@@ -153,7 +154,7 @@ class BaseFunction(Generic[P, R]):
         ref = self._runs
         if ref is None and target_of(self.ref)[0] is None and not is_plain(inputs):
             # Files are read once, though they may be sent twice.
-            from .file_input import Written, encoded
+            from ._files.upload import Written, encoded
 
             inputs = await encoded(client, inputs, Written())
         try:
@@ -271,7 +272,7 @@ class Function(BaseFunction[P, R]):
             TypeError: An input was given without its name.
 
         """
-        output: R = run(self._call(args, inputs))
+        output: R = run_blocking(self._call(args, inputs))
         return output
 
     def create(self, /, *args: P.args, **inputs: P.kwargs) -> Run[R]:
@@ -281,7 +282,7 @@ class Function(BaseFunction[P, R]):
             TypeError: An input was given without its name.
 
         """
-        return Run(self, run(self._create(args, inputs)))
+        return Run(self, run_blocking(self._create(args, inputs)))
 
     def openapi_schema(self) -> dict[str, Any]:
         """Return the schema of the inputs and the output, under ``components.schemas``, with
@@ -289,7 +290,7 @@ class Function(BaseFunction[P, R]):
 
         As in 2.0, its ``paths`` are empty, and what was referred to is left out where it was.
         """
-        return run(self._schema())
+        return run_blocking(self._schema())
 
 
 class AsyncFunction(BaseFunction[P, R]):
@@ -373,12 +374,12 @@ class Run(BaseRun[R]):
             ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
 
         """
-        output: R = run(self._output())
+        output: R = run_blocking(self._output())
         return output
 
     def logs(self) -> str | None:
         """Give what the model has printed up to now."""
-        return run(self._logs())
+        return run_blocking(self._logs())
 
 
 class AsyncRun(BaseRun[R]):

@@ -10,7 +10,7 @@ pub fn checked<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     value
         .py()
-        .import("replicate_rs._checks")?
+        .import("replicate_rs._base.checks")?
         .getattr(rule)?
         .call1((name, value))
 }

@@ -18,7 +18,7 @@ pub fn is_patched(py: Python<'_>) -> PyResult<bool> {
     static IS_PATCHED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     Ok(has_greenlets(py)?
         && IS_PATCHED
-            .import(py, "replicate_rs._greenlets", "is_patched")?
+            .import(py, "replicate_rs._base.greenlets", "is_patched")?
             .call0()?
             .is_truthy()?)
 }

@@ -114,7 +114,7 @@ impl Log {
 }
 
 fn writer(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
-    py.import("replicate_rs.log")
+    py.import("replicate_rs._base.logging")
 }
 
 impl Observer for Log {

@@ -17,19 +17,21 @@ from replicate_rs import types
 PACKAGE = Path(replicate.__file__).parent
 # What no program imports.
 INTERNAL = {
-    "creation",
-    "course",
-    "file_name",
-    "file_reader",
-    "input",
-    "job",
-    "large_pages",
-    "middleware",
+    "_client.middleware",
+    "_files.encode",
+    "_files.large_pages",
+    "_files.names",
+    "_files.reader",
+    "_predictions.events",
+    "_predictions.job",
+    "_predictions.params",
+    "_predictions.polling",
     "pytest_plugin",
-    "watch",
 }
+# Packages with classes and functions that the package itself exports.
+PACKAGES = ("client", "files", "predictions", "webhooks")
 # Whose types are for the package itself.
-INNER = ("_core", "_transport", "_operation", "_streaming")
+INNER = ("_core", "_base.transport", "_base.operation", "_base.resource", "_base.streaming")
 CLIENTS = {"sync": replicate.Replicate("r8_x"), "async": replicate.AsyncReplicate("r8_x")}
 FUNCTIONS = [
     *(
@@ -83,9 +85,11 @@ OF_THE_PACKAGE = [
 
 
 def modules():
-    for found in pkgutil.iter_modules(replicate.__path__):
-        if not found.name.startswith("_") and not found.ispkg and found.name not in INTERNAL:
-            yield importlib.import_module(f"replicate_rs.{found.name}")
+    for folder in (PACKAGE, *(PACKAGE / f"_{name}" for name in PACKAGES)):
+        for found in pkgutil.iter_modules([str(folder)]):
+            name = ".".join([*folder.relative_to(PACKAGE).parts, found.name])
+            if not (found.name.startswith("_") or found.ispkg or name in INTERNAL):
+                yield importlib.import_module(f"replicate_rs.{name}")
 
 
 def public():
@@ -170,8 +174,11 @@ def test_names_for_type_checkers_are_the_types_that_are_evaluated():
             if not isinstance(block, ast.If) or ast.unparse(block.test) != "TYPE_CHECKING":
                 continue
             for node in block.body:
-                if isinstance(node, ast.ImportFrom) and node.level and node.module not in INNER:
-                    home = importlib.import_module(f".{node.module}", "replicate_rs")
+                if isinstance(node, ast.ImportFrom) and node.level:
+                    path = "." * node.level + (node.module or "")
+                    home = importlib.import_module(path, module.__package__)
+                    if home.__name__.removeprefix("replicate_rs.") in INNER:
+                        continue
                     for each in node.names:
                         known = types.evaluated(each.asname or each.name, module.__name__, None)
                         assert known == getattr(home, each.name, None) or known == getattr(
@@ -304,17 +311,15 @@ def test_help_explains_every_option(path):
 
 
 def test_options_are_explained_as_their_types_are():
-    from replicate_rs import creation
+    from replicate_rs._predictions import params
 
     tree = ast.parse((PACKAGE / "types.py").read_text())
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name in creation.HELP:
+        if isinstance(node, ast.ClassDef) and node.name in params.HELP:
             fields = [each for each in node.body if isinstance(each, (ast.AnnAssign, ast.Expr))][1:]
             said = {
-                one.target.id: ast.literal_eval(other.value)
+                one.target.id: " ".join(ast.literal_eval(other.value).split())
                 for one, other in zip(fields[::2], fields[1::2], strict=True)
             }
-            assert said.items() <= creation.HELP[node.name].items()
-            assert (
-                creation.HELP[node.name].keys() == getattr(types, node.name).__annotations__.keys()
-            )
+            assert said.items() <= params.HELP[node.name].items()
+            assert params.HELP[node.name].keys() == getattr(types, node.name).__annotations__.keys()

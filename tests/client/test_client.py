@@ -243,7 +243,7 @@ def test_a_method_of_a_client_or_a_namespace_can_be_replaced(both):
 
 
 def test_httpx_s_timeouts_are_taken():
-    from replicate_rs.options import timeouts
+    from replicate_rs._client.options import timeouts
 
     httpx = pytest.importorskip("httpx")
     assert timeouts(httpx.Timeout(5.0, read=None)) == replicate.Timeout(5.0, read=None)

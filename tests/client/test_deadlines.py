@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from replicate_rs import AbortSignal, FileOutput, Prediction, Timeout, exceptions
+from replicate_rs._base.session import Async, Sync
 from replicate_rs._core import Expect
-from replicate_rs._operation import Async, Sync
 from support.leaving import LARGE, Unread, full_port
 from support.wire import HEAD, Wire, hang, output, prediction, reply
 

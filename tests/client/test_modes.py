@@ -26,9 +26,9 @@ from replicate_rs import (
     Training,
     Version,
 )
-from replicate_rs._operation import operation
-from replicate_rs._streaming import AsyncStream, Stream
-from replicate_rs.search import SearchResult
+from replicate_rs._base.operation import operation
+from replicate_rs._base.streaming import AsyncStream, Stream
+from replicate_rs._client.search import SearchResult
 from support.asgi import asked
 from support.wire import Wire, prediction, reply
 
@@ -131,7 +131,7 @@ def records_in(value, seen=None):
     if isinstance(value, (Page, list)):
         for each in list(value):
             records_in(each, seen)
-    elif isinstance(value, replicate._record.Record):
+    elif isinstance(value, replicate._base.record.Record):
         seen.append(value)
         for name in dir(type(value)):
             if (

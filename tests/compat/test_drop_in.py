@@ -228,8 +228,8 @@ def test_every_submodule_is_importable_in_every_way(python):
         assert replicate is not replicate_rs
         assert replicate.__version__ == replicate.__about__.__version__ == "1.0.7"
         assert replicate_rs.__version__ == replicate_rs.__about__.__version__ != "1.0.7"
-        import replicate.file_output, replicate_rs.file_output
-        assert replicate.file_output is replicate_rs.file_output
+        import replicate.pagination, replicate_rs.pagination
+        assert replicate.pagination is replicate_rs.pagination
         for wrong in ("replicate.no_such_thing", "replicate.client.deeper"):
             try:
                 importlib.import_module(wrong)

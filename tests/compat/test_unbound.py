@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 import replicate_rs as replicate
-from replicate_rs._streaming import AsyncStream, Stream
+from replicate_rs._base.streaming import AsyncStream, Stream
 from replicate_rs.model import Models
 from replicate_rs.prediction import Predictions
 from support.wire import Wire, prediction, reply

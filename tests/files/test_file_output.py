@@ -30,8 +30,8 @@ from starlette.routing import Route
 
 import replicate_rs
 from replicate_rs import FileOutput, Replicate, exceptions
-from replicate_rs.file_name import apart, html_of, name_of, safe
-from replicate_rs.file_reader import FileReader
+from replicate_rs._files.names import apart, html_of, name_of, safe
+from replicate_rs._files.reader import FileReader
 from support.hosts import CONTENT, Host, sending, until
 from support.wire import Wire, reply
 

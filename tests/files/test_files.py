@@ -8,7 +8,7 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs import FileOutput, exceptions
-from replicate_rs.file_output import is_file
+from replicate_rs._files.output import is_file
 from support.wire import Wire, prediction, reply
 
 

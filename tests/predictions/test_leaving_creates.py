@@ -18,7 +18,7 @@ import pytest
 import replicate_rs as replicate
 from conftest import script, without_slowness
 from replicate_rs import AbortController, exceptions
-from replicate_rs._transport import Settling
+from replicate_rs._base.transport import Settling
 from support import passing
 from support.creates import MOMENTS, Creates
 from support.leaving import PATIENCE, full_port

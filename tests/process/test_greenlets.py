@@ -493,7 +493,7 @@ def test_the_first_call_of_the_main_greenlet_gives_way_too(local):
         monkey.patch_all()
         import sys
         import replicate_rs as replicate
-        from replicate_rs._greenlets import running_hub
+        from replicate_rs._base.greenlets import running_hub
         client = replicate.Replicate("r8_secret", base_url=sys.argv[1])
         assert client.run("acme/shout", {"text": "a"}) == "A"
         print(running_hub().hub is not None)

@@ -12,7 +12,7 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs import webhook
-from replicate_rs.webhook_verifier import WebhookVerifier
+from replicate_rs._webhooks.verifier import WebhookVerifier
 from support.proxies import HttpProxy
 from support.wire import Wire, hang, output, prediction, reply, streaming
 

@@ -171,5 +171,5 @@ def test_a_program_without_the_server_is_small_and_whole(tmp_path: Path) -> None
         timeout=60,
         check=True,
     ).stdout
-    assert "replicate_rs.webhook_verifier" in names
+    assert "replicate_rs._webhooks.verifier" in names
     assert "replicate_rs.local" not in names

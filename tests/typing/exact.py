@@ -37,11 +37,11 @@ from replicate_rs import (
     use,
     validate_webhook,
 )
+from replicate_rs._predictions.output_iterator import AsyncOutputIterator, OutputIterator
+from replicate_rs._predictions.progress import Progress
+from replicate_rs._predictions.relay import Relay
 from replicate_rs.deployment import Release
 from replicate_rs.file import File, FilePage
-from replicate_rs.output_iterator import AsyncOutputIterator, OutputIterator
-from replicate_rs.progress import Progress
-from replicate_rs.relay import Relay
 from replicate_rs.stream import AsyncStream, EventDecoder, EventType, Stream
 from replicate_rs.use import AsyncFunction, AsyncRun, Function, Run
 from replicate_rs.webhook import WebhookSigningSecret
@@ -72,7 +72,7 @@ def webhooks(
 
 def sync(client: Replicate, output: FileOutput) -> None:
     one = assert_type(client.predictions.get("x"), Prediction)
-    assert_type(client.predictions.get(prediction_id="x", timeout=5), Prediction)
+    assert_type(client.predictions.get(id="x", timeout=5), Prediction)
     assert_type(client.predictions.create("v", {"a": 1}), Prediction)
     assert_type(client.predictions.create(model="o/n", input={}, wait=True), Prediction)
     assert_type(client.predictions.list(), Page[Prediction])
@@ -295,7 +295,7 @@ def ids(
     client: Replicate, running: Prediction, training: Training, version: Version, file: File
 ) -> None:
     client.predictions.cancel(running)
-    client.trainings.get(training_id=training)
+    client.trainings.get(id=training)
     client.predictions.create(version)
     client.models.versions.get("o", "n", version)
     client.deployments.update("o/n", version=version)

@@ -20,7 +20,7 @@ from replicate_rs import (
     Version,
     WebhookSigningSecret,
 )
-from replicate_rs.search import FoundModel, SearchResult
+from replicate_rs._client.search import FoundModel, SearchResult
 
 
 def sync(client: Replicate) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 
-from . import install, path
+from ..drop_in import install, path
 
 USAGE = """\
 usage: python -m replicate_rs.drop_in (program.py | -m module | -c code | -) [argument ...]

@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 
-from .._checks import is_async_function
+from .._base.checks import is_async_function
+from .._base.credentials import read_token, revealed, token_from_surroundings
+from .._base.encoding import header_pairs
+from .._client.options import USER_AGENT
 from .._core import Response
-from .._operation import header_pairs
-from ..credentials import read_token, revealed, token_from_surroundings
-from ..options import USER_AGENT
 from ._retry_transport import RetryTransport
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from ..middleware import Request
+    from .._client.http import Request
 
 
 class TransportFetch:

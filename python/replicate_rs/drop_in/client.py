@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._typing import TYPE_CHECKING
+from .._base.typing import TYPE_CHECKING
 from ..client import AsyncReplicate as AsyncReplicate
 from ..client import BaseClient
 from ..client import Replicate as _Replicate
@@ -11,7 +11,7 @@ from .adapter import Adapter, warn_of
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..settings import Settings
+    from .._client.settings import Settings
 
 _CODE = BaseClient.__init__.__code__
 _OPTIONS = frozenset(_CODE.co_varnames[1 : _CODE.co_argcount + _CODE.co_kwonlyargcount])
@@ -51,13 +51,13 @@ class Client(_Replicate):
 
     def _request(self, method: str, path: str, **options: Any) -> Any:
         """Send a request as 1.0.7 does; return its response as one of httpx."""
-        from . import any_request
+        from ..drop_in import any_request
 
         return any_request.send(self, method, path, **options)
 
     async def _async_request(self, method: str, path: str, **options: Any) -> Any:
         """Send a request as 1.0.7 does; return its response as one of httpx."""
-        from . import any_request
+        from ..drop_in import any_request
 
         return await any_request.async_send(self, method, path, **options)
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 import os
 from typing import Any, Literal, NotRequired, TypedDict
 
-from ..credentials import tokens_of_scope
+from .._base.credentials import tokens_of_scope
+from .._files.output import transform_output
 from ..exceptions import ModelError
-from ..file_output import transform_output
 from ..model import Model
 from ..prediction import Prediction
 from ..stream import EventDecoder, ServerSentEvent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._typing import TYPE_CHECKING, Generic, TypeVar
+from .._base.typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator

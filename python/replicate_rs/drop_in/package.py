@@ -13,7 +13,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec
 
-from . import NAME, about, load
+from ..drop_in import NAME, about, load
 from .names import MEMBERS, REEXPORTED
 
 TYPE_CHECKING = False
@@ -134,7 +134,7 @@ class _Member:
         self.name = name
 
     def __get__(self, _instance: object, _owner: object) -> object:
-        from . import legacy
+        from ..drop_in import legacy
 
         return getattr(legacy, self.name)
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from . import LocalReplicate
+from ..local import LocalReplicate
 from .address import WILDCARDS, authority
 from .loading import LoadError, load
 

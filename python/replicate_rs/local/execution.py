@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from .._base.typing import is_array, is_object
 from .._core import Expect, read_data_uri
-from .._typing import is_array, is_object
 from ..exceptions import ReplicateError
 from .clock import text
 from .job import Cancelled, Job

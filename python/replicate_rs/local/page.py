@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from .._typing import is_array, is_object
+from .._base.typing import is_array, is_object
 from ..prediction import parse_progress_from_logs
 from .clock import text
 from .indented import indented

@@ -11,8 +11,8 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Literal
 
-from .._typing import is_array
-from ..job import TERMINAL
+from .._base.typing import is_array
+from .._predictions.job import TERMINAL
 from .address import Origins
 from .clock import Timer, text
 from .job import Job

@@ -21,7 +21,7 @@ from typing import (
     is_typeddict,
 )
 
-from .._typing import is_array, is_object
+from .._base.typing import is_array, is_object
 from .validation import Schema
 
 _URI = {"type": "string", "format": "uri"}

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..._typing import is_array, is_object
+from ..._base.typing import is_array, is_object
 from ..limits import Limiter
 from ..problem import Problem
 from ..state import State

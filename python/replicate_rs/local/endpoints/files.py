@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from ..._typing import is_object
+from ..._base.typing import is_object
 from ..problem import Problem, invalid
 from ..state import State
 from ..stored import Stored, keep

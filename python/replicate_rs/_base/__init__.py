@@ -1,0 +1,1 @@
+"""What knows no resource: transport, operations, records, checks of arguments."""

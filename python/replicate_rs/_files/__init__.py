@@ -1,0 +1,1 @@
+"""Files that go into a request, and files that a model made."""

@@ -1,0 +1,1 @@
+"""What predictions and trainings share: parameters, polling, events."""

@@ -1,0 +1,1 @@
+"""Webhooks in requests of web frameworks, and their verification."""
