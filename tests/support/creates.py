@@ -1,4 +1,4 @@
-"""A server of creates, whose answers stand still at a moment, and which counts what is cancelled."""
+"""A server that delays responses to creates at a chosen point, and counts cancels."""
 
 from __future__ import annotations
 
