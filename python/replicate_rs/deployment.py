@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._base.checks import identity
 from ._base.operation import M, Namespace, awaitable, given, operation, unchecked
-from ._base.record import Record, moment
+from ._base.record import Record, timestamp_property
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
 from .account import Account
@@ -45,7 +45,7 @@ class Release(Record[M]):
     version: str
     created_at: str | None
     """ISO 8601, in UTC."""
-    created: Final = moment("created_at")
+    created: Final = timestamp_property("created_at")
 
     @property
     def created_by(self) -> Account[M] | None:

@@ -1,31 +1,30 @@
-"""Predictions: one run of a model."""
+"""Predictions, each of which is one run of a model."""
 
 from __future__ import annotations
 
 from ._base.checks import limit, text
 from ._base.operation import M, Namespace, awaitable, operation, unchecked
-from ._base.record import moment
-from ._base.streaming import asynchronously, streaming
+from ._base.record import timestamp_property
+from ._base.streaming import async_streaming, streaming
 from ._base.typing import defer_annotations, is_array, is_object
 from ._core import Expect, is_plain
-from ._predictions.job import Job, note_created
+from ._predictions.job import Job, add_created
 from ._predictions.params import (
-    ABOUT_WEBHOOKS,
-    LONGEST_HOLD,
-    MARGIN,
-    headers,
-    split,
-    target,
-    webhooks,
+    MAX_WAIT,
+    WAIT_MARGIN,
+    create_headers,
+    create_path,
+    split_options,
+    webhook_fields,
 )
-from ._predictions.polling import Course, give_up, increments
+from ._predictions.polling import Poller, increments, raise_timeout, wait_until_done
 from .exceptions import APITimeoutError, ReplicateError
 from .identifier import id_of, one_of
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from datetime import datetime
     from types import EllipsisType
     from typing import Any, Final, Literal, Unpack
@@ -33,13 +32,12 @@ if TYPE_CHECKING:
     from ._base.checks import Limit
     from ._base.operation import Options, Session
     from ._base.streaming import Streamed
-    from ._core import AbortSignal
+    from ._core import AbortSignal, ServerSentEvent
     from ._files.output import FileOutput
     from ._predictions.params import PredictionOptions
     from ._predictions.progress import Progress as Progress
     from .identifier import HasId, Ref
     from .pagination import Page
-    from .stream import ServerSentEvent
 
 
 class Prediction(Job[M]):
@@ -51,9 +49,9 @@ class Prediction(Job[M]):
     _is_prediction = True
 
     output: Any
-    """What the model decides; None until there is some.
+    """Of the type that the model declares; None until there is output.
 
-    Removed an hour after the end, as `input` and `logs` are.
+    The API removes it an hour after the end, with `input` and `logs`.
     """
     deadline: str | None
     """When `cancel_after` takes effect; ISO 8601, in UTC."""
@@ -62,7 +60,7 @@ class Prediction(Job[M]):
     """``owner/name``, if it ran on one."""
     urls: dict[str, str] | None
     """``get``, ``cancel``, ``web``, and ``stream`` where the model can stream."""
-    due: Final = moment("deadline")
+    due: Final = timestamp_property("deadline")
 
     def files(self) -> list[FileOutput[M]]:
         """Return every file of `output`, at any depth, in order; none if there is no output yet."""
@@ -77,54 +75,66 @@ class Prediction(Job[M]):
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
     ) -> Streamed[ServerSentEvent[M]]:
-        """Give its events as they happen, from the first on, up to and with ``done``.
+        """Iterate over its events as they happen, from the first to ``done``.
 
-        A connection that breaks is made again, and goes on where it was.
+        A connection that breaks is replaced by another, which continues after the last event. See
+        https://replicate.com/docs/topics/predictions/streaming.
 
         Args:
-            use_file_output: Give files of file streams as `FileOutput` (the default), or as text.
+            use_file_output: Return files of file streams as `FileOutput` (the default), or as text.
             cancel_on_exit: Cancel the prediction when the loop over its events ends before it.
             signal: Stops the stream.
-            timeout: Seconds for all of it.
+            timeout: Seconds for the whole stream.
+
+        Returns:
+            A `Stream`, or an `AsyncStream`, of `ServerSentEvent`.
 
         Raises:
             ModelError: The model failed; `PredictionCanceled` if it was canceled.
             StreamError: The model cannot stream; `StreamInterrupted` if the stream broke off and
-                nothing can tell its rest.
+                the rest is not known.
             PredictionTimeout: `timeout` seconds passed first.
+            AbortError: The signal was aborted.
 
         """
-        from ._predictions.events import watched
+        from ._predictions.events import open_stream
 
-        files = self._session.use_file_output if use_file_output is None else use_file_output
-        total = limit("timeout", timeout)
-        return watched(
+        return open_stream(
             self,
             self._as_given(),
             "events",
-            files=files,
+            files=self._session.use_file_output if use_file_output is None else use_file_output,
             cancel_on_exit=cancel_on_exit,
             signal=signal,
-            timeout=total,
+            timeout=limit("timeout", timeout),
         )
 
-    async_stream: Final = asynchronously(stream)
+    async_stream: Final = async_streaming(stream)
 
     @streaming
     def output_iterator(
         self, *, signal: AbortSignal | None = None, timeout: Limit | None = None
     ) -> AsyncGenerator[list[Any], None]:
-        """Poll, and give what the output's list has more each time; what is there already is not
-        given again.
+        """Poll, and iterate over the items that are added to the output's list from now on.
+
+        Args:
+            signal: Stops the polling.
+            timeout: Seconds for all of it.
+
+        Returns:
+            A `Stream`, or an `AsyncStream`, of the model's items; files as `FileOutput`.
 
         Raises:
             ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
             PredictionTimeout: `timeout` seconds passed first.
+            AbortError: The signal was aborted.
 
         """
         return increments(self, self._as_given(), signal=signal, timeout=limit("timeout", timeout))
 
-    async_output_iterator: Final = asynchronously(output_iterator)
+    async_output_iterator: Final = async_streaming(output_iterator)
+    wait: Final = operation(wait_until_done)
+    async_wait: Final = awaitable(wait)
 
 
 if not TYPE_CHECKING:
@@ -137,12 +147,12 @@ if not TYPE_CHECKING:
         return Progress
 
     class _ProgressClass:
-        """`Progress`, imported when it is asked for."""
+        """`Progress`, imported when the attribute is read."""
 
         def __get__(self, prediction: object, kind: type) -> type[Progress]:
             return __getattr__("Progress")
 
-    # Where 1.0.7 has it; inside the class, the name would hide the type.
+    # An attribute of 1.0.7. Inside the class body, the name would hide the type.
     Prediction.Progress = _ProgressClass()
 
 
@@ -162,51 +172,55 @@ class Predictions(Namespace[M]):
         cancel_on_exit: bool = True,
         **options: Unpack[PredictionOptions],
     ) -> Prediction[M]:
-        """Start a model and return at once, or hold the request open for its output.
+        """Create a prediction, and return at once, or hold the request open for its output.
 
         See https://replicate.com/docs/reference/http#predictions.create.
 
         Args:
-            version: A version, its id, or ``owner/name:version``. Give this, `model` or
-                `deployment`.
+            version: A version, its id, or ``owner/name:version``. Exactly one of this, `model` and
+                `deployment` is needed.
             input: The model's inputs; files in it are uploaded.
-            model: ``owner/name``.
-            deployment: ``owner/name``.
-            cancel_on_exit: Cancel what this creates when its caller leaves before the answer has
-                come.
+            model: ``owner/name``, or a model.
+            deployment: ``owner/name``, or a deployment.
+            cancel_on_exit: Cancel what this creates when its caller leaves before the answer.
+            options: What every create takes.
+
+        Returns:
+            The prediction, which may not have started yet.
+
+        Raises:
+            ValueError: Not exactly one of `version`, `model` and `deployment` was given.
+            UnprocessableEntityError: The API refused the input.
+            NotFoundError: The version, model or deployment does not exist.
 
         """
         if version is not None:
             version = id_of(version)
-        where = target(version, model, deployment)
-        own, others = split(options)
-        ahead = headers(own)
+        path = create_path(version, model, deployment)
+        params, request_options = split_options(options)
+        headers = create_headers(params)
         body: dict[str, Any] = {} if version is None else {"version": version}
-        if not ABOUT_WEBHOOKS.isdisjoint(own):
-            body |= webhooks(
-                own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")
-            )
-        if own.get("stream") is not None:
-            body["stream"] = own["stream"]
-        given: Mapping[str, Any] = {} if input is None else input
+        body |= webhook_fields(params)
+        if params.get("stream") is not None:
+            body["stream"] = params["stream"]
+        inputs: Mapping[str, Any] = {} if input is None else input
         inlined = None
-        if own.get("file_encoding_strategy") is None and is_plain(given):
-            # What most inputs are, at the least cost.
-            body["input"] = given
+        if params.get("file_encoding_strategy") is None and is_plain(inputs):
+            # The fast path for most inputs.
+            body["input"] = inputs
         else:
             from ._files.upload import put_input
 
-            inlined = await put_input(self, body, given, own, others)
-        is_held = bool(ahead) and ahead[0][0] == "Prefer"
-        read = LONGEST_HOLD + MARGIN if is_held else None
+            inlined = await put_input(self, body, inputs, params, request_options)
+        is_held_open = bool(headers) and headers[0][0] == "Prefer"
         pending = self._send(
             "POST",
-            where,
+            path,
             Expect.RECORD,
-            others,
+            request_options,
             body=body,
-            headers=ahead,
-            read=read,
+            headers=headers,
+            read=MAX_WAIT + WAIT_MARGIN if is_held_open else None,
             inlined=inlined,
             creates="predictions",
             keeps=not cancel_on_exit,
@@ -214,9 +228,9 @@ class Predictions(Namespace[M]):
         try:
             data = await self._transport.finish(pending)
         except ReplicateError as error:
-            note_created(error, Prediction, self._session)
+            add_created(error, Prediction, self._session)
             if version is not None and error.status in (404, 422):
-                # The request's path does not name it.
+                # The version is in the body, so the error does not find it in the path.
                 error._subject = f"version {version}"
             raise
         return Prediction._of(data, self._session)
@@ -231,7 +245,22 @@ class Predictions(Namespace[M]):
         prediction_id: str | HasId | None = None,
         **options: Unpack[Options],
     ) -> Prediction[M]:
-        """Fetch a prediction's present state; 2.0 calls its id `prediction_id`."""
+        """Fetch a prediction's present state.
+
+        See https://replicate.com/docs/reference/http#predictions.get.
+
+        Args:
+            id: The prediction, or its id.
+            prediction_id: The same, as in 2.0.
+            options: What every request takes.
+
+        Returns:
+            The prediction.
+
+        Raises:
+            NotFoundError: It does not exist.
+
+        """
         id = (
             id
             if isinstance(id, str) and prediction_id is None
@@ -250,7 +279,22 @@ class Predictions(Namespace[M]):
         prediction_id: str | HasId | None = None,
         **options: Unpack[Options],
     ) -> Prediction[M]:
-        """Stop a running model."""
+        """Cancel a prediction; one that has ended stays as it is.
+
+        See https://replicate.com/docs/reference/http#predictions.cancel.
+
+        Args:
+            id: The prediction, or its id.
+            prediction_id: The same, as in 2.0.
+            options: What every request takes.
+
+        Returns:
+            The prediction, as the API answers.
+
+        Raises:
+            NotFoundError: It does not exist.
+
+        """
         id = one_of(id=id, prediction_id=prediction_id)
         pending = self._send("POST", ("predictions", id, "cancel"), Expect.RECORD, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
@@ -265,19 +309,30 @@ class Predictions(Namespace[M]):
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
     ) -> Prediction[M]:
-        """Poll until a prediction has ended, however it ends; as in 2.0.
+        """Poll until a prediction has ended, as in 2.0; does not raise if it failed.
 
-        Raises `PredictionTimeout` after `timeout` seconds.
+        Args:
+            prediction_id: The prediction, or its id.
+            signal: Stops the waiting, and does not cancel the prediction.
+            timeout: Seconds for the whole call.
+
+        Returns:
+            The prediction as it ended.
+
+        Raises:
+            PredictionTimeout: `timeout` seconds passed first.
+            AbortError: The signal was aborted.
+
         """
         total = limit("timeout", timeout)
-        course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=total)
+        poller = Poller(self, signal=signal, timeout=total)
         try:
             prediction = await unchecked(Predictions[M].get)(
                 self, prediction_id, signal=signal, timeout=total
             )
         except APITimeoutError as error:
-            give_up(error, total, None)
-        return await course.follow(prediction)
+            raise_timeout(error, total, None)
+        return await poller.run_until_done(prediction)
 
     async_wait: Final = awaitable(wait)
 
@@ -292,26 +347,44 @@ class Predictions(Namespace[M]):
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
     ) -> Streamed[ServerSentEvent[M]]:
-        """Give a prediction's events as they happen, from the first on; see `Prediction.stream`."""
-        from ._predictions.events import watched
+        """Fetch a prediction, and iterate over its events as they happen, from the first on.
 
-        path, total = one_of(id=id, prediction_id=prediction_id), limit("timeout", timeout)
-        files = self._session.use_file_output if use_file_output is None else use_file_output
+        See `Prediction.stream`, and https://replicate.com/docs/topics/predictions/streaming.
 
-        def get() -> Awaitable[Prediction[Any]]:
-            return unchecked(Predictions.get)(self, path, signal=signal, timeout=total)
+        Args:
+            id: The prediction, or its id.
+            use_file_output: Return files of file streams as `FileOutput` (the default), or as text.
+            prediction_id: The same as `id`, as in 2.0.
+            cancel_on_exit: Cancel the prediction when the loop over its events ends before it.
+            signal: Stops the stream.
+            timeout: Seconds for the whole call.
 
-        return watched(
+        Returns:
+            A `Stream`, or an `AsyncStream`, of `ServerSentEvent`.
+
+        Raises:
+            NotFoundError: The prediction does not exist.
+            ModelError: The model failed; `PredictionCanceled` if it was canceled.
+            StreamError: The model cannot stream; `StreamInterrupted` if the stream broke off and
+                the rest is not known.
+            PredictionTimeout: `timeout` seconds passed first.
+            AbortError: The signal was aborted.
+
+        """
+        from ._predictions.events import open_stream
+
+        id, total = one_of(id=id, prediction_id=prediction_id), limit("timeout", timeout)
+        return open_stream(
             self,
-            get,
+            lambda: unchecked(Predictions[M].get)(self, id, signal=signal, timeout=total),
             "events",
-            files=files,
+            files=self._session.use_file_output if use_file_output is None else use_file_output,
             cancel_on_exit=cancel_on_exit,
             signal=signal,
             timeout=total,
         )
 
-    async_stream: Final = asynchronously(stream)
+    async_stream: Final = async_streaming(stream)
 
     @operation
     async def list(
@@ -325,11 +398,17 @@ class Predictions(Namespace[M]):
     ) -> Page[Prediction[M]]:
         """Fetch a page of your predictions, newest first, 100 to a page.
 
+        See https://replicate.com/docs/reference/http#predictions.list.
+
         Args:
             cursor: The `next` or `previous` of another page.
             created_after: ISO 8601, or a `datetime`.
             created_before: ISO 8601, or a `datetime`.
-            source: Only those made on the website, in the last 14 days.
+            source: ``web``: only those created on the website, in the last 14 days.
+            options: What every request takes.
+
+        Returns:
+            A `Page` of predictions.
 
         """
         from .pagination import page_of
@@ -341,11 +420,12 @@ class Predictions(Namespace[M]):
 
 
 def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | None:
-    """Read the last progress bar in a prediction's logs, or None if there is none."""
+    """Return the last progress bar in some logs, or in a prediction's, None if there is none."""
     from ._predictions.progress import Progress
 
-    found = logs.logs if isinstance(logs, Prediction) else logs
-    return Progress.parse(None if found is None else text("logs", found))
+    if isinstance(logs, Prediction):
+        logs = logs.logs
+    return Progress.parse(None if logs is None else text("logs", logs))
 
 
 def _files(value: object, session: Session) -> list[FileOutput[Any]]:
@@ -354,11 +434,8 @@ def _files(value: object, session: Session) -> list[FileOutput[Any]]:
 
     if isinstance(value, str):
         return [FileOutput(value, session)] if is_file(value) else []
-    if is_array(value):
-        return [file for each in value for file in _files(each, session)]
-    if is_object(value):
-        return [file for each in value.values() for file in _files(each, session)]
-    return []
+    items = value if is_array(value) else value.values() if is_object(value) else ()
+    return [file for each in items for file in _files(each, session)]
 
 
 defer_annotations(globals())

@@ -1,4 +1,4 @@
-"""Trainings: a version of a model, made into a new version of another."""
+"""Trainings, each of which makes a new version of a model."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from ._base.checks import RULES, checker
 from ._base.operation import M, Namespace, awaitable, given, operation, unchecked
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
-from ._predictions.job import Job, note_created
-from ._predictions.params import split, webhooks
+from ._predictions.job import Job, add_created
+from ._predictions.params import split_options, webhook_fields
+from ._predictions.polling import wait_until_done
 from .exceptions import ReplicateError
 from .identifier import one_of, owner_and_name, pair, resolve
 from .pagination import page_of
@@ -33,9 +34,12 @@ class Training(Job[M]):
     output: dict[str, Any] | None
     """``version``, as ``owner/name:id``, and ``weights``, a URL."""
 
+    wait: Final = operation(wait_until_done)
+    async_wait: Final = awaitable(wait)
+
     @property
     def destination(self) -> str | None:
-        """The model that got the new version, once there is one."""
+        """``owner/name`` of the model that got the new version; None until there is one."""
         version: str | None = (self.output or {}).get("version")
         return version.partition(":")[0] if version else None
 
@@ -58,25 +62,36 @@ class Trainings(Namespace[M]):
         version_id: str | HasId | None = None,
         **options: Unpack[TrainingOptions],
     ) -> Training[M]:
-        """Train a version of a model (https://replicate.com/docs/reference/http#trainings.create).
+        """Train a version of a model.
+
+        See https://replicate.com/docs/reference/http#trainings.create.
 
         Args:
             positional: As in 1.0.7, ``("owner/name:version", input, destination)`` or
                 ``("owner/name", version, input)``; or as in Node, ``(owner, name, version)``.
             model: ``owner/name``.
             version: The version's id, or ``owner/name:version`` without `model`.
-            input: What the training takes; files in it are uploaded.
+            input: The training's inputs; files in it are uploaded.
             destination: The model of yours that gets the new version.
             model_owner: 2.0's spelling, with `model_name` and `version_id`.
             model_name: 2.0's spelling.
             version_id: 2.0's spelling.
+            options: What every create takes.
+
+        Returns:
+            The training, which may not have started yet.
+
+        Raises:
+            ValueError: There is no destination, or no version.
+            UnprocessableEntityError: The API refused the input.
+            NotFoundError: The version does not exist.
 
         """
         if positional:
             keywords = given(model=model, version=version, input=input, destination=destination)
-            named = _named(positional, {**options, **keywords})
-            checker(unchecked(Trainings.create), RULES)((self,), named)
-            return await unchecked(Trainings[M].create)(self, **named)
+            arguments = _name_arguments(positional, {**options, **keywords})
+            checker(unchecked(Trainings.create), RULES)((self,), arguments)
+            return await unchecked(Trainings[M].create)(self, **arguments)
         id = one_of(version=version, version_id=version_id)
         if model is None and model_owner is None:
             ref = resolve(id)
@@ -85,29 +100,32 @@ class Trainings(Namespace[M]):
             owner, name = pair("model", model, None, spelled=(model_owner, model_name))
         if destination is None:
             raise ValueError("A destination must be provided as a positional or keyword argument.")
-        own, others = split(options)
+        params, request_options = split_options(options)
         body: dict[str, Any] = {
-            # What text names is for the API to say.
+            # The API checks a destination that is text.
             "destination": (
                 destination
                 if isinstance(destination, str)
                 else "/".join(owner_and_name("destination", destination))
             ),
-            **webhooks(
-                own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")
-            ),
+            **webhook_fields(params),
         }
         from ._files.upload import put_input
 
-        inlined = await put_input(self, body, input or {}, own, others)
-        where = ("models", owner, name, "versions", id, "trainings")
+        inlined = await put_input(self, body, input or {}, params, request_options)
         pending = self._send(
-            "POST", where, Expect.RECORD, others, body=body, inlined=inlined, creates="trainings"
+            "POST",
+            ("models", owner, name, "versions", id, "trainings"),
+            Expect.RECORD,
+            request_options,
+            body=body,
+            inlined=inlined,
+            creates="trainings",
         )
         try:
             data = await self._transport.finish(pending)
         except ReplicateError as error:
-            note_created(error, Training, self._session)
+            add_created(error, Training, self._session)
             raise
         return Training._of(data, self._session)
 
@@ -121,12 +139,25 @@ class Trainings(Namespace[M]):
         training_id: str | HasId | None = None,
         **options: Unpack[Options],
     ) -> Training[M]:
-        """Fetch a training's present state; 2.0 calls its id `training_id`."""
-        where = ("trainings", one_of(id=id, training_id=training_id))
-        return Training._of(
-            await self._transport.finish(self._send("GET", where, Expect.RECORD, options)),
-            self._session,
-        )
+        """Fetch a training's present state.
+
+        See https://replicate.com/docs/reference/http#trainings.get.
+
+        Args:
+            id: The training, or its id.
+            training_id: The same, as in 2.0.
+            options: What every request takes.
+
+        Returns:
+            The training.
+
+        Raises:
+            NotFoundError: It does not exist.
+
+        """
+        path = ("trainings", one_of(id=id, training_id=training_id))
+        pending = self._send("GET", path, Expect.RECORD, options)
+        return Training._of(await self._transport.finish(pending), self._session)
 
     async_get: Final = awaitable(get)
 
@@ -138,12 +169,25 @@ class Trainings(Namespace[M]):
         training_id: str | HasId | None = None,
         **options: Unpack[Options],
     ) -> Training[M]:
-        """Stop a training."""
-        where = ("trainings", one_of(id=id, training_id=training_id), "cancel")
-        return Training._of(
-            await self._transport.finish(self._send("POST", where, Expect.RECORD, options)),
-            self._session,
-        )
+        """Cancel a training; one that has ended stays as it is.
+
+        See https://replicate.com/docs/reference/http#trainings.cancel.
+
+        Args:
+            id: The training, or its id.
+            training_id: The same, as in 2.0.
+            options: What every request takes.
+
+        Returns:
+            The training, as the API answers.
+
+        Raises:
+            NotFoundError: It does not exist.
+
+        """
+        path = ("trainings", one_of(id=id, training_id=training_id), "cancel")
+        pending = self._send("POST", path, Expect.RECORD, options)
+        return Training._of(await self._transport.finish(pending), self._session)
 
     async_cancel: Final = awaitable(cancel)
 
@@ -151,14 +195,25 @@ class Trainings(Namespace[M]):
     async def list(
         self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
     ) -> Page[Training[M]]:
-        """Fetch a page of your trainings, newest first, 100 to a page."""
+        """Fetch a page of your trainings, newest first, 100 to a page.
+
+        See https://replicate.com/docs/reference/http#trainings.list.
+
+        Args:
+            cursor: The `next` or `previous` of another page.
+            options: What every request takes.
+
+        Returns:
+            A `Page` of trainings.
+
+        """
         return await page_of(self, Training[M], ("trainings",), cursor, options)
 
     async_list: Final = awaitable(list)
 
 
-def _named(positional: tuple[Any, ...], others: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell 1.0.7's positional arguments from Node's."""
+def _name_arguments(positional: tuple[Any, ...], keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return positional arguments, in the order of 1.0.7 or of Node, as keywords."""
     names = (
         "version",
         "input",
@@ -167,25 +222,23 @@ def _named(positional: tuple[Any, ...], others: Mapping[str, Any]) -> dict[str, 
         "webhook_completed",
         "webhook_events_filter",
     )
-    named: dict[str, Any]
+    arguments: dict[str, Any]
     if len(positional) == 3 and isinstance(positional[1], str):
-        owner, id, last = positional
-        is_node = isinstance(last, str)
-        named = (
-            {"model": (owner, id), "version": last}
-            if is_node
-            else {"model": owner, "version": id, "input": last}
-        )
+        if isinstance(positional[2], str):
+            # Node's: owner, name, version.
+            arguments = {"model": positional[:2], "version": positional[2]}
+        else:
+            arguments = dict(zip(("model", "version", "input"), positional, strict=True))
     elif len(positional) <= len(names):
-        named = dict(zip(names, positional, strict=False))
+        arguments = dict(zip(names, positional, strict=False))
     else:
         raise TypeError(
             f"trainings.create takes at most {len(names)} positional arguments, not"
             f" {len(positional)}"
         )
-    if twice := [name for name in named if name in others]:
-        raise TypeError(f"{twice[0]} is given twice, by position and by name")
-    return {**named, **others}
+    if repeated := [name for name in arguments if name in keywords]:
+        raise TypeError(f"{repeated[0]} is given twice, by position and by name")
+    return {**arguments, **keywords}
 
 
 defer_annotations(globals())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._base.checks import identity
 from ._base.operation import M, Namespace, awaitable, operation, unchecked
-from ._base.record import Record, moment
+from ._base.record import Record, timestamp_property
 from ._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from ._core import Expect
 from .identifier import named
@@ -28,7 +28,7 @@ class Version(Record[M]):
     """64 hexadecimal digits."""
     created_at: str | None
     """ISO 8601, in UTC."""
-    created: Final = moment("created_at")
+    created: Final = timestamp_property("created_at")
     cog_version: str | None
     openapi_schema: dict[str, Any] | None
     """Describes the inputs and the output, under ``components.schemas``."""

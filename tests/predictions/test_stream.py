@@ -12,7 +12,7 @@ import pytest
 import replicate_rs as replicate
 from conftest import both_ways, script
 from replicate_rs import ServerSentEvent, exceptions
-from replicate_rs._base.transport import held
+from replicate_rs._base.cleanup import count_registered
 from replicate_rs._core import Place
 from support.wire import HEAD, Wire, done, hang, output, prediction, reply, streaming
 
@@ -370,7 +370,7 @@ def test_a_stream_that_does_not_begin_leaves_nothing_for_the_end_of_its_client(b
         for call in (client.stream, client.relay):
             with pytest.raises(exceptions.NotFoundError):
                 both(lambda call=call: call("acme/x", {}))
-        assert held(client._core) == 0
+        assert count_registered(client._core) == 0
 
 
 def test_only_file_streams_carry_files(both):

@@ -12,8 +12,8 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs import FileOutput, exceptions, get_path_url
-from replicate_rs._predictions.output_iterator import AsyncOutputIterator, OutputIterator
 from replicate_rs.local import LocalReplicate
+from replicate_rs.use import AsyncOutputIterator, OutputIterator
 from support.wire import Wire, hang, prediction, reply
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 from .._core import write_json
 from .checks import BLOCKING_RULES, RULES, checker, limit, wrong_type
+from .cleanup import install_exit_handler
 from .credentials import revealed
-from .transport import Blocking, Suspending, attend_the_end
+from .transport import Blocking, Suspending
 from .typing import (
     Generic,
     ParamSpec,
@@ -165,7 +166,7 @@ class Resource(Generic[M]):
         if not options.keys() <= OPTIONS:
             raise TypeError(f"unexpected keyword argument {(options.keys() - OPTIONS).pop()!r}")
         if creates is not None:
-            attend_the_end()
+            install_exit_handler()
         extra_body = options.get("extra_body")
         if extra_body is not None:
             body = {**(body or {}), **extra_body}

@@ -195,10 +195,8 @@ def _restored(kind: type[Record[Any]], data: JSONObject, session: Session) -> Re
     return record
 
 
-class moment:  # noqa: N801 - reads as a field
-    """A field's time as a `datetime`, beside the text that the API sent; None if it sent none, or
-    none that is one.
-    """
+class timestamp_property:  # noqa: N801 - reads as a field
+    """A time that the API sent as text, as a `datetime`; None if it is missing or malformed."""
 
     __slots__ = ("name",)
 

@@ -17,7 +17,7 @@ from .._base.operation import (
     run,
     unchecked,
 )
-from .._base.streaming import asynchronously, streaming
+from .._base.streaming import async_streaming, streaming
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
 from .errors import fetched, without_secrets
 from .open_file import FileFacts, OpenFile
@@ -217,7 +217,7 @@ class FileOutput(OpenFile[M], URLText):
         finally:
             source.close()
 
-    achunks: Final = asynchronously(chunks)
+    achunks: Final = async_streaming(chunks)
 
     def __iter__(self: FileOutput[Sync]) -> Iterator[bytes]:
         asked = getattr(self, "_keys_asked_at", None)
