@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ._base.checks import function
-from ._base.cleanup import EXIT_REQUEST_TIMEOUT, Drain, cancel_registered, count_registered
+from ._base.cleanup import EXIT_REQUEST_TIMEOUT, cancel_registered, count_registered, drain
 from ._base.credentials import without_frames
 from ._base.operation import Async, Described, M, Sync, awaitable, operation
+from ._base.operation import run as run_operation
 from ._base.streaming import async_streaming, streaming
+from ._base.transport import Blocking, Suspending
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
 from ._client.configurable import Configurable
 from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, Stats, normalized, only
@@ -391,7 +393,11 @@ class BaseClient(Configurable[M]):
         """
         if timeout is None:
             timeout = EXIT_REQUEST_TIMEOUT if self._mode is Sync else 0.0
-        return sum(Drain(core, timeout).wait() for core in self._stop() if core.unattended)
+        return sum(
+            run_operation(drain(core, Blocking, timeout))
+            for core in self._stop()
+            if core.unattended
+        )
 
     async def aclose(self, timeout: float | None = None) -> int:
         """Do what `close` does, from async code: wait for 5 seconds if not told otherwise, without
@@ -399,7 +405,9 @@ class BaseClient(Configurable[M]):
         """
         if timeout is None:
             timeout = EXIT_REQUEST_TIMEOUT
-        return sum([await Drain(core, timeout) for core in self._stop() if core.unattended])
+        return sum(
+            [await drain(core, Suspending, timeout) for core in self._stop() if core.unattended]
+        )
 
     def _stop(self) -> list[Core]:
         cores = list(self._session.settings.cores())

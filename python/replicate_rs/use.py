@@ -143,7 +143,7 @@ class BaseFunction(Generic[P, R]):
             return self._iterator(await self._create(args, inputs), cancel_on_exit=True)
         client = self._client_in(self._mode)
         prediction = await self._start(
-            client, args, inputs, lambda ref, input: run_to_end(client, ref, input, options={})
+            client, args, inputs, lambda ref, values: run_to_end(client, ref, values, options={})
         )
         return await self._to_result(client, prediction.output, prediction)
 
@@ -152,7 +152,7 @@ class BaseFunction(Generic[P, R]):
     ) -> Prediction[Any]:
         client = self._client_in(self._mode)
         return await self._start(
-            client, args, inputs, lambda ref, input: create_prediction(client, ref, input, {})
+            client, args, inputs, lambda ref, values: create_prediction(client, ref, values, {})
         )
 
     async def _start(
@@ -375,9 +375,10 @@ class Run(BaseRun[R]):
     prediction: Prediction
 
     def output(self) -> R:
-        """Wait for the output and return it; a streaming function's is an `OutputIterator`, at once.
+        """Wait for the output and return it.
 
-        Leaving does not cancel the prediction.
+        A streaming function's is an `OutputIterator`, which is returned at once. Leaving does not
+        cancel the prediction.
 
         Raises:
             ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
@@ -525,7 +526,7 @@ class OutputIterator(BaseOutputIterator[T]):
 
 
 class AsyncOutputIterator(BaseOutputIterator[T]):
-    """An output that grows: ``async for`` yields its parts as they come, ``await`` returns it whole.
+    """An output that grows: ``async for`` yields its parts as they come, ``await`` returns it all.
 
     Awaited, it is what the function returns without streaming: text, a file, a list. See
     `OutputIterator`.
@@ -632,7 +633,7 @@ def _is_from_create(error: NotFoundError) -> bool:
 
 
 def _check_ref(ref: Any) -> Ref:
-    """Return a reference, or raise if it is malformed: where it is written, not where it is called."""
+    """Return a reference; raise if it is malformed, here and not when the function is called."""
     name = None if isinstance(ref, str) or hasattr(ref, "owner") else getattr(ref, "name", None)
     checked: Ref = name if isinstance(name, str) else ref
     target_of(checked)

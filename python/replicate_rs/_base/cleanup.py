@@ -11,23 +11,11 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable, Coroutine
     from typing import Any, Protocol
 
-    from .._core import Core, Pending
+    from .._core import Core
     from .transport import Transport
-
-    class CountsUnattended(Protocol):
-        """A core, or what stands in for one."""
-
-        @property
-        def unattended(self) -> int:
-            """How many requests nobody waits for."""
-            ...
-
-        def sleep(self, seconds: float, *, closed_too: bool = ...) -> Pending[None]:
-            """Wait for so many seconds."""
-            ...
 
     class ExitRequest(Protocol):
         """A request that can be carried out on a thread and on an event loop."""
@@ -155,7 +143,7 @@ class ExitRequests:
 
     @property
     def outside_core(self) -> int:
-        """How many requests are with the caller's function, so that the core does not count them."""
+        """How many requests the caller's function has, which the core does not count."""
         return sum(not request.is_in_core for request in list(self._running))
 
     def spawn(self, request: ExitRequest) -> None:
@@ -210,26 +198,12 @@ class ExitRequests:
             run_request()
 
 
-class Drain:
-    """A wait for the requests that nobody waits for; the result is how many remain in the end."""
-
-    def __init__(self, core: CountsUnattended, timeout: float) -> None:
-        self._core = core
-        self._deadline = monotonic() + timeout
-
-    def wait(self) -> int:
-        """Wait on this thread."""
-        while self._core.unattended and monotonic() < self._deadline:
-            wait(self._core.sleep(DRAIN_INTERVAL, closed_too=True))
-        return self._core.unattended
-
-    def __await__(self) -> Generator[Any, Any, int]:
-        return self._wait().__await__()
-
-    async def _wait(self) -> int:
-        while self._core.unattended and monotonic() < self._deadline:
-            await self._core.sleep(DRAIN_INTERVAL, closed_too=True)
-        return self._core.unattended
+async def drain(core: Core, transport: type[Transport], timeout: float) -> int:
+    """Wait for the requests that no caller waits for; return how many are not answered in time."""
+    deadline = monotonic() + timeout
+    while core.unattended and monotonic() < deadline:
+        await transport.finish(core.sleep(DRAIN_INTERVAL, closed_too=True))
+    return core.unattended
 
 
 def _running_loop() -> AbstractEventLoop | None:

@@ -62,7 +62,7 @@ class _HasPrediction:
     # Typed as `Any`, since this package knows no predictions.
     @property
     def prediction(self) -> Any:
-        """The `Prediction` that streams, as last seen; None before it was created, and for files."""
+        """The `Prediction` that streams; None before it was created, and for files."""
         return getattr(self._origin, "prediction", None)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .._base.cleanup import EXIT_REQUEST_TIMEOUT, unregister
 from .._base.transport import Suspending
-from .._base.typing import TYPE_CHECKING, Generic, TypeVar, cast, is_object
+from .._base.typing import TYPE_CHECKING, Generic, TypeVar, is_object
 from .._core import Expect, Place, ServerSentEvent
 from .._files.output import FileOutput, is_file
 from ..exceptions import (
@@ -65,7 +65,7 @@ class EventStream(Generic[J]):
         self._is_started = False
         self._url = ""
         if isinstance(prediction, Job):
-            self.prediction = cast("J", prediction)
+            self.prediction = prediction  # pyright: ignore[reportAttributeAccessIssue] - it is a J, as mypy knows
         else:
             self._create = prediction
 
@@ -147,17 +147,12 @@ class EventStream(Generic[J]):
                     await self._raise_failure()
                     return
                 self._source, self._is_first_connection = None, False
-                if self.position.count > count:
-                    empty_connections = 0
-                elif ending != "silent":
-                    empty_connections += 1
+                is_empty = self.position.count == count
+                empty_connections = empty_connections + (ending != "silent") if is_empty else 0
                 if await self._is_over(ending, empty_connections):
                     break
-                pause = self.position.pause(empty_connections)
-                if pause is None:
+                if not await self._pause(empty_connections):
                     break
-                remaining = self.poller.remaining(self.prediction)
-                await self.poller.sleep(pause if remaining is None else min(pause, remaining))
             rest = self._rest()
             try:
                 async for batch in rest:
@@ -191,7 +186,7 @@ class EventStream(Generic[J]):
             self.poller.cancel(prediction, self.poller.client._transport)
 
     def abandon(self) -> None:
-        """Cancel a stream that was opened and not read, without waiting: this may be a destructor."""
+        """Cancel a stream that was not read, without waiting: this may be a destructor."""
         if self._source is not None:
             self._source.close()
         unregister(self.poller)
@@ -230,6 +225,15 @@ class EventStream(Generic[J]):
             return False
         await self._fetch()
         return self.prediction.is_done
+
+    async def _pause(self, empty_connections: int) -> bool:
+        """Wait before the next connection; return False if the server asks for too long a wait."""
+        seconds = self.position.pause(empty_connections)
+        if seconds is None:
+            return False
+        remaining = self.poller.remaining(self.prediction)
+        await self.poller.sleep(seconds if remaining is None else min(seconds, remaining))
+        return True
 
     async def _fetch(self) -> None:
         """Fetch the prediction's present state."""

@@ -100,7 +100,7 @@ class Poller:
         return job
 
     def register(self, job: Job[Any]) -> None:
-        """Have the job cancelled if its client is closed, or the program ends, before it is done."""
+        """Have the job cancelled if its client is closed or the program ends before it is done."""
         if self._cancels and not job.is_done:
             register(self, self.client._core, lambda: self.cancel(job, Suspending))
 
