@@ -5,8 +5,9 @@ from __future__ import annotations
 from ._base.checks import function
 from ._base.cleanup import EXIT_REQUEST_TIMEOUT, cancel_registered, count_registered, drain
 from ._base.credentials import without_frames
-from ._base.operation import Async, Described, M, Sync, awaitable, operation
-from ._base.operation import run as run_operation
+from ._base.operation import ResourceMethod, async_operation, operation, run_blocking
+from ._base.resource import M
+from ._base.session import Async, Sync
 from ._base.streaming import async_streaming, streaming
 from ._base.transport import Blocking, Suspending
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
     from ._base.checks import Limit, Seconds
-    from ._base.operation import FileEncodingStrategy, Headers, Options
+    from ._base.resource import Options
     from ._base.streaming import Streamed
-    from ._client.middleware import Fetch
+    from ._base.types import FileEncodingStrategy, Headers
     from ._client.options import Certificate, Token
     from ._client.search import SearchResult
+    from ._client.types import Fetch, OnProgress
     from ._core import AbortSignal, Core, ServerSentEvent
     from ._predictions.params import PredictionOptions
-    from ._predictions.polling import OnProgress
     from .account import Accounts
     from .collection import Collections
     from .deployment import Deployments
@@ -164,7 +165,7 @@ class BaseClient(Configurable[M]):
         if "mode" in vars(cls):
             # Each client's methods are shown under its own name.
             for name, method in vars(BaseClient).items():
-                if isinstance(method, Described):
+                if isinstance(method, ResourceMethod):
                     setattr(cls, name, method.of(cls))
 
     @property
@@ -252,7 +253,7 @@ class BaseClient(Configurable[M]):
         return twin
 
     run: Final = operation(run_model)
-    async_run: Final = awaitable(run)
+    async_run: Final = async_operation(run)
 
     @operation
     async def wait(
@@ -297,7 +298,7 @@ class BaseClient(Configurable[M]):
         # One that had ended before may be another client's.
         return done if done._session is self._session else Prediction._of(done._data, self._session)
 
-    async_wait: Final = awaitable(wait)
+    async_wait: Final = async_operation(wait)
 
     @streaming
     def stream(
@@ -344,7 +345,7 @@ class BaseClient(Configurable[M]):
     text_stream: Final = streaming(stream_text)
     async_text_stream: Final = async_streaming(text_stream)
     relay: Final = operation(relay_model)
-    async_relay: Final = awaitable(relay)
+    async_relay: Final = async_operation(relay)
 
     @operation
     async def search(
@@ -362,9 +363,9 @@ class BaseClient(Configurable[M]):
 
         return await search(self, query, limit=limit, **options)
 
-    async_search: Final = awaitable(search)
+    async_search: Final = async_operation(search)
     request: Final = operation(request_any)
-    async_request: Final = awaitable(request)
+    async_request: Final = async_operation(request)
 
     def stats(self) -> Stats:
         """Return what this client, and those that share its connections, have done so far in this
@@ -372,7 +373,7 @@ class BaseClient(Configurable[M]):
 
         Streams and predictions are this client's own.
         """
-        core, *former = self._session.settings.cores()
+        core, *former = self._settings.cores()
         return Stats(*core.stats(), sum(map(count_registered, (core, *former))))
 
     def close(self, timeout: float | None = None) -> int:
@@ -394,9 +395,7 @@ class BaseClient(Configurable[M]):
         if timeout is None:
             timeout = EXIT_REQUEST_TIMEOUT if self._mode is Sync else 0.0
         return sum(
-            run_operation(drain(core, Blocking, timeout))
-            for core in self._stop()
-            if core.unattended
+            run_blocking(drain(core, Blocking, timeout)) for core in self._stop() if core.unattended
         )
 
     async def aclose(self, timeout: float | None = None) -> int:
@@ -410,7 +409,7 @@ class BaseClient(Configurable[M]):
         )
 
     def _stop(self) -> list[Core]:
-        cores = list(self._session.settings.cores())
+        cores = list(self._settings.cores())
         for core in cores:
             core.close()
             cancel_registered(core)
@@ -419,7 +418,7 @@ class BaseClient(Configurable[M]):
     @property
     def is_closed(self) -> bool:
         """Whether the client was closed."""
-        return self._session.settings.is_closed
+        return self._settings.is_closed
 
     def __enter__(self) -> Self:
         return self

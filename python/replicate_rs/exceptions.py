@@ -36,7 +36,7 @@ Every error carries what is known of `status`, `detail`, `request_id`, `predicti
 
 from __future__ import annotations
 
-from ._base.checks import wrong_type
+from ._base.describe import wrong_type
 from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
 from ._core import retry_after
 

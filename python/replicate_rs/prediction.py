@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ._base.checks import limit, text
-from ._base.operation import M, Namespace, awaitable, operation, unchecked
-from ._base.record import timestamp_property
+from ._base.checks import limit, resource_id, text
+from ._base.operation import async_operation, operation, unchecked
+from ._base.record import fetch, timestamp_property
+from ._base.resource import M, Namespace
 from ._base.streaming import async_streaming, streaming
 from ._base.typing import defer_annotations, is_array, is_object
 from ._core import Expect, is_plain
@@ -19,7 +20,7 @@ from ._predictions.params import (
 )
 from ._predictions.polling import Poller, increments, raise_timeout, wait_until_done
 from .exceptions import APITimeoutError, ReplicateError
-from .identifier import id_of, one_of
+from .identifier import id_of
 
 TYPE_CHECKING = False
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from typing import Any, Final, Literal, Unpack
 
     from ._base.checks import Limit
-    from ._base.operation import Options, Session
+    from ._base.resource import Options
+    from ._base.session import Session
     from ._base.streaming import Streamed
     from ._core import AbortSignal, ServerSentEvent
     from ._files.output import FileOutput
@@ -134,7 +136,7 @@ class Prediction(Job[M]):
 
     async_output_iterator: Final = async_streaming(output_iterator)
     wait: Final = operation(wait_until_done)
-    async_wait: Final = awaitable(wait)
+    async_wait: Final = async_operation(wait)
 
 
 if not TYPE_CHECKING:
@@ -172,26 +174,22 @@ class Predictions(Namespace[M]):
         cancel_on_exit: bool = True,
         **options: Unpack[PredictionOptions],
     ) -> Prediction[M]:
-        """Create a prediction, and return at once, or hold the request open for its output.
+        """Run a model; return at once, or with `wait` when there is output.
 
-        See https://replicate.com/docs/reference/http#predictions.create.
+        API: https://replicate.com/docs/reference/http#predictions.create
 
         Args:
-            version: A version, its id, or ``owner/name:version``. Exactly one of this, `model` and
-                `deployment` is needed.
-            input: The model's inputs; files in it are uploaded.
-            model: ``owner/name``, or a model.
-            deployment: ``owner/name``, or a deployment.
-            cancel_on_exit: Cancel what this creates when its caller leaves before the answer.
-            options: What every create takes.
-
-        Returns:
-            The prediction, which may not have started yet.
+            version: A version, its id, ``owner/name:version``, or ``owner/name`` of an official
+                model. Give `version`, `model` or `deployment`.
+            input: The model's inputs; files among them are uploaded.
+            model: ``owner/name``, a pair of both, or a model.
+            deployment: ``owner/name``, a pair of both, or a deployment.
+            cancel_on_exit: Cancel the prediction if the caller stops waiting for the response.
 
         Raises:
-            ValueError: Not exactly one of `version`, `model` and `deployment` was given.
-            UnprocessableEntityError: The API refused the input.
-            NotFoundError: The version, model or deployment does not exist.
+            ValueError: Not exactly one of `version`, `model` and `deployment` is given.
+            NotFoundError: The model, the version or the deployment does not exist.
+            UnprocessableEntityError: The inputs do not fit the model.
 
         """
         if version is not None:
@@ -235,145 +233,111 @@ class Predictions(Namespace[M]):
             raise
         return Prediction._of(data, self._session)
 
-    async_create: Final = awaitable(create)
+    async_create: Final = async_operation(create)
 
     @operation
-    async def get(
-        self,
-        id: str | HasId | None = None,
-        *,
-        prediction_id: str | HasId | None = None,
-        **options: Unpack[Options],
-    ) -> Prediction[M]:
-        """Fetch a prediction's present state.
+    async def get(self, id: str | HasId, **options: Unpack[Options]) -> Prediction[M]:
+        """Fetch a prediction.
 
-        See https://replicate.com/docs/reference/http#predictions.get.
+        API: https://replicate.com/docs/reference/http#predictions.get
 
         Args:
-            id: The prediction, or its id.
-            prediction_id: The same, as in 2.0.
-            options: What every request takes.
-
-        Returns:
-            The prediction.
+            id: The prediction's id, or a prediction.
 
         Raises:
-            NotFoundError: It does not exist.
+            NotFoundError: The prediction does not exist.
 
         """
-        id = (
-            id
-            if isinstance(id, str) and prediction_id is None
-            else one_of(id=id, prediction_id=prediction_id)
-        )
+        id = id if isinstance(id, str) else resource_id("id", id)
         pending = self._send("GET", ("predictions", id), Expect.RECORD, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
-    async_get: Final = awaitable(get)
+    async_get: Final = async_operation(get)
 
     @operation
-    async def cancel(
-        self,
-        id: str | HasId | None = None,
-        *,
-        prediction_id: str | HasId | None = None,
-        **options: Unpack[Options],
-    ) -> Prediction[M]:
-        """Cancel a prediction; one that has ended stays as it is.
+    async def cancel(self, id: str | HasId, **options: Unpack[Options]) -> Prediction[M]:
+        """Cancel a running prediction.
 
-        See https://replicate.com/docs/reference/http#predictions.cancel.
+        API: https://replicate.com/docs/reference/http#predictions.cancel
 
         Args:
-            id: The prediction, or its id.
-            prediction_id: The same, as in 2.0.
-            options: What every request takes.
+            id: The prediction's id, or a prediction.
 
         Returns:
-            The prediction, as the API answers.
+            The prediction, which may still be running for a moment.
 
         Raises:
-            NotFoundError: It does not exist.
+            NotFoundError: The prediction does not exist.
 
         """
-        id = one_of(id=id, prediction_id=prediction_id)
-        pending = self._send("POST", ("predictions", id, "cancel"), Expect.RECORD, options)
-        return Prediction._of(await self._transport.finish(pending), self._session)
+        target = ("predictions", resource_id("id", id), "cancel")
+        return await fetch(self, Prediction[M], "POST", target, options, expect=Expect.RECORD)
 
-    async_cancel: Final = awaitable(cancel)
+    async_cancel: Final = async_operation(cancel)
 
     @operation
     async def wait(
         self,
-        prediction_id: str | HasId,
+        id: str | HasId,
         *,
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
     ) -> Prediction[M]:
-        """Poll until a prediction has ended, as in 2.0; does not raise if it failed.
+        """Poll until a prediction has ended, whatever its status is then.
+
+        API: https://replicate.com/docs/reference/http#predictions.get
 
         Args:
-            prediction_id: The prediction, or its id.
-            signal: Stops the waiting, and does not cancel the prediction.
-            timeout: Seconds for the whole call.
-
-        Returns:
-            The prediction as it ended.
+            id: The prediction's id, or a prediction.
+            signal: Stops waiting.
+            timeout: Seconds to wait, or a `timedelta`.
 
         Raises:
-            PredictionTimeout: `timeout` seconds passed first.
-            AbortError: The signal was aborted.
+            PredictionTimeout: `timeout` passed first.
+            NotFoundError: The prediction does not exist.
 
         """
         total = limit("timeout", timeout)
         poller = Poller(self, signal=signal, timeout=total)
         try:
-            prediction = await unchecked(Predictions[M].get)(
-                self, prediction_id, signal=signal, timeout=total
-            )
+            prediction = await unchecked(Predictions[M].get)(self, id, signal=signal, timeout=total)
         except APITimeoutError as error:
             raise_timeout(error, total, None)
         return await poller.run_until_done(prediction)
 
-    async_wait: Final = awaitable(wait)
+    async_wait: Final = async_operation(wait)
 
     @streaming
     def stream(
         self,
-        id: str | HasId | None = None,
+        id: str | HasId,
         use_file_output: bool | None = None,
         *,
-        prediction_id: str | HasId | None = None,
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
     ) -> Streamed[ServerSentEvent[M]]:
-        """Fetch a prediction, and iterate over its events as they happen, from the first on.
+        """Yield the events of a prediction from the first on; see `Prediction.stream`.
 
-        See `Prediction.stream`, and https://replicate.com/docs/topics/predictions/streaming.
+        API: https://replicate.com/docs/topics/predictions/streaming
 
         Args:
-            id: The prediction, or its id.
-            use_file_output: Return files of file streams as `FileOutput` (the default), or as text.
-            prediction_id: The same as `id`, as in 2.0.
-            cancel_on_exit: Cancel the prediction when the loop over its events ends before it.
+            id: The prediction's id, or a prediction.
+            use_file_output: Yield files of file streams as `FileOutput` (the default), or as text.
+            cancel_on_exit: Cancel the prediction if the loop over its events ends before it does.
             signal: Stops the stream.
-            timeout: Seconds for the whole call.
-
-        Returns:
-            A `Stream`, or an `AsyncStream`, of `ServerSentEvent`.
+            timeout: Seconds for the whole stream, or a `timedelta`.
 
         Raises:
-            NotFoundError: The prediction does not exist.
-            ModelError: The model failed; `PredictionCanceled` if it was canceled.
-            StreamError: The model cannot stream; `StreamInterrupted` if the stream broke off and
-                the rest is not known.
-            PredictionTimeout: `timeout` seconds passed first.
-            AbortError: The signal was aborted.
+            ModelError: The prediction failed; `PredictionCanceled` if it was canceled.
+            StreamError: The prediction cannot be streamed; `StreamInterrupted` if the stream broke
+                off and cannot be resumed.
+            PredictionTimeout: `timeout` passed first.
 
         """
         from ._predictions.events import open_stream
 
-        id, total = one_of(id=id, prediction_id=prediction_id), limit("timeout", timeout)
+        total = limit("timeout", timeout)
         return open_stream(
             self,
             lambda: unchecked(Predictions[M].get)(self, id, signal=signal, timeout=total),
@@ -398,17 +362,16 @@ class Predictions(Namespace[M]):
     ) -> Page[Prediction[M]]:
         """Fetch a page of your predictions, newest first, 100 to a page.
 
-        See https://replicate.com/docs/reference/http#predictions.list.
+        API: https://replicate.com/docs/reference/http#predictions.list
 
         Args:
             cursor: The `next` or `previous` of another page.
-            created_after: ISO 8601, or a `datetime`.
-            created_before: ISO 8601, or a `datetime`.
-            source: ``web``: only those created on the website, in the last 14 days.
-            options: What every request takes.
+            created_after: The earliest creation time: ISO 8601, or a `datetime`.
+            created_before: The latest creation time, in the same form.
+            source: ``web``: only predictions made on the website, within the last 14 days.
 
-        Returns:
-            A `Page` of predictions.
+        Raises:
+            ReplicateError: The request failed.
 
         """
         from .pagination import page_of
@@ -416,7 +379,7 @@ class Predictions(Namespace[M]):
         query = {"created_after": created_after, "created_before": created_before, "source": source}
         return await page_of(self, Prediction[M], ("predictions",), cursor, options, query=query)
 
-    async_list: Final = awaitable(list)
+    async_list: Final = async_operation(list)
 
 
 def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from time import monotonic
 
 from ._base.checks import limit
-from ._base.operation import given, resource, unchecked
+from ._base.encoding import drop_none
+from ._base.operation import unchecked
+from ._base.resource import check_resource
 from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
 from ._predictions.params import MAX_WAIT, with_cancel_after
 from ._predictions.polling import Poller, raise_if_failed, raise_timeout
@@ -17,12 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Unpack
 
-    from ._base.operation import Namespace, Resource, Session, Sync
+    from ._base.resource import Namespace, Resource
+    from ._base.session import Session, Sync
+    from ._client.types import OnProgress
     from ._predictions.params import CreateOptions
-    from ._predictions.polling import OnProgress
+    from ._predictions.types import Wait as Wait
+    from ._predictions.types import WaitOptions as WaitOptions
     from .identifier import Ref
-    from .types import Wait as Wait
-    from .types import WaitOptions as WaitOptions
 
 
 # Seconds for which a run holds its create request open. Before the answer the prediction has no id,
@@ -204,7 +207,7 @@ async def create_prediction(
         )
     else:
         target = {"version": version} if model is None else {"model": str(model)}
-        answer = replacement(**target, input=input or {}, **given(**options))
+        answer = replacement(**target, input=input or {}, **drop_none(**options))
     if hasattr(answer, "__await__"):
         answer = await answer
     if isinstance(answer, Prediction):
@@ -225,7 +228,7 @@ def run(
     client: Namespace[Sync], ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> Any:
     """Return `client.run(ref, input, **options)`, as in 1.0.7."""
-    found: Any = resource("client", client)
+    found: Any = check_resource("client", client)
     return found.run(ref, input, **options)
 
 
@@ -233,7 +236,7 @@ async def async_run(
     client: Namespace[Sync], ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> Any:
     """Return `client.async_run(ref, input, **options)`, as in 1.0.7."""
-    found: Any = resource("client", client)
+    found: Any = check_resource("client", client)
     return await found.async_run(ref, input, **options)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ._base.checks import limit
-from ._base.operation import Async, Sync, resource
+from ._base.resource import check_resource
+from ._base.session import Async, Sync
 from ._base.streaming import AsyncStream as AsyncStream
 from ._base.streaming import Stream as Stream
 from ._base.streaming import flatten, flatten_async
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
     from typing import Any, ClassVar, Unpack
 
-    from ._base.operation import Form, Namespace, Resource
+    from ._base.operation import Form
+    from ._base.resource import Namespace, Resource
     from ._base.streaming import Streamed
     from ._predictions.events import EventStream
     from ._predictions.params import PredictionOptions
@@ -65,7 +67,7 @@ def stream(
     client: Namespace[Sync], ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> Stream[ServerSentEvent]:
     """Return `client.stream(ref, input, **options)`, as in 1.0.7."""
-    found: Any = resource("client", client)
+    found: Any = check_resource("client", client)
     return found.stream(ref, input, **options)  # type: ignore[no-any-return]  # any client's
 
 
@@ -73,7 +75,7 @@ def async_stream(
     client: Namespace[Sync], ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> AsyncStream[ServerSentEvent]:
     """Return `client.async_stream(ref, input, **options)`, as in 1.0.7."""
-    found: Any = resource("client", client)
+    found: Any = check_resource("client", client)
     return found.async_stream(ref, input, **options)  # type: ignore[no-any-return]  # any client's
 
 

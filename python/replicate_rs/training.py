@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from ._base.checks import RULES, checker
-from ._base.operation import M, Namespace, awaitable, given, operation, unchecked
+from ._base.arguments import RULES, checker
+from ._base.checks import resource_id
+from ._base.encoding import drop_none
+from ._base.operation import async_operation, operation, unchecked
+from ._base.record import fetch
+from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
 from ._predictions.job import Job, add_created
 from ._predictions.params import split_options, webhook_fields
 from ._predictions.polling import wait_until_done
 from .exceptions import ReplicateError
-from .identifier import one_of, owner_and_name, pair, resolve
+from .identifier import owner_and_name, resolve
 from .pagination import page_of
 
 if TYPE_CHECKING:
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._base.operation import Options
+    from ._base.resource import Options
     from ._predictions.params import TrainingOptions
     from .identifier import HasId, Ref
     from .pagination import Page
@@ -35,7 +39,7 @@ class Training(Job[M]):
     """``version``, as ``owner/name:id``, and ``weights``, a URL."""
 
     wait: Final = operation(wait_until_done)
-    async_wait: Final = awaitable(wait)
+    async_wait: Final = async_operation(wait)
 
     @property
     def destination(self) -> str | None:
@@ -57,47 +61,39 @@ class Trainings(Namespace[M]):
         version: str | HasId | None = None,
         input: Mapping[str, Any] | None = None,
         destination: Ref | tuple[str, str] | None = None,
-        model_owner: str | None = None,
-        model_name: str | None = None,
-        version_id: str | HasId | None = None,
         **options: Unpack[TrainingOptions],
     ) -> Training[M]:
         """Train a version of a model.
 
-        See https://replicate.com/docs/reference/http#trainings.create.
+        API: https://replicate.com/docs/reference/http#trainings.create
 
         Args:
             positional: As in 1.0.7, ``("owner/name:version", input, destination)`` or
                 ``("owner/name", version, input)``; or as in Node, ``(owner, name, version)``.
-            model: ``owner/name``.
-            version: The version's id, or ``owner/name:version`` without `model`.
-            input: The training's inputs; files in it are uploaded.
-            destination: The model of yours that gets the new version.
-            model_owner: 2.0's spelling, with `model_name` and `version_id`.
-            model_name: 2.0's spelling.
-            version_id: 2.0's spelling.
-            options: What every create takes.
-
-        Returns:
-            The training, which may not have started yet.
+            model: ``owner/name``, a pair of both, or a model.
+            version: A version or its id; without `model`, ``owner/name:version``.
+            input: The inputs of the training; files among them are uploaded.
+            destination: The model of yours that the new version is pushed to, ``owner/name``.
 
         Raises:
-            ValueError: There is no destination, or no version.
-            UnprocessableEntityError: The API refused the input.
-            NotFoundError: The version does not exist.
+            TypeError: An argument is missing, or given twice.
+            ValueError: `destination` is missing, or a reference is malformed.
+            NotFoundError: The model, the version or the destination does not exist.
 
         """
         if positional:
-            keywords = given(model=model, version=version, input=input, destination=destination)
+            keywords = drop_none(model=model, version=version, input=input, destination=destination)
             arguments = _name_arguments(positional, {**options, **keywords})
             checker(unchecked(Trainings.create), RULES)((self,), arguments)
             return await unchecked(Trainings[M].create)(self, **arguments)
-        id = one_of(version=version, version_id=version_id)
-        if model is None and model_owner is None:
+        if version is None:
+            raise TypeError("give version=: its id, or 'owner/name:version'")
+        id = resource_id("version", version)
+        if model is None:
             ref = resolve(id)
             owner, name, id = ref.owner, ref.name, ref.version or ""
         else:
-            owner, name = pair("model", model, None, spelled=(model_owner, model_name))
+            owner, name = owner_and_name("model", model)
         if destination is None:
             raise ValueError("A destination must be provided as a positional or keyword argument.")
         params, request_options = split_options(options)
@@ -129,67 +125,46 @@ class Trainings(Namespace[M]):
             raise
         return Training._of(data, self._session)
 
-    async_create: Final = awaitable(create)
+    async_create: Final = async_operation(create)
 
     @operation
-    async def get(
-        self,
-        id: str | HasId | None = None,
-        *,
-        training_id: str | HasId | None = None,
-        **options: Unpack[Options],
-    ) -> Training[M]:
-        """Fetch a training's present state.
+    async def get(self, id: str | HasId, **options: Unpack[Options]) -> Training[M]:
+        """Fetch a training.
 
-        See https://replicate.com/docs/reference/http#trainings.get.
+        API: https://replicate.com/docs/reference/http#trainings.get
 
         Args:
-            id: The training, or its id.
-            training_id: The same, as in 2.0.
-            options: What every request takes.
-
-        Returns:
-            The training.
+            id: The training's id, or a training.
 
         Raises:
-            NotFoundError: It does not exist.
+            NotFoundError: The training does not exist.
 
         """
-        path = ("trainings", one_of(id=id, training_id=training_id))
-        pending = self._send("GET", path, Expect.RECORD, options)
-        return Training._of(await self._transport.finish(pending), self._session)
+        target = ("trainings", resource_id("id", id))
+        return await fetch(self, Training[M], "GET", target, options, expect=Expect.RECORD)
 
-    async_get: Final = awaitable(get)
+    async_get: Final = async_operation(get)
 
     @operation
-    async def cancel(
-        self,
-        id: str | HasId | None = None,
-        *,
-        training_id: str | HasId | None = None,
-        **options: Unpack[Options],
-    ) -> Training[M]:
-        """Cancel a training; one that has ended stays as it is.
+    async def cancel(self, id: str | HasId, **options: Unpack[Options]) -> Training[M]:
+        """Cancel a running training.
 
-        See https://replicate.com/docs/reference/http#trainings.cancel.
+        API: https://replicate.com/docs/reference/http#trainings.cancel
 
         Args:
-            id: The training, or its id.
-            training_id: The same, as in 2.0.
-            options: What every request takes.
+            id: The training's id, or a training.
 
         Returns:
-            The training, as the API answers.
+            The training, which may still be running for a moment.
 
         Raises:
-            NotFoundError: It does not exist.
+            NotFoundError: The training does not exist.
 
         """
-        path = ("trainings", one_of(id=id, training_id=training_id), "cancel")
-        pending = self._send("POST", path, Expect.RECORD, options)
-        return Training._of(await self._transport.finish(pending), self._session)
+        target = ("trainings", resource_id("id", id), "cancel")
+        return await fetch(self, Training[M], "POST", target, options, expect=Expect.RECORD)
 
-    async_cancel: Final = awaitable(cancel)
+    async_cancel: Final = async_operation(cancel)
 
     @operation
     async def list(
@@ -197,19 +172,18 @@ class Trainings(Namespace[M]):
     ) -> Page[Training[M]]:
         """Fetch a page of your trainings, newest first, 100 to a page.
 
-        See https://replicate.com/docs/reference/http#trainings.list.
+        API: https://replicate.com/docs/reference/http#trainings.list
 
         Args:
             cursor: The `next` or `previous` of another page.
-            options: What every request takes.
 
-        Returns:
-            A `Page` of trainings.
+        Raises:
+            ReplicateError: The request failed.
 
         """
         return await page_of(self, Training[M], ("trainings",), cursor, options)
 
-    async_list: Final = awaitable(list)
+    async_list: Final = async_operation(list)
 
 
 def _name_arguments(positional: tuple[Any, ...], keywords: Mapping[str, Any]) -> dict[str, Any]:

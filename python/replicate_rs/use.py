@@ -26,7 +26,10 @@ from __future__ import annotations
 
 from ._base.checks import flag, function
 from ._base.cleanup import unregister
-from ._base.operation import Async, Resource, Sync, run, unchecked
+from ._base.operation import run_blocking, unchecked
+from ._base.package import default_client
+from ._base.resource import Resource
+from ._base.session import Async, Sync
 from ._base.streaming import flatten, flatten_async
 from ._base.typing import (
     TYPE_CHECKING,
@@ -69,9 +72,9 @@ if TYPE_CHECKING:
     )
     from typing import Any, ClassVar, Literal, NoReturn, TypeGuard
 
+    from ._base.types import Named as Named
+    from ._base.types import Usable as Usable
     from .identifier import Ref
-    from .types import Named as Named
-    from .types import Usable as Usable
 
 
 P = ParamSpec("P")
@@ -132,9 +135,7 @@ class BaseFunction(Generic[P, R]):
         """Return the client in a mode: the function's own, or the default client of the moment."""
         client = self._client
         if client is None:
-            from . import default_client
-
-            client = default_client
+            client = default_client()
         # The default client blocks, but an awaited function's requests and results are awaited.
         return _FunctionClient(client, mode)
 
@@ -281,7 +282,7 @@ class Function(BaseFunction[P, R]):
             TypeError: An input was passed without its name.
 
         """
-        output: R = run(self._call(args, inputs))
+        output: R = run_blocking(self._call(args, inputs))
         return output
 
     def create(self, /, *args: P.args, **inputs: P.kwargs) -> Run[R]:
@@ -291,7 +292,7 @@ class Function(BaseFunction[P, R]):
             TypeError: An input was passed without its name.
 
         """
-        return Run(self, run(self._create(args, inputs)))
+        return Run(self, run_blocking(self._create(args, inputs)))
 
     def openapi_schema(self) -> dict[str, Any]:
         """Return the OpenAPI schema of the model's version.
@@ -304,7 +305,7 @@ class Function(BaseFunction[P, R]):
             RequestError: The version has no schema, or cannot be seen.
 
         """
-        return run(self._schema())
+        return run_blocking(self._schema())
 
 
 class AsyncFunction(BaseFunction[P, R]):
@@ -384,12 +385,12 @@ class Run(BaseRun[R]):
             ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
 
         """
-        output: R = run(self._output())
+        output: R = run_blocking(self._output())
         return output
 
     def logs(self) -> str | None:
         """Return the model's logs up to now."""
-        return run(self._logs())
+        return run_blocking(self._logs())
 
 
 class AsyncRun(BaseRun[R]):

@@ -10,7 +10,7 @@ import pytest
 import replicate_rs as replicate
 from replicate_rs import AbortController, exceptions
 from replicate_rs._base.cleanup import drain
-from replicate_rs._base.operation import run
+from replicate_rs._base.operation import run_blocking
 from replicate_rs._base.transport import Blocking, Suspending
 from support.creates import Creates
 from support.leaving import PATIENCE, full_port
@@ -204,7 +204,7 @@ def test_a_create_that_is_left_and_then_refused_is_not_tried_again():
         client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
         asyncio.run(cancel(wire, client, CALLS["run"]))
         wire.go_on.set()
-        assert run(drain(client._core, Blocking, 2)) == 0
+        assert run_blocking(drain(client._core, Blocking, 2)) == 0
         assert len(wire.seen) == 1
         client.close()
 

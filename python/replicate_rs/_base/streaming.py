@@ -7,8 +7,9 @@ one step of a plain generator, and only a batch passes through the layers below.
 
 from __future__ import annotations
 
-from .checks import RULES, checker
-from .operation import Async, Described, Function, Method, Sync, run
+from .arguments import RULES, checker
+from .operation import Function, Method, ResourceMethod, run_blocking
+from .session import Async, Sync
 from .typing import Generic, ParamSpec, TypeVar, defer_annotations, overload, texts
 
 TYPE_CHECKING = False
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any, Concatenate, Self
 
     from .._core import ServerSentEvent
-    from .operation import Resource
+    from .resource import Resource
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -173,11 +174,11 @@ def flatten(batches: AsyncGenerator[Sequence[T], None]) -> Generator[T, None, No
     """Yield the items of batches that a blocking transport brings."""
     try:
         while True:
-            yield from run(batches.__anext__())
+            yield from run_blocking(batches.__anext__())
     except StopAsyncIteration:
         return
     finally:
-        run(batches.aclose())
+        run_blocking(batches.aclose())
 
 
 async def flatten_async(batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[T, None]:
@@ -221,7 +222,7 @@ def _returning(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return copy  # type: ignore[no-any-return]  # it is a function
 
 
-class _StreamingMethod(Described, Generic[P, T]):
+class _StreamingMethod(ResourceMethod, Generic[P, T]):
     """What the decorators of streaming methods share."""
 
     def __init__(
@@ -245,12 +246,12 @@ class _StreamingMethod(Described, Generic[P, T]):
             stream: Any = AsyncStream(flatten_async(adapter.batches(batches, resource)), result)
             return adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
 
-        self._suspending = self._named(call, _returning("AsyncStream", self.function))
+        self._suspending = self._wrap(call, _returning("AsyncStream", self.function))
         return self._suspending
 
     def _make_unbound(self) -> Callable[..., Any]:
         kind = "AsyncStream" if self._is_awaited else "Stream"
-        self._unbound = self._named(self._calling(), _returning(kind, self.function))
+        self._unbound = self._wrap(self._make_caller(), _returning(kind, self.function))
         return self._unbound
 
     @property
@@ -303,7 +304,7 @@ class streaming(_StreamingMethod[P, T]):  # noqa: N801 - reads as a decorator
             stream: Any = Stream(begin, result)
             return stream if adapter is None else adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
 
-        self._blocking = self._named(call, _returning("Stream", self.function))
+        self._blocking = self._wrap(call, _returning("Stream", self.function))
         return self._blocking
 
     @property

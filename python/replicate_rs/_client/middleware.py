@@ -7,8 +7,6 @@ itself, or pass it on to `send`.
 
 from __future__ import annotations
 
-from .._base.checks import headers as checked_headers
-from .._base.checks import http_method, text, wrong_type
 from .._base.cleanup import EXIT_REQUEST_TIMEOUT, ExitRequests
 from .._base.credentials import Secret, revealed
 from .._base.transport import wait
@@ -16,6 +14,7 @@ from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, i
 from .._core import Expect, Place, Response, write_file
 from .._predictions.job import TERMINAL
 from ..exceptions import from_response, from_unexpected
+from .http import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -23,45 +22,14 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from .._base.operation import Form, Said
-    from .._core import AbortSignal, Core, Pending, Source, Upload
+    from .._core import AbortSignal, Core, Pending, Source
     from ..exceptions import APIResponseValidationError
-    from ..types import AsyncSend as AsyncSend
-    from ..types import Fetch as Fetch
-    from ..types import Send as Send
+    from .types import AsyncSend as AsyncSend
+    from .types import Fetch as Fetch
+    from .types import Send as Send
 
 
 T = TypeVar("T")
-
-
-class Request:
-    """A request that is about to be sent.
-
-    The client adds the token and its own headers when it is.
-    """
-
-    __slots__ = ("_upload", "body", "headers", "method", "url")
-
-    def __init__(
-        self,
-        method: str,
-        url: str,
-        headers: dict[str, str] | None = None,
-        body: bytes | None = None,
-    ) -> None:
-        self.method: str = http_method("method", method)
-        self.url: str = text("url", url)
-        self.headers: dict[str, str] = (
-            {} if headers is None else dict(checked_headers("headers", headers))
-        )
-        """What this request has besides the client's own headers; a header given here wins."""
-        if body is not None and not isinstance(body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
-            raise wrong_type("body", "bytes", body)
-        self.body: bytes | None = body
-        """None if there is none, and for uploads of files, which are streamed."""
-        self._upload: Upload | None = None
-
-    def __repr__(self) -> str:
-        return f"<Request {self.method} {self.url}>"
 
 
 class Middleware:

@@ -17,11 +17,11 @@ from .._base.checks import (
     seconds_or_none,
     strategy,
     text,
-    wrong_type,
 )
 from .._base.checks import headers as checked_headers
 from .._base.credentials import Secret, is_secret_text, read_token, revealed
-from .._base.operation import Async
+from .._base.describe import wrong_type
+from .._base.session import Async
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
     from .._base.checks import HasTimeouts as HasTimeouts
     from .._base.checks import Limit, Seconds
-    from .._base.operation import Sync
-    from ..types import Certificate as Certificate
-    from ..types import ClientOptions as ClientOptions
-    from ..types import Token as Token
+    from .._base.session import Sync
+    from .types import Certificate as Certificate
+    from .types import ClientOptions as ClientOptions
+    from .types import Token as Token
 
 
 # Options that say how servers are reached: a client that differs from another in these has

@@ -6,17 +6,9 @@ from io import RawIOBase
 from sys import _getframe, modules
 
 from .._base.checks import limit
-from .._base.operation import (
-    Async,
-    M,
-    Resource,
-    Sync,
-    awaitable,
-    operation,
-    resource,
-    run,
-    unchecked,
-)
+from .._base.operation import async_operation, operation, run_blocking, unchecked
+from .._base.resource import M, Resource, check_resource
+from .._base.session import Async, Sync
 from .._base.streaming import async_streaming, streaming
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
 from .errors import fetched, without_secrets
@@ -33,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, Self, TypeGuard
 
     from .._base.checks import Limit
-    from .._base.operation import Session
+    from .._base.session import Session
     from .._core import AbortSignal, Source
 
 # Bytes that are set aside for a file whose host says that it has as many.
@@ -119,7 +111,7 @@ class FileOutput(OpenFile[M], URLText):
         finally:
             source.close()
 
-    aread: Final = awaitable(read)
+    aread: Final = async_operation(read)
 
     async def _gathered(self, source: Source[bytes], pieces: list[bytes]) -> bytes:
         """Return the whole content, of which these are the first pieces; awaits the transport and
@@ -198,7 +190,7 @@ class FileOutput(OpenFile[M], URLText):
             self._known.note(await fetched(self._transport.finish(download)))
         return target
 
-    asave: Final = awaitable(save)
+    asave: Final = async_operation(save)
 
     @streaming
     async def chunks(
@@ -257,7 +249,7 @@ class FileOutput(OpenFile[M], URLText):
         path = await unchecked(FileOutput._copied)(self)
         return await self._transport.call(path.open, "rb")
 
-    aopen: Final = awaitable(_opened_copy)
+    aopen: Final = async_operation(_opened_copy)
 
     @operation
     async def _copied(self) -> Path:
@@ -272,7 +264,7 @@ class FileOutput(OpenFile[M], URLText):
 
     def __fspath__(self) -> str:
         # It cannot be awaited, so it blocks with either client.
-        return str(run(unchecked(FileOutput._copied)(self._in(Sync))))
+        return str(run_blocking(unchecked(FileOutput._copied)(self._in(Sync))))
 
     @property
     def content_type(self) -> str | None:
@@ -372,9 +364,9 @@ class FileOutput(OpenFile[M], URLText):
                 self._keys_asked_at = Caller(_getframe(1))
             if name != "_session":
                 raise AttributeError(f"'FileOutput' object has no attribute {name!r}")
-            from .. import default_client
+            from .._base.package import default_client
 
-            self._session = default_client._session
+            self._session = default_client()._session
             return object.__getattribute__(self, name)
 
         @property
@@ -427,7 +419,7 @@ def is_file_output(value: object) -> TypeGuard[FileOutput[Any]]:
 
 def transform_output(value: object, client: Resource[Any]) -> Any:
     """Give a model's output with its files as `FileOutput`; 1.0.7 has it in `helpers`."""
-    return outputs(value, resource("client", client)._session)
+    return outputs(value, check_resource("client", client)._session)
 
 
 def outputs(value: object, session: Session) -> Any:

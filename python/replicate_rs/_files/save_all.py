@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from .._base.checks import abort_signal, file_path, flag, limit
-from .._base.operation import Async, Namespace, Resource, Sync, resource, run, unchecked
+from .._base.operation import run_blocking, unchecked
+from .._base.package import default_client
+from .._base.resource import Namespace, Resource, check_resource
+from .._base.session import Async, Sync
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from ..exceptions import FileError
 from .errors import fetched
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
     from .._base.checks import Limit
     from .._core import AbortSignal, Core
-    from ..types import FileNames as FileNames
+    from .types import FileNames as FileNames
 
     # A name for each file, in order, or a function of a file's index and the file that returns one.
 
@@ -66,7 +69,7 @@ def save_all(
             others is whole or not there.
 
     """
-    return run(_saved(Sync, output, folder, overwrite, names, client, signal, timeout))
+    return run_blocking(_saved(Sync, output, folder, overwrite, names, client, signal, timeout))
 
 
 async def asave_all(
@@ -99,7 +102,7 @@ async def _saved(
         None if signal is None else abort_signal("signal", signal),
         limit("timeout", timeout),
     )
-    found = _Found(None if client is None else resource("client", client))
+    found = _Found(None if client is None else check_resource("client", client))
     found.look_through(output, "output")
     files = found.files
     if not files:
@@ -153,12 +156,7 @@ class _Found:
     @property
     def _owner(self) -> Resource[Any]:
         if self._client is None:
-            # At run time only: for type checkers the package's own attributes come after everything
-            # else.
-            from importlib import import_module
-
-            client: Resource[Any] = import_module("replicate_rs").default_client
-            self._client = client
+            self._client = default_client()
         return self._client
 
     def nothing(self, output: object) -> ValueError:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from .._base.operation import M, awaitable, operation
+from .._base.operation import async_operation, operation
 from .._base.record import Record, timestamp_property
+from .._base.resource import M
 from .._base.typing import TYPE_CHECKING, defer_annotations
 from .._core import Expect
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, Unpack
 
-    from .._base.operation import Options, Session
+    from .._base.resource import Options
+    from .._base.session import Session
     from ..exceptions import ReplicateError
-    from ..types import Status as Status
     from .params import WebhookEvent
     from .progress import Progress
+    from .types import Status as Status
 
 
 CANCELED = ("canceled", "aborted")
@@ -88,7 +90,7 @@ class Job(Record[M]):
         pending = self._send("GET", (self._path, self.id), Expect.RECORD, options)
         self._update(await self._transport.finish(pending))
 
-    async_reload: Final = awaitable(reload)
+    async_reload: Final = async_operation(reload)
 
     @operation
     async def cancel(self, **options: Unpack[Options]) -> None:
@@ -103,7 +105,7 @@ class Job(Record[M]):
         pending = self._send("POST", (self._path, self.id, "cancel"), Expect.RECORD, options)
         self._update(await self._transport.finish(pending))
 
-    async_cancel: Final = awaitable(cancel)
+    async_cancel: Final = async_operation(cancel)
 
 
 def add_created(error: ReplicateError, kind: type[Job[Any]], session: Session) -> None:

@@ -23,14 +23,13 @@ from ..exceptions import (
 from .job import CANCELED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
     from typing import Any, NoReturn
 
     from .._base.checks import Limit, Seconds
-    from .._base.operation import Resource
+    from .._base.resource import Resource
     from .._base.transport import Transport
     from .._core import AbortSignal
-    from ..types import OnProgress as OnProgress
     from .job import Job
 
 
@@ -51,7 +50,7 @@ class Poller:
         client: Resource[Any],
         *,
         interval: float | None = None,
-        progress: OnProgress | None = None,
+        progress: Callable[[Any], object] | None = None,
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
         timeout: float | None = None,
@@ -131,7 +130,7 @@ class Poller:
     async def notify(self, job: Job[Any]) -> None:
         """Call the caller's progress function, if there is one."""
         if self.progress is not None and job._is_prediction:
-            result: Any = self.progress(cast("Any", job))
+            result: Any = self.progress(job)
             if hasattr(result, "__await__"):
                 await result
 
@@ -218,7 +217,7 @@ async def wait_for(
     prediction: J,
     *,
     interval: Seconds | None = None,
-    progress: OnProgress | None = None,
+    progress: Callable[[Any], object] | None = None,
     cancel_on_exit: bool = False,
     signal: AbortSignal | None = None,
     timeout: Limit | None = None,

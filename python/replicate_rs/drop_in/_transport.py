@@ -10,7 +10,7 @@ import httpx
 
 from .._base.checks import is_async_function
 from .._base.credentials import read_token, revealed, token_from_surroundings
-from .._base.operation import header_pairs
+from .._base.encoding import header_pairs
 from .._client.options import USER_AGENT
 from .._core import Response
 from ._retry_transport import RetryTransport
@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from .._client.middleware import Request
+    from .._client.http import Request
 
 
 class TransportFetch:

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import sys
 
+from .._base.arguments import aliases_of
 from .._base.credentials import without_frames
-from .._base.operation import OPTIONS, run
+from .._base.operation import run_blocking
+from .._base.resource import OPTIONS
 from .._client.options import normalized
 from .._files.output import FileOutput
 from .._predictions.params import CREATE_OPTIONS, MAX_WAIT
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from typing import Any, TypeVar
 
-    from .._base.operation import Resource
+    from .._base.resource import Resource
 
     T = TypeVar("T")
 
@@ -68,7 +70,7 @@ class Adapter:
         """Call a blocking operation; `check` checks its arguments."""
         args = (self.prepare(function, args[0], kwargs), *args[1:])
         try:
-            result: Any = run(function(*check(args, kwargs), **kwargs))
+            result: Any = run_blocking(function(*check(args, kwargs), **kwargs))
         except RequestError as error:
             self.adapt(error, args[0])
             raise
@@ -198,7 +200,7 @@ def _known_by(function: Callable[..., Any]) -> frozenset[str] | None:
         code = function.__code__
         names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
         extras = (
-            CREATE_OPTIONS | OPTIONS | {"model_owner", "model_name"}
+            CREATE_OPTIONS | OPTIONS.keys() | aliases_of(function)
             if code.co_flags & CO_VARKEYWORDS
             else frozenset[str]()
         )
