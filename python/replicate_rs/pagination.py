@@ -8,7 +8,7 @@ from ._base.model_methods import ModelMethods
 from ._base.operation import iterate_blocking
 from ._base.resource import Resource
 from ._base.session import Async
-from ._base.streaming import spread, spread_async
+from ._base.streaming import flatten, flatten_async
 from ._base.transport import Blocking, Suspending, wait
 from ._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
 from ._core import Expect
@@ -254,10 +254,10 @@ class Items(Generic[T]):
         self._first = first
 
     def __iter__(self) -> Iterator[T]:
-        return spread(self._batches(Blocking))
+        return flatten(self._batches(Blocking))
 
     def __aiter__(self) -> AsyncIterator[T]:
-        return spread_async(self._batches(Suspending))
+        return flatten_async(self._batches(Suspending))
 
     async def _batches(self, transport: type[Transport]) -> AsyncGenerator[list[T], None]:
         async for page in pages(self._first, transport):

@@ -176,13 +176,11 @@ _HOMES = (
         "_client.middleware",
         "model",
         "_client.options",
-        "_predictions.output_iterator",
         "pagination",
         "prediction",
         "_predictions.progress",
     ),
     *(
-        "_predictions.relay",
         "run",
         "_client.search",
         "stream",

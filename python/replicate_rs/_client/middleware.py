@@ -7,8 +7,9 @@ itself, or pass it on to `send`.
 
 from __future__ import annotations
 
+from .._base.cleanup import EXIT_REQUEST_TIMEOUT, ExitRequests
 from .._base.credentials import Secret, revealed
-from .._base.transport import PARTING, LastRequests, wait
+from .._base.transport import wait
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, is_object
 from .._core import Expect, Place, Response, write_file
 from .._predictions.job import TERMINAL
@@ -37,7 +38,7 @@ class Middleware:
     def __init__(self, core: Core, fetch: Fetch, *, is_async: bool) -> None:
         self._core = core
         self._fetch: Any = fetch
-        self._last = LastRequests(is_async=is_async)
+        self._exit_requests = ExitRequests(is_async=is_async)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._core, name)
@@ -228,14 +229,14 @@ class Middleware:
         """Send a request that nobody waits for, through the caller's function too: on this loop, or
         else on a thread.
         """
-        self._last.send(self.send(method, target, Expect.STATUS, total=total, last=True))
+        self._exit_requests.spawn(self.send(method, target, Expect.STATUS, total=total, last=True))
 
     @property
     def unattended(self) -> int:
         """How many requests nobody waits for: those that the core has, and those that the caller's
         function still has.
         """
-        return self._last.outside_core + self._core.unattended
+        return self._exit_requests.outside_core + self._core.unattended
 
 
 class Fetched(Generic[T]):
@@ -361,7 +362,7 @@ class Created(Fetched[T]):
             and isinstance(id := made.get("id"), str)
             and made.get("status") not in TERMINAL
         ):
-            self._middleware.detach("POST", (self._collection, id, "cancel"), PARTING)
+            self._middleware.detach("POST", (self._collection, id, "cancel"), EXIT_REQUEST_TIMEOUT)
 
 
 class _OneByOne(Generic[T]):
