@@ -75,7 +75,7 @@ class Page(ModelMethods, Generic[T]):
             each.dict(exclude_none=without_none) if isinstance(each, ModelMethods) else each
             for each in self.results
         ]
-        return {"previous": self.previous, "next": self.next, "results": results}
+        return {**self.__dict__, "results": results}
 
     def _twin(self, data: Mapping[str, Any]) -> Self:
         twin = self._alone(data)
@@ -108,9 +108,7 @@ class Page(ModelMethods, Generic[T]):
         results = (
             [deepcopy(each) for each in self.results] if flag("deep", deep) else [*self.results]
         )
-        return self._twin(
-            {"previous": self.previous, "next": self.next, "results": results, **(update or {})}
-        )
+        return self._twin({**self.__dict__, "results": results, **(update or {})})
 
     def __copy__(self) -> Self:
         return self.copy(deep=False)
@@ -118,9 +116,7 @@ class Page(ModelMethods, Generic[T]):
     def __deepcopy__(self, known: Any) -> Self:
         from copy import deepcopy
 
-        return self._twin(
-            {"previous": self.previous, "next": self.next, "results": deepcopy(self.results, known)}
-        )
+        return self._twin({**self.__dict__, "results": deepcopy(self.results, known)})
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not hasattr(self, "_source"):
@@ -309,9 +305,8 @@ def paginate(
         TypeError: `list_method` is not a method, or is an async one.
 
     """
-    list_method, signal = _with_signal(sync_function("list_method", list_method), signal)
-    first = _check_page(list_method())
-    return iterate_blocking(_all_pages(first, list_method, Blocking, signal))
+    call, signal = _with_signal(sync_function("list_method", list_method), signal)
+    return iterate_blocking(_all_pages(_check_page(call()), call, signal, Blocking))
 
 
 def async_paginate(
@@ -329,30 +324,21 @@ def async_paginate(
         raise TypeError(
             "list_method must be an async one, of an AsyncReplicate, or with async_ before its name"
         )
-    return _async_pages(*_with_signal(list_method, signal))
-
-
-async def _async_pages(
-    list_method: Callable[..., Any], signal: AbortSignal | None
-) -> AsyncGenerator[Page[Any], None]:
-    following = _all_pages(await _fetch_page(list_method), list_method, Suspending, signal)
-    try:
-        async for page in following:
-            yield page
-    finally:
-        await following.aclose()
+    return _all_pages(None, *_with_signal(list_method, signal), Suspending)
 
 
 async def _all_pages(
-    page: Page[Any],
+    page: Page[Any] | None,
     list_method: Callable[..., Any],
-    transport: type[Transport],
     signal: AbortSignal | None,
+    transport: type[Transport],
 ) -> AsyncGenerator[Page[Any], None]:
-    """Yield a page and all that follow; ask the list method for those of a page without a source.
+    """Yield a page, or the first one, and all that follow.
 
-    The methods of tests make such pages.
+    After a page without a source, such as a test makes, the list method is called for each page.
     """
+    if page is None:
+        page = await _fetch_page(list_method)
     if page.next is not None and not hasattr(page, "_source"):
         yield page
         while page.next is not None:
