@@ -8,10 +8,10 @@ import weakref
 import pytest
 
 from replicate_rs.local.endpoints.delivery import Delivery
-from replicate_rs.local.job import capture, release
-from replicate_rs.local.model import Definition
+from replicate_rs.local.models.call import capture, release
+from replicate_rs.local.models.model import Definition
+from replicate_rs.local.models.signature import Signature
 from replicate_rs.local.settings import Settings
-from replicate_rs.local.signature import Signature
 from replicate_rs.local.state import State
 
 

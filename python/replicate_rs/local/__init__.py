@@ -19,10 +19,10 @@ try:
     # starlette asks for this one only when a form arrives.
     __import__("python_multipart")
     from .faults import Fault
-    from .job import Cancelled, cancelled, check_cancelled, progress, sleep
+    from .models.call import Cancelled, cancelled, check_cancelled, progress, sleep
+    from .models.signature import Input
     from .server import LocalReplicate
     from .settings import RateLimits, Settings
-    from .signature import Input
     from .traffic_log import LoggedRequest
     from .webhooks import Delivery
 except ModuleNotFoundError as _error:

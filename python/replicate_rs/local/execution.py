@@ -23,8 +23,8 @@ from .._core import Expect, read_data_uri
 from .._typing import is_array, is_object
 from ..exceptions import ReplicateError
 from .clock import text
-from .job import Cancelled, Job
-from .model import Definition, Version, as_file
+from .models.call import Cancelled, Job
+from .models.model import Definition, Version, as_file
 from .run import Run
 from .state import State
 from .stored import keep

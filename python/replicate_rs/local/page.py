@@ -26,7 +26,7 @@ from .._typing import is_array, is_object
 from ..prediction import parse_progress_from_logs
 from .clock import text
 from .indented import indented
-from .model import Model
+from .models.model import Model
 from .problem import not_found
 from .run import Run
 from .state import State

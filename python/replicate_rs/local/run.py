@@ -15,8 +15,8 @@ from .._typing import is_array
 from ..job import TERMINAL
 from .address import Origins
 from .clock import Timer, text
-from .job import Job
-from .model import Model, Version
+from .models.call import Job
+from .models.model import Model, Version
 
 Kind = Literal["predictions", "trainings"]
 Shape = Literal["documented", "edge", "web"]

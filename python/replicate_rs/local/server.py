@@ -10,11 +10,11 @@ from typing import Literal, Self
 from .address import Addresses, addresses, listen, public
 from .endpoints.files import sign
 from .faults import Fault
-from .job import release
-from .model import Definition
+from .models.call import release
+from .models.model import Definition
+from .models.registry import Registry
 from .operations import operations
 from .patterns import Pattern
-from .registry import Registry
 from .running import Running
 from .settings import Advice, Settings
 from .state import State

@@ -21,7 +21,7 @@ from typing import Any
 from .address import Addresses, Origins
 from .broadcast import Broadcast
 from .clock import Clock, text
-from .model import Definition, Model, Version, parts
+from .models.model import Definition, Model, Version, parts
 from .run import Change, Kind, Run, view
 from .settings import Settings
 from .stored import LIFETIME, Stored

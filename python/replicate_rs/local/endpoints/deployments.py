@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..model import Model, Version
+from ..models.model import Model, Version
 from ..problem import Problem, invalid, not_found
 from ..state import Deployment, State
 from ..validation import Schema

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from ..model import Model, Version, parts
+from ..models.model import Model, Version, parts
 from ..problem import Problem, invalid, not_found
 from ..state import State
 from ..validation import Schema

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from ..clock import read
 from ..execution import Execution
-from ..model import Model, Version
+from ..models.model import Model, Version
 from ..problem import Problem, invalid, not_found
 from ..run import Run, as_held, as_started
 from ..state import State

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
+from ..state import Collection
 from .model import Definition, parts
 from .signature import Signature
-from .state import Collection
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .clock import text
-from .job import Cancelled, Job, capture, check_cancelled, current
+from ..clock import text
+from .call import Cancelled, Job, capture, check_cancelled, current
 from .signature import Signature
 
 Emit = Callable[[Any], None]

@@ -21,8 +21,8 @@ from typing import (
     is_typeddict,
 )
 
-from .._typing import is_array, is_object
-from .validation import Schema
+from ..._typing import is_array, is_object
+from ..validation import Schema
 
 _URI = {"type": "string", "format": "uri"}
 _PLAIN: dict[Any, dict[str, Any]] = {
