@@ -21,10 +21,10 @@ try:
     from .faults import Fault
     from .models.call import Cancelled, cancelled, check_cancelled, progress, sleep
     from .models.signature import Input
+    from .runs.webhooks import Delivery
     from .server import LocalReplicate
     from .settings import RateLimits, Settings
     from .traffic_log import LoggedRequest
-    from .webhooks import Delivery
 except ModuleNotFoundError as _error:
     raise ImportError(
         f"replicate_rs.local needs {_error.name}: pip install 'replicate-rs[local]'"

@@ -25,7 +25,7 @@ from ..exceptions import ReplicateError
 from .clock import text
 from .models.call import Cancelled, Job
 from .models.model import Definition, Version, as_file
-from .run import Run
+from .runs.prediction import Run
 from .state import State
 from .stored import keep
 

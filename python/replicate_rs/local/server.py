@@ -16,10 +16,10 @@ from .models.registry import Registry
 from .operations import operations
 from .patterns import Pattern
 from .running import Running
+from .runs.webhooks import Delivery as WebhookDelivery
 from .settings import Advice, Settings
 from .state import State
 from .traffic_log import LoggedRequest
-from .webhooks import Delivery as WebhookDelivery
 
 
 class LocalReplicate(Registry):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .run import Shape
+from .runs.prediction import Shape
 
 Advice = Literal["seconds", "date", "body", "text"]
 

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from ..problem import Problem, not_found, on_crash, on_http_exception, on_problem
-from ..run import Run
+from ..runs.prediction import Run
 from ..state import State
 
 _GREETING, _TIMEOUT = b": hi\n\n", b":408: 408 Request Timeout\n\n"

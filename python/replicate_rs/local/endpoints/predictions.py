@@ -16,7 +16,7 @@ from ..clock import read
 from ..execution import Execution
 from ..models.model import Model, Version
 from ..problem import Problem, invalid, not_found
-from ..run import Run, as_held, as_started
+from ..runs.prediction import Run, as_held, as_started
 from ..state import State
 from ..validation import Schema
 from .common import Gate, as_json, page, read_object

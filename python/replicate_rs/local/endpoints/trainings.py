@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from ..execution import Execution
 from ..problem import Problem, invalid, not_found
-from ..run import Run
+from ..runs.prediction import Run
 from ..state import State
 from ..validation import Schema
 from .common import Gate, as_json, page, read_object

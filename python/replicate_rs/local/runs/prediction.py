@@ -11,12 +11,12 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Literal
 
-from .._typing import is_array
-from ..job import TERMINAL
-from .address import Origins
-from .clock import Timer, text
-from .models.call import Job
-from .models.model import Model, Version
+from ..._typing import is_array
+from ...job import TERMINAL
+from ..address import Origins
+from ..clock import Timer, text
+from ..models.call import Job
+from ..models.model import Model, Version
 
 Kind = Literal["predictions", "trainings"]
 Shape = Literal["documented", "edge", "web"]

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._core import Core, Expect
-from ..exceptions import APIStatusError, ReplicateError
-from ..webhook import sign_webhook
-from .broadcast import Broadcast
-from .clock import Clock
-from .run import Change, Run
+from ..._core import Core, Expect
+from ...exceptions import APIStatusError, ReplicateError
+from ...webhook import sign_webhook
+from ..broadcast import Broadcast
+from ..clock import Clock
+from .prediction import Change, Run
 
 # Seconds between two `output` or `logs` webhooks of one prediction.
 THROTTLE = 0.5

@@ -1,0 +1,1 @@
+"""Predictions and trainings that the server stores, and their webhooks."""
