@@ -18,13 +18,13 @@ Needs the extra: ``pip install replicate-rs[local]``. See ``docs/local.md``.
 try:
     # starlette asks for this one only when a form arrives.
     __import__("python_multipart")
-    from .faults import Fault
     from .models.call import Cancelled, cancelled, check_cancelled, progress, sleep
     from .models.signature import Input
+    from .request_log import LoggedRequest
     from .runs.webhooks import Delivery
     from .server import LocalReplicate
     from .settings import RateLimits, Settings
-    from .traffic_log import LoggedRequest
+    from .traffic.faults import Fault
 except ModuleNotFoundError as _error:
     raise ImportError(
         f"replicate_rs.local needs {_error.name}: pip install 'replicate-rs[local]'"

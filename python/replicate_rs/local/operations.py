@@ -11,9 +11,9 @@ from starlette.routing import BaseRoute, Route
 from .app import resources
 from .endpoints.delivery import Delivery
 from .execution import Execution
-from .patterns import Operation
 from .settings import Settings
 from .state import State
+from .traffic.patterns import Operation
 
 
 @cache

@@ -28,11 +28,11 @@ from .clock import text
 from .indented import indented
 from .models.model import Model
 from .problem import not_found
+from .request_log import LoggedRequest
 from .runs.prediction import Run
 from .runs.webhooks import Delivery
 from .state import State
 from .stored import Stored
-from .traffic_log import LoggedRequest
 
 # Rows of each list.
 MOST_SHOWN = 100

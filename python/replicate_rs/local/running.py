@@ -16,9 +16,9 @@ from .app import api
 from .clock import monotonic
 from .endpoints.delivery import Delivery
 from .execution import Execution
-from .faults import Fault
 from .state import State
-from .traffic import Connections, Traffic
+from .traffic.faults import Fault
+from .traffic.middleware import Connections, Traffic
 
 T = TypeVar("T")
 

@@ -9,17 +9,17 @@ from typing import Literal, Self
 
 from .address import Addresses, addresses, listen, public
 from .endpoints.files import sign
-from .faults import Fault
 from .models.call import release
 from .models.model import Definition
 from .models.registry import Registry
 from .operations import operations
-from .patterns import Pattern
+from .request_log import LoggedRequest
 from .running import Running
 from .runs.webhooks import Delivery as WebhookDelivery
 from .settings import Advice, Settings
 from .state import State
-from .traffic_log import LoggedRequest
+from .traffic.faults import Fault
+from .traffic.patterns import Pattern
 
 
 class LocalReplicate(Registry):

@@ -22,11 +22,11 @@ from .address import Addresses, Origins
 from .broadcast import Broadcast
 from .clock import Clock, text
 from .models.model import Definition, Model, Version, parts
+from .request_log import LoggedRequest
 from .runs.prediction import Change, Kind, Run, view
 from .runs.webhooks import Webhooks
 from .settings import Settings
 from .stored import LIFETIME, Stored
-from .traffic_log import LoggedRequest
 
 _FILE = re.compile(r"/(pbxt|v1/files)/([^/?#]+)")
 

@@ -15,9 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..._typing import is_array, is_object
-from ..limits import Limiter
 from ..problem import Problem
 from ..state import State
+from ..traffic.rate_limits import Limiter
 from ..validation import Schema
 
 T = TypeVar("T")

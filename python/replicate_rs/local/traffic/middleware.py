@@ -10,10 +10,10 @@ import socket
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ..problem import Problem
+from ..request_log import MOST_KEPT, LoggedRequest
+from ..state import State
 from .faults import Fault
-from .problem import Problem
-from .state import State
-from .traffic_log import MOST_KEPT, LoggedRequest
 
 # What a multipart body needs beside its file.
 _ENVELOPE = 1 << 20

@@ -13,10 +13,10 @@ from typing import Literal, get_args
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .limits import advise
+from ..problem import Problem
+from ..settings import Advice
 from .patterns import Pattern
-from .problem import Problem
-from .settings import Advice
+from .rate_limits import advise
 
 _TITLES = {401: "Unauthenticated", 402: "Insufficient credit"}
 _DETAILS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from email.utils import formatdate
 
-from .clock import Clock
-from .problem import Problem
-from .settings import Advice, RateLimits
+from ..clock import Clock
+from ..problem import Problem
+from ..settings import Advice, RateLimits
 
 
 class Limiter:
