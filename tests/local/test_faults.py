@@ -247,7 +247,7 @@ def test_a_pattern_that_some_request_fits_is_taken(server, pattern):
 
 
 def test_every_operation_can_be_asked_for_by_its_own_path(server):
-    from replicate_rs.local.operations import operations
+    from replicate_rs.local.api.operations import operations
     from replicate_rs.local.traffic.patterns import Pattern
 
     assert len(operations()) == 40

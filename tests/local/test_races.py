@@ -6,8 +6,8 @@ import sys
 import weakref
 
 import pytest
+from replicate_rs.local.api.delivery import Delivery
 
-from replicate_rs.local.endpoints.delivery import Delivery
 from replicate_rs.local.models.call import capture, release
 from replicate_rs.local.models.model import Definition
 from replicate_rs.local.models.signature import Signature

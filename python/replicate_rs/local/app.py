@@ -10,13 +10,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
-from .endpoints.catalogue import Catalogue
-from .endpoints.common import Gate
-from .endpoints.deployments import Deployments
-from .endpoints.files import Files
-from .endpoints.models import Models
-from .endpoints.predictions import Predictions
-from .endpoints.trainings import Trainings
+from .api.access import Gate
+from .api.account import Catalogue
+from .api.deployments import Deployments
+from .api.files import Files
+from .api.models import Models
+from .api.predictions import Predictions
+from .api.trainings import Trainings
 from .execution import Execution
 from .page import Page
 from .problem import Problem, on_crash, on_http_exception, on_problem

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import uvicorn
 
+from .api.output import Delivery
 from .app import api
 from .clock import monotonic
-from .endpoints.delivery import Delivery
 from .execution import Execution
 from .state import State
 from .traffic.faults import Fault

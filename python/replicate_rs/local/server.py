@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
 from .address import Addresses, addresses, listen, public
-from .endpoints.files import sign
+from .api.files import sign
+from .api.operations import operations
 from .models.call import release
 from .models.model import Definition
 from .models.registry import Registry
-from .operations import operations
 from .request_log import LoggedRequest
 from .running import Running
 from .runs.webhooks import Delivery as WebhookDelivery

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from ..problem import not_found
 from ..state import State
-from .common import Gate, as_json, page
+from .access import Gate, as_json, page
 from .models import matching
 
 HARDWARE = (

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from starlette.routing import BaseRoute, Route
 
-from .app import resources
-from .endpoints.delivery import Delivery
-from .execution import Execution
-from .settings import Settings
-from .state import State
-from .traffic.patterns import Operation
+from ..app import resources
+from ..execution import Execution
+from ..settings import Settings
+from ..state import State
+from ..traffic.patterns import Operation
+from .output import Delivery
 
 
 @cache

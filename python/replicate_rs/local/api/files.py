@@ -19,7 +19,7 @@ from ..._typing import is_object
 from ..problem import Problem, invalid
 from ..state import State
 from ..stored import Stored, keep
-from .common import MOST_NESTED, Gate, as_json, page, read_json
+from .access import MOST_NESTED, Gate, as_json, page, read_json
 
 MOST_NAME = 255
 _BLOCK = 1 << 20

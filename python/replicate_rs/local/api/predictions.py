@@ -19,7 +19,7 @@ from ..problem import Problem, invalid, not_found
 from ..runs.prediction import Run, as_held, as_started
 from ..state import State
 from ..validation import Schema
-from .common import Gate, as_json, page, read_object
+from .access import Gate, as_json, page, read_object
 
 # Seconds that a create may be held.
 LONGEST_HOLD = 60.0

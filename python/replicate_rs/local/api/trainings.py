@@ -11,7 +11,7 @@ from ..problem import Problem, invalid, not_found
 from ..runs.prediction import Run
 from ..state import State
 from ..validation import Schema
-from .common import Gate, as_json, page, read_object
+from .access import Gate, as_json, page, read_object
 from .predictions import EVENTS, webhook_of
 
 _REQUEST = Schema(

@@ -13,7 +13,7 @@ from ..models.model import Model, Version, parts
 from ..problem import Problem, invalid, not_found
 from ..state import State
 from ..validation import Schema
-from .common import Gate, as_json, page, read_object
+from .access import Gate, as_json, page, read_object
 
 _TEXT = {"type": "string"}
 _LINKS = ("github_url", "paper_url", "license_url", "cover_image_url", "weights_url")

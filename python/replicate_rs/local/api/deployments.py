@@ -12,7 +12,7 @@ from ..models.model import Model, Version
 from ..problem import Problem, invalid, not_found
 from ..state import Deployment, State
 from ..validation import Schema
-from .common import Gate, as_json, page, read_object
+from .access import Gate, as_json, page, read_object
 
 _FIELDS: dict[str, Any] = {
     "version": {"type": "string"},
