@@ -2,7 +2,7 @@
 
 from PyInstaller.utils.hooks import collect_data_files, collect_submodules
 
-datas = collect_data_files("replicate_rs.local", includes=["templates/*"])
+datas = collect_data_files("replicate_rs.local", includes=["page/templates/*"])
 hiddenimports = [
     *collect_submodules("replicate_rs.local", filter=lambda name: not name.endswith("__main__")),
     *collect_submodules("python_multipart"),

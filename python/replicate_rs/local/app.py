@@ -18,7 +18,7 @@ from .api.models import Models
 from .api.predictions import Predictions
 from .api.trainings import Trainings
 from .execution import Execution
-from .page import Page
+from .page.web_page import Page
 from .problem import Problem, on_crash, on_http_exception, on_problem
 from .state import State
 

@@ -22,17 +22,17 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from .._typing import is_array, is_object
-from ..prediction import parse_progress_from_logs
-from .clock import text
-from .indented import indented
-from .models.model import Model
-from .problem import not_found
-from .request_log import LoggedRequest
-from .runs.prediction import Run
-from .runs.webhooks import Delivery
-from .state import State
-from .stored import Stored
+from ..._typing import is_array, is_object
+from ...prediction import parse_progress_from_logs
+from ..clock import text
+from ..models.model import Model
+from ..problem import not_found
+from ..request_log import LoggedRequest
+from ..runs.prediction import Run
+from ..runs.webhooks import Delivery
+from ..state import State
+from ..stored import Stored
+from .json_text import indented
 
 # Rows of each list.
 MOST_SHOWN = 100

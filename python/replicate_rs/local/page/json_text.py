@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from .api.access import inside
+from ..api.access import inside
 
 # Spaces for each level.
 INDENT = 2
