@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import LocalReplicate
-from .address import WILDCARDS, authority
+from .addresses import WILDCARDS, authority
 from .loading import LoadError, load
 
 PORT = 8787

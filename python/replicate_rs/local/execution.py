@@ -23,11 +23,11 @@ from .._core import Expect, read_data_uri
 from .._typing import is_array, is_object
 from ..exceptions import ReplicateError
 from .clock import text
+from .files import keep
 from .models.call import Cancelled, Job
 from .models.model import Definition, Version, as_file
 from .runs.prediction import Run
 from .state import State
-from .stored import keep
 
 # Characters of the names of inputs that are ignored.
 MAX_NAMES = 1000

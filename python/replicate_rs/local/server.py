@@ -7,15 +7,15 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
-from .address import Addresses, addresses, listen, public
+from .addresses import Addresses, addresses, listen, public
 from .api.files import sign
 from .api.operations import operations
 from .models.call import release
 from .models.model import Definition
 from .models.registry import Registry
 from .request_log import LoggedRequest
-from .running import Running
 from .runs.webhooks import Delivery as WebhookDelivery
+from .server_thread import Running
 from .settings import Advice, Settings
 from .state import State
 from .traffic.faults import Fault

@@ -18,15 +18,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from .address import Addresses, Origins
+from .addresses import Addresses, Origins
 from .broadcast import Broadcast
 from .clock import Clock, text
+from .files import LIFETIME, Stored
 from .models.model import Definition, Model, Version, parts
 from .request_log import LoggedRequest
 from .runs.prediction import Change, Kind, Run, view
 from .runs.webhooks import Webhooks
 from .settings import Settings
-from .stored import LIFETIME, Stored
 
 _FILE = re.compile(r"/(pbxt|v1/files)/([^/?#]+)")
 

@@ -16,9 +16,9 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from ..._typing import is_object
+from ..files import Stored, keep
 from ..problem import Problem, invalid
 from ..state import State
-from ..stored import Stored, keep
 from .access import MOST_NESTED, Gate, as_json, page, read_json
 
 MOST_NAME = 255

@@ -25,13 +25,13 @@ from starlette.routing import Route
 from ..._typing import is_array, is_object
 from ...prediction import parse_progress_from_logs
 from ..clock import text
+from ..files import Stored
 from ..models.model import Model
 from ..problem import not_found
 from ..request_log import LoggedRequest
 from ..runs.prediction import Run
 from ..runs.webhooks import Delivery
 from ..state import State
-from ..stored import Stored
 from .json_text import indented
 
 # Rows of each list.

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..._typing import is_array
 from ...job import TERMINAL
-from ..address import Origins
+from ..addresses import Origins
 from ..clock import Timer, text
 from ..models.call import Job
 from ..models.model import Model, Version
