@@ -85,27 +85,30 @@ def client_of(lines):
     )
 
 
-@contextlib.contextmanager
-def changing(path):
-    """The supervisor takes its first look a while after it has started a server: the file changes
-    until that is seen.
-    """
-    over = threading.Event()
+class Reloads:
+    """Reads the errors of a command that restarts when a file changes."""
 
-    def main():
+    def __init__(self, command):
+        self.lines = []
+        self.process = command.process
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        self.lines.extend(self.process.stderr)
+
+    def said(self, text):
+        return any(text in line for line in self.lines)
+
+    def cause(self, path):
+        """Change a file's time until that is noticed: the supervisor first looks a while after it
+        has started a server.
+        """
+        self.lines.clear()
         for seconds in itertools.count(1):
             moment = time.time() + seconds
             os.utime(path, (moment, moment))
-            if over.wait(0.5):
-                break
-
-    thread = threading.Thread(target=main)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+            with contextlib.suppress(TimeoutError):
+                return until(lambda: self.said("detected changes"), timeout=1)
 
 
 def answer(client):
@@ -116,8 +119,11 @@ def answer(client):
         return None
 
 
-def until(condition):
+def until(condition, timeout=30):
+    end = time.monotonic() + timeout
     while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError
         time.sleep(0.02)
 
 
@@ -196,13 +202,13 @@ def test_it_starts_again_when_the_file_changes_also_after_a_mistake(app):
         client = client_of(command.announced())
         threading.Thread(target=command.process.stdout.read, daemon=True).start()
         assert client.run("acme/shout", {"text": "hi"}) == "HI"
+        reloads = Reloads(command)
         app.write_text("def (")
-        with changing(app):
-            assert any("cannot be imported: SyntaxError" in line for line in command.process.stderr)
-        threading.Thread(target=command.process.stderr.read, daemon=True).start()
+        reloads.cause(app)
+        until(lambda: reloads.said("cannot be imported: SyntaxError"))
         app.write_text(APP.replace("upper", "title"))
-        with changing(app):
-            until(lambda: answer(client) == "Hi")
+        reloads.cause(app)
+        until(lambda: answer(client) == "Hi")
         assert command.stop()[0] == 0
 
 
@@ -411,7 +417,8 @@ import sys
 def test_it(replicate_local):
     from app import server
     assert server.models == replicate_local.models
-    assert [name for name in sys.modules if name.endswith("app") and not name.startswith("replicate_rs")] == ["app"]
+    names = [name for name in sys.modules if name.endswith("app")]
+    assert [name for name in names if not name.startswith("replicate_rs")] == ["app"]
 """)
     assert "1 passed" in (told := run_pytest(app.parent)), told
 

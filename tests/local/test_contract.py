@@ -1155,7 +1155,7 @@ def test_a_held_create_answers_as_its_settings_say(api, shape, held):
 
 @pytest.mark.parametrize("shape", ["documented", "edge", "web"])
 def test_a_wait_that_ran_out_answers_starting(api, shape, monkeypatch):
-    monkeypatch.setattr("replicate_rs.local.api.predictions.LONGEST_HOLD", 0.2)
+    monkeypatch.setattr("replicate_rs.local.api.predictions.MAX_WAIT", 0.2)
     api.server.settings.shape = shape
     answer = hold(api, "acme/slow", "wait=60")
     assert answer["status"] == "starting"

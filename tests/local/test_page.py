@@ -515,20 +515,20 @@ def test_the_list_shows_what_each_prediction_is_and_came_to(fresh, browser, cond
         run(client, "shout", {"text": "hello"})
         conductor("raise", "no such luck")
         failed = start(client, "text")
-        browser.until_says("no such luck", ".runs li:first-child")
+        browser.until_says("no such luck", ".predictions li:first-child")
         conductor("progress", (1, 2))
         busy = start(client, "text")
-        browser.until_says("50%", ".runs li:first-child")
+        browser.until_says("50%", ".predictions li:first-child")
         conductor()
-        browser.until_says("succeeded", ".runs li:first-child")
-    models = [each.split()[0] for each in browser.all(".runs a")]
+        browser.until_says("succeeded", ".predictions li:first-child")
+    models = [each.split()[0] for each in browser.all(".predictions a")]
     assert models == ["acme/text", "acme/text", "acme/shout", "acme/mirror"]
-    assert browser.all(".runs a", "href")[:2] == [web(busy), web(failed)]
+    assert browser.all(".predictions a", "href")[:2] == [web(busy), web(failed)]
     assert browser.all(".status") == ["succeeded", "failed", "succeeded", "succeeded"]
-    assert browser.lines(".runs li")[2][2:5] == ["text: hello", "HELLO", "succeeded"]
+    assert browser.lines(".predictions li")[2][2:5] == ["text: hello", "HELLO", "succeeded"]
     browser.until("document.images[0]?.naturalWidth == 64")
-    assert "image: photo.png" in browser.lines(".runs li")[3]
-    browser("document.querySelector('.runs a').click()")
+    assert "image: photo.png" in browser.lines(".predictions li")[3]
+    browser("document.querySelector('.predictions a').click()")
     WebDriverWait(browser.driver, 10, 0.02).until(lambda driver: driver.current_url == web(busy))
 
 
@@ -667,7 +667,7 @@ def test_an_empty_server_shows_what_to_do(fresh, browser, monkeypatch):
         monkeypatch.setenv(*line.split("="))
     assert code.endswith('print(replicate.run("acme/shout", input={"text": "hello"}))')
     exec(code, {})
-    browser.until_says("HELLO", ".runs")
+    browser.until_says("HELLO", ".predictions")
     for name in ("webhooks", "requests"):
         browser.open(f"{fresh.origin}/-/{name}")
         assert "None yet." in browser.says() or name == "requests"

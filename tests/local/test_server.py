@@ -7,7 +7,7 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs import exceptions
-from replicate_rs.local import LocalReplicate, RateLimits, Settings, running, state
+from replicate_rs.local import LocalReplicate, RateLimits, Settings, server_thread, state
 
 
 def is_refused(port):
@@ -39,30 +39,30 @@ async def returns(*_, **__):
 @pytest.mark.parametrize(
     ("place", "failing", "error", "says"),
     [
-        ((running, "api"), fails, OSError, "no templates"),
-        ((running, "Execution"), fails, OSError, "no templates"),
-        ((running.uvicorn, "Config"), fails, OSError, "no templates"),
-        ((running.uvicorn.Server, "startup"), fails, OSError, "no templates"),
+        ((server_thread, "create_api_app"), fails, OSError, "no templates"),
+        ((server_thread, "Execution"), fails, OSError, "no templates"),
+        ((server_thread.uvicorn, "Config"), fails, OSError, "no templates"),
+        ((server_thread.uvicorn.Server, "startup"), fails, OSError, "no templates"),
         (
-            (running.uvicorn.Server, "startup"),
+            (server_thread.uvicorn.Server, "startup"),
             ends,
             RuntimeError,
             "the server ended before it had started: SystemExit",
         ),
         (
-            (running.uvicorn.Server, "startup"),
+            (server_thread.uvicorn.Server, "startup"),
             returns,
             RuntimeError,
             "the server ended before it had started",
         ),
         (
-            (running.uvicorn.Server, "serve"),
+            (server_thread.uvicorn.Server, "serve"),
             returns,
             RuntimeError,
             "the server ended before it had started",
         ),
-        ((running.asyncio, "Runner"), fails, OSError, "no templates"),
-        ((running.threading.Thread, "start"), fails, OSError, "no templates"),
+        ((server_thread.asyncio, "Runner"), fails, OSError, "no templates"),
+        ((server_thread.threading.Thread, "start"), fails, OSError, "no templates"),
         ((state.tempfile, "mkdtemp"), fails, OSError, "no templates"),
     ],
 )
@@ -111,10 +111,10 @@ def test_a_server_that_dies_refuses_connections_and_calls(monkeypatch):
 
     async def main_loop(self):
         while not alive.is_set():
-            await running.asyncio.sleep(0.001)
+            await server_thread.asyncio.sleep(0.001)
         raise OSError("too many open files")
 
-    monkeypatch.setattr(running.uvicorn.Server, "main_loop", main_loop)
+    monkeypatch.setattr(server_thread.uvicorn.Server, "main_loop", main_loop)
     with server:
         assert not is_refused(server.port)
         alive.set()

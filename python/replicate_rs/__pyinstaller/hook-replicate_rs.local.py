@@ -1,4 +1,4 @@
-"""The web page's templates, and what its libraries import by name."""
+"""The web page's templates, and modules that dependencies import by name."""
 
 from PyInstaller.utils.hooks import collect_data_files, collect_submodules
 

@@ -1,7 +1,4 @@
-"""Files that the server keeps: what users upload, and what models make.
-
-Their content is on disk.
-"""
+"""Stored files: uploads of clients, and output files of models."""
 
 from __future__ import annotations
 
@@ -14,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .clock import text
+from .clock import format_time
 
-# Seconds after which an upload is gone.
-LIFETIME = 24 * 3600.0
+# Seconds until an upload expires.
+UPLOAD_LIFETIME = 24 * 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stored:
-    """A file."""
+class StoredFile:
+    """A file on disk, and what the API reports about it."""
 
     id: str
     name: str
@@ -31,11 +28,11 @@ class Stored:
     size: int
     sha256: str
     md5: str
-    created: float
+    created_at: float
     metadata: dict[str, Any]
 
-    def describe(self, api: str) -> dict[str, Any]:
-        """Give the API's object for an uploaded file."""
+    def to_json(self, api_url: str) -> dict[str, Any]:
+        """Return the API's object for an uploaded file."""
         return {
             "id": self.id,
             "name": self.name,
@@ -44,21 +41,21 @@ class Stored:
             "etag": self.md5,
             "checksums": {"sha256": self.sha256, "md5": self.md5},
             "metadata": self.metadata,
-            "created_at": text(self.created),
-            "expires_at": text(self.created + LIFETIME),
-            "urls": {"get": f"{api}/files/{self.id}"},
+            "created_at": format_time(self.created_at),
+            "expires_at": format_time(self.created_at + UPLOAD_LIFETIME),
+            "urls": {"get": f"{api_url}/files/{self.id}"},
         }
 
 
-def keep(
+def store_file(
     folder: Path,
     name: str,
     blocks: Iterable[bytes],
     *,
-    created: float,
+    created_at: float,
     content_type: str | None = None,
     metadata: dict[str, Any] | None = None,
-) -> Stored:
+) -> StoredFile:
     """Write a file to `folder`."""
     id = urlsafe_b64encode(secrets.token_hex(18).encode()).decode().rstrip("=")
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
@@ -69,7 +66,7 @@ def keep(
             sha256.update(block)
             md5.update(block)
             size += len(block)
-    return Stored(
+    return StoredFile(
         id=id,
         name=name,
         content_type=content_type or mimetypes.guess_type(name)[0] or "application/octet-stream",
@@ -77,6 +74,6 @@ def keep(
         size=size,
         sha256=sha256.hexdigest(),
         md5=md5.hexdigest(),
-        created=created,
+        created_at=created_at,
         metadata=metadata or {},
     )

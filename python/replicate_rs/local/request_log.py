@@ -1,26 +1,26 @@
-"""What the server was asked."""
+"""Entries of the request log."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Bytes of a body that are kept.
-MOST_KEPT = 1 << 20
+# Bytes of a request body that an entry keeps.
+MAX_LOGGED_BODY = 1 << 20
 
 
 @dataclass(slots=True)
 class LoggedRequest:
-    """A request that the server saw, in the order of arrival.
+    """A request to the server.
 
     Args:
-        method: The method.
-        path: The path, with `/v1`, without the query.
-        query: The query, as it came.
-        headers: The headers, with names in lower case.
-        body: The body, or its first MiB.
-        size: The body's length in bytes.
-        time: The server's time, in seconds since 1970.
-        status: What it was answered; 0 while it is not, or if the connection was cut.
+        method: The HTTP method.
+        path: The path with `/v1`, without the query.
+        query: The query string, undecoded.
+        headers: The headers, with lower-case names.
+        body: The first MiB of the body.
+        size: The length of the whole body, in bytes.
+        time: When the request arrived, in seconds since 1970 on the server's clock.
+        status: The status code of the response; 0 before it was sent, or if the connection was cut.
 
     """
 

@@ -1,4 +1,4 @@
-"""A server that listens: a thread with uvicorn, on two ports."""
+"""The thread that serves both origins with uvicorn."""
 
 from __future__ import annotations
 
@@ -12,41 +12,47 @@ from typing import TypeVar
 
 import uvicorn
 
-from .api.output import Delivery
-from .app import api
+from .api.output import create_output_app
+from .app import create_api_app
 from .clock import monotonic
 from .execution import Execution
 from .state import State
 from .traffic.faults import Fault
-from .traffic.middleware import Connections, Traffic
+from .traffic.middleware import Connections, TrafficMiddleware
 
 T = TypeVar("T")
 
-# Seconds for requests that are under way when the server stops.
-GRACE = 1
-_ENDED = "the server ended before it had started"
+# Seconds that `stop` allows for requests in progress, and seconds that it waits for the thread.
+SHUTDOWN_TIMEOUT = 1
+JOIN_TIMEOUT = 10
+_ENDED_EARLY = "the server ended before it had started"
 
 
-class _Server(uvicorn.Server):
-    """Says when it has started."""
+class _UvicornServer(uvicorn.Server):
+    """Resolves a future when it has started."""
 
-    def __init__(self, config: uvicorn.Config, started: concurrent.futures.Future[None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_start: concurrent.futures.Future[None]) -> None:
         super().__init__(config)
-        self._has_started = started
+        self._on_start = on_start
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if not self.started:
-            raise RuntimeError(_ENDED)
-        self._has_started.set_result(None)
+            raise RuntimeError(_ENDED_EARLY)
+        self._on_start.set_result(None)
 
 
-class Running:
-    """A server that answers requests, from its construction until `stop`.
+class ServerThread:
+    """A thread that serves requests from its construction until `stop`.
+
+    Args:
+        state: The server's state, which is closed at the end.
+        faults: The faults, to which more may be added.
+        listeners: The listening sockets of the API and of the output origin, which are closed at
+            the end.
 
     Raises:
-        BaseException: Whatever ended it before it had started. The listening sockets are closed
-            then.
+        BaseException: The server could not start. The sockets are closed.
 
     """
 
@@ -56,7 +62,7 @@ class Running:
         self._listeners = listeners
         self._server: uvicorn.Server | None = None
         self._loop = asyncio.new_event_loop()
-        # A test that stops Python's clocks does not stop the server.
+        # The server runs on when a test freezes Python's clocks.
         self._loop.time = monotonic  # type: ignore[method-assign]
         self._started: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, name="replicate-local", daemon=True)
@@ -73,19 +79,21 @@ class Running:
                 runner.run(self._serve())
         except BaseException as error:
             self._close()
-            # `start` raises it; later only the thread's own report can tell.
+            # The constructor raises an error at the start; `threading.excepthook` reports others.
             if self._started.done():
                 raise
             self._started.set_exception(
-                error if isinstance(error, Exception) else RuntimeError(f"{_ENDED}: {error!r}")
+                error
+                if isinstance(error, Exception)
+                else RuntimeError(f"{_ENDED_EARLY}: {error!r}")
             )
         else:
             self._close()
             if not self._started.done():
-                self._started.set_exception(RuntimeError(_ENDED))
+                self._started.set_exception(RuntimeError(_ENDED_EARLY))
 
     def _close(self) -> None:
-        # A socket that nobody accepts from would have its clients wait for their timeouts.
+        # Clients of a socket that is open but not served would wait until they time out.
         for each in self._listeners:
             each.close()
         self._loop.close()
@@ -93,12 +101,12 @@ class Running:
 
     async def _serve(self) -> None:
         connections = Connections()
-        app = Traffic(
+        app = TrafficMiddleware(
             self.state,
             self._faults,
             connections,
-            api(self.state, Execution(self.state)),
-            Delivery(self.state).app,
+            create_api_app(self.state, Execution(self.state)),
+            create_output_app(self.state),
         )
         config = uvicorn.Config(
             app,
@@ -108,38 +116,38 @@ class Running:
             log_config=None,
             log_level="critical",
             access_log=False,
-            timeout_graceful_shutdown=GRACE,
-            # A fault finds its connection by the address of the peer.
+            timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
+            # Faults find a connection by the client's own address, not by that of a header.
             proxy_headers=False,
         )
-        self._server = _Server(config, self._started)
+        self._server = _UvicornServer(config, self._started)
         await self._server.serve(sockets=self._listeners)
 
     def call(self, function: Callable[[], T]) -> T:
-        """Call a function on the server's thread, and return its result.
+        """Call a function on the thread, and return its result.
 
-        Raises `RuntimeError` if that thread has ended.
+        Raises `RuntimeError` if the thread has ended.
         """
-        result: concurrent.futures.Future[T] = concurrent.futures.Future()
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
 
         def call() -> None:
             try:
-                result.set_result(function())
-            except BaseException as error:  # noqa: BLE001 - it is raised where the result is awaited
-                result.set_exception(error)
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
+                future.set_exception(error)
 
         self._loop.call_soon_threadsafe(call)
         while True:
             try:
-                return result.result(1)
+                return future.result(1)
             except concurrent.futures.TimeoutError:
-                if not self._thread.is_alive() and not result.done():
+                if not self._thread.is_alive() and not future.done():
                     raise RuntimeError("the server has ended") from None
 
     def stop(self) -> None:
-        """End what runs, and stop listening."""
+        """Cancel all predictions, and stop listening."""
         with contextlib.suppress(RuntimeError):
             self.call(self.state.stop)
         if self._server is not None:
             self._server.should_exit = True
-        self._thread.join(GRACE + 9)
+        self._thread.join(JOIN_TIMEOUT)

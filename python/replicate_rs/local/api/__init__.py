@@ -1,1 +1,1 @@
-"""The 37 operations of the API, a module for each resource."""
+"""The HTTP API: a module for each resource, and what they share."""

@@ -8,11 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ..models.deployment import Deployment
 from ..models.model import Model, Version
-from ..problem import Problem, invalid, not_found
-from ..state import Deployment, State
+from ..problem import bad_request, invalid_field, not_found
+from ..state import State
 from ..validation import Schema
-from .access import Gate, as_json, page, read_object
+from .access import AccessControl
+from .json_bodies import as_json, read_object
+from .pagination import paginate
 
 _FIELDS: dict[str, Any] = {
     "version": {"type": "string"},
@@ -30,105 +33,86 @@ _CREATE = Schema(
     }
 )
 # Seconds without a prediction after which a deployment may be deleted.
-UNUSED = 15 * 60.0
+MIN_UNUSED_TIME = 15 * 60.0
 
 
-class Deployments:
-    """Their endpoints."""
+class DeploymentEndpoints:
+    """The endpoints of deployments."""
 
-    def __init__(self, state: State, gate: Gate) -> None:
+    def __init__(self, state: State, access: AccessControl) -> None:
         self._state = state
         self.routes: list[Route] = [
-            gate.route("/deployments", GET=self.list, POST=self.create),
-            gate.route(
+            access.route("/deployments", GET=self.list, POST=self.create),
+            access.route(
                 "/deployments/{owner}/{name}", GET=self.get, PATCH=self.update, DELETE=self.delete
             ),
         ]
 
-    def find(self, request: Request) -> Deployment:
-        """Give the deployment that a path names."""
+    def _find(self, request: Request) -> Deployment:
         deployment = self._state.deployments.get("{owner}/{name}".format(**request.path_params))
         if deployment is None:
             raise not_found()
         return deployment
 
-    def _describe(self, deployment: Deployment) -> dict[str, Any]:
-        return deployment.describe(self._state.account)
+    def _to_json(self, deployment: Deployment) -> dict[str, Any]:
+        return deployment.to_json(self._state.account)
 
-    def _version(self, model: str, version: str) -> tuple[Model, Version]:
+    def _find_version(self, model: str, version: str) -> tuple[Model, Version]:
         found = self._state.find_version(f"{model}:{version}")
         if found is None:
-            raise invalid(
-                [
-                    {
-                        "type": "exists",
-                        "field": "version",
-                        "description": f"{model} has no version {version}",
-                    }
-                ]
-            )
+            raise invalid_field("exists", "version", f"{model} has no version {version}")
         return found
 
     async def list(self, request: Request) -> Response:
         """`GET /deployments`."""
-        deployments = sorted(self._state.deployments.values(), key=lambda each: -each.released)
-        return page(request, self._state, deployments, lambda each: each.name, self._describe, 100)
+        deployments = sorted(self._state.deployments.values(), key=lambda each: -each.released_at)
+        return paginate(request, self._state, deployments, lambda each: each.name, self._to_json)
 
     async def create(self, request: Request) -> Response:
         """`POST /deployments`."""
         body = await read_object(request, _CREATE)
-        name = f"{self._state.username}/{body['name']}"
-        if name in self._state.deployments:
-            raise invalid(
-                [
-                    {
-                        "type": "unique",
-                        "field": "name",
-                        "description": f"A deployment {name} already exists",
-                    }
-                ]
-            )
-        model, version = self._version(body["model"], body["version"])
+        full_name = f"{self._state.username}/{body['name']}"
+        if full_name in self._state.deployments:
+            raise invalid_field("unique", "name", f"A deployment {full_name} already exists")
+        model, version = self._find_version(body["model"], body["version"])
         deployment = Deployment(
             owner=self._state.username,
             name=body["name"],
-            number=1,
+            release_number=1,
             model=model,
             version=version,
             hardware=body["hardware"],
             min_instances=body["min_instances"],
             max_instances=body["max_instances"],
-            released=self._state.clock.time(),
+            released_at=self._state.clock.time(),
         )
-        self._state.deployments[name] = deployment
-        return as_json(self._describe(deployment))
+        self._state.deployments[full_name] = deployment
+        return as_json(self._to_json(deployment))
 
     async def get(self, request: Request) -> Response:
         """`GET /deployments/{owner}/{name}`."""
-        return as_json(self._describe(self.find(request)))
+        return as_json(self._to_json(self._find(request)))
 
     async def update(self, request: Request) -> Response:
-        """`PATCH /deployments/{owner}/{name}`: a new release."""
-        deployment, body = self.find(request), await read_object(request, _UPDATE)
+        """`PATCH /deployments/{owner}/{name}`: create a new release."""
+        deployment, body = self._find(request), await read_object(request, _UPDATE)
         if "version" in body:
-            deployment.version = self._version(deployment.model.full_name, body["version"])[1]
+            _, deployment.version = self._find_version(deployment.model.full_name, body["version"])
         deployment.hardware = body.get("hardware", deployment.hardware)
         deployment.min_instances = body.get("min_instances", deployment.min_instances)
         deployment.max_instances = body.get("max_instances", deployment.max_instances)
-        deployment.number += 1
-        deployment.released = self._state.clock.time()
-        return as_json(self._describe(deployment))
+        deployment.release_number += 1
+        deployment.released_at = self._state.clock.time()
+        return as_json(self._to_json(deployment))
 
     async def delete(self, request: Request) -> Response:
-        """`DELETE /deployments/{owner}/{name}`: one that is offline and was not used for 15
-        minutes.
-        """
-        deployment = self.find(request)
-        if deployment.min_instances > 0 or self._state.clock.time() < deployment.used + UNUSED:
-            detail = (
+        """`DELETE /deployments/{owner}/{name}`, if it is offline and unused for 15 minutes."""
+        deployment = self._find(request)
+        unused_time = self._state.clock.time() - deployment.last_used_at
+        if deployment.min_instances > 0 or unused_time < MIN_UNUSED_TIME:
+            raise bad_request(
                 "Only deployments that are offline and have not been used for 15 minutes can be"
                 " deleted."
             )
-            raise Problem(400, detail, title="Bad request")
         del self._state.deployments[f"{deployment.owner}/{deployment.name}"]
         return Response(status_code=204)

@@ -16,198 +16,161 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from ..._typing import is_object
-from ..files import Stored, keep
-from ..problem import Problem, invalid
+from ..files import StoredFile, store_file
+from ..problem import Problem, invalid_field, not_found, unprocessable
 from ..state import State
-from .access import MOST_NESTED, Gate, as_json, page, read_json
+from .access import AccessControl
+from .json_bodies import MAX_NESTING, as_json, read_json
+from .pagination import paginate
 
-MOST_NAME = 255
-_BLOCK = 1 << 20
-_BRACKETS = re.compile(r"metadata((?:\[[^\[\]]*\])+)\Z")
+MAX_NAME_BYTES = 255
+_BLOCK_SIZE = 1 << 20
+_METADATA_FIELD = re.compile(r"metadata((?:\[[^\[\]]*\])+)\Z")
 
 
-class Files:
-    """Their endpoints."""
+class FileEndpoints:
+    """The endpoints of files."""
 
-    def __init__(self, state: State, gate: Gate) -> None:
+    def __init__(self, state: State, access: AccessControl) -> None:
         self._state = state
         self.routes: list[Route] = [
-            gate.route("/files", GET=self.list, POST=self.create),
-            gate.route("/files/{id}", GET=self.get, DELETE=self.delete),
-            # The signature is all that it asks for.
+            access.route("/files", GET=self.list, POST=self.create),
+            access.route("/files/{id}", GET=self.get, DELETE=self.delete),
+            # A download needs a signature, and no token.
             Route("/files/{id}/download", self.download),
         ]
 
-    def find(self, request: Request) -> Stored:
-        """Give the file that a path names."""
-        stored = self._state.upload(request.path_params["id"])
-        if stored is None:
-            raise Problem(404, "File not found")
-        return stored
+    def _find(self, request: Request) -> StoredFile:
+        file = self._state.find_upload(request.path_params["id"])
+        if file is None:
+            raise not_found("File not found")
+        return file
+
+    def _to_json(self, file: StoredFile) -> dict[str, Any]:
+        return file.to_json(self._state.api_url)
 
     async def list(self, request: Request) -> Response:
         """`GET /files`."""
         uploads = self._state.live_uploads()
-        return page(
-            request,
-            self._state,
-            uploads,
-            lambda each: each.id,
-            lambda each: each.describe(self._state.api),
-            100,
-        )
+        return paginate(request, self._state, uploads, lambda each: each.id, self._to_json)
 
     async def create(self, request: Request) -> Response:
-        """`POST /files`: multipart, with a part `content`."""
+        """`POST /files`: a multipart body with a part `content`."""
         if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-            raise Problem(
-                422,
-                "The request body must be multipart/form-data.",
-                title="Input validation failed",
-            )
+            raise unprocessable("The request body must be multipart/form-data.")
         async with AsyncExitStack() as stack:
             try:
                 form = await stack.enter_async_context(request.form(max_files=2))
             except UnicodeError:
-                # Python knows charsets like `idna`, which are not for everything.
+                # Some of Python's encodings, such as `idna`, cannot decode all bytes.
                 raise Problem(
                     400, "The form is not in its charset.", title="Malformed request body"
                 ) from None
-            content = form.get("content")
-            if not isinstance(content, UploadFile):
-                raise invalid(
-                    [{"type": "required", "field": "", "description": "content is required"}]
-                )
-            if (content.size or 0) > self._state.settings.max_upload:
-                raise Problem(
-                    413,
-                    f"Files must be less than {self._state.settings.max_upload // 1_000_000}MB in"
-                    " size",
-                )
-            name = _field(form, "filename") or content.filename or "file"
-            if len(name.encode(errors="replace")) > MOST_NAME:
-                raise invalid(
-                    [
-                        {
-                            "type": "string_lte",
-                            "field": "filename",
-                            "description": "must be at most 255 bytes",
-                        }
-                    ]
-                )
-            metadata = await _metadata(form)
-            stored = await asyncio.to_thread(
-                keep,
-                self._state.folder,
-                name,
-                _blocks(content.file),
-                created=self._state.clock.time(),
-                content_type=_field(form, "type") or content.content_type,
-                metadata=metadata,
-            )
-        self._state.uploads[stored.id] = stored
-        return as_json(stored.describe(self._state.api), 201)
+            file = await self._store(form)
+        self._state.uploads[file.id] = file
+        return as_json(self._to_json(file), 201)
+
+    async def _store(self, form: FormData) -> StoredFile:
+        content, max_upload = form.get("content"), self._state.settings.max_upload
+        if not isinstance(content, UploadFile):
+            raise invalid_field("required", "", "content is required")
+        if (content.size or 0) > max_upload:
+            raise Problem(413, f"Files must be less than {max_upload // 1_000_000}MB in size")
+        name = _text_field(form, "filename") or content.filename or "file"
+        if len(name.encode(errors="replace")) > MAX_NAME_BYTES:
+            raise invalid_field("string_lte", "filename", "must be at most 255 bytes")
+        metadata = await _read_metadata(form)
+        return await asyncio.to_thread(
+            store_file,
+            self._state.folder,
+            name,
+            _read_blocks(content.file),
+            created_at=self._state.clock.time(),
+            content_type=_text_field(form, "type") or content.content_type,
+            metadata=metadata,
+        )
 
     async def get(self, request: Request) -> Response:
         """`GET /files/{id}`."""
-        return as_json(self.find(request).describe(self._state.api))
+        return as_json(self._to_json(self._find(request)))
 
     async def delete(self, request: Request) -> Response:
         """`DELETE /files/{id}`."""
-        stored = self.find(request)
-        del self._state.uploads[stored.id]
-        stored.path.unlink(missing_ok=True)
+        file = self._find(request)
+        del self._state.uploads[file.id]
+        file.path.unlink(missing_ok=True)
         return Response(status_code=204, media_type="text/plain; charset=UTF-8")
 
     async def download(self, request: Request) -> Response:
-        """`GET /files/{id}/download`, for who has a signature."""
-        stored, query = self.find(request), request.query_params
+        """`GET /files/{id}/download`, with a signature in the query."""
+        file = self._find(request)
         owner, expiry, signature = (
-            query.get("owner", ""),
-            query.get("expiry", ""),
-            query.get("signature", ""),
+            request.query_params.get(name, "") for name in ("owner", "expiry", "signature")
         )
-        good = hmac.compare_digest(
-            signature.encode(errors="replace"),
-            sign(self._state.files_signing_secret, owner, stored.id, expiry).encode(),
-        )
-        fresh = (
-            expiry.isascii() and expiry.isdigit() and int(expiry[:18]) > self._state.clock.time()
-        )
-        if not (good and fresh and owner == self._state.username):
-            raise Problem(404, "File not found")
-        return FileResponse(
-            stored.path, media_type="application/octet-stream", filename=stored.name
-        )
+        expected = sign_download(self._state.files_signing_secret, owner, file.id, expiry)
+        is_genuine = hmac.compare_digest(signature.encode(errors="replace"), expected.encode())
+        is_number = expiry.isascii() and expiry.isdigit()
+        is_live = is_number and int(expiry[:18]) > self._state.clock.time()
+        if not (is_genuine and is_live and owner == self._state.username):
+            raise not_found("File not found")
+        return FileResponse(file.path, media_type="application/octet-stream", filename=file.name)
 
 
-def sign(secret: str, owner: str, id: str, expiry: str) -> str:
-    """Give the signature of a download."""
+def sign_download(secret: str, owner: str, id: str, expiry: str) -> str:
+    """Return the signature for the download of a file."""
     digest = hmac.digest(
         b64decode(secret), f"{owner} {id} {expiry}".encode(errors="replace"), "sha256"
     )
     return b64encode(digest).decode()
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    while block := file.read(_BLOCK):
+def _read_blocks(file: BinaryIO) -> Iterator[bytes]:
+    while block := file.read(_BLOCK_SIZE):
         yield block
 
 
-def _field(form: FormData, name: str) -> str | None:
+def _text_field(form: FormData, name: str) -> str | None:
     value = form.get(name)
     return value if isinstance(value, str) else None
 
 
-async def _metadata(form: FormData) -> dict[str, Any]:
-    """Read metadata in each of its three encodings: a JSON part (Node), a JSON field (1.0.7),
-    fields in brackets (2.0).
+async def _read_metadata(form: FormData) -> dict[str, Any]:
+    """Return the metadata, in any of the encodings that clients use.
+
+    These are a JSON part (Node), a JSON field (1.0.7), and fields with brackets (2.0).
     """
-    given = form.get("metadata")
-    if given is None:
-        return _bracketed(form)
-    text = (await given.read()).decode(errors="replace") if isinstance(given, UploadFile) else given
+    content = form.get("metadata")
+    if content is None:
+        return _read_bracketed_metadata(form)
+    if isinstance(content, UploadFile):
+        content = (await content.read()).decode(errors="replace")
     try:
-        metadata = read_json(text or "{}")
+        metadata = read_json(content or "{}")
     except ValueError:
         metadata = None
     if not is_object(metadata):
-        raise invalid(
-            [{"type": "invalid_type", "field": "metadata", "description": "must be a JSON object"}]
-        )
+        raise _invalid_metadata("must be a JSON object")
     return metadata
 
 
-def _bracketed(form: FormData) -> dict[str, Any]:
+def _read_bracketed_metadata(form: FormData) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     for name, value in form.multi_items():
-        match = _BRACKETS.match(name)
+        match = _METADATA_FIELD.match(name)
         if match is None or not isinstance(value, str):
             continue
         *path, last = match[1][1:-1].split("][")
-        if len(path) >= MOST_NESTED:
-            raise invalid(
-                [
-                    {
-                        "type": "invalid_type",
-                        "field": "metadata",
-                        "description": "is nested too deeply",
-                    }
-                ]
-            )
-        place = metadata
+        if len(path) >= MAX_NESTING:
+            raise _invalid_metadata("is nested too deeply")
+        target = metadata
         for key in path:
-            inner: object = place.setdefault(key, {})
-            if not is_object(inner):
-                raise invalid(
-                    [
-                        {
-                            "type": "invalid_type",
-                            "field": "metadata",
-                            "description": f"{key} is not an object",
-                        }
-                    ]
-                )
-            place = inner
-        place[last] = value
+            child: object = target.setdefault(key, {})
+            if not is_object(child):
+                raise _invalid_metadata(f"{key} is not an object")
+            target = child
+        target[last] = value
     return metadata
+
+
+def _invalid_metadata(description: str) -> Problem:
+    return invalid_field("invalid_type", "metadata", description)

@@ -1,40 +1,38 @@
-"""What the server can be asked, so that a fault that no request can meet is found at once."""
+"""The operations of both origins, against which the patterns of faults are checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
-from ..app import resources
 from ..execution import Execution
 from ..settings import Settings
 from ..state import State
 from ..traffic.patterns import Operation
-from .output import Delivery
+from .output import FILE_PATH, OutputEndpoints
+from .resources import create_routes
 
 
 @cache
 def operations() -> tuple[Operation, ...]:
-    """Return the operations of both origins, but not the web page's: no fault strikes there.
+    """Return the operations of both origins, with paths without `/v1`.
 
-    `/v1` is left out.
+    Those of the web page are left out, because faults do not apply to it.
     """
-    # Nothing is asked of this one, so it needs no folder.
+    # The routes are read and never served, so that the state needs no folder.
     state = State(Settings(), "", (), folder=Path())
-    api = [route for each in resources(state, Execution(state)) for route in each.routes]
-    return tuple(_operations(api, is_delivery=False)) + tuple(
-        _operations(Delivery(state).app.routes, is_delivery=True)
+    return (
+        *_operations(create_routes(state, Execution(state)), is_output=False),
+        *_operations(OutputEndpoints(state).routes, is_output=True),
     )
 
 
-def _operations(routes: list[Route] | list[BaseRoute], *, is_delivery: bool) -> Iterator[Operation]:
+def _operations(routes: Iterable[Route], *, is_output: bool) -> Iterator[Operation]:
     for route in routes:
-        if isinstance(route, Route):
-            path = route.path.removeprefix("/v1")
-            for method in sorted(route.methods - {"HEAD"} if route.methods else ()):
-                yield Operation(
-                    method, path, is_stream=is_delivery and not path.startswith("/pbxt/")
-                )
+        path = route.path.removeprefix("/v1")
+        is_stream = is_output and not path.startswith(FILE_PATH)
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            yield Operation(method, path, is_stream=is_stream)

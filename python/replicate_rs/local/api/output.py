@@ -1,4 +1,4 @@
-"""The other origin: output files, and streams of events. Neither asks for a token."""
+"""The output origin: output files and event streams, which need no token."""
 
 from __future__ import annotations
 
@@ -6,83 +6,92 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ..problem import Problem, not_found, on_crash, on_http_exception, on_problem
-from ..runs.prediction import Run
+from ..problem import HANDLERS, not_found
+from ..runs.prediction import StoredPrediction
 from ..state import State
 
-_GREETING, _TIMEOUT = b": hi\n\n", b":408: 408 Request Timeout\n\n"
-_SHARED = {"Cache-Control": "public,max-age=3600", "Access-Control-Allow-Origin": "*"}
+FILE_PATH = "/pbxt/"
+_FIRST_COMMENT, _TIMEOUT_COMMENT = b": hi\n\n", b":408: 408 Request Timeout\n\n"
+_FILE_HEADERS = {"Cache-Control": "public,max-age=3600", "Access-Control-Allow-Origin": "*"}
+_STREAM_HEADERS = {"Cache-Control": "no-store", "Access-Control-Allow-Origin": "*"}
 
 
-class Delivery:
-    """Its endpoints."""
+class OutputEndpoints:
+    """The endpoints of the output origin."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self.app: Starlette = Starlette(
-            routes=[
-                Route("/pbxt/{id}/{name}", self.output),
-                Route("/v1/streams/{id}", self.text),
-                Route("/v1/files/local-{id}", self.files),
-            ],
-            exception_handlers={
-                Problem: on_problem,
-                HTTPException: on_http_exception,
-                Exception: on_crash,
-            },
+        self.routes: list[Route] = [
+            Route(f"{FILE_PATH}{{id}}/{{name}}", self.file),
+            Route("/v1/streams/{id}", self.stream),
+            Route("/v1/files/local-{id}", self.file_stream),
+        ]
+
+    async def file(self, request: Request) -> Response:
+        """Return an output file, with support for ranges and an ETag."""
+        file = self._state.outputs.get(request.path_params["id"])
+        if file is None:
+            raise not_found()
+        return FileResponse(file.path, media_type=file.content_type, headers=_FILE_HEADERS)
+
+    async def stream(self, request: Request) -> Response:
+        """Return the events of a prediction."""
+        return self._stream(request, is_file_stream=False)
+
+    async def file_stream(self, request: Request) -> Response:
+        """Return the events of a prediction whose outputs are files."""
+        return self._stream(request, is_file_stream=True)
+
+    def _stream(self, request: Request, *, is_file_stream: bool) -> Response:
+        prediction = self._state.predictions.get(request.path_params["id"])
+        if (
+            prediction is None
+            or prediction.data_removed
+            or prediction.version.definition.signature.returns_files != is_file_stream
+        ):
+            raise not_found()
+        timestamp, _, index = request.headers.get("last-event-id", "").partition(":")
+        is_known = timestamp == str(int(prediction.created_at)) and (
+            index.isascii() and index.isdigit()
         )
-
-    async def output(self, request: Request) -> Response:
-        """Give a file that a model made; with ranges, and an ETag."""
-        stored = self._state.outputs.get(request.path_params["id"])
-        if stored is None:
-            raise not_found()
-        return FileResponse(stored.path, media_type=stored.content_type, headers=_SHARED)
-
-    async def text(self, request: Request) -> Response:
-        """Give a prediction's events."""
-        return self._stream(request, files=False)
-
-    async def files(self, request: Request) -> Response:
-        """Give the events of a prediction whose output is files."""
-        return self._stream(request, files=True)
-
-    def _stream(self, request: Request, *, files: bool) -> Response:
-        run = self._state.runs.get(request.path_params["id"])
-        if run is None or run.data_removed or run.version.definition.signature.gives_files != files:
-            raise not_found()
-        stamp, _, last = request.headers.get("last-event-id", "").partition(":")
-        known = stamp == str(int(run.created)) and last.isascii() and last.isdigit()
+        first = int(index[:18]) + 1 if is_known else 0
         return StreamingResponse(
-            self._events(run, int(last[:18]) + 1 if known else 0),
+            self.events(prediction, first),
             media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "Access-Control-Allow-Origin": "*"},
+            headers=_STREAM_HEADERS,
         )
 
-    def _located(self, frames: bytes) -> bytes:
-        kept, known = (
-            f"{each.output}/pbxt/".encode()
-            for each in (self._state.addresses.own, self._state.addresses.here)
-        )
-        return frames.replace(kept, known)
-
-    async def _events(self, run: Run, at: int) -> AsyncIterator[bytes]:
-        yield _GREETING
+    async def events(self, prediction: StoredPrediction, first: int) -> AsyncIterator[bytes]:
+        """Yield the encoded events of a prediction from the index `first`, until its end."""
+        yield _FIRST_COMMENT
+        index = first
         while True:
-            # Asked together: more may happen while these are sent.
-            frames, is_done = run.frames(at), run.is_done
-            at = max(at, len(run.events))
-            if frames:
-                yield self._located(frames) if run.files else frames
+            # Read together: while the events are sent, more may be added, and the end may come.
+            events, is_done = b"".join(prediction.events[index:]), prediction.is_done
+            index = max(index, len(prediction.events))
+            if events:
+                yield self._rewrite_urls(events) if prediction.file_ids else events
             if is_done:
                 return
             try:
-                await asyncio.wait_for(run.more(at), self._state.settings.idle)
+                await asyncio.wait_for(prediction.wait_for_event(index), self._state.settings.idle)
             except TimeoutError:
-                yield _TIMEOUT
+                yield _TIMEOUT_COMMENT
                 return
+
+    def _rewrite_urls(self, events: bytes) -> bytes:
+        addresses = self._state.addresses
+        stored, current = (
+            f"{origins.output}{FILE_PATH}".encode()
+            for origins in (addresses.own, addresses.current)
+        )
+        return events.replace(stored, current)
+
+
+def create_output_app(state: State) -> Starlette:
+    """Return the application of the output origin."""
+    return Starlette(routes=OutputEndpoints(state).routes, exception_handlers=HANDLERS)

@@ -1,4 +1,4 @@
-"""Predictions: of a version, of a model, of a deployment."""
+"""Predictions of a version, a model or a deployment."""
 
 from __future__ import annotations
 
@@ -6,39 +6,36 @@ import asyncio
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..clock import read
+from ..clock import parse_time
 from ..execution import Execution
 from ..models.model import Model, Version
-from ..problem import Problem, invalid, not_found
-from ..runs.prediction import Run, as_held, as_started
+from ..problem import invalid_fields, not_found, unprocessable
+from ..runs.prediction import StoredPrediction
+from ..runs.view import as_held, as_starting
 from ..state import State
 from ..validation import Schema
-from .access import Gate, as_json, page, read_object
+from .access import AccessControl
+from .json_bodies import as_json, read_object
+from .pagination import paginate
+from .webhook_fields import WEBHOOK_FIELDS, read_webhook_url, set_webhook
 
-# Seconds that a create may be held.
-LONGEST_HOLD = 60.0
-# Seconds that a prediction may be given: 5 s to a day.
-LEAST_LIFE, LONGEST_LIFE = 5, 24 * 3600
-# Seconds for which predictions made in the browser are listed.
-WEB_LISTED = 14 * 24 * 3600.0
+# Seconds for which a create with `Prefer: wait` blocks at most.
+MAX_WAIT = 60.0
+# Seconds in `Cancel-After`.
+MIN_CANCEL_AFTER = 5
+MAX_CANCEL_AFTER = 24 * 3600
+# Seconds for which predictions made on the website are listed.
+MAX_WEB_AGE = 14 * 24 * 3600.0
 
-EVENTS: dict[str, Any] = {
-    "type": "array",
-    "items": {"type": "string", "enum": ["start", "output", "logs", "completed"]},
-}
 _FIELDS: dict[str, Any] = {
     "input": {"type": "object"},
-    "webhook": {"type": "string"},
-    "webhook_events_filter": EVENTS,
     "stream": {"type": "boolean"},
-    # Not documented; 1.0.7 sends it.
-    "webhook_completed": {"type": "string"},
+    **WEBHOOK_FIELDS,
 }
 _REQUEST = Schema(
     {"type": "object", "properties": _FIELDS, "required": ["input"], "additionalProperties": False}
@@ -52,52 +49,53 @@ _VERSION_REQUEST = Schema(
     }
 )
 _PREFER = re.compile(r"wait(?:=([1-9][0-9]?))?\Z")
-_LIFE = re.compile(r"(?=.)(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?\Z|(\d{1,9})\Z")
+_DURATION = re.compile(r"(?=.)(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?\Z|(\d{1,9})\Z")
 
 
-class Predictions:
-    """Their endpoints."""
+class PredictionEndpoints:
+    """The endpoints of predictions."""
 
-    def __init__(self, state: State, execution: Execution, gate: Gate) -> None:
+    def __init__(self, state: State, execution: Execution, access: AccessControl) -> None:
         self._state = state
         self._execution = execution
         self.routes: list[Route] = [
-            gate.route("/predictions/{id}", GET=self.get),
-            gate.route("/predictions", GET=self.list, POST=self.create),
-            gate.route("/predictions/{id}/cancel", POST=self.cancel),
-            gate.route("/models/{owner}/{name}/predictions", POST=self.create_of_model),
-            gate.route("/deployments/{owner}/{name}/predictions", POST=self.create_of_deployment),
+            access.route("/predictions/{id}", GET=self.get),
+            access.route("/predictions", GET=self.list, POST=self.create),
+            access.route("/predictions/{id}/cancel", POST=self.cancel),
+            access.route("/models/{owner}/{name}/predictions", POST=self.create_for_model),
+            access.route(
+                "/deployments/{owner}/{name}/predictions", POST=self.create_for_deployment
+            ),
         ]
 
-    def find(self, request: Request) -> Run:
-        """Give the prediction that a path names; a training is one too."""
-        run = self._state.runs.get(request.path_params["id"])
-        if run is None:
+    def _find(self, request: Request) -> StoredPrediction:
+        # A training can be read and canceled as a prediction too.
+        prediction = self._state.predictions.get(request.path_params["id"])
+        if prediction is None:
             raise not_found()
-        return run
+        return prediction
 
     async def create(self, request: Request) -> Response:
         """`POST /predictions`."""
         body = await read_object(request, _VERSION_REQUEST)
         found = self._state.find_version(body["version"])
         if found is None:
-            detail = (
+            raise unprocessable(
                 "The specified version does not exist (or perhaps you don't have permission to use"
-                " it?)"
+                " it?)",
+                title="Invalid version or not permitted",
             )
-            raise Problem(422, detail, title="Invalid version or not permitted")
         return await self._start(request, body, *found)
 
-    async def create_of_model(self, request: Request) -> Response:
+    async def create_for_model(self, request: Request) -> Response:
         """`POST /models/{owner}/{name}/predictions`."""
         model = self._state.models.get("{owner}/{name}".format(**request.path_params))
         if model is None or not model.versions:
             raise not_found()
-        return await self._start(
-            request, await read_object(request, _REQUEST), model, model.versions[-1]
-        )
+        body = await read_object(request, _REQUEST)
+        return await self._start(request, body, model, model.versions[-1])
 
-    async def create_of_deployment(self, request: Request) -> Response:
+    async def create_for_deployment(self, request: Request) -> Response:
         """`POST /deployments/{owner}/{name}/predictions`."""
         name = "{owner}/{name}".format(**request.path_params)
         deployment = self._state.deployments.get(name)
@@ -107,7 +105,7 @@ class Predictions:
         response = await self._start(
             request, body, deployment.model, deployment.version, deployment=name
         )
-        deployment.used = self._state.clock.time()
+        deployment.last_used_at = self._state.clock.time()
         return response
 
     async def _start(
@@ -119,126 +117,99 @@ class Predictions:
         *,
         deployment: str | None = None,
     ) -> Response:
-        life, webhook = lifetime(request.headers.get("cancel-after")), webhook_of(body)
-        given, settings = dict(body["input"]), self._state.settings
-        if problems := version.definition.signature.problems(
-            {**version.defaults, **given}, settings.unknown_inputs
+        cancel_after = _read_cancel_after(request.headers.get("cancel-after"))
+        webhook = read_webhook_url(body)
+        input, settings = dict(body["input"]), self._state.settings
+        if errors := version.definition.signature.find_errors(
+            {**version.defaults, **input}, settings.unknown_inputs
         ):
-            raise invalid(problems)
-        run = self._state.add_run("predictions", model, version, given)
-        run.webhook, run.webhook_events_filter = (
-            webhook,
-            body.get("webhook_events_filter") or ["output", "completed"],
-        )
-        run.data |= {
-            name: body[name] for name in ("webhook", "webhook_events_filter") if name in body
-        }
+            raise invalid_fields(errors)
+        prediction = self._state.add_prediction("predictions", model, version, input)
+        set_webhook(prediction, webhook, body)
         if deployment is not None:
-            run.data["deployment"] = deployment
-        self._execution.launch(run, version.definition, cancel_after=life)
-        answer = self._state.view(run)
-        headers: dict[str, str] = {}
+            prediction.data["deployment"] = deployment
+        self._execution.launch(prediction, version.definition, cancel_after=cancel_after)
         prefer = request.headers.get("prefer", "")
-        if match := _PREFER.match(prefer):
-            headers["Preference-Applied"] = prefer
-            try:
-                await asyncio.wait_for(
-                    run.done(), min(float(match[1] or LONGEST_HOLD), LONGEST_HOLD)
-                )
-            except TimeoutError:
-                answer = as_started(self._state.view(run), settings.shape)
-            else:
-                answer = as_held(self._state.view(run), settings.shape, settings.held)
-        return as_json(answer, settings.created, headers)
+        match = _PREFER.match(prefer)
+        if match is None:
+            return as_json(self._state.to_json(prediction), settings.created)
+        try:
+            timeout = min(float(match[1] or MAX_WAIT), MAX_WAIT)
+            await asyncio.wait_for(prediction.wait_until_done(), timeout)
+        except TimeoutError:
+            content = as_starting(self._state.to_json(prediction), settings.shape)
+        else:
+            content = as_held(self._state.to_json(prediction), settings.shape, settings.held)
+        return as_json(content, settings.created, {"Preference-Applied": prefer})
 
     async def get(self, request: Request) -> Response:
         """`GET /predictions/{id}`."""
-        return as_json(self._view(self.find(request)))
+        return as_json(self._to_json(self._find(request)))
 
     async def cancel(self, request: Request) -> Response:
-        """`POST /predictions/{id}/cancel`; one that has ended is given as it is."""
-        run = self.find(request)
-        run.cancel(self._state.clock.time())
-        return as_json(self._view(run))
+        """`POST /predictions/{id}/cancel`: a prediction that has ended is returned unchanged."""
+        prediction = self._find(request)
+        prediction.cancel(self._state.clock.time())
+        return as_json(self._to_json(prediction))
 
-    def _view(self, run: Run) -> dict[str, Any]:
-        # A training has no output until it has ended; a prediction always has one where the
-        # document says so.
-        return (
-            {"output": None} if self._state.settings.shape == "documented" else {}
-        ) | self._state.view(run)
+    def _to_json(self, prediction: StoredPrediction) -> dict[str, Any]:
+        # In the documented shape a prediction always has an output, but a training only at its end.
+        default = {"output": None} if self._state.settings.shape == "documented" else {}
+        return default | self._state.to_json(prediction)
 
     async def list(self, request: Request) -> Response:
-        """`GET /predictions`: newest first, 100 to a page."""
-        return page(
-            request, self._state, self._listed(request), lambda run: run.id, self._state.view, 100
+        """`GET /predictions`: the newest first."""
+        return paginate(
+            request,
+            self._state,
+            self._select(request),
+            lambda each: each.id,
+            self._state.to_json,
         )
 
-    def _listed(self, request: Request) -> Iterator[Run]:
+    def _select(self, request: Request) -> Iterator[StoredPrediction]:
         query = request.query_params
-        after, before = _moment(query.get("created_after")), _moment(query.get("created_before"))
+        after = _read_time(query.get("created_after"))
+        before = _read_time(query.get("created_before"))
         source = query.get("source")
         if source not in (None, "web"):
-            raise Problem(422, "- source: must be 'web'\n", title="Input validation failed")
+            raise unprocessable("- source: must be 'web'\n")
         if source == "web":
-            after = max(after or 0.0, self._state.clock.time() - WEB_LISTED)
-        for run in reversed(self._state.runs.values()):
-            wanted = run.kind == "predictions" and source in (None, run.data["source"])
-            # As exact as it is told, so that one prediction's moment divides it from the next.
-            created = read(run.data["created_at"])
+            after = max(after or 0.0, self._state.clock.time() - MAX_WEB_AGE)
+        for prediction in reversed(self._state.predictions.values()):
+            # With the precision of responses, so that a time from one selects exactly.
+            created_at = parse_time(prediction.data["created_at"])
             if (
-                wanted
-                and (after is None or created >= after)
-                and (before is None or created < before)
+                prediction.kind == "predictions"
+                and source in (None, prediction.data["source"])
+                and (after is None or created_at >= after)
+                and (before is None or created_at < before)
             ):
-                yield run
+                yield prediction
 
 
-def lifetime(header: str | None) -> float | None:
-    """Read `Cancel-After`. Raises the API's 422."""
+def _read_cancel_after(header: str | None) -> float | None:
     if header is None:
         return None
-    match = _LIFE.match(header)
-    hours, minutes, seconds, plain = (
+    match = _DURATION.match(header)
+    hours, minutes, seconds, plain_seconds = (
         (int(each or 0) for each in match.groups()) if match else (0, 0, 0, 0)
     )
-    total = 3600 * hours + 60 * minutes + seconds + plain
-    if not LEAST_LIFE <= total <= LONGEST_LIFE:
-        detail = (
+    total = 3600 * hours + 60 * minutes + seconds + plain_seconds
+    if not MIN_CANCEL_AFTER <= total <= MAX_CANCEL_AFTER:
+        raise unprocessable(
             "Cancel-After must be between 5 seconds and 24 hours: seconds, or a duration like"
-            " 1h30m45s."
+            " 1h30m45s.",
+            title="Invalid Cancel-After header",
         )
-        raise Problem(422, detail, title="Invalid Cancel-After header")
     return float(total)
 
 
-def webhook_of(body: dict[str, Any]) -> str | None:
-    """Give a body's webhook.
-
-    Raises the API's 422. The service wants HTTPS; receivers on this machine seldom have it.
-    """
-    url: str | None = body.get("webhook", body.get("webhook_completed"))
-    if url is None:
-        return None
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        good = False
-    if not good:
-        fields = [
-            {"type": "format", "field": "webhook", "description": "Does not match format 'uri'"}
-        ]
-        raise invalid(fields)
-    return url
-
-
-def _moment(value: str | None) -> float | None:
+def _read_time(value: str | None) -> float | None:
     if value is None:
         return None
     try:
-        # A plus sign that was not encoded came as a space.
-        return read(value.replace(" ", "+"))
+        # In a query, a plus sign that is not encoded means a space.
+        return parse_time(value.replace(" ", "+"))
     except (ValueError, OverflowError):
-        detail = f"- {value!r} is not an ISO 8601 date and time\n"
-        raise Problem(422, detail, title="Input validation failed") from None
+        raise unprocessable(f"- {value!r} is not an ISO 8601 date and time\n") from None

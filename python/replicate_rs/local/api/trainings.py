@@ -1,4 +1,4 @@
-"""Trainings: of a version, towards a destination that gets a version of its own."""
+"""Trainings of a version, which create a version of their destination."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..execution import Execution
-from ..problem import Problem, invalid, not_found
-from ..runs.prediction import Run
+from ..problem import bad_request, invalid_fields, not_found
+from ..runs.prediction import StoredPrediction
 from ..state import State
 from ..validation import Schema
-from .access import Gate, as_json, page, read_object
-from .predictions import EVENTS, webhook_of
+from .access import AccessControl
+from .json_bodies import as_json, read_object
+from .pagination import paginate
+from .webhook_fields import WEBHOOK_FIELDS, read_webhook_url, set_webhook
 
 _REQUEST = Schema(
     {
@@ -20,27 +22,31 @@ _REQUEST = Schema(
         "properties": {
             "destination": {"type": "string"},
             "input": {"type": "object"},
-            "webhook": {"type": "string"},
-            "webhook_completed": {"type": "string"},
-            "webhook_events_filter": EVENTS,
+            **WEBHOOK_FIELDS,
         },
         "required": ["destination", "input"],
     }
 )
 
 
-class Trainings:
-    """Their endpoints."""
+class TrainingEndpoints:
+    """The endpoints of trainings."""
 
-    def __init__(self, state: State, execution: Execution, gate: Gate) -> None:
+    def __init__(self, state: State, execution: Execution, access: AccessControl) -> None:
         self._state = state
         self._execution = execution
         self.routes: list[Route] = [
-            gate.route("/models/{owner}/{name}/versions/{version}/trainings", POST=self.create),
-            gate.route("/trainings", GET=self.list),
-            gate.route("/trainings/{id}", GET=self.get),
-            gate.route("/trainings/{id}/cancel", POST=self.cancel),
+            access.route("/models/{owner}/{name}/versions/{version}/trainings", POST=self.create),
+            access.route("/trainings", GET=self.list),
+            access.route("/trainings/{id}", GET=self.get),
+            access.route("/trainings/{id}/cancel", POST=self.cancel),
         ]
+
+    def _find(self, request: Request) -> StoredPrediction:
+        training = self._state.predictions.get(request.path_params["id"])
+        if training is None or training.kind != "trainings":
+            raise not_found()
+        return training
 
     async def create(self, request: Request) -> Response:
         """`POST /models/{owner}/{name}/versions/{version}/trainings`."""
@@ -48,48 +54,37 @@ class Trainings:
         found = self._state.find_version(f"{name}:{id}")
         if found is None:
             raise not_found()
-        trainer = self._state.trainers.get(name)
-        if trainer is None:
-            raise Problem(400, f"The model {name} cannot be trained.", title="Bad request")
+        definition = self._state.trainings.get(name)
+        if definition is None:
+            raise bad_request(f"The model {name} cannot be trained.")
         body = await read_object(request, _REQUEST)
         destination = self._state.models.get(body["destination"])
         if destination is None:
             raise not_found("The specified training destination does not exist")
-        webhook = webhook_of(body)
-        if problems := trainer.signature.problems(
+        webhook = read_webhook_url(body)
+        if errors := definition.signature.find_errors(
             body["input"], self._state.settings.unknown_inputs
         ):
-            raise invalid(problems)
-        run = self._state.add_run("trainings", *found, body["input"])
-        run.destination = destination
-        run.webhook, run.webhook_events_filter = (
-            webhook,
-            body.get("webhook_events_filter") or ["output", "completed"],
-        )
-        run.data |= {
-            name: body[name] for name in ("webhook", "webhook_events_filter") if name in body
-        }
-        self._execution.launch(run, trainer)
-        return as_json(self._state.view(run), 201)
-
-    def find(self, request: Request) -> Run:
-        """Give the training that a path names."""
-        run = self._state.runs.get(request.path_params["id"])
-        if run is None or run.kind != "trainings":
-            raise not_found()
-        return run
+            raise invalid_fields(errors)
+        training = self._state.add_prediction("trainings", *found, body["input"])
+        training.destination = destination
+        set_webhook(training, webhook, body)
+        self._execution.launch(training, definition)
+        return as_json(self._state.to_json(training), 201)
 
     async def get(self, request: Request) -> Response:
         """`GET /trainings/{id}`."""
-        return as_json(self._state.view(self.find(request)))
+        return as_json(self._state.to_json(self._find(request)))
 
     async def cancel(self, request: Request) -> Response:
         """`POST /trainings/{id}/cancel`."""
-        run = self.find(request)
-        run.cancel(self._state.clock.time())
-        return as_json(self._state.view(run))
+        training = self._find(request)
+        training.cancel(self._state.clock.time())
+        return as_json(self._state.to_json(training))
 
     async def list(self, request: Request) -> Response:
-        """`GET /trainings`: newest first, 100 to a page."""
-        trainings = (run for run in reversed(self._state.runs.values()) if run.kind == "trainings")
-        return page(request, self._state, trainings, lambda run: run.id, self._state.view, 100)
+        """`GET /trainings`: the newest first."""
+        trainings = (
+            each for each in reversed(self._state.predictions.values()) if each.kind == "trainings"
+        )
+        return paginate(request, self._state, trainings, lambda each: each.id, self._state.to_json)

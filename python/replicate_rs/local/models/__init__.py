@@ -1,1 +1,1 @@
-"""Models: functions, their schemas and versions, and how a version is called."""
+"""Models: Python functions, their schemas and versions, and how a version is called."""

@@ -1,23 +1,23 @@
-"""What a local Replicate offers: models, trainings and collections."""
+"""The models, trainings and collections that a local Replicate serves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeVar
 
-from ..state import Collection
-from .model import Definition, parts
+from .collection import Collection
+from .model import Definition, split_name
 from .signature import Signature
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Registry:
-    """Functions that are models, and what belongs to them."""
+    """Registers functions as models and trainings, and models in collections."""
 
     def __init__(self) -> None:
         self._definitions: list[Definition] = []
-        self._trainers: dict[str, Definition] = {}
+        self._trainings: dict[str, Definition] = {}
         self._collections: dict[str, Collection] = {}
 
     def model(
@@ -31,25 +31,26 @@ class Registry:
         examples: Iterable[Mapping[str, Any]] = (),
         cold_start: float = 0.0,
     ) -> Callable[[F], F]:
-        """Register a function as a model. Its annotations are what the API says of it, its
-        docstring's first line too.
+        """Return a decorator that registers a function as a model.
+
+        The annotations become the model's schema, and the docstring's first line its description.
 
         Args:
             name: `owner/name`.
-            stream: The function is a generator of text that is to be joined.
+            stream: Whether the function yields text in pieces, which clients join.
             visibility: Only private models can be deleted through the API.
-            hardware: The SKU it says it runs on.
-            readme: Markdown.
-            examples: Example predictions, each with `input` and `output`; the first is the default
-                one.
-            cold_start: Seconds that predictions stay `starting`, on the server's clock.
+            hardware: The SKU of the hardware that the API reports.
+            readme: The model's readme, in Markdown.
+            examples: Example predictions, each with `input` and `output`. The first is the default
+                example.
+            cold_start: Seconds, on the server's clock, that predictions stay `starting`.
 
         Raises:
-            TypeError: The function is not annotated, or with something that JSON cannot carry.
+            TypeError: An annotation is missing, or is of a type that the API cannot carry.
             ValueError: The name is not `owner/name`.
 
         """
-        parts(name)
+        split_name(name)
 
         def register(function: F) -> F:
             definition = Definition(
@@ -62,30 +63,30 @@ class Registry:
                 examples=tuple(dict(each) for each in examples),
                 cold_start=cold_start,
             )
-            self._definitions = [each for each in self._definitions if each.id != definition.id] + [
-                definition
-            ]
-            self._registered(definition)
+            self._definitions = [
+                each for each in self._definitions if each.version_id != definition.version_id
+            ] + [definition]
+            self._on_register(definition)
             return function
 
         return register
 
     def training(self, name: str) -> Callable[[F], F]:
-        """Register a function that trains the model `name`: it takes the training's input, and
-        gives the weights as a file.
+        """Return a decorator that registers a function as the training of the model `name`.
 
-        The destination's new version is the model's function. If that has an input
-        `replicate_weights`, it is set to the weights.
+        The function takes the training's input and returns the weights as a file. The training
+        creates a version of its destination that calls the function of the model `name`. If that
+        function has an input `replicate_weights`, it is set to the weights.
         """
-        parts(name)
+        split_name(name)
 
         def register(function: F) -> F:
             signature = Signature(name, function)
-            if not signature.gives_files or signature.iterates:
+            if not signature.returns_files or signature.is_iterator:
                 raise TypeError(
                     f"the training of {name} gives its weights: write `-> Path` or `-> bytes`"
                 )
-            self._trainers[name] = Definition(name=name, function=function, signature=signature)
+            self._trainings[name] = Definition(name=name, function=function, signature=signature)
             return function
 
         return register
@@ -93,21 +94,23 @@ class Registry:
     def collection(
         self, slug: str, models: Iterable[str], *, name: str | None = None, description: str = ""
     ) -> None:
-        """Put models into a collection."""
-        title = name or slug.replace("-", " ").capitalize()
+        """Create or replace a collection of models, which are given by their names."""
         self._collections[slug] = Collection(
-            slug=slug, name=title, description=description, models=list(models)
+            slug=slug,
+            name=name or slug.replace("-", " ").capitalize(),
+            description=description,
+            model_names=list(models),
         )
 
     def version(self, name: str) -> str:
-        """Return the id of a model's newest version."""
-        return self._definition(name).id
+        """Return the id of a model's latest version."""
+        return self._latest(name).version_id
 
     def openapi_schema(self, name: str) -> dict[str, Any]:
-        """Return the OpenAPI document of a model's newest version."""
-        return self._definition(name).signature.openapi
+        """Return the OpenAPI schema of a model's latest version."""
+        return self._latest(name).signature.openapi
 
-    def _definition(self, name: str) -> Definition:
+    def _latest(self, name: str) -> Definition:
         try:
             return next(each for each in reversed(self._definitions) if each.name == name)
         except StopIteration:
@@ -118,5 +121,5 @@ class Registry:
         """The names of the registered models."""
         return list(dict.fromkeys(each.name for each in self._definitions))
 
-    def _registered(self, definition: Definition) -> None:
-        """Take note of a model."""
+    def _on_register(self, definition: Definition) -> None:
+        """Do nothing; a running server adds the model."""

@@ -1,1 +1,1 @@
-"""Predictions and trainings that the server stores, and their webhooks."""
+"""Predictions and trainings as the server stores them, their API objects and their webhooks."""

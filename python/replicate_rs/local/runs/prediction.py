@@ -1,10 +1,7 @@
-"""A prediction or a training that lives in the server: it starts, changes and ends in the
-background.
-"""
+"""A prediction or training in the server, and its changes."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import secrets
@@ -14,111 +11,108 @@ from typing import Any, Literal
 from ..._typing import is_array
 from ...job import TERMINAL
 from ..addresses import Origins
-from ..clock import Timer, text
-from ..models.call import Job
+from ..broadcast import Broadcast
+from ..clock import Timer, format_time
+from ..models.call import ModelCall
 from ..models.model import Model, Version
 
 Kind = Literal["predictions", "trainings"]
-Shape = Literal["documented", "edge", "web"]
 Change = Literal["start", "output", "logs", "completed"]
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_LINE_ENDS = re.compile("\r\n|\r|\n")
-# What a shape has in the place of what is not set; other keys are missing.
-_UNSET: dict[Shape, dict[str, Any]] = {
-    "documented": {"output": None, "logs": ""},
-    "edge": {"logs": ""},
-    "web": {"output": None, "logs": None, "metrics": {}, "started_at": None, "completed_at": None},
-}
+# Letters and digits that cannot be mistaken for each other, as in the service's ids.
+_ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_ID_LENGTH = 26
+_LINE_BREAKS = re.compile("\r\n|\r|\n")
 
 
-def new_id() -> str:
-    """Give an id like the service's: 26 letters and digits that cannot be mistaken for each other."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(26))
+class StoredPrediction:
+    """A prediction or training: its API fields, its stream's events, and its state.
 
+    For the server's thread only.
 
-class Run:
-    """One prediction or training: its public object, its events, and those who wait for its
-    changes.
+    Args:
+        kind: Whether it is a prediction or a training.
+        model: The model.
+        version: The version that runs.
+        created_at: The time of creation, in seconds since 1970.
+        input: The input.
+        on_change: Called after each change.
 
-    Everything here belongs to the server's own thread.
     """
 
     __slots__ = (
-        "_changed",
-        "_tell",
-        "began",
-        "created",
+        "_changes",
+        "_on_change",
+        "call",
+        "created_at",
+        "created_via",
         "data",
         "data_removed",
-        "deadline",
+        "deadline_timer",
         "destination",
-        "ended",
+        "ended_at",
         "events",
-        "files",
-        "job",
+        "file_ids",
         "kind",
-        "last_told",
-        "made_at",
+        "last_webhook_at",
         "model",
-        "number",
-        "started",
-        "telling",
+        "started_at",
         "version",
         "webhook",
         "webhook_events_filter",
+        "webhook_timer",
     )
 
     def __init__(
         self,
         kind: Kind,
-        number: int,
         model: Model,
         version: Version,
-        created: float,
-        given: dict[str, Any],
-        tell: Callable[[Run, Change], None],
+        created_at: float,
+        input: dict[str, Any],
+        on_change: Callable[[StoredPrediction, Change], None],
     ) -> None:
         self.kind: Kind = kind
-        self.number: int = number
         self.model: Model = model
         self.version: Version = version
-        self.created: float = created
+        self.created_at: float = created_at
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
         self.data: dict[str, Any] = {
-            "id": new_id(),
+            "id": "".join(secrets.choice(_ID_ALPHABET) for _ in range(_ID_LENGTH)),
             "model": model.full_name,
             "version": version.id,
-            "input": given,
+            "input": input,
             "output": None,
             "logs": "",
             "error": None,
             "status": "starting",
             "source": "api",
-            "created_at": text(created),
+            "created_at": format_time(created_at),
         }
+        self.data_removed: bool = False
+        # Encoded server-sent events.
         self.events: list[bytes] = []
-        # Ids of the files it made.
-        self.files: list[str] = []
+        # Ids of its output files.
+        self.file_ids: list[str] = []
+        # The model that receives a training's new version.
+        self.destination: Model | None = None
+        self.deadline_timer: Timer | None = None
         self.webhook: str | None = None
         self.webhook_events_filter: list[str] = []
-        self.destination: Model | None = None
-        self.deadline: Timer | None = None
-        self.began: float = 0.0
-        self.started: bool = False
-        self.ended: float = 0.0
-        self.data_removed: bool = False
-        # When an `output` or `logs` webhook was last sent, and when the next one will be.
-        self.last_told: float = 0.0
-        self.telling: Timer | None = None
-        self.job: Job | None = None
-        # How who created it knows the server.
-        self.made_at: Origins | None = None
-        self._tell = tell
-        self._changed: asyncio.Event | None = None
+        # When an `output` or `logs` webhook was last sent, and the timer of the next one.
+        self.last_webhook_at: float = 0.0
+        self.webhook_timer: Timer | None = None
+        # The call of the model while it runs.
+        self.call: ModelCall | None = None
+        # The origins by which its creator reaches the server, for URLs in webhooks.
+        self.created_via: Origins | None = None
+        self._on_change = on_change
+        self._changes = Broadcast()
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """The id."""
         return str(self.data["id"])
 
     @property
@@ -126,177 +120,99 @@ class Run:
         """Whether it has ended."""
         return self.data["status"] in TERMINAL
 
-    async def changed(self) -> None:
-        """Wait for the next change."""
-        if self._changed is None:
-            self._changed = asyncio.Event()
-        await self._changed.wait()
+    @property
+    def run_time(self) -> float | None:
+        """Seconds from its start to its end, if it has both."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return self.ended_at - self.started_at
 
-    async def more(self, first: int) -> None:
-        """Wait for the `first` event or a later one, or the end."""
-        while len(self.events) <= first and not self.is_done:
-            await self.changed()
+    async def wait_for_event(self, index: int) -> None:
+        """Wait until there is an event with this index, or until the end."""
+        while len(self.events) <= index and not self.is_done:
+            await self._changes.wait()
 
-    async def done(self) -> None:
+    async def wait_until_done(self) -> None:
         """Wait for the end."""
         while not self.is_done:
-            await self.changed()
+            await self._changes.wait()
 
     def start(self, now: float) -> None:
-        """Note that the model was booted, and begins."""
-        if self.is_done:
-            return
-        self.began = now
-        self.started = True
-        self.data |= {"status": "processing", "started_at": text(now)}
-        self._notify("start")
+        """Set the status to `processing`."""
+        if not self.is_done:
+            self.started_at = now
+            self.data |= {"status": "processing", "started_at": format_time(now)}
+            self._notify("start")
 
     def log(self, lines: str) -> None:
-        """Add to the logs."""
+        """Add lines to the logs."""
         if not self.is_done:
             self.data["logs"] += lines
-            self._event("logs", lines)
+            self._add_event("logs", lines)
             self._notify("logs")
 
-    def emit(self, item: Any) -> None:
-        """Add an item of an iterator's output."""
+    def add_output(self, item: Any) -> None:
+        """Add an item to the output of an iterator."""
         if not self.is_done:
             items: list[Any] = self.data["output"] or []
             items.append(item)
             self.data["output"] = items
-            self._event("output", item if isinstance(item, str) else json.dumps(item))
+            self._add_output_event(item)
             self._notify("output")
 
     def succeed(self, now: float, output: Any) -> None:
-        """Note that the model has returned; what an iterator gave is here already."""
+        """End with the function's result; the items of an iterator were added before."""
         if self.is_done:
             return
-        if self.version.definition.signature.iterates and self.kind == "predictions":
+        if self.version.definition.signature.is_iterator and self.kind == "predictions":
             self.data["output"] = self.data["output"] or []
         else:
             self.data["output"] = output
             for item in output if is_array(output) else [output]:
-                self._event("output", item if isinstance(item, str) else json.dumps(item))
+                self._add_output_event(item)
         self._end(now, "succeeded", {})
 
     def fail(self, now: float, error: str) -> None:
-        """Note that the model has raised."""
+        """End with an error."""
         if not self.is_done:
             self.data["error"] = error
-            self._event("error", json.dumps({"detail": error}), numbered=False)
+            self._add_event("error", json.dumps({"detail": error}), has_id=False)
             self._end(now, "failed", {"reason": "error"})
 
     def cancel(self, now: float, status: Literal["canceled", "aborted"] = "canceled") -> None:
-        """Stop it; one that has ended stays as it is."""
+        """End by cancellation, unless it has ended already."""
         if not self.is_done:
-            if self.job is not None:
-                self.job.cancel()
+            if self.call is not None:
+                self.call.cancel()
             self._end(now, status, {"reason": "canceled"})
 
     def remove_data(self) -> None:
-        """Forget what the service forgets after a time."""
+        """Remove input, output, logs and events, as the service does after an hour."""
         self.data |= {"input": {}, "output": None, "logs": ""}
         self.data_removed = True
         self.events = []
 
-    def frames(self, first: int) -> bytes:
-        """Give the events from the `first` on, as they go over the wire."""
-        return b"".join(self.events[first:])
-
-    def _end(self, now: float, status: str, reason: dict[str, str]) -> None:
-        if self.deadline is not None:
-            self.deadline.cancel()
-        self.ended = now
-        metrics: dict[str, Any] = (
-            {"predict_time": round(now - self.began, 6)} if self.started else {}
-        )
-        metrics["total_time"] = round(now - self.created, 6)
-        self.data |= {"status": status, "completed_at": text(now), "metrics": metrics}
-        self._event("done", json.dumps(reason), numbered=False)
-        self.job = None
+    def _end(self, now: float, status: str, done: dict[str, str]) -> None:
+        if self.deadline_timer is not None:
+            self.deadline_timer.cancel()
+        self.ended_at = now
+        metrics: dict[str, Any] = {"total_time": round(now - self.created_at, 6)}
+        if self.run_time is not None:
+            metrics = {"predict_time": round(self.run_time, 6)} | metrics
+        self.data |= {"status": status, "completed_at": format_time(now), "metrics": metrics}
+        self._add_event("done", json.dumps(done), has_id=False)
+        self.call = None
         self._notify("completed")
 
-    def _event(self, name: str, data: str, *, numbered: bool = True) -> None:
-        id = f"id: {int(self.created)}:{len(self.events)}\n" if numbered else ""
-        lines = "".join(f"data: {line}\n" for line in _LINE_ENDS.split(data))
-        # Half a surrogate pair has no UTF-8.
+    def _add_output_event(self, item: Any) -> None:
+        self._add_event("output", item if isinstance(item, str) else json.dumps(item))
+
+    def _add_event(self, name: str, data: str, *, has_id: bool = True) -> None:
+        id = f"id: {int(self.created_at)}:{len(self.events)}\n" if has_id else ""
+        lines = "".join(f"data: {line}\n" for line in _LINE_BREAKS.split(data))
+        # UTF-8 cannot encode a lone surrogate.
         self.events.append(f"{id}event: {name}\n{lines}\n".encode(errors="replace"))
 
     def _notify(self, change: Change) -> None:
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None
-        self._tell(self, change)
-
-
-def view(run: Run, shape: Shape, origins: Origins, own: Origins) -> dict[str, Any]:
-    """Return the API's object for a prediction or training.
-
-    Args:
-        run: The prediction or training.
-        shape: `documented` as the OpenAPI document has it; `edge` as creates and fresh reads were
-            recorded, without what is not set yet; `web` as cancels and lists were recorded, with
-            nulls.
-        origins: Where its URLs lead.
-        own: Where those of its files lead as they were kept.
-
-    """
-    api, delivery = f"{origins.api}/v1", origins.output
-    data = dict(run.data)
-    if run.files and origins != own:
-        data["output"] = origins.located(data["output"], own)
-    # A training is a prediction too: the recorded shape names it so.
-    itself = f"{api}/{'predictions' if shape == 'edge' else run.kind}/{run.id}"
-    urls = {"get": itself, "cancel": f"{itself}/cancel", "web": f"{origins.api}/p/{run.id}"}
-    signature = run.version.definition.signature
-    if run.kind == "predictions":
-        if signature.gives_files:
-            urls["stream"] = f"{delivery}/v1/files/local-{run.id}"
-        elif signature.iterates:
-            urls["stream"] = f"{delivery}/v1/streams/{run.id}"
-    data["urls"] = urls
-    if shape == "web":
-        return dict(
-            sorted(
-                (
-                    _UNSET[shape]
-                    | {"webhook_completed": None}
-                    | data
-                    | {"logs": data["logs"] or None}
-                ).items()
-            )
-        )
-    data["data_removed"] = run.data_removed
-    if data["output"] is None and (
-        (shape == "edge" and not run.data_removed) or run.kind == "trainings"
-    ):
-        del data["output"]
-    return data
-
-
-def as_held(
-    answer: dict[str, Any], shape: Shape, mode: Literal["processing", "succeeded", "empty"]
-) -> dict[str, Any]:
-    """Give the answer of a blocking create whose prediction has succeeded: sent before it was
-    committed.
-    """
-    if answer["status"] != "succeeded" or mode == "succeeded":
-        return answer
-    late = ("started_at", "completed_at", "metrics", *(["output"] if mode == "empty" else []))
-    return _without(answer, shape, *late) | {"status": "processing"}
-
-
-def as_started(answer: dict[str, Any], shape: Shape) -> dict[str, Any]:
-    """Give the answer of a create: whatever has happened since, it says `starting`."""
-    return _without(answer, shape, "started_at", "completed_at", "metrics", "output", "logs") | {
-        "status": "starting"
-    }
-
-
-def _without(answer: dict[str, Any], shape: Shape, *names: str) -> dict[str, Any]:
-    unset = _UNSET[shape]
-    return {
-        name: unset[name] if name in names else value
-        for name, value in answer.items()
-        if name not in names or name in unset
-    }
+        self._changes.notify()
+        self._on_change(self, change)

@@ -1,4 +1,4 @@
-"""Deliveries of webhooks: real requests, signed with the account's secret."""
+"""Webhook deliveries: real requests, signed with the account's secret."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from ...exceptions import APIStatusError, ReplicateError
 from ...webhook import sign_webhook
 from ..broadcast import Broadcast
 from ..clock import Clock
-from .prediction import Change, Run
+from .prediction import Change, StoredPrediction
 
-# Seconds between two `output` or `logs` webhooks of one prediction.
-THROTTLE = 0.5
-# Seconds before each further attempt to deliver the last webhook; the last is about a minute after
-# the end.
-BACKOFF = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-# Seconds for which a key that was replaced signs too.
-OVERLAP = 24 * 3600.0
+# Seconds between two `output` or `logs` webhooks of a prediction.
+MIN_INTERVAL = 0.5
+# Seconds before each retry of a `completed` webhook, a minute in all.
+RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+# Seconds for which a replaced secret still signs.
+SECRET_OVERLAP = 24 * 3600.0
+
+View = Callable[[StoredPrediction], dict[str, Any]]
 
 
 @dataclass(slots=True)
 class Delivery:
-    """A webhook, and what became of it.
+    """A webhook and the responses to it.
 
     Args:
-        id: Its `webhook-id`: the same for every attempt.
-        url: Where it goes.
-        prediction: The prediction's or training's id.
+        id: The `webhook-id`, the same for all attempts.
+        url: The receiver's URL.
+        prediction: The id of the prediction or training.
         event: `start`, `output`, `logs` or `completed`.
-        time: When it was first sent, in the server's seconds since 1970.
-        answers: One for each attempt: a status, or what went wrong.
+        time: When it was first sent, in seconds since 1970 on the server's clock.
+        answers: For each attempt the status code, or an error message.
 
     """
 
@@ -51,26 +52,31 @@ class Delivery:
 
     @property
     def is_delivered(self) -> bool:
-        """Whether the receiver has said so."""
+        """Whether an attempt was answered with a 2xx status."""
         return any(isinstance(answer, int) and 200 <= answer < 300 for answer in self.answers)
 
 
 class Webhooks:
-    """Sends them, and keeps the account's secrets.
+    """Sends webhooks, and keeps the account's webhook secrets. For the server's thread only.
 
-    Everything here belongs to the server's own thread.
+    Args:
+        clock: The server's clock.
+        get_copies: Returns how often each webhook is delivered.
+        changes: Notified after each attempt.
+
     """
 
-    def __init__(self, clock: Clock, copies: Callable[[], int], changes: Broadcast) -> None:
+    def __init__(self, clock: Clock, get_copies: Callable[[], int], changes: Broadcast) -> None:
         self.secret: str = _new_secret()
         self.deliveries: deque[Delivery] = deque(maxlen=10_000)
         self._clock = clock
-        self._copies = copies
+        self._get_copies = get_copies
         self._changes = changes
-        self._replaced: list[tuple[str, float]] = []
-        # The loop keeps its tasks only weakly.
+        # Replaced secrets, and the time until which they sign.
+        self._old_secrets: list[tuple[str, float]] = []
+        # The event loop keeps only weak references to tasks.
         self._tasks: set[asyncio.Task[None]] = set()
-        # Absolute targets only; the base address is never used.
+        # All requests are to absolute URLs: the base URL is not used.
         self.core: Core = Core(
             "http://localhost",
             None,
@@ -87,35 +93,38 @@ class Webhooks:
             public_only=False,
         )
 
-    def rotate(self) -> None:
-        """Make a new secret; webhooks are signed with the replaced one too for a day."""
-        self._replaced.append((self.secret, self._clock.time() + OVERLAP))
+    def rotate_secret(self) -> None:
+        """Create a new secret. For a day, webhooks are signed with the old one too."""
+        self._old_secrets.append((self.secret, self._clock.time() + SECRET_OVERLAP))
         self.secret = _new_secret()
 
-    def tell(self, run: Run, change: Change, view: Callable[[Run], dict[str, Any]]) -> None:
-        """Deliver a change, if it was asked for and is due."""
-        if run.webhook is None or change not in run.webhook_events_filter:
+    def on_change(self, prediction: StoredPrediction, change: Change, view: View) -> None:
+        """Send or schedule a webhook, if the prediction asks for one about this change."""
+        if prediction.webhook is None or change not in prediction.webhook_events_filter:
             return
         if change in ("output", "logs"):
-            if run.telling is None:
-                # What happens until then is told by the same webhook.
-                run.telling = self._clock.call_at(
-                    run.last_told + THROTTLE, lambda: self._tell_now(run, change, view)
+            # A webhook that is scheduled already will include this change.
+            if prediction.webhook_timer is None:
+                prediction.webhook_timer = self._clock.call_at(
+                    prediction.last_webhook_at + MIN_INTERVAL,
+                    lambda: self._send_scheduled(prediction, change, view),
                 )
             return
-        if change == "completed" and run.telling is not None:
-            run.telling.cancel()
-        self._send(run, change, view)
+        if change == "completed" and prediction.webhook_timer is not None:
+            prediction.webhook_timer.cancel()
+        self._send(prediction, change, view)
 
-    def _tell_now(self, run: Run, change: Change, view: Callable[[Run], dict[str, Any]]) -> None:
-        run.telling = None
-        run.last_told = self._clock.time()
-        self._send(run, change, view)
+    def _send_scheduled(self, prediction: StoredPrediction, change: Change, view: View) -> None:
+        prediction.webhook_timer = None
+        prediction.last_webhook_at = self._clock.time()
+        self._send(prediction, change, view)
 
-    def _send(self, run: Run, change: Change, view: Callable[[Run], dict[str, Any]]) -> None:
-        id, body = f"msg_{secrets.token_urlsafe(20)}", json.dumps(view(run)).encode()
-        for _ in range(self._copies()):
-            delivery = Delivery(id, run.webhook or "", run.id, change, self._clock.time())
+    def _send(self, prediction: StoredPrediction, change: Change, view: View) -> None:
+        id, body = f"msg_{secrets.token_urlsafe(20)}", json.dumps(view(prediction)).encode()
+        for _ in range(self._get_copies()):
+            delivery = Delivery(
+                id, prediction.webhook or "", prediction.id, change, self._clock.time()
+            )
             self.deliveries.append(delivery)
             task = asyncio.get_running_loop().create_task(self._deliver(delivery, body))
             self._tasks.add(task)
@@ -123,14 +132,14 @@ class Webhooks:
 
     async def _deliver(self, delivery: Delivery, body: bytes) -> None:
         await self._attempt(delivery, body)
-        for wait in BACKOFF if delivery.event == "completed" else ():
+        for delay in RETRY_DELAYS if delivery.event == "completed" else ():
             if delivery.is_delivered:
                 return
-            await self._clock.sleep(wait)
+            await self._clock.sleep(delay)
             await self._attempt(delivery, body)
 
     async def _attempt(self, delivery: Delivery, body: bytes) -> None:
-        # Receivers hold this against their own clock, which nobody has moved.
+        # Receivers compare the timestamp with their own clock, which is not advanced.
         timestamp = str(int(time.time()))
         headers = [
             ("webhook-id", delivery.id),
@@ -155,8 +164,8 @@ class Webhooks:
 
     def _signatures(self, id: str, timestamp: str, body: bytes) -> str:
         now = self._clock.time()
-        keys = [self.secret, *(secret for secret, until in self._replaced if now < until)]
-        return sign_webhook(keys, id, timestamp, body)
+        old = (secret for secret, expires_at in self._old_secrets if now < expires_at)
+        return sign_webhook([self.secret, *old], id, timestamp, body)
 
 
 def _new_secret() -> str:

@@ -1,1 +1,1 @@
-"""What happens to a request before an endpoint sees it: the request log, faults, rate limits."""
+"""What happens to a request before its endpoint: the request log, faults and rate limits."""

@@ -1,4 +1,4 @@
-"""Faults that a test asks for: how the server misbehaves, where, and how often."""
+"""Faults: misbehaviour of the server that a test asks for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..problem import Problem
 from ..settings import Advice
 from .patterns import Pattern
-from .rate_limits import advise
+from .rate_limits import add_retry_advice
 
 _TITLES = {401: "Unauthenticated", 402: "Insufficient credit"}
 _DETAILS = {
@@ -25,33 +25,34 @@ _DETAILS = {
     404: "The requested resource could not be found.",
     429: "Request was throttled.",
 }
-# Where streams are, without `/v1`.
-STREAMS = ("/streams/", "/files/local-")
-# Answers without a body.
-_EMPTY = (204, 304)
+# Prefixes of the paths of streams, without `/v1`.
+_STREAM_PATHS = ("/streams/", "/files/local-")
+# Statuses of responses without a body.
+_BODILESS = (204, 304)
 
 
-class Cut(Exception):
-    """The connection was cut on purpose."""
+class _ConnectionClosedError(Exception):
+    """A fault has closed the connection in the middle of a response."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """A fault, as `LocalReplicate.fault` describes it.
+    """A fault, as `LocalReplicate.fault` creates it.
 
     Args:
-        hits: How often it has struck.
-        met: How many requests it was meant for; `truncate` and `drop_stream` do not strike what
-            ends before.
+        remaining: How many requests it still applies to; None: any number.
+        hits: How many requests it has struck.
+        met: How many requests it has applied to. `truncate` and `drop_stream` do not strike a
+            response that ends before.
 
     Raises:
-        TypeError: An argument is of another kind.
-        ValueError: An argument has no effect, or one that cannot be.
+        TypeError: An argument is of the wrong type.
+        ValueError: An argument is out of range or has no effect.
 
     """
 
     pattern: Pattern
-    left: int | None
+    remaining: int | None
     status: int | None
     body: bytes | None
     headers: Mapping[str, str] | None
@@ -70,34 +71,40 @@ class Fault:
         _check_effect(self)
 
     def __str__(self) -> str:
+        if self.hits:
+            return str(self.pattern)
         met = "1 request" if self.met == 1 else f"{self.met} requests"
-        unused = f"{met} met it, and was over before" if self.met else "no request met it"
-        return str(self.pattern) if self.hits else f"{self.pattern} ({unused})"
+        reason = f"{met} met it, and was over before" if self.met else "no request met it"
+        return f"{self.pattern} ({reason})"
 
     def matches(self, method: str, path: str) -> bool:
-        """Return whether it is meant for this request."""
-        fits = self.drop_stream is None or path.startswith(STREAMS)
-        return self.left != 0 and fits and self.pattern.matches(method, path)
+        """Return whether the fault applies to a request."""
+        is_applicable = self.drop_stream is None or path.startswith(_STREAM_PATHS)
+        return self.remaining != 0 and is_applicable and self.pattern.matches(method, path)
 
-    def take(self) -> None:
-        """Note that a request has met it."""
+    def record_match(self) -> None:
+        """Count a request that the fault applies to."""
         self.met += 1
-        if self.left is not None:
-            self.left -= 1
-        if self.answers or self.delay or self.reset:
+        if self.remaining is not None:
+            self.remaining -= 1
+        if self._strikes_at_once:
             self.hits += 1
 
-    def cut(self, transport: asyncio.Transport | None) -> None:
-        """Close the connection in the middle of an answer."""
-        if not (self.answers or self.delay):
+    def close(self, transport: asyncio.Transport | None) -> None:
+        """Close the connection in the middle of a response."""
+        if not self._strikes_at_once:
             self.hits += 1
         if transport is not None:
             transport.close()
-        raise Cut
+        raise _ConnectionClosedError
 
     @property
-    def answers(self) -> bool:
-        """Whether it answers in the place of the server."""
+    def _strikes_at_once(self) -> bool:
+        return bool(self.replaces_response or self.delay or self.reset)
+
+    @property
+    def replaces_response(self) -> bool:
+        """Whether the fault answers instead of the server."""
         return not (
             self.status is None
             and self.body is None
@@ -113,25 +120,25 @@ class Fault:
         send: Send,
         transport: asyncio.Transport | None,
     ) -> None:
-        """Serve a request in this fault's way."""
+        """Serve a request with this fault."""
         await asyncio.sleep(self.delay)
         if self.reset is True:
-            _abort(transport)
+            _reset(transport)
             return
-        if self.answers:
-            app = self._answer
+        if self.replaces_response:
+            app = self._respond
         elif self.reset == "after":
-            await app(scope, receive, _swallow)
-            _abort(transport)
+            await app(scope, receive, _discard)
+            _reset(transport)
             return
         if self.truncate is not None:
-            send = _Truncated(send, self, self.truncate, transport)
+            send = _TruncatingSend(send, self, self.truncate, transport)
         elif self.drop_stream is not None:
-            send = _Dropped(send, self, self.drop_stream, transport)
-        with contextlib.suppress(Cut):
+            send = _DroppingSend(send, self, self.drop_stream, transport)
+        with contextlib.suppress(_ConnectionClosedError):
             await app(scope, receive, send)
 
-    async def _answer(self, _: Scope, receive: Receive, send: Send) -> None:
+    async def _respond(self, _: Scope, receive: Receive, send: Send) -> None:
         while (await receive()).get("more_body"):
             pass
         status = self.status or (429 if self.retry_after is not None else 200)
@@ -139,7 +146,7 @@ class Fault:
             status, _DETAILS.get(status, "An injected fault."), title=_TITLES.get(status)
         )
         if self.retry_after is not None:
-            advise(problem, self.retry_after, self.advice)
+            add_retry_advice(problem, self.retry_after, self.advice)
         headers = {
             "content-type": "application/problem+json" if status >= 400 else "application/json"
         }
@@ -148,21 +155,21 @@ class Fault:
             for name, value in {**(problem.headers or {}), **(self.headers or {})}.items()
         }
         body = json.dumps(problem.body).encode() if self.body is None else self.body
-        if status in _EMPTY:
+        if status in _BODILESS:
             body = b""
             del headers["content-type"]
         else:
             headers["content-length"] = str(len(body))
-        lines = [
+        encoded = [
             (name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
         ]
-        await send({"type": "http.response.start", "status": status, "headers": lines})
+        await send({"type": "http.response.start", "status": status, "headers": encoded})
         await send({"type": "http.response.body", "body": body})
 
 
-# What options of a fault must be, and which types these are.
-_KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
-    "left": ("a number", (int,)),
+# The types of options, in words and as classes.
+_OPTION_TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
+    "remaining": ("a number", (int,)),
     "status": ("a number", (int,)),
     "body": ("bytes or str", (bytes,)),
     "headers": ("a mapping", (Mapping,)),
@@ -174,18 +181,17 @@ _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
 
 
 def _check_options(fault: Fault) -> None:
-    for name, (kind, types) in _KINDS.items():
+    for name, (description, types) in _OPTION_TYPES.items():
         value = getattr(fault, name)
         if value is None:
             continue
         if not isinstance(value, types) or isinstance(value, bool):
-            raise TypeError(
-                f"{'times' if name == 'left' else name} must be {kind}, not {type(value).__name__}"
-            )
-        if isinstance(value, (int, float)) and name != "left" and not value >= 0:
+            argument = "times" if name == "remaining" else name
+            raise TypeError(f"{argument} must be {description}, not {type(value).__name__}")
+        if isinstance(value, (int, float)) and name != "remaining" and not value >= 0:
             raise ValueError(f"{name} must be at least 0, not {value}")
-    if fault.left is not None and fault.left < 1:
-        raise ValueError(f"times must be at least 1, or None for always, not {fault.left}")
+    if fault.remaining is not None and fault.remaining < 1:
+        raise ValueError(f"times must be at least 1, or None for always, not {fault.remaining}")
     if fault.reset not in (False, True, "after"):
         raise ValueError(f"reset must be True or 'after', not {fault.reset!r}")
     if fault.status is not None and not 200 <= fault.status <= 599:
@@ -198,88 +204,94 @@ def _check_options(fault: Fault) -> None:
 
 def _check_effect(fault: Fault) -> None:
     truncates, drops = fault.truncate is not None, fault.drop_stream is not None
-    if not (fault.answers or fault.delay or fault.reset or truncates or drops):
+    if not (fault.replaces_response or fault.delay or fault.reset or truncates or drops):
         raise ValueError(
             "a fault needs an effect: status, body, headers, bad_json, delay, reset, truncate,"
             " drop_stream or retry_after"
         )
-    if fault.status in _EMPTY and fault.body:
+    if fault.status in _BODILESS and fault.body:
         raise ValueError(f"an answer {fault.status} has no body: leave out body, or status")
-    if fault.reset and (fault.answers or truncates or drops):
+    if fault.reset and (fault.replaces_response or truncates or drops):
         raise ValueError("reset leaves no answer: leave out what the answer would be")
     if truncates and drops:
         raise ValueError("truncate and drop_stream are two faults: one or the other")
-    if drops and fault.answers:
+    if drops and fault.replaces_response:
         raise ValueError(
             "drop_stream is for the server's own streams: leave out what the answer would be, or"
             " use truncate"
         )
 
 
-class _Truncated:
-    """Sends the head, and the first bytes of the body."""
+class _TruncatingSend:
+    """Sends the headers and the first bytes of the body, then closes the connection."""
 
     def __init__(
-        self, send: Send, fault: Fault, left: int, transport: asyncio.Transport | None
+        self, send: Send, fault: Fault, limit: int, transport: asyncio.Transport | None
     ) -> None:
-        self._send, self._fault, self._left, self._transport = send, fault, left, transport
+        self._send = send
+        self._fault = fault
+        self._remaining = limit
+        self._transport = transport
 
     async def __call__(self, message: Message) -> None:
         if message["type"] != "http.response.body":
             await self._send(message)
             return
         body: bytes = message.get("body", b"")
-        if len(body) <= self._left:
-            self._left -= len(body)
+        if len(body) <= self._remaining:
+            self._remaining -= len(body)
             await self._send(message)
             return
         await self._send(
-            {"type": "http.response.body", "body": body[: self._left], "more_body": True}
+            {"type": "http.response.body", "body": body[: self._remaining], "more_body": True}
         )
-        self._fault.cut(self._transport)
+        self._fault.close(self._transport)
 
 
-class _Dropped:
-    """Sends the first events of a stream; comments do not count."""
+class _DroppingSend:
+    """Sends the first events of a stream, not counting comments, then closes the connection."""
 
     def __init__(
-        self, send: Send, fault: Fault, left: int, transport: asyncio.Transport | None
+        self, send: Send, fault: Fault, limit: int, transport: asyncio.Transport | None
     ) -> None:
-        self._send, self._fault, self._left, self._transport = send, fault, left, transport
+        self._send = send
+        self._fault = fault
+        self._remaining = limit
+        self._transport = transport
 
     async def __call__(self, message: Message) -> None:
         if message["type"] != "http.response.body":
             await self._send(message)
             return
         frames = (message.get("body", b"") or b"").split(b"\n\n")
-        kept: list[bytes] = []
+        sent: list[bytes] = []
         for frame in frames[:-1]:
             if not frame.startswith(b":"):
-                if self._left == 0:
+                if self._remaining == 0:
                     break
-                self._left -= 1
-            kept.append(frame + b"\n\n")
-        is_over = self._left == 0
+                self._remaining -= 1
+            sent.append(frame + b"\n\n")
+        is_limit_reached = self._remaining == 0
         await self._send(
             {
                 "type": "http.response.body",
-                "body": b"".join(kept),
-                "more_body": is_over or message.get("more_body", False),
+                "body": b"".join(sent),
+                "more_body": is_limit_reached or message.get("more_body", False),
             }
         )
-        if is_over:
-            self._fault.cut(self._transport)
+        if is_limit_reached:
+            self._fault.close(self._transport)
 
 
-async def _swallow(_: Message) -> None:
+async def _discard(_: Message) -> None:
     pass
 
 
-def _abort(transport: asyncio.Transport | None) -> None:
+def _reset(transport: asyncio.Transport | None) -> None:
     if transport is None:
         return
     connection = transport.get_extra_info("socket")
     if connection is not None:
-        # Without lingering, closing sends a reset.
+        # With a linger time of 0, closing sends a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

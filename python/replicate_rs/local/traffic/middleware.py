@@ -1,6 +1,4 @@
-"""What happens to every request before an endpoint sees it: it is logged, measured, and may meet a
-fault.
-"""
+"""The application that every request goes through: it logs the request and applies faults."""
 
 from __future__ import annotations
 
@@ -11,29 +9,29 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..problem import Problem
-from ..request_log import MOST_KEPT, LoggedRequest
+from ..request_log import MAX_LOGGED_BODY, LoggedRequest
 from ..state import State
 from .faults import Fault
 
-# What a multipart body needs beside its file.
-_ENVELOPE = 1 << 20
+# Bytes of a multipart body beside the file.
+_MULTIPART_OVERHEAD = 1 << 20
 
 
 class Connections:
-    """The open connections, by the peer's address: a fault cuts one."""
+    """The open connections, by the client's address, so that a fault can close one."""
 
     def __init__(self) -> None:
         self.transports: dict[tuple[str, int], asyncio.Transport] = {}
 
     def protocol(self) -> type[H11Protocol]:
-        """Give uvicorn's protocol, made to note its connection here."""
+        """Return uvicorn's protocol class, extended to add its connections here."""
         transports = self.transports
 
         class Protocol(H11Protocol):
             def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own signature
                 super().connection_made(transport)
-                # asyncio does so only for sockets that name their protocol: without it each answer
-                # waits 40 ms for an ACK.
+                # asyncio sets this only for sockets with a protocol number. Without it, each
+                # response waits 40 ms for an ACK.
                 transport.get_extra_info("socket").setsockopt(
                     socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
                 )
@@ -48,8 +46,17 @@ class Connections:
         return Protocol
 
 
-class Traffic:
-    """An application around the two others."""
+class TrafficMiddleware:
+    """Passes requests to the application of their origin, with logging and faults.
+
+    Args:
+        state: The server's state.
+        faults: The faults; the first that matches a request applies.
+        connections: The open connections.
+        api: The application of the API's origin.
+        output: The application of the output origin.
+
+    """
 
     def __init__(
         self,
@@ -57,13 +64,13 @@ class Traffic:
         faults: list[Fault],
         connections: Connections,
         api: ASGIApp,
-        delivery: ASGIApp,
+        output: ASGIApp,
     ) -> None:
         self._state = state
         self._faults = faults
         self._connections = connections
         self._api = api
-        self._delivery = delivery
+        self._output = output
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -71,39 +78,35 @@ class Traffic:
             return
         path: str = scope["path"]
         is_api = scope["server"][1] == self._state.addresses.ports[0]
-        self._state.addresses.ask(scope["headers"], is_api=is_api)
+        self._state.addresses.set_current(scope["headers"], is_api=is_api)
         if path == "/" or path.startswith(("/p/", "/-/")):
-            # The web page shows the log; it is not in it.
+            # Requests of the web page are not logged: the page shows the log.
             await self._api(scope, receive, send)
             return
-        app = self._delivery
+        app = self._output
         if is_api:
-            # 1.0.7 adds `/v1` to its base URL, 2.0 and Node do not: with and without it is right
-            # here for all of them.
+            # The clients disagree whether a base URL ends in `/v1`: any number up to two works.
             stripped = path.removeprefix("/v1").removeprefix("/v1")
             app, scope["path"] = self._api, path if stripped == "/" else stripped
-        logged = _Logged(self._state, scope, path, receive, send)
-        fault = next(
-            (
-                each
-                for each in self._faults
-                if each.matches(scope["method"], scope["path"].removeprefix("/v1"))
-            ),
-            None,
-        )
+        logger = _RequestLogger(self._state, scope, path, receive, send)
+        fault = self._find_fault(scope)
         try:
             if fault is None:
-                await app(scope, logged.receive, logged.send)
+                await app(scope, logger.receive, logger.send)
             else:
-                fault.take()
+                fault.record_match()
                 transport = self._connections.transports.get(tuple(scope["client"]))
-                await fault.serve(app, scope, logged.receive, logged.send, transport)
+                await fault.serve(app, scope, logger.receive, logger.send, transport)
         finally:
-            logged.note()
+            logger.log()
+
+    def _find_fault(self, scope: Scope) -> Fault | None:
+        method, path = scope["method"], scope["path"].removeprefix("/v1")
+        return next((each for each in self._faults if each.matches(method, path)), None)
 
 
-class _Logged:
-    """A request that is noted down when all of it is here, at the latest when it is answered."""
+class _RequestLogger:
+    """Logs a request when its body has arrived, or at the latest when it is answered."""
 
     def __init__(self, state: State, scope: Scope, path: str, receive: Receive, send: Send) -> None:
         self._state = state
@@ -112,53 +115,53 @@ class _Logged:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
-        self._most = state.settings.max_body
+        self._max_size = state.settings.max_body
         if headers.get("content-type", "").startswith("multipart/"):
-            self._most = state.settings.max_upload + _ENVELOPE
+            self._max_size = state.settings.max_upload + _MULTIPART_OVERHEAD
         query = scope["query_string"].decode("latin-1")
-        self._entry = LoggedRequest(
+        self._request = LoggedRequest(
             scope["method"], path, query, headers, b"", 0, state.clock.time()
         )
-        self._kept = bytearray()
-        self._noted = False
+        self._body = bytearray()
+        self._is_logged = False
         if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
-            self.note()
+            self.log()
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             body: bytes = message.get("body", b"")
-            self._entry.size += len(body)
-            if len(self._kept) < MOST_KEPT:
-                self._kept += body[: MOST_KEPT - len(self._kept)]
-            if self._entry.size > self._most:
+            self._request.size += len(body)
+            if len(self._body) < MAX_LOGGED_BODY:
+                self._body += body[: MAX_LOGGED_BODY - len(self._body)]
+            if self._request.size > self._max_size:
                 await self._drain(message)
-                raise Problem(413, _too_large(self._most, self._state.settings.max_upload))
+                raise Problem(413, _too_large(self._max_size, self._state.settings.max_upload))
             if not message.get("more_body"):
-                self.note()
+                self.log()
         return message
 
     async def _drain(self, message: Message) -> None:
-        # A client that is still sending would not read the answer.
+        # A client reads no response while it still sends.
         while message.get("more_body"):
             message = await self._receive()
-        self.note()
+        self.log()
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.note()
-            self._entry.status = message["status"]
+            self.log()
+            self._request.status = message["status"]
         await self._send(message)
 
-    def note(self) -> None:
-        if not self._noted:
-            self._noted = True
-            self._entry.body = bytes(self._kept)
-            self._state.requests.append(self._entry)
+    def log(self) -> None:
+        if not self._is_logged:
+            self._is_logged = True
+            self._request.body = bytes(self._body)
+            self._state.requests.append(self._request)
             self._state.changes.notify()
 
 
-def _too_large(most: int, upload: int) -> str:
-    if most >= upload:
-        return f"Files must be less than {upload // 1_000_000}MB in size"
-    return f"The request body must be at most {most} bytes"
+def _too_large(max_size: int, max_upload: int) -> str:
+    if max_size >= max_upload:
+        return f"Files must be less than {max_upload // 1_000_000}MB in size"
+    return f"The request body must be at most {max_size} bytes"

@@ -1,8 +1,9 @@
-"""Rate limits: token buckets by the minute, and how an answer 429 says when to come back."""
+"""Rate limits, and how a 429 response states when to retry."""
 
 from __future__ import annotations
 
 import math
+import time
 from email.utils import formatdate
 
 from ..clock import Clock
@@ -10,41 +11,44 @@ from ..problem import Problem
 from ..settings import Advice, RateLimits
 
 
-class Limiter:
-    """Counts requests."""
+class RateLimiter:
+    """Counts requests in token buckets, which refill continuously."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # What is left, and when it was that much.
+        # The tokens in each bucket, and the time when it had them.
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def take(
         self, method: str, path: str, limits: RateLimits | None, advice: tuple[Advice, ...]
     ) -> dict[str, str]:
-        """Count a request. Gives the headers of its answer; raises the API's 429."""
-        kind, limit = _bucket(method, path, limits or RateLimits())
+        """Count a request, and return headers for its response.
+
+        Raises `Problem` 429 if the limit is exceeded.
+        """
+        bucket, limit = _choose_bucket(method, path, limits or RateLimits())
         if limits is None:
             return {"ratelimit-remaining": f"{limit - 1:.0f}", "ratelimit-reset": "1"}
         now = self._clock.time()
-        left, then = self._buckets.get(kind, (limit, now))
-        left = min(limit, left + (now - then) * limit / 60)
-        if left < 1:
-            self._buckets[kind] = left, now
+        tokens, filled_at = self._buckets.get(bucket, (limit, now))
+        tokens = min(limit, tokens + (now - filled_at) * limit / 60)
+        if tokens < 1:
+            self._buckets[bucket] = tokens, now
             problem = Problem(
                 429,
                 f"Request was throttled. Your rate limit for this endpoint is {limit:.0f} requests"
                 " per minute.",
             )
-            advise(problem, (1 - left) * 60 / limit, advice, now=now)
+            add_retry_advice(problem, (1 - tokens) * 60 / limit, advice, now=now)
             raise problem
-        self._buckets[kind] = left - 1, now
+        self._buckets[bucket] = tokens - 1, now
         return {
-            "ratelimit-remaining": f"{left - 1:.0f}",
+            "ratelimit-remaining": f"{tokens - 1:.0f}",
             "ratelimit-reset": str(math.ceil(60 / limit)),
         }
 
 
-def _bucket(method: str, path: str, limits: RateLimits) -> tuple[str, float]:
+def _choose_bucket(method: str, path: str, limits: RateLimits) -> tuple[str, float]:
     if method == "POST" and path.endswith("/predictions"):
         return "create", limits.create
     if method == "GET" and path.startswith("/predictions/"):
@@ -52,31 +56,27 @@ def _bucket(method: str, path: str, limits: RateLimits) -> tuple[str, float]:
     return "other", limits.other
 
 
-def advise(
-    problem: Problem, wait: float, advice: tuple[Advice, ...], *, now: float | None = None
+def add_retry_advice(
+    problem: Problem, delay: float, advice: tuple[Advice, ...], *, now: float | None = None
 ) -> None:
-    """Say in an error when to come back.
+    """State in an error response when to retry.
 
     Args:
-        problem: The error.
-        wait: Seconds; whole ones are said, as the service does, unless they are given to a fault as
-            a fraction.
-        advice: How to say it.
-        now: The present; None: real time.
+        problem: The error response.
+        delay: Seconds until the retry, rounded up as the service does.
+        advice: Where to state it.
+        now: The current time, in seconds since 1970; None: real time.
 
     """
-    seconds = math.ceil(wait)
+    seconds = math.ceil(delay)
     headers = {"ratelimit-remaining": "0", "ratelimit-reset": str(seconds)} | dict(
         problem.headers or {}
     )
     if "seconds" in advice:
         headers["retry-after"] = str(seconds)
     if "date" in advice:
-        import time
-
-        headers["retry-after"] = formatdate(
-            (time.time() if now is None else now) + seconds, usegmt=True
-        )
+        retry_at = (time.time() if now is None else now) + seconds
+        headers["retry-after"] = formatdate(retry_at, usegmt=True)
     if "body" in advice:
         problem.body["retry_after"] = seconds
     if "text" in advice:

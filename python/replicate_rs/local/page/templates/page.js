@@ -1,12 +1,12 @@
-// The page is rendered by the server only. What has changed there is changed here, and nothing else is touched:
-// a picture does not flicker, sound plays on, and text that is being read or selected stays where it is.
+// Only the server renders the page. An update changes the nodes that differ and no others, so that images do not
+// flicker, audio plays on, and scroll positions and selections stay.
 function morph(shown, fresh) {
   if (shown.nodeType === Node.TEXT_NODE) {
     if (fresh.data.startsWith(shown.data)) shown.appendData(fresh.data.slice(shown.data.length));
     else shown.data = fresh.data;
     return;
   }
-  // Whether something is unfolded is up to the reader.
+  // The reader opens and closes <details>.
   for (const { name } of [...shown.attributes]) if (name !== "open" && !fresh.hasAttribute(name)) shown.removeAttribute(name);
   for (const { name, value } of fresh.attributes) if (shown.getAttribute(name) !== value) shown.setAttribute(name, value);
   let at = shown.firstChild;
@@ -27,40 +27,40 @@ function morph(shown, fresh) {
   }
 }
 
-// What grows is followed, unless its reader has scrolled away from the end.
-const grown = () => [...document.querySelectorAll(".grows pre")];
-const toEnd = each => { each.scrollTop = each.scrollHeight; };
+// Output and logs stay scrolled to the end, unless the reader has scrolled up.
+const growing = () => [...document.querySelectorAll(".grows pre")];
+const scrollToEnd = each => { each.scrollTop = each.scrollHeight; };
 
-async function look() {
+async function reload() {
   let response;
   try {
     response = await fetch(location.href);
   } catch {
-    return; // The connection was lost; when it is back, all is looked at again.
+    return; // The connection is lost. The page is updated when the event stream connects again.
   }
-  // What is not here will not come.
+  // A prediction that does not exist will not be created later.
   if (response.status === 404) changes?.close();
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const read = grown().filter(each => each.scrollHeight - each.scrollTop - each.clientHeight > 8);
+  const scrolledUp = growing().filter(each => each.scrollHeight - each.scrollTop - each.clientHeight > 8);
   document.title = page.title;
   morph(document.querySelector("main"), page.querySelector("main"));
-  grown().filter(each => !read.includes(each)).forEach(toEnd);
+  growing().filter(each => !scrolledUp.includes(each)).forEach(scrollToEnd);
 }
 
-let looking = false, again = false;
+let isUpdating = false, isOutdated = false;
 async function update() {
-  again = true;
-  if (looking) return;
-  looking = true;
+  isOutdated = true;
+  if (isUpdating) return;
+  isUpdating = true;
   try {
-    while (again) {
-      again = false;
-      await look();
+    while (isOutdated) {
+      isOutdated = false;
+      await reload();
     }
-  } finally { looking = false; }
+  } finally { isUpdating = false; }
 }
 
-// A browser has six connections to a server: a page that nobody sees keeps none.
+// A browser opens at most six connections to a server, so a hidden page closes its own.
 let changes = null;
 function listen() {
   changes?.close();
@@ -72,5 +72,5 @@ function listen() {
   changes.onerror = () => { lost.hidden = false; };
 }
 document.addEventListener("visibilitychange", listen);
-document.querySelectorAll("[data-running] pre").forEach(toEnd);
+document.querySelectorAll("[data-running] pre").forEach(scrollToEnd);
 listen();
