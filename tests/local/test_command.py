@@ -108,7 +108,8 @@ class Reloads:
             moment = time.time() + seconds
             os.utime(path, (moment, moment))
             with contextlib.suppress(TimeoutError):
-                return until(lambda: self.said("detected changes"), timeout=1)
+                until(lambda: self.said("detected changes"), timeout=1)
+                break
 
 
 def answer(client):
