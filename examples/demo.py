@@ -108,10 +108,12 @@ def receive_webhook(client: replicate.Replicate) -> None:
         headers, body = Receiver.received
         secret = client.webhooks.default.secret.get()
         is_genuine = replicate.validate_webhook(headers=headers, body=body, secret=secret)
-        is_forgery_valid = replicate.validate_webhook(
+        is_altered_genuine = replicate.validate_webhook(
             headers=headers, body=body + b" ", secret=secret
         )
-        print(f"  {len(body)} bytes; genuine: {is_genuine}; with one byte added: {is_forgery_valid}")
+        print(
+            f"  {len(body)} bytes; genuine: {is_genuine}; with one byte added: {is_altered_genuine}"
+        )
 
 
 def main() -> None:

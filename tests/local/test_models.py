@@ -329,7 +329,7 @@ def test_an_output_of_one_model_is_an_input_of_another_and_so_is_any_url(server,
 
     assert client.run("acme/size", {"file": client.run("acme/make", {})}) == 4
     assert client.run("acme/size", {"file": f"{server.origin}/"}) > 100
-    with pytest.raises(exceptions.ModelError, match="input file .* cannot be had"):
+    with pytest.raises(exceptions.ModelError, match="input file .* cannot be fetched"):
         client.run("acme/size", {"file": "http://127.0.0.1:1/x"})
     with pytest.raises(exceptions.ModelError, match="does not exist, or has expired"):
         client.run("acme/size", {"file": f"{server.base_url}/files/nope"})

@@ -261,13 +261,13 @@ class Execution:
             name, content = "input", read_data_uri(url)[1]
         elif not url.startswith(("http://", "https://")):
             raise InputFileError(
-                f"the input file {url} cannot be had: it is neither an HTTP nor a data URL"
+                f"the input file {url} cannot be fetched: it is neither an HTTP nor a data URL"
             )
         else:
             try:
                 content = await state.webhooks.core.send("GET", url, Expect.BYTES)
             except (ReplicateError, ValueError) as error:
-                raise InputFileError(f"the input file {url} cannot be had: {error}") from None
+                raise InputFileError(f"the input file {url} cannot be fetched: {error}") from None
             name = unquote(urlsplit(url).path)
         return await asyncio.to_thread(_to_input, content, name, file_type, folder)
 

@@ -84,7 +84,7 @@ class Registry:
             signature = Signature(name, function)
             if not signature.returns_files or signature.is_iterator:
                 raise TypeError(
-                    f"the training of {name} gives its weights: write `-> Path` or `-> bytes`"
+                    f"the training of {name} must return its weights: write `-> Path` or `-> bytes`"
                 )
             self._trainings[name] = Definition(name=name, function=function, signature=signature)
             return function

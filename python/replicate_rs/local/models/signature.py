@@ -38,9 +38,7 @@ class Signature:
         self.file_types: dict[str, type] = {}
         self.input: dict[str, Any] = self._describe_input(name, inspect.signature(function), hints)
         if "return" not in hints:
-            raise TypeError(
-                f"{name} does not say what it returns: write `-> str`, or what it gives"
-            )
+            raise TypeError(f"{name} does not say what it returns: write `-> str`, or another type")
         self._describe_output(name, function, hints["return"], stream=stream)
         self._schema = Schema(to_draft_4(self.input), "input")
 
@@ -62,8 +60,8 @@ class Signature:
                 )
             if each not in hints:
                 raise TypeError(
-                    f"{name}: the parameter {each!r} is not annotated: write `{each}: str`, or what"
-                    " it is"
+                    f"{name}: the parameter {each!r} is not annotated: write `{each}: str`, or"
+                    " another type"
                 )
             schema, file_type = input_schema(name, each, hints[each])
             if file_type is not None:
