@@ -260,7 +260,7 @@ def _(api):
 @exercise("models.get")
 def _(api):
     model = api("models.get", "acme", "shout")
-    assert model["description"] == "Say it louder."
+    assert model["description"] == "Return the text in upper case."
     assert_fits_component(model["default_example"], "prediction_response")
     assert_fits_component(model["latest_version"], "version_response")
     assert api("models.get", "acme", "words")["default_example"] is None

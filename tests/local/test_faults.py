@@ -1,6 +1,4 @@
-"""The local Replicate's other half: faults, limits, the clock, webhooks, streams and the request
-log.
-"""
+"""Faults, rate limits, the clock, webhooks, streams, output files and the request log."""
 
 import http.client
 import json
@@ -15,6 +13,7 @@ import pytest
 import replicate_rs as replicate
 from replicate_rs import exceptions
 from replicate_rs.local import LocalReplicate, RateLimits, Settings, sleep
+from support.conditions import until
 from support.webhooks import Receiver
 
 
@@ -95,11 +94,6 @@ def get(url, **headers):
         return response.status, response.headers, response.read()
     finally:
         connection.close()
-
-
-def until(condition):
-    while not condition():
-        threading.Event().wait(0.005)
 
 
 # Faults
@@ -490,7 +484,7 @@ def test_webhooks_are_filtered_and_signed(server, client):
         )
         received = [receiver.received.get(timeout=10) for _ in range(3)]
         until(lambda: all(each.is_delivered for each in server.deliveries))
-    # Two of them run side by side, and may overtake each other.
+    # Webhooks are sent concurrently, so that their order may differ.
     assert sorted(each.event for each in server.deliveries) == ["completed", "completed", "start"]
     for path, headers, body in received:
         assert path == "/hook?customer=1"

@@ -29,9 +29,7 @@ KNOWN = "known"
 
 
 def with_errors(document):
-    """The document, with the errors of every operation that it leaves out, and with names that lead
-    somewhere.
-    """
+    """Return the document with the undocumented errors of all operations, and existing names."""
     refused = {
         "description": "A problem",
         "content": {"application/problem+json": {"schema": PROBLEM}},
@@ -59,7 +57,7 @@ SCHEMA = schemathesis.openapi.from_dict(with_errors(DOCUMENT))
 SCHEMA.config.generation.update(
     deterministic=True, database="none", max_examples=12, with_security_parameters=False
 )
-# A method that a path does not have has no operation whose answers are documented.
+# Answers to methods that a path does not have are not documented.
 SCHEMA.config.phases.coverage.unexpected_methods = set()
 CHECKS = [
     not_a_server_error,
@@ -71,7 +69,7 @@ CHECKS = [
 
 @pytest.fixture(scope="module")
 def known(fuzzed):
-    """What there is for the names in paths."""
+    """A function that returns existing values for the parameters of paths."""
     version = fuzzed.server.version("acme/tunable")
     model = {"model_owner": "acme", "model_name": "tunable", "version_id": version}
     deployment = {
@@ -134,7 +132,7 @@ REQUESTS = st.fixed_dictionaries(
     },
 )
 BODIES = st.binary() | st.one_of(JSON, REQUESTS, REQUESTS).map(json.dumps).map(str.encode)
-# All that h11 and http.client let through.
+# All characters that h11 and http.client allow.
 HEADERS = st.text(
     st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=30
 ).map(str.strip)

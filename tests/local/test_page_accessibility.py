@@ -13,7 +13,7 @@ pytestmark = pytest.mark.xdist_group("browser")
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    """The pages of a server with something of everything."""
+    """URLs of all kinds of pages, with long values."""
     conductor = Conductor()
     folder = tmp_path_factory.mktemp("full")
     photo = folder / "photo.png"

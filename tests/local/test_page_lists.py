@@ -167,7 +167,7 @@ def test_a_body_that_is_nested_does_not_swell_the_page(fresh, body):
         )
     _, _, content = get(f"{fresh.origin}/-/requests")
     _, _, empty = get(f"{fresh.origin}/")
-    # Each quotation mark is five characters of HTML.
+    # A quotation mark is five characters of HTML.
     assert len(content) - len(empty) < 5 * 5 * 3 * 20_000
 
 

@@ -45,7 +45,7 @@ def test_sound_is_there_to_be_played(browser, page_client):
         0.5,
         True,
     ]
-    # The browser asks for the parts it needs.
+    # The browser requests ranges of the file.
     status, headers, content = get(browser.all("audio", "src")[0], Range="bytes=0-3")
     assert (status, headers["Content-Range"], content) == (206, "bytes 0-3/8044", "RIFF")
 

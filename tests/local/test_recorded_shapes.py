@@ -1,10 +1,11 @@
 """Predictions in the shapes recorded from the service, blocking creates, and deadlines."""
 
 import json
-import time
 from datetime import datetime
 
 import pytest
+
+from support.conditions import until
 
 pytest_plugins = "support.api_fixtures"
 
@@ -13,7 +14,7 @@ LATE = {"output", "started_at", "completed_at", "metrics", "webhook_completed"}
 
 
 def raw(api, method, path, **options):
-    """Recorded shapes are not those of the document."""
+    """Return an answer that is not checked against the document."""
     return api.send(method, f"/v1{path}", **options).json
 
 
@@ -113,8 +114,8 @@ def test_a_wait_that_ran_out_answers_starting(api, shape, monkeypatch):
     assert {
         name: answer[name] for name in answer if name in {"data_removed", "logs"} | LATE
     } == UNSET[shape]
-    while raw(api, "GET", f"/predictions/{answer['id']}").get("output") != ["first"]:
-        time.sleep(0.01)
+    path = f"/predictions/{answer['id']}"
+    until(lambda: raw(api, "GET", path).get("output") == ["first"])
     raw(api, "POST", f"/predictions/{answer['id']}/cancel")
 
 

@@ -1,4 +1,4 @@
-"""The local Replicate's start and stop, and what may be changed while it runs."""
+"""The local server's start and stop, and changes while it runs."""
 
 import socket
 import threading
@@ -8,6 +8,7 @@ import pytest
 import replicate_rs as replicate
 from replicate_rs import exceptions
 from replicate_rs.local import LocalReplicate, RateLimits, Settings, server_thread, state
+from support.conditions import until
 
 
 def is_refused(port):
@@ -16,11 +17,6 @@ def is_refused(port):
     except ConnectionRefusedError:
         return True
     return False
-
-
-def until(condition):
-    while not condition():
-        threading.Event().wait(0.005)
 
 
 def fails(*_, **__):
@@ -35,7 +31,7 @@ async def returns(*_, **__):
     pass
 
 
-# A thread that ended without a word would make pytest complain.
+# pytest fails a test whose thread ends with an unhandled exception.
 @pytest.mark.parametrize(
     ("place", "failing", "error", "says"),
     [
@@ -85,7 +81,7 @@ def test_what_ends_a_server_at_its_start_is_raised_there(
     ]
     with pytest.raises(RuntimeError, match="never started"):
         _ = server.requests
-    # Nothing of the failure is left.
+    # The failure has no effect on the next start.
     with server:
         assert (
             replicate.Replicate(api_token=server.token, base_url=server.base_url)

@@ -12,7 +12,7 @@ PNG = bytes.fromhex("89504e470d0a1a0a")
 
 
 def shout(text: str) -> str:
-    """Say it louder."""
+    """Return the text in upper case."""
     return text.upper()
 
 
