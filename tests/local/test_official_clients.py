@@ -30,7 +30,7 @@ MANY_PREDICTIONS, MANY_MODELS = 101, 26
 
 
 def shout(text: str) -> str:
-    """Return the text in upper case."""
+    """Upper case."""
     return text.upper()
 
 
