@@ -19,7 +19,7 @@ _HOMES = {
     "_transport": {"Blocking": "_base.transport", "Suspending": "_base.transport"},
     "configurable": {"_restored": "_client.configurable"},
     "file_output": {"FileOutput": "_files.output", "_detached": "_files.output"},
-    "file_text": {"get_path_url": "_files.text"},
+    "file_text": {"get_path_url": "_files.urls"},
     "middleware": {"Request": "_client.http"},
     "options": {"Stats": "_client.options", "Timeout": "_client.options"},
     "output_iterator": {

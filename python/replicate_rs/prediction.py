@@ -207,7 +207,7 @@ class Predictions(Namespace[M]):
             # The fast path for most inputs.
             body["input"] = inputs
         else:
-            from ._files.upload import put_input
+            from ._files.inputs import put_input
 
             inlined = await put_input(self, body, inputs, params, request_options)
         is_held_open = bool(headers) and headers[0][0] == "Prefer"
@@ -393,10 +393,11 @@ def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | N
 
 def _files(value: object, session: Session) -> list[FileOutput[Any]]:
     """Return every file in a model's output, at any depth, in order."""
-    from ._files.output import FileOutput, is_file
+    from ._files.output import FileOutput
+    from ._files.urls import is_file_url
 
     if isinstance(value, str):
-        return [FileOutput(value, session)] if is_file(value) else []
+        return [FileOutput(value, session)] if is_file_url(value) else []
     items = value if is_array(value) else value.values() if is_object(value) else ()
     return [file for each in items for file in _files(each, session)]
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 # so a caller who leaves may wait so long for the cancel. Polls follow, often at first.
 MAX_FIRST_WAIT = 3
 
-# `_files.output.outputs`, imported by the first run that needs it.
-_outputs: Callable[[Any, Session], Any] | None = None
+# `_files.output.wrap_files`, imported by the first run that needs it.
+_wrap_files: Callable[[Any, Session], Any] | None = None
 
 
 async def run_model(
@@ -91,13 +91,13 @@ async def run_model(
     files = client._session.use_file_output if use_file_output is None else use_file_output
     if not files:
         return prediction.output
-    global _outputs
-    if _outputs is None:
+    global _wrap_files
+    if _wrap_files is None:
         # Kept, because an import statement costs as much as five calls even when it is loaded.
-        from ._files.output import outputs
+        from ._files.output import wrap_files
 
-        _outputs = outputs
-    return _outputs(prediction.output, client._session)
+        _wrap_files = wrap_files
+    return _wrap_files(prediction.output, client._session)
 
 
 async def run_to_end(

@@ -106,7 +106,7 @@ class Trainings(Namespace[M]):
             ),
             **webhook_fields(params),
         }
-        from ._files.upload import put_input
+        from ._files.inputs import put_input
 
         inlined = await put_input(self, body, input or {}, params, request_options)
         pending = self._send(

@@ -42,7 +42,8 @@ from ._base.typing import (
     overload,
 )
 from ._core import is_plain
-from ._files.output import is_file, outputs
+from ._files.output import wrap_files
+from ._files.urls import is_file_url
 from ._predictions.events import open_stream
 from ._predictions.polling import Poller, increments, output_items, wait_for
 from .exceptions import (
@@ -172,9 +173,10 @@ class BaseFunction(Generic[P, R]):
         ref = self._runs
         if ref is None and target_of(self.ref)[0] is None and not is_plain(inputs):
             # Read files once, because the create may be sent twice.
-            from ._files.upload import Written, encoded
+            from ._files.inputs import encode_input
+            from ._files.upload import DataURIs
 
-            inputs = await encoded(client, inputs, Written())
+            inputs = await encode_input(client, inputs, DataURIs())
         try:
             prediction = await create(ref or self.ref, inputs)
         except NotFoundError as error:
@@ -215,13 +217,13 @@ class BaseFunction(Generic[P, R]):
             and await self._is_text(client, output, prediction)
         ):
             return "".join(output)
-        return outputs(output, client._session) if client._session.use_file_output else output
+        return wrap_files(output, client._session) if client._session.use_file_output else output
 
     async def _is_text(
         self, client: Resource[Any], output: list[str], prediction: Prediction[Any] | None
     ) -> bool:
         if self._joins is None:
-            if output and all(map(is_file, output)):
+            if output and all(map(is_file_url, output)):
                 return False
             try:
                 version = await self._fetch_version(client, prediction)
@@ -479,7 +481,7 @@ class BaseOutputIterator(Generic[T]):
                 await events.aclose()
             return
         if items := output_items(prediction):
-            yield outputs(items, client._session) if files else items
+            yield wrap_files(items, client._session) if files else items
         added = increments(client, prediction)
         try:
             async for batch in added:

@@ -1,4 +1,4 @@
-"""A server that pauses its answers to creates, and counts what is created and cancelled."""
+"""A server that delays responses to creates at a chosen point, and counts cancels."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Literal
 
-    from .._base.operation import Form, Said
+    from .._base.operation import FileInfo, Form
     from .._core import AbortSignal, Core, Pending, Source
     from ..exceptions import APIResponseValidationError
     from .types import AsyncSend as AsyncSend
@@ -152,7 +152,7 @@ class Middleware:
     ) -> FetchedSource:
         sources: list[Source[Any]] = []
         opened: list[Source[Any]] = []
-        answers: list[Said] = []
+        answers: list[FileInfo] = []
 
         def begin(request: Request) -> _Then[None, Response]:
             source = start(request)
@@ -187,13 +187,13 @@ class Middleware:
         overwrite: bool = True,
         total: float | None = None,
         signal: AbortSignal | None = None,
-    ) -> Fetched[Said]:
+    ) -> Fetched[FileInfo]:
         """Save a file; an answer of the caller's own is written instead."""
         request = Request("GET", self._core.address(url))
-        saved: list[Said] = []
+        saved: list[FileInfo] = []
 
-        def start(request: Request) -> _Then[Said, Response]:
-            def done(said: Said) -> Response:
+        def start(request: Request) -> _Then[FileInfo, Response]:
+            def done(said: FileInfo) -> Response:
                 saved[:] = [said]
                 return Response(200, url=request.url)
 
@@ -204,7 +204,7 @@ class Middleware:
                 done,
             )
 
-        def finish(response: Response) -> Said:
+        def finish(response: Response) -> FileInfo:
             if saved:
                 return saved[0]
             body, headers = _succeeded(self._core, request, response).body, response.headers
@@ -214,7 +214,7 @@ class Middleware:
 
     def download_all(
         self, files: Sequence[tuple[str, str | PathLike[str]]], most: int, **options: Any
-    ) -> _OneByOne[Said]:
+    ) -> _OneByOne[FileInfo]:
         """Save many files, one after another: how many at a time is for the caller's function to
         say.
         """
@@ -419,7 +419,7 @@ class FetchedSource:
     """A stream that is opened when something of it is waited for."""
 
     def __init__(
-        self, opening: Fetched[Source[Any]], sources: list[Source[Any]], answers: list[Said]
+        self, opening: Fetched[Source[Any]], sources: list[Source[Any]], answers: list[FileInfo]
     ) -> None:
         self._opening = opening
         # What the caller's own answer says of a file.
@@ -439,7 +439,7 @@ class FetchedSource:
         return None if self._opened is None else self._opened.ended
 
     @property
-    def said(self) -> Said | None:
+    def said(self) -> FileInfo | None:
         """What the host said of a file."""
         if self._answers:
             return self._answers[-1]
@@ -527,7 +527,7 @@ def _unexpected(
     return from_unexpected(problem, response.status, request.method, request.url, headers, body)
 
 
-def _part(response: Response, start: int) -> tuple[bytes, Said]:
+def _part(response: Response, start: int) -> tuple[bytes, FileInfo]:
     """Return what an answer of the caller's own has of a file from `start` on, and what it says of
     the file.
     """
@@ -543,7 +543,7 @@ def _part(response: Response, start: int) -> tuple[bytes, Said]:
     return body, _said(headers, length)
 
 
-def _said(headers: dict[str, str], length: int | None) -> Said:
+def _said(headers: dict[str, str], length: int | None) -> FileInfo:
     return (
         headers.get("content-type"),
         length,

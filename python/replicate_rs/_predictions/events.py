@@ -6,7 +6,8 @@ from .._base.cleanup import EXIT_REQUEST_TIMEOUT, unregister
 from .._base.transport import Suspending
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, is_object
 from .._core import Expect, Place, ServerSentEvent
-from .._files.output import FileOutput, is_file
+from .._files.output import FileOutput
+from .._files.urls import is_file_url
 from ..exceptions import (
     APIConnectionError,
     APIError,
@@ -288,7 +289,7 @@ class EventStream(Generic[J]):
         session = self.poller.client._session
         return [
             ServerSentEvent(event.event, FileOutput(data, session), event.id, event.retry)
-            if event.event == "output" and is_file(data := str(event.data))
+            if event.event == "output" and is_file_url(data := str(event.data))
             else event
             for event in events
         ]

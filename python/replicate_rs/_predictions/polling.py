@@ -251,9 +251,9 @@ async def increments(
         items = output_items(prediction)
         if added := items[count:]:
             if client._session.use_file_output:
-                from .._files.output import outputs
+                from .._files.output import wrap_files
 
-                added = outputs(added, client._session)
+                added = wrap_files(added, client._session)
             yield added
         count = max(count, len(items))
     raise_if_failed(prediction)
