@@ -61,13 +61,13 @@ async def request(
     elif isinstance(data, (bytes, bytearray)):
         body, media_type = bytes(data), media_type or "application/octet-stream"
     elif data is not None:
-        from .._files.encode import plain
+        from .._files.encode import to_plain
 
-        value, files = plain(data, "data")
+        value, files = to_plain(data, "data")
         if files:
-            from .._files.form import as_form
+            from .._files.multipart import encode_data_as_form
 
-            body, media_type = await as_form(client, value, media_type)
+            body, media_type = await encode_data_as_form(client, value, media_type)
         else:
             body, media_type = to_json(value), media_type or "application/json"
     return await client._transport.finish(
