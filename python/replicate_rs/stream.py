@@ -87,7 +87,7 @@ def stream_model(
     cancel_on_exit: bool = True,
     use_file_output: bool | None = None,
     **options: Unpack[PredictionOptions],
-) -> Streamed[ServerSentEvent]:
+) -> Streamed[ServerSentEvent, Prediction]:
     """Run a model and return its stream of events; see `client.stream`."""
     files = client._session.use_file_output if use_file_output is None else use_file_output
     return _run(client, ref, input, "events", options, files=files, cancel_on_exit=cancel_on_exit)
@@ -100,7 +100,7 @@ def stream_text(
     *,
     cancel_on_exit: bool = True,
     **options: Unpack[PredictionOptions],
-) -> Streamed[str]:
+) -> Streamed[str, Prediction]:
     """Run a model and iterate over the pieces of its text as they come.
 
     ``collect()`` returns the whole text. The pieces of a file stream are the files' URLs. See
