@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
     from typing import Any, ClassVar, Unpack
 
-    from ._base.operation import Form
     from ._base.resource import Namespace, Resource
-    from ._base.streaming import Streamed
+    from ._base.streaming import Form, Streamed
     from ._predictions.events import EventStream
     from ._predictions.params import PredictionOptions
     from .identifier import Ref

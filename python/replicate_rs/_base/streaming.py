@@ -25,10 +25,13 @@ if TYPE_CHECKING:
         Sequence,
     )
     from types import TracebackType
-    from typing import Any, Concatenate, Self
+    from typing import Any, Concatenate, Literal, Self, TypeAlias
 
     from .._core import ServerSentEvent
     from .resource import Resource
+
+    # The items of a stream: events, the text of the output events, or encoded events to relay.
+    Form: TypeAlias = Literal["events", "text", "frames"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
