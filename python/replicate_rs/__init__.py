@@ -404,11 +404,11 @@ class _Package(ModuleType):
                     name,
                 )
             except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
-                from ._base.credentials import without_frames
+                from ._base.credentials import strip_frames
 
                 # Reports of errors show the locals of frames.
                 value = None
-                raise without_frames(error) from error.__cause__
+                raise strip_frames(error) from error.__cause__
             globals().pop(name, None)
         elif name in _LENT and _is_own(name, value):
             # A test puts back what it has replaced.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._base.checks import function
-from ._base.credentials import without_frames
+from ._base.credentials import strip_frames
 from ._base.operation import Async, Described, M, Sync, awaitable, operation
 from ._base.streaming import asynchronously, streaming
 from ._base.transport import PARTING, Settling, held, leave_all
@@ -155,7 +155,7 @@ class BaseClient(Configurable[M]):
         except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
             # Reports of errors show the locals of frames, and these hold the token.
             api_token = auth = bearer_token = headers = default_headers = proxy = base_url = None
-            raise without_frames(error) from error.__cause__
+            raise strip_frames(error) from error.__cause__
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -206,10 +206,10 @@ async def created(
     """
     found = None
     if getattr(client, "_namespaces", None):
-        from ._base.replacements import replaced
+        from ._base.replacements import get_replacement
 
-        found = None if model is None else replaced(client, "models.predictions", "create")
-        found = found or replaced(client, "predictions", "create")
+        found = None if model is None else get_replacement(client, "models.predictions", "create")
+        found = found or get_replacement(client, "predictions", "create")
     answer: Any
     if found is None:
         answer = unchecked(Predictions.create)(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ._base.checks import integer, interval, text
 from ._base.credentials import Secret as Hidden
-from ._base.credentials import revealed
+from ._base.credentials import reveal
 from ._base.operation import Async, M, Namespace, awaitable, operation
 from ._base.record import Record
 from ._base.typing import defer_annotations
@@ -192,7 +192,7 @@ def _is_genuine(
     headers: Headers, body: Body | None, secret: Hidden, tolerance: Seconds | None, now: Now | None
 ) -> bool:
     try:
-        Verifier(revealed(secret), tolerance, now=now).verify(headers, body)
+        Verifier(reveal(secret), tolerance, now=now).verify(headers, body)
     except (InvalidSignatureError, InvalidTimestampError):
         return False
     return True
@@ -213,7 +213,7 @@ def sign_webhook(secret: Secrets, id: str, timestamp: int | str, body: Body) -> 
     """
     hidden, secret = Hidden(secret), ""
     moment = timestamp if isinstance(timestamp, str) else integer("timestamp", timestamp)
-    return sign(revealed(hidden), text("id", id), text("timestamp", str(moment)), body)
+    return sign(reveal(hidden), text("id", id), text("timestamp", str(moment)), body)
 
 
 class DefaultSecret(Namespace[M]):
@@ -331,7 +331,7 @@ def _validate(given: Headers, body: Body | None, secret: Hidden, tolerance: Seco
         if abs(int(time()) - int(_header(headers, "webhook-timestamp"))) > limit:
             raise refused("tolerance", f"{limit:g}")
     try:
-        verifier = Verifier(revealed(secret), None)
+        verifier = Verifier(reveal(secret), None)
     except InvalidSecretKeyError as error:
         raise InvalidSecretKeyError(f"Invalid secret key format: {error}") from None
     try:

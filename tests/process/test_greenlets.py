@@ -493,10 +493,10 @@ def test_the_first_call_of_the_main_greenlet_gives_way_too(local):
         monkey.patch_all()
         import sys
         import replicate_rs as replicate
-        from replicate_rs._base.greenlets import running_hub
+        from replicate_rs._base.greenlets import find_event_loop
         client = replicate.Replicate("r8_secret", base_url=sys.argv[1])
         assert client.run("acme/shout", {"text": "a"}) == "A"
-        print(running_hub().hub is not None)
+        print(find_event_loop().hub is not None)
     """
     ran = script(code, local.base_url)
     assert (ran.stdout, ran.stderr) == ("True\n", "")

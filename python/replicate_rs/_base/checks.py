@@ -12,7 +12,7 @@ should not have.
 from __future__ import annotations
 
 from .._core import AbortController, AbortSignal, is_plain
-from .credentials import Secret, revealed, without_frames
+from .credentials import Secret, reveal, strip_frames
 from .typing import TYPE_CHECKING, is_array, is_object, texts
 
 if TYPE_CHECKING:
@@ -472,7 +472,7 @@ def headers(name: str, value: object) -> list[tuple[str, str]]:
     """Return headers, given as a mapping or as pairs, as pairs; their values are not shown, since
     they may be secrets.
     """
-    value = revealed(value)
+    value = reveal(value)
     items: Any = value if is_array(value) else mapping(name, value).items()
     return [_header(name, item) for item in items]
 
@@ -814,7 +814,7 @@ def _check_named(
         # same arguments.
         value = pairs = None
         kwargs.clear()
-        raise without_frames(error) from error.__cause__
+        raise strip_frames(error) from error.__cause__
 
 
 def _is_plain(value: object, kind: type | None) -> bool:

@@ -53,12 +53,12 @@ class Secret:
         raise TypeError("cannot pickle a secret")
 
 
-def revealed(value: Any) -> Any:
+def reveal(value: Any) -> Any:
     """Return what a `Secret` keeps; any other value as it is."""
     return value.get_secret_value() if isinstance(value, Secret) else value
 
 
-def is_secret_text(value: object) -> bool:
+def is_secret_str(value: object) -> bool:
     """Whether a value keeps text that it does not show, as `SecretStr` of pydantic does."""
     return callable(getattr(value, "get_secret_value", None))
 
@@ -71,7 +71,7 @@ def read_token(source: str, value: Any) -> str | None:
         ValueError: It holds what no token does. The message does not show it.
 
     """
-    if is_secret_text(value):
+    if is_secret_str(value):
         value = value.get_secret_value()
     if value is None:
         return None
@@ -82,25 +82,25 @@ def read_token(source: str, value: Any) -> str | None:
         raise TypeError(f"{source} must be a str, not {kind}")
     value = value.strip()
     if not (value.isascii() and value.isprintable()):
-        from .token_text import problem_of
+        from .token_text import describe_problem
 
-        problem = problem_of(value)
+        problem = describe_problem(value)
         del value
         raise ValueError(f"{source} holds {problem}")
     return value or None
 
 
-def token_from_surroundings() -> str | None:
+def find_token() -> str | None:
     """Return the API token where none was given: from the scope of a running cog model, else from
     the environment.
     """
-    found = tokens_of_scope()
+    found = get_cog_tokens()
     if found and (token := read_token("the API token of cog's scope", found[0])):
         return token
     return read_token("the API token in REPLICATE_API_TOKEN", os.environ.get("REPLICATE_API_TOKEN"))
 
 
-def tokens_of_scope() -> list[Any]:
+def get_cog_tokens() -> list[Any]:
     """Return the API tokens in the scope of a running cog model, as they are: none without a scope."""
     cog = sys.modules.get("cog")
     if cog is None:
@@ -112,7 +112,7 @@ def tokens_of_scope() -> list[Any]:
         return []
 
 
-def without_frames(error: E) -> E:
+def strip_frames(error: E) -> E:
     """Return an error without this package's frames, and without what it hides: their locals may
     hold secrets.
     """

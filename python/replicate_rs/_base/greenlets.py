@@ -38,7 +38,7 @@ def is_patched() -> bool:
     return _patched_kind() is not None
 
 
-def running_hub() -> EventLoop | None:
+def find_event_loop() -> EventLoop | None:
     """Return the hub that this greenlet must give way to, as an event loop; None where a wait may
     block.
 

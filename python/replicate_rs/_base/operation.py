@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from .._core import write_json
 from .checks import BLOCKING_RULES, RULES, checker, limit, wrong_type
-from .credentials import revealed
+from .credentials import reveal
 from .transport import Blocking, Suspending, attend_the_end
 from .typing import (
     Generic,
@@ -262,7 +262,7 @@ def _with_extra(
 
 def header_pairs(headers: Headers | None) -> list[tuple[str, str]]:
     """Return headers, given as a mapping or as pairs, as pairs."""
-    headers = revealed(headers)
+    headers = reveal(headers)
     items: Callable[[], Iterable[tuple[str, str]]] | None = getattr(headers, "items", None)
     return list(cast("Sequence[tuple[str, str]]", headers or ()) if items is None else items())
 

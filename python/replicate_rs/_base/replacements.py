@@ -20,7 +20,7 @@ def is_namespace(value: object) -> bool:
     return issubclass(type(value), Namespace)
 
 
-def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any] | None:
+def get_replacement(client: Resource[Any], path: str, method: str) -> Callable[..., Any] | None:
     """Return what is in the place of a method of a client's namespace; None if that is its own."""
     spaces: Any = getattr(client, "_namespaces", None)
     for mode in (client._mode, Sync) if spaces else ():

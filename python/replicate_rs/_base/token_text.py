@@ -30,7 +30,7 @@ CAUSES = {
 }
 
 
-def problem_of(token: str) -> str:
+def describe_problem(token: str) -> str:
     """Return what is wrong with a token's characters, in words that say where it comes from."""
     if any(character < " " or character == "\x7f" for character in token):
         return "a line break or another control character; remove it"

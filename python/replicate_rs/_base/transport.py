@@ -91,9 +91,9 @@ def wait(pending: Waitable[T]) -> T:
     # gevent and eventlet both import it, at any time. What goes through a caller's `fetch` waits
     # for others in turn.
     if "greenlet" in modules and isinstance(pending, Pending):
-        from .greenlets import running_hub
+        from .greenlets import find_event_loop
 
-        hub = running_hub()
+        hub = find_event_loop()
         if hub is not None:
             answer: T = hub.wait(pending)
             return answer

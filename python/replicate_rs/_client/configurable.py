@@ -5,7 +5,7 @@ pickled.
 from __future__ import annotations
 
 from .._base.checks import is_async_function
-from .._base.credentials import revealed, token_from_surroundings, without_frames
+from .._base.credentials import find_token, reveal, strip_frames
 from .._base.operation import M, Namespace
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
 from .options import ATTRIBUTES, DEFAULTS, normalized, with_spellings
@@ -142,7 +142,7 @@ class Configurable(Namespace[M]):
         except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
             # Reports of errors show the locals of frames.
             changes = {}
-            raise without_frames(error) from error.__cause__
+            raise strip_frames(error) from error.__cause__
 
     copy = with_options
 
@@ -168,11 +168,11 @@ class Configurable(Namespace[M]):
 
     def _read(self, name: str) -> Any:
         """Return an option as it is now."""
-        value: Any = revealed(self._options[name])
+        value: Any = reveal(self._options[name])
         if name == "headers":
             headers: dict[str, str] = dict(value or ())
             return headers
-        return token_from_surroundings() if name == "api_token" and value is None else value
+        return find_token() if name == "api_token" and value is None else value
 
     def _assigned(self, *, but: str) -> dict[str, Any]:
         return {
@@ -200,7 +200,7 @@ class Configurable(Namespace[M]):
             except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
                 # Reports of errors show the locals of frames.
                 value = None
-                raise without_frames(error) from error.__cause__
+                raise strip_frames(error) from error.__cause__
         elif isinstance(getattr(type(self), name, None), property):
             if isinstance(getattr(self, name), Namespace):
                 # In the place of a namespace, as tests do.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .._base.checks import headers as checked_headers
 from .._base.checks import http_method, text, wrong_type
-from .._base.credentials import Secret, revealed
+from .._base.credentials import Secret, reveal
 from .._base.transport import PARTING, LastRequests, wait
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, is_object
 from .._core import Expect, Place, Response, write_file
@@ -92,7 +92,7 @@ class Middleware:
         # Reports of errors show the locals of frames, and headers may be secrets.
         headers = Secret(_joined(headers or ()))
         content = body if isinstance(body, bytes) else None
-        request = Request(method, self._core.url(target, query), revealed(headers), content)
+        request = Request(method, self._core.url(target, query), reveal(headers), content)
         if content_type is not None:
             request.headers.setdefault("Content-Type", content_type)
         upload = None if request.body is not None else body

@@ -20,7 +20,7 @@ from .._base.checks import (
     wrong_type,
 )
 from .._base.checks import headers as checked_headers
-from .._base.credentials import Secret, is_secret_text, read_token, revealed
+from .._base.credentials import Secret, is_secret_str, read_token, reveal
 from .._base.operation import Async
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array
 
@@ -271,11 +271,11 @@ def normalized(mode: type[Sync | Async], options: Mapping[str, Any]) -> dict[str
     kept["api_token"] = _token(mode, kept["api_token"])
     for name in ("base_url", "user_agent", "proxy"):
         if kept[name] is not None:
-            kept[name] = text(name, revealed(kept[name])).strip() or None
+            kept[name] = text(name, reveal(kept[name])).strip() or None
     if kept["proxy"] is not None:
         kept["proxy"] = Secret(kept["proxy"])
     if kept["headers"] is not None:
-        given = revealed(kept["headers"])
+        given = reveal(kept["headers"])
         pairs = checked_headers("headers", given)
         kept["headers"] = Secret(tuple(pairs) if is_array(given) else dict(pairs))
     if kept["poll_interval"] is not None:
@@ -292,7 +292,7 @@ def _token(mode: type[Sync | Async], token: Any) -> Any:
     """Return a token as it is kept: a `Secret`, a function, or None."""
     if token is None:
         return None
-    if isinstance(token, str) or is_secret_text(token):
+    if isinstance(token, str) or is_secret_str(token):
         token = read_token("the API token", token)
         return None if token is None else Secret(token)
     if not callable(token):

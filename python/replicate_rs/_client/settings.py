@@ -12,7 +12,7 @@ from _weakref import ref
 from os import environ
 
 from .._base.checks import integer, interval, is_async_function
-from .._base.credentials import Secret, read_token, revealed, token_from_surroundings
+from .._base.credentials import Secret, find_token, read_token, reveal
 from .._base.operation import Async, header_pairs
 from .._base.typing import TYPE_CHECKING, cast, defer_annotations
 from .._core import Core
@@ -178,7 +178,7 @@ class Settings:
         if isinstance(token, Secret) or (token is None and _has_authorization(self.options)):
             kept["api_token"] = lost_token
         if "proxy" in kept:
-            scheme, mark, rest = revealed(kept["proxy"]).rpartition("@")
+            scheme, mark, rest = reveal(kept["proxy"]).rpartition("@")
             kept["proxy"] = f"{scheme.partition('://')[0]}://{rest}" if mark else rest
         if "timeout" in kept:
             kept["timeout"] = timeouts(kept["timeout"])
@@ -333,7 +333,7 @@ def _core_of(
         max_connections=None if most is None else integer("max_connections", most, 1),
         max_bytes=integer("max_response_bytes", options["max_response_bytes"], 1),
         public_only=options["block_private_addresses"],
-        proxy=revealed(options["proxy"]),
+        proxy=reveal(options["proxy"]),
         verify=verified,
         ssl_cert_file=authorities,
         cert=identity_of(options["cert"]),
@@ -366,9 +366,9 @@ def _has_authorization(options: dict[str, Any]) -> bool:
 def _source_of(token: Any) -> str | Callable[[], str | None]:
     """Return what the core asks for the token: text, or a function."""
     if token is None:
-        return token_from_surroundings
+        return find_token
     if isinstance(token, Secret):
-        text: str = revealed(token)
+        text: str = reveal(token)
         return text
     return lambda: read_token("the API token", _not_awaited(token()))
 

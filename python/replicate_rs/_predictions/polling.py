@@ -166,9 +166,9 @@ class Course:
         )
         path = (prediction._path, prediction.id)
         if getattr(self.client, "_namespaces", None):
-            from .._base.replacements import replaced
+            from .._base.replacements import get_replacement
 
-            if (get := replaced(self.client, prediction._path, "get")) is not None:
+            if (get := get_replacement(self.client, prediction._path, "get")) is not None:
                 answer: Any = get(prediction.id)
                 return cast("J", await answer if hasattr(answer, "__await__") else answer)
         pending = self.client._core.send("GET", path, Expect.RECORD, total=left, signal=self.signal)

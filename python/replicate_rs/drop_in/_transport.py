@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from .._base.checks import is_async_function
-from .._base.credentials import read_token, revealed, token_from_surroundings
+from .._base.credentials import find_token, read_token, reveal
 from .._base.operation import header_pairs
 from .._client.options import USER_AGENT
 from .._core import Response
@@ -83,8 +83,8 @@ def fetch_through(transport: Any) -> TransportFetch:
 
 def _read(token: Any) -> str | None:
     if token is None:
-        return token_from_surroundings()
-    token = revealed(token)
+        return find_token()
+    token = reveal(token)
     return read_token("the API token", token() if callable(token) else token)
 
 

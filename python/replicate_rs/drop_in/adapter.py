@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 
-from .._base.credentials import without_frames
+from .._base.credentials import strip_frames
 from .._base.operation import OPTIONS, run
 from .._client.options import normalized
 from .._files.output import FileOutput
@@ -163,7 +163,7 @@ class Adapter:
         except (ValueError, TypeError) as error:
             # Reports of errors show the locals of frames.
             token = None
-            raise without_frames(error) from None
+            raise strip_frames(error) from None
         other = (
             client
             if isinstance(resource, BaseClient)

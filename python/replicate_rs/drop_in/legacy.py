@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import Any, Literal, NotRequired, TypedDict
 
-from .._base.credentials import tokens_of_scope
+from .._base.credentials import get_cog_tokens
 from .._files.output import transform_output
 from ..exceptions import ModelError
 from ..model import Model
@@ -96,7 +96,7 @@ def _get_api_token_from_environment() -> str | None:  # pyright: ignore[reportUn
     """Return the API token as 1.0.7 finds it: that of cog's scope even if it is blank, else that of
     the environment.
     """
-    found = tokens_of_scope()
+    found = get_cog_tokens()
     return found[0] if found else os.environ.get("REPLICATE_API_TOKEN")
 
 
