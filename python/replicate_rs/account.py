@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._base.operation import M, Namespace, awaitable, operation
+from ._base.operation import M, Namespace, async_operation, operation
 from ._base.record import Record
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
@@ -40,7 +40,7 @@ class Accounts(Namespace[M]):
         data = await self._transport.finish(self._send("GET", ("account",), Expect.OBJECT, options))
         return Account._of(data, self._session)
 
-    async_current: Final = awaitable(current)
+    async_current: Final = async_operation(current)
     # The name that 2.0 has.
     get = current
     async_get = async_current

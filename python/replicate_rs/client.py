@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ._base.checks import function
 from ._base.credentials import strip_frames
-from ._base.operation import Async, Described, M, Sync, awaitable, operation
-from ._base.streaming import asynchronously, streaming
+from ._base.operation import Async, Described, M, Sync, async_operation, operation
+from ._base.streaming import async_streaming, streaming
 from ._base.transport import PARTING, Settling, held, leave_all
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
 from ._client.configurable import Configurable
@@ -250,7 +250,7 @@ class BaseClient(Configurable[M]):
         return twin
 
     run: Final = operation(run_model)
-    async_run: Final = awaitable(run)
+    async_run: Final = async_operation(run)
 
     @operation
     async def wait(
@@ -295,7 +295,7 @@ class BaseClient(Configurable[M]):
         # One that had ended before may be another client's.
         return done if done._session is self._session else Prediction._of(done._data, self._session)
 
-    async_wait: Final = awaitable(wait)
+    async_wait: Final = async_operation(wait)
 
     @streaming
     def stream(
@@ -338,11 +338,11 @@ class BaseClient(Configurable[M]):
         )
         return events
 
-    async_stream: Final = asynchronously(stream)
+    async_stream: Final = async_streaming(stream)
     text_stream: Final = streaming(stream_text)
-    async_text_stream: Final = asynchronously(text_stream)
+    async_text_stream: Final = async_streaming(text_stream)
     relay: Final = operation(relay_model)
-    async_relay: Final = awaitable(relay)
+    async_relay: Final = async_operation(relay)
 
     @operation
     async def search(
@@ -360,9 +360,9 @@ class BaseClient(Configurable[M]):
 
         return await search(self, query, limit=limit, **options)
 
-    async_search: Final = awaitable(search)
+    async_search: Final = async_operation(search)
     request: Final = operation(request_any)
-    async_request: Final = awaitable(request)
+    async_request: Final = async_operation(request)
 
     def stats(self) -> Stats:
         """Return what this client, and those that share its connections, have done so far in this

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._base.operation import M, Namespace, awaitable, operation
+from ._base.operation import M, Namespace, async_operation, operation
 from ._base.record import Record
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
@@ -69,7 +69,7 @@ class Collections(Namespace[M]):
         """Fetch a page of collections."""
         return await page_of(self, Collection[M], ("collections",), cursor, options)
 
-    async_list: Final = awaitable(list)
+    async_list: Final = async_operation(list)
 
     @operation
     async def get(
@@ -84,7 +84,7 @@ class Collections(Namespace[M]):
         pending = self._send("GET", ("collections", id), Expect.OBJECT, options)
         return Collection._of(await self._transport.finish(pending), self._session)
 
-    async_get: Final = awaitable(get)
+    async_get: Final = async_operation(get)
 
 
 defer_annotations(globals())

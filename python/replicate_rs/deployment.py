@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._base.checks import identity
-from ._base.operation import M, Namespace, awaitable, given, operation, unchecked
+from ._base.operation import M, Namespace, async_operation, drop_none, operation, unchecked
 from ._base.record import Record, moment
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
@@ -124,7 +124,7 @@ class DeploymentPredictions(Namespace[M]):
             predictions, input=input, deployment=self._deployment, **options
         )
 
-    async_create: Final = awaitable(create)
+    async_create: Final = async_operation(create)
 
 
 class DeploymentsPredictions(Namespace[M]):
@@ -149,7 +149,7 @@ class DeploymentsPredictions(Namespace[M]):
             predictions, input=input, deployment=pair_, **options
         )
 
-    async_create: Final = awaitable(create)
+    async_create: Final = async_operation(create)
 
 
 class Deployments(Namespace[M]):
@@ -170,7 +170,7 @@ class Deployments(Namespace[M]):
         """Fetch a page of your deployments."""
         return await page_of(self, Deployment[M], ("deployments",), cursor, options)
 
-    async_list: Final = awaitable(list)
+    async_list: Final = async_operation(list)
 
     @operation
     async def get(
@@ -186,7 +186,7 @@ class Deployments(Namespace[M]):
             self._session,
         )
 
-    async_get: Final = awaitable(get)
+    async_get: Final = async_operation(get)
 
     @operation
     async def create(
@@ -223,7 +223,7 @@ class Deployments(Namespace[M]):
         )
         return Deployment._of(data, self._session)
 
-    async_create: Final = awaitable(create)
+    async_create: Final = async_operation(create)
 
     @operation
     async def update(
@@ -240,7 +240,7 @@ class Deployments(Namespace[M]):
     ) -> Deployment[M]:
         """Release a deployment anew; what is not given stays."""
         target = ("deployments", *named("deployment", owner, name, options))
-        body = given(
+        body = drop_none(
             model=None if model is None else "/".join(owner_and_name("model", model)),
             version=version,
             hardware=hardware,
@@ -250,7 +250,7 @@ class Deployments(Namespace[M]):
         pending = self._send("PATCH", target, Expect.OBJECT, options, body=body)
         return Deployment._of(await self._transport.finish(pending), self._session)
 
-    async_update: Final = awaitable(update)
+    async_update: Final = async_operation(update)
 
     @operation
     async def delete(
@@ -265,7 +265,7 @@ class Deployments(Namespace[M]):
             await self._transport.finish(self._send("DELETE", target, Expect.STATUS, options)) < 300
         )
 
-    async_delete: Final = awaitable(delete)
+    async_delete: Final = async_operation(delete)
 
 
 defer_annotations(globals())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._base.checks import identity, plain_function, text
-from ._base.operation import M, Namespace, awaitable, operation, to_json
+from ._base.operation import M, Namespace, async_operation, operation, to_json
 from ._base.record import Record
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
@@ -134,7 +134,7 @@ class Files(Namespace[M]):
             progress(len(upload), len(upload))
         return File._of(data, self._session)
 
-    async_create: Final = awaitable(create)
+    async_create: Final = async_operation(create)
 
     def begin(
         self, source: Source, metadata: Mapping[str, Any] | None = None, **options: Unpack[Options]
@@ -163,7 +163,7 @@ class Files(Namespace[M]):
         data = self._send("GET", where, Expect.RECORD, options)
         return File._of(await self._transport.finish(data), self._session)
 
-    async_get: Final = awaitable(get)
+    async_get: Final = async_operation(get)
 
     @operation
     async def delete(self, file_id: str | HasId, **options: Unpack[Options]) -> bool:
@@ -172,7 +172,7 @@ class Files(Namespace[M]):
         status = self._send("DELETE", where, Expect.STATUS, options)
         return await self._transport.finish(status) < 300
 
-    async_delete: Final = awaitable(delete)
+    async_delete: Final = async_operation(delete)
 
     @operation
     async def download(
@@ -201,7 +201,7 @@ class Files(Namespace[M]):
             self._send("GET", where, Expect.BYTES, options, query=query)
         )
 
-    async_download: Final = awaitable(download)
+    async_download: Final = async_operation(download)
 
     @operation
     async def list(
@@ -211,7 +211,7 @@ class Files(Namespace[M]):
         page = await page_of(self, File[M], ("files",), cursor, options)
         return FilePage[M]._like(page)
 
-    async_list: Final = awaitable(list)
+    async_list: Final = async_operation(list)
 
 
 def check(source: Source) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._base.operation import M, Namespace, awaitable, operation
+from ._base.operation import M, Namespace, async_operation, operation
 from ._base.record import Record
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
@@ -41,7 +41,7 @@ class Hardwares(Namespace[M]):
         )
         return [Hardware._of(each, self._session) for each in found]
 
-    async_list: Final = awaitable(list)
+    async_list: Final = async_operation(list)
 
 
 # The name that 1.0.7 has.

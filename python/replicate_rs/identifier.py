@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._base.checks import identity, text
-from ._base.operation import given
+from ._base.operation import drop_none
 from ._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ def one_of(**spellings: str | HasId | None) -> str:
         TypeError: None was, or more than one.
 
     """
-    found = given(**spellings)
+    found = drop_none(**spellings)
     if len(found) != 1:
         raise TypeError(f"give {' or '.join(f'{name}=' for name in spellings)}, once")
     return identity(*found.popitem())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._base.checks import identity, text
-from ._base.operation import M, Namespace, awaitable, given, operation, unchecked
+from ._base.operation import M, Namespace, async_operation, drop_none, operation, unchecked
 from ._base.record import Record
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
@@ -87,7 +87,7 @@ class Model(Record[M]):
         pending = self._send("GET", ("models", self.owner, self.name), Expect.OBJECT, options)
         self._update(await self._transport.finish(pending))
 
-    async_reload: Final = awaitable(reload)
+    async_reload: Final = async_operation(reload)
 
     def predict(self, *_: object, **__: object) -> NoReturn:
         """Not here any more, as in 1.0.7: use `run`."""
@@ -118,7 +118,7 @@ class ModelsPredictions(Namespace[M]):
             predictions, input=input, model=(owner, name), **options
         )
 
-    async_create: Final = awaitable(create)
+    async_create: Final = async_operation(create)
 
 
 class Examples(Namespace[M]):
@@ -139,7 +139,7 @@ class Examples(Namespace[M]):
         model = named("model", owner, name, options)
         return await page_of(self, Prediction[M], ("models", *model, "examples"), cursor, options)
 
-    async_list: Final = awaitable(list)
+    async_list: Final = async_operation(list)
 
 
 class Readmes(Namespace[M]):
@@ -160,7 +160,7 @@ class Readmes(Namespace[M]):
             self._send("GET", ("models", *model, "readme"), Expect.TEXT, options)
         )
 
-    async_get: Final = awaitable(get)
+    async_get: Final = async_operation(get)
 
 
 class Models(Namespace[M]):
@@ -209,10 +209,10 @@ class Models(Namespace[M]):
             sort_direction: ``desc`` if not given.
 
         """
-        query = given(sort_by=sort_by, sort_direction=sort_direction)
+        query = drop_none(sort_by=sort_by, sort_direction=sort_direction)
         return await page_of(self, Model[M], ("models",), cursor, options, query=query)
 
-    async_list: Final = awaitable(list)
+    async_list: Final = async_operation(list)
 
     @operation
     async def search(
@@ -222,7 +222,7 @@ class Models(Namespace[M]):
         text = one_of(query=query, body=body)
         return await page_of(self, Model[M], ("models",), ..., options, text=text)
 
-    async_search: Final = awaitable(search)
+    async_search: Final = async_operation(search)
 
     @operation
     async def get(
@@ -238,7 +238,7 @@ class Models(Namespace[M]):
         pending = self._send("GET", ("models", *model), Expect.OBJECT, options)
         return Model._of(await self._transport.finish(pending), self._session)
 
-    async_get: Final = awaitable(get)
+    async_get: Final = async_operation(get)
 
     @operation
     async def create(
@@ -274,7 +274,7 @@ class Models(Namespace[M]):
             "name": name,
             "visibility": visibility,
             "hardware": identity("hardware", hardware),
-            **given(
+            **drop_none(
                 description=description,
                 github_url=github_url,
                 paper_url=paper_url,
@@ -287,7 +287,7 @@ class Models(Namespace[M]):
         )
         return Model._of(data, self._session)
 
-    async_create: Final = awaitable(create)
+    async_create: Final = async_operation(create)
 
     @operation
     async def update(
@@ -305,7 +305,7 @@ class Models(Namespace[M]):
     ) -> Model[M]:
         """Change what is said about a model; what is not given stays."""
         model = named("model", owner, name, options)
-        body = given(
+        body = drop_none(
             description=description,
             readme=readme,
             github_url=github_url,
@@ -316,7 +316,7 @@ class Models(Namespace[M]):
         pending = self._send("PATCH", ("models", *model), Expect.OBJECT, options, body=body)
         return Model._of(await self._transport.finish(pending), self._session)
 
-    async_update: Final = awaitable(update)
+    async_update: Final = async_operation(update)
 
     @operation
     async def delete(
@@ -336,7 +336,7 @@ class Models(Namespace[M]):
             < 300
         )
 
-    async_delete: Final = awaitable(delete)
+    async_delete: Final = async_operation(delete)
 
 
 defer_annotations(globals())

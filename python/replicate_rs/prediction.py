@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ._base.checks import limit, text
-from ._base.operation import M, Namespace, awaitable, operation, unchecked
+from ._base.operation import M, Namespace, async_operation, operation, unchecked
 from ._base.record import moment
-from ._base.streaming import asynchronously, streaming
+from ._base.streaming import async_streaming, streaming
 from ._base.typing import defer_annotations, is_array, is_object
 from ._core import Expect, is_plain
 from ._predictions.job import Job, note_created
@@ -108,7 +108,7 @@ class Prediction(Job[M]):
             timeout=total,
         )
 
-    async_stream: Final = asynchronously(stream)
+    async_stream: Final = async_streaming(stream)
 
     @streaming
     def output_iterator(
@@ -124,7 +124,7 @@ class Prediction(Job[M]):
         """
         return increments(self, self._as_given(), signal=signal, timeout=limit("timeout", timeout))
 
-    async_output_iterator: Final = asynchronously(output_iterator)
+    async_output_iterator: Final = async_streaming(output_iterator)
 
 
 if not TYPE_CHECKING:
@@ -221,7 +221,7 @@ class Predictions(Namespace[M]):
             raise
         return Prediction._of(data, self._session)
 
-    async_create: Final = awaitable(create)
+    async_create: Final = async_operation(create)
 
     @operation
     async def get(
@@ -240,7 +240,7 @@ class Predictions(Namespace[M]):
         pending = self._send("GET", ("predictions", id), Expect.RECORD, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
-    async_get: Final = awaitable(get)
+    async_get: Final = async_operation(get)
 
     @operation
     async def cancel(
@@ -255,7 +255,7 @@ class Predictions(Namespace[M]):
         pending = self._send("POST", ("predictions", id, "cancel"), Expect.RECORD, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
-    async_cancel: Final = awaitable(cancel)
+    async_cancel: Final = async_operation(cancel)
 
     @operation
     async def wait(
@@ -279,7 +279,7 @@ class Predictions(Namespace[M]):
             give_up(error, total, None)
         return await course.follow(prediction)
 
-    async_wait: Final = awaitable(wait)
+    async_wait: Final = async_operation(wait)
 
     @streaming
     def stream(
@@ -311,7 +311,7 @@ class Predictions(Namespace[M]):
             timeout=total,
         )
 
-    async_stream: Final = asynchronously(stream)
+    async_stream: Final = async_streaming(stream)
 
     @operation
     async def list(
@@ -337,7 +337,7 @@ class Predictions(Namespace[M]):
         query = {"created_after": created_after, "created_before": created_before, "source": source}
         return await page_of(self, Prediction[M], ("predictions",), cursor, options, query=query)
 
-    async_list: Final = awaitable(list)
+    async_list: Final = async_operation(list)
 
 
 def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | None:

@@ -6,7 +6,7 @@ from time import monotonic
 
 from ._base.checks import interval as checked_interval
 from ._base.checks import limit
-from ._base.operation import given, resource, unchecked
+from ._base.operation import drop_none, resource, unchecked
 from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
 from ._predictions.params import LONGEST_HOLD, guarded
 from ._predictions.polling import Course, give_up, raise_if_failed
@@ -217,7 +217,7 @@ async def created(
         )
     else:
         target = {"version": version} if model is None else {"model": str(model)}
-        answer = found(**target, input=input or {}, **given(**options))
+        answer = found(**target, input=input or {}, **drop_none(**options))
     if hasattr(answer, "__await__"):
         answer = await answer
     if isinstance(answer, Prediction):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._base.checks import RULES, checker
-from ._base.operation import M, Namespace, awaitable, given, operation, unchecked
+from ._base.operation import M, Namespace, async_operation, drop_none, operation, unchecked
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
 from ._predictions.job import Job, note_created
@@ -73,7 +73,7 @@ class Trainings(Namespace[M]):
 
         """
         if positional:
-            keywords = given(model=model, version=version, input=input, destination=destination)
+            keywords = drop_none(model=model, version=version, input=input, destination=destination)
             named = _named(positional, {**options, **keywords})
             checker(unchecked(Trainings.create), RULES)((self,), named)
             return await unchecked(Trainings[M].create)(self, **named)
@@ -111,7 +111,7 @@ class Trainings(Namespace[M]):
             raise
         return Training._of(data, self._session)
 
-    async_create: Final = awaitable(create)
+    async_create: Final = async_operation(create)
 
     @operation
     async def get(
@@ -128,7 +128,7 @@ class Trainings(Namespace[M]):
             self._session,
         )
 
-    async_get: Final = awaitable(get)
+    async_get: Final = async_operation(get)
 
     @operation
     async def cancel(
@@ -145,7 +145,7 @@ class Trainings(Namespace[M]):
             self._session,
         )
 
-    async_cancel: Final = awaitable(cancel)
+    async_cancel: Final = async_operation(cancel)
 
     @operation
     async def list(
@@ -154,7 +154,7 @@ class Trainings(Namespace[M]):
         """Fetch a page of your trainings, newest first, 100 to a page."""
         return await page_of(self, Training[M], ("trainings",), cursor, options)
 
-    async_list: Final = awaitable(list)
+    async_list: Final = async_operation(list)
 
 
 def _named(positional: tuple[Any, ...], others: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._base.checks import identity
-from ._base.operation import M, Namespace, awaitable, operation, unchecked
+from ._base.operation import M, Namespace, async_operation, operation, unchecked
 from ._base.record import Record, moment
 from ._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from ._core import Expect
@@ -175,7 +175,7 @@ class Versions(Namespace[M]):
         model = named("model", owner, name, options)
         return await page_of(self, Version[M], ("models", *model, "versions"), cursor, options)
 
-    async_list: Final = awaitable(list)
+    async_list: Final = async_operation(list)
 
     @operation
     async def get(
@@ -195,7 +195,7 @@ class Versions(Namespace[M]):
         )
         return Version._of(await self._transport.finish(pending), self._session)
 
-    async_get: Final = awaitable(get)
+    async_get: Final = async_operation(get)
 
     @operation
     async def delete(
@@ -217,7 +217,7 @@ class Versions(Namespace[M]):
         )
         return await self._transport.finish(pending) < 300
 
-    async_delete: Final = awaitable(delete)
+    async_delete: Final = async_operation(delete)
 
 
 class VersionsOfModel(Namespace[M]):
@@ -244,7 +244,7 @@ class VersionsOfModel(Namespace[M]):
             Versions(self._session, self._mode), *self._model, cursor=cursor, **options
         )
 
-    async_list: Final = awaitable(list)
+    async_list: Final = async_operation(list)
 
     @operation
     async def get(self, id: str | HasId, **options: Unpack[Options]) -> Version[M]:
@@ -253,7 +253,7 @@ class VersionsOfModel(Namespace[M]):
             Versions(self._session, self._mode), *self._model, id, **options
         )
 
-    async_get: Final = awaitable(get)
+    async_get: Final = async_operation(get)
 
     @operation
     async def delete(self, id: str | HasId, **options: Unpack[Options]) -> bool:
@@ -262,7 +262,7 @@ class VersionsOfModel(Namespace[M]):
             Versions(self._session, self._mode), *self._model, id, **options
         )
 
-    async_delete: Final = awaitable(delete)
+    async_delete: Final = async_operation(delete)
 
 
 defer_annotations(globals())

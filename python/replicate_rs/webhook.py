@@ -7,7 +7,7 @@ from __future__ import annotations
 from ._base.checks import integer, interval, text
 from ._base.credentials import Secret as Hidden
 from ._base.credentials import reveal
-from ._base.operation import Async, M, Namespace, awaitable, operation
+from ._base.operation import Async, M, Namespace, async_operation, operation
 from ._base.record import Record
 from ._base.typing import defer_annotations
 from ._core import Expect, Verifier
@@ -244,7 +244,7 @@ class DefaultSecret(Namespace[M]):
         self._session.webhook_secret = secret
         return secret
 
-    async_get: Final = awaitable(get)
+    async_get: Final = async_operation(get)
 
     # In 1.0.7 it is called: `webhooks.default.secret()`.
     __call__ = get

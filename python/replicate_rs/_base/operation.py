@@ -176,7 +176,7 @@ class Resource(Generic[M]):
             method,
             target,
             expect,
-            query=pairs(query) if query else None,
+            query=encode_query(query) if query else None,
             body=content,
             content_type=kind,
             # In no local, since reports of errors show these.
@@ -267,7 +267,7 @@ def header_pairs(headers: Headers | None) -> list[tuple[str, str]]:
     return list(cast("Sequence[tuple[str, str]]", headers or ()) if items is None else items())
 
 
-def pairs(query: Query) -> list[tuple[str, str]]:
+def encode_query(query: Query) -> list[tuple[str, str]]:
     """Give a query's parts as text: None is left out, lists are joined by commas, as the API's
     other clients do.
     """
@@ -300,7 +300,7 @@ def to_json(value: object) -> bytes:
 _encode: Callable[[object], str] | None = None
 
 
-def given(**values: object) -> dict[str, object]:
+def drop_none(**values: object) -> dict[str, object]:
     """Give those of some fields that were given."""
     return {name: value for name, value in values.items() if value is not None}
 
@@ -445,7 +445,7 @@ class operation(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
         return self._unbound
 
 
-class awaitable(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
+class async_operation(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """The ``async_`` twin of an operation, on whatever client."""
 
     def __init__(self, twin: operation[P, T]) -> None:

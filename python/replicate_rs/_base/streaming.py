@@ -302,7 +302,7 @@ class streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
         return self._unbound
 
 
-class asynchronously(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
+class async_streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """The ``async_`` twin of a streaming method, on whatever client."""
 
     def __init__(self, twin: streaming[P, T]) -> None:

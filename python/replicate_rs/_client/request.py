@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._base.checks import limit
-from .._base.operation import header_pairs, pairs, to_json
+from .._base.operation import encode_query, header_pairs, to_json
 from .._base.typing import TYPE_CHECKING, defer_annotations
 from .._core import Expect
 
@@ -74,7 +74,7 @@ async def request(
             method.upper(),
             _target(route),
             Expect.RESPONSE,
-            query=pairs(params or {}),
+            query=encode_query(params or {}),
             body=body,
             content_type=kind,
             # In no local, since reports of errors show these.

@@ -11,13 +11,13 @@ from .._base.operation import (
     M,
     Resource,
     Sync,
-    awaitable,
+    async_operation,
     operation,
     resource,
     run,
     unchecked,
 )
-from .._base.streaming import asynchronously, streaming
+from .._base.streaming import async_streaming, streaming
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
 from .errors import fetched, without_secrets
 from .open_file import FileFacts, OpenFile
@@ -119,7 +119,7 @@ class FileOutput(OpenFile[M], URLText):
         finally:
             source.close()
 
-    aread: Final = awaitable(read)
+    aread: Final = async_operation(read)
 
     async def _gathered(self, source: Source[bytes], pieces: list[bytes]) -> bytes:
         """Return the whole content, of which these are the first pieces; awaits the transport and
@@ -198,7 +198,7 @@ class FileOutput(OpenFile[M], URLText):
             self._known.note(await fetched(self._transport.finish(download)))
         return target
 
-    asave: Final = awaitable(save)
+    asave: Final = async_operation(save)
 
     @streaming
     async def chunks(
@@ -217,7 +217,7 @@ class FileOutput(OpenFile[M], URLText):
         finally:
             source.close()
 
-    achunks: Final = asynchronously(chunks)
+    achunks: Final = async_streaming(chunks)
 
     def __iter__(self: FileOutput[Sync]) -> Iterator[bytes]:
         asked = getattr(self, "_keys_asked_at", None)
@@ -257,7 +257,7 @@ class FileOutput(OpenFile[M], URLText):
         path = await unchecked(FileOutput._copied)(self)
         return await self._transport.call(path.open, "rb")
 
-    aopen: Final = awaitable(_opened_copy)
+    aopen: Final = async_operation(_opened_copy)
 
     @operation
     async def _copied(self) -> Path:

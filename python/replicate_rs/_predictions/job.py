@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._base.checks import limit
-from .._base.operation import M, awaitable, operation
+from .._base.operation import M, async_operation, operation
 from .._base.record import Record, moment
 from .._base.typing import TYPE_CHECKING, defer_annotations
 from .._core import Expect
@@ -88,7 +88,7 @@ class Job(Record[M]):
             )
         )
 
-    async_reload: Final = awaitable(reload)
+    async_reload: Final = async_operation(reload)
 
     @operation
     async def cancel(self, **options: Unpack[Options]) -> None:
@@ -96,7 +96,7 @@ class Job(Record[M]):
         pending = self._send("POST", (self._path, self.id, "cancel"), Expect.RECORD, options)
         self._update(await self._transport.finish(pending))
 
-    async_cancel: Final = awaitable(cancel)
+    async_cancel: Final = async_operation(cancel)
 
     @operation
     async def wait(
@@ -118,7 +118,7 @@ class Job(Record[M]):
         done = await course.follow(self._as_given())
         self._update(done.dict())
 
-    async_wait: Final = awaitable(wait)
+    async_wait: Final = async_operation(wait)
 
 
 def note_created(error: ReplicateError, kind: type[Job[Any]], session: Session) -> None:
