@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from ._client.middleware import Fetch
     from ._client.middleware import Request as Request
     from ._client.options import Certificate, Token
-    from ._client.options import Timeout as Timeout
     from ._client.search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues]
+    from ._client.timeout import Timeout as Timeout
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
@@ -187,7 +187,7 @@ _HOMES = {
     "Account": "account",
     "AsyncReplicate": "client",
     "Replicate": "client",
-    "Timeout": "_client.options",
+    "Timeout": "_client.timeout",
     "Collection": "collection",
     "Deployment": "deployment",
     "APIConnectionError": "exceptions",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from ._base.checks import function
 from ._base.credentials import strip_frames
-from ._base.operation import Async, Described, M, Sync, async_operation, operation
+from ._base.operation import Async, Described, M, Sync, async_operation, operation, run
 from ._base.streaming import async_streaming, streaming
-from ._base.transport import PARTING, Settling, held, leave_all
+from ._base.transport import PARTING, Blocking, Suspending, held, leave_all, settle
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
 from ._client.configurable import Configurable
-from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, Stats, normalized, only
+from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, normalize, only
 from ._client.request import request as request_any
+from ._client.stats import Stats
 from .prediction import Prediction, Predictions
 from .run import run_model, wait_for
 from .stream import relay_model, stream_model, stream_text
@@ -127,7 +128,7 @@ class BaseClient(Configurable[M]):
         """
         try:
             self._set_up(
-                normalized(
+                normalize(
                     self.mode,
                     {
                         "api_token": only(
@@ -390,14 +391,16 @@ class BaseClient(Configurable[M]):
 
         """
         limit = (PARTING if self._mode is Sync else 0.0) if timeout is None else timeout
-        return sum(Settling(core, limit).wait() for core in self._stop() if core.unattended)
+        return sum(run(settle(Blocking, core, limit)) for core in self._stop() if core.unattended)
 
     async def aclose(self, timeout: float | None = None) -> int:
         """Do what `close` does, from async code: wait for 5 seconds if not told otherwise, without
         blocking the event loop.
         """
         limit = PARTING if timeout is None else timeout
-        return sum([await Settling(core, limit) for core in self._stop() if core.unattended])
+        return sum(
+            [await settle(Suspending, core, limit) for core in self._stop() if core.unattended]
+        )
 
     def _stop(self) -> list[Core]:
         cores = list(self._session.settings.cores())

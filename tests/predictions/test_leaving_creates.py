@@ -18,7 +18,8 @@ import pytest
 import replicate_rs as replicate
 from conftest import script, without_slowness
 from replicate_rs import AbortController, exceptions
-from replicate_rs._base.transport import Settling
+from replicate_rs._base.operation import run
+from replicate_rs._base.transport import Blocking, Suspending, settle
 from support import passing
 from support.creates import MOMENTS, Creates
 from support.leaving import PATIENCE, full_port
@@ -502,7 +503,7 @@ def test_a_create_that_waits_to_be_tried_again_is_not_tried_again(name):
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert client._core.unattended == 0 or await Settling(client._core, 1) == 0
+        assert client._core.unattended == 0 or await settle(Suspending, client._core, 1) == 0
 
     with busy(1) as wire:
         client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
@@ -530,7 +531,7 @@ def test_a_create_that_is_left_and_then_refused_is_not_tried_again():
         client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)
         asyncio.run(cancel(wire, client, CALLS["run"]))
         wire.go_on.set()
-        assert Settling(client._core, 2).wait() == 0
+        assert run(settle(Blocking, client._core, 2)) == 0
         assert len(wire.seen) == 1
         client.close()
 
@@ -786,7 +787,7 @@ def test_one_that_is_still_waited_for_is_left_alone():
             assert wire.cancelled == []
             wire.go_on.set()
             made = await kept
-            assert await Settling(client._core, 5) == 0
+            assert await settle(Suspending, client._core, 5) == 0
             return made.id
 
         id = asyncio.run(main())

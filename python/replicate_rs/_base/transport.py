@@ -1,7 +1,7 @@
-"""The only place where blocking and suspending differ.
+"""How an operation waits: the only difference between blocking and async calls.
 
-Every verb of the core gives a `Pending`. `Blocking` waits for it on this thread; `Suspending` lets
-the event loop go on. Both have one async-shaped face, `Transport`, so that an endpoint is stated
+Every method of the core returns a `Pending`. `Blocking` waits for it on this thread; `Suspending`
+awaits it. Both have the same async methods, those of `Transport`, so that an operation is written
 once.
 """
 
@@ -15,62 +15,44 @@ from .._core import Core, Pending
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Lock
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
+    from asyncio import Lock
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
     from typing import Any, Protocol, TypeVar
-
-    from .._client.middleware import Middleware
 
     T = TypeVar("T")
     T_co = TypeVar("T_co", covariant=True)
 
     class Waitable(Protocol[T_co]):
-        """What can be waited for on a thread."""
+        """A result that can be waited for on a thread, or awaited: most often a `Pending`."""
 
         def wait(self) -> T_co:
-            """Wait for it."""
+            """Wait on this thread."""
             ...
 
-    class Last(Protocol):
-        """A request that can be carried out in both ways."""
-
-        @property
-        def is_begun(self) -> bool:
-            """Whether the core was given it."""
-            ...
-
-        @property
-        def is_in_core(self) -> bool:
-            """Whether the core is at work on it, and counts it."""
-            ...
-
-        def wait(self) -> object:
-            """Carry it out on this thread."""
-            ...
-
-        def finished(self) -> Coroutine[Any, Any, object]:
-            """Carry it out on an event loop."""
+        def __await__(self) -> Generator[Any, Any, T_co]:
+            """Wait on an event loop."""
             ...
 
     class Transport(Protocol):
         """How an operation waits."""
 
         @staticmethod
-        def finish(pending: Pending[T]) -> Awaitable[T]:
-            """Wait for an answer of the core."""
+        def finish(pending: Waitable[T]) -> Awaitable[T]:
+            """Wait for a result of the core."""
             ...
 
         @staticmethod
         def call(function: Callable[..., T], *args: object) -> Awaitable[T]:
-            """Run a function that may block (a caller's file, a disk) where it disturbs nobody."""
+            """Call a function that may block, such as a read from a disk."""
             ...
 
         @staticmethod
         def each(
             items: AsyncGenerator[T, None], function: Callable[[T], object], *, holder: object
         ) -> Awaitable[None]:
-            """Run a function that may block on each item of a caller's async iterator, for one task
-            at a time per holder.
+            """Call a function that may block with each item of a caller's async iterator.
+
+            Only one task at a time does so per holder.
             """
             ...
 
@@ -82,45 +64,45 @@ if TYPE_CHECKING:
 
 # Seconds for a last request: a caller that is leaving must not be held up for longer.
 PARTING = 5.0
-# Seconds between two looks at whether the last requests are over.
-SETTLING = 0.005
+# Seconds between two checks of whether all background requests have ended.
+SETTLE_INTERVAL = 0.005
 
 
 def wait(pending: Waitable[T]) -> T:
-    """Wait on this thread; where greenlets share it, the others run meanwhile."""
-    # gevent and eventlet both import it, at any time. What goes through a caller's `fetch` waits
-    # for others in turn.
+    """Wait on this thread; greenlets that share it run meanwhile."""
+    # gevent and eventlet import greenlet, at any time. A result that is not a `Pending` comes from
+    # a client's `fetch`, and waits for one in turn.
     if "greenlet" in modules and isinstance(pending, Pending):
         from .greenlets import find_event_loop
 
-        hub = find_event_loop()
-        if hub is not None:
-            answer: T = hub.wait(pending)
-            return answer
+        loop = find_event_loop()
+        if loop is not None:
+            result: T = loop.wait(pending)
+            return result
     return pending.wait()
 
 
 class Blocking:
-    """Async in form only: no await in here ever suspends."""
+    """Waits on the calling thread: the methods are async, but never suspend."""
 
     @staticmethod
-    async def finish(pending: Pending[T]) -> T:
+    async def finish(pending: Waitable[T]) -> T:
         """Wait on this thread."""
         return pending.wait() if "greenlet" not in modules else wait(pending)
 
     @staticmethod
     async def call(function: Callable[..., T], *args: object) -> T:
-        """Call it right here."""
+        """Call the function on this thread."""
         return function(*args)
 
     @staticmethod
     async def each(
-        items: AsyncGenerator[T, None],  # noqa: ARG004 - as `Awaited.each` has it
+        items: AsyncGenerator[T, None],  # noqa: ARG004 - as in `Suspending`
         function: Callable[[T], object],  # noqa: ARG004
         *,
         holder: object,  # noqa: ARG004
     ) -> None:
-        """Refuse: there is nobody to await them."""
+        """Raise: a blocking call cannot await the items."""
         raise TypeError(
             "an async file needs an AsyncReplicate or an async_ method: or pass its content as"
             " bytes"
@@ -145,16 +127,16 @@ class Blocking:
 
 
 class Suspending:
-    """For event loops."""
+    """Awaits on the running event loop."""
 
     @staticmethod
-    def finish(pending: Pending[T]) -> Pending[T]:
-        """Wait without blocking the loop: the core's awaitable itself."""
+    def finish(pending: Waitable[T]) -> Waitable[T]:
+        """Return the result itself, which is awaitable."""
         return pending
 
     @staticmethod
     async def call(function: Callable[..., T], *args: object) -> T:
-        """Call it on a thread of the loop's executor."""
+        """Call the function on a thread of the loop's executor."""
         from asyncio import to_thread
 
         return await to_thread(function, *args)
@@ -163,15 +145,15 @@ class Suspending:
     async def each(
         items: AsyncGenerator[T, None], function: Callable[[T], object], *, holder: object
     ) -> None:
-        """Call it on a thread of the loop's executor."""
+        """Call the function on threads of the loop's executor, one item at a time."""
         from asyncio import Lock, get_running_loop
 
         key = (id(get_running_loop()), id(holder))
         while True:
-            lock = _turns.setdefault(key, Lock())
+            lock = _locks.setdefault(key, Lock())
             await lock.acquire()
-            # Whoever had it before has taken it away.
-            if _turns.get(key) is lock:
+            # The task that held the lock before has removed it; another may have set a new one.
+            if _locks.get(key) is lock:
                 break
             lock.release()
         try:
@@ -179,10 +161,10 @@ class Suspending:
                 await Suspending.call(function, item)
         finally:
             try:
-                # However this ended, the iterator puts its file back before the next task has it.
+                # The iterator resets its file before the next task reads it.
                 await items.aclose()
             finally:
-                _turns.pop(key).release()
+                _locks.pop(key).release()
 
     @staticmethod
     def part(core: Core, method: str, target: tuple[str, ...]) -> None:
@@ -258,107 +240,20 @@ def _end() -> None:
 # What is under way, and what is to be done if its client is closed or the program ends before it.
 _held: dict[object, tuple[Core, Callable[[], object]]] = {}
 _attends = False
-# Who reads a caller's async file, by its loop and its identity.
-_turns: dict[tuple[int, int], Lock] = {}
+# Held by the task that reads a caller's async file; by the ids of the event loop and the file.
+_locks: dict[tuple[int, int], Lock] = {}
 
 
-class LastRequests:
-    """Requests on the way out, which a caller's own function carries out and nobody waits for.
+async def settle(transport: type[Transport], core: Core, limit: float) -> int:
+    """Wait until all background requests of a core have ended; return how many have not in time.
 
-    They run as tasks of the event loop that is left; without one, or when that ends first, on
-    threads of their own.
+    Args:
+        transport: How to wait.
+        core: The core.
+        limit: Seconds to wait at most.
+
     """
-
-    def __init__(self, *, is_async: bool) -> None:
-        self._is_async = is_async
-        # The loop keeps its tasks only weakly.
-        self._tasks: set[object] = set()
-        self._under_way: set[Last] = set()
-
-    @property
-    def outside_core(self) -> int:
-        """How many are not counted by the core: the caller's function has them."""
-        return sum(not request.is_in_core for request in list(self._under_way))
-
-    def send(self, request: Last) -> None:
-        """Begin a request."""
-        loop = _running_loop() if self._is_async else None
-        if loop is None:
-            self._send_apart(request)
-            return
-        task: Any = loop.create_task(self._send_here(request))
-        # The loop may end first, as `asyncio.run` does when it has cancelled all others: it is no
-        # mistake to be told of.
-        task._log_destroy_pending = False
-        self._under_way.add(request)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _send_here(self, request: Last) -> None:
-        try:
-            await request.finished()
-        except Exception:  # noqa: BLE001 - best effort: whoever cared has gone
-            self._under_way.discard(request)
-        except BaseException:
-            # The loop ends. What the core has begun to send goes on; what the caller's function
-            # still has is begun anew.
-            self._under_way.discard(request)
-            if not request.is_begun:
-                self._send_apart(request)
-            raise
-        else:
-            self._under_way.discard(request)
-
-    def _send_apart(self, request: Last) -> None:
-        from threading import Thread
-
-        def send() -> None:
-            try:
-                if self._is_async:
-                    from asyncio import run
-
-                    run(request.finished())
-                else:
-                    request.wait()
-            except Exception:  # noqa: BLE001, S110 - best effort, as above
-                pass
-            finally:
-                self._under_way.discard(request)
-
-        self._under_way.add(request)
-        try:
-            Thread(target=send, name="replicate_rs").start()
-        except RuntimeError:
-            # The interpreter is ending, and takes no more threads.
-            send()
-
-
-class Settling:
-    """A wait for the requests that nobody waits for; gives how many are left in the end."""
-
-    def __init__(self, core: Core | Middleware, limit: float) -> None:
-        self._core = core
-        self._end = monotonic() + limit
-
-    def wait(self) -> int:
-        """Wait on this thread."""
-        while self._core.unattended and monotonic() < self._end:
-            wait(self._core.sleep(SETTLING, closed_too=True))
-        return self._core.unattended
-
-    def __await__(self) -> Generator[Any, Any, int]:
-        return self._settled().__await__()
-
-    async def _settled(self) -> int:
-        while self._core.unattended and monotonic() < self._end:
-            await self._core.sleep(SETTLING, closed_too=True)
-        return self._core.unattended
-
-
-def _running_loop() -> AbstractEventLoop | None:
-    from asyncio import get_running_loop
-
-    try:
-        return get_running_loop()
-    except RuntimeError:
-        return None
+    end = monotonic() + limit
+    while core.unattended and monotonic() < end:
+        await transport.finish(core.sleep(SETTLE_INTERVAL, closed_too=True))
+    return core.unattended

@@ -8,7 +8,7 @@ from .._base.checks import is_async_function
 from .._base.credentials import find_token, reveal, strip_frames
 from .._base.operation import M, Namespace
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
-from .options import ATTRIBUTES, DEFAULTS, normalized, with_spellings
+from .options import ATTRIBUTE_ALIASES, DEFAULTS, normalize, resolve_aliases
 from .settings import Session, Settings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # Seconds: the core's first interval between polls.
 FIRST_INTERVAL = 0.25
 # Attributes that are options, and which.
-OPTIONS: dict[str, str] = {**{name: name for name in DEFAULTS}, **ATTRIBUTES}
+OPTIONS: dict[str, str] = {**{name: name for name in DEFAULTS}, **ATTRIBUTE_ALIASES}
 
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ class Configurable(Namespace[M]):
     def poll_interval(self, seconds: Seconds | None) -> None: ...
 
     def _set_up(self, options: dict[str, Any], share: Settings | None = None) -> None:
-        """Set the client up with options as `normalized` returns them."""
+        """Set the client up with options as `normalize` returns them."""
         session = Session(Settings(self.mode, options, share), self.mode)
         self._made_with = options
         self._namespaces = {}
@@ -138,7 +138,7 @@ class Configurable(Namespace[M]):
         closed, or neither.
         """
         try:
-            return self._twin(normalized(self.mode, {**self._options, **with_spellings(changes)}))
+            return self._twin(normalize(self.mode, {**self._options, **resolve_aliases(changes)}))
         except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
             # Reports of errors show the locals of frames.
             changes = {}
@@ -161,7 +161,7 @@ class Configurable(Namespace[M]):
 
     def _assign(self, name: str, value: object) -> None:
         """Take over an option from the next request on."""
-        given = normalized(self.mode, {OPTIONS[name]: value})[OPTIONS[name]]
+        given = normalize(self.mode, {OPTIONS[name]: value})[OPTIONS[name]]
         self._change({**self._assigned(but=name), name: given})
         vars(self).pop(name, None)
         vars(self)[name] = given
@@ -185,7 +185,7 @@ class Configurable(Namespace[M]):
 
     def _remake(self, options: Mapping[str, Any]) -> None:
         """Be as if the client had been made with other options; what was assigned to it stays."""
-        made_with = normalized(self.mode, options)
+        made_with = normalize(self.mode, options)
         before, self._made_with = self._made_with, made_with
         try:
             self._change(self._assigned(but=""))
@@ -269,7 +269,7 @@ def _restored(
 ) -> Configurable[Any]:
     """Return a client that was pickled."""
     client = kind.__new__(kind)
-    client._set_up(normalized(kind.mode, options))
+    client._set_up(normalize(kind.mode, options))
     vars(client).update(own)
     return client if mode is kind.mode else client._in(mode)
 

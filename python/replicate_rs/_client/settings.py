@@ -18,16 +18,15 @@ from .._base.typing import TYPE_CHECKING, cast, defer_annotations
 from .._core import Core
 from ..exceptions import MissingTokenError
 from .options import (
+    CONNECTION_OPTIONS,
     DEFAULT_BASE_URL,
     DEFAULTS,
-    MOST_RETRIES,
-    NETWORK,
     USER_AGENT,
-    identity_of,
-    normalized,
-    timeouts,
-    trust,
+    normalize,
+    to_certificate,
+    to_trust,
 )
+from .timeout import to_timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
@@ -87,6 +86,7 @@ if TYPE_CHECKING:
 
 # No request was made yet.
 UNREAD = object()
+MAX_UINT32 = (1 << 32) - 1
 
 
 class Settings:
@@ -109,7 +109,7 @@ class Settings:
     def __init__(
         self, mode: type[Sync | Async], options: dict[str, Any], share: Settings | None = None
     ) -> None:
-        """Create the core from options as `normalized` returns them; `share` has connections to be
+        """Create the core from options as `normalize` returns them; `share` has connections to be
         used, if they fit.
         """
         if level := environ.get("REPLICATE_LOG"):
@@ -181,7 +181,7 @@ class Settings:
             scheme, mark, rest = reveal(kept["proxy"]).rpartition("@")
             kept["proxy"] = f"{scheme.partition('://')[0]}://{rest}" if mark else rest
         if "timeout" in kept:
-            kept["timeout"] = timeouts(kept["timeout"])
+            kept["timeout"] = to_timeout(kept["timeout"])
         if not with_functions:
             # What is unpickled blocks, where nobody awaits an async function.
             if callable(token) and (not _is_importable(token) or _is_awaited(token)):
@@ -297,7 +297,7 @@ class Session:
 
 def _network(options: dict[str, Any]) -> tuple[object, ...]:
     """Return what says how servers are reached: clients with the same may share connections."""
-    return (*(options[name] for name in NETWORK), timeouts(options["timeout"]).connect)
+    return (*(options[name] for name in CONNECTION_OPTIONS), to_timeout(options["timeout"]).connect)
 
 
 def _core_of(
@@ -306,8 +306,8 @@ def _core_of(
     """Create a core, and what stands in its place where a function of the caller's is asked before
     requests.
     """
-    limits = timeouts(options["timeout"])
-    verified, authorities = trust(options["verify"], options["ssl_cert_file"])
+    limits = to_timeout(options["timeout"])
+    verified, authorities = to_trust(options["verify"], options["ssl_cert_file"])
     most, token = options["max_connections"], options["api_token"]
     awaited = mode is Async and _is_awaited(token)
     core = Core(
@@ -329,14 +329,14 @@ def _core_of(
         pool=limits.pool,
         total=limits.total,
         idle=limits.idle,
-        max_retries=integer("max_retries", options["max_retries"], 0, MOST_RETRIES),
+        max_retries=integer("max_retries", options["max_retries"], 0, MAX_UINT32),
         max_connections=None if most is None else integer("max_connections", most, 1),
         max_bytes=integer("max_response_bytes", options["max_response_bytes"], 1),
         public_only=options["block_private_addresses"],
         proxy=reveal(options["proxy"]),
         verify=verified,
         ssl_cert_file=authorities,
-        cert=identity_of(options["cert"]),
+        cert=to_certificate(options["cert"]),
         share=share,
     )
     fetch = options["fetch"]
@@ -450,7 +450,7 @@ def _restored_session(
     mode: type[Sync | Async], client_mode: type[Sync | Async], options: dict[str, Any]
 ) -> Session:
     """Return the session of something that was pickled."""
-    return Session(Settings(client_mode, normalized(client_mode, options)), mode)
+    return Session(Settings(client_mode, normalize(client_mode, options)), mode)
 
 
 def _interval_of_environment() -> float | None:

@@ -8,7 +8,7 @@ import sys
 
 from .._base.credentials import strip_frames
 from .._base.operation import OPTIONS, run
-from .._client.options import normalized
+from .._client.options import normalize
 from .._files.output import FileOutput
 from .._predictions.params import CREATE_OPTIONS, LONGEST_HOLD
 from ..client import BaseClient
@@ -158,7 +158,7 @@ class Adapter:
         client: Any = self._kind.__new__(self._kind)
         try:
             client._set_up(
-                normalized(settings.mode, {**settings.options, "api_token": token}), settings
+                normalize(settings.mode, {**settings.options, "api_token": token}), settings
             )
         except (ValueError, TypeError) as error:
             # Reports of errors show the locals of frames.
