@@ -231,7 +231,7 @@ class Namespace(Resource[M]):
     # replaced.
     _namespaces: dict[tuple[str, type[Sync | Async]], Any]
 
-    def _namespace(self, name: str, kind: Callable[[Session, Any], Any]) -> Any:
+    def _namespace(self, name: str, kind: Callable[[Session, Any], T]) -> T:
         """Return a namespace within this one."""
         try:
             known = self._namespaces
@@ -239,9 +239,10 @@ class Namespace(Resource[M]):
             known = self._namespaces = {}
         key = (name, self._mode)
         try:
-            return known[key]
+            namespace: T = known[key]
         except KeyError:
-            return known.setdefault(key, kind(self._session, self._mode))
+            namespace = known.setdefault(key, kind(self._session, self._mode))
+        return namespace
 
     def __copy__(self) -> Self:
         return self

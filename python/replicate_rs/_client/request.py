@@ -1,4 +1,4 @@
-"""Any request to the API, for what this library has no method for."""
+"""`client.request`: any request, for endpoints that this library has no method for."""
 
 from __future__ import annotations
 
@@ -26,39 +26,39 @@ async def request(
     signal: AbortSignal | None = None,
     timeout: Limit | None = None,
 ) -> Response:
-    """Ask the API for anything, with the client's token, retries and errors.
+    """Send any request to the API, with the client's token, retries and errors.
 
     Args:
         route: A path under the client's base URL, such as ``/models``, or a whole URL. Another
-            origin gets no token.
-        method: The HTTP method. `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE` and `QUERY` are repeated
-            after a failure that may pass, any other only if the server did not take it.
-        params: The query; None is left out, lists are joined by commas.
-        headers: Sent with it, over the client's own: a mapping, or pairs, of which several may have
-            one name.
-        data: The body: bytes and text as they are; a dict with files among its values, or a list of
-            names and values, as a form (``multipart/form-data``); anything else as JSON, by the
-            rules of a model's input.
-        signal: Stops the request.
-        timeout: Seconds for all of it, retries included.
+            origin does not get the token.
+        method: The HTTP method. `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE` and `QUERY` are retried
+            after a temporary failure, others only if the server has not processed the request.
+        params: The query. None is left out, lists are joined by commas.
+        headers: Headers of this request, which override the client's own: a mapping, or pairs, of
+            which several may have the same name.
+        data: The body: bytes and text unchanged; a dict with files among its values, or a list of
+            names and values, as a form (``multipart/form-data``); anything else as JSON, encoded
+            like a model's input.
+        signal: Aborts the request.
+        timeout: Seconds for the whole call, retries included.
 
     Returns:
-        The response, read to its end: `status`, `headers`, `body`, `text`, `json()`.
+        The response, read completely: `status`, `headers`, `body`, `text`, `json()`.
 
     Raises:
-        APIStatusError: The answer has a status of 400 or more.
-        TypeError: Something in `data` has no JSON of its own.
-        ValueError: JSON cannot carry something in `data`, or the method is `CONNECT` or `TRACE`.
+        APIStatusError: The response has a status of 400 or more.
+        TypeError: A value in `data` cannot be encoded as JSON.
+        ValueError: A value in `data` is not valid in JSON, or the method is `CONNECT` or `TRACE`.
 
     """
-    kind = next(
+    content_type = next(
         (value for name, value in header_pairs(headers) if name.lower() == "content-type"), None
     )
     body: bytes | Upload | None = None
     if isinstance(data, str):
-        body, kind = data.encode(), kind or "text/plain"
+        body, content_type = data.encode(), content_type or "text/plain"
     elif isinstance(data, (bytes, bytearray)):
-        body, kind = bytes(data), kind or "application/octet-stream"
+        body, content_type = bytes(data), content_type or "application/octet-stream"
     elif data is not None:
         from .._files.encode import plain
 
@@ -66,18 +66,18 @@ async def request(
         if files:
             from .._files.form import as_form
 
-            body, kind = await as_form(client, value, kind)
+            body, content_type = await as_form(client, value, content_type)
         else:
-            body, kind = to_json(value), kind or "application/json"
+            body, content_type = to_json(value), content_type or "application/json"
     return await client._transport.finish(
         client._core.send(
             method.upper(),
-            _target(route),
+            _to_target(route),
             Expect.RESPONSE,
             query=encode_query(params or {}),
             body=body,
-            content_type=kind,
-            # In no local, since reports of errors show these.
+            content_type=content_type,
+            # Not in a local variable: error reports show these.
             headers=[
                 (name, value)
                 for name, value in header_pairs(headers)
@@ -89,12 +89,12 @@ async def request(
     )
 
 
-def _target(route: str) -> str | tuple[str, ...]:
+def _to_target(route: str) -> str | tuple[str, ...]:
     if "://" in route:
         return route
     path, _, _ = route.partition("?")
     if path != route:
-        raise ValueError(f"give the query of {route!r} as params=")
+        raise ValueError(f"pass the query of {route!r} as params=")
     return tuple(path.strip("/").split("/"))
 
 

@@ -1,4 +1,4 @@
-"""Search among models, collections and documentation."""
+"""`client.search`: search models, collections and documentation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FoundModel(Record[M]):
-    """A model, and why it was found."""
+    """A model that a search has found, and why."""
 
     __slots__ = ()
 
@@ -30,33 +30,34 @@ class FoundModel(Record[M]):
 
 
 class SearchResult(Record[M]):
-    """What was found (https://replicate.com/docs/reference/http#search)."""
+    """The result of a search (https://replicate.com/docs/reference/http#search)."""
 
     __slots__ = ()
 
     query: str
+    """What was searched for."""
     pages: list[dict[str, str]]
-    """Documentation: ``name`` and ``href`` each."""
+    """Pages of the documentation: ``name`` and ``href`` of each."""
 
     @property
     def models(self) -> list[FoundModel[M]]:
-        """Models."""
+        """The models found."""
         return self._views("models", FoundModel[M])
 
     @property
     def collections(self) -> list[Collection[M]]:
-        """Collections; the API gives no more of their models than owner and name."""
+        """The collections found; of their models, only owner and name are known."""
         return self._views("collections", Collection[M])
 
 
 async def search(
     client: Resource[M], query: str, *, limit: int | None = None, **options: Unpack[Options]
 ) -> SearchResult[M]:
-    """Do what `client.search` does."""
-    found = client._send(
+    """Search; see `client.search`."""
+    pending = client._send(
         "GET", ("search",), Expect.OBJECT, options, query={"query": query, "limit": limit}
     )
-    return SearchResult._of(await client._transport.finish(found), client._session)
+    return SearchResult._of(await client._transport.finish(pending), client._session)
 
 
 defer_annotations(globals())
