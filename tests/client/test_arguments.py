@@ -718,7 +718,7 @@ def test_every_argument_of_the_functions_and_classes(wire):
     named = {
         name
         for name in replicate.__all__
-        if not name.endswith(("Error", "Exception")) and name not in replicate._LENT
+        if not name.endswith(("Error", "Exception")) and name not in replicate._CLIENT_METHODS
     }
     named -= {"EventTooLarge", "PredictionCanceled", "PredictionTimeout", "StreamInterrupted"}
     assert {path.partition(".")[0].removesuffix("()") for path in calls} - {

@@ -37,7 +37,7 @@ def module():
     """The module as it was."""
     yield
     for name in [*vars(replicate)]:
-        if name in replicate._SETTINGS:
+        if name in replicate._OPTIONS:
             delattr(replicate, name)
 
 

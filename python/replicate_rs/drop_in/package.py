@@ -41,7 +41,7 @@ def build(name: str) -> None:
     names["use"] = _use_of(name)
     # 1.0.7 has the submodule under this name, and 2.0 a namespace of the default client: the
     # submodule has its methods too.
-    names["_LENT"] = tuple(each for each in names["_LENT"] if each != "account")
+    names["_CLIENT_METHODS"] = tuple(each for each in names["_CLIENT_METHODS"] if each != "account")
     names["_SUBMODULES"] = (*names["_SUBMODULES"], "account")
     # Where it is unpickled, the official client may have its name.
     type(package).__reduce__ = _reduced  # type: ignore[method-assign,assignment] # a class of its own, made by the code above
