@@ -108,7 +108,7 @@ deny: $(CARGO_DENY)
 	cargo fetch --quiet --locked
 	$(CARGO_DENY) --offline --log-level error check licenses bans sources
 
-# Every fault, with both clients and with 1.0.7; docs/reliability.md has the table.
+# Every fault, with both clients and with 1.0.7, into docs/reliability.md and docs/reliability-faults.md.
 chaos: setup
 	$(BIN)/python tests/chaos
 
@@ -118,6 +118,7 @@ lint: setup
 	cargo clippy --quiet --all-targets --no-default-features -- -D warnings
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
+	$(BIN)/lint-imports --no-cache
 
 format: setup
 	cargo fmt

@@ -42,19 +42,20 @@ if not _is_main_interpreter():
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from importlib.machinery import ModuleSpec
     from os import PathLike
     from typing import Any, Final
 
     from . import exceptions as exceptions
     from ._base.checks import Limit, Seconds
     from ._base.operation import Async as Async
-    from ._base.operation import FileEncodingStrategy, Headers
+    from ._base.operation import Headers
     from ._base.operation import Sync as Sync
-    from ._client.middleware import Fetch
-    from ._client.middleware import Request as Request
-    from ._client.options import Certificate, Token
+    from ._base.types import FileEncodingStrategy
+    from ._client.http import Request as Request
     from ._client.search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues]
     from ._client.timeout import Timeout as Timeout
+    from ._client.types import Certificate, Fetch, Token
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
@@ -173,7 +174,7 @@ _EXPORTS = {
         "_files.output": "FileOutput get_path_url",
         "hardware": "Hardware",
         "identifier": "ModelVersionIdentifier",
-        "_client.middleware": "Request",
+        "_client.http": "Request",
         "model": "Model",
         "pagination": "Page async_paginate paginate",
         "prediction": "Prediction parse_progress_from_logs",
@@ -239,6 +240,7 @@ _SUBMODULES = (
     "resource",
     "schema",
     "training",
+    "types",
     "version",
     "webhook",
 )
@@ -410,3 +412,19 @@ def _is_own(name: str, value: object) -> bool:
 
 
 sys.modules[__name__].__class__ = _Package
+
+
+class _FormerModules:
+    """Find the modules that pickles of earlier releases name; asked after all other finders."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":  # noqa: ARG004 - the import system passes them
+        if not name.startswith("replicate_rs."):
+            return None
+        from ._former import find_spec
+
+        return find_spec(name)
+
+
+if __name__ == "replicate_rs":
+    sys.meta_path.append(_FormerModules)

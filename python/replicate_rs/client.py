@@ -23,15 +23,14 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
     from ._base.checks import Limit, Seconds
-    from ._base.operation import FileEncodingStrategy, Headers, Options
+    from ._base.operation import Headers, Options
     from ._base.streaming import Streamed
-    from ._client.middleware import Fetch
-    from ._client.options import Certificate, Token
+    from ._base.types import FileEncodingStrategy
     from ._client.search import SearchResult
+    from ._client.types import Certificate, Fetch, OnProgress, Token
     from ._core import AbortSignal, Core, ServerSentEvent
     from ._predictions.output_iterator import AsyncOutputIterator, OutputIterator
     from ._predictions.params import PredictionOptions
-    from ._predictions.polling import OnProgress
     from .account import Accounts
     from .collection import Collections
     from .deployment import Deployments
@@ -375,7 +374,7 @@ class BaseClient(Configurable[M]):
 
         `streams` and `predictions` count those of this client alone.
         """
-        core, *former = self._session.settings.cores()
+        core, *former = self._settings.cores()
         return Stats(*core.stats(), sum(map(held, (core, *former))))
 
     def close(self, timeout: float | None = None) -> int:
@@ -413,7 +412,7 @@ class BaseClient(Configurable[M]):
         )
 
     def _stop(self) -> list[Core]:
-        cores = list(self._session.settings.cores())
+        cores = list(self._settings.cores())
         for core in cores:
             core.close()
             leave_all(core)
@@ -422,7 +421,7 @@ class BaseClient(Configurable[M]):
     @property
     def is_closed(self) -> bool:
         """Whether the client was closed."""
-        return self._session.settings.is_closed
+        return self._settings.is_closed
 
     def __enter__(self) -> Self:
         return self

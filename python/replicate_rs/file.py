@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._base.operation import FileEncodingStrategy as FileEncodingStrategy
     from ._base.operation import Options
+    from ._base.types import FileEncodingStrategy as FileEncodingStrategy
     from ._core import Pending, Upload
     from ._files.sources import FileLike as FileLike
     from ._files.sources import NamedFile as NamedFile
+    from ._files.types import OnSent as OnSent
     from .identifier import HasId
-    from .types import OnSent as OnSent
 
 
 # Seconds between two reports of an upload.

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, ClassVar, Self
 
-    from .types import DeploymentOptions as DeploymentOptions
-    from .types import HasId as HasId
-    from .types import HasOwnerAndName as HasOwnerAndName
-    from .types import ModelOptions as ModelOptions
-    from .types import Ref as Ref
+    from ._base.types import DeploymentOptions as DeploymentOptions
+    from ._base.types import HasId as HasId
+    from ._base.types import HasOwnerAndName as HasOwnerAndName
+    from ._base.types import ModelOptions as ModelOptions
+    from ._base.types import Ref as Ref
 
 
 HEXADECIMAL = frozenset("0123456789abcdef")

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from typing import Any, Final, Literal, NoReturn, Unpack
 
     from ._base.operation import Options
+    from ._base.types import Visibility as Visibility
     from ._predictions.params import PredictionOptions
     from .identifier import HasId, ModelOptions, Ref
     from .pagination import Page
-    from .types import Visibility as Visibility
 
 
 class Model(Record[M]):

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from ._base.operation import Options, Query
     from ._base.record import Record
     from ._base.transport import Transport
+    from ._base.types import Choice
     from ._core import AbortSignal, Pending
-    from .types import Choice
 
 # A page only gives its items.
 T = TypeVar("T", covariant=True)

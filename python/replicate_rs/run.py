@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from ._base.checks import Limit, Seconds
     from ._base.operation import Resource, Session
+    from ._client.types import OnProgress
     from ._core import AbortSignal
     from ._predictions.params import CreateOptions
-    from ._predictions.polling import OnProgress
+    from ._predictions.types import Wait as Wait
+    from ._predictions.types import WaitOptions as WaitOptions
     from .client import Replicate
     from .identifier import ModelVersionIdentifier, Ref
-    from .types import Wait as Wait
-    from .types import WaitOptions as WaitOptions
 
 
 # Seconds: the longest hold of a run's create. Until a held create is answered its prediction has no

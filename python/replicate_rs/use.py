@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from ._base.checks import flag, function
 from ._base.operation import Async, Resource, Sync, run, unchecked
+from ._base.package import default_client
 from ._base.typing import (
     TYPE_CHECKING,
     Generic,
@@ -51,9 +52,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from typing import Any, ClassVar, Literal, NoReturn, TypeGuard
 
+    from ._base.types import Named as Named
+    from ._base.types import Usable as Usable
     from .identifier import Ref
-    from .types import Named as Named
-    from .types import Usable as Usable
 
 
 P = ParamSpec("P")
@@ -117,9 +118,7 @@ class BaseFunction(Generic[P, R]):
         """
         client = self._client
         if client is None:
-            from . import default_client
-
-            client = default_client
+            client = default_client()
         # What an awaited function gives is awaited too, also through the default client, which
         # blocks.
         return _Through(client, mode)

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from ._base.checks import Seconds
     from ._base.operation import Options
-    from .types import HasKey as HasKey
-    from .types import Now as Now
-    from .types import Secret as Secret
-    from .types import Secrets as Secrets
-    from .types import WebhookBody as Body
-    from .types import WebhookHeaders as Headers
-    from .types import WebhookRequest as Request
+    from ._webhooks.types import HasKey as HasKey
+    from ._webhooks.types import Now as Now
+    from ._webhooks.types import Secret as Secret
+    from ._webhooks.types import Secrets as Secrets
+    from ._webhooks.types import WebhookBody as Body
+    from ._webhooks.types import WebhookHeaders as Headers
+    from ._webhooks.types import WebhookRequest as Request
 
 
 # Seconds between a webhook's timestamp and now that are accepted, one way or the other.
@@ -234,8 +234,9 @@ class DefaultSecret(Namespace[M]):
             options: What every operation takes.
 
         """
-        if cached and self._session.webhook_secret is not None:
-            return self._session.webhook_secret
+        known: WebhookSigningSecret[M] | None = self._session.webhook_secret
+        if cached and known is not None:
+            return known
         target = ("webhooks", "default", "secret")
         pending = self._send("GET", target, Expect.OBJECT, options)
         secret: WebhookSigningSecret[M] = WebhookSigningSecret._of(

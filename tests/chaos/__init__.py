@@ -1,1 +1,1 @@
-"""Faults of servers and networks, each with a name, and what must become of a call that meets it."""
+"""Faults of servers and networks, and what a call must do when it meets them."""

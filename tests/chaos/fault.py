@@ -1,4 +1,4 @@
-"""What a fault is, and what may become of a call that meets it."""
+"""The definition of a fault, and of the outcome it must have."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ Script = Callable[[Stage, Seen], Answer | None]
 
 @dataclass(frozen=True)
 class Error:
-    """An error of this class, or of one below it, whose text has these words (a regular
-    expression).
-    """
+    """An error of this class or a subclass, with a text that matches `words`."""
 
     kind: str
     words: str
@@ -25,7 +23,7 @@ class Error:
 
 @dataclass(frozen=True)
 class Value:
-    """This result, in plain data."""
+    """A result, as plain data."""
 
     value: Any
 
@@ -40,42 +38,41 @@ class Fault:
 
     name: str
     what: str
-    """What is done, in a line."""
+    """What the server does, in one line."""
     script: Script | tuple[Answer | None, ...] | Answer | None
-    """The answer to each request; or the answers in turn, the last again and again; or one."""
+    """The response to each request; a tuple gives responses in turn, the last again and again."""
     expected: Error | Value | tuple[Error | Value, ...] = USUAL
-    """What must come of it; one of several, where the network decides."""
+    """The required outcome; one of several where it depends on the network."""
     operation: str = "get"
     argument: Any = None
-    """What the operation is given, where it matters."""
+    """The operation's argument, if it matters."""
     openings: tuple[Opening | None, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
-    """The client's."""
+    """Options of the client."""
     deadline: float | None = None
-    """Seconds that the call itself may take."""
+    """The timeout of the call, in seconds."""
     address: Callable[[Stage], str] = lambda stage: stage.home.base_url
     posts: int | None = None
-    """How many POSTs are to be seen; without it at most one."""
+    """The exact number of POSTs; None allows at most one."""
     lasts: tuple[float, float] = (0.0, 5.0)
-    """Seconds, where they are what is tested; else what is no hang."""
+    """The shortest and longest duration of the call, in seconds."""
     settles: float = 2.0
-    """Seconds within which no connection is left.
+    """Seconds within which all connections must be closed.
 
-    A create that has no answer keeps its own for some more.
+    A create without a response keeps its connection longer, to learn the id to cancel.
     """
     check: Callable[[Stage], bool] = lambda stage: True
-    """What the servers must have seen."""
+    """Checks the requests that the servers received."""
     grows: bool = False
-    """Whether memory is what is tested."""
+    """Whether the memory that the call takes is tested."""
 
     def stage(self) -> Stage:
-        """Make the servers."""
+        """Start the servers."""
         script = self.script
         if isinstance(script, tuple):
             count = iter(range(len(script)))
             return Stage.of(lambda stage, seen: script[next(count, len(script) - 1)], self.openings)
-        # A function of a stage and a request has those names; an answer may be a function of a
-        # socket.
+        # A script takes a stage and a request; a response may be a function of a socket.
         if callable(script) and script.__code__.co_argcount == 2:
             return Stage.of(script, self.openings)
         return Stage.of(lambda stage, seen: script, self.openings)

@@ -1,4 +1,4 @@
-"""Connections that do not come about, or break before a request is read."""
+"""Faults before a request is read: connections that fail, break or stay silent."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ BROKEN = "connection|reset|closed"
 
 @cache
 def _closed() -> socket.socket:
-    """A port that is taken, and where nobody listens."""
-    taken = socket.socket()
-    taken.bind(("127.0.0.1", 0))
-    atexit.register(taken.close)
-    return taken
+    """Return a socket bound to a port at which no server listens."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    atexit.register(bound.close)
+    return bound
 
 
 def _refusing(stage: Stage) -> str:
@@ -32,7 +32,7 @@ def _refusing(stage: Stage) -> str:
 
 @cache
 def _full() -> tuple[socket.socket, list[socket.socket]]:
-    """A port whose queue is full: the system answers nobody there any more."""
+    """Return a listener with a full queue, so that the system drops further connection attempts."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=0)
     queue = []
     for _ in range(4):
@@ -53,7 +53,7 @@ def _black_hole(stage: Stage) -> str:
 FAULTS = [
     Fault(
         "refused",
-        "nobody listens",
+        "no server listens at the port",
         good(),
         Error("APIConnectionError", "refused"),
         address=_refusing,
@@ -61,7 +61,7 @@ FAULTS = [
     ),
     Fault(
         "refused-create",
-        "nobody listens, for a POST",
+        "no server listens at the port; the request is a POST",
         good(),
         Error("APIConnectionError", "refused"),
         "create",
@@ -71,7 +71,7 @@ FAULTS = [
     ),
     Fault(
         "unknown-name",
-        "a name that does not resolve",
+        "the host name does not resolve",
         good(),
         Error("APIConnectionError", "nowhere.invalid"),
         address=lambda stage: "http://nowhere.invalid",
@@ -79,7 +79,7 @@ FAULTS = [
     ),
     Fault(
         "black-hole",
-        "no answer to a connection attempt",
+        "the connection attempt is never answered",
         good(),
         Error("APITimeoutError", "connecting"),
         address=_black_hole,
@@ -88,7 +88,7 @@ FAULTS = [
     ),
     Fault(
         "black-hole-create",
-        "the same, for a POST, twice",
+        "two connection attempts of a POST are never answered",
         good(),
         Error("APITimeoutError", "connecting"),
         "create",
@@ -99,7 +99,7 @@ FAULTS = [
     ),
     Fault(
         "black-hole-deadline",
-        "the same, with a deadline over the call",
+        "the connection attempt is never answered; the call has a deadline",
         good(),
         Error("APITimeoutError", "over all attempts"),
         address=_black_hole,
@@ -108,19 +108,19 @@ FAULTS = [
     ),
     Fault(
         "reset-once",
-        "the first connection is reset at once",
+        "the first connection is reset as soon as it opens",
         good(),
         openings=(reset_at_once, None),
     ),
     Fault(
         "closed-once",
-        "the first connection is closed at once",
+        "the first connection is closed as soon as it opens",
         good(),
         openings=(close_at_once, None),
     ),
     Fault(
         "reset-always",
-        "each connection is reset at once",
+        "every connection is reset as soon as it opens",
         good(),
         Error("APIConnectionError", BROKEN),
         openings=(reset_at_once,),
@@ -128,7 +128,7 @@ FAULTS = [
     ),
     Fault(
         "closed-always",
-        "each connection is closed at once",
+        "every connection is closed as soon as it opens",
         good(),
         Error("APIConnectionError", BROKEN),
         openings=(close_at_once,),
@@ -136,7 +136,7 @@ FAULTS = [
     ),
     Fault(
         "reset-before-create",
-        "the first connection of a POST is reset at once",
+        "the first connection of a POST is reset as soon as it opens",
         good(),
         (Error("APIConnectionError", MAYBE), USUAL),
         "create",
@@ -144,7 +144,7 @@ FAULTS = [
     ),
     Fault(
         "closed-before-create",
-        "the first connection of a POST is closed at once",
+        "the first connection of a POST is closed as soon as it opens",
         good(),
         (Error("APIConnectionError", MAYBE), USUAL),
         "create",
@@ -152,7 +152,7 @@ FAULTS = [
     ),
     Fault(
         "silent-connection",
-        "a connection is accepted, and nothing read",
+        "the server accepts the connection and reads nothing",
         good(),
         Error("APITimeoutError", "waiting for the response"),
         openings=(say_nothing,),
@@ -161,7 +161,7 @@ FAULTS = [
     ),
     Fault(
         "garbage-greeting",
-        "bytes that are not HTTP before the request",
+        "bytes that are not HTTP arrive before the request",
         good(),
         Error("APIConnectionError", "HTTP|connection"),
         openings=(say(b"\x00\xff\x17garbage\r\n\r\n"),),
@@ -169,7 +169,7 @@ FAULTS = [
     ),
     Fault(
         "ssh-greeting",
-        "another protocol's greeting",
+        "the greeting of another protocol (SSH) arrives before the request",
         good(),
         Error("APIConnectionError", "HTTP|connection"),
         openings=(say(b"SSH-2.0-OpenSSH_9.2\r\n"),),
@@ -177,18 +177,21 @@ FAULTS = [
     ),
     Fault(
         "answer-before-request",
-        "a whole answer before the request",
+        "a complete response arrives before the request",
         good(),
         (Error("APIConnectionError", "HTTP|connection|unexpected"), USUAL),
         openings=(say(good()), None),
         options=QUICK,
     ),
     Fault(
-        "reset-in-head", "reset while the request's head is read", good(), openings=(take(10), None)
+        "reset-in-head",
+        "the connection is reset while the server reads the request head",
+        good(),
+        openings=(take(10), None),
     ),
     Fault(
         "reset-in-head-of-create",
-        "the same, for a POST",
+        "the connection is reset while the server reads the head of a POST",
         good(),
         Error("APIConnectionError", MAYBE),
         "create",
@@ -197,7 +200,7 @@ FAULTS = [
     ),
     Fault(
         "reset-in-body-of-create",
-        "reset while a POST's body is read",
+        "the connection is reset while the server reads the body of a POST",
         good(),
         Error("APIConnectionError", MAYBE),
         "create",
@@ -207,7 +210,7 @@ FAULTS = [
     ),
     Fault(
         "close-in-body-of-create",
-        "closed while a POST's body is read",
+        "the connection is closed while the server reads the body of a POST",
         good(),
         Error("APIConnectionError", MAYBE),
         "create",
@@ -217,7 +220,7 @@ FAULTS = [
     ),
     Fault(
         "reset-after-head",
-        "reset when the request's head was read",
+        "the connection is reset after the request head",
         good(),
         openings=(take(), None),
     ),

@@ -1,6 +1,4 @@
-"""Servers that take their time: every wait ends where it was said to, and the error names the
-phase.
-"""
+"""Faults of slow servers: each limit is kept, and the error names the phase that took too long."""
 
 from __future__ import annotations
 
@@ -34,9 +32,7 @@ def _informing(connection):
 
 
 def _unread(connection):
-    """Let an upload stand still, until it must have been given up; then what is in the system's
-    buffers can go.
-    """
+    """Stop reading until the client must have given up, then drain the system's buffers."""
     time.sleep(1.0)
     while connection.recv(1 << 20):
         pass
@@ -58,10 +54,10 @@ def _one_chunk(content):
 
 
 FAULTS = [
-    Fault("silent", "no answer", until_left, RESPONSE, options=READ, lasts=SOON),
+    Fault("silent", "no response", until_left, RESPONSE, options=READ, lasts=SOON),
     Fault(
         "silent-deadline",
-        "no answer, with a deadline over the call",
+        "no response; the call has a deadline",
         until_left,
         TOTAL,
         deadline=0.3,
@@ -69,7 +65,7 @@ FAULTS = [
     ),
     Fault(
         "silent-create",
-        "no answer to a POST",
+        "no response to a POST",
         until_left,
         HELD,
         "create",
@@ -79,7 +75,7 @@ FAULTS = [
     ),
     Fault(
         "silent-create-deadline",
-        "the same, with a deadline",
+        "no response to a POST; the call has a deadline",
         until_left,
         HELD,
         "create",
@@ -90,7 +86,7 @@ FAULTS = [
     ),
     Fault(
         "silent-delete",
-        "no answer to a DELETE",
+        "no response to a DELETE",
         until_left,
         RESPONSE,
         "delete",
@@ -99,7 +95,7 @@ FAULTS = [
     ),
     Fault(
         "silent-and-retried",
-        "no answer, again and again, with a total",
+        "no response to any attempt; the total time is limited",
         until_left,
         TOTAL,
         options={"max_retries": 5, "timeout": Timeout(read=0.1, total=0.4)},
@@ -107,27 +103,37 @@ FAULTS = [
     ),
     Fault(
         "silent-once",
-        "no answer to the first request",
+        "no response to the first request",
         (until_left, good()),
         options={"max_retries": 1, "timeout": Timeout(read=0.2)},
     ),
     Fault(
-        "slow-loris", "a head of a byte per 50 ms", _slow_loris, RESPONSE, options=READ, lasts=SOON
+        "slow-loris",
+        "a response head of one byte per 50 ms",
+        _slow_loris,
+        RESPONSE,
+        options=READ,
+        lasts=SOON,
     ),
     Fault(
         "slow-loris-deadline",
-        "the same, with a deadline",
+        "a response head of one byte per 50 ms; the call has a deadline",
         _slow_loris,
         TOTAL,
         deadline=0.3,
         lasts=SOON,
     ),
     Fault(
-        "endless-102", "interim answers without end", _informing, RESPONSE, options=READ, lasts=SOON
+        "endless-102",
+        "endless interim responses (102)",
+        _informing,
+        RESPONSE,
+        options=READ,
+        lasts=SOON,
     ),
     Fault(
         "endless-102-deadline",
-        "the same, with a deadline",
+        "endless interim responses (102); the call has a deadline",
         _informing,
         TOTAL,
         deadline=0.3,
@@ -135,7 +141,7 @@ FAULTS = [
     ),
     Fault(
         "dripping-body",
-        "a body of a byte per 20 ms",
+        "a body of one byte per 20 ms; the total time is limited",
         drip(HEAD),
         TOTAL,
         options={"timeout": Timeout(total=0.3)},
@@ -143,7 +149,7 @@ FAULTS = [
     ),
     Fault(
         "dripping-body-deadline",
-        "the same, with a deadline",
+        "a body of one byte per 20 ms; the call has a deadline",
         drip(HEAD),
         TOTAL,
         deadline=0.3,
@@ -151,16 +157,23 @@ FAULTS = [
     ),
     Fault(
         "dripping-error",
-        "a status of 500 whose body drips",
+        "status 500 with a body of one byte per 20 ms",
         drip(HEAD.replace(b"200 OK", b"500 X")),
         TOTAL,
         deadline=0.3,
         lasts=SOON,
     ),
-    Fault("stalled-body", "half a body", stall(good()[:-5]), BODY, options=READ, lasts=SOON),
+    Fault(
+        "stalled-body",
+        "the body stalls halfway",
+        stall(good()[:-5]),
+        BODY,
+        options=READ,
+        lasts=SOON,
+    ),
     Fault(
         "stalled-body-deadline",
-        "the same, with a deadline",
+        "the body stalls halfway; the call has a deadline",
         stall(good()[:-5]),
         TOTAL,
         deadline=0.3,
@@ -168,7 +181,7 @@ FAULTS = [
     ),
     Fault(
         "stalled-create",
-        "half an answer to a POST",
+        "the response to a POST stalls halfway",
         stall(good()[:-5]),
         HELD,
         "create",
@@ -177,11 +190,16 @@ FAULTS = [
         posts=1,
     ),
     Fault(
-        "stalled-chunk", "half a chunk", stall(CHUNKED + b"64\r\n{"), BODY, options=READ, lasts=SOON
+        "stalled-chunk",
+        "a chunk stalls halfway",
+        stall(CHUNKED + b"64\r\n{"),
+        BODY,
+        options=READ,
+        lasts=SOON,
     ),
     Fault(
         "stalled-run",
-        "a prediction that stays as it is",
+        "the prediction never ends",
         reply(prediction("processing")),
         Error(
             "PredictionTimeout",
@@ -194,7 +212,7 @@ FAULTS = [
     ),
     Fault(
         "held-run",
-        "a create that is held open",
+        "the create is held open without a response",
         until_left,
         Error("PredictionTimeout", "has no answer after 0.3 s"),
         "run",
@@ -205,7 +223,7 @@ FAULTS = [
     ),
     Fault(
         "held-poll",
-        "a poll that is held open",
+        "a poll is held open without a response",
         lambda stage, seen: (
             reply(prediction("starting"), 201) if seen.method == "POST" else until_left
         ),
@@ -216,7 +234,7 @@ FAULTS = [
     ),
     Fault(
         "stalled-stream",
-        "a stream that falls silent, and a deadline",
+        "the event stream falls silent; the call has a deadline",
         _streamed(after=stall(_one_chunk(output("a")))),
         Error("PredictionTimeout", "after 0.3 s"),
         "stream",
@@ -225,7 +243,7 @@ FAULTS = [
     ),
     Fault(
         "silent-stream",
-        "a stream that never begins, and a deadline",
+        "the event stream never begins; the call has a deadline",
         _streamed(after=until_left),
         Error("PredictionTimeout", "after 0.3 s"),
         "stream",
@@ -234,7 +252,7 @@ FAULTS = [
     ),
     Fault(
         "commenting-stream",
-        "a stream of nothing but comments, and a deadline",
+        "the event stream has only comments; the call has a deadline",
         _streamed(after=drip(CHUNKED, b"2\r\n:\n\r\n")),
         Error("PredictionTimeout", "after 0.3 s"),
         "stream",
@@ -243,7 +261,7 @@ FAULTS = [
     ),
     Fault(
         "unread-upload",
-        "an upload that the server does not read",
+        "the server does not read an upload",
         good(),
         Error("APITimeoutError", "sending the request"),
         "upload",
@@ -255,7 +273,7 @@ FAULTS = [
     ),
     Fault(
         "silent-upload",
-        "no answer to an upload",
+        "no response to an upload",
         until_left,
         RESPONSE,
         "upload",
@@ -265,7 +283,7 @@ FAULTS = [
     ),
     Fault(
         "unread-upload-deadline",
-        "the same, with a deadline",
+        "the server does not read an upload; the call has a deadline",
         good(),
         Error("APITimeoutError", "over all attempts"),
         "upload",
@@ -277,7 +295,7 @@ FAULTS = [
     ),
     Fault(
         "unread-connection",
-        "not even the request's head is read",
+        "the server does not even read the request head",
         good(),
         TOTAL,
         openings=(say_nothing,),
@@ -286,7 +304,7 @@ FAULTS = [
     ),
     Fault(
         "stalled-download",
-        "a file that stalls",
+        "the file stalls",
         stall(reply(CONTENT)[:100_000]),
         BODY,
         "download",
@@ -295,7 +313,7 @@ FAULTS = [
     ),
     Fault(
         "dripping-download",
-        "a file of a byte per 20 ms, and a deadline",
+        "a file of one byte per 20 ms; the call has a deadline",
         drip(reply(CONTENT)[:100_000]),
         TOTAL,
         "download",
@@ -304,7 +322,7 @@ FAULTS = [
     ),
     Fault(
         "dripping-save",
-        "the same, to disk",
+        "a file of one byte per 20 ms, saved to disk; the call has a deadline",
         drip(reply(CONTENT)[:100_000]),
         TOTAL,
         "save",
@@ -313,7 +331,7 @@ FAULTS = [
     ),
     Fault(
         "patient-advice",
-        "advice to wait for longer than the deadline",
+        "Retry-After asks for a longer wait than the deadline allows",
         reply({}, 429, headers="Retry-After: 30\r\n"),
         TOTAL,
         deadline=0.3,

@@ -1,4 +1,4 @@
-"""Files of models: hosts that break off, lie about length or digest, or give something else."""
+"""Faults of downloads: broken connections, wrong lengths, ranges and digests, other content."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def part(
     etag: str = "v1",
     status: int = 206,
 ) -> bytes:
-    """The rest from `start`, said to be from `first`."""
-    said = start if first is None else first
+    """Return the content from `start`, with a Content-Range that begins at `first`."""
+    first = start if first is None else first
     return reply(
         CONTENT[start:],
         status,
-        headers=f'ETag: "{etag}"\r\nContent-Range: bytes {said}-{total - 1}/{total}\r\n',
+        headers=f'ETag: "{etag}"\r\nContent-Range: bytes {first}-{total - 1}/{total}\r\n',
     )
 
 
 def both(name: str, what: str, *answers, expected=USUAL, **more) -> list[Fault]:
-    """Into memory, and to disk."""
+    """Return the fault twice: for a file that is read, and for one that is saved."""
     return [
         Fault(
             f"{operation}-{name}",
@@ -67,23 +67,36 @@ def one(name: str, what: str, answer, expected=BROKEN, argument=FILE, **more) ->
 
 
 def again(name: str, what: str, answer, expected=ANOTHER) -> list[Fault]:
-    """A file that breaks off, and then this."""
-    return both(name, f"{what} after a break", cut(WHOLE, HEAD + HALF), answer, expected=expected)
+    """Return faults in which a broken download is continued with this response."""
+    return both(
+        name,
+        f"the connection is reset halfway, then {what}",
+        cut(WHOLE, HEAD + HALF),
+        answer,
+        expected=expected,
+    )
 
 
 FAULTS = [
-    *both("reset-before", "reset before the answer, and then well", reset, WHOLE),
-    *both("reset-halfway", "reset halfway, and the whole again", cut(WHOLE, HEAD + HALF), WHOLE),
+    *both(
+        "reset-before", "the connection is reset before the response, then success", reset, WHOLE
+    ),
+    *both(
+        "reset-halfway",
+        "the connection is reset halfway; the next response is the whole file",
+        cut(WHOLE, HEAD + HALF),
+        WHOLE,
+    ),
     *both(
         "truncated",
-        "half of it, always",
+        "every response is half of the file",
         cut(WHOLE, HEAD + HALF, None),
         expected=BROKEN,
         options=NONE,
     ),
     *both(
         "checksum",
-        "a digest that is not the content's",
+        "a digest that does not match the content",
         reply(
             CONTENT,
             headers="Repr-Digest: sha-256=:" + base64.b64encode(bytes(32)).decode() + ":\r\n",
@@ -92,21 +105,24 @@ FAULTS = [
     ),
     *both(
         "right-checksum",
-        "a digest that is the content's",
+        "no fault: a digest that matches the content",
         reply(
             CONTENT, headers="Repr-Digest: sha-256=:" + base64.b64encode(RIGHT).decode() + ":\r\n"
         ),
     ),
     *again(
         "range-ignored",
-        "the whole file without a version",
+        "the whole file without an ETag",
         reply(CONTENT),
         expected=(USUAL, ANOTHER),
     ),
     *again(
-        "range-of-another", "another file's rest", part(HALF, etag="v2"), expected=(ANOTHER, USUAL)
+        "range-of-another",
+        "the rest of another version",
+        part(HALF, etag="v2"),
+        expected=(ANOTHER, USUAL),
     ),
-    *again("range-wrong-start", "another part", part(HALF + 10)),
+    *again("range-wrong-start", "a wrong range", part(HALF + 10)),
     *again("range-wrong-total", "the rest of a longer file", part(HALF, total=len(CONTENT) + 10)),
     *again("range-without-range", "206 without a Content-Range", reply(CONTENT[HALF:], 206)),
     *again("range-416", "416", reply(b"", 416), expected=Error("APIError", "416|connection|reset")),
@@ -119,15 +135,20 @@ FAULTS = [
         reply(CONTENT[:100], headers='ETag: "v2"\r\n'),
         expected=(ANOTHER, Value([100, hashlib.sha256(CONTENT[:100]).hexdigest()[:12]])),
     ),
-    one("206-unasked", "206 that nobody asked for", part(0), Error("APIConnectionError", "206")),
+    one(
+        "206-unasked",
+        "206 to a request without a range",
+        part(0),
+        Error("APIConnectionError", "206"),
+    ),
     one(
         "page-for-picture",
-        "a web page instead of a picture",
+        "a web page instead of an image",
         reply(b"<html>", kind="text/html"),
         Error("APIConnectionError", "web page"),
         argument="/a.png",
     ),
-    one("empty", "nothing", reply(b""), Value([0, hashlib.sha256(b"").hexdigest()[:12]])),
+    one("empty", "an empty file", reply(b""), Value([0, hashlib.sha256(b"").hexdigest()[:12]])),
     one(
         "204",
         "204",
@@ -136,39 +157,39 @@ FAULTS = [
     ),
     one(
         "403",
-        "an address that has expired",
+        "403 for an expired URL",
         reply(b"<Error>expired</Error>", 403, kind="application/xml"),
         Error("PermissionDeniedError", "expired"),
     ),
-    one("404", "a file that is gone", reply(b"gone", 404), Error("NotFoundError", "gone")),
-    one("500-once", "500, and then well", (reply(b"", 500), WHOLE), USUAL, options=ONE),
+    one("404", "404 for a file that is gone", reply(b"gone", 404), Error("NotFoundError", "gone")),
+    one("500-once", "500, then success", (reply(b"", 500), WHOLE), USUAL, options=ONE),
     one(
         "length-short",
-        "a length within the file",
+        "a Content-Length smaller than the file",
         cut(reply(CONTENT, length=HALF), end=None),
         Value([HALF, hashlib.sha256(CONTENT[:HALF]).hexdigest()[:12]]),
     ),
     one(
         "length-huge",
-        "a length of 10^15, and little of it",
+        "a Content-Length of 10^15 before one byte",
         cut(raw("HTTP/1.1 200 OK\nContent-Length: 1000000000000000", b"x"), end=None),
         grows=True,
     ),
     one(
         "bad-chunk",
-        "a chunk of a wrong size",
+        "an invalid chunk size",
         cut(raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked", b"5\r\nabcde\r\nzz\r\n"), end=None),
         Error("APIConnectionError", "(?i)chunk|connection|invalid"),
     ),
     one(
         "gzip",
-        "a file that says it is gzip, and is not",
+        "a file declared as gzip that is not gzip",
         reply(CONTENT, headers="Content-Encoding: gzip\r\n"),
         (USUAL, Error("APIError", "(?i)gzip|decod|coding")),
     ),
     one(
         "crc",
-        "a CRC that is not the content's",
+        "a CRC that does not match the content",
         reply(
             CONTENT,
             headers=(
@@ -179,32 +200,32 @@ FAULTS = [
     ),
     one(
         "garbled-checksum",
-        "a digest that is garbage",
+        "a digest that cannot be read",
         reply(CONTENT, headers="x-goog-hash: md5=!!!, crc32c=\r\n"),
         USUAL,
     ),
     one(
         "redirect-to-file",
-        "a file that moves to one of this machine",
+        "a redirect to a file: URL",
         reply(status=302, headers="Location: file:///etc/passwd\r\n"),
         Error("APIConnectionError", "redirect"),
     ),
     one(
         "redirect-to-http",
-        "a file that moves elsewhere over http",
+        "a redirect to an http: URL of another host",
         reply(status=302, headers="Location: http://example.invalid/a\r\n"),
         Error("APIConnectionError", "not fetched|redirect"),
     ),
     one(
         "at-ftp",
-        "a file at ftp",
+        "a file with an ftp: URL",
         good(),
         Error("ReplicateError", "not fetched|https"),
         argument="ftp://127.0.0.1/a",
     ),
     one(
         "at-http",
-        "a file elsewhere over http",
+        "a file with an http: URL of another host",
         good(),
         Error("ReplicateError", "not fetched"),
         argument="http://example.invalid/a",

@@ -1,4 +1,4 @@
-"""Content codings: bombs, chains, unknown and broken ones."""
+"""Faults in content codings: compression bombs, nested, unknown and corrupt codings."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ TOO_LARGE = Error("APIResponseValidationError", "larger than 67108864 bytes")
 
 @cache
 def _bomb() -> bytes:
-    """200 MB of blanks in 200 KB."""
+    """Return 200 MB of spaces, compressed to 200 KB."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     return b"".join(packer.compress(b" " * 1_000_000) for _ in range(200)) + packer.flush()
 
 
 @cache
 def _nested_bomb() -> bytes:
-    """The same in less than 10 KB, packed twice."""
+    """Return 200 MB of spaces, compressed twice, to less than 10 KB."""
     return gzip.compress(_bomb())
 
 
@@ -45,7 +45,7 @@ def coded(name: str, what: str, coding: str, body: bytes, *expected, **more) -> 
 
 
 def exploding(name: str, what: str, coding: str, bomb, expected, **more) -> Fault:
-    """A bomb, made when it is asked for."""
+    """Return a fault whose compressed body is created when it is requested."""
     return Fault(
         name,
         what,
@@ -57,9 +57,11 @@ def exploding(name: str, what: str, coding: str, bomb, expected, **more) -> Faul
 
 
 FAULTS = [
-    coded("gzip", "gzip", "gzip", PACKED, USUAL),
-    coded("gzip-upper-case", "the same, in capitals", "GZIP", PACKED, USUAL, BROKEN),
-    coded("gzip-by-another-name", "the same, as x-gzip", "x-gzip", PACKED, USUAL, BROKEN),
+    coded("gzip", "no fault: gzip", "gzip", PACKED, USUAL),
+    coded(
+        "gzip-upper-case", "gzip, with the coding's name in capitals", "GZIP", PACKED, USUAL, BROKEN
+    ),
+    coded("gzip-by-another-name", "gzip, under the name x-gzip", "x-gzip", PACKED, USUAL, BROKEN),
     coded(
         "gzip-in-members",
         "gzip in two members",
@@ -68,28 +70,37 @@ FAULTS = [
         USUAL,
         BROKEN,
     ),
-    coded("deflate", "deflate", "deflate", zlib.compress(BODY), USUAL),
-    coded("identity", "the coding that is none", "identity", BODY, USUAL),
-    coded("gzip-truncated", "half of gzip", "gzip", PACKED[:-20]),
-    coded("gzip-without-checksum", "gzip without its last bytes", "gzip", PACKED[:-4]),
+    coded("deflate", "no fault: deflate", "deflate", zlib.compress(BODY), USUAL),
+    coded("identity", "no fault: the coding identity", "identity", BODY, USUAL),
+    coded("gzip-truncated", "truncated gzip", "gzip", PACKED[:-20]),
+    coded("gzip-without-checksum", "gzip without its last four bytes", "gzip", PACKED[:-4]),
     coded("gzip-wrong-checksum", "gzip with a wrong checksum", "gzip", PACKED[:-8] + bytes(8)),
-    coded("gzip-garbage", "something else that says it is gzip", "gzip", BODY),
+    coded("gzip-garbage", "plain text declared as gzip", "gzip", BODY),
     coded(
         "gzip-corrupt",
-        "gzip with a byte turned over",
+        "gzip with one corrupt byte",
         "gzip",
         PACKED[:25] + bytes([PACKED[25] ^ 255]) + PACKED[26:],
     ),
     coded(
-        "gzip-trailing", "gzip, and garbage after it", "gzip", PACKED + b"garbage", USUAL, BROKEN
+        "gzip-trailing",
+        "extra bytes after the gzip data",
+        "gzip",
+        PACKED + b"garbage",
+        USUAL,
+        BROKEN,
     ),
-    coded("gzip-empty", "gzip of no bytes", "gzip", b"", BROKEN, Error("APIError", "empty")),
-    coded("deflate-garbage", "something else that says it is deflate", "deflate", b"\xff" * 50),
-    coded("gzip-twice", "gzip in gzip", "gzip, gzip", gzip.compress(PACKED), USUAL, BROKEN),
-    coded("coding-unknown", "a coding that nobody asked for", "br", b"\x0b\x02\x80{}\x03"),
+    coded(
+        "gzip-empty", "empty data declared as gzip", "gzip", b"", BROKEN, Error("APIError", "empty")
+    ),
+    coded("deflate-garbage", "random bytes declared as deflate", "deflate", b"\xff" * 50),
+    coded("gzip-twice", "gzip within gzip", "gzip, gzip", gzip.compress(PACKED), USUAL, BROKEN),
+    coded(
+        "coding-unknown", "a coding that the client did not offer (br)", "br", b"\x0b\x02\x80{}\x03"
+    ),
     coded(
         "coding-nonsense",
-        "a coding that there is not",
+        "a coding that does not exist (rot13)",
         "rot13",
         b"{'ebg13'}",
         USUAL,
@@ -98,22 +109,22 @@ FAULTS = [
     ),
     coded(
         "gzip-of-html",
-        "gzip of a web page",
+        "a web page in gzip",
         "gzip",
         gzip.compress(b"<html>"),
         Error("APIResponseValidationError", "is not JSON"),
     ),
-    exploding("gzip-bomb", "200 MB in 200 KB", "gzip", _bomb, TOO_LARGE),
+    exploding("gzip-bomb", "200 MB compressed to 200 KB", "gzip", _bomb, TOO_LARGE),
     exploding(
         "gzip-bomb-nested",
-        "200 MB in 10 KB, by gzip in gzip",
+        "200 MB compressed to 10 KB by gzip within gzip",
         "gzip, gzip",
         _nested_bomb,
         (TOO_LARGE, BROKEN),
     ),
     exploding(
         "gzip-bomb-in-error",
-        "a status of 500 with such a body",
+        "status 500 with 200 MB compressed to 200 KB",
         "gzip",
         _bomb,
         Error("InternalServerError", "500"),
@@ -121,7 +132,7 @@ FAULTS = [
     ),
     Fault(
         "endless-json",
-        "JSON without end",
+        "endless JSON",
         flood(raw("HTTP/1.1 200 OK"), b'{"id": "p1", "logs": "' + b"x" * 1_000_000, 400),
         TOO_LARGE,
         options=NONE,
@@ -129,7 +140,7 @@ FAULTS = [
     ),
     Fault(
         "endless-blanks",
-        "blanks without end",
+        "endless white space",
         flood(
             raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked"),
             b"100000\r\n" + b" " * 0x100000 + b"\r\n",
@@ -141,7 +152,7 @@ FAULTS = [
     ),
     Fault(
         "gzip-cut",
-        "gzip, and the connection closed",
+        "the connection closes within gzip data",
         cut(reply(PACKED, headers="Content-Encoding: gzip\r\n"), -10, None),
         BROKEN,
         options=NONE,

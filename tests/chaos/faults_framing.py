@@ -1,4 +1,4 @@
-"""Where a body ends: lengths and chunks that are wrong, missing, doubled or contradictory."""
+"""Faults in message framing: wrong, missing, duplicate or contradictory lengths and chunks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CUT_JSON = Error("APIResponseValidationError", "is not JSON")
 
 
 def fault(name: str, what: str, lines: str, body: bytes = BODY, *expected) -> Fault:
-    """An answer after which the connection is closed."""
+    """Return a fault whose response ends with a closed connection."""
     answer = cut(raw(f"HTTP/1.1 200 OK\n{lines}", body), end=None)
     return Fault(name, what, answer, expected or BROKEN, options=NONE)
 
@@ -35,30 +35,38 @@ END = b"0\r\n\r\n"
 
 FAULTS = [
     fault(
-        "length-too-long", "a length beyond the body", f"Content-Length: {SIZE + 10}", BODY, SHORT
+        "length-too-long",
+        "a Content-Length larger than the body",
+        f"Content-Length: {SIZE + 10}",
+        BODY,
+        SHORT,
     ),
     fault(
         "length-too-short",
-        "a length within the body",
+        "a Content-Length smaller than the body",
         f"Content-Length: {SIZE - 10}",
         BODY,
         CUT_JSON,
     ),
     fault(
         "length-zero",
-        "a length of nothing",
+        "a Content-Length of 0 before a body",
         "Content-Length: 0",
         BODY,
         Error("APIResponseValidationError", "empty"),
     ),
-    fault("length-negative", "a negative length", "Content-Length: -5"),
-    fault("length-of-letters", "a length that is not a number", "Content-Length: many"),
-    fault("length-plus", "a length with a sign", f"Content-Length: +{SIZE}"),
-    fault("length-hexadecimal", "a hexadecimal length", f"Content-Length: 0x{SIZE:x}"),
-    fault("length-overflow", "a length beyond 64 bits", "Content-Length: 99999999999999999999999"),
+    fault("length-negative", "a negative Content-Length", "Content-Length: -5"),
+    fault("length-of-letters", "a Content-Length that is not a number", "Content-Length: many"),
+    fault("length-plus", "a Content-Length with a plus sign", f"Content-Length: +{SIZE}"),
+    fault("length-hexadecimal", "a hexadecimal Content-Length", f"Content-Length: 0x{SIZE:x}"),
+    fault(
+        "length-overflow",
+        "a Content-Length beyond 64 bits",
+        "Content-Length: 99999999999999999999999",
+    ),
     Fault(
         "length-huge",
-        "a length of 10^18, and little of it",
+        "a Content-Length of 10^18 before a short body",
         cut(raw("HTTP/1.1 200 OK\nContent-Length: 1000000000000000000", BODY), end=None),
         Error("APIResponseValidationError", "larger than"),
         options=NONE,
@@ -66,7 +74,7 @@ FAULTS = [
     ),
     Fault(
         "length-near-limit",
-        "a length of 60 MB, and little of it",
+        "a Content-Length of 60 MB before a short body",
         cut(raw("HTTP/1.1 200 OK\nContent-Length: 60000000", BODY), end=None),
         SHORT,
         options=NONE,
@@ -74,19 +82,25 @@ FAULTS = [
     ),
     fault(
         "lengths-equal",
-        "a length, twice",
+        "the same Content-Length twice",
         f"Content-Length: {SIZE}\nContent-Length: {SIZE}",
         BODY,
         USUAL,
         BROKEN,
     ),
     fault(
-        "lengths-different", "two lengths", f"Content-Length: {SIZE}\nContent-Length: {SIZE - 10}"
+        "lengths-different",
+        "two different Content-Length headers",
+        f"Content-Length: {SIZE}\nContent-Length: {SIZE - 10}",
     ),
-    fault("lengths-in-one", "two lengths in one header", f"Content-Length: {SIZE}, {SIZE - 10}"),
+    fault(
+        "lengths-in-one",
+        "two different lengths in one Content-Length header",
+        f"Content-Length: {SIZE}, {SIZE - 10}",
+    ),
     fault(
         "length-and-chunks",
-        "a length and chunks",
+        "both a Content-Length and chunks",
         "Content-Length: 5\nTransfer-Encoding: chunked",
         chunk(BODY) + END,
         USUAL,
@@ -94,7 +108,7 @@ FAULTS = [
     ),
     fault(
         "unknown-transfer",
-        "a transfer coding that nobody knows",
+        "an unknown Transfer-Encoding",
         "Transfer-Encoding: zip",
         BODY,
         USUAL,
@@ -102,19 +116,29 @@ FAULTS = [
     ),
     fault(
         "chunks-not-last",
-        "a transfer coding after chunks",
+        "a Transfer-Encoding after chunked",
         "Transfer-Encoding: chunked, gzip",
         chunk(BODY) + END,
         BROKEN,
         Error("APIResponseValidationError", "is not JSON"),
     ),
-    fault("no-length", "no length, to the end of the connection", "Connection: close", BODY, USUAL),
     fault(
-        "no-length-cut", "no length, and half the body", "Connection: close", BODY[:-10], CUT_JSON
+        "no-length",
+        "no length: the body ends with the connection",
+        "Connection: close",
+        BODY,
+        USUAL,
+    ),
+    fault(
+        "no-length-cut",
+        "no length, and the connection closes halfway",
+        "Connection: close",
+        BODY[:-10],
+        CUT_JSON,
     ),
     chunks(
         "chunks",
-        "one chunk for each byte",
+        "a chunk for each byte",
         b"".join(chunk(BODY[n : n + 1]) for n in range(SIZE)) + END,
         USUAL,
     ),
@@ -124,31 +148,29 @@ FAULTS = [
     chunks(
         "chunk-trailer", "trailers after the chunks", chunk(BODY) + b"0\r\nX-A: b\r\n\r\n", USUAL
     ),
-    chunks("chunk-missing-last", "no last chunk", chunk(BODY)),
-    chunks("chunk-cut", "half a chunk", chunk(BODY)[:-30]),
+    chunks("chunk-missing-last", "the last chunk is missing", chunk(BODY)),
+    chunks("chunk-cut", "the connection closes within a chunk", chunk(BODY)[:-30]),
     chunks(
         "chunk-size-garbage",
-        "a chunk's size that is not a number",
+        "a chunk size that is not a number",
         b"zz\r\n" + BODY + b"\r\n" + END,
     ),
     chunks("chunk-size-empty", "a chunk without a size", b"\r\n" + BODY + b"\r\n" + END),
     chunks("chunk-size-negative", "a negative chunk size", b"-5\r\n" + BODY + b"\r\n" + END),
     chunks(
         "chunk-size-overflow",
-        "a chunk's size beyond 64 bits",
+        "a chunk size beyond 64 bits",
         b"fffffffffffffffff\r\n" + BODY + b"\r\n" + END,
     ),
-    chunks(
-        "chunk-size-short", "a chunk that is longer than it says", b"5\r\n" + BODY + b"\r\n" + END
-    ),
+    chunks("chunk-size-short", "a chunk longer than its size", b"5\r\n" + BODY + b"\r\n" + END),
     chunks(
         "chunk-size-long",
-        "a chunk that is shorter than it says",
+        "a chunk shorter than its size",
         b"%x\r\n" % (SIZE + 20) + BODY + b"\r\n" + END,
     ),
     Fault(
         "chunk-endless-extension",
-        "a chunk extension without end",
+        "an endless chunk extension",
         flood(raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked") + b"5;", b"x" * 100_000, 1000),
         BROKEN,
         options=NONE,
@@ -156,7 +178,7 @@ FAULTS = [
     ),
     Fault(
         "chunk-endless-trailer",
-        "trailers without end",
+        "endless trailers",
         flood(
             raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked") + b"0\r\n",
             b"X-A: b\r\n" * 10_000,
@@ -168,7 +190,7 @@ FAULTS = [
     ),
     Fault(
         "chunk-stalled-last",
-        "no last chunk, and the connection stays",
+        "the last chunk never arrives; the connection stays open",
         stall(raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked", chunk(BODY))),
         Error("APITimeoutError", "reading the response body"),
         options={"max_retries": 0, "timeout": Timeout(read=0.3)},

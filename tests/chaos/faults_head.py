@@ -1,4 +1,4 @@
-"""Status lines and header lines that are not what they should be."""
+"""Faults in the response head: invalid status lines and headers."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def odd(line: str, status: str = "HTTP/1.1 200 OK") -> bytes:
 
 
 FAULTS = [
-    fault("garbage-status-line", "a status line of garbage", b"garbage garbage\r\n\r\n"),
-    fault("binary", "bytes of no protocol", bytes(range(256)) * 10),
-    fault("empty-status-line", "no status line", b"\r\n\r\n" + BODY),
-    fault("http-0.9", "a body without a head", BODY),
+    fault("garbage-status-line", "a status line that is not HTTP", b"garbage garbage\r\n\r\n"),
+    fault("binary", "binary data instead of a response", bytes(range(256)) * 10),
+    fault("empty-status-line", "an empty status line", b"\r\n\r\n" + BODY),
+    fault("http-0.9", "a body without a head, as in HTTP/0.9", BODY),
     fault(
-        "http-2-preface", "an HTTP/2 answer", b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + b"\x00" * 18
+        "http-2-preface", "an HTTP/2 frame", b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + b"\x00" * 18
     ),
-    fault("http-3.0", "a version that nobody speaks", raw(f"HTTP/3.0 200 OK\n{LENGTH}", BODY)),
+    fault("http-3.0", "the unknown version HTTP/3.0", raw(f"HTTP/3.0 200 OK\n{LENGTH}", BODY)),
     fault("status-of-two-digits", "a status of two digits", raw(f"HTTP/1.1 20 OK\n{LENGTH}", BODY)),
     fault("status-of-letters", "a status of letters", raw(f"HTTP/1.1 OK 200\n{LENGTH}", BODY)),
     fault(
@@ -40,24 +40,29 @@ FAULTS = [
         Error("APIError", "(?i)http|000|status|invalid"),
     ),
     fault(
-        "http-1.0", "HTTP/1.0, to the end of the connection", raw("HTTP/1.0 200 OK", BODY), USUAL
+        "http-1.0",
+        "HTTP/1.0, whose body ends with the connection",
+        raw("HTTP/1.0 200 OK", BODY),
+        USUAL,
     ),
-    fault("no-reason", "a status without a reason", raw(f"HTTP/1.1 200\n{LENGTH}", BODY), USUAL),
+    fault(
+        "no-reason", "a status without a reason phrase", raw(f"HTTP/1.1 200\n{LENGTH}", BODY), USUAL
+    ),
     fault(
         "long-reason",
-        "a reason of 100 KB",
+        "a reason phrase of 100 KB",
         raw(f"HTTP/1.1 200 {'x' * 100_000}\n{LENGTH}", BODY),
         USUAL,
         BROKEN,
     ),
-    fault("obs-fold", "a header over two lines", odd("X-A: a\n  b"), USUAL, BROKEN),
+    fault("obs-fold", "a header folded over two lines", odd("X-A: a\n  b"), USUAL, BROKEN),
     fault(
         "many-headers", "10,000 header lines", odd("\n".join(f"X-{n}: a" for n in range(10_000)))
     ),
     fault("large-header", "a header line of 1 MB", odd("X-A: " + "a" * 1_000_000)),
     Fault(
         "endless-header",
-        "a header line without end",
+        "an endless header line",
         flood(b"HTTP/1.1 200 OK\r\nX-A: ", b"a" * 100_000, 1000),
         BROKEN,
         options=NONE,
@@ -65,7 +70,7 @@ FAULTS = [
     ),
     Fault(
         "endless-headers",
-        "header lines without end",
+        "endless header lines",
         flood(b"HTTP/1.1 200 OK\r\n", b"X-A: a\r\n" * 10_000, 1000),
         BROKEN,
         options=NONE,
@@ -83,57 +88,61 @@ FAULTS = [
     fault("control-in-header", "a control character in a header", odd("X-A: a\x1bb")),
     fault(
         "bytes-in-header",
-        "bytes above 127 in a header",
+        "bytes above 127 in a header value",
         odd("X-Request-Id: \xe9\xff"),
         USUAL,
         BROKEN,
     ),
     fault("nameless-header", "a header without a name", odd(": a")),
-    fault("space-before-colon", "a space before a header's colon", odd("X-A : a"), USUAL, BROKEN),
-    fault("no-colon", "a header without a colon", odd("X-A")),
-    fault("head-cut", "a head that ends in the middle", odd("X-A: a")[:40]),
     fault(
-        "head-without-end", "a head without its empty line", odd("X-A: a").partition(b"\r\n\r\n")[0]
+        "space-before-colon", "a space before the colon of a header", odd("X-A : a"), USUAL, BROKEN
+    ),
+    fault("no-colon", "a header without a colon", odd("X-A")),
+    fault("head-cut", "the connection closes in the middle of the head", odd("X-A: a")[:40]),
+    fault(
+        "head-without-end",
+        "a head without its final empty line",
+        odd("X-A: a").partition(b"\r\n\r\n")[0],
     ),
     Fault(
         "cookies",
-        "cookies, which are nobody's",
+        "cookies, which must not be sent back",
         (reply({}, 503, headers="Set-Cookie: a=1; Path=/\r\n"), good()),
         check=lambda stage: all("cookie" not in each.headers for each in stage.home.seen),
     ),
     Fault(
         "authenticate",
-        "a request for a password",
+        "401 with a WWW-Authenticate header",
         reply({"detail": "who?"}, 401, headers='WWW-Authenticate: Basic realm="x"\r\n'),
         Error("AuthenticationError", "who"),
         check=lambda stage: len(stage.home.seen) == 1,
     ),
     Fault(
         "trailing-answer",
-        "a second answer that nobody asked for",
+        "a second response that was not requested",
         (good() + good(id="p2", output="smuggled"), good()),
         operation="reload",
     ),
     Fault(
         "trailing-garbage",
-        "bytes after the answer",
+        "extra bytes after the response",
         (good() + b"garbage", good()),
         operation="reload",
     ),
     Fault(
         "keep-alive-cut",
-        "a connection that is kept, and closed before it is used",
+        "a kept connection is closed before the next request",
         (cut(good(), end=None), good()),
         operation="reload",
     ),
     Fault(
         "wrong-type",
-        "JSON that says it is a picture",
+        "JSON with the media type of an image",
         reply({"id": "p1", "status": "succeeded", "output": "whole"}, kind="image/png"),
     ),
     Fault(
         "stalled-before-type",
-        "half a head",
+        "the response head stalls halfway",
         stall(good()[:25]),
         Error("APITimeoutError", "waiting for the response"),
         deadline=None,

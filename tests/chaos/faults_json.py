@@ -1,4 +1,4 @@
-"""Bodies that are not the JSON that was promised."""
+"""Faults in response bodies: invalid JSON, and JSON of another form than documented."""
 
 from __future__ import annotations
 
@@ -39,38 +39,40 @@ def found(**more) -> dict:
 
 
 FAULTS = [
-    body("html", "a web page as success", b"<!doctype html><title>Hi</title>", kind="text/html"),
-    body("empty", "nothing", None, Error("APIResponseValidationError", "empty")),
-    body("blank", "blanks", b"  \n ", Error("APIResponseValidationError", "not JSON|empty")),
-    body("null", "null", b"null", NOT_OBJECT),
+    body("html", "a web page as a success", b"<!doctype html><title>Hi</title>", kind="text/html"),
+    body("empty", "an empty body", None, Error("APIResponseValidationError", "empty")),
+    body(
+        "blank", "white space only", b"  \n ", Error("APIResponseValidationError", "not JSON|empty")
+    ),
+    body("null", "null instead of an object", b"null", NOT_OBJECT),
     body("list", "a list instead of an object", [prediction()], NOT_OBJECT),
-    body("number", "a number", 7, NOT_OBJECT),
-    body("text", "a text", "p1", NOT_OBJECT),
-    body("half", "half of it, with the right length", WHOLE[:-20].encode()),
-    body("two", "two objects", (WHOLE + WHOLE).encode()),
-    body("trailing-comma", "a comma too many", WHOLE.replace("}", ",}").encode()),
-    body("single-quotes", "Python's own quotes", repr(prediction()).encode()),
-    body("deep", "a depth of 100,000", b"[" * 100_000 + b"]" * 100_000, NOT_JSON),
+    body("number", "a number instead of an object", 7, NOT_OBJECT),
+    body("text", "a string instead of an object", "p1", NOT_OBJECT),
+    body("half", "truncated JSON with the right length", WHOLE[:-20].encode()),
+    body("two", "two objects in a row", (WHOLE + WHOLE).encode()),
+    body("trailing-comma", "a trailing comma", WHOLE.replace("}", ",}").encode()),
+    body("single-quotes", "single quotes, as Python's repr has them", repr(prediction()).encode()),
+    body("deep", "arrays nested 100,000 deep", b"[" * 100_000 + b"]" * 100_000, NOT_JSON),
     body(
         "deep-within",
-        "a depth of 100,000 within an object",
+        "arrays nested 100,000 deep within an object",
         b'{"id": "p1", "output": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ),
     body("bad-utf-8", "bytes that are not UTF-8", b'{"id": "p1", "status": "\xff\xfe"}'),
     body("utf-16", "UTF-16", WHOLE.encode("utf-16")),
-    body("bom", "a byte-order mark before it", b"\xef\xbb\xbf" + WHOLE.encode(), USUAL, NOT_JSON),
+    body("bom", "a byte-order mark first", b"\xef\xbb\xbf" + WHOLE.encode(), USUAL, NOT_JSON),
     body(
         "lone-surrogate",
-        "half of a character",
+        "a lone surrogate",
         b'{"id": "p1", "status": "succeeded", "output": "\\ud800"}',
         NOT_JSON,
         Value(["p1", "succeeded", "\ud800"]),
         Value(["p1", "succeeded", "\ufffd"]),
     ),
-    body("nul", "a NUL in a text", found(output="a\0b"), Value(["p1", "succeeded", "a\0b"])),
+    body("nul", "a NUL in a string", found(output="a\0b"), Value(["p1", "succeeded", "a\0b"])),
     body(
         "duplicate-keys",
-        "a key twice",
+        "duplicate keys",
         b'{"id": "p0", "id": "p1", "status": "starting", "status": "succeeded", "output": "whole"}',
         USUAL,
     ),
@@ -83,32 +85,32 @@ FAULTS = [
     ),
     body(
         "large-exponent",
-        "1e999",
+        "the number 1e999",
         b'{"id": "p1", "status": "succeeded", "output": 1e999}',
         NOT_JSON,
         Value(["p1", "succeeded", float("inf")]),
     ),
     body(
         "proto",
-        "keys that mean something elsewhere",
+        "keys with a meaning in other languages, such as __proto__",
         {**found(), "__proto__": {"id": "p2"}, "__class__": "x", "_session": 1, "dict": 2},
         USUAL,
     ),
     body(
         "many-keys",
-        "10,000 fields that nobody knows",
+        "10,000 unknown fields",
         {**found(), **{f"k{n}": n for n in range(10_000)}},
         USUAL,
     ),
     body(
         "null-fields",
-        "null in each field but id and status",
+        "null in every field but id and status",
         {**dict.fromkeys(prediction()), "id": "p1", "status": "succeeded"},
         Value(["p1", "succeeded", None]),
     ),
     body(
         "few-fields",
-        "an id and a status and no more",
+        "only an id, a status and an output",
         {"id": "p1", "status": "succeeded", "output": OUTPUT},
         USUAL,
     ),
@@ -133,13 +135,13 @@ FAULTS = [
     ),
     body(
         "unknown-status",
-        "a status that nobody knows",
+        "an unknown status",
         found(status="queued"),
         Value(["p1", "queued", OUTPUT]),
     ),
     body(
         "page-of-nulls",
-        "a page whose entries are null",
+        "a page with null as its entry",
         {"results": [None], "next": None},
         Error("APIResponseValidationError", "results|null|object"),
         operation="list",
@@ -153,14 +155,14 @@ FAULTS = [
     ),
     body(
         "page-of-text",
-        "a page whose results are text",
+        "a page with a string as its results",
         {"results": "p1", "next": None},
         Error("APIResponseValidationError", "results|list|page"),
         operation="list",
     ),
     body(
         "page-next-number",
-        "a page whose next is a number",
+        "a page with a number as its next",
         {"results": [found()], "next": 7},
         Value(["p1"]),
         Error("APIResponseValidationError", "next"),
@@ -168,7 +170,7 @@ FAULTS = [
     ),
     Fault(
         "page-elsewhere",
-        "a next page at another host",
+        "a next page at another origin",
         lambda stage, seen: reply(
             {
                 "results": [found(id="p2" if "cursor" in seen.path else "p1")],
@@ -183,7 +185,7 @@ FAULTS = [
     ),
     Fault(
         "page-to-a-file",
-        "a next page that is a file",
+        "a next page with a file: URL",
         lambda stage, seen: reply(
             {
                 "results": [found(id="p2" if "cursor" in seen.path else "p1")],

@@ -1,6 +1,4 @@
-"""Ids and names from elsewhere: each is one segment of a path, or refused, and none leads to
-another endpoint.
-"""
+"""Ids and names with special characters: each stays one path segment or is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ REFUSED = Error("ValueError", "")
 
 
 def one_segment(*names: str, under: str):
-    """Nothing was asked for, or what was is exactly these segments."""
+    """Return a check that every request path consists of exactly these segments."""
 
     def check(stage) -> bool:
         paths = [each.path for each in stage.home.seen]
@@ -44,7 +42,7 @@ def id_of(name: str, text: str, expected=USUAL) -> Fault:
 def cancel(name: str, text: str, expected=USUAL) -> Fault:
     return Fault(
         f"cancel-{name}",
-        f"to cancel the id {text!r}",
+        f"a cancel of the id {text!r}",
         good(),
         expected,
         "cancel",
@@ -68,7 +66,7 @@ def named(name: str, owner: str, text: str, expected=USUAL) -> Fault:
 def ref(name: str, text: str) -> Fault:
     return Fault(
         f"ref-{name}",
-        f"to run {text!r}",
+        f"a run of {text!r}",
         good(),
         REFUSED,
         "run",
@@ -109,7 +107,7 @@ FAULTS = [
     ref("three-parts", "acme/x/versions"),
     Fault(
         "ref-query",
-        "to run 'acme/x?y=1'",
+        "a run of 'acme/x?y=1'",
         good(),
         (USUAL, REFUSED),
         "run",
@@ -139,7 +137,7 @@ FAULTS = [
     ),
     Fault(
         "delete-slash",
-        "to delete the file '../x'",
+        "a delete of the file '../x'",
         reply(status=204),
         USUAL,
         "delete",

@@ -1,4 +1,4 @@
-"""Redirects: where they must not lead, and what must not go along."""
+"""Faults of redirects: forbidden targets, loops, and secrets that must stay at their origin."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def leading(name: str, what: str, target: str, expected=REFUSED, **more) -> Faul
 
 
 def moved(status: int):
-    """A prediction that is at another origin."""
+    """Return a script that redirects to a prediction at another origin."""
 
     def script(stage, seen):
         return good() if seen.path == "/moved" else to(f"{stage.other.origin}/moved", status)
@@ -56,10 +56,10 @@ def only_other_get(stage) -> bool:
 
 
 FAULTS = [
-    Fault("redirect-relative", "a redirect to a name next to it", renamed),
+    Fault("redirect-relative", "a redirect to a relative URL", renamed),
     Fault(
         "redirect-with-spaces",
-        "a redirect with spaces in it",
+        "a redirect to a URL with spaces",
         spaced,
         (USUAL, REFUSED),
         options=NONE,
@@ -72,7 +72,7 @@ FAULTS = [
     ),
     Fault(
         "redirect-two-in-a-circle",
-        "two that redirect to each other",
+        "two URLs that redirect to each other",
         lambda stage, seen: to(
             f"{stage.other.base_url}/predictions/y"
             if seen.path.endswith("x")
@@ -83,22 +83,22 @@ FAULTS = [
     ),
     Fault(
         "redirect-without-end",
-        "always another redirect",
+        "endless redirects",
         lambda stage, seen: to(f"{seen.path}x"),
         Error("APIConnectionError", "more than 10 redirects"),
         options=NONE,
         check=lambda stage: len(stage.home.seen) <= 11,
     ),
-    leading("to-file", "to a file of this machine", "file:///etc/passwd"),
-    leading("to-ftp", "to ftp", "ftp://127.0.0.1/x"),
-    leading("to-data", "to a data URI", "data:application/json,{}"),
-    leading("to-javascript", "to javascript", "javascript:alert(1)"),
-    leading("to-gopher", "to gopher", "gopher://127.0.0.1/"),
+    leading("to-file", "to a file: URL", "file:///etc/passwd"),
+    leading("to-ftp", "to an ftp: URL", "ftp://127.0.0.1/x"),
+    leading("to-data", "to a data: URL", "data:application/json,{}"),
+    leading("to-javascript", "to a javascript: URL", "javascript:alert(1)"),
+    leading("to-gopher", "to a gopher: URL", "gopher://127.0.0.1/"),
     leading(
-        "to-nothing", "to an empty address", "", (REFUSED, Error("APIConnectionError", "redirect"))
+        "to-nothing", "to an empty URL", "", (REFUSED, Error("APIConnectionError", "redirect"))
     ),
-    leading("to-no-host", "to an address without a host", "http://"),
-    leading("to-bad-port", "to a port that there is not", "http://127.0.0.1:99999/"),
+    leading("to-no-host", "to a URL without a host", "http://"),
+    leading("to-bad-port", "to an invalid port", "http://127.0.0.1:99999/"),
     Fault(
         "redirect-without-location",
         "302 without a Location",
@@ -108,7 +108,7 @@ FAULTS = [
     ),
     Fault(
         "redirect-two-locations",
-        "302 with two Locations",
+        "302 with two Location headers",
         lambda stage, seen: (
             good()
             if seen.path.endswith("/y")
@@ -119,7 +119,7 @@ FAULTS = [
     ),
     Fault(
         "redirect-300",
-        "300, which is the reader's choice",
+        "300, which leaves the choice to the reader",
         reply(status=300, headers="Location: y\r\n"),
         Error("APIError", "300|empty"),
         options=NONE,
@@ -136,7 +136,7 @@ FAULTS = [
     *(
         Fault(
             f"redirect-{status}-elsewhere",
-            f"{status} to another origin: without the token",
+            f"{status} to another origin, followed without the token",
             moved(status),
             check=only_other_get,
         )
@@ -173,7 +173,7 @@ FAULTS = [
     *(
         Fault(
             f"redirect-{status}-of-file",
-            f"{status} of a file to another origin: without the token",
+            f"{status} of a file to another origin, followed without the token",
             file_moved(status),
             operation="download",
             check=only_other_get,

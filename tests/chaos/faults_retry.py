@@ -1,4 +1,4 @@
-"""Faults that pass: what may be asked again is, and what may not is asked once."""
+"""Temporary faults: the client repeats what is safe to repeat, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOST = Error("APIConnectionError", "connection|reset|closed")
 ONCE = 0.25
 
 
-def passing(status: int) -> tuple[bytes, bytes]:
+def then_success(status: int) -> tuple[bytes, bytes]:
     return reply({"detail": "not now"}, status), good()
 
 
@@ -24,8 +24,8 @@ def limited(headers: str = "", **body) -> tuple[bytes, bytes]:
 
 
 def until(seconds: float):
-    """An answer whose advice is a date, made when it is asked for."""
-    left = [
+    """Return a script whose first response has a Retry-After date, relative to its own time."""
+    responses = [
         lambda: reply(
             {}, 429, headers=f"Retry-After: {formatdate(time.time() + seconds, usegmt=True)}\r\n"
         ),
@@ -35,13 +35,13 @@ def until(seconds: float):
 
     def script(stage, seen):
         turns[id(stage)] = turns.get(id(stage), -1) + 1
-        return left[min(turns[id(stage)], 1)]()
+        return responses[min(turns[id(stage)], 1)]()
 
     return script
 
 
-def told(name: str, what: str, answers, least: float = 0.0, most: float = 1.5) -> Fault:
-    """A POST that is refused for now, and may come back."""
+def rate_limited(name: str, what: str, answers, least: float = 0.0, most: float = 1.5) -> Fault:
+    """Return a fault in which a POST is answered 429 once and repeated after the advised delay."""
     return Fault(
         name, f"429 to a POST, {what}", answers, operation="create", posts=2, lasts=(least, most)
     )
@@ -50,7 +50,7 @@ def told(name: str, what: str, answers, least: float = 0.0, most: float = 1.5) -
 def too_long(name: str, what: str, answer, least: float, most: float) -> Fault:
     return Fault(
         name,
-        f"429 to a POST, {what}: longer than anybody waits",
+        f"429 to a POST, {what}: longer than the client waits",
         answer,
         Error("RateLimitError", "429", lambda error: least <= error.retry_after <= most),
         "create",
@@ -60,7 +60,7 @@ def too_long(name: str, what: str, answer, least: float, most: float) -> Fault:
 
 
 def lost(name: str, what: str, answer) -> list[Fault]:
-    """The answer is lost on its way: a GET is repeated, a POST is not."""
+    """Return faults in which the response is lost: a GET is repeated, a POST is not."""
     return [
         Fault(f"{name}-get", f"{what}, to a GET", (answer, good())),
         Fault(f"{name}-create", f"{what}, to a POST", (answer, good()), MAYBE, "create", posts=1),
@@ -68,22 +68,36 @@ def lost(name: str, what: str, answer) -> list[Fault]:
 
 
 FAULTS = [
-    *lost("reset-before-answer", "reset instead of an answer", reset),
-    *lost("closed-before-answer", "closed instead of an answer", None),
-    *lost("reset-in-answer-head", "reset within an answer's head", cut(good(), 20)),
-    *lost("closed-in-answer-head", "closed within an answer's head", cut(good(), 20, None)),
-    *lost("reset-in-answer-body", "reset within an answer's body", cut(good(), -20)),
-    *lost("closed-in-answer-body", "closed within an answer's body", cut(good(), -20, None)),
-    Fault("closed-after-answer", "closed after the answer", cut(good(), end=None)),
+    *lost("reset-before-answer", "the connection is reset instead of a response", reset),
+    *lost("closed-before-answer", "the connection is closed instead of a response", None),
+    *lost(
+        "reset-in-answer-head", "the connection is reset within the response head", cut(good(), 20)
+    ),
+    *lost(
+        "closed-in-answer-head",
+        "the connection is closed within the response head",
+        cut(good(), 20, None),
+    ),
+    *lost(
+        "reset-in-answer-body", "the connection is reset within the response body", cut(good(), -20)
+    ),
+    *lost(
+        "closed-in-answer-body",
+        "the connection is closed within the response body",
+        cut(good(), -20, None),
+    ),
+    Fault(
+        "closed-after-answer", "the connection is closed after the response", cut(good(), end=None)
+    ),
     Fault(
         "lost-delete",
-        "closed instead of an answer to a DELETE",
+        "the connection is closed instead of a response to a DELETE",
         (None, reply(status=204)),
         operation="delete",
     ),
     Fault(
         "lost-update",
-        "closed instead of an answer to a PATCH",
+        "the connection is closed instead of a response to a PATCH",
         (None, reply(deployment())),
         LOST,
         "update",
@@ -91,7 +105,7 @@ FAULTS = [
     ),
     Fault(
         "lost-cancel",
-        "closed instead of an answer to a POST that cancels",
+        "the connection is closed instead of a response to a POST that cancels",
         (None, good()),
         MAYBE,
         "cancel",
@@ -99,7 +113,7 @@ FAULTS = [
     ),
     Fault(
         "lost-always",
-        "closed instead of an answer, always",
+        "every connection is closed instead of a response",
         None,
         LOST,
         options={"max_retries": 2},
@@ -107,21 +121,21 @@ FAULTS = [
     ),
     Fault(
         "lost-without-retries",
-        "closed instead of an answer, and max_retries=0",
+        "the connection is closed instead of a response; max_retries=0",
         (None, good()),
         LOST,
         options={"max_retries": 0},
         check=lambda stage: len(stage.home.seen) == 1,
     ),
     *(
-        Fault(f"{status}-once", f"{status}, and then the answer", passing(status))
+        Fault(f"{status}-once", f"{status}, then success", then_success(status))
         for status in (408, 429, 500, 502, 503, 504, 599)
     ),
     *(
         Fault(
             f"{status}-create",
             f"{status} to a POST",
-            passing(status),
+            then_success(status),
             Error("InternalServerError" if status >= 500 else "APIStatusError", f"{status}"),
             "create",
             posts=1,
@@ -137,13 +151,13 @@ FAULTS = [
     ),
     Fault(
         "503-delete",
-        "503 to a DELETE, and then it is done",
+        "503 to a DELETE, then success",
         (reply({}, 503), reply(status=204)),
         operation="delete",
     ),
     Fault(
         "500-always",
-        "500 and nothing else",
+        "500 to every attempt",
         reply({"detail": "broken"}, 500),
         Error("InternalServerError", "broken"),
         options={"max_retries": 2},
@@ -151,61 +165,69 @@ FAULTS = [
     ),
     Fault(
         "429-without-retries",
-        "429, and max_retries=0",
+        "429; max_retries=0",
         limited("Retry-After: 1\r\n"),
         Error("RateLimitError", "throttled", lambda error: error.retry_after == 1),
         "create",
         options={"max_retries": 0},
         posts=1,
     ),
-    told("retry-after-seconds", "Retry-After: 1", limited("Retry-After: 1\r\n"), 1.0),
-    told("retry-after-zero", "Retry-After: 0", limited("Retry-After: 0\r\n"), 0.0, 0.5),
-    told("retry-after-decimals", "Retry-After: 0.2", limited("Retry-After: 0.2\r\n"), 0.2, 0.6),
-    told("retry-after-date", "Retry-After: a date in the near future", until(1.5), 0.2, 2.5),
-    told("retry-after-date-past", "Retry-After: a date of yesterday", until(-86400), 0.0, 0.5),
-    told(
+    rate_limited("retry-after-seconds", "Retry-After: 1", limited("Retry-After: 1\r\n"), 1.0),
+    rate_limited("retry-after-zero", "Retry-After: 0", limited("Retry-After: 0\r\n"), 0.0, 0.5),
+    rate_limited(
+        "retry-after-decimals", "Retry-After: 0.2", limited("Retry-After: 0.2\r\n"), 0.2, 0.6
+    ),
+    rate_limited(
+        "retry-after-date", "Retry-After: a date in the near future", until(1.5), 0.2, 2.5
+    ),
+    rate_limited("retry-after-date-past", "Retry-After: yesterday's date", until(-86400), 0.0, 0.5),
+    rate_limited(
         "retry-after-garbage",
         "Retry-After: soon",
         limited("Retry-After: soon\r\n"),
         0.0,
         ONCE + 0.4,
     ),
-    told(
+    rate_limited(
         "retry-after-negative", "Retry-After: -3", limited("Retry-After: -3\r\n"), 0.0, ONCE + 0.4
     ),
-    told(
+    rate_limited(
         "retry-after-infinite", "Retry-After: inf", limited("Retry-After: inf\r\n"), 0.0, ONCE + 0.4
     ),
-    told("retry-after-nan", "Retry-After: nan", limited("Retry-After: nan\r\n"), 0.0, ONCE + 0.4),
-    told(
+    rate_limited(
+        "retry-after-nan", "Retry-After: nan", limited("Retry-After: nan\r\n"), 0.0, ONCE + 0.4
+    ),
+    rate_limited(
         "retry-after-empty",
         "Retry-After without a value",
         limited("Retry-After:\r\n"),
         0.0,
         ONCE + 0.4,
     ),
-    told("retry-after-in-body", "retry_after in the body", limited(retry_after=0.2), 0.2, 0.6),
-    told(
+    rate_limited(
+        "retry-after-in-body", "retry_after: 0.2 in the body", limited(retry_after=0.2), 0.2, 0.6
+    ),
+    rate_limited(
         "retry-after-in-body-of-text",
-        "retry_after in the body that is text",
+        "retry_after: 'soon' in the body",
         limited(retry_after="soon"),
         0.0,
         ONCE + 0.4,
     ),
-    told(
+    rate_limited(
         "rate-limit-resets",
         "'resets in ~1s'",
         limited(detail="Request was throttled. Your rate limit resets in ~1s."),
         1.0,
     ),
-    told(
+    rate_limited(
         "rate-limit-resets-ms",
         "'resets in ~200ms'",
         limited(detail="Your rate limit resets in ~200ms."),
         0.2,
         0.6,
     ),
-    told(
+    rate_limited(
         "rate-limit-available",
         "'Expected available in 1 second'",
         limited(detail="Request was throttled. Expected available in 1 second."),
@@ -214,9 +236,11 @@ FAULTS = [
     too_long(
         "retry-after-a-day", "Retry-After: 86400", limited("Retry-After: 86400\r\n"), 86400, 86400
     ),
-    too_long("retry-after-an-hour-hence", "a date in an hour", until(3600), 3590, 3600),
     too_long(
-        "retry-after-in-body-61", "retry_after of 61 in the body", limited(retry_after=61), 61, 61
+        "retry-after-an-hour-hence", "Retry-After: a date an hour ahead", until(3600), 3590, 3600
+    ),
+    too_long(
+        "retry-after-in-body-61", "retry_after: 61 in the body", limited(retry_after=61), 61, 61
     ),
     too_long(
         "rate-limit-two-minutes",
@@ -227,7 +251,7 @@ FAULTS = [
     ),
     Fault(
         "429-always",
-        "429 and nothing else",
+        "429 to every attempt",
         reply({"retry_after": 0}, 429),
         Error("RateLimitError", "429"),
         "create",
@@ -236,7 +260,7 @@ FAULTS = [
     ),
     Fault(
         "429-then-lost",
-        "429 to a POST, and then no answer",
+        "429 to a POST, then no response",
         (reply({"retry_after": 0}, 429), None, good()),
         MAYBE,
         "create",
@@ -244,7 +268,7 @@ FAULTS = [
     ),
     Fault(
         "different-faults",
-        "a reset, a 503 and half an answer, and then the answer",
+        "a reset, a 503, half a response, then success",
         (reset, reply({"retry_after": 0}, 503), cut(good(), -9), good()),
     ),
 ]

@@ -1,4 +1,4 @@
-"""Predictions on their way: statuses, outputs and polls that are not as usual."""
+"""Faults during a run: unusual statuses, outputs and responses to polls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DONE = good()
 
 
 def run(name: str, what: str, *answers, expected=USUAL, operation="run", **more) -> Fault:
-    """What comes of a run that is answered so in turn."""
+    """Return a fault of a run whose requests get these responses in turn."""
     return Fault(f"run-{name}", what, answers, expected, operation, **{"options": FAST, **more})
 
 
@@ -31,7 +31,7 @@ def failed(words: str) -> Error:
 
 
 def elsewhere(stage, seen):
-    """Its addresses are of another origin, which is nobody to send a token to."""
+    """Answer with a prediction with URLs at another origin, which must not receive the token."""
     urls = dict.fromkeys(("get", "cancel", "stream"), f"{stage.other.base_url}/predictions/p1")
     return reply(
         prediction(
@@ -53,68 +53,73 @@ def made(output) -> bytes:
 
 
 FAULTS = [
-    run("aborted", "aborted before it began", ended("aborted"), expected=canceled("aborted|p1")),
+    run("aborted", "aborted before it started", ended("aborted"), expected=canceled("aborted|p1")),
     run(
         "aborted-later",
-        "aborted while it is waited for",
+        "aborted while the client waits",
         STARTING,
         ended("aborted"),
         expected=canceled("aborted|p1"),
     ),
     run(
         "canceled",
-        "canceled by somebody",
+        "canceled by another client",
         STARTING,
         ended("canceled"),
         expected=canceled("canceled|p1"),
     ),
     run(
         "failed",
-        "failed",
+        "a failed prediction",
         STARTING,
         ended("failed", error="CUDA out of memory"),
         expected=failed("CUDA out of memory"),
     ),
     run(
         "failed-without-word",
-        "failed, and nothing said",
+        "a failed prediction without an error text",
         STARTING,
         ended("failed"),
         expected=failed("p1 failed"),
     ),
     run(
         "failed-with-escapes",
-        "failed, with terminal escapes in what is said",
+        "a failed prediction with terminal escapes in its error",
         ended("failed", error="bad \x1b[2Jnews"),
         expected=failed("bad.*news"),
     ),
     run(
         "failed-with-object",
-        "failed, with an object for an error",
+        "a failed prediction with an object as its error",
         ended("failed", error={"code": 7}),
         expected=failed("code"),
     ),
     run(
         "unknown-status",
-        "a status that nobody knows, and then success",
+        "an unknown status, then success",
         STARTING,
         ended("queued"),
         DONE,
     ),
-    run("null-status", "a status of null, and then success", STARTING, ended(None), DONE),
+    run("null-status", "the status null, then success", STARTING, ended(None), DONE),
     run(
         "completed-unknown",
-        "a status that nobody knows, but completed",
+        "an unknown status with completed_at",
         STARTING,
         ended("finished", output=OUTPUT, completed_at="2026-01-01T00:00:00Z"),
     ),
-    run("processing-without-output", "processing, without output", ended("processing"), DONE),
     run(
-        "null-output", "success, without output", STARTING, ended("succeeded"), expected=Value(None)
+        "processing-without-output",
+        "processing without output, then success",
+        ended("processing"),
+        DONE,
+    ),
+    run(
+        "null-output", "success without output", STARTING, ended("succeeded"), expected=Value(None)
     ),
     run(
         "missing-id",
-        "a prediction without an id, which cannot be asked for",
+        "a prediction without an id",
         reply({"status": "starting"}, 201),
         DONE,
         expected=Error("APIResponseValidationError", "id"),
@@ -122,14 +127,16 @@ FAULTS = [
     ),
     run(
         "no-status",
-        "a prediction without a status, and then success",
+        "a prediction without a status, then success",
         reply({"id": "p1"}, 201),
         DONE,
     ),
-    run("no-urls", "no urls", reply({"id": "p1", "status": "starting"}, 201), DONE),
+    run(
+        "no-urls", "a prediction without urls", reply({"id": "p1", "status": "starting"}, 201), DONE
+    ),
     run(
         "urls-of-garbage",
-        "urls that are no object",
+        "urls that are not an object",
         reply(prediction("starting", urls="x"), 201),
         DONE,
     ),
@@ -143,19 +150,21 @@ FAULTS = [
     ),
     run(
         "other-id",
-        "a poll that is answered with another prediction",
+        "a poll answered with another prediction",
         STARTING,
         good(id="p2", output="not mine"),
         expected=(Error("APIResponseValidationError", "p2|id"), Value("not mine")),
     ),
-    run("poll-reset", "a poll that is reset", STARTING, reset, DONE),
-    run("poll-closed", "a poll without an answer", STARTING, None, DONE),
-    run("poll-half-body", "a poll with half an answer", STARTING, cut(DONE, -20), DONE),
-    run("poll-half-head", "a poll with half a head", STARTING, cut(DONE, 20, None), DONE),
+    run("poll-reset", "a poll whose connection is reset", STARTING, reset, DONE),
+    run("poll-closed", "a poll without a response", STARTING, None, DONE),
+    run("poll-half-body", "a poll with half of a response body", STARTING, cut(DONE, -20), DONE),
+    run(
+        "poll-half-head", "a poll with half of a response head", STARTING, cut(DONE, 20, None), DONE
+    ),
     run("poll-500", "500 to a poll", STARTING, reply({}, 500), DONE),
     run(
         "poll-502-html",
-        "502 with a page of a gateway to a poll",
+        "502 with the web page of a gateway, to a poll",
         STARTING,
         reply(b"<html>", 502, kind="text/html"),
         DONE,
@@ -170,7 +179,7 @@ FAULTS = [
     ),
     run(
         "poll-500-always",
-        "500 to each poll: the error has the prediction",
+        "500 to every poll; the error carries the prediction",
         STARTING,
         reply({"detail": "broken"}, 500),
         expected=Error("InternalServerError", "broken", lambda error: error.prediction.id == "p1"),
@@ -178,7 +187,7 @@ FAULTS = [
     ),
     run(
         "poll-html",
-        "a web page as success to a poll",
+        "a web page as a success, to a poll",
         STARTING,
         reply(b"<html>", kind="text/html"),
         expected=Error(
@@ -194,14 +203,14 @@ FAULTS = [
     ),
     run(
         "create-lost",
-        "no answer to the create",
+        "no response to the create",
         None,
         expected=Error("APIConnectionError", "may have taken this request"),
         posts=1,
     ),
     run(
         "create-429",
-        "429 to the create, and then success",
+        "429 to the create, then success",
         reply({"retry_after": 0.05}, 429),
         STARTING,
         DONE,
@@ -209,7 +218,7 @@ FAULTS = [
     ),
     run(
         "wait-reset",
-        "a poll of `wait` that is reset",
+        "a poll of `wait` whose connection is reset",
         ended("starting"),
         reset,
         DONE,
@@ -233,28 +242,28 @@ FAULTS = [
     ),
     run(
         "output-http",
-        "an output that is somebody's address over http: text",
+        "an output that is an http: URL of another host: a string",
         made("http://example.invalid/a.png"),
         expected=Value("http://example.invalid/a.png"),
         operation="run and read",
     ),
     run(
         "output-file",
-        "an output that is a file of this machine: text",
+        "an output that is a file: URL: a string",
         made("file:///etc/passwd"),
         expected=Value("file:///etc/passwd"),
         operation="run and read",
     ),
     run(
         "output-javascript",
-        "an output that is a script: text",
+        "an output that is a javascript: URL: a string",
         made("javascript:alert(1)"),
         expected=Value("javascript:alert(1)"),
         operation="run and read",
     ),
     Fault(
         "run-output-private",
-        "an output on this machine, which is forbidden",
+        "an output file at a private address, with block_private_addresses=True",
         lambda stage, seen: made(f"{stage.other.origin.replace('http', 'https')}/a.png"),
         Error("APIConnectionError", "private"),
         "run and read",
@@ -263,7 +272,7 @@ FAULTS = [
     ),
     Fault(
         "run-output-private-name",
-        "the same, by name",
+        "an output file at a host name with a private address, with block_private_addresses=True",
         lambda stage, seen: made(
             f"{stage.other.origin.replace('http://127.0.0.1', 'https://localhost')}/a.png"
         ),
@@ -274,7 +283,7 @@ FAULTS = [
     ),
     Fault(
         "run-output-moves-to-private",
-        "an output at the API that moves to this machine, which is forbidden",
+        "an output file that redirects to a private address, with block_private_addresses=True",
         lambda stage, seen: (
             reply(status=302, headers=f"Location: {stage.other.origin}/a.png\r\n")
             if seen.path == "/a.png"
@@ -287,14 +296,14 @@ FAULTS = [
     ),
     run(
         "output-text-like-url",
-        "text that begins like an address",
+        "text that begins like a URL: a string",
         made("https://example.invalid is down"),
         expected=Value("https://example.invalid is down"),
         operation="run and read",
     ),
     Fault(
         "run-file-elsewhere",
-        "a file at another origin: without the token",
+        "an output file at another origin, fetched without the token",
         file_elsewhere,
         operation="run and read",
         check=lambda stage: len(stage.other.seen) == 1,

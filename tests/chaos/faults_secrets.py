@@ -1,4 +1,4 @@
-"""Servers that would like the token, or give it away."""
+"""Faults that could expose the token: echoed in responses, or malformed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BAD_HEADER = Error("ValueError", "(?i)header|value|name|character")
 
 
 def echoed(body, status: int = 401, kind: str = "application/json", headers: str = ""):
-    """An answer with the request's own token in it."""
+    """Return a script whose response contains the token of the request."""
     return lambda stage, seen: reply(
         body(seen.headers["authorization"]), status, kind=kind, headers=headers
     )
@@ -43,14 +43,14 @@ def echo(name: str, what: str, body, kind: str, words: str, **more) -> Fault:
 FAULTS = [
     echo(
         "detail",
-        "an error's detail",
+        "the detail of an error",
         lambda text: {"detail": f"bad token: {text}"},
         "AuthenticationError",
         "bad token",
     ),
     echo(
         "title",
-        "an error's title",
+        "the title of an error",
         lambda text: {"title": f"bad token: {text}"},
         "AuthenticationError",
         "bad token",
@@ -64,7 +64,7 @@ FAULTS = [
     ),
     echo(
         "page",
-        "a web page as success",
+        "a web page as a success",
         lambda text: f"<pre>{text}</pre>".encode(),
         "APIResponseValidationError",
         "is not JSON",
@@ -72,7 +72,7 @@ FAULTS = [
     ),
     echo(
         "error",
-        "a prediction's error",
+        "the error of a prediction",
         lambda text: prediction("failed", error=text),
         "APIError",
         "x",
@@ -80,7 +80,7 @@ FAULTS = [
     ),
     Fault(
         "echo-in-header",
-        "the token is echoed in a header",
+        "the token is echoed in a response header",
         lambda stage, seen: reply(
             {"detail": "who?"}, 401, headers=f"X-Request-Id: {seen.headers['authorization']}\r\n"
         ),
@@ -107,15 +107,13 @@ FAULTS = [
     ),
     refused(
         "from-function-with-newline",
-        "with a line break, from a function",
+        "with a line break in it, from a function",
         {"api_token": lambda: f"{TOKEN}\n\nX-Evil: 1"},
     ),
-    refused(
-        "of-bytes", "that is not text", {"api_token": b"x"}, Error("TypeError", "(?i)token|str")
-    ),
+    refused("of-bytes", "of bytes", {"api_token": b"x"}, Error("TypeError", "(?i)token|str")),
     Fault(
         "header-with-newline",
-        "a default header with a line break",
+        "a default header with a line break in its value",
         good(),
         BAD_HEADER,
         options={"headers": {"X-A": "1\r\nX-Evil: 1"}},
@@ -123,7 +121,7 @@ FAULTS = [
     ),
     Fault(
         "header-name-with-newline",
-        "a default header whose name has one",
+        "a default header with a line break in its name",
         good(),
         BAD_HEADER,
         options={"headers": {"X-A: 1\r\nX-Evil": "1"}},
@@ -139,7 +137,7 @@ FAULTS = [
     ),
     Fault(
         "no-way-with-password",
-        "an address with a password in it",
+        "a base URL with a password in it",
         good(),
         Error("ValueError", "user name or password"),
         address=lambda stage: f"http://me:{TOKEN}@127.0.0.1/",
@@ -147,7 +145,7 @@ FAULTS = [
     ),
     Fault(
         "lost-with-token-in-input",
-        "no answer to a POST whose input has a secret",
+        "no response to a POST with a secret in its input",
         None,
         Error("APIConnectionError", "may have taken"),
         "create",

@@ -1,4 +1,4 @@
-"""Statuses, and what comes with them."""
+"""Faults in the response status, and in the bodies of error responses."""
 
 from __future__ import annotations
 
@@ -56,23 +56,23 @@ FAULTS = [
     problem(501, "InternalServerError"),
     body(
         "html",
-        "a page of a gateway",
+        "the web page of a gateway",
         HTML,
         "502 Bad Gateway",
         status=502,
         kind="InternalServerError",
     ),
-    body("empty", "nothing", None, "empty"),
+    body("empty", "an empty body", None, "empty"),
     body("list", "a list", [1, 2], r"\[1, 2\]"),
     body("null", "null", b"null", "null"),
-    body("text", "a text as JSON", "broken", "broken"),
+    body("text", "a JSON string", "broken", "broken"),
     body(
         "detail-list",
-        "a detail that is a list",
+        "a list as its detail",
         {"detail": [{"loc": ["x"], "msg": "too large"}]},
         "too large",
     ),
-    body("detail-number", "a detail that is a number", {"detail": 7}, "7"),
+    body("detail-number", "a number as its detail", {"detail": 7}, "7"),
     body(
         "escapes-in-detail",
         "terminal escapes in its detail",
@@ -87,18 +87,18 @@ FAULTS = [
     ),
     body(
         "newlines-in-detail",
-        "an error of its own in its detail",
+        "line breaks in its detail",
         {"detail": "bad\r\nstatus: 200\rnews"},
         "bad",
     ),
     body(
         "bidi-in-detail",
-        "text that turns round in its detail",
+        "right-to-left override characters in its detail",
         {"detail": "bad \u202eslaved\u202c news"},
         "bad",
     ),
     body("latin-1", "text that is not UTF-8", b"caf\xe9", "caf"),
-    body("deep", "JSON of a depth of 100,000", b"[" * 100_000, r"500"),
+    body("deep", "arrays nested 100,000 deep", b"[" * 100_000, r"500"),
     Fault(
         "error-huge",
         "500 with a body of 200 MB",
@@ -109,14 +109,14 @@ FAULTS = [
     ),
     Fault(
         "error-half",
-        "500 with half its body",
+        "500 with half of its body",
         cut(reply(b"broken", 500, length=100), end=None),
         Error("APIError", "500|connection"),
         options=NONE,
     ),
     Fault(
         "error-garbled",
-        "500 with a body that is not what its coding says",
+        "500 with a body that does not match its Content-Encoding",
         reply(b"plain", 500, headers="Content-Encoding: gzip\r\n"),
         Error("InternalServerError", "500"),
         options=NONE,
@@ -124,52 +124,54 @@ FAULTS = [
     Fault("status-999", "status 999", reply({}, 999), Error("APIError", "999"), options=NONE),
     Fault(
         "status-204",
-        "204 to a GET that must bring something",
+        "204 to a GET that needs a body",
         raw("HTTP/1.1 204 No Content"),
         Error("APIResponseValidationError", "empty"),
         options=NONE,
     ),
     Fault(
         "status-204-with-body",
-        "204 with a body, which is no answer to the next request",
+        "204 with a body, which is not the next response",
         (raw("HTTP/1.1 204 No Content\nContent-Length: 5", b"smugg"), good()),
         Error("APIResponseValidationError", "empty"),
         options=NONE,
     ),
     Fault(
         "status-304",
-        "304 that nobody asked for",
+        "304 to a request without conditions",
         raw("HTTP/1.1 304 Not Modified"),
         Error("APIError", "304|empty"),
         options=NONE,
     ),
     Fault(
         "status-101",
-        "101, and then something else",
+        "101 to a request without an upgrade",
         raw("HTTP/1.1 101 Switching Protocols\nUpgrade: x\nConnection: upgrade"),
         Error("APIError", "101|connection|upgrade|empty|switch"),
         options=NONE,
     ),
     Fault(
-        "status-103", "103 before the answer", raw("HTTP/1.1 103 Early Hints\nLink: </a>") + good()
+        "status-103",
+        "103 before the response",
+        raw("HTTP/1.1 103 Early Hints\nLink: </a>") + good(),
     ),
     Fault(
         "status-206",
-        "206 to a GET that asked for all",
+        "206 to a GET without a range",
         raw("HTTP/1.1 206 Partial Content\nContent-Length: 2\nContent-Range: bytes 0-1/9", b"{}"),
         Error("APIError", "206|id|not"),
         options=NONE,
     ),
     Fault(
         "login-page",
-        "the page of a hotel's Wi-Fi, as success",
+        "the login page of a Wi-Fi network, as a success",
         reply(HTML, kind="text/html"),
         Error("APIResponseValidationError", "is not JSON"),
         options=NONE,
     ),
     Fault(
         "created-without-body",
-        "201 with nothing",
+        "201 without a body",
         reply(None, 201),
         Error("APIResponseValidationError", "empty"),
         "create",

@@ -1,4 +1,4 @@
-"""Streams of events that break off, are something else, or do not end."""
+"""Faults of event streams: broken, invalid and endless ones."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ def stream(
     options=None,
     **more,
 ) -> Fault:
-    """What comes of a stream that is answered so in turn, of a prediction that is then as `poll`
-    says.
-    """
+    """Return a fault of a stream that gets these responses in turn; a poll then returns `poll`."""
     present = prediction(output=list(PARTS)) if poll is None else poll
 
     def script(stage, seen):
@@ -74,51 +72,56 @@ def to(url):
 
 
 FAULTS = [
-    stream("good", "as it should be", sent(numbered(*PARTS), done())),
+    stream("good", "no fault", sent(numbered(*PARTS), done())),
     stream(
         "cut-in-head",
-        "closed within the answer's head, and then well",
+        "the connection closes within the response head, then success",
         cut(HEAD, 20, None),
         cut(GOOD, end=None),
     ),
     stream(
-        "reset-before-head", "reset before the answer, and then well", reset, cut(GOOD, end=None)
+        "reset-before-head",
+        "the connection is reset before the response, then success",
+        reset,
+        cut(GOOD, end=None),
     ),
     stream(
         "cut-in-event",
-        "closed within an event",
+        "the connection closes within an event, then success",
         sent(FIRST, b"event: output\ndata: half"),
         sent(numbered(*PARTS), done()),
     ),
     stream(
         "reset-in-event",
-        "reset within an event",
+        "the connection is reset within an event, then success",
         cut(HEAD + FIRST + b"event: output\ndata: half"),
         cut(GOOD, end=None),
     ),
-    stream("cut-before-done", "closed before its end", sent(numbered(*PARTS))),
+    stream(
+        "cut-before-done", "the connection closes before the done event", sent(numbered(*PARTS))
+    ),
     stream(
         "cut-before-anything",
-        "closed before the first event",
+        "the connection closes before the first event, then success",
         sent(),
         sent(numbered(*PARTS), done()),
     ),
-    stream("cut-always", "closed after the first event, always", sent(FIRST)),
+    stream("cut-always", "every connection closes after the first event", sent(FIRST)),
     stream(
         "resumed",
-        "closed, and gone on with where it was",
+        "the connection closes; the next one resumes at the right event",
         sent(numbered("a")),
         sent(numbered(" b", " c", first=1), done()),
     ),
     stream(
         "resumed-wrongly",
-        "gone on with somewhere else",
+        "the connection closes; the next one resumes at a wrong event",
         sent(numbered("a")),
         sent(numbered(" z", first=7), done()),
     ),
     stream(
         "lost-and-changed",
-        "closed, and the prediction says something else",
+        "the stream is lost, and the prediction's output differs from what was streamed",
         sent(FIRST),
         reply({}, 404),
         poll=prediction(output=["other"]),
@@ -126,7 +129,7 @@ FAULTS = [
     ),
     stream(
         "lost-and-unknown",
-        "closed, and the prediction cannot be fetched",
+        "the stream is lost, and the prediction never ends",
         sent(FIRST),
         reply({}, 404),
         poll={"id": "p1", "status": "starting"},
@@ -147,85 +150,89 @@ FAULTS = [
     ),
     stream(
         "no-type",
-        "events without a type",
+        "events without a Content-Type",
         cut(raw("HTTP/1.1 200 OK", numbered(*PARTS) + done()), end=None),
         expected=(USUAL, Error("ReplicateError", "(?i)event.stream|type")),
     ),
     stream(
         "404",
-        "404",
+        "404 to the stream",
         reply({"detail": "no such stream"}, 404),
         expected=Error("NotFoundError", "no such stream"),
     ),
     stream(
         "500",
-        "500",
+        "500 to the stream",
         reply({"detail": "broken"}, 500),
         expected=Error("InternalServerError", "broken"),
     ),
     stream(
         "500-as-events",
-        "500 with the type of events",
+        "500 with the media type of an event stream",
         reply(b"event: error\ndata: x\n\n", 500, kind="text/event-stream"),
         expected=Error("InternalServerError", "500"),
     ),
-    stream("429", "429, and then well", reply({"retry_after": 0}, 429), cut(GOOD, end=None)),
+    stream("429", "429, then success", reply({"retry_after": 0}, 429), cut(GOOD, end=None)),
     stream(
         "error-event",
-        "an event of an error",
+        "an error event",
         sent(FIRST, b'event: error\ndata: {"detail": "boom"}\n\n'),
         poll=prediction("failed", error="boom"),
         expected=Error("ModelError", "boom"),
     ),
     stream(
         "error-event-text",
-        "an event of an error that is not JSON",
+        "an error event that is not JSON",
         sent(b"event: error\ndata: boom\n\n"),
         poll=prediction("processing"),
         expected=Error("ModelError", "boom"),
     ),
     stream(
         "done-canceled",
-        "an end that says canceled",
+        "a done event with the reason canceled",
         sent(FIRST, done("canceled")),
         poll=prediction("canceled"),
         expected=Error("PredictionCanceled", "p1|cancel"),
     ),
     stream(
         "done-error",
-        "an end that says error",
+        "a done event with the reason error",
         sent(FIRST, done("error")),
         poll=prediction("failed", error="boom"),
         expected=Error("ModelError", "boom"),
     ),
     stream(
         "done-garbage",
-        "an end whose data are not JSON",
+        "a done event that is not JSON",
         sent(numbered(*PARTS), b"event: done\ndata: {{{\n\n"),
     ),
-    stream("after-done", "events after its end", sent(numbered(*PARTS), done(), numbered("more"))),
+    stream(
+        "after-done",
+        "events after the done event",
+        sent(numbered(*PARTS), done(), numbered("more")),
+    ),
     stream(
         "unknown-event",
-        "an event that nobody knows",
+        "an unknown event",
         sent(numbered("a"), b"event: usage\ndata: {}\n\n", numbered(" b", " c"), done()),
     ),
     stream(
         "endless-line",
-        "a line without end",
+        "an endless line",
         flood(HEAD + b"data: ", b"x" * 1_000_000, 300),
         expected=Error("EventTooLarge", "67108864|larger"),
         grows=True,
     ),
     stream(
         "endless-name",
-        "an event's name without end",
+        "an endless event name",
         flood(HEAD + b"event: ", b"x" * 1_000_000, 300),
         expected=Error("EventTooLarge", "67108864|larger"),
         grows=True,
     ),
     stream(
         "endless-event",
-        "lines of one event without end",
+        "an event of endless lines",
         flood(HEAD, b"data: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n" * 20_000, 300),
         expected=Error("EventTooLarge", "67108864|larger"),
         grows=True,
@@ -240,7 +247,7 @@ FAULTS = [
     stream(
         "nul", "NUL bytes", sent(numbered("a\0b"), b"id: \0\n\n", done()), expected=Value("a\0b")
     ),
-    stream("bom", "a byte-order mark", sent(b"\xef\xbb\xbf", numbered(*PARTS), done())),
+    stream("bom", "a byte-order mark first", sent(b"\xef\xbb\xbf", numbered(*PARTS), done())),
     stream(
         "bad-utf-8",
         "bytes that are not UTF-8",
@@ -252,7 +259,7 @@ FAULTS = [
     ),
     stream(
         "crlf-split",
-        "CRLF, byte by byte",
+        "CRLF in chunks of one byte",
         cut(
             CHUNKED
             + b"".join(
@@ -265,13 +272,13 @@ FAULTS = [
     ),
     stream(
         "unicode-lines",
-        "characters that other parsers take for the end of a line",
+        "Unicode line separators, which do not end a line",
         sent(numbered("a\u2028b\x85c\x0bd"), done()),
         expected=Value("a\u2028b\x85c\x0bd"),
     ),
     stream(
         "retry-forever",
-        "advice to come back in a year: the prediction knows the rest",
+        "a reconnection time of a year, then a close",
         sent(b"retry: 31536000000\n\n", FIRST),
         sent(numbered(*PARTS), done()),
         lasts=(0, 4),
@@ -287,55 +294,55 @@ FAULTS = [
     ),
     stream(
         "bad-chunk",
-        "a chunk of a wrong size",
+        "an invalid chunk size",
         cut(CHUNKED + b"zz\r\n" + numbered(*PARTS) + done(), end=None),
         cut(GOOD, end=None),
     ),
     stream(
         "silent",
-        "silence, and a prediction that is done",
+        "the stream falls silent, and the prediction has succeeded",
         cut(HEAD + FIRST, end=until_left),
         options={**FAST, "timeout": Timeout(idle=0.3)},
         lasts=(0.2, 4),
     ),
     Fault(
         "stream-without-url",
-        "a prediction without a stream",
+        "a prediction without a stream URL",
         reply(prediction("starting"), 201),
         Error("StreamError", "does not support streaming"),
         "stream",
     ),
     Fault(
         "stream-elsewhere",
-        "a stream at another origin: without the token",
+        "a stream at another origin, opened without the token",
         elsewhere,
         operation="stream",
         check=lambda stage: len(stage.other.seen) == 1,
     ),
     Fault(
         "stream-at-file",
-        "a stream that is a file of this machine",
+        "a stream with a file: URL",
         to("file:///etc/passwd"),
         Error("ReplicateError", "(?i)https|not fetched|url|file"),
         "stream",
     ),
     Fault(
         "stream-over-http",
-        "a stream elsewhere over http",
+        "a stream with an http: URL of another host",
         to("http://example.invalid/stream"),
         Error("ReplicateError", "not fetched"),
         "stream",
     ),
     Fault(
         "stream-at-nothing",
-        "a stream whose address is garbage",
+        "a stream URL that is not a URL",
         to("::::"),
         Error("ReplicateError", "(?i)url|::::"),
         "stream",
     ),
     Fault(
         "stream-of-number",
-        "a stream whose address is a number",
+        "a number as the stream URL",
         to(7),
         Error("ReplicateError", "(?i)url|7|stream"),
         "stream",

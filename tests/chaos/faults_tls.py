@@ -1,4 +1,4 @@
-"""TLS: certificates that must not be trusted, and handshakes that go wrong."""
+"""Faults of TLS: certificates that must not be trusted, and broken handshakes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from support.wire import reply
 
 @cache
 def certificates() -> Certificates:
-    """Made once, for as long as this process is of use to anybody."""
+    """Create the certificates, once per process."""
     return Certificates(folder())
 
 
@@ -48,7 +48,7 @@ def fault(
     trust=True,
     **more,
 ) -> Fault:
-    """A server of which the client knows whom to trust for it."""
+    """Return a fault of a TLS server; with `trust`, the client trusts the test authority."""
     options = {
         "max_retries": 0,
         **({"ssl_cert_file": certificates().authority} if trust else {}),
@@ -77,20 +77,27 @@ def refused(words: str) -> Error:
 
 
 def _half(server, connection):
-    """Half of a server's hello, and the end."""
+    """Send half a ServerHello, then close."""
     connection.recv(65536)
     connection.sendall(b"\x16\x03\x03\x00\x7a\x02\x00\x00")
 
 
 def _alert(server, connection):
-    """What a server says that knows no common version."""
+    """Send the alert "protocol version"."""
     connection.recv(65536)
     connection.sendall(b"\x15\x03\x03\x00\x02\x02\x46")
 
 
 FAULTS = [
-    fault("tls-good", "a certificate that the client was told to trust", served()),
-    fault("tls-good-name", "the same, by name", served(), address=_name),
+    fault(
+        "tls-good", "no fault: a certificate of a trusted authority, for an IP address", served()
+    ),
+    fault(
+        "tls-good-name",
+        "no fault: a certificate of a trusted authority, for a host name",
+        served(),
+        address=_name,
+    ),
     fault(
         "tls-expired",
         "an expired certificate",
@@ -99,38 +106,38 @@ FAULTS = [
     ),
     fault(
         "tls-not-yet-valid",
-        "a certificate of the future",
+        "a certificate that is not valid yet",
         served("not yet valid"),
         expected=refused("(?i)certificate.*not valid yet"),
     ),
     fault(
         "tls-wrong-name",
-        "a certificate for another name",
+        "a certificate for another host name",
         served("wrong name"),
         expected=refused("(?i)certificate.*name"),
     ),
     fault(
         "tls-self-signed",
-        "a certificate that vouches for itself",
+        "a self-signed certificate",
         served("self-signed"),
         expected=refused("(?i)certificate"),
     ),
     fault(
         "tls-unknown-authority",
-        "an authority that nobody knows",
+        "a certificate of an authority that the client does not trust",
         served("unknown authority"),
         expected=refused("(?i)certificate"),
     ),
     fault(
         "tls-nobody-trusted",
-        "an authority that the system does not know",
+        "a certificate of an authority that is not in the system's trust store",
         served(),
         expected=refused("(?i)certificate"),
         trust=False,
     ),
     fault(
         "tls-create-untrusted",
-        "a POST to a server that is not trusted",
+        "an untrusted certificate; the request is a POST",
         served("unknown authority"),
         operation="create",
         expected=refused("(?i)certificate"),
@@ -138,7 +145,7 @@ FAULTS = [
     ),
     fault(
         "tls-stalled",
-        "a handshake that stalls",
+        "the handshake stalls",
         say_nothing,
         expected=Error("APITimeoutError", "connecting"),
         trust=False,
@@ -147,7 +154,7 @@ FAULTS = [
     ),
     fault(
         "tls-stalled-deadline",
-        "the same, with a deadline over the call",
+        "the handshake stalls; the call has a deadline",
         say_nothing,
         trust=False,
         deadline=0.3,
@@ -156,42 +163,42 @@ FAULTS = [
     ),
     fault(
         "tls-reset",
-        "reset in the handshake",
+        "the connection is reset during the handshake",
         take(5),
         trust=False,
         expected=refused("reset|closed|handshake|eof|tls"),
     ),
     fault(
         "tls-closed",
-        "closed in the handshake",
+        "the connection is closed during the handshake",
         close_at_once,
         trust=False,
         expected=refused("(?i)reset|closed|handshake|eof|tls|connection"),
     ),
     fault(
         "tls-half-hello",
-        "half of a server's hello",
+        "the connection is closed after half a ServerHello",
         _half,
         trust=False,
         expected=refused("(?i)closed|handshake|eof|tls|connection"),
     ),
     fault(
         "tls-alert",
-        "an alert instead of a hello",
+        "a TLS alert instead of a ServerHello",
         _alert,
         trust=False,
         expected=refused("(?i)alert|protocol"),
     ),
     fault(
         "tls-garbage",
-        "plain text instead of TLS",
+        "plain HTTP instead of TLS",
         say(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
         trust=False,
         expected=refused("(?i)corrupt|invalid|tls|message"),
     ),
     fault(
         "tls-reset-once-create",
-        "a POST whose first handshake is reset",
+        "the first handshake of a POST is reset",
         reset_at_once,
         served(),
         operation="create",
@@ -200,7 +207,7 @@ FAULTS = [
     ),
     fault(
         "tls-stalled-body",
-        "a body that stalls, encrypted",
+        "an encrypted response body stalls",
         served(),
         script=stall(good()[:-5]),
         expected=Error("APITimeoutError", "reading the response body"),
@@ -209,14 +216,14 @@ FAULTS = [
     ),
     fault(
         "tls-cut-without-notice",
-        "an encrypted body without a length, cut without a farewell",
+        "an encrypted body without a length is cut off without close_notify",
         served(),
         script=cut(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + good()[-30:], end=None),
         expected=refused("(?i)close|eof|reset|connection"),
     ),
     fault(
         "tls-redirect-to-http",
-        "https that leads to http",
+        "a redirect from https to http",
         served(),
         script=lambda stage, seen: reply(
             status=302, headers=f"Location: {stage.other.origin}/v1/predictions/x\r\n"

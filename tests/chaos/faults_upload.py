@@ -1,4 +1,4 @@
-"""Uploads that break off or are refused on the way."""
+"""Faults of uploads: lost connections, and errors while the file is sent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def upload(name: str, what: str, *answers, expected=MAYBE, argument=1000, **more
 
 
 def answering(answer: bytes, *, read: bool):
-    """Answer while the body is on its way, and read the rest of it or not."""
+    """Answer while the body is being sent, then read the rest of the body or not."""
 
     def opening(server: Server, connection) -> None:
         def finish(connection) -> None:
@@ -48,7 +48,7 @@ def _shrink(connection: socket.socket) -> None:
 
 
 def with_file(*uploads):
-    """A run with a file in it."""
+    """Return a script for a run with a file as input."""
 
     def script(stage, seen):
         if seen.path.endswith("/files"):
@@ -67,46 +67,49 @@ def run(name: str, what: str, *uploads, expected=USUAL, posts=2) -> Fault:
 
 
 FAULTS = [
-    upload("good", "as it should be", expected=USUAL),
+    upload("good", "no fault", expected=USUAL),
     upload(
         "reset-in-body",
-        "reset while the file is sent",
+        "the connection is reset while the file is sent",
         openings=(take(then=reset), None),
         argument=LARGE,
     ),
     upload(
         "closed-in-body",
-        "closed while the file is sent",
+        "the connection is closed while the file is sent",
         openings=(take(until=b"xxxx", then=lambda connection: None), None),
         argument=LARGE,
     ),
-    upload("lost", "no answer", None),
+    upload("lost", "no response", None),
     upload(
         "413",
-        "413 while the file is sent, and the rest read",
+        "413 while the file is sent; the server reads the rest",
         openings=(answering(TOO_LARGE, read=True),),
         argument=LARGE,
         expected=Error("PayloadTooLargeError", "too large"),
     ),
     upload(
         "413-closed",
-        "413 while the file is sent, and the rest not read",
+        "413 while the file is sent; the server does not read the rest",
         openings=(answering(TOO_LARGE, read=False),),
         argument=LARGE,
         expected=(Error("PayloadTooLargeError", "too large"), MAYBE),
     ),
     upload(
-        "401", "401", reply({"detail": "who?"}, 401), expected=Error("AuthenticationError", "who")
+        "401",
+        "401 to the upload",
+        reply({"detail": "who?"}, 401),
+        expected=Error("AuthenticationError", "who"),
     ),
     upload(
         "500",
-        "500",
+        "500 to the upload",
         reply({"detail": "broken"}, 500),
         expected=Error("InternalServerError", "broken"),
     ),
     upload(
         "429",
-        "429, and then well",
+        "429, then success",
         reply({"retry_after": 0}, 429),
         reply(file(), 201),
         expected=USUAL,
@@ -114,44 +117,44 @@ FAULTS = [
     ),
     upload(
         "html",
-        "a web page as success",
+        "a web page as a success",
         reply(b"<html>", kind="text/html"),
         expected=Error("APIResponseValidationError", "is not JSON"),
     ),
     upload(
         "without-id",
-        "a file without an id",
+        "an uploaded file without an id",
         reply({"name": "a.bin"}, 201),
         expected=Error("APIResponseValidationError", "id"),
     ),
     Fault(
         "upload-truncated",
-        "a file that shrinks while it is sent",
+        "the file shrinks while it is sent",
         reply(file(), 201),
         Error("FileError", "shrinking.bin"),
         "upload of a shrinking file",
         openings=(take(then=_shrink),),
     ),
-    run("good", "a run with a file", reply(file(), 201)),
-    run("500", "500 to the upload: the file goes inline", reply({}, 500)),
-    run("lost", "no answer to the upload: the file goes inline", None),
+    run("good", "no fault: a run with a file", reply(file(), 201)),
+    run("500", "500 to the upload: the file is sent inline", reply({}, 500)),
+    run("lost", "no response to the upload: the file is sent inline", None),
     run(
         "400",
-        "400 to the upload: nothing is run",
+        "400 to the upload: no prediction is created",
         reply({"detail": "bad file"}, 400),
         expected=Error("BadRequestError", "bad file"),
         posts=1,
     ),
     run(
         "401",
-        "401 to the upload: nothing is run",
+        "401 to the upload: no prediction is created",
         reply({"detail": "who?"}, 401),
         expected=Error("AuthenticationError", "who"),
         posts=1,
     ),
     run(
         "without-url",
-        "an uploaded file without an address",
+        "an uploaded file without a URL",
         reply({"id": "f1"}, 201),
         expected=Error("ReplicateException", "(?i)url|get|address"),
         posts=1,

@@ -1,5 +1,6 @@
-"""What is asked of a client when a fault meets it: the same for ours and for `replicate` 1.0.7,
-with results in plain data.
+"""The calls that meet the faults: the same for this library and for `replicate` 1.0.7.
+
+Results are plain data, so that they can be compared across processes.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ class Call(NamedTuple):
 
     client: Any
     finish: Callable[[Callable[[], Any]], Any]
-    """Gives a call's result; an iterator's as a list."""
+    """Returns the result of a call; of an iterator, a list."""
     argument: Any
     options: dict[str, Any]
-    """Of the call itself: its deadline."""
+    """Options of the call: its timeout."""
     origin: str
-    """The API's."""
+    """The origin of the API."""
     is_async: bool = False
     is_ours: bool = True
 
 
 class Operation(NamedTuple):
-    """What is done, and what its result is where nothing is wrong."""
+    """A call, and its result without a fault."""
 
     do: Callable[[Call], Any]
     usual: Any
@@ -44,8 +45,8 @@ class Operation(NamedTuple):
     """Whether 1.0.7 has it."""
 
 
-def _plain(made: Any) -> list[Any]:
-    return [made.id, made.status, made.output]
+def _plain(prediction: Any) -> list[Any]:
+    return [prediction.id, prediction.status, prediction.output]
 
 
 def _get(call: Call) -> Any:
@@ -55,8 +56,8 @@ def _get(call: Call) -> Any:
 
 
 def _get_whole(call: Call) -> Any:
-    made = call.finish(lambda: call.client.predictions.get("x", **call.options))
-    return [made.id, made.status, made.logs, made.error]
+    prediction = call.finish(lambda: call.client.predictions.get("x", **call.options))
+    return [prediction.id, prediction.status, prediction.logs, prediction.error]
 
 
 def _create(call: Call) -> Any:
@@ -136,15 +137,15 @@ def _read_output(call: Call) -> Any:
 
 
 def _wait(call: Call) -> Any:
-    made = call.finish(lambda: call.client.predictions.get("x"))
-    call.finish(lambda: made.wait(**call.options))
-    return _plain(made)
+    prediction = call.finish(lambda: call.client.predictions.get("x"))
+    call.finish(lambda: prediction.wait(**call.options))
+    return _plain(prediction)
 
 
 def _reload(call: Call) -> Any:
-    made = call.finish(lambda: call.client.predictions.get("x"))
-    call.finish(made.reload)
-    return _plain(made)
+    prediction = call.finish(lambda: call.client.predictions.get("x"))
+    call.finish(prediction.reload)
+    return _plain(prediction)
 
 
 def _stream(call: Call) -> Any:
@@ -179,7 +180,7 @@ def _run_with_file(call: Call) -> Any:
 
 
 def shrinking(port: int) -> Path:
-    """A file of which the server at this port has to see to it that it shrinks while it is sent."""
+    """Return the path of the file that the server at this port truncates during the upload."""
     return folder() / f"{port}-shrinking.bin"
 
 
@@ -251,7 +252,7 @@ OPERATIONS = {
 
 
 def deployment(name: str = "x") -> dict[str, Any]:
-    """A deployment, as the API shows it."""
+    """Return a deployment as the API returns it."""
     release = {
         "number": 1,
         "model": "acme/x",
@@ -268,7 +269,7 @@ def deployment(name: str = "x") -> dict[str, Any]:
 
 
 def file() -> dict[str, Any]:
-    """An uploaded file, as the API shows it."""
+    """Return an uploaded file as the API returns it."""
     times = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z"}
     about = {
         "name": "a.bin",
@@ -287,7 +288,7 @@ def file() -> dict[str, Any]:
 
 
 def model(name: str = "x") -> dict[str, Any]:
-    """A model, as the API shows it."""
+    """Return a model as the API returns it."""
     nothing = dict.fromkeys(
         (
             "description",
@@ -308,5 +309,5 @@ def model(name: str = "x") -> dict[str, Any]:
 
 
 def page(*ids: str, next: str | None = None) -> dict[str, Any]:
-    """A page of predictions."""
+    """Return a page of predictions."""
     return {"results": [prediction(id=each) for each in ids], "next": next, "previous": None}

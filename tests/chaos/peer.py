@@ -1,7 +1,6 @@
-"""The same faults with `replicate` 1.0.7, in a process that may take so much time and memory, and
-no more.
+"""Run one fault with `replicate` 1.0.7, in a process with limited time and memory.
 
-As a program, this is that process: it is given one call, and prints what came of it.
+As a program, this is that process: it reads one call and prints its outcome.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ if __name__ == "__main__":
 
 from chaos.operations import OPERATIONS, Call
 
-PATIENCE = 8.0
-MOST_MEMORY = 500_000_000
-# Options of ours that 1.0.7 has in some form; faults that need others are not for it.
+MAX_SECONDS = 8.0
+MAX_MEMORY = 500_000_000
+# Options that 1.0.7 has in some form; faults that need other options do not apply to it.
 KNOWN = {"max_retries", "timeout", "poll_interval", "headers", "api_token"}
 
 
 def run(fault: Any) -> str:
-    """Run it with 1.0.7; the verdict in a few words."""
+    """Return the verdict on 1.0.7 in a few words."""
     from chaos.fault import USUAL, Value
     from chaos.server import TOKEN
 
@@ -51,7 +50,7 @@ def run(fault: Any) -> str:
         if any(token in f"{each} {each.headers}" for each in stage.other.seen):
             return "leaks the token"
         if "error" in done:
-            return "leaks the token" if token in done["told"] else done["error"]
+            return "leaks the token" if token in done["text"] else done["error"]
         expected = fault.expected if isinstance(fault.expected, tuple) else (fault.expected,)
         values = [
             operation.usual if each is USUAL else each.value
@@ -89,7 +88,7 @@ def _process(fault: Any, base_url: str, origin: str, token: str) -> Any:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=MAX_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -100,7 +99,7 @@ def _process(fault: Any, base_url: str, origin: str, token: str) -> Any:
         return "out of memory" if "MemoryError" in done.stderr else "crash"
 
 
-def _called(call: dict[str, Any]) -> dict[str, Any]:
+def _call(call: dict[str, Any]) -> dict[str, Any]:
     import httpx
     import replicate
     from replicate.exceptions import ReplicateException
@@ -110,7 +109,7 @@ def _called(call: dict[str, Any]) -> dict[str, Any]:
     )
     argument = tuple(call["argument"]) if isinstance(call["argument"], list) else call["argument"]
     try:
-        # The address of 1.0.7 has no version in it.
+        # The base URL of 1.0.7 has no version in it.
         base_url = re.sub("/v1$", "", call["base_url"])
         client = replicate.Client(call["token"], base_url=base_url, headers=call["headers"], **more)
         value = OPERATIONS[call["operation"]].do(
@@ -118,19 +117,19 @@ def _called(call: dict[str, Any]) -> dict[str, Any]:
         )
         return {"value": value}
     except MemoryError:
-        return {"error": "out of memory", "told": ""}
+        return {"error": "out of memory", "text": ""}
     except Exception as error:
-        told = f"{error} {error!r}"
+        text = f"{error} {error!r}"
         if isinstance(error, ReplicateException):
-            return {"error": "clear error", "told": told}
+            return {"error": "clear error", "text": text}
         family = (
             "raw httpx."
             if isinstance(error, (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError))
             else "raw "
         )
-        return {"error": family + type(error).__name__, "told": told}
+        return {"error": family + type(error).__name__, "text": text}
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-    print(json.dumps(_called(json.load(sys.stdin))))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    print(json.dumps(_call(json.load(sys.stdin))))

@@ -1,4 +1,4 @@
-"""Runs one fault with one client, and says what became of the call."""
+"""Run one fault with one client of this library, and judge the outcome."""
 
 from __future__ import annotations
 
@@ -15,25 +15,21 @@ from chaos.server import TOKEN, Stage
 from conftest import Both
 
 ANSWER, ERROR, FAILURE = "right answer", "clear error", "FAILURE"
-# Seconds after which a call that does not end is said to hang.
-PATIENCE = 8.0
-# Bytes that a call may take more than the process had, beyond the 64 MiB that an answer may have.
-MOST_MEMORY = 100_000_000
-# A noisy machine is late, never early.
-LATE = 0.3
+# Seconds after which a call counts as hanging.
+MAX_SECONDS = 8.0
+# Bytes of memory that a call may take; a response may have 64 MiB.
+MAX_MEMORY = 100_000_000
 
 
 class Verdict(NamedTuple):
-    """What became of it, and why."""
+    """The outcome, and the reason for a failure."""
 
     verdict: str
     detail: str = ""
 
 
 class Outcome:
-    """What a call came to: a result or an error, and the time it took; nothing of these if it
-    hangs.
-    """
+    """The result or error of a call and its duration; all are None if the call hangs."""
 
     result: Any = None
     error: BaseException | None = None
@@ -41,23 +37,23 @@ class Outcome:
 
 
 def run(fault: Fault, both: Both) -> Verdict:
-    """Run it with our client of either kind."""
+    """Run a fault with a `Replicate` or an `AsyncReplicate`."""
     stage = fault.stage()
     try:
-        outcome, grown = _called(fault, both, stage)
+        outcome, grown = _call(fault, both, stage)
         problem = (
-            _judged(fault, outcome)
-            or _secret(stage, outcome.error)
-            or _wasteful(fault, stage, outcome, grown)
+            _outcome_problem(fault, outcome)
+            or _leak(stage, outcome.error)
+            or _resource_problem(fault, stage, grown)
             or (
                 ""
                 if fault.check(stage)
-                else f"the servers saw {stage.home.routes} and {stage.other.routes}"
+                else f"the servers received {stage.home.routes} and {stage.other.routes}"
             )
         )
         detail = "" if problem or outcome.error is None else _shown(outcome.error)
     except Exception as error:
-        # An error whose own text or fields raise, say.
+        # For example, an error with a text that raises.
         problem = f"cannot be judged: {_shown(error)}"
     finally:
         stage.close()
@@ -66,12 +62,12 @@ def run(fault: Fault, both: Both) -> Verdict:
     return Verdict(ERROR, detail) if outcome.error is not None else Verdict(ANSWER)
 
 
-def _called(fault: Fault, both: Both, stage: Stage) -> tuple[Outcome, int]:
+def _call(fault: Fault, both: Both, stage: Stage) -> tuple[Outcome, int]:
     outcome = Outcome()
     clients: list[Any] = []
 
     def call() -> None:
-        began = time.monotonic()
+        start = time.monotonic()
         try:
             client = both.client(fault.address(stage), **({"api_token": TOKEN} | fault.options))
             clients.append(client)
@@ -82,12 +78,12 @@ def _called(fault: Fault, both: Both, stage: Stage) -> tuple[Outcome, int]:
             )
         except BaseException as error:
             outcome.error = error
-        outcome.seconds = time.monotonic() - began
+        outcome.seconds = time.monotonic() - start
 
     before = _peak(reset=True) if fault.grows else 0
     thread = threading.Thread(target=call, daemon=True)
     thread.start()
-    thread.join(PATIENCE)
+    thread.join(MAX_SECONDS)
     grown = _peak() - before if fault.grows else 0
     for client in clients:
         client.close()
@@ -95,7 +91,7 @@ def _called(fault: Fault, both: Both, stage: Stage) -> tuple[Outcome, int]:
 
 
 def _peak(*, reset: bool = False) -> int:
-    """The most memory this process had, in bytes, since that was last reset."""
+    """Return the peak memory of this process since the last reset, in bytes."""
     if reset:
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")
@@ -103,12 +99,12 @@ def _peak(*, reset: bool = False) -> int:
         return int(next(line for line in file if line.startswith("VmHWM")).split()[1]) * 1024
 
 
-def _judged(fault: Fault, outcome: Outcome) -> str:
+def _outcome_problem(fault: Fault, outcome: Outcome) -> str:
     if outcome.seconds is None:
-        return f"hangs: not done after {PATIENCE} s"
-    least, most = fault.lasts
-    if not least <= outcome.seconds <= most:
-        return f"took {outcome.seconds:.2f} s, not {least} to {most}"
+        return f"hangs: not done after {MAX_SECONDS} s"
+    shortest, longest = fault.lasts
+    if not shortest <= outcome.seconds <= longest:
+        return f"took {outcome.seconds:.2f} s, not {shortest} to {longest}"
     expected = fault.expected if isinstance(fault.expected, tuple) else (fault.expected,)
     problems = [_problem(each, fault, outcome) for each in expected]
     return "" if "" in problems else "; ".join(problems)
@@ -121,10 +117,12 @@ def _problem(expected: Error | Value, fault: Fault, outcome: Outcome) -> str:
             return f"raised {_shown(error)}"
         value = OPERATIONS[fault.operation].usual if expected is USUAL else expected.value
         return (
-            "" if outcome.result == value else f"gave {outcome.result!r:.300}, not {value!r:.300}"
+            ""
+            if outcome.result == value
+            else f"returned {outcome.result!r:.300}, not {value!r:.300}"
         )
     if error is None:
-        return f"gave {outcome.result!r:.300}, not {expected.kind}"
+        return f"returned {outcome.result!r:.300}, not {expected.kind}"
     kind = (
         getattr(replicate_rs.exceptions, expected.kind, None)
         or {"ValueError": ValueError, "TypeError": TypeError}[expected.kind]
@@ -132,38 +130,38 @@ def _problem(expected: Error | Value, fault: Fault, outcome: Outcome) -> str:
     if not isinstance(error, kind):
         return f"raised {_shown(error)}, not {expected.kind}"
     if not re.search(expected.words, str(error)):
-        return f"says {str(error)!r:.300}, without {expected.words!r}"
+        return f"the error text is {str(error)!r:.300}, without {expected.words!r}"
     if any(not (each.isprintable() or each == "\n") for each in str(error)):
-        return f"says {str(error)!r:.300}, with control characters"
+        return f"the error text is {str(error)!r:.300}, with control characters"
     return (
         ""
         if expected.check(error)
-        else f"what {_shown(error)} carries is wrong: {vars(error)!r:.300}"
+        else f"the attributes of {_shown(error)} are wrong: {vars(error)!r:.300}"
     )
 
 
-def _secret(stage: Stage, error: BaseException | None) -> str:
+def _leak(stage: Stage, error: BaseException | None) -> str:
     if any(
         TOKEN in f"{each} {each.headers}" or TOKEN.encode() in each.body
         for each in stage.other.seen
     ):
-        return "the token went to another origin"
+        return "the token was sent to another origin"
     if any(TOKEN.encode() in each.body for each in stage.home.seen):
-        return "the token went into a body"
+        return "the token was sent in a body"
     if error is None:
         return ""
-    told = "".join(traceback.format_exception(error)) + repr(error) + str(error) + repr(error.args)
+    text = "".join(traceback.format_exception(error)) + repr(error) + str(error) + repr(error.args)
     while error is not None:
-        told += repr(vars(error))
+        text += repr(vars(error))
         error = error.__cause__ or error.__context__
-    return "the error tells the token" if TOKEN in told else ""
+    return "the error contains the token" if TOKEN in text else ""
 
 
-def _wasteful(fault: Fault, stage: Stage, outcome: Outcome, grown: int) -> str:
+def _resource_problem(fault: Fault, stage: Stage, grown: int) -> str:
     posts = stage.home.posts
     if posts > 1 if fault.posts is None else posts != fault.posts:
         return f"{posts} POSTs"
-    if grown > MOST_MEMORY:
+    if grown > MAX_MEMORY:
         return f"took {grown / 1e6:.0f} MB"
     for server in stage:
         try:

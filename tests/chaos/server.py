@@ -1,4 +1,4 @@
-"""A server that misbehaves on purpose: per connection, before anything is read, and per request."""
+"""Servers that misbehave on purpose, per connection and per request."""
 
 from __future__ import annotations
 
@@ -18,26 +18,24 @@ from typing import Any, NamedTuple, Self
 
 from support.wire import Answer, Seen, Wire, prediction, reply
 
-# Not written out anywhere, so that no line of a traceback has it.
+# Composed at run time, so that no source line in a traceback contains it.
 TOKEN = "_".join(("r8", "c" * 20))
 
 
 @cache
 def folder() -> Path:
-    """A folder for as long as this process lives."""
-    made = tempfile.mkdtemp(prefix="chaos-")
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return Path(made)
+    """Return a temporary folder that is removed when the process ends."""
+    path = tempfile.mkdtemp(prefix="chaos-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return Path(path)
 
 
 Opening = Callable[["Server", socket.socket], socket.socket | None]
-"""What is done with a new connection; what it returns is then served."""
+"""Handles a new connection, and returns the one to serve, if any."""
 
 
 class Server(Wire):
-    """Opens the n-th connection by the n-th of `openings`, and those after them as the last; None
-    is as usual.
-    """
+    """Uses `openings` in turn for new connections, the last one for all further ones."""
 
     def __init__(
         self, script: Callable[[Seen], Answer | None], openings: Iterable[Opening | None] = ()
@@ -49,7 +47,7 @@ class Server(Wire):
 
     @property
     def posts(self) -> int:
-        """How many times something was asked to be made, wholly or in part."""
+        """The number of POSTs that create something, including incomplete requests."""
         whole = sum(
             each.method == "POST" and not each.path.endswith("/cancel") for each in self.seen
         )
@@ -76,7 +74,7 @@ class Server(Wire):
 
 
 class Stage(NamedTuple):
-    """The API, and somebody else's server, which nobody's token may reach."""
+    """The API's server, and one at another origin, which must not receive the token."""
 
     home: Server
     other: Server
@@ -98,11 +96,11 @@ class Stage(NamedTuple):
             each.__exit__()
 
 
-# What is done to a connection before its first request is read.
+# Openings: what happens to a connection before its first request is read.
 
 
 def reset(connection: socket.socket) -> None:
-    """End it as a crashed machine does; an SSL socket is ended below its encryption."""
+    """Close with a TCP reset, as a crashed machine does; without a TLS close."""
     with contextlib.suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
@@ -121,7 +119,7 @@ def say_nothing(server: Server, connection: socket.socket) -> None:
 
 
 def say(greeting: bytes) -> Opening:
-    """Speak before being spoken to."""
+    """Send this before the request arrives."""
 
     def opening(server: Server, connection: socket.socket) -> None:
         connection.sendall(greeting)
@@ -132,21 +130,21 @@ def say(greeting: bytes) -> Opening:
 
 
 def take(
-    most: int | None = None,
+    limit: int | None = None,
     *,
     until: bytes = b"\r\n\r\n",
     then: Callable[[socket.socket], Any] = reset,
 ) -> Opening:
-    """Take so many bytes of a request, or all up to some, and then no more."""
+    """Read `limit` bytes of a request, or up to and including `until`; then call `then`."""
 
     def opening(server: Server, connection: socket.socket) -> None:
-        came = b""
-        while len(came) < most if most else until not in came:
-            part = connection.recv(65536 if most is None else most - len(came))
-            if not part:
+        received = b""
+        while len(received) < limit if limit else until not in received:
+            block = connection.recv(65536 if limit is None else limit - len(received))
+            if not block:
                 return
-            came += part
-        server.partial.append(came)
+            received += block
+        server.partial.append(received)
         then(connection)
 
     return opening
@@ -161,11 +159,11 @@ def encrypted(context: Callable[[], ssl.SSLContext]) -> Opening:
     return opening
 
 
-# What is done instead of answering.
+# Responses that misbehave.
 
 
 def until_left(connection: socket.socket) -> None:
-    """Neither read nor write until the client goes away."""
+    """Neither read nor write until the client closes the connection."""
     poll = select.poll()
     poll.register(connection, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
     poll.poll(10_000)
@@ -174,7 +172,7 @@ def until_left(connection: socket.socket) -> None:
 def cut(
     content: bytes, size: int | None = None, end: Callable[[socket.socket], Any] | None = reset
 ) -> Answer:
-    """Send the first bytes of an answer, and then end the connection, or close it."""
+    """Send the first `size` bytes of a response, then call `end`; without `end`, close."""
 
     def answer(connection: socket.socket) -> None:
         connection.sendall(content[:size])
@@ -185,16 +183,16 @@ def cut(
 
 
 def stall(content: bytes) -> Answer:
-    """Send this, and then nothing more."""
+    """Send this, then nothing more."""
     return cut(content, end=until_left)
 
 
-def drip(head: bytes, drop: bytes = b" ", seconds: float = 0.02, most: int = 10_000) -> Answer:
-    """Send a little, again and again."""
+def drip(head: bytes, drop: bytes = b" ", seconds: float = 0.02, times: int = 10_000) -> Answer:
+    """Send a few bytes again and again."""
 
     def answer(connection: socket.socket) -> None:
         connection.sendall(head)
-        for _ in range(most):
+        for _ in range(times):
             connection.sendall(drop)
             time.sleep(seconds)
 
@@ -202,7 +200,7 @@ def drip(head: bytes, drop: bytes = b" ", seconds: float = 0.02, most: int = 10_
 
 
 def flood(head: bytes, piece: bytes, times: int) -> Answer:
-    """Send very much."""
+    """Send `piece` many times, without a pause."""
 
     def answer(connection: socket.socket) -> None:
         connection.sendall(head)
@@ -212,16 +210,16 @@ def flood(head: bytes, piece: bytes, times: int) -> Answer:
     return answer
 
 
-# Well-behaved answers, and their parts.
+# Responses without a fault, and their parts.
 
 OUTPUT = "whole"
 
 
 def good(**more: Any) -> bytes:
-    """A prediction that has succeeded."""
+    """Return a response with a prediction that has succeeded."""
     return reply(prediction(**({"output": OUTPUT} | more)))
 
 
 def raw(head: str, body: bytes = b"") -> bytes:
-    """An answer of these header lines, as they are."""
+    """Return a response with these header lines, unchanged."""
     return head.replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n" + body

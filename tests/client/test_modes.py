@@ -131,7 +131,7 @@ def records_in(value, seen=None):
     if isinstance(value, (Page, list)):
         for each in list(value):
             records_in(each, seen)
-    elif isinstance(value, replicate._record.Record):
+    elif isinstance(value, replicate._base.record.Record):
         seen.append(value)
         for name in dir(type(value)):
             if (

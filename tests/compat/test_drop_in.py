@@ -11,18 +11,22 @@ import pytest
 OFFICIAL = pytest.importorskip("replicate").__path__[0]
 SUBMODULES = sorted(path.stem for path in Path(OFFICIAL).glob("*.py") if path.stem != "__init__")
 
-# What keeps the official client from being found, as if it were not installed.
+# Hides the official client, as if it were not installed.
 HIDDEN = """
 import sys
 from importlib.machinery import PathFinder
 
+
 class Hide:
     def find_spec(self, name, path=None, target=None):
         if name == "replicate":
-            found = PathFinder.find_spec(name, [each for each in sys.path if not each.endswith("site-packages")])
+            found = PathFinder.find_spec(
+                name, [each for each in sys.path if not each.endswith("site-packages")]
+            )
             if found is None:
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
             return found
+
 
 sys.meta_path.insert(0, Hide())
 """
@@ -43,7 +47,7 @@ from replicate.stream import ServerSentEvent
 
 assert Client is SameClient
 
-# Run, and the failures of it.
+# Runs, and their errors.
 print(replicate.run("acme/shout", input={"text": "hello"}))
 try:
     replicate.run("acme/fail", input={})
@@ -58,7 +62,7 @@ try:
 except ValueError:
     print("ValueError")
 
-# Files, in and out.
+# Files as input and output.
 output = replicate.run("acme/reverse", input={"file": io.BytesIO(b"abc")})
 print(isinstance(output, FileOutput), output.read(), b"".join(output), str(output) == output.url)
 
@@ -74,9 +78,16 @@ print(all(len(page.results) > 0 for page in replicate.paginate(replicate.predict
 
 # Streams.
 events = list(replicate.stream("acme/tokens", input={"text": "to be"}))
-print([str(event) for event in events], events[-1].event == ServerSentEvent.EventType.DONE, events[0].event.value)
+print(
+    [str(event) for event in events],
+    events[-1].event == ServerSentEvent.EventType.DONE,
+    events[0].event.value,
+)
 client = Client(api_token=os.environ["REPLICATE_API_TOKEN"], timeout=None)
-print("".join(str(event) for event in client.stream("acme/tokens", input={"text": "to be"})).split())
+print(
+    "".join(str(event) for event in client.stream("acme/tokens", input={"text": "to be"})).split()
+)
+
 
 async def main():
     print(await replicate.async_run("acme/shout", input={"text": "async"}))
@@ -85,7 +96,10 @@ async def main():
     async for page in replicate.async_paginate(replicate.models.async_list):
         print("acme/shout" in [model.id for model in page])
         break
-    return await asyncio.gather(*(replicate.async_run("acme/shout", {"text": each}) for each in "ab"))
+    return await asyncio.gather(
+        *(replicate.async_run("acme/shout", {"text": each}) for each in "ab")
+    )
+
 
 print(asyncio.run(main()))
 secret = replicate.webhooks.default.secret()
@@ -114,7 +128,7 @@ True ['--flag', 'a b']
 
 @pytest.fixture(params=["with the official client", "without it"])
 def python(request, tmp_path, local, monkeypatch):
-    """Run Python on some arguments, and give what it printed; what it says on stderr if it fails."""
+    """Return a function that runs Python and returns its output, of a failure its stderr."""
     monkeypatch.setenv("REPLICATE_BASE_URL", local.base_url.removesuffix("/v1"))
     monkeypatch.setenv("REPLICATE_API_TOKEN", local.token)
     if request.param == "without it":
@@ -193,15 +207,17 @@ def test_every_submodule_is_importable_in_every_way(python):
     code = INSTALL + textwrap.dedent(f"""
         import importlib, sys
         import replicate, replicate_rs
-        OWN = {{"__about__": "drop_in.about"}} | {{name: f"drop_in.{{name}}" for name in ("client", "exceptions", "stream")}}
+        OWN = {{"__about__": "drop_in.about"}}
+        OWN |= {{name: f"drop_in.{{name}}" for name in ("client", "exceptions", "stream")}}
         for name in {SUBMODULES}:
             module = importlib.import_module(f"replicate.{{name}}")
             own = f"replicate_rs.{{OWN[name] if name in OWN else name}}"
             assert module is sys.modules[f"replicate.{{name}}"] is sys.modules[own], name
             assert module.__spec__.name == module.__name__ == own, name
         for name in {names}:
-            exec(f"import replicate.{{name}} as a; from replicate import {{name}} as b; assert a is b is replicate.{{name}}")
-        # As in 1.0.7: functions under the names of submodules.
+            exec(f"import replicate.{{name}} as a; from replicate import {{name}} as b")
+            assert a is b is getattr(replicate, name)
+        # Functions with the names of submodules, as in 1.0.7.
         from replicate.run import run
         from replicate.stream import stream, async_stream, ServerSentEvent
         from replicate.hardware import Hardware, HardwareNamespace
@@ -209,10 +225,11 @@ def test_every_submodule_is_importable_in_every_way(python):
         assert isinstance(replicate.hardware, HardwareNamespace)
         print(run(replicate.default_client, "acme/shout", {{"text": "x"}}))
         print(*stream(replicate.default_client, "acme/tokens", input={{"text": "x"}}))
-        assert replicate is not replicate_rs and replicate.__version__ == replicate.__about__.__version__ == "1.0.7"
+        assert replicate is not replicate_rs
+        assert replicate.__version__ == replicate.__about__.__version__ == "1.0.7"
         assert replicate_rs.__version__ == replicate_rs.__about__.__version__ != "1.0.7"
-        import replicate.file_output, replicate_rs.file_output
-        assert replicate.file_output is replicate_rs.file_output
+        import replicate.pagination, replicate_rs.pagination
+        assert replicate.pagination is replicate_rs.pagination
         for wrong in ("replicate.no_such_thing", "replicate.client.deeper"):
             try:
                 importlib.import_module(wrong)
@@ -226,26 +243,40 @@ def test_the_import_system_s_own_tools_work(python):
     code = INSTALL + textwrap.dedent("""
         import importlib, importlib.util, pickle, unittest.mock
         import replicate, replicate.prediction, replicate.client
+
         assert importlib.reload(replicate) is replicate
         assert importlib.reload(replicate.prediction) is replicate.prediction
-        assert importlib.util.find_spec("replicate") and importlib.util.find_spec("replicate.client")
+        assert importlib.util.find_spec("replicate") and importlib.util.find_spec(
+            "replicate.client"
+        )
         assert importlib.util.find_spec("replicate.nothing") is None
         replicate_rs.drop_in.install()
         importlib.reload(replicate_rs.drop_in).install()
 
         from replicate.prediction import Prediction
+
         here = pickle.dumps(Prediction(id="x", status="succeeded"), protocol=0)
         there = here.replace(b"creplicate_rs.prediction", b"creplicate.prediction")
         assert pickle.loads(here) == pickle.loads(there) and here != there
         assert type(pickle.loads(there)) is Prediction
 
         # What tests do.
-        names = "replicate.run", "replicate.predictions.create", "replicate.client.Client.run", "replicate.default_client.run"
+        names = (
+            "replicate.run",
+            "replicate.predictions.create",
+            "replicate.client.Client.run",
+            "replicate.default_client.run",
+        )
         for name in names:
             with unittest.mock.patch(name, return_value="mocked") as mock:
                 assert eval(name)() == "mocked", name
         assert replicate.run("acme/shout", {"text": "real"}) == "REAL"
-        assert replicate.predictions.create(model="acme/shout", input={"text": "real"}, wait=True).output == "REAL"
+        assert (
+            replicate.predictions.create(
+                model="acme/shout", input={"text": "real"}, wait=True
+            ).output
+            == "REAL"
+        )
     """)
     assert python("-c", code) == ""
 
@@ -268,22 +299,20 @@ def test_without_it_nothing_changes(tmp_path):
     assert done.stdout.strip() == f"{OFFICIAL}/__init__.py"
 
 
-# Tests of the official client that hold this library's differences from it against it.
+# Tests that fail with the official client, because it differs from this library.
 DIFFERENCES = {
     "test_run_iterates_over_the_output_of_a_version": "a list, which is an iterator too",
     "test_a_stream_raises_what_the_model_raised": "ModelError, where 1.0.7 raises RuntimeError",
-    "test_files_that_a_model_made_can_be_read": "a file of a local server is a FileOutput already",
+    "test_files_that_a_model_made_can_be_read": "a file of a local server is a FileOutput",
     "test_a_stream_of_files_gives_files": "as above",
-    "test_versions_are_listed_and_deleted": "True for what was deleted, where 1.0.7 says False",
-    "test_run_takes_files_as_paths_and_handles": "a file that was read before",
+    "test_versions_are_listed_and_deleted": "returns True, where 1.0.7 returns False",
+    "test_run_takes_files_as_paths_and_handles": "a file that was read before is sent whole",
     "node": "another client",
 }
 
 
 def test_what_is_called_of_1_0_7_is_called_here_with_the_same_results():
-    """The programs of `test_local_clients` are written for 1.0.7, and call all of it that the API
-    still has.
-    """
+    """The tests of `test_official_clients` call all of 1.0.7 that the API still supports."""
     left_out = " and ".join(f"not {name}" for name in DIFFERENCES)
     command = [
         sys.executable,

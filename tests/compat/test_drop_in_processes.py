@@ -1,6 +1,4 @@
-"""The name `replicate` in the processes that a program starts, and what tells of the installed
-version.
-"""
+"""The name `replicate` in child processes, and the metadata of its distribution."""
 
 import os
 import subprocess
@@ -16,12 +14,17 @@ from replicate_rs import drop_in
 from support.serving import answers, asked_of_all, started
 
 INSTALL = "import replicate_rs.drop_in; replicate_rs.drop_in.install()\n"
-# Prints that `replicate` is this package, and what is known of its version.
+# Checks that `replicate` is this package, and prints its versions.
 CHECK = """
 import importlib.metadata, replicate, replicate_rs
+
 assert isinstance(replicate.default_client, replicate_rs.Replicate), replicate.__file__
 assert replicate.client.Client is replicate.Client
-print(importlib.metadata.version("replicate"), replicate.__version__, replicate.run("acme/shout", {"text": "hi"}))
+print(
+    importlib.metadata.version("replicate"),
+    replicate.__version__,
+    replicate.run("acme/shout", {"text": "hi"}),
+)
 """
 PRINTED = "1.0.7 1.0.7 HI\n"
 
@@ -60,8 +63,14 @@ def test_the_metadata_are_those_of_the_version_that_is_stood_in_for(python):
     assert python("-c", INSTALL + CHECK) == PRINTED
     code = """
     import importlib.metadata
+
     found = importlib.metadata.distribution("replicate")
-    print(found.version, found.metadata["Name"], found.requires, importlib.metadata.packages_distributions()["replicate"][0])
+    print(
+        found.version,
+        found.metadata["Name"],
+        found.requires,
+        importlib.metadata.packages_distributions()["replicate"][0],
+    )
     print(importlib.metadata.version("replicate-rs"), replicate_rs.__version__)
     """
     ours = replicate_rs.__version__
@@ -75,8 +84,19 @@ def test_a_process_that_is_started_sees_it(python, tmp_path):
     (tmp_path / "child.py").write_text(CHECK)
     code = """
     import subprocess, sys
-    for arguments in (["child.py"], ["-m", "child"], ["-c", "import child"], ["-W", "error", "-X", "dev", "child.py"]):
-        print(subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True).stdout, end="")
+
+    for arguments in (
+        ["child.py"],
+        ["-m", "child"],
+        ["-c", "import child"],
+        ["-W", "error", "-X", "dev", "child.py"],
+    ):
+        print(
+            subprocess.run(
+                [sys.executable, *arguments], capture_output=True, text=True, check=True
+            ).stdout,
+            end="",
+        )
     """
     assert python("-c", INSTALL + textwrap.dedent(code)) == PRINTED * 4
     (tmp_path / "parent.py").write_text(textwrap.dedent(code))
@@ -95,7 +115,8 @@ def test_workers_of_multiprocessing_see_it(python, tmp_path, method, how):
     def shout(text):
         import importlib.metadata
         assert replicate.__version__ == "1.0.7", replicate.__file__
-        return replicate.run("acme/shout", {{"text": text}}) + importlib.metadata.version("replicate")
+        version = importlib.metadata.version("replicate")
+        return replicate.run("acme/shout", {{"text": text}}) + version
 
     if __name__ == "__main__":
         with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("{method}")) as pool:
@@ -150,9 +171,14 @@ def test_the_path_is_printed_for_those_who_start_programs_otherwise(python, tmp_
 def test_installing_it_twice_is_as_good_as_once(python, tmp_path):
     code = """
     import os, sys
+
     replicate_rs.drop_in.install()
     path = replicate_rs.drop_in.path()
-    print(sys.path.count(path), os.environ["PYTHONPATH"].split(os.pathsep).count(path), sys.path.index(path))
+    print(
+        sys.path.count(path),
+        os.environ["PYTHONPATH"].split(os.pathsep).count(path),
+        sys.path.index(path),
+    )
     print(repr(sys.path[0]))
     """
     assert python("-c", INSTALL + textwrap.dedent(code)) == "1 1 1\n''\n"
@@ -202,7 +228,7 @@ def test_workers_of_uvicorn_see_it(environment, local, tmp_path, extra):
 
 
 def test_pytest_runs_under_it_with_warnings_as_errors(python, tmp_path, monkeypatch):
-    # As an installed package is seen by pytest: with a list of its files, and a plugin.
+    # An installed package with a plugin, as pytest sees it.
     site = tmp_path / "site"
     info = site / "plugged-1.dist-info"
     info.mkdir(parents=True)
@@ -223,7 +249,7 @@ def test_pytest_runs_under_it_with_warnings_as_errors(python, tmp_path, monkeypa
         " text.upper()\n"
         "    assert replicate.__version__ == '1.0.7'\n    assert replicate.run('a/b', {'text':"
         " 'x'}) == 'X'\n\n"
-        # Another test has another server.
+        # Each test has a server of its own.
         "test_again = test_it\n"
     )
     for code in (

@@ -1,6 +1,4 @@
-"""The migration tables: every name of the official clients is in them, and every name in them is
-here.
-"""
+"""Every public name of the official clients is here, or docs/migration.md says what replaces it."""
 
 import asyncio
 import enum
@@ -16,13 +14,17 @@ import pytest
 
 import replicate_rs
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
-import migration  # noqa: E402
-from surfaces import NODE, V1, V2  # noqa: E402
+import migration
+import same_names
+import surfaces
 
-from support.signatures import parameters  # noqa: E402
+from support.signatures import parameters
+
+V1 = [*surfaces.V1, *same_names.V1]
+V2 = [*surfaces.V2, *same_names.V2]
+NODE = [*surfaces.NODE, *same_names.NODE]
 
 official = pytest.importorskip("replicate")
 
@@ -38,7 +40,7 @@ HIDDEN = {
 
 
 def find(place):
-    """The object at a place, and the parameters that are named there."""
+    """Return the object at a place, and the parameters that the place names."""
     path, _, parameters = place.partition("(")
     kind, _, path = path.rpartition(" ")
     names = re.findall(r"(\w+)=", parameters)
@@ -63,31 +65,30 @@ def is_module(name):
 
 
 def taken(function):
-    """The names of the keywords that a callable of ours takes, or None for any."""
+    """Return the keywords that a callable of this package takes, or None for any."""
     found = parameters(function)
     return None if found is None else set(found)
 
 
 def walk():
-    """Every public name of the installed 1.0.7, with what it is."""
+    """Return every public name of the installed 1.0.7, with its value."""
     for name, value in vars(official).items():
         if not name.startswith("_") and not inspect.ismodule(value):
             yield f"replicate.{name}", value
-    for _, room, _ in pkgutil.iter_modules(official.__path__):
-        module = importlib.import_module(f"replicate.{room}")
-        yield f"import replicate.{room}", module
+    for _, path, _ in pkgutil.iter_modules(official.__path__, "replicate."):
+        module = importlib.import_module(path)
+        yield f"import {path}", module
         for name, value in vars(module).items():
-            home = getattr(value, "__module__", None)
-            if name == "FileEncodingStrategy" and room == "file":
-                yield f"replicate.{room}.{name}", value
+            if f"{path}.{name}" == "replicate.file.FileEncodingStrategy":
+                yield f"{path}.{name}", value
             elif (
                 not name.startswith("_")
-                and home == module.__name__
+                and getattr(value, "__module__", None) == path
                 and (inspect.isclass(value) or inspect.isfunction(value))
             ):
-                yield f"replicate.{room}.{name}", value
+                yield f"{path}.{name}", value
                 if inspect.isclass(value):
-                    yield from members(f"replicate.{room}.{name}", value)
+                    yield from members(f"{path}.{name}", value)
 
 
 def members(path, kind):
@@ -119,7 +120,7 @@ TYPED_DICTS = {
 
 
 def asked(path, value):
-    """The names of the parameters of a callable of 1.0.7."""
+    """Return the names of the parameters of a callable of 1.0.7."""
     function = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is parameter.VAR_KEYWORD:
@@ -133,7 +134,7 @@ def asked(path, value):
     yield from HIDDEN.get(".".join(path.split(".")[-2:]), ())
 
 
-# Functions that pass on what they are given by name.
+# Functions that pass their keywords on to another function.
 PASSED_ON = {
     f"replicate_rs.{module}.{name}": getattr(replicate_rs.Client, name)
     for module in ("run", "stream")
@@ -142,8 +143,9 @@ PASSED_ON = {
 
 
 def keywords_of(found, here):
-    """What a callable of ours takes by name, and what it passes on; nothing if it takes anything
-    and passes nothing on.
+    """Return the keywords that a callable of this package takes itself or passes on.
+
+    A callable that takes any keyword and passes none on has no keywords.
     """
     keywords = taken(found)
     if keywords is None:
@@ -154,7 +156,7 @@ def keywords_of(found, here):
 
 @pytest.mark.parametrize("name", [*V1, *V2, *NODE], ids=lambda name: name.there)
 def test_what_the_tables_name_is_here(name):
-    assert name.here or name.note, "what is not here needs a reason"
+    assert name.here or name.note, "a missing name needs a reason"
     if name.here:
         found, parameters = find(name.here)
         if parameters:
@@ -164,7 +166,7 @@ def test_what_the_tables_name_is_here(name):
 def test_the_tables_name_all_of_1_0_7_and_nothing_else():
     listed = [name.there for name in V1]
     assert len(listed) == len(set(listed))
-    # The version is text, which no walk can tell from any other constant.
+    # `walk` leaves out constants.
     assert set(listed) == {*OFFICIAL, "replicate.__about__.__version__"}
 
 
@@ -174,13 +176,13 @@ def test_no_name_is_listed_twice(table):
 
 
 def function_of(value):
-    """The function behind a name of 1.0.7, or None where there is none."""
+    """Return the function at a name of 1.0.7, or None."""
     value = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
     return value if inspect.isfunction(value) or inspect.ismethod(value) else None
 
 
 FUNCTIONS = [name for name in V1 if name.here and function_of(OFFICIAL.get(name.there))]
-# What is another name by position here. The first is `owner/name` too where the second is missing.
+# Parameters with another name here; a single one takes `owner/name` too.
 BY_POSITION = {
     ("Deployments", "name"): "owner",
     ("Deployments", "deployment_owner"): "owner",
@@ -200,7 +202,7 @@ BY_NAME = ("POSITIONAL_OR_KEYWORD", "KEYWORD_ONLY")
 
 
 def positions(theirs):
-    """What a function of 1.0.7 takes by position."""
+    """Return the names of the parameters that a function of 1.0.7 takes by position."""
     for parameter in inspect.signature(function_of(theirs)).parameters.values():
         if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.name not in (
             "self",
@@ -215,11 +217,11 @@ def test_what_1_0_7_takes_is_taken_here(name):
     asks = list(asked(name.there, theirs))
     found, _ = find(name.here)
     if isinstance(found, property):
-        # A property gives what is called: it cannot be given anything.
+        # The call goes to the value of the property.
         assert asks == []
         return
     assert set(asks) <= keywords_of(found, name.here)
-    # Methods of a client may be functions of any client, which is the first.
+    # Some methods of a client are functions whose first parameter is the client.
     itself = ("client", "self") if ".Client." in name.here else ("self",)
     parameters_here = [
         each for each in inspect.signature(found).parameters.values() if each.name not in itself
@@ -229,7 +231,7 @@ def test_what_1_0_7_takes_is_taken_here(name):
         for each in parameters_here
         if each.default is each.empty and each.kind.name in BY_NAME
     }
-    assert required <= set(asks), "what 1.0.7 does not ask for is not asked for"
+    assert required <= set(asks), "1.0.7 does not require these"
     if not any(each.kind is each.VAR_POSITIONAL for each in parameters_here):
         kind = name.there.split(".")[-2]
         theirs_by_position = [BY_POSITION.get((kind, each), each) for each in positions(theirs)]
@@ -357,7 +359,7 @@ def test_helpers_give_what_1_0_7_s_give(tmp_path):
     assert ours.encode_json(value, client, "base64") == expected
     value["file"].seek(0)
     assert asyncio.run(ours.async_encode_json(value, client, "base64")) == expected
-    # What the caller does with it is not done to the input.
+    # The result is a copy: the caller may change it.
     plain = {"a": [1]}
     assert ours.encode_json(plain, client)["a"] is not plain["a"]
     assert asyncio.run(ours.async_encode_json(plain, client))["a"] is not plain["a"]

@@ -183,7 +183,7 @@ def test_a_request_of_aiohttp_is_judged():
 def test_the_library_imports_no_framework():
     done = script("""
         import sys
-        import replicate_rs.webhook, replicate_rs.webhook_request, replicate_rs.webhook_verifier
+        import replicate_rs.webhook, replicate_rs._webhooks.requests, replicate_rs._webhooks.verifier
         frameworks = "aiohttp", "django", "fastapi", "flask", "httpx", "litestar", "requests", "starlette", "werkzeug"
         print([name for name in frameworks if name in sys.modules])
     """)

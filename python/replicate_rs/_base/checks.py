@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, TypeAlias
 
-    from ..types import HasTimeouts as HasTimeouts
-    from ..types import Limit as Limit
-    from ..types import Seconds as Seconds
+    from .types import HasTimeouts as HasTimeouts
+    from .types import Limit as Limit
+    from .types import Seconds as Seconds
 
     Rule: TypeAlias = Callable[[str, Any], Any]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
-from ..types import evaluated
 from .checks import wrong_type
+from .package import evaluate
 from .typing import is_array, is_object, texts
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _views(kind: type[Record[Any]]) -> list[tuple[str, Any]]:
             if isinstance(member, property) and "[M]" in (
                 written := texts(member.fget).get("return", "")
             ):
-                part = evaluated(written, each.__module__, each)
+                part = evaluate(written, each.__module__, each)
                 if any(hasattr(_item(choice), "parse_obj") for choice in _choices(part)):
                     found.append((name, part))
     return found

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Final, Self, TypeAlias
 
-    from ..types import Choice
     from .model_api import Field
+    from .types import Choice
 
     # Inside the class, `dict` is a method.
     JSONObject: TypeAlias = dict[str, Any]

@@ -46,14 +46,13 @@ if TYPE_CHECKING:
     )
     from typing import Any, Concatenate, Literal, Self, TypeAlias
 
-    from .._client.settings import Session as Session
     from .._core import Core, Expect, Pending, Upload
     from .._files.upload import Inlined
-    from ..types import FileEncodingStrategy as FileEncodingStrategy
-    from ..types import Headers as Headers
-    from ..types import Options as Options
-    from ..types import Query as Query
+    from .session import Session as Session
     from .transport import Transport
+    from .types import Headers as Headers
+    from .types import Options as Options
+    from .types import Query as Query
 
     Target: TypeAlias = str | tuple[str, ...]
 

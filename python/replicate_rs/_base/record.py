@@ -108,9 +108,9 @@ class Record(ModelMethods, Resource[M]):
             of the default client.
             """
             if name == "_session":
-                from .. import default_client
+                from .package import default_client
 
-                self._session = default_client._session
+                self._session = default_client()._session
             elif name in ("_mode", "_transport"):
                 self._mode = mode = self._session.mode
                 self._transport = mode.transport

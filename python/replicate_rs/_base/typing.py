@@ -72,9 +72,9 @@ class Annotations(dict["str", "Any"]):
         """Fill the dictionary."""
         texts, module, owner = self.written
         if _dict.__len__(self) < len(texts):
-            from ..types import evaluated
+            from .package import evaluate
 
-            self.update({name: evaluated(text, module, owner) for name, text in texts.items()})
+            self.update({name: evaluate(text, module, owner) for name, text in texts.items()})
 
     if not TYPE_CHECKING:
         __contains__ = _evaluating("__contains__")

@@ -7,9 +7,10 @@ from __future__ import annotations
 from .._base.checks import is_async_function
 from .._base.credentials import find_token, reveal, strip_frames
 from .._base.operation import M, Namespace
-from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
+from .._base.session import Session
+from .._base.typing import TYPE_CHECKING, Generic, TypeVar, cast, defer_annotations, overload
 from .options import ATTRIBUTE_ALIASES, DEFAULTS, normalize, resolve_aliases
-from .settings import Session, Settings
+from .settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,16 +18,8 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Self, Unpack
 
     from .._base.operation import Async, Sync
-    from ..types import (
-        Certificate,
-        ClientOptions,
-        Fetch,
-        FileEncodingStrategy,
-        Headers,
-        Limit,
-        Seconds,
-        Token,
-    )
+    from .._base.types import FileEncodingStrategy, Headers, Limit, Seconds
+    from .types import Certificate, ClientOptions, Fetch, Token
 
 # Seconds: the core's first interval between polls.
 FIRST_INTERVAL = 0.25
@@ -102,6 +95,10 @@ class Configurable(Namespace[M]):
     fetch: setting[Fetch | None] = setting("fetch")
 
     @property
+    def _settings(self) -> Settings:
+        return cast("Settings", self._session.settings)
+
+    @property
     def base_url(self) -> str:
         """The API's address, which ends in its version."""
         return self._core.base_url
@@ -129,7 +126,7 @@ class Configurable(Namespace[M]):
 
     @property
     def _options(self) -> dict[str, Any]:
-        return self._session.settings.options
+        return self._settings.options
 
     def with_options(self, **changes: Unpack[ClientOptions]) -> Self:
         """Return a client with the options of this one, but for some.
@@ -149,7 +146,7 @@ class Configurable(Namespace[M]):
     def _twin(self, options: dict[str, Any]) -> Self:
         """Return a client of this class with other options, and with what else this one was given."""
         twin = type(self).__new__(type(self))
-        twin._set_up(options, self._session.settings)
+        twin._set_up(options, self._settings)
         vars(twin).update(self._own())
         return twin
 
@@ -181,7 +178,7 @@ class Configurable(Namespace[M]):
 
     def _change(self, assigned: Mapping[str, Any]) -> None:
         options = {**self._made_with, **{OPTIONS[name]: value for name, value in assigned.items()}}
-        self._session.settings.change(options)
+        self._settings.change(options)
 
     def _remake(self, options: Mapping[str, Any]) -> None:
         """Be as if the client had been made with other options; what was assigned to it stays."""
@@ -256,7 +253,7 @@ class Configurable(Namespace[M]):
         return _restored, (
             type(self),
             self._mode,
-            self._session.settings.pickled(with_functions=True),
+            self._settings.pickled(with_functions=True),
             own,
         )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .._base.operation import Said
     from .._base.transport import Transport, Waitable
     from .._core import Source
-    from .middleware import Request
+    from .http import Request
 
 T = TypeVar("T")
 S = TypeVar("S")

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._base.operation import Sync
-    from ..types import Certificate as Certificate
-    from ..types import ClientOptions as ClientOptions
-    from ..types import Token as Token
+    from .types import Certificate
 
 
 # Options that concern connections: only clients that agree in these share connections.

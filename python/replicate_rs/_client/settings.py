@@ -14,6 +14,7 @@ from os import environ
 from .._base.checks import integer, interval, is_async_function
 from .._base.credentials import Secret, find_token, read_token, reveal
 from .._base.operation import Async, header_pairs
+from .._base.session import Session
 from .._base.typing import TYPE_CHECKING, cast, defer_annotations
 from .._core import Core
 from ..exceptions import MissingTokenError
@@ -29,59 +30,11 @@ from .options import (
 from .timeout import to_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-    from typing import Any, NoReturn, Protocol
+    from collections.abc import Awaitable, Callable, Iterator
+    from typing import Any, NoReturn
 
-    from .._base.operation import Resource, Sync
-    from ..types import FileEncodingStrategy
-    from ..webhook import WebhookSigningSecret
-    from .middleware import Request
-
-    class Adapter(Protocol):
-        """What calls of a client under the official client's name differ in; `drop_in` has one."""
-
-        first_hold: int
-        """Seconds: the longest hold of a run's create."""
-
-        def call(
-            self,
-            function: Callable[..., Any],
-            check: Any,
-            args: tuple[Any, ...],
-            kwargs: dict[str, Any],
-        ) -> Any:
-            """Call a blocking operation; `check` checks its arguments."""
-            ...
-
-        async def acall(
-            self,
-            function: Callable[..., Any],
-            check: Any,
-            args: tuple[Any, ...],
-            kwargs: dict[str, Any],
-        ) -> Any:
-            """Call an awaited operation."""
-            ...
-
-        def prepare(
-            self, function: Callable[..., Any], resource: Any, kwargs: dict[str, Any]
-        ) -> Any:
-            """Put keywords in this library's form, and return the resource to call."""
-            ...
-
-        def adapt(self, error: Exception, resource: Resource[Any]) -> None:
-            """Turn an error into what callers expect."""
-            ...
-
-        def batches(
-            self, batches: AsyncGenerator[Sequence[Any], None], resource: Any
-        ) -> AsyncGenerator[Sequence[Any], None]:
-            """Return the parts of a streamed answer."""
-            ...
-
-        def stream(self, function: Callable[..., Any], stream: Any) -> Any:
-            """Return a blocking or an awaited stream in the form that callers expect."""
-            ...
+    from .._base.operation import Sync
+    from .http import Request
 
 
 # No request was made yet.
@@ -237,62 +190,6 @@ class Settings:
                 bare.close()
             self._former = [each for each in self._former if each() is not None] + [ref(self._core)]
         self._bare, self._core, self.options = bare, core, options
-
-
-class Session:
-    """What the parts of one client share, in a mode."""
-
-    __slots__ = ("adapter", "mode", "settings", "webhook_secret")
-
-    def __init__(self, settings: Settings, mode: type[Sync | Async]) -> None:
-        # What the client is made with at the moment.
-        self.settings: Settings = settings
-        # Of a client under another library's name.
-        self.adapter: Adapter | None = None
-        # The client's, and so that of the records, pages and files that it gives, whichever of its
-        # methods gave them.
-        self.mode: type[Sync | Async] = mode
-        # The account's, as it was fetched last.
-        self.webhook_secret: WebhookSigningSecret[Any] | None = None
-
-    @property
-    def core(self) -> Core:
-        """What requests go through now."""
-        return self.settings.core
-
-    @property
-    def poll_interval(self) -> float | None:
-        """Seconds between polls; None leaves it to the core."""
-        return self.settings.poll_interval
-
-    @property
-    def file_encoding_strategy(self) -> FileEncodingStrategy:
-        """How files among a model's inputs are sent."""
-        strategy: FileEncodingStrategy = self.settings.options["file_encoding_strategy"]
-        return strategy
-
-    @property
-    def use_file_output(self) -> bool:
-        """Whether files of an output are given as `FileOutput`."""
-        return bool(self.settings.options["use_file_output"])
-
-    def in_mode(self, mode: type[Sync | Async]) -> Session:
-        """Return this session, or one like it whose records are in another mode."""
-        if mode is self.mode:
-            return self
-        twin = Session(self.settings, mode)
-        twin.webhook_secret = self.webhook_secret
-        twin.adapter = self.adapter
-        return twin
-
-    def __copy__(self) -> Session:
-        return self
-
-    def __deepcopy__(self, _known: object) -> Session:
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return self.settings.reduced(self.mode)
 
 
 def _network(options: dict[str, Any]) -> tuple[object, ...]:

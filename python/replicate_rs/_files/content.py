@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypeGuard
     from weakref import ref
 
-    from ..types import AsyncReadable as AsyncReadable
-    from ..types import Readable as Readable
+    from .types import AsyncReadable as AsyncReadable
+    from .types import Readable as Readable
 
 
 # The API refuses files above 100 MB (https://replicate.com/docs/reference/http#files.create). Its

@@ -10,7 +10,7 @@ from ..exceptions import file_error
 if TYPE_CHECKING:
     from typing import Any, TypeGuard
 
-    from ..types import Image as Image
+    from .types import Image as Image
 
 
 # How PNG can store the pixels of an image

@@ -372,9 +372,9 @@ class FileOutput(OpenFile[M], URLText):
                 self._keys_asked_at = Caller(_getframe(1))
             if name != "_session":
                 raise AttributeError(f"'FileOutput' object has no attribute {name!r}")
-            from .. import default_client
+            from .._base.package import default_client
 
-            self._session = default_client._session
+            self._session = default_client()._session
             return object.__getattribute__(self, name)
 
         @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .._base.checks import abort_signal, file_path, flag, limit
 from .._base.operation import Async, Namespace, Resource, Sync, resource, run, unchecked
+from .._base.package import default_client
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from ..exceptions import FileError
 from .errors import fetched
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from .._base.checks import Limit
     from .._core import AbortSignal, Core
-    from ..types import FileNames as FileNames
+    from .types import FileNames as FileNames
 
     # A name for each file, in order, or a function of a file's index and the file that returns one.
 
@@ -153,12 +154,7 @@ class _Found:
     @property
     def _owner(self) -> Resource[Any]:
         if self._client is None:
-            # At run time only: for type checkers the package's own attributes come after everything
-            # else.
-            from importlib import import_module
-
-            client: Resource[Any] = import_module("replicate_rs").default_client
-            self._client = client
+            self._client = default_client()
         return self._client
 
     def nothing(self, output: object) -> ValueError:

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from .._base.transport import Transport
-    from ..types import AsyncReadable as AsyncReadable
-    from ..types import FileLike as FileLike
-    from ..types import Image as Image
-    from ..types import NamedFile as NamedFile
-    from ..types import Readable as Readable
+    from .types import AsyncReadable as AsyncReadable
+    from .types import FileLike as FileLike
+    from .types import Image as Image
+    from .types import NamedFile as NamedFile
+    from .types import Readable as Readable
 
 
 class Source:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from .._base.operation import FileEncodingStrategy, Options, Resource
+    from .._base.operation import Options, Resource
+    from .._base.types import FileEncodingStrategy
     from .._core import AbortSignal, Part, Pending
     from ..client import Replicate
     from ..file import OnSent

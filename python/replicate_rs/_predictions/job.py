@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .._base.operation import Options, Session
     from .._core import AbortSignal
     from ..exceptions import ReplicateError
-    from ..types import Status as Status
     from .params import WebhookEvent
     from .progress import Progress
+    from .types import Status as Status
 
 
 TERMINAL = ("succeeded", "failed", "canceled", "aborted")

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from .._base.operation import Options
     from ..identifier import Ref
-    from ..types import CreateOptions as CreateOptions
-    from ..types import PredictionOptions as PredictionOptions
-    from ..types import TrainingOptions as TrainingOptions
-    from ..types import WebhookEvent as WebhookEvent
+    from .types import CreateOptions as CreateOptions
+    from .types import PredictionOptions as PredictionOptions
+    from .types import TrainingOptions as TrainingOptions
+    from .types import WebhookEvent as WebhookEvent
 
 
 Given = TypeVar("Given", bound="CreateOptions")

@@ -19,14 +19,13 @@ from ..exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
     from typing import Any, NoReturn
 
     from .._base.operation import Resource
     from .._base.transport import Transport
     from .._core import AbortSignal
     from ..prediction import Prediction
-    from ..types import OnProgress as OnProgress
     from .job import Job
 
 
@@ -44,7 +43,7 @@ class Course:
         self,
         client: Resource[Any],
         interval: float | None,
-        progress: OnProgress | None,
+        progress: Callable[[Any], object] | None,
         *,
         cancel_on_exit: bool,
         signal: AbortSignal | None,
@@ -134,7 +133,7 @@ class Course:
     async def report(self, job: Job[Any]) -> None:
         """Tell the caller how far it is, if that was asked for."""
         if self.progress is not None and job._is_prediction:
-            answer: Any = self.progress(job)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] - it is one
+            answer: Any = self.progress(job)
             if hasattr(answer, "__await__"):
                 await answer
 

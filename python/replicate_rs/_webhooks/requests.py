@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeIs
 
-    from ..types import HasHeaders as HasHeaders
-    from ..types import WebhookBody as Body
-    from ..types import WebhookHeaders as Headers
-    from ..types import WebhookRequest as Request
+    from .types import HasHeaders as HasHeaders
+    from .types import WebhookBody as Body
+    from .types import WebhookHeaders as Headers
+    from .types import WebhookRequest as Request
 
     Text: TypeAlias = str | bytes
 

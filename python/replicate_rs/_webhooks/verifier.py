@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn, Self
 
     from .._base.checks import Seconds
-    from ..types import Now as Now
-    from ..types import WebhookBody as Body
-    from ..types import WebhookHeaders as Headers
     from ..webhook import Secrets
+    from .types import Now as Now
+    from .types import WebhookBody as Body
+    from .types import WebhookHeaders as Headers
 
 
 class WebhookVerifier(Verifier):

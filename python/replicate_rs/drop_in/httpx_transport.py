@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from .._client.middleware import Request
+    from .._client.http import Request
 
 
 class TransportFetch:

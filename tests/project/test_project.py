@@ -1,7 +1,5 @@
-"""The house: who may know whom, what an import costs, and that what is shown to users works."""
+"""What an import costs, what the package depends on, and that what users are shown works."""
 
-import ast
-import graphlib
 import os
 import re
 import subprocess
@@ -11,98 +9,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src"
 PACKAGE = ROOT / "python" / "replicate_rs"
-
-# Each room may use those on the floors below it, and those beside it that are named here.
-FLOORS = [
-    {"_typing", "_core", "token_text"},
-    {"credentials"},
-    {"_checks", "_greenlets"},
-    {"_transport"},
-    {"_operation"},
-    {"_streaming", "_replaced", "_model_methods"},
-    {"_record", "identifier", "progress", "request", "webhook_request"},
-    {"exceptions", "creation"},
-    {
-        "pagination",
-        "file_content",
-        "file_name",
-        "large_pages",
-        "file_errors",
-        "file_text",
-        "open_file",
-        "picture",
-    },
-    {"file_source"},
-    {"file_reader", "multipart"},
-    {"file", "webhook", "file_output", "account", "hardware", "version"},
-    {"input", "saving", "course"},
-    {"file_input", "form", "job"},
-    {"prediction", "training", "middleware"},
-    {"model", "deployment", "webhook_verifier"},
-    {"collection"},
-    {"search"},
-    {"run", "watch"},
-    {"stream", "relay"},
-    {"output_iterator"},
-    {"use"},
-    {"options", "types"},
-    {"settings"},
-    {"configurable"},
-    {"client"},
-    {"__init__"},
-    {"local", "drop_in", "schema", "resource", "helpers", "log", "_model_api", "__about__"},
-    {"pytest_plugin"},
-]
-
-
-def floor(room):
-    return next(n for n, rooms in enumerate(FLOORS) if room in rooms)
-
-
-def imported_when_loaded(path, level=1):
-    """The rooms that a module imports when it is itself imported; types are looked at later."""
-
-    def walk(nodes):
-        for node in nodes:
-            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-                yield from walk(node.orelse)
-            elif isinstance(node, ast.ImportFrom) and node.level == level:
-                yield from (
-                    [node.module.split(".")[0]]
-                    if node.module
-                    else [each.name for each in node.names]
-                )
-            elif isinstance(node, (ast.If, ast.Try, ast.ClassDef)):
-                yield from walk(ast.iter_child_nodes(node))
-
-    return set(walk(ast.parse(path.read_text()).body))
-
-
-def test_python_s_dependencies_point_one_way():
-    rooms = {path.stem for path in PACKAGE.glob("*.py")} | {"local", "drop_in"}
-    assert rooms | {"_core"} == set().union(*FLOORS)
-    for path in PACKAGE.glob("*.py"):
-        for used in imported_when_loaded(path):
-            assert floor(used) < floor(path.stem), f"{path.stem} uses {used}"
-
-
-def test_the_local_server_s_rooms_form_no_circle():
-    local = PACKAGE / "local"
-    sorter = graphlib.TopologicalSorter()
-    for path in [*local.glob("*.py"), *local.glob("endpoints/*.py")]:
-        if path.stem not in ("__init__", "__main__"):
-            sorter.add(
-                path.stem, *(imported_when_loaded(path, level=len(path.relative_to(local).parts)))
-            )
-    sorter.prepare()
-
-
-def test_only_the_transport_knows_sync_from_async():
-    for path in PACKAGE.glob("*.py"):
-        if path.stem != "_transport":
-            assert "asyncio" not in re.findall(
-                r"^\s*(?:import|from) (\w+)", path.read_text(), re.M
-            ), path
 
 
 def test_rust_s_dependencies_point_one_way():

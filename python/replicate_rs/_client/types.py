@@ -1,0 +1,62 @@
+"""Types of a client's options and of functions that a client calls."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from os import PathLike
+from typing import Annotated, Any, TypeAlias
+
+from .._base.types import (
+    AsItIs,
+    FileEncodingStrategy,
+    Headers,
+    Limit,
+    Seconds,
+    SecretText,
+    TypedDict,
+)
+from .._core import Response
+from ..prediction import Prediction
+from .http import Request
+
+# Whichever client's: a function that takes a `Prediction` will do.
+OnProgress: TypeAlias = Annotated[Callable[[Prediction[Any]], Awaitable[object] | object], AsItIs()]
+# A function may be async on an `AsyncReplicate`.
+Token: TypeAlias = (
+    str
+    | SecretText
+    | Callable[[], str | SecretText | None]
+    | Callable[[], Awaitable[str | SecretText | None]]
+)
+# A PEM file with a certificate and its key, or one of each.
+Certificate: TypeAlias = str | PathLike[str] | tuple[str | PathLike[str], str | PathLike[str]]
+Send: TypeAlias = Callable[[Request], Response]
+AsyncSend: TypeAlias = Callable[[Request], Awaitable[Response]]
+Fetch: TypeAlias = (
+    Callable[[Request, Send], Response] | Callable[[Request, AsyncSend], Awaitable[Response]]
+)
+
+
+class ClientOptions(TypedDict, total=False):
+    """What a client is made with; its constructor says what each is."""
+
+    api_token: Token | None
+    auth: Token | None
+    bearer_token: Token | None
+    base_url: str | None
+    timeout: Limit | None
+    max_retries: int
+    max_connections: int | None
+    max_response_bytes: int
+    headers: Headers | None
+    default_headers: Headers | None
+    user_agent: str | None
+    poll_interval: Seconds | None
+    file_encoding_strategy: FileEncodingStrategy
+    use_file_output: bool
+    block_private_addresses: bool
+    proxy: str | None
+    verify: bool | str | PathLike[str]
+    ssl_cert_file: str | PathLike[str] | None
+    cert: Certificate | None
+    fetch: Fetch | None

@@ -1,0 +1,51 @@
+"""Modules that pickles of earlier releases name, and where their classes and functions are now."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_PACKAGE = __name__.rpartition(".")[0]
+# By module and name; after a colon is the name today, where it is another one.
+_HOMES = {
+    "_operation": {"Async": "_base.operation", "Sync": "_base.operation"},
+    "_record": {"_restored": "_base.record"},
+    "_transport": {"Blocking": "_base.transport", "Suspending": "_base.transport"},
+    "configurable": {"_restored": "_client.configurable"},
+    "file_output": {"FileOutput": "_files.output", "_detached": "_files.output"},
+    "file_text": {"get_path_url": "_files.text"},
+    "middleware": {"Request": "_client.http"},
+    "options": {"Stats": "_client.stats", "Timeout": "_client.timeout"},
+    "progress": {"Progress": "_predictions.progress"},
+    "saving": {"asave_all": "_files.save_all", "save_all": "_files.save_all"},
+    "search": {"FoundModel": "_client.search", "SearchResult": "_client.search"},
+    "settings": {"_restored_session": "_client.settings", "lost_token": "_client.settings"},
+    "webhook_verifier": {
+        "SeenWebhooks": "_webhooks.verifier",
+        "WebhookVerifier": "_webhooks.verifier",
+        "_restored": "_webhooks.verifier",
+    },
+}
+
+
+def find_spec(name: str) -> ModuleSpec | None:
+    """Return the spec of a module that an earlier release had."""
+    return ModuleSpec(name, _Loader()) if name.rpartition(".")[2] in _HOMES else None
+
+
+class _Loader(Loader):
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave the module's creation to the import system."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Fill the module with the names that pickles ask it for."""
+        for name, home in _HOMES[module.__name__.rpartition(".")[2]].items():
+            path, _, now = home.partition(":")
+            found = getattr(import_module(f".{path}", _PACKAGE), now or name)
+            setattr(module, name, found)

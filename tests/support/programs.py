@@ -1,0 +1,48 @@
+"""Programs that run in a new process, in which both `replicate` and `replicate_rs` are imported."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PRELUDE = """
+import asyncio, pickle, sys, types, warnings
+import replicate_rs, replicate_rs.drop_in
+replicate_rs.drop_in.install()
+import replicate
+from replicate.exceptions import ModelError, ReplicateError
+from replicate.client import Client
+ours = replicate_rs.Replicate()
+
+def raised(call):
+    try:
+        call()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")
+"""
+
+
+@pytest.fixture
+def run(local, monkeypatch):
+    """Run a program in a new process that has imported both names; warnings are errors there."""
+    monkeypatch.setenv("REPLICATE_BASE_URL", local.base_url)
+    monkeypatch.setenv("REPLICATE_API_TOKEN", local.token)
+
+    def run(code, *arguments, before=""):
+        command = [
+            sys.executable,
+            "-X",
+            "dev",
+            "-W",
+            "error",
+            "-c",
+            before + PRELUDE + textwrap.dedent(code),
+            *arguments,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout
+
+    return run
