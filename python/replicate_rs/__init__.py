@@ -284,7 +284,7 @@ def __getattr__(name: str) -> object:
 
         # If two threads create it at once, both get the same one. The other has not connected.
         client = Replicate(**_get_options(globals()))
-        client._session.settings.is_default = True
+        client._session.config.is_default = True
         client = globals().setdefault(name, client)
         globals()["_own_client"] = client
         return client
@@ -358,10 +358,10 @@ class _Package(ModuleType):
             globals().pop(name, None)
             return
         elif not (name.startswith("_") or isinstance(value, ModuleType) or hasattr(self, name)):
-            from ._client.configurable import unknown_option
+            from ._client.attributes import describe_unknown_option
 
             value = None
-            raise AttributeError(unknown_option(f"module {__name__!r}", name))
+            raise AttributeError(describe_unknown_option(f"module {__name__!r}", name))
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -394,7 +394,7 @@ def _set_options(values: "Mapping[str, object]", name: str) -> None:
         # Raises if the option is invalid.
         Replicate(**_get_options(values))
     elif client is _own_client:
-        client._remake(_get_options(values))
+        client._set_initial_options(_get_options(values))
     else:
         # A client that the program has put in place of the default client.
         setattr(client, _OPTIONS[name], values.get(name))

@@ -8,10 +8,9 @@ from ._base.operation import Async, Described, M, Sync, async_operation, operati
 from ._base.streaming import async_streaming, streaming
 from ._base.transport import PARTING, Blocking, Suspending, held, leave_all, settle
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
-from ._client.configurable import Configurable
+from ._client.attributes import Configurable
 from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, normalize, only
 from ._client.request import request as request_any
-from ._client.stats import Stats
 from .prediction import Prediction, Predictions
 from .run import run_model, wait_for
 from .stream import relay_model, stream_model, stream_text
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from ._base.streaming import Streamed
     from ._base.types import FileEncodingStrategy
     from ._client.search import SearchResult
+    from ._client.stats import Stats
     from ._client.types import Certificate, Fetch, OnProgress, Token
     from ._core import AbortSignal, Core, ServerSentEvent
     from ._predictions.output_iterator import AsyncOutputIterator, OutputIterator
@@ -239,7 +239,7 @@ class BaseClient(Configurable[M]):
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         twin = type(self).__new__(type(self))
-        twin._made_with, twin._namespaces = self._made_with, self._namespaces
+        twin._initial_options, twin._namespaces = self._initial_options, self._namespaces
         super(Configurable, twin).__init__(self._session, mode)
         return twin
 
@@ -374,7 +374,9 @@ class BaseClient(Configurable[M]):
 
         `streams` and `predictions` count those of this client alone.
         """
-        core, *former = self._settings.cores()
+        from ._client.stats import Stats
+
+        core, *former = self._config.get_cores()
         return Stats(*core.stats(), sum(map(held, (core, *former))))
 
     def close(self, timeout: float | None = None) -> int:
@@ -412,7 +414,7 @@ class BaseClient(Configurable[M]):
         )
 
     def _stop(self) -> list[Core]:
-        cores = list(self._settings.cores())
+        cores = list(self._config.get_cores())
         for core in cores:
             core.close()
             leave_all(core)
@@ -421,7 +423,7 @@ class BaseClient(Configurable[M]):
     @property
     def is_closed(self) -> bool:
         """Whether the client was closed."""
-        return self._settings.is_closed
+        return self._config.is_closed
 
     def __enter__(self) -> Self:
         return self

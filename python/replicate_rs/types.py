@@ -142,6 +142,7 @@ _INTERNAL: dict[str, Any] = {
     "Said": tuple,
     "Streamed": collections.abc.AsyncIterable,
     "Transport": Any,
+    "Waitable": collections.abc.Awaitable,
 }
 # Where a module calls a type by a shorter name.
 _OF_WEBHOOKS = {
@@ -195,7 +196,7 @@ _HOMES = (
         "webhook",
         "_webhooks.verifier",
     ),
-    *("_client.configurable", "_files.reader", "_files.open_file", "_client.settings"),
+    *("_client.attributes", "_files.reader", "_files.open_file", "_client.config"),
     *(
         "_core",
         "_base.model_api",

@@ -16,7 +16,7 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs import exceptions
-from replicate_rs._client.configurable import OPTIONS
+from replicate_rs._client.attributes import OPTIONS
 from support.wire import Wire, hang, prediction, reply
 
 TOKEN = "r8_secret"

@@ -128,7 +128,7 @@ class Resource(Generic[M]):
     @property
     def _core(self) -> Core:
         """What requests go through now: options may be assigned while a client lives."""
-        return self._session.settings.core
+        return self._session.config.core
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         """Give the same resource in another mode."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .operation import Async, Resource, Sync
     from .types import FileEncodingStrategy
 
-    class Settings(Protocol):
+    class Config(Protocol):
         """What a client is made with at the moment, and the core that is made of it."""
 
         options: dict[str, Any]
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
             """Whether the settings are the default client's, with nothing assigned."""
             ...
 
-        def reduced(self, mode: type[Sync | Async]) -> tuple[Any, ...]:
+        def reduce_session(self, mode: type[Sync | Async]) -> tuple[Any, ...]:
             """Return what `__reduce__` of a session returns."""
             ...
 
@@ -89,11 +89,11 @@ if TYPE_CHECKING:
 class Session:
     """What the parts of one client share, in a mode."""
 
-    __slots__ = ("adapter", "mode", "settings", "webhook_secret")
+    __slots__ = ("adapter", "config", "mode", "webhook_secret")
 
-    def __init__(self, settings: Settings, mode: type[Sync | Async]) -> None:
+    def __init__(self, config: Config, mode: type[Sync | Async]) -> None:
         # What the client is made with at the moment.
-        self.settings: Settings = settings
+        self.config: Config = config
         # Of a client under another library's name.
         self.adapter: Adapter | None = None
         # The client's, and so that of the records, pages and files that it gives, whichever of its
@@ -105,29 +105,29 @@ class Session:
     @property
     def core(self) -> Core:
         """What requests go through now."""
-        return self.settings.core
+        return self.config.core
 
     @property
     def poll_interval(self) -> float | None:
         """Seconds between polls; None leaves it to the core."""
-        return self.settings.poll_interval
+        return self.config.poll_interval
 
     @property
     def file_encoding_strategy(self) -> FileEncodingStrategy:
         """How files among a model's inputs are sent."""
-        strategy: FileEncodingStrategy = self.settings.options["file_encoding_strategy"]
+        strategy: FileEncodingStrategy = self.config.options["file_encoding_strategy"]
         return strategy
 
     @property
     def use_file_output(self) -> bool:
         """Whether files of an output are given as `FileOutput`."""
-        return bool(self.settings.options["use_file_output"])
+        return bool(self.config.options["use_file_output"])
 
     def in_mode(self, mode: type[Sync | Async]) -> Session:
         """Return this session, or one like it whose records are in another mode."""
         if mode is self.mode:
             return self
-        twin = Session(self.settings, mode)
+        twin = Session(self.config, mode)
         twin.webhook_secret = self.webhook_secret
         twin.adapter = self.adapter
         return twin
@@ -139,4 +139,4 @@ class Session:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self.settings.reduced(self.mode)
+        return self.config.reduce_session(self.mode)

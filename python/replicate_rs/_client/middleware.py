@@ -1,8 +1,8 @@
 """The `fetch` option of a client: a caller's function around every request.
 
-A client with a `fetch` has a `Middleware` in place of its core. It has the core's methods, and calls
-the caller's function for each request. The function may change the request, log it, respond itself,
-or pass it on to `send`.
+A client with a `fetch` has a `Middleware` in place of its core. It has the core's methods, and
+calls the caller's function for each request. The function may change the request, log it, respond
+itself, or pass it on to `send`.
 """
 
 from __future__ import annotations

@@ -149,12 +149,10 @@ class Adapter:
         token = kwargs.pop("api_token")
         if token is None:
             return resource
-        settings = resource._session.settings
+        config = resource._session.config
         client: Any = self._kind.__new__(self._kind)
         try:
-            client._set_up(
-                normalize(settings.mode, {**settings.options, "api_token": token}), settings
-            )
+            client._set_up(normalize(config.mode, {**config.options, "api_token": token}), config)
         except (ValueError, TypeError) as error:
             # Error reports show local variables.
             token = None

@@ -11,7 +11,7 @@ from .adapter import Adapter, warn_ignored
 if TYPE_CHECKING:
     from typing import Any
 
-    from .._client.settings import Settings
+    from .._client.config import Config
 
 _CODE = BaseClient.__init__.__code__
 _OPTIONS = frozenset(_CODE.co_varnames[1 : _CODE.co_argcount + _CODE.co_kwonlyargcount])
@@ -65,7 +65,7 @@ class Client(_Replicate):
 
         return await httpx_request.async_send(self, method, path, **options)
 
-    def _set_up(self, options: dict[str, Any], share: Settings | None = None) -> None:
+    def _set_up(self, options: dict[str, Any], share: Config | None = None) -> None:
         super()._set_up(options, share)
         self._session.adapter = Adapter(type(self))
 
