@@ -27,8 +27,8 @@ help:
 	@echo 'make deny       licences, bans and sources of the crates'
 	@echo 'make lint       format and lint, both languages'
 	@echo 'make typecheck  mypy, pyright, and the stub against the binary'
-	@echo 'make bench      speed against the peers (JOB=name, QUICK=1)'
-	@echo 'make performance docs/performance.md, from the last make bench'
+	@echo 'make bench      speed beside other libraries (JOB=name, QUICK=1)'
+	@echo 'make performance docs/performance.md and its plots, from the last make bench'
 	@echo 'make bench-counts  instructions per operation, compared with the committed ones (UPDATE=1 writes them)'
 	@echo 'make migration  docs/migration.md, from tools/surfaces.py'
 	@echo 'make screenshot the pictures in the docs (needs chromium and chromium-driver)'
@@ -143,7 +143,7 @@ bench: .bench/.tools $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed
 	cargo build --release --quiet --no-default-features --example bench_server --example bench_parser --example bench_webhook
 	.bench/bin/python benches/bench.py $(if $(JOB),--job $(JOB)) $(if $(QUICK),--quick)
 
-# What users get, under valgrind; a quieter machine is not needed.
+# Counts instructions with valgrind, so that other load on the machine does not matter.
 bench-counts: setup
 	@command -v valgrind >/dev/null || { echo 'valgrind is missing: apt-get install valgrind'; exit 1; }
 	cargo build --release --quiet --no-default-features --example bench_server --example bench_counts
@@ -152,11 +152,11 @@ bench-counts: setup
 bench-local: setup
 	$(BIN)/python benches/local.py
 
-# How much later a run learns of its end than a create that is held open.
+# How much later a run learns of its end than a create that waits for it.
 bench-holds: setup
 	$(BIN)/python benches/holds.py
 
-# The page and its plots, from the last `make bench`; the standard library is enough.
+# The pages, plots and targets, from the last `make bench`; needs only the standard library.
 performance:
 	$(PYTHON) benches/performance.py
 

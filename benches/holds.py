@@ -1,10 +1,9 @@
-"""How much later a run learns of its end than a create that is held open: `make bench-holds`, some
-70 s.
+"""Measure how much later `run` learns of a prediction's end than a create that waits for it.
 
-A run holds its create open for a few seconds and then asks for the prediction, so that a caller who
-leaves can cancel it in time. Runs of 1 to 60 s go on side by side against the local Replicate, each
-with a client of its own; beside each, a create that is held open for as long as the API allows.
-What is measured is the time from the end of the model to the answer.
+`run` lets the server hold the create for a few seconds only, and then polls, so that it can cancel
+the prediction of a caller who leaves. Runs of 1 to 60 s are made at the same time against the local
+Replicate, each with its own client, and beside each a create with the longest ``Prefer: wait``. The
+delay is the time from the model's end to the client's result. ``make bench-holds`` takes 70 s.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 RESULT = Path(__file__).parent / "results" / "holds.json"
-# Seconds that the models take.
+# Seconds that a model takes.
 DURATIONS = [number + 0.37 for number in range(1, 60)]
 
 
 def serve() -> None:
-    """Serve a model that takes as long as it is told, and gives the time of its end."""
+    """Serve a model that sleeps for some seconds and returns the time of its end."""
     from replicate_rs.local import LocalReplicate, sleep
 
     server = LocalReplicate()
@@ -39,30 +38,32 @@ def serve() -> None:
         sys.stdin.read()
 
 
-async def one(base_url: str, seconds: float, *, held: bool) -> tuple[float, int]:
-    """Return the seconds between the end of a model and the answer, and how many requests that
-    took.
-    """
+async def measure_one(base_url: str, seconds: float, *, held: bool) -> tuple[float, int]:
+    """Return the seconds from the model's end to the client's result, and the requests made."""
     import replicate_rs as replicate
 
     async with replicate.AsyncReplicate("r8_local", base_url=base_url) as client:
-        given = {"seconds": seconds}
+        model_input = {"seconds": seconds}
         if held:
-            prediction = await client.predictions.create(model="acme/slow", input=given, wait=True)
+            prediction = await client.predictions.create(
+                model="acme/slow", input=model_input, wait=True
+            )
             end: float = prediction.output
         else:
-            end = await client.run("acme/slow", given)
+            end = await client.run("acme/slow", model_input)
         return time.time() - end, client.stats().requests
 
 
 async def measure(base_url: str) -> dict[str, Any]:
-    """Measure runs and held creates side by side."""
+    """Measure runs and held creates at the same time."""
 
-    async def all_of(held: bool) -> list[tuple[float, int]]:
-        return await asyncio.gather(*(one(base_url, seconds, held=held) for seconds in DURATIONS))
+    async def measure_all(*, held: bool) -> list[tuple[float, int]]:
+        return await asyncio.gather(
+            *(measure_one(base_url, seconds, held=held) for seconds in DURATIONS)
+        )
 
-    runs, creates = await asyncio.gather(all_of(False), all_of(True))
-    gained = [run - create for (run, _), (create, _) in zip(runs, creates, strict=True)]
+    runs, creates = await asyncio.gather(measure_all(held=False), measure_all(held=True))
+    delays = [run - create for (run, _), (create, _) in zip(runs, creates, strict=True)]
     rates = [
         (requests - 1) / seconds * 60
         for (_, requests), seconds in zip(runs, DURATIONS, strict=True)
@@ -70,43 +71,32 @@ async def measure(base_url: str) -> dict[str, Any]:
     return {
         "date": time.strftime("%Y-%m-%d"),
         "runs": len(DURATIONS),
-        "p50_ms": round(statistics.median(gained) * 1000),
-        "p90_ms": round(statistics.quantiles(gained, n=10)[-1] * 1000),
-        "max_ms": round(max(gained) * 1000),
+        "p50_ms": round(statistics.median(delays) * 1000),
+        "p90_ms": round(statistics.quantiles(delays, n=10)[-1] * 1000),
+        "max_ms": round(max(delays) * 1000),
         "requests_per_minute": round(statistics.mean(rates)),
     }
 
 
 def lines(result: dict[str, Any]) -> list[str]:
-    """Return a section of the page."""
+    """Return a section for the page of details."""
     return [
         "",
-        "## What a short hold costs",
+        "## Delay of a run",
         "",
-        (
-            "A run holds its create open for 3 s at most, so that a caller who leaves can cancel it"
-            " within 5 s."
-        ),
-        (
-            f"{result['runs']} runs of 1 to 60 s, each alone with its client, learned of their end"
-            f" {result['p50_ms']} ms later"
-        ),
-        "than a create that is held open for all of its time would",
-        (
-            f"(median; 90 %: {result['p90_ms']} ms, at most {result['max_ms']} ms), for"
-            f" {result['requests_per_minute']} requests a"
-        ),
-        (
-            "minute while they wait. Many runs of one client share 1,800 requests a minute, where"
-            " the API allows 3,000."
-        ),
-        f"Measured on {result['date']}",
-        "against the local Replicate (`make bench-holds`).",
+        "`run` lets the server hold the create for at most 3 s, and then polls, so that it can",
+        "cancel the prediction within 5 s after its caller leaves. Compared with a create that",
+        f"waits for the whole prediction, {result['runs']} runs of 1 to 60 s learned of their end",
+        f"{result['p50_ms']} ms later (median; 90 %: {result['p90_ms']} ms, maximum:",
+        f"{result['max_ms']} ms), with {result['requests_per_minute']} requests a minute each. All",
+        "runs of one client share 1,800 requests a minute; the API allows 3,000.",
+        "",
+        f"Measured on {result['date']} against the local Replicate (`make bench-holds`).",
     ]
 
 
 def main() -> None:
-    """Start the server in a process of its own, measure, and keep the result."""
+    """Start the server in another process, measure, and write the result."""
     with subprocess.Popen(
         [sys.executable, __file__, "serve"],
         stdin=subprocess.PIPE,

@@ -1,8 +1,6 @@
-"""What the local Replicate can carry on one core: its start, fetches, streams, memory. `make
-bench-local`.
+"""Measure the local Replicate on one core: start, requests, streams, memory. `make bench-local`.
 
-The server is on one core, the client on the other. Figures are the server's: CPU seconds and memory
-of its process.
+The client has another core. CPU time and memory are those of the server's process.
 """
 
 from __future__ import annotations
@@ -13,14 +11,16 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import IO
 
-CREATED, FETCHED, STREAMS, TOKENS = 10_000, 20_000, 500, 50
+CREATES, FETCHES, STREAMS, TOKENS = 10_000, 20_000, 500, 50
+CONCURRENCY = 32
 
 
 def serve() -> None:
-    """Serve two models, and tell of the process whenever asked."""
-    begun = time.perf_counter()
+    """Serve two models; print CPU time and memory for each line of standard input."""
+    started = time.perf_counter()
     from replicate_rs.local import LocalReplicate, sleep
 
     server = LocalReplicate()
@@ -36,7 +36,7 @@ def serve() -> None:
             yield f"token {number} "
 
     with server:
-        print(server.base_url, time.perf_counter() - begun, flush=True)
+        print(server.base_url, time.perf_counter() - started, flush=True)
         for _ in sys.stdin:
             print(
                 time.process_time(),
@@ -46,68 +46,73 @@ def serve() -> None:
 
 
 async def load(base_url: str, process: subprocess.Popen[str]) -> None:
-    """Ask for each thing as often as the bars say."""
+    """Measure each kind of request."""
     import replicate_rs as replicate
 
     client = replicate.AsyncReplicate(api_token="r8_local", base_url=base_url)
 
     def usage() -> tuple[float, float]:
         print(file=process.stdin, flush=True)
-        cpu, memory = process.stdout.readline().split()
+        cpu, memory = _output(process).readline().split()
         return float(cpu), float(memory)
 
-    async def many(times: int, call: object) -> None:
+    async def repeat(times: int, call: Callable[[], Awaitable[object]]) -> None:
         async def some() -> None:
-            for _ in range(times // 32):
+            for _ in range(times // CONCURRENCY):
                 await call()
 
-        await asyncio.gather(*(some() for _ in range(32)))
+        await asyncio.gather(*(some() for _ in range(CONCURRENCY)))
 
-    async def timed(name: str, times: int, work: object) -> None:
-        before, start = usage(), time.perf_counter()
+    async def measure(name: str, times: int, work: Awaitable[object]) -> None:
+        (cpu_before, _), start = usage(), time.perf_counter()
         await work
-        wall, after = time.perf_counter() - start, usage()
-        cpu = after[0] - before[0]
+        wall, (cpu, memory) = time.perf_counter() - start, usage()
         print(
-            f"{name:28} {times / wall:8.0f} /s  {1e6 * cpu / times:6.0f} us CPU each "
-            f" {after[1]:5.0f} MB at most"
+            f"{name:28} {times / wall:8.0f} /s  {1e6 * (cpu - cpu_before) / times:6.0f} us CPU each"
+            f"  {memory:5.0f} MB peak"
         )
 
     text = {"text": "x" * 100}
     first = await client.predictions.create(model="acme/shout", input=text, wait=True)
-    await timed(
-        "GET /predictions/{id}", FETCHED, many(FETCHED, lambda: client.predictions.get(first.id))
+    await measure(
+        "GET /predictions/{id}", FETCHES, repeat(FETCHES, lambda: client.predictions.get(first.id))
     )
-    create = many(
-        CREATED, lambda: client.predictions.create(model="acme/shout", input=text, wait=True)
+    create = repeat(
+        CREATES, lambda: client.predictions.create(model="acme/shout", input=text, wait=True)
     )
-    await timed("create, with Prefer: wait", CREATED, create)
+    await measure("create, with Prefer: wait", CREATES, create)
 
-    async def follow() -> None:
+    async def read_stream() -> None:
         events = [event async for event in client.stream("acme/ticks", input={})]
         if len(events) != TOKENS + 1:
             raise AssertionError(len(events))
 
     async def streams() -> None:
-        await asyncio.gather(*(follow() for _ in range(STREAMS)))
+        await asyncio.gather(*(read_stream() for _ in range(STREAMS)))
 
-    await timed(f"{STREAMS} streams at once, events", STREAMS * TOKENS, streams())
+    await measure(f"{STREAMS} streams, events", STREAMS * TOKENS, streams())
+
+
+def _output(process: subprocess.Popen[str]) -> IO[str]:
+    assert process.stdout is not None
+    return process.stdout
 
 
 def main() -> None:
-    """Start the server on one core, and load it from the other."""
+    """Start the server on one core, and load it from another."""
     command = ["taskset", "-c", "0", sys.executable, __file__, "serve"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        base_url, start = process.stdout.readline().split()
+        base_url, start = _output(process).readline().split()
         print(f"imports and start: {float(start):.2f} s")
         os.sched_setaffinity(0, {1})
         asyncio.run(load(base_url, process))
+        assert process.stdin is not None
         process.stdin.close()
-        begun = time.perf_counter()
+        started = time.perf_counter()
         process.wait(20)
-        print(f"stop: {time.perf_counter() - begun:.2f} s")
+        print(f"stop: {time.perf_counter() - started:.2f} s")
 
 
 if __name__ == "__main__":

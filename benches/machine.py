@@ -1,4 +1,4 @@
-"""The machine a run is measured on: its cores, the server on one of them, and what to call it."""
+"""The machine that measures: its cores, the server on one of them, memory and CPU time."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ROOT / "target" / "release" / "examples"
 SERVER, PARSER = PROGRAMS / "bench_server", PROGRAMS / "bench_parser"
-# What the server's TLS has, and vouches for itself.
-CERTIFICATE = ROOT / "tests" / "tls" / "cert.pem"
-# Files in memory, where the system has such a folder, and the bytes it must have room for.
-MEMORY, ROOM = Path("/dev/shm"), 4_000_000_000
+# The server's self-signed certificate.
+CERTIFICATE = ROOT / "tests" / "security" / "tls" / "cert.pem"
+# A folder in memory, if the system has one, and the bytes that must be free there.
+MEMORY_FOLDER, MIN_FREE = Path("/dev/shm"), 4_000_000_000
 
 
 class Server(NamedTuple):
-    """A server that runs."""
+    """A running server."""
 
     process: int
     origin: str
@@ -34,8 +34,9 @@ class Server(NamedTuple):
 
 
 def pin_server_and_clients(server: int) -> bool:
-    """Give the server one core and this process, with all it starts, another; tell whether that was
-    possible.
+    """Pin the server to one core, and this process and its children to another.
+
+    Returns False if the system does not allow it.
     """
     if not hasattr(os, "sched_setaffinity"):
         return False
@@ -49,20 +50,20 @@ def pin_server_and_clients(server: int) -> bool:
 
 @contextmanager
 def running_server() -> Iterator[Server]:
-    """Run the server."""
+    """Run the benchmark server."""
     if not SERVER.exists():
         raise SystemExit(
-            f"{SERVER} is missing: cargo build --release --no-default-features --example"
+            f"{SERVER} is missing: run cargo build --release --no-default-features --example"
             " bench_server"
         )
-    # A thousand idle clients hold a thousand sockets, on both sides.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # A thousand idle clients need a thousand sockets on either side.
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))
     with subprocess.Popen([SERVER], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             port, secure_port = (int(process.stdout.readline()) for _ in range(2))
-            # The certificate is the name's, not the number's.
+            # The certificate is for the name localhost, not for the address.
             yield Server(
                 process.pid, f"http://127.0.0.1:{port}", f"https://localhost:{secure_port}"
             )
@@ -70,22 +71,22 @@ def running_server() -> Iterator[Server]:
             process.kill()
 
 
-def in_memory() -> bool:
-    """Tell whether there is room for files where no disk can be what is measured."""
-    return MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
+def files_are_in_memory() -> bool:
+    """Return whether files can be kept in memory, so that no disk is measured."""
+    return MEMORY_FOLDER.is_dir() and shutil.disk_usage(MEMORY_FOLDER).free > MIN_FREE
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
-    """Give a folder for files, in memory if that is possible."""
+def temporary_folder() -> Iterator[Path]:
+    """Create a folder for files, in memory if possible."""
     with tempfile.TemporaryDirectory(
-        prefix="replicate-rs-bench-", dir=MEMORY if in_memory() else None
+        prefix="replicate-rs-bench-", dir=MEMORY_FOLDER if files_are_in_memory() else None
     ) as folder:
         yield Path(folder)
 
 
-def environment() -> dict[str, str]:
-    """Give the environment for workers: this one, without what would send their requests elsewhere."""
+def clean_environment() -> dict[str, str]:
+    """Return this process's environment without variables that change a library's behaviour."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -94,41 +95,38 @@ def environment() -> dict[str, str]:
 
 
 def cpu_seconds(process: int) -> float | None:
-    """Give the CPU time another process has used, user and system; None where the system does not
-    tell.
-    """
+    """Return the CPU time that another process has used, or None where that is unknown."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
     except OSError:
         return None
-    # The second field is the program's name, in parentheses, and may itself contain spaces; these
-    # are fields 14 and 15.
+    # Fields 14 and 15. The second field, the program's name in parentheses, may contain spaces.
     user, system = stat.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_bytes() -> int:
-    """Give the memory of this process that is in RAM."""
+    """Return the resident memory of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def forget_peak() -> None:
-    """Have the system watch anew how much memory this process has at most."""
+def reset_peak() -> None:
+    """Reset the peak of this process's memory."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_bytes(process: int | str = "self") -> int:
-    """Give the most memory that a process had since then, or ever; 0 if it has ended."""
+    """Return the peak of a process's memory since it started or was reset; 0 if it has ended."""
     status = Path(f"/proc/{process}/status").read_text().splitlines()
     return 1024 * next((int(line.split()[1]) for line in status if line.startswith("VmHWM:")), 0)
 
 
-def describe(packages: Sequence[str]) -> dict[str, object]:
-    """Say what was measured, and where."""
+def describe_machine(packages: Sequence[str]) -> dict[str, object]:
+    """Return the processor, the system and the versions that a result depends on."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        # More than a little, before anything ran, means that others use the machine.
+        # A high load before the measurement means that others use the machine.
         "load_before": round(os.getloadavg()[0], 2),
         "system": platform.platform(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
@@ -150,7 +148,7 @@ def _processor() -> str:
 
 def _commit() -> str | None:
     try:
-        answer = subprocess.run(
+        process = subprocess.run(
             ["git", "describe", "--always", "--dirty"],
             cwd=ROOT,
             capture_output=True,
@@ -159,7 +157,7 @@ def _commit() -> str | None:
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return answer.stdout.strip()
+    return process.stdout.strip()
 
 
 def _version(package: str) -> str | None:

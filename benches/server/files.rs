@@ -19,7 +19,7 @@ const STREAM: &str = "https://stream.replicate.com/v1/streams/gm3qorzdhgbfurvjtv
 /// What ends a head.
 const END: &[u8] = b"\r\n\r\n";
 
-/// The content of every file, from its beginning; `benches/transfers.py` makes the same.
+/// The content of every file, from its beginning; `benches/jobs/file_content.py` makes the same.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut bytes = Vec::with_capacity(PERIOD + 8);

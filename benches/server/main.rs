@@ -44,7 +44,7 @@ use tokio::sync::mpsc;
 use pace::{Order, clock};
 use readers::{READERS, Readers};
 
-const BODY: &str = include_str!("../prediction.json");
+const BODY: &str = include_str!("prediction.json");
 
 /// Bytes of logs that each prediction of the page has, so that the page has 200 KB.
 const LOGS: usize = 2000;

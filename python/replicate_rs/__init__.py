@@ -48,10 +48,9 @@ if TYPE_CHECKING:
 
     from . import exceptions as exceptions
     from ._base.checks import Limit, Seconds
-    from ._base.operation import Async as Async
-    from ._base.operation import Headers
-    from ._base.operation import Sync as Sync
-    from ._base.types import FileEncodingStrategy
+    from ._base.session import Async as Async
+    from ._base.session import Sync as Sync
+    from ._base.types import FileEncodingStrategy, Headers
     from ._client.http import Request as Request
     from ._client.search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues]
     from ._client.timeout import Timeout as Timeout
@@ -155,7 +154,7 @@ _EXPORTS = {
     name: module
     for module, names in {
         "_core": "AbortController AbortSignal Response",
-        "_base.operation": "Async Sync",
+        "_base.session": "Async Sync",
         "account": "Account",
         "client": "AsyncReplicate Replicate",
         "_client.timeout": "Timeout",

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, fi
 
 from typing_extensions import disjoint_base
 
-from ._base.operation import M as _M_co  # noqa: N811 - a type variable, of this module's own name
+from ._base.resource import M as _M_co  # noqa: N811 - a type variable, of this module's own name
 from ._files.output import FileOutput
 from .stream import EventType as _EventType
 from .types import Now as _Now

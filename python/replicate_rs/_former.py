@@ -1,4 +1,4 @@
-"""Modules that pickles of earlier releases name, and where their classes and functions are now."""
+"""Modules of earlier releases, which pickles and imports name, and where their names are now."""
 
 from __future__ import annotations
 
@@ -22,7 +22,12 @@ _HOMES = {
     "file_text": {"get_path_url": "_files.text"},
     "middleware": {"Request": "_client.http"},
     "options": {"Stats": "_client.stats", "Timeout": "_client.timeout"},
+    "output_iterator": {
+        "AsyncOutputIterator": "_predictions.output_iterator",
+        "OutputIterator": "_predictions.output_iterator",
+    },
     "progress": {"Progress": "_predictions.progress"},
+    "relay": {"Relay": "_predictions.relay"},
     "saving": {"asave_all": "_files.save_all", "save_all": "_files.save_all"},
     "search": {"FoundModel": "_client.search", "SearchResult": "_client.search"},
     "settings": {"_restored_session": "_client.config", "lost_token": "_client.token"},

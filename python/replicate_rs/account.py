@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ._base.operation import M, Namespace, async_operation, operation
-from ._base.record import Record
+from ._base.operation import async_operation, operation
+from ._base.record import Record, fetch
+from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations
-from ._core import Expect
 
 if TYPE_CHECKING:
     from typing import Any, Final, Literal, Unpack
 
-    from ._base.operation import Options
+    from ._base.resource import Options
 
 
 class Account(Record[M]):
@@ -25,29 +25,35 @@ class Account(Record[M]):
     avatar_url: str | None
 
     @classmethod
-    def _named_by(cls, name: str) -> dict[str, Any] | None:
+    def _from_name(cls, name: str) -> dict[str, Any] | None:
         return {"username": name}
 
 
 class Accounts(Namespace[M]):
-    """`client.accounts`; 2.0 calls it `client.account`."""
+    """`client.accounts`; in 2.0 `client.account`."""
 
     __slots__ = ()
 
     @operation
     async def current(self, **options: Unpack[Options]) -> Account[M]:
-        """Fetch the token's account."""
-        data = await self._transport.finish(self._send("GET", ("account",), Expect.OBJECT, options))
-        return Account._of(data, self._session)
+        """Fetch the account that the token belongs to.
+
+        API: https://replicate.com/docs/reference/http#account.get
+
+        Raises:
+            AuthenticationError: The token is not valid.
+
+        """
+        return await fetch(self, Account[M], "GET", ("account",), options)
 
     async_current: Final = async_operation(current)
-    # The name that 2.0 has.
+    # 2.0's name.
     get = current
     async_get = async_current
 
 
 defer_annotations(globals())
-# As `replicate_rs.account` is the default client's namespace, `replicate_rs.account.Account` is
-# looked for here.
+# `replicate_rs.account` is the default client's namespace and hides this module, so that
+# `replicate_rs.account.Account` has to be an attribute of the namespace.
 Accounts.Account = Account  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 Accounts.Accounts = Accounts  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]

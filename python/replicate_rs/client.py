@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from ._base.checks import function
 from ._base.credentials import strip_frames
-from ._base.operation import Async, Described, M, Sync, async_operation, operation, run
+from ._base.operation import ResourceMethod, async_operation, operation, run_blocking
+from ._base.resource import M
+from ._base.session import Async, Sync
 from ._base.streaming import async_streaming, streaming
 from ._base.transport import PARTING, Blocking, Suspending, held, leave_all, settle
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
 from ._client.attributes import Configurable
-from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, normalize, only
+from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, normalize, resolve_alias
 from ._client.request import request as request_any
 from .prediction import Prediction, Predictions
 from .run import run_model, wait_for
@@ -22,9 +24,9 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
     from ._base.checks import Limit, Seconds
-    from ._base.operation import Headers, Options
+    from ._base.resource import Options
     from ._base.streaming import Streamed
-    from ._base.types import FileEncodingStrategy
+    from ._base.types import FileEncodingStrategy, Headers
     from ._client.search import SearchResult
     from ._client.stats import Stats
     from ._client.types import Certificate, Fetch, OnProgress, Token
@@ -134,7 +136,7 @@ class BaseClient(Configurable[M]):
                 normalize(
                     self.mode,
                     {
-                        "api_token": only(
+                        "api_token": resolve_alias(
                             auth=auth, bearer_token=bearer_token, api_token=api_token
                         ),
                         "base_url": base_url,
@@ -142,7 +144,7 @@ class BaseClient(Configurable[M]):
                         "max_retries": max_retries,
                         "max_connections": max_connections,
                         "max_response_bytes": max_response_bytes,
-                        "headers": only(headers=headers, default_headers=default_headers),
+                        "headers": resolve_alias(headers=headers, default_headers=default_headers),
                         "user_agent": user_agent,
                         "poll_interval": poll_interval,
                         "file_encoding_strategy": file_encoding_strategy,
@@ -166,7 +168,7 @@ class BaseClient(Configurable[M]):
         if "mode" in vars(cls):
             # Documentation tools show the methods under the name of the class that has them.
             for name, method in vars(BaseClient).items():
-                if isinstance(method, Described):
+                if isinstance(method, ResourceMethod):
                     setattr(cls, name, method.of(cls))
 
     @property
@@ -396,7 +398,9 @@ class BaseClient(Configurable[M]):
 
         """
         limit = (PARTING if self._mode is Sync else 0.0) if timeout is None else timeout
-        return sum(run(settle(Blocking, core, limit)) for core in self._stop() if core.unattended)
+        return sum(
+            run_blocking(settle(Blocking, core, limit)) for core in self._stop() if core.unattended
+        )
 
     async def aclose(self, timeout: float | None = None) -> int:
         """Close the client, as `close` does, without blocking the event loop.

@@ -1,12 +1,12 @@
-"""Collections: models that Replicate has put together."""
+"""Collections of models that Replicate maintains."""
 
 from __future__ import annotations
 
-from ._base.operation import M, Namespace, async_operation, operation
-from ._base.record import Record
+from ._base.checks import resource_id
+from ._base.operation import async_operation, operation
+from ._base.record import Record, fetch
+from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations
-from ._core import Expect
-from .identifier import one_of
 from .model import Model
 from .pagination import page_of
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Final, Unpack
 
-    from ._base.operation import Options
+    from ._base.resource import Options
     from .identifier import HasId
     from .pagination import Page
 
@@ -36,12 +36,12 @@ class Collection(Record[M]):
 
     @property
     def id(self) -> str:
-        """The same as `slug`; 1.0.7 has it."""
+        """The same as `slug`, as in 1.0.7."""
         return self.slug
 
     @property
     def models(self) -> list[Model[M]]:
-        """Its models; lists of collections leave them out."""
+        """The models; empty in a collection that `list` returned."""
         return self._views("models", Model[M])
 
     def __iter__(self) -> Iterator[Model[M]]:  # type: ignore[override]  # as in 1.0.7: its models, not its fields
@@ -66,23 +66,36 @@ class Collections(Namespace[M]):
     async def list(
         self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
     ) -> Page[Collection[M]]:
-        """Fetch a page of collections."""
+        """Fetch a page of collections.
+
+        API: https://replicate.com/docs/reference/http#collections.list
+
+        Args:
+            cursor: The `next` or `previous` of another page.
+
+        Raises:
+            ReplicateError: The request failed.
+
+        """
         return await page_of(self, Collection[M], ("collections",), cursor, options)
 
     async_list: Final = async_operation(list)
 
     @operation
-    async def get(
-        self,
-        slug: str | HasId | None = None,
-        *,
-        collection_slug: str | HasId | None = None,
-        **options: Unpack[Options],
-    ) -> Collection[M]:
-        """Fetch a collection, with its models."""
-        id = one_of(slug=slug, collection_slug=collection_slug)
-        pending = self._send("GET", ("collections", id), Expect.OBJECT, options)
-        return Collection._of(await self._transport.finish(pending), self._session)
+    async def get(self, slug: str | HasId, **options: Unpack[Options]) -> Collection[M]:
+        """Fetch a collection with its models.
+
+        API: https://replicate.com/docs/reference/http#collections.get
+
+        Args:
+            slug: The collection's slug, or a collection.
+
+        Raises:
+            NotFoundError: The collection does not exist.
+
+        """
+        target = ("collections", resource_id("slug", slug))
+        return await fetch(self, Collection[M], "GET", target, options)
 
     async_get: Final = async_operation(get)
 

@@ -1,14 +1,15 @@
-"""Deployments: models kept ready under a name of yours."""
+"""Deployments: models kept ready under a name of your own."""
 
 from __future__ import annotations
 
-from ._base.checks import identity
-from ._base.operation import M, Namespace, async_operation, drop_none, operation, unchecked
-from ._base.record import Record, moment
+from ._base.checks import resource_id
+from ._base.encoding import drop_none
+from ._base.operation import async_operation, operation, unchecked
+from ._base.record import Record, fetch, timestamp_property
+from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations
-from ._core import Expect
 from .account import Account
-from .identifier import named, owner_and_name, pair
+from .identifier import owner_and_name
 from .pagination import page_of
 from .prediction import Prediction, Predictions
 
@@ -17,14 +18,15 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._base.operation import Async, Options, Sync
+    from ._base.resource import Options
+    from ._base.session import Async, Sync
     from ._predictions.params import PredictionOptions
-    from .identifier import DeploymentOptions, HasId, Ref
+    from .identifier import HasId, Ref
     from .pagination import Page
 
 
 class Configuration(Record[M]):
-    """What a release runs on."""
+    """The hardware and the number of instances of a release."""
 
     __slots__ = ()
 
@@ -34,27 +36,27 @@ class Configuration(Record[M]):
 
 
 class Release(Record[M]):
-    """What a deployment runs."""
+    """A version of a deployment's settings."""
 
     __slots__ = ()
 
     number: int
-    """Counts up with each change."""
+    """Incremented by each update."""
     model: str
     """``owner/name``."""
     version: str
     created_at: str | None
     """ISO 8601, in UTC."""
-    created: Final = moment("created_at")
+    created: Final = timestamp_property("created_at")
 
     @property
     def created_by(self) -> Account[M] | None:
-        """Who made it."""
+        """The account that created the release."""
         return self._view("created_by", Account[M])
 
     @property
     def configuration(self) -> Configuration[M] | None:
-        """What it runs on."""
+        """The hardware and the number of instances."""
         return self._view("configuration", Configuration[M])
 
 
@@ -78,12 +80,12 @@ class Deployment(Record[M]):
 
     @property
     def username(self) -> str:
-        """The same as `owner`; 1.0.7 has it."""
+        """The same as `owner`, as in 1.0.7."""
         return self.owner
 
     @property
     def current_release(self) -> Release[M] | None:
-        """What it runs."""
+        """The release that runs now."""
         return self._view("current_release", Release[M])
 
     @property
@@ -107,7 +109,7 @@ class DeploymentPredictions(Namespace[M]):
     _deployment: tuple[str, str]
 
     def of(self, deployment: tuple[str, str]) -> DeploymentPredictions[M]:
-        """Say whose."""
+        """Set the owner and the name of the deployment; return self."""
         self._deployment = deployment
         return self
 
@@ -118,7 +120,17 @@ class DeploymentPredictions(Namespace[M]):
     async def create(
         self, input: Mapping[str, Any] | None = None, **options: Unpack[PredictionOptions]
     ) -> Prediction[M]:
-        """Start the deployment; see `Predictions.create`."""
+        """Run the deployment; return at once, or with `wait` when there is output.
+
+        API: https://replicate.com/docs/reference/http#deployments.predictions.create
+
+        Args:
+            input: The model's inputs; files among them are uploaded.
+
+        Raises:
+            ReplicateError: The prediction could not be created.
+
+        """
         predictions: Predictions[M] = Predictions(self._session, self._mode)
         return await unchecked(Predictions[M].create)(
             predictions, input=input, deployment=self._deployment, **options
@@ -135,18 +147,28 @@ class DeploymentsPredictions(Namespace[M]):
     @operation
     async def create(
         self,
-        deployment: Ref | tuple[str, str] | None = None,
+        deployment: Ref | tuple[str, str],
         input: Mapping[str, Any] | None = None,
-        *,
-        deployment_owner: str | None = None,
-        deployment_name: str | None = None,
         **options: Unpack[PredictionOptions],
     ) -> Prediction[M]:
-        """Start a deployment; see `Predictions.create`."""
-        pair_ = pair("deployment", deployment, None, spelled=(deployment_owner, deployment_name))
+        """Run a deployment; return at once, or with `wait` when there is output.
+
+        API: https://replicate.com/docs/reference/http#deployments.predictions.create
+
+        Args:
+            deployment: ``owner/name``, a pair of both, or a deployment.
+            input: The model's inputs; files among them are uploaded.
+
+        Raises:
+            NotFoundError: The deployment does not exist.
+
+        """
         predictions: Predictions[M] = Predictions(self._session, self._mode)
         return await unchecked(Predictions[M].create)(
-            predictions, input=input, deployment=pair_, **options
+            predictions,
+            input=input,
+            deployment=owner_and_name("deployment", deployment),
+            **options,
         )
 
     async_create: Final = async_operation(create)
@@ -167,7 +189,17 @@ class Deployments(Namespace[M]):
     async def list(
         self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
     ) -> Page[Deployment[M]]:
-        """Fetch a page of your deployments."""
+        """Fetch a page of your deployments.
+
+        API: https://replicate.com/docs/reference/http#deployments.list
+
+        Args:
+            cursor: The `next` or `previous` of another page.
+
+        Raises:
+            ReplicateError: The request failed.
+
+        """
         return await page_of(self, Deployment[M], ("deployments",), cursor, options)
 
     async_list: Final = async_operation(list)
@@ -177,14 +209,22 @@ class Deployments(Namespace[M]):
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
-        **options: Unpack[DeploymentOptions],
+        **options: Unpack[Options],
     ) -> Deployment[M]:
-        """Fetch a deployment: ``get("owner/name")`` or ``get("owner", "name")``."""
-        target = ("deployments", *named("deployment", owner, name, options))
-        return Deployment._of(
-            await self._transport.finish(self._send("GET", target, Expect.OBJECT, options)),
-            self._session,
-        )
+        """Fetch a deployment: ``get("owner/name")`` or ``get("owner", "name")``.
+
+        API: https://replicate.com/docs/reference/http#deployments.get
+
+        Args:
+            owner: The owner; without `name`, ``owner/name``, a pair of both, or a deployment.
+            name: The deployment's name.
+
+        Raises:
+            NotFoundError: The deployment does not exist.
+
+        """
+        target = ("deployments", *owner_and_name("deployment", owner, name))
+        return await fetch(self, Deployment[M], "GET", target, options)
 
     async_get: Final = async_operation(get)
 
@@ -199,36 +239,38 @@ class Deployments(Namespace[M]):
         max_instances: int,
         **options: Unpack[Options],
     ) -> Deployment[M]:
-        """Make a deployment.
+        """Create a deployment.
+
+        API: https://replicate.com/docs/reference/http#deployments.create
 
         Args:
-            name: Its name; your own ``owner/`` before it is taken off.
-            model: ``owner/name``.
-            version: A version of the model.
+            name: The deployment's name; an ``owner/`` before it is removed.
+            model: ``owner/name``, a pair of both, or a model.
+            version: A version of the model, or its id.
             hardware: A `sku` of `hardware.list()`.
-            min_instances: 0 to 5; with 0 it may have to be booted.
+            min_instances: 0 to 5; with 0, the first prediction after a pause waits for a boot.
             max_instances: 0 to 20.
+
+        Raises:
+            ReplicateError: The deployment could not be created.
 
         """
         body: dict[str, object] = {
             "name": name.rpartition("/")[2],
             "model": "/".join(owner_and_name("model", model)),
-            "version": identity("version", version),
-            "hardware": identity("hardware", hardware),
+            "version": resource_id("version", version),
+            "hardware": resource_id("hardware", hardware),
             "min_instances": min_instances,
             "max_instances": max_instances,
         }
-        data = await self._transport.finish(
-            self._send("POST", ("deployments",), Expect.OBJECT, options, body=body)
-        )
-        return Deployment._of(data, self._session)
+        return await fetch(self, Deployment[M], "POST", ("deployments",), options, body)
 
     async_create: Final = async_operation(create)
 
     @operation
     async def update(
         self,
-        owner: Ref | None = None,
+        owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         *,
         model: Ref | tuple[str, str] | None = None,
@@ -236,10 +278,26 @@ class Deployments(Namespace[M]):
         hardware: str | HasId | None = None,
         min_instances: int | None = None,
         max_instances: int | None = None,
-        **options: Unpack[DeploymentOptions],
+        **options: Unpack[Options],
     ) -> Deployment[M]:
-        """Release a deployment anew; what is not given stays."""
-        target = ("deployments", *named("deployment", owner, name, options))
+        """Update a deployment, which creates a release; None leaves a setting as it is.
+
+        API: https://replicate.com/docs/reference/http#deployments.update
+
+        Args:
+            owner: The owner; without `name`, ``owner/name``, a pair of both, or a deployment.
+            name: The deployment's name.
+            model: ``owner/name``, a pair of both, or a model.
+            version: A version of the model, or its id.
+            hardware: A `sku` of `hardware.list()`.
+            min_instances: 0 to 5; with 0, the first prediction after a pause waits for a boot.
+            max_instances: 0 to 20.
+
+        Raises:
+            NotFoundError: The deployment does not exist.
+
+        """
+        target = ("deployments", *owner_and_name("deployment", owner, name))
         body = drop_none(
             model=None if model is None else "/".join(owner_and_name("model", model)),
             version=version,
@@ -247,22 +305,35 @@ class Deployments(Namespace[M]):
             min_instances=min_instances,
             max_instances=max_instances,
         )
-        pending = self._send("PATCH", target, Expect.OBJECT, options, body=body)
-        return Deployment._of(await self._transport.finish(pending), self._session)
+        return await fetch(self, Deployment[M], "PATCH", target, options, body)
 
     async_update: Final = async_operation(update)
 
     @operation
     async def delete(
         self,
-        owner: Ref | None = None,
+        owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
-        **options: Unpack[DeploymentOptions],
+        **options: Unpack[Options],
     ) -> bool:
-        """Delete a deployment that is offline and was not used for 15 minutes; True if it is gone."""
-        target = ("deployments", *named("deployment", owner, name, options))
-        return (
-            await self._transport.finish(self._send("DELETE", target, Expect.STATUS, options)) < 300
+        """Delete a deployment that is offline and has not been used for 15 minutes.
+
+        API: https://replicate.com/docs/reference/http#deployments.delete
+
+        Args:
+            owner: The owner; without `name`, ``owner/name``, a pair of both, or a deployment.
+            name: The deployment's name.
+
+        Returns:
+            True.
+
+        Raises:
+            NotFoundError: The deployment does not exist.
+            APIStatusError: The deployment is in use.
+
+        """
+        return await self._delete(
+            ("deployments", *owner_and_name("deployment", owner, name)), options
         )
 
     async_delete: Final = async_operation(delete)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ._base.checks import identity, plain_function, text
-from ._base.operation import M, Namespace, async_operation, operation, to_json
-from ._base.record import Record
+from ._base.checks import plain_function, resource_id, text
+from ._base.encoding import to_json
+from ._base.operation import async_operation, operation
+from ._base.record import Record, fetch
+from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
 from ._files.content import MOST_BYTES
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._base.operation import Options
+    from ._base.resource import Options
     from ._base.types import FileEncodingStrategy as FileEncodingStrategy
     from ._core import Pending, Upload
     from ._files.sources import FileLike as FileLike
@@ -76,46 +78,41 @@ class Files(Namespace[M]):
     @operation
     async def create(
         self,
-        file: FileLike | NamedFile | None = None,
+        file: FileLike | NamedFile,
         metadata: Mapping[str, Any] | None = None,
         *,
-        content: FileLike | NamedFile | None = None,
         filename: str | None = None,
         content_type: str | None = None,
-        type: str | None = None,
         progress: OnSent | None = None,
         **options: Unpack[Options],
     ) -> File[M]:
-        """Upload a file, at most 100 MB (https://replicate.com/docs/reference/http#files.create).
+        """Upload a file of at most 100 MB.
+
+        API: https://replicate.com/docs/reference/http#files.create
 
         Args:
-            file: A path, an open file (sent from its beginning to its end, and left open and where
-                it stood), bytes, a PIL image, or a tuple of a name, one of these, and optionally
-                its type. Awaited, an async iterable of bytes or an async file too.
-            metadata: Anything that JSON can hold.
-            content: The file; 2.0 calls it so.
-            filename: The name to give it; the file's own where it has one.
-            content_type: Its media type; guessed from its name where it is not given.
-            type: The same; 2.0 calls it so.
-            progress: Called with the bytes that were sent and all there are, a few times a second,
-                and at the end.
-            options: What every operation takes; `extra_body` adds fields to the form.
+            file: A path, an open file (sent from beginning to end; it stays open and keeps its
+                position), bytes, a PIL image, or a tuple of a name, one of these, and optionally a
+                media type. Awaited, also an async iterable of bytes or an async file.
+            metadata: JSON to store with the file.
+            filename: The file's name; by default the name of the path or the open file.
+            content_type: The media type; by default guessed from the name.
+            progress: Called with the bytes sent and the size of the request's body, in bytes, a few
+                times a second and at the end.
+            options: The shared options; `extra_body` adds fields to the form.
 
         Raises:
-            FileError: The file cannot be read, or changed its size meanwhile.
-            ValueError: It is closed, larger than 100 MB, its name is not one, or it was read before
-                and cannot be rewound.
+            FileError: The file cannot be read, or its size changed during the upload.
+            ValueError: The file is closed, larger than 100 MB, has a name that cannot be sent, or
+                was read before and cannot be rewound.
 
         """
-        what = content if file is None else file
-        if what is None or (file is not None and content is not None):
-            raise TypeError("give the file once, as file or as content=")
+        if file is None:  # pyright: ignore[reportUnnecessaryComparison] - callers' types are not checked
+            raise TypeError("file cannot be None: give the file, as file or as content=")
         if progress is not None:
             plain_function("progress", progress)
-        source = await Source.of(self._transport, what)
-        upload, pending = self.begin(
-            source.named(filename, content_type or type), metadata, **options
-        )
+        source = await Source.of(self._transport, file)
+        upload, pending = self.begin(source.named(filename, content_type), metadata, **options)
         if progress is not None:
             pending.begin()
             try:
@@ -158,19 +155,39 @@ class Files(Namespace[M]):
 
     @operation
     async def get(self, file_id: str | HasId, **options: Unpack[Options]) -> File[M]:
-        """Fetch what is known of a file."""
-        where = ("files", identity("file_id", file_id))
-        data = self._send("GET", where, Expect.RECORD, options)
-        return File._of(await self._transport.finish(data), self._session)
+        """Fetch the metadata of a file.
+
+        API: https://replicate.com/docs/reference/http#files.get
+
+        Args:
+            file_id: The file's id, or a file.
+
+        Raises:
+            NotFoundError: The file does not exist.
+
+        """
+        target = ("files", resource_id("file_id", file_id))
+        return await fetch(self, File[M], "GET", target, options, expect=Expect.RECORD)
 
     async_get: Final = async_operation(get)
 
     @operation
     async def delete(self, file_id: str | HasId, **options: Unpack[Options]) -> bool:
-        """Delete a file before its time; True if it is gone."""
-        where = ("files", identity("file_id", file_id))
-        status = self._send("DELETE", where, Expect.STATUS, options)
-        return await self._transport.finish(status) < 300
+        """Delete a file before it expires.
+
+        API: https://replicate.com/docs/reference/http#files.delete
+
+        Args:
+            file_id: The file's id, or a file.
+
+        Returns:
+            True.
+
+        Raises:
+            NotFoundError: The file does not exist.
+
+        """
+        return await self._delete(("files", resource_id("file_id", file_id)), options)
 
     async_delete: Final = async_operation(delete)
 
@@ -184,21 +201,27 @@ class Files(Namespace[M]):
         signature: str,
         **options: Unpack[Options],
     ) -> bytes:
-        """Fetch a file's content with a signed permission
-        (https://replicate.com/docs/reference/http#files.download).
+        """Download a file with a signed permission.
+
+        API: https://replicate.com/docs/reference/http#files.download
 
         Args:
-            file_id: Which file.
-            owner: Who uploaded it.
-            expiry: Until when the permission is good; seconds since 1970.
-            signature: The base64 of an HMAC-SHA256 of ``owner file_id expiry``.
-            options: What every operation takes.
+            file_id: The file's id, or a file.
+            owner: The user or organization that uploaded the file.
+            expiry: When the permission ends, in seconds since 1970.
+            signature: The HMAC-SHA256 of ``owner file_id expiry``, in base64.
+
+        Returns:
+            The content of the file.
+
+        Raises:
+            APIStatusError: The permission has ended, or the signature is wrong.
 
         """
         query = {"owner": text("owner", owner), "expiry": expiry, "signature": signature}
-        where = ("files", identity("file_id", file_id), "download")
+        target = ("files", resource_id("file_id", file_id), "download")
         return await self._transport.finish(
-            self._send("GET", where, Expect.BYTES, options, query=query)
+            self._send("GET", target, Expect.BYTES, options, query=query)
         )
 
     async_download: Final = async_operation(download)
@@ -207,7 +230,17 @@ class Files(Namespace[M]):
     async def list(
         self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
     ) -> FilePage[M]:
-        """Fetch a page of your files; it can be used as the list that 1.0.7 gives."""
+        """Fetch a page of your files; it compares as a list, which it is in 1.0.7.
+
+        API: https://replicate.com/docs/reference/http#files.list
+
+        Args:
+            cursor: The `next` or `previous` of another page.
+
+        Raises:
+            ReplicateError: The request failed.
+
+        """
         page = await page_of(self, File[M], ("files",), cursor, options)
         return FilePage[M]._like(page)
 

@@ -1,16 +1,17 @@
-"""What models can run on."""
+"""The hardware that models run on."""
 
 from __future__ import annotations
 
-from ._base.operation import M, Namespace, async_operation, operation
+from ._base.operation import async_operation, operation
 from ._base.record import Record
+from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
 
 if TYPE_CHECKING:
     from typing import Final, Unpack
 
-    from ._base.operation import Options
+    from ._base.resource import Options
 
 
 class Hardware(Record[M]):
@@ -20,11 +21,11 @@ class Hardware(Record[M]):
 
     name: str
     sku: str
-    """What to pass as `hardware`."""
+    """The value of `hardware=` in other calls."""
 
     @property
     def id(self) -> str:
-        """The same as `sku`; 1.0.7 has it."""
+        """The same as `sku`, as in 1.0.7."""
         return self.sku
 
 
@@ -35,16 +36,22 @@ class Hardwares(Namespace[M]):
 
     @operation
     async def list(self, **options: Unpack[Options]) -> list[Hardware[M]]:
-        """Fetch all kinds of hardware."""
-        found = await self._transport.finish(
-            self._send("GET", ("hardware",), Expect.ARRAY, options)
-        )
-        return [Hardware._of(each, self._session) for each in found]
+        """Fetch all kinds of hardware.
+
+        API: https://replicate.com/docs/reference/http#hardware.list
+
+        Raises:
+            ReplicateError: The request failed.
+
+        """
+        pending = self._send("GET", ("hardware",), Expect.ARRAY, options)
+        found = await self._transport.finish(pending)
+        return [Hardware._of(item, self._session) for item in found]
 
     async_list: Final = async_operation(list)
 
 
-# The name that 1.0.7 has.
+# 1.0.7's name.
 HardwareNamespace = Hardwares
 
 

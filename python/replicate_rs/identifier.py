@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-from ._base.checks import identity, text
-from ._base.operation import drop_none
+from ._base.checks import text
 from ._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, ClassVar, Self
 
-    from ._base.types import DeploymentOptions as DeploymentOptions
     from ._base.types import HasId as HasId
     from ._base.types import HasOwnerAndName as HasOwnerAndName
-    from ._base.types import ModelOptions as ModelOptions
     from ._base.types import Ref as Ref
 
 
 HEXADECIMAL = frozenset("0123456789abcdef")
-# What a URL's path would take for another place.
+# Path segments that a URL would resolve to another path.
 DOTS = frozenset((".", ".."))
 
 
 class ModelVersionIdentifier(tuple["str | None", ...]):
-    """A model, and perhaps one version of it: ``(owner, name, version)``."""
+    """A reference to a model or to one of its versions: ``(owner, name, version)``."""
 
     __slots__ = ()
 
-    # As a named tuple, which 1.0.7's is.
+    # The attributes of a named tuple, which it is in 1.0.7.
     _fields = ("owner", "name", "version")
     _field_defaults: ClassVar[dict[str, None]] = {"version": None}
     __match_args__ = ("owner", "name", "version")
 
     def __new__(cls, owner: str, name: str, version: str | None = None) -> Self:
-        """Put the three together; `parse` reads them."""
+        """Create a reference.
+
+        Args:
+            owner: The user or organization.
+            name: The model's name.
+            version: The version's id.
+
+        Raises:
+            TypeError: A part is not text.
+
+        """
         text("owner", owner)
         text("name", name)
         if version is not None:
@@ -52,12 +59,12 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
 
     @property
     def version(self) -> str | None:
-        """The version's id, if one is named."""
+        """The version's id; None for the model itself."""
         return self[2]
 
     @classmethod
     def _make(cls, iterable: Iterable[str | None]) -> Self:
-        """Return one with the parts that an iterable has."""
+        """Return a reference of the parts in an iterable."""
         parts: Any = (*iterable,)
         return cls(*parts)
 
@@ -66,10 +73,10 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
         return dict(zip(self._fields, self, strict=True))
 
     def _replace(self, **changes: str | None) -> Self:
-        """Return one with other parts.
+        """Return a reference with some parts replaced.
 
         Raises:
-            ValueError: It has no such part.
+            ValueError: A reference has no such part.
 
         """
         if unknown := changes.keys() - self._fields:
@@ -93,17 +100,21 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
 
     @classmethod
     def parse(cls, ref: str) -> ModelVersionIdentifier:
-        """Read a reference.
+        """Parse a reference.
+
+        Args:
+            ref: ``owner/name`` or ``owner/name:version``.
 
         Raises:
-            ValueError: It is not ``owner/name`` or ``owner/name:version``.
+            TypeError: `ref` is not text.
+            ValueError: `ref` has another form.
 
         """
         owner, _, rest = text("ref", ref).partition("/")
         name, colon, version = rest.partition(":")
-        is_whole = owner and name and (version or not colon)
+        is_complete = owner and name and (version or not colon)
         if (
-            not is_whole
+            not is_complete
             or "/" in rest
             or " " in ref
             or not ref.isprintable()
@@ -117,11 +128,11 @@ class ModelVersionIdentifier(tuple["str | None", ...]):
 
 
 def resolve(ref: Ref, argument: str = "ref") -> ModelVersionIdentifier:
-    """Read a reference in any of its forms.
+    """Return a reference in any of its forms as a `ModelVersionIdentifier`.
 
     Args:
         ref: The reference.
-        argument: What its argument is called, for errors.
+        argument: The name of the argument in error messages.
 
     Raises:
         TypeError: `ref` is neither text nor a model.
@@ -143,12 +154,12 @@ def resolve(ref: Ref, argument: str = "ref") -> ModelVersionIdentifier:
 
 
 def id_of(version: str | HasId | None) -> str | None:
-    """Give the id of a version, which may be it already."""
+    """Return the id of a version that is given as its id or as an object."""
     return version if version is None or isinstance(version, str) else version.id
 
 
 def target_of(ref: Ref) -> tuple[str | None, ModelVersionIdentifier | None]:
-    """Give the version to run, or the model: one of the two.
+    """Return the id of the version to run, or the model to run; the other one is None.
 
     Raises:
         TypeError: `ref` is neither text nor a model.
@@ -160,93 +171,41 @@ def target_of(ref: Ref) -> tuple[str | None, ModelVersionIdentifier | None]:
             return ref, None
         model = ModelVersionIdentifier.parse(ref)
     else:
-        id = None if isinstance(ref, tuple) or hasattr(ref, "owner") else getattr(ref, "id", None)
+        is_model = isinstance(ref, tuple) or hasattr(ref, "owner")
+        id = None if is_model else getattr(ref, "id", None)
         if isinstance(id, str):
-            # A version: its id is all there is.
             return id, None
         model = resolve(ref)
     version = model[2]
     return (version, None) if version else (None, model)
 
 
-def pair(
-    kind: str,
-    owner: Ref | tuple[str, str] | None,
-    name: str | None,
-    *,
-    spelled: tuple[str | None, str | None],
+def owner_and_name(
+    kind: str, owner: Ref | tuple[str, str] | None, name: str | None = None
 ) -> tuple[str, str]:
-    """Read a model's or a deployment's name in any of its spellings.
+    """Return the owner and the name of a model or a deployment.
 
     Args:
-        kind: ``model`` or ``deployment``, for errors.
-        owner: The owner if `name` is given too; else ``owner/name``, a pair, or an object that has
-            both.
-        name: The name.
-        spelled: The two under the 2.0 client's names, ``model_owner`` and ``model_name``.
+        kind: ``model`` or ``deployment``, for error messages.
+        owner: The owner, if `name` is given; else ``owner/name``, a pair, or an object with both.
+        name: The name. As in 1.0.7, it may be ``owner/name`` without `owner`.
 
     Raises:
-        TypeError: Nothing, or twice the same, was given.
-        ValueError: It is not ``owner/name``.
+        TypeError: Neither is given, or `owner` is of a wrong type.
+        ValueError: The text is not ``owner/name``.
 
     """
-    if any(spelled):
-        if owner is not None or name is not None:
-            raise TypeError(
-                f"give the {kind} once: as 'owner/name', as owner and name, or as {kind}_owner= and"
-                f" {kind}_name="
-            )
-        owner, name = spelled
-    if owner is None and name is not None:
-        # 1.0.7's `deployments.get(name="owner/name")`.
-        owner, name = name, None
     if isinstance(owner, str) and name is not None:
         return owner, name
-    if owner is None or name is not None:
+    if (owner is None) == (name is None):
         raise TypeError(f"which {kind}? Give 'owner/name', or owner and name")
-    return owner_and_name(kind, owner)
-
-
-def owner_and_name(kind: str, whole: Ref | tuple[str, str]) -> tuple[str, str]:
-    """Read a model's or a deployment's name that was given as one.
-
-    Raises:
-        TypeError: It is neither text nor a model nor a pair.
-        ValueError: It is not ``owner/name``.
-
-    """
-    if isinstance(whole, tuple) and len(whole) == 2:
-        return text(kind, whole[0]), text(kind, whole[1])
-    ref = whole if isinstance(whole, ModelVersionIdentifier) else resolve(whole, kind)
-    owner, name, version = ref
-    if version is not None:
-        raise ValueError(f"the {kind} is 'owner/name', without a version: {str(ref)!r}")
-    return owner or "", name or ""
-
-
-def named(
-    kind: str, owner: Ref | tuple[str, str] | None, name: str | None, options: Any
-) -> tuple[str, str]:
-    """Read a name as `pair` does; 2.0's spelling of it is taken out of the options."""
-    return pair(
-        kind,
-        owner,
-        name,
-        spelled=(options.pop(f"{kind}_owner", None), options.pop(f"{kind}_name", None)),
-    )
-
-
-def one_of(**spellings: str | HasId | None) -> str:
-    """Return the one of several spellings of an argument that was given; of an object, its id.
-
-    Raises:
-        TypeError: None was, or more than one.
-
-    """
-    found = drop_none(**spellings)
-    if len(found) != 1:
-        raise TypeError(f"give {' or '.join(f'{name}=' for name in spellings)}, once")
-    return identity(*found.popitem())
+    ref = owner or name or ""
+    if isinstance(ref, tuple) and len(ref) == 2:
+        return text(kind, ref[0]), text(kind, ref[1])
+    found = resolve(ref, kind)
+    if found.version is not None:
+        raise ValueError(f"the {kind} is 'owner/name', without a version: {str(found)!r}")
+    return found.owner, found.name
 
 
 defer_annotations(globals())

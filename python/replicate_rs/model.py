@@ -1,14 +1,16 @@
-"""Models: what is run."""
+"""Models."""
 
 from __future__ import annotations
 
-from ._base.checks import identity, text
-from ._base.operation import M, Namespace, async_operation, drop_none, operation, unchecked
-from ._base.record import Record
+from ._base.checks import resource_id, text
+from ._base.encoding import drop_none
+from ._base.operation import async_operation, operation, unchecked
+from ._base.record import Record, fetch
+from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
 from .exceptions import ReplicateException
-from .identifier import named, one_of, pair
+from .identifier import owner_and_name
 from .pagination import page_of
 from .prediction import Prediction, Predictions
 from .version import Version, Versions, VersionsOfModel
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Literal, NoReturn, Unpack
 
-    from ._base.operation import Options
+    from ._base.resource import Options
     from ._base.types import Visibility as Visibility
     from ._predictions.params import PredictionOptions
-    from .identifier import HasId, ModelOptions, Ref
+    from .identifier import HasId, Ref
     from .pagination import Page
 
 
@@ -44,11 +46,12 @@ class Model(Record[M]):
     cover_image_url: str | None
     run_count: int
     is_official: bool | None
-    """Whether Replicate keeps it running: it needs no version."""
+    """Whether Replicate maintains it; an official model is run without a version."""
     created_at: str | None
+    """ISO 8601, in UTC."""
 
     @classmethod
-    def _named_by(cls, name: str) -> dict[str, Any] | None:
+    def _from_name(cls, name: str) -> dict[str, Any] | None:
         owner, slash, name = name.partition("/")
         return {"owner": owner, "name": name} if slash else None
 
@@ -59,22 +62,22 @@ class Model(Record[M]):
 
     @property
     def username(self) -> str:
-        """The same as `owner`; 1.0.7 has it."""
+        """The same as `owner`, as in 1.0.7."""
         return self.owner
 
     @property
     def latest_version(self) -> Version[M] | None:
-        """Its newest version."""
+        """The newest version."""
         return self._view("latest_version", Version[M])
 
     @property
     def default_example(self) -> Prediction[M] | None:
-        """The prediction that its page shows."""
+        """The prediction that the model's page shows."""
         return self._view("default_example", Prediction[M])
 
     @property
     def versions(self) -> VersionsOfModel[M]:
-        """Its versions."""
+        """The model's versions."""
         name = (self.owner, self.name)
         if not hasattr(self, "_versions") or self._versions._model != name:
             # Kept, so that what a test replaces stays replaced.
@@ -83,14 +86,26 @@ class Model(Record[M]):
 
     @operation
     async def reload(self, **options: Unpack[Options]) -> None:
-        """Fetch the present state into this object."""
+        """Fetch the model, and update this object.
+
+        API: https://replicate.com/docs/reference/http#models.get
+
+        Raises:
+            NotFoundError: The model does not exist any more.
+
+        """
         pending = self._send("GET", ("models", self.owner, self.name), Expect.OBJECT, options)
         self._update(await self._transport.finish(pending))
 
     async_reload: Final = async_operation(reload)
 
     def predict(self, *_: object, **__: object) -> NoReturn:
-        """Not here any more, as in 1.0.7: use `run`."""
+        """Raise, as in 1.0.7: the method was removed in favor of `run`.
+
+        Raises:
+            ReplicateException: Always.
+
+        """
         raise ReplicateException(
             "model.predict() was removed: use replicate.run(model, input={...})"
         )
@@ -104,18 +119,25 @@ class ModelsPredictions(Namespace[M]):
     @operation
     async def create(
         self,
-        model: Ref | tuple[str, str] | None = None,
+        model: Ref | tuple[str, str],
         input: Mapping[str, Any] | None = None,
-        *,
-        model_owner: str | None = None,
-        model_name: str | None = None,
         **options: Unpack[PredictionOptions],
     ) -> Prediction[M]:
-        """Start the newest version of a model; see `Predictions.create`."""
-        owner, name = pair("model", model, None, spelled=(model_owner, model_name))
+        """Run an official model; return at once, or with `wait` when there is output.
+
+        API: https://replicate.com/docs/reference/http#models.predictions.create
+
+        Args:
+            model: ``owner/name``, a pair of both, or a model.
+            input: The model's inputs; files among them are uploaded.
+
+        Raises:
+            NotFoundError: The model does not exist, or is not official.
+
+        """
         predictions: Predictions[M] = Predictions(self._session, self._mode)
         return await unchecked(Predictions[M].create)(
-            predictions, input=input, model=(owner, name), **options
+            predictions, input=input, model=owner_and_name("model", model), **options
         )
 
     async_create: Final = async_operation(create)
@@ -129,15 +151,27 @@ class Examples(Namespace[M]):
     @operation
     async def list(
         self,
-        owner: Ref | None = None,
+        owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         *,
         cursor: str | EllipsisType = ...,
-        **options: Unpack[ModelOptions],
+        **options: Unpack[Options],
     ) -> Page[Prediction[M]]:
-        """Fetch the predictions that a model's author shows as examples."""
-        model = named("model", owner, name, options)
-        return await page_of(self, Prediction[M], ("models", *model, "examples"), cursor, options)
+        """Fetch a page of the predictions that a model's author shows as examples.
+
+        API: https://replicate.com/docs/reference/http#models.examples.list
+
+        Args:
+            owner: The owner; without `name`, ``owner/name``, a pair of both, or a model.
+            name: The model's name.
+            cursor: The `next` or `previous` of another page.
+
+        Raises:
+            NotFoundError: The model does not exist.
+
+        """
+        target = ("models", *owner_and_name("model", owner, name), "examples")
+        return await page_of(self, Prediction[M], target, cursor, options)
 
     async_list: Final = async_operation(list)
 
@@ -150,15 +184,24 @@ class Readmes(Namespace[M]):
     @operation
     async def get(
         self,
-        owner: Ref | None = None,
+        owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
-        **options: Unpack[ModelOptions],
+        **options: Unpack[Options],
     ) -> str:
-        """Fetch a model's readme, in Markdown."""
-        model = named("model", owner, name, options)
-        return await self._transport.finish(
-            self._send("GET", ("models", *model, "readme"), Expect.TEXT, options)
-        )
+        """Fetch a model's readme, in Markdown.
+
+        API: https://replicate.com/docs/reference/http#models.readme.get
+
+        Args:
+            owner: The owner; without `name`, ``owner/name``, a pair of both, or a model.
+            name: The model's name.
+
+        Raises:
+            NotFoundError: The model does not exist, or has no readme.
+
+        """
+        target = ("models", *owner_and_name("model", owner, name), "readme")
+        return await self._transport.finish(self._send("GET", target, Expect.TEXT, options))
 
     async_get: Final = async_operation(get)
 
@@ -176,19 +219,19 @@ class Models(Namespace[M]):
 
     @property
     def predictions(self) -> ModelsPredictions[M]:
-        """Predictions of models."""
+        """Predictions of official models."""
         resource: ModelsPredictions[M] = self._namespace("predictions", ModelsPredictions)
         return resource
 
     @property
     def examples(self) -> Examples[M]:
-        """Example predictions."""
+        """Example predictions of models."""
         resource: Examples[M] = self._namespace("examples", Examples)
         return resource
 
     @property
     def readme(self) -> Readmes[M]:
-        """Readmes."""
+        """Readmes of models."""
         resource: Readmes[M] = self._namespace("readme", Readmes)
         return resource
 
@@ -203,10 +246,15 @@ class Models(Namespace[M]):
     ) -> Page[Model[M]]:
         """Fetch a page of public models, 25 to a page.
 
+        API: https://replicate.com/docs/reference/http#models.list
+
         Args:
             cursor: The `next` or `previous` of another page.
-            sort_by: The API's own order is ``latest_version_created_at``.
-            sort_direction: ``desc`` if not given.
+            sort_by: The time to sort by; ``latest_version_created_at`` if None.
+            sort_direction: ``desc`` if None.
+
+        Raises:
+            ReplicateError: The request failed.
 
         """
         query = drop_none(sort_by=sort_by, sort_direction=sort_direction)
@@ -215,12 +263,19 @@ class Models(Namespace[M]):
     async_list: Final = async_operation(list)
 
     @operation
-    async def search(
-        self, query: str | None = None, *, body: str | None = None, **options: Unpack[Options]
-    ) -> Page[Model[M]]:
-        """Fetch the public models that fit a query; 2.0 calls it `body`."""
-        text = one_of(query=query, body=body)
-        return await page_of(self, Model[M], ("models",), ..., options, text=text)
+    async def search(self, query: str, **options: Unpack[Options]) -> Page[Model[M]]:
+        """Fetch a page of the public models that match a query.
+
+        API: https://replicate.com/docs/reference/http#models.search
+
+        Args:
+            query: The text to search for.
+
+        Raises:
+            ReplicateError: The request failed.
+
+        """
+        return await page_of(self, Model[M], ("models",), ..., options, text=query)
 
     async_search: Final = async_operation(search)
 
@@ -229,14 +284,22 @@ class Models(Namespace[M]):
         self,
         owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
-        *,
-        key: str | None = None,
-        **options: Unpack[ModelOptions],
+        **options: Unpack[Options],
     ) -> Model[M]:
-        """Fetch a model: ``get("owner/name")`` or ``get("owner", "name")``."""
-        model = named("model", owner if key is None else key, name, options)
-        pending = self._send("GET", ("models", *model), Expect.OBJECT, options)
-        return Model._of(await self._transport.finish(pending), self._session)
+        """Fetch a model: ``get("owner/name")`` or ``get("owner", "name")``.
+
+        API: https://replicate.com/docs/reference/http#models.get
+
+        Args:
+            owner: The owner; without `name`, ``owner/name``, a pair of both, or a model.
+            name: The model's name.
+
+        Raises:
+            NotFoundError: The model does not exist.
+
+        """
+        target = ("models", *owner_and_name("model", owner, name))
+        return await fetch(self, Model[M], "GET", target, options)
 
     async_get: Final = async_operation(get)
 
@@ -255,25 +318,30 @@ class Models(Namespace[M]):
         cover_image_url: str | None = None,
         **options: Unpack[Options],
     ) -> Model[M]:
-        """Make a model without a version, to push to or to train into.
+        """Create a model without a version, as the destination of a push or a training.
+
+        API: https://replicate.com/docs/reference/http#models.create
 
         Args:
-            owner: You, or an organization of yours.
-            name: Unique among the owner's models.
-            visibility: Who can see and run it.
+            owner: Your user or organization.
+            name: The model's name, unique among the owner's models.
+            visibility: ``public`` or ``private``.
             hardware: A `sku` of `hardware.list()`.
-            description: A sentence.
-            github_url: Its source.
-            paper_url: The paper about it.
-            license_url: Its license.
-            cover_image_url: A picture or film for its page.
+            description: A short description.
+            github_url: The URL of the source code.
+            paper_url: The URL of a paper about the model.
+            license_url: The URL of the license.
+            cover_image_url: The URL of an image or a video for the model's page.
+
+        Raises:
+            ReplicateError: The model could not be created.
 
         """
         body = {
             "owner": text("owner", owner),
             "name": name,
             "visibility": visibility,
-            "hardware": identity("hardware", hardware),
+            "hardware": resource_id("hardware", hardware),
             **drop_none(
                 description=description,
                 github_url=github_url,
@@ -282,17 +350,14 @@ class Models(Namespace[M]):
                 cover_image_url=cover_image_url,
             ),
         }
-        data = await self._transport.finish(
-            self._send("POST", ("models",), Expect.OBJECT, options, body=body)
-        )
-        return Model._of(data, self._session)
+        return await fetch(self, Model[M], "POST", ("models",), options, body)
 
     async_create: Final = async_operation(create)
 
     @operation
     async def update(
         self,
-        owner: Ref | None = None,
+        owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         *,
         description: str | None = None,
@@ -301,10 +366,27 @@ class Models(Namespace[M]):
         paper_url: str | None = None,
         license_url: str | None = None,
         weights_url: str | None = None,
-        **options: Unpack[ModelOptions],
+        **options: Unpack[Options],
     ) -> Model[M]:
-        """Change what is said about a model; what is not given stays."""
-        model = named("model", owner, name, options)
+        """Update the metadata of a model; None leaves a field as it is.
+
+        API: https://replicate.com/docs/reference/http#models.update
+
+        Args:
+            owner: The owner; without `name`, ``owner/name``, a pair of both, or a model.
+            name: The model's name.
+            description: A short description.
+            readme: The readme, in Markdown.
+            github_url: The URL of the source code.
+            paper_url: The URL of a paper about the model.
+            license_url: The URL of the license.
+            weights_url: The URL of the weights.
+
+        Raises:
+            NotFoundError: The model does not exist.
+
+        """
+        target = ("models", *owner_and_name("model", owner, name))
         body = drop_none(
             description=description,
             readme=readme,
@@ -313,28 +395,34 @@ class Models(Namespace[M]):
             license_url=license_url,
             weights_url=weights_url,
         )
-        pending = self._send("PATCH", ("models", *model), Expect.OBJECT, options, body=body)
-        return Model._of(await self._transport.finish(pending), self._session)
+        return await fetch(self, Model[M], "PATCH", target, options, body)
 
     async_update: Final = async_operation(update)
 
     @operation
     async def delete(
         self,
-        owner: Ref | None = None,
+        owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
-        *,
-        key: str | None = None,
-        **options: Unpack[ModelOptions],
+        **options: Unpack[Options],
     ) -> bool:
-        """Delete a private model of yours that has no versions; True if it is gone."""
-        model = named("model", owner if key is None else key, name, options)
-        return (
-            await self._transport.finish(
-                self._send("DELETE", ("models", *model), Expect.STATUS, options)
-            )
-            < 300
-        )
+        """Delete a private model of yours that has no versions.
+
+        API: https://replicate.com/docs/reference/http#models.delete
+
+        Args:
+            owner: The owner; without `name`, ``owner/name``, a pair of both, or a model.
+            name: The model's name.
+
+        Returns:
+            True.
+
+        Raises:
+            NotFoundError: The model does not exist.
+            APIStatusError: The model is public, or has versions.
+
+        """
+        return await self._delete(("models", *owner_and_name("model", owner, name)), options)
 
     async_delete: Final = async_operation(delete)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from ._base.checks import abort_signal, flag, function, is_async_function, sync_function, wrong_type
+from ._base.checks import abort_signal, flag, function, is_async_function, sync_function
+from ._base.describe import wrong_type
 from ._base.model_methods import ModelMethods
-from ._base.operation import Async, Resource, iterate
+from ._base.operation import iterate_blocking
+from ._base.resource import Resource
+from ._base.session import Async
 from ._base.streaming import spread, spread_async
 from ._base.transport import Blocking, Suspending, wait
 from ._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
@@ -26,10 +29,10 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, ClassVar, Self
 
-    from ._base.operation import Options, Query
     from ._base.record import Record
+    from ._base.resource import Options
     from ._base.transport import Transport
-    from ._base.types import Choice
+    from ._base.types import Choice, Query
     from ._core import AbortSignal, Pending
 
 # A page only gives its items.
@@ -304,7 +307,11 @@ def paginate(
     """
     ask, stop = _stoppable(sync_function("list_method", list_method), signal)
     first = _first(ask())
-    return iterate(pages(first, Blocking, stop)) if _is_fetched(first) else _asked_for(first, ask)
+    return (
+        iterate_blocking(pages(first, Blocking, stop))
+        if _is_fetched(first)
+        else _asked_for(first, ask)
+    )
 
 
 def async_paginate(

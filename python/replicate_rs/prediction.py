@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ._base.checks import limit, text
-from ._base.operation import M, Namespace, async_operation, operation, unchecked
-from ._base.record import moment
+from ._base.checks import limit, resource_id, text
+from ._base.operation import async_operation, operation, unchecked
+from ._base.record import fetch, timestamp_property
+from ._base.resource import M, Namespace
 from ._base.streaming import async_streaming, streaming
 from ._base.typing import defer_annotations, is_array, is_object
 from ._core import Expect, is_plain
@@ -20,7 +21,7 @@ from ._predictions.params import (
 )
 from ._predictions.polling import Course, give_up, increments
 from .exceptions import APITimeoutError, ReplicateError
-from .identifier import id_of, one_of
+from .identifier import id_of
 
 TYPE_CHECKING = False
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from typing import Any, Final, Literal, Unpack
 
     from ._base.checks import Limit
-    from ._base.operation import Options, Session
+    from ._base.resource import Options
+    from ._base.session import Session
     from ._base.streaming import Streamed
     from ._core import AbortSignal
     from ._files.output import FileOutput
@@ -62,7 +64,7 @@ class Prediction(Job[M]):
     """``owner/name``, if it ran on one."""
     urls: dict[str, str] | None
     """``get``, ``cancel``, ``web``, and ``stream`` where the model can stream."""
-    due: Final = moment("deadline")
+    due: Final = timestamp_property("deadline")
 
     def files(self) -> list[FileOutput[M]]:
         """Return every file of `output`, at any depth, in order; none if there is no output yet."""
@@ -162,18 +164,22 @@ class Predictions(Namespace[M]):
         cancel_on_exit: bool = True,
         **options: Unpack[PredictionOptions],
     ) -> Prediction[M]:
-        """Start a model and return at once, or hold the request open for its output.
+        """Run a model; return at once, or with `wait` when there is output.
 
-        See https://replicate.com/docs/reference/http#predictions.create.
+        API: https://replicate.com/docs/reference/http#predictions.create
 
         Args:
-            version: A version, its id, or ``owner/name:version``. Give this, `model` or
-                `deployment`.
-            input: The model's inputs; files in it are uploaded.
-            model: ``owner/name``.
-            deployment: ``owner/name``.
-            cancel_on_exit: Cancel what this creates when its caller leaves before the answer has
-                come.
+            version: A version, its id, ``owner/name:version``, or ``owner/name`` of an official
+                model. Give `version`, `model` or `deployment`.
+            input: The model's inputs; files among them are uploaded.
+            model: ``owner/name``, a pair of both, or a model.
+            deployment: ``owner/name``, a pair of both, or a deployment.
+            cancel_on_exit: Cancel the prediction if the caller stops waiting for the response.
+
+        Raises:
+            ValueError: Not exactly one of `version`, `model` and `deployment` is given.
+            NotFoundError: The model, the version or the deployment does not exist.
+            UnprocessableEntityError: The inputs do not fit the model.
 
         """
         if version is not None:
@@ -224,57 +230,71 @@ class Predictions(Namespace[M]):
     async_create: Final = async_operation(create)
 
     @operation
-    async def get(
-        self,
-        id: str | HasId | None = None,
-        *,
-        prediction_id: str | HasId | None = None,
-        **options: Unpack[Options],
-    ) -> Prediction[M]:
-        """Fetch a prediction's present state; 2.0 calls its id `prediction_id`."""
-        id = (
-            id
-            if isinstance(id, str) and prediction_id is None
-            else one_of(id=id, prediction_id=prediction_id)
-        )
+    async def get(self, id: str | HasId, **options: Unpack[Options]) -> Prediction[M]:
+        """Fetch a prediction.
+
+        API: https://replicate.com/docs/reference/http#predictions.get
+
+        Args:
+            id: The prediction's id, or a prediction.
+
+        Raises:
+            NotFoundError: The prediction does not exist.
+
+        """
+        id = id if isinstance(id, str) else resource_id("id", id)
         pending = self._send("GET", ("predictions", id), Expect.RECORD, options)
         return Prediction._of(await self._transport.finish(pending), self._session)
 
     async_get: Final = async_operation(get)
 
     @operation
-    async def cancel(
-        self,
-        id: str | HasId | None = None,
-        *,
-        prediction_id: str | HasId | None = None,
-        **options: Unpack[Options],
-    ) -> Prediction[M]:
-        """Stop a running model."""
-        id = one_of(id=id, prediction_id=prediction_id)
-        pending = self._send("POST", ("predictions", id, "cancel"), Expect.RECORD, options)
-        return Prediction._of(await self._transport.finish(pending), self._session)
+    async def cancel(self, id: str | HasId, **options: Unpack[Options]) -> Prediction[M]:
+        """Cancel a running prediction.
+
+        API: https://replicate.com/docs/reference/http#predictions.cancel
+
+        Args:
+            id: The prediction's id, or a prediction.
+
+        Returns:
+            The prediction, which may still be running for a moment.
+
+        Raises:
+            NotFoundError: The prediction does not exist.
+
+        """
+        target = ("predictions", resource_id("id", id), "cancel")
+        return await fetch(self, Prediction[M], "POST", target, options, expect=Expect.RECORD)
 
     async_cancel: Final = async_operation(cancel)
 
     @operation
     async def wait(
         self,
-        prediction_id: str | HasId,
+        id: str | HasId,
         *,
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
     ) -> Prediction[M]:
-        """Poll until a prediction has ended, however it ends; as in 2.0.
+        """Poll until a prediction has ended, whatever its status is then.
 
-        Raises `PredictionTimeout` after `timeout` seconds.
+        API: https://replicate.com/docs/reference/http#predictions.get
+
+        Args:
+            id: The prediction's id, or a prediction.
+            signal: Stops waiting.
+            timeout: Seconds to wait, or a `timedelta`.
+
+        Raises:
+            PredictionTimeout: `timeout` passed first.
+            NotFoundError: The prediction does not exist.
+
         """
         total = limit("timeout", timeout)
         course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=total)
         try:
-            prediction = await unchecked(Predictions[M].get)(
-                self, prediction_id, signal=signal, timeout=total
-            )
+            prediction = await unchecked(Predictions[M].get)(self, id, signal=signal, timeout=total)
         except APITimeoutError as error:
             give_up(error, total, None)
         return await course.follow(prediction)
@@ -284,22 +304,38 @@ class Predictions(Namespace[M]):
     @streaming
     def stream(
         self,
-        id: str | HasId | None = None,
+        id: str | HasId,
         use_file_output: bool | None = None,
         *,
-        prediction_id: str | HasId | None = None,
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
     ) -> Streamed[ServerSentEvent[M]]:
-        """Give a prediction's events as they happen, from the first on; see `Prediction.stream`."""
+        """Yield the events of a prediction from the first on; see `Prediction.stream`.
+
+        API: https://replicate.com/docs/topics/predictions/streaming
+
+        Args:
+            id: The prediction's id, or a prediction.
+            use_file_output: Yield files of file streams as `FileOutput` (the default), or as text.
+            cancel_on_exit: Cancel the prediction if the loop over its events ends before it does.
+            signal: Stops the stream.
+            timeout: Seconds for the whole stream, or a `timedelta`.
+
+        Raises:
+            ModelError: The prediction failed; `PredictionCanceled` if it was canceled.
+            StreamError: The prediction cannot be streamed; `StreamInterrupted` if the stream broke
+                off and cannot be resumed.
+            PredictionTimeout: `timeout` passed first.
+
+        """
         from ._predictions.events import watched
 
-        path, total = one_of(id=id, prediction_id=prediction_id), limit("timeout", timeout)
+        total = limit("timeout", timeout)
         files = self._session.use_file_output if use_file_output is None else use_file_output
 
         def get() -> Awaitable[Prediction[Any]]:
-            return unchecked(Predictions.get)(self, path, signal=signal, timeout=total)
+            return unchecked(Predictions.get)(self, id, signal=signal, timeout=total)
 
         return watched(
             self,
@@ -325,11 +361,16 @@ class Predictions(Namespace[M]):
     ) -> Page[Prediction[M]]:
         """Fetch a page of your predictions, newest first, 100 to a page.
 
+        API: https://replicate.com/docs/reference/http#predictions.list
+
         Args:
             cursor: The `next` or `previous` of another page.
-            created_after: ISO 8601, or a `datetime`.
-            created_before: ISO 8601, or a `datetime`.
-            source: Only those made on the website, in the last 14 days.
+            created_after: The earliest creation time: ISO 8601, or a `datetime`.
+            created_before: The latest creation time, in the same form.
+            source: ``web``: only predictions made on the website, within the last 14 days.
+
+        Raises:
+            ReplicateError: The request failed.
 
         """
         from .pagination import page_of

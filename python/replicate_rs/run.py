@@ -6,7 +6,9 @@ from time import monotonic
 
 from ._base.checks import interval as checked_interval
 from ._base.checks import limit
-from ._base.operation import drop_none, resource, unchecked
+from ._base.encoding import drop_none
+from ._base.operation import unchecked
+from ._base.resource import check_resource
 from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
 from ._predictions.params import LONGEST_HOLD, guarded
 from ._predictions.polling import Course, give_up, raise_if_failed
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from typing import Any, Unpack
 
     from ._base.checks import Limit, Seconds
-    from ._base.operation import Resource, Session
+    from ._base.resource import Resource
+    from ._base.session import Session
     from ._client.types import OnProgress
     from ._core import AbortSignal
     from ._predictions.params import CreateOptions
@@ -167,7 +170,7 @@ def _first_hold(
 
 def run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Any:
     """Do the same as `client.run`; 1.0.7 has it here."""
-    found: Any = resource("client", client)
+    found: Any = check_resource("client", client)
     return found.run(ref, input, **options)
 
 
@@ -175,7 +178,7 @@ async def async_run(
     client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> Any:
     """Do the same as `client.async_run`; 1.0.7 has it here."""
-    found: Any = resource("client", client)
+    found: Any = check_resource("client", client)
     return await found.async_run(ref, input, **options)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ._base.checks import limit
-from ._base.operation import resource
+from ._base.resource import check_resource
 from ._base.streaming import AsyncStream as AsyncStream  # noqa: TC001 - to be imported from here
 from ._base.streaming import Stream as Stream  # noqa: TC001 - as above
 from ._base.typing import TYPE_CHECKING, defer_annotations
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any, ClassVar, Unpack
 
-    from ._base.operation import Form, Resource
+    from ._base.operation import Form
+    from ._base.resource import Resource
     from ._base.streaming import Streamed
     from ._predictions.events import Watch
     from ._predictions.params import PredictionOptions
@@ -64,7 +65,7 @@ def stream(
     client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> Stream[ServerSentEvent]:
     """Do the same as `client.stream`; 1.0.7 has it here."""
-    found: Any = resource("client", client)
+    found: Any = check_resource("client", client)
     return found.stream(ref, input, **options)  # type: ignore[no-any-return]  # any client's
 
 
@@ -72,7 +73,7 @@ def async_stream(
     client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> AsyncStream[ServerSentEvent]:
     """Do the same as `client.async_stream`; 1.0.7 has it here."""
-    found: Any = resource("client", client)
+    found: Any = check_resource("client", client)
     return found.async_stream(ref, input, **options)  # type: ignore[no-any-return]  # any client's
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from ._base.checks import RULES, checker
-from ._base.operation import M, Namespace, async_operation, drop_none, operation, unchecked
+from ._base.arguments import RULES, checker
+from ._base.checks import resource_id
+from ._base.encoding import drop_none
+from ._base.operation import async_operation, operation, unchecked
+from ._base.record import fetch
+from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
 from ._predictions.job import Job, note_created
 from ._predictions.params import split, webhooks
 from .exceptions import ReplicateError
-from .identifier import one_of, owner_and_name, pair, resolve
+from .identifier import owner_and_name, resolve
 from .pagination import page_of
 
 if TYPE_CHECKING:
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._base.operation import Options
+    from ._base.resource import Options
     from ._predictions.params import TrainingOptions
     from .identifier import HasId, Ref
     from .pagination import Page
@@ -53,23 +57,24 @@ class Trainings(Namespace[M]):
         version: str | HasId | None = None,
         input: Mapping[str, Any] | None = None,
         destination: Ref | tuple[str, str] | None = None,
-        model_owner: str | None = None,
-        model_name: str | None = None,
-        version_id: str | HasId | None = None,
         **options: Unpack[TrainingOptions],
     ) -> Training[M]:
-        """Train a version of a model (https://replicate.com/docs/reference/http#trainings.create).
+        """Train a version of a model.
+
+        API: https://replicate.com/docs/reference/http#trainings.create
 
         Args:
             positional: As in 1.0.7, ``("owner/name:version", input, destination)`` or
                 ``("owner/name", version, input)``; or as in Node, ``(owner, name, version)``.
-            model: ``owner/name``.
-            version: The version's id, or ``owner/name:version`` without `model`.
-            input: What the training takes; files in it are uploaded.
-            destination: The model of yours that gets the new version.
-            model_owner: 2.0's spelling, with `model_name` and `version_id`.
-            model_name: 2.0's spelling.
-            version_id: 2.0's spelling.
+            model: ``owner/name``, a pair of both, or a model.
+            version: A version or its id; without `model`, ``owner/name:version``.
+            input: The inputs of the training; files among them are uploaded.
+            destination: The model of yours that the new version is pushed to, ``owner/name``.
+
+        Raises:
+            TypeError: An argument is missing, or given twice.
+            ValueError: `destination` is missing, or a reference is malformed.
+            NotFoundError: The model, the version or the destination does not exist.
 
         """
         if positional:
@@ -77,12 +82,14 @@ class Trainings(Namespace[M]):
             named = _named(positional, {**options, **keywords})
             checker(unchecked(Trainings.create), RULES)((self,), named)
             return await unchecked(Trainings[M].create)(self, **named)
-        id = one_of(version=version, version_id=version_id)
-        if model is None and model_owner is None:
+        if version is None:
+            raise TypeError("give version=: its id, or 'owner/name:version'")
+        id = resource_id("version", version)
+        if model is None:
             ref = resolve(id)
             owner, name, id = ref.owner, ref.name, ref.version or ""
         else:
-            owner, name = pair("model", model, None, spelled=(model_owner, model_name))
+            owner, name = owner_and_name("model", model)
         if destination is None:
             raise ValueError("A destination must be provided as a positional or keyword argument.")
         own, others = split(options)
@@ -114,36 +121,41 @@ class Trainings(Namespace[M]):
     async_create: Final = async_operation(create)
 
     @operation
-    async def get(
-        self,
-        id: str | HasId | None = None,
-        *,
-        training_id: str | HasId | None = None,
-        **options: Unpack[Options],
-    ) -> Training[M]:
-        """Fetch a training's present state; 2.0 calls its id `training_id`."""
-        where = ("trainings", one_of(id=id, training_id=training_id))
-        return Training._of(
-            await self._transport.finish(self._send("GET", where, Expect.RECORD, options)),
-            self._session,
-        )
+    async def get(self, id: str | HasId, **options: Unpack[Options]) -> Training[M]:
+        """Fetch a training.
+
+        API: https://replicate.com/docs/reference/http#trainings.get
+
+        Args:
+            id: The training's id, or a training.
+
+        Raises:
+            NotFoundError: The training does not exist.
+
+        """
+        target = ("trainings", resource_id("id", id))
+        return await fetch(self, Training[M], "GET", target, options, expect=Expect.RECORD)
 
     async_get: Final = async_operation(get)
 
     @operation
-    async def cancel(
-        self,
-        id: str | HasId | None = None,
-        *,
-        training_id: str | HasId | None = None,
-        **options: Unpack[Options],
-    ) -> Training[M]:
-        """Stop a training."""
-        where = ("trainings", one_of(id=id, training_id=training_id), "cancel")
-        return Training._of(
-            await self._transport.finish(self._send("POST", where, Expect.RECORD, options)),
-            self._session,
-        )
+    async def cancel(self, id: str | HasId, **options: Unpack[Options]) -> Training[M]:
+        """Cancel a running training.
+
+        API: https://replicate.com/docs/reference/http#trainings.cancel
+
+        Args:
+            id: The training's id, or a training.
+
+        Returns:
+            The training, which may still be running for a moment.
+
+        Raises:
+            NotFoundError: The training does not exist.
+
+        """
+        target = ("trainings", resource_id("id", id), "cancel")
+        return await fetch(self, Training[M], "POST", target, options, expect=Expect.RECORD)
 
     async_cancel: Final = async_operation(cancel)
 
@@ -151,7 +163,17 @@ class Trainings(Namespace[M]):
     async def list(
         self, cursor: str | EllipsisType = ..., **options: Unpack[Options]
     ) -> Page[Training[M]]:
-        """Fetch a page of your trainings, newest first, 100 to a page."""
+        """Fetch a page of your trainings, newest first, 100 to a page.
+
+        API: https://replicate.com/docs/reference/http#trainings.list
+
+        Args:
+            cursor: The `next` or `previous` of another page.
+
+        Raises:
+            ReplicateError: The request failed.
+
+        """
         return await page_of(self, Training[M], ("trainings",), cursor, options)
 
     async_list: Final = async_operation(list)

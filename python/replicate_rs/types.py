@@ -19,7 +19,7 @@ import typing
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeAlias, TypeVar
 
-from ._base.operation import Namespace
+from ._base.resource import Namespace
 from ._base.types import (
     Choice,
     DeploymentOptions,
@@ -201,6 +201,7 @@ _HOMES = (
         "_core",
         "_base.model_api",
         "_base.operation",
+        "_base.resource",
         "_base.record",
         "_base.streaming",
         "_base.transport",

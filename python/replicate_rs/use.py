@@ -26,8 +26,10 @@ function keeps to it.
 from __future__ import annotations
 
 from ._base.checks import flag, function
-from ._base.operation import Async, Resource, Sync, run, unchecked
+from ._base.operation import run_blocking, unchecked
 from ._base.package import default_client
+from ._base.resource import Resource
+from ._base.session import Async, Sync
 from ._base.typing import (
     TYPE_CHECKING,
     Generic,
@@ -270,7 +272,7 @@ class Function(BaseFunction[P, R]):
             TypeError: An input was given without its name.
 
         """
-        output: R = run(self._call(args, inputs))
+        output: R = run_blocking(self._call(args, inputs))
         return output
 
     def create(self, /, *args: P.args, **inputs: P.kwargs) -> Run[R]:
@@ -280,7 +282,7 @@ class Function(BaseFunction[P, R]):
             TypeError: An input was given without its name.
 
         """
-        return Run(self, run(self._create(args, inputs)))
+        return Run(self, run_blocking(self._create(args, inputs)))
 
     def openapi_schema(self) -> dict[str, Any]:
         """Return the schema of the inputs and the output, under ``components.schemas``, with
@@ -288,7 +290,7 @@ class Function(BaseFunction[P, R]):
 
         As in 2.0, its ``paths`` are empty, and what was referred to is left out where it was.
         """
-        return run(self._schema())
+        return run_blocking(self._schema())
 
 
 class AsyncFunction(BaseFunction[P, R]):
@@ -372,12 +374,12 @@ class Run(BaseRun[R]):
             ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
 
         """
-        output: R = run(self._output())
+        output: R = run_blocking(self._output())
         return output
 
     def logs(self) -> str | None:
         """Give what the model has printed up to now."""
-        return run(self._logs())
+        return run_blocking(self._logs())
 
 
 class AsyncRun(BaseRun[R]):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from ._base.checks import identity
-from ._base.operation import M, Namespace, async_operation, operation, unchecked
-from ._base.record import Record, moment
+from ._base.checks import resource_id
+from ._base.operation import async_operation, operation, unchecked
+from ._base.record import Record, fetch, timestamp_property
+from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from ._core import Expect
-from .identifier import named
+from .identifier import owner_and_name
 from .pagination import page_of
 
 if TYPE_CHECKING:
     from types import EllipsisType
     from typing import Any, Final, Unpack
 
-    from ._base.operation import Options
-    from .identifier import HasId, ModelOptions, Ref
+    from ._base.resource import Options
+    from .identifier import HasId, Ref
     from .pagination import Page
 
 
@@ -28,33 +29,39 @@ class Version(Record[M]):
     """64 hexadecimal digits."""
     created_at: str | None
     """ISO 8601, in UTC."""
-    created: Final = moment("created_at")
+    created: Final = timestamp_property("created_at")
     cog_version: str | None
     openapi_schema: dict[str, Any] | None
-    """Describes the inputs and the output, under ``components.schemas``."""
+    """OpenAPI; ``components.schemas`` describes the inputs and the output."""
 
     @property
     def is_iterator(self) -> bool:
-        """Whether the output is a list that grows."""
+        """Whether the output is a list that grows while the model runs."""
         schema = make_schema_backwards_compatible(self.openapi_schema or {}, self.cog_version or "")
         return bool(_output_of(schema).get("x-cog-array-type") == "iterator")
 
     @property
     def is_text(self) -> bool:
-        """Whether the parts of the output are to be joined."""
+        """Whether the items of the output are parts of one text."""
         return (
             self.is_iterator
             and _output_of(self.openapi_schema or {}).get("x-cog-array-display") == "concatenate"
         )
 
 
-# Before this version of Cog, schemas did not say which arrays grow.
+# Schemas that older versions of Cog wrote do not mark lists that grow.
 _FIRST_WITH_ARRAY_TYPES = (0, 3, 9)
 
 
 def version_has_no_array_type(cog_version: str) -> bool | None:
-    """Whether a model's schema does not say which arrays grow, by the version of Cog that made it;
-    None if that is not one.
+    """Return whether a version of Cog is older than the field ``x-cog-array-type`` in schemas.
+
+    Args:
+        cog_version: The version of Cog that built the model.
+
+    Returns:
+        A bool; None if `cog_version` is not a version.
+
     """
     from re import VERBOSE, fullmatch
 
@@ -69,15 +76,21 @@ def version_has_no_array_type(cog_version: str) -> bool | None:
     )
     if parts is None:
         return None
-    numbers = [int(each) for each in parts["release"].split(".")]
+    numbers = [int(number) for number in parts["release"].split(".")]
     release = (*numbers, 0, 0)[: max(3, len(numbers))]
-    early = parts["before"] or parts["dev"]
-    return release < _FIRST_WITH_ARRAY_TYPES or (release == _FIRST_WITH_ARRAY_TYPES and bool(early))
+    is_prerelease = bool(parts["before"] or parts["dev"])
+    return release < _FIRST_WITH_ARRAY_TYPES or (
+        release == _FIRST_WITH_ARRAY_TYPES and is_prerelease
+    )
 
 
 def make_schema_backwards_compatible(schema: dict[str, Any], cog_version: str) -> dict[str, Any]:
-    """Give a schema whose output says that it grows, if it is an array and older than such words;
-    the schema itself stays.
+    """Return a schema with an ``x-cog-array-type`` where an old version of Cog left it out.
+
+    Args:
+        schema: The OpenAPI schema of a version; it is not changed.
+        cog_version: The version of Cog that built the model.
+
     """
     output = _output_of(schema)
     if output.get("type") != "array" or not version_has_no_array_type(cog_version):
@@ -87,35 +100,35 @@ def make_schema_backwards_compatible(schema: dict[str, Any], cog_version: str) -
     return {**schema, "components": {**components, "schemas": schemas}}
 
 
-# Schemas that describe what a model takes and gives, and not a part of that.
-_WHOLE = ("Input", "Output", "TrainingInput", "TrainingOutput")
+# Schemas that 2.0 keeps though all references to them are replaced.
+_ROOT_SCHEMAS = ("Input", "Output", "TrainingInput", "TrainingOutput")
 
 
 def schema_of(version: Version[Any]) -> dict[str, Any]:
-    """Return a version's schema without references, paths, and the schemas that were referred to,
-    as 2.0 does.
+    """Return a version's schema with references replaced by what they refer to, as 2.0 does.
 
-    A schema that contains itself stays, and a reference to it where it does.
+    The schemas that were referred to are left out, and so are the paths. A schema that contains
+    itself is kept, with the reference to it.
     """
     schema = make_schema_backwards_compatible(
         version.openapi_schema or {}, version.cog_version or ""
     )
-    known: dict[str, Any] = {}
-    found: dict[str, Any] = {**_without_references(schema, schema, known), "paths": {}}
-    components = found.get("components")
+    resolved: dict[str, Any] = {}
+    result: dict[str, Any] = {**_without_references(schema, schema, resolved), "paths": {}}
+    components = result.get("components")
     if not is_object(components) or not is_object(components.get("schemas")):
-        return found
+        return result
     schemas: dict[str, Any] = components["schemas"]
     kept = {
-        name: each
-        for name, each in schemas.items()
-        if name in _WHOLE or _reference_to(name) not in known
+        name: value
+        for name, value in schemas.items()
+        if name in _ROOT_SCHEMAS or _reference_to(name) not in resolved
     }
-    rest = [*kept.values()]
+    # Find the references that were left, and keep the schemas they refer to.
+    pending = [*kept.values()]
     seen: set[int] = set()
-    while rest:
-        # The same schema may be in many places.
-        value = rest.pop()
+    while pending:
+        value = pending.pop()
         if id(value) in seen or not (is_object(value) or is_array(value)):
             continue
         seen.add(id(value))
@@ -123,33 +136,32 @@ def schema_of(version: Version[Any]) -> dict[str, Any]:
         name = ref.removeprefix(_reference_to("")) if isinstance(ref, str) else ""
         if name in schemas and name not in kept:
             kept[name] = schemas[name]
-            rest.append(schemas[name])
-        rest.extend(value.values() if is_object(value) else value)
-    return {**found, "components": {**components, "schemas": kept}}
+            pending.append(schemas[name])
+        pending.extend(value.values() if is_object(value) else value)
+    return {**result, "components": {**components, "schemas": kept}}
 
 
 def _reference_to(name: str) -> str:
     return f"#/components/schemas/{name}"
 
 
-def _without_references(value: Any, root: dict[str, Any], known: dict[str, Any]) -> Any:
+def _without_references(value: Any, root: dict[str, Any], resolved: dict[str, Any]) -> Any:
     if is_array(value):
-        return [_without_references(each, root, known) for each in value]
+        return [_without_references(item, root, resolved) for item in value]
     if not is_object(value):
         return value
     ref = value.get("$ref")
     if not isinstance(ref, str) or not ref.startswith("#/"):
-        return {key: _without_references(each, root, known) for key, each in value.items()}
-    if ref not in known:
-        # A schema that contains itself stays a reference where it does; one that is named often is
-        # looked at once.
-        known[ref] = value
+        return {key: _without_references(item, root, resolved) for key, item in value.items()}
+    if ref not in resolved:
+        # Until it is resolved, a reference stands for itself: a schema may contain itself.
+        resolved[ref] = value
         target: Any = root
         for key in ref[2:].split("/"):
             target = target.get(key) if is_object(target) else None
         if target is not None:
-            known[ref] = _without_references(target, root, known)
-    return known[ref]
+            resolved[ref] = _without_references(target, root, resolved)
+    return resolved[ref]
 
 
 def _output_of(schema: dict[str, Any]) -> dict[str, Any]:
@@ -165,70 +177,104 @@ class Versions(Namespace[M]):
     @operation
     async def list(
         self,
-        owner: Ref | None = None,
+        owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         *,
         cursor: str | EllipsisType = ...,
-        **options: Unpack[ModelOptions],
+        **options: Unpack[Options],
     ) -> Page[Version[M]]:
-        """Fetch a model's versions, newest first. Official models may have none."""
-        model = named("model", owner, name, options)
-        return await page_of(self, Version[M], ("models", *model, "versions"), cursor, options)
+        """Fetch a page of a model's versions, newest first; an official model may have none.
+
+        API: https://replicate.com/docs/reference/http#models.versions.list
+
+        Args:
+            owner: The owner; without `name`, ``owner/name``, a pair of both, or a model.
+            name: The model's name.
+            cursor: The `next` or `previous` of another page.
+
+        Raises:
+            NotFoundError: The model does not exist.
+
+        """
+        target = ("models", *owner_and_name("model", owner, name), "versions")
+        return await page_of(self, Version[M], target, cursor, options)
 
     async_list: Final = async_operation(list)
 
     @operation
     async def get(
         self,
-        owner: Ref | None = None,
+        owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         version_id: str | HasId = "",
-        **options: Unpack[ModelOptions],
+        **options: Unpack[Options],
     ) -> Version[M]:
-        """Fetch a version of a model."""
-        model = named("model", owner, name, options)
-        pending = self._send(
-            "GET",
-            ("models", *model, "versions", identity("version_id", version_id)),
-            Expect.RECORD,
-            options,
-        )
-        return Version._of(await self._transport.finish(pending), self._session)
+        """Fetch a version of a model.
+
+        API: https://replicate.com/docs/reference/http#models.versions.get
+
+        Args:
+            owner: The owner; without `name`, ``owner/name``, a pair of both, or a model.
+            name: The model's name.
+            version_id: The version's id, or a version.
+
+        Raises:
+            NotFoundError: The model or the version does not exist.
+
+        """
+        target = _target(owner, name, version_id)
+        return await fetch(self, Version[M], "GET", target, options, expect=Expect.RECORD)
 
     async_get: Final = async_operation(get)
 
     @operation
     async def delete(
         self,
-        owner: Ref | None = None,
+        owner: Ref | tuple[str, str] | None = None,
         name: str | None = None,
         version_id: str | HasId = "",
-        **options: Unpack[ModelOptions],
+        **options: Unpack[Options],
     ) -> bool:
-        """Delete a version of a private model of yours, and what it made; True if the API has
-        accepted that.
+        """Delete a version of a private model of yours, with its predictions and their files.
+
+        The API carries out the deletion within a few minutes.
+
+        API: https://replicate.com/docs/reference/http#models.versions.delete
+
+        Args:
+            owner: The owner; without `name`, ``owner/name``, a pair of both, or a model.
+            name: The model's name.
+            version_id: The version's id, or a version.
+
+        Returns:
+            True: The API accepted the request.
+
+        Raises:
+            NotFoundError: The model or the version does not exist.
+            APIStatusError: The version is in use, or others have run it.
+
         """
-        model = named("model", owner, name, options)
-        pending = self._send(
-            "DELETE",
-            ("models", *model, "versions", identity("version_id", version_id)),
-            Expect.STATUS,
-            options,
-        )
-        return await self._transport.finish(pending) < 300
+        return await self._delete(_target(owner, name, version_id), options)
 
     async_delete: Final = async_operation(delete)
 
 
+def _target(
+    owner: Ref | tuple[str, str] | None, name: str | None, version_id: str | HasId
+) -> tuple[str, ...]:
+    model = owner_and_name("model", owner, name)
+    return ("models", *model, "versions", resource_id("version_id", version_id))
+
+
 class VersionsOfModel(Namespace[M]):
-    """`model.versions`: those of one model."""
+    """`model.versions`: the versions of one model."""
 
     __slots__ = ("_model",)
 
     _model: tuple[str, str]
 
     def of(self, model: tuple[str, str]) -> VersionsOfModel[M]:
-        """Say whose."""
+        """Set the owner and the name of the model; return self."""
         self._model = model
         return self
 
@@ -239,7 +285,14 @@ class VersionsOfModel(Namespace[M]):
     async def list(
         self, *, cursor: str | EllipsisType = ..., **options: Unpack[Options]
     ) -> Page[Version[M]]:
-        """Fetch the versions, newest first."""
+        """Fetch a page of the model's versions, newest first; see `Versions.list`.
+
+        API: https://replicate.com/docs/reference/http#models.versions.list
+
+        Args:
+            cursor: The `next` or `previous` of another page.
+
+        """
         return await unchecked(Versions[M].list)(
             Versions(self._session, self._mode), *self._model, cursor=cursor, **options
         )
@@ -248,7 +301,14 @@ class VersionsOfModel(Namespace[M]):
 
     @operation
     async def get(self, id: str | HasId, **options: Unpack[Options]) -> Version[M]:
-        """Fetch one."""
+        """Fetch a version of the model; see `Versions.get`.
+
+        API: https://replicate.com/docs/reference/http#models.versions.get
+
+        Args:
+            id: The version's id, or a version.
+
+        """
         return await unchecked(Versions[M].get)(
             Versions(self._session, self._mode), *self._model, id, **options
         )
@@ -257,7 +317,14 @@ class VersionsOfModel(Namespace[M]):
 
     @operation
     async def delete(self, id: str | HasId, **options: Unpack[Options]) -> bool:
-        """Delete one; True if the API has accepted that."""
+        """Delete a version of the model; see `Versions.delete`.
+
+        API: https://replicate.com/docs/reference/http#models.versions.delete
+
+        Args:
+            id: The version's id, or a version.
+
+        """
         return await unchecked(Versions[M].delete)(
             Versions(self._session, self._mode), *self._model, id, **options
         )

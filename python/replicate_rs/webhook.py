@@ -1,5 +1,6 @@
-"""Webhooks: the account's signing secret, and whether a request was signed with it
-(https://replicate.com/docs/webhooks).
+"""Webhooks: verification, and the account's signing secret.
+
+See https://replicate.com/docs/webhooks.
 """
 
 from __future__ import annotations
@@ -7,10 +8,12 @@ from __future__ import annotations
 from ._base.checks import integer, interval, text
 from ._base.credentials import Secret as Hidden
 from ._base.credentials import reveal
-from ._base.operation import Async, M, Namespace, async_operation, operation
-from ._base.record import Record
+from ._base.operation import async_operation, operation
+from ._base.record import Record, fetch
+from ._base.resource import M, Namespace
+from ._base.session import Async
 from ._base.typing import defer_annotations
-from ._core import Expect, Verifier
+from ._core import Verifier
 from ._core import sign_webhook as sign
 from ._webhooks.requests import aread, headers_of, read
 
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     from typing import Any, Final, Unpack
 
     from ._base.checks import Seconds
-    from ._base.operation import Options
+    from ._base.resource import Options
+    from ._base.session import Sync
     from ._webhooks.types import HasKey as HasKey
     from ._webhooks.types import Now as Now
     from ._webhooks.types import Secret as Secret
@@ -30,12 +34,12 @@ if TYPE_CHECKING:
     from ._webhooks.types import WebhookRequest as Request
 
 
-# Seconds between a webhook's timestamp and now that are accepted, one way or the other.
+# Seconds that a webhook's timestamp may differ from the current time, in either direction.
 TOLERANCE = 300
 
 
 class WebhookValidationError(ValueError):
-    """A webhook that cannot be judged, or is not genuine."""
+    """A webhook cannot be verified, or is not genuine."""
 
 
 class MissingWebhookHeaderError(WebhookValidationError):
@@ -43,23 +47,23 @@ class MissingWebhookHeaderError(WebhookValidationError):
 
 
 class MissingWebhookBodyError(WebhookValidationError):
-    """The body is missing, or empty."""
+    """The body is missing or empty."""
 
 
 class InvalidSecretKeyError(WebhookValidationError):
-    """The secret is not one. The message does not show it."""
+    """The secret is missing or malformed. The message does not show it."""
 
 
 class InvalidTimestampError(WebhookValidationError):
-    """The timestamp is not one, or is too far from now."""
+    """The timestamp is malformed, or too far from the current time."""
 
 
 class InvalidSignatureError(WebhookValidationError):
-    """Nobody with the secret signed this."""
+    """The signature does not match."""
 
 
 class ReplayedWebhookError(WebhookValidationError):
-    """The webhook is genuine, but came before."""
+    """The webhook is genuine, but was received before."""
 
 
 class InvalidWebhookBodyError(WebhookValidationError):
@@ -86,7 +90,13 @@ _REFUSALS: dict[str, tuple[type[WebhookValidationError], str]] = {
 
 
 def refused(reason: str, detail: str) -> WebhookValidationError:
-    """Make the exception that says why a webhook was refused; the core asks for it."""
+    """Return the exception for a refused webhook; the core calls this function.
+
+    Args:
+        reason: A key of `_REFUSALS`.
+        detail: The text that is inserted into the message.
+
+    """
     kind, message = _REFUSALS[reason]
     return kind(message.format(detail))
 
@@ -103,7 +113,7 @@ class WebhookSigningSecret(Record[M]):
         return "WebhookSigningSecret(key=[REDACTED])"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What is secret is not pickled.
+        # Secrets are not pickled.
         return self._reduced({name: value for name, value in self._data.items() if name != "key"})
 
 
@@ -119,37 +129,38 @@ def validate_webhook(
     body: Body | None = None,
     now: Now | None = None,
 ) -> bool:
-    """Whether a webhook was signed with the secret, and lately
-    (https://replicate.com/docs/webhooks/verify-webhook).
+    """Return whether a webhook was signed with the secret within the tolerance.
+
+    See https://replicate.com/docs/webhooks/verify-webhook.
 
     Args:
-        request: The request, of Django, Flask, httpx or requests, or of whatever looks like one of
-            them; a WSGI environ or an ASGI scope, with `body`. Without it `headers`, or `id`,
+        request: A request of Django, Flask, httpx, requests, or a similar library; or a WSGI
+            environ or an ASGI scope, together with `body`. Instead, give `headers`, or `id`,
             `timestamp` and `signature`.
-        secret: From `client.webhooks.default.secret.get()`, or its text; several while keys are
-            rotated.
-        tolerance: Seconds between the timestamp and now that are accepted; None for any.
+        secret: The result of `client.webhooks.default.secret.get()`, or its text; several while the
+            secret is rotated.
+        tolerance: Seconds that the timestamp may differ from the current time; None for no limit.
         headers: The request's headers: a mapping, or pairs.
         id: The header ``webhook-id``.
         timestamp: The header ``webhook-timestamp``.
         signature: The header ``webhook-signature``.
-        body: The raw body, as it came; once parsed, it cannot be verified.
-        now: The time that the timestamp is compared with, for tests: seconds since 1970, a
-            `datetime`, or a function that returns one; None for the clock.
+        body: The raw body. A parsed body cannot be verified.
+        now: The current time, for tests: seconds since 1970, a `datetime`, or a function that
+            returns one; None for the clock.
 
     Raises:
         MissingWebhookHeaderError: A header is missing.
-        MissingWebhookBodyError: The body is missing, or is empty and was not signed so.
-        InvalidSecretKeyError: A secret is missing, or is not one.
-        TypeError: The body was parsed, or has to be awaited (`avalidate_webhook`).
+        MissingWebhookBodyError: The body is missing, or empty though a body was signed.
+        InvalidSecretKeyError: A secret is missing or malformed.
+        TypeError: The body was parsed, or must be awaited (`avalidate_webhook`).
         ValueError: Two of a request, headers, and single headers are given.
 
     """
     hidden, secret = Hidden(secret), None
-    given = _headers(request, headers, id, timestamp, signature)
+    received = _headers(request, headers, id, timestamp, signature)
     if request is not None and body is None:
         body = read(request)
-    return _is_genuine(given, body, hidden, tolerance, now)
+    return _is_genuine(received, body, hidden, tolerance, now)
 
 
 async def avalidate_webhook(
@@ -160,14 +171,23 @@ async def avalidate_webhook(
     body: Body | None = None,
     now: Now | None = None,
 ) -> bool:
-    """Do what `validate_webhook` does for requests whose body is awaited: those of Starlette,
-    FastAPI, aiohttp and Litestar.
+    """Return whether a webhook was signed with the secret; await the request's body.
+
+    For requests of Starlette, FastAPI, aiohttp and Litestar. The arguments are those of
+    `validate_webhook`, and so are the errors.
+
+    Args:
+        request: The request.
+        secret: The signing secret, or several.
+        tolerance: Seconds that the timestamp may differ from the current time; None for no limit.
+        body: The raw body, if it was read before.
+        now: The current time, for tests.
+
     """
     hidden, secret = Hidden(secret), None
-    given = headers_of(request)
-    return _is_genuine(
-        given, await aread(request) if body is None else body, hidden, tolerance, now
-    )
+    headers = headers_of(request)
+    body = await aread(request) if body is None else body
+    return _is_genuine(headers, body, hidden, tolerance, now)
 
 
 def _headers(
@@ -178,14 +198,14 @@ def _headers(
     signature: str | None,
 ) -> Headers:
     parts = {"webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signature}
-    alone = {name: value for name, value in parts.items() if value is not None}
-    if (request is not None) + (headers is not None) + bool(alone) > 1:
+    single = {name: value for name, value in parts.items() if value is not None}
+    if (request is not None) + (headers is not None) + bool(single) > 1:
         raise ValueError(
             "Give a request, or headers, or id, timestamp and signature: only one of these"
         )
     if request is not None:
         return headers_of(request)
-    return alone if headers is None else headers
+    return single if headers is None else headers
 
 
 def _is_genuine(
@@ -199,50 +219,64 @@ def _is_genuine(
 
 
 def sign_webhook(secret: Secrets, id: str, timestamp: int | str, body: Body) -> str:
-    """Give the header ``webhook-signature`` for a webhook, as Replicate would.
+    """Return the header ``webhook-signature`` that Replicate would send, for tests of receivers.
 
     Args:
-        secret: With several, the header has an entry for each, as while keys are rotated.
+        secret: The signing secret; with several, the header has an entry for each.
         id: The header ``webhook-id``.
         timestamp: The header ``webhook-timestamp``: seconds since 1970.
         body: The raw body.
 
     Raises:
-        InvalidSecretKeyError: A secret is not one.
+        InvalidSecretKeyError: A secret is malformed.
+        TypeError: An argument has the wrong type.
 
     """
     hidden, secret = Hidden(secret), ""
-    moment = timestamp if isinstance(timestamp, str) else integer("timestamp", timestamp)
-    return sign(reveal(hidden), text("id", id), text("timestamp", str(moment)), body)
+    seconds = timestamp if isinstance(timestamp, str) else integer("timestamp", timestamp)
+    return sign(reveal(hidden), text("id", id), text("timestamp", str(seconds)), body)
 
 
 class DefaultSecret(Namespace[M]):
     """`client.webhooks.default.secret`."""
 
-    __slots__ = ()
+    __slots__ = ("_cache",)
+
+    # The secret that was fetched last, in both modes; empty before.
+    _cache: list[WebhookSigningSecret[Any]]
+
+    def _in(self, mode: type[Sync | Async]) -> Any:
+        resource = super()._in(mode)
+        resource._cache = self._fetched
+        return resource
+
+    @property
+    def _fetched(self) -> list[WebhookSigningSecret[Any]]:
+        if not hasattr(self, "_cache"):
+            self._cache = []
+        return self._cache
 
     @operation
     async def get(
         self, *, cached: bool = False, **options: Unpack[Options]
     ) -> WebhookSigningSecret[M]:
-        """Fetch the account's signing secret
-        (https://replicate.com/docs/reference/http#webhooks.default.secret.get).
+        """Fetch the account's signing secret.
+
+        API: https://replicate.com/docs/reference/http#webhooks.default.secret.get
 
         Args:
-            cached: Be content with the one that this client fetched last, if it did: it rarely
-                changes.
-            options: What every operation takes.
+            cached: Return the secret that was fetched last, if there is one. It rarely changes.
+
+        Raises:
+            AuthenticationError: The token is not valid.
 
         """
-        known: WebhookSigningSecret[M] | None = self._session.webhook_secret
-        if cached and known is not None:
-            return known
+        cache = self._fetched
+        if cached and cache:
+            return cache[0]
         target = ("webhooks", "default", "secret")
-        pending = self._send("GET", target, Expect.OBJECT, options)
-        secret: WebhookSigningSecret[M] = WebhookSigningSecret._of(
-            await self._transport.finish(pending), self._session
-        )
-        self._session.webhook_secret = secret
+        secret = await fetch(self, WebhookSigningSecret[M], "GET", target, options)
+        cache[:] = [secret]
         return secret
 
     async_get: Final = async_operation(get)
@@ -264,9 +298,9 @@ class DefaultWebhook(Namespace[M]):
 
     @property
     def async_secret(self) -> DefaultSecret[Async]:
-        """The same, to be awaited."""
+        """The account's signing secret; its methods are awaited."""
         resource: DefaultSecret[Async] = self._namespace(
-            "async_secret", lambda session, _: DefaultSecret(session, Async)
+            "async_secret", lambda _session, _mode: self.secret._in(Async)
         )
         return resource
 
@@ -278,7 +312,7 @@ class Webhooks(Namespace[M]):
 
     @property
     def default(self) -> DefaultWebhook[M]:
-        """What belongs to the account."""
+        """The account's webhook settings."""
         resource: DefaultWebhook[M] = self._namespace("default", DefaultWebhook)
         return resource
 
@@ -290,19 +324,19 @@ class Webhooks(Namespace[M]):
         secret: Secrets | None = None,
         tolerance: Seconds | None = None,
     ) -> None:
-        """Raise unless a webhook was signed with the secret, in the order and words of 1.0.7; as
-        strict as `validate_webhook`.
+        """Raise unless a webhook was signed with the secret, with the errors of 1.0.7.
 
         Args:
-            request: A request, as `validate_webhook` takes them; or `headers` and `body`.
+            request: A request that `validate_webhook` accepts; or give `headers` and `body`.
             headers: The request's headers.
             body: The raw body.
-            secret: From `client.webhooks.default.secret()`.
-            tolerance: Seconds between the timestamp and now that are accepted; any if not given.
+            secret: The signing secret, or several.
+            tolerance: Seconds that the timestamp may differ from the current time; None for no
+                limit.
 
         Raises:
-            WebhookValidationError: One of its subclasses says what is wrong.
-            ValueError: There is no secret, or both a request and parts of one.
+            WebhookValidationError: The webhook is not genuine; the subclass tells why.
+            ValueError: The secret is missing, or both a request and parts of one are given.
 
         """
         if not secret:
@@ -317,13 +351,15 @@ class Webhooks(Namespace[M]):
         _validate(headers, body or None, hidden, tolerance)
 
 
-def _validate(given: Headers, body: Body | None, secret: Hidden, tolerance: Seconds | None) -> None:
-    """Check a webhook in the order of 1.0.7: what is missing, its age, the secret, the signatures."""
+def _validate(
+    received: Headers, body: Body | None, secret: Hidden, tolerance: Seconds | None
+) -> None:
+    """Check in the order of 1.0.7: missing parts, the age, the secret, the signatures."""
     from contextlib import suppress
 
-    headers: Any = [*given] if hasattr(given, "__next__") else given
+    headers: Any = [*received] if hasattr(received, "__next__") else received
     with suppress(InvalidSignatureError):
-        # What is missing or malformed is found with any secret.
+        # Any secret reveals missing and malformed parts.
         Verifier("whsec_AAAA", None).verify(headers, body)
     if tolerance is not None:
         from time import time
@@ -347,10 +383,10 @@ def _validate(given: Headers, body: Body | None, secret: Hidden, tolerance: Seco
 
 
 def _header(headers: Any, name: str) -> str:
-    """Return the value of a header that is there."""
+    """Return the value of a header, or an empty string."""
     for key, value in headers.items() if hasattr(headers, "items") else headers:
-        found = key.decode("latin-1") if isinstance(key, bytes) else key
-        if found.lower() == name:
+        key = key.decode("latin-1") if isinstance(key, bytes) else key
+        if key.lower() == name:
             return value.decode("latin-1") if isinstance(value, bytes) else str(value)
     return ""
 

@@ -15,7 +15,7 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs._base.checks import limit
-from replicate_rs._base.operation import Namespace
+from replicate_rs._base.resource import Namespace
 from replicate_rs._base.streaming import AsyncStream, Stream
 from replicate_rs.stream import EventDecoder
 from support.signatures import parameters
@@ -419,7 +419,7 @@ def on_clients(client, wire):
             for key in ("predictions.get", "predictions.cancel", "predictions.stream")
         },
         **{key: {"id": "t1"} for key in ("trainings.get", "trainings.cancel")},
-        "predictions.wait": {"prediction_id": "p1"},
+        "predictions.wait": {"id": "p1"},
         "predictions.create": {"version": "v", **create},
         "trainings.create": training,
         "models.create": new,

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from replicate_rs import AbortSignal, FileOutput, Prediction, Timeout, exceptions
-from replicate_rs._base.operation import Async, Sync
+from replicate_rs._base.session import Async, Sync
 from replicate_rs._core import Expect
 from support.leaving import LARGE, Unread, full_port
 from support.wire import HEAD, Wire, hang, output, prediction, reply

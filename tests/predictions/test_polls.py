@@ -236,7 +236,7 @@ def test_waiting_survives_a_fork_while_another_leads():
     done = script(
         """
         import os, sys, threading, time
-        sys.path.insert(0, sys.argv[1])
+        sys.path[:0] = [sys.argv[1], f"{sys.argv[1]}/predictions"]
         from test_polls import Predictions
         import replicate_rs as replicate
 

@@ -11,7 +11,7 @@ from counts import COUNTS, MARGIN, Count, table, worse
 
 
 def test_what_a_start_takes_does_not_count():
-    count = Count("x", [], "x", few=10, many=30, each=100)
+    count = Count("x", [], "x", few=10, many=30, operations=100)
     assert count.cost(1_000_000 + 10 * 700, 1_000_000 + 30 * 700) == 7
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from conftest import Both
 from replicate_rs import FileOutput, Prediction
-from replicate_rs._base.operation import Async, Sync
+from replicate_rs._base.session import Async, Sync
 from support.wire import Answer, Seen, Wire, hang, prediction, reply
 
 # More than the buffers of both sockets take.

@@ -1,4 +1,4 @@
-"""What public callables of the package take, options of `**options: Unpack[…]` included."""
+"""The keywords of public callables: options of `**options` and other spellings included."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import re
 from typing import Any
 
 from replicate_rs import types
+from replicate_rs._base.arguments import aliases_of
 from replicate_rs._base.typing import texts
 
 
 def parameters(function: Any) -> dict[str, str] | None:
-    """The names of what a callable takes by name and their annotations as they are written, or None
-    if it takes any name.
+    """The keywords of a callable and their annotations as they are written; None if it takes any.
+
+    Another spelling of an argument may be None, which is the same as to leave it out.
     """
     found: dict[str, str] = {}
     written = _written(function)
@@ -28,6 +30,8 @@ def parameters(function: Any) -> dict[str, str] | None:
             }
         elif parameter.kind is not parameter.VAR_POSITIONAL:
             found[parameter.name] = annotation
+    if inspect.isfunction(function) or inspect.ismethod(function):
+        found |= dict.fromkeys(aliases_of(inspect.unwrap(function)), "Any | None")
     return found
 
 

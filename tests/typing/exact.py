@@ -72,7 +72,7 @@ def webhooks(
 
 def sync(client: Replicate, output: FileOutput) -> None:
     one = assert_type(client.predictions.get("x"), Prediction)
-    assert_type(client.predictions.get(prediction_id="x", timeout=5), Prediction)
+    assert_type(client.predictions.get(id="x", timeout=5), Prediction)
     assert_type(client.predictions.create("v", {"a": 1}), Prediction)
     assert_type(client.predictions.create(model="o/n", input={}, wait=True), Prediction)
     assert_type(client.predictions.list(), Page[Prediction])
@@ -295,7 +295,7 @@ def ids(
     client: Replicate, running: Prediction, training: Training, version: Version, file: File
 ) -> None:
     client.predictions.cancel(running)
-    client.trainings.get(training_id=training)
+    client.trainings.get(id=training)
     client.predictions.create(version)
     client.models.versions.get("o", "n", version)
     client.deployments.update("o/n", version=version)

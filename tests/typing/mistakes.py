@@ -11,6 +11,10 @@ def mistakes(client: Replicate, aclient: AsyncReplicate) -> None:
     client.run("o/n", wait={"mode": "sleep"})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     client.predictions.get("x").statsu  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
     aclient.predictions.get("x").status  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    client.predictions.get(prediction_id="x")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    client.models.get(model_owner="o", model_name="n")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    client.models.get("o/n", key="o/n")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    client.files.create(content=b"x")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     Replicate(token="x")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     Replicate(max_retries="5")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
 

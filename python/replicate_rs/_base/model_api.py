@@ -1,7 +1,6 @@
-"""What records have of models of pydantic besides their data: a choice of fields, descriptions of
-fields, a JSON schema.
+"""The rare parts of `model_methods`: selections of fields, their descriptions, JSON schemas.
 
-Loaded when a program asks for it.
+Loaded when it is first needed.
 """
 
 from __future__ import annotations
@@ -9,36 +8,25 @@ from __future__ import annotations
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
-from .checks import wrong_type
+from .describe import wrong_type
 from .package import evaluate
 from .typing import is_array, is_object, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .record import Record
-
-# What pydantic's methods take that changes nothing here: fields have one name, and are what the API
-# sent.
-WITHOUT_EFFECT = frozenset(
-    (
-        *(
-            "by_alias",
-            "context",
-            "exclude_computed_fields",
-            "exclude_unset",
-            "fallback",
-            "mode",
-            "models_as_dict",
-        ),
-        *("round_trip", "serialize_as_any", "skip_defaults", "use_api_names", "warnings"),
-    )
-)
-_EVERY = "__all__"
+# Options of pydantic that have no effect on records.
+WITHOUT_EFFECT = {
+    *("by_alias", "context", "exclude_computed_fields", "exclude_unset", "fallback", "mode"),
+    *("models_as_dict", "round_trip", "serialize_as_any", "skip_defaults", "use_api_names"),
+    "warnings",
+}
+# The key that stands for all items of a list.
+_ALL = "__all__"
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse what pydantic does not know either.
+    """Refuse options that pydantic does not have.
 
     Raises:
         TypeError: An option does not exist.
@@ -48,94 +36,91 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise TypeError(f"unexpected keyword argument {unknown.pop()!r}")
 
 
-def dumped(
+def dump(
     kind: type[Any], data: dict[str, Any], include: Any, exclude: Any, *, without_none: bool
 ) -> dict[str, Any]:
-    """Return the chosen fields of a record.
+    """Return the selected fields of a record.
 
     Args:
-        kind: Its class.
-        data: What it views.
-        include: Names of fields, or what of each: a set, or a dict of sets and dicts; positions in
-            lists, ``__all__`` for each.
-        exclude: What is left out, in the same form.
+        kind: The record's class.
+        data: The record's fields.
+        include: Names of fields, or of each what to include: a set, or a dict of sets and dicts;
+            for lists positions, or ``__all__``.
+        exclude: What to leave out, in the same form.
         without_none: Leave out fields that are None.
 
     """
-    chosen: dict[str, Any] = {}
-    inner = nested(kind)
-    for name, value, within, without in _chosen(data.items(), len(data), include, exclude):
+    dumped: dict[str, Any] = {}
+    records = nested_records(kind)
+    for name, value, within, without in _select(data.items(), len(data), include, exclude):
         if value is None and without_none:
             continue
-        if name in inner and is_object(value):
-            chosen[name] = dumped(inner[name], value, within, without, without_none=without_none)
-        elif name in inner and is_array(value):
-            items = _chosen(enumerate(value), len(value), within, without)
-            chosen[name] = [
-                dumped(inner[name], item, some, others, without_none=without_none)
+        if name in records and is_object(value):
+            dumped[name] = dump(records[name], value, within, without, without_none=without_none)
+        elif name in records and is_array(value):
+            items = _select(enumerate(value), len(value), within, without)
+            dumped[name] = [
+                dump(records[name], item, *selection, without_none=without_none)
                 if is_object(item)
                 else item
-                for _, item, some, others in items
+                for _, item, *selection in items
             ]
         else:
-            chosen[name] = _selected(value, within, without)
-    return chosen
+            dumped[name] = _dump_plain(value, within, without)
+    return dumped
 
 
-def _selected(value: Any, include: Any, exclude: Any) -> Any:
+def _dump_plain(value: Any, include: Any, exclude: Any) -> Any:
     if is_object(value):
-        return {
-            key: _selected(*each)
-            for key, *each in _chosen(value.items(), len(value), include, exclude)
-        }
+        items = _select(value.items(), len(value), include, exclude)
+        return {key: _dump_plain(*item) for key, *item in items}
     if is_array(value):
-        return [
-            _selected(*each) for _, *each in _chosen(enumerate(value), len(value), include, exclude)
-        ]
+        items = _select(enumerate(value), len(value), include, exclude)
+        return [_dump_plain(*item) for _, *item in items]
     return value
 
 
-def _chosen(items: Any, length: int, include: Any, exclude: Any) -> list[tuple[Any, Any, Any, Any]]:
-    """Return what is chosen of some items, each with what is chosen of it."""
-    kept, dropped = _by_name("include", include, length), _by_name("exclude", exclude, length)
-    found: list[tuple[Any, Any, Any, Any]] = []
+def _select(items: Any, length: int, include: Any, exclude: Any) -> list[tuple[Any, Any, Any, Any]]:
+    """Return the selected items, each with the selection within it: what to include, to exclude."""
+    included = _selection("include", include, length)
+    excluded = _selection("exclude", exclude, length)
+    selected: list[tuple[Any, Any, Any, Any]] = []
     for name, value in items:
-        within = None if kept is None else kept.get(name, kept.get(_EVERY, False))
-        without = None if dropped is None else dropped.get(name, dropped.get(_EVERY))
+        within = None if included is None else included.get(name, included.get(_ALL, False))
+        without = None if excluded is None else excluded.get(name, excluded.get(_ALL))
         if within is not False and not (without is True or without is ...):
-            found.append(
-                (name, value, None if within is True or within is ... else within, without or None)
-            )
-    return found
+            within = None if within is True or within is ... else within
+            selected.append((name, value, within, without or None))
+    return selected
 
 
-def _by_name(argument: str, choice: Any, length: int) -> dict[Any, Any] | None:
-    if choice is None:
+def _selection(argument: str, selection: Any, length: int) -> dict[Any, Any] | None:
+    """Return a selection as a dict; positions from the end of a list become ordinary ones."""
+    if selection is None:
         return None
-    if isinstance(choice, (set, frozenset)):
-        named: dict[Any, Any] = dict.fromkeys(choice, True)  # pyright: ignore[reportUnknownArgumentType] - of whatever
-    elif is_object(choice):
-        named = {**choice}
+    if isinstance(selection, (set, frozenset)):
+        by_name: dict[Any, Any] = dict.fromkeys(selection, True)  # pyright: ignore[reportUnknownArgumentType] - names or positions
+    elif is_object(selection):
+        by_name = selection
     else:
         raise wrong_type(
-            argument, "a set of names, or a dict of names and what is chosen of each", choice
+            argument, "a set of names, or a dict of names and what is chosen of each", selection
         )
-    # Of lists, positions from the end.
     return {
-        key + length if isinstance(key, int) and key < 0 else key: each
-        for key, each in named.items()
+        key + length if isinstance(key, int) and key < 0 else key: value
+        for key, value in by_name.items()
     }
 
 
 class Field:
-    """What is known of a record's field, as pydantic describes those of its models."""
+    """The description of a record's field, with the attributes that pydantic's have."""
 
     __slots__ = ("annotation", "default", "name", "required")
 
     def __init__(self, name: str, annotation: Any) -> None:
         self.name: str = name
         self.annotation: Any = annotation
-        self.required: bool = annotation is not Any and NoneType not in _choices(annotation)
+        self.required: bool = annotation is not Any and NoneType not in _members(annotation)
         self.default: None = None
 
     @property
@@ -145,14 +130,14 @@ class Field:
 
     @property
     def outer_type_(self) -> Any:
-        """Its type, if it is not None."""
-        others = tuple(each for each in _choices(self.annotation) if each is not NoneType)
-        return Union[others]  # noqa: UP007 - of a tuple
+        """The field's type without None."""
+        members = tuple(kind for kind in _members(self.annotation) if kind is not NoneType)
+        return Union[members]  # noqa: UP007 - of a tuple
 
     type_ = outer_type_
 
     def is_required(self) -> bool:
-        """Whether the API promises it."""
+        """Return whether the API promises the field."""
         return self.required
 
     def __repr__(self) -> str:
@@ -161,34 +146,34 @@ class Field:
         )
 
 
-def _choices(annotation: Any) -> tuple[Any, ...]:
+def _members(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
 
 
 def fields(kind: type[Any]) -> dict[str, Field]:
     """Return the documented fields of a class of records."""
     found: dict[str, Field] = {}
-    for each in reversed(kind.__mro__):
-        annotations: dict[str, Any] = vars(each).get("__annotations__") or {}
+    for base in reversed(kind.__mro__):
+        annotations: dict[str, Any] = vars(base).get("__annotations__") or {}
         found |= {
-            name: Field(name, annotations[name]) for name in annotations if name in kind.fields
+            name: Field(name, annotation)
+            for name, annotation in annotations.items()
+            if name in kind.fields
         }
-    for name, part in _views(kind):
-        found[name] = Field(name, part)
-    return found
+    return found | {name: Field(name, annotation) for name, annotation in _views(kind)}
 
 
-def _views(kind: type[Record[Any]]) -> list[tuple[str, Any]]:
-    """Return the fields that are shown as records, and their types."""
+def _views(kind: type[Any]) -> list[tuple[str, Any]]:
+    """Return the properties of a class whose values are records, and their types."""
     found: list[tuple[str, Any]] = []
-    for each in kind.__mro__:
-        for name, member in vars(each).items():
+    for base in kind.__mro__:
+        for name, member in vars(base).items():
             if isinstance(member, property) and "[M]" in (
-                written := texts(member.fget).get("return", "")
+                text := texts(member.fget).get("return", "")
             ):
-                part = evaluate(written, each.__module__, each)
-                if any(hasattr(_item(choice), "parse_obj") for choice in _choices(part)):
-                    found.append((name, part))
+                annotation = evaluate(text, base.__module__, base)
+                if any(hasattr(_item(each), "parse_obj") for each in _members(annotation)):
+                    found.append((name, annotation))
     return found
 
 
@@ -196,15 +181,15 @@ def _item(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is list else annotation
 
 
-_NESTED: dict[type[Any], dict[str, type[Record[Any]]]] = {}
+_NESTED: dict[type[Any], dict[str, type[Any]]] = {}
 
 
-def nested(kind: type[Record[Any]]) -> dict[str, type[Record[Any]]]:
-    """Return the classes of the fields that are records, or lists of them."""
+def nested_records(kind: type[Any]) -> dict[str, type[Any]]:
+    """Return the classes of the fields that are records, or lists of records."""
     if kind not in _NESTED:
         _NESTED[kind] = {
-            name: next(_item(choice) for choice in _choices(part) if choice is not NoneType)
-            for name, part in _views(kind)
+            name: next(_item(each) for each in _members(annotation) if each is not NoneType)
+            for name, annotation in _views(kind)
         }
     return _NESTED[kind]
 
@@ -227,34 +212,30 @@ def schema(kind: type[Any], ref_template: str) -> dict[str, Any]:
     return {**found, "definitions": definitions} if definitions else found
 
 
-def _schema(
-    kind: type[Record[Any]], ref_template: str, definitions: dict[str, Any]
-) -> dict[str, Any]:
+def _schema(kind: type[Any], ref_template: str, definitions: dict[str, Any]) -> dict[str, Any]:
     definitions.setdefault(kind.__name__, {})
 
-    def reference(part: type[Record[Any]]) -> dict[str, Any]:
-        if part.__name__ not in definitions:
-            definitions[part.__name__] = _schema(part, ref_template, definitions)
-        return {"$ref": ref_template.format(model=part.__name__)}
+    def reference(record: type[Any]) -> dict[str, Any]:
+        if record.__name__ not in definitions:
+            definitions[record.__name__] = _schema(record, ref_template, definitions)
+        return {"$ref": ref_template.format(model=record.__name__)}
 
-    known = fields(kind)
+    documented = fields(kind)
     properties = {
         name: {"title": name.replace("_", " ").title(), **_schema_of(field.outer_type_, reference)}
-        for name, field in known.items()
+        for name, field in documented.items()
     }
-    required = [name for name, field in known.items() if field.required]
-    about = {
+    required = [name for name, field in documented.items() if field.required]
+    schema = {
         "title": kind.__name__,
         "description": kind.__doc__,
         "type": "object",
         "properties": properties,
     }
-    return {**about, "required": required} if required else about
+    return {**schema, "required": required} if required else schema
 
 
-def _schema_of(
-    annotation: Any, reference: Callable[[type[Record[Any]]], dict[str, Any]]
-) -> dict[str, Any]:
+def _schema_of(annotation: Any, reference: Callable[[type[Any]], dict[str, Any]]) -> dict[str, Any]:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if hasattr(annotation, "parse_obj"):
         return reference(annotation)
@@ -264,10 +245,10 @@ def _schema_of(
         return _schema_of(arguments[0], reference)
     if origin in (Union, UnionType):
         return {"anyOf": [_schema_of(each, reference) for each in arguments]}
-    known = _JSON_TYPES.get(origin or annotation)
-    if known is None:
+    name = _JSON_TYPES.get(origin or annotation)
+    if name is None:
         return {}
     if origin is list:
-        return {"type": known, "items": _schema_of(arguments[0], reference)}
+        return {"type": name, "items": _schema_of(arguments[0], reference)}
     values = _schema_of(arguments[1], reference) if origin is dict else {}
-    return {"type": known, "additionalProperties": values} if values else {"type": known}
+    return {"type": name, "additionalProperties": values} if values else {"type": name}

@@ -1,7 +1,6 @@
-"""The methods that records and pages have of models of pydantic, which they are in 1.0.7 and 2.0.
+"""The methods of pydantic models on records and pages, which are such models in 1.0.7 and 2.0.
 
-Nothing is validated: what the API sends is taken as it is. What is asked for rarely is in
-`_model_api`.
+Fields are not validated. `model_api`, which is loaded when it is first needed, has the rare parts.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     JSONObject: TypeAlias = dict[str, Any]
 
 
-class _Described:
-    """Descriptions of a class's fields."""
+class _FieldsProperty:
+    """The fields of a class by name."""
 
     def __get__(self, record: object, kind: Any) -> dict[str, Field]:
         from .model_api import fields
@@ -31,20 +30,20 @@ class _Described:
 
 
 class ModelMethods:
-    """What is in an object, in the forms that pydantic has for it."""
+    """The methods of pydantic models; a subclass has the data."""
 
     __slots__ = ()
 
     if not TYPE_CHECKING:
-        __fields__ = model_fields = _Described()
+        __fields__ = model_fields = _FieldsProperty()
 
     @classmethod
     def _alone(cls, data: JSONObject) -> Self:
-        """Return an object that no client made."""
+        """Return an instance without a client."""
         raise NotImplementedError
 
     def _twin(self, data: JSONObject) -> Self:
-        """Return one with other data."""
+        """Return an instance with other data, of the same client."""
         raise NotImplementedError
 
     def _dumpable(self, without_none: bool = False) -> JSONObject:
@@ -60,25 +59,27 @@ class ModelMethods:
         exclude_none: bool = False,
         **others: Any,
     ) -> JSONObject:
-        """Return a copy of the object, with every field that came.
+        """Return a dict of the fields that the API sent.
 
         Args:
-            include: The fields to take: a set of names, or a dict of names and what to take of
-                each.
+            include: The fields to include: a set of names, or a dict of names and what to include
+                of each.
             exclude: The fields to leave out, in the same form.
-            exclude_defaults: Leave out fields that are None, as `exclude_none` does.
-            exclude_none: Leave out fields that are None, also in records within this one.
-            others: What pydantic takes besides, such as `by_alias` and `exclude_unset`; without
-                effect.
+            exclude_defaults: The same as `exclude_none`.
+            exclude_none: Leave out fields that are None, in nested records too.
+            others: Other options of pydantic, such as `by_alias`; they have no effect.
+
+        Raises:
+            TypeError: An option does not exist, or has the wrong type.
 
         """
         if include is None and exclude is None and not (exclude_defaults or exclude_none or others):
             return self._dumpable()
-        from .model_api import check_options, dumped
+        from .model_api import check_options, dump
 
         check_options(others)
         without_none = exclude_defaults or exclude_none
-        return dumped(
+        return dump(
             type(self), self._dumpable(without_none), include, exclude, without_none=without_none
         )
 
@@ -92,19 +93,22 @@ class ModelMethods:
         encoder: Callable[[Any], Any] | None = None,
         **dumps: Any,
     ) -> str:
-        """Return the object as JSON text.
+        """Return the fields as JSON text.
 
         Args:
             include: As for `dict`.
             exclude: As for `dict`.
             exclude_defaults: As for `dict`.
             exclude_none: As for `dict`.
-            encoder: Returns what JSON can carry for a value that it cannot.
-            dumps: What `json.dumps` takes, such as `indent`; and what pydantic takes besides,
-                without effect.
+            encoder: A function that converts a value that JSON cannot carry.
+            dumps: Options of `json.dumps`, such as `indent`. Other options of pydantic have no
+                effect.
+
+        Raises:
+            TypeError: An option has the wrong type, or JSON cannot carry a value.
 
         """
-        from json import dumps as write
+        from json import dumps as to_json
 
         data = self.dict(
             include=include,
@@ -117,7 +121,7 @@ class ModelMethods:
 
             dumps = {name: value for name, value in dumps.items() if name not in WITHOUT_EFFECT}
         dumps.setdefault("ensure_ascii", False)
-        return write(data, default=encoder, **dumps)
+        return to_json(data, default=encoder, **dumps)
 
     def copy(
         self,
@@ -127,13 +131,16 @@ class ModelMethods:
         update: Mapping[str, Any] | None = None,
         deep: bool = True,
     ) -> Self:
-        """Return another record with the same fields.
+        """Return a copy.
 
         Args:
-            include: The fields to take, as for `dict`.
+            include: The fields to include, as for `dict`.
             exclude: The fields to leave out, as for `dict`.
-            update: Fields with other values.
-            deep: Copy what is in the fields too; else both records have the same lists and dicts.
+            update: New values of fields.
+            deep: Copy lists and dicts in fields too.
+
+        Raises:
+            TypeError: An argument has the wrong type.
 
         """
         from copy import deepcopy
@@ -144,29 +151,32 @@ class ModelMethods:
 
     @classmethod
     def parse_obj(cls, data: Mapping[str, Any]) -> Self:
-        """View an object that came from elsewhere."""
+        """Return an instance with the fields of a dict.
+
+        Raises:
+            TypeError: `data` is not a mapping.
+
+        """
         return cls._alone({**mapping("data", data)})
 
     @classmethod
     def parse_raw(cls, b: str | bytes, *, encoding: str = "utf8", **others: Any) -> Self:
-        """View an object that came from elsewhere as JSON text.
+        """Return an instance with the fields of an object in JSON.
 
         Args:
             b: The text, or its bytes.
-            encoding: Of bytes.
-            others: What pydantic takes besides; without effect, except that nothing is unpickled.
+            encoding: The encoding of bytes.
+            others: Other options of pydantic; they have no effect, and nothing is unpickled.
 
         Raises:
-            ValueError: It is not the JSON of an object.
+            TypeError: An option does not exist.
+            ValueError: The text is not the JSON of an object.
 
         """
         from json import loads
 
-        if others.keys() - {"content_type", "proto", "allow_pickle"}:
-            raise TypeError(
-                "unexpected keyword argument"
-                f" {(others.keys() - {'content_type', 'proto', 'allow_pickle'}).pop()!r}"
-            )
+        if unknown := others.keys() - {"content_type", "proto", "allow_pickle"}:
+            raise TypeError(f"unexpected keyword argument {unknown.pop()!r}")
         data = loads(b if isinstance(b, str) else bytes(b).decode(encoding))
         if not is_object(data):
             raise ValueError(f"a {cls.__name__} is an object in JSON, not {type(data).__name__}")
@@ -174,8 +184,16 @@ class ModelMethods:
 
     @classmethod
     def parse_file(cls, path: str | PathLike[str], **options: Any) -> Self:
-        """View an object that is in a file as JSON text; takes and raises what `parse_raw` does
-        besides.
+        """Return an instance with the fields of an object in a JSON file.
+
+        Args:
+            path: The file.
+            options: As for `parse_raw`.
+
+        Raises:
+            OSError: The file cannot be read.
+            ValueError: The file is not the JSON of an object.
+
         """
         from pathlib import Path
 
@@ -183,21 +201,30 @@ class ModelMethods:
 
     @classmethod
     def construct(cls, _fields_set: object = None, **values: Any) -> Self:
-        """Return a record of some fields. As pydantic's `construct`, it validates nothing."""
+        """Return an instance with some fields, without validation."""
         return cls(**values)
 
     @classmethod
     def validate(cls, value: Any) -> Self:
-        """Return a record of this class, made of a dict if it is none."""
+        """Return an instance as it is, or a dict as an instance.
+
+        Raises:
+            TypeError: `value` is neither.
+
+        """
         return value if isinstance(value, cls) else cls.parse_obj(value)
 
     @classmethod
     def schema(
-        cls,
-        by_alias: bool = True,
-        ref_template: str = "#/definitions/{model}",
+        cls, by_alias: bool = True, ref_template: str = "#/definitions/{model}"
     ) -> JSONObject:
-        """Return a JSON schema of the documented fields."""
+        """Return a JSON schema of the documented fields.
+
+        Args:
+            by_alias: Without effect.
+            ref_template: The form of references to other schemas.
+
+        """
         from .model_api import schema
 
         return schema(cls, ref_template)
@@ -206,42 +233,42 @@ class ModelMethods:
     def schema_json(
         cls, *, by_alias: bool = True, ref_template: str = "#/definitions/{model}", **dumps: Any
     ) -> str:
-        """Return the JSON schema as text; takes what `json.dumps` takes."""
-        from json import dumps as write
+        """Return the JSON schema as text; `dumps` are options of `json.dumps`."""
+        from json import dumps as to_json
 
-        return write(cls.schema(by_alias, ref_template), **dumps)
+        return to_json(cls.schema(by_alias, ref_template), **dumps)
 
     def model_dump(self, **options: Any) -> JSONObject:
-        """Do what `dict` does, under the name that pydantic 2 has for it."""
+        """Return a dict of the fields that the API sent; see `dict`."""
         return self.dict(**options)
 
     def model_dump_json(
         self, *, indent: int | None = None, ensure_ascii: bool = False, **options: Any
     ) -> str:
-        """Return the object as JSON text; takes what `dict` takes, and `indent`."""
+        """Return the fields as JSON text; `options` are those of `dict`."""
         from json import dumps
 
         return dumps(self.dict(**options), ensure_ascii=ensure_ascii, indent=indent)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Do what `copy` does, under the name and with the default of pydantic 2."""
+        """Return a copy, by default a shallow one; see `copy`."""
         return self.copy(update=update, deep=deep)
 
     @classmethod
     def model_validate(cls, obj: Any, **_options: Any) -> Self:
-        """Do what `validate` does, under the name that pydantic 2 has for it."""
+        """Return an instance as it is, or a dict as an instance; see `validate`."""
         return cls.validate(obj)
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes, **_options: Any) -> Self:
-        """Do what `parse_raw` does, under the name that pydantic 2 has for it."""
+        """Return an instance with the fields of an object in JSON; see `parse_raw`."""
         return cls.parse_raw(json_data)
 
     @classmethod
     def model_json_schema(
         cls, by_alias: bool = True, ref_template: str = "#/$defs/{model}", **_options: Any
     ) -> JSONObject:
-        """Return a JSON schema of the documented fields, as pydantic 2 writes it."""
+        """Return a JSON schema of the documented fields, in pydantic 2's form; see `schema`."""
         schema = cls.schema(by_alias, ref_template)
         definitions = schema.pop("definitions", None)
         return {**schema, "$defs": definitions} if definitions else schema
@@ -254,46 +281,50 @@ class ModelMethods:
 
         @property
         def __dict__(self) -> JSONObject:
-            """The fields that came: `vars` shows them, and a change of it is one of the record."""
-            from .model_api import nested
+            """The fields that the API sent, for `vars`; changes of it change the record."""
+            from .model_api import nested_records
 
-            views = {name: getattr(self, name) for name in nested(type(self)) if name in self._data}
-            return {**self._data, **views} if views else self._data
+            records = {
+                name: getattr(self, name)
+                for name in nested_records(type(self))
+                if name in self._data
+            }
+            return {**self._data, **records} if records else self._data
 
         @property
         def __fields_set__(self) -> set[str]:
-            """The names of the fields that came."""
+            """The names of the fields that the API sent."""
             return {*self._data}
 
         model_fields_set = __fields_set__
 
         @property
         def model_extra(self) -> JSONObject:
-            """The fields that are not documented."""
+            """The undocumented fields."""
             from .model_api import fields
 
             known = fields(type(self))
             return {name: value for name, value in self._data.items() if name not in known}
 
-    # pydantic, and FastAPI with it, ask a class what to do with it; they alone call these.
+    # pydantic calls the following methods, and so does FastAPI.
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:
         from pydantic_core import core_schema
 
-        def validated(value: object) -> ModelMethods:
+        def validate(value: object) -> ModelMethods:
             if isinstance(value, cls):
                 return value
             if is_object(value):
                 return cls.parse_obj(value)
             raise ValueError(f"must be a {cls.__name__} or a dict of its fields")
 
-        written = core_schema.plain_serializer_function_ser_schema(cls.dict)
-        return core_schema.no_info_plain_validator_function(validated, serialization=written)
+        serialization = core_schema.plain_serializer_function_ser_schema(cls.dict)
+        return core_schema.no_info_plain_validator_function(validate, serialization=serialization)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: object, _handler: object) -> JSONObject:
-        # What the API promises is not asked of others.
+        # The API promises the required fields; others' data need not have them.
         return {
             name: value
             for name, value in cls.schema().items()

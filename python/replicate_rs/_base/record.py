@@ -1,14 +1,16 @@
-"""Records: typed views of the JSON objects that the API answers with.
+"""Records: typed views of the JSON objects in the API's responses.
 
-A record keeps the decoded object as it came: fields that the API added yesterday are there as
-attributes too, and fields that it left out are None.
+A record keeps the decoded object as it is. Fields that this library does not know are attributes
+too, and documented fields that the API left out are None.
 """
 
 from __future__ import annotations
 
-from .checks import shortened
+from .._core import Expect
+from .describe import shortened
 from .model_methods import ModelMethods
-from .operation import Async, M, Resource, Sync
+from .resource import M, Resource
+from .session import Async, Sync
 from .typing import TypeVar, defer_annotations, is_array, is_object, overload
 
 TYPE_CHECKING = False
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, ClassVar, Self, TypeAlias, TypeGuard
 
-    from .operation import Session
+    from .resource import Options, Target
+    from .session import Session
 
     # Inside the class, `dict` is a method.
     JSONObject: TypeAlias = dict[str, Any]
@@ -28,9 +31,9 @@ R = TypeVar("R", bound="Record[Any]")
 
 
 class Record(ModelMethods, Resource[M]):
-    """The base of all records. Its annotations are the documented fields.
+    """The base class of records. Its annotations are the documented fields.
 
-    A record has its client's mode: the methods of one that an `AsyncReplicate` gave are awaited.
+    A record has the mode of its client: the methods of an `AsyncReplicate`'s are awaited.
     """
 
     __slots__ = ("_data",)
@@ -42,7 +45,7 @@ class Record(ModelMethods, Resource[M]):
         self._data = data
 
     def __init_subclass__(cls) -> None:
-        # What has a value of its own is a method or a view, not a field.
+        # An annotated name with a value is a method or a property, not a field.
         own = tuple(
             name
             for name in cls.__annotations__
@@ -54,39 +57,35 @@ class Record(ModelMethods, Resource[M]):
 
     @classmethod
     def _of(cls, data: JSONObject, session: Session) -> R:  # type: ignore[type-var] # pyright: ignore[reportInvalidTypeVarUse] - the caller knows the mode
-        """View an object that the API answered with."""
+        """Return a record of an object in a response."""
         record: Any = cls.__new__(cls)
         record._data = data
         record._session = session
-        # What else a resource has is found when it is asked for, since a page has a hundred
-        # records.
+        # `__getattr__` finds the mode and the transport when they are needed: a page has up to a
+        # hundred records.
         return record  # type: ignore[no-any-return]  # as above
 
     @classmethod
     def _alone(cls, data: JSONObject) -> Self:
-        """View an object that came by itself; what is asked for with it is asked of the default
-        client.
-        """
+        """Return a record without a client; its methods use the default client."""
         record = cls.__new__(cls)
         record._data = data
         return record
 
     def _in(self, mode: type[Sync | Async]) -> Self:
-        """View the same object in another mode: what one updates, the other shows."""
+        """Return a record of the same object in another mode; both see each other's changes."""
         record: Self = self._of(self._data, self._session)
         record._mode = mode
         record._transport = mode.transport
         return record
 
     def _as_given(self) -> Self:
-        """View the same object in its client's mode, in which callers get it back, in an error for
-        example.
-        """
+        """Return a record of the same object in its client's mode, for errors and callbacks."""
         mode = self._session.mode
         return self if self._mode is mode else self._in(mode)
 
     def _update(self, data: Mapping[str, Any]) -> None:
-        """Take over a newer answer."""
+        """Replace the fields by those of a newer response."""
         if data is not self._data:
             new = dict(data)
             self._data.clear()
@@ -95,18 +94,16 @@ class Record(ModelMethods, Resource[M]):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Find undocumented fields, and bind records that no client made to the default client."""
+            """Return an undocumented field, or an attribute that is set when it is first needed."""
             if name.startswith("_"):
-                return self._missing(name)
+                return self._set_missing(name)
             try:
                 return self._data[name]
             except KeyError:
                 raise AttributeError(f"this {type(self).__name__} has no field {name!r}") from None
 
-        def _missing(self, name: str) -> Any:
-            """Find what a resource has besides the session, whose mode is its own, and the session
-            of the default client.
-            """
+        def _set_missing(self, name: str) -> Any:
+            """Set the default client's session, or the session's mode and its transport."""
             if name == "_session":
                 from .package import default_client
 
@@ -119,29 +116,29 @@ class Record(ModelMethods, Resource[M]):
             return object.__getattribute__(self, name)
 
     def _view(self, name: str, kind: type[R]) -> R | None:
-        """View a field that is an object, or the name of one."""
-        return self._viewed(self._data.get(name), kind)
+        """Return a field that is an object, or the name of one, as a record."""
+        return self._to_record(self._data.get(name), kind)
 
     def _views(self, name: str, kind: type[R]) -> list[R]:
-        """View a field that is a list of objects, or of names of them."""
+        """Return a field that is a list of objects, or of their names, as records."""
         values = self._data.get(name)
-        viewed = [self._viewed(each, kind) for each in values] if is_array(values) else []
-        return [each for each in viewed if each is not None]
+        items = values if is_array(values) else []
+        return [record for item in items if (record := self._to_record(item, kind)) is not None]
 
-    def _viewed(self, value: object, kind: type[R]) -> R | None:
-        data = kind._named_by(value) if isinstance(value, str) else value
+    def _to_record(self, value: object, kind: type[R]) -> R | None:
+        data = kind._from_name(value) if isinstance(value, str) else value
         return kind._of(data, self._session) if is_object(data) else None
 
     @classmethod
-    def _named_by(cls, name: str) -> JSONObject | None:  # noqa: ARG003 - of those that have a name
-        """Return the object that a name stands for where the API gives no more of it."""
+    def _from_name(cls, name: str) -> JSONObject | None:  # noqa: ARG003 - for classes that have names
+        """Return an object's fields where the API gives its name only; None if there are none."""
         return None
 
-    def _dumpable(self, without_none: bool = False) -> JSONObject:  # noqa: ARG002 - a page's
+    def _dumpable(self, without_none: bool = False) -> JSONObject:  # noqa: ARG002 - for pages
         return self._data.copy()
 
     def _twin(self, data: JSONObject) -> Self:
-        """View another object as this one is viewed."""
+        """Return a record of another object, of the same client."""
         try:
             session = object.__getattribute__(self, "_session")
         except AttributeError:
@@ -159,10 +156,11 @@ class Record(ModelMethods, Resource[M]):
     __hash__: ClassVar[None] = None  # type: ignore[assignment]  # records change when they are reloaded
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={shortened(value)}' for name, value in self._data.items())})"
+        fields = ", ".join(f"{name}={shortened(value)}" for name, value in self._data.items())
+        return f"{type(self).__name__}({fields})"
 
     def __copy__(self) -> Self:
-        # Pickling forgets the client, and with it the mode; a copy has both.
+        # Not through `__reduce__`: a pickle has neither the client nor the mode.
         return self._twin(self._data.copy())
 
     def __deepcopy__(self, known: Any) -> Self:
@@ -174,9 +172,7 @@ class Record(ModelMethods, Resource[M]):
         return self._reduced(self._data)
 
     def _reduced(self, data: JSONObject) -> tuple[Any, ...]:
-        """Return what a pickle of this has: some fields, and what the client was made with, but for
-        secrets.
-        """
+        """Return the parts of a pickle: fields, and the client's options without secrets."""
         try:
             session: Session = object.__getattribute__(self, "_session")
         except AttributeError:
@@ -187,18 +183,30 @@ class Record(ModelMethods, Resource[M]):
 
 
 def _restored(kind: type[Record[Any]], data: JSONObject, session: Session) -> Record[Any]:
-    """View an object that was pickled, with its client's options but for secrets.
-
-    Its methods block.
-    """
+    """Return a record that was pickled; its methods block."""
     record: Record[Any] = kind._of(data, session.in_mode(Sync))
     return record
 
 
-class moment:  # noqa: N801 - reads as a field
-    """A field's time as a `datetime`, beside the text that the API sent; None if it sent none, or
-    none that is one.
-    """
+async def fetch(
+    resource: Resource[Any],
+    kind: type[R],
+    method: str,
+    target: Target,
+    options: Options,
+    body: Mapping[str, object] | None = None,
+    *,
+    expect: Expect[JSONObject] = Expect.OBJECT,
+) -> R:
+    """Send a request, and return the object in its response as a record."""
+    data = await resource._transport.finish(
+        resource._send(method, target, expect, options, body=body)
+    )
+    return kind._of(data, resource._session)
+
+
+class timestamp_property:  # noqa: N801 - used as a field
+    """The `datetime` of a field that is ISO 8601 text; None if the text is missing or malformed."""
 
     __slots__ = ("name",)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from .operation import Namespace, Sync
+from .resource import Namespace
+from .session import Sync
 from .typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .operation import Resource
+    from .resource import Resource
 
 
 def is_namespace(value: object) -> bool:

@@ -1,6 +1,8 @@
-"""What the parts of one client share: its settings, its mode, and an adapter of its calls."""
+"""What the parts of one client share: its config, its mode, and an adapter of its calls."""
 
 from __future__ import annotations
+
+from .transport import Blocking, Suspending
 
 TYPE_CHECKING = False
 
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from .._core import Core
-    from .operation import Async, Resource, Sync
+    from .transport import Transport
     from .types import FileEncodingStrategy
 
     class Config(Protocol):
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
         options: dict[str, Any]
         mode: type[Sync | Async]
         is_default: bool
-        """Whether the settings are those of the package's default client."""
+        """Whether this is the config of the package's default client."""
 
         @property
         def core(self) -> Core:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
         @property
         def is_plain_default(self) -> bool:
-            """Whether the settings are the default client's, with nothing assigned."""
+            """Whether this is the default client's config, with no option assigned."""
             ...
 
         def reduce_session(self, mode: type[Sync | Async]) -> tuple[Any, ...]:
@@ -71,7 +73,7 @@ if TYPE_CHECKING:
             """Put keywords in this library's form, and return the resource to call."""
             ...
 
-        def adapt(self, error: Exception, resource: Resource[Any]) -> None:
+        def adapt(self, error: Exception, resource: Any) -> None:
             """Turn an error into what callers expect."""
             ...
 
@@ -86,10 +88,25 @@ if TYPE_CHECKING:
             ...
 
 
+class Sync:
+    """The mode of a `Replicate` and of its records: operations return their result."""
+
+    transport: type[Transport] = Blocking
+
+
+class Async:
+    """The mode of an `AsyncReplicate` and of its records: operations are awaited.
+
+    In annotations: `Prediction[Async]`.
+    """
+
+    transport: type[Transport] = Suspending
+
+
 class Session:
     """What the parts of one client share, in a mode."""
 
-    __slots__ = ("adapter", "config", "mode", "webhook_secret")
+    __slots__ = ("adapter", "config", "mode")
 
     def __init__(self, config: Config, mode: type[Sync | Async]) -> None:
         # What the client is made with at the moment.
@@ -99,8 +116,6 @@ class Session:
         # The client's, and so that of the records, pages and files that it gives, whichever of its
         # methods gave them.
         self.mode: type[Sync | Async] = mode
-        # The account's, as it was fetched last.
-        self.webhook_secret: Any = None
 
     @property
     def core(self) -> Core:
@@ -128,7 +143,6 @@ class Session:
         if mode is self.mode:
             return self
         twin = Session(self.config, mode)
-        twin.webhook_secret = self.webhook_secret
         twin.adapter = self.adapter
         return twin
 

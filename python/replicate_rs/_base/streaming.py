@@ -7,8 +7,9 @@ of a plain generator, and only a batch the way through the layers below, in eith
 
 from __future__ import annotations
 
-from .checks import RULES, checker
-from .operation import Async, Described, Function, Method, Sync, run
+from .arguments import RULES, checker
+from .operation import Function, Method, ResourceMethod, run_blocking
+from .session import Async, Sync
 from .typing import Generic, ParamSpec, TypeVar, defer_annotations, overload, texts
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from .._core import ServerSentEvent
     from ..prediction import Prediction
-    from .operation import Resource
+    from .resource import Resource
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -177,11 +178,11 @@ def spread(batches: AsyncGenerator[Sequence[T], None]) -> Generator[T, None, Non
     """Give the items of batches that come without suspending."""
     try:
         while True:
-            yield from run(batches.__anext__())
+            yield from run_blocking(batches.__anext__())
     except StopAsyncIteration:
         return
     finally:
-        run(batches.aclose())
+        run_blocking(batches.aclose())
 
 
 async def spread_async(batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[T, None]:
@@ -211,7 +212,7 @@ def batches(
     """Return the batches of a streaming operation, as another operation reads them: its arguments
     are not checked again.
     """
-    return parts(method.__wrapped__(*args, **kwargs))  # type: ignore[attr-defined] # `Described` set it
+    return parts(method.__wrapped__(*args, **kwargs))  # type: ignore[attr-defined] # `ResourceMethod` set it
 
 
 def _returning(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -234,7 +235,7 @@ def _returning(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return twin  # type: ignore[no-any-return]  # as above
 
 
-class streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
+class streaming(ResourceMethod, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """A method whose answer comes in parts: any async generator of batches, or something that
     returns one.
     """
@@ -287,22 +288,22 @@ class streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
             stream: Any = Stream(begin, made)
             return stream if adapter is None else adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
 
-        self._blocking = self._named(call, _returning("Stream", self.function))
+        self._blocking = self._wrap(call, _returning("Stream", self.function))
         return self._blocking
 
     def _make_suspending(self) -> Callable[..., Any]:
-        self._suspending = self._named(
+        self._suspending = self._wrap(
             _awaited(self.function), _returning("AsyncStream", self.function)
         )
         return self._suspending
 
     def _make_unbound(self) -> Callable[..., Any]:
         kind = "AsyncStream" if getattr(self.owner, "mode", None) is Async else "Stream"
-        self._unbound = self._named(self._calling(), _returning(kind, self.function))
+        self._unbound = self._wrap(self._make_caller(), _returning(kind, self.function))
         return self._unbound
 
 
-class async_streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a decorator
+class async_streaming(ResourceMethod, Generic[P, T]):  # noqa: N801 - reads as a decorator
     """The ``async_`` twin of a streaming method, on whatever client."""
 
     def __init__(self, twin: streaming[P, T]) -> None:
@@ -320,13 +321,13 @@ class async_streaming(Described, Generic[P, T]):  # noqa: N801 - reads as a deco
         return Method(self._suspending or self._make_suspending(), resource._in(Async))
 
     def _make_suspending(self) -> Callable[..., Any]:
-        self._suspending = self._named(
+        self._suspending = self._wrap(
             _awaited(self.function), _returning("AsyncStream", self.function)
         )
         return self._suspending
 
     def _make_unbound(self) -> Callable[..., Any]:
-        self._unbound = self._named(self._calling(), _returning("AsyncStream", self.function))
+        self._unbound = self._wrap(self._make_caller(), _returning("AsyncStream", self.function))
         return self._unbound
 
 

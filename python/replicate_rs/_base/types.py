@@ -115,15 +115,15 @@ class Options(TypedDict, total=False):
     signal: AbortSignal | None
     """Stops the request."""
     timeout: Limit | None
-    """Seconds for all of the call, retries included, or a `timedelta`; of a `Timeout`, its `total`
+    """Seconds for the whole call, retries included, or a `timedelta`; of a `Timeout`, its `total`
     or its longest part.
     """
     extra_headers: Headers | None
-    """Sent with this request, over the client's own."""
+    """Headers of this request; they replace the client's of the same name."""
     extra_query: Query | None
-    """Added to the query."""
+    """Parameters added to the query."""
     extra_body: Mapping[str, object] | None
-    """Added to the JSON body."""
+    """Fields added to the JSON body."""
 
 
 # What to take of a record: names, or names and what to take of each; positions in lists.
@@ -134,23 +134,9 @@ Usable: TypeAlias = Ref | Named
 Visibility = Literal["public", "private"]
 
 
-class ModelOptions(Options, total=False):
-    """What operations on a model take; the two names are 2.0's."""
-
-    model_owner: str | None
-    """The owner of the model, as in 2.0."""
-    model_name: str | None
-    """The name of the model, as in 2.0."""
-
-
-class DeploymentOptions(Options, total=False):
-    """What operations on a deployment take; the two names are 2.0's."""
-
-    deployment_owner: str | None
-    """The owner of the deployment, as in 2.0."""
-    deployment_name: str | None
-    """The name of the deployment, as in 2.0."""
-
+# Names of earlier releases. Operations on models and deployments take the same options as others.
+ModelOptions = Options
+DeploymentOptions = Options
 
 # How files among a model's inputs are sent.
 FileEncodingStrategy: TypeAlias = Literal["default", "upload", "url", "data-uri", "base64"]

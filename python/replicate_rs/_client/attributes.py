@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .._base.checks import is_async_function
 from .._base.credentials import find_token, reveal, strip_frames
-from .._base.operation import M, Namespace
+from .._base.resource import M, Namespace
 from .._base.session import Session
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, cast, defer_annotations, overload
 from .config import Config
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, ClassVar, Self, Unpack
 
-    from .._base.operation import Async, Sync
+    from .._base.session import Async, Sync
     from .._base.types import FileEncodingStrategy, Headers, Limit, Seconds
     from .types import Certificate, ClientOptions, Fetch, Token
 

@@ -13,8 +13,8 @@ from os import environ
 
 from .._base.checks import integer, interval
 from .._base.credentials import Secret, reveal
-from .._base.operation import Async, header_pairs
-from .._base.session import Session
+from .._base.encoding import header_pairs
+from .._base.session import Async, Session
 from .._base.typing import TYPE_CHECKING, cast, defer_annotations
 from .._core import Core
 from .options import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from .._base.operation import Sync
+    from .._base.session import Sync
 
 MAX_UINT32 = (1 << 32) - 1
 # The environment has not been read yet.

@@ -6,7 +6,7 @@ the caller's function must run on the caller's thread or event loop.
 
 from __future__ import annotations
 
-from .._base.operation import run
+from .._base.operation import run_blocking
 from .._base.transport import Blocking, Suspending
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations
 from .._core import Response
@@ -38,7 +38,7 @@ class Deferred(Generic[T]):
 
     def wait(self) -> T:
         """Do the work on this thread."""
-        return run(self._run(Blocking))
+        return run_blocking(self._run(Blocking))
 
     def run_async(self) -> Coroutine[Any, Any, T]:
         """Return a coroutine that does the work on an event loop."""
@@ -117,7 +117,7 @@ class FetchedResponse(Deferred[T]):
             finally:
                 self.is_in_core = False
 
-        return send if transport is Suspending else lambda request: run(send(request))
+        return send if transport is Suspending else lambda request: run_blocking(send(request))
 
 
 def _refuse_awaitable(response: Any) -> None:

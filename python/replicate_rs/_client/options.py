@@ -12,11 +12,11 @@ from .._base.checks import (
     is_async_function,
     strategy,
     text,
-    wrong_type,
 )
 from .._base.checks import headers as checked_headers
 from .._base.credentials import Secret, is_secret_str, read_token, reveal
-from .._base.operation import Async
+from .._base.describe import wrong_type
+from .._base.session import Async
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any
 
-    from .._base.operation import Sync
+    from .._base.session import Sync
     from .types import Certificate
 
 
@@ -132,14 +132,14 @@ def resolve_aliases(options: Mapping[str, Any]) -> dict[str, Any]:
     return resolved
 
 
-def only(**spellings: Any) -> Any:
-    """Return the one of several spellings of an option that is not None, or None.
+def resolve_alias(**names: Any) -> Any:
+    """Return the value that is given under one of several names, or None.
 
     Raises:
         TypeError: Two of them are given.
 
     """
-    given = {spelling: value for spelling, value in spellings.items() if value is not None}
+    given = {name: value for name, value in names.items() if value is not None}
     if len(given) > 1:
         raise TypeError(f"{' and '.join(given)} are the same argument: give one")
     return next(iter(given.values()), None)

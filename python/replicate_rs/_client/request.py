@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._base.checks import limit
-from .._base.operation import encode_query, header_pairs, to_json
+from .._base.encoding import encode_query, header_pairs, to_json
 from .._base.typing import TYPE_CHECKING, defer_annotations
 from .._core import Expect
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._base.checks import Limit
-    from .._base.operation import Headers, Query, Resource
+    from .._base.resource import Resource
+    from .._base.types import Headers, Query
     from .._core import AbortSignal, Response, Upload
 
 

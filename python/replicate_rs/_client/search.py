@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .._base.operation import M
 from .._base.record import Record
+from .._base.resource import M
 from .._base.typing import TYPE_CHECKING, defer_annotations
 from .._core import Expect
 from ..collection import Collection
@@ -12,7 +12,7 @@ from ..model import Model
 if TYPE_CHECKING:
     from typing import Any, Unpack
 
-    from .._base.operation import Options, Resource
+    from .._base.resource import Options, Resource
 
 
 class FoundModel(Record[M]):

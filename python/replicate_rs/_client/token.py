@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .._base.checks import is_async_function
 from .._base.credentials import Secret, find_token, read_token, reveal
-from .._base.operation import header_pairs
+from .._base.encoding import header_pairs
 from .._base.typing import TYPE_CHECKING, defer_annotations
 from ..exceptions import MissingTokenError
 

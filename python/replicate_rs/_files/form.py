@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._base.operation import to_json
+from .._base.encoding import to_json
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from .encode import Slot
 from .multipart import multipart
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any, TypeAlias
 
-    from .._base.operation import Resource
+    from .._base.resource import Resource
     from .._core import Upload
 
     # Its name if it has another one than its own, the file, and its media type if that is given.

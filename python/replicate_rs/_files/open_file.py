@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from .._base.checks import limit
-from .._base.operation import Async, M, Resource, Sync, operation, run, unchecked
+from .._base.operation import operation, run_blocking, unchecked
+from .._base.resource import M, Resource
+from .._base.session import Async, Sync
 from .._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ class OpenFile(Resource[M]):
         """Return what there is of the next `size` bytes; `io.TextIOWrapper` reads by this."""
         self._check_blocking()
         cursor = self._cursor
-        part = run(cursor.read(Sync.transport, None if size < 0 else size, once=True))
+        part = run_blocking(cursor.read(Sync.transport, None if size < 0 else size, once=True))
         self._known.note(cursor.said)
         return part
 

@@ -6,17 +6,9 @@ from io import RawIOBase
 from sys import _getframe, modules
 
 from .._base.checks import limit
-from .._base.operation import (
-    Async,
-    M,
-    Resource,
-    Sync,
-    async_operation,
-    operation,
-    resource,
-    run,
-    unchecked,
-)
+from .._base.operation import async_operation, operation, run_blocking, unchecked
+from .._base.resource import M, Resource, check_resource
+from .._base.session import Async, Sync
 from .._base.streaming import async_streaming, streaming
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
 from .errors import fetched, without_secrets
@@ -33,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, Self, TypeGuard
 
     from .._base.checks import Limit
-    from .._base.operation import Session
+    from .._base.session import Session
     from .._core import AbortSignal, Source
 
 # Bytes that are set aside for a file whose host says that it has as many.
@@ -272,7 +264,7 @@ class FileOutput(OpenFile[M], URLText):
 
     def __fspath__(self) -> str:
         # It cannot be awaited, so it blocks with either client.
-        return str(run(unchecked(FileOutput._copied)(self._in(Sync))))
+        return str(run_blocking(unchecked(FileOutput._copied)(self._in(Sync))))
 
     @property
     def content_type(self) -> str | None:
@@ -427,7 +419,7 @@ def is_file_output(value: object) -> TypeGuard[FileOutput[Any]]:
 
 def transform_output(value: object, client: Resource[Any]) -> Any:
     """Give a model's output with its files as `FileOutput`; 1.0.7 has it in `helpers`."""
-    return outputs(value, resource("client", client)._session)
+    return outputs(value, check_resource("client", client)._session)
 
 
 def outputs(value: object, session: Session) -> Any:

@@ -6,7 +6,7 @@ from io import SEEK_CUR, SEEK_END, SEEK_SET, RawIOBase, UnsupportedOperation
 from os import getpid
 from threading import Lock
 
-from .._base.operation import run
+from .._base.operation import run_blocking
 from .._base.transport import Blocking
 from .._base.typing import TYPE_CHECKING
 from .._core import read_data_uri
@@ -336,13 +336,13 @@ class FileReader(RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Read what there is, at most as much as fits."""
-        count = run(self._cursor.readinto(Blocking, buffer, once=True))
+        count = run_blocking(self._cursor.readinto(Blocking, buffer, once=True))
         self._output._known.note(self._cursor.said)
         return count
 
     def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
         """Go somewhere; nothing is fetched, but for the length of the file if it has to be known."""
-        position = run(self._cursor.seek(Blocking, offset, whence))
+        position = run_blocking(self._cursor.seek(Blocking, offset, whence))
         self._output._known.note(self._cursor.said)
         return position
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from .._base.checks import abort_signal, file_path, flag, limit
-from .._base.operation import Async, Namespace, Resource, Sync, resource, run, unchecked
+from .._base.operation import run_blocking, unchecked
 from .._base.package import default_client
+from .._base.resource import Namespace, Resource, check_resource
+from .._base.session import Async, Sync
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from ..exceptions import FileError
 from .errors import fetched
@@ -67,7 +69,7 @@ def save_all(
             others is whole or not there.
 
     """
-    return run(_saved(Sync, output, folder, overwrite, names, client, signal, timeout))
+    return run_blocking(_saved(Sync, output, folder, overwrite, names, client, signal, timeout))
 
 
 async def asave_all(
@@ -100,7 +102,7 @@ async def _saved(
         None if signal is None else abort_signal("signal", signal),
         limit("timeout", timeout),
     )
-    found = _Found(None if client is None else resource("client", client))
+    found = _Found(None if client is None else check_resource("client", client))
     found.look_through(output, "output")
     files = found.files
     if not files:

@@ -6,7 +6,9 @@ from time import monotonic
 
 from .._base.checks import limit
 from .._base.checks import strategy as checked_strategy
-from .._base.operation import Async, resource, run
+from .._base.operation import run_blocking
+from .._base.resource import check_resource
+from .._base.session import Async
 from .._base.typing import TYPE_CHECKING, defer_annotations
 from .._core import Upload, is_plain
 from ..exceptions import (
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from .._base.operation import Options, Resource
+    from .._base.resource import Options, Resource
     from .._base.types import FileEncodingStrategy
     from .._core import AbortSignal, Part, Pending
     from ..client import Replicate
@@ -291,9 +293,9 @@ def encode_json(
     from copy import deepcopy
 
     return deepcopy(
-        run(
+        run_blocking(
             encoded(
-                resource("client", client),
+                check_resource("client", client),
                 obj,
                 Written(),
                 strategy=_strategy(file_encoding_strategy),
@@ -308,7 +310,7 @@ async def async_encode_json(
     """Do what is done to a model's inputs; 1.0.7 has it in `helpers`."""
     from copy import deepcopy
 
-    twin = resource("client", client)._in(Async)
+    twin = check_resource("client", client)._in(Async)
     return deepcopy(await encoded(twin, obj, Written(), strategy=_strategy(file_encoding_strategy)))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .._base.checks import limit
-from .._base.operation import M, async_operation, operation
-from .._base.record import Record, moment
+from .._base.operation import async_operation, operation
+from .._base.record import Record, timestamp_property
+from .._base.resource import M
 from .._base.typing import TYPE_CHECKING, defer_annotations
 from .._core import Expect
 from .polling import Course
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, Unpack
 
     from .._base.checks import Limit
-    from .._base.operation import Options, Session
+    from .._base.resource import Options
+    from .._base.session import Session
     from .._core import AbortSignal
     from ..exceptions import ReplicateError
     from .params import WebhookEvent
@@ -59,9 +61,9 @@ class Job(Record[M]):
     """
     started_at: str | None
     completed_at: str | None
-    created: Final = moment("created_at")
-    started: Final = moment("started_at")
-    completed: Final = moment("completed_at")
+    created: Final = timestamp_property("created_at")
+    started: Final = timestamp_property("started_at")
+    completed: Final = timestamp_property("completed_at")
     urls: dict[str, str] | None
     webhook: str | None
     webhook_events_filter: list[WebhookEvent] | None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .._base.operation import Async, Resource, Sync, unchecked
+from .._base.operation import unchecked
+from .._base.resource import Resource
+from .._base.session import Async, Sync
 from .._base.streaming import batches, spread, spread_async
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations
 from .._files.output import outputs

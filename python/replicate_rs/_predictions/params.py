@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .._base.checks import limit
-from .._base.operation import HELP, OPTIONS
+from .._base.operation import HELP
+from .._base.resource import OPTIONS
 from .._base.typing import TYPE_CHECKING, TypeVar
 from ..identifier import owner_and_name
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from .._base.operation import Options
+    from .._base.resource import Options
     from ..identifier import Ref
     from .types import CreateOptions as CreateOptions
     from .types import PredictionOptions as PredictionOptions

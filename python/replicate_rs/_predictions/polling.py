@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from typing import Any, NoReturn
 
-    from .._base.operation import Resource
+    from .._base.resource import Resource
     from .._base.transport import Transport
     from .._core import AbortSignal
     from ..prediction import Prediction

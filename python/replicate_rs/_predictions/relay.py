@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._base.operation import Async, Sync
+from .._base.session import Async, Sync
 from .._base.streaming import spread, spread_async
 from .._base.typing import TYPE_CHECKING, defer_annotations
 from .._core import ServerSentEvent

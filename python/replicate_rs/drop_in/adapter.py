@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from .._base.arguments import aliases_of
 from .._base.credentials import strip_frames
-from .._base.operation import OPTIONS, run
+from .._base.operation import run_blocking
+from .._base.resource import OPTIONS
 from .._client.options import normalize
 from .._files.output import FileOutput
 from .._predictions.params import CREATE_OPTIONS, LONGEST_HOLD
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from typing import Any, TypeVar
 
-    from .._base.operation import Resource
+    from .._base.resource import Resource
 
     T = TypeVar("T")
 
@@ -65,7 +67,7 @@ class Adapter:
         """Call a blocking operation; `check` checks its arguments."""
         args = (self.prepare(function, args[0], kwargs), *args[1:])
         try:
-            result: Any = run(function(*check(args, kwargs), **kwargs))
+            result: Any = run_blocking(function(*check(args, kwargs), **kwargs))
         except RequestError as error:
             self.adapt(error, args[0])
             raise
@@ -187,7 +189,7 @@ def _get_known(function: Callable[..., Any]) -> frozenset[str] | None:
         code = function.__code__
         names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
         extras = (
-            CREATE_OPTIONS | OPTIONS | {"model_owner", "model_name"}
+            CREATE_OPTIONS | OPTIONS.keys() | aliases_of(function)
             if code.co_flags & CO_VARKEYWORDS
             else frozenset[str]()
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from .._base.operation import header_pairs, to_json
+from .._base.encoding import header_pairs, to_json
 
 TYPE_CHECKING = False
 

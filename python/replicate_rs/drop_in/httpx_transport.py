@@ -8,7 +8,7 @@ import httpx
 
 from .._base.checks import is_async_function
 from .._base.credentials import find_token, read_token, reveal
-from .._base.operation import header_pairs
+from .._base.encoding import header_pairs
 from .._client.options import USER_AGENT
 from .._core import Response
 from .retry_transport import RetryTransport
