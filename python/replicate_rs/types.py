@@ -142,7 +142,6 @@ _INTERNAL: dict[str, Any] = {
     "Said": tuple,
     "Streamed": collections.abc.AsyncIterable,
     "Transport": Any,
-    "Waitable": collections.abc.Awaitable,
 }
 # Where a module calls a type by a shorter name.
 _OF_WEBHOOKS = {
@@ -175,7 +174,6 @@ _HOMES = (
         "_predictions.job",
         "_client.http",
         "_client.middleware",
-        "_client.deferred",
         "model",
         "_client.stats",
         "_client.timeout",
