@@ -258,7 +258,7 @@ def test_several_headers_of_one_name_are_all_sent(both):
 
 
 def test_the_token_stays_at_its_origin(both):
-    """demand.md, P11 and J15: not to redirects, next links, files or streams elsewhere."""
+    """Not to redirects, next links, files or streams elsewhere."""
     secret = "r8_secret"
     with Wire(
         lambda seen: (
@@ -305,7 +305,7 @@ def test_the_token_stays_at_its_origin(both):
 
 @pytest.mark.parametrize("status", [400, 500])
 def test_a_complaint_without_end_is_cut(both, status):
-    """Row 23: the status is what matters; 200 MB of it are not held in memory."""
+    """The status is what matters; 200 MB of it are not held in memory."""
     sent = []
 
     def flood(connection):
@@ -380,7 +380,7 @@ def test_a_head_that_drips_ends_at_the_read_timeout(both, head, drop):
 
 
 def test_what_a_terminal_would_obey_is_escaped(both):
-    """Row 23: neither a server nor a model paints the caller's terminal."""
+    """Neither a server nor a model paints the caller's terminal."""
     problem = {"detail": "a\x1b[2Jb\r\x07", "title": "\x1b]0;x\x07", "status": 422}
     with Wire(
         lambda seen: reply(problem, 422) if seen.method == "POST" else reply(b"\x1b[31m", 404)

@@ -108,7 +108,7 @@ def seen_before(path):
     "way", ["client.predictions.get('x')", "asyncio.run(client.predictions.async_get('x'))"]
 )
 def test_a_child_does_not_wait_for_a_connection_that_its_parent_uses(way):
-    """Row 13: the parent's thread, which has the only connection, is not there to give it back."""
+    """The parent's thread, which has the only connection, is not there to give it back."""
     code = f"""
         import asyncio, os, signal, sys, threading
         import replicate_rs as replicate
@@ -129,7 +129,6 @@ def test_a_child_does_not_wait_for_a_connection_that_its_parent_uses(way):
 
 
 def test_the_limit_of_connections_holds_in_a_child_too():
-    """Row 13."""
     code = """
         import os, signal, sys, threading
         import replicate_rs as replicate
@@ -194,7 +193,7 @@ CHILD = """
 
 @pytest.mark.parametrize("does", ["pass", "stream.close()", "del stream, first; gc.collect()"])
 def test_a_fork_while_a_stream_is_open(does):
-    """Row 13: the child has a client that works, and nothing that it does ends its parent's stream."""
+    """The child has a client that works, and nothing that it does ends its parent's stream."""
     code = f"""
         import asyncio, gc, os, signal, sys
         import replicate_rs as replicate
@@ -215,7 +214,6 @@ def test_a_fork_while_a_stream_is_open(does):
 
 
 def test_a_child_that_leaves_does_not_cancel_its_parents_prediction():
-    """Rows 7 and 13."""
     code = """
         import os, sys
         import replicate_rs as replicate
@@ -238,7 +236,6 @@ def test_a_child_that_leaves_does_not_cancel_its_parents_prediction():
 
 
 def test_a_fork_while_an_event_loop_has_calls_under_way():
-    """Row 13."""
     code = f"""
         import asyncio, gc, os, signal, sys
         import replicate_rs as replicate
@@ -268,7 +265,7 @@ def test_a_fork_while_an_event_loop_has_calls_under_way():
 
 
 def test_forks_in_the_middle_of_a_busy_stream():
-    """Row 13: a child that lets go of its parent's streams must not wait for what the parent's
+    """A child that lets go of its parent's streams must not wait for what the parent's
     threads held when it was made.
     """
     code = """
