@@ -59,9 +59,9 @@ if TYPE_CHECKING:
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
     from ._files.output import FileOutput as FileOutput
-    from ._files.output import get_path_url as get_path_url
     from ._files.save_all import asave_all as asave_all
     from ._files.save_all import save_all as save_all
+    from ._files.urls import get_path_url as get_path_url
     from ._webhooks.verifier import SeenWebhooks as SeenWebhooks
     from ._webhooks.verifier import WebhookVerifier as WebhookVerifier
 
@@ -170,7 +170,8 @@ _EXPORTS = {
             "UnprocessableEntityError"
         ),
         "file": "File",
-        "_files.output": "FileOutput get_path_url",
+        "_files.output": "FileOutput",
+        "_files.urls": "get_path_url",
         "hardware": "Hardware",
         "identifier": "ModelVersionIdentifier",
         "_client.http": "Request",

@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 _PACKAGE = __name__.rpartition(".")[0]
 # By module and name; after a colon is the name today, where it is another one.
 _HOMES = {
-    "_operation": {"Async": "_base.operation", "Sync": "_base.operation"},
+    "_operation": {"Async": "_base.session", "Sync": "_base.session"},
     "_record": {"_restored": "_base.record"},
     "_transport": {"Blocking": "_base.transport", "Suspending": "_base.transport"},
     "configurable": {"_restored": "_client.attributes"},
     "file_output": {"FileOutput": "_files.output", "_detached": "_files.output"},
-    "file_text": {"get_path_url": "_files.text"},
+    "file_text": {"get_path_url": "_files.urls"},
     "middleware": {"Request": "_client.http"},
     "options": {"Stats": "_client.stats", "Timeout": "_client.timeout"},
     "output_iterator": {
-        "AsyncOutputIterator": "_predictions.output_iterator",
-        "OutputIterator": "_predictions.output_iterator",
+        "AsyncOutputIterator": "use",
+        "OutputIterator": "use",
     },
     "progress": {"Progress": "_predictions.progress"},
-    "relay": {"Relay": "_predictions.relay"},
+    "relay": {"Relay": "stream"},
     "saving": {"asave_all": "_files.save_all", "save_all": "_files.save_all"},
     "search": {"FoundModel": "_client.search", "SearchResult": "_client.search"},
     "settings": {"_restored_session": "_client.config", "lost_token": "_client.token"},

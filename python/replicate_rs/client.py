@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from ._base.checks import function
+from ._base.cleanup import EXIT_REQUEST_TIMEOUT, cancel_registered, count_registered, drain
 from ._base.credentials import strip_frames
 from ._base.operation import ResourceMethod, async_operation, operation, run_blocking
 from ._base.resource import M
 from ._base.session import Async, Sync
 from ._base.streaming import async_streaming, streaming
-from ._base.transport import PARTING, Blocking, Suspending, held, leave_all, settle
+from ._base.transport import Blocking, Suspending
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
 from ._client.attributes import Configurable
 from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, normalize, resolve_alias
 from ._client.request import request as request_any
+from ._predictions.polling import wait_for
 from .prediction import Prediction, Predictions
-from .run import run_model, wait_for
+from .run import run_model
 from .stream import relay_model, stream_model, stream_text
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from ._client.stats import Stats
     from ._client.types import Certificate, Fetch, OnProgress, Token
     from ._core import AbortSignal, Core, ServerSentEvent
-    from ._predictions.output_iterator import AsyncOutputIterator, OutputIterator
     from ._predictions.params import PredictionOptions
     from .account import Accounts
     from .collection import Collections
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from .model import Models
     from .pagination import Page
     from .training import Trainings
-    from .use import AsyncFunction, Function, Usable
+    from .use import AsyncFunction, AsyncOutputIterator, Function, OutputIterator, Usable
     from .webhook import Webhooks
 
 P = ParamSpec("P")
@@ -91,9 +92,9 @@ class BaseClient(Configurable[M]):
             bearer_token: Alias of `api_token`, from 2.0.
             base_url: The API's URL, with or without ``/v1``. Default: `REPLICATE_BASE_URL`, else
                 ``https://api.replicate.com/v1``.
-            timeout: Seconds for each phase of each request (connecting, sending, waiting for the
+            timeout: Limits each part of each request, in seconds (connecting, sending, waiting for the
                 response, waiting between two chunks of it), or a `Timeout`, or one of httpx. It
-                does not limit a whole call, such as a run: that is the `timeout` of the call.
+                does not limit a whole call, such as a run: that is the call's own `timeout`.
             max_retries: Attempts after the first, for requests that may be repeated.
             max_connections: The number of requests at a time; others wait. Default: no limit.
             max_response_bytes: Bytes of the largest response, decompressed, and of the largest
@@ -379,7 +380,7 @@ class BaseClient(Configurable[M]):
         from ._client.stats import Stats
 
         core, *former = self._config.get_cores()
-        return Stats(*core.stats(), sum(map(held, (core, *former))))
+        return Stats(*core.stats(), sum(map(count_registered, (core, *former))))
 
     def close(self, timeout: float | None = None) -> int:
         """Close the client: refuse further calls, and cancel the predictions of calls in progress.
@@ -397,9 +398,10 @@ class BaseClient(Configurable[M]):
             program ends.
 
         """
-        limit = (PARTING if self._mode is Sync else 0.0) if timeout is None else timeout
+        if timeout is None:
+            timeout = EXIT_REQUEST_TIMEOUT if self._mode is Sync else 0.0
         return sum(
-            run_blocking(settle(Blocking, core, limit)) for core in self._stop() if core.unattended
+            run_blocking(drain(core, Blocking, timeout)) for core in self._stop() if core.unattended
         )
 
     async def aclose(self, timeout: float | None = None) -> int:
@@ -412,16 +414,17 @@ class BaseClient(Configurable[M]):
             The number of cancel requests without a response in time.
 
         """
-        limit = PARTING if timeout is None else timeout
+        if timeout is None:
+            timeout = EXIT_REQUEST_TIMEOUT
         return sum(
-            [await settle(Suspending, core, limit) for core in self._stop() if core.unattended]
+            [await drain(core, Suspending, timeout) for core in self._stop() if core.unattended]
         )
 
     def _stop(self) -> list[Core]:
         cores = list(self._config.get_cores())
         for core in cores:
             core.close()
-            leave_all(core)
+            cancel_registered(core)
         return cores
 
     @property

@@ -137,9 +137,9 @@ A = TypeVar("A")
 JSONObject: TypeAlias = dict[str, Any]
 # What only type checkers know more of.
 _INTERNAL: dict[str, Any] = {
+    "FileInfo": tuple,
     "Form": str,
     "Pending": collections.abc.Awaitable,
-    "Said": tuple,
     "Streamed": collections.abc.AsyncIterable,
     "Transport": Any,
 }
@@ -164,7 +164,7 @@ _HOMES = (
         "deployment",
         "exceptions",
         "file",
-        "_files.upload",
+        "_files.inputs",
         "_files.output",
         "_files.sources",
     ),
@@ -177,13 +177,11 @@ _HOMES = (
         "model",
         "_client.stats",
         "_client.timeout",
-        "_predictions.output_iterator",
         "pagination",
         "prediction",
         "_predictions.progress",
     ),
     *(
-        "_predictions.relay",
         "run",
         "_client.search",
         "stream",

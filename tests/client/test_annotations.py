@@ -20,10 +20,15 @@ INTERNAL = {
     "_client.background",
     "_client.deferred",
     "_client.middleware",
+    "_files.buffer",
+    "_files.content",
+    "_files.convert",
     "_files.encode",
-    "_files.large_pages",
+    "_files.images",
+    "_files.multipart",
     "_files.names",
     "_files.reader",
+    "_files.upload",
     "_predictions.events",
     "_predictions.job",
     "_predictions.params",
@@ -288,7 +293,7 @@ def test_methods_are_called_what_they_are():
         assert at(one, path).__module__ == "replicate_rs.client"
     assert one.predictions.create.__qualname__ == "Predictions.create"
     assert one.predictions.async_create.__qualname__ == "Predictions.async_create"
-    assert replicate.Prediction(id="p").async_wait.__qualname__ == "Job.async_wait"
+    assert replicate.Prediction(id="p").async_wait.__qualname__ == "Prediction.async_wait"
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,9 @@ PAUSE = 0.02
 
 @contextlib.contextmanager
 def on_time(seconds: float = SECONDS):
-    """Check that the body takes `seconds`, as far as a busy machine allows."""
+    """What is done takes as long as this; machines are noisy, and no call ends early."""
     start = time.monotonic()
     yield
-    # Below the default limits, the smallest of which is 5 s.
     assert seconds - 0.02 <= time.monotonic() - start <= seconds + 4
 
 
@@ -257,7 +256,7 @@ def test_a_number_does_not_limit_an_answer_that_keeps_coming(both):
 
 
 def test_an_upload_that_is_taken_slowly_has_no_limit_but_the_total(both):
-    """`write` is for one piece."""
+    """Row 1: `write` is for one piece."""
     with Slow(lambda _: reply({"id": "f1"})) as wire:
         client = both.client(wire.base_url, timeout=Timeout(write=0.3, read=10), max_retries=0)
         start = time.monotonic()
@@ -320,8 +319,8 @@ def test_a_hold_raises_the_limit_of_the_answer(both, timeout):
 
 @pytest.mark.parametrize("timeout", [10, Timeout(read=10), Timeout(read=None)])
 def test_a_hold_never_lowers_the_limit_of_the_answer(both, timeout, monkeypatch):
-    monkeypatch.setattr("replicate_rs.prediction.LONGEST_HOLD", 0.05)
-    monkeypatch.setattr("replicate_rs.prediction.MARGIN", 0.05)
+    monkeypatch.setattr("replicate_rs.prediction.MAX_WAIT", 0.05)
+    monkeypatch.setattr("replicate_rs.prediction.WAIT_MARGIN", 0.05)
     with late(0.4) as wire:
         assert (
             both(
@@ -401,6 +400,7 @@ def test_a_deadline_is_over_all_of_an_operation(both, name, place):
 
 @pytest.mark.parametrize("name", ["stream", "text_stream"])
 def test_a_deadline_ends_a_stream_that_is_silent(both, name):
+    """Rows 1, 12."""
     given = []
     with stuck_at("event") as wire:
         client = both.client(wire.base_url)
@@ -426,6 +426,7 @@ def test_a_deadline_ends_a_download(both, name, fault, tmp_path):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_signal_with_a_time_ends_a_request(both, fault):
+    """Rows 1, 7."""
     with fault() as what:
         client = both.client(what.base_url, max_retries=0, **what.options)
         with on_time(), pytest.raises(exceptions.AbortError, match="timed out"):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
     from typing import Any
 
-    from .._base.operation import Said
+    from .._base.operation import FileInfo
     from .._base.transport import Transport, Waitable
     from .._core import Source
     from .http import Request
@@ -40,12 +40,12 @@ class Deferred(Generic[T]):
         """Do the work on this thread."""
         return run_blocking(self._run(Blocking))
 
-    def run_async(self) -> Coroutine[Any, Any, T]:
+    def finished(self) -> Coroutine[Any, Any, T]:
         """Return a coroutine that does the work on an event loop."""
         return self._run(Suspending)
 
     def __await__(self) -> Generator[Any, Any, T]:
-        return self.run_async().__await__()
+        return self.finished().__await__()
 
     def _run(self, transport: type[Transport]) -> Coroutine[Any, Any, T]:
         return self._work(transport)
@@ -142,7 +142,7 @@ class FetchedStream:
         self,
         opening: FetchedResponse[Source[Any]],
         opened: list[Source[Any]],
-        infos: list[Said],
+        infos: list[FileInfo],
     ) -> None:
         self._opening = opening
         self._all = opened
@@ -160,7 +160,7 @@ class FetchedStream:
         return None if self._source is None else self._source.ended
 
     @property
-    def said(self) -> Said | None:
+    def said(self) -> FileInfo | None:
         """What the host says of a file."""
         if self._infos:
             return self._infos[-1]

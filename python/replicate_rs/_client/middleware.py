@@ -7,13 +7,12 @@ itself, or pass it on to `send`.
 
 from __future__ import annotations
 
+from .._base.cleanup import EXIT_REQUEST_TIMEOUT, ExitRequests
 from .._base.credentials import Secret, reveal
-from .._base.transport import PARTING
 from .._base.typing import TYPE_CHECKING, TypeVar, defer_annotations, is_object
 from .._core import Expect, Place, Response, write_file
 from .._predictions.job import TERMINAL
 from ..exceptions import from_response, from_unexpected
-from .background import BackgroundRequests
 from .deferred import Deferred, FetchedResponse, FetchedStream, convert_result
 from .http import Request
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Literal
 
-    from .._base.operation import Form, Said
+    from .._base.operation import FileInfo, Form
     from .._base.transport import Transport, Waitable
     from .._core import AbortSignal, Core, Pending, Source
     from ..exceptions import APIResponseValidationError
@@ -38,7 +37,7 @@ class Middleware:
     def __init__(self, core: Core, fetch: Fetch, *, is_async: bool) -> None:
         self._core = core
         self._fetch: Any = fetch
-        self._background = BackgroundRequests(is_async=is_async)
+        self._exit_requests = ExitRequests(is_async=is_async)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._core, name)
@@ -121,7 +120,7 @@ class Middleware:
             and isinstance(id := created.get("id"), str)
             and created.get("status") not in TERMINAL
         ):
-            self.detach("POST", (collection, id, "cancel"), PARTING)
+            self.detach("POST", (collection, id, "cancel"), EXIT_REQUEST_TIMEOUT)
 
     def turn(self, id: str, *, list: bool, **limits: Any) -> Pending[None]:  # noqa: ARG002 - the caller's function would not see the request for the list
         """Wait until a prediction should be polled again."""
@@ -178,7 +177,7 @@ class Middleware:
     ) -> FetchedStream:
         sources: list[Source[Any]] = []
         opened: list[Source[Any]] = []
-        infos: list[Said] = []
+        infos: list[FileInfo] = []
 
         def send(request: Request) -> Deferred[Response]:
             source = open_stream(request)
@@ -213,13 +212,13 @@ class Middleware:
         overwrite: bool = True,
         total: float | None = None,
         signal: AbortSignal | None = None,
-    ) -> FetchedResponse[Said]:
+    ) -> FetchedResponse[FileInfo]:
         """Save a file; the body of a response of the caller's own is saved instead."""
         request = Request("GET", self._core.address(url))
-        saved: list[Said] = []
+        saved: list[FileInfo] = []
 
         def send(request: Request) -> Deferred[Response]:
-            def convert(info: Said) -> Response:
+            def convert(info: FileInfo) -> Response:
                 saved[:] = [info]
                 return Response(200, url=request.url)
 
@@ -228,7 +227,7 @@ class Middleware:
             )
             return convert_result(pending, convert)
 
-        def convert(response: Response) -> Said:
+        def convert(response: Response) -> FileInfo:
             if saved:
                 return saved[0]
             body, headers = _check_status(self._core, request, response).body, response.headers
@@ -238,12 +237,12 @@ class Middleware:
 
     def download_all(
         self, files: Sequence[tuple[str, str | PathLike[str]]], most: int, **options: Any
-    ) -> Deferred[list[Said]]:
+    ) -> Deferred[list[FileInfo]]:
         """Save many files, one after another: the caller's function limits how many at a time."""
         del most
         downloads = [self.download(url, path, **options) for url, path in files]
 
-        async def work(transport: type[Transport]) -> list[Said]:
+        async def work(transport: type[Transport]) -> list[FileInfo]:
             return [await transport.finish(each) for each in downloads]
 
         return Deferred(work)
@@ -258,12 +257,12 @@ class Middleware:
 
     def detach(self, method: str, target: str | tuple[str, ...], total: float) -> None:
         """Send a request whose result nobody waits for, through the caller's function too."""
-        self._background.send(self.send(method, target, Expect.STATUS, total=total, last=True))
+        self._exit_requests.spawn(self.send(method, target, Expect.STATUS, total=total, last=True))
 
     @property
     def unattended(self) -> int:
         """The number of requests whose results nobody waits for, in the core and outside it."""
-        return self._background.outside_core + self._core.unattended
+        return self._exit_requests.outside_core + self._core.unattended
 
 
 def _check_status(core: Core, request: Request, response: Response) -> Response:
@@ -295,7 +294,7 @@ def _unexpected(
     return from_unexpected(problem, response.status, request.method, request.url, headers, body)
 
 
-def _read_range(response: Response, start: int) -> tuple[bytes, Said]:
+def _read_range(response: Response, start: int) -> tuple[bytes, FileInfo]:
     """Return the content from `start` on that a caller's own response has, and the file's info."""
     body, headers = response.body, response.headers
     bounds, slash, total = headers.get("content-range", "").removeprefix("bytes ").partition("/")
@@ -309,7 +308,7 @@ def _read_range(response: Response, start: int) -> tuple[bytes, Said]:
     return body, _read_info(headers, length)
 
 
-def _read_info(headers: dict[str, str], length: int | None) -> Said:
+def _read_info(headers: dict[str, str], length: int | None) -> FileInfo:
     return (
         headers.get("content-type"),
         length,

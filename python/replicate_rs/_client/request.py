@@ -1,4 +1,4 @@
-"""`client.request`: any request, for endpoints that this library has no method for."""
+"""Requests to any endpoint of the API, for those that this library has no method for."""
 
 from __future__ import annotations
 
@@ -27,57 +27,57 @@ async def request(
     signal: AbortSignal | None = None,
     timeout: Limit | None = None,
 ) -> Response:
-    """Send any request to the API, with the client's token, retries and errors.
+    """Send a request to any endpoint, with the client's token, retries and errors.
 
     Args:
-        route: A path under the client's base URL, such as ``/models``, or a whole URL. Another
+        route: A path under the client's base URL, such as ``/models``, or a complete URL. Another
             origin does not get the token.
         method: The HTTP method. `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE` and `QUERY` are retried
-            after a temporary failure, others only if the server has not processed the request.
-        params: The query. None is left out, lists are joined by commas.
-        headers: Headers of this request, which override the client's own: a mapping, or pairs, of
-            which several may have the same name.
-        data: The body: bytes and text unchanged; a dict with files among its values, or a list of
-            names and values, as a form (``multipart/form-data``); anything else as JSON, encoded
-            like a model's input.
-        signal: Aborts the request.
-        timeout: Seconds for the whole call, retries included.
+            after a temporary failure, other methods only if the server did not accept the request.
+        params: The query; None is left out, lists are joined by commas.
+        headers: Headers of this request, a mapping or pairs; they replace the client's of the same
+            name.
+        data: The body: bytes and text as they are; a dict with files among its values, or a list of
+            names and values, as a form (``multipart/form-data``); anything else as JSON, by the
+            rules of a model's input.
+        signal: Stops the request.
+        timeout: Seconds for the whole request, retries included, or a `timedelta`.
 
     Returns:
-        The response, read completely: `status`, `headers`, `body`, `text`, `json()`.
+        The complete response: `status`, `headers`, `body`, `text`, `json()`.
 
     Raises:
         APIStatusError: The response has a status of 400 or more.
-        TypeError: A value in `data` cannot be encoded as JSON.
-        ValueError: A value in `data` is not valid in JSON, or the method is `CONNECT` or `TRACE`.
+        TypeError: JSON has no form for a value in `data`.
+        ValueError: JSON cannot carry a value in `data`, or the method is `CONNECT` or `TRACE`.
 
     """
-    content_type = next(
+    media_type = next(
         (value for name, value in header_pairs(headers) if name.lower() == "content-type"), None
     )
     body: bytes | Upload | None = None
     if isinstance(data, str):
-        body, content_type = data.encode(), content_type or "text/plain"
+        body, media_type = data.encode(), media_type or "text/plain"
     elif isinstance(data, (bytes, bytearray)):
-        body, content_type = bytes(data), content_type or "application/octet-stream"
+        body, media_type = bytes(data), media_type or "application/octet-stream"
     elif data is not None:
-        from .._files.encode import plain
+        from .._files.encode import to_plain
 
-        value, files = plain(data, "data")
+        value, files = to_plain(data, "data")
         if files:
-            from .._files.form import as_form
+            from .._files.multipart import encode_data_as_form
 
-            body, content_type = await as_form(client, value, content_type)
+            body, media_type = await encode_data_as_form(client, value, media_type)
         else:
-            body, content_type = to_json(value), content_type or "application/json"
+            body, media_type = to_json(value), media_type or "application/json"
     return await client._transport.finish(
         client._core.send(
             method.upper(),
-            _to_target(route),
+            _target(route),
             Expect.RESPONSE,
             query=encode_query(params or {}),
             body=body,
-            content_type=content_type,
+            content_type=media_type,
             # Not in a local variable: error reports show these.
             headers=[
                 (name, value)
@@ -90,12 +90,12 @@ async def request(
     )
 
 
-def _to_target(route: str) -> str | tuple[str, ...]:
+def _target(route: str) -> str | tuple[str, ...]:
     if "://" in route:
         return route
     path, _, _ = route.partition("?")
     if path != route:
-        raise ValueError(f"pass the query of {route!r} as params=")
+        raise ValueError(f"give the query of {route!r} as params=")
     return tuple(path.strip("/").split("/"))
 
 

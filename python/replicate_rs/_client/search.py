@@ -1,4 +1,4 @@
-"""`client.search`: search models, collections and documentation."""
+"""Search in models, collections and documentation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FoundModel(Record[M]):
-    """A model that a search has found, and why."""
+    """A model that matches a query, and its relevance."""
 
     __slots__ = ()
 
@@ -25,7 +25,7 @@ class FoundModel(Record[M]):
 
     @property
     def model(self) -> Model[M]:
-        """The model."""
+        """The model that was found."""
         return self._view("model", Model[M]) or Model._of({}, self._session)
 
 
@@ -35,25 +35,24 @@ class SearchResult(Record[M]):
     __slots__ = ()
 
     query: str
-    """What was searched for."""
     pages: list[dict[str, str]]
-    """Pages of the documentation: ``name`` and ``href`` of each."""
+    """Pages of the documentation, each with ``name`` and ``href``."""
 
     @property
     def models(self) -> list[FoundModel[M]]:
-        """The models found."""
+        """The models that were found."""
         return self._views("models", FoundModel[M])
 
     @property
     def collections(self) -> list[Collection[M]]:
-        """The collections found; of their models, only owner and name are known."""
+        """The collections that were found; of their models the API gives owner and name only."""
         return self._views("collections", Collection[M])
 
 
 async def search(
     client: Resource[M], query: str, *, limit: int | None = None, **options: Unpack[Options]
 ) -> SearchResult[M]:
-    """Search; see `client.search`."""
+    """Search for models, collections and pages of the documentation; see `client.search`."""
     pending = client._send(
         "GET", ("search",), Expect.OBJECT, options, query={"query": query, "limit": limit}
     )

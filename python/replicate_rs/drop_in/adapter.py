@@ -10,7 +10,7 @@ from .._base.operation import run_blocking
 from .._base.resource import OPTIONS
 from .._client.options import normalize
 from .._files.output import FileOutput
-from .._predictions.params import CREATE_OPTIONS, LONGEST_HOLD
+from .._predictions.params import CREATE_OPTIONS, MAX_WAIT
 from ..client import BaseClient
 from ..exceptions import RequestError
 from ..run import run_model
@@ -52,7 +52,7 @@ class Adapter:
     __slots__ = ("_kind",)
 
     # Seconds that a run's create request may wait for the output: as in 1.0.7, the API's maximum.
-    first_hold: int = LONGEST_HOLD
+    first_hold: int = MAX_WAIT
 
     def __init__(self, kind: type[BaseClient[Any]]) -> None:
         self._kind = kind
