@@ -137,8 +137,8 @@ A = TypeVar("A")
 JSONObject: TypeAlias = dict[str, Any]
 # What only type checkers know more of.
 _INTERNAL: dict[str, Any] = {
-    "Form": str,
     "FileInfo": tuple,
+    "Form": str,
     "Pending": collections.abc.Awaitable,
     "Streamed": collections.abc.AsyncIterable,
     "Transport": Any,
@@ -175,7 +175,8 @@ _HOMES = (
         "_client.http",
         "_client.middleware",
         "model",
-        "_client.options",
+        "_client.stats",
+        "_client.timeout",
         "pagination",
         "prediction",
         "_predictions.progress",
@@ -191,7 +192,7 @@ _HOMES = (
         "webhook",
         "_webhooks.verifier",
     ),
-    *("_client.configurable", "_files.reader", "_files.open_file", "_client.settings"),
+    *("_client.attributes", "_files.reader", "_files.open_file", "_client.config"),
     *(
         "_core",
         "_base.model_api",

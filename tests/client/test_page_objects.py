@@ -73,7 +73,7 @@ def test_every_list_is_walked_in_every_way(both, client, name):
     if not both.is_async:
         assert [each.name for each in first.auto()] == ["n0", "n1", "n2"]
     # A blocking `fetch=` cannot be awaited.
-    if both.is_async or client._options["fetch"] is None:
+    if both.is_async or client.fetch is None:
         assert [each.name for each in asyncio.run(walked())] == ["n0", "n1", "n2"]
     assert [
         page[0].dict()["name"]

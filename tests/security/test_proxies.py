@@ -69,7 +69,6 @@ def hears_only_its_own(proxy):
 def test_https_goes_through_a_tunnel_whose_proxy_sees_nothing_of_ours(
     both, origin, certificates, credentials
 ):
-    """Row 17."""
     with HttpProxy(credentials=credentials, to=origin) as proxy:
         where = address(proxy, user=f"{credentials}@" if credentials else "")
         assert (
@@ -84,7 +83,6 @@ def test_https_goes_through_a_tunnel_whose_proxy_sees_nothing_of_ours(
 
 
 def test_http_goes_to_the_proxy_in_absolute_form(both):
-    """Row 17."""
     with HttpProxy(answering, credentials=f"me:{PASSWORD}") as proxy:
         assert (
             get(both, "http://api.invalid:8080", proxy=address(proxy, user=f"me:{PASSWORD}@")).id
@@ -110,7 +108,6 @@ def test_credentials_with_escaped_characters_are_sent_unescaped(both):
 
 
 def test_a_proxy_may_be_spoken_to_over_tls(both, origin, certificates):
-    """Row 17."""
     with HttpProxy(
         answering, credentials=f"me:{PASSWORD}", to=origin, context=certificates.server()
     ) as proxy:
@@ -144,7 +141,6 @@ def test_a_proxy_whose_certificate_is_not_trusted_gets_no_credentials(both, orig
 def test_socks_proxies_with_and_without_names(
     both, origin, certificates, scheme, asked, credentials
 ):
-    """Row 17."""
     with SocksProxy(credentials=credentials, to=origin) as proxy:
         where = address(proxy, scheme, f"{credentials}@" if credentials else "")
         assert (
@@ -355,7 +351,6 @@ def calls(*base_urls, **options):
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 def test_the_environment_s_proxy_for_http(monkeypatch, name):
-    """Row 17, P12."""
     with HttpProxy(answering, credentials=f"me:{PASSWORD}") as proxy:
         monkeypatch.setenv(name, address(proxy, user=f"me:{PASSWORD}@"))
         assert calls("http://api.invalid") == ""
@@ -364,7 +359,6 @@ def test_the_environment_s_proxy_for_http(monkeypatch, name):
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
 def test_the_environment_s_proxy_for_https(monkeypatch, origin, certificates, name):
-    """Row 17, P12."""
     monkeypatch.setenv("SSL_CERT_FILE", certificates.authority)
     with HttpProxy(credentials=f"me:{PASSWORD}", to=origin) as proxy:
         monkeypatch.setenv(name, address(proxy, user=f"me:{PASSWORD}@"))
@@ -406,9 +400,7 @@ def test_a_proxy_for_one_scheme_is_none_for_the_other(monkeypatch):
     ],
 )
 def test_no_proxy_names_hosts_domains_addresses_and_all(monkeypatch, exceptions_, direct, through):
-    """Row 17.
-
-    Where nobody listens, or no name exists, going there directly is an error, and the proxy has not
+    """Where nobody listens, or no name exists, going there directly is an error, and the proxy has not
     heard of it.
     """
     with HttpProxy(answering) as proxy:
@@ -420,7 +412,6 @@ def test_no_proxy_names_hosts_domains_addresses_and_all(monkeypatch, exceptions_
 
 
 def test_the_option_overrides_the_environment(monkeypatch):
-    """Row 17."""
     with HttpProxy(answering) as wrong, HttpProxy(answering) as proxy:
         monkeypatch.setenv("HTTP_PROXY", address(wrong))
         monkeypatch.setenv("ALL_PROXY", address(wrong))

@@ -64,7 +64,7 @@ class Resource(Generic[M]):
     @property
     def _core(self) -> Core:
         """The core that sends requests now; assigning an option of the client replaces it."""
-        return self._session.settings.core
+        return self._session.config.core
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         """Return the same resource in another mode."""
@@ -177,7 +177,7 @@ class Namespace(Resource[M]):
     # replaces stays replaced.
     _namespaces: dict[tuple[str, type[Sync | Async]], Any]
 
-    def _namespace(self, name: str, kind: Callable[[Session, Any], Any]) -> Any:
+    def _namespace(self, name: str, kind: Callable[[Session, Any], T]) -> T:
         """Return a namespace within this one; create it with `kind` at first."""
         try:
             namespaces = self._namespaces
@@ -185,9 +185,10 @@ class Namespace(Resource[M]):
             namespaces = self._namespaces = {}
         key = (name, self._mode)
         try:
-            return namespaces[key]
+            namespace: T = namespaces[key]
         except KeyError:
-            return namespaces.setdefault(key, kind(self._session, self._mode))
+            namespace = namespaces.setdefault(key, kind(self._session, self._mode))
+        return namespace
 
     def __copy__(self) -> Self:
         return self

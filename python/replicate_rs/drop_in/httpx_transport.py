@@ -1,6 +1,4 @@
-"""`Client(transport=…)`: requests that go through a transport of httpx, as tests of programs for
-1.0.7 have them.
-"""
+"""`Client(transport=…)`: send requests through a transport of httpx, as tests for 1.0.7 do."""
 
 from __future__ import annotations
 
@@ -9,11 +7,11 @@ from typing import Any
 import httpx
 
 from .._base.checks import is_async_function
-from .._base.credentials import read_token, revealed, token_from_surroundings
+from .._base.credentials import find_token, read_token, reveal
 from .._base.encoding import header_pairs
 from .._client.options import USER_AGENT
 from .._core import Response
-from ._retry_transport import RetryTransport
+from .retry_transport import RetryTransport
 
 TYPE_CHECKING = False
 
@@ -24,9 +22,9 @@ if TYPE_CHECKING:
 
 
 class TransportFetch:
-    """The `fetch` of a client whose requests are carried out by a transport of httpx.
+    """A `fetch` function that sends requests through a transport of httpx.
 
-    It adds the client's own headers.
+    It adds the token and the client's headers, which the core does otherwise.
     """
 
     __slots__ = ("_base_url", "_options", "_transport")
@@ -39,57 +37,56 @@ class TransportFetch:
         self._options = options or {}
 
     def bound_to(self, base_url: str, options: dict[str, Any]) -> TransportFetch:
-        """Return the same for a client with these options."""
+        """Return the function for a client with these options."""
         return TransportFetch(self._transport, base_url, options)
 
     def __call__(self, request: Request, send: object) -> Response | Awaitable[Response]:
-        """Carry a request out."""
+        """Send a request."""
         content = request.body if request._upload is None else request._upload.read()
-        sent = httpx.Request(
-            request.method, request.url, headers=self._headers_of(request), content=content
+        converted = httpx.Request(
+            request.method, request.url, headers=self._get_headers(request), content=content
         )
-        # What the core offers for sending tells whether somebody awaits the answer.
-        return self._suspending(sent) if is_async_function(send) else self._blocking(sent)
+        # `send` is async exactly if the response is awaited.
+        return self._asend(converted) if is_async_function(send) else self._send(converted)
 
-    def _headers_of(self, request: Request) -> httpx.Headers:
+    def _get_headers(self, request: Request) -> httpx.Headers:
         headers = httpx.Headers(request.headers)
         origin, url = httpx.URL(self._base_url), httpx.URL(request.url)
         if (url.scheme, url.netloc) == (origin.scheme, origin.netloc):
-            given = [
+            pairs = [
                 (name, value)
                 for name, value in header_pairs(self._options["headers"])
                 if name not in headers
             ]
-            headers = httpx.Headers([*headers.multi_items(), *given])
-            token = self._options["api_token"]
-            if "Authorization" not in headers and (found := _read(token)):
-                headers["Authorization"] = f"Bearer {found}"
+            headers = httpx.Headers([*headers.multi_items(), *pairs])
+            if "Authorization" not in headers and (token := _get_token(self._options["api_token"])):
+                headers["Authorization"] = f"Bearer {token}"
         headers.setdefault("User-Agent", self._options["user_agent"] or USER_AGENT)
         return headers
 
-    def _blocking(self, request: httpx.Request) -> Response:
+    def _send(self, request: httpx.Request) -> Response:
         response = self._transport.handle_request(request)
-        return _answer(request, response, response.read())
+        return _convert(request, response, response.read())
 
-    async def _suspending(self, request: httpx.Request) -> Response:
+    async def _asend(self, request: httpx.Request) -> Response:
         response = await self._transport.handle_async_request(request)
-        return _answer(request, response, await response.aread())
+        return _convert(request, response, await response.aread())
 
 
 def fetch_through(transport: Any) -> TransportFetch:
-    """Return the `fetch` of a client whose requests are carried out by a transport of httpx."""
+    """Return a `fetch` function that sends requests through a transport of httpx."""
     return TransportFetch(RetryTransport(transport))
 
 
-def _read(token: Any) -> str | None:
+def _get_token(token: Any) -> str | None:
     if token is None:
-        return token_from_surroundings()
-    token = revealed(token)
+        return find_token()
+    token = reveal(token)
     return read_token("the API token", token() if callable(token) else token)
 
 
-def _answer(request: httpx.Request, response: httpx.Response, body: bytes) -> Response:
-    # The body has been decoded, so what says how it was encoded must not be believed again.
+def _convert(request: httpx.Request, response: httpx.Response, body: bytes) -> Response:
+    # httpx has decoded the body already.
     headers = {
         name: value for name, value in response.headers.items() if name != "content-encoding"
     }

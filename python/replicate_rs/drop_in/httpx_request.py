@@ -1,5 +1,6 @@
-"""`Client._request` of 1.0.7, which programs call for what it has no method for: options and
-response are those of httpx.
+"""`Client._request` of 1.0.7, with options and responses of httpx.
+
+Programs call it for endpoints that 1.0.7 has no method for.
 """
 
 from __future__ import annotations
@@ -14,43 +15,40 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from .._core import Response
-    from .client import Client
+    from ..client import Replicate
 
 
 def send(
-    client: Client, method: str, path: str, *, params: Any = None, **options: Any
+    client: Replicate, method: str, path: str, *, params: Any = None, **options: Any
 ) -> httpx.Response:
     """Send a request; `path` begins with ``/v1``."""
-    return _converted(
-        method,
-        client.request(_url(client, path, params), method=method, **_converted_options(**options)),
-    )
+    url = _get_url(client, path, params)
+    return _convert(method, client.request(url, method=method, **_convert_options(**options)))
 
 
 async def async_send(
-    client: Client, method: str, path: str, *, params: Any = None, **options: Any
+    client: Replicate, method: str, path: str, *, params: Any = None, **options: Any
 ) -> httpx.Response:
     """Send a request; `path` begins with ``/v1``."""
-    response = await client.async_request(
-        _url(client, path, params), method=method, **_converted_options(**options)
-    )
-    return _converted(method, response)
+    url = _get_url(client, path, params)
+    response = await client.async_request(url, method=method, **_convert_options(**options))
+    return _convert(method, response)
 
 
-def _url(client: Client, path: str, params: Any) -> str:
+def _get_url(client: Replicate, path: str, params: Any) -> str:
     if "://" not in path:
         path = f"{client._core.base_url.rstrip('/').removesuffix('/v1')}/{path.lstrip('/')}"
     return path if params is None else str(httpx.URL(path).copy_merge_params(params))
 
 
-def _converted_options(
+def _convert_options(
     *,
     json: Any = None,
     content: str | bytes | None = None,
     headers: Any = None,
     timeout: Any = None,
 ) -> dict[str, Any]:
-    """Return options of httpx as those of `Client.request`."""
+    """Convert options of httpx to those of `client.request`."""
     pairs = header_pairs(headers)
     if json is not None:
         content = to_json(json)
@@ -61,7 +59,7 @@ def _converted_options(
     return {"data": content, "headers": pairs, "timeout": timeout}
 
 
-def _converted(method: str, response: Response) -> httpx.Response:
+def _convert(method: str, response: Response) -> httpx.Response:
     headers = {
         name: value for name, value in response.headers.items() if name != "content-encoding"
     }

@@ -1,6 +1,4 @@
-"""1.0.7's `RetryTransport`, for programs that make clients of httpx with it; this library does not
-use it.
-"""
+"""1.0.7's `RetryTransport`, for programs that create clients of httpx with it."""
 
 from __future__ import annotations
 
@@ -20,8 +18,17 @@ if TYPE_CHECKING:
 
 
 class RetryTransport(httpx.AsyncBaseTransport, httpx.BaseTransport):
-    """A transport of httpx that repeats requests which may be repeated, after a pause that doubles
-    each time.
+    """A transport of httpx that retries requests, with exponential backoff.
+
+    Args:
+        wrapped_transport: The transport that sends the requests.
+        max_attempts: The number of attempts in all.
+        max_backoff_wait: Seconds between two attempts at most.
+        backoff_factor: Seconds before the second attempt; doubled with each further one.
+        jitter_ratio: The random part of the wait, from 0 to 0.5.
+        retryable_methods: The methods to retry.
+        retry_status_codes: The status codes to retry.
+
     """
 
     RETRYABLE_METHODS = frozenset(("HEAD", "GET", "PUT", "DELETE", "OPTIONS", "TRACE"))
@@ -54,47 +61,49 @@ class RetryTransport(httpx.AsyncBaseTransport, httpx.BaseTransport):
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, again if it has to be."""
+        """Send a request, and retry it if necessary."""
         attempt = 1
         response: httpx.Response = self._wrapped_transport.handle_request(request)
-        while self._repeats(request, response, attempt):
+        while self._should_retry(request, response, attempt):
             response.close()
-            time.sleep(self._pause(response, attempt))
+            time.sleep(self._get_wait(response, attempt))
             attempt += 1
             response = self._wrapped_transport.handle_request(request)
         return response
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, again if it has to be."""
+        """Send a request, and retry it if necessary."""
         attempt = 1
         response: httpx.Response = await self._wrapped_transport.handle_async_request(request)
-        while self._repeats(request, response, attempt):
+        while self._should_retry(request, response, attempt):
             await response.aclose()
-            await asyncio.sleep(self._pause(response, attempt))
+            await asyncio.sleep(self._get_wait(response, attempt))
             attempt += 1
             response = await self._wrapped_transport.handle_async_request(request)
         return response
 
     def close(self) -> None:
-        """Close the transport that was given."""
+        """Close the wrapped transport."""
         self._wrapped_transport.close()
 
     async def aclose(self) -> None:
-        """Close the transport that was given."""
+        """Close the wrapped transport."""
         await self._wrapped_transport.aclose()
 
-    def _repeats(self, request: httpx.Request, response: httpx.Response, attempt: int) -> bool:
-        may_be = (
+    def _should_retry(self, request: httpx.Request, response: httpx.Response, attempt: int) -> bool:
+        return (
             request.method in self.retryable_methods
             and response.status_code in self.retry_status_codes
+            and attempt < self.max_attempts
         )
-        return may_be and attempt < self.max_attempts
 
-    def _pause(self, response: httpx.Response, attempt: int) -> float:
-        """Return the seconds to wait: what the server says, else a pause with jitter."""
-        said = retry_after(response.headers.get("retry-after"), response.headers.get("date"), b"")
-        if said is not None:
-            return min(said, self.max_backoff_wait)
+    def _get_wait(self, response: httpx.Response, attempt: int) -> float:
+        """Return the seconds to wait: as the server says, else exponential backoff with jitter."""
+        seconds = retry_after(
+            response.headers.get("retry-after"), response.headers.get("date"), b""
+        )
+        if seconds is not None:
+            return min(seconds, self.max_backoff_wait)
         backoff = self.backoff_factor * 2.0 ** (attempt - 1)
-        jitter = backoff * self.jitter_ratio * random.choice((1, -1))  # noqa: S311 - nothing is kept secret with it
+        jitter = backoff * self.jitter_ratio * random.choice((1, -1))  # noqa: S311 - not for security
         return min(backoff + jitter, self.max_backoff_wait)
