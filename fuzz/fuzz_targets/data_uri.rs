@@ -8,7 +8,7 @@ use data_uri::{BASE64, DataUri};
 use libfuzzer_sys::fuzz_target;
 
 // The files themselves, and not the crate: nothing of what the crate needs has to be built.
-#[path = "../../src/data_uri.rs"]
+#[path = "../../src/files/data_uri.rs"]
 mod data_uri;
 #[path = "../../src/error.rs"]
 mod error;

@@ -18,13 +18,13 @@ use reqwest::header::{
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::checksum::Checksum;
-use crate::disk::{Partial, Sink, beside};
+use crate::files::checksum::Checksum;
+use crate::files::disk::{Partial, Sink, beside};
 use crate::error::{Error, Kind};
-use crate::http::{self, Call, Incoming};
-use crate::pool::Pool;
+use crate::http::exchange::{self as http, Call, Incoming};
+use crate::http::pool::Pool;
 use crate::retry::Attempts;
-use crate::stage::within;
+use crate::http::timing::within;
 
 /// Connections for one file: a host that gives a little and hangs up is not asked for ever.
 const MOST_CONNECTIONS: u32 = 100;

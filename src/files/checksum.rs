@@ -4,7 +4,7 @@ use base64::Engine;
 use reqwest::header::HeaderMap;
 use sha2::{Digest, Sha256};
 
-use crate::data_uri::BASE64;
+use crate::files::data_uri::BASE64;
 
 /// A digest that a server gave for a file, and what there is of the file so far.
 #[derive(Clone, Debug)]
