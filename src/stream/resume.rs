@@ -9,7 +9,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::retry::{LONGEST_ADVICE, backoff};
-use crate::sse::{Event, lines};
+use crate::stream::sse::{Event, lines};
 
 /// What is known of an event of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

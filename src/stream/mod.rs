@@ -1,0 +1,4 @@
+//! Server-sent events: parsing, and resuming a stream whose connection broke.
+
+pub mod resume;
+pub mod sse;
