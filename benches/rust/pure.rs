@@ -5,12 +5,12 @@ mod inputs;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use _core::data_uri::{BASE64, DataUri};
-use _core::pace::Pace;
-use _core::resume::Place;
+use _core::files::data_uri::{BASE64, DataUri};
+use _core::predictions::pace::Pace;
+use _core::stream::resume::Place;
 use _core::retry::advice;
-use _core::sse::{Event, Parser};
-use _core::url::Base;
+use _core::stream::sse::{Event, Parser};
+use _core::address::Base;
 use _core::webhook::{Key, Webhook, verify};
 use base64::Engine;
 use divan::counter::{BytesCount, ItemsCount};

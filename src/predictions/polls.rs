@@ -13,9 +13,9 @@ use tokio::time::{sleep, sleep_until};
 use url::Url;
 
 use crate::clock::deadline;
-use crate::http::{self, Call};
-use crate::pace::{Pace, Turn};
-use crate::pool::Pool;
+use crate::http::exchange::{self as http, Call};
+use crate::predictions::pace::{Pace, Turn};
+use crate::http::pool::Pool;
 
 /// Pages of a hundred that are looked at.
 const MOST_PAGES: usize = 5;

@@ -22,13 +22,13 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::create_lookup::{Asked, Page, date};
+use crate::predictions::create_lookup::{Asked, Page, date};
 use crate::error::{Error, Kind};
-use crate::http::{self, Body, Call};
-use crate::pool::Pool;
+use crate::http::exchange::{self as http, Body, Call};
+use crate::http::pool::Pool;
 use crate::response::Response;
-use crate::stage::Stage;
-use crate::url::Base;
+use crate::http::timing::Stage;
+use crate::address::Base;
 
 /// How long an answer is waited for when nobody wants it any more but to cancel what it made: the longest hold, and some more.
 const MAX_FINISH: Duration = Duration::from_secs(90);
