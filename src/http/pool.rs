@@ -8,15 +8,15 @@ use reqwest::Client;
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
-use crate::disk::beside;
+use crate::files::disk::beside;
 use crate::error::{Error, Kind, Phase};
-use crate::pace::Pace;
-use crate::proxy::{Proxies, Proxy};
-use crate::reach::PublicOnly;
+use crate::predictions::pace::Pace;
+use crate::http::proxy::{Proxies, Proxy};
+use crate::http::fetch_policy::PublicOnly;
 use crate::retry::Budget;
-use crate::stage::{Connecting, enter};
-use crate::stats::Counters;
-use crate::tls::{Identity, Tls, Trust, environment_fault, get_or_try_init};
+use crate::http::timing::{Connecting, enter};
+use crate::http::stats::Counters;
+use crate::http::tls::{Identity, Tls, Trust, environment_fault, get_or_try_init};
 
 /// How long a peer may leave what was sent without an acknowledgement, or its window closed: a request that was given up must not hold
 /// its socket for longer.

@@ -7,7 +7,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use crate::error::{Error, Kind};
-use crate::url::{Origin, is_loopback, unsigned};
+use crate::address::{Origin, is_loopback, unsigned};
 
 /// Where a request may go, elsewhere than to the API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

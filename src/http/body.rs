@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::clock::deadline;
-use crate::data_uri::BASE64;
+use crate::files::data_uri::BASE64;
 use crate::error::{Error, Kind, Phase};
 
 /// Files move in blocks of this many bytes: below it the cost of a block shows, above it the processor's cache is missed.

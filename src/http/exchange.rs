@@ -25,15 +25,15 @@ use url::Url;
 
 use crate::clock;
 use crate::error::{Error, Kind, Phase};
-use crate::pool::{Pool, Wanted};
-use crate::reach::Reach;
+use crate::http::pool::{Pool, Wanted};
+use crate::http::fetch_policy::Reach;
 use crate::response::{Response, request_id};
 use crate::retry::Attempts;
-use crate::stage::{begin, enter, failed, is_reused, sending, silence, stalled, watched, within};
-use crate::stats::{Attempt, Observer, UnderWay};
-use crate::tls::refusal;
-use crate::upload::Upload;
-use crate::url::Origin;
+use crate::http::timing::{begin, enter, failed, is_reused, sending, silence, stalled, watched, within};
+use crate::http::stats::{Attempt, Observer, UnderWay};
+use crate::http::tls::refusal;
+use crate::http::body::Upload;
+use crate::address::Origin;
 
 const MOST_REDIRECTS: usize = 10;
 /// Bytes of the body of a status of 400 or more: its status matters more than the rest of it.

@@ -15,8 +15,8 @@ use tower_service::Service;
 
 use crate::clock::deadline;
 use crate::error::{Error, Kind, Phase};
-use crate::stats::Counters;
-use crate::upload::Progress;
+use crate::http::stats::Counters;
+use crate::http::body::Progress;
 
 const PHASES: [Phase; 6] = [
     Phase::Pool,
