@@ -12,7 +12,7 @@ mod error;
 #[path = "../../src/response.rs"]
 mod response;
 // The files themselves, and not the crate: nothing of what the crate needs has to be built.
-#[path = "../../src/url.rs"]
+#[path = "../../src/address.rs"]
 mod address;
 
 fuzz_target!(|given: (&str, &str, &str)| {
