@@ -9,14 +9,14 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::abort::{Flag, aborted};
-use super::bridge::{Job, Work};
+use super::pending::{Job, Work};
 use super::engine::{TICK, gets_signals, look_for_signals};
 use super::response::decode;
-use super::runtime::{Connections, Loan, internal, process};
+use super::process::{Connections, Loan, internal, process};
 use super::slot::Outcome;
-use crate::create::Creation;
+use crate::predictions::create::Creation;
 use crate::error::{Error, Kind, Phase};
-use crate::pool::Pool;
+use crate::http::pool::Pool;
 
 /// How long a caller whose deadline has passed is held up for an answer that is about to come: the error names the prediction then.
 const MAX_HOLD_UP: Duration = Duration::from_millis(200);

@@ -17,9 +17,9 @@ use super::abort::{self, AbortSignal, Flag};
 use super::log::Log;
 use super::response::pairs;
 use crate::error::{Error, Kind, Phase};
-use crate::http::{Call, Home};
+use crate::http::exchange::{Call, Home};
 use crate::response::Response;
-use crate::url::shown as shown_url;
+use crate::address::shown as shown_url;
 
 const REDACTED: &str = "[REDACTED]";
 

@@ -13,12 +13,12 @@ use super::batch::{Batch, Form};
 use super::event::too_large;
 use super::inbox::{Ended, Inbox};
 use crate::clock::deadline;
-use crate::download::{Download, Info, Next};
+use crate::files::download::{Download, Info, Next};
 use crate::error::{Error, Kind};
-use crate::http::{self, Call, Incoming};
-use crate::pool::Pool;
-use crate::resume::{Place, Verdict};
-use crate::sse::Parser;
+use crate::http::exchange::{self as http, Call, Incoming};
+use crate::http::pool::Pool;
+use crate::stream::resume::{Place, Verdict};
+use crate::stream::sse::Parser;
 use crate::sync::locked;
 
 /// How often a relayed stream that is silent says that it is alive.

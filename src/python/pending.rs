@@ -26,20 +26,20 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::abort;
-use super::creating;
+use super::create;
 use super::engine::wait_until;
-use super::exceptions::{self, About};
+use super::errors::{self, About};
 use super::hub::HubPort;
 use super::inbox::Entered;
 use super::port::{Port, UnderWay};
-use super::runtime::{
+use super::process::{
     Connections, Stop, StopOnDrop, block_on, forks, inherited, internal, process,
 };
 use super::slot::{Outcome, Slot, Waiter, schedule};
-use crate::create::Creation;
+use crate::predictions::create::Creation;
 use crate::error::{Error, Kind};
-use crate::http::Body;
-use crate::pool::Pool;
+use crate::http::exchange::Body;
+use crate::http::pool::Pool;
 use crate::sync::locked;
 use crate::sync::slot::{Finish, Stand, Subscribed, Waiters};
 
@@ -207,9 +207,9 @@ impl Pending {
             (Provider::Feed(feed), _) => feed.take(py),
             (Provider::Job(_), Ok(delivery)) => delivery(py),
             (Provider::Job(_), Err(error)) => {
-                let error = exceptions::raised(py, error, &self.about);
+                let error = errors::raised(py, error, &self.about);
                 Err(match &self.creation {
-                    Some(creation) => creating::with_record(py, error, creation),
+                    Some(creation) => create::with_record(py, error, creation),
                     None => error,
                 })
             }
@@ -235,7 +235,7 @@ impl Pending {
                 let (job, signal) = (self.take_job(py)?, self.about.flag(py));
                 let runtime = process()
                     .runtime()
-                    .map_err(|error| exceptions::raised(py, error, &self.about))?;
+                    .map_err(|error| errors::raised(py, error, &self.about))?;
                 let pool = self.connections.on_runtime();
                 let work = job(pool.clone());
                 let way = port.enter();
@@ -248,7 +248,7 @@ impl Pending {
                     Some(creation) => {
                         process().creates.remember(&creation);
                         let give = move |outcome| finish.finish(outcome).is_ok();
-                        runtime.spawn(creating::run(work, pool, creation, signal, give))
+                        runtime.spawn(create::run(work, pool, creation, signal, give))
                     }
                     None => runtime.spawn(async move {
                         drop(finish.finish(abort::unless_aborted(signal, work).await));
@@ -405,7 +405,7 @@ impl Pending {
             .as_ref()
             .is_some_and(|call| matches!(call.body, Body::Upload(_)));
         let outcome = match &self.creation {
-            Some(creation) => creating::wait(py, &self.connections, creation, job, signal, long)?,
+            Some(creation) => create::wait(py, &self.connections, creation, job, signal, long)?,
             None => block_on(py, &self.connections, long, |pool| {
                 abort::unless_aborted(signal, job(pool))
             })?,
@@ -431,7 +431,7 @@ impl Pending {
         let (job, signal) = (self.take_job(py)?, self.about.flag(py));
         let runtime = process()
             .runtime()
-            .map_err(|error| exceptions::raised(py, error, &self.about))?;
+            .map_err(|error| errors::raised(py, error, &self.about))?;
         let (work, over) = (job(self.connections.on_runtime()), CancellationToken::new());
         let at_end = over.clone().drop_guard();
         let task = runtime.spawn(async move {

@@ -13,10 +13,10 @@ use pyo3::sync::PyOnceLock;
 use url::Url;
 
 use super::greenlets::is_patched;
-use super::runtime::Stop;
-use crate::stats::{Attempt, Observer};
+use super::process::Stop;
+use crate::http::stats::{Attempt, Observer};
 use crate::sync::locked;
-use crate::url::unsigned;
+use crate::address::unsigned;
 
 /// Lines that nobody has taken for so long are written by another thread.
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -21,23 +21,23 @@ use tokio::task::AbortHandle;
 
 use super::abort::{AbortSignal, unless_aborted};
 use super::batch::Form;
-use super::bridge::{Feed, Pending};
+use super::pending::{Feed, Pending};
 use super::engine::TICK;
-use super::exceptions::{About, raised};
+use super::errors::{About, raised};
 use super::files::{Said, said};
 use super::greenlets::is_patched;
 use super::inbox::{Ended, Entered, For, Inbox, Subscribed, busy};
 use super::port::UnderWay;
 use super::reader::{Reader, read_file, take};
-use super::runtime::{Connections, Loan, Stop, forks, inherited, internal, process};
+use super::process::{Connections, Loan, Stop, forks, inherited, internal, process};
 use super::slot::Slot;
-use crate::download::Info;
+use crate::files::download::Info;
 use crate::error::Error;
-use crate::http::Call;
-use crate::pool::Pool;
-use crate::resume::{self, End};
-use crate::sse::Parser;
-use crate::stage::within;
+use crate::http::exchange::Call;
+use crate::http::pool::Pool;
+use crate::stream::resume::{self, End};
+use crate::stream::sse::Parser;
+use crate::http::timing::within;
 use crate::sync::{OnDrop, locked};
 
 /// How far a stream of events has come, over all of its connections.

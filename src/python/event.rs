@@ -11,9 +11,9 @@ use pyo3::types::{PyBytes, PyList, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::check::checked;
-use super::exceptions::{About, raised};
+use super::errors::{About, raised};
 use crate::error::{Error, Kind};
-use crate::sse::{Event, Parser, TooLarge};
+use crate::stream::sse::{Event, Parser, TooLarge};
 use crate::sync::locked;
 
 /// One event of a stream; ``str()`` gives the text of an output, and nothing for other events.

@@ -10,12 +10,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use reqwest::header::HeaderMap;
 
-use super::bridge::delivery;
+use super::pending::delivery;
 use super::call::header_map;
 use super::check::checked;
-use super::exceptions;
+use super::errors;
 use super::slot::Outcome;
-use crate::http::Call;
+use crate::http::exchange::Call;
 use crate::response;
 use crate::retry::advice;
 
@@ -154,7 +154,7 @@ pub fn deliver(call: Arc<Call>, mut response: response::Response, expect: Expect
     delivery(move |py| {
         expect
             .read(py, &response)?
-            .map_err(|problem| exceptions::unexpected(py, &call, &response, &problem))
+            .map_err(|problem| errors::unexpected(py, &call, &response, &problem))
     })
 }
 

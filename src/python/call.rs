@@ -13,13 +13,13 @@ use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, Hea
 use url::Url;
 
 use super::client::Core;
-use super::exceptions::{About, missing_token, raised};
+use super::errors::{About, missing_token, raised};
 use super::log::Log;
 use crate::error::{Error, Kind};
-use crate::http::{Body, Call, Home};
-use crate::reach::Reach;
+use crate::http::exchange::{Body, Call, Home};
+use crate::http::fetch_policy::Reach;
 use crate::sync::locked;
-use crate::url::absolute;
+use crate::address::absolute;
 
 /// Names and values, as Python gives them.
 pub type Pairs = Vec<(PyBackedStr, PyBackedStr)>;

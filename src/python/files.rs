@@ -8,15 +8,15 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use super::exceptions::{About, raised};
-use crate::data_uri::DataUri;
-use crate::disk;
-use crate::download::Info;
-use crate::upload;
+use super::errors::{About, raised};
+use crate::files::data_uri::DataUri;
+use crate::files::disk;
+use crate::files::download::Info;
+use crate::http::body;
 
 /// A piece of a request's body: bytes, or a file from some offset on, which is read while it is sent.
 #[pyclass(frozen, module = "replicate_rs._core")]
-pub struct Part(upload::Part);
+pub struct Part(body::Part);
 
 #[derive(FromPyObject)]
 enum Content {
@@ -30,8 +30,8 @@ impl Part {
     #[pyo3(signature = (content, *, offset=0, at_once=false))]
     fn new(py: Python<'_>, content: Content, offset: u64, at_once: bool) -> PyResult<Self> {
         let part = match content {
-            Content::Memory(bytes) => Ok(upload::Part::memory(Bytes::from_owner(bytes))),
-            Content::Disk(path) => py.detach(|| upload::Part::disk(&path, offset, at_once)),
+            Content::Memory(bytes) => Ok(body::Part::memory(Bytes::from_owner(bytes))),
+            Content::Disk(path) => py.detach(|| body::Part::disk(&path, offset, at_once)),
         };
         let part = part.map_err(|error| raised(py, error, &About::default()))?;
         Ok(Self(part))
@@ -67,7 +67,7 @@ impl Part {
 
 /// A request's body in pieces.
 #[pyclass(frozen, module = "replicate_rs._core")]
-pub struct Upload(pub Arc<upload::Upload>);
+pub struct Upload(pub Arc<body::Upload>);
 
 #[derive(FromPyObject)]
 enum Piece<'py> {
@@ -80,10 +80,10 @@ impl Upload {
     #[new]
     fn new(parts: Vec<Piece<'_>>) -> Self {
         let parts = parts.into_iter().map(|part| match part {
-            Piece::Memory(bytes) => upload::Part::memory(Bytes::from_owner(bytes)),
+            Piece::Memory(bytes) => body::Part::memory(Bytes::from_owner(bytes)),
             Piece::Part(part) => part.get().0.clone(),
         });
-        Self(Arc::new(upload::Upload::new(parts.collect())))
+        Self(Arc::new(body::Upload::new(parts.collect())))
     }
 
     /// How much of it has been sent, in bytes; an attempt after the first begins anew.

@@ -15,7 +15,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyWeakrefMethods, PyWeakrefReference};
 use tokio::runtime::Handle;
 
-use super::runtime::{self, process};
+use super::process::{forks, process};
 use super::slot::{Slot, wake};
 use crate::sync::mailbox::Mailbox;
 
@@ -60,7 +60,7 @@ impl Port {
             .import(py, "asyncio", "get_running_loop")?
             .call0()?;
         let known = PORTS.with_borrow_mut(|ports| {
-            if mem::replace(&mut ports.forks, runtime::forks()) != runtime::forks() {
+            if mem::replace(&mut ports.forks, forks()) != forks() {
                 // A child's loops are its own; the inherited bells belong to its parent's.
                 mem::forget(mem::take(&mut ports.known));
             }
@@ -145,7 +145,7 @@ impl Port {
             mailbox: Mailbox::default(),
             under_way: AtomicUsize::new(0),
             bell,
-            forks: runtime::forks(),
+            forks: forks(),
         }
     }
 
@@ -306,7 +306,7 @@ impl Drain {
 impl Drop for Drain {
     fn drop(&mut self) {
         #[cfg(unix)]
-        if matches!(self.port.bell, Bell::Socket(..)) && self.port.forks == runtime::forks() {
+        if matches!(self.port.bell, Bell::Socket(..)) && self.port.forks == forks() {
             // Only the loop holds this reader: it was closed, or is being collected.
             self.port.close();
         }

@@ -2,14 +2,14 @@
 
 pub mod abort;
 pub mod batch;
-pub mod bridge;
+pub mod pending;
 pub mod call;
 pub mod check;
 pub mod client;
-pub mod creating;
+pub mod create;
 pub mod engine;
 pub mod event;
-pub mod exceptions;
+pub mod errors;
 pub mod files;
 pub mod greenlets;
 pub mod hub;
@@ -20,7 +20,7 @@ pub mod now;
 pub mod port;
 pub mod reader;
 pub mod response;
-pub mod runtime;
+pub mod process;
 pub mod slot;
 pub mod source;
 pub mod webhook;

@@ -18,25 +18,25 @@ use reqwest::header::{
 use tokio_util::sync::CancellationToken;
 
 use super::abort::AbortSignal;
-use super::bridge::{Pending, delivery, first_of, job};
+use super::pending::{Pending, delivery, first_of, job};
 use super::call::{Pairs, Token, bearer, header, header_map, seconds};
-use super::exceptions::{About, Shown, raised, shown};
+use super::errors::{About, Shown, raised, shown};
 use super::files::{Upload, said};
 use super::response::{Expect, Response, deliver};
-use super::runtime::{Connections, process};
+use super::process::{Connections, process};
 use super::source::{self, Opening, Place, Source, What};
-use crate::create::Creation;
-use crate::download;
+use crate::predictions::create::Creation;
+use crate::files::download;
 use crate::error::Error;
-use crate::http::{self, Body, Call, Home, Timeouts};
-use crate::polls::{self, Wanted};
-use crate::pool::Network;
-use crate::proxy::Proxy;
-use crate::reach::Reach;
+use crate::http::exchange::{self as http, Body, Call, Home, Timeouts};
+use crate::predictions::polls::{self, Wanted};
+use crate::http::pool::Network;
+use crate::http::proxy::Proxy;
+use crate::http::fetch_policy::Reach;
 use crate::sync::locked;
-use crate::tls::Trust;
-use crate::upload::{self, Part};
-use crate::url::{Base, absolute};
+use crate::http::tls::Trust;
+use crate::http::body::{self, Part};
+use crate::address::{Base, absolute};
 
 /// Bytes of a body that are sent at once.
 const LARGEST_PIECE: usize = 64 << 10;
@@ -244,7 +244,7 @@ impl Core {
             None => Body::Empty,
             // In pieces, so that one that is given up does not go out whole when its connection closes.
             Some(Carried::Bytes(bytes)) if bytes.len() > LARGEST_PIECE => Body::Upload(Arc::new(
-                upload::Upload::new(vec![Part::memory(Bytes::from_owner(bytes))]),
+                body::Upload::new(vec![Part::memory(Bytes::from_owner(bytes))]),
             )),
             Some(Carried::Bytes(bytes)) => Body::Bytes(Bytes::from_owner(bytes)),
             Some(Carried::Upload(upload)) => Body::Upload(upload.get().0.clone()),

@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, JoinHandle, yield_now};
 use tokio::time::timeout;
 
 use super::greenlets::has_greenlets;
-use super::runtime::{forks, internal};
+use super::process::{forks, internal};
 use crate::error::Error;
 
 /// How often a blocking call looks for Ctrl-C.

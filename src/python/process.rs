@@ -22,11 +22,11 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use super::engine::{Engine, TICK, gets_signals, look_for_signals};
 use crate::clock::deadline;
-use crate::create::{Creates, Unattended};
+use crate::predictions::create::{Creates, Unattended};
 use crate::error::{Error, Kind};
-use crate::pool::{Network, Pool, Shared};
+use crate::http::pool::{Network, Pool, Shared};
 use crate::sync::locked;
-use crate::tls::Tls;
+use crate::http::tls::Tls;
 
 /// For work that was given up to end.
 const LONGEST_END: Duration = Duration::from_secs(1);

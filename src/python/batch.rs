@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyString};
 
 use super::event::ServerSentEvent;
-use crate::sse::Event;
+use crate::stream::sse::Event;
 use crate::sync::inbox::Contents;
 
 /// Bytes that wait for the consumer before the socket is left alone; of files, so many more.
