@@ -1,20 +1,21 @@
-//! Origins, the API's base address, and path segments.
+//! Origins, the API's base URL, and path segments.
 //!
-//! Whatever comes from a caller becomes exactly one percent-encoded segment, so that an id can never reach another endpoint.
+//! A caller's text becomes exactly one percent-encoded segment, so an id can never reach another endpoint.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Host, Url};
 
 use crate::error::Error;
+use crate::redact::quote;
 
-/// Everything but RFC 3986's unreserved characters.
+/// Everything but the unreserved characters of RFC 3986.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Scheme, host and port: where a token may go.
+/// Scheme, host and port. The token is sent to one origin only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     scheme: String,
@@ -23,48 +24,47 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The origin of a URL.
+    /// Return the origin of a URL.
     pub fn of(url: &Url) -> Self {
-        let host = url.host_str().unwrap_or_default();
         Self {
             scheme: url.scheme().to_owned(),
-            host: host.to_owned(),
+            host: url.host_str().unwrap_or_default().to_owned(),
             port: url.port_or_known_default(),
         }
     }
 
-    /// Whether a URL is of this origin's host, at whatever port, and both are plain HTTP.
+    /// Return whether both use plain HTTP and have the same host, whatever the port.
     pub fn shares_plain_host(&self, url: &Url) -> bool {
         self.scheme == "http" && url.scheme() == "http" && url.host_str() == Some(&self.host)
     }
 
-    /// Whether a URL has this origin.
-    pub fn has(&self, url: &Url) -> bool {
+    /// Return whether a URL has this origin.
+    pub fn contains(&self, url: &Url) -> bool {
         url.host_str() == Some(&self.host)
             && url.scheme() == self.scheme
             && url.port_or_known_default() == self.port
     }
 }
 
-/// The API's address, which ends in its version: `https://api.replicate.com/v1`.
+/// The API's base URL, which ends in its version: `https://api.replicate.com/v1`.
 #[derive(Clone, Debug)]
-pub struct Base {
-    prefix: String,
+pub struct BaseUrl {
+    text: String,
     url: Url,
     origin: Origin,
-    loopback: bool,
+    is_loopback: bool,
 }
 
-impl Base {
-    /// Reads an address with or without `/v1`, with any path prefix.
+impl BaseUrl {
+    /// Parse a URL with or without `/v1` and with any path prefix.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let url = Url::parse(text)
-            .map_err(|error| Error::invalid(format!("base_url {}: {error}", quoted(text))))?;
+        let invalid =
+            |error: url::ParseError| Error::invalid(format!("base_url {}: {error}", quote(text)));
+        let url = Url::parse(text).map_err(invalid)?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-            return Err(Error::invalid(format!(
-                "base_url must begin with https:// or http://, not {}",
-                quoted(text)
-            )));
+            let given = quote(text);
+            let message = format!("base_url must begin with https:// or http://, not {given}");
+            return Err(Error::invalid(message));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::invalid(
@@ -72,128 +72,98 @@ impl Base {
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(Error::invalid(format!(
+            let message = format!(
                 "base_url must not hold a query or fragment: {}",
-                quoted(text)
-            )));
+                quote(text)
+            );
+            return Err(Error::invalid(message));
         }
-        let mut prefix = url.as_str().trim_end_matches('/').to_owned();
-        if !prefix.rsplit('/').next().is_some_and(is_version) {
-            prefix.push_str("/v1");
+        let mut text = url.as_str().trim_end_matches('/').to_owned();
+        if !text.rsplit('/').next().is_some_and(is_version) {
+            text.push_str("/v1");
         }
-        let url = Url::parse(&prefix)
-            .map_err(|error| Error::invalid(format!("base_url {}: {error}", quoted(text))))?;
+        let url = Url::parse(&text).map_err(invalid)?;
         Ok(Self {
             origin: Origin::of(&url),
-            loopback: is_loopback(&url),
-            prefix,
+            is_loopback: is_loopback(&url),
+            text,
             url,
         })
     }
 
-    /// The address as text, without a slash at its end.
+    /// Return the URL without a trailing slash.
     pub fn as_str(&self) -> &str {
-        &self.prefix
+        &self.text
     }
 
-    /// Where the token may go.
+    /// Return the only origin that receives the token.
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// Whether the address is this machine's own.
+    /// Return whether the host is this machine.
     pub fn is_loopback(&self) -> bool {
-        self.loopback
+        self.is_loopback
     }
 
-    /// The address of an endpoint.
+    /// Return the URL of an endpoint.
     pub fn join<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Result<Url, Error> {
         let mut path = String::with_capacity(96);
         path.push_str(self.url.path());
-        for part in segments {
+        for segment in segments {
             path.push('/');
-            path.extend(segment(part)?);
+            path.extend(encode_segment(segment)?);
         }
         let mut url = self.url.clone();
         url.set_path(&path);
         Ok(url)
     }
 
-    /// The address a route names: absolute, or relative to this base.
+    /// Return the URL of a route that is absolute, or relative to this base.
     pub fn resolve(&self, route: &str) -> Result<Url, Error> {
-        let absolute = match route.split_once("://") {
-            Some((scheme, _)) if !scheme.contains(['/', '?', '#']) => {
-                if !scheme.eq_ignore_ascii_case("https") && !scheme.eq_ignore_ascii_case("http") {
-                    return Err(Error::invalid(format!(
-                        "{} is neither a route nor an http URL",
-                        quoted(route)
-                    )));
-                }
-                true
+        let scheme = route.split_once("://").map(|(scheme, _)| scheme);
+        let scheme = scheme.filter(|scheme| !scheme.contains(['/', '?', '#']));
+        if let Some(scheme) = scheme {
+            if !["https", "http"]
+                .iter()
+                .any(|known| scheme.eq_ignore_ascii_case(known))
+            {
+                let message = format!("{} is neither a route nor an http URL", quote(route));
+                return Err(Error::invalid(message));
             }
-            _ => false,
-        };
-        let text = if absolute {
-            route.to_owned()
-        } else {
-            format!("{}/{}", self.prefix, route.trim_start_matches('/'))
-        };
+            return parse_absolute(route);
+        }
+        let text = format!("{}/{}", self.text, route.trim_start_matches('/'));
         let url = Url::parse(&text)
-            .map_err(|error| Error::invalid(format!("{} is not a URL: {error}", quoted(route))))?;
-        if !absolute
-            && !url
-                .as_str()
-                .strip_prefix(&self.prefix)
-                .is_some_and(|rest| rest.starts_with('/'))
+            .map_err(|error| Error::invalid(format!("{} is not a URL: {error}", quote(route))))?;
+        if !url
+            .as_str()
+            .strip_prefix(&self.text)
+            .is_some_and(|rest| rest.starts_with('/'))
         {
             return Err(Error::invalid(format!(
                 "{} leaves {}",
-                quoted(route),
-                self.prefix
+                quote(route),
+                self.text
             )));
         }
         Ok(url)
     }
 }
 
-fn is_version(part: &str) -> bool {
-    part.strip_prefix('v').is_some_and(|digits| {
+fn is_version(segment: &str) -> bool {
+    segment.strip_prefix('v').is_some_and(|digits| {
         !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
-/// A URL as it may be shown: without a user's name and password.
-pub fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    // A URL that cannot have these has none.
-    let _ = (url.set_username(""), url.set_password(None));
-    url.into()
-}
-
-/// The same without what may be a signature.
-pub fn unsigned(url: &Url) -> String {
-    let mut url = url.clone();
-    url.set_query(None);
-    url.set_fragment(None);
-    shown(&url)
-}
-
-/// The URL that a text is, if it is an absolute one.
-pub fn absolute(text: &str) -> Result<Url, Error> {
+/// Parse an absolute URL.
+pub fn parse_absolute(text: &str) -> Result<Url, Error> {
     Url::parse(text)
-        .map_err(|error| Error::invalid(format!("{} is not a URL: {error}", quoted(text))))
+        .map_err(|error| Error::invalid(format!("{} is not a URL: {error}", quote(text))))
 }
 
-/// Text that is not a URL as it may be shown: nothing of it where it may hold a password.
-pub fn quoted(text: &str) -> String {
-    if text.contains('@') {
-        "what was given (not shown: it may hold a password)".to_owned()
-    } else {
-        format!("{text:?}")
-    }
-}
-
-/// Whether a URL names this machine's own loopback.
+/// Return whether a URL names this machine's loopback interface.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -203,8 +173,8 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// One path segment, percent-encoded; empty, `.` and `..` are refused.
-pub fn segment(text: &str) -> Result<impl Iterator<Item = &str>, Error> {
+/// Percent-encode one path segment; empty, `.` and `..` are refused.
+fn encode_segment(text: &str) -> Result<impl Iterator<Item = &str>, Error> {
     if matches!(text, "" | "." | "..") {
         return Err(Error::invalid(format!(
             "an id or name in a path must not be {text:?}"
@@ -235,7 +205,7 @@ mod tests {
                 "http://gate.local/replicate/v2",
             ),
         ] {
-            assert_eq!(Base::parse(given).unwrap().as_str(), expected);
+            assert_eq!(BaseUrl::parse(given).unwrap().as_str(), expected);
         }
         for wrong in [
             "",
@@ -245,13 +215,13 @@ mod tests {
             "https://x/?a=1",
             "https://x/#a",
         ] {
-            assert!(Base::parse(wrong).is_err(), "{wrong}");
+            assert!(BaseUrl::parse(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn a_route_cannot_leave_the_base() {
-        let base = Base::parse("https://api.replicate.com").unwrap();
+        let base = BaseUrl::parse("https://api.replicate.com").unwrap();
         assert_eq!(
             base.resolve("/models?x=1").unwrap().as_str(),
             "https://api.replicate.com/v1/models?x=1"
@@ -278,7 +248,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_stays_one_segment(text in ".*") {
-            let base = Base::parse("https://api.replicate.com").unwrap();
+            let base = BaseUrl::parse("https://api.replicate.com").unwrap();
             match base.join(["predictions", &text]) {
                 Err(_) => prop_assert!(matches!(text.as_str(), "" | "." | "..")),
                 Ok(url) => {

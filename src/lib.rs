@@ -1,18 +1,32 @@
 //! The Rust core of replicate-rs: HTTP, server-sent events, files and webhooks.
 //!
-//! Dependencies point one way: `clock, response ← error ← sse, webhook, retry, url, data_uri, disk, proxy, tls ← resume, reach, pace,
-//! checksum, upload, stats ← stage ← pool ← http ← download, polls ← py`. Only `py` knows Python.
+//! Only `python` depends on Python, and nothing in `http` on predictions. Dependencies form no circle:
+//! `tests/project/test_rust_layers.py` has the order.
+//!
+//! Modules are public for benchmarks; the API of this library is the Python package.
 
-pub mod clock;
+#![cfg_attr(
+    not(feature = "python"),
+    allow(
+        dead_code,
+        reason = "without the binding nothing uses the core but its tests"
+    )
+)]
+
 pub mod address;
-pub mod predictions;
-pub mod stream;
-pub mod files;
+pub mod base64;
+mod clock;
 pub mod error;
+pub mod files;
 pub mod http;
+mod lock;
+mod off_thread;
+pub mod predictions;
+mod redact;
 pub mod response;
 pub mod retry;
-pub mod sync;
+pub mod stream;
+mod sync;
 pub mod webhook;
 
 #[cfg(feature = "python")]
@@ -22,40 +36,42 @@ mod python;
 #[pyo3::pymodule]
 mod _core {
     use pyo3::prelude::*;
+    use pyo3::types::IntoPyDict;
 
     #[pymodule_export]
-    use crate::python::abort::{AbortController, AbortSignal};
+    use crate::python::abort::{PyAbortController, PyAbortSignal};
     #[pymodule_export]
-    use crate::python::pending::Pending;
+    use crate::python::client::PyCore;
     #[pymodule_export]
-    use crate::python::client::Core;
+    use crate::python::event::{PyEventDecoder, PyServerSentEvent};
     #[pymodule_export]
-    use crate::python::event::{EventDecoder, ServerSentEvent};
-    #[pymodule_export]
-    use crate::python::files::{Part, Upload, read_data_uri, write_file};
-    #[pymodule_export]
-    use crate::python::hub::HubPort;
+    use crate::python::files::{PyPart, PyUpload, read_data_uri, write_file};
     #[pymodule_export]
     use crate::python::json::{is_plain, write_json};
     #[pymodule_export]
-    use crate::python::response::{Expect, Response, retry_after};
+    use crate::python::pending::PyPending;
+    #[pymodule_export]
+    use crate::python::port::PyHubPort;
     #[pymodule_export]
     use crate::python::process::finish_detached;
     #[pymodule_export]
-    use crate::python::source::{Place, Source};
+    use crate::python::response::{PyExpect, PyResponse, retry_after};
     #[pymodule_export]
-    use crate::python::webhook::{Verifier, sign_webhook};
+    use crate::python::source::{PyResponseStream, PyStreamPosition};
+    #[pymodule_export]
+    use crate::python::webhook::{PyVerifier, sign_webhook};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         crate::python::process::process();
-        let forked = pyo3::wrap_pyfunction!(crate::python::process::after_fork_in_child, py)?;
+        let after_fork = pyo3::wrap_pyfunction!(crate::python::process::after_fork_in_child, py)?;
         if let Ok(register) = py.import("os")?.getattr("register_at_fork") {
-            register.call((), Some(&[("after_in_child", forked)].into_py_dict(py)?))?;
+            register.call(
+                (),
+                Some(&[("after_in_child", after_fork)].into_py_dict(py)?),
+            )?;
         }
         Ok(())
     }
-
-    use pyo3::types::IntoPyDict;
 }

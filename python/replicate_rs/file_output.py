@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, Self, TypeGuard
 
     from ._checks import Limit
-    from ._core import AbortSignal, Source
+    from ._core import AbortSignal, ResponseStream
     from ._operation import Session
 
 # Bytes that are set aside for a file whose host says that it has as many.
@@ -111,7 +111,7 @@ class FileOutput(OpenFile[M], URLText):
 
     aread: Final = awaitable(read)
 
-    async def _gathered(self, source: Source[bytes], pieces: list[bytes]) -> bytes:
+    async def _gathered(self, source: ResponseStream[bytes], pieces: list[bytes]) -> bytes:
         """Return the whole content, of which these are the first pieces; awaits the transport and
         nothing else.
         """

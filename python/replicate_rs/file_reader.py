@@ -15,7 +15,7 @@ from .file_errors import changed, fetched
 if TYPE_CHECKING:
     from typing import Any
 
-    from ._core import AbortSignal, Core, Source
+    from ._core import AbortSignal, Core, ResponseStream
     from ._operation import Said
     from ._transport import Transport
     from .file_output import FileOutput
@@ -50,7 +50,7 @@ class FileCursor:
         self._url = url
         self._lock = Lock()
         self._process = getpid()
-        self._source: Source[bytes] | None = None
+        self._source: ResponseStream[bytes] | None = None
         # Where the source was opened, what of it is here, and the position of the first byte of
         # that.
         self._opened_at = 0
@@ -241,7 +241,7 @@ class FileCursor:
             self.size = self._start
         self._drop()
 
-    def _open(self, at: int, limits: dict[str, Any] | None = None) -> Source[bytes]:
+    def _open(self, at: int, limits: dict[str, Any] | None = None) -> ResponseStream[bytes]:
         self._drop()
         self._start = self._opened_at = at
         self._source = self._core.pieces(self._url, start=at, **(limits or {}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ._checks import headers as checked_headers
 from ._checks import http_method, text, wrong_type
-from ._core import Expect, Place, Response, write_file
+from ._core import Expect, StreamPosition, Response, write_file
 from ._transport import PARTING, LastRequests, wait
 from ._typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, is_object
 from .credentials import Secret, revealed
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Literal
 
-    from ._core import AbortSignal, Core, Pending, Source, Upload
+    from ._core import AbortSignal, Core, Pending, ResponseStream, Upload
     from ._operation import Form, Said
     from .exceptions import APIResponseValidationError
     from .types import AsyncSend as AsyncSend
@@ -137,7 +137,7 @@ class Middleware:
         self,
         url: str,
         form: Form,
-        place: Place,
+        place: StreamPosition,
         *,
         total: float | None = None,
         signal: AbortSignal | None = None,
@@ -147,7 +147,7 @@ class Middleware:
         if place.last_event_id is not None:
             headers["Last-Event-ID"] = place.last_event_id
 
-        def start(request: Request) -> Source[Any]:
+        def start(request: Request) -> ResponseStream[Any]:
             return self._core.events(request.url, form, place, total=total, signal=signal)
 
         return self._source(Request("GET", self._core.address(url), headers), start, form, place)
@@ -164,25 +164,29 @@ class Middleware:
         """Open a file; an answer of the caller's own is read as one."""
         headers = {"Range": f"bytes={start}-"} if start else {}
 
-        def begin(request: Request) -> Source[Any]:
+        def begin(request: Request) -> ResponseStream[Any]:
             return self._core.pieces(
                 request.url, start=start, ahead=ahead, total=total, signal=signal
             )
 
         return self._source(
-            Request("GET", self._core.address(url), headers), begin, "bytes", Place(), start
+            Request("GET", self._core.address(url), headers),
+            begin,
+            "bytes",
+            StreamPosition(),
+            start,
         )
 
     def _source(
         self,
         request: Request,
-        start: Callable[[Request], Source[Any]],
+        start: Callable[[Request], ResponseStream[Any]],
         form: Form | Literal["bytes"],
-        place: Place,
+        place: StreamPosition,
         skip: int = 0,
     ) -> FetchedSource:
-        sources: list[Source[Any]] = []
-        opened: list[Source[Any]] = []
+        sources: list[ResponseStream[Any]] = []
+        opened: list[ResponseStream[Any]] = []
         answers: list[Said] = []
 
         def begin(request: Request) -> _Then[None, Response]:
@@ -195,7 +199,7 @@ class Middleware:
 
             return _Then(source.opened(), done)
 
-        def finish(response: Response) -> Source[Any]:
+        def finish(response: Response) -> ResponseStream[Any]:
             if opened:
                 return opened[0]
             if form == "bytes":
@@ -450,14 +454,17 @@ class FetchedSource:
     """A stream that is opened when something of it is waited for."""
 
     def __init__(
-        self, opening: Fetched[Source[Any]], sources: list[Source[Any]], answers: list[Said]
+        self,
+        opening: Fetched[ResponseStream[Any]],
+        sources: list[ResponseStream[Any]],
+        answers: list[Said],
     ) -> None:
         self._opening = opening
         # What the caller's own answer says of a file.
         self._answers = answers
         # Every one that was tried: the caller's function may send more than once, and all may fail.
         self._sources = sources
-        self._opened: Source[Any] | None = None
+        self._opened: ResponseStream[Any] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -501,7 +508,9 @@ class FetchedSource:
 class _Within(Generic[T]):
     """Something of a stream, which is opened for it."""
 
-    def __init__(self, source: FetchedSource, ask: Callable[[Source[Any]], Pending[T]]) -> None:
+    def __init__(
+        self, source: FetchedSource, ask: Callable[[ResponseStream[Any]], Pending[T]]
+    ) -> None:
         self._source = source
         self._ask = ask
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._core import Expect, Place, ServerSentEvent
+from ._core import Expect, StreamPosition, ServerSentEvent
 from ._transport import PARTING, Suspending
 from ._typing import TYPE_CHECKING, TypeVar, is_object
 from .course import Course, give_up, items_of, raise_if_failed
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from typing import Any, NoReturn
 
-    from ._core import AbortSignal, Pending, Source
+    from ._core import AbortSignal, Pending, ResponseStream
     from ._operation import Async, Form, Resource, Sync
 
 T = TypeVar("T")
@@ -57,10 +57,10 @@ class Watch:
         self.course = course
         self.form: Form = form
         self.files: bool = files
-        self.place: Place = Place()
+        self.place: StreamPosition = StreamPosition()
         self._core = course.client._core
         self._start: Callable[[], Awaitable[Prediction[Any]]] | None = None
-        self._source: Source[Any] | None = None
+        self._source: ResponseStream[Any] | None = None
         self._is_first = True
         self._has_begun = False
         self._url = ""
@@ -189,7 +189,7 @@ class Watch:
     def _finish(self, pending: Pending[T]) -> Awaitable[T]:
         return self.course.client._transport.finish(pending)
 
-    def _open(self) -> Source[Any]:
+    def _open(self) -> ResponseStream[Any]:
         left, signal = self.course.left(self.prediction), self.course.signal
         try:
             return self._core.events(self._url, self.form, self.place, total=left, signal=signal)
@@ -198,7 +198,7 @@ class Watch:
                 f"the API gave a stream address that is not a URL: {error}", self.prediction
             ) from error
 
-    def _broken(self, error: APIError, source: Source[Any]) -> str:
+    def _broken(self, error: APIError, source: ResponseStream[Any]) -> str:
         """Say how a connection ended that did not end well; raises if that is for the caller to
         know.
         """

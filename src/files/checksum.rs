@@ -1,85 +1,85 @@
-//! Whether what arrived is what the server has, where it says what that is.
+//! Checksums that hosts announce for files.
 
 use base64::Engine;
 use reqwest::header::HeaderMap;
 use sha2::{Digest, Sha256};
 
-use crate::files::data_uri::BASE64;
+use crate::base64::BASE64;
 
-/// A digest that a server gave for a file, and what there is of the file so far.
+/// An announced digest, and the digest of the bytes so far.
 #[derive(Clone, Debug)]
 pub struct Checksum {
     expected: Vec<u8>,
-    so_far: State,
+    actual: Hasher,
 }
 
 #[derive(Clone, Debug)]
-enum State {
+enum Hasher {
     Sha256(Box<Sha256>),
     Crc32c(u32),
 }
 
 impl Checksum {
-    /// `Repr-Digest` (RFC 9530) and the `x-goog-hash` of Google's storage, where Replicate keeps its files; of bytes as they were sent.
-    pub fn of(headers: &HeaderMap) -> Option<Self> {
-        // What Google's storage says then is of the compressed file, which it decompressed.
-        if headers
-            .get("x-goog-stored-content-encoding")
-            .is_some_and(|value| value.as_bytes() != b"identity")
-        {
+    /// Read `Repr-Digest` (RFC 9530), or `x-goog-hash` of Google's storage, where Replicate keeps its files. Both are
+    /// digests of the bytes as sent.
+    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+        // When Google's storage decompresses a file, its digests are of the compressed one.
+        let stored = headers.get("x-goog-stored-content-encoding");
+        if stored.is_some_and(|value| value.as_bytes() != b"identity") {
             return None;
         }
         Self::sha256(headers).or_else(|| Self::crc32c(headers))
     }
 
     fn sha256(headers: &HeaderMap) -> Option<Self> {
-        let coded = member(headers, "repr-digest", "sha-256")?;
-        let expected = decoded(coded.strip_prefix(':')?.strip_suffix(':')?, 32)?;
+        let encoded = member(headers, "repr-digest", "sha-256")?;
+        let expected = decode(encoded.strip_prefix(':')?.strip_suffix(':')?, 32)?;
         Some(Self {
             expected,
-            so_far: State::Sha256(Box::default()),
+            actual: Hasher::Sha256(Box::default()),
         })
     }
 
     fn crc32c(headers: &HeaderMap) -> Option<Self> {
-        let expected = decoded(member(headers, "x-goog-hash", "crc32c")?, 4)?;
+        let expected = decode(member(headers, "x-goog-hash", "crc32c")?, 4)?;
         Some(Self {
             expected,
-            so_far: State::Crc32c(0),
+            actual: Hasher::Crc32c(0),
         })
     }
 
-    /// Takes what came next.
+    /// Add the next bytes of the file.
     pub fn update(&mut self, bytes: &[u8]) {
-        match &mut self.so_far {
-            State::Sha256(hasher) => hasher.update(bytes),
-            State::Crc32c(sum) => *sum = crc32c::crc32c_append(*sum, bytes),
+        match &mut self.actual {
+            Hasher::Sha256(hasher) => hasher.update(bytes),
+            Hasher::Crc32c(sum) => *sum = crc32c::crc32c_append(*sum, bytes),
         }
     }
 
-    /// Whether all of it is what it should be.
-    pub fn holds(self) -> bool {
-        match self.so_far {
-            State::Sha256(hasher) => hasher.finalize()[..] == *self.expected,
-            State::Crc32c(sum) => sum.to_be_bytes()[..] == *self.expected,
+    /// Return whether the digests are equal.
+    pub fn matches(self) -> bool {
+        match self.actual {
+            Hasher::Sha256(hasher) => hasher.finalize()[..] == *self.expected,
+            Hasher::Crc32c(sum) => sum.to_be_bytes()[..] == *self.expected,
         }
     }
 }
 
-/// The value of `key` in a list of `key=value`, over all headers of the name.
+/// Return the value of `key` in lists of `key=value` in all headers of a name.
 fn member<'a>(headers: &'a HeaderMap, name: &str, key: &str) -> Option<&'a str> {
-    let members = headers
+    let values = headers
         .get_all(name)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(','));
+        .filter_map(|value| value.to_str().ok());
+    let mut members = values
+        .flat_map(|text| text.split(','))
+        .filter_map(|member| member.trim().split_once('='));
     members
-        .filter_map(|member| member.trim().split_once('='))
         .find(|(name, _)| name.eq_ignore_ascii_case(key))
         .map(|(_, value)| value)
 }
 
-fn decoded(text: &str, length: usize) -> Option<Vec<u8>> {
+fn decode(text: &str, length: usize) -> Option<Vec<u8>> {
     BASE64
         .decode(text)
         .ok()
@@ -100,11 +100,11 @@ mod tests {
     }
 
     fn verdict(pairs: &[(&'static str, &str)], parts: &[&[u8]]) -> Option<bool> {
-        let mut checksum = Checksum::of(&headers(pairs))?;
+        let mut checksum = Checksum::from_headers(&headers(pairs))?;
         for part in parts {
             checksum.update(part);
         }
-        Some(checksum.holds())
+        Some(checksum.matches())
     }
 
     const SHA256: &str = "md5=:AAAA:, sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:";

@@ -1,52 +1,35 @@
-//! `data:` URIs (RFC 2397): a file in its own address.
-
-use std::sync::LazyLock;
+//! `data:` URIs (RFC 2397).
 
 use base64::Engine;
-use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
 use percent_encoding::percent_decode_str;
 
+use crate::base64::BASE64;
 use crate::error::Error;
 
-/// A `data:` URI taken apart (RFC 2397).
+/// A `data:` URI.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DataUri {
-    /// The media type with its parameters; `text/plain;charset=US-ASCII` where none is given.
+    /// The media type with its parameters; `text/plain;charset=US-ASCII` by default.
     pub media_type: String,
-    /// The content.
+    /// The decoded content.
     pub content: Vec<u8>,
 }
 
-/// Forgiving about padding, strict about the alphabet.
-const RULES: GeneralPurposeConfig =
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-
-/// Base64 as data URIs have it.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-pub static BASE64: LazyLock<base64::engine::Simd> =
-    LazyLock::new(|| base64::engine::Simd::standard(RULES));
-/// Base64 as data URIs have it.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub static BASE64: LazyLock<base64::engine::GeneralPurpose> =
-    LazyLock::new(|| base64::engine::GeneralPurpose::new(&base64::alphabet::STANDARD, RULES));
-
 impl DataUri {
-    /// Reads a URI, or says what is wrong with it.
+    /// Parse a URI.
     pub fn parse(uri: &str) -> Result<Self, Error> {
-        let rest = uri
-            .get(..5)
-            .filter(|scheme| scheme.eq_ignore_ascii_case("data:"))
-            .and_then(|_| uri.get(5..));
-        let (about, data) = rest
-            .and_then(|rest| rest.split_once(','))
+        let (head, data) = uri
+            .split_at_checked(5)
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("data:"))
+            .and_then(|(_, rest)| rest.split_once(','))
             .ok_or_else(|| Error::invalid("not a data URI: data:[<type>][;base64],<data>"))?;
-        let (media_type, base64) = match about
+        let last = head
             .len()
             .checked_sub(7)
-            .and_then(|at| Some((about.get(..at)?, about.get(at..)?)))
-        {
-            Some((media_type, mark)) if mark.eq_ignore_ascii_case(";base64") => (media_type, true),
-            _ => (about, false),
+            .and_then(|at| head.split_at_checked(at));
+        let (media_type, is_base64) = match last {
+            Some((media_type, last)) if last.eq_ignore_ascii_case(";base64") => (media_type, true),
+            _ => (head, false),
         };
         if !media_type.is_empty() && !is_media_type(media_type) {
             return Err(Error::invalid(
@@ -59,11 +42,11 @@ impl DataUri {
             media_type
         };
         let bytes = percent_decode_str(data);
-        let content = if base64 {
+        let content = if is_base64 {
             let text: Vec<u8> = bytes.filter(|byte| !byte.is_ascii_whitespace()).collect();
-            BASE64.decode(text).map_err(|error| {
-                Error::invalid(format!("the data URI's base64 is broken: {error}"))
-            })?
+            let broken =
+                |error| Error::invalid(format!("the data URI's base64 is broken: {error}"));
+            BASE64.decode(text).map_err(broken)?
         } else {
             bytes.collect()
         };
@@ -75,17 +58,11 @@ impl DataUri {
 }
 
 fn is_media_type(text: &str) -> bool {
-    let kind = text.split(';').next().unwrap_or_default();
-    let token = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
-    };
-    kind.is_empty()
-        || kind
-            .split_once('/')
-            .is_some_and(|(first, second)| token(first) && token(second))
+    let essence = text.split(';').next().unwrap_or_default();
+    let is_symbol = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+    let is_token = |part: &str| !part.is_empty() && part.bytes().all(is_symbol);
+    let parts = essence.split_once('/');
+    essence.is_empty() || parts.is_some_and(|(first, second)| is_token(first) && is_token(second))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Files that are written: a target is either as before or complete, whatever happens.
+//! Writing files: a target keeps its old content until the new content is complete.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Seek, Write};
@@ -6,103 +6,96 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use tempfile::NamedTempFile;
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::error::{Error, Kind};
+use crate::off_thread::{is_caller_thread, join};
 
-/// What is written at once, at least, and what waits for the disk at most, in bytes. Receiving in turns with writing costs most
-/// where the turns are short: with 256 KiB a tenth of the rate is lost.
+/// The least that is written at once, and the most that waits for the disk, in bytes. Receiving alternates with writing,
+/// and short turns are slow: blocks of 256 KiB lose a tenth of the rate.
 const BLOCK: usize = 768 << 10;
-const MOST_WAITING: usize = 2 << 20;
+const MAX_BUFFERED: usize = 2 << 20;
 
-/// Writes `content` to `target`; gives the number of bytes.
+/// Write `content` to `target` and return the number of bytes.
 pub fn write(target: &Path, content: &[u8], overwrite: bool) -> Result<u64, Error> {
-    let mut file = Partial::create(target, overwrite)?;
+    let mut file = PartialFile::create(target, overwrite)?;
     file.write(content)?;
     file.finish()
 }
 
-/// A file that takes its name only when it is complete; dropped before, it is removed.
+/// A temporary file that is renamed to its target when it is complete, and removed when it is dropped before.
 #[derive(Debug)]
-pub struct Partial {
+pub struct PartialFile {
     target: PathBuf,
     file: NamedTempFile<File>,
     length: u64,
     overwrite: bool,
 }
 
-impl Partial {
-    /// An empty one in the folder of `target`, with the permissions that writing to `target` would give it.
+impl PartialFile {
+    /// Create an empty file in the folder of `target`, with the permissions that `target` has or would get.
     pub fn create(target: &Path, overwrite: bool) -> Result<Self, Error> {
-        let target = behind_links(target);
+        let target = resolve_symlinks(target);
         let failed = |error: &io::Error| Error::file(target.display(), error).at(&target);
-        let folder = target
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
         if target.file_name().is_none() {
-            return Err(Error::new(
-                Kind::File,
-                format!("{} is not a file's name", target.display()),
-            ));
+            let message = format!("{} is not a file's name", target.display());
+            return Err(Error::new(Kind::File, message));
         }
-        let before = match fs::metadata(&target) {
-            Ok(before) => Some(before),
+        let existing = match fs::metadata(&target) {
+            Ok(existing) => Some(existing),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(failed(&error)),
         };
-        check(&target, before.as_ref(), overwrite)?;
-        // Its own name may be as long as names can be, so it is no part of this one.
-        let mut name = tempfile::Builder::new();
-        name.prefix(".replicate-").suffix(".part").rand_bytes(16);
-        // Opened here, so that its permissions are the umask's and its errors the operating system's.
+        check_target(&target, existing.as_ref(), overwrite)?;
+        // The target's name is not a part of this one, which would become too long.
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".replicate-").suffix(".part").rand_bytes(16);
+        // tempfile would restrict the permissions, and wrap the operating system's errors.
         let open = |path: &Path| File::options().write(true).create_new(true).open(path);
-        let file = name
-            .make_in(folder, open)
-            .map_err(|error| match error.kind() {
-                ErrorKind::NotFound => Error::file(
-                    format!("{}: its folder does not exist", target.display()),
-                    &error,
-                )
-                .at(&target),
-                _ => failed(&error),
-            })?;
-        let file = Self {
+        let folder = target
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let file = builder.make_in(folder.unwrap_or(Path::new(".")), open);
+        let file = file.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                let message = format!("{}: its folder does not exist", target.display());
+                Error::file(message, &error).at(&target)
+            }
+            _ => failed(&error),
+        })?;
+        if let Some(existing) = existing {
+            let set = file.as_file().set_permissions(existing.permissions());
+            set.map_err(|error| failed(&error))?;
+        }
+        Ok(Self {
             target,
             file,
             length: 0,
             overwrite,
-        };
-        if let Some(before) = before {
-            file.file
-                .as_file()
-                .set_permissions(before.permissions())
-                .map_err(|error| file.failed(&error))?;
-        }
-        Ok(file)
+        })
     }
 
     fn failed(&self, error: &io::Error) -> Error {
         Error::file(self.target.display(), error).at(&self.target)
     }
 
-    /// The name that it has until it is complete.
-    fn temporary(&self) -> &Path {
+    fn temporary_path(&self) -> &Path {
         self.file.path()
     }
 
-    /// Adds to its end.
+    /// Append to the file.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file
-            .as_file_mut()
-            .write_all(bytes)
-            .map_err(|error| self.failed(&error))?;
+        let written = self.file.as_file_mut().write_all(bytes);
+        written.map_err(|error| self.failed(&error))?;
         self.length += bytes.len() as u64;
         Ok(())
     }
 
-    /// Forgets what was written.
+    fn write_all(&mut self, blocks: impl IntoIterator<Item = Bytes>) -> Result<(), Error> {
+        blocks.into_iter().try_for_each(|block| self.write(&block))
+    }
+
+    /// Discard the content.
     pub fn restart(&mut self) -> Result<(), Error> {
         let file = self.file.as_file_mut();
         let emptied = file.set_len(0).and_then(|()| file.rewind());
@@ -111,7 +104,7 @@ impl Partial {
         Ok(())
     }
 
-    /// Gives it its name, once it is on the disk; gives the number of bytes.
+    /// Sync the file and rename it to its target; return the number of bytes.
     pub fn finish(self) -> Result<u64, Error> {
         let Self {
             target,
@@ -119,154 +112,118 @@ impl Partial {
             length,
             overwrite,
         } = self;
-        // In its own folder, whatever the current one is now.
-        let place = target
-            .file_name()
-            .map_or_else(|| target.clone(), |name| file.path().with_file_name(name));
-        let named = file
-            .as_file()
-            .sync_all()
-            .and_then(|()| publish(file, &place, overwrite));
-        named
-            .map(|()| length)
-            .map_err(|error| Error::file(target.display(), &error).at(&target))
+        // In the folder of the temporary file, whose path is absolute: the working directory may have changed.
+        let path = match target.file_name() {
+            Some(name) => file.path().with_file_name(name),
+            None => target.clone(),
+        };
+        let synced = file.as_file().sync_all();
+        let renamed = synced.and_then(|()| rename(file, &path, overwrite));
+        renamed.map_err(|error| Error::file(target.display(), &error).at(&target))?;
+        Ok(length)
     }
 }
 
-fn publish(file: NamedTempFile<File>, target: &Path, overwrite: bool) -> io::Result<()> {
-    let named = if overwrite {
+fn rename(file: NamedTempFile<File>, target: &Path, overwrite: bool) -> io::Result<()> {
+    let renamed = if overwrite {
         file.persist(target)
     } else {
         file.persist_noclobber(target)
     };
-    match named {
-        Ok(_) => Ok(()),
-        // Not every file system has a rename that keeps what exists, or links.
-        Err(failed)
-            if !overwrite
-                && failed.error.kind() != ErrorKind::AlreadyExists
-                && !target.exists() =>
-        {
-            failed
-                .file
-                .persist(target)
-                .map(drop)
-                .map_err(|failed| failed.error)
-        }
-        Err(failed) => Err(failed.error),
+    let Err(failed) = renamed else {
+        return Ok(());
+    };
+    // Some file systems have neither hard links nor a rename that refuses to overwrite.
+    if overwrite || failed.error.kind() == ErrorKind::AlreadyExists || target.exists() {
+        return Err(failed.error);
     }
+    failed
+        .file
+        .persist(target)
+        .map(drop)
+        .map_err(|failed| failed.error)
 }
 
-/// Where writing to a path ends up; a link may point to what does not exist yet.
-fn behind_links(target: &Path) -> PathBuf {
+/// Return the path that a link finally points to, whether it exists or not.
+fn resolve_symlinks(target: &Path) -> PathBuf {
     match fs::read_link(target) {
         Ok(next) => fs::canonicalize(target).unwrap_or_else(|_| target.with_file_name(next)),
         Err(_) => target.to_owned(),
     }
 }
 
-fn check(target: &Path, before: Option<&Metadata>, overwrite: bool) -> Result<(), Error> {
+fn check_target(target: &Path, existing: Option<&Metadata>, overwrite: bool) -> Result<(), Error> {
     let refused = |kind: ErrorKind| Err(Error::file(target.display(), &kind.into()).at(target));
-    match before {
-        Some(before) if before.is_dir() => refused(ErrorKind::IsADirectory),
-        Some(before) if !before.is_file() => Err(Error::new(
-            Kind::File,
-            format!(
-                "{} is a device, and cannot be replaced by a file",
-                target.display()
-            ),
-        )),
+    match existing {
+        Some(existing) if existing.is_dir() => refused(ErrorKind::IsADirectory),
+        Some(existing) if !existing.is_file() => {
+            let path = target.display();
+            let message = format!("{path} is a device, and cannot be replaced by a file");
+            Err(Error::new(Kind::File, message))
+        }
         Some(_) if !overwrite => refused(ErrorKind::AlreadyExists),
         _ => Ok(()),
     }
 }
 
-/// Whether this thread drives a blocking call, and nobody minds if it waits for a disk's memory.
-fn is_alone() -> bool {
-    Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread
-}
-
-/// Keeps the disk's waits off the runtime's thread.
-pub async fn beside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    if is_alone() {
-        work()
-    } else {
-        finished(&mut spawn_blocking(work)).await
-    }
-}
-
-async fn finished<T>(task: &mut JoinHandle<Result<T, Error>>) -> Result<T, Error> {
-    task.await
-        .unwrap_or_else(|error| Err(Error::new(Kind::File, error.to_string())))
-}
-
-/// Writes while the next bytes arrive; where nothing else runs on this thread, right here.
+/// Writes a file while the next bytes arrive: on this thread if nothing else runs on it, else on another one.
 ///
-/// Dropped before `finish` is over, it removes the file at once, though another thread may still write to it.
-pub struct Sink {
-    temporary: PathBuf,
-    file: Option<Partial>,
-    writing: Option<JoinHandle<Result<Partial, Error>>>,
+/// Dropped before `finish` has returned, it removes the file at once, even if another thread is still writing to it.
+pub struct FileWriter {
+    temporary_path: PathBuf,
+    file: Option<PartialFile>,
+    writing: Option<JoinHandle<Result<PartialFile, Error>>>,
     finishing: Option<JoinHandle<Result<u64, Error>>>,
-    waiting: Vec<Bytes>,
+    buffered: Vec<Bytes>,
     size: usize,
-    alone: bool,
+    writes_here: bool,
 }
 
-impl Sink {
-    /// Writes to the end of `file`.
-    pub fn new(file: Partial) -> Self {
-        let (temporary, alone) = (file.temporary().to_owned(), is_alone());
+impl FileWriter {
+    pub fn new(file: PartialFile) -> Self {
         Self {
-            temporary,
+            temporary_path: file.temporary_path().to_owned(),
             file: Some(file),
             writing: None,
             finishing: None,
-            waiting: Vec::new(),
+            buffered: Vec::new(),
             size: 0,
-            alone,
+            writes_here: is_caller_thread(),
         }
     }
 
-    /// Takes what came next.
+    /// Append to the file.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         self.size += bytes.len();
-        self.waiting.push(bytes);
-        if let (true, Some(file)) = (self.alone, &mut self.file) {
+        self.buffered.push(bytes);
+        if let (true, Some(file)) = (self.writes_here, &mut self.file) {
             if self.size >= BLOCK {
                 self.size = 0;
-                for bytes in self.waiting.drain(..) {
-                    file.write(&bytes)?;
-                }
+                file.write_all(self.buffered.drain(..))?;
             }
             return Ok(());
         }
         let is_idle = self.writing.as_ref().is_none_or(JoinHandle::is_finished);
-        if self.size >= MOST_WAITING || (is_idle && self.size >= BLOCK) {
-            let mut file = self.idle().await?;
-            let waiting = self.empty();
+        if self.size >= MAX_BUFFERED || (is_idle && self.size >= BLOCK) {
+            let mut file = self.take_file().await?;
+            let buffered = self.take_buffered();
             self.writing = Some(spawn_blocking(move || {
-                for bytes in waiting {
-                    file.write(&bytes)?;
-                }
-                Ok(file)
+                file.write_all(buffered).map(|()| file)
             }));
         }
         Ok(())
     }
 
-    fn empty(&mut self) -> Vec<Bytes> {
+    fn take_buffered(&mut self) -> Vec<Bytes> {
         self.size = 0;
-        std::mem::take(&mut self.waiting)
+        std::mem::take(&mut self.buffered)
     }
 
-    /// The file, once everything that was handed on is written.
-    async fn idle(&mut self) -> Result<Partial, Error> {
-        // It is kept until it is over: whoever waits here may be dropped.
+    /// Return the file when everything that was handed to another thread is written.
+    async fn take_file(&mut self) -> Result<PartialFile, Error> {
+        // The task stays in its field until it is over, since this future may be dropped.
         if let Some(writing) = &mut self.writing {
-            let file = finished(writing).await;
+            let file = join(writing).await;
             self.writing = None;
             return file;
         }
@@ -275,54 +232,47 @@ impl Sink {
             .ok_or_else(|| Error::new(Kind::File, "the file was given up"))
     }
 
-    /// Forgets what was written.
+    /// Discard the content.
     pub async fn restart(&mut self) -> Result<(), Error> {
-        drop(self.empty());
-        let mut file = self.idle().await?;
+        drop(self.take_buffered());
+        let mut file = self.take_file().await?;
         file.restart()?;
         self.file = Some(file);
         Ok(())
     }
 
-    /// Removes what was written, once nobody writes any more.
-    pub async fn give_up(&mut self) {
-        drop(self.empty());
-        // An error is one more reason to go.
+    /// Remove the file when no thread is writing to it any more.
+    pub async fn discard(&mut self) {
+        drop(self.take_buffered());
         match &mut self.finishing {
-            Some(finishing) => drop(finished(finishing).await),
-            None => drop(self.idle().await),
+            Some(finishing) => drop(join(finishing).await),
+            None => drop(self.take_file().await),
         }
         self.finishing = None;
     }
 
-    /// Gives the file its name, once everything is written; gives the number of bytes.
+    /// Write what is buffered and rename the file to its target; return the number of bytes.
     pub async fn finish(&mut self) -> Result<u64, Error> {
-        let mut file = self.idle().await?;
-        let waiting = self.empty();
-        let write = move || {
-            for bytes in waiting {
-                file.write(&bytes)?;
-            }
-            Ok::<_, Error>(file)
-        };
-        // Until it is on the disk may take long: others go on meanwhile, and Ctrl-C is heard.
-        let finishing = if self.alone {
-            let file = write()?;
+        let mut file = self.take_file().await?;
+        let buffered = self.take_buffered();
+        // Syncing may take long. On another thread it delays no other call, and Ctrl-C is answered.
+        let finishing = if self.writes_here {
+            file.write_all(buffered)?;
             spawn_blocking(move || file.finish())
         } else {
-            spawn_blocking(move || write()?.finish())
+            spawn_blocking(move || file.write_all(buffered).and_then(|()| file.finish()))
         };
-        let length = finished(self.finishing.insert(finishing)).await;
+        let length = join(self.finishing.insert(finishing)).await;
         self.finishing = None;
         length
     }
 }
 
-impl Drop for Sink {
+impl Drop for FileWriter {
     fn drop(&mut self) {
         if self.writing.is_some() || self.finishing.is_some() {
-            // Nothing is left to do about a file that cannot be removed.
-            let _ = fs::remove_file(&self.temporary);
+            // Nobody is left to hear of an error.
+            let _ = fs::remove_file(&self.temporary_path);
         }
     }
 }
@@ -361,7 +311,7 @@ mod tests {
         let folder = Folder::new();
         let target = folder.0.join("out");
         write(&target, b"old", true).unwrap();
-        let mut partial = Partial::create(&target, true).unwrap();
+        let mut partial = PartialFile::create(&target, true).unwrap();
         partial.write(b"new, but not all").unwrap();
         drop(partial);
         assert_eq!(fs::read(&target).unwrap(), b"old");
@@ -373,11 +323,11 @@ mod tests {
         let folder = Folder::new();
         let target = folder.0.join("out");
         // One that comes while the content is on its way too.
-        let partial = Partial::create(&target, false).unwrap();
+        let partial = PartialFile::create(&target, false).unwrap();
         write(&target, b"first", false).unwrap();
         assert!(matches!(partial.finish().unwrap_err().kind, Kind::File));
         assert!(matches!(
-            Partial::create(&target, false).unwrap_err().kind,
+            PartialFile::create(&target, false).unwrap_err().kind,
             Kind::File
         ));
         assert_eq!(fs::read(&target).unwrap(), b"first");
@@ -397,7 +347,7 @@ mod tests {
             // Nothing that is handed to another thread begins before this ends.
             let (release, held) = std::sync::mpsc::channel::<()>();
             spawn_blocking(move || held.recv());
-            let sink = || Sink::new(Partial::create(&target, true).unwrap());
+            let sink = || FileWriter::new(PartialFile::create(&target, true).unwrap());
             let block = || Bytes::from(vec![0; BLOCK]);
 
             let mut writing = sink();
@@ -424,7 +374,7 @@ mod tests {
                     .is_ok()
             );
             drop(release);
-            given_up.give_up().await;
+            given_up.discard().await;
             assert!(folder.names().is_empty());
         });
         drop(runtime);
@@ -435,7 +385,7 @@ mod tests {
     fn a_restart_forgets_what_was_written() {
         let folder = Folder::new();
         let target = folder.0.join("x".repeat(255));
-        let mut partial = Partial::create(&target, true).unwrap();
+        let mut partial = PartialFile::create(&target, true).unwrap();
         partial.write(b"something longer").unwrap();
         partial.restart().unwrap();
         partial.write(b"short").unwrap();
@@ -468,7 +418,9 @@ mod tests {
         for target in ["/", "/dev/null", "..", ""] {
             assert!(
                 matches!(
-                    Partial::create(Path::new(target), true).unwrap_err().kind,
+                    PartialFile::create(Path::new(target), true)
+                        .unwrap_err()
+                        .kind,
                     Kind::File
                 ),
                 "{target}"

@@ -1,8 +1,8 @@
-//! A file from its host: its parts in order, over as many connections as that takes, or straight to disk.
+//! Downloads: the bytes of a file in order, over as many connections as needed, or straight to disk.
 //!
-//! Rules this file keeps:
-//! * after a break the rest is asked for, and taken only where the host shows that it is the rest of the same file;
-//! * what the host says of length and digest is compared with what came.
+//! Rules of this file:
+//! * after a broken connection the rest is requested, and accepted only if the host shows that it belongs to the same version;
+//! * the length and the digest that the host announced are compared with what arrived.
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -18,229 +18,221 @@ use reqwest::header::{
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::files::checksum::Checksum;
-use crate::files::disk::{Partial, Sink, beside};
+use super::checksum::Checksum;
+use super::disk::{FileWriter, PartialFile};
 use crate::error::{Error, Kind};
-use crate::http::exchange::{self as http, Call, Incoming};
+use crate::http::exchange::{self, Incoming};
 use crate::http::pool::Pool;
+use crate::http::request::Request;
+use crate::http::timing::with_deadline;
+use crate::off_thread::off_thread;
 use crate::retry::Attempts;
-use crate::http::timing::within;
 
-/// Connections for one file: a host that gives a little and hangs up is not asked for ever.
-const MOST_CONNECTIONS: u32 = 100;
-/// The least time from a file's last change to an answer after which that date tells it from another version.
-const SETTLED: Duration = Duration::from_secs(60);
+/// The most connections for one file, for hosts that send a little and hang up.
+const MAX_CONNECTIONS: u32 = 100;
+/// How long before a response a file must have changed for the date of the change to identify its version.
+const MIN_AGE: Duration = Duration::from_secs(60);
 
-/// What a host says of a file.
+/// What a host says about a file.
 #[derive(Clone, Debug, Default)]
-pub struct Info {
-    /// The media type.
+pub struct FileInfo {
     pub content_type: Option<String>,
-    /// The whole length, in bytes.
+    /// The length of the whole file in bytes.
     pub length: Option<u64>,
-    /// The header that may have a name for it.
+    /// `Content-Disposition`, which may have a file name.
     pub disposition: Option<String>,
-    /// Its `ETag`, else the date of its last change: where two answers differ in it, the file has changed between them.
+    /// `ETag`, or the date of the last change. If it differs between two responses, the file has changed.
     pub validator: Option<String>,
 }
 
-/// What comes next of a file.
+/// The next step of a download.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
-    /// More of it.
+pub enum Step {
+    /// The next bytes.
     Bytes(Bytes),
-    /// All from the beginning: the host does not give the rest of what was given before.
+    /// The file follows from its beginning: the host cannot resume.
     Restart,
-    /// Nothing.
     End,
 }
 
-/// A file that is on its way.
+/// A file that is being downloaded.
 pub struct Download {
     pool: Arc<Pool>,
-    call: Arc<Call>,
+    request: Arc<Request>,
     incoming: Option<Incoming>,
-    info: Info,
-    /// What tells this file from another at the same address.
+    info: FileInfo,
+    /// Identifies the version of the file.
     version: Option<HeaderValue>,
     checksum: Option<Checksum>,
-    /// The next byte to give.
-    at: u64,
-    /// Bytes that come again and were given before.
+    /// The position of the next byte to return.
+    position: u64,
+    /// How many of the next bytes were returned before.
     skip: u64,
-    /// The furthest it has come.
-    best: u64,
+    /// The furthest position so far.
+    furthest: u64,
     attempts: Attempts,
     connections: u32,
 }
 
 impl Download {
-    /// Asks for a file, from its byte `from` on. The call's limit over everything is for the caller to keep.
-    pub async fn open(pool: Arc<Pool>, call: &Call, from: u64) -> Result<Self, Error> {
-        let mut call = call.clone();
-        call.timeouts.total = None;
-        let attempts = Attempts::new(&call.method, call.retries);
-        let (info, call) = (Info::default(), Arc::new(call));
+    /// Request a file from the byte `start` on. The deadline for the whole call is left to the caller.
+    pub async fn open(pool: Arc<Pool>, request: &Request, start: u64) -> Result<Self, Error> {
+        let mut request = request.clone();
+        request.timeouts.total = None;
         let mut download = Self {
             pool,
-            call,
+            attempts: Attempts::new(&request.method, request.retries),
+            request: Arc::new(request),
             incoming: None,
-            info,
+            info: FileInfo::default(),
             version: None,
             checksum: None,
-            at: from,
+            position: start,
             skip: 0,
-            best: from,
-            attempts,
+            furthest: start,
             connections: 0,
         };
-        let answer = download.connect().await;
-        match answer {
-            // There is nothing from there on.
+        match download.connect().await {
+            // The file ends before `start`.
             Err(Error {
                 kind: Kind::Status(response),
                 ..
-            }) if from > 0 && response.status == 416 => {
-                download.info.length = range(&response.headers).and_then(|range| range.total);
+            }) if start > 0 && response.status == 416 => {
+                let range = ContentRange::parse(&response.headers);
+                download.info.length = range.and_then(|range| range.total);
                 download.info.validator = validator(&response.headers);
-                return Ok(download);
             }
-            answer => download.begin(answer?)?,
+            incoming => download.begin(incoming?)?,
         }
         Ok(download)
     }
 
-    /// What the host said.
-    pub fn info(&self) -> &Info {
+    pub fn info(&self) -> &FileInfo {
         &self.info
     }
 
-    /// A host that sends a file compressed, though nobody asked for that, is asked again, for what can be decompressed while it comes:
-    /// nothing that it says of length, digest and parts is of the file then.
+    /// Request the file from the current position on.
+    ///
+    /// A host that compresses although it was not asked to is asked again, by a client that decompresses. Lengths,
+    /// digests and ranges are not used then, because they are those of the compressed file.
     async fn connect(&mut self) -> Result<Incoming, Error> {
-        let incoming = self.ask().await?;
-        if !incoming.is_encoded() {
-            return Ok(incoming);
-        }
-        if self.call.raw {
+        let mut incoming = self.request_rest().await?;
+        if incoming.is_encoded() && self.request.is_raw {
             drop(incoming);
-            self.call = Arc::new(Call {
-                raw: false,
-                ..Call::clone(&self.call)
+            self.request = Arc::new(Request {
+                is_raw: false,
+                ..Request::clone(&self.request)
             });
-            let incoming = self.ask().await?;
-            if !incoming.is_encoded() {
-                return Ok(incoming);
-            }
+            incoming = self.request_rest().await?;
         }
-        Err(protocol(
-            "the host sent the file in a compression that it was not asked for",
-        ))
+        if incoming.is_encoded() {
+            let message = "the host sent the file in a compression that it was not asked for";
+            return Err(Error::protocol(message).sent());
+        }
+        Ok(incoming)
     }
 
-    async fn ask(&mut self) -> Result<Incoming, Error> {
+    async fn request_rest(&mut self) -> Result<Incoming, Error> {
         self.connections += 1;
-        if self.at == 0 || !self.call.raw {
-            return http::open(&self.pool, &self.call).await;
+        if self.position == 0 || !self.request.is_raw {
+            return exchange::open(&self.pool, &self.request).await;
         }
-        let mut call = Call::clone(&self.call);
-        call.headers.insert(
-            RANGE,
-            HeaderValue::try_from(format!("bytes={}-", self.at))
-                .map_err(|error| Error::invalid(error.to_string()))?,
-        );
+        let mut request = Request::clone(&self.request);
+        let range = HeaderValue::try_from(format!("bytes={}-", self.position))
+            .map_err(|error| Error::invalid(error.to_string()))?;
+        request.headers.insert(RANGE, range);
         if let Some(version) = &self.version {
-            call.headers.insert(IF_RANGE, version.clone());
+            request.headers.insert(IF_RANGE, version.clone());
         }
-        http::open(&self.pool, &call).await
+        exchange::open(&self.pool, &request).await
     }
 
-    /// Takes the first answer.
+    /// Accept the first response, or the first after a restart.
     fn begin(&mut self, incoming: Incoming) -> Result<(), Error> {
         let headers = incoming.headers();
-        let text = |name| {
-            headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .map(ToOwned::to_owned)
-        };
-        self.info = Info {
+        let text = |name| headers.get(name)?.to_str().ok().map(ToOwned::to_owned);
+        self.info = FileInfo {
             content_type: text(CONTENT_TYPE),
             length: incoming.length(),
             disposition: text(CONTENT_DISPOSITION),
             validator: validator(headers),
         };
-        self.version = version(headers);
+        self.version = strong_validator(headers);
         if incoming.is_partial() {
-            let range = range(headers).filter(|range| range.start == self.at && self.at > 0);
-            let range = range.ok_or_else(|| {
-                protocol("the host answered with another part of the file than was asked for")
-            })?;
-            self.info.length = range.total;
+            let range = ContentRange::parse(headers)
+                .filter(|range| range.start == self.position && self.position > 0);
+            self.info.length = range.ok_or_else(other_range)?.total;
         } else {
-            self.skip = self.at;
-            self.checksum = if self.at == 0 && self.call.raw {
-                Checksum::of(headers)
+            self.skip = self.position;
+            let is_comparable = self.position == 0 && self.request.is_raw;
+            self.checksum = if is_comparable {
+                Checksum::from_headers(headers)
             } else {
                 None
             };
         }
-        self.check_type()?;
+        self.refuse_error_page()?;
         self.incoming = Some(incoming);
         Ok(())
     }
 
-    /// Error pages of hosts come with a status of success too, and must not pass for a picture.
-    fn check_type(&self) -> Result<(), Error> {
-        let is_html = self.info.content_type.as_deref().is_some_and(|kind| {
-            kind.trim_start()
-                .get(..9)
-                .is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"))
-        });
+    /// Refuse a web page in place of another kind of file: some hosts send error pages with a status of success.
+    fn refuse_error_page(&self) -> Result<(), Error> {
+        let kind = self
+            .info
+            .content_type
+            .as_deref()
+            .unwrap_or_default()
+            .trim_start();
+        if !kind
+            .get(..9)
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"))
+        {
+            return Ok(());
+        }
         let name = self
-            .call
+            .request
             .url
             .path_segments()
             .and_then(Iterator::last)
             .unwrap_or_default();
-        let ending = Path::new(name)
+        let extension = Path::new(name)
             .extension()
-            .and_then(|ending| ending.to_str())
-            .map(str::to_ascii_lowercase);
-        match ending.as_deref() {
+            .and_then(|extension| extension.to_str());
+        match extension.map(str::to_ascii_lowercase).as_deref() {
             None | Some("html" | "htm" | "xhtml") => Ok(()),
-            Some(ending) if is_html => Err(protocol(format!(
-                "the host answered with a web page (text/html) instead of a .{ending} file"
-            ))),
-            Some(_) => Ok(()),
+            Some(extension) => Err(Error::protocol(format!(
+                "the host answered with a web page (text/html) instead of a .{extension} file"
+            ))
+            .sent()),
         }
     }
 
-    /// What comes next.
-    pub async fn next(&mut self) -> Result<Next, Error> {
+    /// Return the next step.
+    pub async fn next(&mut self) -> Result<Step, Error> {
         loop {
             let Some(incoming) = &mut self.incoming else {
-                return Ok(Next::End);
+                return Ok(Step::End);
             };
-            let error = match incoming.chunk().await {
-                Ok(Some(bytes)) => match self.take(bytes) {
-                    Some(bytes) => return Ok(Next::Bytes(bytes)),
+            let error = match incoming.next().await {
+                Ok(Some(bytes)) => match self.accept(bytes) {
+                    Some(bytes) => return Ok(Step::Bytes(bytes)),
                     None => continue,
                 },
                 Ok(None) => match self.end() {
-                    Ok(()) => return Ok(Next::End),
+                    Ok(()) => return Ok(Step::End),
                     Err(error) => error,
                 },
                 Err(error) => error,
             };
             if !self.resume(error).await? {
-                return Ok(Next::Restart);
+                return Ok(Step::Restart);
             }
         }
     }
 
-    /// Counts what came; None if all of it was given before.
-    fn take(&mut self, mut bytes: Bytes) -> Option<Bytes> {
+    /// Count bytes that arrived; return those that were not returned before, if any.
+    fn accept(&mut self, mut bytes: Bytes) -> Option<Bytes> {
         if self.skip > 0 {
             let known = usize::try_from(self.skip)
                 .unwrap_or(usize::MAX)
@@ -251,97 +243,101 @@ impl Download {
                 return None;
             }
         }
-        self.at += bytes.len() as u64;
+        self.position += bytes.len() as u64;
         if let Some(checksum) = &mut self.checksum {
             checksum.update(&bytes);
         }
         Some(bytes)
     }
 
+    /// Compare length and digest at the end of a response.
     fn end(&mut self) -> Result<(), Error> {
         self.incoming = None;
-        // What was to be left out and did not come is beyond the end.
-        let reached = self.at - self.skip;
-        if let Some(length) = self.info.length.filter(|length| *length != reached) {
-            return Err(broken(format!(
-                "the file ended after {reached} of {length} bytes"
-            )));
+        // Bytes that were to be skipped and did not arrive are beyond the end.
+        let end = self.position - self.skip;
+        if let Some(length) = self.info.length.filter(|length| *length != end) {
+            let message = format!("the file ended after {end} of {length} bytes");
+            return Err(Error::disconnected(message));
         }
-        if self.checksum.take().is_none_or(Checksum::holds) {
+        if self.checksum.take().is_none_or(Checksum::matches) {
             return Ok(());
         }
-        Err(protocol(
-            "the file that came is not what its host's checksum says",
-        ))
+        Err(Error::protocol("the file that came is not what its host's checksum says").sent())
     }
 
-    /// Asks for the rest after a break; whether that is what comes now. False if it begins anew.
+    /// Request the rest after an error. Return whether the download continues where it was; if not, it restarts.
     async fn resume(&mut self, mut error: Error) -> Result<bool, Error> {
         self.incoming = None;
-        let came_further = self.at > self.best;
-        if came_further {
-            self.best = self.at;
-            self.attempts = Attempts::new(&self.call.method, self.call.retries);
+        let has_progressed = self.position > self.furthest;
+        if has_progressed {
+            self.furthest = self.position;
+            self.attempts = Attempts::new(&self.request.method, self.request.retries);
         }
         loop {
-            let wait = self
+            let budget = &self.pool.shared.budget;
+            let delay = self
                 .attempts
-                .after(&error, fastrand::f64(), &self.pool.shared.budget)
-                .filter(|_| self.connections < MOST_CONNECTIONS);
-            match wait {
+                .next_delay(&error, fastrand::f64(), budget)
+                .filter(|_| self.connections < MAX_CONNECTIONS);
+            match delay {
                 None => return Err(error),
-                Some(_) if came_further && self.attempts.is_first() => {}
-                Some(wait) => sleep(wait).await,
+                // The first retry after progress needs no pause.
+                Some(_) if has_progressed && self.attempts.failed() <= 1 => {}
+                Some(delay) => sleep(delay).await,
             }
             if self.version.is_none() {
-                // Nothing could tell whether it is the same file's.
-                self.begin_anew();
+                // A rest could not be recognised.
+                self.restart();
             }
             match self.connect().await {
-                Ok(incoming) => return self.go_on(incoming),
-                // Nothing is left to ask for: what broke off was the end of the connection, not of the file.
-                Err(next) if self.is_at_end(&next) => return self.end().map(|()| true),
-                // A host's refusal was tried again already.
+                Ok(incoming) => return self.continue_with(incoming),
+                // The file was complete; only the end of the connection was broken.
+                Err(error) if self.is_complete(&error) => return self.end().map(|()| true),
+                // Error responses were retried already.
                 Err(next) if matches!(next.kind, Kind::Disconnected | Kind::Timeout(..)) => {
-                    error = next
+                    error = next;
                 }
                 Err(next) => return Err(next),
             }
         }
     }
 
-    /// Whether a refusal says that the file ends where this has come to (``Content-Range: bytes */N``).
-    fn is_at_end(&self, error: &Error) -> bool {
-        matches!(&error.kind, Kind::Status(response) if response.status == 416
-            && self.skip == 0 && range(&response.headers).is_some_and(|range| range.total == Some(self.at)))
+    /// Return whether an error says that the file ends at the current position (``Content-Range: bytes */N``).
+    fn is_complete(&self, error: &Error) -> bool {
+        let Kind::Status(response) = &error.kind else {
+            return false;
+        };
+        let total = ContentRange::parse(&response.headers).and_then(|range| range.total);
+        response.status == 416 && self.skip == 0 && total == Some(self.position)
     }
 
-    fn begin_anew(&mut self) {
-        (self.at, self.skip) = (0, 0);
+    fn restart(&mut self) {
+        self.position = 0;
+        self.skip = 0;
         self.checksum = None;
     }
 
-    /// Takes the answer after a break.
-    fn go_on(&mut self, incoming: Incoming) -> Result<bool, Error> {
+    /// Accept the response after a broken connection.
+    fn continue_with(&mut self, incoming: Incoming) -> Result<bool, Error> {
         let headers = incoming.headers();
         if incoming.is_partial() {
-            let same_length = |total: Option<u64>| {
-                total.is_none() || self.info.length.is_none() || total == self.info.length
+            let is_rest = |range: ContentRange| {
+                let lengths = range.total.zip(self.info.length);
+                range.start == self.position && lengths.is_none_or(|(new, old)| new == old)
             };
-            let is_rest = range(headers)
-                .is_some_and(|range| range.start == self.at && same_length(range.total));
-            if !is_rest {
-                return Err(protocol(
-                    "the host answered with another part of the file than was asked for",
-                ));
+            if !ContentRange::parse(headers).is_some_and(is_rest) {
+                return Err(other_range());
             }
-            // The answer before may have begun anew, and broken off before it came to what is new.
+            // The response before may have restarted, and broken before it reached new bytes.
             self.skip = 0;
-        } else if self.at > 0 && version(headers).is_some() && version(headers) == self.version {
-            // It gives no parts, but the same file again.
-            self.skip = self.at;
+        } else if self.position > 0
+            && self.version.is_some()
+            && strong_validator(headers) == self.version
+        {
+            // The host ignores ranges, but sends the same version again.
+            self.skip = self.position;
         } else {
-            self.begin_anew();
+            self.restart();
             self.begin(incoming)?;
             return Ok(false);
         }
@@ -350,163 +346,163 @@ impl Download {
     }
 }
 
-fn protocol(message: impl Into<String>) -> Error {
-    Error {
-        sent: true,
-        ..Error::new(Kind::Protocol, message)
-    }
+fn other_range() -> Error {
+    let message = "the host answered with another part of the file than was asked for";
+    Error::protocol(message).sent()
 }
 
-fn broken(message: String) -> Error {
-    Error {
-        sent: true,
-        ..Error::new(Kind::Disconnected, message)
-    }
-}
-
-/// What differs between two versions of a file, as text.
+/// Return what differs between two versions of a file.
 fn validator(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(ETAG).or_else(|| headers.get(LAST_MODIFIED))?;
     value.to_str().ok().map(ToOwned::to_owned)
 }
 
-/// What `If-Range` may carry (RFC 9110 §13.1.5): a strong entity tag, else the date of the last change if that is a strong validator.
-fn version(headers: &HeaderMap) -> Option<HeaderValue> {
-    let strong = headers
+/// Return a value for `If-Range` (RFC 9110 §13.1.5): a strong entity tag, or the date of the last change if it is a strong
+/// validator.
+fn strong_validator(headers: &HeaderMap) -> Option<HeaderValue> {
+    let tag = headers
         .get(ETAG)
         .filter(|tag| tag.as_bytes().starts_with(b"\""));
-    strong
-        .or_else(|| headers.get(LAST_MODIFIED).filter(|_| is_settled(headers)))
-        .cloned()
+    tag.or_else(|| {
+        headers
+            .get(LAST_MODIFIED)
+            .filter(|_| is_date_strong(headers))
+    })
+    .cloned()
 }
 
-/// Whether the last change lies so far before the answer that no other can share its date (RFC 9110 §8.8.2.2). A second would do for one
-/// clock; the two dates may come from two machines.
-fn is_settled(headers: &HeaderMap) -> bool {
+/// Return whether the last change is long enough before the response that no other change can have the same date
+/// (RFC 9110 §8.8.2.2). One second would do for one clock, but the two dates may come from two machines.
+fn is_date_strong(headers: &HeaderMap) -> bool {
     let date = |name| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok();
-    let apart = date(DATE)
+    let age = date(DATE)
         .zip(date(LAST_MODIFIED))
         .and_then(|(now, changed)| now.duration_since(changed).ok());
-    apart.is_some_and(|apart| apart >= SETTLED)
+    age.is_some_and(|age| age >= MIN_AGE)
 }
 
-/// What `Content-Range` says: ``bytes 5-9/10``, or ``bytes */10`` where there is no such part.
-struct Range {
+/// `Content-Range`: ``bytes 5-9/10``, or ``bytes */10`` if there is no such range.
+#[derive(Debug, PartialEq, Eq)]
+struct ContentRange {
     start: u64,
     total: Option<u64>,
 }
 
-fn range(headers: &HeaderMap) -> Option<Range> {
-    let (part, total) = headers
-        .get(CONTENT_RANGE)?
-        .to_str()
-        .ok()?
-        .strip_prefix("bytes ")?
-        .split_once('/')?;
-    let start = if part == "*" {
-        0
-    } else {
-        part.split_once('-')?.0.parse().ok()?
-    };
-    Some(Range {
-        start,
-        total: total.parse().ok(),
-    })
+impl ContentRange {
+    fn parse(headers: &HeaderMap) -> Option<Self> {
+        let text = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+        let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+        let start = if range == "*" {
+            0
+        } else {
+            range.split_once('-')?.0.parse().ok()?
+        };
+        Some(Self {
+            start,
+            total: total.parse().ok(),
+        })
+    }
 }
 
-/// Downloads to `target`, which is either as before or complete.
+/// Download to `target`, which keeps its old content until the new content is complete.
 pub async fn save(
     pool: Arc<Pool>,
-    call: &Call,
+    request: &Request,
     target: &Path,
     overwrite: bool,
-) -> Result<Info, Error> {
-    save_until(&CancellationToken::new(), pool, call, target, overwrite).await
+) -> Result<FileInfo, Error> {
+    save_unless_stopped(&CancellationToken::new(), pool, request, target, overwrite).await
 }
 
-/// The same, given up when `stop` is cancelled.
-async fn save_until(
+/// Download to `target` until `stop` is cancelled.
+async fn save_unless_stopped(
     stop: &CancellationToken,
     pool: Arc<Pool>,
-    call: &Call,
+    request: &Request,
     target: &Path,
     overwrite: bool,
-) -> Result<Info, Error> {
+) -> Result<FileInfo, Error> {
     let stopped = || {
-        Error::new(
-            Kind::File,
-            format!(
-                "{} was given up, because another file failed",
-                target.display()
-            ),
-        )
+        let message = format!(
+            "{} was given up, because another file failed",
+            target.display()
+        );
+        Error::new(Kind::File, message)
     };
     if stop.is_cancelled() {
         return Err(stopped());
     }
     let path = target.to_owned();
-    // First, so that nothing is fetched for a target that cannot be written.
-    let mut sink = Sink::new(beside(move || Partial::create(&path, overwrite)).await?);
+    // First, so that nothing is requested for a target that cannot be written.
+    let file = off_thread(move || PartialFile::create(&path, overwrite)).await?;
+    let mut writer = FileWriter::new(file);
     let saved = {
-        let work = pin!(pour(pool, call, &mut sink));
+        let work = pin!(download_into(pool, request, &mut writer));
         tokio::select! {
             biased;
             () = stop.cancelled() => Err(stopped()),
-            saved = within(call.timeouts.total, work) => saved,
+            saved = with_deadline(request.timeouts.total, work) => saved,
         }
     };
     if saved.is_err() {
-        // Whoever is told of the error finds nothing of the file.
-        sink.give_up().await;
+        // When the caller sees the error, the temporary file is gone.
+        writer.discard().await;
     }
     saved
 }
 
-async fn pour(pool: Arc<Pool>, call: &Call, sink: &mut Sink) -> Result<Info, Error> {
-    let mut download = Box::pin(Download::open(pool, call, 0)).await?;
+async fn download_into(
+    pool: Arc<Pool>,
+    request: &Request,
+    writer: &mut FileWriter,
+) -> Result<FileInfo, Error> {
+    let mut download = Box::pin(Download::open(pool, request, 0)).await?;
     loop {
         match download.next().await? {
-            Next::Bytes(bytes) => sink.write(bytes).await?,
-            Next::Restart => sink.restart().await?,
-            Next::End => break,
+            Step::Bytes(bytes) => writer.write(bytes).await?,
+            Step::Restart => writer.restart().await?,
+            Step::End => break,
         }
     }
-    let length = Some(sink.finish().await?);
-    Ok(Info {
+    let length = Some(writer.finish().await?);
+    Ok(FileInfo {
         length,
         ..download.info
     })
 }
 
-/// Downloads many, `most` at a time; when one fails, those under way are given up, and nothing of them is left.
+/// Download many files, `max` at a time. When one fails, the others are stopped and nothing of them is left.
 pub async fn save_all(
     pool: Arc<Pool>,
-    files: Vec<(Call, PathBuf)>,
+    files: Vec<(Request, PathBuf)>,
     overwrite: bool,
-    most: usize,
-) -> Result<Vec<Info>, Error> {
-    let mut infos = vec![Info::default(); files.len()];
+    max: usize,
+) -> Result<Vec<FileInfo>, Error> {
+    let mut infos = vec![FileInfo::default(); files.len()];
     let stop = CancellationToken::new();
     let saves = files
         .into_iter()
         .enumerate()
-        .map(|(place, (call, target))| {
+        .map(|(index, (request, target))| {
             let (pool, stop) = (pool.clone(), stop.clone());
             async move {
                 (
-                    place,
-                    save_until(&stop, pool, &call, &target, overwrite).await,
+                    index,
+                    save_unless_stopped(&stop, pool, &request, &target, overwrite).await,
                 )
             }
         });
     let mut failure = None;
-    // None is dropped on its way: each removes what it wrote before the error is raised.
-    let mut saves = pin!(stream::iter(saves).buffer_unordered(most.max(1)));
-    while let Some((place, saved)) = saves.next().await {
-        match (saved, infos.get_mut(place)) {
-            (Ok(saved), Some(info)) => *info = saved,
-            (Ok(_), None) => {}
-            (Err(error), _) => {
+    // All are awaited, also after a failure: each removes its temporary file before the error is raised.
+    let mut saves = pin!(stream::iter(saves).buffer_unordered(max.max(1)));
+    while let Some((index, saved)) = saves.next().await {
+        match saved {
+            Ok(saved) => {
+                if let Some(info) = infos.get_mut(index) {
+                    *info = saved;
+                }
+            }
+            Err(error) => {
                 stop.cancel();
                 failure.get_or_insert(error);
             }
@@ -529,7 +525,8 @@ mod tests {
     #[test]
     fn parts_are_known_by_their_range() {
         let read = |text: &str| {
-            range(&with("content-range", text)).map(|range| (range.start, range.total))
+            ContentRange::parse(&with("content-range", text))
+                .map(|range| (range.start, range.total))
         };
         assert_eq!(read("bytes 5-9/10"), Some((5, Some(10))));
         assert_eq!(read("bytes 5-9/*"), Some((5, None)));
@@ -548,8 +545,8 @@ mod tests {
 
     #[test]
     fn a_weak_tag_tells_nothing() {
-        assert_eq!(version(&with("etag", "\"a\"")).unwrap(), "\"a\"");
-        assert_eq!(version(&with("etag", "W/\"a\"")), None);
+        assert_eq!(strong_validator(&with("etag", "\"a\"")).unwrap(), "\"a\"");
+        assert_eq!(strong_validator(&with("etag", "W/\"a\"")), None);
     }
 
     #[test]
@@ -566,17 +563,17 @@ mod tests {
             let mut headers = with("etag", "W/\"a\"");
             headers.insert(LAST_MODIFIED, changed.parse().unwrap());
             headers.extend(date.map(|date| (DATE, date.parse().unwrap())));
-            assert_eq!(version(&headers).is_some(), is_strong, "{date:?}");
+            assert_eq!(strong_validator(&headers).is_some(), is_strong, "{date:?}");
         }
         let mut odd = with("last-modified", "yesterday");
         odd.insert(DATE, changed.parse().unwrap());
-        assert_eq!(version(&odd), None);
+        assert_eq!(strong_validator(&odd), None);
     }
 
     proptest! {
         #[test]
         fn any_range_is_a_verdict(text in "[ -~]{0,30}") {
-            let _ = range(&with("content-range", &text));
+            let _ = ContentRange::parse(&with("content-range", &text));
         }
     }
 }

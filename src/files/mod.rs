@@ -1,6 +1,6 @@
-//! Files: read from their hosts, written to disk, inline in `data:` URIs.
+//! Files: fetched from their hosts, written to disk, and inline in `data:` URIs.
 
-pub mod checksum;
+pub(crate) mod checksum;
 pub mod data_uri;
-pub mod disk;
-pub mod download;
+pub(crate) mod disk;
+pub(crate) mod download;

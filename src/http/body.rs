@@ -1,100 +1,100 @@
-//! Request bodies that are sent piece by piece: bytes, and parts of files, which are read meanwhile.
+//! Request bodies sent in blocks: bytes, and slices of files that are read while they are sent.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use base64::Engine;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::base64::BASE64;
 use crate::clock::deadline;
-use crate::files::data_uri::BASE64;
 use crate::error::{Error, Kind, Phase};
+use crate::lock::{get_or_try_init, lock};
+use crate::off_thread::{is_caller_thread, join};
 
-/// Files move in blocks of this many bytes: below it the cost of a block shows, above it the processor's cache is missed.
+/// The size of a block of a file: smaller ones cost more per byte, larger ones exceed the processor's cache.
 const BLOCK: usize = 256 << 10;
-/// What becomes a block in base64.
-const BLOCK_IN_BASE64: usize = BLOCK / 4 * 3;
+/// Bytes that fill a block after base64 encoding.
+const BASE64_BLOCK: usize = BLOCK / 4 * 3;
 
-/// How often a body that is under way is looked at.
-const GLANCE: Duration = Duration::from_millis(50);
+/// How often a body that is being sent is checked for progress.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A piece of a body.
+/// A part of a body.
 #[derive(Clone, Debug)]
 pub struct Part {
     content: Content,
-    base64: bool,
-    /// What it is called in errors.
+    is_base64: bool,
+    /// Used in error messages.
     name: Arc<str>,
 }
 
 #[derive(Clone, Debug)]
 enum Content {
     Memory(Bytes),
-    Disk(Arc<Slice>),
+    Disk(Arc<FileSlice>),
 }
 
-/// A file from some offset to its end.
+/// A file from an offset to its end.
 #[derive(Debug)]
-struct Slice {
-    /// Opened when it is read first: many may wait for their turn.
-    opened: OnceLock<File>,
+struct FileSlice {
+    /// Opened at the first read: many uploads may be queued.
+    file: OnceLock<File>,
     path: PathBuf,
     offset: u64,
     length: u64,
 }
 
 impl Part {
-    /// Bytes.
     pub fn memory(bytes: Bytes) -> Self {
         Self {
             content: Content::Memory(bytes),
-            base64: false,
+            is_base64: false,
             name: "the file".into(),
         }
     }
 
-    /// A file from `offset` on, read when it is sent; `at_once` opens it here, where its path will not last.
+    /// Create a part of a file from `offset` on, which is read when it is sent. `at_once` opens it now, for a path
+    /// that does not last.
     pub fn disk(path: &Path, offset: u64, at_once: bool) -> Result<Self, Error> {
-        // What is no file is not opened: a pipe would wait for its writer.
-        let about = std::fs::metadata(path)
+        // Checked before it is opened: opening a pipe waits for its writer.
+        let metadata = std::fs::metadata(path)
             .map_err(|error| Error::file(path.display(), &error).at(path))?;
-        if !about.is_file() {
-            let told = format!("{} is not a file", path.display());
-            let is_a_directory = std::io::ErrorKind::IsADirectory.into();
-            let error = if about.is_dir() {
-                Error::file(told, &is_a_directory)
+        if !metadata.is_file() {
+            let message = format!("{} is not a file", path.display());
+            let error = if metadata.is_dir() {
+                Error::file(message, &std::io::ErrorKind::IsADirectory.into())
             } else {
-                Error::new(Kind::File, told)
+                Error::new(Kind::File, message)
             };
             return Err(error.at(path));
         }
-        let length = about.len().saturating_sub(offset);
+        let length = metadata.len().saturating_sub(offset);
         let name = path.display().to_string();
-        let slice = Slice {
-            opened: OnceLock::new(),
+        let slice = FileSlice {
+            file: OnceLock::new(),
             path: path.to_owned(),
             offset,
             length,
         };
         if at_once {
-            slice.file(&name)?;
+            slice.open(&name)?;
         }
         Ok(Self {
             content: Content::Disk(Arc::new(slice)),
-            base64: false,
+            is_base64: false,
             name: name.into(),
         })
     }
 
-    /// The same, called `name` in errors.
+    /// Set the name for error messages.
     pub fn named(self, name: &str) -> Self {
         Self {
             name: name.into(),
@@ -102,20 +102,18 @@ impl Part {
         }
     }
 
-    /// What it is called in errors.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The same, sent in base64.
+    /// Send the part in base64.
     pub fn in_base64(self) -> Self {
         Self {
-            base64: true,
+            is_base64: true,
             ..self
         }
     }
 
-    /// All of its content, before base64.
     fn read(&self) -> Result<Bytes, Error> {
         match &self.content {
             Content::Memory(bytes) => Ok(bytes.clone()),
@@ -129,12 +127,12 @@ impl Part {
         }
     }
 
-    /// All of its content, in base64, whatever it is sent in.
+    /// Read the whole content and return it in base64.
     pub fn read_base64(&self) -> Result<String, Error> {
         Ok(BASE64.encode(self.read()?))
     }
 
-    /// The bytes it has, before base64.
+    /// Return the length of the content before base64, in bytes.
     pub fn content_length(&self) -> u64 {
         match &self.content {
             Content::Memory(bytes) => bytes.len() as u64,
@@ -142,10 +140,9 @@ impl Part {
         }
     }
 
-    /// The bytes it takes in the body.
     fn length(&self) -> u64 {
         let length = self.content_length();
-        if self.base64 {
+        if self.is_base64 {
             length.div_ceil(3) * 4
         } else {
             length
@@ -153,36 +150,35 @@ impl Part {
     }
 }
 
-/// A body of known length, which can be sent again from its beginning.
+/// A body of known length that can be sent more than once.
 #[derive(Debug)]
 pub struct Upload {
     parts: Vec<Part>,
     length: u64,
-    /// What the newest attempt has sent. One that was given up may go on for a moment, and counts for itself.
-    sent: Mutex<Arc<AtomicU64>>,
+    /// The progress of the latest attempt. An attempt that was abandoned may still send, and has its own.
+    latest: Mutex<Option<Progress>>,
 }
 
 impl Upload {
-    /// One of these parts.
     pub fn new(parts: Vec<Part>) -> Self {
         let length = parts.iter().map(Part::length).sum();
         Self {
             parts,
             length,
-            sent: Mutex::default(),
+            latest: Mutex::default(),
         }
     }
 
-    /// The length of the whole body, in bytes.
+    /// Return the length of the body in bytes.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// The whole body, as it is sent.
+    /// Read the whole body as it is sent.
     pub fn read(&self) -> Result<Vec<u8>, Error> {
         let mut body = Vec::new();
         for part in &self.parts {
-            if part.base64 {
+            if part.is_base64 {
                 body.extend_from_slice(part.read_base64()?.as_bytes());
             } else {
                 body.extend_from_slice(&part.read()?);
@@ -191,169 +187,161 @@ impl Upload {
         Ok(body)
     }
 
-    /// How much of it has been sent, in bytes; an attempt after the first begins anew.
+    /// Return how many bytes the latest attempt has sent.
     pub fn sent(&self) -> u64 {
-        self.sent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .load(Ordering::Relaxed)
+        lock(&self.latest).as_ref().map_or(0, Progress::sent)
     }
 
-    /// A body for one attempt, and how it fares.
+    /// Return a body for one attempt, and its progress.
     pub fn body(&self) -> (reqwest::Body, Progress) {
-        let progress = self.attempt();
-        (
-            reqwest::Body::wrap_stream(Walk::new(&self.parts, progress.clone()).blocks()),
-            progress,
-        )
+        let progress = self.begin_attempt();
+        let blocks = BlockReader::new(&self.parts, progress.clone()).into_stream();
+        (reqwest::Body::wrap_stream(blocks), progress)
     }
 
-    fn attempt(&self) -> Progress {
-        let sent = Arc::<AtomicU64>::default();
-        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = sent.clone();
-        let (start, length) = (Instant::now(), self.length);
-        Progress {
-            start,
-            length,
-            sent,
-            last: Arc::default(),
-            has_begun: Arc::default(),
-            failure: Arc::default(),
-        }
+    fn begin_attempt(&self) -> Progress {
+        let progress = Progress(Arc::new(State {
+            start: Instant::now(),
+            length: self.length,
+            last_moved: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            has_begun: AtomicBool::new(false),
+            failure: Mutex::default(),
+        }));
+        *lock(&self.latest) = Some(progress.clone());
+        progress
     }
 }
 
-/// How an attempt fares.
+/// The progress of one attempt to send a body.
 #[derive(Clone, Debug)]
-pub struct Progress {
+pub struct Progress(Arc<State>);
+
+#[derive(Debug)]
+struct State {
     start: Instant,
     length: u64,
-    last: Arc<AtomicU64>,
-    sent: Arc<AtomicU64>,
-    has_begun: Arc<AtomicBool>,
-    failure: Arc<Mutex<Option<Error>>>,
+    /// In milliseconds after the start.
+    last_moved: AtomicU64,
+    sent: AtomicU64,
+    has_begun: AtomicBool,
+    failure: Mutex<Option<Error>>,
 }
 
 impl Progress {
-    /// Waiting begins now.
+    /// Restart the timeout.
     pub fn touch(&self) {
-        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(millis, Ordering::Relaxed);
+        let millis = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.last_moved.store(millis, Ordering::Relaxed);
     }
 
-    fn moved(&self, bytes: usize) {
+    fn add(&self, bytes: usize) {
         self.touch();
-        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.0.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Whether a connection has asked for the body: it has sent the head then.
+    fn sent(&self) -> u64 {
+        self.0.sent.load(Ordering::Relaxed)
+    }
+
+    /// Return whether a connection has asked for the body, which it does after it has sent the head.
     pub fn has_begun(&self) -> bool {
-        self.has_begun.load(Ordering::Acquire)
+        self.0.has_begun.load(Ordering::Acquire)
     }
 
     fn fail(&self, error: Error) -> std::io::Error {
-        let told = std::io::Error::other(error.message.clone());
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        told
+        let shown = std::io::Error::other(error.message.clone());
+        *lock(&self.0.failure) = Some(error);
+        shown
     }
 
-    /// Why the body itself could not be sent to its end.
+    /// Take the error because of which the body could not be read.
     pub fn failure(&self) -> Option<Error> {
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        lock(&self.0.failure).take()
     }
 
-    /// Whether all of the body was taken by the connection.
+    /// Return whether the connection has taken the whole body.
     pub fn is_complete(&self) -> bool {
-        self.sent.load(Ordering::Relaxed) >= self.length
+        self.sent() >= self.0.length
     }
 
-    /// Ends when nothing of the body has moved for `write`, or no answer has begun for `read` after the whole body; with what to
-    /// say. Does not end where there is no limit.
-    pub async fn stalled(&self, write: Option<Duration>, read: Option<Duration>) -> Error {
+    /// Wait until no byte was sent for `write`, or no response began within `read` after the last one, and return the
+    /// error. A limit of None never expires.
+    pub async fn timed_out(&self, write: Option<Duration>, read: Option<Duration>) -> Error {
         loop {
             let (phase, limit) = if self.is_complete() {
                 (Phase::Response, read)
             } else {
                 (Phase::Sending, write)
             };
-            let (last, now) = (
-                deadline(
-                    self.start,
-                    Duration::from_millis(self.last.load(Ordering::Relaxed)),
-                ),
-                Instant::now(),
-            );
+            let moved = Duration::from_millis(self.0.last_moved.load(Ordering::Relaxed));
+            let (moved, now) = (deadline(self.0.start, moved), Instant::now());
             match limit {
-                Some(limit) if now >= deadline(last, limit) => return Error::timeout(phase, limit),
-                // The other limit begins to count at a time that nobody tells of.
-                Some(limit) => sleep_until(deadline(last, limit).min(now + GLANCE)).await,
-                None => sleep(GLANCE).await,
+                Some(limit) if now >= deadline(moved, limit) => {
+                    return Error::timeout(phase, limit);
+                }
+                // Checked often, since nothing notifies this task when the phase changes.
+                Some(limit) => sleep_until(deadline(moved, limit).min(now + CHECK_INTERVAL)).await,
+                None => sleep(CHECK_INTERVAL).await,
             }
         }
     }
 }
 
-/// The way through a body, a block at a time.
-struct Walk {
+/// Reads a body block by block.
+struct BlockReader {
     parts: VecDeque<Part>,
-    at: u64,
-    spare: Spare,
-    ahead: Option<Load>,
-    /// Where nothing else runs on this thread, reading on another would only cost.
-    alone: bool,
+    offset: u64,
+    buffers: BufferPool,
+    next: Option<Block>,
+    /// Whether blocks are read on this thread: where nothing else runs on it, another thread would only cost.
+    reads_here: bool,
     progress: Progress,
 }
 
-enum Load {
-    Done(Result<Bytes, Error>),
-    Later(JoinHandle<Result<Bytes, Error>>),
+enum Block {
+    Ready(Result<Bytes, Error>),
+    Reading(JoinHandle<Result<Bytes, Error>>),
 }
 
-impl Walk {
+impl BlockReader {
     fn new(parts: &[Part], progress: Progress) -> Self {
-        let alone = Handle::try_current()
-            .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::CurrentThread);
         Self {
             parts: parts.iter().cloned().collect(),
-            at: 0,
-            spare: Spare::default(),
-            ahead: None,
-            alone,
+            offset: 0,
+            buffers: BufferPool::default(),
+            next: None,
+            reads_here: is_caller_thread(),
             progress,
         }
     }
 
-    fn blocks(self) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
-        stream::unfold(Some(self), |walk| async move {
-            let mut walk = walk?;
-            walk.progress.has_begun.store(true, Ordering::Release);
-            match walk.next().await? {
+    fn into_stream(self) -> impl Stream<Item = std::io::Result<Bytes>> + Send {
+        stream::unfold(Some(self), |reader| async move {
+            let mut reader = reader?;
+            reader.progress.0.has_begun.store(true, Ordering::Release);
+            match reader.next().await? {
                 Ok(block) => {
-                    walk.progress.moved(block.len());
-                    Some((Ok(block), Some(walk)))
+                    reader.progress.add(block.len());
+                    Some((Ok(block), Some(reader)))
                 }
-                Err(error) => Some((Err(walk.progress.fail(error)), None)),
+                Err(error) => Some((Err(reader.progress.fail(error)), None)),
             }
         })
     }
 
     async fn next(&mut self) -> Option<Result<Bytes, Error>> {
         loop {
-            let load = match self.ahead.take() {
-                Some(load) => load,
-                None => self.load()?,
+            let block = match self.next.take() {
+                Some(block) => block,
+                None => self.start_next()?,
             };
-            if !self.alone {
-                self.ahead = self.load();
+            if !self.reads_here {
+                self.next = self.start_next();
             }
-            let block = match load {
-                Load::Done(block) => block,
-                Load::Later(task) => task
-                    .await
-                    .unwrap_or_else(|error| Err(Error::new(Kind::File, error.to_string()))),
+            let block = match block {
+                Block::Ready(block) => block,
+                Block::Reading(mut task) => join(&mut task).await,
             };
             if block.as_ref().map_or(true, |block| !block.is_empty()) {
                 return Some(block);
@@ -361,60 +349,61 @@ impl Walk {
         }
     }
 
-    /// Begins with the next block.
-    fn load(&mut self) -> Option<Load> {
+    /// Begin to read the next block.
+    fn start_next(&mut self) -> Option<Block> {
         let part = self.parts.front()?.clone();
-        let most = if part.base64 { BLOCK_IN_BASE64 } else { BLOCK };
-        let (from, left) = (self.at, part.content_length().saturating_sub(self.at));
-        let size = usize::try_from(left).unwrap_or(usize::MAX).min(most);
+        let max = if part.is_base64 { BASE64_BLOCK } else { BLOCK };
+        let (start, left) = (
+            self.offset,
+            part.content_length().saturating_sub(self.offset),
+        );
+        let size = usize::try_from(left).unwrap_or(usize::MAX).min(max);
         let is_last = size as u64 == left;
-        self.at = if is_last { 0 } else { self.at + size as u64 };
+        self.offset = if is_last {
+            0
+        } else {
+            self.offset + size as u64
+        };
         if is_last {
             self.parts.pop_front();
         }
-        let (spare, name) = (self.spare.clone(), part.name);
+        let (buffers, name, is_base64) = (self.buffers.clone(), part.name, part.is_base64);
+        let encode = move |block: Bytes| match is_base64 {
+            true => buffers.encode(&block),
+            false => Ok(block),
+        };
         Some(match part.content {
             Content::Memory(bytes) => {
-                let start = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
-                let block = bytes.slice(start..start + size);
-                Load::Done(if part.base64 {
-                    spare.encoded(&block)
-                } else {
-                    Ok(block)
-                })
+                let start = usize::try_from(start)
+                    .unwrap_or(usize::MAX)
+                    .min(bytes.len());
+                Block::Ready(encode(bytes.slice(start..start + size)))
             }
             Content::Disk(slice) => {
+                let buffers = self.buffers.clone();
                 let read = move || {
-                    let block =
-                        spare.filled(size, |buffer| slice.read(buffer, from, is_last, &name))?;
-                    if part.base64 {
-                        spare.encoded(&block)
-                    } else {
-                        Ok(block)
-                    }
+                    let fill = |buffer: &mut [u8]| slice.read(buffer, start, is_last, &name);
+                    encode(buffers.fill(size, fill)?)
                 };
-                if self.alone {
-                    Load::Done(read())
+                if self.reads_here {
+                    Block::Ready(read())
                 } else {
-                    Load::Later(tokio::task::spawn_blocking(read))
+                    Block::Reading(spawn_blocking(read))
                 }
             }
         })
     }
 }
 
-impl Slice {
-    fn file(&self, name: &str) -> Result<&File, Error> {
-        if let Some(file) = self.opened.get() {
-            return Ok(file);
-        }
-        let file =
-            File::open(&self.path).map_err(|error| Error::file(name, &error).at(&self.path))?;
-        Ok(self.opened.get_or_init(|| file))
+impl FileSlice {
+    fn open(&self, name: &str) -> Result<&File, Error> {
+        get_or_try_init(&self.file, || {
+            File::open(&self.path).map_err(|error| Error::file(name, &error).at(&self.path))
+        })
     }
 
-    /// Fills `buffer` with what there is from `from` on.
-    fn read(&self, buffer: &mut [u8], from: u64, is_last: bool, name: &str) -> Result<(), Error> {
+    /// Fill `buffer` from `start` on. The last block checks that the length of the file is still the same.
+    fn read(&self, buffer: &mut [u8], start: u64, is_last: bool, name: &str) -> Result<(), Error> {
         let failed = |error: std::io::Error| Error::file(name, &error).at(&self.path);
         let changed = || {
             Error::new(
@@ -422,94 +411,82 @@ impl Slice {
                 format!("{name} changed its size while it was sent"),
             )
         };
-        let file = self.file(name)?;
+        let file = self.open(name)?;
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
-            match read_at(file, rest, self.offset + from + done as u64) {
+            match read_at(file, rest, self.offset + start + done as u64) {
                 Ok(0) => return Err(changed()),
                 Ok(read) => done += read,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(failed(error)),
             }
         }
-        if is_last
-            && file
-                .metadata()
-                .map_err(failed)?
-                .len()
-                .saturating_sub(self.offset)
-                != self.length
-        {
-            return Err(changed());
+        if is_last {
+            let size = file.metadata().map_err(failed)?.len();
+            if size.saturating_sub(self.offset) != self.length {
+                return Err(changed());
+            }
         }
         Ok(())
     }
 }
 
-#[cfg(unix)]
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_at(file, buffer, offset);
+    #[cfg(windows)]
+    return std::os::windows::fs::FileExt::seek_read(file, buffer, offset);
 }
 
-#[cfg(windows)]
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
-}
-
-/// Buffers that blocks give back when they were sent: new memory would have to be cleared each time.
+/// Buffers of blocks that were sent, to be used again: new memory would have to be cleared each time.
 #[derive(Clone, Debug, Default)]
-struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
 
-impl Spare {
-    /// A block of `size` bytes, at most `BLOCK`.
-    fn filled(
+impl BufferPool {
+    /// Return a block of `size` bytes, at most `BLOCK`.
+    fn fill(
         &self,
         size: usize,
         fill: impl FnOnce(&mut [u8]) -> Result<(), Error>,
     ) -> Result<Bytes, Error> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        // All of one size where there are many, so that each serves any block.
+        let free = lock(&self.0).pop().filter(|buffer| buffer.len() >= size);
+        // Large buffers have the same size, so that each serves any block.
         let new = || vec![0; if size > BLOCK / 2 { BLOCK } else { size }];
-        let mut buffer = kept
-            .filter(|buffer| buffer.len() >= size)
-            .unwrap_or_else(new);
+        let mut buffer = free.unwrap_or_else(new);
         fill(buffer.get_mut(..size).unwrap_or_default())?;
-        Ok(Bytes::from_owner(Lent {
+        Ok(Bytes::from_owner(PooledBlock {
             buffer,
             size,
-            home: self.clone(),
+            pool: self.clone(),
         }))
     }
 
-    fn encoded(&self, block: &[u8]) -> Result<Bytes, Error> {
-        self.filled(block.len().div_ceil(3) * 4, |buffer| {
-            BASE64
-                .encode_slice(block, buffer)
+    fn encode(&self, block: &[u8]) -> Result<Bytes, Error> {
+        self.fill(block.len().div_ceil(3) * 4, |buffer| {
+            let encoded = BASE64.encode_slice(block, buffer);
+            encoded
                 .map(drop)
                 .map_err(|error| Error::invalid(error.to_string()))
         })
     }
 }
 
-struct Lent {
+/// A block that returns its buffer when it is dropped.
+struct PooledBlock {
     buffer: Vec<u8>,
     size: usize,
-    home: Spare,
+    pool: BufferPool,
 }
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for PooledBlock {
     fn as_ref(&self) -> &[u8] {
         self.buffer.get(..self.size).unwrap_or_default()
     }
 }
 
-impl Drop for Lent {
+impl Drop for PooledBlock {
     fn drop(&mut self) {
-        self.home
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(std::mem::take(&mut self.buffer));
+        lock(&self.pool.0).push(std::mem::take(&mut self.buffer));
     }
 }
 
@@ -548,9 +525,9 @@ mod tests {
             .build()
             .unwrap()
             .block_on(async {
-                let progress = upload.attempt();
-                let walk = Walk::new(&upload.parts, progress.clone());
-                let blocks = tokio::spawn(walk.blocks().try_collect::<Vec<_>>())
+                let progress = upload.begin_attempt();
+                let reader = BlockReader::new(&upload.parts, progress.clone());
+                let blocks = tokio::spawn(reader.into_stream().try_collect::<Vec<_>>())
                     .await
                     .unwrap();
                 blocks
@@ -567,7 +544,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_what_there_is_and_can_be_sent_again() {
-        for length in [0, 1, 2, 3, BLOCK - 1, BLOCK, BLOCK_IN_BASE64, 2 * BLOCK + 1] {
+        for length in [0, 1, 2, 3, BLOCK - 1, BLOCK, BASE64_BLOCK, 2 * BLOCK + 1] {
             let content = numbered(length + 5);
             let kept = Kept::new(&content);
             let part = Part::disk(&kept.0, 5, true).unwrap();
@@ -604,11 +581,12 @@ mod tests {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let given_up = upload.attempt();
-            let mut left = std::pin::pin!(Walk::new(&upload.parts, given_up.clone()).blocks());
+            let given_up = upload.begin_attempt();
+            let mut left =
+                std::pin::pin!(BlockReader::new(&upload.parts, given_up.clone()).into_stream());
             left.try_next().await.unwrap();
             assert_eq!(upload.sent(), BLOCK as u64);
-            let next = upload.attempt();
+            let next = upload.begin_attempt();
             assert_eq!((upload.sent(), next.has_begun()), (0, false));
             // Its connection takes the rest of it all the same.
             left.try_next().await.unwrap();

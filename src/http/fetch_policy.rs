@@ -1,40 +1,43 @@
-//! What may be fetched: files over https, or over http from this machine or from the host of an API that is asked over http;
-//! from private networks only if the caller lets it.
+//! Which URLs from others may be fetched: https URLs, and http URLs of this machine or of the host of an API that is
+//! itself reached over http. Private networks are excluded on request.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use crate::error::{Error, Kind};
-use crate::address::{Origin, is_loopback, unsigned};
+use crate::address::{Origin, is_loopback};
+use crate::error::Error;
+use crate::redact::without_query;
 
-/// Where a request may go, elsewhere than to the API.
+/// Which URLs outside the API a request may reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reach {
-    /// Wherever the caller says.
+pub enum FetchPolicy {
+    /// All: the caller wrote the URL.
     #[default]
     Anywhere,
-    /// Over https, or over http to this machine or an API's host: output files, streams and redirects are named by others, a model or a host.
+    /// https, and http on this machine or the API's host: a model or a host chose the URL (output files, streams,
+    /// redirects).
     Secure,
-    /// Over https, and only to addresses of the internet.
+    /// As `Secure`, but only public addresses.
     Public,
 }
 
-impl Reach {
-    /// Refuses an address beyond it. `home` is the API's origin: who asks it over http may fetch from its host over http.
-    pub fn check(self, url: &Url, home: &Origin) -> Result<(), Error> {
+impl FetchPolicy {
+    /// Refuse a URL that the policy excludes. `api` is the API's origin.
+    pub fn check(self, url: &Url, api: &Origin) -> Result<(), Error> {
         let refused = |why: &str| {
-            Err(Error::new(
-                Kind::Protocol,
-                format!("{} is not fetched: {why}", unsigned(url)),
-            ))
+            Err(Error::protocol(format!(
+                "{} is not fetched: {why}",
+                without_query(url)
+            )))
         };
-        if self == Reach::Anywhere {
+        if self == FetchPolicy::Anywhere {
             return Ok(());
         }
-        let is_plain = url.scheme() == "http" && (is_loopback(url) || home.shares_plain_host(url));
-        if url.scheme() != "https" && !is_plain {
+        let may_be_plain =
+            url.scheme() == "http" && (is_loopback(url) || api.shares_plain_host(url));
+        if url.scheme() != "https" && !may_be_plain {
             return refused(
                 "files and streams are fetched over https, or over http from this machine or the API's host",
             );
@@ -42,11 +45,11 @@ impl Reach {
         let is_private = match url.host() {
             Some(Host::Ipv4(address)) => !is_public(address.into()),
             Some(Host::Ipv6(address)) => !is_public(address.into()),
-            // What it resolves to is checked when it is resolved.
+            // `PublicOnly` checks the addresses when the name is resolved.
             Some(Host::Domain(_)) => is_loopback(url),
             None => true,
         };
-        if self == Reach::Public && is_private {
+        if self == FetchPolicy::Public && is_private {
             refused(PRIVATE)
         } else {
             Ok(())
@@ -56,7 +59,7 @@ impl Reach {
 
 const PRIVATE: &str = "its address is private, which block_private_addresses=True forbids";
 
-/// Whether an address is one of the internet's (IANA's special-purpose registries).
+/// Return whether an address is public (IANA's special-purpose registries).
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -85,18 +88,19 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         return is_public_v4(inner);
     }
     match address.segments() {
-        // Ways to IPv4 addresses: NAT64 by its well-known prefix (RFC 6052; RFC 8215's, beside it, is for networks' own use), and 6to4.
+        // IPv4 addresses in IPv6 ones: NAT64 by its well-known prefix (RFC 6052), and 6to4. The other NAT64 prefix
+        // (RFC 8215) is for private use.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
             is_public_v4(embedded(high, low))
         }
         // Teredo and other protocols; documentation.
         [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
-        // Only this block is given out.
+        // The only block of global unicast addresses.
         [first, ..] => first & 0xe000 == 0x2000,
     }
 }
 
-/// Names resolve to addresses of the internet, or not at all.
+/// Resolves names to public addresses only.
 pub struct PublicOnly;
 
 impl Resolve for PublicOnly {
@@ -107,8 +111,7 @@ impl Resolve for PublicOnly {
             if public.is_empty() {
                 return Err(format!("{} is not fetched: {PRIVATE}", name.as_str()).into());
             }
-            let addresses: Addrs = Box::new(public.into_iter());
-            Ok(addresses)
+            Ok(Box::new(public.into_iter()) as Addrs)
         })
     }
 }
@@ -148,10 +151,14 @@ mod tests {
         ] {
             let url = Url::parse(text).unwrap();
             let home = Origin::of(&Url::parse("https://api.replicate.com/v1").unwrap());
-            assert_eq!(Reach::Secure.check(&url, &home).is_ok(), fetched, "{text}");
-            assert!(Reach::Anywhere.check(&url, &home).is_ok());
             assert_eq!(
-                Reach::Public.check(&url, &home).is_ok(),
+                FetchPolicy::Secure.check(&url, &home).is_ok(),
+                fetched,
+                "{text}"
+            );
+            assert!(FetchPolicy::Anywhere.check(&url, &home).is_ok());
+            assert_eq!(
+                FetchPolicy::Public.check(&url, &home).is_ok(),
                 when_public_only,
                 "{text}"
             );
@@ -171,21 +178,29 @@ mod tests {
             ("ftp://replicate/a", false),
         ] {
             let url = Url::parse(text).unwrap();
-            assert_eq!(Reach::Secure.check(&url, &plain).is_ok(), fetched, "{text}");
-            assert_eq!(Reach::Public.check(&url, &plain).is_ok(), fetched, "{text}");
-            assert!(Reach::Secure.check(&url, &secure).is_err(), "{text}");
+            assert_eq!(
+                FetchPolicy::Secure.check(&url, &plain).is_ok(),
+                fetched,
+                "{text}"
+            );
+            assert_eq!(
+                FetchPolicy::Public.check(&url, &plain).is_ok(),
+                fetched,
+                "{text}"
+            );
+            assert!(FetchPolicy::Secure.check(&url, &secure).is_err(), "{text}");
         }
         let private = Origin::of(&Url::parse("http://10.0.0.1:8787/v1").unwrap());
         let url = Url::parse("http://10.0.0.1:8788/a").unwrap();
-        assert!(Reach::Secure.check(&url, &private).is_ok());
-        assert!(Reach::Public.check(&url, &private).is_err());
+        assert!(FetchPolicy::Secure.check(&url, &private).is_ok());
+        assert!(FetchPolicy::Public.check(&url, &private).is_err());
     }
 
     #[test]
     fn a_signature_is_not_shown() {
         let url = Url::parse("http://me:secret@example.com/a?signature=secret#x").unwrap();
         let home = Origin::of(&Url::parse("https://api.replicate.com/v1").unwrap());
-        let error = Reach::Secure.check(&url, &home).unwrap_err();
+        let error = FetchPolicy::Secure.check(&url, &home).unwrap_err();
         assert!(
             error
                 .message

@@ -1,10 +1,13 @@
-//! HTTP: one request and its response, over connections that are pooled per client.
+//! HTTP: requests, their attempts and their responses, over the pooled connections of a client.
 
-pub mod body;
-pub mod exchange;
-pub mod fetch_policy;
-pub mod pool;
-pub mod proxy;
-pub mod stats;
-pub mod timing;
-pub mod tls;
+pub(crate) mod body;
+pub(crate) mod connect;
+pub(crate) mod exchange;
+pub(crate) mod fetch_policy;
+pub(crate) mod pool;
+pub(crate) mod proxy;
+pub mod rate_limit;
+pub(crate) mod request;
+pub(crate) mod stats;
+pub(crate) mod timing;
+pub(crate) mod tls;

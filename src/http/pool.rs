@@ -1,100 +1,50 @@
-//! The connections of one client on one runtime, and how they are made.
+//! The connections of one client on one runtime.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use reqwest::Client;
 use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
-use crate::files::disk::beside;
+use super::connect::{ClientKind, ConnectOptions, build_client};
+use super::proxy::Proxies;
+use super::rate_limit::RateLimit;
+use super::stats::Counters;
+use super::timing::{TimingLayer, enter_phase};
+use super::tls::{Tls, Trust, environment_problem};
 use crate::error::{Error, Kind, Phase};
-use crate::predictions::pace::Pace;
-use crate::http::proxy::{Proxies, Proxy};
-use crate::http::fetch_policy::PublicOnly;
+use crate::lock::get_or_try_init;
+use crate::off_thread::off_thread;
 use crate::retry::Budget;
-use crate::http::timing::{Connecting, enter};
-use crate::http::stats::Counters;
-use crate::http::tls::{Identity, Tls, Trust, environment_fault, get_or_try_init};
 
-/// How long a peer may leave what was sent without an acknowledgement, or its window closed: a request that was given up must not hold
-/// its socket for longer.
-const UNREAD: Duration = Duration::from_secs(60);
-
-/// How a client reaches its servers.
-#[derive(Debug, Default)]
-pub struct Network {
-    /// How long a connection may take to open, TLS included.
-    pub connect: Option<Duration>,
-    /// Requests at a time.
-    pub most: Option<usize>,
-    /// The way to all servers; without it, what the environment says.
-    pub proxy: Option<Proxy>,
-    /// Which servers are believed.
-    pub trust: Trust,
-    /// The client's own certificate.
-    pub identity: Option<Identity>,
-}
-
-impl Network {
-    /// The files that `ssl_cert_file` and `cert` name.
-    pub fn certified(
-        mut self,
-        authorities: Option<&Path>,
-        own: Option<&(PathBuf, PathBuf)>,
-    ) -> Result<Self, Error> {
-        if let Some(path) = authorities {
-            self.trust = Trust::file(path)?;
-        }
-        self.identity = own
-            .map(|(certificate, key)| Identity::read(certificate, key))
-            .transpose()?;
-        Ok(self)
-    }
-}
-
-/// What all connections of a client in one process share.
+/// The state that all connections of a client in one process share.
 #[derive(Debug)]
 pub struct Shared {
-    /// One permit for each request that may be under way.
-    pub free: Option<Arc<Semaphore>>,
-    /// What attempts after the first cost.
+    /// One permit per request, where their number is limited.
+    pub permits: Option<Arc<Semaphore>>,
     pub budget: Budget,
-    /// What was done.
     pub counters: Arc<Counters>,
-    /// When to ask for predictions again.
-    pub pace: Pace,
+    pub rate_limit: RateLimit,
 }
 
 impl Shared {
-    /// For a client of `network`.
-    pub fn new(network: &Network) -> Self {
-        let free = network
-            .most
-            .map(|most| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
+    pub fn new(options: &ConnectOptions) -> Self {
+        let permits = options
+            .max_connections
+            .map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))));
         Self {
-            free,
+            permits,
             budget: Budget::default(),
             counters: Arc::default(),
-            pace: Pace::default(),
+            rate_limit: RateLimit::default(),
         }
     }
-}
-
-/// Which of a pool's clients a URL is asked with.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted {
-    /// Only addresses of the internet are reached.
-    pub public_only: bool,
-    /// Bodies are given as they are sent, without decompression.
-    pub raw: bool,
 }
 
 /// The connections of one client on one runtime.
 #[derive(Debug)]
 pub struct Pool {
-    network: Arc<Network>,
+    options: Arc<ConnectOptions>,
     /// Shared by all pools of a client.
     pub shared: Arc<Shared>,
     /// Shared by all pools of the process.
@@ -104,7 +54,7 @@ pub struct Pool {
     raw: Clients,
 }
 
-/// HTTP clients with different settings, each made when it is needed first.
+/// HTTP clients with different settings, each created at its first use.
 #[derive(Debug, Default)]
 struct Clients {
     /// For URLs that never use TLS.
@@ -114,140 +64,95 @@ struct Clients {
 }
 
 impl Pool {
-    /// No connection is made yet.
-    pub fn new(network: Arc<Network>, shared: Arc<Shared>, tls: Arc<Tls>) -> Self {
-        let proxies = OnceLock::new();
+    pub fn new(options: Arc<ConnectOptions>, shared: Arc<Shared>, tls: Arc<Tls>) -> Self {
         Self {
-            network,
+            options,
             shared,
             tls,
-            proxies,
+            proxies: OnceLock::new(),
             decoding: Clients::default(),
             raw: Clients::default(),
         }
     }
 
-    /// How long a connection may take to open.
-    pub fn connect_limit(&self) -> Option<Duration> {
-        self.network.connect
-    }
-
-    /// By way of what a connection to `url` is made, for an error's text; nothing if that is the network alone.
-    pub fn way(&self, url: &Url) -> String {
-        let proxy = self.proxies().ok().and_then(|proxies| proxies.of(url));
-        proxy
-            .map(|proxy| format!(" (by way of proxy {proxy})"))
-            .unwrap_or_default()
-    }
-
-    /// What is wrong with the environment's certificates, for the text of an error about a server's; nothing if they are not used.
-    pub fn distrust(&self) -> String {
-        match &self.network.trust {
-            Trust::System => environment_fault()
-                .map(|why| format!(" ({why})"))
-                .unwrap_or_default(),
-            _ => String::new(),
+    /// Add to an error what the user can check: the timeout and the proxy of a failed connection, and the certificates
+    /// of the environment if the server's was refused.
+    pub fn describe(&self, url: &Url, error: reqwest::Error) -> Error {
+        let mut error = match self.options.timeout {
+            Some(limit) if error.is_connect() && error.is_timeout() => {
+                Error::timeout(Phase::Connect, limit)
+            }
+            _ => error.into(),
+        };
+        match error.kind {
+            Kind::Connect | Kind::Timeout(Phase::Connect, _) => {
+                if let Some(proxy) = self.proxies().ok().and_then(|proxies| proxies.for_url(url)) {
+                    error
+                        .message
+                        .push_str(&format!(" (by way of proxy {proxy})"));
+                }
+            }
+            Kind::Untrusted if matches!(self.options.trust, Trust::System) => {
+                if let Some(problem) = environment_problem() {
+                    error.message.push_str(&format!(" ({problem})"));
+                }
+            }
+            _ => {}
         }
+        error
     }
 
     fn proxies(&self) -> Result<&Arc<Proxies>, Error> {
         get_or_try_init(&self.proxies, || {
-            let proxies = self
-                .network
-                .proxy
-                .as_ref()
-                .map(Proxies::all)
-                .map_or_else(Proxies::from_environment, Ok)?;
-            Ok(Arc::new(proxies))
+            Ok(Arc::new(match &self.options.proxy {
+                Some(proxy) => Proxies::all(proxy),
+                None => Proxies::from_environment()?,
+            }))
         })
     }
 
-    /// The client for a URL.
-    pub async fn client(&self, url: &Url, wanted: Wanted) -> Result<&Client, Error> {
+    /// Return the HTTP client for a URL.
+    pub async fn client(&self, url: &Url, kind: ClientKind) -> Result<&Client, Error> {
         let proxies = self.proxies()?;
-        let clients = if wanted.raw {
+        let clients = if kind.is_raw {
             &self.raw
         } else {
             &self.decoding
         };
-        // A proxy may be spoken to over TLS even for an http URL.
+        // The connection to a proxy may use TLS even for an http URL.
         let is_plain =
-            || url.scheme() == "http" && proxies.of(url).is_none_or(|proxy| proxy.is_plain());
-        let (client, has_tls) = match wanted.public_only {
+            || url.scheme() == "http" && proxies.for_url(url).is_none_or(|proxy| proxy.is_plain());
+        let (client, has_tls) = match kind.is_public_only {
             true => (&clients.public, true),
             false if is_plain() => (&clients.plain, false),
             false => (&clients.secure, true),
         };
-        match client.get() {
-            Some(client) => Ok(client),
-            None => {
-                enter(Phase::Connect);
-                client
-                    .get_or_try_init(|| self.build(has_tls, wanted, proxies.clone()))
-                    .await
-            }
+        if let Some(client) = client.get() {
+            return Ok(client);
         }
+        enter_phase(Phase::Connect);
+        client
+            .get_or_try_init(|| self.build(has_tls, kind, proxies.clone()))
+            .await
     }
 
-    /// Off the runtime's thread: reading the system's certificates takes so long that others would notice.
+    /// Create a client, off the runtime's thread: reading the system's certificates would delay all other calls.
     async fn build(
         &self,
         has_tls: bool,
-        wanted: Wanted,
+        kind: ClientKind,
         proxies: Arc<Proxies>,
     ) -> Result<Client, Error> {
-        let (network, tls, connecting) = (
-            self.network.clone(),
-            self.tls.clone(),
-            Connecting(self.shared.counters.clone()),
-        );
-        beside(move || {
+        let (options, tls) = (self.options.clone(), self.tls.clone());
+        let timing = TimingLayer(self.shared.counters.clone());
+        off_thread(move || {
             let tls = if has_tls {
-                tls.config(&network.trust, network.identity.as_ref())?
+                tls.config(&options.trust, options.identity.as_ref())?
             } else {
                 tls.unused()?
             };
-            client(&network, tls, wanted, proxies, connecting)
+            build_client(&options, tls, kind, proxies, timing)
         })
         .await
     }
-}
-
-fn client(
-    network: &Network,
-    tls: rustls::ClientConfig,
-    wanted: Wanted,
-    proxies: Arc<Proxies>,
-    connecting: Connecting,
-) -> Result<Client, Error> {
-    let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_proxy()
-        .connector_layer(connecting)
-        .tcp_keepalive(Duration::from_secs(15))
-        .tcp_user_timeout(UNREAD)
-        .pool_idle_timeout(Duration::from_secs(60));
-    if let Some(limit) = network.connect {
-        builder = builder.connect_timeout(limit);
-    }
-    if !proxies.is_empty() {
-        builder = builder.proxy(reqwest::Proxy::custom(move |url| {
-            proxies.of(url).map(|proxy| proxy.url().clone())
-        }));
-    }
-    if wanted.public_only {
-        builder = builder.dns_resolver(PublicOnly);
-    }
-    if wanted.raw {
-        builder = builder.no_gzip().no_deflate();
-    }
-    builder.build().map_err(|error| {
-        Error::new(
-            Kind::Connect,
-            format!("the HTTP client cannot be set up: {}", error.without_url()),
-        )
-    })
 }

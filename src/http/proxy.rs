@@ -1,4 +1,4 @@
-//! Through which proxy a URL is reached, by the client's option or by the environment.
+//! Proxies: from the client's option, or from the environment.
 
 use std::env::{self, VarError};
 use std::fmt;
@@ -8,22 +8,22 @@ use url::Url;
 
 use crate::error::Error;
 
-/// The environment's variables, the first that is not blank; each is written in both cases.
+/// Environment variables. The first one that is not blank counts.
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 const NO: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// Where a proxy is, and who may use it.
+/// The URL of a proxy, with its credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     url: Url,
-    /// The variable that names it; None if an option does, or the operating system.
+    /// The environment variable that it comes from; None for an option or the operating system's settings.
     variable: Option<&'static str>,
 }
 
 impl Proxy {
-    /// Reads an address, which `name` gave; a refusal does not show it, since it may hold a password.
+    /// Parse the value of the option or variable `name`. Errors do not show the value, which may contain a password.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::invalid(format!("{name} {why}"));
         if text.contains(|each: char| each.is_control() || each.is_whitespace()) {
@@ -47,18 +47,18 @@ impl Proxy {
         })
     }
 
-    /// Whether it is spoken to without TLS.
+    /// Return whether connections to the proxy itself use no TLS.
     pub fn is_plain(&self) -> bool {
         self.url.scheme() != "https"
     }
 
-    /// Its address, with its user's name and password.
+    /// Return the URL with credentials.
     pub fn url(&self) -> &Url {
         &self.url
     }
 }
 
-/// Without its user's name and password.
+/// Without credentials.
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -81,26 +81,26 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// Which URLs are reached through which proxy.
+/// The proxies of a client by URL.
 #[derive(Debug, Default)]
 pub struct Proxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
     direct: Vec<Direct>,
-    /// What the settings of macOS or Windows say, where the environment says nothing.
+    /// The settings of macOS or Windows, for when the environment has none.
     system: Option<Matcher>,
 }
 
-/// Hosts that are reached without a proxy, on one port or on all.
+/// Hosts that are reached without a proxy, on one port or on all ports.
 #[derive(Debug)]
 struct Direct {
     port: Option<u16>,
-    /// Intercepts all hosts but these.
+    /// Matches all other hosts.
     others: Matcher,
 }
 
 impl Proxies {
-    /// One for all URLs.
+    /// Use one proxy for all URLs.
     pub fn all(proxy: &Proxy) -> Self {
         Self {
             http: Some(proxy.clone()),
@@ -109,38 +109,42 @@ impl Proxies {
         }
     }
 
-    /// What the environment and the operating system say.
+    /// Read the environment and the settings of the operating system.
     pub fn from_environment() -> Result<Self, Error> {
         let direct = NO
             .into_iter()
-            .find_map(|name| env::var(name).ok().filter(|text| !text.trim().is_empty()))
-            .unwrap_or_default();
+            .find_map(|name| env::var(name).ok().filter(|text| !text.trim().is_empty()));
+        let direct = direct.unwrap_or_default();
         if entries(&direct).any(|entry| entry == "*") {
             return Ok(Self::default());
         }
-        // In a CGI program, this one comes from whoever made the request (CVE-2016-5385).
+        // In a CGI program, HTTP_PROXY is a header of the request (CVE-2016-5385).
         let http: &[_] = if env::var_os("REQUEST_METHOD").is_some() {
             &["http_proxy"]
         } else {
             &HTTP
         };
-        let (http, https, all) = (named(http)?, named(&HTTPS)?, named(&ALL)?);
+        let (http, https, all) = (
+            from_variables(http)?,
+            from_variables(&HTTPS)?,
+            from_variables(&ALL)?,
+        );
         Ok(Self {
             http: http.or_else(|| all.clone()),
             https: https.or(all),
-            direct: directs(&direct),
+            direct: direct_hosts(&direct),
             system: cfg!(any(target_os = "macos", windows)).then(Matcher::from_system),
         })
     }
 
-    /// Whether no URL has one.
+    /// Return whether no URL is reached through a proxy.
     pub fn is_empty(&self) -> bool {
         self.http.is_none() && self.https.is_none() && self.system.is_none()
     }
 
-    /// The one that a URL is reached through.
-    pub fn of(&self, url: &Url) -> Option<Proxy> {
-        let named = match url.scheme() {
+    /// Return the proxy for a URL.
+    pub fn for_url(&self, url: &Url) -> Option<Proxy> {
+        let configured = match url.scheme() {
             "http" => &self.http,
             "https" => &self.https,
             _ => return None,
@@ -160,15 +164,15 @@ impl Proxies {
         if self.direct.iter().any(is_direct) {
             return None;
         }
-        named.clone().or_else(|| {
+        configured.clone().or_else(|| {
             let found = self.system.as_ref()?.intercept(&target)?;
             Proxy::parse("the system's proxy", &found.uri().to_string()).ok()
         })
     }
 }
 
-/// The proxy that the first of these variables names which is not blank.
-fn named(names: &[&'static str]) -> Result<Option<Proxy>, Error> {
+/// Read the first of these environment variables that is not blank.
+fn from_variables(names: &[&'static str]) -> Result<Option<Proxy>, Error> {
     for name in names {
         match env::var(name) {
             Ok(text) if text.trim().is_empty() => {}
@@ -193,36 +197,36 @@ fn named(names: &[&'static str]) -> Result<Option<Proxy>, Error> {
     Ok(None)
 }
 
-/// The entries of `NO_PROXY`.
+/// Split `NO_PROXY` into its entries.
 fn entries(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ', '\t'])
         .filter(|entry| !entry.is_empty())
 }
 
-/// Which hosts they name: by name, domain, address or network, each perhaps with a port.
-fn directs(text: &str) -> Vec<Direct> {
+/// Read the hosts of `NO_PROXY`: names, domains, addresses and networks, with or without a port.
+fn direct_hosts(text: &str) -> Vec<Direct> {
     let (mut everywhere, mut direct) = (Vec::new(), Vec::new());
     for entry in entries(text) {
         match host_and_port(entry) {
             (host, None) => everywhere.push(domain(host)),
             (host, port) => direct.push(Direct {
                 port,
-                others: all_but(domain(host)),
+                others: all_except(domain(host)),
             }),
         }
     }
     direct.push(Direct {
         port: None,
-        others: all_but(&everywhere.join(",")),
+        others: all_except(&everywhere.join(",")),
     });
     direct
 }
 
-fn all_but(hosts: &str) -> Matcher {
+fn all_except(hosts: &str) -> Matcher {
     Matcher::builder().all("http://proxy").no(hosts).build()
 }
 
-/// `*.example.com` is how some write `.example.com`; a name may end in the root's dot.
+/// Normalise `*.example.com` to `.example.com`, and drop a trailing dot.
 fn domain(host: &str) -> &str {
     let host = if host.starts_with("*.") {
         host.trim_start_matches('*')
@@ -232,7 +236,7 @@ fn domain(host: &str) -> &str {
     host.trim_end_matches('.')
 }
 
-/// `host`, `host:port`, `[address]:port` or `http://host:port/`; an address of version 6 has colons of its own.
+/// Split `host`, `host:port`, `[address]:port` or `http://host:port/`. An IPv6 address contains colons itself.
 fn host_and_port(entry: &str) -> (&str, Option<u16>) {
     let entry = match entry.split_once("://") {
         Some((_, rest)) => rest.split('/').next().unwrap_or_default(),
@@ -262,10 +266,10 @@ mod tests {
     fn is_direct(no_proxy: &str, url: &str) -> bool {
         let proxy = Proxy::parse("proxy", "http://me:secret@127.0.0.1:8080").unwrap();
         let proxies = Proxies {
-            direct: directs(no_proxy),
+            direct: direct_hosts(no_proxy),
             ..Proxies::all(&proxy)
         };
-        proxies.of(&Url::parse(url).unwrap()).is_none()
+        proxies.for_url(&Url::parse(url).unwrap()).is_none()
     }
 
     #[test]

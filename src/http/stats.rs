@@ -1,4 +1,4 @@
-//! What a client has done so far, in numbers, and one attempt for those who watch.
+//! Counters of a client, and an observer of its attempts.
 
 use std::any::Any;
 use std::fmt;
@@ -7,70 +7,64 @@ use std::time::Duration;
 
 use crate::error::Error;
 
-/// A number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more.
-    pub fn add(&self) {
+    pub fn increment(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// What all clients over the same connections have done.
+/// Counters of all clients that share their connections.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Calls that were begun.
+    /// Calls that began.
     pub requests: Counter,
-    /// Those that are over, however they ended.
+    /// Calls that ended, with or without an error.
     pub finished: Counter,
-    /// Those that ended in an error.
+    /// Calls that ended with an error.
     pub failures: Counter,
     /// Attempts after the first of a call.
     pub retries: Counter,
-    /// Connections that were opened, or tried to be.
+    /// Connections that were opened, failed ones included.
     pub connections: Counter,
 }
 
 impl Counters {
-    /// Counts a call for as long as the guard lives.
-    pub fn enter(&self) -> UnderWay<'_> {
-        self.requests.add();
-        UnderWay(self)
+    /// Count a call as active while the guard lives.
+    pub fn enter(&self) -> ActiveCall<'_> {
+        self.requests.increment();
+        ActiveCall(self)
     }
 }
 
-/// A call that is not over.
 #[derive(Debug)]
-pub struct UnderWay<'a>(&'a Counters);
+pub struct ActiveCall<'a>(&'a Counters);
 
-impl Drop for UnderWay<'_> {
+impl Drop for ActiveCall<'_> {
     fn drop(&mut self) {
-        self.0.finished.add();
+        self.0.finished.increment();
     }
 }
 
-/// One attempt of a call, for those who watch.
+/// One attempt of a call.
 #[derive(Debug)]
 pub struct Attempt<'a> {
     /// From 1 on.
     pub number: u32,
-    /// The status, or what went wrong.
+    /// The status of the response, or the failure.
     pub outcome: Result<u16, &'a Error>,
-    /// From the attempt's begin to its end.
-    pub took: Duration,
-    /// How long the next attempt waits; None if there is none.
-    pub wait: Option<Duration>,
+    pub duration: Duration,
+    /// How long the call waits before the next attempt; None if there is none.
+    pub next_delay: Option<Duration>,
 }
 
-/// Is told of every attempt of a call.
+/// Receives every attempt of a call when it ends.
 pub trait Observer: Any + fmt::Debug + Send + Sync {
-    /// An attempt is over.
-    fn attempted(&self, attempt: &Attempt<'_>);
+    fn on_attempt(&self, attempt: &Attempt<'_>);
 }

@@ -1,9 +1,11 @@
-//! Where a call is at a time, so that a deadline that passes can say so.
+//! The phase that a call is in, so that a timeout can name it.
+//!
+//! A task-local holds the state of the call. A layer around reqwest's connector notes when a connection is being made.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,10 +15,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::body::Progress;
+use super::stats::Counters;
 use crate::clock::deadline;
 use crate::error::{Error, Kind, Phase};
-use crate::http::stats::Counters;
-use crate::http::body::Progress;
+use crate::lock::lock;
 
 const PHASES: [Phase; 6] = [
     Phase::Pool,
@@ -27,72 +30,90 @@ const PHASES: [Phase; 6] = [
     Phase::Pause,
 ];
 
-/// Where `Phase::Connect` is among them.
+/// The index of `Phase::Connect`.
 const CONNECT: u8 = 1;
 
-/// How often a connection that takes longer than an answer may is looked at.
-const GLANCE: Duration = Duration::from_millis(10);
+/// How often a connection attempt that outlasts the read timeout is checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Where one call is.
+/// The state of one call.
 #[derive(Debug)]
-pub struct Stage {
-    at: AtomicU8,
-    /// Whether a connection has begun to send the body of the attempt that is under way.
+pub struct Timing {
+    /// An index of `PHASES`.
+    phase: AtomicU8,
+    /// Whether a connection has begun to send the body of the current attempt.
     is_sent: AtomicBool,
-    began: Instant,
-    /// When a connection was made last, in milliseconds after the begin; 0 if none was.
+    start: Instant,
+    /// When the latest connection was made, in milliseconds after the start; 0 without one.
     connected: AtomicU64,
-    /// Whether the request under way has had a connection made for it.
+    /// Whether a connection was made for the current request.
     has_connected: AtomicBool,
     upload: Mutex<Option<Progress>>,
-    /// What ended the last attempt that is followed by another one.
-    last: Mutex<Option<Box<str>>>,
+    /// The failure of the attempt before.
+    last_failure: Mutex<Option<Box<str>>>,
 }
 
 tokio::task_local! {
-    static STAGE: Arc<Stage>;
+    static TIMING: Arc<Timing>;
 }
 
-/// Note where this call is.
-pub fn enter(phase: Phase) {
-    // A connection that another call has begun may be made on a task of its own.
-    let _ = STAGE.try_with(|stage| stage.enter(phase));
+/// Do something with the state of the current call. There is none on a task that makes a connection begun by another
+/// call.
+fn with_current<T>(look: impl FnOnce(&Arc<Timing>) -> T) -> Option<T> {
+    TIMING.try_with(look).ok()
 }
 
-/// Note what ended an attempt that is followed by another one.
-pub fn failed(error: &Error) {
-    let last = match &error.kind {
+/// Note the phase that begins.
+pub fn enter_phase(phase: Phase) {
+    with_current(|timing| timing.enter(phase));
+}
+
+/// Note the failure of an attempt that is repeated.
+pub fn note_failure(error: &Error) {
+    let failure = match &error.kind {
         Kind::Status(response) => format!("last answer: {}", response.status),
         _ => format!("last attempt: {error}"),
     };
-    let _ = STAGE.try_with(|stage| {
-        *stage.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last.into())
-    });
+    with_current(|timing| *lock(&timing.last_failure) = Some(failure.into()));
 }
 
-/// Note what tells how much of the body was sent.
-pub fn sending(progress: &Progress) {
-    let _ = STAGE.try_with(|stage| *stage.upload() = Some(progress.clone()));
+/// Note the progress of the body.
+pub fn note_upload(progress: &Progress) {
+    with_current(|timing| *lock(&timing.upload) = Some(progress.clone()));
 }
 
-/// Return a body that tells this call's stage when a connection takes it. Until then, nothing of the request was sent: hyper asks
-/// for a body after it has written the head, and for no body of a request that it gives up before.
-pub fn watched(bytes: Bytes) -> reqwest::Body {
-    match STAGE.try_with(Arc::clone) {
-        Ok(stage) => reqwest::Body::wrap(Watched {
+/// Note that a request begins. It may use a connection of an earlier one.
+pub fn begin_request() {
+    with_current(|timing| timing.has_connected.store(false, Ordering::Relaxed));
+}
+
+/// Return whether the current request was certainly sent over a reused connection.
+pub fn is_connection_reused() -> bool {
+    with_current(|timing| !timing.has_connected.load(Ordering::Relaxed)).unwrap_or(false)
+}
+
+fn is_connecting() -> bool {
+    with_current(|timing| timing.current() == Phase::Connect).unwrap_or(false)
+}
+
+/// Return a body that notes when a connection takes it. Until then nothing of the request was sent: hyper asks for the
+/// body after it has written the head, and not at all if the request is dropped before.
+pub fn tracked_body(bytes: Bytes) -> reqwest::Body {
+    match with_current(Arc::clone) {
+        Some(timing) => reqwest::Body::wrap(TrackedBody {
             bytes: Some(bytes),
-            stage,
+            timing,
         }),
-        Err(_) => bytes.into(),
+        None => bytes.into(),
     }
 }
 
-struct Watched {
+struct TrackedBody {
     bytes: Option<Bytes>,
-    stage: Arc<Stage>,
+    timing: Arc<Timing>,
 }
 
-impl Body for Watched {
+impl Body for TrackedBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -100,7 +121,7 @@ impl Body for Watched {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.stage.is_sent.store(true, Ordering::Release);
+        self.timing.is_sent.store(true, Ordering::Release);
         Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
     }
 
@@ -113,94 +134,63 @@ impl Body for Watched {
     }
 }
 
-/// Notes that a request begins, which may get a connection of an earlier one.
-pub fn begin() {
-    let _ = STAGE.try_with(|stage| stage.has_connected.store(false, Ordering::Relaxed));
-}
-
-/// Whether the request that began last was surely sent over a connection of an earlier one.
-pub fn is_reused() -> bool {
-    STAGE
-        .try_with(|stage| !stage.has_connected.load(Ordering::Relaxed))
-        .unwrap_or(false)
-}
-
-impl Stage {
-    /// Create the stage of a call that has not begun.
+impl Timing {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
-            at: AtomicU8::new(0),
+            phase: AtomicU8::new(0),
             is_sent: AtomicBool::new(false),
-            began: Instant::now(),
+            start: Instant::now(),
             connected: AtomicU64::new(0),
             has_connected: AtomicBool::new(false),
             upload: Mutex::default(),
-            last: Mutex::default(),
+            last_failure: Mutex::default(),
         })
     }
 
-    /// Run a call whose stage this is.
-    pub async fn watch<F: Future>(self: Arc<Self>, call: F) -> F::Output {
-        STAGE.scope(self, call).await
+    /// Run a call with this state as the current one.
+    pub async fn track<F: Future>(self: Arc<Self>, call: F) -> F::Output {
+        TIMING.scope(self, call).await
     }
 
     fn enter(&self, phase: Phase) {
         if matches!(phase, Phase::Pool | Phase::Pause) {
-            // What was known of the attempt before does not hold for the next one.
+            // A new attempt begins.
             self.is_sent.store(false, Ordering::Release);
-            *self.upload() = None;
+            *lock(&self.upload) = None;
         }
-        let place = PHASES
-            .iter()
-            .position(|each| *each == phase)
-            .and_then(|place| u8::try_from(place).ok());
-        self.at.store(place.unwrap_or_default(), Ordering::Relaxed);
+        let index = PHASES.iter().position(|each| *each == phase);
+        let index = index
+            .and_then(|index| u8::try_from(index).ok())
+            .unwrap_or_default();
+        self.phase.store(index, Ordering::Relaxed);
     }
 
-    fn upload(&self) -> MutexGuard<'_, Option<Progress>> {
-        self.upload.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_connecting(&self) -> bool {
-        self.phase() == Phase::Connect
-    }
-
-    /// Return whether a server may have taken the request of the attempt that is under way: no server takes half a request.
-    pub fn may_be_taken(&self) -> bool {
+    /// Return whether the server may have received the whole request of the current attempt.
+    pub fn may_be_received(&self) -> bool {
         self.is_sent.load(Ordering::Acquire)
-            || self.upload().as_ref().is_some_and(Progress::is_complete)
+            || lock(&self.upload)
+                .as_ref()
+                .is_some_and(Progress::is_complete)
     }
 
-    /// Return whether a connection has begun to send the request.
-    fn is_under_way(&self) -> bool {
-        self.is_sent.load(Ordering::Acquire)
-            || self.upload().as_ref().is_some_and(Progress::has_begun)
+    /// Return the error for the deadline of the whole call.
+    pub fn deadline_error(&self, limit: Duration) -> Error {
+        let last = lock(&self.last_failure).take();
+        Error::deadline(limit, self.current(), last)
     }
 
-    /// Return the error for a deadline over everything that has passed.
-    pub fn late(&self, limit: Duration) -> Error {
-        let last = self
-            .last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        Error::late(limit, self.phase(), last)
-    }
-
-    /// Return the part of the exchange that is under way.
-    fn phase(&self) -> Phase {
-        let phase = PHASES
-            .get(usize::from(self.at.load(Ordering::Relaxed)))
-            .copied()
-            .unwrap_or(Phase::Total);
-        let is_under_way = self.is_under_way();
+    /// Return the current phase.
+    fn current(&self) -> Phase {
+        let index = usize::from(self.phase.load(Ordering::Relaxed));
+        let phase = PHASES.get(index).copied().unwrap_or(Phase::Total);
+        let upload = lock(&self.upload);
+        let upload = upload.as_ref();
+        let has_begun =
+            self.is_sent.load(Ordering::Acquire) || upload.is_some_and(Progress::has_begun);
         match phase {
-            Phase::Connect if !is_under_way => phase,
+            Phase::Connect if !has_begun => phase,
             Phase::Connect | Phase::Response => {
-                let is_sending = self
-                    .upload()
-                    .as_ref()
-                    .is_some_and(|upload| !upload.is_complete());
+                let is_sending = upload.is_some_and(|upload| !upload.is_complete());
                 if is_sending {
                     Phase::Sending
                 } else {
@@ -212,54 +202,55 @@ impl Stage {
     }
 
     /// Note that the call has a connection.
-    fn has_connection(&self) {
-        if self.at.load(Ordering::Relaxed) == CONNECT {
+    fn on_connected(&self) {
+        if self.phase.load(Ordering::Relaxed) == CONNECT {
             self.enter(Phase::Response);
-            let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.connected.store(millis, Ordering::Relaxed);
         }
     }
 
     fn connected(&self) -> Instant {
         deadline(
-            self.began,
+            self.start,
             Duration::from_millis(self.connected.load(Ordering::Relaxed)),
         )
     }
 }
 
-/// Runs a call under its deadline over everything, if it has one.
-pub async fn within<T, F>(limit: Option<Duration>, work: Pin<&mut F>) -> Result<T, Error>
+/// Run a call under its deadline for the whole call, if it has one.
+pub async fn with_deadline<T, F>(limit: Option<Duration>, work: Pin<&mut F>) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
-    if limit.is_none() && STAGE.try_with(|_| ()).is_ok() {
-        // A part of a call that is watched already.
+    if limit.is_none() && with_current(|_| ()).is_some() {
+        // A part of a call that has its state already.
         return work.await;
     }
-    let stage = Stage::new();
-    let work = stage.clone().watch(work);
+    let timing = Timing::new();
+    let work = timing.clone().track(work);
     match limit {
         Some(limit) => timeout(limit, work)
             .await
-            .unwrap_or_else(|_| Err(stage.late(limit))),
+            .unwrap_or_else(|_| Err(timing.deadline_error(limit))),
         None => work.await,
     }
 }
 
-/// Ends when no answer has begun for `limit` after the request could be sent; making a connection has a limit of its own.
-pub async fn silence(limit: Duration) {
+/// Wait until no response has begun within `limit` after the request could be sent. Making a connection has its own
+/// timeout, and does not count.
+pub async fn read_timeout(limit: Duration) {
     let mut due = deadline(Instant::now(), limit);
     loop {
         sleep_until(due).await;
-        let Ok(stage) = STAGE.try_with(Arc::clone) else {
+        let Some(connected) = with_current(|timing| timing.connected()) else {
             return;
         };
         let now = Instant::now();
-        due = if stage.is_connecting() {
-            now + GLANCE
+        due = if is_connecting() {
+            now + CHECK_INTERVAL
         } else {
-            deadline(stage.connected(), limit)
+            deadline(connected, limit)
         };
         if due <= now {
             return;
@@ -267,53 +258,47 @@ pub async fn silence(limit: Duration) {
     }
 }
 
-/// Ends as `Progress::stalled` does, but for the time that making a connection takes, which has a limit of its own.
-pub async fn stalled(
+/// Wait for `Progress::timed_out`, without the time that making a connection takes, which has its own timeout.
+pub async fn upload_timeout(
     progress: &Progress,
     write: Option<Duration>,
     read: Option<Duration>,
 ) -> Error {
     loop {
-        let error = progress.stalled(write, read).await;
-        if !STAGE
-            .try_with(|stage| stage.is_connecting())
-            .unwrap_or(false)
-        {
+        let error = progress.timed_out(write, read).await;
+        if !is_connecting() {
             return error;
         }
-        while STAGE
-            .try_with(|stage| stage.is_connecting())
-            .unwrap_or(false)
-        {
-            sleep(GLANCE).await;
+        while is_connecting() {
+            sleep(CHECK_INTERVAL).await;
         }
         progress.touch();
     }
 }
 
-/// Tells a call that a connection is made for it, and counts that.
+/// Adds `TimedConnector` to a client.
 #[derive(Clone, Debug)]
-pub struct Connecting(pub Arc<Counters>);
+pub struct TimingLayer(pub Arc<Counters>);
 
-impl<S> Layer<S> for Connecting {
-    type Service = Connector<S>;
+impl<S> Layer<S> for TimingLayer {
+    type Service = TimedConnector<S>;
 
-    fn layer(&self, inner: S) -> Connector<S> {
-        Connector {
+    fn layer(&self, inner: S) -> TimedConnector<S> {
+        TimedConnector {
             inner,
             counters: self.0.clone(),
         }
     }
 }
 
-/// A connector that says when it is at work.
+/// A connector that counts connections, and notes them in the state of the call that needs them.
 #[derive(Clone, Debug)]
-pub struct Connector<S> {
+pub struct TimedConnector<S> {
     inner: S,
     counters: Arc<Counters>,
 }
 
-impl<S, R> Service<R> for Connector<S>
+impl<S, R> Service<R> for TimedConnector<S>
 where
     S: Service<R>,
     S::Future: Send + 'static,
@@ -327,50 +312,49 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        self.counters.connections.add();
-        let _ = STAGE.try_with(|stage| stage.has_connected.store(true, Ordering::Relaxed));
-        Box::pin(Connection {
-            making: Box::pin(self.inner.call(request)),
-            whose: None,
+        self.counters.connections.increment();
+        with_current(|timing| timing.has_connected.store(true, Ordering::Relaxed));
+        Box::pin(Connecting {
+            connection: Box::pin(self.inner.call(request)),
+            caller: None,
         })
     }
 }
 
 /// A connection that is being made, and the call that waits for it.
 ///
-/// hyper gives a call whichever connection is there first: its own, or one that another call has left. In the second case it moves
-/// the making of its own to a task apart, which this notices: the call that had begun it is not connecting any more.
-struct Connection<F> {
-    making: Pin<Box<F>>,
-    /// The call that polled this first; None inside, once it does not wait for this any more.
-    whose: Option<Option<Arc<Stage>>>,
+/// hyper gives a call whichever connection is free first: the one made for it, or one that another call has released.
+/// In the second case it continues to make the first on another task. This future notices that, and notes that the
+/// call is not connecting any more.
+struct Connecting<F> {
+    connection: Pin<Box<F>>,
+    /// The call that polled this first; None inside once it does not wait any more.
+    caller: Option<Option<Arc<Timing>>>,
 }
 
-impl<F: Future<Output = Result<T, E>>, T, E> Future for Connection<F> {
+impl<F: Future<Output = Result<T, E>>, T, E> Future for Connecting<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        match &self.whose {
+        match &self.caller {
             None => {
-                let stage = STAGE.try_with(Arc::clone).ok();
-                if let Some(stage) = &stage {
-                    stage.enter(Phase::Connect);
+                let timing = with_current(Arc::clone);
+                if let Some(timing) = &timing {
+                    timing.enter(Phase::Connect);
                 }
-                self.whose = Some(stage);
+                self.caller = Some(timing);
             }
-            Some(Some(stage))
-                if !STAGE
-                    .try_with(|current| Arc::ptr_eq(current, stage))
-                    .unwrap_or(false) =>
+            Some(Some(timing))
+                if !with_current(|current| Arc::ptr_eq(current, timing)).unwrap_or(false) =>
             {
-                stage.has_connection();
-                self.whose = Some(None);
+                timing.on_connected();
+                self.caller = Some(None);
             }
             Some(_) => {}
         }
-        let connected = std::task::ready!(self.making.as_mut().poll(context));
-        if let Some(Some(stage)) = &self.whose {
-            stage.has_connection();
+        let connected = std::task::ready!(self.connection.as_mut().poll(context));
+        if let Some(Some(timing)) = &self.caller {
+            timing.on_connected();
         }
         Poll::Ready(connected)
     }

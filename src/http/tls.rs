@@ -1,4 +1,4 @@
-//! Whom TLS connections trust, and who they say they are.
+//! TLS trust roots and client certificates.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,23 +16,24 @@ use rustls::{
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind};
+use crate::lock::get_or_try_init;
 
-pub use system::environment_fault;
+pub use system::environment_problem;
 
-/// Which servers are believed.
+/// Which server certificates are accepted.
 #[derive(Clone, Debug, Default)]
 pub enum Trust {
-    /// Those that the operating system's authorities vouch for; where it has none (a bare container), Mozilla's list.
+    /// Those signed by an authority that the operating system trusts; in a container without any, Mozilla's list.
     #[default]
     System,
-    /// Those that these authorities vouch for, and no others.
+    /// Those signed by one of these authorities.
     Only(Arc<RootCertStore>),
-    /// All of them.
+    /// All.
     Anyone,
 }
 
 impl Trust {
-    /// The authorities of a PEM file.
+    /// Read the authorities of a PEM file.
     pub fn file(path: &Path) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(certificates(path)?);
@@ -43,7 +44,7 @@ impl Trust {
     }
 }
 
-/// A client's own certificate.
+/// A client certificate and its private key.
 #[derive(Debug)]
 pub struct Identity {
     chain: Vec<CertificateDer<'static>>,
@@ -51,13 +52,13 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// From PEM files, which may be one.
+    /// Read two PEM files, which may be the same.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, Error> {
         let chain = certificates(certificate)?;
-        let read = PrivateKeyDer::from_pem_slice(without_mark(&contents(key)?))
+        let read = PrivateKeyDer::from_pem_slice(without_mark(&read_file(key)?))
             .map_err(|error| unusable(key, &format!("no private key in it: {error}")))?;
         let identity = Self { chain, key: read };
-        // Whether the two belong together is said now rather than at the first request.
+        // Checks that the two belong together, before the first request.
         config(&Trust::Anyone, Some(&identity)).map_err(|error| {
             unusable(
                 key,
@@ -73,7 +74,7 @@ impl Identity {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    match CertificateDer::pem_slice_iter(without_mark(&contents(path)?))
+    match CertificateDer::pem_slice_iter(without_mark(&read_file(path)?))
         .collect::<Result<Vec<_>, _>>()
     {
         Ok(found) if found.is_empty() => Err(unusable(path, "no certificate in it")),
@@ -82,15 +83,15 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     }
 }
 
-/// Larger than any list of certificates: a device has no end.
-const LARGEST_FILE: u64 = 64 << 20;
-/// What some editors put before UTF-8 text; PEM does not know it.
+/// Larger than any list of certificates. A device such as `/dev/zero` has no end.
+const MAX_FILE: u64 = 64 << 20;
+/// Some editors put it before UTF-8 text. PEM parsers do not know it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Wiped when it goes: it may be a key.
-fn contents(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+/// Read a file into memory that is wiped when dropped, since it may hold a key.
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut content = Zeroizing::new(Vec::new());
-    let read = File::open(path).and_then(|file| file.take(LARGEST_FILE).read_to_end(&mut content));
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut content));
     read.map(|_| content)
         .map_err(|error| unusable(path, &error.to_string()))
 }
@@ -106,7 +107,7 @@ fn unusable(path: &Path, why: &str) -> Error {
     ))
 }
 
-/// The configurations that the clients of a process share: parsed roots and session caches are large.
+/// TLS configurations shared by the clients of a process: parsed roots and session caches are large.
 #[derive(Debug, Default)]
 pub struct Tls {
     system: OnceLock<ClientConfig>,
@@ -114,7 +115,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// For a client's connections.
+    /// Return the configuration for a client.
     pub fn config(
         &self,
         trust: &Trust,
@@ -126,7 +127,7 @@ impl Tls {
         }
     }
 
-    /// Trusts nobody: for connections that never use TLS, so that these do not pay for the system's roots.
+    /// Return a configuration without any trust, for connections that never use TLS: loading the system's roots is slow.
     pub fn unused(&self) -> Result<ClientConfig, Error> {
         get_or_try_init(&self.unused, || {
             config(&Trust::Only(Arc::new(RootCertStore::empty())), None)
@@ -149,7 +150,7 @@ fn config(trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, Er
         Trust::Only(roots) => builder.with_root_certificates(roots.clone()),
         Trust::Anyone => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Credulous(provider))),
+            .with_custom_certificate_verifier(Arc::new(AcceptAny(provider))),
     };
     match identity {
         None => Ok(verified.with_no_client_auth()),
@@ -159,7 +160,7 @@ fn config(trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, Er
     }
 }
 
-/// What the operating system trusts, where that is a list of files.
+/// Trust roots of systems that store them as files.
 #[cfg(all(unix, not(any(target_vendor = "apple", target_os = "android"))))]
 mod system {
     use std::env;
@@ -171,14 +172,14 @@ mod system {
     use rustls::pki_types::CertificateDer;
     use rustls_platform_verifier::Verifier;
 
-    use super::{BYTE_ORDER_MARK, Trust, certificates, contents};
+    use super::{BYTE_ORDER_MARK, Trust, certificates, read_file};
 
-    /// The environment's variables for it (OpenSSL's names).
+    /// Environment variables, as in OpenSSL.
     const CERT_FILE: &str = "SSL_CERT_FILE";
     const CERT_DIR: &str = "SSL_CERT_DIR";
 
     pub fn verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
-        Verifier::new_with_extra_roots(marked_certificates(), provider.clone()).or_else(|_| {
+        Verifier::new_with_extra_roots(certificates_after_mark(), provider.clone()).or_else(|_| {
             Verifier::new_with_extra_roots(
                 webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(),
                 provider,
@@ -186,8 +187,8 @@ mod system {
         })
     }
 
-    /// The certificates of a `SSL_CERT_FILE` that begins with a byte-order mark, of which the verifier does not see the first.
-    fn marked_certificates() -> Vec<CertificateDer<'static>> {
+    /// Read the certificates of a `SSL_CERT_FILE` with a byte order mark, because of which the verifier misses the first.
+    fn certificates_after_mark() -> Vec<CertificateDer<'static>> {
         // A pipe can be read only once.
         let Some(path) = env::var_os(CERT_FILE)
             .map(PathBuf::from)
@@ -195,7 +196,7 @@ mod system {
         else {
             return Vec::new();
         };
-        let is_marked = contents(&path).is_ok_and(|content| content.starts_with(BYTE_ORDER_MARK));
+        let is_marked = read_file(&path).is_ok_and(|content| content.starts_with(BYTE_ORDER_MARK));
         let mut found = if is_marked {
             certificates(&path).unwrap_or_default()
         } else {
@@ -205,12 +206,12 @@ mod system {
         found
     }
 
-    /// What is wrong with the certificates that the environment names, if it names any and something is.
-    pub fn environment_fault() -> Option<String> {
-        file_fault().or_else(folder_fault)
+    /// Describe why the certificates named by the environment cannot be used, if that is so.
+    pub fn environment_problem() -> Option<String> {
+        file_problem().or_else(folder_problem)
     }
 
-    fn file_fault() -> Option<String> {
+    fn file_problem() -> Option<String> {
         let path = env::var_os(CERT_FILE)?;
         if path.is_empty() {
             return Some(format!("{CERT_FILE} is set, but empty"));
@@ -219,7 +220,7 @@ mod system {
         Some(format!("{CERT_FILE}: {}", error.message))
     }
 
-    fn folder_fault() -> Option<String> {
+    fn folder_problem() -> Option<String> {
         let paths = env::var_os(CERT_DIR)?;
         if paths.is_empty() {
             return Some(format!("{CERT_DIR} is set, but empty"));
@@ -238,7 +239,7 @@ mod system {
     }
 }
 
-/// What the operating system trusts, where a service of its own says that; it does not ask the environment.
+/// Trust roots of systems with a service for them, which ignores the environment.
 #[cfg(not(all(unix, not(any(target_vendor = "apple", target_os = "android")))))]
 mod system {
     use std::sync::Arc;
@@ -250,16 +251,16 @@ mod system {
         Verifier::new(provider)
     }
 
-    pub fn environment_fault() -> Option<String> {
+    pub fn environment_problem() -> Option<String> {
         None
     }
 }
 
-/// Believes every certificate; that the peer has its key is still checked.
+/// Accepts every certificate. The peer must still prove that it has the certificate's key.
 #[derive(Debug)]
-struct Credulous(Arc<CryptoProvider>);
+struct AcceptAny(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Credulous {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -304,8 +305,8 @@ impl ServerCertVerifier for Credulous {
     }
 }
 
-/// What is wrong with a server's certificate, and what can be done about it; None if something else is.
-pub fn refusal(error: &rustls::Error) -> Option<String> {
+/// Describe what is wrong with a certificate and what the user can do; None for other TLS errors.
+pub fn certificate_problem(error: &rustls::Error) -> Option<String> {
     let why = match error {
         rustls::Error::InvalidCertificate(why) => why,
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
@@ -337,18 +338,4 @@ pub fn refusal(error: &rustls::Error) -> Option<String> {
 
 fn broken(error: impl std::fmt::Display) -> Error {
     Error::new(Kind::Connect, format!("TLS cannot be set up: {error}"))
-}
-
-/// A `OnceLock` whose making may fail.
-pub fn get_or_try_init<T>(
-    cell: &OnceLock<T>,
-    make: impl FnOnce() -> Result<T, Error>,
-) -> Result<&T, Error> {
-    match cell.get() {
-        Some(made) => Ok(made),
-        None => {
-            let made = make()?;
-            Ok(cell.get_or_init(|| made))
-        }
-    }
 }

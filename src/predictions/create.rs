@@ -1,19 +1,19 @@
-//! Requests that create what costs money: predictions and trainings.
+//! Requests that create predictions and trainings, which cost money.
 //!
-//! Rules this file keeps:
-//! * a create that may have been taken is finished when its caller has gone, and what it made is then cancelled, once, unless it
-//!   is to go on without its caller;
-//! * a create of which nothing was sent ends with its caller: it is never begun;
-//! * what waits to try again when its caller has gone is not tried again;
-//! * while the answer to a create that was left is held back, what it made is looked for in the list of recent predictions.
+//! Rules of this file:
+//! * if the caller leaves after the server may have received the request, the request is finished, and what it created is
+//!   cancelled once, unless it is to be kept;
+//! * if nothing was sent yet, the request is not sent;
+//! * a request whose caller has left is not retried;
+//! * while the response to an abandoned request is held back, its prediction is looked for in the list of recent predictions.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use ::http::Method;
+use ::http::{HeaderMap, Method};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use serde::Deserialize;
@@ -22,111 +22,104 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::predictions::create_lookup::{Asked, Page, date};
+use super::create_lookup::{Page, Wanted, server_time};
+use crate::address::BaseUrl;
 use crate::error::{Error, Kind};
-use crate::http::exchange::{self as http, Body, Call};
+use crate::http::exchange;
 use crate::http::pool::Pool;
+use crate::http::request::{Body, Request};
+use crate::http::timing::Timing;
+use crate::lock::lock;
 use crate::response::Response;
-use crate::http::timing::Stage;
-use crate::address::Base;
 
-/// How long an answer is waited for when nobody wants it any more but to cancel what it made: the longest hold, and some more.
+/// How long the response to an abandoned request is waited for: a little more than the longest hold.
 const MAX_FINISH: Duration = Duration::from_secs(90);
-/// The same once the client is closed.
+/// The same after the client was closed.
 const MAX_FINISH_CLOSED: Duration = Duration::from_secs(5);
-/// How long the request that cancels may take.
+/// The timeout of the request that cancels.
 const MAX_CANCEL: Duration = Duration::from_secs(5);
-/// The longest hold, in seconds.
+/// The hold of `Prefer: wait` without a number, in seconds.
 const MAX_HOLD: u64 = 60;
-/// What is held open for longer is looked for in the list when it is left.
+/// The longest hold, in seconds, whose response is simply waited for.
 const MAX_UNSEARCHED_HOLD: u64 = 4;
-/// Between two looks at the list, over all creates of a process.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// The largest page of the list, in bytes.
+/// The interval at which the list is read, over all requests of a process.
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(1);
+/// The most bytes of a page of the list.
 const MAX_PAGE: usize = 8 << 20;
 
-/// Creates that are under way in a process.
+/// The create requests of a process that are not finished.
 #[derive(Debug, Default)]
 pub struct Creates {
-    creations: Mutex<HashMap<usize, Arc<Creation>>>,
-    /// Whoever holds it looks at the list, for all of its client.
-    lead: tokio::sync::Mutex<()>,
+    creates: Mutex<HashMap<usize, Arc<Create>>>,
+    /// Held by the one request that reads the list for all.
+    list_reader: tokio::sync::Mutex<()>,
 }
 
 impl Creates {
-    fn locked(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Arc<Creation>>> {
-        self.creations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub fn add(&self, create: &Arc<Create>) {
+        lock(&self.creates).insert(Arc::as_ptr(create).addr(), create.clone());
     }
 
-    /// Keep a create in mind until it is over.
-    pub fn remember(&self, creation: &Arc<Creation>) {
-        self.locked()
-            .insert(Arc::as_ptr(creation).addr(), creation.clone());
+    pub fn remove(&self, create: &Arc<Create>) {
+        lock(&self.creates).remove(&Arc::as_ptr(create).addr());
     }
 
-    /// Note that a create is over.
-    pub fn forget(&self, creation: &Arc<Creation>) {
-        self.locked().remove(&Arc::as_ptr(creation).addr());
-    }
-
-    /// Return all of them.
-    pub fn all(&self) -> Vec<Arc<Creation>> {
-        self.locked().values().cloned().collect()
+    pub fn all(&self) -> Vec<Arc<Create>> {
+        lock(&self.creates).values().cloned().collect()
     }
 }
 
-/// One create, and what has to be done if its caller leaves.
+/// The client that a create request belongs to.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    pub client: u64,
+    pub base: Arc<BaseUrl>,
+    pub creates: Arc<Creates>,
+    /// Counts requests that continue without a caller.
+    pub unattended: Unattended,
+    /// Cancelled when the client is closed.
+    pub closing: CancellationToken,
+}
+
+/// One create request, and what must be done if its caller leaves.
 #[derive(Debug)]
-pub struct Creation {
-    /// The number of the client that made it.
-    pub owner: u64,
-    /// Its caller's deadline over everything.
+pub struct Create {
+    pub owner: Owner,
+    /// The caller's deadline for the whole call.
     deadline: Option<Duration>,
-    base: Arc<Base>,
     /// `predictions` or `trainings`.
     collection: &'static str,
-    /// Whether what it makes goes on without its caller.
-    keeps: bool,
-    /// The create itself.
-    call: Arc<Call>,
-    /// What it asks for, once somebody has looked.
-    asked: OnceLock<Option<Asked>>,
-    began: OnceLock<Instant>,
-    others: Arc<Creates>,
-    stage: Arc<Stage>,
-    /// Cancelled when the caller has gone; the call knows it too.
-    left: CancellationToken,
-    /// Set when the client is closed while the caller waits.
-    is_called_off: AtomicBool,
-    /// Set when the program ends: whoever still waits, in a daemon thread, is not told anything.
-    is_silenced: AtomicBool,
-    /// Cancelled when the client is closed.
-    closing: CancellationToken,
+    /// Whether the prediction continues without its caller.
+    keep: bool,
+    request: Arc<Request>,
+    wanted: OnceLock<Option<Wanted>>,
+    start: OnceLock<Instant>,
+    timing: Arc<Timing>,
+    /// Cancelled when the caller has left. The request has it too.
+    abandoned: CancellationToken,
+    /// Whether the client was closed while the caller waits.
+    is_revoked: AtomicBool,
+    /// Whether the program ends, and the caller, in a daemon thread, receives nothing any more.
+    is_muted: AtomicBool,
     state: Mutex<State>,
-    /// Tells of a new state, and of being called off.
+    /// Notified when the state changes or the request is revoked.
     changed: Notify,
-    /// Counts those that go on without a caller.
-    unattended: Unattended,
     record: OnceLock<Bytes>,
-    is_claimed: AtomicBool,
-    is_undone: AtomicBool,
+    is_delivered: AtomicBool,
+    is_cancelled: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Running,
-    Left,
-    Over,
+    Abandoned,
+    Finished,
 }
 
-/// How much work goes on that nobody waits for: of a client, and of its process.
+/// Counts of background work, of a client and of its process.
 #[derive(Clone, Debug, Default)]
 pub struct Unattended {
-    /// That of the client.
     pub of_client: Arc<AtomicUsize>,
-    /// That of the process.
     pub of_process: Arc<AtomicUsize>,
 }
 
@@ -141,14 +134,13 @@ impl Unattended {
         self.of_process.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Count one more, for as long as the guard lives.
+    /// Count one more while the guard lives.
     pub fn enter(self) -> UnattendedWork {
         self.add();
         UnattendedWork(self)
     }
 }
 
-/// Work that nobody waits for.
 #[derive(Debug)]
 pub struct UnattendedWork(Unattended);
 
@@ -158,85 +150,74 @@ impl Drop for UnattendedWork {
     }
 }
 
-/// What has to be known of a record to cancel it.
+/// The fields of a prediction that are needed to cancel it.
 #[derive(Deserialize)]
-struct Made {
+struct Created {
     id: String,
     status: Option<String>,
 }
 
-impl Made {
+impl Created {
     fn has_ended(&self) -> bool {
+        let status = self.status.as_deref();
         matches!(
-            self.status.as_deref(),
+            status,
             Some("succeeded" | "failed" | "canceled" | "aborted")
         )
     }
 }
 
-impl Creation {
-    /// Create the state of a create that has not begun. Its deadline is taken from the call, since it ends the caller's wait and
-    /// not the request.
-    pub fn new(
-        owner: u64,
-        base: Arc<Base>,
-        (collection, keeps): (&'static str, bool),
-        mut call: Call,
-        unattended: Unattended,
-        others: Arc<Creates>,
-        closing: CancellationToken,
-    ) -> Self {
-        let left = CancellationToken::new();
-        let deadline = call.timeouts.total.take();
-        call.left = Some(left.clone());
+impl Create {
+    /// Create the state of a request. Its deadline ends the caller's wait and not the request, from which it is removed.
+    pub fn new(owner: Owner, collection: &'static str, keep: bool, mut request: Request) -> Self {
+        let abandoned = CancellationToken::new();
+        let deadline = request.timeouts.total.take();
+        request.abandoned = Some(abandoned.clone());
         Self {
             owner,
             deadline,
-            base,
             collection,
-            keeps,
-            call: Arc::new(call),
-            asked: OnceLock::new(),
-            began: OnceLock::new(),
-            others,
-            stage: Stage::new(),
-            left,
-            is_called_off: AtomicBool::new(false),
-            is_silenced: AtomicBool::new(false),
-            closing,
+            keep,
+            request: Arc::new(request),
+            wanted: OnceLock::new(),
+            start: OnceLock::new(),
+            timing: Timing::new(),
+            abandoned,
+            is_revoked: AtomicBool::new(false),
+            is_muted: AtomicBool::new(false),
             state: Mutex::new(State::Running),
             changed: Notify::new(),
-            unattended,
             record: OnceLock::new(),
-            is_claimed: AtomicBool::new(false),
-            is_undone: AtomicBool::new(false),
+            is_delivered: AtomicBool::new(false),
+            is_cancelled: AtomicBool::new(false),
         }
     }
 
-    /// Return the create itself.
-    pub fn call(&self) -> &Arc<Call> {
-        &self.call
+    pub fn request(&self) -> &Arc<Request> {
+        &self.request
     }
 
-    /// Send the request. If the caller leaves meanwhile, this goes on until what was created is cancelled, and ends in an error.
+    /// Send the request. If the caller leaves meanwhile, continue until the created prediction is cancelled, and return an error.
     pub async fn send(&self, pool: &Pool) -> Result<Response, Error> {
-        if self.left.is_cancelled() {
-            return Err(gone());
+        let caller_left = || Error::new(Kind::Aborted, "the caller has gone");
+        if self.abandoned.is_cancelled() {
+            return Err(caller_left());
         }
-        self.began.get_or_init(Instant::now);
-        let mut sending = pin!(self.stage.clone().watch(http::send(pool, &self.call)));
+        self.start.get_or_init(Instant::now);
+        let send = exchange::send(pool, &self.request);
+        let mut sending = pin!(self.timing.clone().track(send));
         tokio::select! {
             biased;
             done = &mut sending => {
                 if let Ok(response) = &done {
-                    self.note(response);
+                    self.set_record(response);
                 }
                 return done;
             }
-            () = self.left.cancelled() => {}
+            () = self.abandoned.cancelled() => {}
         }
-        if !self.stage.may_be_taken() {
-            return Err(gone());
+        if !self.timing.may_be_received() {
+            return Err(caller_left());
         }
         let mut too_late = pin!(self.too_late());
         loop {
@@ -244,287 +225,264 @@ impl Creation {
                 biased;
                 done = &mut sending => {
                     if let Ok(response) = &done {
-                        self.note(response);
-                        self.undo(pool).await;
+                        self.set_record(response);
+                        self.cancel_created(pool).await;
                     }
                     break;
                 }
                 () = &mut too_late => break,
-                found = self.look(pool) => {
-                    // Not beside the answer: what was found counts as cancelled.
+                found = self.find(pool) => {
+                    // Without the other branches: what was found is marked as cancelled already.
                     join_all(found.iter().map(|id| self.cancel(pool, id))).await;
-                    if self.is_undone.load(Ordering::Relaxed) {
+                    if self.is_cancelled.load(Ordering::Relaxed) {
                         break;
                     }
                 }
             }
         }
-        Err(gone())
+        Err(caller_left())
     }
 
-    /// Look for what was made by creates that were left, this one among them; return what is to be cancelled.
-    async fn look(&self, pool: &Pool) -> Vec<String> {
-        if self.keeps || hold(&self.call.own) <= MAX_UNSEARCHED_HOLD || self.asked().is_none() {
+    /// Find the predictions of abandoned requests in the list, that of this one among them; return the ids to cancel.
+    async fn find(&self, pool: &Pool) -> Vec<String> {
+        let hold = held_seconds(&self.request.own_headers);
+        if self.keep || hold <= MAX_UNSEARCHED_HOLD || self.wanted().is_none() {
             return std::future::pending().await;
         }
-        let _lead = self.others.lead.lock().await;
-        if self.is_undone.load(Ordering::Relaxed) {
+        let _reader = self.owner.creates.list_reader.lock().await;
+        if self.is_cancelled.load(Ordering::Relaxed) {
             return Vec::new();
         }
         loop {
-            sleep(LOOK_INTERVAL).await;
-            let Ok(url) = self.base.join(["predictions"]) else {
-                continue;
-            };
-            let call = Call {
-                method: Method::GET,
-                retries: 0,
-                limit: MAX_PAGE,
-                ..self.request(url)
-            };
-            let Ok(response) = http::send(pool, &call).await else {
-                continue;
-            };
-            let Some(now) = date(&response.headers) else {
-                continue;
-            };
-            let Ok(page) = serde_json::from_slice::<Page>(&response.body) else {
-                continue;
-            };
-            let found = self.resolve(&page, now);
+            sleep(LOOKUP_INTERVAL).await;
+            let found = self.read_list(pool).await.unwrap_or_default();
             if !found.is_empty() {
                 return found;
             }
         }
     }
 
-    /// Return which predictions of a page were made by creates that were left, where that is certain, and note that these are
-    /// cancelled.
+    async fn read_list(&self, pool: &Pool) -> Option<Vec<String>> {
+        let request = Request {
+            method: Method::GET,
+            retries: 0,
+            max_bytes: MAX_PAGE,
+            ..self.follow_up(self.owner.base.join(["predictions"]).ok()?)
+        };
+        let response = exchange::send(pool, &request).await.ok()?;
+        let page = serde_json::from_slice(&response.body).ok()?;
+        Some(self.resolve(&page, server_time(&response.headers)?))
+    }
+
+    /// Return the ids of running predictions that certainly belong to abandoned requests, and mark these as cancelled.
     fn resolve(&self, page: &Page, now: SystemTime) -> Vec<String> {
-        let all = self.others.all();
-        let is_open = |creation: &&Arc<Self>| {
-            creation.record.get().is_none() && creation.base.as_str() == self.base.as_str()
+        let all = self.owner.creates.all();
+        let is_unanswered = |create: &&Arc<Self>| {
+            create.record.get().is_none() && create.owner.base.as_str() == self.owner.base.as_str()
         };
         let answered: HashSet<String> = all
             .iter()
-            .filter_map(|each| Some(each.made()?.id))
+            .filter_map(|create| Some(create.created()?.id))
             .collect();
-        let mut groups: Vec<(&Asked, Vec<&Arc<Self>>)> = Vec::new();
-        for creation in all.iter().filter(is_open) {
-            let Some(asked) = creation.asked() else {
+        let mut groups: Vec<(&Wanted, Vec<&Arc<Self>>)> = Vec::new();
+        for create in all.iter().filter(is_unanswered) {
+            let Some(wanted) = create.wanted() else {
                 continue;
             };
-            match groups.iter_mut().find(|(other, _)| *other == asked) {
-                Some((_, members)) => members.push(creation),
-                None => groups.push((asked, vec![creation])),
+            match groups.iter_mut().find(|(other, _)| *other == wanted) {
+                Some((_, members)) => members.push(create),
+                None => groups.push((wanted, vec![create])),
             }
         }
-        let mut meant = Vec::new();
-        for (asked, members) in groups {
-            // One whose caller waits gets its answer; which of the predictions is its own, nobody can tell before.
+        let mut running = Vec::new();
+        for (wanted, members) in groups {
+            // One of the predictions may belong to a caller that still waits.
             if members.iter().any(|each| {
-                each.keeps || !each.is_abandoned() || each.is_undone.load(Ordering::Relaxed)
+                each.keep || !each.is_abandoned() || each.is_cancelled.load(Ordering::Relaxed)
             }) {
                 continue;
             }
             let ages = members
                 .iter()
-                .filter_map(|each| each.began.get())
+                .filter_map(|each| each.start.get())
                 .map(Instant::elapsed);
-            let found: Option<Vec<_>> = ages.map(|age| page.candidates(asked, age, now)).collect();
-            let found = found
-                .into_iter()
-                .flatten()
-                .flatten()
-                .filter(|each| !answered.contains(&each.id));
-            let found: BTreeMap<_, _> = found.map(|each| (each.id, each.is_running)).collect();
+            let found: Option<Vec<_>> = ages.map(|age| page.candidates(wanted, age, now)).collect();
+            let found = found.into_iter().flatten().flatten();
+            let found: BTreeMap<_, _> = found
+                .filter(|each| !answered.contains(&each.id))
+                .map(|each| (each.id, each.is_running))
+                .collect();
             if found.len() == members.len() {
-                members
-                    .iter()
-                    .for_each(|each| each.is_undone.store(true, Ordering::Relaxed));
-                meant.extend(
+                for each in members {
+                    each.is_cancelled.store(true, Ordering::Relaxed);
+                }
+                running.extend(
                     found
                         .into_iter()
-                        .filter(|(_, is_running)| *is_running)
-                        .map(|(id, _)| id),
+                        .filter_map(|(id, runs)| runs.then_some(id)),
                 );
             }
         }
-        meant
+        running
     }
 
-    fn asked(&self) -> Option<&Asked> {
-        let read = || match &self.call.body {
-            Body::Bytes(body) => Asked::of(&self.call.url, body),
+    fn wanted(&self) -> Option<&Wanted> {
+        let read = || match &self.request.body {
+            Body::Bytes(body) => Wanted::of(&self.request.url, body),
             _ => None,
         };
-        self.asked.get_or_init(read).as_ref()
+        self.wanted.get_or_init(read).as_ref()
     }
 
-    /// Return a request that nobody waits for, with the token of the create.
-    fn request(&self, url: Url) -> Call {
-        let mut request = Call {
+    /// Return a background request with the token of this one.
+    fn follow_up(&self, url: Url) -> Request {
+        let mut request = Request {
             url,
             body: Body::Empty,
-            left: None,
-            ..Call::clone(&self.call)
+            abandoned: None,
+            ..Request::clone(&self.request)
         };
         request.headers.clear();
-        request.own.clear();
+        request.own_headers.clear();
         request.timeouts.total = Some(MAX_CANCEL);
         request.timeouts.read = None;
         request
     }
 
-    /// Ends when an answer is not waited for any longer.
+    /// Wait until the response to an abandoned request is not waited for any longer.
     async fn too_late(&self) {
         let closed = async {
-            self.closing.cancelled().await;
+            self.owner.closing.cancelled().await;
             sleep(MAX_FINISH_CLOSED).await;
         };
         drop(timeout(MAX_FINISH, closed).await);
     }
 
-    fn note(&self, response: &Response) {
+    fn set_record(&self, response: &Response) {
         self.record.get_or_init(|| response.body.clone());
     }
 
-    /// Return what ends the caller's wait before the answer comes: its deadline, or somebody who called the create off.
+    /// Wait for the end of the caller's wait before the response: its deadline, or the end of the client.
     pub async fn interrupted(&self) -> Error {
-        let called_off = || {
-            Error::new(
-                Kind::Closed,
-                "the client was closed before the answer to this create came",
-            )
-        };
-        let wait = self.until(|| self.is_called_off.load(Ordering::Relaxed));
-        match self.deadline {
-            Some(limit) => match timeout(limit, wait).await {
-                Ok(()) => called_off(),
-                Err(_) => self.stage.late(limit),
-            },
-            None => {
-                wait.await;
-                called_off()
+        let revoked = self.wait_until(|| self.is_revoked.load(Ordering::Relaxed));
+        if let Some(limit) = self.deadline {
+            if timeout(limit, revoked).await.is_err() {
+                return self.timing.deadline_error(limit);
             }
+        } else {
+            revoked.await;
         }
+        Error::new(
+            Kind::Closed,
+            "the client was closed before the answer to this create came",
+        )
     }
 
-    /// Wait until something is so that `changed` tells of.
-    async fn until(&self, is_so: impl Fn() -> bool) {
+    /// Wait for a condition whose changes `changed` notifies of.
+    async fn wait_until(&self, condition: impl Fn() -> bool) {
         loop {
             let mut changed = pin!(self.changed.notified());
-            // From now on no change is missed.
+            // Before the check, so that no change is missed.
             changed.as_mut().enable();
-            if is_so() {
+            if condition() {
                 return;
             }
             changed.await;
         }
     }
 
-    /// Return what counts the work that goes on without a caller.
-    pub fn unattended(&self) -> Unattended {
-        self.unattended.clone()
-    }
-
-    /// Note that the caller has gone; return whether the request goes on, and will see to the rest.
-    pub fn leave(&self) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Note that the caller has left. Return whether the request continues without it.
+    pub fn abandon(&self) -> bool {
+        let mut state = lock(&self.state);
         if *state == State::Running {
-            *state = State::Left;
-            self.unattended.add();
-            self.left.cancel();
+            *state = State::Abandoned;
+            self.owner.unattended.add();
+            self.abandoned.cancel();
         }
-        *state == State::Left
+        *state == State::Abandoned
     }
 
-    /// Take the create from a caller that still waits, and tell it.
-    pub fn call_off(&self) {
-        self.leave();
-        self.is_called_off.store(true, Ordering::Relaxed);
+    /// End the wait of the caller, because the client is closed.
+    pub fn revoke(&self) {
+        self.abandon();
+        self.is_revoked.store(true, Ordering::Relaxed);
         self.changed.notify_waiters();
     }
 
-    /// Take the create from a caller that waits while the program ends. It is not told: nobody is there for what it would say.
-    pub fn silence(&self) {
-        self.is_silenced.store(true, Ordering::Relaxed);
-        self.leave();
+    /// Abandon the request because the program ends. The caller continues to wait: an error in a daemon thread would only be
+    /// printed as a traceback.
+    pub fn mute(&self) {
+        self.is_muted.store(true, Ordering::Relaxed);
+        self.abandon();
     }
 
-    /// Return whether the caller is not to be told anything any more.
-    pub fn is_silenced(&self) -> bool {
-        self.is_silenced.load(Ordering::Relaxed)
+    pub fn is_muted(&self) -> bool {
+        self.is_muted.load(Ordering::Relaxed)
     }
 
-    /// Note that the request is over, and whatever had to be done after it.
-    pub fn end(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::replace(&mut *state, State::Over) == State::Left {
-            self.unattended.remove();
+    /// Note that the request is finished, and its prediction cancelled if necessary.
+    pub fn finish(&self) {
+        let before = std::mem::replace(&mut *lock(&self.state), State::Finished);
+        if before == State::Abandoned {
+            self.owner.unattended.remove();
         }
-        drop(state);
         self.changed.notify_waiters();
     }
 
-    /// Return whether the caller has gone and the request goes on.
+    /// Return whether the request continues without its caller.
     pub fn is_abandoned(&self) -> bool {
-        self.state() == State::Left
+        *lock(&self.state) == State::Abandoned
     }
 
-    fn state(&self) -> State {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Wait until the request is finished.
+    pub async fn finished(&self) {
+        self.wait_until(|| *lock(&self.state) == State::Finished)
+            .await;
     }
 
-    /// Wait until nothing is left to be done.
-    pub async fn over(&self) {
-        self.until(|| self.state() == State::Over).await;
-    }
-
-    /// Return what was created, as JSON, once that is known.
+    /// Return the created record as JSON, if the response has arrived.
     pub fn record(&self) -> Option<&Bytes> {
         self.record.get()
     }
 
-    /// Note that the caller has the record, and will see to the rest.
-    pub fn claim(&self) {
-        self.is_claimed.store(true, Ordering::Relaxed);
+    /// Note that the caller has received the record.
+    pub fn set_delivered(&self) {
+        self.is_delivered.store(true, Ordering::Relaxed);
     }
 
-    /// Return whether something was created of which the caller does not know.
+    /// Return whether a record was created that the caller has not received.
     pub fn is_orphaned(&self) -> bool {
-        self.record.get().is_some() && !self.is_claimed.load(Ordering::Relaxed)
+        self.record.get().is_some() && !self.is_delivered.load(Ordering::Relaxed)
     }
 
-    /// Cancel what was created, once, unless it has ended or is to go on.
-    pub async fn undo(&self, pool: &Pool) {
-        let Some(made) = self.made().filter(|made| !made.has_ended() && !self.keeps) else {
-            return;
-        };
-        if self.is_undone.swap(true, Ordering::Relaxed) {
-            return;
+    /// Cancel the created prediction once, unless it has ended or is to be kept.
+    pub async fn cancel_created(&self, pool: &Pool) {
+        let created = self
+            .created()
+            .filter(|created| !created.has_ended() && !self.keep);
+        if let Some(created) = created
+            && !self.is_cancelled.swap(true, Ordering::Relaxed)
+        {
+            self.cancel(pool, &created.id).await;
         }
-        self.cancel(pool, &made.id).await;
     }
 
-    fn made(&self) -> Option<Made> {
+    fn created(&self) -> Option<Created> {
         serde_json::from_slice(self.record.get()?).ok()
     }
 
     async fn cancel(&self, pool: &Pool, id: &str) {
-        if let Ok(url) = self.base.join([self.collection, id, "cancel"]) {
-            // Best effort: nobody is there to be told.
-            drop(http::send(pool, &self.request(url)).await);
+        if let Ok(url) = self.owner.base.join([self.collection, id, "cancel"]) {
+            // Nobody is left to hear of an error.
+            drop(exchange::send(pool, &self.follow_up(url)).await);
         }
     }
 }
 
-/// Return for how many seconds an answer may be held back.
-fn hold(headers: &http::HeaderMap) -> u64 {
-    let asked = headers
-        .get("prefer")
-        .and_then(|value| value.to_str().ok()?.trim().strip_prefix("wait"));
-    match asked {
+/// Return for how many seconds `Prefer: wait` lets the server hold the response.
+fn held_seconds(headers: &HeaderMap) -> u64 {
+    let prefer = headers.get("prefer").and_then(|value| value.to_str().ok());
+    match prefer.and_then(|value| value.trim().strip_prefix("wait")) {
         Some("") => MAX_HOLD,
         Some(seconds) => seconds
             .strip_prefix('=')
@@ -532,8 +490,4 @@ fn hold(headers: &http::HeaderMap) -> u64 {
             .unwrap_or(0),
         None => 0,
     }
-}
-
-fn gone() -> Error {
-    Error::new(Kind::Aborted, "the caller has gone")
 }

@@ -1,7 +1,7 @@
-//! Finds what a create made whose held answer is still out, in the list of recent predictions.
+//! Finding the prediction of a create request that is still held open, in the list of recent predictions.
 //!
-//! A prediction is taken for a create's only if nothing else can be meant: what was asked for is the same, it was made when the
-//! create was sent, by the server's own clock, and there are as many such predictions as creates of this process that were left.
+//! A prediction is taken to be that of a request only if no other is possible: it has the same model and input, it was created when
+//! the request was sent, by the server's clock, and there are as many such predictions as abandoned requests of this process.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,14 +10,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-/// A `Date` header is cut to whole seconds, and clocks of servers differ a little.
-const SLACK: Duration = Duration::from_secs(2);
-/// How long after it was sent a create may make its prediction, to be found.
+/// Tolerance for a `Date` header in whole seconds, and for the clocks of several servers.
+const TOLERANCE: Duration = Duration::from_secs(2);
+/// The longest time from a request to the creation of its prediction.
 const MAX_DELAY: Duration = Duration::from_secs(10);
 
-/// What was asked for.
+/// The prediction that a request asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct Wanted {
     model: Option<String>,
     version: Option<String>,
     deployment: Option<String>,
@@ -31,8 +31,8 @@ struct Body {
     input: Value,
 }
 
-impl Asked {
-    /// Read a create; None if it is not known how its prediction is described.
+impl Wanted {
+    /// Read the URL and the body of a create request; None if its prediction could not be recognised.
     pub fn of(url: &Url, body: &[u8]) -> Option<Self> {
         let body: Body = serde_json::from_slice(body).ok()?;
         let mut path = url.path_segments()?.rev();
@@ -47,7 +47,7 @@ impl Asked {
             Some("deployments") => (None, Some(named(first, second)?)),
             _ => return None,
         };
-        // A version may be given with its model's name.
+        // The version may follow the name of its model.
         let version = match body.version {
             Some(version) => Some(
                 version
@@ -66,10 +66,11 @@ impl Asked {
         })
     }
 
-    fn is(&self, item: &Item) -> bool {
-        let as_asked = |asked: &Option<String>, is: &Option<String>| asked.is_none() || asked == is;
-        as_asked(&self.model, &item.model)
-            && as_asked(&self.version, &item.version)
+    fn matches(&self, item: &Item) -> bool {
+        let is_wanted =
+            |wanted: &Option<String>, actual: &Option<String>| wanted.is_none() || wanted == actual;
+        is_wanted(&self.model, &item.model)
+            && is_wanted(&self.version, &item.version)
             && self.deployment == item.deployment
             && self.input == item.input
     }
@@ -95,22 +96,25 @@ struct Item {
     status: Option<String>,
 }
 
-/// A prediction that was found.
+/// A prediction that matches.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its id.
     pub id: String,
-    /// Whether it runs on.
     pub is_running: bool,
 }
 
 impl Page {
-    /// Return all predictions that may be what a create made which was sent so long ago; None if there may be more of them.
+    /// Return all predictions that a request may have created that was sent `age` ago; None if the page may not have all of them.
     /// `now` is the server's time.
-    pub fn candidates(&self, asked: &Asked, sent: Duration, now: SystemTime) -> Option<Vec<Found>> {
-        let sent = now.checked_sub(sent)?;
-        let (first, last) = (sent.checked_sub(SLACK)?, sent.checked_add(MAX_DELAY)?);
-        let created = |item: &Item| moment(item.created_at.as_deref()?);
+    pub fn candidates(
+        &self,
+        wanted: &Wanted,
+        age: Duration,
+        now: SystemTime,
+    ) -> Option<Vec<Found>> {
+        let sent = now.checked_sub(age)?;
+        let (first, last) = (sent.checked_sub(TOLERANCE)?, sent.checked_add(MAX_DELAY)?);
+        let created = |item: &Item| parse_time(item.created_at.as_deref()?);
         if self.next.is_some()
             && self
                 .results
@@ -120,9 +124,13 @@ impl Page {
         {
             return None;
         }
-        let meant = self.results.iter().filter(|item| asked.is(item));
-        let meant = meant
-            .filter(|item| created(item).is_none_or(|created| first <= created && created <= last));
+        let is_in_time =
+            |item: &&Item| created(item).is_none_or(|created| (first..=last).contains(&created));
+        let found = self
+            .results
+            .iter()
+            .filter(|item| wanted.matches(item))
+            .filter(is_in_time);
         let is_running = |item: &Item| {
             matches!(
                 item.status.as_deref(),
@@ -130,7 +138,7 @@ impl Page {
             )
         };
         Some(
-            meant
+            found
                 .map(|item| Found {
                     id: item.id.clone(),
                     is_running: is_running(item),
@@ -140,13 +148,13 @@ impl Page {
     }
 }
 
-/// Return the time at which a server sent an answer.
-pub fn date(headers: &HeaderMap) -> Option<SystemTime> {
+/// Return the time of the server when it sent a response.
+pub fn server_time(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(http::header::DATE)?.to_str().ok()?).ok()
 }
 
-/// Read a time as the API writes it: `2023-09-08T16:19:34.765994Z`.
-fn moment(text: &str) -> Option<SystemTime> {
+/// Parse a time as the API writes it: `2023-09-08T16:19:34.765994Z`.
+fn parse_time(text: &str) -> Option<SystemTime> {
     let (date, time) = text
         .strip_suffix('Z')
         .or_else(|| text.strip_suffix("+00:00"))?
@@ -189,8 +197,8 @@ mod tests {
 
     const NOW: u64 = 1_694_190_000;
 
-    fn asked(path: &str, body: &str) -> Option<Asked> {
-        Asked::of(
+    fn asked(path: &str, body: &str) -> Option<Wanted> {
+        Wanted::of(
             &Url::parse(&format!("https://api.replicate.com/v1/{path}")).unwrap(),
             body.as_bytes(),
         )
@@ -202,7 +210,7 @@ mod tests {
         )
     }
 
-    fn found(asked: &Asked, sent: u64, items: &[String], next: &str) -> Option<Vec<String>> {
+    fn found(asked: &Wanted, sent: u64, items: &[String], next: &str) -> Option<Vec<String>> {
         let page: Page = serde_json::from_str(&format!(
             r#"{{"next": {next}, "results": [{}]}}"#,
             items.join(",")
@@ -222,7 +230,7 @@ mod tests {
     #[test]
     fn times_are_read_as_the_api_writes_them() {
         let seconds = |text| {
-            moment(text).map(|at| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
+            parse_time(text).map(|at| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
         };
         assert_eq!(seconds("2023-09-08T16:20:00Z"), Some(NOW));
         assert_eq!(seconds("2023-09-08T16:20:00.999999+00:00"), Some(NOW));

@@ -1,6 +1,6 @@
-//! Predictions and trainings: when to poll them, and creating them exactly once.
+//! Predictions and trainings: when to poll them, and creating each of them exactly once.
 
-pub mod create;
-pub mod create_lookup;
+pub(crate) mod create;
+pub(crate) mod create_lookup;
 pub mod pace;
-pub mod polls;
+pub(crate) mod polls;

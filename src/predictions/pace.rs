@@ -1,108 +1,97 @@
-//! How often to ask for predictions that have not ended, over all that a client waits for.
+//! How often to poll predictions, over all that a client waits for.
 //!
-//! A few are asked for one by one, at first often and then at intervals that grow with their age. Many share a rate that leaves
-//! room below the API's limit (3,000 requests a minute: <https://replicate.com/docs/topics/predictions/rate-limits>), and are
-//! told by the list of recent predictions, a hundred of them in one request.
+//! A few are polled one by one, at first often and then at intervals that grow with their age. Many share a rate below the API's
+//! limit (3,000 requests a minute: <https://replicate.com/docs/topics/predictions/rate-limits>), and the list of recent predictions
+//! is read for them, a hundred in one request.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
 use tokio::sync::Notify;
 
 use crate::clock::deadline;
-use crate::retry::LONGEST_ADVICE;
+use crate::lock::lock;
 
-/// The shortest and the longest interval of one that is alone.
-const SHORTEST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(2);
-/// Up to this age the interval is the shortest: a request that is held open would tell of the end at once for so long.
-const PROMPT: Duration = Duration::from_secs(60);
-/// From then on the interval is this part of what the age is beyond it.
+/// The interval of a prediction that is polled alone.
+const MIN_INTERVAL: Duration = Duration::from_millis(250);
+const MAX_INTERVAL: Duration = Duration::from_secs(2);
+/// The age up to which the interval is the shortest: that of a request that is held open for as long as the API allows.
+const FAST_POLLING: Duration = Duration::from_secs(60);
+/// The part of the age beyond that which is the interval from then on.
 const PART_OF_AGE: f64 = 0.1;
-/// Requests per second for all together.
+/// Requests per second for all predictions together, without and with the list.
 const RATE: f64 = 30.0;
-/// The same where the list tells of most.
-const RATE_BESIDE_LIST: f64 = 10.0;
-/// From so many on, the list is asked for.
-const CROWD: usize = 20;
-/// Between two looks at the list.
-const TICK: Duration = Duration::from_millis(900);
-/// How long a list that does not help is left alone.
-const UNHELPFUL: Duration = Duration::from_secs(60);
-/// How much of what the server says is left this client takes; others may share the token.
-const OUR_PART: f64 = 0.5;
+const RATE_WITH_LIST: f64 = 10.0;
+/// How many predictions must be waited for before the list is read.
+const MIN_FOR_LIST: usize = 20;
+/// The interval of the list.
+const LIST_INTERVAL: Duration = Duration::from_millis(900);
+/// How long a list that contained none of the predictions is not read again.
+const LIST_PAUSE: Duration = Duration::from_secs(60);
 
-/// How often to ask for predictions that have not ended.
+/// The predictions that a client waits for.
 #[derive(Debug, Default)]
 pub struct Pace {
     state: Mutex<State>,
-    /// Whoever holds it looks at the list, for all.
-    pub lead: tokio::sync::Mutex<()>,
+    /// Held by the one waiter that reads the list for all.
+    pub list_reader: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: HashMap<String, Waiting>,
-    /// What the server allows per second, and until when that holds.
-    allowed: Option<(f64, Instant)>,
-    /// When the list is to be asked for next.
+    awaited: HashMap<String, Awaited>,
     next_list: Option<Instant>,
     list_helps: bool,
 }
 
 #[derive(Debug)]
-struct Waiting {
-    callers: usize,
+struct Awaited {
+    waiters: usize,
     ended: Arc<Notify>,
-    /// When the list last told of it.
-    seen: Option<Instant>,
-    /// What it said.
+    /// When it was last in the list.
+    listed: Option<Instant>,
     has_ended: bool,
 }
 
 impl Pace {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Joins those who wait, for as long as the guard lives.
-    pub fn join(&self, id: &str) -> Turn<'_> {
-        let mut state = self.state();
-        let new = || Waiting {
-            callers: 0,
+    /// Wait for a prediction, for as long as the guard lives.
+    pub fn join(&self, id: &str) -> Waiter<'_> {
+        let mut state = lock(&self.state);
+        let new = || Awaited {
+            waiters: 0,
             ended: Arc::default(),
-            seen: None,
+            listed: None,
             has_ended: false,
         };
-        let waiting = state.waiting.entry(id.to_owned()).or_insert_with(new);
-        waiting.callers += 1;
-        Turn {
+        let awaited = state.awaited.entry(id.to_owned()).or_insert_with(new);
+        awaited.waiters += 1;
+        Waiter {
             pace: self,
             id: id.to_owned(),
-            ended: waiting.ended.clone(),
+            ended: awaited.ended.clone(),
         }
     }
 
-    /// How long one of this age waits before it is asked for again; `jitter` is a random number from 0 to 1.
-    pub fn interval(&self, age: Duration, jitter: f64, now: Instant) -> Duration {
-        let state = self.state();
-        let alone = age
-            .saturating_sub(PROMPT)
-            .mul_f64(PART_OF_AGE)
-            .clamp(SHORTEST, LONGEST);
-        let own = if state.list_helps {
-            RATE_BESIDE_LIST
+    /// Return how long to wait between two polls of a prediction of this age. `allowed` is the rate per second that the server
+    /// allows; `jitter` is a random number from 0 to 1.
+    pub fn interval(&self, age: Duration, allowed: Option<f64>, jitter: f64) -> Duration {
+        let state = lock(&self.state);
+        let alone = age.saturating_sub(FAST_POLLING).mul_f64(PART_OF_AGE);
+        let alone = alone.clamp(MIN_INTERVAL, MAX_INTERVAL);
+        let rate = if state.list_helps {
+            RATE_WITH_LIST
         } else {
             RATE
         };
-        let rate = match state.allowed {
-            Some((allowed, until)) if now < until => own.min(allowed),
-            _ => own,
-        };
-        let share = Duration::try_from_secs_f64(state.crowd() / rate).unwrap_or(UNHELPFUL);
-        // Spread, so that those who began together do not ask together; but no faster than their share.
+        let rate = allowed.map_or(rate, |allowed| rate.min(allowed));
+        #[allow(
+            clippy::cast_precision_loss,
+            reason = "nobody waits for 2^52 predictions"
+        )]
+        let count = state.awaited.len() as f64;
+        let share = Duration::try_from_secs_f64(count / rate).unwrap_or(LIST_PAUSE);
+        // Jitter spreads predictions that began together. It only lengthens, to keep the rate.
         if share > alone {
             share.mul_f64(1.0 + 0.2 * jitter.clamp(0.0, 1.0))
         } else {
@@ -110,102 +99,75 @@ impl Pace {
         }
     }
 
-    /// Takes note of what an answer says is left of the server's limit.
-    pub fn observe(&self, headers: &HeaderMap, now: Instant) {
-        let number = |name| {
-            headers
-                .get(name)?
-                .to_str()
-                .ok()?
-                .trim()
-                .parse::<f64>()
-                .ok()
-                .filter(|number| *number >= 0.0)
-        };
-        let (Some(left), Some(reset)) = (number("ratelimit-remaining"), number("ratelimit-reset"))
-        else {
-            return;
-        };
-        // Some servers give a date as seconds since 1970: like any advice, it is not obeyed for longer than a minute.
-        let reset = reset.clamp(1.0, LONGEST_ADVICE.as_secs_f64());
-        let allowed = (left * OUR_PART / reset).max(1.0 / reset);
-        self.state().allowed = Some((allowed, deadline(now, Duration::from_secs_f64(reset))));
-    }
-
-    /// When to look at the list; None while too few wait for that.
+    /// Return when to read the list; None while too few predictions are waited for.
     pub fn next_list(&self, now: Instant) -> Option<Instant> {
-        let state = self.state();
-        (state.waiting.len() >= CROWD).then(|| state.next_list.unwrap_or(now))
+        let state = lock(&self.state);
+        (state.awaited.len() >= MIN_FOR_LIST).then(|| state.next_list.unwrap_or(now))
     }
 
-    /// Takes note of a page of the list; whether it told of any that are waited for.
-    pub fn listed<'a>(&self, items: impl Iterator<Item = (&'a str, bool)>, now: Instant) -> bool {
-        let mut state = self.state();
+    /// Note the ids of a page of the list, and whether they have ended. Return whether any is waited for.
+    pub fn note_page<'a>(
+        &self,
+        items: impl Iterator<Item = (&'a str, bool)>,
+        now: Instant,
+    ) -> bool {
+        let mut state = lock(&self.state);
         let mut helps = false;
         for (id, has_ended) in items {
-            let Some(waiting) = state.waiting.get_mut(id) else {
-                continue;
-            };
-            helps = true;
-            (waiting.seen, waiting.has_ended) = (Some(now), has_ended);
+            if let Some(awaited) = state.awaited.get_mut(id) {
+                helps = true;
+                awaited.listed = Some(now);
+                awaited.has_ended = has_ended;
+            }
         }
         helps
     }
 
-    /// Whether there are some whom the list of this moment has not told of.
-    pub fn has_unseen(&self, now: Instant) -> bool {
-        self.state()
-            .waiting
+    /// Return whether some predictions are not in the list of this time.
+    pub fn has_unlisted(&self, now: Instant) -> bool {
+        lock(&self.state)
+            .awaited
             .values()
-            .any(|waiting| waiting.seen != Some(now))
+            .any(|awaited| awaited.listed != Some(now))
     }
 
-    /// The look at the list is over; those that have ended are told now, since the one who looked may be among them.
-    pub fn looked(&self, helps: bool, now: Instant) {
-        let mut state = self.state();
-        state
-            .waiting
-            .values()
-            .filter(|waiting| waiting.has_ended)
-            .for_each(|waiting| waiting.ended.notify_waiters());
+    /// Note that the list was read. Waiters are notified only now, because the one that read it may be among them.
+    pub fn finish_list(&self, helps: bool, now: Instant) {
+        let mut state = lock(&self.state);
+        for awaited in state.awaited.values().filter(|awaited| awaited.has_ended) {
+            awaited.ended.notify_waiters();
+        }
         state.list_helps = helps;
-        state.next_list = Some(deadline(now, if helps { TICK } else { UNHELPFUL }));
+        state.next_list = Some(deadline(
+            now,
+            if helps { LIST_INTERVAL } else { LIST_PAUSE },
+        ));
     }
 }
 
-impl State {
-    #[allow(
-        clippy::cast_precision_loss,
-        reason = "nobody waits for 2^52 predictions"
-    )]
-    fn crowd(&self) -> f64 {
-        self.waiting.len() as f64
-    }
-}
-
-/// One that is waited for.
+/// One that waits for a prediction.
 #[derive(Debug)]
-pub struct Turn<'a> {
+pub struct Waiter<'a> {
     pace: &'a Pace,
     id: String,
-    /// Told when the list says that it has ended.
+    /// Notified when the list says that the prediction has ended.
     pub ended: Arc<Notify>,
 }
 
-impl Turn<'_> {
-    /// When the list last told of it.
-    pub fn seen(&self) -> Option<Instant> {
-        self.pace.state().waiting.get(&self.id)?.seen
+impl Waiter<'_> {
+    /// Return when the prediction was last in the list.
+    pub fn listed(&self) -> Option<Instant> {
+        lock(&self.pace.state).awaited.get(&self.id)?.listed
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let mut state = self.pace.state();
-        if let Some(waiting) = state.waiting.get_mut(&self.id) {
-            waiting.callers -= 1;
-            if waiting.callers == 0 {
-                state.waiting.remove(&self.id);
+        let mut state = lock(&self.pace.state);
+        if let Some(awaited) = state.awaited.get_mut(&self.id) {
+            awaited.waiters -= 1;
+            if awaited.waiters == 0 {
+                state.awaited.remove(&self.id);
             }
         }
     }
@@ -217,76 +179,43 @@ mod tests {
 
     const YOUNG: Duration = Duration::ZERO;
 
-    fn headers(left: &str, reset: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert("ratelimit-remaining", left.parse().unwrap());
-        headers.insert("ratelimit-reset", reset.parse().unwrap());
-        headers
-    }
-
     #[test]
     fn one_alone_is_asked_for_often_at_first() {
-        let (pace, now) = (Pace::default(), Instant::now());
-        let _turn = pace.join("a");
-        let ages = [0, 59, 70, 3600].map(|age| pace.interval(Duration::from_secs(age), 1.0, now));
+        let pace = Pace::default();
+        let _waiter = pace.join("a");
+        let ages = [0, 59, 70, 3600].map(|age| pace.interval(Duration::from_secs(age), None, 1.0));
         assert_eq!(ages, [250, 250, 1000, 2000].map(Duration::from_millis));
     }
 
     #[test]
     fn many_share_a_rate() {
-        let (pace, now) = (Pace::default(), Instant::now());
-        let turns: Vec<_> = (0..300).map(|n| pace.join(&n.to_string())).collect();
-        assert_eq!(pace.interval(YOUNG, 0.0, now), Duration::from_secs(10));
-        assert_eq!(pace.interval(YOUNG, 1.0, now), Duration::from_secs(12));
-        pace.looked(true, now);
-        assert_eq!(pace.interval(YOUNG, 0.0, now), Duration::from_secs(30));
+        let pace = Pace::default();
+        let waiters: Vec<_> = (0..300).map(|n| pace.join(&n.to_string())).collect();
+        assert_eq!(pace.interval(YOUNG, None, 0.0), Duration::from_secs(10));
+        assert_eq!(pace.interval(YOUNG, None, 1.0), Duration::from_secs(12));
+        pace.finish_list(true, Instant::now());
+        assert_eq!(pace.interval(YOUNG, None, 0.0), Duration::from_secs(30));
         // As long as an old one waits alone: nothing has to be spread.
-        let turns = turns.into_iter().take(20).collect::<Vec<_>>();
-        assert_eq!(pace.interval(Duration::from_secs(3600), 1.0, now), LONGEST);
-        drop(turns);
-        assert_eq!(pace.interval(YOUNG, 0.0, now), SHORTEST);
-        assert!(pace.state().waiting.is_empty());
+        let waiters = waiters.into_iter().take(20).collect::<Vec<_>>();
+        assert_eq!(
+            pace.interval(Duration::from_secs(3600), None, 1.0),
+            MAX_INTERVAL
+        );
+        drop(waiters);
+        assert_eq!(pace.interval(YOUNG, None, 0.0), MIN_INTERVAL);
+        assert!(lock(&pace.state).awaited.is_empty());
     }
 
     #[test]
     fn a_server_that_has_little_left_is_asked_little() {
-        let (pace, now) = (Pace::default(), Instant::now());
-        let _turn = pace.join("a");
-        pace.observe(&headers("59999", "1"), now);
-        assert_eq!(pace.interval(YOUNG, 0.0, now), SHORTEST);
-        pace.observe(&headers("4", "20"), now);
-        assert_eq!(pace.interval(YOUNG, 0.0, now), Duration::from_secs(10));
-        pace.observe(&headers("0", "20"), now);
-        assert_eq!(pace.interval(YOUNG, 0.0, now), Duration::from_secs(20));
-        assert_eq!(
-            pace.interval(YOUNG, 0.0, now + Duration::from_secs(21)),
-            SHORTEST
-        );
-        for (left, reset) in [("soon", "1"), ("1", "-1"), ("nan", "1")] {
-            pace.observe(&headers(left, reset), now + Duration::from_secs(30));
+        let pace = Pace::default();
+        let _waiter = pace.join("a");
+        for (allowed, seconds) in [(29999.5, 0.25), (0.1, 10.0), (0.05, 20.0), (0.0, 60.0)] {
+            let expected = Duration::from_secs_f64(seconds);
             assert_eq!(
-                pace.interval(YOUNG, 0.0, now + Duration::from_secs(30)),
-                SHORTEST,
-                "{left} {reset}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_reset_that_is_far_away_is_obeyed_for_a_minute() {
-        for reset in ["61", "1790000000", "9e18", "1e300", "inf"] {
-            let (pace, now) = (Pace::default(), Instant::now());
-            let _turn = pace.join("a");
-            pace.observe(&headers("0", reset), now);
-            assert_eq!(
-                pace.interval(YOUNG, 0.0, now),
-                Duration::from_secs(60),
-                "{reset}"
-            );
-            assert_eq!(
-                pace.interval(YOUNG, 0.0, now + Duration::from_secs(60)),
-                SHORTEST,
-                "{reset}"
+                pace.interval(YOUNG, Some(allowed), 0.0),
+                expected,
+                "{allowed}"
             );
         }
     }
@@ -294,22 +223,24 @@ mod tests {
     #[test]
     fn the_list_is_asked_for_only_by_a_crowd_that_it_helps() {
         let (pace, now) = (Pace::default(), Instant::now());
-        let few: Vec<_> = (0..CROWD - 1).map(|n| pace.join(&n.to_string())).collect();
+        let few: Vec<_> = (0..MIN_FOR_LIST - 1)
+            .map(|n| pace.join(&n.to_string()))
+            .collect();
         assert_eq!(pace.next_list(now), None);
         let _last = pace.join("last");
         assert_eq!(pace.next_list(now), Some(now));
-        assert!(pace.listed([("0", false), ("x", true)].into_iter(), now));
-        assert_eq!(few.first().and_then(Turn::seen), Some(now));
-        assert!(pace.has_unseen(now));
-        let ids: Vec<_> = (0..CROWD - 1)
+        assert!(pace.note_page([("0", false), ("x", true)].into_iter(), now));
+        assert_eq!(few.first().and_then(Waiter::listed), Some(now));
+        assert!(pace.has_unlisted(now));
+        let ids: Vec<_> = (0..MIN_FOR_LIST - 1)
             .map(|n| n.to_string())
             .chain(["last".to_owned()])
             .collect();
-        pace.listed(ids.iter().map(|id| (id.as_str(), false)), now);
-        assert!(!pace.has_unseen(now));
-        assert!(pace.has_unseen(now + TICK));
-        assert!(!pace.listed([("x", true)].into_iter(), now));
-        pace.looked(false, now);
-        assert_eq!(pace.next_list(now), Some(now + UNHELPFUL));
+        pace.note_page(ids.iter().map(|id| (id.as_str(), false)), now);
+        assert!(!pace.has_unlisted(now));
+        assert!(pace.has_unlisted(now + LIST_INTERVAL));
+        assert!(!pace.note_page([("x", true)].into_iter(), now));
+        pace.finish_list(false, now);
+        assert_eq!(pace.next_list(now), Some(now + LIST_PAUSE));
     }
 }

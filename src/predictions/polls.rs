@@ -1,32 +1,31 @@
-//! When it is worth asking for a prediction again.
+//! Waiting until a prediction should be polled.
 //!
-//! Those who wait look at the list of recent predictions in turn, one at a time for all of them: there is no task of its own that
-//! could outlive them.
+//! The waiters read the list of recent predictions in turn, one at a time for all of them: a task for it could outlive them.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tokio::time::{sleep, sleep_until};
 use url::Url;
 
+use super::pace::{Pace, Waiter};
 use crate::clock::deadline;
-use crate::http::exchange::{self as http, Call};
-use crate::predictions::pace::{Pace, Turn};
+use crate::http::exchange;
 use crate::http::pool::Pool;
+use crate::http::request::Request;
 
-/// Pages of a hundred that are looked at.
-const MOST_PAGES: usize = 5;
-/// Bytes of a page; predictions with large inputs are better asked for one by one.
-const LARGEST_PAGE: usize = 4 << 20;
-/// How often those who wait look how many they are.
+/// The most pages of a hundred predictions that are read.
+const MAX_PAGES: usize = 5;
+/// The most bytes of a page. Predictions with large inputs are polled one by one.
+const MAX_PAGE: usize = 4 << 20;
+/// How often waiters check how many they are.
 const RECOUNT: Duration = Duration::from_millis(500);
-/// A prediction of which the list said so lately that it runs is not asked for.
+/// How long a prediction is not polled after the list said that it is running.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// One page of the list of predictions; other fields are of no interest here.
+/// A page of the list of predictions.
 #[derive(Deserialize)]
 struct Page {
     next: Option<String>,
@@ -45,103 +44,104 @@ impl Item {
         match self.status.as_str() {
             "succeeded" | "failed" | "canceled" | "aborted" => true,
             "starting" | "processing" => false,
-            // A status that nobody knows says nothing.
+            // An unknown status says nothing.
             _ => self.completed_at.is_some(),
         }
     }
 }
 
-/// What is waited for.
-pub struct Wanted {
-    /// The prediction's id.
+/// A prediction or a training that is waited for.
+pub struct Target {
     pub id: String,
     /// How long it has been waited for.
     pub age: Duration,
-    /// Whether the caller wants to see how it goes, and not only its end.
-    pub watched: bool,
-    /// The request for the list of predictions; None where the list does not have it.
-    pub list: Option<Call>,
+    /// Whether its progress is wanted, and not only its end.
+    pub has_progress: bool,
+    /// The request for the list of predictions; None if the list does not contain it.
+    pub list: Option<Request>,
 }
 
-/// Waits until it is worth asking for it again.
-pub async fn turn(pool: &Arc<Pool>, wanted: &Wanted) {
-    let pace = &pool.shared.pace;
-    let turn = pace.join(&wanted.id);
-    let asked = async {
-        let (mut since, jitter) = (Instant::now(), fastrand::f64());
+/// Wait until a prediction should be polled.
+pub async fn wait_for_turn(pool: &Pool, pace: &Pace, target: &Target) {
+    let waiter = pace.join(&target.id);
+    let poll = async {
+        let (mut start, jitter) = (Instant::now(), fastrand::f64());
         loop {
             let now = Instant::now();
-            let due = deadline(since, pace.interval(wanted.age, jitter, now));
+            let allowed = pool.shared.rate_limit.per_second(now);
+            let due = deadline(start, pace.interval(target.age, allowed, jitter));
             if now < due {
-                // Looked at again meanwhile: a crowd may dissolve.
+                // Not to the end: with fewer waiters the interval becomes shorter.
                 sleep_until(due.min(now + RECOUNT).into()).await;
-            } else if wanted.watched || !is_fresh(&turn) || pace.next_list(now).is_none() {
+            } else if target.has_progress || !is_fresh(&waiter) || pace.next_list(now).is_none() {
                 return;
             } else {
-                since = now;
+                start = now;
             }
+        }
+    };
+    let list = async {
+        match &target.list {
+            Some(list) => read_lists(pool, pace, list).await,
+            None => std::future::pending().await,
         }
     };
     tokio::select! {
-        () = turn.ended.notified() => {}
-        () = asked => {}
-        never = async {
-            match &wanted.list {
-                Some(list) => lead(pool, pace, list).await,
-                None => std::future::pending().await,
-            }
-        } => match never {},
+        () = waiter.ended.notified() => {}
+        () = poll => {}
+        never = list => match never {},
     }
 }
 
-fn is_fresh(turn: &Turn<'_>) -> bool {
-    turn.seen().is_some_and(|seen| seen.elapsed() < FRESH)
+fn is_fresh(waiter: &Waiter<'_>) -> bool {
+    waiter
+        .listed()
+        .is_some_and(|listed| listed.elapsed() < FRESH)
 }
 
-/// Looks at the list for all who wait, when it is this one's turn to do so.
-async fn lead(pool: &Arc<Pool>, pace: &Pace, list: &Call) -> Infallible {
-    let _lead = pace.lead.lock().await;
+/// Read the list for all waiters, when it is this waiter's turn to do so.
+async fn read_lists(pool: &Pool, pace: &Pace, list: &Request) -> Infallible {
+    let _reader = pace.list_reader.lock().await;
     loop {
         match pace.next_list(Instant::now()) {
             None => sleep(RECOUNT).await,
-            Some(at) if at > Instant::now() => sleep_until(at.into()).await,
+            Some(time) if time > Instant::now() => sleep_until(time.into()).await,
             Some(_) => {
-                let helps = look(pool, pace, list).await;
-                pace.looked(helps, Instant::now());
+                let helps = read_list(pool, pace, list).await;
+                pace.finish_list(helps, Instant::now());
             }
         }
     }
 }
 
-/// Whether the list told of any.
-async fn look(pool: &Arc<Pool>, pace: &Pace, list: &Call) -> bool {
+/// Read the list, and return whether it contains any of the predictions.
+async fn read_list(pool: &Pool, pace: &Pace, list: &Request) -> bool {
     let now = Instant::now();
-    let mut call = Call {
+    let mut request = Request {
         retries: 0,
-        limit: LARGEST_PAGE,
+        max_bytes: MAX_PAGE,
         ..list.clone()
     };
-    let (mut helps, mut seen) = (false, HashSet::new());
-    for _ in 0..MOST_PAGES {
-        let Ok(response) = http::send(pool, &call).await else {
+    let (mut helps, mut queries) = (false, HashSet::new());
+    for _ in 0..MAX_PAGES {
+        let Ok(response) = exchange::send(pool, &request).await else {
             break;
         };
         let Ok(page) = serde_json::from_slice::<Page>(&response.body) else {
             break;
         };
-        helps |= pace.listed(
-            page.results
-                .iter()
-                .map(|item| (item.id.as_str(), item.has_ended())),
-            now,
-        );
-        // Only the link's query, as with all pages: it must not lead the token away.
+        let items = page
+            .results
+            .iter()
+            .map(|item| (item.id.as_str(), item.has_ended()));
+        helps |= pace.note_page(items, now);
+        // Only the query of the link is used, since the token must not go elsewhere.
         let next = page
             .next
-            .and_then(|next| Url::parse(&next).ok()?.query().map(ToOwned::to_owned));
+            .and_then(|next| Some(Url::parse(&next).ok()?.query()?.to_owned()));
         match next {
-            Some(query) if pace.has_unseen(now) && seen.insert(query.clone()) => {
-                call.url.set_query(Some(&query))
+            Some(query) if pace.has_unlisted(now) && queries.insert(query.clone()) => {
+                request.url.set_query(Some(&query));
             }
             _ => break,
         }

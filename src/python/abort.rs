@@ -1,37 +1,37 @@
-//! `AbortController` and `AbortSignal`, in the shape of the web's (DOM standard, §3): one side aborts, the other is told.
+//! `AbortController` and `AbortSignal`, modelled on the web's (DOM standard, §3).
 
 use std::sync::Mutex;
 use std::time::Duration;
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTimeoutError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::check::checked;
+use super::imports::{checked, exception};
 use crate::clock::deadline;
 use crate::error::{Error, Kind};
-use crate::sync::locked;
+use crate::lock::lock;
 
-/// What a worker watches: set by `abort()`, or by the clock.
+/// What a worker watches: set by `abort()`, or at a time.
 #[derive(Clone, Debug, Default)]
-pub struct Flag {
+pub(crate) struct AbortFlag {
     token: CancellationToken,
     deadline: Option<Instant>,
 }
 
-impl Flag {
+impl AbortFlag {
     fn is_set(&self) -> bool {
-        self.token.is_cancelled() || self.is_late()
+        self.token.is_cancelled() || self.has_timed_out()
     }
 
-    fn is_late(&self) -> bool {
+    fn has_timed_out(&self) -> bool {
         self.deadline
             .is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    async fn set(&self) {
+    async fn wait(&self) {
         match self.deadline {
             Some(deadline) => tokio::select! {
                 () = self.token.cancelled() => {}
@@ -42,18 +42,18 @@ impl Flag {
     }
 }
 
-/// Ends when the flag is set; never without one.
-pub async fn aborted(flag: Option<Flag>) -> Error {
+/// Wait until the flag is set, forever without one.
+pub(crate) async fn aborted(flag: Option<AbortFlag>) -> Error {
     match flag {
-        Some(flag) => flag.set().await,
+        Some(flag) => flag.wait().await,
         None => std::future::pending().await,
     }
     Error::new(Kind::Aborted, "aborted")
 }
 
-/// Runs `work` until the flag is set; set beforehand, the work does not begin.
-pub async fn unless_aborted<T>(
-    flag: Option<Flag>,
+/// Run work until the flag is set. If it is set already, the work does not begin.
+pub(crate) async fn unless_aborted<T>(
+    flag: Option<AbortFlag>,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     if flag.is_none() {
@@ -68,24 +68,41 @@ pub async fn unless_aborted<T>(
 
 /// Tells a call to stop. Get one from an `AbortController`, or from `AbortSignal.timeout(seconds)`.
 ///
-/// May be passed to any number of calls, from any thread.
-#[pyclass(frozen, weakref, module = "replicate_rs._core")]
+/// It may be passed to any number of calls, from any thread.
+#[pyclass(name = "AbortSignal", frozen, weakref, module = "replicate_rs._core")]
 #[derive(Default)]
-pub struct AbortSignal {
-    flag: Flag,
+pub(crate) struct PyAbortSignal {
+    flag: AbortFlag,
     reason: Mutex<Option<Py<PyAny>>>,
 }
 
-impl AbortSignal {
-    /// What workers watch.
-    pub fn flag(&self) -> Flag {
+impl PyAbortSignal {
+    pub fn flag(&self) -> AbortFlag {
         self.flag.clone()
+    }
+
+    fn set(&self, py: Python<'_>, reason: Option<Py<PyAny>>) {
+        if !self.flag.is_set() {
+            // Of two threads that abort at once, the first gives the reason.
+            lock(&self.reason).get_or_insert_with(|| reason.unwrap_or_else(|| py.None()));
+            self.flag.token.cancel();
+        }
+    }
+
+    /// Return the `AbortError` for this signal.
+    pub fn error(&self, py: Python<'_>) -> PyErr {
+        exception(
+            py,
+            "replicate_rs.exceptions",
+            "AbortError",
+            (self.reason(py),),
+        )
     }
 }
 
 #[pymethods]
-impl AbortSignal {
-    /// A signal that is aborted already.
+impl PyAbortSignal {
+    /// Return a signal that is already aborted.
     #[staticmethod]
     #[pyo3(signature = (reason=None))]
     fn abort(py: Python<'_>, reason: Option<Py<PyAny>>) -> Self {
@@ -94,51 +111,48 @@ impl AbortSignal {
         signal
     }
 
-    /// A signal that aborts itself `seconds` from now, with a `TimeoutError` as its reason.
+    /// Return a signal that aborts `seconds` from now, with a `TimeoutError` as its reason.
     #[staticmethod]
     fn timeout(seconds: &Bound<'_, PyAny>) -> PyResult<Self> {
         let seconds: f64 = checked("interval", "seconds", seconds)?.extract()?;
         let wait = Duration::try_from_secs_f64(seconds).map_err(|_| {
-            PyValueError::new_err(format!(
-                "seconds must be a number of seconds, 0 or more, not {seconds}"
-            ))
+            let message = format!("seconds must be a number of seconds, 0 or more, not {seconds}");
+            PyValueError::new_err(message)
         })?;
-        let flag = Flag {
-            deadline: Some(deadline(Instant::now(), wait)),
-            ..Flag::default()
-        };
+        let deadline = Some(deadline(Instant::now(), wait));
         Ok(Self {
-            flag,
+            flag: AbortFlag {
+                deadline,
+                ..AbortFlag::default()
+            },
             reason: Mutex::default(),
         })
     }
 
-    /// Whether `abort()` was called, or the time is over.
+    /// Whether `abort()` was called, or the timeout has passed.
     #[getter]
     fn aborted(&self) -> bool {
         self.flag.is_set()
     }
 
-    /// What was given to `abort()`; a `TimeoutError` where the time is over; None otherwise.
+    /// The argument of `abort()`, or a `TimeoutError` after the timeout; None otherwise.
     #[getter]
-    pub fn reason(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        if let Some(reason) = &*locked(&self.reason) {
-            return Ok(Some(reason.clone_ref(py)));
+    fn reason(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        if let Some(reason) = &*lock(&self.reason) {
+            return Some(reason.clone_ref(py));
         }
-        if self.flag.is_late() {
-            let late = py
-                .import("builtins")?
-                .getattr("TimeoutError")?
-                .call1(("the signal timed out",))?;
-            return Ok(Some(late.unbind()));
-        }
-        Ok(None)
+        let timeout = || {
+            PyTimeoutError::new_err("the signal timed out")
+                .into_value(py)
+                .into_any()
+        };
+        self.flag.has_timed_out().then(timeout)
     }
 
-    /// Raises `AbortError` if the signal is aborted.
-    fn throw_if_aborted(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if slf.get().flag.is_set() {
-            Err(error(slf.py(), slf.get()))
+    /// Raise `AbortError` if the signal is aborted.
+    fn throw_if_aborted(&self, py: Python<'_>) -> PyResult<()> {
+        if self.flag.is_set() {
+            Err(self.error(py))
         } else {
             Ok(())
         }
@@ -151,7 +165,7 @@ impl AbortSignal {
     }
 
     fn __clear__(&self) {
-        drop(locked(&self.reason).take());
+        drop(lock(&self.reason).take());
     }
 
     fn __repr__(&self) -> String {
@@ -162,65 +176,43 @@ impl AbortSignal {
     }
 }
 
-impl AbortSignal {
-    fn set(&self, py: Python<'_>, reason: Option<Py<PyAny>>) {
-        if !self.flag.is_set() {
-            // Of two threads that abort at once, one gives the reason.
-            locked(&self.reason).get_or_insert_with(|| reason.unwrap_or_else(|| py.None()));
-            self.flag.token.cancel();
-        }
-    }
-}
-
-/// The `AbortError` for a signal.
-pub fn error(py: Python<'_>, signal: &AbortSignal) -> PyErr {
-    let made = || {
-        let reason = signal.reason(py)?.unwrap_or_else(|| py.None());
-        py.import("replicate_rs.exceptions")?
-            .getattr("AbortError")?
-            .call1((reason,))
-    };
-    match made() {
-        Ok(error) => PyErr::from_value(error),
-        Err(error) => error,
-    }
-}
-
-/// Aborts the calls that were given its `signal`.
-#[pyclass(frozen, weakref, module = "replicate_rs._core")]
-pub struct AbortController {
-    signal: Py<AbortSignal>,
+/// Aborts the calls that received its `signal`.
+#[pyclass(
+    name = "AbortController",
+    frozen,
+    weakref,
+    module = "replicate_rs._core"
+)]
+pub(crate) struct PyAbortController {
+    signal: Py<PyAbortSignal>,
 }
 
 #[pymethods]
-impl AbortController {
+impl PyAbortController {
     #[new]
     fn new(py: Python<'_>) -> PyResult<Self> {
         Ok(Self {
-            signal: Py::new(py, AbortSignal::default())?,
+            signal: Py::new(py, PyAbortSignal::default())?,
         })
     }
 
     /// The signal to pass to calls.
     #[getter]
-    fn signal(&self, py: Python<'_>) -> Py<AbortSignal> {
+    fn signal(&self, py: Python<'_>) -> Py<PyAbortSignal> {
         self.signal.clone_ref(py)
     }
 
-    /// Aborts; a second time does nothing. May be called from any thread.
+    /// Abort. A second call does nothing. May be called from any thread.
     #[pyo3(signature = (reason=None))]
     fn abort(&self, py: Python<'_>, reason: Option<Py<PyAny>>) {
-        self.signal.bind(py).get().set(py, reason);
+        self.signal.get().set(py, reason);
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.signal)
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
-        format!(
-            "<AbortController signal={}>",
-            self.signal.bind(py).get().__repr__()
-        )
+    fn __repr__(&self) -> String {
+        format!("<AbortController signal={}>", self.signal.get().__repr__())
     }
 }

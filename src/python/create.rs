@@ -1,219 +1,209 @@
-//! Creates that are finished when their caller has gone: on the runtime, or on the engine of the thread that waited.
+//! Create requests that are finished when their caller has left: on the runtime, or on the engine of the thread that waited.
 
 use std::sync::Arc;
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::abort::{Flag, aborted};
-use super::pending::{Job, Work};
-use super::engine::{TICK, gets_signals, look_for_signals};
-use super::response::decode;
-use super::process::{Connections, Loan, internal, process};
-use super::slot::Outcome;
-use crate::predictions::create::Creation;
+use super::abort::{AbortFlag, aborted};
+use super::failure::Failure;
+use super::json::decode;
+use super::process::{BorrowedEngine, Connections, process};
+use super::signals::{TICK, check_signals, receive};
+use super::work::{Delivery, Job, Outcome, Work};
 use crate::error::{Error, Kind, Phase};
 use crate::http::pool::Pool;
+use crate::predictions::create::Create;
 
-/// How long a caller whose deadline has passed is held up for an answer that is about to come: the error names the prediction then.
-const MAX_HOLD_UP: Duration = Duration::from_millis(200);
+/// How long a caller whose deadline has passed waits for a response that is about to arrive: the error then has the prediction.
+const MAX_EXTRA_WAIT: Duration = Duration::from_millis(200);
 
-/// Marks a create as over, however its task ends.
-struct AtEnd(Arc<Creation>);
+/// Marks a request as finished, also after a panic.
+struct FinishOnDrop(Arc<Create>);
 
-impl Drop for AtEnd {
+impl Drop for FinishOnDrop {
     fn drop(&mut self) {
-        self.0.end();
-        process().creates.forget(&self.0);
+        self.0.finish();
+        process().creates.remove(&self.0);
     }
 }
 
-/// Run a create to its end. `give` hands its outcome over, and tells whether anybody wants it; if nobody does, what was created is
-/// cancelled.
-pub async fn run(
+/// Run a create request to its end. `deliver` passes the outcome on, and returns whether the caller still waits; if not, the created
+/// prediction is cancelled.
+pub(crate) async fn run(
     mut work: Work,
     pool: Arc<Pool>,
-    creation: Arc<Creation>,
-    signal: Option<Flag>,
-    mut give: impl FnMut(Outcome) -> bool,
+    create: Arc<Create>,
+    flag: Option<AbortFlag>,
+    mut deliver: impl FnMut(Outcome) -> bool,
 ) {
-    let at_end = AtEnd(creation.clone());
-    let gone = tokio::select! {
+    let finish = FinishOnDrop(create.clone());
+    let error = tokio::select! {
         biased;
-        error = aborted(signal) => error,
+        error = aborted(flag) => error,
         outcome = &mut work => {
-            if creation.is_silenced() {
-                drop(at_end);
+            if create.is_muted() {
+                drop(finish);
                 return std::future::pending().await;
             }
-            if !give(outcome) {
-                creation.undo(&pool).await;
+            if !deliver(outcome) {
+                create.cancel_created(&pool).await;
             }
             return;
         }
-        error = creation.interrupted() => error,
+        error = create.interrupted() => error,
     };
-    creation.leave();
-    give(Err(gone));
+    create.abandon();
+    deliver(Err(error));
     if work.await.is_ok() {
-        // The answer came at the same moment.
-        creation.undo(&pool).await;
+        // The response arrived at the same moment.
+        create.cancel_created(&pool).await;
     }
 }
 
-/// Run a create while this thread waits, without the GIL; Ctrl-C and other signals interrupt the wait, not the create.
-pub fn wait(
+/// Run a create request while this thread waits without the GIL. A signal handler that raises ends the wait, not the request.
+pub(crate) fn wait(
     py: Python<'_>,
     connections: &Connections,
-    creation: &Arc<Creation>,
+    create: &Arc<Create>,
     job: Job,
-    signal: Option<Flag>,
-    long: bool,
-) -> PyResult<Outcome> {
+    flag: Option<AbortFlag>,
+    on_runtime: bool,
+) -> Result<Delivery, Failure> {
     py.detach(|| {
-        let process = process();
-        process.creates.remember(creation);
-        let waited = match if long {
+        process().creates.add(create);
+        let engine = if on_runtime {
             Ok(None)
         } else {
-            process.borrow_engine()
-        } {
-            Ok(Some(engine)) => on_engine(engine, connections, creation, job, signal),
-            Ok(None) => on_runtime(connections, creation, job, signal),
-            Err(error) => Ok(Err(error)),
+            connections.borrow_engine()
         };
-        if !matches!(waited, Ok(Ok(_))) && creation.is_orphaned() {
-            // The answer came while its caller was leaving.
-            let (creation, pool) = (creation.clone(), connections.on_runtime());
-            let counted = creation.unattended();
-            drop(process.detach(counted, async move { creation.undo(&pool).await }));
+        let waited = engine
+            .map_err(Failure::from)
+            .and_then(|engine| match engine {
+                Some(engine) => wait_on_engine(engine, connections, create, job, flag),
+                None => wait_on_runtime(connections, create, job, flag),
+            });
+        if waited.is_err() {
+            // The response may have arrived while the caller was leaving.
+            cancel_orphan(connections, create.clone());
         }
         waited
     })
 }
 
-fn on_engine(
-    engine: Loan,
+/// Cancel in the background what was created if the caller has not received it.
+pub(crate) fn cancel_orphan(connections: &Connections, create: Arc<Create>) {
+    if create.is_orphaned() {
+        let (pool, count) = (connections.on_runtime(), create.owner.unattended.clone());
+        let cancel = async move { create.cancel_created(&pool).await };
+        drop(process().run_unattended(count, cancel));
+    }
+}
+
+fn wait_on_engine(
+    engine: BorrowedEngine,
     connections: &Connections,
-    creation: &Arc<Creation>,
+    create: &Arc<Create>,
     job: Job,
-    signal: Option<Flag>,
-) -> PyResult<Outcome> {
+    flag: Option<AbortFlag>,
+) -> Result<Delivery, Failure> {
     let pool = engine.pool(connections);
-    let (send, mut receive) = oneshot::channel();
-    let mut send = Some(send);
-    let give = move |outcome| send.take().is_some_and(|send| send.send(outcome).is_ok());
-    engine.begin(run(job(pool.clone()), pool, creation.clone(), signal, give));
-    let waited = loop {
-        if let Some(done) = engine.turn(&mut receive, tick()) {
-            break Ok(done.unwrap_or_else(|_| Err(internal())));
-        }
-        if let Err(interrupt) = look_for_signals() {
-            creation.leave();
-            break Err(interrupt);
+    let (sender, mut receiver) = oneshot::channel();
+    let mut sender = Some(sender);
+    let deliver = move |outcome| {
+        sender
+            .take()
+            .is_some_and(|sender| sender.send(outcome).is_ok())
+    };
+    engine.spawn(run(job(pool.clone()), pool, create.clone(), flag, deliver));
+    let waited = match engine.wait(&mut receiver) {
+        Ok(outcome) => outcome
+            .unwrap_or_else(|_| Err(Error::internal()))
+            .map_err(Failure::from),
+        Err(interrupt) => {
+            create.abandon();
+            Err(interrupt.into())
         }
     };
-    // An outcome that comes from now on is handed back to the task.
-    drop(receive);
-    let waited = held_up(creation, waited, |limit| {
-        engine.turn(creation.over(), Some(limit)).is_some()
+    // From now on an outcome is returned to the task.
+    drop(receiver);
+    let waited = wait_longer(create, waited, |limit| {
+        engine.drive(create.finished(), Some(limit)).is_some()
     });
-    if !matches!(waited, Ok(Ok(_))) {
+    if waited.is_err() {
         engine.settle();
     }
-    if creation.is_abandoned() {
-        hand_over(engine, creation.clone());
+    if create.is_abandoned() {
+        let create = create.clone();
+        // Without a thread, the request ends with its connection.
+        let drive = move || {
+            engine.drive(create.finished(), None);
+            engine.settle();
+        };
+        drop(
+            std::thread::Builder::new()
+                .name("replicate_rs".to_owned())
+                .spawn(drive),
+        );
     }
     waited
 }
 
-/// Let another thread drive an engine until a create on it is over.
-fn hand_over(engine: Loan, creation: Arc<Creation>) {
-    // Where there can be no thread, the create ends with its connection.
-    let drive = move || {
-        engine.turn(creation.over(), None);
-        engine.settle();
-    };
-    drop(
-        std::thread::Builder::new()
-            .name("replicate_rs".to_owned())
-            .spawn(drive),
-    );
-}
-
-fn on_runtime(
+fn wait_on_runtime(
     connections: &Connections,
-    creation: &Arc<Creation>,
+    create: &Arc<Create>,
     job: Job,
-    signal: Option<Flag>,
-) -> PyResult<Outcome> {
-    let runtime = match process().runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return Ok(Err(error)),
-    };
+    flag: Option<AbortFlag>,
+) -> Result<Delivery, Failure> {
+    let runtime = process().runtime()?;
     let pool = connections.on_runtime();
-    let (send, receive) = std::sync::mpsc::sync_channel(1);
-    let give = move |outcome| send.send(outcome).is_ok();
-    runtime.spawn(run(job(pool.clone()), pool, creation.clone(), signal, give));
-    let waited = loop {
-        let done = if gets_signals() {
-            receive.recv_timeout(TICK)
-        } else {
-            receive.recv().map_err(Into::into)
-        };
-        match done {
-            Ok(done) => break Ok(done),
-            Err(RecvTimeoutError::Timeout) => {
-                if let Err(interrupt) = look_for_signals() {
-                    creation.leave();
-                    break Err(interrupt);
-                }
-            }
-            Err(RecvTimeoutError::Disconnected) => break Ok(Err(internal())),
+    let (sender, receiver) = sync_channel(1);
+    let deliver = move |outcome| sender.send(outcome).is_ok();
+    runtime.spawn(run(job(pool.clone()), pool, create.clone(), flag, deliver));
+    let waited = match receive(&receiver) {
+        Ok(outcome) => outcome
+            .unwrap_or_else(|| Err(Error::internal()))
+            .map_err(Failure::from),
+        Err(interrupt) => {
+            create.abandon();
+            Err(interrupt.into())
         }
     };
-    // An outcome that comes from now on is handed back to the task.
-    drop(receive);
-    held_up(creation, waited, |limit| {
-        runtime.block_on(async { timeout(limit, creation.over()).await.is_ok() })
+    // From now on an outcome is returned to the task.
+    drop(receiver);
+    wait_longer(create, waited, |limit| {
+        runtime.block_on(async { timeout(limit, create.finished()).await.is_ok() })
     })
 }
 
-/// Where the caller's deadline has passed, wait a little for what becomes of the create: the error can tell of it then.
-fn held_up(
-    creation: &Creation,
-    waited: PyResult<Outcome>,
+/// After the caller's deadline, wait a little longer for the request, so that the error has the prediction.
+fn wait_longer(
+    create: &Create,
+    waited: Result<Delivery, Failure>,
     wait: impl Fn(Duration) -> bool,
-) -> PyResult<Outcome> {
-    if !matches!(
-        &waited,
-        Ok(Err(Error {
-            kind: Kind::Timeout(Phase::Total, _),
-            ..
-        }))
-    ) {
-        return waited;
-    }
-    let end = Instant::now() + MAX_HOLD_UP;
-    while creation.is_abandoned() && Instant::now() < end && !wait(TICK) {
-        look_for_signals()?;
+) -> Result<Delivery, Failure> {
+    if let Err(Failure::Core(Error {
+        kind: Kind::Timeout(Phase::Total, _),
+        ..
+    })) = &waited
+    {
+        let end = Instant::now() + MAX_EXTRA_WAIT;
+        while create.is_abandoned() && Instant::now() < end && !wait(TICK) {
+            check_signals()?;
+        }
     }
     waited
 }
 
-fn tick() -> Option<Duration> {
-    gets_signals().then_some(TICK)
-}
-
-/// Add to an error what was created, where that is known.
-pub fn with_record(py: Python<'_>, error: PyErr, creation: &Creation) -> PyErr {
-    if let Some(record) = creation.record()
+/// Add the created record to an error, if it is known.
+pub(crate) fn add_record(py: Python<'_>, error: PyErr, create: &Create) -> PyErr {
+    if let Some(record) = create.record()
         && let Ok(record) = decode(py, record)
     {
-        // An exception that takes no attributes is raised as it is.
+        // An exception without attributes is raised as it is.
         drop(error.value(py).setattr("_created", record));
     }
     error

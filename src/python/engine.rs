@@ -1,61 +1,67 @@
-//! The engine of blocking calls: a runtime without a thread of its own, driven by the thread that waits; and how a thread that waits
-//! for something of Rust sees signals.
+//! The engine of blocking calls: a runtime that is driven by the thread that waits.
 
-use std::cell::Cell;
 use std::time::Duration;
 
-use pyo3::prelude::*;
+use pyo3::PyResult;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{AbortHandle, JoinHandle, yield_now};
 use tokio::time::timeout;
 
-use super::greenlets::has_greenlets;
-use super::process::{forks, internal};
+use super::failure::Failure;
+use super::signals::{check_signals, tick};
 use crate::error::Error;
 
-/// How often a blocking call looks for Ctrl-C.
-pub const TICK: Duration = Duration::from_millis(50);
-/// Turns of an idle engine after which its connections have seen that their client is gone.
+/// Turns after which the connections of an idle engine have noticed that their client or request is gone.
 const SETTLING_TURNS: usize = 4;
 
-/// A runtime without a thread of its own. Its connections are moved on only while somebody drives it.
-pub struct Engine(Runtime);
+/// A runtime without a thread of its own. Its connections make progress only while a thread drives it.
+pub(crate) struct Engine(Runtime);
 
 impl Engine {
-    /// One that nobody drives yet.
     pub fn new() -> std::io::Result<Self> {
         Builder::new_current_thread().enable_all().build().map(Self)
     }
 
-    /// Runs `work` on this thread, as a task: tokio pays a system call for each wake of what it blocks on, but not for tasks.
-    pub fn drive<T, F>(&self, work: F) -> PyResult<Result<T, Error>>
+    /// Run work on this thread. It is a task, because tokio makes a system call for each wake-up of the future that it blocks
+    /// on, but not for those of tasks.
+    pub fn run<T, F>(&self, work: F) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let mut task = self.spawn(work);
-        let result = loop {
-            if let Some(done) = self.turn(&mut task, gets_signals().then_some(TICK)) {
-                break Ok(done.unwrap_or_else(|_| Err(internal())));
-            }
-            if let Err(interrupt) = look_for_signals() {
+        let mut task = self.spawn_task(work);
+        let result = match self.wait(&mut task) {
+            Ok(done) => done
+                .unwrap_or_else(|_| Err(Error::internal()))
+                .map_err(Failure::from),
+            Err(interrupt) => {
                 task.abort();
-                break Err(interrupt);
+                Err(interrupt.into())
             }
         };
-        if !matches!(result, Ok(Ok(_))) {
+        if result.is_err() {
             self.settle();
         }
         result
     }
 
-    /// Begins work that goes on in whoever's turns.
-    pub fn begin(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        self.spawn(work).abort_handle()
+    /// Begin work that makes progress while any thread drives the engine.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.spawn_task(work).abort_handle()
     }
 
-    /// Drives it on this thread until something has come about, at most for `limit`.
-    pub fn turn<T>(&self, until: impl Future<Output = T>, limit: Option<Duration>) -> Option<T> {
+    /// Drive the engine until a future is ready. A signal handler that raises ends the wait.
+    pub fn wait<F: Future + Unpin>(&self, mut until: F) -> PyResult<F::Output> {
+        loop {
+            if let Some(output) = self.drive(&mut until, tick()) {
+                return Ok(output);
+            }
+            check_signals()?;
+        }
+    }
+
+    /// Drive the engine until a future is ready, at most for `limit`.
+    pub fn drive<T>(&self, until: impl Future<Output = T>, limit: Option<Duration>) -> Option<T> {
         self.0.block_on(async {
             match limit {
                 Some(limit) => timeout(limit, until).await.ok(),
@@ -64,7 +70,7 @@ impl Engine {
         })
     }
 
-    /// Lets connections notice what happened while nobody drove them: a client that is gone, a request that was given up.
+    /// Let connections notice that their client is gone, or their request.
     pub fn settle(&self) {
         self.0.block_on(async {
             for _ in 0..SETTLING_TURNS {
@@ -73,64 +79,18 @@ impl Engine {
         });
     }
 
-    /// Spawned from within, which costs no wake-up.
-    fn spawn<T: Send + 'static>(
+    /// Spawn a task from within the runtime, which needs no wake-up.
+    fn spawn_task<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        #[allow(
-            clippy::async_yields_async,
-            reason = "the task is awaited elsewhere, in turns"
-        )]
+        #[allow(clippy::async_yields_async, reason = "the caller awaits the task")]
         self.0.block_on(async {
             tokio::spawn(async {
-                // Connections first: one that the server closed meanwhile must not be taken for this request.
+                // Connections run first, so that one that the server closed meanwhile is not used.
                 yield_now().await;
                 work.await
             })
         })
     }
-}
-
-/// Waits without the GIL until `wait` says that it is over, at most for as long as it is told; signals interrupt it.
-pub fn wait_until(py: Python<'_>, wait: impl Fn(Option<Duration>) -> bool + Sync) -> PyResult<()> {
-    py.detach(|| {
-        while !wait(gets_signals().then_some(TICK)) {
-            look_for_signals()?;
-        }
-        Ok(())
-    })
-}
-
-thread_local! {
-    /// Set, with the number of forks, on threads that Python never gives a signal to.
-    static NO_SIGNALS: Cell<Option<usize>> = const { Cell::new(None) };
-}
-
-/// Whether Python may give this thread a signal.
-pub fn gets_signals() -> bool {
-    NO_SIGNALS.get() != Some(forks())
-}
-
-/// On a thread that waits without the GIL. Where Python has ended meanwhile, this thread waits for the process to follow.
-pub fn look_for_signals() -> PyResult<()> {
-    loop {
-        if let Some(looked) = Python::try_attach(check_signals) {
-            return looked;
-        }
-        std::thread::park();
-    }
-}
-
-fn check_signals(py: Python<'_>) -> PyResult<()> {
-    let threading = py.import("threading")?;
-    // A greenlet of the main thread is not the main thread to a patched `threading`.
-    if !has_greenlets(py)?
-        && !threading
-            .call_method0("current_thread")?
-            .is(&threading.call_method0("main_thread")?)
-    {
-        NO_SIGNALS.set(Some(forks()));
-    }
-    py.check_signals()
 }

@@ -1,89 +1,50 @@
-//! Failures of the core become exceptions of the Python tree, which `replicate_rs.exceptions` draws.
+//! Errors of the core as exceptions of `replicate_rs.exceptions`.
 
-use std::any::Any;
-use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
 
-use memchr::memmem;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use pyo3::{PyTraverseError, PyVisit};
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::AUTHORIZATION;
 use url::Url;
 
-use super::abort::{self, AbortSignal, Flag};
-use super::log::Log;
-use super::response::pairs;
+use super::context::CallContext;
+use super::failure::Failure;
+use super::headers::to_pairs;
+use super::imports::exception;
 use crate::error::{Error, Kind, Phase};
-use crate::http::exchange::{Call, Home};
+use crate::http::request::{ApiOrigin, Request};
+use crate::redact::{replace_secret, without_credentials};
 use crate::response::Response;
-use crate::address::shown as shown_url;
 
-const REDACTED: &str = "[REDACTED]";
+const EXCEPTIONS: &str = "replicate_rs.exceptions";
 
-/// What is known of a call before its answer.
-#[derive(Default)]
-pub struct About {
-    /// The request, where there is one.
-    pub call: Option<Arc<Call>>,
-    /// The caller's signal.
-    pub signal: Option<Py<AbortSignal>>,
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        Python::attach(|py| to_py_err(py, error, &CallContext::default()))
+    }
 }
 
-impl About {
-    /// What a worker watches.
-    pub fn flag(&self, py: Python<'_>) -> Option<Flag> {
-        self.signal
-            .as_ref()
-            .map(|signal| signal.bind(py).get().flag())
-    }
-
-    /// Visit what it holds.
-    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.signal)
-    }
-
-    /// Writes what there is to log of it.
-    pub fn write_log(&self, py: Python<'_>) {
-        if let Some(observer) = self.call.as_ref().and_then(|call| call.observer.as_deref()) {
-            let observer: &dyn Any = observer;
-            observer
-                .downcast_ref::<Log>()
-                .into_iter()
-                .for_each(|log| log.write(py));
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Core(error) => error.into(),
+            Failure::Python(error) => error,
         }
     }
-
-    fn request(&self) -> Option<(String, String)> {
-        self.call
-            .as_ref()
-            .map(|call| (call.method.to_string(), shown_url(&call.url)))
-    }
 }
 
-/// The exception for a failure.
-pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
-    let Error {
-        kind,
-        message,
-        errno,
-        path,
-        sent,
-        request_id,
-        last,
-        ..
-    } = error;
-    let name = match kind {
-        Kind::Invalid => return PyValueError::new_err(message),
+/// Return the exception for an error of a call.
+pub(crate) fn to_py_err(py: Python<'_>, error: Error, context: &CallContext) -> PyErr {
+    let name = match error.kind {
+        Kind::Invalid => return PyValueError::new_err(error.message),
         Kind::Aborted => {
-            return match &about.signal {
-                Some(signal) => abort::error(py, signal.bind(py).get()),
-                None => PyValueError::new_err(message),
+            return match &context.signal {
+                Some(signal) => signal.get().error(py),
+                None => PyValueError::new_err(error.message),
             };
         }
-        Kind::Status(response) => return from_response(py, about, &response),
+        Kind::Status(response) => return from_response(py, context, &response),
         Kind::Timeout(Phase::Total, _) => "deadline",
         Kind::Timeout(..) => "timeout",
         Kind::Connect | Kind::Untrusted => "connect",
@@ -96,118 +57,104 @@ pub fn raised(py: Python<'_>, error: Error, about: &About) -> PyErr {
         Kind::Closed => "closed",
         Kind::Internal => "internal",
     };
-    let path = path.as_deref().map(Path::as_os_str);
-    made(py, "from_failure", |make| {
-        let error = make.call1((
-            name,
-            message,
-            about.request(),
-            errno,
-            sent,
-            request_id.as_deref(),
-            path,
-        ))?;
-        if let Some(last) = last {
-            error.setattr("_last", &*last)?;
-        }
-        Ok(error)
-    })
+    let Error {
+        message,
+        errno,
+        sent,
+        request_id,
+        last,
+        ..
+    } = error;
+    let path = error.path.as_deref().map(Path::as_os_str);
+    let args = (
+        name,
+        message,
+        context.describe(),
+        errno,
+        sent,
+        request_id.as_deref(),
+        path,
+    );
+    let error = exception(py, EXCEPTIONS, "from_failure", args);
+    if let Some(last) = last
+        && let Err(error) = error.value(py).setattr("_last", &*last)
+    {
+        return error;
+    }
+    error
 }
 
-fn from_response(py: Python<'_>, about: &About, response: &Response) -> PyErr {
-    let call = about.call.as_deref();
-    let method = call.map_or("", |call| call.method.as_str());
-    let (body, headers) = shown_of(py, call, response);
-    made(py, "from_response", |make| {
-        make.call1((
-            response.status,
-            method,
-            printable(&response.url),
-            headers,
-            body,
-        ))
-    })
+/// Return the exception of a failed call, whose context is only needed for errors of the core.
+pub(crate) fn failure_to_py_err(py: Python<'_>, failure: Failure, context: &CallContext) -> PyErr {
+    match failure {
+        Failure::Core(error) => to_py_err(py, error, context),
+        Failure::Python(error) => error,
+    }
 }
 
-/// The exception for an answer that is not what the endpoint promises.
-pub fn unexpected(py: Python<'_>, call: &Call, response: &Response, problem: &str) -> PyErr {
-    let (body, headers) = shown_of(py, Some(call), response);
-    made(py, "from_unexpected", |make| {
-        make.call1((
-            problem,
-            response.status,
-            call.method.as_str(),
-            printable(&response.url),
-            headers,
-            body,
-        ))
-    })
+fn from_response(py: Python<'_>, context: &CallContext, response: &Response) -> PyErr {
+    let request = context.request.as_deref();
+    let method = request.map_or("", |request| request.method.as_str());
+    let (body, headers) = redacted(py, request.map(|request| &*request.api), response);
+    let args = (
+        response.status,
+        method,
+        redacted_url(&response.url),
+        headers,
+        body,
+    );
+    exception(py, EXCEPTIONS, "from_response", args)
 }
 
-/// The body and the headers that an error may show: a server that echoes requests must not put the token there.
-fn shown_of<'py>(py: Python<'py>, call: Option<&Call>, response: &Response) -> Shown<'py> {
-    shown(py, call.map(|call| &*call.home), response)
+/// Return the exception for a response that is not what the endpoint promises.
+pub(crate) fn unexpected_response(
+    py: Python<'_>,
+    request: &Request,
+    response: &Response,
+    problem: &str,
+) -> PyErr {
+    let (body, headers) = redacted(py, Some(&request.api), response);
+    let (method, url) = (request.method.as_str(), redacted_url(&response.url));
+    let args = (problem, response.status, method, url, headers, body);
+    exception(py, EXCEPTIONS, "from_unexpected", args)
 }
 
-/// A body and headers without a token.
-pub type Shown<'py> = (Bound<'py, PyBytes>, Vec<(String, String)>);
+/// The body and the headers of a response without the token.
+pub(crate) type Redacted<'py> = (Bound<'py, PyBytes>, Vec<(String, String)>);
 
-/// Return the body and the headers of a response without the token of `home`.
-pub fn shown<'py>(py: Python<'py>, home: Option<&Home>, response: &Response) -> Shown<'py> {
-    let sent = home
-        .and_then(|home| home.headers.get(AUTHORIZATION))
-        .map(HeaderValue::as_bytes);
-    let token = sent
-        .and_then(|value| value.strip_prefix(b"Bearer "))
-        .unwrap_or_default();
-    let headers = pairs(&response.headers).into_iter();
-    let headers = headers.map(|(name, value)| match std::str::from_utf8(token) {
-        Ok(token) if !token.is_empty() => (name, value.replace(token, REDACTED)),
-        _ => (name, value),
-    });
+/// Return a response without the token, which a server that echoes requests would have an error show.
+pub(crate) fn redacted<'py>(
+    py: Python<'py>,
+    api: Option<&ApiOrigin>,
+    response: &Response,
+) -> Redacted<'py> {
+    let authorization = api.and_then(|api| api.headers.get(AUTHORIZATION));
+    let token = authorization.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let token = token.unwrap_or_default();
+    let headers = to_pairs(&response.headers)
+        .into_iter()
+        .map(|(name, value)| {
+            let redacted = replace_secret(token, value.as_bytes());
+            (name, String::from_utf8_lossy(&redacted).into_owned())
+        });
     (
-        PyBytes::new(py, &without(token, &response.body)),
+        PyBytes::new(py, &replace_secret(token, &response.body)),
         headers.collect(),
     )
 }
 
-fn without<'a>(token: &[u8], body: &'a [u8]) -> Cow<'a, [u8]> {
-    let mut found = memmem::find_iter(body, token)
-        .filter(|_| !token.is_empty())
-        .peekable();
-    if found.peek().is_none() {
-        return body.into();
-    }
-    let (mut kept, mut from) = (Vec::with_capacity(body.len()), 0);
-    for at in found {
-        kept.extend_from_slice(body.get(from..at).unwrap_or_default());
-        kept.extend_from_slice(REDACTED.as_bytes());
-        from = at + token.len();
-    }
-    kept.extend_from_slice(body.get(from..).unwrap_or_default());
-    kept.into()
+fn redacted_url(url: &str) -> String {
+    Url::parse(url).map_or_else(|_| url.to_owned(), |url| without_credentials(&url))
 }
 
-fn printable(url: &str) -> String {
-    Url::parse(url).map_or_else(|_| url.to_owned(), |url| shown_url(&url))
+/// Return the exception for a request without a token.
+pub(crate) fn missing_token(py: Python<'_>, base_url: &str) -> PyErr {
+    exception(py, EXCEPTIONS, "missing_token", (base_url,))
 }
 
-/// The exception for a request to `base_url` without a token.
-pub fn missing_token(py: Python<'_>, base_url: &str) -> PyErr {
-    made(py, "missing_token", |make| make.call1((base_url,)))
-}
-
-fn made<'py>(
-    py: Python<'py>,
-    maker: &str,
-    make: impl FnOnce(Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
-) -> PyErr {
-    match py
-        .import("replicate_rs.exceptions")
-        .and_then(|module| module.getattr(maker))
-        .and_then(make)
-    {
-        Ok(error) => PyErr::from_value(error),
-        Err(error) => error,
-    }
+/// Return the exception for a call that began before a fork.
+pub(crate) fn forked_error(py: Python<'_>) -> PyErr {
+    let message =
+        "this call was begun before the process was forked: make it again in this process";
+    exception(py, EXCEPTIONS, "ForkedError", (message,))
 }

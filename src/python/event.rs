@@ -1,4 +1,4 @@
-//! Events as Python objects, and the parser for those who have the bytes from elsewhere.
+//! Server-sent events as Python objects, and a parser for bytes from other sources.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,85 +10,76 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
-use super::check::checked;
-use super::errors::{About, raised};
-use crate::error::{Error, Kind};
-use crate::stream::sse::{Event, Parser, TooLarge};
-use crate::sync::locked;
+use super::imports::checked;
+use crate::error::Error;
+use crate::lock::lock;
+use crate::stream::batch::EventFields;
+use crate::stream::sse::{Event, Parser};
 
 /// One event of a stream; ``str()`` gives the text of an output, and nothing for other events.
 ///
-/// What is asked for seldom (id, type) becomes a Python object when it is asked for.
-#[pyclass(frozen, module = "replicate_rs.stream")]
-pub struct ServerSentEvent {
-    name: CompactString,
+/// The other attributes become Python objects when they are read, which is rare.
+#[pyclass(name = "ServerSentEvent", frozen, module = "replicate_rs.stream")]
+pub(crate) struct PyServerSentEvent {
+    fields: EventFields,
     /// Text; a `FileOutput` if it is an output of a file stream.
     #[pyo3(get)]
     data: Py<PyAny>,
-    id: Option<CompactString>,
-    retry: Option<u64>,
 }
 
-impl ServerSentEvent {
-    /// The Python object for an event, whose data lie in `data`.
-    pub fn made(
-        py: Python<'_>,
-        name: CompactString,
-        data: &str,
-        id: Option<CompactString>,
-        retry: Option<u64>,
-    ) -> PyResult<Py<Self>> {
+impl PyServerSentEvent {
+    pub fn create(py: Python<'_>, data: &str, fields: EventFields) -> PyResult<Py<Self>> {
         Py::new(
             py,
             Self {
-                name,
+                fields,
                 data: PyString::new(py, data).into_any().unbind(),
-                id,
-                retry,
             },
         )
     }
 
-    fn fields(&self) -> (&str, &Py<PyAny>, Option<&str>, Option<u64>) {
-        (&self.name, &self.data, self.id.as_deref(), self.retry)
+    /// Return the arguments of the constructor.
+    fn args(&self) -> (&str, &Py<PyAny>, Option<&str>, Option<u64>) {
+        (
+            &self.fields.name,
+            &self.data,
+            self.fields.id.as_deref(),
+            self.fields.retry,
+        )
     }
 }
 
-/// Characters of an event's data that its `repr` shows.
+/// The most characters of an event's data in its `repr`.
 const MAX_SHOWN: usize = 200;
 
-/// Returns a `repr`, cut where it is long.
-fn cut(shown: String) -> String {
-    match shown.char_indices().nth(MAX_SHOWN) {
-        Some((end, _)) => format!(
-            "{}… ({} characters)",
-            shown.get(..end).unwrap_or_default(),
-            shown.chars().count()
-        ),
-        None => shown,
+fn truncate(text: String) -> String {
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => {
+            let shown = text.get(..end).unwrap_or_default();
+            format!("{shown}… ({} characters)", text.chars().count())
+        }
+        None => text,
     }
 }
 
-/// The one member of `EventType` for a name: those that the API has are looked up once.
+/// Return the member of `EventType` for a name. That of outputs is looked up once.
 fn event_type<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     static OUTPUT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let made = || {
+    let create = || {
         CLASS
             .import(py, "replicate_rs.stream", "EventType")?
             .call1((name,))
     };
     if name == "output" {
-        return Ok(OUTPUT
-            .get_or_try_init(py, || made().map(Bound::unbind))?
-            .bind(py)
-            .clone());
+        let output = OUTPUT.get_or_try_init(py, || create().map(Bound::unbind))?;
+        return Ok(output.bind(py).clone());
     }
-    made()
+    create()
 }
 
 #[pymethods]
-impl ServerSentEvent {
+impl PyServerSentEvent {
     #[classattr]
     fn __match_args__() -> (&'static str, &'static str, &'static str, &'static str) {
         ("event", "data", "id", "retry")
@@ -108,17 +99,19 @@ impl ServerSentEvent {
                 .to_str()?
                 .into())
         };
+        let name = text("event", event)?;
+        let data = checked("event_data", "data", data)?.unbind();
+        let id = id.map(|id| text("id", id)).transpose()?;
+        let retry = retry
+            .map(|retry| checked("integer", "retry", retry)?.extract())
+            .transpose()?;
         Ok(Self {
-            name: text("event", event)?,
-            data: checked("event_data", "data", data)?.unbind(),
-            id: id.map(|id| text("id", id)).transpose()?,
-            retry: retry
-                .map(|retry| checked("integer", "retry", retry)?.extract())
-                .transpose()?,
+            fields: EventFields { name, id, retry },
+            data,
         })
     }
 
-    /// So that annotations may say whose files it has, as in ``ServerSentEvent[Async]``.
+    /// So that annotations can have a mode, as in ``ServerSentEvent[Async]``.
     #[classmethod]
     fn __class_getitem__<'py>(
         cls: &Bound<'py, PyType>,
@@ -127,46 +120,42 @@ impl ServerSentEvent {
         cls.clone()
     }
 
-    /// ``output``, ``logs``, ``error``, ``done``, or what the API invents.
+    /// ``output``, ``logs``, ``error``, ``done``, or another type of the API.
     #[getter]
     fn event<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        event_type(py, &self.name)
+        event_type(py, &self.fields.name)
     }
 
-    /// The last id that the stream has given.
+    /// The last id of the stream.
     #[getter]
     fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+        self.fields.id.as_deref()
     }
 
-    /// Milliseconds to wait before reconnecting, if the event said so.
+    /// The `retry` field of the event: milliseconds to wait before reconnecting.
     #[getter]
     fn retry(&self) -> Option<u64> {
-        self.retry
+        self.fields.retry
     }
 
-    /// The event as it goes over the wire.
+    /// Return the event as bytes of a stream.
     fn encode<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let data = self.data.bind(py).str()?;
-        let mut bytes = Vec::new();
-        let (name, id) = (&*self.name, self.id.as_deref());
-        if [Some(name), id]
-            .into_iter()
-            .flatten()
-            .any(|text| text.contains(['\n', '\r', '\0']))
-        {
-            return Err(PyValueError::new_err(
-                "an event's type and id cannot hold line breaks or NUL",
-            ));
+        let EventFields { name, id, retry } = &self.fields;
+        let mut texts = [Some(name), id.as_ref()].into_iter().flatten();
+        if texts.any(|text| text.contains(['\n', '\r', '\0'])) {
+            let message = "an event's type and id cannot hold line breaks or NUL";
+            return Err(PyValueError::new_err(message));
         }
-        Event {
+        let mut bytes = Vec::new();
+        let event = Event {
             name,
             data: data.to_str()?.into(),
-            id,
+            id: id.as_deref(),
             has_own_id: id.is_some(),
-            retry: self.retry,
-        }
-        .write(&mut bytes);
+            retry: *retry,
+        };
+        event.write(&mut bytes);
         Ok(PyBytes::new(py, &bytes))
     }
 
@@ -175,7 +164,7 @@ impl ServerSentEvent {
     }
 
     fn __str__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyString>> {
-        if self.name == "output" {
+        if self.fields.name == "output" {
             self.data.bind(py).str()
         } else {
             Ok(PyString::new(py, ""))
@@ -183,16 +172,12 @@ impl ServerSentEvent {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let shown = |object: Bound<'_, PyAny>| object.repr().map(|text| text.to_string());
-        let (name, data, id, retry) = self.fields();
-        let (name, id) = (
-            shown(PyString::new(py, name).into_any())?,
-            shown(id.into_pyobject(py)?)?,
-        );
-        let (data, retry) = (
-            cut(shown(data.bind(py).clone())?),
-            retry.map_or("None".to_owned(), |retry| retry.to_string()),
-        );
+        let repr = |object: Bound<'_, PyAny>| object.repr().map(|text| text.to_string());
+        let (name, data, id, retry) = self.args();
+        let name = repr(PyString::new(py, name).into_any())?;
+        let data = truncate(repr(data.bind(py).clone())?);
+        let id = repr(id.into_pyobject(py)?)?;
+        let retry = repr(retry.into_pyobject(py)?)?;
         Ok(format!(
             "ServerSentEvent(event={name}, data={data}, id={id}, retry={retry})"
         ))
@@ -200,54 +185,43 @@ impl ServerSentEvent {
 
     fn __eq__(&self, py: Python<'_>, other: &Bound<'_, Self>) -> PyResult<bool> {
         let other = other.get();
-        let alike = (&self.name, &self.id, self.retry) == (&other.name, &other.id, other.retry);
-        Ok(alike && self.data.bind(py).eq(other.data.bind(py))?)
+        Ok(self.fields == other.fields && self.data.bind(py).eq(other.data.bind(py))?)
     }
 
     fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
-        self.fields().into_pyobject(py)?.hash()
+        self.args().into_pyobject(py)?.hash()
     }
 
     fn __reduce__<'py>(
         slf: &Bound<'py, Self>,
     ) -> PyResult<(Bound<'py, PyType>, Bound<'py, PyTuple>)> {
-        Ok((slf.get_type(), slf.get().fields().into_pyobject(slf.py())?))
+        Ok((slf.get_type(), slf.get().args().into_pyobject(slf.py())?))
     }
 }
 
-/// The failure for an event that is too large.
-pub fn too_large(TooLarge(limit): TooLarge) -> Error {
-    Error {
-        sent: true,
-        ..Error::new(
-            Kind::EventTooLarge,
-            format!("an event of the stream is larger than {limit} bytes"),
-        )
-    }
-}
-
-/// The parser of event streams (WHATWG HTML, §9.2.6), for those who have the bytes from elsewhere.
-#[pyclass(frozen, module = "replicate_rs.stream")]
-pub struct EventDecoder {
+/// A parser of event streams (WHATWG HTML, §9.2.6), for bytes from other sources.
+#[pyclass(name = "EventDecoder", frozen, module = "replicate_rs.stream")]
+pub(crate) struct PyEventDecoder {
     parser: Mutex<Parser>,
     is_closed: AtomicBool,
 }
 
 #[pymethods]
-impl EventDecoder {
+impl PyEventDecoder {
     #[new]
     #[pyo3(signature = (*, max_bytes=None), text_signature = "(*, max_bytes=67108864)")]
     fn new(max_bytes: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        let most = max_bytes.map_or(Ok(64 << 20), |most| {
-            checked("integer", "max_bytes", most)?.extract()
-        })?;
+        let max = match max_bytes {
+            Some(max) => checked("integer", "max_bytes", max)?.extract()?,
+            None => 64 << 20,
+        };
         Ok(Self {
-            parser: Mutex::new(Parser::new(most)),
+            parser: Mutex::new(Parser::new(max)),
             is_closed: AtomicBool::new(false),
         })
     }
 
-    /// Takes the next bytes, cut wherever they may be; gives the events that they complete.
+    /// Parse the next bytes, cut anywhere; return the events that they complete.
     fn feed<'py>(
         &self,
         py: Python<'py>,
@@ -261,45 +235,35 @@ impl EventDecoder {
             return Err(PyValueError::new_err("this decoder is closed"));
         }
         let mut events = Vec::new();
-        let mut failed = None;
-        let fed = locked(&self.parser).feed(
-            bytes.as_bytes(),
-            |Event {
-                 name,
-                 data,
-                 id,
-                 retry,
-                 ..
-             }| {
-                match ServerSentEvent::made(py, name.into(), &data, id.map(Into::into), retry) {
-                    Ok(event) => events.push(event),
-                    Err(error) => failed = Some(error),
-                }
-            },
-        );
-        if let Err(large) = fed {
+        let parsed = lock(&self.parser).feed(bytes.as_bytes(), |event| {
+            let (name, id) = (event.name.into(), event.id.map(Into::into));
+            let fields = EventFields {
+                name,
+                id,
+                retry: event.retry,
+            };
+            events.push(PyServerSentEvent::create(py, &event.data, fields));
+        });
+        if let Err(too_large) = parsed {
             self.close();
-            return Err(raised(py, too_large(large), &About::default()));
+            return Err(Error::from(too_large).into());
         }
-        match failed {
-            Some(error) => Err(error),
-            None => PyList::new(py, events),
-        }
+        PyList::new(py, events.into_iter().collect::<PyResult<Vec<_>>>()?)
     }
 
-    /// The last id of an event that has ended; None if there was none.
+    /// The last id of a finished event; None if there was none.
     #[getter]
     fn last_event_id(&self) -> Option<String> {
-        locked(&self.parser).last_event_id().map(ToOwned::to_owned)
+        lock(&self.parser).last_event_id().map(ToOwned::to_owned)
     }
 
-    /// Milliseconds to wait before reconnecting, as the stream last said; None if it did not.
+    /// The last `retry` field of the stream: milliseconds to wait before reconnecting; None if there was none.
     #[getter]
     fn retry(&self) -> Option<u64> {
-        locked(&self.parser).reconnection_time()
+        lock(&self.parser).reconnection_time()
     }
 
-    /// The stream is at its end: an event that has not ended is dropped, and no more bytes are taken.
+    /// End the stream: an unfinished event is dropped, and no more bytes are accepted.
     fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
     }

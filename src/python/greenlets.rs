@@ -1,20 +1,20 @@
-//! Greenlets, by which gevent and eventlet replace threads. How a wait gives way to others is in `_greenlets.py`.
+//! Greenlets, with which gevent and eventlet replace threads. `_greenlets.py` makes waits yield to other greenlets.
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-/// Whether this process may have greenlets; both libraries import the package of this name. It may be imported at any time.
-pub fn has_greenlets(py: Python<'_>) -> PyResult<bool> {
+/// Return whether this process may have greenlets. Both libraries import the package `greenlet`, at any time.
+pub(crate) fn has_greenlets(py: Python<'_>) -> PyResult<bool> {
     static MODULES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     MODULES
         .import(py, "sys", "modules")?
         .contains(intern!(py, "greenlet"))
 }
 
-/// Whether greenlets do here what threads do elsewhere. Then a lock of Python's may be held by a greenlet that goes on only when its
-/// thread lets it, and a thread of ours must not wait for that.
-pub fn is_patched(py: Python<'_>) -> PyResult<bool> {
+/// Return whether greenlets replace threads. A Python lock may then be held by a greenlet that continues only when its thread
+/// yields, so that no thread of the core must wait for it.
+pub(crate) fn is_patched(py: Python<'_>) -> PyResult<bool> {
     static IS_PATCHED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     Ok(has_greenlets(py)?
         && IS_PATCHED

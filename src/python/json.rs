@@ -1,77 +1,95 @@
-//! JSON of what most inputs are: dicts, lists, text, numbers. What is anything else is for Python to look at.
+//! JSON from and to Python objects.
+//!
+//! Most inputs consist of dicts, lists, texts and numbers, which are written here. Python handles all others.
 
+use jiter::{PythonParse, StringCacheMode};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
+use serde::Serialize;
 
-/// The limit that `input.py` has.
-const DEEPEST: usize = 500;
+/// The deepest nesting, as in `input.py`.
+const MAX_DEPTH: usize = 500;
 
-/// Whether JSON can carry a value as it is: dicts with text as keys, lists, text, numbers that are finite and not huge, booleans, None;
-/// nested at most 500 deep.
-#[pyfunction]
-pub fn is_plain(value: &Bound<'_, PyAny>) -> bool {
-    walk(value, DEEPEST, None).is_some()
+/// Parse JSON, or describe what is wrong with it.
+pub(crate) fn decode<'py>(py: Python<'py>, json: &[u8]) -> Result<Bound<'py, PyAny>, String> {
+    let parser = PythonParse {
+        cache_mode: StringCacheMode::Keys,
+        ..PythonParse::default()
+    };
+    let value = parser.python_parse(py, json);
+    value.map_err(|error| format!("is not JSON: {}", error.description(json)))
 }
 
-/// The JSON of a value that is plain, as UTF-8; None of one that is not.
+/// Return whether a value is plain: dicts with text as keys, lists, text, finite numbers of at most 64 bits, booleans and None, nested
+/// at most 500 deep.
 #[pyfunction]
-pub fn write_json<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyBytes>> {
+pub(crate) fn is_plain(value: &Bound<'_, PyAny>) -> bool {
+    write_value(value, MAX_DEPTH, None).is_some()
+}
+
+/// Return the JSON of a plain value as UTF-8; None for other values.
+#[pyfunction]
+pub(crate) fn write_json<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyBytes>> {
     let mut out = Vec::new();
-    walk(value, DEEPEST, Some(&mut out))?;
+    write_value(value, MAX_DEPTH, Some(&mut out))?;
     Some(PyBytes::new(value.py(), &out))
 }
 
-/// None where something is not plain.
-fn walk(value: &Bound<'_, PyAny>, deepest: usize, mut out: Option<&mut Vec<u8>>) -> Option<()> {
+/// Write a value, or only check it; None if it is not plain.
+fn write_value(
+    value: &Bound<'_, PyAny>,
+    max_depth: usize,
+    mut out: Option<&mut Vec<u8>>,
+) -> Option<()> {
     if let Ok(text) = value.cast_exact::<PyString>() {
-        return put(&text.to_str().ok()?, out);
+        return write(&text.to_str().ok()?, out);
     }
     if let Ok(number) = value.cast_exact::<PyInt>() {
-        return put(&number.extract::<i64>().ok()?, out);
+        return write(&number.extract::<i64>().ok()?, out);
     }
     if let Ok(number) = value.cast_exact::<PyFloat>() {
-        return put(
-            &Some(number.extract::<f64>().ok()?).filter(|number| number.is_finite())?,
-            out,
-        );
+        let number: f64 = number.extract().ok()?;
+        return if number.is_finite() {
+            write(&number, out)
+        } else {
+            None
+        };
     }
     if value.is_none() {
-        return put(&(), out);
+        return write(&(), out);
     }
-    if let Ok(truth) = value.cast_exact::<PyBool>() {
-        return put(&truth.is_true(), out);
+    if let Ok(boolean) = value.cast_exact::<PyBool>() {
+        return write(&boolean.is_true(), out);
     }
-    let deepest = deepest.checked_sub(1)?;
-    let mark =
+    let max_depth = max_depth.checked_sub(1)?;
+    let push =
         |out: &mut Option<&mut Vec<u8>>, byte: u8| out.iter_mut().for_each(|out| out.push(byte));
     if let Ok(dict) = value.cast_exact::<PyDict>() {
-        mark(&mut out, b'{');
-        for (place, (key, each)) in dict.iter().enumerate() {
-            if place > 0 {
-                mark(&mut out, b',');
+        push(&mut out, b'{');
+        for (index, (key, item)) in dict.iter().enumerate() {
+            if index > 0 {
+                push(&mut out, b',');
             }
-            put(
-                &key.cast_exact::<PyString>().ok()?.to_str().ok()?,
-                out.as_deref_mut(),
-            )?;
-            mark(&mut out, b':');
-            walk(&each, deepest, out.as_deref_mut())?;
+            let key = key.cast_exact::<PyString>().ok()?;
+            write(&key.to_str().ok()?, out.as_deref_mut())?;
+            push(&mut out, b':');
+            write_value(&item, max_depth, out.as_deref_mut())?;
         }
-        mark(&mut out, b'}');
+        push(&mut out, b'}');
         return Some(());
     }
     let list = value.cast_exact::<PyList>().ok()?;
-    mark(&mut out, b'[');
-    for (place, each) in list.iter().enumerate() {
-        if place > 0 {
-            mark(&mut out, b',');
+    push(&mut out, b'[');
+    for (index, item) in list.iter().enumerate() {
+        if index > 0 {
+            push(&mut out, b',');
         }
-        walk(&each, deepest, out.as_deref_mut())?;
+        write_value(&item, max_depth, out.as_deref_mut())?;
     }
-    mark(&mut out, b']');
+    push(&mut out, b']');
     Some(())
 }
 
-fn put(value: &impl serde::Serialize, out: Option<&mut Vec<u8>>) -> Option<()> {
+fn write(value: &impl Serialize, out: Option<&mut Vec<u8>>) -> Option<()> {
     out.map_or(Some(()), |out| serde_json::to_writer(out, value).ok())
 }

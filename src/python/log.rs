@@ -1,7 +1,7 @@
-//! One line per attempt for Python's `logging`, where somebody listens.
+//! One line per attempt for Python's `logging`.
 //!
-//! Workers never take the GIL: they leave lines, which are written when the answer is handed over, in the caller's own thread and
-//! context. A caller that has to wait, or that has gone, gets them from another thread.
+//! Workers never take the GIL. They store lines, which are written when the response is delivered, in the caller's own thread and
+//! context. Lines of a caller that waits, or has left, are written by another thread.
 
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -9,34 +9,34 @@ use std::time::Duration;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-
 use url::Url;
 
+use super::fork::TaskHandle;
 use super::greenlets::is_patched;
-use super::process::Stop;
 use crate::http::stats::{Attempt, Observer};
-use crate::sync::locked;
-use crate::address::unsigned;
+use crate::lock::lock;
+use crate::redact::without_query;
 
-/// Lines that nobody has taken for so long are written by another thread.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a line waits for the caller before another thread writes it.
+const MAX_DELAY: Duration = Duration::from_millis(100);
 
-/// The lines of one call.
+/// The log of one call.
 #[derive(Debug)]
-pub struct Log {
-    /// The method, and the address without query and user.
-    what: (String, String),
+pub(crate) struct Log {
+    method: String,
+    /// Without query and user.
+    url: String,
     state: Mutex<State>,
-    /// Only whoever calls may write them: handlers have locks.
+    /// Whether no other thread may write, since log handlers have locks that a greenlet may hold.
     is_for_caller: bool,
-    own: Weak<Log>,
+    this: Weak<Log>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     lines: Vec<Line>,
-    /// What writes them from another thread, if nobody has done it before.
-    timer: Option<Stop>,
+    /// The task that has another thread write the lines later.
+    timer: Option<TaskHandle>,
 }
 
 #[derive(Debug)]
@@ -44,105 +44,103 @@ struct Line {
     attempt: u32,
     outcome: String,
     millis: f64,
-    wait: Option<f64>,
+    next_delay: Option<f64>,
 }
 
 impl Log {
-    /// For a call, if anybody listens.
-    pub fn wanted(py: Python<'_>, method: &str, url: &Url) -> PyResult<Option<Arc<Self>>> {
+    /// Return a log for a call, if logging is enabled.
+    pub fn if_enabled(py: Python<'_>, method: &str, url: &Url) -> PyResult<Option<Arc<Self>>> {
         static MODULES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        static ASKED: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
-        // A program that never imported `logging` has set nothing up to listen.
+        static WRITER: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
+        // A program that has not imported `logging` has no handlers.
         let modules = MODULES.import(py, "sys", "modules")?;
         if !modules.contains(intern!(py, "logging"))? {
             return Ok(None);
         }
-        let (is_enabled_for, least) = ASKED.get_or_try_init(py, || {
-            let log = writer(py)?;
-            PyResult::Ok((
-                log.getattr("is_enabled_for")?.unbind(),
-                log.getattr("LEAST")?.unbind(),
-            ))
+        let (is_enabled_for, level) = WRITER.get_or_try_init(py, || {
+            let log = py.import("replicate_rs.log")?;
+            let [is_enabled_for, level] =
+                [log.getattr("is_enabled_for")?, log.getattr("LEAST")?].map(Bound::unbind);
+            PyResult::Ok((is_enabled_for, level))
         })?;
-        if !is_enabled_for.bind(py).call1((least,))?.is_truthy()? {
+        if !is_enabled_for.bind(py).call1((level,))?.is_truthy()? {
             return Ok(None);
         }
-        let what = (method.to_owned(), unsigned(url));
-        let is_for_caller = is_patched(py)?;
-        Ok(Some(Arc::new_cyclic(|own| Self {
-            what,
+        let (method, url, is_for_caller) = (method.to_owned(), without_query(url), is_patched(py)?);
+        Ok(Some(Arc::new_cyclic(|this| Self {
+            method,
+            url,
             state: Mutex::default(),
             is_for_caller,
-            own: own.clone(),
+            this: this.clone(),
         })))
     }
 
-    /// Writes what there is.
+    /// Write the stored lines.
     pub fn write(&self, py: Python<'_>) {
-        let State { lines, timer } = std::mem::take(&mut *locked(&self.state));
+        let State { lines, timer } = std::mem::take(&mut *lock(&self.state));
         if let Some(timer) = timer {
-            timer.stop();
+            timer.abort();
         }
-        for Line {
-            attempt,
-            outcome,
-            millis,
-            wait,
-        } in lines
-        {
-            let (method, url) = &self.what;
-            let written = writer(py)
-                .and_then(|writer| writer.getattr("write"))
-                .and_then(|write| write.call1((method, url, outcome, attempt, millis, wait)));
+        for line in lines {
+            let Line {
+                attempt,
+                outcome,
+                millis,
+                next_delay,
+            } = line;
+            let args = (
+                &self.method,
+                &self.url,
+                outcome,
+                attempt,
+                millis,
+                next_delay,
+            );
+            let written = py
+                .import("replicate_rs.log")
+                .and_then(|log| log.getattr("write")?.call1(args));
             if let Err(error) = written {
-                // A filter of the caller's that fails must not cost him the answer.
+                // A filter of the caller that raises must not replace the response.
                 error.write_unraisable(py, None);
             }
         }
     }
 
-    fn write_beside(&self) {
-        if self.is_for_caller || locked(&self.state).lines.is_empty() {
+    fn write_on_other_thread(&self) {
+        if self.is_for_caller || lock(&self.state).lines.is_empty() {
             return;
         }
-        let own = self.own.clone();
+        let this = self.this.clone();
         tokio::task::spawn_blocking(move || {
-            own.upgrade()
-                .and_then(|log| Python::try_attach(|py| log.write(py)))
+            let log = this.upgrade()?;
+            Python::try_attach(|py| log.write(py))
         });
     }
 }
 
-fn writer(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
-    py.import("replicate_rs.log")
-}
-
 impl Observer for Log {
-    fn attempted(&self, attempt: &Attempt<'_>) {
+    fn on_attempt(&self, attempt: &Attempt<'_>) {
         let outcome = match attempt.outcome {
             Ok(status) => status.to_string(),
             Err(error) => error.message.clone(),
         };
-        let (millis, wait) = (
-            attempt.took.as_secs_f64() * 1000.0,
-            attempt.wait.map(|wait| wait.as_secs_f64()),
-        );
-        let mut state = locked(&self.state);
+        let mut state = lock(&self.state);
         state.lines.push(Line {
             attempt: attempt.number,
             outcome,
-            millis,
-            wait,
+            millis: attempt.duration.as_secs_f64() * 1000.0,
+            next_delay: attempt.next_delay.map(|delay| delay.as_secs_f64()),
         });
-        if wait.is_some() {
+        if attempt.next_delay.is_some() {
             drop(state);
-            self.write_beside();
-        } else if let Some(log) = self.own.upgrade() {
+            self.write_on_other_thread();
+        } else if let Some(log) = self.this.upgrade() {
             let timer = tokio::spawn(async move {
-                tokio::time::sleep(PATIENCE).await;
-                log.write_beside();
+                tokio::time::sleep(MAX_DELAY).await;
+                log.write_on_other_thread();
             });
-            state.timer = Some(Stop::of(&timer));
+            state.timer = Some(TaskHandle::of(&timer));
         }
     }
 }

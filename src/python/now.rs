@@ -1,4 +1,4 @@
-//! What time it is for whoever verifies a webhook: a moment that is given, Python's clock where a test has replaced it, or the system's.
+//! The current time for webhooks: an argument, Python's clock if a test has replaced it, or the system's clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,79 +8,70 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyCFunction, PyDict};
 
-/// Seconds since 1970 of a moment that a caller gave: a number, a `datetime`, or a function that returns one of these.
-pub fn given(now: &Bound<'_, PyAny>) -> PyResult<u64> {
+/// Return the seconds since 1970 of an argument: a number, a `datetime`, or a function that returns one of these.
+pub(crate) fn from_argument(now: &Bound<'_, PyAny>) -> PyResult<u64> {
     if now.is_callable() {
-        moment(&now.call0()?)
+        to_seconds(&now.call0()?)
     } else {
-        moment(now)
+        to_seconds(now)
     }
 }
 
-/// Refuses what is no moment; a function is asked later.
-pub fn check(now: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+/// Check an argument. A function is not called yet.
+pub(crate) fn check(now: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     now.filter(|now| !now.is_callable())
-        .map_or(Ok(()), |now| moment(now).map(drop))
+        .map_or(Ok(()), |now| to_seconds(now).map(drop))
 }
 
-fn moment(now: &Bound<'_, PyAny>) -> PyResult<u64> {
-    let unfit = || {
-        let kind = now
-            .get_type()
-            .name()
-            .map_or_else(|_| "something else".to_owned(), |name| name.to_string());
+fn to_seconds(now: &Bound<'_, PyAny>) -> PyResult<u64> {
+    let invalid = || {
+        let kind = now.get_type().name();
+        let kind = kind.map_or_else(|_| "something else".to_owned(), |name| name.to_string());
         PyTypeError::new_err(format!(
             "now must be seconds since 1970, a datetime, or a function that returns one of these, not {kind}"
         ))
     };
     if now.is_instance_of::<PyBool>() {
-        return Err(unfit());
+        return Err(invalid());
     }
     let seconds: f64 = match now.getattr_opt(intern!(now.py(), "timestamp"))? {
         Some(timestamp) => timestamp.call0()?.extract()?,
-        None => now.extract().map_err(|_| unfit())?,
+        None => now.extract().map_err(|_| invalid())?,
     };
     if !seconds.is_finite() || seconds < 0.0 {
-        return Err(PyValueError::new_err(format!(
-            "now must be seconds since 1970, not {seconds}"
-        )));
+        let message = format!("now must be seconds since 1970, not {seconds}");
+        return Err(PyValueError::new_err(message));
     }
-    Ok(whole(seconds))
+    Ok(truncate(seconds))
 }
 
-/// Seconds since 1970, by Python's clock if it was replaced.
-pub fn clock(py: Python<'_>) -> PyResult<u64> {
-    static NAMES: PyOnceLock<(Py<PyDict>, Py<PyDict>)> = PyOnceLock::new();
-    let (clocks, modules) = NAMES.get_or_try_init(py, || {
-        let of = |module, name: &str| -> PyResult<Py<PyDict>> {
+/// Return the seconds since 1970 by Python's clock if it was replaced, else by the system's.
+pub(crate) fn from_clock(py: Python<'_>) -> PyResult<u64> {
+    static MODULES: PyOnceLock<(Py<PyDict>, Py<PyDict>)> = PyOnceLock::new();
+    let (time_module, modules) = MODULES.get_or_try_init(py, || {
+        let dict = |module, name: &str| -> PyResult<Py<PyDict>> {
             Ok(py.import(module)?.getattr(name)?.cast_into()?.unbind())
         };
-        PyResult::Ok((of("time", "__dict__")?, of("sys", "modules")?))
+        PyResult::Ok((dict("time", "__dict__")?, dict("sys", "modules")?))
     })?;
-    // Freezegun and mocks put a Python function there; time-machine changes the function itself, and is loaded in tests only.
-    let Some(time) = clocks.bind(py).get_item(intern!(py, "time"))? else {
-        return Ok(system());
-    };
-    if time.is_exact_instance_of::<PyCFunction>()
-        && !modules.bind(py).contains(intern!(py, "time_machine"))?
+    // Freezegun and mocks replace the function by a Python one. time-machine, which only tests load, changes the function itself.
+    if let Some(time) = time_module.bind(py).get_item(intern!(py, "time"))?
+        && (!time.is_exact_instance_of::<PyCFunction>()
+            || modules.bind(py).contains(intern!(py, "time_machine"))?)
     {
-        return Ok(system());
+        return Ok(truncate(time.call0()?.extract()?));
     }
-    Ok(whole(time.call0()?.extract()?))
-}
-
-fn system() -> u64 {
-    SystemTime::now()
+    Ok(SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
-        .as_secs()
+        .as_secs())
 }
 
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "what is before 1970 is 0, and what is later than any clock says is the end"
+    reason = "what is before 1970 becomes 0, and what is too late for u64 the largest number"
 )]
-fn whole(seconds: f64) -> u64 {
+fn truncate(seconds: f64) -> u64 {
     seconds as u64
 }

@@ -1,17 +1,16 @@
-//! From a Rust future to a Python answer, blocking or awaited.
+//! Work of the core as a Python object that is waited for or awaited.
 //!
-//! Every verb of the core returns a [`Pending`]. `wait()` runs it on the calling thread. Awaiting it spawns it on the runtime; when
-//! it is done, the worker puts it into the mailbox of its event loop's [`Port`] and rings the bell. The loop drains the mailbox:
-//! each waiting task is stepped right there, in its own context, which saves a callback handle and a turn of the loop per answer.
+//! Every method of the core that takes time returns a [`PyPending`]. `wait()` runs it on the calling thread. Awaiting it spawns it on the
+//! runtime; when it is done, the worker adds its slot to the mailbox of the event loop's [`Port`] and wakes the loop. The loop takes all
+//! slots, and steps each waiting task at once, in its own context, which saves a callback handle and a turn of the loop per response.
 //!
-//! Rules this file keeps:
-//! * workers never take the GIL: they hand over Rust values, which become Python objects on the loop's thread;
-//! * no Python object is dropped while a lock is held, since its destructor may come back here;
-//! * dropping or cancelling the awaitable aborts the work, which closes its connection; but a create is finished, and what it
-//!   made is cancelled;
-//! * whatever becomes of the work, a panic included, its slot is finished: nobody waits for ever.
+//! Rules of this file:
+//! * workers never take the GIL: they deliver Rust values, which become Python objects on the loop's thread;
+//! * no Python object is dropped while a lock is held, since its destructor may use this object;
+//! * dropping or cancelling the awaitable aborts the work, which closes its connection. A create request is finished instead, and what it
+//!   created is cancelled;
+//! * the slot is always finished, also after a panic, so that nothing waits forever.
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -25,59 +24,36 @@ use pyo3::{PyTraverseError, PyVisit};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::abort;
+use super::abort::unless_aborted;
+use super::context::CallContext;
 use super::create;
-use super::engine::wait_until;
-use super::errors::{self, About};
-use super::hub::HubPort;
-use super::inbox::Entered;
-use super::port::{Port, UnderWay};
-use super::process::{
-    Connections, Stop, StopOnDrop, block_on, forks, inherited, internal, process,
-};
-use super::slot::{Outcome, Slot, Waiter, schedule};
-use crate::predictions::create::Creation;
-use crate::error::{Error, Kind};
-use crate::http::exchange::Body;
-use crate::http::pool::Pool;
-use crate::sync::locked;
-use crate::sync::slot::{Finish, Stand, Subscribed, Waiters};
+use super::errors::{failure_to_py_err, forked_error, to_py_err};
+use super::failure::Failure;
+use super::fork::{AbortOnDrop, Generation, TaskHandle};
+use super::imports::exception;
+use super::port::{Arrival, Port, PyHubPort};
+use super::process::{Connections, block_on, process};
+use super::slot::{Slot, Waiter, schedule};
+use super::work::{Delivery, Job, deliver, job, ready};
+use crate::error::Error;
+use crate::http::request::Body;
+use crate::lock::lock;
+use crate::predictions::create::Create;
+use crate::sync::slot::{Finish, Status, Subscribed, Waiters};
 
-/// Work that is under way.
-pub type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
-/// Work that has not begun.
-pub type Job = Box<dyn FnOnce(Arc<Pool>) -> Work + Send>;
-
-/// Box an answer's conversion.
-pub fn delivery(make: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static) -> Outcome {
-    Ok(Box::new(make))
-}
-
-/// Box work.
-pub fn job<F>(work: impl FnOnce(Arc<Pool>) -> F + Send + 'static) -> Job
-where
-    F: Future<Output = Outcome> + Send + 'static,
-{
-    Box::new(|pool| Box::pin(work(pool)))
-}
-
-/// What is filled elsewhere, and can be waited for again and again, without a task for each time.
-pub trait Feed: Send + Sync {
-    /// Return whether there is something.
+/// A source of values that is filled elsewhere, and can be waited for repeatedly without a task for each time.
+pub(crate) trait Feed: Send + Sync {
     fn is_ready(&self) -> bool;
-    /// Have `slot` finished when there is something; return false if there is already.
-    fn subscribe(&self, slot: &Arc<Slot>, way: UnderWay) -> Result<bool, Error>;
-    /// Have this thread be the one that waits, for as long as the guard lives.
-    fn enter(&self) -> Result<Option<Entered>, Error>;
-    /// Wait on this thread, at most for `limit`; return whether there is something.
-    fn wait(&self, limit: Option<Duration>) -> bool;
-    /// Raise if it was begun by the process that this one was forked from: nobody fills it here.
-    fn check_process(&self, py: Python<'_>) -> PyResult<()>;
-    /// Return what is there.
-    fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>>;
-    /// Return the exception for an error.
-    fn raised(&self, py: Python<'_>, error: Error) -> PyErr;
-    /// Visit what only this holds.
+    /// Have `slot` finished when a value is ready; return false if one is ready now.
+    fn subscribe(&self, slot: &Arc<Slot>, arrival: Arrival) -> Result<bool, Error>;
+    /// Block this thread until a value is ready.
+    fn wait(&self, py: Python<'_>) -> Result<(), Failure>;
+    /// Take what is ready.
+    fn take(&self, py: Python<'_>) -> Result<Py<PyAny>, Failure>;
+    /// Return whether it belongs to a parent process.
+    fn is_inherited(&self) -> bool;
+    fn context(&self) -> &CallContext;
+    /// Visit objects that nothing else visits.
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError>;
 }
 
@@ -86,372 +62,353 @@ enum Provider {
     Feed(Arc<dyn Feed>),
 }
 
-/// Some work of the core, to be waited for or awaited, once.
-#[pyclass(frozen, module = "replicate_rs._core")]
-pub struct Pending {
-    work: Provider,
+/// Work of the core, to be waited for or awaited once.
+#[pyclass(name = "Pending", frozen, module = "replicate_rs._core")]
+pub(crate) struct PyPending {
+    provider: Provider,
     connections: Arc<Connections>,
-    about: About,
-    /// Set for a request that creates something.
-    creation: Option<Arc<Creation>>,
-    /// Whether the work goes on when nobody waits for it any more.
+    context: CallContext,
+    /// Set for a create request.
+    create: Option<Arc<Create>>,
+    /// Whether the work continues without its caller.
     is_lasting: bool,
     slot: Arc<Slot>,
     running: OnceLock<Running>,
     begun: OnceLock<Begun>,
     is_awaited: AtomicBool,
-    blocking: AtomicBool,
-    /// The answer, once `result()` or `exception()` was asked for it and nobody has taken it by awaiting.
-    answer: Mutex<Option<Result<Py<PyAny>, Py<PyBaseException>>>>,
-    /// What `cancel()` was told.
-    message: Mutex<Option<Py<PyAny>>>,
+    is_blocking: AtomicBool,
+    /// The result, after `result()` or `exception()` and before it was awaited.
+    result: Mutex<Option<Result<Py<PyAny>, Py<PyBaseException>>>>,
+    /// The argument of `cancel()`.
+    cancel_message: Mutex<Option<Py<PyAny>>>,
 }
 
-/// Work that nobody waits for yet.
+/// Work that began before it was waited for.
 struct Begun {
-    work: Stop,
-    /// Cancelled when the work is over, however it ended.
+    task: TaskHandle,
+    /// Cancelled at the end of the work, also after a panic.
     over: CancellationToken,
 }
 
+/// Work that is awaited.
 struct Running {
-    /// None where no task is needed.
-    work: Option<Stop>,
-    forks: usize,
+    /// None if no task is needed.
+    task: Option<TaskHandle>,
+    generation: Generation,
     port: Arc<Port>,
     event_loop: Py<PyAny>,
 }
 
-impl Pending {
-    /// Work that begins when somebody waits for it.
-    pub fn new(connections: Arc<Connections>, about: About, job: Job) -> Self {
-        Self::of(
-            Provider::Job(Mutex::new(Some(job))),
-            connections,
-            about,
-            None,
-        )
+impl PyPending {
+    /// Create work that begins when it is waited for.
+    pub fn new(connections: Arc<Connections>, context: CallContext, job: Job) -> Self {
+        Self::with(Provider::Job(Mutex::new(Some(job))), connections, context)
     }
 
-    /// A request that creates something.
+    /// Create the work of a create request.
     pub fn creating(
         connections: Arc<Connections>,
-        about: About,
+        context: CallContext,
         job: Job,
-        creation: Arc<Creation>,
+        create: Arc<Create>,
     ) -> Self {
-        Self::of(
-            Provider::Job(Mutex::new(Some(job))),
-            connections,
-            about,
-            Some(creation),
-        )
+        let mut this = Self::new(connections, context, job);
+        this.create = Some(create);
+        this
     }
 
-    /// The same work, which goes on once it has begun, whether somebody waits for it or not.
+    /// Have the work continue without its caller once it has begun.
     pub fn lasting(self) -> Self {
         let mut this = self;
         this.is_lasting = true;
         this
     }
 
-    /// What a feed has next.
+    /// Create the wait for the next value of a feed.
     pub fn next_of(feed: Arc<dyn Feed>, connections: Arc<Connections>) -> Self {
-        Self::of(Provider::Feed(feed), connections, About::default(), None)
+        Self::with(Provider::Feed(feed), connections, CallContext::default())
     }
 
-    fn of(
-        work: Provider,
-        connections: Arc<Connections>,
-        about: About,
-        creation: Option<Arc<Creation>>,
-    ) -> Self {
+    fn with(provider: Provider, connections: Arc<Connections>, context: CallContext) -> Self {
         Self {
-            work,
+            provider,
             connections,
-            about,
-            creation,
+            context,
+            create: None,
             is_lasting: false,
             slot: Arc::default(),
             running: OnceLock::new(),
             begun: OnceLock::new(),
             is_awaited: AtomicBool::new(false),
-            blocking: AtomicBool::new(false),
-            answer: Mutex::default(),
-            message: Mutex::default(),
+            is_blocking: AtomicBool::new(false),
+            result: Mutex::default(),
+            cancel_message: Mutex::default(),
         }
     }
 
-    /// Return whether its work was begun by the process that this one was forked from.
-    fn is_inherited(&self) -> bool {
-        self.begun
-            .get()
-            .is_some_and(|begun| begun.work.is_inherited())
-            || self.running.get().is_some_and(Running::is_inherited)
-    }
-
-    fn take_job(&self, py: Python<'_>) -> PyResult<Job> {
-        if self.is_inherited() {
-            return Err(inherited(py));
-        }
-        let job = match &self.work {
-            Provider::Job(job) => locked(job).take(),
-            Provider::Feed(_) => None,
-        };
-        job.ok_or_else(|| PyRuntimeError::new_err("this call has been awaited already"))
-    }
-
-    fn deliver(&self, py: Python<'_>, outcome: Outcome) -> PyResult<Py<PyAny>> {
-        self.about.write_log(py);
-        match (&self.work, outcome) {
-            (Provider::Feed(feed), _) => feed.take(py),
-            (Provider::Job(_), Ok(delivery)) => delivery(py),
-            (Provider::Job(_), Err(error)) => {
-                let error = errors::raised(py, error, &self.about);
-                Err(match &self.creation {
-                    Some(creation) => create::with_record(py, error, creation),
-                    None => error,
-                })
-            }
+    fn context(&self) -> &CallContext {
+        match &self.provider {
+            Provider::Job(_) => &self.context,
+            Provider::Feed(feed) => feed.context(),
         }
     }
 
-    /// Note that the caller has the answer.
-    fn claim(&self) {
-        if let Some(creation) = &self.creation {
-            creation.claim();
-        }
-    }
-
-    /// Begin the work of an awaited call, on the loop that `find` gives; None if the answer is there already.
-    fn start(
-        &self,
-        py: Python<'_>,
-        find: impl FnOnce() -> PyResult<(Py<PyAny>, Arc<Port>)>,
-    ) -> PyResult<Option<Running>> {
-        match &self.work {
-            Provider::Job(_) => {
-                let (event_loop, port) = find()?;
-                let (job, signal) = (self.take_job(py)?, self.about.flag(py));
-                let runtime = process()
-                    .runtime()
-                    .map_err(|error| errors::raised(py, error, &self.about))?;
-                let pool = self.connections.on_runtime();
-                let work = job(pool.clone());
-                let way = port.enter();
-                let mut finish = Finish::new(
-                    self.slot.clone(),
-                    move |slot| way.arrive(slot),
-                    || Err(internal()),
-                );
-                let task = match self.creation.clone() {
-                    Some(creation) => {
-                        process().creates.remember(&creation);
-                        let give = move |outcome| finish.finish(outcome).is_ok();
-                        runtime.spawn(create::run(work, pool, creation, signal, give))
-                    }
-                    None => runtime.spawn(async move {
-                        drop(finish.finish(abort::unless_aborted(signal, work).await));
-                    }),
-                };
-                Ok(Some(Running {
-                    work: Some(Stop::of(&task)),
-                    forks: forks(),
-                    port,
-                    event_loop,
-                }))
-            }
-            Provider::Feed(feed) => {
-                feed.check_process(py)?;
-                if feed.is_ready() {
-                    return Ok(None);
-                }
-                let (event_loop, port) = find()?;
-                let waits = feed.subscribe(&self.slot, port.enter());
-                let waits = waits.map_err(|error| feed.raised(py, error))?;
-                Ok(waits.then_some(Running {
-                    work: None,
-                    forks: forks(),
-                    port,
-                    event_loop,
-                }))
-            }
-        }
-    }
-
-    /// Raise if it is awaited in the process that this one was forked from: nobody brings the answer here.
+    /// Raise if the work belongs to a parent process, where its result would arrive.
     fn check_process(&self, py: Python<'_>) -> PyResult<()> {
-        if self.running.get().is_some_and(Running::is_inherited) {
-            Err(inherited(py))
+        let is_inherited = self.running.get().is_some_and(Running::is_inherited)
+            || self
+                .begun
+                .get()
+                .is_some_and(|begun| begun.task.is_inherited())
+            || matches!(&self.provider, Provider::Feed(feed) if feed.is_inherited());
+        if is_inherited {
+            Err(forked_error(py))
         } else {
             Ok(())
         }
     }
 
-    /// Begin the work, if that has not been done.
+    fn take_job(&self, py: Python<'_>) -> PyResult<Job> {
+        self.check_process(py)?;
+        let job = match &self.provider {
+            Provider::Job(job) => lock(job).take(),
+            Provider::Feed(_) => None,
+        };
+        job.ok_or_else(awaited_already)
+    }
+
+    /// Return the Python object of an outcome, or raise its exception.
+    fn deliver(&self, py: Python<'_>, outcome: Result<Delivery, Failure>) -> PyResult<Py<PyAny>> {
+        self.context.write_log(py);
+        let delivered = match (&self.provider, outcome) {
+            (Provider::Feed(feed), _) => feed.take(py),
+            (Provider::Job(_), Ok(delivery)) => return delivery(py),
+            (Provider::Job(_), Err(failure)) => Err(failure),
+        };
+        delivered.map_err(|failure| {
+            let is_core = matches!(failure, Failure::Core(_));
+            let error = failure_to_py_err(py, failure, self.context());
+            match &self.create {
+                Some(create) if is_core => create::add_record(py, error, create),
+                _ => error,
+            }
+        })
+    }
+
+    /// Note that the caller has received the result.
+    fn set_delivered(&self) {
+        if let Some(create) = &self.create {
+            create.set_delivered();
+        }
+    }
+
+    /// Begin awaited work, on the loop that `find_port` returns; None if a result is ready.
+    fn start(
+        &self,
+        py: Python<'_>,
+        find_port: impl FnOnce() -> PyResult<(Py<PyAny>, Arc<Port>)>,
+    ) -> PyResult<Option<Running>> {
+        let feed = match &self.provider {
+            Provider::Job(_) => None,
+            Provider::Feed(feed) => {
+                self.check_process(py)?;
+                if feed.is_ready() {
+                    return Ok(None);
+                }
+                Some(feed)
+            }
+        };
+        let (event_loop, port) = find_port()?;
+        let task = match feed {
+            None => Some(self.spawn(py, &port)?),
+            Some(feed) => {
+                let waits = feed.subscribe(&self.slot, port.expect());
+                if !waits.map_err(|error| to_py_err(py, error, feed.context()))? {
+                    return Ok(None);
+                }
+                None
+            }
+        };
+        Ok(Some(Running {
+            task,
+            generation: Generation::current(),
+            port,
+            event_loop,
+        }))
+    }
+
+    /// Spawn the job, whose outcome is delivered at `port`.
+    fn spawn(&self, py: Python<'_>, port: &Arc<Port>) -> PyResult<TaskHandle> {
+        let (job, flag) = (self.take_job(py)?, self.context.flag());
+        let runtime = process().runtime()?;
+        let pool = self.connections.on_runtime();
+        let work = job(pool.clone());
+        let arrival = port.expect();
+        let arrive = move |slot| arrival.deliver(slot);
+        let mut finish = Finish::new(self.slot.clone(), arrive, || Err(Error::internal()));
+        let task = match self.create.clone() {
+            Some(create) => {
+                process().creates.add(&create);
+                let deliver = move |outcome| finish.finish(outcome).is_ok();
+                runtime.spawn(create::run(work, pool, create, flag, deliver))
+            }
+            None => runtime.spawn(async move {
+                drop(finish.finish(unless_aborted(flag, work).await));
+            }),
+        };
+        Ok(TaskHandle::of(&task))
+    }
+
+    /// Begin the work if it has not begun.
     fn ensure_started(&self, py: Python<'_>) -> PyResult<()> {
         self.check_process(py)?;
-        if self.running.get().is_none() && self.slot.stand() == Stand::Working {
-            self.set_started(self.start(py, || Port::of_this_loop(py))?);
+        if self.running.get().is_none() && self.slot.status() == Status::Working {
+            self.set_started(self.start(py, || Port::of_running_loop(py))?);
         }
         Ok(())
     }
 
-    /// Note what was started.
     fn set_started(&self, started: Option<Running>) {
         match started {
-            // Only the one who took the job comes here.
+            // Only one caller takes the job and comes here.
             Some(running) => drop(self.running.set(running)),
-            // There is an answer, and nobody waits.
-            None => drop(self.slot.finish(super::inbox::ready())),
+            // A result is ready, and nothing waits for it.
+            None => drop(self.slot.finish(ready())),
         }
     }
 
-    /// Return the answer, and keep it for whoever awaits this.
-    fn answer(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    /// Return the result, and keep it for the one that awaits this.
+    fn peek(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.check_process(py)?;
-        let copied = |answer: &Result<Py<PyAny>, Py<PyBaseException>>| match answer {
-            Ok(answer) => Ok(answer.clone_ref(py)),
+        let copy = |result: &Result<Py<PyAny>, Py<PyBaseException>>| match result {
+            Ok(value) => Ok(value.clone_ref(py)),
             Err(error) => Err(PyErr::from_value(error.bind(py).clone().into_any())),
         };
-        if let Some(answer) = &*locked(&self.answer) {
-            return copied(answer);
+        if let Some(result) = &*lock(&self.result) {
+            return copy(result);
         }
-        match (self.slot.take(), self.slot.stand()) {
+        match (self.slot.take(), self.slot.status()) {
             (Some(outcome), _) => {
-                let answer = self
-                    .deliver(py, outcome)
-                    .map_err(|error| error.into_value(py));
-                let copy = copied(&answer);
-                *locked(&self.answer) = Some(answer);
-                copy
+                let result = self.deliver(py, outcome.map_err(Failure::from));
+                let result = result.map_err(|error| error.into_value(py));
+                let copied = copy(&result);
+                *lock(&self.result) = Some(result);
+                copied
             }
-            (None, Stand::Cancelled) => Err(self.cancelled(py)),
-            (None, Stand::Working) => Err(invalid_state(py, "the answer is not there yet")),
+            (None, Status::Cancelled) => Err(self.cancelled(py)),
+            (None, Status::Working) => Err(invalid_state(py, "the answer is not there yet")),
             (None, _) => Err(invalid_state(py, "the answer was taken")),
         }
     }
 
+    /// Return the `CancelledError` of a cancelled wait.
     fn cancelled(&self, py: Python<'_>) -> PyErr {
-        let message = locked(&self.message)
-            .as_ref()
-            .map(|message| message.clone_ref(py));
-        let make = || {
-            let class = py.import("asyncio")?.getattr("CancelledError")?;
-            match message {
-                Some(message) => class.call1((message,)),
-                None => class.call0(),
-            }
-        };
-        make().map_or_else(|error| error, PyErr::from_value)
+        match self._cancel_message(py) {
+            Some(message) => exception(py, "asyncio", "CancelledError", (message,)),
+            None => exception(py, "asyncio", "CancelledError", ()),
+        }
     }
 
-    /// Stop the work when nobody wants its answer any more; a forked child leaves it to its parent.
+    /// Stop the work when its result is not wanted any more.
     fn leave(&self) {
         let Some(running) = self.running.get() else {
             return;
         };
-        match &self.creation {
-            Some(creation) => drop(creation.leave()),
-            None if self.is_lasting => {}
-            None => running.stop(),
+        match (&self.create, &running.task) {
+            (Some(create), _) => drop(create.abandon()),
+            (None, Some(task)) if !self.is_lasting => task.abort(),
+            (None, _) => {}
         }
     }
 }
 
-/// Which of some work that was begun is over first, or None after `limit`.
-pub fn first_of(pendings: &[Bound<'_, Pending>], limit: Option<Duration>) -> PyResult<Job> {
-    if let Some(py) = pendings
-        .iter()
-        .find(|each| each.get().is_inherited())
-        .map(Bound::py)
-    {
-        return Err(inherited(py));
+/// Return a job that waits for the first of several works to end, and returns its index; None after `limit`.
+pub(crate) fn first_of(
+    pendings: &[Bound<'_, PyPending>],
+    limit: Option<Duration>,
+) -> PyResult<Job> {
+    for pending in pendings {
+        pending.get().check_process(pending.py())?;
     }
-    let over =
-        |pending: &Bound<'_, Pending>| pending.get().begun.get().map(|begun| begun.over.clone());
+    let over = |pending: &Bound<'_, PyPending>| Some(pending.get().begun.get()?.over.clone());
     let tokens: Option<Vec<_>> = pendings.iter().map(over).collect();
     let tokens = tokens.filter(|tokens| !tokens.is_empty());
     let tokens = tokens.ok_or_else(|| PyRuntimeError::new_err("this call was not begun"))?;
     Ok(job(move |_| async move {
-        let first = select_all(
-            tokens
-                .into_iter()
-                .map(|token| Box::pin(token.cancelled_owned())),
-        );
-        let which = match limit {
+        let ends = tokens
+            .into_iter()
+            .map(|token| Box::pin(token.cancelled_owned()));
+        let first = select_all(ends);
+        let first = match limit {
             Some(limit) => timeout(limit, first).await.ok(),
             None => Some(first.await),
         };
-        delivery(move |py| which.map(|((), index, _)| index).into_py_any(py))
+        deliver(move |py| first.map(|((), index, _)| index).into_py_any(py))
     }))
 }
 
 #[pymethods]
-impl Pending {
-    /// Run the work on this thread and return its answer.
+impl PyPending {
+    /// Run the work on this thread and return its result.
     fn wait(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if let Provider::Feed(feed) = &self.work {
-            feed.check_process(py)?;
-            if let Some(_entered) = feed.enter().map_err(|error| feed.raised(py, error))? {
-                wait_until(py, |limit| feed.wait(limit))?;
-            }
-            return feed.take(py);
+        if let Provider::Feed(feed) = &self.provider {
+            self.check_process(py)?;
+            let taken = feed.wait(py).and_then(|()| feed.take(py));
+            return taken.map_err(|failure| failure_to_py_err(py, failure, feed.context()));
         }
-        let (job, signal) = (self.take_job(py)?, self.about.flag(py));
-        let long = self
-            .about
-            .call
-            .as_ref()
-            .is_some_and(|call| matches!(call.body, Body::Upload(_)));
-        let outcome = match &self.creation {
-            Some(creation) => create::wait(py, &self.connections, creation, job, signal, long)?,
-            None => block_on(py, &self.connections, long, |pool| {
-                abort::unless_aborted(signal, job(pool))
-            })?,
+        let (job, flag) = (self.take_job(py)?, self.context.flag());
+        let request = self.context.request.as_ref();
+        let is_upload = request.is_some_and(|request| matches!(request.body, Body::Upload(_)));
+        let outcome = match &self.create {
+            Some(create) => create::wait(py, &self.connections, create, job, flag, is_upload),
+            None => block_on(py, &self.connections, is_upload, |pool| {
+                unless_aborted(flag, job(pool))
+            }),
         };
-        let answer = self.deliver(py, outcome)?;
-        self.claim();
-        Ok(answer)
+        if let Err(Failure::Python(interrupt)) = outcome {
+            return Err(interrupt);
+        }
+        let result = self.deliver(py, outcome)?;
+        self.set_delivered();
+        Ok(result)
     }
 
-    /// Begin the work as if it were awaited on a hub, whose port this is.
+    /// Begin the work as if it were awaited on the hub that `port` leads to.
     fn start_on(
         &self,
         py: Python<'_>,
         event_loop: Py<PyAny>,
-        port: &Bound<'_, HubPort>,
+        port: &Bound<'_, PyHubPort>,
     ) -> PyResult<()> {
         self.set_started(self.start(py, || Ok((event_loop, port.get().0.clone())))?);
         Ok(())
     }
 
-    /// Begin the work on the runtime, before anybody waits for it; it ends if this object goes first.
+    /// Begin the work on the runtime before it is waited for. It ends if this object is dropped first.
     fn begin(&self, py: Python<'_>) -> PyResult<()> {
-        let (job, signal) = (self.take_job(py)?, self.about.flag(py));
-        let runtime = process()
-            .runtime()
-            .map_err(|error| errors::raised(py, error, &self.about))?;
+        let (job, flag) = (self.take_job(py)?, self.context.flag());
+        let runtime = process().runtime()?;
         let (work, over) = (job(self.connections.on_runtime()), CancellationToken::new());
-        let at_end = over.clone().drop_guard();
+        let guard = over.clone().drop_guard();
         let task = runtime.spawn(async move {
-            let _at_end = at_end;
-            abort::unless_aborted(signal, work).await
+            let _guard = guard;
+            unless_aborted(flag, work).await
         });
         self.begun.get_or_init(|| Begun {
-            work: Stop::of(&task),
+            task: TaskHandle::of(&task),
             over,
         });
-        if let Provider::Job(place) = &self.work {
-            let at_drop = StopOnDrop(Stop::of(&task));
-            *locked(place) = Some(Box::new(|_| {
+        if let Provider::Job(job) = &self.provider {
+            let abort = AbortOnDrop(TaskHandle::of(&task));
+            *lock(job) = Some(Box::new(|_| {
                 Box::pin(async {
-                    let _at_drop = at_drop;
+                    let _abort = abort;
                     task.await.unwrap_or_else(|error| {
+                        let stopped = "the request was stopped before it was answered";
                         Err(if error.is_panic() {
-                            internal()
+                            Error::internal()
                         } else {
-                            stopped()
+                            Error::disconnected(stopped)
                         })
                     })
                 })
@@ -460,21 +417,19 @@ impl Pending {
         Ok(())
     }
 
-    /// End work that was begun, and that nobody waits for.
+    /// Abort work that was begun.
     fn give_up(&self) {
         if let Some(begun) = self.begun.get() {
-            begun.work.stop();
+            begun.task.abort();
         }
     }
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        let (this, py) = (slf.get(), slf.py());
-        // It may have begun before, for those who added a callback.
-        this.ensure_started(py)?;
+        let this = slf.get();
+        // It may have begun for a callback.
+        this.ensure_started(slf.py())?;
         if this.is_awaited.swap(true, Ordering::Relaxed) {
-            return Err(PyRuntimeError::new_err(
-                "this call has been awaited already",
-            ));
+            return Err(awaited_already());
         }
         Ok(slf)
     }
@@ -482,40 +437,38 @@ impl Pending {
     fn __next__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let (this, py) = (slf.get(), slf.py());
         this.check_process(py)?;
-        if let Some(answer) = locked(&this.answer).take() {
-            this.claim();
-            return Err(match answer {
-                Ok(answer) => stop(answer.into_bound(py)),
+        if let Some(result) = lock(&this.result).take() {
+            this.set_delivered();
+            return Err(match result {
+                Ok(value) => stop_iteration(value.into_bound(py)),
                 Err(error) => PyErr::from_value(error.into_bound(py).into_any()),
             });
         }
-        match (this.slot.take(), this.slot.stand()) {
+        match (this.slot.take(), this.slot.status()) {
             (Some(outcome), _) => {
-                let answer = this.deliver(py, outcome)?;
-                this.claim();
-                Err(stop(answer.into_bound(py)))
+                let value = this.deliver(py, outcome.map_err(Failure::from))?;
+                this.set_delivered();
+                Err(stop_iteration(value.into_bound(py)))
             }
-            (None, Stand::Working) => {
-                this.blocking.store(true, Ordering::Relaxed);
+            (None, Status::Working) => {
+                this.is_blocking.store(true, Ordering::Relaxed);
                 Ok(slf)
             }
-            (None, Stand::Cancelled) => Err(this.cancelled(py)),
-            (None, _) => Err(PyRuntimeError::new_err(
-                "this call has been awaited already",
-            )),
+            (None, Status::Cancelled) => Err(this.cancelled(py)),
+            (None, _) => Err(awaited_already()),
         }
     }
 
-    // What follows makes it a future to asyncio, and to whoever looks at what a task waits for.
+    // The protocol of an asyncio future, for tasks and for debuggers.
 
     #[getter]
     fn _asyncio_future_blocking(&self) -> bool {
-        self.blocking.load(Ordering::Relaxed)
+        self.is_blocking.load(Ordering::Relaxed)
     }
 
     #[setter(_asyncio_future_blocking)]
     fn set_blocking(&self, blocking: bool) {
-        self.blocking.store(blocking, Ordering::Relaxed);
+        self.is_blocking.store(blocking, Ordering::Relaxed);
     }
 
     fn get_loop(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
@@ -542,12 +495,12 @@ impl Pending {
         match (this.slot.subscribe(waiter), this.running.get()) {
             (Subscribed::Waits, _) => Ok(()),
             (Subscribed::IsDone, Some(running)) => {
-                running.port.hand_over([this.slot.clone()]);
+                running.port.deliver([this.slot.clone()]);
                 Ok(())
             }
             (Subscribed::IsDone, None) => {
-                // It was done before anybody had to wait, so it has no way to a loop yet.
-                let (event_loop, _) = Port::of_this_loop(py)?;
+                // It was done before it had to be waited for, and has no loop yet.
+                let (event_loop, _) = Port::of_running_loop(py)?;
                 schedule(py, this.slot.call_waiters(), &event_loop)
             }
             (Subscribed::Refused(waiter), Some(running)) => {
@@ -557,49 +510,46 @@ impl Pending {
         }
     }
 
-    /// Remove a callback; return how often it was there.
+    /// Remove a callback and return how often it was registered.
     fn remove_done_callback(&self, py: Python<'_>, callback: &Bound<'_, PyAny>) -> usize {
-        // Compared apart from the slot's lock: comparing may run code of the caller's.
-        let meant: Vec<_> = self.slot.waiters(|waiter| waiter.callback.clone_ref(py));
-        let meant: Vec<_> = meant
-            .into_iter()
-            .filter(|each| each.bind(py).eq(callback).unwrap_or(false))
-            .collect();
-        self.slot
-            .unsubscribe(|waiter| meant.iter().any(|each| each.is(&waiter.callback)))
-            .len()
+        // Compared without the slot's lock: a comparison may run Python code.
+        let callbacks = self.slot.waiters(|waiter| waiter.callback.clone_ref(py));
+        let is_equal = |each: &Py<PyAny>| each.bind(py).eq(callback).unwrap_or(false);
+        let equal: Vec<_> = callbacks.into_iter().filter(is_equal).collect();
+        let is_removed = |waiter: &Waiter| equal.iter().any(|each| each.is(&waiter.callback));
+        self.slot.unsubscribe(is_removed).len()
     }
 
     fn done(&self) -> bool {
-        self.slot.stand() != Stand::Working
+        self.slot.status() != Status::Working
     }
 
     #[pyo3(name = "cancelled")]
     fn is_cancelled(&self) -> bool {
-        self.slot.stand() == Stand::Cancelled
+        self.slot.status() == Status::Cancelled
     }
 
-    /// Return the answer, or raise what it is; as long as nobody has taken it by awaiting this.
+    /// Return the result or raise its exception, until it was awaited.
     fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.answer(py)
+        self.peek(py)
     }
 
-    /// Return the exception that the answer is, or None.
+    /// Return the exception, or None for a result.
     fn exception(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
-        let answer = self.answer(py);
-        let kept = locked(&self.answer).is_some();
-        match answer {
+        let result = self.peek(py);
+        let has_result = lock(&self.result).is_some();
+        match result {
             Ok(_) => Ok(None),
-            Err(error) if kept => Ok(Some(error.into_value(py).into_any())),
-            // That it was cancelled, is not there yet, or was taken.
+            Err(error) if has_result => Ok(Some(error.into_value(py).into_any())),
+            // It was cancelled, is not ready, or was taken.
             Err(error) => Err(error),
         }
     }
 
-    /// What `asyncio.gather` asks a future for that was cancelled, and it calls what follows.
+    /// Read by `asyncio.gather`, which calls the next method too.
     #[getter]
     fn _cancel_message(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        locked(&self.message)
+        lock(&self.cancel_message)
             .as_ref()
             .map(|message| message.clone_ref(py))
     }
@@ -608,37 +558,37 @@ impl Pending {
         self.cancelled(py).into_value(py)
     }
 
-    /// While its loop is open, the work itself keeps its waiter alive, as a transport of asyncio's would; a loop that was closed
-    /// with tasks pending leaves a circle that nobody else can break.
+    /// While the loop is open, the work keeps its waiter alive, as asyncio's transports do. A loop that was closed with pending tasks leaves
+    /// a reference cycle that only the collector can break.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.about.traverse(&visit)?;
-        if let Ok(answer) = self.answer.try_lock()
-            && let Some(answer) = &*answer
-        {
-            match answer {
-                Ok(answer) => visit.call(answer)?,
-                Err(error) => visit.call(error)?,
+        self.context.traverse(&visit)?;
+        if let Ok(result) = self.result.try_lock() {
+            match &*result {
+                Some(Ok(value)) => visit.call(value)?,
+                Some(Err(error)) => visit.call(error)?,
+                None => {}
             }
         }
-        if let Provider::Feed(feed) = &self.work
+        if let Provider::Feed(feed) = &self.provider
             && Arc::strong_count(feed) == 1
         {
             feed.traverse(&visit)?;
         }
-        if let Ok(message) = self.message.try_lock() {
+        if let Ok(message) = self.cancel_message.try_lock() {
             visit.call(&*message)?;
         }
-        let is_closed = |running: &&Running| !running.is_inherited() && !running.port.is_open();
-        let Some(running) = self.running.get().filter(is_closed) else {
-            return Ok(());
-        };
-        visit.call(&running.event_loop)?;
-        self.slot.try_each_waiter(|waiter| waiter.traverse(&visit))
+        match self.running.get() {
+            Some(running) if !running.is_inherited() && !running.port.is_open() => {
+                visit.call(&running.event_loop)?;
+                self.slot.try_each_waiter(|waiter| waiter.traverse(&visit))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn __clear__(&self) {
-        drop(locked(&self.answer).take());
-        drop(locked(&self.message).take());
+        drop(lock(&self.result).take());
+        drop(lock(&self.cancel_message).take());
         if self
             .running
             .get()
@@ -649,17 +599,17 @@ impl Pending {
         }
     }
 
-    /// Cancel the wait, unless the answer is there. Those who wait are told in the loop's next turn, with this message.
+    /// Cancel the wait unless there is a result. Waiters are called in the next turn of the loop.
     #[pyo3(signature = (msg=None))]
     fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
         let Some(running) = self.running.get() else {
             return Ok(false);
         };
-        if self.slot.stand() != Stand::Working {
+        if self.slot.status() != Status::Working {
             // The first message counts.
             return Ok(false);
         }
-        let before = std::mem::replace(&mut *locked(&self.message), msg);
+        let before = std::mem::replace(&mut *lock(&self.cancel_message), msg);
         drop(before);
         let Some(waiters) = self.slot.cancel() else {
             return Ok(false);
@@ -670,66 +620,44 @@ impl Pending {
     }
 }
 
-impl Drop for Pending {
+impl Drop for PyPending {
     fn drop(&mut self) {
         if self.running.get().is_none_or(Running::is_inherited) {
             return;
         }
-        let was_working = self.slot.stand() == Stand::Working;
-        let (left, waiters) = self.slot.close();
+        let was_working = self.slot.status() == Status::Working;
+        let left = self.slot.close();
         if was_working {
             self.leave();
         }
-        if let Some(creation) = self
-            .creation
-            .take()
-            .filter(|creation| creation.is_orphaned())
-        {
-            // The answer came, and its caller had gone.
-            let (pool, counted) = (self.connections.on_runtime(), creation.unattended());
-            drop(process().detach(counted, async move { creation.undo(&pool).await }));
+        if let Some(create) = self.create.take() {
+            // The response may have arrived after the caller had left.
+            create::cancel_orphan(&self.connections, create);
         }
-        drop((left, waiters));
+        drop(left);
     }
 }
 
 impl Running {
-    /// Whether the work is the process's that this one was forked from: what is locked then may be so for ever.
+    /// Return whether the work belongs to a parent process, where its locks may be held forever.
     fn is_inherited(&self) -> bool {
-        self.forks != forks()
-    }
-
-    fn stop(&self) {
-        if let Some(work) = &self.work {
-            work.stop();
-        }
+        self.generation.is_inherited()
     }
 }
 
-/// The end of an awaitable's iterator, with its answer. Given as it is, it becomes no exception object in CPython 3.11 unless
-/// somebody looks; but the arguments of an exception, and exceptions themselves, would be taken for what they are.
-fn stop(answer: Bound<'_, PyAny>) -> PyErr {
-    if answer.is_instance_of::<PyTuple>() || answer.is_instance_of::<PyBaseException>() {
-        return PyStopIteration::new_err((answer.unbind(),));
+/// Return the `StopIteration` of an awaitable. A plain value creates no exception object in CPython 3.11; a tuple or an exception must be
+/// wrapped, since it would be taken for the arguments or the exception itself.
+fn stop_iteration(value: Bound<'_, PyAny>) -> PyErr {
+    if value.is_instance_of::<PyTuple>() || value.is_instance_of::<PyBaseException>() {
+        return PyStopIteration::new_err((value.unbind(),));
     }
-    PyStopIteration::new_err(answer.unbind())
+    PyStopIteration::new_err(value.unbind())
 }
 
-fn stopped() -> Error {
-    Error {
-        sent: true,
-        ..Error::new(
-            Kind::Disconnected,
-            "the request was stopped before it was answered",
-        )
-    }
+fn awaited_already() -> PyErr {
+    PyRuntimeError::new_err("this call has been awaited already")
 }
 
 fn invalid_state(py: Python<'_>, message: &'static str) -> PyErr {
-    let class = py
-        .import("asyncio")
-        .and_then(|asyncio| asyncio.getattr("InvalidStateError"));
-    class
-        .and_then(|class| class.call1((message,)))
-        .map_or_else(|error| error, PyErr::from_value)
+    exception(py, "asyncio", "InvalidStateError", (message,))
 }

@@ -1,8 +1,8 @@
-//! The way from the workers to one event loop: a mailbox, and a bell that is rung when something was put in.
+//! The way from the workers to one event loop: a mailbox, and a wake-up when something was added.
 //!
-//! Rules this file keeps:
-//! * the bell is a socket that the loop watches; loops that cannot watch one get a single `call_soon_threadsafe` per batch;
-//! * a closed loop is never called: it drops its reader, and with it the port closes. A closed port is never handed out.
+//! Rules of this file:
+//! * a loop is woken through a socket that it watches; one that cannot watch sockets gets one `call_soon_threadsafe` per batch;
+//! * a closed loop is never called: it drops its reader, which closes the port. A closed port is never handed out.
 
 use std::cell::RefCell;
 use std::mem;
@@ -15,24 +15,25 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyWeakrefMethods, PyWeakrefReference};
 use tokio::runtime::Handle;
 
-use super::process::{forks, process};
+use super::fork::Generation;
+use super::process::process;
 use super::slot::{Slot, wake};
 use crate::sync::mailbox::Mailbox;
 
-/// How long to wait before a bell that could not be rung is rung again.
-const RING_AGAIN: Duration = Duration::from_millis(20);
+/// How long after a failed wake-up the next one is tried.
+const WAKE_RETRY: Duration = Duration::from_millis(20);
 
 /// The way from the workers to one event loop.
-pub struct Port {
+pub(crate) struct Port {
     mailbox: Mailbox<Arc<Slot>>,
-    under_way: AtomicUsize,
-    bell: Bell,
-    /// When it was made: a forked child leaves its parent's alone.
-    forks: usize,
+    /// How many slots will arrive.
+    expected: AtomicUsize,
+    waker: LoopWaker,
+    generation: Generation,
 }
 
-enum Bell {
-    /// Both ends are ours, so that writing to it never meets a closed peer; the loop only watches the second.
+enum LoopWaker {
+    /// Both ends are ours, so that a write never meets a closed peer. The loop only watches the second.
     #[cfg(unix)]
     Socket(
         std::os::unix::net::UnixStream,
@@ -42,185 +43,174 @@ enum Bell {
     Threadsafe(Py<PyWeakrefReference>),
 }
 
-thread_local! {
-    static PORTS: RefCell<Ports> = const { RefCell::new(Ports { forks: 0, known: Vec::new() }) };
-}
-
-/// The loops that ran on this thread, by weak reference.
+/// The loops that ran on a thread, and the ports to them.
 struct Ports {
-    forks: usize,
+    generation: Option<Generation>,
     known: Vec<(Py<PyWeakrefReference>, Arc<Port>)>,
 }
 
+thread_local! {
+    static PORTS: RefCell<Ports> = const { RefCell::new(Ports { generation: None, known: Vec::new() }) };
+}
+
 impl Port {
-    /// Return the running loop, and the way to it.
-    pub fn of_this_loop(py: Python<'_>) -> PyResult<(Py<PyAny>, Arc<Port>)> {
+    /// Return the running loop, and the port to it.
+    pub fn of_running_loop(py: Python<'_>) -> PyResult<(Py<PyAny>, Arc<Port>)> {
         static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let event_loop = RUNNING_LOOP
             .import(py, "asyncio", "get_running_loop")?
             .call0()?;
         let known = PORTS.with_borrow_mut(|ports| {
-            if mem::replace(&mut ports.forks, forks()) != forks() {
-                // A child's loops are its own; the inherited bells belong to its parent's.
+            let current = Some(Generation::current());
+            if mem::replace(&mut ports.generation, current) != current {
+                // The inherited ports are those of the parent's loops.
                 mem::forget(mem::take(&mut ports.known));
             }
-            let is_meant = |known: &Py<PyWeakrefReference>| {
+            let is_same = |known: &Py<PyWeakrefReference>| {
                 known
                     .bind(py)
                     .upgrade()
                     .is_some_and(|known| known.is(&event_loop))
             };
-            let found = ports
-                .known
-                .iter()
-                .find(|(known, port)| port.is_open() && is_meant(known));
-            found.map(|(_, port)| port.clone())
+            let mut open = ports.known.iter().filter(|(_, port)| port.is_open());
+            open.find(|(known, _)| is_same(known))
+                .map(|(_, port)| port.clone())
         });
-        let port = match known {
-            Some(port) => port,
-            None => {
-                let reference = PyWeakrefReference::new(&event_loop)?.unbind();
-                let port = Port::open(&event_loop, &reference)?;
-                let closed = PORTS.with_borrow_mut(|ports| {
-                    let (open, closed) = mem::take(&mut ports.known)
-                        .into_iter()
-                        .partition(|(_, port)| port.is_open());
-                    ports.known = open;
-                    ports.known.push((reference, port.clone()));
-                    closed
-                });
-                drop::<Vec<_>>(closed);
-                port
-            }
-        };
+        if let Some(port) = known {
+            return Ok((event_loop.unbind(), port));
+        }
+        let reference = PyWeakrefReference::new(&event_loop)?.unbind();
+        let port = Port::open(&event_loop, &reference)?;
+        let closed = PORTS.with_borrow_mut(|ports| {
+            let known = mem::take(&mut ports.known);
+            let (open, closed) = known.into_iter().partition(|(_, port)| port.is_open());
+            ports.known = open;
+            ports.known.push((reference, port.clone()));
+            closed
+        });
+        // After the borrow: dropping Python objects may run code that comes back here.
+        drop::<Vec<_>>(closed);
         Ok((event_loop.unbind(), port))
     }
 
-    /// One to a loop that has none.
+    /// Open a port to a loop.
     #[cfg(unix)]
-    pub fn open(
+    fn open(
         event_loop: &Bound<'_, PyAny>,
         reference: &Py<PyWeakrefReference>,
     ) -> PyResult<Arc<Self>> {
         use std::os::fd::AsRawFd;
+        use std::os::unix::net::UnixStream;
         let py = event_loop.py();
-        let (ringing, ringed) = std::os::unix::net::UnixStream::pair()?;
-        ringing.set_nonblocking(true)?;
-        ringed.set_nonblocking(true)?;
-        let fd = ringed.as_raw_fd();
-        let port = Arc::new(Self::with(Bell::Socket(ringing, ringed)));
-        // The loop keeps the context in which a reader was added: that of this task would live as long as the loop.
-        let watch = empty_context(py)?.call_method1(
-            "run", //
-            (
-                event_loop.getattr("add_reader")?,
-                fd,
-                Drain { port: port.clone() },
-            ),
-        );
-        match watch {
+        let (writer, reader) = UnixStream::pair()?;
+        writer.set_nonblocking(true)?;
+        reader.set_nonblocking(true)?;
+        let fd = reader.as_raw_fd();
+        let port = Self::with(LoopWaker::Socket(writer, reader));
+        // In an empty context: the loop keeps that in which a reader was added, and a task's would live as long as the loop.
+        let add_reader = event_loop.getattr("add_reader")?;
+        let args = (add_reader, fd, Drain { port: port.clone() });
+        match empty_context(py)?.call_method1("run", args) {
             Ok(_) => Ok(port),
             Err(error) if error.is_instance_of::<pyo3::exceptions::PyNotImplementedError>(py) => {
-                Ok(Arc::new(Self::with(Bell::Threadsafe(
-                    reference.clone_ref(py),
-                ))))
+                Ok(Self::with(LoopWaker::Threadsafe(reference.clone_ref(py))))
             }
             Err(error) => Err(error),
         }
     }
 
-    /// One to a loop that has none.
+    /// Open a port to a loop.
     #[cfg(not(unix))]
-    pub fn open(
+    fn open(
         event_loop: &Bound<'_, PyAny>,
         reference: &Py<PyWeakrefReference>,
     ) -> PyResult<Arc<Self>> {
-        Ok(Arc::new(Self::with(Bell::Threadsafe(
+        Ok(Self::with(LoopWaker::Threadsafe(
             reference.clone_ref(event_loop.py()),
-        ))))
+        )))
     }
 
-    fn with(bell: Bell) -> Self {
-        Self {
+    fn with(waker: LoopWaker) -> Arc<Self> {
+        Arc::new(Self {
             mailbox: Mailbox::default(),
-            under_way: AtomicUsize::new(0),
-            bell,
-            forks: forks(),
-        }
+            expected: AtomicUsize::new(0),
+            waker,
+            generation: Generation::current(),
+        })
     }
 
-    /// Return whether its loop can still be told of something.
+    /// Return whether the loop can be woken.
     pub fn is_open(&self) -> bool {
         self.mailbox.is_open()
     }
 
-    /// Count work whose answer will come this way, for as long as the guard lives.
-    pub fn enter(self: &Arc<Self>) -> UnderWay {
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        UnderWay(self.clone())
+    /// Expect a slot to arrive, while the guard lives.
+    pub fn expect(self: &Arc<Self>) -> Arrival {
+        self.expected.fetch_add(1, Ordering::Relaxed);
+        Arrival(self.clone())
     }
 
-    /// Hand over slots whose waiters have to be woken, from the loop's own thread.
-    pub fn hand_over(self: &Arc<Self>, slots: impl IntoIterator<Item = Arc<Slot>>) {
+    /// Deliver slots from the thread of the loop.
+    pub fn deliver(self: &Arc<Self>, slots: impl IntoIterator<Item = Arc<Slot>>) {
         if self.mailbox.push(slots) {
-            self.ring();
+            self.wake();
         }
     }
 
-    /// Tell the loop that there is something.
-    fn ring(self: &Arc<Self>) {
-        match &self.bell {
-            // A full bell is ringing already.
+    fn wake(self: &Arc<Self>) {
+        match &self.waker {
+            // If the socket is full, the loop will wake up in any case.
             #[cfg(unix)]
-            Bell::Socket(ringing, _) => drop(std::io::Write::write(&mut &*ringing, b"!")),
-            Bell::Threadsafe(reference) => {
+            LoopWaker::Socket(writer, _) => drop(std::io::Write::write(&mut &*writer, b"!")),
+            LoopWaker::Threadsafe(reference) => {
                 match Python::try_attach(|py| self.call_soon(py, reference)) {
-                    Some(Rung::Heard) => {}
-                    // The interpreter or the loop is going away, and nobody waits any more.
-                    Some(Rung::LoopIsClosed) | None => self.close(),
-                    Some(Rung::Failed) => self.ring_later(),
+                    Some(WakeResult::Woken) => {}
+                    // The interpreter or the loop ends, and nobody waits any more.
+                    Some(WakeResult::LoopIsClosed) | None => self.close(),
+                    Some(WakeResult::Failed) => self.wake_later(),
                 }
             }
         }
     }
 
-    fn call_soon(self: &Arc<Self>, py: Python<'_>, reference: &Py<PyWeakrefReference>) -> Rung {
+    fn call_soon(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        reference: &Py<PyWeakrefReference>,
+    ) -> WakeResult {
         let Some(event_loop) = reference.bind(py).upgrade() else {
-            return Rung::LoopIsClosed;
+            return WakeResult::LoopIsClosed;
         };
         let call = || {
             let options = PyDict::new(py);
             options.set_item("context", empty_context(py)?)?;
-            event_loop.call_method(
-                "call_soon_threadsafe",
-                (Drain { port: self.clone() },),
-                Some(&options),
-            )
+            let args = (Drain { port: self.clone() },);
+            event_loop.call_method("call_soon_threadsafe", args, Some(&options))
         };
         if call().is_ok() {
-            return Rung::Heard;
+            return WakeResult::Woken;
         }
         let is_closed = event_loop
             .call_method0("is_closed")
             .and_then(|closed| closed.is_truthy());
         if is_closed.unwrap_or(true) {
-            Rung::LoopIsClosed
+            WakeResult::LoopIsClosed
         } else {
-            Rung::Failed
+            WakeResult::Failed
         }
     }
 
-    /// Ring again after a while; or before, if something else is put in.
-    fn ring_later(self: &Arc<Self>) {
-        if !self.mailbox.ring_failed() {
+    /// Wake the loop after a pause, or earlier if another slot arrives.
+    fn wake_later(self: &Arc<Self>) {
+        if !self.mailbox.wake_failed() {
             return;
         }
         if let Ok(runtime) = process().runtime() {
             let port = self.clone();
             runtime.spawn(async move {
-                tokio::time::sleep(RING_AGAIN).await;
-                if port.mailbox.ring_again() {
-                    port.ring();
+                tokio::time::sleep(WAKE_RETRY).await;
+                if port.mailbox.must_wake_again() {
+                    port.wake();
                 }
             });
         }
@@ -229,19 +219,10 @@ impl Port {
     fn close(&self) {
         drop(self.mailbox.close());
     }
-
-    fn silence(&self) {
-        match &self.bell {
-            #[cfg(unix)]
-            Bell::Socket(_, ringed) => drop(std::io::Read::read(&mut &*ringed, &mut [0; 64])),
-            Bell::Threadsafe(_) => {}
-        }
-    }
 }
 
-/// What became of an attempt to ring.
-enum Rung {
-    Heard,
+enum WakeResult {
+    Woken,
     LoopIsClosed,
     Failed,
 }
@@ -251,38 +232,38 @@ fn empty_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     CONTEXT.import(py, "contextvars", "Context")?.call0()
 }
 
-/// Work that is under way to a port; aborted work leaves it too.
-pub struct UnderWay(Arc<Port>);
+/// A slot that is expected at a port. Dropped with aborted work, it is not expected any more.
+pub(crate) struct Arrival(Arc<Port>);
 
-impl UnderWay {
-    /// Hand over a finished slot. Alone, it rings at once; otherwise after everything else that is ready on this worker, so that
-    /// one ring tells of all of it.
-    pub fn arrive(self, slot: Arc<Slot>) {
+impl Arrival {
+    /// Deliver a finished slot. If others are expected, the loop is woken after the other tasks that are ready on this worker, so that
+    /// one wake-up serves all.
+    pub fn deliver(self, slot: Arc<Slot>) {
         let port = self.0.clone();
         if !port.mailbox.push([slot]) {
             return;
         }
         match Handle::try_current() {
-            Ok(worker) if port.under_way.load(Ordering::Relaxed) > 1 => {
+            Ok(worker) if port.expected.load(Ordering::Relaxed) > 1 => {
                 worker.spawn(async move {
                     tokio::task::yield_now().await;
-                    port.ring();
+                    port.wake();
                 });
             }
-            // On a thread of the caller's there is no worker that would come to it later.
-            _ => port.ring(),
+            // A thread of the caller has no other tasks.
+            _ => port.wake(),
         }
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for Arrival {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.expected.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// What the loop calls when the bell rings.
-#[pyclass(frozen, module = "replicate_rs._core")]
+/// Called by the loop when it was woken.
+#[pyclass(name = "Drain", frozen, module = "replicate_rs._core")]
 struct Drain {
     port: Arc<Port>,
 }
@@ -290,12 +271,15 @@ struct Drain {
 #[pymethods]
 impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        self.port.silence();
+        #[cfg(unix)]
+        if let LoopWaker::Socket(_, reader) = &self.port.waker {
+            drop(std::io::Read::read(&mut &*reader, &mut [0; 64]));
+        }
         let mut slots = self.port.mailbox.take().into_iter();
         while let Some(slot) = slots.next() {
             if let Err(error) = wake(py, slot.call_waiters()) {
-                // A task ended with KeyboardInterrupt or SystemExit: the others must be woken all the same.
-                self.port.hand_over(slots);
+                // A task ended with KeyboardInterrupt or SystemExit. The others must be woken all the same.
+                self.port.deliver(slots);
                 return Err(error);
             }
         }
@@ -305,10 +289,28 @@ impl Drain {
 
 impl Drop for Drain {
     fn drop(&mut self) {
+        // Only the loop holds the reader of a socket: it was closed, or is being collected.
         #[cfg(unix)]
-        if matches!(self.port.bell, Bell::Socket(..)) && self.port.forks == forks() {
-            // Only the loop holds this reader: it was closed, or is being collected.
+        if matches!(self.port.waker, LoopWaker::Socket(..)) && !self.port.generation.is_inherited()
+        {
             self.port.close();
         }
+    }
+}
+
+/// The port to a hub of gevent or eventlet. No greenlet is switched from Rust, since PyO3 counts how often its thread has attached;
+/// `_greenlets.py` does that.
+///
+/// The hub's `EventLoop` keeps this, not the thread: what a thread keeps is dropped at its end, when PyO3 may still count a greenlet
+/// that never detached.
+#[pyclass(name = "HubPort", frozen, module = "replicate_rs._core")]
+pub(crate) struct PyHubPort(pub Arc<Port>);
+
+#[pymethods]
+impl PyHubPort {
+    #[new]
+    fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let reference = PyWeakrefReference::new(event_loop)?.unbind();
+        Port::open(event_loop, &reference).map(Self)
     }
 }

@@ -1,26 +1,25 @@
-//! Answers as Python objects.
+//! Responses as Python objects.
 
 use std::sync::Arc;
 
-use jiter::{PythonParse, StringCacheMode};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
-use reqwest::header::HeaderMap;
 
-use super::pending::delivery;
-use super::call::header_map;
-use super::check::checked;
-use super::errors;
-use super::slot::Outcome;
-use crate::http::exchange::Call;
-use crate::response;
-use crate::retry::advice;
+use super::errors::unexpected_response;
+use super::headers::{Pairs, header_map, to_pairs};
+use super::imports::checked;
+use super::json::decode;
+use super::work::{Outcome, deliver};
+use crate::http::request::Request;
+use crate::response::Response;
+use crate::retry::server_delay;
 
-/// What an endpoint answers with.
+/// What an endpoint returns.
 #[pyclass(
+    name = "Expect",
     frozen,
     eq,
     from_py_object,
@@ -28,152 +27,149 @@ use crate::retry::advice;
     rename_all = "SCREAMING_SNAKE_CASE"
 )]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expect {
-    /// A JSON object, given as a dict.
+pub(crate) enum PyExpect {
+    /// A JSON object, as a dict.
     Object,
-    /// A JSON object with an id, by which it is asked for later.
+    /// A JSON object with an id.
     Record,
     /// A JSON object with a list of objects as its `results`.
     Page,
-    /// A JSON array of objects, given as a list.
+    /// A JSON array of objects, as a list.
     Array,
-    /// Text, given as str.
+    /// Text, as a str.
     Text,
-    /// Bytes.
     Bytes,
-    /// Nothing of interest: the status, given as int.
+    /// Nothing of interest: the status, as an int.
     Status,
-    /// Anything: a [`Response`].
+    /// Anything, as a [`PyResponse`].
     Response,
 }
 
-/// Header names and values; what is not ASCII is read as Latin-1, as HTTP once said.
-pub fn pairs(headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect();
-    headers
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes())))
-        .collect()
+/// Why a response is not what was expected.
+enum Unexpected {
+    Problem(String),
+    Error(PyErr),
 }
 
-/// The JSON value that bytes hold, or what is wrong with them.
-pub fn decode<'py>(py: Python<'py>, json: &[u8]) -> Result<Bound<'py, PyAny>, String> {
-    let parser = PythonParse {
-        cache_mode: StringCacheMode::Keys,
-        ..PythonParse::default()
-    };
-    parser
-        .python_parse(py, json)
-        .map_err(|error| format!("is not JSON: {}", error.description(json)))
+impl From<PyErr> for Unexpected {
+    fn from(error: PyErr) -> Self {
+        Self::Error(error)
+    }
 }
 
-impl Expect {
-    /// What a response holds of this kind, or what is wrong with it.
-    fn read(
-        self,
-        py: Python<'_>,
-        response: &response::Response,
-    ) -> PyResult<Result<Py<PyAny>, String>> {
-        Ok(Ok(match self {
+impl From<&str> for Unexpected {
+    fn from(problem: &str) -> Self {
+        Self::Problem(problem.to_owned())
+    }
+}
+
+impl PyExpect {
+    /// Convert a response.
+    fn convert(self, py: Python<'_>, response: &Response) -> Result<Py<PyAny>, Unexpected> {
+        Ok(match self {
             Self::Text => String::from_utf8_lossy(&response.body).into_py_any(py)?,
             Self::Bytes => PyBytes::new(py, &response.body).into_any().unbind(),
             Self::Status => response.status.into_py_any(py)?,
-            Self::Response => Response {
+            Self::Response => PyResponse {
                 inner: response.clone(),
             }
             .into_py_any(py)?,
             Self::Object | Self::Record | Self::Page | Self::Array => {
-                let value = match decode(py, &response.body) {
-                    Ok(value) => value,
-                    Err(problem) => return Ok(Err(problem)),
-                };
-                match self.problem(&value)? {
-                    Some(problem) => return Ok(Err(problem.to_owned())),
-                    None => value.unbind(),
-                }
+                let value = decode(py, &response.body).map_err(Unexpected::Problem)?;
+                self.check(&value)?;
+                value.unbind()
             }
-        }))
+        })
     }
 
-    /// What is wrong with a JSON value.
-    fn problem(self, value: &Bound<'_, PyAny>) -> PyResult<Option<&'static str>> {
+    /// Check a JSON value.
+    fn check(self, value: &Bound<'_, PyAny>) -> Result<(), Unexpected> {
+        let py = value.py();
         if let Self::Array = self {
-            return Ok(match value.cast::<PyList>() {
-                Ok(list) if are_objects(list) => None,
-                Ok(_) => Some("is a JSON array, but not one of objects"),
-                Err(_) => Some("is JSON, but not an array"),
-            });
+            let list = value
+                .cast::<PyList>()
+                .map_err(|_| "is JSON, but not an array")?;
+            return if are_objects(list) {
+                Ok(())
+            } else {
+                Err("is a JSON array, but not one of objects".into())
+            };
         }
-        let Ok(object) = value.cast::<PyDict>() else {
-            return Ok(Some("is JSON, but not an object"));
-        };
-        Ok(match self {
-            Self::Record => match object.get_item(intern!(object.py(), "id"))? {
-                Some(id) if id.is_instance_of::<PyString>() => None,
-                _ => Some("is JSON, but without an id that is text"),
+        let object = value
+            .cast::<PyDict>()
+            .map_err(|_| "is JSON, but not an object")?;
+        match self {
+            Self::Record => match object.get_item(intern!(py, "id"))? {
+                Some(id) if id.is_instance_of::<PyString>() => Ok(()),
+                _ => Err("is JSON, but without an id that is text".into()),
             },
-            Self::Page => match object.get_item(intern!(object.py(), "results"))? {
-                Some(results) if results.cast::<PyList>().is_ok_and(are_objects) => None,
-                _ => Some("is JSON, but not a page: its results are not a list of objects"),
+            Self::Page => match object.get_item(intern!(py, "results"))? {
+                Some(results) if results.cast::<PyList>().is_ok_and(are_objects) => Ok(()),
+                _ => Err("is JSON, but not a page: its results are not a list of objects".into()),
             },
-            _ => None,
-        })
+            _ => Ok(()),
+        }
     }
 }
 
 fn are_objects(list: &Bound<'_, PyList>) -> bool {
-    list.iter().all(|each| each.is_instance_of::<PyDict>())
+    list.iter().all(|item| item.is_instance_of::<PyDict>())
 }
 
 #[pymethods]
-impl Expect {
-    /// What a response holds of this kind; raises ValueError where it does not.
-    #[pyo3(name = "of")]
-    fn read_of(&self, py: Python<'_>, response: &Bound<'_, Response>) -> PyResult<Py<PyAny>> {
-        self.read(py, &response.get().inner)?
-            .map_err(PyValueError::new_err)
+impl PyExpect {
+    /// Convert a response; raise ValueError if it is not what is expected.
+    fn of(&self, py: Python<'_>, response: &Bound<'_, PyResponse>) -> PyResult<Py<PyAny>> {
+        self.convert(py, &response.get().inner)
+            .map_err(|unexpected| match unexpected {
+                Unexpected::Problem(problem) => PyValueError::new_err(problem),
+                Unexpected::Error(error) => error,
+            })
     }
 }
 
-/// The seconds after which to come back, where an answer says so: in its header `Retry-After`, or in its body. `date` is its header
-/// `Date`, by whose clock a `Retry-After` that is a date is read.
+/// Return how many seconds a response asks to wait, in its header `Retry-After` or in its body. `date` is its header `Date`, with which
+/// a `Retry-After` that is a date is compared.
 #[pyfunction]
 #[pyo3(signature = (header, date, body))]
-pub fn retry_after(header: Option<&str>, date: Option<&str>, body: &[u8]) -> Option<f64> {
-    advice(header, date, body).map(|wait| wait.as_secs_f64())
+pub(crate) fn retry_after(header: Option<&str>, date: Option<&str>, body: &[u8]) -> Option<f64> {
+    server_delay(header, date, body).map(|delay| delay.as_secs_f64())
 }
 
-/// Bodies up to this size, in bytes, are copied out of the connection's read buffer.
-const SMALL: usize = 64 << 10;
+/// The largest body that is copied out of the connection's read buffer, in bytes.
+const MAX_COPIED: usize = 64 << 10;
 
-/// The delivery of a whole response.
-pub fn deliver(call: Arc<Call>, mut response: response::Response, expect: Expect) -> Outcome {
-    if !matches!(expect, Expect::Bytes | Expect::Response) && response.body.len() <= SMALL {
+/// Return the outcome for a whole response.
+pub(crate) fn deliver_response(
+    request: Arc<Request>,
+    mut response: Response,
+    expect: PyExpect,
+) -> Outcome {
+    let keeps_headers = matches!(expect, PyExpect::Bytes | PyExpect::Response);
+    if !keeps_headers && response.body.len() <= MAX_COPIED {
         response.compact();
     }
-    delivery(move |py| {
+    deliver(move |py| {
         expect
-            .read(py, &response)?
-            .map_err(|problem| errors::unexpected(py, &call, &response, &problem))
+            .convert(py, &response)
+            .map_err(|unexpected| match unexpected {
+                Unexpected::Problem(problem) => {
+                    unexpected_response(py, &request, &response, &problem)
+                }
+                Unexpected::Error(error) => error,
+            })
     })
 }
 
-/// A response that has been read to its end.
-#[pyclass(frozen, module = "replicate_rs._core")]
-pub struct Response {
-    inner: response::Response,
-}
-
-impl Response {
-    /// Return what it has.
-    pub fn inner(&self) -> &response::Response {
-        &self.inner
-    }
+/// A response that was read to its end.
+#[pyclass(name = "Response", frozen, module = "replicate_rs._core")]
+pub(crate) struct PyResponse {
+    pub inner: Response,
 }
 
 #[pymethods]
-impl Response {
-    /// An answer made by hand, for those who answer a request themselves.
+impl PyResponse {
+    /// Create a response, for middleware that answers a request itself.
     #[new]
     #[pyo3(
         signature = (status=None, *, headers=None, body=None, url=None),
@@ -185,27 +181,26 @@ impl Response {
         body: Option<Bound<'_, PyAny>>,
         url: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let status = status.map_or(Ok(200), |status| {
-            checked("http_status", "status", &status)?.extract()
-        })?;
-        let headers = headers.map(|headers| {
-            checked("headers", "headers", &headers)?
-                .try_iter()?
-                .collect()
-        });
-        let pairs: Vec<Bound<'_, PyAny>> = headers.transpose()?.unwrap_or_default();
-        let pairs = pairs
-            .iter()
-            .map(|pair| pair.extract())
-            .collect::<PyResult<_>>()?;
-        let body: Vec<u8> = body.map_or(Ok(Vec::new()), |body| {
-            checked("content", "body", &body)?.extract()
-        })?;
-        let url: String = url.map_or(Ok(String::new()), |url| {
-            checked("text", "url", &url)?.extract()
-        })?;
+        let status = match status {
+            Some(status) => checked("http_status", "status", &status)?.extract()?,
+            None => 200,
+        };
+        let mut pairs = Pairs::new();
+        if let Some(headers) = headers {
+            for pair in checked("headers", "headers", &headers)?.try_iter()? {
+                pairs.push(pair?.extract()?);
+            }
+        }
+        let body: Vec<u8> = match body {
+            Some(body) => checked("content", "body", &body)?.extract()?,
+            None => Vec::new(),
+        };
+        let url = match url {
+            Some(url) => checked("text", "url", &url)?.extract()?,
+            None => String::new(),
+        };
         Ok(Self {
-            inner: response::Response {
+            inner: Response {
                 status,
                 url,
                 headers: header_map(&pairs)?,
@@ -220,7 +215,7 @@ impl Response {
         self.inner.status
     }
 
-    /// Where it came from, after redirects.
+    /// The URL that answered, after redirects.
     #[getter]
     fn url(&self) -> &str {
         &self.inner.url
@@ -230,7 +225,7 @@ impl Response {
     #[getter]
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let joined = PyDict::new(py);
-        for (name, value) in pairs(&self.inner.headers) {
+        for (name, value) in to_pairs(&self.inner.headers) {
             match joined.get_item(&name)? {
                 Some(before) => joined.set_item(name, format!("{before}, {value}"))?,
                 None => joined.set_item(name, value)?,
@@ -251,10 +246,10 @@ impl Response {
         String::from_utf8_lossy(&self.inner.body).into_owned()
     }
 
-    /// The body as the JSON value it holds; raises ValueError where it holds none.
+    /// Parse the body as JSON; raise ValueError if it is not JSON.
     fn json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        decode(py, &self.inner.body)
-            .map_err(|problem| PyValueError::new_err(format!("the body {problem}")))
+        let value = decode(py, &self.inner.body);
+        value.map_err(|problem| PyValueError::new_err(format!("the body {problem}")))
     }
 
     fn __repr__(&self) -> String {

@@ -1,8 +1,8 @@
-//! Answers that arrive in parts: server-sent events, or bytes.
+//! Responses that are read in parts: server-sent events, or bytes.
 //!
-//! A task reads ahead into an inbox. It lives as long as its `Source`, or until the stream has ended by its own word; then it only
-//! clears the connection for the next request. It is on the runtime; but where a thread will wait for all there is, on that thread's
-//! engine, which saves two changes of threads for each wait.
+//! A task reads ahead into an inbox. It lives as long as its `ResponseStream`, or until the last event; then it only reads the rest of the
+//! response, so that the connection can be used again. It runs on the runtime. Where a thread will wait for everything, it runs on the
+//! engine, which that thread drives: that saves two changes of threads per wait.
 
 use std::mem;
 use std::pin::{Pin, pin};
@@ -13,62 +13,65 @@ use std::time::Duration;
 use bytes::Bytes;
 use pyo3::IntoPyObjectExt;
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyMemoryView, PySlice};
 use pyo3::{PyTraverseError, PyVisit};
 use tokio::task::AbortHandle;
 
-use super::abort::{AbortSignal, unless_aborted};
-use super::batch::Form;
-use super::pending::{Feed, Pending};
-use super::engine::TICK;
-use super::errors::{About, raised};
-use super::files::{Said, said};
+use super::abort::{PyAbortSignal, unless_aborted};
+use super::context::CallContext;
+use super::failure::Failure;
+use super::files::PyFileInfo;
+use super::fork::{Generation, TaskHandle};
 use super::greenlets::is_patched;
-use super::inbox::{Ended, Entered, For, Inbox, Subscribed, busy};
-use super::port::UnderWay;
-use super::reader::{Reader, read_file, take};
-use super::process::{Connections, Loan, Stop, forks, inherited, internal, process};
+use super::inbox::{Inbox, subscribe, take_list};
+use super::pending::{Feed, PyPending};
+use super::port::Arrival;
+use super::process::{BorrowedEngine, Connections, process};
+use super::signals::{TICK, wait_until};
 use super::slot::Slot;
-use crate::files::download::Info;
 use crate::error::Error;
-use crate::http::exchange::Call;
+use crate::files::download::FileInfo;
 use crate::http::pool::Pool;
-use crate::stream::resume::{self, End};
+use crate::http::request::Request;
+use crate::http::timing::with_deadline;
+use crate::lock::lock;
+use crate::stream::batch::Form;
+use crate::stream::inbox::{Ended, WaitFor, busy};
+use crate::stream::reader::{EventReader, parse_into, read_file};
+use crate::stream::resume::{End, StreamPosition};
 use crate::stream::sse::Parser;
-use crate::http::timing::within;
-use crate::sync::{OnDrop, locked};
+use crate::sync::OnDrop;
 
-/// How far a stream of events has come, over all of its connections.
-#[pyclass(frozen, module = "replicate_rs._core")]
+/// The position in a stream of events, over all of its connections.
+#[pyclass(name = "StreamPosition", frozen, module = "replicate_rs._core")]
 #[derive(Clone, Default)]
-pub struct Place(Arc<Mutex<resume::Place>>);
+pub(crate) struct PyStreamPosition(Arc<Mutex<StreamPosition>>);
 
 #[pymethods]
-impl Place {
+impl PyStreamPosition {
     #[new]
     fn new() -> Self {
         Self::default()
     }
 
-    /// How many events were given.
+    /// How many events were received.
     #[getter]
     fn count(&self) -> u64 {
-        locked(&self.0).count()
+        lock(&self.0).count()
     }
 
     /// The id to resume after.
     #[getter]
     pub fn last_event_id(&self) -> Option<String> {
-        locked(&self.0).last_event_id().map(ToOwned::to_owned)
+        lock(&self.0).last_event_id().map(ToOwned::to_owned)
     }
 
-    /// How the stream ended: ``done`` or ``error``, and the data of the event that said so.
+    /// The event that ended the stream, ``done`` or ``error``, and its data.
     #[getter]
     fn end(&self) -> Option<(&'static str, String)> {
-        let place = locked(&self.0);
-        let (end, data) = place.end()?;
+        let position = lock(&self.0);
+        let (end, data) = position.end()?;
         let name = match end {
             End::Done => "done",
             End::Error => "error",
@@ -76,132 +79,120 @@ impl Place {
         Some((name, data.to_owned()))
     }
 
-    /// Seconds to wait before connecting again, after so many connections that brought nothing; None: not before long.
+    /// Return how many seconds to wait before the next connection, after so many that brought nothing; None for too long.
     fn pause(&self, failures: u32) -> Option<f64> {
-        locked(&self.0)
-            .pause(failures, fastrand::f64())
-            .map(|wait| wait.as_secs_f64())
+        let delay = lock(&self.0).reconnect_delay(failures, fastrand::f64());
+        delay.map(|delay| delay.as_secs_f64())
     }
 
-    /// What an output has beyond what was given, which it then was too; None if what was given is not its beginning.
+    /// Return the rest of an output after the received part, and record it; None if the output begins differently.
     fn rest_of_output(&self, items: Vec<String>) -> Option<Vec<String>> {
         let items: Vec<_> = items.iter().map(String::as_str).collect();
-        locked(&self.0).rest_of_output(&items)
+        lock(&self.0).rest_of_output(&items)
     }
 
-    /// The same of logs; None too if the stream gave none so far.
+    /// Return the rest of the logs in the same way; None too if the stream had none.
     fn rest_of_logs(&self, logs: &str) -> Option<String> {
-        locked(&self.0).rest_of_logs(logs)
+        lock(&self.0).rest_of_logs(logs)
     }
 }
 
-/// A request whose answer is read in parts.
-pub struct Opening {
-    /// What to fetch.
-    pub call: Arc<Call>,
-    /// Stops it.
-    pub signal: Option<Py<AbortSignal>>,
-    /// What it is.
-    pub what: What,
-    /// Whether it is read on while nobody waits for it.
-    pub ahead: bool,
-    /// Counts those that are being read.
-    pub open: Arc<AtomicUsize>,
+/// A request whose response is read in parts.
+pub(crate) struct StreamRequest {
+    pub request: Arc<Request>,
+    pub signal: Option<Py<PyAbortSignal>>,
+    pub content: StreamContent,
+    /// Whether the response is read while nothing waits for it.
+    pub read_ahead: bool,
+    /// Counts streams that are being read.
+    pub active: Arc<AtomicUsize>,
 }
 
-/// What an answer is read as.
-pub enum What {
-    /// A stream of events.
+pub(crate) enum StreamContent {
     Events {
-        /// What to make of it.
         form: Form,
-        /// How far it has come.
-        place: Place,
-        /// How long it may be silent.
-        idle: Option<Duration>,
+        position: PyStreamPosition,
+        idle_timeout: Option<Duration>,
     },
-    /// A file, from some byte on.
-    File {
-        /// Which.
-        start: u64,
-    },
+    /// A file from the byte `start` on.
+    File { start: u64 },
 }
 
-/// An answer that arrives in parts. Dropping or closing it closes its connection.
-#[pyclass(frozen, module = "replicate_rs._core")]
-pub struct Source {
-    tap: Arc<Tap>,
-    head: Arc<Wait>,
-    parts: Arc<Wait>,
+/// A response that is read in parts. Dropping or closing it closes its connection.
+#[pyclass(name = "ResponseStream", frozen, module = "replicate_rs._core")]
+pub(crate) struct PyResponseStream {
+    inner: Arc<StreamInner>,
+    head: Arc<StreamWait>,
+    parts: Arc<StreamWait>,
 }
 
-/// What `Source` and those who wait for its parts hold together.
-struct Tap {
+/// What a stream shares with those who wait for its parts.
+struct StreamInner {
     inbox: Arc<Inbox>,
-    about: About,
+    context: CallContext,
     connections: Arc<Connections>,
-    reading: Mutex<Reading>,
-    /// When it was made: a forked child leaves its parent's alone. None where it is all there already.
-    forks: Option<usize>,
-    /// Of a file.
-    info: Arc<OnceLock<Info>>,
+    reader: Mutex<Reader>,
+    /// None for a stream whose content is complete, which a forked child may use.
+    generation: Option<Generation>,
+    /// Set for a file.
+    info: Arc<OnceLock<FileInfo>>,
 }
 
-/// The task that reads, once it is known where its connection is.
-type Task = Box<dyn FnOnce(Arc<Pool>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+/// Creates the reader on the runtime or on the engine, whose connections are its argument.
+type Start = Box<dyn FnOnce(Arc<Pool>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
-/// Who reads.
-enum Reading {
-    /// Nobody, before somebody waits.
-    NotYet(Task),
-    /// The runtime.
-    There(Stop),
-    /// Whoever waits, on the engine; None while it is in use.
-    Here(Option<Loan>, AbortHandle),
-    /// Nobody any more.
-    Over,
+enum Reader {
+    /// Nothing waits yet.
+    NotStarted(Start),
+    OnRuntime(TaskHandle),
+    /// On the engine, which the thread that waits drives; None while it does.
+    OnEngine(Option<BorrowedEngine>, AbortHandle),
+    Ended,
 }
 
-impl Tap {
-    /// Has the runtime read, if nobody does.
-    fn begin(&self) -> Result<(), Error> {
-        let mut reading = locked(&self.reading);
-        if matches!(*reading, Reading::NotYet(_)) {
+impl StreamInner {
+    /// Start the reader on the runtime, if it has not started.
+    fn start(&self) -> Result<(), Error> {
+        let mut reader = lock(&self.reader);
+        if matches!(*reader, Reader::NotStarted(_)) {
             let runtime = process().runtime()?;
-            if let Reading::NotYet(task) = mem::replace(&mut *reading, Reading::Over) {
-                let task = runtime.spawn(task(self.connections.on_runtime()));
-                *reading = Reading::There(Stop::of(&task));
+            if let Reader::NotStarted(start) = mem::replace(&mut *reader, Reader::Ended) {
+                let task = runtime.spawn(start(self.connections.on_runtime()));
+                *reader = Reader::OnRuntime(TaskHandle::of(&task));
             }
         }
         Ok(())
     }
 
-    /// The engine, if it is this thread that has to read.
-    fn borrow_engine(&self) -> Result<Option<Loan>, Error> {
-        let mut reading = locked(&self.reading);
-        if matches!(*reading, Reading::NotYet(_)) {
-            let Some(engine) = process().borrow_engine()? else {
-                drop(reading);
-                return self.begin().map(|()| None);
+    /// Return the engine if this thread must drive it for the reader.
+    fn take_engine(&self) -> Result<Option<BorrowedEngine>, Error> {
+        let mut reader = lock(&self.reader);
+        if matches!(*reader, Reader::NotStarted(_)) {
+            let Some(engine) = self.connections.borrow_engine()? else {
+                drop(reader);
+                return self.start().map(|()| None);
             };
-            if let Reading::NotYet(task) = mem::replace(&mut *reading, Reading::Over) {
-                let task = engine.begin(task(engine.pool(&self.connections)));
-                *reading = Reading::Here(Some(engine), task);
+            if let Reader::NotStarted(start) = mem::replace(&mut *reader, Reader::Ended) {
+                let task = engine.spawn(start(engine.pool(&self.connections)));
+                *reader = Reader::OnEngine(Some(engine), task);
             }
         }
-        Ok(if let Reading::Here(engine, _) = &mut *reading {
-            engine.take()
-        } else {
-            None
-        })
+        match &mut *reader {
+            Reader::OnEngine(engine, _) => Ok(engine.take()),
+            _ => Ok(None),
+        }
     }
 
-    /// Waits on this thread, which reads meanwhile if nobody else does; whether there is something.
-    fn wait(&self, what: For, limit: Option<Duration>) -> bool {
-        let engine = match self.borrow_engine() {
+    fn is_on_engine(&self) -> bool {
+        matches!(*lock(&self.reader), Reader::OnEngine(..))
+    }
+
+    /// Block this thread, at most for `limit`; return whether there is nothing more to wait for.
+    fn wait(&self, what: WaitFor, limit: Option<Duration>) -> bool {
+        let engine = match self.take_engine() {
             Ok(Some(engine)) => engine,
-            // Another thread reads at present, but perhaps not until this one has what it wants.
-            Ok(None) if matches!(*locked(&self.reading), Reading::Here(..)) => {
+            // Another thread drives the engine, but it may stop before this one has its parts.
+            Ok(None) if self.is_on_engine() => {
                 return self.inbox.wait(what, Some(limit.unwrap_or(TICK)));
             }
             Ok(None) => return self.inbox.wait(what, limit),
@@ -210,26 +201,26 @@ impl Tap {
                 return true;
             }
         };
-        let came = engine.turn(self.inbox.until(what), limit).is_some();
-        match &mut *locked(&self.reading) {
-            Reading::Here(place, _) => *place = Some(engine),
+        let is_ready = engine.drive(self.inbox.until(what), limit).is_some();
+        match &mut *lock(&self.reader) {
+            Reader::OnEngine(place, _) => *place = Some(engine),
             _ => engine.settle(),
         }
-        came
+        is_ready
     }
 
     fn is_inherited(&self) -> bool {
-        self.forks.is_some_and(|made| made != forks())
+        self.generation.is_some_and(Generation::is_inherited)
     }
 
-    /// Ends the reading, which closes its connection.
+    /// Stop the reader, which closes its connection.
     fn stop(&self) {
         if self.is_inherited() {
             return;
         }
-        match mem::replace(&mut *locked(&self.reading), Reading::Over) {
-            Reading::There(task) => task.stop(),
-            Reading::Here(engine, task) => {
+        match mem::replace(&mut *lock(&self.reader), Reader::Ended) {
+            Reader::OnRuntime(task) => task.abort(),
+            Reader::OnEngine(engine, task) => {
                 let is_over = task.is_finished();
                 task.abort();
                 if let Some(engine) = engine
@@ -238,343 +229,312 @@ impl Tap {
                     engine.settle();
                 }
             }
-            Reading::NotYet(_) | Reading::Over => {}
+            Reader::NotStarted(_) | Reader::Ended => {}
         }
+    }
+
+    /// Copy the next bytes of a file to `target`, from `start` on; return how many.
+    fn fill(&self, target: &Bound<'_, PyMemoryView>, start: usize) -> Result<Py<PyAny>, Failure> {
+        let py = target.py();
+        let max = target.len()?.saturating_sub(start);
+        let copy = |pieces: Vec<Bytes>| -> PyResult<usize> {
+            let mut at = start;
+            for piece in pieces {
+                let end = at + piece.len();
+                let range = PySlice::new(py, isize::try_from(at)?, isize::try_from(end)?, 1);
+                PyBuffer::<u8>::get(&target.get_item(range)?)?.copy_from_slice(py, &piece)?;
+                at = end;
+            }
+            Ok(at - start)
+        };
+        let copied = self.inbox.lend(|batch| batch.take_bytes(max), copy)?;
+        Ok(copied.ok_or_else(busy)??.into_py_any(py)?)
     }
 }
 
-impl Drop for Tap {
+impl Drop for StreamInner {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-/// One thing to wait for.
-struct Wait(Arc<Tap>, For);
+/// A wait for something of a stream.
+struct StreamWait {
+    stream: Arc<StreamInner>,
+    what: WaitFor,
+    /// Where bytes are copied, and from which index on.
+    target: Option<(Py<PyMemoryView>, usize)>,
+}
 
-impl Feed for Wait {
+impl StreamWait {
+    fn new(stream: &Arc<StreamInner>, what: WaitFor) -> Self {
+        Self {
+            stream: stream.clone(),
+            what,
+            target: None,
+        }
+    }
+}
+
+impl Feed for StreamWait {
     fn is_ready(&self) -> bool {
-        self.0.inbox.has(self.1)
+        self.stream.inbox.has(self.what)
     }
 
-    fn subscribe(&self, slot: &Arc<Slot>, way: UnderWay) -> Result<bool, Error> {
-        if let Err(error) = self.0.begin() {
-            self.0.inbox.end(Err(error));
+    fn subscribe(&self, slot: &Arc<Slot>, arrival: Arrival) -> Result<bool, Error> {
+        if let Err(error) = self.stream.start() {
+            self.stream.inbox.end(Err(error));
         }
-        if !self.is_ready() && matches!(*locked(&self.0.reading), Reading::Here(..)) {
-            // Its bytes move only while a thread waits for them.
+        if !self.is_ready() && self.stream.is_on_engine() {
+            // Its bytes arrive only while a thread waits for them.
             return Err(busy());
         }
-        match self.0.inbox.subscribe(self.1, slot, way) {
-            Subscribed::Ready => Ok(false),
-            Subscribed::Waits => Ok(true),
-            Subscribed::Refused => Err(busy()),
+        subscribe(&self.stream.inbox, self.what, slot, arrival)
+    }
+
+    fn wait(&self, py: Python<'_>) -> Result<(), Failure> {
+        if let Some(_waiting) = self.stream.inbox.enter(self.what)? {
+            wait_until(py, |limit| self.stream.wait(self.what, limit))?;
+        }
+        Ok(())
+    }
+
+    fn take(&self, py: Python<'_>) -> Result<Py<PyAny>, Failure> {
+        let inbox = &self.stream.inbox;
+        match (&self.target, self.what) {
+            (Some((target, start)), _) => self.stream.fill(target.bind(py), *start),
+            (None, WaitFor::Head) => Ok(inbox.head().map(|()| py.None())?),
+            (None, what) => Ok(take_list(py, inbox, what)?.into_any().unbind()),
         }
     }
 
-    fn enter(&self) -> Result<Option<Entered>, Error> {
-        self.0.inbox.enter(self.1)
+    fn is_inherited(&self) -> bool {
+        self.stream.is_inherited()
     }
 
-    fn wait(&self, limit: Option<Duration>) -> bool {
-        self.0.wait(self.1, limit)
+    fn context(&self) -> &CallContext {
+        &self.stream.context
     }
 
     fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        // What others hold too is theirs to visit: visited twice, it would be taken for garbage while it is in use.
-        if Arc::strong_count(&self.0) == 1 {
-            self.0.about.traverse(visit)
-        } else {
-            Ok(())
+        if let Some((target, _)) = &self.target {
+            visit.call(target)?;
         }
-    }
-
-    fn raised(&self, py: Python<'_>, error: Error) -> PyErr {
-        raised(py, error, &self.0.about)
-    }
-
-    fn check_process(&self, py: Python<'_>) -> PyResult<()> {
-        if self.0.is_inherited() {
-            Err(inherited(py))
-        } else {
-            Ok(())
+        // What has other holders is visited by them. Visited twice, it would be collected while in use.
+        if Arc::strong_count(&self.stream) == 1 {
+            self.stream.context.traverse(visit)?;
         }
-    }
-
-    fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let taken = match self.1 {
-            For::Head => self.0.inbox.head().map(|()| py.None()),
-            For::Parts | For::Much => self.0.inbox.take(py, self.1)?,
-        };
-        taken.map_err(|error| raised(py, error, &self.0.about))
-    }
-}
-
-/// Bytes of a file that are copied to where the caller wants them.
-struct Fill {
-    parts: Wait,
-    target: Py<PyMemoryView>,
-    from: usize,
-}
-
-impl Feed for Fill {
-    fn is_ready(&self) -> bool {
-        self.parts.is_ready()
-    }
-
-    fn subscribe(&self, slot: &Arc<Slot>, way: UnderWay) -> Result<bool, Error> {
-        self.parts.subscribe(slot, way)
-    }
-
-    fn enter(&self) -> Result<Option<Entered>, Error> {
-        self.parts.enter()
-    }
-
-    fn wait(&self, limit: Option<Duration>) -> bool {
-        self.parts.wait(limit)
-    }
-
-    fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.target)?;
-        self.parts.traverse(visit)
-    }
-
-    fn raised(&self, py: Python<'_>, error: Error) -> PyErr {
-        self.parts.raised(py, error)
-    }
-
-    fn check_process(&self, py: Python<'_>) -> PyResult<()> {
-        self.parts.check_process(py)
-    }
-
-    fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let Wait(tap, _) = &self.parts;
-        let target = self.target.bind(py);
-        let room = target.len()?.saturating_sub(self.from);
-        let copy = |pieces: Vec<Bytes>| {
-            let mut at = self.from;
-            for piece in pieces {
-                let end = at + piece.len();
-                let place = target.get_item(PySlice::new(
-                    py,
-                    isize::try_from(at)?,
-                    isize::try_from(end)?,
-                    1,
-                ))?;
-                PyBuffer::<u8>::get(&place)?.copy_from_slice(py, &piece)?;
-                at = end;
-            }
-            (at - self.from).into_py_any(py)
-        };
-        tap.inbox
-            .take_bytes(room, copy)
-            .map_err(|error| raised(py, error, &tap.about))?
+        Ok(())
     }
 }
 
 #[pymethods]
-impl Source {
-    /// Waits for the head of the answer, and raises if it is not what it must be.
-    fn opened(&self) -> Pending {
-        Pending::next_of(self.head.clone(), self.tap.connections.clone())
+impl PyResponseStream {
+    /// Wait for the head of the response; raise if it is an error.
+    fn opened(&self) -> PyPending {
+        self.pending(self.head.clone())
     }
 
-    /// Whether the head of the answer is there, and what it must be.
+    /// Whether the head of the response has arrived and is not an error.
     #[getter]
     fn is_open(&self) -> bool {
-        !self.tap.is_inherited() && self.tap.inbox.is_open()
+        !self.inner.is_inherited() && self.inner.inbox.is_open()
     }
 
-    /// All that is ready, or what comes next, as a list; empty at the end.
-    fn next(&self) -> Pending {
-        Pending::next_of(self.parts.clone(), self.tap.connections.clone())
+    /// Return a list of all parts that have arrived, or the next one; empty at the end.
+    fn next(&self) -> PyPending {
+        self.pending(self.parts.clone())
     }
 
-    /// All of a file that is small enough to wait for as one, as a list; of others it takes nothing, and they are ready to be filled in.
-    fn whole(&self) -> Pending {
-        Pending::next_of(
-            Arc::new(Wait(self.tap.clone(), For::Much)),
-            self.tap.connections.clone(),
-        )
+    /// Return the whole file as a list of one, if it fits into the buffer; else an empty list, and leave it to `fill`.
+    fn whole(&self) -> PyPending {
+        self.pending(Arc::new(StreamWait::new(&self.inner, WaitFor::FullBuffer)))
     }
 
-    /// Copies what is ready, or what comes next, of a file to a writable memoryview of bytes, from `start` on; gives how many bytes
-    /// those were, 0 at the end.
+    /// Copy the next bytes of a file to a writable memoryview of bytes, from `start` on; return how many, 0 at the end.
     #[pyo3(signature = (target, start=0))]
-    fn fill(&self, target: Py<PyMemoryView>, start: usize) -> Pending {
-        let fill = Fill {
-            parts: Wait(self.tap.clone(), For::Much),
-            target,
-            from: start,
-        };
-        Pending::next_of(Arc::new(fill), self.tap.connections.clone())
+    fn fill(&self, target: Py<PyMemoryView>, start: usize) -> PyPending {
+        let wait = StreamWait::new(&self.inner, WaitFor::FullBuffer);
+        self.pending(Arc::new(StreamWait {
+            target: Some((target, start)),
+            ..wait
+        }))
     }
 
-    /// Why there is no more, once everything was taken: ``complete``, ``closed``, ``silent`` or ``unproven``.
+    /// How the stream ended, once everything was taken: ``complete``, ``closed``, ``silent`` or ``unproven``.
     #[getter]
     fn ended(&self) -> Option<&'static str> {
-        let ended = if self.tap.is_inherited() {
-            None
-        } else {
-            self.tap.inbox.ended()
-        };
-        ended.map(|ended| match ended {
+        if self.inner.is_inherited() {
+            return None;
+        }
+        Some(match self.inner.inbox.ended()? {
             Ended::Complete => "complete",
             Ended::Closed => "closed",
-            Ended::Silent => "silent",
+            Ended::Idle => "silent",
             Ended::Unproven => "unproven",
         })
     }
 
-    /// What the host said of a file, once it answered: its media type, its length, the header that may have its name, and what tells
-    /// its version.
+    /// What the host said about a file, after its response: the media type, the length, `Content-Disposition`, and what identifies the
+    /// version.
     #[getter]
-    fn said(&self) -> Option<Said> {
-        self.tap.info.get().cloned().map(said)
+    fn said(&self) -> Option<PyFileInfo> {
+        self.inner.info.get().cloned().map(Into::into)
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let own = [&self.head, &self.parts].map(Arc::strong_count) == [1, 1]
-            && Arc::strong_count(&self.tap) == 3;
-        // What those who wait hold too is theirs: visited from here, it would be taken for garbage while it is in use.
-        if own {
-            self.tap.about.traverse(&visit)
-        } else {
-            Ok(())
+        let waits = [&self.head, &self.parts].map(Arc::strong_count);
+        // What has other holders is visited by them. Visited twice, it would be collected while in use.
+        if waits == [1, 1] && Arc::strong_count(&self.inner) == 3 {
+            self.inner.context.traverse(&visit)?;
         }
+        Ok(())
     }
 
-    /// Closes the connection.
+    /// Close the connection.
     fn close(&self) {
-        if self.tap.is_inherited() {
-            return;
+        if !self.inner.is_inherited() {
+            self.inner.inbox.end(Ok(Ended::Closed));
+            self.inner.stop();
         }
-        self.tap.inbox.end(Ok(Ended::Closed));
-        self.tap.stop();
     }
 }
 
-impl Source {
-    /// Sends the request, and reads from then on.
-    pub fn open(py: Python<'_>, connections: Arc<Connections>, opening: Opening) -> PyResult<Self> {
-        let Opening {
-            call,
+impl PyResponseStream {
+    /// Send a request and read its response.
+    pub fn open(
+        py: Python<'_>,
+        connections: Arc<Connections>,
+        stream: StreamRequest,
+    ) -> PyResult<Self> {
+        let StreamRequest {
+            request,
             signal,
-            what,
-            ahead,
-            open,
-        } = opening;
-        let about = About {
-            call: Some(call.clone()),
-            signal,
-        };
-        let form = match &what {
-            What::Events { form, .. } => *form,
-            What::File { .. } => Form::Bytes,
+            content,
+            read_ahead,
+            active,
+        } = stream;
+        let context = CallContext::new(&request, signal);
+        let form = match &content {
+            StreamContent::Events { form, .. } => *form,
+            StreamContent::File { .. } => Form::Bytes,
         };
         let (inbox, info) = (Arc::new(Inbox::new(form)), Arc::default());
-        let (flag, to, of_file) = (about.flag(py), inbox.clone(), Arc::clone(&info));
-        let limit = call.timeouts.total;
-        let task: Task = Box::new(move |pool| {
-            open.fetch_add(1, Ordering::Relaxed);
-            let is_open = Open(open);
-            // Boxed once: what wraps a future holds it by value, and some hold it twice.
-            let read: Pin<Box<dyn Future<Output = _> + Send>> = match what {
-                What::Events { form, place, idle } => Box::pin(
-                    Reader {
-                        pool,
-                        call,
-                        form,
-                        place: place.0,
-                        inbox: to.clone(),
-                        idle,
-                    }
-                    .read(),
-                ),
-                What::File { start } => Box::pin(read_file(pool, call, start, to.clone(), of_file)),
+        let (flag, inbox_of_reader, info_of_reader) =
+            (context.flag(), inbox.clone(), Arc::clone(&info));
+        let limit = request.timeouts.total;
+        let start: Start = Box::new(move |pool| {
+            let inbox = inbox_of_reader;
+            let counted = ActiveStream::enter(active);
+            // Boxed once: futures that wrap others hold them by value, some of them twice.
+            let read: Pin<Box<dyn Future<Output = _> + Send>> = match content {
+                StreamContent::Events {
+                    position,
+                    idle_timeout,
+                    ..
+                } => {
+                    let (position, inbox) = (position.0, inbox.clone());
+                    Box::pin(
+                        EventReader {
+                            pool,
+                            request,
+                            position,
+                            inbox,
+                            idle_timeout,
+                        }
+                        .read(),
+                    )
+                }
+                StreamContent::File { start } => Box::pin(read_file(
+                    pool,
+                    request,
+                    start,
+                    inbox.clone(),
+                    info_of_reader,
+                )),
             };
-            let inbox = to.clone();
-            // Whatever becomes of the task: it may panic. Only the first end counts.
-            let at_end = OnDrop::new(move || to.end(Err(internal())));
+            // After a panic. Only the first end counts.
+            let inbox_at_drop = inbox.clone();
+            let at_drop = OnDrop::new(move || inbox_at_drop.end(Err(Error::internal())));
             Box::pin(async move {
-                let _at_end = at_end;
-                let ended = within(limit, pin!(unless_aborted(flag, read))).await;
-                // Whoever learns of the end finds it counted no more.
-                drop(is_open);
+                let _at_drop = at_drop;
+                let ended = with_deadline(limit, pin!(unless_aborted(flag, read))).await;
+                // Before the end, so that whoever sees the end finds the stream no longer counted.
+                drop(counted);
                 inbox.end(ended);
             })
         });
-        let tap = Tap {
+        let reader = Mutex::new(Reader::NotStarted(start));
+        let generation = Some(Generation::current());
+        let inner = StreamInner {
             inbox,
-            about,
+            context,
             connections,
-            reading: Mutex::new(Reading::NotYet(task)),
-            forks: Some(forks()),
+            reader,
+            generation,
             info,
         };
-        // A thread that reads for itself cannot give way, and whether it must may change from one wait to the next.
-        if ahead || is_patched(py)? {
-            tap.begin().map_err(|error| raised(py, error, &tap.about))?;
+        // A thread that drives the engine cannot yield to greenlets, which may be patched in between two waits.
+        if read_ahead || is_patched(py)? {
+            inner.start()?;
         }
-        Ok(Self::new(tap))
+        Ok(Self::new(inner))
     }
 
-    /// One whose content is there already.
+    /// Create a stream whose content is known.
     pub fn recorded(
         connections: Arc<Connections>,
         form: Form,
-        place: &Place,
+        position: &PyStreamPosition,
         body: &[u8],
-        limit: usize,
+        max_bytes: usize,
     ) -> Self {
         let inbox = Arc::new(Inbox::new(form));
         inbox.begin();
-        let ended = if form == Form::Bytes {
-            inbox.fill(|batch| batch.push_bytes(Bytes::copy_from_slice(body)));
-            Ok(Ended::Closed)
-        } else {
-            locked(&place.0).connect();
-            let took = inbox
-                .fill(|batch| take(&mut Parser::new(limit), &mut locked(&place.0), body, batch));
-            took.map(|ended| ended.unwrap_or(Ended::Closed))
-        };
-        inbox.end(ended);
-        let reading = Mutex::new(Reading::Over);
-        Self::new(Tap {
+        let ended = inbox.fill(|batch| {
+            if form == Form::Bytes {
+                batch.push_bytes(Bytes::copy_from_slice(body));
+                return Ok(None);
+            }
+            let position = &mut lock(&position.0);
+            position.connect();
+            parse_into(&mut Parser::new(max_bytes), position, body, batch)
+        });
+        inbox.end(ended.map(|ended| ended.unwrap_or(Ended::Closed)));
+        Self::new(StreamInner {
             inbox,
-            about: About::default(),
+            context: CallContext::default(),
             connections,
-            reading,
-            forks: None,
+            reader: Mutex::new(Reader::Ended),
+            generation: None,
             info: Arc::default(),
         })
     }
 
-    fn new(tap: Tap) -> Self {
-        let tap = Arc::new(tap);
-        let [head, parts] = [For::Head, For::Parts].map(|what| Arc::new(Wait(tap.clone(), what)));
-        Self { tap, head, parts }
+    fn new(inner: StreamInner) -> Self {
+        let inner = Arc::new(inner);
+        let [head, parts] =
+            [WaitFor::Head, WaitFor::Parts].map(|what| Arc::new(StreamWait::new(&inner, what)));
+        Self { inner, head, parts }
+    }
+
+    fn pending(&self, wait: Arc<StreamWait>) -> PyPending {
+        PyPending::next_of(wait, self.inner.connections.clone())
     }
 }
 
-/// Counts a stream for as long as it is read.
-struct Open(Arc<AtomicUsize>);
+/// Counts a stream while it is read.
+struct ActiveStream(Arc<AtomicUsize>);
 
-impl Drop for Open {
+impl ActiveStream {
+    fn enter(count: Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for ActiveStream {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// What a form is called in Python.
-pub fn form(name: &str) -> PyResult<Form> {
-    match name {
-        "events" => Ok(Form::Events),
-        "text" => Ok(Form::Text),
-        "frames" => Ok(Form::Frames),
-        "bytes" => Ok(Form::Bytes),
-        _ => Err(PyValueError::new_err(format!(
-            "a stream has no form {name:?}"
-        ))),
     }
 }

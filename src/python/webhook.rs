@@ -1,4 +1,4 @@
-//! Webhooks as Python gives them: headers and bodies of many shapes, keys prepared once.
+//! Verifying webhooks whose headers and bodies have the types of many Python frameworks.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -11,31 +11,31 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 
-use super::check::checked;
+use super::imports::{checked, exception};
+use super::json::decode;
 use super::now;
-use super::response::decode;
 use crate::webhook::{BadSecret, Key, Refusal, Webhook, Window, verify};
 
-/// Bytes of a body from which on it is hashed without the GIL.
+/// The size of a body from which the GIL is released while it is hashed, in bytes.
 ///
-/// Giving the GIL up costs 0.05 µs, and from 4 KiB on two threads get twice as much done. But where another thread computes, the one
-/// that gave it up has it back after 5 ms (`sys.getswitchinterval`): measured, 200 checks a second of any size, where it did 15,000
-/// of 64 KiB without giving it up. Those take 33 µs, which the other thread can wait. Whoever wants throughput has `verify_many`.
-const DETACH: usize = 64 << 10;
+/// Releasing it costs 0.05 µs, and from 4 KiB on two threads do twice as much work. But if another thread computes, it is taken back only
+/// after 5 ms (`sys.getswitchinterval`): that measured 200 checks per second of any size, against 15,000 of 64 KiB with the GIL. These
+/// take 33 µs, for which the other thread can wait. `verify_many` is for throughput.
+const MIN_DETACHED: usize = 64 << 10;
 
-/// Webhooks of a batch, at most: hashed together without the GIL.
-const BATCH: usize = 256;
+/// The most webhooks that are hashed together without the GIL.
+const MAX_BATCH: usize = 256;
 
-/// Text or bytes that Python gave, for as long as they are looked at.
-enum Given<'py> {
+/// Text or bytes of a Python object.
+enum TextOrBytes<'py> {
     Text(Bound<'py, PyString>),
     Bytes(Bound<'py, PyBytes>),
-    /// What could be changed meanwhile, and headers that came in pieces.
+    /// For objects that may change, and for repeated headers.
     Copied(Vec<u8>),
 }
 
-impl Given<'_> {
-    /// Text as UTF-8. What cannot be written so was never sent, and therefore never signed: None.
+impl TextOrBytes<'_> {
+    /// Return the bytes, of text as UTF-8. None for text that has no UTF-8, which was never sent and thus never signed.
     fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Text(text) => text.to_str().ok().map(str::as_bytes),
@@ -44,8 +44,9 @@ impl Given<'_> {
         }
     }
 
-    /// Of a signature that came twice each is tried; nothing else that came twice, be it empty, is what was signed.
-    fn and(&self, other: &Self) -> Self {
+    /// Join the values of a repeated header. Each signature is tried; any other repeated header, even if one value is empty, is not what was
+    /// signed.
+    fn join(&self, other: &Self) -> Self {
         Self::Copied(
             [self.bytes(), other.bytes()]
                 .map(Option::unwrap_or_default)
@@ -54,47 +55,47 @@ impl Given<'_> {
     }
 }
 
-/// What is neither is given back.
-fn text_or_bytes(value: Bound<'_, PyAny>) -> Result<Given<'_>, Bound<'_, PyAny>> {
+/// Read text or bytes; another object is returned.
+fn text_or_bytes(value: Bound<'_, PyAny>) -> Result<TextOrBytes<'_>, Bound<'_, PyAny>> {
     match value.cast_into::<PyString>() {
-        Ok(text) => Ok(Given::Text(text)),
+        Ok(text) => Ok(TextOrBytes::Text(text)),
         Err(other) => other
             .into_inner()
             .cast_into()
-            .map(Given::Bytes)
+            .map(TextOrBytes::Bytes)
             .map_err(CastIntoError::into_inner),
     }
 }
 
-fn kind_of(value: &Bound<'_, PyAny>) -> String {
+fn type_name(value: &Bound<'_, PyAny>) -> String {
     value
         .get_type()
         .name()
         .map_or_else(|_| "something else".to_owned(), |name| name.to_string())
 }
 
-fn content<'py>(body: &Bound<'py, PyAny>) -> PyResult<Given<'py>> {
+fn content<'py>(body: &Bound<'py, PyAny>) -> PyResult<TextOrBytes<'py>> {
     let body = match text_or_bytes(body.clone()) {
-        Ok(given) => return Ok(given),
+        Ok(content) => return Ok(content),
         Err(other) => other,
     };
     if let Ok(bytes) = body.cast::<PyByteArray>() {
-        return Ok(Given::Copied(bytes.to_vec()));
+        return Ok(TextOrBytes::Copied(bytes.to_vec()));
     }
     if let Ok(buffer) = PyBuffer::<u8>::get(&body) {
-        return buffer.to_vec(body.py()).map(Given::Copied);
+        return buffer.to_vec(body.py()).map(TextOrBytes::Copied);
     }
-    let kind = kind_of(&body);
+    let kind = type_name(&body);
     Err(PyTypeError::new_err(format!(
         "body must be the raw body as it came (bytes or str), not {kind}: what was parsed cannot be verified"
     )))
 }
 
-/// The values of the headers `webhook-id`, `webhook-timestamp` and `webhook-signature`.
-type Head<'py> = [Option<Given<'py>>; 3];
+/// The headers `webhook-id`, `webhook-timestamp` and `webhook-signature`.
+type WebhookHeaders<'py> = [Option<TextOrBytes<'py>>; 3];
 
-/// The headers of a webhook: from a mapping, whatever it makes of upper and lower case, or from pairs.
-fn head<'py>(headers: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
+/// Read the headers of a webhook from a mapping, case-sensitive or not, or from pairs.
+fn read_headers<'py>(headers: &Bound<'py, PyAny>) -> PyResult<WebhookHeaders<'py>> {
     let py = headers.py();
     if headers.is_none() {
         return Ok([None, None, None]);
@@ -111,7 +112,7 @@ fn head<'py>(headers: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
         .getattr_opt(intern!(py, "raw"))?
         .and_then(|raw| raw.cast_into::<PyList>().ok())
     {
-        // Starlette's and httpx's, as they came.
+        // The undecoded headers of Starlette and httpx.
         raw.into_any()
     } else if let Some(get) = headers.getattr_opt(intern!(py, "get"))? {
         let found = look_up(py, |name| {
@@ -123,14 +124,14 @@ fn head<'py>(headers: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
         }
         headers
             .call_method0(intern!(py, "items"))
-            .map_err(|_| unfit())?
+            .map_err(|_| invalid_headers())?
     } else {
         headers.clone()
     };
-    scan(&pairs)
+    find_headers(&pairs)
 }
 
-fn look_up<'py, F>(py: Python<'py>, get: F) -> PyResult<Head<'py>>
+fn look_up<'py, F>(py: Python<'py>, get: F) -> PyResult<WebhookHeaders<'py>>
 where
     F: Fn(&Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyAny>>>,
 {
@@ -143,12 +144,12 @@ where
     ])
 }
 
-fn scan<'py>(pairs: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
-    let mut found: Head<'py> = [None, None, None];
-    for each in pairs.try_iter().map_err(|_| unfit())? {
+fn find_headers<'py>(pairs: &Bound<'py, PyAny>) -> PyResult<WebhookHeaders<'py>> {
+    let mut found: WebhookHeaders<'py> = [None, None, None];
+    for each in pairs.try_iter().map_err(|_| invalid_headers())? {
         let (name, value) = pair(each?)?;
-        let given = text_or_bytes(name).map_err(|_| unfit())?;
-        let Some(name) = given.bytes() else { continue };
+        let text = text_or_bytes(name).map_err(|_| invalid_headers())?;
+        let Some(name) = text.bytes() else { continue };
         let slot = match name.len() {
             10 if name.eq_ignore_ascii_case(b"webhook-id") => found.get_mut(0),
             17 if name.eq_ignore_ascii_case(b"webhook-timestamp") => found.get_mut(1),
@@ -158,7 +159,7 @@ fn scan<'py>(pairs: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
         if let Some(slot) = slot {
             let value = header(String::from_utf8_lossy(name), value)?;
             *slot = Some(match slot.take() {
-                Some(before) => before.and(&value),
+                Some(before) => before.join(&value),
                 None => value,
             });
         }
@@ -166,7 +167,7 @@ fn scan<'py>(pairs: &Bound<'py, PyAny>) -> PyResult<Head<'py>> {
     Ok(found)
 }
 
-fn unfit() -> PyErr {
+fn invalid_headers() -> PyErr {
     PyTypeError::new_err("headers must be a mapping, or pairs of a name and a value")
 }
 
@@ -176,59 +177,49 @@ fn pair(each: Bound<'_, PyAny>) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyAny>)
         _ => each
             .extract()
             .map(|[name, value]: [Bound<'_, PyAny>; 2]| (name, value))
-            .map_err(|_| unfit()),
+            .map_err(|_| invalid_headers()),
     }
 }
 
-fn header<'py>(name: impl Display, value: Bound<'py, PyAny>) -> PyResult<Given<'py>> {
-    let unfit = |other| {
+fn header<'py>(name: impl Display, value: Bound<'py, PyAny>) -> PyResult<TextOrBytes<'py>> {
+    let invalid_headers = |other| {
         PyTypeError::new_err(format!(
             "the header {name} must be str or bytes, not {}",
-            kind_of(&other)
+            type_name(&other)
         ))
     };
-    text_or_bytes(value).map_err(unfit)
+    text_or_bytes(value).map_err(invalid_headers)
 }
 
-/// One webhook.
-struct Request<'py> {
-    id: Given<'py>,
-    timestamp: Given<'py>,
-    signatures: Given<'py>,
-    body: Given<'py>,
+/// A received webhook.
+struct Received<'py> {
+    id: TextOrBytes<'py>,
+    timestamp: TextOrBytes<'py>,
+    signatures: TextOrBytes<'py>,
+    body: TextOrBytes<'py>,
 }
 
-impl<'py> Request<'py> {
-    /// A webhook, or what of it is missing.
-    fn read(
-        headers: &Bound<'py, PyAny>,
-        body: &Bound<'py, PyAny>,
-    ) -> PyResult<Result<Self, &'static str>> {
-        let [id, timestamp, signatures] = head(headers)?;
-        let Some(id) = id else {
-            return Ok(Err("no_id"));
-        };
-        let Some(timestamp) = timestamp else {
-            return Ok(Err("no_timestamp"));
-        };
-        let Some(signatures) = signatures else {
-            return Ok(Err("no_signature"));
-        };
+impl<'py> Received<'py> {
+    fn read(headers: &Bound<'py, PyAny>, body: &Bound<'py, PyAny>) -> Result<Self, Refused> {
+        let [id, timestamp, signatures] = read_headers(headers)?;
+        let id = id.ok_or("no_id")?;
+        let timestamp = timestamp.ok_or("no_timestamp")?;
+        let signatures = signatures.ok_or("no_signature")?;
         if body.is_none() {
-            return Ok(Err("no_body"));
+            return Err("no_body".into());
         }
-        Ok(Ok(Self {
+        Ok(Self {
             id,
             timestamp,
             signatures,
             body: content(body)?,
-        }))
+        })
     }
 
-    /// What is to be verified, or why that is settled already.
+    /// Return what must be verified, or why it is refused without that.
     fn webhook(&self) -> Result<Webhook<'_>, &'static str> {
-        match [&self.id, &self.timestamp, &self.signatures, &self.body].map(Given::bytes) {
-            // An empty header is as good as a missing one.
+        match [&self.id, &self.timestamp, &self.signatures, &self.body].map(TextOrBytes::bytes) {
+            // An empty header counts as missing.
             [Some([]), ..] => Err("no_id"),
             [_, Some([]), ..] => Err("no_timestamp"),
             [_, _, Some([]), _] => Err("no_signature"),
@@ -243,28 +234,28 @@ impl<'py> Request<'py> {
     }
 }
 
-/// The keys of one secret or of several: text, or an object that has it as its `key`.
-fn keys(secrets: &Bound<'_, PyAny>) -> PyResult<Vec<Key>> {
+/// Read the keys of one or several secrets: text, or objects with an attribute `key`.
+fn read_keys(secrets: &Bound<'_, PyAny>) -> PyResult<Vec<Key>> {
     let py = secrets.py();
     if secrets.is_none() {
         return Err(refused(py, "no_secret", ""));
     }
-    if let Some(key) = key(secrets)? {
+    if let Some(key) = read_key(secrets)? {
         return Ok(vec![key]);
     }
-    let unfit = |what: &Bound<'_, PyAny>| {
-        let kind = kind_of(what);
+    let invalid = |secret: &Bound<'_, PyAny>| {
+        let kind = type_name(secret);
         PyTypeError::new_err(format!(
             "a webhook secret must be str, or what `webhooks.default.secret.get()` gives, not {kind}"
         ))
     };
     if secrets.is_instance_of::<PyBytes>() {
-        return Err(unfit(secrets));
+        return Err(invalid(secrets));
     }
     let mut keys = Vec::new();
-    for each in secrets.try_iter().map_err(|_| unfit(secrets))? {
+    for each in secrets.try_iter().map_err(|_| invalid(secrets))? {
         let each = each?;
-        keys.push(key(&each)?.ok_or_else(|| unfit(&each))?);
+        keys.push(read_key(&each)?.ok_or_else(|| invalid(&each))?);
     }
     if keys.is_empty() {
         return Err(refused(py, "no_secret", ""));
@@ -272,7 +263,7 @@ fn keys(secrets: &Bound<'_, PyAny>) -> PyResult<Vec<Key>> {
     Ok(keys)
 }
 
-fn key(secret: &Bound<'_, PyAny>) -> PyResult<Option<Key>> {
+fn read_key(secret: &Bound<'_, PyAny>) -> PyResult<Option<Key>> {
     let py = secret.py();
     let text = match secret.cast::<PyString>() {
         Ok(text) => text.clone(),
@@ -284,7 +275,7 @@ fn key(secret: &Bound<'_, PyAny>) -> PyResult<Option<Key>> {
             _ => return Ok(None),
         },
     };
-    // The error of a text that is not Unicode would show it.
+    // Python's error for text that is not Unicode would show the secret.
     let key = text
         .to_str()
         .map_err(|_| BadSecret::Encoding)
@@ -293,35 +284,47 @@ fn key(secret: &Bound<'_, PyAny>) -> PyResult<Option<Key>> {
         .map_err(|problem| refused(py, "secret", &problem.to_string()))
 }
 
-/// The exception for a webhook, or a secret, that was refused; `replicate_rs.webhook` has the classes and their words.
+/// Return the exception for a webhook or a secret that was refused. `replicate_rs.webhook` has the classes and messages.
 fn refused(py: Python<'_>, reason: &str, detail: &str) -> PyErr {
-    match py
-        .import("replicate_rs.webhook")
-        .and_then(|module| module.getattr("refused")?.call1((reason, detail)))
-    {
-        Ok(error) => PyErr::from_value(error),
-        Err(error) => error,
+    exception(py, "replicate_rs.webhook", "refused", (reason, detail))
+}
+
+/// Why a webhook is refused: a reason of `replicate_rs.webhook.refused`, or an exception because of an argument.
+enum Refused {
+    Reason(&'static str),
+    Error(PyErr),
+}
+
+impl From<&'static str> for Refused {
+    fn from(reason: &'static str) -> Self {
+        Self::Reason(reason)
     }
 }
 
-/// Seconds between a webhook's timestamp and now that are accepted.
+impl From<PyErr> for Refused {
+    fn from(error: PyErr) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// The largest accepted distance between a timestamp and now, in seconds.
 enum Tolerance<'py> {
-    Usual,
-    /// Checked later, since PyO3 adds to what a conversion of an argument raises.
-    Given(Bound<'py, PyAny>),
+    Default,
+    /// Checked later, since PyO3 adds notes to errors of an argument's conversion.
+    Argument(Bound<'py, PyAny>),
 }
 
 impl<'py> Tolerance<'py> {
-    fn given(seconds: &Bound<'py, PyAny>) -> PyResult<Self> {
-        Ok(Self::Given(seconds.clone()))
+    fn from_argument(seconds: &Bound<'py, PyAny>) -> PyResult<Self> {
+        Ok(Self::Argument(seconds.clone()))
     }
 
-    /// None for any.
+    /// Return the seconds; None for no limit.
     fn seconds(self) -> PyResult<Option<u64>> {
         let seconds = match self {
-            Self::Usual => return Ok(Some(300)),
-            Self::Given(seconds) if seconds.is_none() => return Ok(None),
-            Self::Given(seconds) => seconds,
+            Self::Default => return Ok(Some(300)),
+            Self::Argument(seconds) if seconds.is_none() => return Ok(None),
+            Self::Argument(seconds) => seconds,
         };
         if seconds.is_exact_instance_of::<PyInt>()
             && let Ok(seconds) = seconds.extract()
@@ -337,35 +340,39 @@ impl<'py> Tolerance<'py> {
     }
 }
 
-/// Accepts webhooks that one of its keys has signed. The keys are prepared once, and wiped in the end.
-#[pyclass(frozen, subclass, module = "replicate_rs._core")]
-pub struct Verifier {
+/// Accepts webhooks that were signed with one of its keys.
+///
+/// The keys are prepared once, and wiped when the object is deleted.
+#[pyclass(name = "Verifier", frozen, subclass, module = "replicate_rs._core")]
+pub(crate) struct PyVerifier {
     keys: Vec<Key>,
     tolerance: Option<u64>,
     seen: Option<Py<PyAny>>,
     now: Option<Py<PyAny>>,
 }
 
-impl Verifier {
-    /// Which timestamps are accepted at the moment that a call was given, or the verifier, or that the clock says.
+impl PyVerifier {
+    /// Return the accepted timestamps. The current time is that of the call, of the verifier, or of the clock.
     fn window(&self, py: Python<'_>, now: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Window>> {
-        let given = now
-            .or_else(|| self.now.as_ref().map(|now| now.bind(py)))
-            .map(now::given)
-            .transpose()?;
+        let now = now.or_else(|| self.now.as_ref().map(|now| now.bind(py)));
+        let now = now.map(now::from_argument).transpose()?;
         let Some(tolerance) = self.tolerance else {
             return Ok(None);
         };
-        let now = match given {
+        let now = match now {
             Some(now) => now,
-            None => now::clock(py)?,
+            None => now::from_clock(py)?,
         };
         Ok(Some(Window { now, tolerance }))
     }
 
-    fn judge(&self, webhook: &Webhook<'_>, window: Option<Window>) -> Result<(), &'static str> {
+    fn verify_signature(
+        &self,
+        webhook: &Webhook<'_>,
+        window: Option<Window>,
+    ) -> Result<(), &'static str> {
         verify(&self.keys, webhook, window).map_err(|refusal| match refusal {
-            // A body that was read before is empty, and no webhook of Replicate's is.
+            // Replicate sends no empty body. The request's was probably read before.
             Refusal::Signature if webhook.body.is_empty() => "empty_body",
             Refusal::Signature => "signature",
             Refusal::Timestamp => "timestamp",
@@ -373,27 +380,27 @@ impl Verifier {
         })
     }
 
-    /// A webhook that is genuine and recent.
+    /// Verify signature and timestamp.
     fn accept<'py>(
         &self,
         headers: &Bound<'py, PyAny>,
         body: &Bound<'py, PyAny>,
         now: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Request<'py>> {
+    ) -> Result<Received<'py>, Refused> {
         let py = body.py();
         let window = self.window(py, now)?;
-        let request = Request::read(headers, body)?.map_err(|missing| self.refused(py, missing))?;
-        let verdict = match request.webhook() {
-            Ok(webhook) if webhook.body.len() < DETACH => self.judge(&webhook, window),
-            Ok(webhook) => py.detach(|| self.judge(&webhook, window)),
-            Err(reason) => Err(reason),
-        };
-        verdict.map_err(|reason| self.refused(py, reason))?;
-        Ok(request)
+        let received = Received::read(headers, body)?;
+        let webhook = received.webhook()?;
+        if webhook.body.len() < MIN_DETACHED {
+            self.verify_signature(&webhook, window)?;
+        } else {
+            py.detach(|| self.verify_signature(&webhook, window))?;
+        }
+        Ok(received)
     }
 
-    /// Whether an accepted webhook came before.
-    fn has_seen(&self, py: Python<'_>, id: &Given<'_>) -> PyResult<bool> {
+    /// Return whether an accepted webhook was received before.
+    fn has_seen(&self, py: Python<'_>, id: &TextOrBytes<'_>) -> PyResult<bool> {
         match (&self.seen, id.bytes()) {
             (Some(seen), Some(id)) => seen
                 .bind(py)
@@ -403,24 +410,29 @@ impl Verifier {
         }
     }
 
-    fn refused(&self, py: Python<'_>, reason: &str) -> PyErr {
-        let detail = self
-            .tolerance
-            .map_or_else(String::new, |seconds| seconds.to_string());
-        refused(py, reason, &detail)
+    fn refused(&self, py: Python<'_>, refusal: impl Into<Refused>) -> PyErr {
+        match refusal.into() {
+            Refused::Reason(reason) => {
+                let detail = self
+                    .tolerance
+                    .map_or_else(String::new, |seconds| seconds.to_string());
+                refused(py, reason, &detail)
+            }
+            Refused::Error(error) => error,
+        }
     }
 }
 
 #[pymethods]
-impl Verifier {
+impl PyVerifier {
     #[new]
     #[pyo3(
-        signature = (secrets, tolerance=Tolerance::Usual, *, seen=None, now=None),
+        signature = (secrets, tolerance=Tolerance::Default, *, seen=None, now=None),
         text_signature = "(secrets, tolerance=300, *, seen=None, now=None)"
     )]
     fn new(
         secrets: &Bound<'_, PyAny>,
-        #[pyo3(from_py_with = Tolerance::given)] tolerance: Tolerance<'_>,
+        #[pyo3(from_py_with = Tolerance::from_argument)] tolerance: Tolerance<'_>,
         seen: Option<&Bound<'_, PyAny>>,
         now: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
@@ -429,14 +441,14 @@ impl Verifier {
             .map(|seen| checked("plain_function", "seen", seen).map(Bound::unbind))
             .transpose()?;
         Ok(Self {
-            keys: keys(secrets)?,
+            keys: read_keys(secrets)?,
             tolerance: tolerance.seconds()?,
             seen,
             now: now.cloned().map(Bound::unbind),
         })
     }
 
-    /// Raises unless a webhook is genuine, recent, and, where that is asked, new.
+    /// Raise unless a webhook is genuine, recent, and, with `seen`, new.
     #[pyo3(signature = (headers, body, *, now=None))]
     fn verify(
         &self,
@@ -444,15 +456,18 @@ impl Verifier {
         body: &Bound<'_, PyAny>,
         now: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let request = self.accept(headers, body, now)?;
-        if self.has_seen(body.py(), &request.id)? {
-            Err(self.refused(body.py(), "seen"))
+        let py = body.py();
+        let received = self
+            .accept(headers, body, now)
+            .map_err(|why| self.refused(py, why))?;
+        if self.has_seen(py, &received.id)? {
+            Err(self.refused(py, "seen"))
         } else {
             Ok(())
         }
     }
 
-    /// Verifies a webhook, and gives the object that its body is in JSON.
+    /// Verify a webhook, and return the JSON object of its body.
     #[pyo3(signature = (headers, body, *, now=None))]
     fn read<'py>(
         &self,
@@ -461,22 +476,23 @@ impl Verifier {
         now: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let py = body.py();
-        let request = self.accept(headers, body, now)?;
-        let object =
-            match decode(py, request.body.bytes().unwrap_or_default()).map(Bound::cast_into) {
-                Ok(Ok(object)) => object,
-                Ok(Err(_)) => return Err(refused(py, "content", "is JSON, but not an object")),
-                Err(problem) => return Err(refused(py, "content", &problem)),
-            };
-        if self.has_seen(py, &request.id)? {
+        let received = self
+            .accept(headers, body, now)
+            .map_err(|why| self.refused(py, why))?;
+        let value = decode(py, received.body.bytes().unwrap_or_default())
+            .map_err(|problem| refused(py, "content", &problem))?;
+        let object = value
+            .cast_into()
+            .map_err(|_| refused(py, "content", "is JSON, but not an object"))?;
+        if self.has_seen(py, &received.id)? {
             Err(self.refused(py, "seen"))
         } else {
             Ok(object)
         }
     }
 
-    /// Verifies many, given as pairs of headers and body, while other threads run: None for each, or why not. Whether they are new is
-    /// asked when all have been verified.
+    /// Verify many pairs of headers and body while other threads run; return None or an exception for each. `seen` is called after all
+    /// were verified.
     #[pyo3(signature = (webhooks, *, now=None))]
     fn verify_many<'py>(
         &self,
@@ -485,35 +501,35 @@ impl Verifier {
     ) -> PyResult<Bound<'py, PyList>> {
         let py = webhooks.py();
         now::check(now)?;
+        let invalid = || PyTypeError::new_err("webhooks must be pairs of headers and body");
+        let mut webhooks = webhooks.try_iter().map_err(|_| invalid())?;
         let mut verdicts = Vec::new();
-        let mut waiting = webhooks
-            .try_iter()
-            .map_err(|_| PyTypeError::new_err("webhooks must be pairs of headers and body"))?;
         loop {
-            let mut batch = Vec::with_capacity(BATCH);
-            for webhook in waiting.by_ref().take(BATCH) {
-                let (headers, body) = pair(webhook?).map_err(|_| {
-                    PyTypeError::new_err("webhooks must be pairs of headers and body")
-                })?;
-                batch.push(Request::read(&headers, &body)?);
+            let mut batch = Vec::with_capacity(MAX_BATCH);
+            for webhook in webhooks.by_ref().take(MAX_BATCH) {
+                let (headers, body) = pair(webhook?).map_err(|_| invalid())?;
+                batch.push(match Received::read(&headers, &body) {
+                    Ok(received) => Ok(received),
+                    Err(Refused::Reason(reason)) => Err(reason),
+                    Err(Refused::Error(error)) => return Err(error),
+                });
             }
             if batch.is_empty() {
                 break;
             }
             let window = self.window(py, now)?;
-            let webhooks: Vec<_> = batch
+            let read: Vec<_> = batch
                 .iter()
-                .map(|each| each.as_ref().map_err(|missing| *missing)?.webhook())
+                .map(|received| received.as_ref().map_err(|reason| *reason)?.webhook())
                 .collect();
-            let judge = |webhook: Result<Webhook<'_>, _>| {
-                webhook.and_then(|each| self.judge(&each, window))
+            let verify = |webhook: Result<Webhook<'_>, _>| {
+                webhook.and_then(|webhook| self.verify_signature(&webhook, window))
             };
-            let judged: Vec<_> = py.detach(|| webhooks.into_iter().map(judge).collect());
-            // Bodies are let go of.
-            let with_id = |(request, verdict): (Result<Request<'py>, _>, Result<(), _>)| {
-                verdict.and(request.map(|each| each.id))
-            };
-            verdicts.extend(batch.into_iter().zip(judged).map(with_id));
+            let verified: Vec<_> = py.detach(|| read.into_iter().map(verify).collect());
+            // Only the ids are kept, and not the bodies.
+            for (received, verified) in batch.into_iter().zip(verified) {
+                verdicts.push(verified.and(received.map(|received| received.id)));
+            }
         }
         let outcomes = PyList::empty(py);
         for verdict in verdicts {
@@ -526,7 +542,7 @@ impl Verifier {
         Ok(outcomes)
     }
 
-    // What `seen` or `now` belongs to may keep this verifier.
+    // `seen` and `now` may be methods of an object that refers to this one.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.seen
             .iter()
@@ -546,9 +562,9 @@ impl Verifier {
     }
 }
 
-/// The value of `webhook-signature` for a webhook, with an entry for each secret.
+/// Return the header `webhook-signature` for a webhook, with an entry per secret.
 #[pyfunction]
-pub fn sign_webhook(
+pub(crate) fn sign_webhook(
     secrets: &Bound<'_, PyAny>,
     id: &str,
     timestamp: &str,
@@ -558,7 +574,7 @@ pub fn sign_webhook(
     let bytes = content
         .bytes()
         .ok_or_else(|| PyValueError::new_err("body is text that cannot be written as UTF-8"))?;
-    let signed: Vec<_> = keys(secrets)?
+    let signed: Vec<_> = read_keys(secrets)?
         .iter()
         .map(|key| key.sign(id.as_bytes(), timestamp.as_bytes(), bytes))
         .collect();

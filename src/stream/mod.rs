@@ -1,4 +1,7 @@
-//! Server-sent events: parsing, and resuming a stream whose connection broke.
+//! Responses that are read in parts: server-sent events, which can be resumed, and the bytes of files.
 
+pub(crate) mod batch;
+pub(crate) mod inbox;
+pub(crate) mod reader;
 pub mod resume;
 pub mod sse;

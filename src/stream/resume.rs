@@ -1,191 +1,196 @@
-//! A stream that broke off goes on where it was: which events of the next connection are new.
+//! Resuming a stream of events: which events of the next connection are new.
 //!
-//! A server is asked to resume after the last id (`Last-Event-ID`). Whether it did is told by what follows: the next number after
-//! the last one; or the stream from its beginning, of which the known part is skipped and must prove to be the same. Anything else
-//! may have left something out, and nothing of it is given.
+//! The server is asked to resume after the last id (`Last-Event-ID`). The events that follow show whether it did: the next
+//! number after the last id; or the stream from its beginning, whose known part is skipped and must be the same. Anything else
+//! may have a gap, and none of it is returned.
 
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::retry::{LONGEST_ADVICE, backoff};
-use crate::stream::sse::{Event, lines};
+use super::sse::{Event, split_lines};
+use crate::retry::{MAX_SERVER_DELAY, backoff};
 
-/// What is known of an event of a stream.
+/// How an event relates to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It comes next.
+    /// It is the next one.
     New,
-    /// It came before.
+    /// It was received before.
     Known,
-    /// Something may be missing before it.
+    /// Events may be missing before it.
     Unproven,
 }
 
-/// How a stream ends by its own word.
+/// The event that ended a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// All is there, or the prediction was canceled: its data tell which.
+    /// The prediction succeeded or was canceled; the data tell which.
     Done,
     /// The prediction failed.
     Error,
 }
 
-/// How far a stream has come, over all of its connections.
+/// The position in a stream of events, over all of its connections.
 #[derive(Clone, Debug, Default)]
-pub struct Place {
+pub struct StreamPosition {
     count: u64,
-    first: Option<String>,
-    last: Option<String>,
-    /// Whether an id came twice: then none is of use.
-    repeated: bool,
-    /// Events since the one with the last id, which have none of their own.
-    after_last: u64,
+    first_id: Option<String>,
+    last_id: Option<String>,
+    /// Whether an id occurred twice, which makes ids useless.
+    has_repeated_id: bool,
+    /// Events without an id since the last one with an id.
+    after_last_id: u64,
     retry: Option<Duration>,
-    output: Seen,
-    logs: Seen,
+    output: SeenText,
+    logs: SeenText,
     end: Option<(End, String)>,
-    standing: Standing,
+    state: ConnectionState,
 }
 
-/// What is known of the present connection.
+/// What is known about the current connection.
 #[derive(Clone, Debug, Default)]
-enum Standing {
-    /// It goes on where the last one ended.
+enum ConnectionState {
+    /// Its events follow the known ones.
     #[default]
-    Proven,
-    /// Its first event will tell.
-    Asked,
-    /// It began anew, and has not come to the last id; how many events it gave, and what output.
-    Replayed(u64, Seen),
-    /// It came to the last id; so many events follow which are known too.
+    InSync,
+    /// It has sent no event.
+    Unknown,
+    /// It started from the beginning and has not reached the last id: the number of its events, and their output.
+    Replaying(u64, SeenText),
+    /// It has reached the last id, and so many known events follow.
     CatchingUp(u64),
 }
 
-impl Place {
-    /// How many events were given.
+impl StreamPosition {
+    /// Return how many events were received.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The id to resume after, if there is one that is of use.
+    /// Return the id to resume after, if ids can be used.
     pub fn last_event_id(&self) -> Option<&str> {
-        self.last
+        self.last_id
             .as_deref()
-            .filter(|id| !id.is_empty() && !self.repeated)
+            .filter(|id| !id.is_empty() && !self.has_repeated_id)
     }
 
-    /// How the stream ended, and the data of the event that said so.
+    /// Return the event that ended the stream, and its data.
     pub fn end(&self) -> Option<(End, &str)> {
         self.end.as_ref().map(|(end, data)| (*end, &**data))
     }
 
-    /// How long to wait before connecting again, after so many connections that brought nothing; None if the server wants no
-    /// other before long.
-    pub fn pause(&self, failures: u32, jitter: f64) -> Option<Duration> {
-        let wait = backoff(failures, jitter);
-        self.retry.map_or(Some(wait), |retry| {
-            (retry <= LONGEST_ADVICE).then(|| wait.max(retry))
-        })
+    /// Return how long to wait before the next connection, after so many that brought nothing; None if the server asks for
+    /// a longer wait than is obeyed.
+    pub fn reconnect_delay(&self, failures: u32, jitter: f64) -> Option<Duration> {
+        let delay = backoff(failures, jitter);
+        match self.retry {
+            Some(retry) if retry > MAX_SERVER_DELAY => None,
+            Some(retry) => Some(delay.max(retry)),
+            None => Some(delay),
+        }
     }
 
-    /// A connection is made.
+    /// Note a new connection.
     pub fn connect(&mut self) {
-        self.standing = if self.count == 0 {
-            Standing::Proven
+        self.state = if self.count == 0 {
+            ConnectionState::InSync
         } else {
-            Standing::Asked
+            ConnectionState::Unknown
         };
     }
 
-    /// A connection is over; `retry` is the last that the server said of reconnecting, in milliseconds.
+    /// Note the end of a connection, and its last `retry` field in milliseconds.
     pub fn disconnect(&mut self, retry: Option<u64>) {
         self.retry = retry.map(Duration::from_millis).or(self.retry);
     }
 
-    /// Judges an event, and takes note of it if it is new.
+    /// Judge an event, and record it if it is new.
     pub fn admit(&mut self, event: &Event<'_>) -> Verdict {
-        if let Standing::Proven = self.standing {
-            self.give(event);
+        if let ConnectionState::InSync = self.state {
+            self.record(event);
             return Verdict::New;
         }
         let verdict = self.judge(event);
         match verdict {
             Verdict::New => {
-                self.standing = Standing::Proven;
-                self.give(event);
+                self.state = ConnectionState::InSync;
+                self.record(event);
             }
             Verdict::Known => {}
-            Verdict::Unproven => self.standing = Standing::Asked,
+            Verdict::Unproven => self.state = ConnectionState::Unknown,
         }
         verdict
     }
 
     fn judge(&mut self, event: &Event<'_>) -> Verdict {
         let id = event.id.filter(|_| event.has_own_id);
-        match &mut self.standing {
-            Standing::Proven | Standing::CatchingUp(0) => Verdict::New,
-            Standing::Asked => match (id, self.last_event_id()) {
+        match &mut self.state {
+            ConnectionState::InSync | ConnectionState::CatchingUp(0) => Verdict::New,
+            ConnectionState::Unknown => match (id, self.last_event_id()) {
                 (Some(id), Some(last)) if follows(last, id) => Verdict::New,
-                (Some(id), Some(last)) if id == last && Some(id) != self.first.as_deref() => {
-                    self.caught_up(self.after_last)
+                (Some(id), Some(last)) if id == last && Some(id) != self.first_id.as_deref() => {
+                    self.catch_up(self.after_last_id)
                 }
-                (Some(id), Some(_)) if Some(id) != self.first.as_deref() => Verdict::Unproven,
+                (Some(id), Some(_)) if Some(id) != self.first_id.as_deref() => Verdict::Unproven,
                 (None, Some(_)) => Verdict::Unproven,
-                _ => self.replayed(event, 0, Seen::default()),
+                _ => self.replay(event, 0, SeenText::default()),
             },
-            Standing::Replayed(count, seen) => {
+            ConnectionState::Replaying(count, seen) => {
                 let (count, seen) = (*count, std::mem::take(seen));
-                self.replayed(event, count, seen)
+                self.replay(event, count, seen)
             }
-            Standing::CatchingUp(_) if id.is_some() => Verdict::Unproven,
-            Standing::CatchingUp(left) => {
+            ConnectionState::CatchingUp(_) if id.is_some() => Verdict::Unproven,
+            ConnectionState::CatchingUp(left) => {
                 *left = left.saturating_sub(1);
                 Verdict::Known
             }
         }
     }
 
-    /// An event of a stream that began anew, which gave so much before it.
-    fn replayed(&mut self, event: &Event<'_>, count: u64, mut seen: Seen) -> Verdict {
+    /// Judge an event of a connection that started from the beginning.
+    fn replay(&mut self, event: &Event<'_>, count: u64, mut seen: SeenText) -> Verdict {
         let count = count.saturating_add(1);
         match event.name {
             "output" => seen.add(&event.data),
-            // It ended before it came to where this one was.
+            // The stream ended before it reached the position.
             "done" | "error" => return Verdict::Unproven,
             _ => {}
         }
-        let (is_last, more) = match self.last_event_id() {
-            Some(last) => (event.has_own_id && event.id == Some(last), self.after_last),
+        let (is_last, known_after) = match self.last_event_id() {
+            Some(last) => (
+                event.has_own_id && event.id == Some(last),
+                self.after_last_id,
+            ),
             None => (count == self.count, 0),
         };
         if !is_last {
-            self.standing = Standing::Replayed(count, seen);
+            self.state = ConnectionState::Replaying(count, seen);
             return Verdict::Known;
         }
-        // Further outputs, without ids of their own, are not in it yet.
-        if more == 0 && seen.digest() != self.output.digest() {
+        // With known events to follow, `seen` is not the whole output yet.
+        if known_after == 0 && seen.digest() != self.output.digest() {
             return Verdict::Unproven;
         }
-        self.caught_up(more)
+        self.catch_up(known_after)
     }
 
-    fn caught_up(&mut self, more: u64) -> Verdict {
-        self.standing = Standing::CatchingUp(more);
+    fn catch_up(&mut self, known: u64) -> Verdict {
+        self.state = ConnectionState::CatchingUp(known);
         Verdict::Known
     }
 
-    fn give(&mut self, event: &Event<'_>) {
+    fn record(&mut self, event: &Event<'_>) {
         self.count = self.count.saturating_add(1);
         if let Some(id) = event.id.filter(|_| event.has_own_id) {
-            self.repeated |= Some(id) == self.last.as_deref();
-            self.first.get_or_insert_with(|| id.to_owned());
-            let last = self.last.get_or_insert_default();
+            self.has_repeated_id |= Some(id) == self.last_id.as_deref();
+            self.first_id.get_or_insert_with(|| id.to_owned());
+            let last = self.last_id.get_or_insert_default();
             last.clear();
             last.push_str(id);
-            self.after_last = 0;
+            self.after_last_id = 0;
         } else {
-            self.after_last = self.after_last.saturating_add(1);
+            self.after_last_id = self.after_last_id.saturating_add(1);
         }
         match event.name {
             "output" => self.output.add(&event.data),
@@ -196,28 +201,29 @@ impl Place {
         }
     }
 
-    /// What an output, given as the prediction has it, has more than was given; None if what was given is not its beginning.
+    /// Return the rest of a prediction's output after the received part, and record it; None if the output begins
+    /// differently.
     pub fn rest_of_output(&mut self, items: &[&str]) -> Option<Vec<String>> {
-        self.output.rest(items)
+        self.output.take_rest(items)
     }
 
-    /// The same of its logs; nothing if the stream had none so far, which is how some streams are.
+    /// Return the rest of the logs in the same way. None too if the stream had no logs: some streams have none.
     pub fn rest_of_logs(&mut self, logs: &str) -> Option<String> {
         if self.logs.bytes == 0 {
             return None;
         }
-        self.logs.rest(&[logs])?.pop()
+        self.logs.take_rest(&[logs])?.pop()
     }
 }
 
-/// A text that was seen in parts: its length in bytes, and a digest.
+/// A text that was received in parts: its length in bytes, and its digest.
 #[derive(Clone, Debug, Default)]
-struct Seen {
+struct SeenText {
     bytes: usize,
     digest: Sha256,
 }
 
-impl Seen {
+impl SeenText {
     fn add(&mut self, text: &str) {
         self.bytes = self.bytes.saturating_add(text.len());
         self.digest.update(text);
@@ -227,12 +233,12 @@ impl Seen {
         self.digest.clone().finalize().into()
     }
 
-    /// What the parts of a whole have beyond what was seen, which it then was too.
-    fn rest(&mut self, items: &[&str]) -> Option<Vec<String>> {
+    /// Return what the parts of the whole text have beyond the seen text, and add it.
+    fn take_rest(&mut self, items: &[&str]) -> Option<Vec<String>> {
         let (mut known, mut rest) = (Self::default(), Vec::new());
         for item in items {
-            // Streams have their own line ends.
-            let item = lines(item).collect::<Vec<_>>().join("\n");
+            // A stream has LF where the text may have CR or CRLF.
+            let item = split_lines(item).collect::<Vec<_>>().join("\n");
             let left = self.bytes.saturating_sub(known.bytes);
             let (old, new) = item.split_at_checked(left.min(item.len()))?;
             known.add(old);
@@ -248,17 +254,19 @@ impl Seen {
     }
 }
 
-/// Whether an id is the next number after another: `5:7` after `5:6`.
+/// Return whether an id is the next number after another: `5:7` after `5:6`.
 fn follows(last: &str, id: &str) -> bool {
-    let ((before, number), (same, next)) = (numbered(last), numbered(id));
-    before == same && next.is_some() && number.and_then(|number| number.checked_add(1)) == next
+    let ((prefix, number), (next_prefix, next)) = (split_number(last), split_number(id));
+    prefix == next_prefix
+        && next.is_some()
+        && number.and_then(|number| number.checked_add(1)) == next
 }
 
-fn numbered(id: &str) -> (&str, Option<u64>) {
-    let before = id.trim_end_matches(|each: char| each.is_ascii_digit());
+fn split_number(id: &str) -> (&str, Option<u64>) {
+    let prefix = id.trim_end_matches(|each: char| each.is_ascii_digit());
     (
-        before,
-        id.get(before.len()..)
+        prefix,
+        id.get(prefix.len()..)
             .and_then(|digits| digits.parse().ok()),
     )
 }
@@ -288,24 +296,24 @@ mod tests {
         }
     }
 
-    /// A place after some events, and a new connection.
-    fn after(events: &[Told]) -> Place {
-        let mut place = Place::default();
-        place.connect();
+    /// The position after some events, and a new connection.
+    fn after(events: &[Told]) -> StreamPosition {
+        let mut position = StreamPosition::default();
+        position.connect();
         assert!(
             events
                 .iter()
-                .all(|each| place.admit(&event(each)) == Verdict::New)
+                .all(|each| position.admit(&event(each)) == Verdict::New)
         );
-        place.disconnect(None);
-        place.connect();
-        place
+        position.disconnect(None);
+        position.connect();
+        position
     }
 
-    fn verdicts(place: &mut Place, events: &[Told]) -> Vec<Verdict> {
+    fn verdicts(position: &mut StreamPosition, events: &[Told]) -> Vec<Verdict> {
         events
             .iter()
-            .map(|each| place.admit(&event(each)))
+            .map(|each| position.admit(&event(each)))
             .collect()
     }
 
@@ -419,9 +427,12 @@ mod tests {
 
     #[test]
     fn the_end_is_noted() {
-        let place = after(&STREAM);
-        assert_eq!((place.count(), place.last_event_id()), (4, Some("5:2")));
-        assert_eq!(place.end(), Some((End::Done, "{}")));
+        let position = after(&STREAM);
+        assert_eq!(
+            (position.count(), position.last_event_id()),
+            (4, Some("5:2"))
+        );
+        assert_eq!(position.end(), Some((End::Done, "{}")));
         assert_eq!(
             after(&[STREAM[0], ("error", "no memory", None)]).end(),
             Some((End::Error, "no memory"))
@@ -440,13 +451,13 @@ mod tests {
         assert_eq!(rest(&["a"]), None);
         assert_eq!(rest(&["ax", "b"]), None);
         assert_eq!(
-            Place::default().rest_of_output(&["é"]),
+            StreamPosition::default().rest_of_output(&["é"]),
             Some(vec!["é".to_owned()])
         );
-        let mut place = after(&STREAM);
-        assert!(place.rest_of_output(&["ab\r\nc"]).is_some());
+        let mut position = after(&STREAM);
+        assert!(position.rest_of_output(&["ab\r\nc"]).is_some());
         assert_eq!(
-            place.rest_of_output(&["ab\r\nc", "d"]),
+            position.rest_of_output(&["ab\r\nc", "d"]),
             Some(vec!["d".to_owned()])
         );
     }
@@ -466,18 +477,21 @@ mod tests {
 
     #[test]
     fn a_server_s_retry_is_the_least_that_is_waited() {
-        let mut place = Place::default();
+        let mut position = StreamPosition::default();
         assert!(
-            place
-                .pause(0, 1.0)
+            position
+                .reconnect_delay(0, 1.0)
                 .is_some_and(|wait| wait < Duration::from_secs(1))
         );
-        place.disconnect(Some(3_000));
-        assert_eq!(place.pause(0, 0.0), Some(Duration::from_secs(3)));
-        place.disconnect(Some(60_000));
-        assert_eq!(place.pause(0, 0.0), Some(LONGEST_ADVICE));
-        place.disconnect(Some(60_001));
-        assert_eq!(place.pause(0, 0.0), None);
+        position.disconnect(Some(3_000));
+        assert_eq!(
+            position.reconnect_delay(0, 0.0),
+            Some(Duration::from_secs(3))
+        );
+        position.disconnect(Some(60_000));
+        assert_eq!(position.reconnect_delay(0, 0.0), Some(MAX_SERVER_DELAY));
+        position.disconnect(Some(60_001));
+        assert_eq!(position.reconnect_delay(0, 0.0), None);
     }
 
     proptest! {
@@ -489,28 +503,28 @@ mod tests {
             let all: Vec<_> = texts.iter()
                 .map(|(data, id)| Event { name: "output", data: data.into(), id: Some(id), has_own_id: true, retry: None })
                 .collect();
-            let (mut place, mut given) = (Place::default(), Vec::new());
+            let (mut position, mut given) = (StreamPosition::default(), Vec::new());
             for (cut, anew) in cuts.iter().map(|(cut, anew)| (cut.index(length + 1), *anew)).chain([(length, false)]) {
-                place.connect();
+                position.connect();
                 let from = if anew { 0 } else { given.len() };
                 for event in all.get(from..cut.max(from)).unwrap_or_default() {
-                    match place.admit(event) {
+                    match position.admit(event) {
                         New => given.push(event.clone()),
                         Known => {}
                         Unproven => prop_assert!(false, "{event:?} was not believed"),
                     }
                 }
-                place.disconnect(None);
+                position.disconnect(None);
             }
             prop_assert_eq!(given, all);
         }
 
         #[test]
         fn any_text_has_a_rest_after_any_part(text in "[a-c\né]{0,20}", at in any::<prop::sample::Index>()) {
-            let at = text.char_indices().map(|(place, _)| place).nth(at.index(text.chars().count() + 1)).unwrap_or(text.len());
-            let mut seen = Seen::default();
+            let at = text.char_indices().map(|(start, _)| start).nth(at.index(text.chars().count() + 1)).unwrap_or(text.len());
+            let mut seen = SeenText::default();
             seen.add(&text[..at]);
-            prop_assert_eq!(seen.rest(&[&text]).map(|rest| rest.concat()), Some(text[at..].to_owned()));
+            prop_assert_eq!(seen.take_rest(&[&text]).map(|rest| rest.concat()), Some(text[at..].to_owned()));
         }
     }
 }
