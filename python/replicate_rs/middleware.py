@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ._checks import headers as checked_headers
 from ._checks import http_method, text, wrong_type
-from ._core import Expect, StreamPosition, Response, write_file
+from ._core import Expect, Response, StreamPosition, write_file
 from ._transport import PARTING, LastRequests, wait
 from ._typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, is_object
 from .credentials import Secret, revealed

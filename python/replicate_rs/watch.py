@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._core import Expect, StreamPosition, ServerSentEvent
+from ._core import Expect, ServerSentEvent, StreamPosition
 from ._transport import PARTING, Suspending
 from ._typing import TYPE_CHECKING, TypeVar, is_object
 from .course import Course, give_up, items_of, raise_if_failed
