@@ -8,7 +8,7 @@ use url::Url;
 const REDACTED: &str = "[REDACTED]";
 
 /// Return a URL without user name and password.
-pub fn without_credentials(url: &Url) -> String {
+pub(crate) fn without_credentials(url: &Url) -> String {
     let mut url = url.clone();
     // A URL that cannot have credentials has none.
     let _ = (url.set_username(""), url.set_password(None));
@@ -16,7 +16,7 @@ pub fn without_credentials(url: &Url) -> String {
 }
 
 /// Return a URL without credentials, and without query and fragment, which may hold a signature.
-pub fn without_query(url: &Url) -> String {
+pub(crate) fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
@@ -24,7 +24,7 @@ pub fn without_query(url: &Url) -> String {
 }
 
 /// Quote a text that is not a URL; a text that may contain a password is replaced.
-pub fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     if text.contains('@') {
         "what was given (not shown: it may hold a password)".to_owned()
     } else {
@@ -33,7 +33,7 @@ pub fn quote(text: &str) -> String {
 }
 
 /// Replace every occurrence of a secret in bytes. An empty secret occurs nowhere.
-pub fn replace_secret<'a>(secret: &[u8], bytes: &'a [u8]) -> Cow<'a, [u8]> {
+pub(crate) fn replace_secret<'a>(secret: &[u8], bytes: &'a [u8]) -> Cow<'a, [u8]> {
     if secret.is_empty() || memmem::find(bytes, secret).is_none() {
         return bytes.into();
     }

@@ -8,7 +8,7 @@ use crate::base64::BASE64;
 
 /// An announced digest, and the digest of the bytes so far.
 #[derive(Clone, Debug)]
-pub struct Checksum {
+pub(crate) struct Checksum {
     expected: Vec<u8>,
     actual: Hasher,
 }
@@ -22,7 +22,7 @@ enum Hasher {
 impl Checksum {
     /// Read `Repr-Digest` (RFC 9530), or `x-goog-hash` of Google's storage, where Replicate keeps its files. Both are
     /// digests of the bytes as sent.
-    pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         // When Google's storage decompresses a file, its digests are of the compressed one.
         let stored = headers.get("x-goog-stored-content-encoding");
         if stored.is_some_and(|value| value.as_bytes() != b"identity") {
@@ -49,7 +49,7 @@ impl Checksum {
     }
 
     /// Add the next bytes of the file.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.actual {
             Hasher::Sha256(hasher) => hasher.update(bytes),
             Hasher::Crc32c(sum) => *sum = crc32c::crc32c_append(*sum, bytes),
@@ -57,7 +57,7 @@ impl Checksum {
     }
 
     /// Return whether the digests are equal.
-    pub fn matches(self) -> bool {
+    pub(crate) fn matches(self) -> bool {
         match self.actual {
             Hasher::Sha256(hasher) => hasher.finalize()[..] == *self.expected,
             Hasher::Crc32c(sum) => sum.to_be_bytes()[..] == *self.expected,

@@ -17,7 +17,7 @@ const BLOCK: usize = 768 << 10;
 const MAX_BUFFERED: usize = 2 << 20;
 
 /// Write `content` to `target` and return the number of bytes.
-pub fn write(target: &Path, content: &[u8], overwrite: bool) -> Result<u64, Error> {
+pub(crate) fn write(target: &Path, content: &[u8], overwrite: bool) -> Result<u64, Error> {
     let mut file = PartialFile::create(target, overwrite)?;
     file.write(content)?;
     file.finish()
@@ -25,7 +25,7 @@ pub fn write(target: &Path, content: &[u8], overwrite: bool) -> Result<u64, Erro
 
 /// A temporary file that is renamed to its target when it is complete, and removed when it is dropped before.
 #[derive(Debug)]
-pub struct PartialFile {
+pub(crate) struct PartialFile {
     target: PathBuf,
     file: NamedTempFile<File>,
     length: u64,
@@ -34,7 +34,7 @@ pub struct PartialFile {
 
 impl PartialFile {
     /// Create an empty file in the folder of `target`, with the permissions that `target` has or would get.
-    pub fn create(target: &Path, overwrite: bool) -> Result<Self, Error> {
+    pub(crate) fn create(target: &Path, overwrite: bool) -> Result<Self, Error> {
         let target = resolve_symlinks(target);
         let failed = |error: &io::Error| Error::file(target.display(), error).at(&target);
         if target.file_name().is_none() {
@@ -84,7 +84,7 @@ impl PartialFile {
     }
 
     /// Append to the file.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let written = self.file.as_file_mut().write_all(bytes);
         written.map_err(|error| self.failed(&error))?;
         self.length += bytes.len() as u64;
@@ -96,7 +96,7 @@ impl PartialFile {
     }
 
     /// Discard the content.
-    pub fn restart(&mut self) -> Result<(), Error> {
+    pub(crate) fn restart(&mut self) -> Result<(), Error> {
         let file = self.file.as_file_mut();
         let emptied = file.set_len(0).and_then(|()| file.rewind());
         emptied.map_err(|error| self.failed(&error))?;
@@ -105,7 +105,7 @@ impl PartialFile {
     }
 
     /// Sync the file and rename it to its target; return the number of bytes.
-    pub fn finish(self) -> Result<u64, Error> {
+    pub(crate) fn finish(self) -> Result<u64, Error> {
         let Self {
             target,
             file,
@@ -169,7 +169,7 @@ fn check_target(target: &Path, existing: Option<&Metadata>, overwrite: bool) -> 
 /// Writes a file while the next bytes arrive: on this thread if nothing else runs on it, else on another one.
 ///
 /// Dropped before `finish` has returned, it removes the file at once, even if another thread is still writing to it.
-pub struct FileWriter {
+pub(crate) struct FileWriter {
     temporary_path: PathBuf,
     file: Option<PartialFile>,
     writing: Option<JoinHandle<Result<PartialFile, Error>>>,
@@ -180,7 +180,7 @@ pub struct FileWriter {
 }
 
 impl FileWriter {
-    pub fn new(file: PartialFile) -> Self {
+    pub(crate) fn new(file: PartialFile) -> Self {
         Self {
             temporary_path: file.temporary_path().to_owned(),
             file: Some(file),
@@ -193,7 +193,7 @@ impl FileWriter {
     }
 
     /// Append to the file.
-    pub async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
+    pub(crate) async fn write(&mut self, bytes: Bytes) -> Result<(), Error> {
         self.size += bytes.len();
         self.buffered.push(bytes);
         if let (true, Some(file)) = (self.writes_here, &mut self.file) {
@@ -233,7 +233,7 @@ impl FileWriter {
     }
 
     /// Discard the content.
-    pub async fn restart(&mut self) -> Result<(), Error> {
+    pub(crate) async fn restart(&mut self) -> Result<(), Error> {
         drop(self.take_buffered());
         let mut file = self.take_file().await?;
         file.restart()?;
@@ -242,7 +242,7 @@ impl FileWriter {
     }
 
     /// Remove the file when no thread is writing to it any more.
-    pub async fn discard(&mut self) {
+    pub(crate) async fn discard(&mut self) {
         drop(self.take_buffered());
         match &mut self.finishing {
             Some(finishing) => drop(join(finishing).await),
@@ -252,7 +252,7 @@ impl FileWriter {
     }
 
     /// Write what is buffered and rename the file to its target; return the number of bytes.
-    pub async fn finish(&mut self) -> Result<u64, Error> {
+    pub(crate) async fn finish(&mut self) -> Result<u64, Error> {
         let mut file = self.take_file().await?;
         let buffered = self.take_buffered();
         // Syncing may take long. On another thread it delays no other call, and Ctrl-C is answered.

@@ -35,19 +35,19 @@ const MIN_AGE: Duration = Duration::from_secs(60);
 
 /// What a host says about a file.
 #[derive(Clone, Debug, Default)]
-pub struct FileInfo {
-    pub content_type: Option<String>,
+pub(crate) struct FileInfo {
+    pub(crate) content_type: Option<String>,
     /// The length of the whole file in bytes.
-    pub length: Option<u64>,
+    pub(crate) length: Option<u64>,
     /// `Content-Disposition`, which may have a file name.
-    pub disposition: Option<String>,
+    pub(crate) disposition: Option<String>,
     /// `ETag`, or the date of the last change. If it differs between two responses, the file has changed.
-    pub validator: Option<String>,
+    pub(crate) validator: Option<String>,
 }
 
 /// The next step of a download.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// The next bytes.
     Bytes(Bytes),
     /// The file follows from its beginning: the host cannot resume.
@@ -56,7 +56,7 @@ pub enum Step {
 }
 
 /// A file that is being downloaded.
-pub struct Download {
+pub(crate) struct Download {
     pool: Arc<Pool>,
     request: Arc<Request>,
     incoming: Option<Incoming>,
@@ -76,7 +76,11 @@ pub struct Download {
 
 impl Download {
     /// Request a file from the byte `start` on. The deadline for the whole call is left to the caller.
-    pub async fn open(pool: Arc<Pool>, request: &Request, start: u64) -> Result<Self, Error> {
+    pub(crate) async fn open(
+        pool: Arc<Pool>,
+        request: &Request,
+        start: u64,
+    ) -> Result<Self, Error> {
         let mut request = request.clone();
         request.timeouts.total = None;
         let mut download = Self {
@@ -107,7 +111,7 @@ impl Download {
         Ok(download)
     }
 
-    pub fn info(&self) -> &FileInfo {
+    pub(crate) fn info(&self) -> &FileInfo {
         &self.info
     }
 
@@ -209,7 +213,7 @@ impl Download {
     }
 
     /// Return the next step.
-    pub async fn next(&mut self) -> Result<Step, Error> {
+    pub(crate) async fn next(&mut self) -> Result<Step, Error> {
         loop {
             let Some(incoming) = &mut self.incoming else {
                 return Ok(Step::End);
@@ -405,7 +409,7 @@ impl ContentRange {
 }
 
 /// Download to `target`, which keeps its old content until the new content is complete.
-pub async fn save(
+pub(crate) async fn save(
     pool: Arc<Pool>,
     request: &Request,
     target: &Path,
@@ -472,7 +476,7 @@ async fn download_into(
 }
 
 /// Download many files, `max` at a time. When one fails, the others are stopped and nothing of them is left.
-pub async fn save_all(
+pub(crate) async fn save_all(
     pool: Arc<Pool>,
     files: Vec<(Request, PathBuf)>,
     overwrite: bool,
@@ -514,6 +518,8 @@ pub async fn save_all(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::connect::ConnectOptions;
+    use crate::http::test_server::{get, pool, run, serve};
     use proptest::prelude::*;
 
     fn with(name: &'static str, value: &str) -> HeaderMap {
@@ -568,6 +574,75 @@ mod tests {
         let mut odd = with("last-modified", "yesterday");
         odd.insert(DATE, changed.parse().unwrap());
         assert_eq!(strong_validator(&odd), None);
+    }
+
+    async fn download(responses: Vec<&'static str>) -> Result<Vec<Step>, Error> {
+        let (url, _requests) = serve(responses).await;
+        let request = Request {
+            is_raw: true,
+            ..get(url)
+        };
+        let mut download = Download::open(pool(ConnectOptions::default()), &request, 0).await?;
+        let mut steps = Vec::new();
+        loop {
+            match download.next().await? {
+                Step::End => return Ok(steps),
+                step => steps.push(step),
+            }
+        }
+    }
+
+    fn bytes(text: &'static str) -> Step {
+        Step::Bytes(Bytes::from_static(text.as_bytes()))
+    }
+
+    /// Its connection is closed after half of the body.
+    const CLOSED: &str = "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: 6\r\n\r\nabc";
+
+    #[test]
+    fn the_rest_of_the_same_version_is_accepted() {
+        let rest = "HTTP/1.1 206 X\r\nETag: \"a\"\r\nContent-Range: bytes 3-5/6\r\nContent-Length: 3\r\n\r\ndef";
+        let again = "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: 6\r\n\r\nabcdef";
+        for next in [rest, again] {
+            let steps = run(async { download(vec![CLOSED, next]).await.unwrap() });
+            assert_eq!(steps, [bytes("abc"), bytes("def")], "{next}");
+        }
+    }
+
+    #[test]
+    fn another_version_restarts_and_another_range_is_refused() {
+        let other = "HTTP/1.1 200 OK\r\nETag: \"b\"\r\nContent-Length: 3\r\n\r\nxyz";
+        let steps = run(async { download(vec![CLOSED, other]).await.unwrap() });
+        assert_eq!(steps, [bytes("abc"), Step::Restart, bytes("xyz")]);
+        let range = "HTTP/1.1 206 X\r\nETag: \"a\"\r\nContent-Range: bytes 4-5/6\r\nContent-Length: 2\r\n\r\nef";
+        let error = run(async { download(vec![CLOSED, range]).await.unwrap_err() });
+        assert!(matches!(error.kind, Kind::Protocol), "{error}");
+    }
+
+    #[test]
+    fn length_and_digest_are_compared() {
+        let wrong =
+            "HTTP/1.1 200 OK\r\nx-goog-hash: crc32c=AAAAAA==\r\nContent-Length: 5\r\n\r\nhello";
+        let error = run(async { download(vec![wrong]).await.unwrap_err() });
+        assert!(error.message.contains("checksum"), "{error}");
+        let right =
+            "HTTP/1.1 200 OK\r\nx-goog-hash: crc32c=mnG7TA==\r\nContent-Length: 5\r\n\r\nhello";
+        assert_eq!(
+            run(async { download(vec![right]).await.unwrap() }),
+            [bytes("hello")]
+        );
+    }
+
+    #[test]
+    fn a_compressed_file_is_requested_again_for_decompression() {
+        let compressed = "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\nx";
+        let plain = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+        assert_eq!(
+            run(async { download(vec![compressed, plain]).await.unwrap() }),
+            [bytes("abc")]
+        );
+        let error = run(async { download(vec![compressed, compressed]).await.unwrap_err() });
+        assert!(error.message.contains("compression"), "{error}");
     }
 
     proptest! {

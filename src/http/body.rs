@@ -29,7 +29,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A part of a body.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub(crate) struct Part {
     content: Content,
     is_base64: bool,
     /// Used in error messages.
@@ -53,7 +53,7 @@ struct FileSlice {
 }
 
 impl Part {
-    pub fn memory(bytes: Bytes) -> Self {
+    pub(crate) fn memory(bytes: Bytes) -> Self {
         Self {
             content: Content::Memory(bytes),
             is_base64: false,
@@ -63,7 +63,7 @@ impl Part {
 
     /// Create a part of a file from `offset` on, which is read when it is sent. `at_once` opens it now, for a path
     /// that does not last.
-    pub fn disk(path: &Path, offset: u64, at_once: bool) -> Result<Self, Error> {
+    pub(crate) fn disk(path: &Path, offset: u64, at_once: bool) -> Result<Self, Error> {
         // Checked before it is opened: opening a pipe waits for its writer.
         let metadata = std::fs::metadata(path)
             .map_err(|error| Error::file(path.display(), &error).at(path))?;
@@ -95,19 +95,19 @@ impl Part {
     }
 
     /// Set the name for error messages.
-    pub fn named(self, name: &str) -> Self {
+    pub(crate) fn named(self, name: &str) -> Self {
         Self {
             name: name.into(),
             ..self
         }
     }
 
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Send the part in base64.
-    pub fn in_base64(self) -> Self {
+    pub(crate) fn in_base64(self) -> Self {
         Self {
             is_base64: true,
             ..self
@@ -128,12 +128,12 @@ impl Part {
     }
 
     /// Read the whole content and return it in base64.
-    pub fn read_base64(&self) -> Result<String, Error> {
+    pub(crate) fn read_base64(&self) -> Result<String, Error> {
         Ok(BASE64.encode(self.read()?))
     }
 
     /// Return the length of the content before base64, in bytes.
-    pub fn content_length(&self) -> u64 {
+    pub(crate) fn content_length(&self) -> u64 {
         match &self.content {
             Content::Memory(bytes) => bytes.len() as u64,
             Content::Disk(slice) => slice.length,
@@ -152,7 +152,7 @@ impl Part {
 
 /// A body of known length that can be sent more than once.
 #[derive(Debug)]
-pub struct Upload {
+pub(crate) struct Upload {
     parts: Vec<Part>,
     length: u64,
     /// The progress of the latest attempt. An attempt that was abandoned may still send, and has its own.
@@ -160,7 +160,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    pub fn new(parts: Vec<Part>) -> Self {
+    pub(crate) fn new(parts: Vec<Part>) -> Self {
         let length = parts.iter().map(Part::length).sum();
         Self {
             parts,
@@ -170,12 +170,12 @@ impl Upload {
     }
 
     /// Return the length of the body in bytes.
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
     /// Read the whole body as it is sent.
-    pub fn read(&self) -> Result<Vec<u8>, Error> {
+    pub(crate) fn read(&self) -> Result<Vec<u8>, Error> {
         let mut body = Vec::new();
         for part in &self.parts {
             if part.is_base64 {
@@ -188,12 +188,12 @@ impl Upload {
     }
 
     /// Return how many bytes the latest attempt has sent.
-    pub fn sent(&self) -> u64 {
+    pub(crate) fn sent(&self) -> u64 {
         lock(&self.latest).as_ref().map_or(0, Progress::sent)
     }
 
     /// Return a body for one attempt, and its progress.
-    pub fn body(&self) -> (reqwest::Body, Progress) {
+    pub(crate) fn body(&self) -> (reqwest::Body, Progress) {
         let progress = self.begin_attempt();
         let blocks = BlockReader::new(&self.parts, progress.clone()).into_stream();
         (reqwest::Body::wrap_stream(blocks), progress)
@@ -215,7 +215,7 @@ impl Upload {
 
 /// The progress of one attempt to send a body.
 #[derive(Clone, Debug)]
-pub struct Progress(Arc<State>);
+pub(crate) struct Progress(Arc<State>);
 
 #[derive(Debug)]
 struct State {
@@ -230,7 +230,7 @@ struct State {
 
 impl Progress {
     /// Restart the timeout.
-    pub fn touch(&self) {
+    pub(crate) fn touch(&self) {
         let millis = u64::try_from(self.0.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.last_moved.store(millis, Ordering::Relaxed);
     }
@@ -245,7 +245,7 @@ impl Progress {
     }
 
     /// Return whether a connection has asked for the body, which it does after it has sent the head.
-    pub fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.0.has_begun.load(Ordering::Acquire)
     }
 
@@ -256,18 +256,18 @@ impl Progress {
     }
 
     /// Take the error because of which the body could not be read.
-    pub fn failure(&self) -> Option<Error> {
+    pub(crate) fn failure(&self) -> Option<Error> {
         lock(&self.0.failure).take()
     }
 
     /// Return whether the connection has taken the whole body.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.sent() >= self.0.length
     }
 
     /// Wait until no byte was sent for `write`, or no response began within `read` after the last one, and return the
     /// error. A limit of None never expires.
-    pub async fn timed_out(&self, write: Option<Duration>, read: Option<Duration>) -> Error {
+    pub(crate) async fn timed_out(&self, write: Option<Duration>, read: Option<Duration>) -> Error {
         loop {
             let (phase, limit) = if self.is_complete() {
                 (Phase::Response, read)

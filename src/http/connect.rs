@@ -22,22 +22,22 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Options for the connections of a client.
 #[derive(Debug, Default)]
-pub struct ConnectOptions {
+pub(crate) struct ConnectOptions {
     /// The timeout for opening a connection, TLS included.
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// The most requests at a time.
-    pub max_connections: Option<usize>,
+    pub(crate) max_connections: Option<usize>,
     /// The proxy for all URLs. Without one, the environment decides.
-    pub proxy: Option<Proxy>,
+    pub(crate) proxy: Option<Proxy>,
     /// Which server certificates are accepted.
-    pub trust: Trust,
+    pub(crate) trust: Trust,
     /// The client certificate.
-    pub identity: Option<Identity>,
+    pub(crate) identity: Option<Identity>,
 }
 
 impl ConnectOptions {
     /// Read the files of the options `ssl_cert_file` and `cert`.
-    pub fn with_certificates(
+    pub(crate) fn with_certificates(
         mut self,
         authorities: Option<&Path>,
         identity: Option<&(PathBuf, PathBuf)>,
@@ -54,15 +54,15 @@ impl ConnectOptions {
 
 /// A kind of client that a pool needs for a URL.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ClientKind {
+pub(crate) struct ClientKind {
     /// Connect to public addresses only.
-    pub is_public_only: bool,
+    pub(crate) is_public_only: bool,
     /// Return bodies as they were sent, without decompression.
-    pub is_raw: bool,
+    pub(crate) is_raw: bool,
 }
 
 /// Create an HTTP client.
-pub fn build_client(
+pub(crate) fn build_client(
     options: &ConnectOptions,
     tls: rustls::ClientConfig,
     kind: ClientKind,

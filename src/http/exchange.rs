@@ -39,7 +39,7 @@ const MAX_TRUSTED_LENGTH: usize = 16 << 20;
 
 /// A response whose body is still arriving. Dropping it closes the connection.
 #[derive(Debug)]
-pub struct Incoming {
+pub(crate) struct Incoming {
     response: reqwest::Response,
     read_timeout: Option<Duration>,
     deadline: Option<(Instant, Duration)>,
@@ -47,28 +47,28 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub fn headers(&self) -> &HeaderMap {
+    pub(crate) fn headers(&self) -> &HeaderMap {
         self.response.headers()
     }
 
     /// Return whether it is a part of the resource (206).
-    pub fn is_partial(&self) -> bool {
+    pub(crate) fn is_partial(&self) -> bool {
         self.response.status() == StatusCode::PARTIAL_CONTENT
     }
 
     /// Return whether the body is compressed (RFC 9110 §8.4). reqwest removes the header when it decompresses.
-    pub fn is_encoded(&self) -> bool {
+    pub(crate) fn is_encoded(&self) -> bool {
         let encoding = self.headers().get(CONTENT_ENCODING);
         encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
     }
 
     /// Return the length that the server announced, in bytes; None if the body was compressed.
-    pub fn length(&self) -> Option<u64> {
+    pub(crate) fn length(&self) -> Option<u64> {
         self.response.content_length()
     }
 
     /// Return the next part of the body, or None at its end, without any timeout.
-    pub async fn next_unlimited(&mut self) -> Result<Option<Bytes>, Error> {
+    pub(crate) async fn next_unlimited(&mut self) -> Result<Option<Bytes>, Error> {
         self.response
             .chunk()
             .await
@@ -76,7 +76,7 @@ impl Incoming {
     }
 
     /// Return the next part of the body, or None at its end.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let (read_timeout, deadline) = (self.read_timeout, self.deadline);
         let part = {
             let next = pin!(async { self.response.chunk().await.map_err(Error::from) });
@@ -168,7 +168,7 @@ impl Incoming {
 }
 
 /// Send a request and read the whole response. A status of 400 or more is an error.
-pub async fn send(pool: &Pool, request: &Request) -> Result<Response, Error> {
+pub(crate) async fn send(pool: &Pool, request: &Request) -> Result<Response, Error> {
     let call = pin!(async {
         let mut call = Call::new(pool, request);
         loop {
@@ -186,7 +186,7 @@ pub async fn send(pool: &Pool, request: &Request) -> Result<Response, Error> {
 }
 
 /// Send a request and return when the head of the response has arrived. A status of 400 or more is an error.
-pub async fn open(pool: &Pool, request: &Request) -> Result<Incoming, Error> {
+pub(crate) async fn open(pool: &Pool, request: &Request) -> Result<Incoming, Error> {
     let total = request.timeouts.total;
     let deadline = total.map(|limit| (clock::deadline(Instant::now(), limit), limit));
     let call = pin!(async {
@@ -416,5 +416,113 @@ where
             .await
             .unwrap_or_else(|_| Err(Error::timeout(phase, limit))),
         None => work.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connect::ConnectOptions;
+    use super::super::test_server::{get, pool, run, serve};
+    use super::*;
+
+    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    const UNAVAILABLE: &str = "HTTP/1.1 503 X\r\nContent-Length: 4\r\nx-request-id: r1\r\n\r\nbusy";
+
+    #[test]
+    fn a_response_is_read_after_retries() {
+        run(async {
+            let (url, _requests) = serve(vec![UNAVAILABLE, OK]).await;
+            let pool = pool(ConnectOptions::default());
+            let response = send(&pool, &get(url)).await.unwrap();
+            assert_eq!((response.status, &*response.body), (200, &b"hello"[..]));
+            let counters = &pool.shared.counters;
+            assert_eq!((counters.retries.get(), counters.failures.get()), (1, 0));
+            assert_eq!((counters.requests.get(), counters.finished.get()), (1, 1));
+        });
+    }
+
+    #[test]
+    fn an_error_response_is_an_error_with_its_body() {
+        run(async {
+            let (url, _requests) = serve(vec![UNAVAILABLE]).await;
+            let request = Request {
+                retries: 0,
+                ..get(url)
+            };
+            let error = send(&pool(ConnectOptions::default()), &request)
+                .await
+                .unwrap_err();
+            let Kind::Status(response) = error.kind else {
+                panic!("{error:?}")
+            };
+            assert_eq!((response.status, &*response.body), (503, &b"busy"[..]));
+        });
+    }
+
+    #[test]
+    fn a_redirect_to_another_origin_does_not_receive_the_token() {
+        run(async {
+            let (target, mut redirected) = serve(vec![OK]).await;
+            let response =
+                format!("HTTP/1.1 302 X\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n");
+            let (url, mut requests) = serve(vec![response.leak()]).await;
+            send(&pool(ConnectOptions::default()), &get(url))
+                .await
+                .unwrap();
+            assert!(requests.recv().await.unwrap().contains("Bearer secret"));
+            assert!(!redirected.recv().await.unwrap().contains("secret"));
+        });
+    }
+
+    #[test]
+    fn a_body_over_the_limit_is_refused_with_and_without_a_length() {
+        run(async {
+            let chunked =
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+            for response in [OK, chunked] {
+                let (url, _requests) = serve(vec![response]).await;
+                let request = Request {
+                    max_bytes: 4,
+                    ..get(url)
+                };
+                let error = send(&pool(ConnectOptions::default()), &request)
+                    .await
+                    .unwrap_err();
+                assert!(matches!(error.kind, Kind::TooLarge(4)), "{error:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_part_that_was_not_asked_for_is_refused() {
+        run(async {
+            let partial = "HTTP/1.1 206 X\r\nContent-Length: 5\r\n\r\nhello";
+            let (url, _requests) = serve(vec![partial]).await;
+            let error = send(&pool(ConnectOptions::default()), &get(url))
+                .await
+                .unwrap_err();
+            assert!(matches!(error.kind, Kind::Protocol), "{error:?}");
+        });
+    }
+
+    #[test]
+    fn a_wait_for_a_free_connection_has_a_timeout() {
+        run(async {
+            let (url, _requests) = serve(vec![OK, OK]).await;
+            let pool = pool(ConnectOptions {
+                max_connections: Some(1),
+                ..ConnectOptions::default()
+            });
+            let mut request = get(url);
+            request.timeouts.pool = Some(Duration::from_millis(10));
+            let open = open(&pool, &request).await.unwrap();
+            let error = send(&pool, &request).await.unwrap_err();
+            assert!(
+                matches!(error.kind, Kind::Timeout(Phase::Pool, _)),
+                "{error:?}"
+            );
+            drop(open);
+            send(&pool, &request).await.unwrap();
+        });
     }
 }

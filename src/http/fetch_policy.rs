@@ -12,7 +12,7 @@ use crate::redact::without_query;
 
 /// Which URLs outside the API a request may reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FetchPolicy {
+pub(crate) enum FetchPolicy {
     /// All: the caller wrote the URL.
     #[default]
     Anywhere,
@@ -25,7 +25,7 @@ pub enum FetchPolicy {
 
 impl FetchPolicy {
     /// Refuse a URL that the policy excludes. `api` is the API's origin.
-    pub fn check(self, url: &Url, api: &Origin) -> Result<(), Error> {
+    pub(crate) fn check(self, url: &Url, api: &Origin) -> Result<(), Error> {
         let refused = |why: &str| {
             Err(Error::protocol(format!(
                 "{} is not fetched: {why}",
@@ -101,7 +101,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 }
 
 /// Resolves names to public addresses only.
-pub struct PublicOnly;
+pub(crate) struct PublicOnly;
 
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {

@@ -9,5 +9,7 @@ pub(crate) mod proxy;
 pub mod rate_limit;
 pub(crate) mod request;
 pub(crate) mod stats;
+#[cfg(test)]
+pub(crate) mod test_server;
 pub(crate) mod timing;
 pub(crate) mod tls;

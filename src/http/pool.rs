@@ -18,35 +18,33 @@ use crate::off_thread::off_thread;
 use crate::retry::Budget;
 
 /// The state that all connections of a client in one process share.
-#[derive(Debug)]
-pub struct Shared {
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
     /// One permit per request, where their number is limited.
-    pub permits: Option<Arc<Semaphore>>,
-    pub budget: Budget,
-    pub counters: Arc<Counters>,
-    pub rate_limit: RateLimit,
+    pub(crate) permits: Option<Arc<Semaphore>>,
+    pub(crate) budget: Budget,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) rate_limit: RateLimit,
 }
 
 impl Shared {
-    pub fn new(options: &ConnectOptions) -> Self {
+    pub(crate) fn new(options: &ConnectOptions) -> Self {
         let permits = options
             .max_connections
             .map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))));
         Self {
             permits,
-            budget: Budget::default(),
-            counters: Arc::default(),
-            rate_limit: RateLimit::default(),
+            ..Self::default()
         }
     }
 }
 
 /// The connections of one client on one runtime.
-#[derive(Debug)]
-pub struct Pool {
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
     options: Arc<ConnectOptions>,
     /// Shared by all pools of a client.
-    pub shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     /// Shared by all pools of the process.
     tls: Arc<Tls>,
     proxies: OnceLock<Arc<Proxies>>,
@@ -64,20 +62,18 @@ struct Clients {
 }
 
 impl Pool {
-    pub fn new(options: Arc<ConnectOptions>, shared: Arc<Shared>, tls: Arc<Tls>) -> Self {
+    pub(crate) fn new(options: Arc<ConnectOptions>, shared: Arc<Shared>, tls: Arc<Tls>) -> Self {
         Self {
             options,
             shared,
             tls,
-            proxies: OnceLock::new(),
-            decoding: Clients::default(),
-            raw: Clients::default(),
+            ..Self::default()
         }
     }
 
     /// Add to an error what the user can check: the timeout and the proxy of a failed connection, and the certificates
     /// of the environment if the server's was refused.
-    pub fn describe(&self, url: &Url, error: reqwest::Error) -> Error {
+    pub(crate) fn describe(&self, url: &Url, error: reqwest::Error) -> Error {
         let mut error = match self.options.timeout {
             Some(limit) if error.is_connect() && error.is_timeout() => {
                 Error::timeout(Phase::Connect, limit)
@@ -112,7 +108,7 @@ impl Pool {
     }
 
     /// Return the HTTP client for a URL.
-    pub async fn client(&self, url: &Url, kind: ClientKind) -> Result<&Client, Error> {
+    pub(crate) async fn client(&self, url: &Url, kind: ClientKind) -> Result<&Client, Error> {
         let proxies = self.proxies()?;
         let clients = if kind.is_raw {
             &self.raw
@@ -154,5 +150,66 @@ impl Pool {
             build_client(&options, tls, kind, proxies, timing)
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::exchange::send;
+    use super::super::test_server::{get, pool, run, serve};
+    use super::*;
+
+    #[test]
+    fn clients_are_created_once_for_each_kind() {
+        run(async {
+            let pool = pool(ConnectOptions::default());
+            let [http, https] =
+                ["http://a.test/", "https://a.test/"].map(|url| Url::parse(url).unwrap());
+            let raw = ClientKind {
+                is_raw: true,
+                ..ClientKind::default()
+            };
+            let mut clients = Vec::new();
+            for (url, kind) in [
+                (&http, ClientKind::default()),
+                (&https, ClientKind::default()),
+                (&http, raw),
+            ] {
+                let client: *const Client = pool.client(url, kind).await.unwrap();
+                assert_eq!(client, pool.client(url, kind).await.unwrap());
+                assert!(!clients.contains(&client));
+                clients.push(client);
+            }
+        });
+    }
+
+    #[test]
+    fn a_failed_connection_names_its_proxy_without_the_password() {
+        run(async {
+            let (unused, _requests) = serve(vec![]).await;
+            let proxy = format!("http://me:secret@127.0.0.1:{}", unused.port().unwrap());
+            let proxy = Some(super::super::proxy::Proxy::parse("proxy", &proxy).unwrap());
+            let limit = Some(std::time::Duration::from_millis(50));
+            let pool = pool(ConnectOptions {
+                proxy,
+                timeout: limit,
+                ..ConnectOptions::default()
+            });
+            let request = get(Url::parse("https://a.test/").unwrap());
+            let request = super::super::request::Request {
+                retries: 0,
+                ..request
+            };
+            let error = send(&pool, &request).await.unwrap_err();
+            assert!(
+                matches!(error.kind, Kind::Timeout(Phase::Connect, _)),
+                "{error:?}"
+            );
+            assert!(
+                error.message.contains("by way of proxy http://127.0.0.1:"),
+                "{error}"
+            );
+            assert!(!error.message.contains("secret"));
+        });
     }
 }

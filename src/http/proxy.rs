@@ -16,7 +16,7 @@ const NO: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
 /// The URL of a proxy, with its credentials.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     url: Url,
     /// The environment variable that it comes from; None for an option or the operating system's settings.
     variable: Option<&'static str>,
@@ -24,7 +24,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// Parse the value of the option or variable `name`. Errors do not show the value, which may contain a password.
-    pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::invalid(format!("{name} {why}"));
         if text.contains(|each: char| each.is_control() || each.is_whitespace()) {
             return Err(wrong(
@@ -48,12 +48,12 @@ impl Proxy {
     }
 
     /// Return whether connections to the proxy itself use no TLS.
-    pub fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.url.scheme() != "https"
     }
 
     /// Return the URL with credentials.
-    pub fn url(&self) -> &Url {
+    pub(crate) fn url(&self) -> &Url {
         &self.url
     }
 }
@@ -83,7 +83,7 @@ impl fmt::Debug for Proxy {
 
 /// The proxies of a client by URL.
 #[derive(Debug, Default)]
-pub struct Proxies {
+pub(crate) struct Proxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
     direct: Vec<Direct>,
@@ -101,7 +101,7 @@ struct Direct {
 
 impl Proxies {
     /// Use one proxy for all URLs.
-    pub fn all(proxy: &Proxy) -> Self {
+    pub(crate) fn all(proxy: &Proxy) -> Self {
         Self {
             http: Some(proxy.clone()),
             https: Some(proxy.clone()),
@@ -110,7 +110,7 @@ impl Proxies {
     }
 
     /// Read the environment and the settings of the operating system.
-    pub fn from_environment() -> Result<Self, Error> {
+    pub(crate) fn from_environment() -> Result<Self, Error> {
         let direct = NO
             .into_iter()
             .find_map(|name| env::var(name).ok().filter(|text| !text.trim().is_empty()));
@@ -138,12 +138,12 @@ impl Proxies {
     }
 
     /// Return whether no URL is reached through a proxy.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.http.is_none() && self.https.is_none() && self.system.is_none()
     }
 
     /// Return the proxy for a URL.
-    pub fn for_url(&self, url: &Url) -> Option<Proxy> {
+    pub(crate) fn for_url(&self, url: &Url) -> Option<Proxy> {
         let configured = match url.scheme() {
             "http" => &self.http,
             "https" => &self.https,

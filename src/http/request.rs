@@ -16,30 +16,30 @@ use crate::address::Origin;
 
 /// Timeouts of a request; None is no limit.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Timeouts {
+pub(crate) struct Timeouts {
     /// For the head of the response after the last byte sent, and between two parts of its body.
-    pub read: Option<Duration>,
+    pub(crate) read: Option<Duration>,
     /// For the connection to take a block of the body.
-    pub write: Option<Duration>,
+    pub(crate) write: Option<Duration>,
     /// For one of the client's connections to become free.
-    pub pool: Option<Duration>,
+    pub(crate) pool: Option<Duration>,
     /// For the whole call, retries included.
-    pub total: Option<Duration>,
+    pub(crate) total: Option<Duration>,
 }
 
 /// The API's origin, and the headers that no other origin receives.
 #[derive(Clone, Debug)]
-pub struct ApiOrigin {
-    pub origin: Origin,
+pub(crate) struct ApiOrigin {
+    pub(crate) origin: Origin,
     /// The token, the client's default headers, and the user agent.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// Sent to other origins too.
-    pub user_agent: HeaderValue,
+    pub(crate) user_agent: HeaderValue,
 }
 
 /// The body of a request.
 #[derive(Clone, Debug, Default)]
-pub enum Body {
+pub(crate) enum Body {
     #[default]
     Empty,
     Bytes(Bytes),
@@ -48,31 +48,31 @@ pub enum Body {
 
 /// One request.
 #[derive(Clone, Debug)]
-pub struct Request {
-    pub method: Method,
-    pub url: Url,
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
     /// Headers for every origin.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// The caller's headers, for the origin of `url`.
-    pub own_headers: HeaderMap,
-    pub body: Body,
-    pub api: Arc<ApiOrigin>,
-    pub timeouts: Timeouts,
+    pub(crate) own_headers: HeaderMap,
+    pub(crate) body: Body,
+    pub(crate) api: Arc<ApiOrigin>,
+    pub(crate) timeouts: Timeouts,
     /// The most attempts after the first.
-    pub retries: u32,
+    pub(crate) retries: u32,
     /// The largest decompressed response body, in bytes.
-    pub max_bytes: usize,
+    pub(crate) max_bytes: usize,
     /// Whether the response body is returned as it was sent, without decompression.
-    pub is_raw: bool,
-    pub fetch_policy: FetchPolicy,
-    pub observer: Option<Arc<dyn Observer>>,
+    pub(crate) is_raw: bool,
+    pub(crate) fetch_policy: FetchPolicy,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     /// Cancelled when the caller has left, after which nothing is retried.
-    pub abandoned: Option<CancellationToken>,
+    pub(crate) abandoned: Option<CancellationToken>,
 }
 
 impl Request {
     /// Return the headers for a URL, which may be the target of a redirect.
-    pub fn headers_for(&self, url: &Url) -> HeaderMap {
+    pub(crate) fn headers_for(&self, url: &Url) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if self.api.origin.contains(url) {
             headers.clone_from(&self.api.headers);

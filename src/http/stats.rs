@@ -8,43 +8,43 @@ use std::time::Duration;
 use crate::error::Error;
 
 #[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
+pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    pub fn increment(&self) {
+    pub(crate) fn increment(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 /// Counters of all clients that share their connections.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Calls that began.
-    pub requests: Counter,
+    pub(crate) requests: Counter,
     /// Calls that ended, with or without an error.
-    pub finished: Counter,
+    pub(crate) finished: Counter,
     /// Calls that ended with an error.
-    pub failures: Counter,
+    pub(crate) failures: Counter,
     /// Attempts after the first of a call.
-    pub retries: Counter,
+    pub(crate) retries: Counter,
     /// Connections that were opened, failed ones included.
-    pub connections: Counter,
+    pub(crate) connections: Counter,
 }
 
 impl Counters {
     /// Count a call as active while the guard lives.
-    pub fn enter(&self) -> ActiveCall<'_> {
+    pub(crate) fn enter(&self) -> ActiveCall<'_> {
         self.requests.increment();
         ActiveCall(self)
     }
 }
 
 #[derive(Debug)]
-pub struct ActiveCall<'a>(&'a Counters);
+pub(crate) struct ActiveCall<'a>(&'a Counters);
 
 impl Drop for ActiveCall<'_> {
     fn drop(&mut self) {
@@ -54,17 +54,17 @@ impl Drop for ActiveCall<'_> {
 
 /// One attempt of a call.
 #[derive(Debug)]
-pub struct Attempt<'a> {
+pub(crate) struct Attempt<'a> {
     /// From 1 on.
-    pub number: u32,
+    pub(crate) number: u32,
     /// The status of the response, or the failure.
-    pub outcome: Result<u16, &'a Error>,
-    pub duration: Duration,
+    pub(crate) outcome: Result<u16, &'a Error>,
+    pub(crate) duration: Duration,
     /// How long the call waits before the next attempt; None if there is none.
-    pub next_delay: Option<Duration>,
+    pub(crate) next_delay: Option<Duration>,
 }
 
 /// Receives every attempt of a call when it ends.
-pub trait Observer: Any + fmt::Debug + Send + Sync {
+pub(crate) trait Observer: Any + fmt::Debug + Send + Sync {
     fn on_attempt(&self, attempt: &Attempt<'_>);
 }

@@ -38,7 +38,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The state of one call.
 #[derive(Debug)]
-pub struct Timing {
+pub(crate) struct Timing {
     /// An index of `PHASES`.
     phase: AtomicU8,
     /// Whether a connection has begun to send the body of the current attempt.
@@ -64,12 +64,12 @@ fn with_current<T>(look: impl FnOnce(&Arc<Timing>) -> T) -> Option<T> {
 }
 
 /// Note the phase that begins.
-pub fn enter_phase(phase: Phase) {
+pub(crate) fn enter_phase(phase: Phase) {
     with_current(|timing| timing.enter(phase));
 }
 
 /// Note the failure of an attempt that is repeated.
-pub fn note_failure(error: &Error) {
+pub(crate) fn note_failure(error: &Error) {
     let failure = match &error.kind {
         Kind::Status(response) => format!("last answer: {}", response.status),
         _ => format!("last attempt: {error}"),
@@ -78,17 +78,17 @@ pub fn note_failure(error: &Error) {
 }
 
 /// Note the progress of the body.
-pub fn note_upload(progress: &Progress) {
+pub(crate) fn note_upload(progress: &Progress) {
     with_current(|timing| *lock(&timing.upload) = Some(progress.clone()));
 }
 
 /// Note that a request begins. It may use a connection of an earlier one.
-pub fn begin_request() {
+pub(crate) fn begin_request() {
     with_current(|timing| timing.has_connected.store(false, Ordering::Relaxed));
 }
 
 /// Return whether the current request was certainly sent over a reused connection.
-pub fn is_connection_reused() -> bool {
+pub(crate) fn is_connection_reused() -> bool {
     with_current(|timing| !timing.has_connected.load(Ordering::Relaxed)).unwrap_or(false)
 }
 
@@ -98,7 +98,7 @@ fn is_connecting() -> bool {
 
 /// Return a body that notes when a connection takes it. Until then nothing of the request was sent: hyper asks for the
 /// body after it has written the head, and not at all if the request is dropped before.
-pub fn tracked_body(bytes: Bytes) -> reqwest::Body {
+pub(crate) fn tracked_body(bytes: Bytes) -> reqwest::Body {
     match with_current(Arc::clone) {
         Some(timing) => reqwest::Body::wrap(TrackedBody {
             bytes: Some(bytes),
@@ -135,7 +135,7 @@ impl Body for TrackedBody {
 }
 
 impl Timing {
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             phase: AtomicU8::new(0),
             is_sent: AtomicBool::new(false),
@@ -148,7 +148,7 @@ impl Timing {
     }
 
     /// Run a call with this state as the current one.
-    pub async fn track<F: Future>(self: Arc<Self>, call: F) -> F::Output {
+    pub(crate) async fn track<F: Future>(self: Arc<Self>, call: F) -> F::Output {
         TIMING.scope(self, call).await
     }
 
@@ -166,7 +166,7 @@ impl Timing {
     }
 
     /// Return whether the server may have received the whole request of the current attempt.
-    pub fn may_be_received(&self) -> bool {
+    pub(crate) fn may_be_received(&self) -> bool {
         self.is_sent.load(Ordering::Acquire)
             || lock(&self.upload)
                 .as_ref()
@@ -174,7 +174,7 @@ impl Timing {
     }
 
     /// Return the error for the deadline of the whole call.
-    pub fn deadline_error(&self, limit: Duration) -> Error {
+    pub(crate) fn deadline_error(&self, limit: Duration) -> Error {
         let last = lock(&self.last_failure).take();
         Error::deadline(limit, self.current(), last)
     }
@@ -219,7 +219,10 @@ impl Timing {
 }
 
 /// Run a call under its deadline for the whole call, if it has one.
-pub async fn with_deadline<T, F>(limit: Option<Duration>, work: Pin<&mut F>) -> Result<T, Error>
+pub(crate) async fn with_deadline<T, F>(
+    limit: Option<Duration>,
+    work: Pin<&mut F>,
+) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
@@ -239,7 +242,7 @@ where
 
 /// Wait until no response has begun within `limit` after the request could be sent. Making a connection has its own
 /// timeout, and does not count.
-pub async fn read_timeout(limit: Duration) {
+pub(crate) async fn read_timeout(limit: Duration) {
     let mut due = deadline(Instant::now(), limit);
     loop {
         sleep_until(due).await;
@@ -259,7 +262,7 @@ pub async fn read_timeout(limit: Duration) {
 }
 
 /// Wait for `Progress::timed_out`, without the time that making a connection takes, which has its own timeout.
-pub async fn upload_timeout(
+pub(crate) async fn upload_timeout(
     progress: &Progress,
     write: Option<Duration>,
     read: Option<Duration>,
@@ -278,7 +281,7 @@ pub async fn upload_timeout(
 
 /// Adds `TimedConnector` to a client.
 #[derive(Clone, Debug)]
-pub struct TimingLayer(pub Arc<Counters>);
+pub(crate) struct TimingLayer(pub(crate) Arc<Counters>);
 
 impl<S> Layer<S> for TimingLayer {
     type Service = TimedConnector<S>;
@@ -293,7 +296,7 @@ impl<S> Layer<S> for TimingLayer {
 
 /// A connector that counts connections, and notes them in the state of the call that needs them.
 #[derive(Clone, Debug)]
-pub struct TimedConnector<S> {
+pub(crate) struct TimedConnector<S> {
     inner: S,
     counters: Arc<Counters>,
 }
@@ -357,5 +360,75 @@ impl<F: Future<Output = Result<T, E>>, T, E> Future for Connecting<F> {
             timing.on_connected();
         }
         Poll::Ready(connected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connect::ConnectOptions;
+    use super::super::exchange::send;
+    use super::super::request::Request;
+    use super::super::test_server::{get, pool, run, serve, serve_on};
+    use super::*;
+
+    async fn late(request: &Request) -> Error {
+        send(&pool(ConnectOptions::default()), request)
+            .await
+            .unwrap_err()
+    }
+
+    #[test]
+    fn a_timeout_names_its_phase() {
+        run(async {
+            let limit = Duration::from_millis(20);
+            let (url, _requests) = serve_on(vec![""], true).await;
+            let mut request = Request {
+                retries: 0,
+                ..get(url)
+            };
+            request.timeouts.read = Some(limit);
+            let error = late(&request).await;
+            assert!(
+                matches!(error.kind, Kind::Timeout(Phase::Response, _)),
+                "{error}"
+            );
+
+            let (url, _requests) = serve_on(
+                vec!["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"],
+                true,
+            )
+            .await;
+            let error = late(&Request {
+                url,
+                ..request.clone()
+            })
+            .await;
+            assert!(
+                matches!(error.kind, Kind::Timeout(Phase::Body, _)),
+                "{error}"
+            );
+        });
+    }
+
+    #[test]
+    fn a_deadline_names_the_phase_and_the_failure_before() {
+        run(async {
+            let unavailable = "HTTP/1.1 503 X\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n";
+            let (url, _requests) = serve(vec![unavailable]).await;
+            let mut request = get(url);
+            request.timeouts.total = Some(Duration::from_millis(50));
+            let error = late(&request).await;
+            assert!(
+                matches!(error.kind, Kind::Timeout(Phase::Total, _)),
+                "{error}"
+            );
+            assert!(
+                error
+                    .message
+                    .ends_with("waiting to try again; last answer: 503"),
+                "{error}"
+            );
+            assert!(!error.sent);
+        });
     }
 }

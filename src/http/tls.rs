@@ -18,11 +18,11 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Kind};
 use crate::lock::get_or_try_init;
 
-pub use system::environment_problem;
+pub(crate) use system::environment_problem;
 
 /// Which server certificates are accepted.
 #[derive(Clone, Debug, Default)]
-pub enum Trust {
+pub(crate) enum Trust {
     /// Those signed by an authority that the operating system trusts; in a container without any, Mozilla's list.
     #[default]
     System,
@@ -34,7 +34,7 @@ pub enum Trust {
 
 impl Trust {
     /// Read the authorities of a PEM file.
-    pub fn file(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn file(path: &Path) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(certificates(path)?);
         if roots.is_empty() {
@@ -46,14 +46,14 @@ impl Trust {
 
 /// A client certificate and its private key.
 #[derive(Debug)]
-pub struct Identity {
+pub(crate) struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
 impl Identity {
     /// Read two PEM files, which may be the same.
-    pub fn read(certificate: &Path, key: &Path) -> Result<Self, Error> {
+    pub(crate) fn read(certificate: &Path, key: &Path) -> Result<Self, Error> {
         let chain = certificates(certificate)?;
         let read = PrivateKeyDer::from_pem_slice(without_mark(&read_file(key)?))
             .map_err(|error| unusable(key, &format!("no private key in it: {error}")))?;
@@ -109,14 +109,14 @@ fn unusable(path: &Path, why: &str) -> Error {
 
 /// TLS configurations shared by the clients of a process: parsed roots and session caches are large.
 #[derive(Debug, Default)]
-pub struct Tls {
+pub(crate) struct Tls {
     system: OnceLock<ClientConfig>,
     unused: OnceLock<ClientConfig>,
 }
 
 impl Tls {
     /// Return the configuration for a client.
-    pub fn config(
+    pub(crate) fn config(
         &self,
         trust: &Trust,
         identity: Option<&Identity>,
@@ -128,7 +128,7 @@ impl Tls {
     }
 
     /// Return a configuration without any trust, for connections that never use TLS: loading the system's roots is slow.
-    pub fn unused(&self) -> Result<ClientConfig, Error> {
+    pub(crate) fn unused(&self) -> Result<ClientConfig, Error> {
         get_or_try_init(&self.unused, || {
             config(&Trust::Only(Arc::new(RootCertStore::empty())), None)
         })
@@ -178,7 +178,7 @@ mod system {
     const CERT_FILE: &str = "SSL_CERT_FILE";
     const CERT_DIR: &str = "SSL_CERT_DIR";
 
-    pub fn verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
+    pub(crate) fn verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
         Verifier::new_with_extra_roots(certificates_after_mark(), provider.clone()).or_else(|_| {
             Verifier::new_with_extra_roots(
                 webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(),
@@ -207,7 +207,7 @@ mod system {
     }
 
     /// Describe why the certificates named by the environment cannot be used, if that is so.
-    pub fn environment_problem() -> Option<String> {
+    pub(crate) fn environment_problem() -> Option<String> {
         file_problem().or_else(folder_problem)
     }
 
@@ -247,11 +247,11 @@ mod system {
     use rustls::crypto::CryptoProvider;
     use rustls_platform_verifier::Verifier;
 
-    pub fn verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
+    pub(crate) fn verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
         Verifier::new(provider)
     }
 
-    pub fn environment_problem() -> Option<String> {
+    pub(crate) fn environment_problem() -> Option<String> {
         None
     }
 }
@@ -306,7 +306,7 @@ impl ServerCertVerifier for AcceptAny {
 }
 
 /// Describe what is wrong with a certificate and what the user can do; None for other TLS errors.
-pub fn certificate_problem(error: &rustls::Error) -> Option<String> {
+pub(crate) fn certificate_problem(error: &rustls::Error) -> Option<String> {
     let why = match error {
         rustls::Error::InvalidCertificate(why) => why,
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
@@ -338,4 +338,63 @@ pub fn certificate_problem(error: &rustls::Error) -> Option<String> {
 
 fn broken(error: impl std::fmt::Display) -> Error {
     Error::new(Kind::Connect, format!("TLS cannot be set up: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(why: CertificateError) -> Option<String> {
+        certificate_problem(&rustls::Error::InvalidCertificate(why))
+    }
+
+    #[test]
+    fn a_refused_certificate_is_explained() {
+        for (why, words) in [
+            (CertificateError::Expired, "has expired"),
+            (CertificateError::NotValidForName, "is for another name"),
+            (CertificateError::UnknownIssuer, "ssl_cert_file="),
+            (CertificateError::Revoked, "was revoked"),
+        ] {
+            assert!(problem(why).unwrap().contains(words), "{words}");
+        }
+        let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
+        assert!(certificate_problem(&alert).unwrap().contains("cert="));
+        assert_eq!(
+            certificate_problem(&rustls::Error::HandshakeNotComplete),
+            None
+        );
+    }
+
+    #[test]
+    fn files_that_hold_no_certificate_are_refused() {
+        let path = std::env::temp_dir().join(format!("replicate-rs-{:x}.pem", fastrand::u64(..)));
+        let malformed = b"-----BEGIN CERTIFICATE-----\n@@\n-----END CERTIFICATE-----\n";
+        for content in [&b""[..], b"text", malformed, b"\xef\xbb\xbf"] {
+            std::fs::write(&path, content).unwrap();
+            let error = Trust::file(&path).unwrap_err();
+            assert!(
+                error.message.contains("is not a usable PEM file"),
+                "{error}"
+            );
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(Trust::file(&path).is_err());
+        assert!(Identity::read(&path, &path).is_err());
+    }
+
+    #[test]
+    fn the_system_s_configuration_is_created_once() {
+        let tls = Tls::default();
+        let [first, second] = [(); 2].map(|()| tls.config(&Trust::System, None).unwrap());
+        assert!(Arc::ptr_eq(
+            first.crypto_provider(),
+            second.crypto_provider()
+        ));
+        let unused = tls.unused().unwrap();
+        assert!(!Arc::ptr_eq(
+            first.crypto_provider(),
+            unused.crypto_provider()
+        ));
+    }
 }

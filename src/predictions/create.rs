@@ -49,42 +49,42 @@ const MAX_PAGE: usize = 8 << 20;
 
 /// The create requests of a process that are not finished.
 #[derive(Debug, Default)]
-pub struct Creates {
+pub(crate) struct Creates {
     creates: Mutex<HashMap<usize, Arc<Create>>>,
     /// Held by the one request that reads the list for all.
     list_reader: tokio::sync::Mutex<()>,
 }
 
 impl Creates {
-    pub fn add(&self, create: &Arc<Create>) {
+    pub(crate) fn add(&self, create: &Arc<Create>) {
         lock(&self.creates).insert(Arc::as_ptr(create).addr(), create.clone());
     }
 
-    pub fn remove(&self, create: &Arc<Create>) {
+    pub(crate) fn remove(&self, create: &Arc<Create>) {
         lock(&self.creates).remove(&Arc::as_ptr(create).addr());
     }
 
-    pub fn all(&self) -> Vec<Arc<Create>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Create>> {
         lock(&self.creates).values().cloned().collect()
     }
 }
 
 /// The client that a create request belongs to.
 #[derive(Clone, Debug)]
-pub struct Owner {
-    pub client: u64,
-    pub base: Arc<BaseUrl>,
-    pub creates: Arc<Creates>,
+pub(crate) struct Owner {
+    pub(crate) client: u64,
+    pub(crate) base: Arc<BaseUrl>,
+    pub(crate) creates: Arc<Creates>,
     /// Counts requests that continue without a caller.
-    pub unattended: Unattended,
+    pub(crate) unattended: Unattended,
     /// Cancelled when the client is closed.
-    pub closing: CancellationToken,
+    pub(crate) closing: CancellationToken,
 }
 
 /// One create request, and what must be done if its caller leaves.
 #[derive(Debug)]
-pub struct Create {
-    pub owner: Owner,
+pub(crate) struct Create {
+    pub(crate) owner: Owner,
     /// The caller's deadline for the whole call.
     deadline: Option<Duration>,
     /// `predictions` or `trainings`.
@@ -118,9 +118,9 @@ enum State {
 
 /// Counts of background work, of a client and of its process.
 #[derive(Clone, Debug, Default)]
-pub struct Unattended {
-    pub of_client: Arc<AtomicUsize>,
-    pub of_process: Arc<AtomicUsize>,
+pub(crate) struct Unattended {
+    pub(crate) of_client: Arc<AtomicUsize>,
+    pub(crate) of_process: Arc<AtomicUsize>,
 }
 
 impl Unattended {
@@ -135,14 +135,14 @@ impl Unattended {
     }
 
     /// Count one more while the guard lives.
-    pub fn enter(self) -> UnattendedWork {
+    pub(crate) fn enter(self) -> UnattendedWork {
         self.add();
         UnattendedWork(self)
     }
 }
 
 #[derive(Debug)]
-pub struct UnattendedWork(Unattended);
+pub(crate) struct UnattendedWork(Unattended);
 
 impl Drop for UnattendedWork {
     fn drop(&mut self) {
@@ -169,7 +169,12 @@ impl Created {
 
 impl Create {
     /// Create the state of a request. Its deadline ends the caller's wait and not the request, from which it is removed.
-    pub fn new(owner: Owner, collection: &'static str, keep: bool, mut request: Request) -> Self {
+    pub(crate) fn new(
+        owner: Owner,
+        collection: &'static str,
+        keep: bool,
+        mut request: Request,
+    ) -> Self {
         let abandoned = CancellationToken::new();
         let deadline = request.timeouts.total.take();
         request.abandoned = Some(abandoned.clone());
@@ -193,12 +198,12 @@ impl Create {
         }
     }
 
-    pub fn request(&self) -> &Arc<Request> {
+    pub(crate) fn request(&self) -> &Arc<Request> {
         &self.request
     }
 
     /// Send the request. If the caller leaves meanwhile, continue until the created prediction is cancelled, and return an error.
-    pub async fn send(&self, pool: &Pool) -> Result<Response, Error> {
+    pub(crate) async fn send(&self, pool: &Pool) -> Result<Response, Error> {
         let caller_left = || Error::new(Kind::Aborted, "the caller has gone");
         if self.abandoned.is_cancelled() {
             return Err(caller_left());
@@ -363,7 +368,7 @@ impl Create {
     }
 
     /// Wait for the end of the caller's wait before the response: its deadline, or the end of the client.
-    pub async fn interrupted(&self) -> Error {
+    pub(crate) async fn interrupted(&self) -> Error {
         let revoked = self.wait_until(|| self.is_revoked.load(Ordering::Relaxed));
         if let Some(limit) = self.deadline {
             if timeout(limit, revoked).await.is_err() {
@@ -392,7 +397,7 @@ impl Create {
     }
 
     /// Note that the caller has left. Return whether the request continues without it.
-    pub fn abandon(&self) -> bool {
+    pub(crate) fn abandon(&self) -> bool {
         let mut state = lock(&self.state);
         if *state == State::Running {
             *state = State::Abandoned;
@@ -403,7 +408,7 @@ impl Create {
     }
 
     /// End the wait of the caller, because the client is closed.
-    pub fn revoke(&self) {
+    pub(crate) fn revoke(&self) {
         self.abandon();
         self.is_revoked.store(true, Ordering::Relaxed);
         self.changed.notify_waiters();
@@ -411,17 +416,17 @@ impl Create {
 
     /// Abandon the request because the program ends. The caller continues to wait: an error in a daemon thread would only be
     /// printed as a traceback.
-    pub fn mute(&self) {
+    pub(crate) fn mute(&self) {
         self.is_muted.store(true, Ordering::Relaxed);
         self.abandon();
     }
 
-    pub fn is_muted(&self) -> bool {
+    pub(crate) fn is_muted(&self) -> bool {
         self.is_muted.load(Ordering::Relaxed)
     }
 
     /// Note that the request is finished, and its prediction cancelled if necessary.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let before = std::mem::replace(&mut *lock(&self.state), State::Finished);
         if before == State::Abandoned {
             self.owner.unattended.remove();
@@ -430,33 +435,33 @@ impl Create {
     }
 
     /// Return whether the request continues without its caller.
-    pub fn is_abandoned(&self) -> bool {
+    pub(crate) fn is_abandoned(&self) -> bool {
         *lock(&self.state) == State::Abandoned
     }
 
     /// Wait until the request is finished.
-    pub async fn finished(&self) {
+    pub(crate) async fn finished(&self) {
         self.wait_until(|| *lock(&self.state) == State::Finished)
             .await;
     }
 
     /// Return the created record as JSON, if the response has arrived.
-    pub fn record(&self) -> Option<&Bytes> {
+    pub(crate) fn record(&self) -> Option<&Bytes> {
         self.record.get()
     }
 
     /// Note that the caller has received the record.
-    pub fn set_delivered(&self) {
+    pub(crate) fn set_delivered(&self) {
         self.is_delivered.store(true, Ordering::Relaxed);
     }
 
     /// Return whether a record was created that the caller has not received.
-    pub fn is_orphaned(&self) -> bool {
+    pub(crate) fn is_orphaned(&self) -> bool {
         self.record.get().is_some() && !self.is_delivered.load(Ordering::Relaxed)
     }
 
     /// Cancel the created prediction once, unless it has ended or is to be kept.
-    pub async fn cancel_created(&self, pool: &Pool) {
+    pub(crate) async fn cancel_created(&self, pool: &Pool) {
         let created = self
             .created()
             .filter(|created| !created.has_ended() && !self.keep);

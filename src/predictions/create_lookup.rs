@@ -17,7 +17,7 @@ const MAX_DELAY: Duration = Duration::from_secs(10);
 
 /// The prediction that a request asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     model: Option<String>,
     version: Option<String>,
     deployment: Option<String>,
@@ -33,7 +33,7 @@ struct Body {
 
 impl Wanted {
     /// Read the URL and the body of a create request; None if its prediction could not be recognised.
-    pub fn of(url: &Url, body: &[u8]) -> Option<Self> {
+    pub(crate) fn of(url: &Url, body: &[u8]) -> Option<Self> {
         let body: Body = serde_json::from_slice(body).ok()?;
         let mut path = url.path_segments()?.rev();
         if path.next() != Some("predictions") {
@@ -78,7 +78,7 @@ impl Wanted {
 
 /// A page of the list of predictions, newest first.
 #[derive(Deserialize)]
-pub struct Page {
+pub(crate) struct Page {
     next: Option<String>,
     results: Vec<Item>,
 }
@@ -98,15 +98,15 @@ struct Item {
 
 /// A prediction that matches.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Found {
-    pub id: String,
-    pub is_running: bool,
+pub(crate) struct Found {
+    pub(crate) id: String,
+    pub(crate) is_running: bool,
 }
 
 impl Page {
     /// Return all predictions that a request may have created that was sent `age` ago; None if the page may not have all of them.
     /// `now` is the server's time.
-    pub fn candidates(
+    pub(crate) fn candidates(
         &self,
         wanted: &Wanted,
         age: Duration,
@@ -149,7 +149,7 @@ impl Page {
 }
 
 /// Return the time of the server when it sent a response.
-pub fn server_time(headers: &HeaderMap) -> Option<SystemTime> {
+pub(crate) fn server_time(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(http::header::DATE)?.to_str().ok()?).ok()
 }
 

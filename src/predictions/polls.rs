@@ -51,18 +51,18 @@ impl Item {
 }
 
 /// A prediction or a training that is waited for.
-pub struct Target {
-    pub id: String,
+pub(crate) struct Target {
+    pub(crate) id: String,
     /// How long it has been waited for.
-    pub age: Duration,
+    pub(crate) age: Duration,
     /// Whether its progress is wanted, and not only its end.
-    pub has_progress: bool,
+    pub(crate) has_progress: bool,
     /// The request for the list of predictions; None if the list does not contain it.
-    pub list: Option<Request>,
+    pub(crate) list: Option<Request>,
 }
 
 /// Wait until a prediction should be polled.
-pub async fn wait_for_turn(pool: &Pool, pace: &Pace, target: &Target) {
+pub(crate) async fn wait_for_turn(pool: &Pool, pace: &Pace, target: &Target) {
     let waiter = pace.join(&target.id);
     let poll = async {
         let (mut start, jitter) = (Instant::now(), fastrand::f64());

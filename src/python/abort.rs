@@ -77,7 +77,7 @@ pub(crate) struct PyAbortSignal {
 }
 
 impl PyAbortSignal {
-    pub fn flag(&self) -> AbortFlag {
+    pub(crate) fn flag(&self) -> AbortFlag {
         self.flag.clone()
     }
 
@@ -90,7 +90,7 @@ impl PyAbortSignal {
     }
 
     /// Return the `AbortError` for this signal.
-    pub fn error(&self, py: Python<'_>) -> PyErr {
+    pub(crate) fn error(&self, py: Python<'_>) -> PyErr {
         exception(
             py,
             "replicate_rs.exceptions",

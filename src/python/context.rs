@@ -13,13 +13,13 @@ use crate::redact::without_credentials;
 
 #[derive(Default)]
 pub(crate) struct CallContext {
-    pub request: Option<Arc<Request>>,
+    pub(crate) request: Option<Arc<Request>>,
     /// The caller's signal.
-    pub signal: Option<Py<PyAbortSignal>>,
+    pub(crate) signal: Option<Py<PyAbortSignal>>,
 }
 
 impl CallContext {
-    pub fn new(request: &Arc<Request>, signal: Option<Py<PyAbortSignal>>) -> Self {
+    pub(crate) fn new(request: &Arc<Request>, signal: Option<Py<PyAbortSignal>>) -> Self {
         Self {
             request: Some(request.clone()),
             signal,
@@ -27,12 +27,12 @@ impl CallContext {
     }
 
     /// Return what a worker watches for an abort.
-    pub fn flag(&self) -> Option<AbortFlag> {
+    pub(crate) fn flag(&self) -> Option<AbortFlag> {
         self.signal.as_ref().map(|signal| signal.get().flag())
     }
 
     /// Write the log lines of the call.
-    pub fn write_log(&self, py: Python<'_>) {
+    pub(crate) fn write_log(&self, py: Python<'_>) {
         if let Some(observer) = self
             .request
             .as_ref()
@@ -46,7 +46,7 @@ impl CallContext {
     }
 
     /// Return the method and the URL, as errors show them.
-    pub fn describe(&self) -> Option<(String, String)> {
+    pub(crate) fn describe(&self) -> Option<(String, String)> {
         let request = self.request.as_ref()?;
         Some((
             request.method.to_string(),
@@ -54,7 +54,7 @@ impl CallContext {
         ))
     }
 
-    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.signal)
     }
 }

@@ -18,13 +18,13 @@ const SETTLING_TURNS: usize = 4;
 pub(crate) struct Engine(Runtime);
 
 impl Engine {
-    pub fn new() -> std::io::Result<Self> {
+    pub(crate) fn new() -> std::io::Result<Self> {
         Builder::new_current_thread().enable_all().build().map(Self)
     }
 
     /// Run work on this thread. It is a task, because tokio makes a system call for each wake-up of the future that it blocks
     /// on, but not for those of tasks.
-    pub fn run<T, F>(&self, work: F) -> Result<T, Failure>
+    pub(crate) fn run<T, F>(&self, work: F) -> Result<T, Failure>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -46,12 +46,12 @@ impl Engine {
     }
 
     /// Begin work that makes progress while any thread drives the engine.
-    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.spawn_task(work).abort_handle()
     }
 
     /// Drive the engine until a future is ready. A signal handler that raises ends the wait.
-    pub fn wait<F: Future + Unpin>(&self, mut until: F) -> PyResult<F::Output> {
+    pub(crate) fn wait<F: Future + Unpin>(&self, mut until: F) -> PyResult<F::Output> {
         loop {
             if let Some(output) = self.drive(&mut until, tick()) {
                 return Ok(output);
@@ -61,7 +61,11 @@ impl Engine {
     }
 
     /// Drive the engine until a future is ready, at most for `limit`.
-    pub fn drive<T>(&self, until: impl Future<Output = T>, limit: Option<Duration>) -> Option<T> {
+    pub(crate) fn drive<T>(
+        &self,
+        until: impl Future<Output = T>,
+        limit: Option<Duration>,
+    ) -> Option<T> {
         self.0.block_on(async {
             match limit {
                 Some(limit) => timeout(limit, until).await.ok(),
@@ -71,7 +75,7 @@ impl Engine {
     }
 
     /// Let connections notice that their client is gone, or their request.
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         self.0.block_on(async {
             for _ in 0..SETTLING_TURNS {
                 yield_now().await;

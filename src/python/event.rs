@@ -28,7 +28,7 @@ pub(crate) struct PyServerSentEvent {
 }
 
 impl PyServerSentEvent {
-    pub fn create(py: Python<'_>, data: &str, fields: EventFields) -> PyResult<Py<Self>> {
+    pub(crate) fn create(py: Python<'_>, data: &str, fields: EventFields) -> PyResult<Py<Self>> {
         Py::new(
             py,
             Self {

@@ -63,7 +63,7 @@ impl PyPart {
 
 /// A request body in parts.
 #[pyclass(name = "Upload", frozen, module = "replicate_rs._core")]
-pub(crate) struct PyUpload(pub Arc<Upload>);
+pub(crate) struct PyUpload(pub(crate) Arc<Upload>);
 
 #[derive(FromPyObject)]
 enum PartOrBytes<'py> {

@@ -12,17 +12,17 @@ pub(crate) struct Generation(pub usize);
 
 impl Generation {
     /// Return that of this process.
-    pub fn current() -> Self {
+    pub(crate) fn current() -> Self {
         Self(FORKS.load(Ordering::Relaxed))
     }
 
     /// Note that this process was forked.
-    pub fn advance() {
+    pub(crate) fn advance() {
         FORKS.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Return whether it is that of a parent process.
-    pub fn is_inherited(self) -> bool {
+    pub(crate) fn is_inherited(self) -> bool {
         self != Self::current()
     }
 }
@@ -36,19 +36,19 @@ pub(crate) struct TaskHandle {
 
 impl TaskHandle {
     /// Return the handle of a task of this process.
-    pub fn of<T>(task: &JoinHandle<T>) -> Self {
+    pub(crate) fn of<T>(task: &JoinHandle<T>) -> Self {
         Self {
             task: task.abort_handle(),
             generation: Generation::current(),
         }
     }
 
-    pub fn is_inherited(&self) -> bool {
+    pub(crate) fn is_inherited(&self) -> bool {
         self.generation.is_inherited()
     }
 
     /// Abort the task, unless it is that of a parent process.
-    pub fn abort(&self) {
+    pub(crate) fn abort(&self) {
         if !self.is_inherited() {
             self.task.abort();
         }
@@ -57,7 +57,7 @@ impl TaskHandle {
 
 /// Aborts a task when it is dropped.
 #[derive(Debug)]
-pub(crate) struct AbortOnDrop(pub TaskHandle);
+pub(crate) struct AbortOnDrop(pub(crate) TaskHandle);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {

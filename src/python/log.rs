@@ -49,7 +49,11 @@ struct Line {
 
 impl Log {
     /// Return a log for a call, if logging is enabled.
-    pub fn if_enabled(py: Python<'_>, method: &str, url: &Url) -> PyResult<Option<Arc<Self>>> {
+    pub(crate) fn if_enabled(
+        py: Python<'_>,
+        method: &str,
+        url: &Url,
+    ) -> PyResult<Option<Arc<Self>>> {
         static MODULES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         static WRITER: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
         // A program that has not imported `logging` has no handlers.
@@ -77,7 +81,7 @@ impl Log {
     }
 
     /// Write the stored lines.
-    pub fn write(&self, py: Python<'_>) {
+    pub(crate) fn write(&self, py: Python<'_>) {
         let State { lines, timer } = std::mem::take(&mut *lock(&self.state));
         if let Some(timer) = timer {
             timer.abort();

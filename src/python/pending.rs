@@ -101,12 +101,12 @@ struct Running {
 
 impl PyPending {
     /// Create work that begins when it is waited for.
-    pub fn new(connections: Arc<Connections>, context: CallContext, job: Job) -> Self {
+    pub(crate) fn new(connections: Arc<Connections>, context: CallContext, job: Job) -> Self {
         Self::with(Provider::Job(Mutex::new(Some(job))), connections, context)
     }
 
     /// Create the work of a create request.
-    pub fn creating(
+    pub(crate) fn creating(
         connections: Arc<Connections>,
         context: CallContext,
         job: Job,
@@ -118,14 +118,14 @@ impl PyPending {
     }
 
     /// Have the work continue without its caller once it has begun.
-    pub fn lasting(self) -> Self {
+    pub(crate) fn lasting(self) -> Self {
         let mut this = self;
         this.is_lasting = true;
         this
     }
 
     /// Create the wait for the next value of a feed.
-    pub fn next_of(feed: Arc<dyn Feed>, connections: Arc<Connections>) -> Self {
+    pub(crate) fn next_of(feed: Arc<dyn Feed>, connections: Arc<Connections>) -> Self {
         Self::with(Provider::Feed(feed), connections, CallContext::default())
     }
 

@@ -55,7 +55,7 @@ thread_local! {
 
 impl Port {
     /// Return the running loop, and the port to it.
-    pub fn of_running_loop(py: Python<'_>) -> PyResult<(Py<PyAny>, Arc<Port>)> {
+    pub(crate) fn of_running_loop(py: Python<'_>) -> PyResult<(Py<PyAny>, Arc<Port>)> {
         static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let event_loop = RUNNING_LOOP
             .import(py, "asyncio", "get_running_loop")?
@@ -140,18 +140,18 @@ impl Port {
     }
 
     /// Return whether the loop can be woken.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.mailbox.is_open()
     }
 
     /// Expect a slot to arrive, while the guard lives.
-    pub fn expect(self: &Arc<Self>) -> Arrival {
+    pub(crate) fn expect(self: &Arc<Self>) -> Arrival {
         self.expected.fetch_add(1, Ordering::Relaxed);
         Arrival(self.clone())
     }
 
     /// Deliver slots from the thread of the loop.
-    pub fn deliver(self: &Arc<Self>, slots: impl IntoIterator<Item = Arc<Slot>>) {
+    pub(crate) fn deliver(self: &Arc<Self>, slots: impl IntoIterator<Item = Arc<Slot>>) {
         if self.mailbox.push(slots) {
             self.wake();
         }
@@ -238,7 +238,7 @@ pub(crate) struct Arrival(Arc<Port>);
 impl Arrival {
     /// Deliver a finished slot. If others are expected, the loop is woken after the other tasks that are ready on this worker, so that
     /// one wake-up serves all.
-    pub fn deliver(self, slot: Arc<Slot>) {
+    pub(crate) fn deliver(self, slot: Arc<Slot>) {
         let port = self.0.clone();
         if !port.mailbox.push([slot]) {
             return;
@@ -304,7 +304,7 @@ impl Drop for Drain {
 /// The hub's `EventLoop` keeps this, not the thread: what a thread keeps is dropped at its end, when PyO3 may still count a greenlet
 /// that never detached.
 #[pyclass(name = "HubPort", frozen, module = "replicate_rs._core")]
-pub(crate) struct PyHubPort(pub Arc<Port>);
+pub(crate) struct PyHubPort(pub(crate) Arc<Port>);
 
 #[pymethods]
 impl PyHubPort {

@@ -51,7 +51,7 @@ pub(crate) struct Process {
     tls: Arc<Tls>,
     /// Background work, for whose end the exit of the interpreter waits.
     unattended: Arc<AtomicUsize>,
-    pub creates: Arc<Creates>,
+    pub(crate) creates: Arc<Creates>,
     child: OnceLock<&'static Process>,
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn finish_detached(py: Python<'_>, seconds: f64) {
 
 impl Process {
     /// Return the runtime of awaited calls and streams, which has one worker thread.
-    pub fn runtime(&self) -> Result<&Runtime, Error> {
+    pub(crate) fn runtime(&self) -> Result<&Runtime, Error> {
         get_or_try_init(&self.runtime, || {
             Builder::new_multi_thread()
                 .worker_threads(1)
@@ -121,7 +121,7 @@ impl Process {
     }
 
     /// Run background work.
-    pub fn run_unattended(
+    pub(crate) fn run_unattended(
         &self,
         count: Unattended,
         work: impl Future<Output = ()> + Send + 'static,
@@ -136,7 +136,7 @@ impl Process {
     }
 
     /// Return the counts of a client's background work.
-    pub fn unattended(&self, of_client: &Arc<AtomicUsize>) -> Unattended {
+    pub(crate) fn unattended(&self, of_client: &Arc<AtomicUsize>) -> Unattended {
         Unattended {
             of_client: of_client.clone(),
             of_process: self.unattended.clone(),
@@ -222,7 +222,7 @@ pub(crate) struct BorrowedEngine {
 
 impl BorrowedEngine {
     /// Return the connections of a client on the engine.
-    pub fn pool(&self, client: &Connections) -> Arc<Pool> {
+    pub(crate) fn pool(&self, client: &Connections) -> Arc<Pool> {
         self.process.pool(client, Driver::Engine)
     }
 }
@@ -264,7 +264,7 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub fn new(options: ConnectOptions) -> Self {
+    pub(crate) fn new(options: ConnectOptions) -> Self {
         Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             options: Arc::new(options),
@@ -273,12 +273,12 @@ impl Connections {
     }
 
     /// Add a client.
-    pub fn join(&self) {
+    pub(crate) fn join(&self) {
         self.clients.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Remove a closed client. With the last one, idle connections are closed now, and others after their use.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         if self.clients.fetch_sub(1, Ordering::Relaxed) == 1 {
             process().disconnect(self);
         }
@@ -289,22 +289,22 @@ impl Connections {
     }
 
     /// Return the connections on the runtime.
-    pub fn on_runtime(&self) -> Arc<Pool> {
+    pub(crate) fn on_runtime(&self) -> Arc<Pool> {
         process().pool(self, Driver::Runtime)
     }
 
     /// Borrow the engine, unless several threads call at present.
-    pub fn borrow_engine(&self) -> Result<Option<BorrowedEngine>, Error> {
+    pub(crate) fn borrow_engine(&self) -> Result<Option<BorrowedEngine>, Error> {
         process().borrow_engine()
     }
 
     /// Return what all connections share in this process.
-    pub fn shared(&self) -> Arc<Shared> {
+    pub(crate) fn shared(&self) -> Arc<Shared> {
         process().with_client(self, |state| state.shared.clone())
     }
 
     /// Return how often predictions are polled in this process.
-    pub fn pace(&self) -> Arc<Pace> {
+    pub(crate) fn pace(&self) -> Arc<Pace> {
         process().with_client(self, |state| state.pace.clone())
     }
 }

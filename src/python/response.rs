@@ -164,7 +164,7 @@ pub(crate) fn deliver_response(
 /// A response that was read to its end.
 #[pyclass(name = "Response", frozen, module = "replicate_rs._core")]
 pub(crate) struct PyResponse {
-    pub inner: Response,
+    pub(crate) inner: Response,
 }
 
 #[pymethods]

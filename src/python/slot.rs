@@ -13,9 +13,9 @@ pub(crate) type Slot = slot::Slot<Outcome, Waiter>;
 
 /// A callback with its context and its argument.
 pub(crate) struct Waiter {
-    pub callback: Py<PyAny>,
-    pub context: Option<Py<PyAny>>,
-    pub pending: Py<PyAny>,
+    pub(crate) callback: Py<PyAny>,
+    pub(crate) context: Option<Py<PyAny>>,
+    pub(crate) pending: Py<PyAny>,
 }
 
 impl Waiter {
@@ -40,7 +40,7 @@ impl Waiter {
         Ok(())
     }
 
-    pub fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.callback)?;
         visit.call(&self.context)?;
         visit.call(&self.pending)

@@ -63,7 +63,7 @@ impl PyStreamPosition {
 
     /// The id to resume after.
     #[getter]
-    pub fn last_event_id(&self) -> Option<String> {
+    pub(crate) fn last_event_id(&self) -> Option<String> {
         lock(&self.0).last_event_id().map(ToOwned::to_owned)
     }
 
@@ -99,13 +99,13 @@ impl PyStreamPosition {
 
 /// A request whose response is read in parts.
 pub(crate) struct StreamRequest {
-    pub request: Arc<Request>,
-    pub signal: Option<Py<PyAbortSignal>>,
-    pub content: StreamContent,
+    pub(crate) request: Arc<Request>,
+    pub(crate) signal: Option<Py<PyAbortSignal>>,
+    pub(crate) content: StreamContent,
     /// Whether the response is read while nothing waits for it.
-    pub read_ahead: bool,
+    pub(crate) read_ahead: bool,
     /// Counts streams that are being read.
-    pub active: Arc<AtomicUsize>,
+    pub(crate) active: Arc<AtomicUsize>,
 }
 
 pub(crate) enum StreamContent {
@@ -402,7 +402,7 @@ impl PyResponseStream {
 
 impl PyResponseStream {
     /// Send a request and read its response.
-    pub fn open(
+    pub(crate) fn open(
         py: Python<'_>,
         connections: Arc<Connections>,
         stream: StreamRequest,
@@ -482,7 +482,7 @@ impl PyResponseStream {
     }
 
     /// Create a stream whose content is known.
-    pub fn recorded(
+    pub(crate) fn recorded(
         connections: Arc<Connections>,
         form: Form,
         position: &PyStreamPosition,

@@ -19,7 +19,7 @@ const OVERHEAD: usize = 64;
 
 /// What a stream is converted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     /// Server-sent events.
     Events,
     /// The text of output events.
@@ -31,13 +31,13 @@ pub enum Form {
 }
 
 /// Parts of a stream that are delivered together.
-pub struct Batch {
-    pub parts: Parts,
+pub(crate) struct Batch {
+    pub(crate) parts: Parts,
     /// In bytes, approximately.
     size: usize,
 }
 
-pub enum Parts {
+pub(crate) enum Parts {
     /// The data of events, and their other fields.
     Events(Texts, Vec<EventFields>),
     Text(Texts),
@@ -49,14 +49,14 @@ pub enum Parts {
 
 /// The fields of an event but its data.
 #[derive(Debug, PartialEq, Eq)]
-pub struct EventFields {
-    pub name: CompactString,
-    pub id: Option<CompactString>,
-    pub retry: Option<u64>,
+pub(crate) struct EventFields {
+    pub(crate) name: CompactString,
+    pub(crate) id: Option<CompactString>,
+    pub(crate) retry: Option<u64>,
 }
 
 impl Batch {
-    pub fn new(form: Form) -> Self {
+    pub(crate) fn new(form: Form) -> Self {
         let parts = match form {
             Form::Events => Parts::Events(Texts::default(), Vec::new()),
             Form::Text => Parts::Text(Texts::default()),
@@ -71,7 +71,7 @@ impl Batch {
     }
 
     /// Add an event. Where events are not relayed, the one that reports an error is raised and not delivered.
-    pub fn push(&mut self, event: Event<'_>) {
+    pub(crate) fn push(&mut self, event: Event<'_>) {
         let bytes = event.data.len();
         match &mut self.parts {
             Parts::Events(texts, events) if event.name != "error" => {
@@ -91,7 +91,7 @@ impl Batch {
     }
 
     /// Add a comment that keeps an idle connection open.
-    pub fn push_keepalive(&mut self) {
+    pub(crate) fn push_keepalive(&mut self) {
         if let Parts::Frames(frames) = &mut self.parts {
             frames.extend_from_slice(b":\n\n");
             self.grow(0);
@@ -99,7 +99,7 @@ impl Batch {
     }
 
     /// Add bytes of a file.
-    pub fn push_bytes(&mut self, bytes: Bytes) {
+    pub(crate) fn push_bytes(&mut self, bytes: Bytes) {
         let Parts::Bytes(pieces, rest) = &mut self.parts else {
             return;
         };
@@ -115,7 +115,7 @@ impl Batch {
     }
 
     /// Take all parts but the beginning of the next piece of a file.
-    pub fn take(&mut self, form: Form) -> Self {
+    pub(crate) fn take(&mut self, form: Form) -> Self {
         let mut taken = mem::replace(self, Self::new(form));
         if let (Parts::Bytes(_, rest), Parts::Bytes(_, kept)) = (&mut taken.parts, &mut self.parts)
         {
@@ -126,7 +126,7 @@ impl Batch {
     }
 
     /// Take at most `max` bytes of a file.
-    pub fn take_bytes(&mut self, max: usize) -> Vec<Bytes> {
+    pub(crate) fn take_bytes(&mut self, max: usize) -> Vec<Bytes> {
         let Parts::Bytes(pieces, _) = &mut self.parts else {
             return Vec::new();
         };
@@ -175,7 +175,7 @@ impl Contents for Batch {
 
 /// Texts of which short ones share a buffer, so that they need no allocation each.
 #[derive(Default)]
-pub struct Texts {
+pub(crate) struct Texts {
     buffer: String,
     texts: Vec<Text>,
 }
@@ -200,7 +200,7 @@ impl Texts {
         }
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().scan(0, |start, text| match text {
             Text::Shared(end) => {
                 let start = mem::replace(start, *end);

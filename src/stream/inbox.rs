@@ -8,11 +8,11 @@ use tokio::runtime::Handle;
 use super::batch::{Batch, Form};
 use crate::error::{Error, Kind};
 use crate::sync::inbox;
-pub use crate::sync::inbox::{Ended, Subscribed, WaitFor, Waiter};
+pub(crate) use crate::sync::inbox::{Ended, Subscribed, WaitFor, Waiter};
 
 /// The inbox of a stream. `W` is a task of the consumer that waits.
-pub struct Inbox<W> {
-    pub form: Form,
+pub(crate) struct Inbox<W> {
+    pub(crate) form: Form,
     inner: Arc<inbox::Inbox<Batch, Error, W>>,
 }
 
@@ -25,7 +25,7 @@ impl<W> Deref for Inbox<W> {
 }
 
 impl<W: Waiter + Send + 'static> Inbox<W> {
-    pub fn new(form: Form) -> Self {
+    pub(crate) fn new(form: Form) -> Self {
         Self {
             form,
             inner: Arc::new(inbox::Inbox::new(Batch::new(form))),
@@ -33,17 +33,17 @@ impl<W: Waiter + Send + 'static> Inbox<W> {
     }
 
     /// Note that the head of the response has arrived.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.inner.begin(|later| self.wake_thread(later));
     }
 
     /// Add parts.
-    pub fn fill<T>(&self, fill: impl FnOnce(&mut Batch) -> T) -> T {
+    pub(crate) fn fill<T>(&self, fill: impl FnOnce(&mut Batch) -> T) -> T {
         self.inner.fill(fill, |later| self.wake_thread(later))
     }
 
     /// Note the end of the stream. Only the first call counts.
-    pub fn end(&self, how: Result<Ended, Error>) {
+    pub(crate) fn end(&self, how: Result<Ended, Error>) {
         self.inner.end(how, |later| self.wake_thread(later));
     }
 
@@ -63,7 +63,7 @@ impl<W: Waiter + Send + 'static> Inbox<W> {
     }
 
     /// Make this thread the one that waits, while the guard lives; None if nothing has to be waited for.
-    pub fn enter(&self, what: WaitFor) -> Result<Option<WaitingThread<'_, W>>, Error> {
+    pub(crate) fn enter(&self, what: WaitFor) -> Result<Option<WaitingThread<'_, W>>, Error> {
         match self.inner.enter(what) {
             Subscribed::Ready => Ok(None),
             Subscribed::Waits => Ok(Some(WaitingThread(self))),
@@ -73,7 +73,7 @@ impl<W: Waiter + Send + 'static> Inbox<W> {
 }
 
 /// A thread that waits.
-pub struct WaitingThread<'a, W: Waiter>(&'a Inbox<W>);
+pub(crate) struct WaitingThread<'a, W: Waiter>(&'a Inbox<W>);
 
 impl<W: Waiter> Drop for WaitingThread<'_, W> {
     fn drop(&mut self) {
@@ -82,7 +82,7 @@ impl<W: Waiter> Drop for WaitingThread<'_, W> {
 }
 
 /// Return the error for a second consumer.
-pub fn busy() -> Error {
+pub(crate) fn busy() -> Error {
     let message = "this stream is waited for elsewhere: read it in one task or thread at a time";
     Error::new(Kind::Busy, message)
 }

@@ -28,17 +28,17 @@ const MAX_TAIL_TIME: Duration = Duration::from_secs(1);
 const MAX_TAIL: usize = 64 << 10;
 
 /// Reads a stream of events.
-pub struct EventReader<W> {
-    pub pool: Arc<Pool>,
-    pub request: Arc<Request>,
-    pub position: Arc<Mutex<StreamPosition>>,
-    pub inbox: Arc<Inbox<W>>,
-    pub idle_timeout: Option<Duration>,
+pub(crate) struct EventReader<W> {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) request: Arc<Request>,
+    pub(crate) position: Arc<Mutex<StreamPosition>>,
+    pub(crate) inbox: Arc<Inbox<W>>,
+    pub(crate) idle_timeout: Option<Duration>,
 }
 
 impl<W: Waiter + Send + 'static> EventReader<W> {
     /// Read until the stream ends, or until it cannot be shown to be complete.
-    pub async fn read(self) -> Result<Ended, Error> {
+    pub(crate) async fn read(self) -> Result<Ended, Error> {
         // Boxed: opening needs a large future, which is of no use afterwards.
         let incoming = Box::pin(exchange::open(&self.pool, &self.request)).await?;
         check_media_type(&incoming)?;
@@ -115,7 +115,7 @@ impl<W: Waiter + Send + 'static> EventReader<W> {
 }
 
 /// Read a file from the byte `start` on.
-pub async fn read_file<W: Waiter + Send + 'static>(
+pub(crate) async fn read_file<W: Waiter + Send + 'static>(
     pool: Arc<Pool>,
     request: Arc<Request>,
     start: u64,
@@ -144,7 +144,7 @@ pub async fn read_file<W: Waiter + Send + 'static>(
 }
 
 /// Parse the next bytes of a stream into a batch. Return how the stream ended, if it did.
-pub fn parse_into(
+pub(crate) fn parse_into(
     parser: &mut Parser,
     position: &mut StreamPosition,
     bytes: &[u8],

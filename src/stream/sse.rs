@@ -55,7 +55,7 @@ impl Event<'_> {
 pub struct TooLarge(pub usize);
 
 /// An incremental parser of one stream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Parser {
     limit: usize,
     /// Whether the next byte begins a line, other than the first line, which may have a byte order mark.
@@ -85,20 +85,7 @@ impl Parser {
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
-            is_at_line: false,
-            has_begun: false,
-            after_cr: false,
-            line: Vec::new(),
-            prefix_length: None,
-            data: None,
-            name: String::new(),
-            has_name: false,
-            id: String::new(),
-            has_own_id: false,
-            last_id: None,
-            retry: None,
-            reconnection_time: None,
-            timed_out: false,
+            ..Self::default()
         }
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::{Condvar, Mutex, locked};
 
 /// The contents of an inbox.
-pub trait Contents {
+pub(crate) trait Contents {
     /// Return whether nothing can be taken.
     fn is_empty(&self) -> bool;
     /// Return whether the reader must wait.
@@ -26,7 +26,7 @@ pub trait Contents {
 }
 
 /// A task that waits.
-pub trait Waiter {
+pub(crate) trait Waiter {
     /// Return whether it has stopped waiting.
     fn is_gone(&self) -> bool;
     /// Wake it.
@@ -35,7 +35,7 @@ pub trait Waiter {
 
 /// How a stream's connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// The last event said so.
     Complete,
     /// Without such an event.
@@ -48,7 +48,7 @@ pub enum Ended {
 
 /// What a consumer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitFor {
+pub(crate) enum WaitFor {
     /// The head of the response.
     Head,
     /// Parts, or the end.
@@ -59,7 +59,7 @@ pub enum WaitFor {
 
 /// The result of an attempt to wait.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Subscribed {
+pub(crate) enum Subscribed {
     /// The waiter will be notified.
     Waits,
     /// There is nothing to wait for.
@@ -70,7 +70,7 @@ pub enum Subscribed {
 
 /// The result of an attempt to take.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Taken<T> {
+pub(crate) enum Taken<T> {
     /// The contents.
     All(T),
     /// The whole was wanted, and the end has not arrived: nothing was taken.
@@ -138,14 +138,14 @@ impl<C: Contents, E, W> State<C, E, W> {
 }
 
 /// The contents, and the consumer that waits for them.
-pub struct Inbox<C, E, W> {
+pub(crate) struct Inbox<C, E, W> {
     state: Mutex<State<C, E, W>>,
     filled: Condvar,
 }
 
 impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
     /// Create an inbox that holds `contents`.
-    pub fn new(contents: C) -> Self {
+    pub(crate) fn new(contents: C) -> Self {
         let state = State {
             contents,
             has_head: false,
@@ -166,18 +166,18 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
     // For the reader.
 
     /// Note that the head of the response has arrived.
-    pub fn begin(&self, wake: impl FnOnce(bool)) {
+    pub(crate) fn begin(&self, wake: impl FnOnce(bool)) {
         self.change(|state| state.has_head = true, wake);
     }
 
     /// Change the contents. `wake` must call `wake_blocked`: at once, or, if its argument is true, after the other tasks
     /// that are ready on this worker.
-    pub fn fill<T>(&self, fill: impl FnOnce(&mut C) -> T, wake: impl FnOnce(bool)) -> T {
+    pub(crate) fn fill<T>(&self, fill: impl FnOnce(&mut C) -> T, wake: impl FnOnce(bool)) -> T {
         self.change(|state| fill(&mut state.contents), wake)
     }
 
     /// Note the end of the stream. Only the first call counts.
-    pub fn end(&self, how: Result<Ended, E>, wake: impl FnOnce(bool)) {
+    pub(crate) fn end(&self, how: Result<Ended, E>, wake: impl FnOnce(bool)) {
         let refused = self.change(
             |state| {
                 state.contents.close();
@@ -193,7 +193,7 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
     }
 
     /// Wait while the inbox is full.
-    pub async fn has_space(&self) {
+    pub(crate) async fn has_space(&self) {
         poll_fn(|context| {
             let mut state = locked(&self.state);
             if !state.contents.is_full() {
@@ -239,19 +239,19 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
     }
 
     /// Wake threads that wait.
-    pub fn wake_blocked(&self) {
+    pub(crate) fn wake_blocked(&self) {
         self.filled.notify_all();
     }
 
     // For the consumer.
 
     /// Return whether there is nothing to wait for.
-    pub fn has(&self, what: WaitFor) -> bool {
+    pub(crate) fn has(&self, what: WaitFor) -> bool {
         locked(&self.state).has(what)
     }
 
     /// Register a task to be notified. `waiter` is only called if the task has to wait.
-    pub fn subscribe(&self, what: WaitFor, waiter: impl FnOnce() -> W) -> Subscribed {
+    pub(crate) fn subscribe(&self, what: WaitFor, waiter: impl FnOnce() -> W) -> Subscribed {
         let mut state = locked(&self.state);
         if state.has(what) {
             return Subscribed::Ready;
@@ -266,7 +266,7 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
     }
 
     /// Make this thread the one that waits, until `leave` is called, if the result is `Waits`.
-    pub fn enter(&self, what: WaitFor) -> Subscribed {
+    pub(crate) fn enter(&self, what: WaitFor) -> Subscribed {
         let mut state = locked(&self.state);
         if state.has(what) {
             return Subscribed::Ready;
@@ -279,13 +279,13 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
     }
 
     /// Note that the thread that entered has stopped waiting.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         let mut state = locked(&self.state);
         (state.has_thread, state.blocked) = (false, None);
     }
 
     /// Block this thread, at most for `limit`; return whether there is nothing more to wait for.
-    pub fn wait(&self, what: WaitFor, limit: Option<Duration>) -> bool {
+    pub(crate) fn wait(&self, what: WaitFor, limit: Option<Duration>) -> bool {
         let mut state = locked(&self.state);
         if state.has(what) {
             return true;
@@ -307,7 +307,7 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
     }
 
     /// Wait on a thread that drives the reader meanwhile.
-    pub async fn until(&self, what: WaitFor) {
+    pub(crate) async fn until(&self, what: WaitFor) {
         poll_fn(|context| {
             let mut state = locked(&self.state);
             if state.has(what) {
@@ -320,12 +320,12 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
     }
 
     /// Return whether the head of the response has arrived.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         locked(&self.state).has_head
     }
 
     /// Return the error of a stream without a head.
-    pub fn head(&self) -> Result<(), E> {
+    pub(crate) fn head(&self) -> Result<(), E> {
         let mut state = locked(&self.state);
         let has_head = state.has_head;
         match &mut state.ended {
@@ -335,7 +335,11 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
     }
 
     /// Take contents with `take`. The reader continues at once.
-    pub fn take<T>(&self, what: WaitFor, take: impl FnOnce(&mut C) -> T) -> Result<Taken<T>, E> {
+    pub(crate) fn take<T>(
+        &self,
+        what: WaitFor,
+        take: impl FnOnce(&mut C) -> T,
+    ) -> Result<Taken<T>, E> {
         let mut state = locked(&self.state);
         if let Some(error) = state.error() {
             return Err(error);
@@ -356,7 +360,7 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
 
     /// Take contents with `take` and pass them to `give`; None if another consumer was faster. The reader continues after
     /// `give` has dropped them: it reuses their memory, and new memory costs more than a copy.
-    pub fn lend<T, U>(
+    pub(crate) fn lend<T, U>(
         &self,
         take: impl FnOnce(&mut C) -> T,
         give: impl FnOnce(T) -> U,
@@ -377,7 +381,7 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
     }
 
     /// Return how the stream ended, once everything was taken.
-    pub fn ended(&self) -> Option<Ended> {
+    pub(crate) fn ended(&self) -> Option<Ended> {
         let state = locked(&self.state);
         match &state.ended {
             Some(Ok(ended)) if state.contents.is_empty() => Some(*ended),

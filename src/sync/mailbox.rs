@@ -11,7 +11,7 @@ use super::{Mutex, locked};
 
 /// Items on their way to an event loop.
 #[derive(Debug)]
-pub struct Mailbox<S>(Mutex<State<S>>);
+pub(crate) struct Mailbox<S>(Mutex<State<S>>);
 
 #[derive(Debug)]
 struct State<S> {
@@ -32,7 +32,7 @@ impl<S> Default for Mailbox<S> {
 
 impl<S> Mailbox<S> {
     /// Add items; return whether the loop must be woken.
-    pub fn push(&self, items: impl IntoIterator<Item = S>) -> bool {
+    pub(crate) fn push(&self, items: impl IntoIterator<Item = S>) -> bool {
         let mut items = items.into_iter().peekable();
         let mut state = locked(&self.0);
         if !state.is_open {
@@ -48,32 +48,32 @@ impl<S> Mailbox<S> {
     }
 
     /// Take all items. Later ones wake the loop again.
-    pub fn take(&self) -> Vec<S> {
+    pub(crate) fn take(&self) -> Vec<S> {
         let mut state = locked(&self.0);
         state.is_woken = false;
         mem::take(&mut state.items)
     }
 
     /// Note that the loop could not be woken; return whether items are waiting.
-    pub fn wake_failed(&self) -> bool {
+    pub(crate) fn wake_failed(&self) -> bool {
         let mut state = locked(&self.0);
         state.is_woken = false;
         !state.items.is_empty()
     }
 
     /// Return whether the loop must be woken again, and note that it will be.
-    pub fn must_wake_again(&self) -> bool {
+    pub(crate) fn must_wake_again(&self) -> bool {
         let mut state = locked(&self.0);
         state.is_open && !state.items.is_empty() && !mem::replace(&mut state.is_woken, true)
     }
 
     /// Return whether items are accepted.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         locked(&self.0).is_open
     }
 
     /// Accept no more items; return those that were not taken.
-    pub fn close(&self) -> Vec<S> {
+    pub(crate) fn close(&self) -> Vec<S> {
         let mut state = locked(&self.0);
         state.is_open = false;
         mem::take(&mut state.items)

@@ -3,9 +3,9 @@
 //! They depend neither on Python nor on a runtime, so that `cargo test` can check them with loom, which tries every order of
 //! the steps of their users. Otherwise they use the standard library.
 
-pub mod inbox;
-pub mod mailbox;
-pub mod slot;
+pub(crate) mod inbox;
+pub(crate) mod mailbox;
+pub(crate) mod slot;
 
 #[cfg(all(test, not(feature = "python")))]
 use loom::sync::{Condvar, Mutex, MutexGuard};
@@ -15,10 +15,10 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::sync::PoisonError;
 
 /// Calls a function when it is dropped, by a panic too.
-pub struct OnDrop<F: FnOnce()>(Option<F>);
+pub(crate) struct OnDrop<F: FnOnce()>(Option<F>);
 
 impl<F: FnOnce()> OnDrop<F> {
-    pub fn new(end: F) -> Self {
+    pub(crate) fn new(end: F) -> Self {
         Self(Some(end))
     }
 }

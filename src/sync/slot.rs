@@ -12,7 +12,7 @@ use super::{Mutex, locked};
 
 /// An outcome `T`, and waiters `W`.
 #[derive(Debug)]
-pub struct Slot<T, W>(Mutex<State<T, W>>);
+pub(crate) struct Slot<T, W>(Mutex<State<T, W>>);
 
 #[derive(Debug)]
 enum State<T, W> {
@@ -25,7 +25,7 @@ enum State<T, W> {
 
 /// Waiters. Nearly always there is one, which needs no allocation.
 #[derive(Debug)]
-pub struct Waiters<W> {
+pub(crate) struct Waiters<W> {
     first: Option<W>,
     more: Vec<W>,
 }
@@ -62,7 +62,7 @@ impl<W> Waiters<W> {
     }
 
     /// Iterate in the order of subscription.
-    pub fn iter(&self) -> impl Iterator<Item = &W> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &W> {
         self.first.iter().chain(&self.more)
     }
 }
@@ -87,7 +87,7 @@ impl<W> IntoIterator for Waiters<W> {
 
 /// The result of a subscription.
 #[derive(Debug)]
-pub enum Subscribed<W> {
+pub(crate) enum Subscribed<W> {
     /// The waiter will be woken.
     Waits,
     /// The outcome has arrived: the caller must see that waiters are woken.
@@ -98,7 +98,7 @@ pub enum Subscribed<W> {
 
 /// The state of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub(crate) enum Status {
     Working,
     Done,
     Taken,
@@ -112,7 +112,7 @@ impl<T, W> Default for Slot<T, W> {
 }
 
 impl<T, W> Slot<T, W> {
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         match &*locked(&self.0) {
             State::Working(_) => Status::Working,
             State::Done(..) => Status::Done,
@@ -122,7 +122,7 @@ impl<T, W> Slot<T, W> {
     }
 
     /// Store the outcome; return whether waiters must be woken. The outcome of a cancelled wait is returned.
-    pub fn finish(&self, outcome: T) -> Result<bool, T> {
+    pub(crate) fn finish(&self, outcome: T) -> Result<bool, T> {
         let mut state = locked(&self.0);
         let State::Working(waiters) = &mut *state else {
             return Err(outcome);
@@ -134,7 +134,7 @@ impl<T, W> Slot<T, W> {
     }
 
     /// Add a waiter.
-    pub fn subscribe(&self, waiter: W) -> Subscribed<W> {
+    pub(crate) fn subscribe(&self, waiter: W) -> Subscribed<W> {
         match &mut *locked(&self.0) {
             State::Working(waiters) => {
                 waiters.push(waiter);
@@ -149,7 +149,7 @@ impl<T, W> Slot<T, W> {
     }
 
     /// Map all waiters.
-    pub fn waiters<U>(&self, look: impl FnMut(&W) -> U) -> Vec<U> {
+    pub(crate) fn waiters<U>(&self, look: impl FnMut(&W) -> U) -> Vec<U> {
         match &*locked(&self.0) {
             State::Working(waiters) | State::Done(waiters, _) | State::Taken(waiters) => {
                 waiters.iter().map(look).collect()
@@ -159,7 +159,7 @@ impl<T, W> Slot<T, W> {
     }
 
     /// Remove and return the waiters for which `matches` is true.
-    pub fn unsubscribe(&self, matches: impl Fn(&W) -> bool) -> Vec<W> {
+    pub(crate) fn unsubscribe(&self, matches: impl Fn(&W) -> bool) -> Vec<W> {
         match &mut *locked(&self.0) {
             State::Working(waiters) | State::Done(waiters, _) | State::Taken(waiters) => {
                 waiters.remove(matches)
@@ -169,7 +169,7 @@ impl<T, W> Slot<T, W> {
     }
 
     /// Return the waiters that must be woken, once each, when the outcome has arrived.
-    pub fn call_waiters(&self) -> Waiters<W> {
+    pub(crate) fn call_waiters(&self) -> Waiters<W> {
         match &mut *locked(&self.0) {
             State::Done(waiters, _) | State::Taken(waiters) => {
                 mem::replace(waiters, Waiters::none())
@@ -179,7 +179,7 @@ impl<T, W> Slot<T, W> {
     }
 
     /// Take the outcome if it has arrived. Waiters that were not woken must still be.
-    pub fn take(&self) -> Option<T> {
+    pub(crate) fn take(&self) -> Option<T> {
         let mut state = locked(&self.0);
         let State::Done(waiters, _) = &mut *state else {
             return None;
@@ -192,7 +192,7 @@ impl<T, W> Slot<T, W> {
     }
 
     /// Cancel the wait unless the outcome has arrived; return the waiters, which must be woken.
-    pub fn cancel(&self) -> Option<Waiters<W>> {
+    pub(crate) fn cancel(&self) -> Option<Waiters<W>> {
         let mut state = locked(&self.0);
         let State::Working(waiters) = &mut *state else {
             return None;
@@ -203,7 +203,7 @@ impl<T, W> Slot<T, W> {
     }
 
     /// Close the slot; return an outcome that was not taken, and the waiters.
-    pub fn close(&self) -> (Option<T>, Waiters<W>) {
+    pub(crate) fn close(&self) -> (Option<T>, Waiters<W>) {
         match mem::replace(&mut *locked(&self.0), State::Cancelled) {
             State::Working(waiters) | State::Taken(waiters) => (None, waiters),
             State::Done(waiters, outcome) => (Some(outcome), waiters),
@@ -212,7 +212,10 @@ impl<T, W> Slot<T, W> {
     }
 
     /// Visit all waiters, unless the slot is locked.
-    pub fn try_each_waiter<E>(&self, look: impl FnMut(&W) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn try_each_waiter<E>(
+        &self,
+        look: impl FnMut(&W) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Ok(state) = self.0.try_lock() else {
             return Ok(());
         };
@@ -226,7 +229,7 @@ impl<T, W> Slot<T, W> {
 }
 
 /// Stores an outcome in a slot even if the work panics.
-pub struct Finish<T, W, A: FnOnce(Arc<Slot<T, W>>)> {
+pub(crate) struct Finish<T, W, A: FnOnce(Arc<Slot<T, W>>)> {
     slot: Arc<Slot<T, W>>,
     /// Wakes the waiters; None after the outcome was stored.
     arrive: Option<A>,
@@ -235,7 +238,7 @@ pub struct Finish<T, W, A: FnOnce(Arc<Slot<T, W>>)> {
 
 impl<T, W, A: FnOnce(Arc<Slot<T, W>>)> Finish<T, W, A> {
     /// Create a guard that calls `arrive` if waiters must be woken, and stores `lost` if the work stores nothing.
-    pub fn new(slot: Arc<Slot<T, W>>, arrive: A, lost: fn() -> T) -> Self {
+    pub(crate) fn new(slot: Arc<Slot<T, W>>, arrive: A, lost: fn() -> T) -> Self {
         Self {
             slot,
             arrive: Some(arrive),
@@ -244,7 +247,7 @@ impl<T, W, A: FnOnce(Arc<Slot<T, W>>)> Finish<T, W, A> {
     }
 
     /// Store the outcome; that of a cancelled wait is returned.
-    pub fn finish(&mut self, outcome: T) -> Result<(), T> {
+    pub(crate) fn finish(&mut self, outcome: T) -> Result<(), T> {
         let arrive = self.arrive.take();
         if self.slot.finish(outcome)?
             && let Some(arrive) = arrive
