@@ -9,7 +9,7 @@ RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 CARGO_FUZZ := fuzz/target/bin/cargo-fuzz
 CARGO_DENY := fuzz/target/bin/cargo-deny
 CARGO_MUTANTS := fuzz/target/bin/cargo-mutants
-MUTATED := retry resume webhook pace
+MUTATED := retry stream/resume webhook predictions/pace
 SECONDS := 15
 TASKS := 1000000
 
@@ -22,7 +22,7 @@ help:
 	@echo 'make test-third-parties  programs and libraries of other people, against the local server'
 	@echo 'make stress     a million tasks that are cancelled as their answers arrive (TASKS=1000000)'
 	@echo 'make fuzz       what reads bytes from outside, fed with made-up ones (SECONDS=15 each)'
-	@echo 'make mutants    whether the tests notice errors that are put into the code (MUTATED="retry pace")'
+	@echo 'make mutants    whether the tests notice errors that are put into the code (MUTATED="retry stream/sse")'
 	@echo 'make chaos      what becomes of a call under every fault, here and in replicate 1.0.7'
 	@echo 'make deny       licences, bans and sources of the crates'
 	@echo 'make lint       format and lint, both languages'
@@ -99,7 +99,7 @@ $(CARGO_MUTANTS):
 # What no test notices is in target/mutants.out/missed.txt. The exit code 3 is for changes that make a test run for ever, which it notices.
 mutants: $(CARGO_MUTANTS)
 	$(CARGO_MUTANTS) mutants --no-default-features -C --lib --minimum-test-timeout 10 -o target $(MUTATED:%=-f src/%.rs) \
-		-- -- $(MUTATED:%=%::) || [ $$? -eq 3 ]
+		-- -- $(addsuffix ::,$(notdir $(MUTATED))) || [ $$? -eq 3 ]
 
 $(CARGO_DENY):
 	cargo install --quiet --root fuzz/target --locked cargo-deny@0.20.2

@@ -36,9 +36,9 @@ def turn_on(level: str) -> None:
         logger.addHandler(handler)
 
 
-# Before each request, the core calls `is_enabled_for(LEAST)` to find out whether to log at all.
+# Before each request, the core calls `is_enabled_for(MIN_LEVEL)` to find out whether to log at all.
 is_enabled_for: Final = logger.isEnabledFor
-LEAST: Final = logging.INFO
+MIN_LEVEL: Final = logging.INFO
 
 
 def write(

@@ -1,6 +1,6 @@
 """Requests that a client's `fetch` carries out.
 
-They stand in for the core's `Pending` and `Source`, but begin only when their result is waited for:
+They stand in for the core's `Pending` and `ResponseStream`, but begin only when their result is waited for:
 the caller's function must run on the caller's thread or event loop.
 """
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
     from typing import Any
 
-    from .._base.operation import FileInfo
     from .._base.transport import Transport, Waitable
-    from .._core import Source
+    from .._core import ResponseStream
+    from .._files.reader import FileInfo
     from .http import Request
 
 T = TypeVar("T")
@@ -140,14 +140,14 @@ class FetchedStream:
 
     def __init__(
         self,
-        opening: FetchedResponse[Source[Any]],
-        opened: list[Source[Any]],
+        opening: FetchedResponse[ResponseStream[Any]],
+        opened: list[ResponseStream[Any]],
         infos: list[FileInfo],
     ) -> None:
         self._opening = opening
         self._all = opened
         self._infos = infos
-        self._source: Source[Any] | None = None
+        self._source: ResponseStream[Any] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -187,7 +187,7 @@ class FetchedStream:
         for source in self._all:
             source.close()
 
-    def _read(self, read: Callable[[Source[Any]], Waitable[T]]) -> Deferred[T]:
+    def _read(self, read: Callable[[ResponseStream[Any]], Waitable[T]]) -> Deferred[T]:
         async def work(transport: type[Transport]) -> T:
             if self._source is None:
                 self._source = await transport.finish(self._opening)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from .._base.cleanup import EXIT_REQUEST_TIMEOUT, ExitRequests
 from .._base.credentials import Secret, reveal
 from .._base.typing import TYPE_CHECKING, TypeVar, defer_annotations, is_object
-from .._core import Expect, Place, Response, write_file
+from .._core import Expect, Response, StreamPosition, write_file
 from .._predictions.job import TERMINAL
 from ..exceptions import from_response, from_unexpected
 from .deferred import Deferred, FetchedResponse, FetchedStream, convert_result
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .._base.streaming import Form
     from .._base.transport import Transport, Waitable
-    from .._core import AbortSignal, Core, Pending, Source
+    from .._core import AbortSignal, Core, Pending, ResponseStream
     from .._files.reader import FileInfo
     from ..exceptions import APIResponseValidationError
     from .types import Fetch
@@ -131,7 +131,7 @@ class Middleware:
         self,
         url: str,
         form: Form,
-        place: Place,
+        place: StreamPosition,
         *,
         total: float | None = None,
         signal: AbortSignal | None = None,
@@ -141,7 +141,7 @@ class Middleware:
         if place.last_event_id is not None:
             headers["Last-Event-ID"] = place.last_event_id
 
-        def open_stream(request: Request) -> Source[Any]:
+        def open_stream(request: Request) -> ResponseStream[Any]:
             return self._core.events(request.url, form, place, total=total, signal=signal)
 
         return self._open(
@@ -160,24 +160,24 @@ class Middleware:
         """Open a file from byte `start` on; a response of the caller's own is read as one."""
         headers = {"Range": f"bytes={start}-"} if start else {}
 
-        def open_stream(request: Request) -> Source[Any]:
+        def open_stream(request: Request) -> ResponseStream[Any]:
             return self._core.pieces(
                 request.url, start=start, ahead=ahead, total=total, signal=signal
             )
 
         request = Request("GET", self._core.address(url), headers)
-        return self._open(request, open_stream, "bytes", Place(), start)
+        return self._open(request, open_stream, "bytes", StreamPosition(), start)
 
     def _open(
         self,
         request: Request,
-        open_stream: Callable[[Request], Source[Any]],
+        open_stream: Callable[[Request], ResponseStream[Any]],
         form: Form | Literal["bytes"],
-        place: Place,
+        place: StreamPosition,
         start: int = 0,
     ) -> FetchedStream:
-        sources: list[Source[Any]] = []
-        opened: list[Source[Any]] = []
+        sources: list[ResponseStream[Any]] = []
+        opened: list[ResponseStream[Any]] = []
         infos: list[FileInfo] = []
 
         def send(request: Request) -> Deferred[Response]:
@@ -190,7 +190,7 @@ class Middleware:
 
             return convert_result(source.opened(), convert)
 
-        def convert(response: Response) -> Source[Any]:
+        def convert(response: Response) -> ResponseStream[Any]:
             if opened:
                 return opened[0]
             if form == "bytes":
