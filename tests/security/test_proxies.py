@@ -11,7 +11,7 @@ import replicate_rs as replicate
 from conftest import script
 from replicate_rs import exceptions
 from support.certificates import Certificates, SecureWire
-from support.proxies import HttpProxy, ResettingProxy, SocksProxy, stalling
+from support.proxies import HttpProxy, ResettingProxy, SocksProxy, stalling_proxy
 from support.wire import Wire, prediction, reply
 
 PASSWORD = "hunter2"
@@ -240,7 +240,7 @@ def test_a_proxy_that_is_down_or_hangs_up_is_a_connection_error(both, certificat
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 def test_a_proxy_that_stalls_ends_at_the_connect_timeout(both, certificates, scheme):
     limits = replicate.Timeout(connect=0.2)
-    with stalling() as proxy:
+    with stalling_proxy() as proxy:
         where = address(proxy, scheme, f"me:{PASSWORD}@")
         with pytest.raises(exceptions.APITimeoutError, match="connecting") as caught:
             get(

@@ -1,4 +1,4 @@
-"""Webhooks for tests: signed as Replicate signs them, and the examples that receive them."""
+"""Webhooks signed as Replicate signs them, and their receivers."""
 
 import importlib.util
 import queue
@@ -15,7 +15,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def signed(body, *, id="msg_1", age=0, secret=SECRET):
-    """The headers of a webhook that was sent some seconds ago."""
+    """Return the headers of a webhook that was sent `age` seconds ago."""
     stamp = str(int(time.time()) - age)
     return {
         "webhook-id": id,
@@ -26,20 +26,17 @@ def signed(body, *, id="msg_1", age=0, secret=SECRET):
 
 @cache
 def example(name):
-    """One of the examples, as a module.
-
-    It is imported without a token and without a server: an import asks for nothing.
-    """
+    """Return an example as a module; importing it sends no request."""
     path = Path(__file__).parents[2] / "examples" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
-    # Django finds its routes by the module's name.
+    # Django looks up its routes by the module's name.
     sys.modules[name] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 class Receiver(ThreadingHTTPServer):
-    """Takes webhooks; answers with the statuses it was given, then with 204."""
+    """A receiver of webhooks, which answers with the given statuses, and then with 204."""
 
     daemon_threads = True
 
