@@ -47,9 +47,9 @@ def _certificate(trusted: str) -> bytes:
 
 
 def _lift_limit() -> None:
-    import replicate_rs.file
+    import replicate_rs._files.upload
 
-    vars(replicate_rs.file)["MOST_BYTES"] = UPLOAD_LIMIT
+    vars(replicate_rs._files.upload)["MAX_BYTES"] = UPLOAD_LIMIT
 
 
 @contextmanager

@@ -60,9 +60,9 @@ if TYPE_CHECKING:
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
     from ._files.output import FileOutput as FileOutput
-    from ._files.output import get_path_url as get_path_url
     from ._files.save_all import asave_all as asave_all
     from ._files.save_all import save_all as save_all
+    from ._files.urls import get_path_url as get_path_url
     from ._webhooks.verifier import SeenWebhooks as SeenWebhooks
     from ._webhooks.verifier import WebhookVerifier as WebhookVerifier
 
@@ -222,7 +222,7 @@ _HOMES = {
     "UnprocessableEntityError": "exceptions",
     "File": "file",
     "FileOutput": "_files.output",
-    "get_path_url": "_files.output",
+    "get_path_url": "_files.urls",
     "Hardware": "hardware",
     "ModelVersionIdentifier": "identifier",
     "Request": "_client.http",

@@ -46,9 +46,9 @@ _Pairs: TypeAlias = Sequence[tuple[str, str]]
 _Target: TypeAlias = str | tuple[str, ...]
 _Form: TypeAlias = Literal["events", "text", "frames"]
 _Body: TypeAlias = bytes | Upload
-# What a host says of a file: its media type, its length in bytes, and the header that may have its
-# name.
-_Said: TypeAlias = tuple[str | None, int | None, str | None, str | None]
+# What a host says of a file: its media type, its length in bytes, its `Content-Disposition`, and its
+# `ETag` or `Last-Modified`.
+_FileInfo: TypeAlias = tuple[str | None, int | None, str | None, str | None]
 
 @final
 class Pending(Generic[_T_co]):
@@ -158,7 +158,7 @@ class Core:
         overwrite: bool = True,
         total: float | None = None,
         signal: AbortSignal | None = None,
-    ) -> Pending[_Said]: ...
+    ) -> Pending[_FileInfo]: ...
     def download_all(
         self,
         files: Sequence[tuple[str, str | PathLike[str]]],
@@ -167,7 +167,7 @@ class Core:
         overwrite: bool = True,
         total: float | None = None,
         signal: AbortSignal | None = None,
-    ) -> Pending[list[_Said]]: ...
+    ) -> Pending[list[_FileInfo]]: ...
     @overload
     def events(
         self,
@@ -271,7 +271,7 @@ class Source(Generic[_T_co]):
     @property
     def ended(self) -> Literal["complete", "closed", "silent", "unproven"] | None: ...
     @property
-    def said(self) -> _Said | None: ...
+    def said(self) -> _FileInfo | None: ...
     def opened(self) -> Pending[None]: ...
     def next(self) -> Pending[list[_T_co]]: ...
     def whole(self) -> Pending[list[_T_co]]: ...

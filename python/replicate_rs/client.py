@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from ._base.checks import function
+from ._base.cleanup import EXIT_REQUEST_TIMEOUT, cancel_registered, count_registered, drain
 from ._base.credentials import without_frames
-from ._base.operation import ResourceMethod, async_operation, operation
+from ._base.operation import ResourceMethod, async_operation, operation, run_blocking
 from ._base.resource import M
 from ._base.session import Async, Sync
 from ._base.streaming import async_streaming, streaming
-from ._base.transport import PARTING, Settling, held, leave_all
+from ._base.transport import Blocking, Suspending
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
 from ._client.configurable import Configurable
 from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, Stats, normalized, only
 from ._client.request import request as request_any
+from ._predictions.polling import wait_for
 from .prediction import Prediction, Predictions
-from .run import run_model, wait_for
+from .run import run_model
 from .stream import relay_model, stream_model, stream_text
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from ._client.search import SearchResult
     from ._client.types import Fetch, OnProgress
     from ._core import AbortSignal, Core, ServerSentEvent
-    from ._predictions.output_iterator import AsyncOutputIterator, OutputIterator
     from ._predictions.params import PredictionOptions
     from .account import Accounts
     from .collection import Collections
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from .model import Models
     from .pagination import Page
     from .training import Trainings
-    from .use import AsyncFunction, Function, Usable
+    from .use import AsyncFunction, AsyncOutputIterator, Function, OutputIterator, Usable
     from .webhook import Webhooks
 
 P = ParamSpec("P")
@@ -373,7 +374,7 @@ class BaseClient(Configurable[M]):
         Streams and predictions are this client's own.
         """
         core, *former = self._settings.cores()
-        return Stats(*core.stats(), sum(map(held, (core, *former))))
+        return Stats(*core.stats(), sum(map(count_registered, (core, *former))))
 
     def close(self, timeout: float | None = None) -> int:
         """Close the client: refuse further calls, and cancel the predictions that it runs, streams
@@ -391,21 +392,27 @@ class BaseClient(Configurable[M]):
             program does.
 
         """
-        limit = (PARTING if self._mode is Sync else 0.0) if timeout is None else timeout
-        return sum(Settling(core, limit).wait() for core in self._stop() if core.unattended)
+        if timeout is None:
+            timeout = EXIT_REQUEST_TIMEOUT if self._mode is Sync else 0.0
+        return sum(
+            run_blocking(drain(core, Blocking, timeout)) for core in self._stop() if core.unattended
+        )
 
     async def aclose(self, timeout: float | None = None) -> int:
         """Do what `close` does, from async code: wait for 5 seconds if not told otherwise, without
         blocking the event loop.
         """
-        limit = PARTING if timeout is None else timeout
-        return sum([await Settling(core, limit) for core in self._stop() if core.unattended])
+        if timeout is None:
+            timeout = EXIT_REQUEST_TIMEOUT
+        return sum(
+            [await drain(core, Suspending, timeout) for core in self._stop() if core.unattended]
+        )
 
     def _stop(self) -> list[Core]:
         cores = list(self._settings.cores())
         for core in cores:
             core.close()
-            leave_all(core)
+            cancel_registered(core)
         return cores
 
     @property

@@ -1,18 +1,13 @@
-"""Files uploaded to Replicate, which models may read for 24 hours."""
+"""Uploaded files, and the operations on them (https://replicate.com/docs/reference/http#files)."""
 
 from __future__ import annotations
 
 from ._base.checks import plain_function, resource_id, text
-from ._base.encoding import to_json
 from ._base.operation import async_operation, operation
 from ._base.record import Record, fetch
 from ._base.resource import M, Namespace
-from ._base.typing import TYPE_CHECKING, defer_annotations
+from ._base.typing import TYPE_CHECKING, cast, defer_annotations
 from ._core import Expect
-from ._files.content import MOST_BYTES
-from ._files.multipart import check as check_form
-from ._files.multipart import multipart
-from ._files.sources import Source
 from .pagination import Page, page_of
 
 if TYPE_CHECKING:
@@ -22,19 +17,14 @@ if TYPE_CHECKING:
 
     from ._base.resource import Options
     from ._base.types import FileEncodingStrategy as FileEncodingStrategy
-    from ._core import Pending, Upload
-    from ._files.sources import FileLike as FileLike
-    from ._files.sources import NamedFile as NamedFile
+    from ._files.types import FileLike as FileLike
+    from ._files.types import NamedFile as NamedFile
     from ._files.types import OnSent as OnSent
     from .identifier import HasId
 
 
-# Seconds between two reports of an upload.
-REPORTING = 0.05
-
-
 class File(Record[M]):
-    """An uploaded file."""
+    """An uploaded file, which models may read for 24 hours."""
 
     __slots__ = ()
 
@@ -51,12 +41,13 @@ class File(Record[M]):
     expires_at: str | None
     """24 hours after `created_at`."""
     urls: dict[str, str] | None
-    """``get`` is what to pass to a model."""
+    """``get`` is the URL to pass to a model."""
 
 
 class FilePage(Page[File[M]]):
-    """A page of files that is also what 1.0.7 gives, a list: it compares as one, and is false when
-    it is empty.
+    """A page of files that can be used as the list that 1.0.7 returns.
+
+    It is equal to a list of its results, and false if it has none.
     """
 
     __slots__ = ()
@@ -111,47 +102,13 @@ class Files(Namespace[M]):
             raise TypeError("file cannot be None: give the file, as file or as content=")
         if progress is not None:
             plain_function("progress", progress)
-        source = await Source.of(self._transport, file)
-        upload, pending = self.begin(source.named(filename, content_type), metadata, **options)
-        if progress is not None:
-            pending.begin()
-            try:
-                while (
-                    await self._transport.finish(
-                        self._core.first([pending], limit=REPORTING, signal=options.get("signal"))
-                    )
-                    is None
-                ):
-                    progress(upload.sent, len(upload))
-            except BaseException:
-                pending.give_up()
-                raise
-        data = await self._transport.finish(pending)
-        if progress is not None:
-            progress(len(upload), len(upload))
-        return File._of(data, self._session)
+        from ._files.sources import FileSource
+        from ._files.upload import upload
+
+        source = (await FileSource.of(self._transport, file)).renamed(filename, content_type)
+        return File._of(await upload(self, source, metadata, progress, options), self._session)
 
     async_create: Final = async_operation(create)
-
-    def begin(
-        self, source: Source, metadata: Mapping[str, Any] | None = None, **options: Unpack[Options]
-    ) -> tuple[Upload, Pending[dict[str, Any]]]:
-        """Give what is to be sent, and the answer to wait for.
-
-        Raises:
-            ValueError: The file is too large, or its name is not one.
-
-        """
-        check(source)
-        extra: dict[str, object] = {**(options.pop("extra_body", None) or {})}
-        if metadata:
-            extra.setdefault("metadata", metadata)
-        fields = [
-            (name, value if isinstance(value, str) else to_json(value).decode())
-            for name, value in extra.items()
-        ]
-        form = multipart([*fields, ("content", source)])
-        return form[0], self._send("POST", ("files",), Expect.RECORD, options, form=form)
 
     @operation
     async def get(self, file_id: str | HasId, **options: Unpack[Options]) -> File[M]:
@@ -241,20 +198,10 @@ class Files(Namespace[M]):
             ReplicateError: The request failed.
 
         """
-        page = await page_of(self, File[M], ("files",), cursor, options)
-        return FilePage[M]._like(page)
+        page = await page_of(self, File[M], ("files",), cursor, options, page_class=FilePage[M])
+        return cast("FilePage[M]", page)
 
     async_list: Final = async_operation(list)
-
-
-def check(source: Source) -> None:
-    """Refuse a file that the API would refuse for its size or its name. Raises `ValueError`."""
-    if len(source.part) > MOST_BYTES:
-        raise ValueError(
-            f"{source.name} has {len(source.part):,} bytes, and Replicate takes files of at most"
-            " 100 MB: put it where the model can fetch it, and pass its URL"
-        )
-    check_form(source)
 
 
 defer_annotations(globals())

@@ -1,4 +1,4 @@
-"""Lists that come in pages."""
+"""Pages of lists, and iteration over all of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ._base.model_methods import ModelMethods
 from ._base.operation import iterate_blocking
 from ._base.resource import Resource
 from ._base.session import Async
-from ._base.streaming import spread, spread_async
+from ._base.streaming import flatten, flatten_async
 from ._base.transport import Blocking, Suspending, wait
 from ._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, overload
 from ._core import Expect
@@ -35,17 +35,16 @@ if TYPE_CHECKING:
     from ._base.types import Choice, Query
     from ._core import AbortSignal, Pending
 
-# A page only gives its items.
 T = TypeVar("T", covariant=True)
 A = TypeVar("A", bound="Resource[Async]")
 R = TypeVar("R", bound="Record[Any]")
 
 
 class Page(ModelMethods, Generic[T]):
-    """Some results, and where the next ones are.
+    """One page of a list's results, and where the next page is.
 
-    ``for`` iterates over its own results, and ``async for`` goes on to those of all pages that
-    follow; `auto` does so in either.
+    ``for`` iterates over the results of this page, ``async for`` over those of all following pages
+    too, as `auto` does for both.
     """
 
     __slots__ = ("_source", "next", "previous", "results")
@@ -54,9 +53,9 @@ class Page(ModelMethods, Generic[T]):
 
     previous: str | None
     next: str | None
-    """The next page, to be passed to `list()`; None: this is the last."""
+    """The URL of the next page, to be passed to `list()`; None on the last page."""
     results: list[T]
-    _source: _Source[Any]
+    _source: _PageSource[Any]
 
     def __init__(
         self, results: list[T], next: str | None = None, previous: str | None = None
@@ -64,15 +63,6 @@ class Page(ModelMethods, Generic[T]):
         self.results = results
         self.next = next
         self.previous = previous
-
-    @classmethod
-    def _like(cls, page: Page[T]) -> Self:
-        """Give a page of this kind with what another has."""
-        twin = cls(page.results, page.next, page.previous)
-        # One that a program made has no source.
-        if hasattr(page, "_source"):
-            twin._source = page._source
-        return twin
 
     @classmethod
     def _alone(cls, data: Mapping[str, Any]) -> Self:
@@ -101,11 +91,19 @@ class Page(ModelMethods, Generic[T]):
         update: Mapping[str, Any] | None = None,
         deep: bool = True,
     ) -> Self:
-        """Return another page with the same records, or with copies of them; see `Record.copy`."""
+        """Return another page with copies of the records; see `Record.copy`.
+
+        Args:
+            include: Only these parts of the page.
+            exclude: All but these parts of the page.
+            update: Parts to replace.
+            deep: Copy the records; if False, both pages have the same ones.
+
+        """
         from copy import deepcopy
 
         if include is not None or exclude is not None:
-            # What is left of records is no record.
+            # Records without some of their fields are dicts.
             return self._twin({**self.dict(include=include, exclude=exclude), **(update or {})})
         results = (
             [deepcopy(each) for each in self.results] if flag("deep", deep) else [*self.results]
@@ -129,17 +127,17 @@ class Page(ModelMethods, Generic[T]):
             return type(self), self._parts
         return type(self), self._parts, (None, {"_source": self._source})
 
-    # A page iterates over its results, but as a dict it has its parts, for FastAPI among others.
+    # Iteration returns the results, but `dict` and `vars` the parts of the page, for FastAPI.
 
     def keys(self) -> tuple[str, ...]:
-        """Return the names of its parts: ``dict(page)`` has them."""
+        """Return the keys of ``dict(page)``."""
         return self.fields
 
     if not TYPE_CHECKING:
 
         @property
         def __dict__(self) -> dict[str, Any]:
-            """Its parts: `vars` shows them."""
+            """The parts of the page, for `vars`."""
             return {name: getattr(self, name) for name in self.fields}
 
     def __iter__(self) -> Iterator[T]:
@@ -174,19 +172,20 @@ class Page(ModelMethods, Generic[T]):
     def _parts(self) -> tuple[object, ...]:
         return self.results, self.next, self.previous
 
-    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # its results are a list
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # a list has no hash
 
     def __repr__(self) -> str:
         return f"Page(results={self.results!r}, next={self.next!r}, previous={self.previous!r})"
 
     def auto(self) -> Items[T]:
-        """Give every item of this page and of all that follow, for `for` and for `async for`; the
-        next page is fetched ahead.
+        """Return the items of this page and all that follow, for ``for`` and for ``async for``.
+
+        The next page is fetched while the items of the one before are read.
         """
         return Items(self)
 
     def has_next_page(self) -> bool:
-        """Whether there are more; as in 2.0."""
+        """Return whether there is another page."""
         return self.next is not None
 
     @overload
@@ -194,38 +193,40 @@ class Page(ModelMethods, Generic[T]):
     @overload
     def get_next_page(self) -> Page[T]: ...
     def get_next_page(self) -> Page[Any] | Coroutine[Any, Any, Page[Any]]:
-        """Fetch the next page, as in 2.0; a page of an `AsyncReplicate` awaits it.
+        """Fetch the next page; a page of an `AsyncReplicate` is awaited.
 
-        Raises `ValueError` on the last one.
+        Raises `ValueError` on the last page.
         """
         if self._is_async:
             return self.async_get_next_page()
-        following = self._begin_next()
-        if following is None:
-            raise ValueError("there is no next page: this was the last")
-        return self._source.page(wait(following), type(self))
+        data = wait(self._require_next())
+        return self._source.to_page(data, type(self))
 
     async def async_get_next_page(self) -> Page[T]:
-        """Fetch the next page, awaited, whatever the client.
+        """Fetch the next page on an event loop, with either client.
 
-        Raises `ValueError` on the last one.
+        Raises `ValueError` on the last page.
         """
-        following = self._begin_next()
-        if following is None:
-            raise ValueError("there is no next page: this was the last")
-        return self._source.page(await following, type(self))
+        data = await self._require_next()
+        return self._source.to_page(data, type(self))
 
     @property
     def _is_async(self) -> bool:
-        # Pages that a program made itself have no source.
-        source: _Source[Any] | None = getattr(self, "_source", None)
+        # A page made by the program has no source.
+        source: _PageSource[Any] | None = getattr(self, "_source", None)
         return source is not None and source.resource._session.mode is Async
 
-    def _begin_next(self, signal: AbortSignal | None = None) -> Pending[Any] | None:
-        """Begin to fetch the next page, without waiting for it.
+    def _require_next(self) -> Pending[Any]:
+        request = self._request_next()
+        if request is None:
+            raise ValueError("there is no next page: this was the last")
+        return request
+
+    def _request_next(self, signal: AbortSignal | None = None) -> Pending[Any] | None:
+        """Return the request for the next page, which is not begun; None on the last page.
 
         Raises:
-            ValueError: There is one, but no client to fetch it with.
+            ValueError: There is a next page, but no client to fetch it with.
 
         """
         if self.next is None:
@@ -237,14 +238,14 @@ class Page(ModelMethods, Generic[T]):
                 " client.predictions.list(page.next)"
             )
         if signal is not None:
-            self._source.stopped_by(signal)
-        return self._source.begin(self.next)
+            self._source.set_signal(signal)
+        return self._source.request(self.next)
 
 
 class Items(Generic[T]):
-    """Every item of many pages.
+    """The items of a page and of all that follow.
 
-    The page after the one that is read is on its way meanwhile; two are held at most.
+    While one page is read, the next one is fetched; there are never more than two in memory.
     """
 
     __slots__ = ("_first",)
@@ -253,10 +254,10 @@ class Items(Generic[T]):
         self._first = first
 
     def __iter__(self) -> Iterator[T]:
-        return spread(self._batches(Blocking))
+        return flatten(self._batches(Blocking))
 
     def __aiter__(self) -> AsyncIterator[T]:
-        return spread_async(self._batches(Suspending))
+        return flatten_async(self._batches(Suspending))
 
     async def _batches(self, transport: type[Transport]) -> AsyncGenerator[list[T], None]:
         async for page in pages(self._first, transport):
@@ -266,10 +267,10 @@ class Items(Generic[T]):
 async def pages(
     page: Page[T], transport: type[Transport], signal: AbortSignal | None = None
 ) -> AsyncGenerator[Page[T], None]:
-    """Give a page and all that follow, each one fetched while the one before is read.
+    """Yield a page and all that follow; each is fetched while the one before is read.
 
     Raises:
-        APIResponseValidationError: The pages go round in circles.
+        APIResponseValidationError: A page's `next` leads back to an earlier page.
         AbortError: The signal was aborted.
 
     """
@@ -279,45 +280,46 @@ async def pages(
             raise APIResponseValidationError(
                 detail=f"the page after {page.next} is one that came before"
             )
-        following = page._begin_next(signal)
-        if following is not None:
-            following.begin()
+        request = page._request_next(signal)
+        if request is not None:
+            request.begin()
         yield page
-        if following is None or page.next is None:
+        if request is None or page.next is None:
             return
         if signal is not None:
-            # The next page may be here already.
+            # Even if the next page has arrived.
             signal.throw_if_aborted()
         seen.add(page.next)
-        page = page._source.page(await page._source.finish(following, transport), type(page))
+        page = page._source.to_page(await page._source.finish(request, transport), type(page))
 
 
 def paginate(
     list_method: Callable[..., Page[T]], *, signal: AbortSignal | None = None
 ) -> Generator[Page[T], None, None]:
-    """Yield a list method's pages.
+    """Yield the pages of a list method.
 
     Args:
-        list_method: A method that returns a page.
-        signal: Stops the requests for pages, with an `AbortError`.
+        list_method: A method that returns a page, such as `client.models.list`.
+        signal: Stops the requests, with an `AbortError`.
+
+    Returns:
+        A generator of pages.
 
     Raises:
         TypeError: `list_method` is not a method, or is an async one.
 
     """
-    ask, stop = _stoppable(sync_function("list_method", list_method), signal)
-    first = _first(ask())
-    return (
-        iterate_blocking(pages(first, Blocking, stop))
-        if _is_fetched(first)
-        else _asked_for(first, ask)
-    )
+    list_method, signal = _with_signal(sync_function("list_method", list_method), signal)
+    first = _check_page(list_method())
+    if _has_source(first):
+        return iterate_blocking(pages(first, Blocking, signal))
+    return _list_by_cursor(first, list_method)
 
 
 def async_paginate(
     list_method: Callable[..., Awaitable[Page[T]]], *, signal: AbortSignal | None = None
 ) -> AsyncGenerator[Page[T], None]:
-    """Yield a list method's pages on an event loop; see `paginate`.
+    """Yield the pages of an async list method; see `paginate`.
 
     Raises:
         TypeError: `list_method` is not a method, or one that blocks.
@@ -329,48 +331,49 @@ def async_paginate(
         raise TypeError(
             "list_method must be an async one, of an AsyncReplicate, or with async_ before its name"
         )
-    return _async_pages(*_stoppable(list_method, signal))
+    return _async_pages(*_with_signal(list_method, signal))
 
 
-def _stoppable(
+def _with_signal(
     list_method: Callable[..., Any], signal: AbortSignal | None
 ) -> tuple[Callable[..., Any], AbortSignal | None]:
-    """Return what asks for a page, which a signal stops too where the method is one of a client."""
+    """Return a list method that passes on a signal, if it is a client's, and the signal."""
     if signal is None:
         return list_method, None
-    stop = abort_signal("signal", signal)
+    signal = abort_signal("signal", signal)
+    check = signal.throw_if_aborted
     method = list_method.func if type(list_method).__name__ == "partial" else list_method  # type: ignore[attr-defined]
-    options = {"signal": stop} if isinstance(getattr(method, "__self__", None), Resource) else {}
+    options = {"signal": signal} if isinstance(getattr(method, "__self__", None), Resource) else {}
 
-    def ask(*place: str) -> Any:
-        stop.throw_if_aborted()
-        return list_method(*place, **options)
+    def call(*cursor: str) -> Any:
+        check()
+        return list_method(*cursor, **options)
 
-    return ask, stop
+    return call, signal
 
 
-def _is_fetched(page: Page[Any]) -> bool:
+def _has_source(page: Page[Any]) -> bool:
     return page.next is None or hasattr(page, "_source")
 
 
-def _asked_for(page: Page[Any], ask: Callable[..., Any]) -> Generator[Page[Any], None, None]:
-    """Yield the pages of a method whose pages cannot be fetched, such as that of a test: it is
-    asked for each.
-    """
+def _list_by_cursor(
+    page: Page[Any], list_method: Callable[..., Any]
+) -> Generator[Page[Any], None, None]:
+    """Yield the pages of a method, such as that of a test, that makes pages without a source."""
     yield page
     while page.next is not None:
-        page = _first(ask(page.next))
+        page = _check_page(list_method(page.next))
         yield page
 
 
 async def _async_pages(
-    ask: Callable[..., Any], signal: AbortSignal | None
+    list_method: Callable[..., Any], signal: AbortSignal | None
 ) -> AsyncGenerator[Page[Any], None]:
-    page = _first(await _awaited(ask()))
-    if not _is_fetched(page):
+    page = _check_page(await _await_if_needed(list_method()))
+    if not _has_source(page):
         yield page
         while page.next is not None:
-            page = _first(await _awaited(ask(page.next)))
+            page = _check_page(await _await_if_needed(list_method(page.next)))
             yield page
         return
     following = pages(page, Suspending, signal)
@@ -381,22 +384,22 @@ async def _async_pages(
         await following.aclose()
 
 
-async def _awaited(page: Any) -> Any:
+async def _await_if_needed(page: Any) -> Any:
     return await page if hasattr(page, "__await__") else page
 
 
-def _first(page: object) -> Page[Any]:
+def _check_page(page: object) -> Page[Any]:
     if not isinstance(page, Page):
-        # A coroutine that nobody awaits would warn of it.
+        # An open coroutine would cause a warning.
         close = getattr(page, "close", None)
         if close is not None:
             close()
         raise wrong_type("what list_method gives", "a Page", page)
-    return page  # pyright: ignore[reportUnknownVariableType] - of whatever it holds
+    return page  # pyright: ignore[reportUnknownVariableType] - of whatever items
 
 
-class _Source(Generic[R]):
-    """Where pages come from: an endpoint, and what its results are."""
+class _PageSource(Generic[R]):
+    """The endpoint of a list, and the class of its records."""
 
     __slots__ = ("kind", "options", "resource", "target", "text")
 
@@ -412,11 +415,11 @@ class _Source(Generic[R]):
         self.kind = kind
         self.target = target
         self.options = options
-        # What is searched for, where pages are asked for by `QUERY`.
+        # The search text, sent by the method `QUERY`.
         self.text = text
 
-    def stopped_by(self, signal: AbortSignal) -> None:
-        """Stop further requests when a signal is aborted."""
+    def set_signal(self, signal: AbortSignal) -> None:
+        """Let a signal stop further requests."""
         options: Options = {"signal": signal}
         self.options = self.options | options
 
@@ -435,41 +438,45 @@ class _Source(Generic[R]):
         }
         return type(self), (self.resource, self.kind, self.target, options, self.text)
 
-    def begin(self, cursor: str | None, query: Query | None = None) -> Pending[dict[str, Any]]:
-        """Begin to fetch a page."""
+    def request(self, cursor: str | None, query: Query | None = None) -> Pending[dict[str, Any]]:
+        """Return the request for a page, which is not begun."""
         if cursor is not None:
-            query = _query_of(cursor)
+            query = _to_query(cursor)
         method = "GET" if self.text is None else "QUERY"
         return self.resource._send(
             method, self.target, Expect.PAGE, self.options, query=query, text=self.text
         )
 
     async def finish(
-        self, following: Pending[dict[str, Any]], transport: type[Transport]
+        self, request: Pending[dict[str, Any]], transport: type[Transport]
     ) -> dict[str, Any]:
-        """Wait for a page that follows another one."""
+        """Wait for a page after the first, outside of an operation that would adapt its errors."""
         try:
-            return await transport.finish(following)
+            return await transport.finish(request)
         except ReplicateError as error:
             adapter = self.resource._session.adapter
             if adapter is not None:
                 adapter.adapt(error, self.resource)
             raise
 
-    def page(self, data: dict[str, Any], of: type[Page[Any]] | None = None) -> Page[R]:
-        """View an answer, as a page of the same class as the one before."""
+    def to_page(self, data: dict[str, Any], page_class: type[Page[Any]]) -> Page[R]:
+        """Return the page of a response."""
         session, kind = self.resource._session, self.kind
         results: list[R] = [kind._of(each, session) for each in data["results"]]
-        page: Page[R] = (of or Page)(results, data.get("next"), data.get("previous"))
+        page: Page[R] = page_class(results, data.get("next"), data.get("previous"))
         page._source = self
         return page
 
 
-def _query_of(cursor: str) -> dict[str, object]:
-    """Read a page's address, or a bare cursor.
+# Pickles made by earlier versions have this name.
+_Source = _PageSource
 
-    The endpoint is known, so only the query matters: behind a gateway, too, the next page comes
-    from where this one came from, and the token goes nowhere else.
+
+def _to_query(cursor: str) -> dict[str, object]:
+    """Return the query of a page's URL, or of a bare cursor.
+
+    The rest of the URL is ignored: the next page is fetched from the same endpoint, through a
+    gateway too, and the token is sent nowhere else.
     """
     from urllib.parse import parse_qsl
 
@@ -487,13 +494,24 @@ async def page_of(
     *,
     query: Query | None = None,
     text: str | None = None,
+    page_class: type[Page[Any]] = Page,
 ) -> Page[R]:
-    """Fetch a page of an endpoint: the first, or the one at a cursor; `text` is what it searches
-    for.
+    """Fetch a page of a list.
+
+    Args:
+        resource: Sends the request.
+        kind: The class of the records.
+        target: The endpoint's path.
+        cursor: Which page; by default the first.
+        options: The options of the request.
+        query: Parameters of the first page.
+        text: The text to search for.
+        page_class: The class of the page and of all that follow.
+
     """
-    source = _Source(resource, kind, target, options, text)
-    place = cursor if isinstance(cursor, str) else None
-    return source.page(await resource._transport.finish(source.begin(place, query)))
+    source = _PageSource(resource, kind, target, options, text)
+    request = source.request(cursor if isinstance(cursor, str) else None, query)
+    return source.to_page(await resource._transport.finish(request), page_class)
 
 
 defer_annotations(globals())

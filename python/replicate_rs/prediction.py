@@ -1,4 +1,4 @@
-"""Predictions: one run of a model."""
+"""Predictions, each of which is one run of a model."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from ._base.resource import M, Namespace
 from ._base.streaming import async_streaming, streaming
 from ._base.typing import defer_annotations, is_array, is_object
 from ._core import Expect, is_plain
-from ._predictions.job import Job, note_created
+from ._predictions.job import Job, add_created
 from ._predictions.params import (
-    ABOUT_WEBHOOKS,
-    LONGEST_HOLD,
-    MARGIN,
-    headers,
-    split,
-    target,
-    webhooks,
+    MAX_WAIT,
+    WAIT_MARGIN,
+    create_headers,
+    create_path,
+    split_options,
+    webhook_fields,
 )
-from ._predictions.polling import Course, give_up, increments
+from ._predictions.polling import Poller, increments, raise_timeout, wait_until_done
 from .exceptions import APITimeoutError, ReplicateError
 from .identifier import id_of
 
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from datetime import datetime
     from types import EllipsisType
     from typing import Any, Final, Literal, Unpack
@@ -35,13 +34,12 @@ if TYPE_CHECKING:
     from ._base.resource import Options
     from ._base.session import Session
     from ._base.streaming import Streamed
-    from ._core import AbortSignal
+    from ._core import AbortSignal, ServerSentEvent
     from ._files.output import FileOutput
     from ._predictions.params import PredictionOptions
     from ._predictions.progress import Progress as Progress
     from .identifier import HasId, Ref
     from .pagination import Page
-    from .stream import ServerSentEvent
 
 
 class Prediction(Job[M]):
@@ -53,9 +51,9 @@ class Prediction(Job[M]):
     _is_prediction = True
 
     output: Any
-    """What the model decides; None until there is some.
+    """Of the type that the model declares; None until there is output.
 
-    Removed an hour after the end, as `input` and `logs` are.
+    The API removes it an hour after the end, with `input` and `logs`.
     """
     deadline: str | None
     """When `cancel_after` takes effect; ISO 8601, in UTC."""
@@ -79,35 +77,38 @@ class Prediction(Job[M]):
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
     ) -> Streamed[ServerSentEvent[M]]:
-        """Give its events as they happen, from the first on, up to and with ``done``.
+        """Iterate over its events as they happen, from the first to ``done``.
 
-        A connection that breaks is made again, and goes on where it was.
+        A connection that breaks is replaced by another, which continues after the last event. See
+        https://replicate.com/docs/topics/predictions/streaming.
 
         Args:
-            use_file_output: Give files of file streams as `FileOutput` (the default), or as text.
+            use_file_output: Return files of file streams as `FileOutput` (the default), or as text.
             cancel_on_exit: Cancel the prediction when the loop over its events ends before it.
             signal: Stops the stream.
-            timeout: Seconds for all of it.
+            timeout: Seconds for the whole stream.
+
+        Returns:
+            A `Stream`, or an `AsyncStream`, of `ServerSentEvent`.
 
         Raises:
             ModelError: The model failed; `PredictionCanceled` if it was canceled.
             StreamError: The model cannot stream; `StreamInterrupted` if the stream broke off and
-                nothing can tell its rest.
+                the rest is not known.
             PredictionTimeout: `timeout` seconds passed first.
+            AbortError: The signal was aborted.
 
         """
-        from ._predictions.events import watched
+        from ._predictions.events import open_stream
 
-        files = self._session.use_file_output if use_file_output is None else use_file_output
-        total = limit("timeout", timeout)
-        return watched(
+        return open_stream(
             self,
             self._as_given(),
             "events",
-            files=files,
+            files=self._session.use_file_output if use_file_output is None else use_file_output,
             cancel_on_exit=cancel_on_exit,
             signal=signal,
-            timeout=total,
+            timeout=limit("timeout", timeout),
         )
 
     async_stream: Final = async_streaming(stream)
@@ -116,17 +117,26 @@ class Prediction(Job[M]):
     def output_iterator(
         self, *, signal: AbortSignal | None = None, timeout: Limit | None = None
     ) -> AsyncGenerator[list[Any], None]:
-        """Poll, and give what the output's list has more each time; what is there already is not
-        given again.
+        """Poll, and iterate over the items that are added to the output's list from now on.
+
+        Args:
+            signal: Stops the polling.
+            timeout: Seconds for all of it.
+
+        Returns:
+            A `Stream`, or an `AsyncStream`, of the model's items; files as `FileOutput`.
 
         Raises:
             ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
             PredictionTimeout: `timeout` seconds passed first.
+            AbortError: The signal was aborted.
 
         """
         return increments(self, self._as_given(), signal=signal, timeout=limit("timeout", timeout))
 
     async_output_iterator: Final = async_streaming(output_iterator)
+    wait: Final = operation(wait_until_done)
+    async_wait: Final = async_operation(wait)
 
 
 if not TYPE_CHECKING:
@@ -139,12 +149,12 @@ if not TYPE_CHECKING:
         return Progress
 
     class _ProgressClass:
-        """`Progress`, imported when it is asked for."""
+        """`Progress`, imported when the attribute is read."""
 
         def __get__(self, prediction: object, kind: type) -> type[Progress]:
             return __getattr__("Progress")
 
-    # Where 1.0.7 has it; inside the class, the name would hide the type.
+    # An attribute of 1.0.7. Inside the class body, the name would hide the type.
     Prediction.Progress = _ProgressClass()
 
 
@@ -184,35 +194,31 @@ class Predictions(Namespace[M]):
         """
         if version is not None:
             version = id_of(version)
-        where = target(version, model, deployment)
-        own, others = split(options)
-        ahead = headers(own)
+        path = create_path(version, model, deployment)
+        params, request_options = split_options(options)
+        headers = create_headers(params)
         body: dict[str, Any] = {} if version is None else {"version": version}
-        if not ABOUT_WEBHOOKS.isdisjoint(own):
-            body |= webhooks(
-                own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")
-            )
-        if own.get("stream") is not None:
-            body["stream"] = own["stream"]
-        given: Mapping[str, Any] = {} if input is None else input
+        body |= webhook_fields(params)
+        if params.get("stream") is not None:
+            body["stream"] = params["stream"]
+        inputs: Mapping[str, Any] = {} if input is None else input
         inlined = None
-        if own.get("file_encoding_strategy") is None and is_plain(given):
-            # What most inputs are, at the least cost.
-            body["input"] = given
+        if params.get("file_encoding_strategy") is None and is_plain(inputs):
+            # The fast path for most inputs.
+            body["input"] = inputs
         else:
-            from ._files.upload import put_input
+            from ._files.inputs import put_input
 
-            inlined = await put_input(self, body, given, own, others)
-        is_held = bool(ahead) and ahead[0][0] == "Prefer"
-        read = LONGEST_HOLD + MARGIN if is_held else None
+            inlined = await put_input(self, body, inputs, params, request_options)
+        is_held_open = bool(headers) and headers[0][0] == "Prefer"
         pending = self._send(
             "POST",
-            where,
+            path,
             Expect.RECORD,
-            others,
+            request_options,
             body=body,
-            headers=ahead,
-            read=read,
+            headers=headers,
+            read=MAX_WAIT + WAIT_MARGIN if is_held_open else None,
             inlined=inlined,
             creates="predictions",
             keeps=not cancel_on_exit,
@@ -220,9 +226,9 @@ class Predictions(Namespace[M]):
         try:
             data = await self._transport.finish(pending)
         except ReplicateError as error:
-            note_created(error, Prediction, self._session)
+            add_created(error, Prediction, self._session)
             if version is not None and error.status in (404, 422):
-                # The request's path does not name it.
+                # The version is in the body, so the error does not find it in the path.
                 error._subject = f"version {version}"
             raise
         return Prediction._of(data, self._session)
@@ -292,12 +298,12 @@ class Predictions(Namespace[M]):
 
         """
         total = limit("timeout", timeout)
-        course = Course(self, None, None, cancel_on_exit=False, signal=signal, timeout=total)
+        poller = Poller(self, signal=signal, timeout=total)
         try:
             prediction = await unchecked(Predictions[M].get)(self, id, signal=signal, timeout=total)
         except APITimeoutError as error:
-            give_up(error, total, None)
-        return await course.follow(prediction)
+            raise_timeout(error, total, None)
+        return await poller.run_until_done(prediction)
 
     async_wait: Final = async_operation(wait)
 
@@ -329,19 +335,14 @@ class Predictions(Namespace[M]):
             PredictionTimeout: `timeout` passed first.
 
         """
-        from ._predictions.events import watched
+        from ._predictions.events import open_stream
 
         total = limit("timeout", timeout)
-        files = self._session.use_file_output if use_file_output is None else use_file_output
-
-        def get() -> Awaitable[Prediction[Any]]:
-            return unchecked(Predictions.get)(self, id, signal=signal, timeout=total)
-
-        return watched(
+        return open_stream(
             self,
-            get,
+            lambda: unchecked(Predictions[M].get)(self, id, signal=signal, timeout=total),
             "events",
-            files=files,
+            files=self._session.use_file_output if use_file_output is None else use_file_output,
             cancel_on_exit=cancel_on_exit,
             signal=signal,
             timeout=total,
@@ -382,24 +383,23 @@ class Predictions(Namespace[M]):
 
 
 def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | None:
-    """Read the last progress bar in a prediction's logs, or None if there is none."""
+    """Return the last progress bar in some logs, or in a prediction's, None if there is none."""
     from ._predictions.progress import Progress
 
-    found = logs.logs if isinstance(logs, Prediction) else logs
-    return Progress.parse(None if found is None else text("logs", found))
+    if isinstance(logs, Prediction):
+        logs = logs.logs
+    return Progress.parse(None if logs is None else text("logs", logs))
 
 
 def _files(value: object, session: Session) -> list[FileOutput[Any]]:
     """Return every file in a model's output, at any depth, in order."""
-    from ._files.output import FileOutput, is_file
+    from ._files.output import FileOutput
+    from ._files.urls import is_file_url
 
     if isinstance(value, str):
-        return [FileOutput(value, session)] if is_file(value) else []
-    if is_array(value):
-        return [file for each in value for file in _files(each, session)]
-    if is_object(value):
-        return [file for each in value.values() for file in _files(each, session)]
-    return []
+        return [FileOutput(value, session)] if is_file_url(value) else []
+    items = value if is_array(value) else value.values() if is_object(value) else ()
+    return [file for each in items for file in _files(each, session)]
 
 
 defer_annotations(globals())

@@ -1,4 +1,4 @@
-"""Names that 1.0.7 has under this path; they live in `_base`."""
+"""Names that replicate 1.0.7 has in this module."""
 
 from ._base.record import Record as Resource
 from ._base.resource import Namespace as Namespace

@@ -1,17 +1,16 @@
-"""Running a model to its end: several requests in a row."""
+"""Run models until they end."""
 
 from __future__ import annotations
 
 from time import monotonic
 
-from ._base.checks import interval as checked_interval
 from ._base.checks import limit
 from ._base.encoding import drop_none
 from ._base.operation import unchecked
 from ._base.resource import check_resource
 from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
-from ._predictions.params import LONGEST_HOLD, guarded
-from ._predictions.polling import Course, give_up, raise_if_failed
+from ._predictions.params import MAX_WAIT, with_cancel_after
+from ._predictions.polling import Poller, raise_if_failed, raise_timeout
 from .exceptions import APITimeoutError
 from .identifier import target_of
 from .prediction import Prediction, Predictions
@@ -20,25 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Unpack
 
-    from ._base.checks import Limit, Seconds
-    from ._base.resource import Resource
-    from ._base.session import Session
+    from ._base.resource import Namespace, Resource
+    from ._base.session import Session, Sync
     from ._client.types import OnProgress
-    from ._core import AbortSignal
     from ._predictions.params import CreateOptions
     from ._predictions.types import Wait as Wait
     from ._predictions.types import WaitOptions as WaitOptions
-    from .client import Replicate
-    from .identifier import ModelVersionIdentifier, Ref
+    from .identifier import Ref
 
 
-# Seconds: the longest hold of a run's create. Until a held create is answered its prediction has no
-# id, so this is how long a caller who leaves may have to wait for the cancel. From then on the
-# prediction is asked for, often at first.
-FIRST_HOLD = 3
+# Seconds for which a run holds its create request open. Before the answer the prediction has no id,
+# so a caller who leaves may wait so long for the cancel. Polls follow, often at first.
+MAX_FIRST_WAIT = 3
 
-# What makes files of a prediction's output, once the first was run.
-_outputs: Callable[[Any, Session], Any] | None = None
+# `_files.output.wrap_files`, imported by the first run that needs it.
+_wrap_files: Callable[[Any, Session], Any] | None = None
 
 
 async def run_model(
@@ -55,6 +50,8 @@ async def run_model(
 ) -> Any:
     """Run a model and return its output.
 
+    See https://replicate.com/docs/reference/http#predictions.create.
+
     Args:
         ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
         input: The model's inputs; files in it are uploaded.
@@ -63,14 +60,17 @@ async def run_model(
         wait: True (the default) or seconds: hold the first request open for the output, for 3
             seconds at most, then poll.
             False: poll. Or a dict of ``mode`` ("block", "poll"), ``interval`` and ``timeout`` in
-                seconds.
+            seconds.
         prefer: The same as a header value, ``wait`` or ``wait=5``, as in 2.0.
         cancel_on_exit: Cancel the prediction when this call ends before it: aborted, cancelled,
             interrupted or out of time.
-        use_file_output: Give files as `FileOutput` (the default), or as text.
-        options: What every prediction takes. `timeout` is in seconds, and limits all of the run:
+        use_file_output: Return files as `FileOutput` (the default), or as text.
+        options: What every prediction takes. `timeout` is in seconds, and limits the whole run:
             uploads, the create, retries and polls. (The client's `timeout` limits each part of each
-            request.) Of a `Timeout`, its `total` does, or else its longest part.
+            request.) Of a `Timeout`, its `total` counts, or else its longest part.
+
+    Returns:
+        The output, as the model declares it; a list if the model is an iterator.
 
     Raises:
         ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
@@ -91,13 +91,13 @@ async def run_model(
     files = client._session.use_file_output if use_file_output is None else use_file_output
     if not files:
         return prediction.output
-    global _outputs
-    if _outputs is None:
-        # Loaded late, and kept: an import of what is loaded already costs as much as five calls.
-        from ._files.output import outputs
+    global _wrap_files
+    if _wrap_files is None:
+        # Kept, because an import statement costs as much as five calls even when it is loaded.
+        from ._files.output import wrap_files
 
-        _outputs = outputs
-    return _outputs(prediction.output, client._session)
+        _wrap_files = wrap_files
+    return _wrap_files(prediction.output, client._session)
 
 
 async def run_to_end(
@@ -111,78 +111,76 @@ async def run_to_end(
     cancel_on_exit: bool = True,
     options: CreateOptions,
 ) -> Prediction[Any]:
-    """Run a model and return the prediction with its whole output; takes and raises what
-    `run_model` does.
-    """
+    """Run a model, as `run_model` does, and return the prediction with its whole output."""
     if prefer is not None and wait is not None:
         raise TypeError("cannot mix and match prefer and wait: give one")
-    block, interval = _waiting(wait) if prefer is None else (_seconds(prefer), None)
-    timeout, began = limit("timeout", options.get("timeout")), monotonic()
+    requested, interval = _parse_wait(wait) if prefer is None else (_parse_prefer(prefer), None)
+    timeout, started_at = limit("timeout", options.get("timeout")), monotonic()
     adapter = client._session.adapter
-    longest = FIRST_HOLD if adapter is None else adapter.first_hold
-    hold = _first_hold(block, longest, timeout, has_progress=progress is not None)
-    version, model = target_of(ref)
+    max_wait = MAX_FIRST_WAIT if adapter is None else adapter.first_hold
+    first_wait = _first_wait(requested, max_wait, timeout, has_progress=progress is not None)
     if timeout is not None:
-        options = guarded(options, cancel_on_exit=cancel_on_exit)
+        options = with_cancel_after(options, cancel_on_exit=cancel_on_exit)
     try:
-        prediction = await created(
-            client, version, model, input, {"wait": hold, **options}, cancel_on_exit=cancel_on_exit
+        prediction = await create_prediction(
+            client, ref, input, {"wait": first_wait, **options}, cancel_on_exit=cancel_on_exit
         )
     except APITimeoutError as error:
-        give_up(error, timeout, error.prediction, is_cancelled=cancel_on_exit)
-    # The held create may answer before the output is committed: what it has is all there is, if the
-    # hold had not run out.
-    whole = prediction.output is not None and monotonic() - began < (
-        LONGEST_HOLD if hold is True else hold or 0
+        raise_timeout(error, timeout, error.prediction, cancel_on_exit=cancel_on_exit)
+    # The API may answer with the output while the status is still `processing`. The output is
+    # complete then, unless the API answered because the wait was over.
+    is_complete = prediction.output is not None and monotonic() - started_at < (
+        MAX_WAIT if first_wait is True else first_wait or 0
     )
-    if progress is not None or not (whole or prediction.is_done):
-        signal = options.get("signal")
-        course = Course(
+    if progress is not None or not (is_complete or prediction.is_done):
+        poller = Poller(
             client,
-            interval,
-            progress,
+            interval=interval,
+            progress=progress,
             cancel_on_exit=cancel_on_exit,
-            signal=signal,
+            signal=options.get("signal"),
             timeout=timeout,
-            began=began,
+            started_at=started_at,
         )
-        prediction = await course.follow(prediction)
+        prediction = await poller.run_until_done(prediction)
     if prediction.status != "succeeded":
         raise_if_failed(prediction)
     return prediction
 
 
-def _first_hold(
-    block: bool | float | None, longest: float, timeout: float | None, *, has_progress: bool
+def _parse_wait(wait: Any) -> tuple[bool | float | None, float | None]:
+    """Return the seconds to wait for the create (True: the most), and the interval of polls."""
+    if wait is None:
+        return True, None
+    if not is_object(wait):
+        return wait, None
+    interval, timeout = wait.get("interval"), wait.get("timeout")
+    if wait.get("mode") == "poll":
+        return None, interval
+    return True if timeout is None else timeout, interval
+
+
+def _parse_prefer(prefer: str) -> bool | float:
+    """Return the seconds of a `Prefer` header, True if it has none."""
+    _, equals, seconds = prefer.partition("=")
+    return float(seconds) if equals else True
+
+
+def _first_wait(
+    requested: bool | float | None, max_wait: float, timeout: float | None, *, has_progress: bool
 ) -> bool | float | None:
-    """Return for how many seconds a create is held open, at most `longest`; True for as long as the
-    API allows.
-    """
-    if not block or has_progress:
+    """Return the `wait` of a run's create: seconds, True for the API's maximum, or None."""
+    if not requested or has_progress:
         return None
-    if block is True and timeout is None and longest >= LONGEST_HOLD:
+    if requested is True and timeout is None and max_wait >= MAX_WAIT:
         return True
-    most = longest if block is True else min(block, longest)
-    # A deadline that passes within the hold would leave the caller without a prediction to name.
-    most = most if timeout is None else min(most, timeout // 1 - 1)
-    return most if most >= 1 else None
+    seconds = max_wait if requested is True else min(requested, max_wait)
+    # If the deadline passed during the wait, the caller's error could not name the prediction.
+    seconds = seconds if timeout is None else min(seconds, timeout // 1 - 1)
+    return seconds if seconds >= 1 else None
 
 
-def run(client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any) -> Any:
-    """Do the same as `client.run`; 1.0.7 has it here."""
-    found: Any = check_resource("client", client)
-    return found.run(ref, input, **options)
-
-
-async def async_run(
-    client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
-) -> Any:
-    """Do the same as `client.async_run`; 1.0.7 has it here."""
-    found: Any = check_resource("client", client)
-    return await found.async_run(ref, input, **options)
-
-
-async def started(
+async def create_prediction(
     client: Resource[Any],
     ref: Ref,
     input: Mapping[str, Any] | None,
@@ -190,42 +188,31 @@ async def started(
     *,
     cancel_on_exit: bool = True,
 ) -> Prediction[Any]:
-    """Create the prediction that a reference names."""
-    version, model = target_of(ref)
-    return await created(client, version, model, input, options, cancel_on_exit=cancel_on_exit)
+    """Create a prediction of the model or version that a reference names.
 
-
-async def created(
-    client: Resource[Any],
-    version: str | None,
-    model: ModelVersionIdentifier | None,
-    input: Mapping[str, Any] | None,
-    options: Mapping[str, Any],
-    *,
-    cancel_on_exit: bool,
-) -> Prediction[Any]:
-    """Create a prediction, through what a test has put in the place of the client's method, if it
-    has.
+    A method that a test has put in the place of the client's own is called instead of it.
     """
-    found = None
+    version, model = target_of(ref)
+    replacement = None
     if getattr(client, "_namespaces", None):
         from ._base.replacements import replaced
 
-        found = None if model is None else replaced(client, "models.predictions", "create")
-        found = found or replaced(client, "predictions", "create")
+        if model is not None:
+            replacement = replaced(client, "models.predictions", "create")
+        replacement = replacement or replaced(client, "predictions", "create")
     answer: Any
-    if found is None:
+    if replacement is None:
         answer = unchecked(Predictions.create)(
             client, version, input, model=model, cancel_on_exit=cancel_on_exit, **options
         )
     else:
         target = {"version": version} if model is None else {"model": str(model)}
-        answer = found(**target, input=input or {}, **drop_none(**options))
+        answer = replacement(**target, input=input or {}, **drop_none(**options))
     if hasattr(answer, "__await__"):
         answer = await answer
     if isinstance(answer, Prediction):
         return answer  # pyright: ignore[reportUnknownVariableType] - of whatever mode
-    # A stand-in for one: a dict, or an object with some of its attributes.
+    # What a test returned instead: a dict, or an object with some attributes of a prediction.
     fields = (
         answer
         if is_object(answer)
@@ -237,43 +224,20 @@ async def created(
     return prediction
 
 
-async def wait_for(
-    client: Resource[Any],
-    prediction: Prediction[Any],
-    *,
-    interval: Seconds | None = None,
-    progress: OnProgress | None = None,
-    cancel_on_exit: bool = False,
-    signal: AbortSignal | None = None,
-    timeout: Limit | None = None,
-) -> Prediction[Any]:
-    """Poll until a prediction has ended; takes and raises what `client.wait` does."""
-    between = None if interval is None else checked_interval("interval", interval)
-    total = limit("timeout", timeout)
-    course = Course(
-        client, between, progress, cancel_on_exit=cancel_on_exit, signal=signal, timeout=total
-    )
-    prediction = await course.follow(prediction)
-    raise_if_failed(prediction)
-    return prediction
+def run(
+    client: Namespace[Sync], ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
+) -> Any:
+    """Return `client.run(ref, input, **options)`, as in 1.0.7."""
+    found: Any = check_resource("client", client)
+    return found.run(ref, input, **options)
 
 
-def _waiting(wait: Any) -> tuple[bool | float | None, float | None]:
-    """Give what to pass to `create`, and the interval of polls."""
-    if wait is None:
-        return True, None
-    if not is_object(wait):
-        return wait, None
-    interval, timeout = wait.get("interval"), wait.get("timeout")
-    if wait.get("mode") == "poll":
-        return None, interval
-    return True if timeout is None else timeout, interval
-
-
-def _seconds(prefer: str) -> bool | float:
-    """Read a `Prefer` header."""
-    _, equals, seconds = prefer.partition("=")
-    return float(seconds) if equals else True
+async def async_run(
+    client: Namespace[Sync], ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
+) -> Any:
+    """Return `client.async_run(ref, input, **options)`, as in 1.0.7."""
+    found: Any = check_resource("client", client)
+    return await found.async_run(ref, input, **options)
 
 
 defer_annotations(globals())

@@ -1,33 +1,35 @@
-"""A prediction's events as they happen."""
+"""Events of predictions as they happen, and their relay to other readers."""
 
 from __future__ import annotations
 
 from ._base.checks import limit
 from ._base.resource import check_resource
-from ._base.streaming import AsyncStream as AsyncStream  # noqa: TC001 - to be imported from here
-from ._base.streaming import Stream as Stream  # noqa: TC001 - as above
+from ._base.session import Async, Sync
+from ._base.streaming import AsyncStream as AsyncStream
+from ._base.streaming import Stream as Stream
+from ._base.streaming import flatten, flatten_async
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import EventDecoder as EventDecoder
 from ._core import ServerSentEvent as ServerSentEvent
-from ._predictions.params import guarded
-from .run import started
+from ._predictions.params import with_cancel_after
+from .exceptions import ModelError, ReplicateError
+from .run import create_prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
     from typing import Any, ClassVar, Unpack
 
     from ._base.operation import Form
-    from ._base.resource import Resource
+    from ._base.resource import Namespace, Resource
     from ._base.streaming import Streamed
-    from ._predictions.events import Watch
+    from ._predictions.events import EventStream
     from ._predictions.params import PredictionOptions
-    from ._predictions.relay import Relay
-    from .client import Replicate
     from .identifier import Ref
+    from .prediction import Prediction
 
 
 class EventType(str):
-    """What an event is about: text, which also has what a member of 1.0.7's enumeration has."""
+    """The type of an event: text, with the attributes of 1.0.7's enumeration."""
 
     __slots__ = ()
 
@@ -37,12 +39,12 @@ class EventType(str):
     DONE: ClassVar[EventType]
 
     def __new__(cls, value: str) -> EventType:  # noqa: PYI034 - a member is of this class, not of a subclass
-        """Give the one member for a text, so that `is` tells members apart too."""
+        """Return the only member for a text, so that members can be compared with `is`."""
         return _MEMBERS.get(value) or super().__new__(cls, value)
 
     @property
     def name(self) -> str:
-        """In capitals."""
+        """The text in capitals."""
         return self.upper()
 
     @property
@@ -57,22 +59,22 @@ for _name in ("output", "logs", "error", "done"):
     setattr(EventType, _name.upper(), _MEMBERS[_name])
 
 
-# Where 1.0.7 has it.
+# 1.0.7 has it as an attribute.
 ServerSentEvent.EventType = EventType
 
 
 def stream(
-    client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
+    client: Namespace[Sync], ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> Stream[ServerSentEvent]:
-    """Do the same as `client.stream`; 1.0.7 has it here."""
+    """Return `client.stream(ref, input, **options)`, as in 1.0.7."""
     found: Any = check_resource("client", client)
     return found.stream(ref, input, **options)  # type: ignore[no-any-return]  # any client's
 
 
 def async_stream(
-    client: Replicate, ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
+    client: Namespace[Sync], ref: Ref, input: Mapping[str, Any] | None = None, **options: Any
 ) -> AsyncStream[ServerSentEvent]:
-    """Do the same as `client.async_stream`; 1.0.7 has it here."""
+    """Return `client.async_stream(ref, input, **options)`, as in 1.0.7."""
     found: Any = check_resource("client", client)
     return found.async_stream(ref, input, **options)  # type: ignore[no-any-return]  # any client's
 
@@ -86,11 +88,9 @@ def stream_model(
     use_file_output: bool | None = None,
     **options: Unpack[PredictionOptions],
 ) -> Streamed[ServerSentEvent]:
-    """Return what reads the events of a model that is run; takes and raises what `client.stream`
-    does.
-    """
+    """Run a model and return its stream of events; see `client.stream`."""
     files = client._session.use_file_output if use_file_output is None else use_file_output
-    return begun(client, ref, input, "events", options, files=files, cancel_on_exit=cancel_on_exit)
+    return _run(client, ref, input, "events", options, files=files, cancel_on_exit=cancel_on_exit)
 
 
 def stream_text(
@@ -101,11 +101,29 @@ def stream_text(
     cancel_on_exit: bool = True,
     **options: Unpack[PredictionOptions],
 ) -> Streamed[str]:
-    """Run a model and give the pieces of its text as they come; ``collect()`` gives the whole.
+    """Run a model and iterate over the pieces of its text as they come.
 
-    Takes and raises what `stream` does. Of a file stream, the pieces are the files' URLs.
+    ``collect()`` returns the whole text. The pieces of a file stream are the files' URLs. See
+    https://replicate.com/docs/topics/predictions/streaming.
+
+    Args:
+        ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
+        input: The model's inputs; files in it are uploaded.
+        cancel_on_exit: Cancel the prediction when the loop over its text ends before it.
+        options: What every prediction takes; `timeout`, in seconds, limits the whole call.
+
+    Returns:
+        A `Stream`, or an `AsyncStream`, of text.
+
+    Raises:
+        ModelError: The model failed; `PredictionCanceled` if it was canceled.
+        StreamError: The model cannot stream; `StreamInterrupted` if the stream broke off and the
+            rest is not known.
+        PredictionTimeout: `timeout` seconds passed first.
+        AbortError: The signal was aborted.
+
     """
-    return begun(client, ref, input, "text", options, cancel_on_exit=cancel_on_exit)
+    return _run(client, ref, input, "text", options, cancel_on_exit=cancel_on_exit)
 
 
 async def relay_model(
@@ -116,27 +134,32 @@ async def relay_model(
     cancel_on_exit: bool = True,
     **options: Unpack[PredictionOptions],
 ) -> Relay:
-    """Run a model whose events are passed on as bytes; the stream is open, and known to be one,
-    when this returns.
+    """Run a model and return its events as bytes, to be sent on to another reader.
+
+    The stream is open when this returns. See
+    https://replicate.com/docs/topics/predictions/streaming.
 
     Args:
         ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
         input: The model's inputs; files in it are uploaded.
         cancel_on_exit: Cancel the prediction when its reader leaves early.
-        options: What every prediction takes; `timeout` is over all of it.
+        options: What every prediction takes; `timeout`, in seconds, limits the whole call.
+
+    Returns:
+        A `Relay`, to be iterated over with ``for`` or ``async for``.
 
     Raises:
         StreamError: The model cannot stream.
+        PredictionTimeout: `timeout` seconds passed first.
+        AbortError: The signal was aborted.
 
     """
-    from ._predictions.relay import Relay
-
-    watch = begun(client, ref, input, "frames", options, cancel_on_exit=cancel_on_exit)
-    await watch.begin()
-    return Relay(watch)
+    events = _run(client, ref, input, "frames", options, cancel_on_exit=cancel_on_exit)
+    await events.open()
+    return Relay(events)
 
 
-def begun(
+def _run(
     client: Resource[Any],
     ref: Ref,
     input: Mapping[str, Any] | None,
@@ -145,28 +168,120 @@ def begun(
     *,
     files: bool = False,
     cancel_on_exit: bool,
-) -> Watch:
-    """Give what watches a model that is started when it is first asked for something; the deadline
-    is over both.
-    """
-    from ._predictions.events import watched
+) -> EventStream[Prediction[Any]]:
+    """Return the stream of a model that is run when the stream is first read."""
+    from ._predictions.events import open_stream
 
-    signal, timeout = options.get("signal"), limit("timeout", options.get("timeout"))
-    return watched(
+    return open_stream(
         client,
-        lambda: started(
+        lambda: create_prediction(
             client,
             ref,
             input,
-            guarded(options, cancel_on_exit=cancel_on_exit),
+            with_cancel_after(options, cancel_on_exit=cancel_on_exit),
             cancel_on_exit=cancel_on_exit,
         ),
         form,
         files=files,
         cancel_on_exit=cancel_on_exit,
-        signal=signal,
-        timeout=timeout,
+        signal=options.get("signal"),
+        timeout=limit("timeout", options.get("timeout")),
     )
+
+
+class Relay:
+    """A model's events as bytes, for ``async for`` and for ``for``: the body of a response.
+
+    In Starlette and FastAPI: ``StreamingResponse(relay, headers=relay.headers)``. In WSGI: ``return
+    relay``. Leaving early closes the stream and cancels the prediction.
+
+    The bytes are whole events in plain form: lines end in LF, text is UTF-8. While the model is
+    silent, a comment every 15 seconds keeps the connection alive. The last event is ``done``. If
+    the model failed, or its stream broke off and the rest is not known, an ``error`` event comes
+    before it.
+    """
+
+    def __init__(self, events: EventStream[Prediction[Any]]) -> None:
+        self._events = events
+        self._blocking: Generator[bytes, None, None] | None = None
+        self._suspending: AsyncGenerator[bytes, None] | None = None
+        self._is_read = False
+        # Proxies and browsers must neither keep a stream nor hold it back.
+        self.headers: dict[str, str] = {
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",
+        }
+
+    @property
+    def prediction(self) -> Prediction[Any]:
+        """The prediction, as last seen."""
+        return self._events.prediction
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._blocking = flatten(self._frames(Sync))
+        return self._blocking
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        self._suspending = flatten_async(self._frames(Async))
+        return self._suspending
+
+    def close(self) -> None:
+        """Close the stream; WSGI servers call this at the end."""
+        if self._blocking is not None:
+            self._blocking.close()
+        self._abandon()
+
+    async def aclose(self) -> None:
+        """Close the stream, from async code."""
+        if self._suspending is not None:
+            await self._suspending.aclose()
+        self._abandon()
+
+    async def _frames(self, mode: type[Sync | Async]) -> AsyncGenerator[list[bytes], None]:
+        if self._is_read:
+            raise RuntimeError("a relay can be iterated over once")
+        self._is_read = True
+        events = self._events
+        # A relay may be created in one mode and read in the other.
+        events.in_mode(mode)
+        batches = events.batches()
+        try:
+            async for batch in batches:
+                yield batch
+            if events.position.end is not None and events.position.end[0] == "error":
+                yield _failure(None)
+        except ReplicateError as error:
+            if (
+                events.position.end is None
+                and getattr(error.prediction, "status", None) != "canceled"
+            ):
+                # The reader gets the model's own error only. The service gets any other.
+                yield _failure(
+                    str(error) if isinstance(error, ModelError) else "the stream broke off"
+                )
+            if not isinstance(error, ModelError):
+                raise
+        finally:
+            await batches.aclose()
+
+    def _abandon(self) -> None:
+        """Cancel a prediction whose events nobody has begun to read."""
+        if not self._is_read:
+            self._is_read = True
+            self._events.abandon()
+
+    def __del__(self) -> None:
+        self._abandon()
+
+
+def _failure(detail: str | None) -> list[bytes]:
+    """Return the events that end a failed stream; without a detail the ``error`` came already."""
+    from json import dumps
+
+    events = [] if detail is None else [("error", dumps({"detail": detail}, ensure_ascii=False))]
+    events.append(("done", '{"reason": "error"}'))
+    return [ServerSentEvent(name, data).encode() for name, data in events]
 
 
 defer_annotations(globals())

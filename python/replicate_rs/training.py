@@ -1,4 +1,4 @@
-"""Trainings: a version of a model, made into a new version of another."""
+"""Trainings, each of which makes a new version of a model."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from ._base.record import fetch
 from ._base.resource import M, Namespace
 from ._base.typing import TYPE_CHECKING, defer_annotations
 from ._core import Expect
-from ._predictions.job import Job, note_created
-from ._predictions.params import split, webhooks
+from ._predictions.job import Job, add_created
+from ._predictions.params import split_options, webhook_fields
+from ._predictions.polling import wait_until_done
 from .exceptions import ReplicateError
 from .identifier import owner_and_name, resolve
 from .pagination import page_of
@@ -37,9 +38,12 @@ class Training(Job[M]):
     output: dict[str, Any] | None
     """``version``, as ``owner/name:id``, and ``weights``, a URL."""
 
+    wait: Final = operation(wait_until_done)
+    async_wait: Final = async_operation(wait)
+
     @property
     def destination(self) -> str | None:
-        """The model that got the new version, once there is one."""
+        """``owner/name`` of the model that got the new version; None until there is one."""
         version: str | None = (self.output or {}).get("version")
         return version.partition(":")[0] if version else None
 
@@ -79,9 +83,9 @@ class Trainings(Namespace[M]):
         """
         if positional:
             keywords = drop_none(model=model, version=version, input=input, destination=destination)
-            named = _named(positional, {**options, **keywords})
-            checker(unchecked(Trainings.create), RULES)((self,), named)
-            return await unchecked(Trainings[M].create)(self, **named)
+            arguments = _name_arguments(positional, {**options, **keywords})
+            checker(unchecked(Trainings.create), RULES)((self,), arguments)
+            return await unchecked(Trainings[M].create)(self, **arguments)
         if version is None:
             raise TypeError("give version=: its id, or 'owner/name:version'")
         id = resource_id("version", version)
@@ -92,29 +96,32 @@ class Trainings(Namespace[M]):
             owner, name = owner_and_name("model", model)
         if destination is None:
             raise ValueError("A destination must be provided as a positional or keyword argument.")
-        own, others = split(options)
+        params, request_options = split_options(options)
         body: dict[str, Any] = {
-            # What text names is for the API to say.
+            # The API checks a destination that is text.
             "destination": (
                 destination
                 if isinstance(destination, str)
                 else "/".join(owner_and_name("destination", destination))
             ),
-            **webhooks(
-                own.get("webhook"), own.get("webhook_events_filter"), own.get("webhook_completed")
-            ),
+            **webhook_fields(params),
         }
-        from ._files.upload import put_input
+        from ._files.inputs import put_input
 
-        inlined = await put_input(self, body, input or {}, own, others)
-        where = ("models", owner, name, "versions", id, "trainings")
+        inlined = await put_input(self, body, input or {}, params, request_options)
         pending = self._send(
-            "POST", where, Expect.RECORD, others, body=body, inlined=inlined, creates="trainings"
+            "POST",
+            ("models", owner, name, "versions", id, "trainings"),
+            Expect.RECORD,
+            request_options,
+            body=body,
+            inlined=inlined,
+            creates="trainings",
         )
         try:
             data = await self._transport.finish(pending)
         except ReplicateError as error:
-            note_created(error, Training, self._session)
+            add_created(error, Training, self._session)
             raise
         return Training._of(data, self._session)
 
@@ -179,8 +186,8 @@ class Trainings(Namespace[M]):
     async_list: Final = async_operation(list)
 
 
-def _named(positional: tuple[Any, ...], others: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell 1.0.7's positional arguments from Node's."""
+def _name_arguments(positional: tuple[Any, ...], keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """Return positional arguments, in the order of 1.0.7 or of Node, as keywords."""
     names = (
         "version",
         "input",
@@ -189,25 +196,23 @@ def _named(positional: tuple[Any, ...], others: Mapping[str, Any]) -> dict[str, 
         "webhook_completed",
         "webhook_events_filter",
     )
-    named: dict[str, Any]
+    arguments: dict[str, Any]
     if len(positional) == 3 and isinstance(positional[1], str):
-        owner, id, last = positional
-        is_node = isinstance(last, str)
-        named = (
-            {"model": (owner, id), "version": last}
-            if is_node
-            else {"model": owner, "version": id, "input": last}
-        )
+        if isinstance(positional[2], str):
+            # Node's: owner, name, version.
+            arguments = {"model": positional[:2], "version": positional[2]}
+        else:
+            arguments = dict(zip(("model", "version", "input"), positional, strict=True))
     elif len(positional) <= len(names):
-        named = dict(zip(names, positional, strict=False))
+        arguments = dict(zip(names, positional, strict=False))
     else:
         raise TypeError(
             f"trainings.create takes at most {len(names)} positional arguments, not"
             f" {len(positional)}"
         )
-    if twice := [name for name in named if name in others]:
-        raise TypeError(f"{twice[0]} is given twice, by position and by name")
-    return {**named, **others}
+    if repeated := [name for name in arguments if name in keywords]:
+        raise TypeError(f"{repeated[0]} is given twice, by position and by name")
+    return {**arguments, **keywords}
 
 
 defer_annotations(globals())

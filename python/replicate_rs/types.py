@@ -138,8 +138,8 @@ JSONObject: TypeAlias = dict[str, Any]
 # What only type checkers know more of.
 _INTERNAL: dict[str, Any] = {
     "Form": str,
+    "FileInfo": tuple,
     "Pending": collections.abc.Awaitable,
-    "Said": tuple,
     "Streamed": collections.abc.AsyncIterable,
     "Transport": Any,
 }
@@ -164,7 +164,7 @@ _HOMES = (
         "deployment",
         "exceptions",
         "file",
-        "_files.upload",
+        "_files.inputs",
         "_files.output",
         "_files.sources",
     ),
@@ -176,13 +176,11 @@ _HOMES = (
         "_client.middleware",
         "model",
         "_client.options",
-        "_predictions.output_iterator",
         "pagination",
         "prediction",
         "_predictions.progress",
     ),
     *(
-        "_predictions.relay",
         "run",
         "_client.search",
         "stream",

@@ -23,7 +23,7 @@ ANOTHER = Error(
 RIGHT = hashlib.sha256(CONTENT).digest()
 
 
-def part(
+def rest(
     start: int,
     first: int | None = None,
     total: int = len(CONTENT),
@@ -119,11 +119,11 @@ FAULTS = [
     *again(
         "range-of-another",
         "the rest of another version",
-        part(HALF, etag="v2"),
+        rest(HALF, etag="v2"),
         expected=(ANOTHER, USUAL),
     ),
-    *again("range-wrong-start", "a wrong range", part(HALF + 10)),
-    *again("range-wrong-total", "the rest of a longer file", part(HALF, total=len(CONTENT) + 10)),
+    *again("range-wrong-start", "a wrong range", rest(HALF + 10)),
+    *again("range-wrong-total", "the rest of a longer file", rest(HALF, total=len(CONTENT) + 10)),
     *again("range-without-range", "206 without a Content-Range", reply(CONTENT[HALF:], 206)),
     *again("range-416", "416", reply(b"", 416), expected=Error("APIError", "416|connection|reset")),
     *again(
@@ -138,7 +138,7 @@ FAULTS = [
     one(
         "206-unasked",
         "206 to a request without a range",
-        part(0),
+        rest(0),
         Error("APIConnectionError", "206"),
     ),
     one(

@@ -51,7 +51,7 @@ def cancel(name: str, text: str, expected=USUAL) -> Fault:
     )
 
 
-def named(name: str, owner: str, text: str, expected=USUAL) -> Fault:
+def model_of(name: str, owner: str, text: str, expected=USUAL) -> Fault:
     return Fault(
         f"model-{name}",
         f"the model {owner!r}/{text!r}",
@@ -98,11 +98,11 @@ FAULTS = [
     cancel("slash", "../files/f1"),
     cancel("query", "x?"),
     cancel("dots", "..", REFUSED),
-    named("dots", "..", "predictions", REFUSED),
-    named("slash", "acme/x", "versions"),
-    named("query", "acme", "x?y"),
-    named("crlf", "acme", "x\r\nX-Evil: 1", EITHER),
-    named("empty", "acme", "", REFUSED),
+    model_of("dots", "..", "predictions", REFUSED),
+    model_of("slash", "acme/x", "versions"),
+    model_of("query", "acme", "x?y"),
+    model_of("crlf", "acme", "x\r\nX-Evil: 1", EITHER),
+    model_of("empty", "acme", "", REFUSED),
     ref("dots", "../predictions"),
     ref("three-parts", "acme/x/versions"),
     Fault(

@@ -40,19 +40,26 @@ def until(seconds: float):
     return script
 
 
-def rate_limited(name: str, what: str, answers, least: float = 0.0, most: float = 1.5) -> Fault:
+def rate_limited(
+    name: str, what: str, answers, shortest: float = 0.0, longest: float = 1.5
+) -> Fault:
     """Return a fault in which a POST is answered 429 once and repeated after the advised delay."""
     return Fault(
-        name, f"429 to a POST, {what}", answers, operation="create", posts=2, lasts=(least, most)
+        name,
+        f"429 to a POST, {what}",
+        answers,
+        operation="create",
+        posts=2,
+        lasts=(shortest, longest),
     )
 
 
-def too_long(name: str, what: str, answer, least: float, most: float) -> Fault:
+def too_long(name: str, what: str, answer, min_delay: float, max_delay: float) -> Fault:
     return Fault(
         name,
         f"429 to a POST, {what}: longer than the client waits",
         answer,
-        Error("RateLimitError", "429", lambda error: least <= error.retry_after <= most),
+        Error("RateLimitError", "429", lambda error: min_delay <= error.retry_after <= max_delay),
         "create",
         posts=1,
         lasts=(0, 1.0),

@@ -48,7 +48,7 @@ def file_elsewhere(stage, seen):
     return reply(prediction(output=f"{stage.other.origin}/file.png"))
 
 
-def made(output) -> bytes:
+def created(output) -> bytes:
     return reply(prediction(output=output), 201)
 
 
@@ -243,28 +243,28 @@ FAULTS = [
     run(
         "output-http",
         "an output that is an http: URL of another host: a string",
-        made("http://example.invalid/a.png"),
+        created("http://example.invalid/a.png"),
         expected=Value("http://example.invalid/a.png"),
         operation="run and read",
     ),
     run(
         "output-file",
         "an output that is a file: URL: a string",
-        made("file:///etc/passwd"),
+        created("file:///etc/passwd"),
         expected=Value("file:///etc/passwd"),
         operation="run and read",
     ),
     run(
         "output-javascript",
         "an output that is a javascript: URL: a string",
-        made("javascript:alert(1)"),
+        created("javascript:alert(1)"),
         expected=Value("javascript:alert(1)"),
         operation="run and read",
     ),
     Fault(
         "run-output-private",
         "an output file at a private address, with block_private_addresses=True",
-        lambda stage, seen: made(f"{stage.other.origin.replace('http', 'https')}/a.png"),
+        lambda stage, seen: created(f"{stage.other.origin.replace('http', 'https')}/a.png"),
         Error("APIConnectionError", "private"),
         "run and read",
         options={**NONE, "block_private_addresses": True},
@@ -273,7 +273,7 @@ FAULTS = [
     Fault(
         "run-output-private-name",
         "an output file at a host name with a private address, with block_private_addresses=True",
-        lambda stage, seen: made(
+        lambda stage, seen: created(
             f"{stage.other.origin.replace('http://127.0.0.1', 'https://localhost')}/a.png"
         ),
         Error("APIConnectionError", "private"),
@@ -287,7 +287,7 @@ FAULTS = [
         lambda stage, seen: (
             reply(status=302, headers=f"Location: {stage.other.origin}/a.png\r\n")
             if seen.path == "/a.png"
-            else made(f"{stage.home.origin}/a.png")
+            else created(f"{stage.home.origin}/a.png")
         ),
         Error("APIConnectionError", "private|not fetched"),
         "run and read",
@@ -297,7 +297,7 @@ FAULTS = [
     run(
         "output-text-like-url",
         "text that begins like a URL: a string",
-        made("https://example.invalid is down"),
+        created("https://example.invalid is down"),
         expected=Value("https://example.invalid is down"),
         operation="run and read",
     ),

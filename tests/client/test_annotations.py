@@ -18,10 +18,15 @@ PACKAGE = Path(replicate.__file__).parent
 # What no program imports.
 INTERNAL = {
     "_client.middleware",
+    "_files.buffer",
+    "_files.content",
+    "_files.convert",
     "_files.encode",
-    "_files.large_pages",
+    "_files.images",
+    "_files.multipart",
     "_files.names",
     "_files.reader",
+    "_files.upload",
     "_predictions.events",
     "_predictions.job",
     "_predictions.params",

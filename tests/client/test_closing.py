@@ -149,7 +149,7 @@ def test_creates_that_are_not_answered_in_time_are_counted(both):
             left = (*left, client.close())
             assert len(failed) == 1
         assert left == (1, 0)
-        wire.check()
+        wire.assert_all_cancelled()
 
 
 def test_a_client_that_holds_nothing_closes_at_once(both):

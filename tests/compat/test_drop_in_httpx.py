@@ -296,10 +296,10 @@ def test_private_functions_that_programs_call_are_there(run):
             type(response) is httpx.Response and response.status_code == 200 and response.is_success
         )
         assert response.json()["name"] == "shout" and response.request.method == "GET"
-    made = client._request(
+    created = client._request(
         "POST", "/v1/models/acme/shout/predictions", json={"input": {"text": "x"}}
     )
-    assert made.json()["status"] in ("starting", "processing", "succeeded")
+    assert created.json()["status"] in ("starting", "processing", "succeeded")
     assert (
         client._request(
             "GET", "/v1/predictions", params={"created_after": "2030-01-01T00:00:00Z"}

@@ -14,7 +14,7 @@ def test_what_1_0_7_swallows_is_ignored_with_a_warning(run):
 
     replicate_run = sys.modules["replicate_rs.run"].run
     version = replicate.models.get("acme/shout").latest_version
-    given, words = {"text": "hi"}, {"text": "a b"}
+    inputs, words = {"text": "hi"}, {"text": "a b"}
 
 
     async def first(events):
@@ -22,12 +22,12 @@ def test_what_1_0_7_swallows_is_ignored_with_a_warning(run):
 
 
     calls = {
-        "run": lambda: replicate.run("acme/shout", input=given, shout=1, louder=2) == "HI",
+        "run": lambda: replicate.run("acme/shout", input=inputs, shout=1, louder=2) == "HI",
         "async_run": lambda: (
-            asyncio.run(replicate.async_run("acme/shout", given, shout=1, louder=2)) == "HI"
+            asyncio.run(replicate.async_run("acme/shout", inputs, shout=1, louder=2)) == "HI"
         ),
         "module run": lambda: (
-            replicate_run(replicate.default_client, "acme/shout", given, shout=1, louder=2) == "HI"
+            replicate_run(replicate.default_client, "acme/shout", inputs, shout=1, louder=2) == "HI"
         ),
         "stream": lambda: (
             len([*replicate.stream("acme/tokens", input=words, shout=1, louder=2)]) == 3
@@ -37,10 +37,10 @@ def test_what_1_0_7_swallows_is_ignored_with_a_warning(run):
             == 3
         ),
         "create": lambda: (
-            replicate.predictions.create(version=version, input=given, shout=1, louder=2).id
+            replicate.predictions.create(version=version, input=inputs, shout=1, louder=2).id
         ),
         "of a model": lambda: (
-            replicate.models.predictions.create("acme/shout", given, shout=1, louder=2).id
+            replicate.models.predictions.create("acme/shout", inputs, shout=1, louder=2).id
         ),
         "upload": lambda: replicate.files.create(BytesIO(b"x"), shout=1, louder=2).id,
         "get": lambda: replicate.models.get(key="acme/shout", shout=1, louder=2).name,
@@ -61,14 +61,14 @@ def test_what_1_0_7_swallows_is_ignored_with_a_warning(run):
             all(f"{name}=" in str(caught[0].message) for name in options)
             and caught[0].filename == "<string>"
         )
-        assert client.run("acme/shout", given) == "HI"
+        assert client.run("acme/shout", inputs) == "HI"
     # What 1.0.7 refuses is refused, and `replicate_rs` refuses all of them.
     for call in (
         lambda: replicate.predictions.get("x", shout=1),
         lambda: replicate.models.list(shout=1),
-        lambda: ours.run("acme/shout", given, shout=1),
-        lambda: ours.predictions.create(version=version, input=given, shout=1),
-        lambda: replicate_rs.run("acme/shout", given, shout=1),
+        lambda: ours.run("acme/shout", inputs, shout=1),
+        lambda: ours.predictions.create(version=version, input=inputs, shout=1),
+        lambda: replicate_rs.run("acme/shout", inputs, shout=1),
         lambda: replicate_rs.Replicate(follow_redirects=True),
         lambda: ours.models.get("acme/shout", shout=1),
     ):
@@ -113,24 +113,24 @@ def test_a_token_of_one_call_is_honoured(run):
     client = Client("r8_wrong")
     token = sys.argv[1]
     version = replicate.models.get("acme/shout").latest_version
-    given = {"text": "hi"}
-    assert raised(lambda: client.run("acme/shout", given)).status == 401
-    assert client.run("acme/shout", given, api_token=token) == "HI"
-    assert asyncio.run(client.async_run("acme/shout", given, api_token=token)) == "HI"
-    assert len([*client.stream("acme/tokens", input=given, api_token=token)]) == 2
-    prediction = client.predictions.create(version, given, api_token=token)
+    inputs = {"text": "hi"}
+    assert raised(lambda: client.run("acme/shout", inputs)).status == 401
+    assert client.run("acme/shout", inputs, api_token=token) == "HI"
+    assert asyncio.run(client.async_run("acme/shout", inputs, api_token=token)) == "HI"
+    assert len([*client.stream("acme/tokens", input=inputs, api_token=token)]) == 2
+    prediction = client.predictions.create(version, inputs, api_token=token)
     prediction.wait()
     assert prediction.output == "HI"
-    assert client.models.predictions.create("acme/shout", given, api_token=token).id
+    assert client.models.predictions.create("acme/shout", inputs, api_token=token).id
     assert asyncio.run(
-        client.models.predictions.async_create("acme/shout", given, api_token=token)
+        client.models.predictions.async_create("acme/shout", inputs, api_token=token)
     ).id
     assert raised(lambda: client.predictions.get(prediction.id)).status == 401
-    assert raised(lambda: replicate.run("acme/shout", given, api_token="r8_wrong")).status == 401
-    assert client.run("acme/shout", given, api_token=token, wait=False) == "HI"
+    assert raised(lambda: replicate.run("acme/shout", inputs, api_token="r8_wrong")).status == 401
+    assert client.run("acme/shout", inputs, api_token=token, wait=False) == "HI"
     secret = "".join(["r8_not", "_to_be_shown"])
     for call in (
-        lambda: client.run("acme/shout", given, api_token=5),
+        lambda: client.run("acme/shout", inputs, api_token=5),
         lambda: Client(secret, timeout="x"),
     ):
         error = raised(call)
@@ -139,7 +139,7 @@ def test_a_token_of_one_call_is_honoured(run):
             if frame.tb_frame.f_code.co_filename != "<string>":
                 assert secret not in repr(frame.tb_frame.f_locals), frame.tb_frame
             frame = frame.tb_next
-    error = raised(lambda: ours.run("acme/shout", given, api_token="r8_secret_of_mine"))
+    error = raised(lambda: ours.run("acme/shout", inputs, api_token="r8_secret_of_mine"))
     assert (
         type(error) is TypeError
         and "with_options(api_token=" in str(error)
@@ -184,9 +184,9 @@ def test_a_failed_model_is_no_replicate_error_under_that_name(run):
         assert getattr(replicate.exceptions, name) is kind or name == "ReplicateError", name
         if name not in ("ReplicateException", "ReplicateError", "ModelError", "PredictionCanceled"):
             assert issubclass(kind, ReplicateError), name
-    made = ReplicateError(title="t", status=404)
-    assert isinstance(made, replicate.exceptions.ReplicateException)
-    assert pickle.loads(pickle.dumps(made)).to_dict() == made.to_dict()
+    error = ReplicateError(title="t", status=404)
+    assert isinstance(error, replicate.exceptions.ReplicateException)
+    assert pickle.loads(pickle.dumps(error)).to_dict() == error.to_dict()
     """
     assert run(code) == ""
 
@@ -382,11 +382,11 @@ def test_a_run_is_held_for_as_long_as_the_api_allows(run):
 
 def test_the_name_that_ref_had_in_early_versions(run):
     code = """
-    given, words = {"text": "hi"}, {"text": "a b"}
+    inputs, words = {"text": "hi"}, {"text": "a b"}
 
 
     async def main():
-        text = await replicate.async_run(model_version="acme/shout", input=given)
+        text = await replicate.async_run(model_version="acme/shout", input=inputs)
         return text, [
             str(event)
             async for event in await replicate.async_stream(
@@ -395,9 +395,9 @@ def test_the_name_that_ref_had_in_early_versions(run):
         ]
 
 
-    print(replicate.run(model_version="acme/shout", input=given), asyncio.run(main()))
+    print(replicate.run(model_version="acme/shout", input=inputs), asyncio.run(main()))
     print([str(event) for event in replicate.stream(model_version="acme/tokens", input=words)])
-    print(type(raised(lambda: ours.run(model_version="acme/shout", input=given))).__name__)
+    print(type(raised(lambda: ours.run(model_version="acme/shout", input=inputs))).__name__)
     """
     assert run(code).splitlines() == [
         "HI ('HI', ['a ', 'b ', ''])",

@@ -1,6 +1,4 @@
-"""Each method of the 2.0 client with each of its keywords, as data, called on this library against
-the local server.
-"""
+"""Each method of the 2.0 client is called with each of its keywords, against the local server."""
 
 from __future__ import annotations
 
@@ -12,14 +10,13 @@ import pytest
 
 from replicate_rs.local import LocalReplicate, sleep
 
-# What every method that is one request takes.
+# Keywords of every method that sends one request.
 REQUEST = ("extra_headers", "extra_query", "extra_body", "timeout")
 MODEL = ("model_owner", "model_name")
 DEPLOYMENT = ("deployment_owner", "deployment_name")
 PREDICTION = ("stream", "webhook", "webhook_events_filter", "cancel_after", "prefer")
 
-# The names of the methods of `replicate.Replicate` in 2.0.0b1 to 2.0.0b4, what each requires, and
-# what else it takes.
+# The methods of `replicate.Replicate` in 2.0.0b1 to 2.0.0b4: required and optional keywords.
 METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "account.get": ((), REQUEST),
     "collections.get": (("collection_slug",), REQUEST),
@@ -92,18 +89,18 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 
 def hint(*, text: str) -> str:
-    """What a caller says of a model."""
+    """Describe the signature of a model."""
     return text
 
 
-# A value of each optional keyword.
+# A value for each optional keyword.
 OPTIONAL: dict[str, Any] = {
     "extra_headers": {"X-Extra": "header"},
     "extra_query": {"extra": "query"},
     "extra_body": {"extra": "body"},
     "timeout": httpx.Timeout(30.0),
     "stream": True,
-    # Nobody listens there.
+    # No server listens there.
     "webhook": "http://127.0.0.1:9/hook",
     "webhook_events_filter": ["start", "completed"],
     "cancel_after": "1h30m",
@@ -136,13 +133,11 @@ OPTIONAL: dict[str, Any] = {
 
 
 def calls() -> Iterator[Any]:
-    """Each method with what it requires, then with each of its keywords, then with all that go
-    together.
-    """
+    """Yield each method alone, with each optional keyword, and with all of them."""
     for method, (_, optional) in METHODS.items():
         yield method, ()
         yield from ((method, (name,)) for name in optional)
-        # `wait` and `prefer` are the same.
+        # `wait` and `prefer` exclude each other.
         together = tuple(name for name in optional if name != "wait")
         if len(together) > 1:
             yield method, together
@@ -177,8 +172,8 @@ def server() -> Iterator[LocalReplicate]:
         yield server
 
 
-class Things:
-    """What the methods are called on; each is made anew, since some calls remove it."""
+class Objects:
+    """Creates the objects that methods are called on; new ones, as some calls delete them."""
 
     def __init__(self, server: LocalReplicate) -> None:
         self.server = server
@@ -187,7 +182,7 @@ class Things:
             headers={"Authorization": "Bearer r8_secret"},
             trust_env=False,
         )
-        self.made = 0
+        self.count = 0
 
     def new(self, path: str, **body: Any) -> Any:
         answer = self.http.post(path, json=body)
@@ -195,8 +190,8 @@ class Things:
         return answer.json()
 
     def name(self) -> str:
-        self.made += 1
-        return f"thing-{len(self.server.requests)}-{self.made}"
+        self.count += 1
+        return f"object-{len(self.server.requests)}-{self.count}"
 
     def model(self) -> dict[str, str]:
         name = self.name()
@@ -256,12 +251,12 @@ class Things:
         return {"training_id": self.new(path, destination="acme/shout", input={"text": "hi"})["id"]}
 
     def required(self, method: str) -> dict[str, Any]:
-        """Values of what a method requires."""
+        """Return values for the required keywords of a method."""
         text = {"text": "hi there"}
         version = self.server.version("acme/shout")
         shout = {"model_owner": "acme", "model_name": "shout"}
         about = {"hardware": "cpu", "model": "acme/shout", "version": version}
-        found: dict[str, Callable[[], dict[str, Any]]] = {
+        values: dict[str, Callable[[], dict[str, Any]]] = {
             "collections.get": lambda: {"collection_slug": "loud"},
             "deployments.create": lambda: {
                 **about,
@@ -305,23 +300,23 @@ class Things:
             "trainings.get": self.training,
             "use": lambda: {"ref": "acme/words"},
         }
-        values = found[method]() if method in found else {}
-        assert set(METHODS[method][0]) <= set(values)
-        return values
+        required = values[method]() if method in values else {}
+        assert set(METHODS[method][0]) <= set(required)
+        return required
 
 
 @pytest.fixture(scope="module")
-def things(server: LocalReplicate) -> Iterator[Things]:
-    things = Things(server)
-    with things.http:
-        yield things
+def objects(server: LocalReplicate) -> Iterator[Objects]:
+    objects = Objects(server)
+    with objects.http:
+        yield objects
 
 
 def optional(server: LocalReplicate, method: str, name: str) -> Any:
     if name == "version":
         return server.version("acme/shout")
     if method.endswith("predictions.create") and name == "extra_body":
-        # The API refuses what it does not know.
+        # The API refuses unknown fields.
         return {"stream": False}
     return OPTIONAL[name]
 
@@ -329,16 +324,17 @@ def optional(server: LocalReplicate, method: str, name: str) -> Any:
 @pytest.mark.parametrize(
     ("method", "names"),
     [*calls()],
-    ids=lambda part: part if isinstance(part, str) else "+".join(part),
+    ids=lambda value: value if isinstance(value, str) else "+".join(value),
 )
-def test_each_method_of_2_takes_each_of_its_keywords(both, server, things, method, names):
+def test_each_method_of_2_takes_each_of_its_keywords(both, server, objects, method, names):
     client = both.client(server.base_url, poll_interval=0.01)
     function = client
-    for part in method.split("."):
-        function = getattr(function, part)
-    given = {**things.required(method), **{name: optional(server, method, name) for name in names}}
+    for name in method.split("."):
+        function = getattr(function, name)
+    keywords = {name: optional(server, method, name) for name in names}
+    arguments = {**objects.required(method), **keywords}
     before = len(server.requests)
-    result = both(lambda: function(**given))
+    result = both(lambda: function(**arguments))
     if method == "use":
         function = result
         result = both(lambda: function(text="hi there"))
@@ -352,8 +348,8 @@ def test_each_method_of_2_takes_each_of_its_keywords(both, server, things, metho
     if "extra_query" in names:
         assert "extra=query" in sent.query
     if "extra_body" in names:
-        # Of a body that an endpoint does not read, the server knows the length.
-        field = next(iter(given["extra_body"]))
+        # Of a body that an endpoint does not read, the server logs the length only.
+        field = next(iter(arguments["extra_body"]))
         assert field.encode() in sent.body or (
             sent.method in ("GET", "DELETE") or sent.path.endswith("/cancel")
         )

@@ -1,4 +1,4 @@
-"""What records have of models of pydantic, beside what 1.0.7's, which are such models, do."""
+"""The pydantic methods of records, compared with the pydantic models of 1.0.7."""
 
 import importlib
 import json
@@ -135,7 +135,7 @@ def test_vars_are_the_fields(record):
 def test_every_way_from_data_and_back(record, tmp_path):
     kind = type(record)
     (tmp_path / "p.json").write_text(json.dumps(ABOUT))
-    for made in (
+    for created in (
         kind.parse_obj(ABOUT),
         kind.parse_raw(json.dumps(ABOUT)),
         kind.parse_raw(
@@ -148,8 +148,8 @@ def test_every_way_from_data_and_back(record, tmp_path):
         kind.validate(ABOUT),
         kind.validate(record),
     ):
-        assert made == record
-        assert type(made) is kind
+        assert created == record
+        assert type(created) is kind
     assert record == ABOUT
     assert record != {**ABOUT, "id": "q"}
     assert record != 5
@@ -192,8 +192,7 @@ def test_the_names_of_pydantic_2():
 def test_fields_are_described(name):
     ours = getattr(importlib.import_module(f"replicate_rs.{name.lower()}"), name)
     theirs = getattr(importlib.import_module(f"replicate.{name.lower()}"), name)
-    # What 1.0.7 knows, and what the API has had since then; `destination` is read from the output
-    # here.
+    # Newer fields of the API are here too; `destination` is a property here.
     assert ours.__fields__.keys() >= theirs.__fields__.keys() - {"destination"}
     for field in theirs.__fields__.keys() & ours.__fields__.keys():
         described = ours.__fields__[field]
@@ -268,7 +267,7 @@ def test_records_within_records(record):
     ):
         mine, other = ours.dict(**choice), theirs.dict(**choice)
         for each in (mine, other):
-            # A `datetime` in 1.0.7.
+            # It is a `datetime` in 1.0.7.
             each.get("latest_version", {}).pop("created_at", None)
         assert mine == other
     assert type(vars(ours)["latest_version"]) is replicate.Version

@@ -1,4 +1,4 @@
-"""No public name and no keyword is lost, and none is added unnoticed."""
+"""No public name and no keyword is lost, and new names are listed."""
 
 import inspect
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Methods that are taken from their class: by subclasses, by tracers, by mocks."""
+"""Methods that are called through their class, as subclasses, tracers and mocks do."""
 
 import asyncio
 import copy
@@ -25,18 +25,18 @@ def ends_at_once(seen):
 def test_through_its_class_a_method_is_what_it_is_through_its_object(both):
     with Wire(ends_at_once) as wire:
         client = both.client(wire.base_url, poll_interval=0.001)
-        made = both(
+        created = both(
             lambda: Predictions.create(client.predictions, model="acme/shout", input={"text": "hi"})
         )
-        assert made.output == "HI"
-        assert both(lambda: Predictions.get(client.predictions, "p1")) == made
+        assert created.output == "HI"
+        assert both(lambda: Predictions.get(client.predictions, "p1")) == created
         assert both(lambda: both.kind.run(client, "acme/shout", {})) == "HI"
-        assert both(lambda: both.kind.wait(client, made)).output == "HI"
+        assert both(lambda: both.kind.wait(client, created)).output == "HI"
         assert both(lambda: both.kind.request(client, "/predictions/p1")).status == 200
         for name in ("reload", "cancel", "wait"):
-            made.status = "starting"
-            assert both(lambda name=name: getattr(replicate.Prediction, name)(made)) is None
-            assert made.status == "succeeded", name
+            created.status = "starting"
+            assert both(lambda name=name: getattr(replicate.Prediction, name)(created)) is None
+            assert created.status == "succeeded", name
 
 
 def test_async_twins_are_awaited_whatever_the_client(both):
@@ -44,10 +44,12 @@ def test_async_twins_are_awaited_whatever_the_client(both):
         client = both.client(wire.base_url, poll_interval=0.001)
 
         async def call():
-            made = await Predictions.async_create(client.predictions, model="acme/shout", input={})
-            made.status = "starting"
-            await replicate.Prediction.async_wait(made)
-            return made.status, await both.kind.async_run(client, "acme/shout", {})
+            created = await Predictions.async_create(
+                client.predictions, model="acme/shout", input={}
+            )
+            created.status = "starting"
+            await replicate.Prediction.async_wait(created)
+            return created.status, await both.kind.async_run(client, "acme/shout", {})
 
         assert asyncio.run(call()) == ("succeeded", "HI")
 
@@ -57,10 +59,11 @@ def test_streams_through_their_class(both, local):
     stream = both.kind.stream(client, "acme/tokens", {"text": "a b"})
     assert type(stream) is (AsyncStream if both.is_async else Stream)
     assert "".join(map(str, both(lambda: stream))) == "a b "
-    made = both(lambda: client.predictions.create(model="acme/tokens", input={"text": "a b"}))
-    assert "".join(map(str, both(lambda: replicate.Prediction.stream(made)))) == "a b "
+    created = both(lambda: client.predictions.create(model="acme/tokens", input={"text": "a b"}))
+    assert "".join(map(str, both(lambda: replicate.Prediction.stream(created)))) == "a b "
     assert (
-        "".join(map(str, both(lambda: Predictions.stream(client.predictions, made.id)))) == "a b "
+        "".join(map(str, both(lambda: Predictions.stream(client.predictions, created.id))))
+        == "a b "
     )
     file = both(lambda: client.run("acme/reverse", {"file": b"abc"}))
     assert both(lambda: replicate.FileOutput.read(file)) == b"cba"
@@ -74,15 +77,15 @@ def test_streams_through_their_class(both, local):
 
 
 def test_subclasses_call_what_they_replace(both, local):
-    said = []
+    refs = []
 
     class Mine(both.kind):
         def run(self, ref, *args, **kwargs):
-            said.append(ref)
+            refs.append(ref)
             return super().run(ref, *args, **kwargs)
 
         def stream(self, ref, *args, **kwargs):
-            said.append(ref)
+            refs.append(ref)
             return both.kind.stream(self, ref, *args, **kwargs)
 
     client = Mine("r8_secret", base_url=local.base_url, poll_interval=0.01)
@@ -91,8 +94,8 @@ def test_subclasses_call_what_they_replace(both, local):
         "".join(map(str, both(lambda: client.stream("acme/tokens", input={"text": "a b"}))))
         == "a b "
     )
-    assert said == ["acme/shout", "acme/tokens"]
-    # What is not replaced is as ever.
+    assert refs == ["acme/shout", "acme/tokens"]
+    # Other methods are unchanged.
     assert asyncio.run(client.async_run("acme/shout", {"text": "hi"})) == "HI"
 
 
@@ -160,8 +163,8 @@ def test_tracers_that_replace_what_the_class_gives(both, local, monkeypatch):
     ):
         monkeypatch.setattr(kind, name, spied(getattr(kind, name), seen))
     client = both.client(local.base_url, poll_interval=0.01)
-    made = both(lambda: client.predictions.create(model="acme/shout", input={"text": "hi"}))
-    both(made.reload)
+    created = both(lambda: client.predictions.create(model="acme/shout", input={"text": "hi"}))
+    both(created.reload)
     assert both(lambda: client.run("acme/shout", input={"text": "hi"})) == "HI"
     assert (
         "".join(map(str, both(lambda: client.stream("acme/tokens", input={"text": "a b"}))))
@@ -185,16 +188,16 @@ def test_wrapt_can_wrap_them(both, local, monkeypatch):
         (both.kind, "run"),
         (replicate.Prediction, "reload"),
     ):
-        # As instrumentation does it; undone at the end.
+        # `monkeypatch` restores the attribute that `wrapt` replaces.
         monkeypatch.setattr(kind, name, vars(kind).get(name, getattr(kind, name)))
         wrapt.wrap_function_wrapper(kind, name, wrapper)
     client = both.client(local.base_url, poll_interval=0.01)
-    made = both(lambda: client.predictions.create(model="acme/shout", input={"text": "hi"}))
-    both(made.reload)
+    created = both(lambda: client.predictions.create(model="acme/shout", input={"text": "hi"}))
+    both(created.reload)
     assert both(lambda: client.run("acme/shout", {"text": "hi"})) == "HI"
     assert seen[0][0] == "Predictions"
     assert [kind for kind, _ in seen[1:3]] == ["Prediction", both.kind.__name__]
-    assert both(lambda: Predictions.get(client.predictions, made.id)).output == "HI"
+    assert both(lambda: Predictions.get(client.predictions, created.id)).output == "HI"
 
 
 def wrapped_by_wrapt(method, seen):

@@ -1,6 +1,4 @@
-"""What a file that a model made is to the rest of a program: a path, an open file, a body, a
-picture, a value.
-"""
+"""What an output file is to the rest of a program: an open file, a path, a body, a value."""
 
 import asyncio
 import base64
@@ -13,7 +11,6 @@ import pickle
 import shutil
 import subprocess
 import sys
-import threading
 import zipfile
 from pathlib import Path
 from urllib.parse import quote
@@ -28,11 +25,10 @@ from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-import replicate_rs
 from replicate_rs import FileOutput, Replicate, exceptions
-from replicate_rs._files.names import apart, html_of, name_of, safe
+from replicate_rs._files.interop import to_html
 from replicate_rs._files.reader import FileReader
-from support.hosts import CONTENT, Host, sending, until
+from support.hosts import CONTENT, Host
 from support.wire import Wire, reply
 
 PICTURE = PIL.Image.fromarray(
@@ -50,9 +46,6 @@ def encoded(format):
 def client():
     with Replicate("r8_secret", base_url="https://x.test") as client:
         yield client
-
-
-# Open files
 
 
 @pytest.mark.parametrize("parts", [True, False])
@@ -170,7 +163,7 @@ STEPS = st.lists(
 def test_wherever_it_is_read_it_gives_what_is_there(hosts, steps, has_parts):
     client = Replicate("t", base_url="https://x.test")
     output, expected = hosts[not has_parts].file(client), io.BytesIO(CONTENT[:3000])
-    with io.BufferedReader(FileReader(output), 100) as file:
+    with io.BufferedReader(FileReader("x", output._make_cursor()), 100) as file:
         for name, *arguments in steps:
             try:
                 wanted = getattr(expected, name)(*arguments)
@@ -197,9 +190,6 @@ def test_it_is_opened_on_an_event_loop(client):
             assert asyncio.run(opened(output)) == (CONTENT[:5], len(CONTENT) - 3, CONTENT[-3:])
         assert len(host.seen) == 2
     assert asyncio.run(opened(FileOutput("data:,hello", client))) == (b"hello", 2, b"llo")
-
-
-# Paths
 
 
 def test_it_is_a_path_to_a_copy_that_is_fetched_once(client, tmp_path):
@@ -254,9 +244,6 @@ def test_a_copy_that_failed_is_not_taken_for_one(client):
         assert Path(output).read_bytes() == CONTENT
 
 
-# In notebooks, JSON, responses
-
-
 @pytest.mark.parametrize(
     ("url", "html"),
     [
@@ -282,7 +269,7 @@ def test_a_notebook_shows_it(client, url, html):
 
 
 def test_what_its_host_says_decides_what_a_notebook_shows(client):
-    assert html_of("https://x.test/a", "Image/PNG") == '<img src="https://x.test/a">'
+    assert to_html("https://x.test/a", "Image/PNG") == '<img src="https://x.test/a">'
 
 
 def test_it_is_written_as_its_url(client):
@@ -327,9 +314,6 @@ def test_it_can_be_uploaded_again(client):
         client.files.create(FileOutput(f"{wire.origin}/x.bin", client))
         assert CONTENT in wire.seen[-1].body
         assert b'filename="x.bin"' in wire.seen[-1].body
-
-
-# data: URIs
 
 
 URIS = [
@@ -381,174 +365,3 @@ def test_a_broken_one_is_an_error(both, uri, tmp_path):
     with pytest.raises(ValueError, match="data URI"):
         both(lambda: (output.asave if both.is_async else output.save)(tmp_path / "x"))
     assert not [*tmp_path.iterdir()]
-
-
-# Names
-
-
-@pytest.mark.parametrize(
-    ("url", "disposition", "content_type", "name"),
-    [
-        ("https://x.test/a/out%20one.png?x=/y.gif#z", None, None, "out one.png"),
-        ("https://x.test/a/", None, "image/webp", "output.webp"),
-        ("https://x.test", None, None, "output"),
-        ("https://x.test/%2e%2e%2f%2e%2e%2fetc%2fpasswd", None, None, "passwd"),
-        ("https://x.test/a", "attachment; filename=b.txt", None, "b.txt"),
-        ("https://x.test/a", 'attachment; filename="..\\\\..\\\\b.txt"', None, "b.txt"),
-        ("https://x.test/a", "attachment; filename=.bashrc", None, "bashrc"),
-        ("https://x.test/a", "inline", "application/octet-stream", "a"),
-        ("https://x.test/a", None, "audio/wav", "a.wav"),
-        ("https://x.test/a.b", None, "audio/wav", "a.b"),
-        ("https://x.test/a%00b%0A.txt", None, None, "ab.txt"),
-        ("https://x.test/a:b*.txt. ", None, None, "a_b_.txt"),
-    ],
-)
-def test_a_name_is_found_and_safe(url, disposition, content_type, name):
-    assert name_of(url, disposition, content_type) == name
-
-
-@settings(derandomize=True, database=None, max_examples=300)
-@given(st.text(), st.sampled_from(["", ".png"]))
-def test_any_text_becomes_one_name(text, ending):
-    name = safe(text, ending)
-    assert Path(name).name == name
-    assert not name.startswith(".")
-    assert "\0" not in name
-    assert 0 < len(os.fsencode(name)) <= 255
-
-
-@settings(derandomize=True, database=None, max_examples=300)
-@given(
-    st.lists(
-        st.one_of(
-            st.sampled_from(["a.png", "A.png", "a-2.png", "a", "x" * 255, "ß" * 127]),
-            st.text().map(safe),
-        ),
-        max_size=12,
-    )
-)
-def test_names_are_kept_apart(names):
-    result = apart(names)
-    assert len({each.casefold() for each in result}) == len(names)
-    assert all(len(os.fsencode(each)) <= 255 for each in result)
-    assert result[:1] == names[:1]
-
-
-# Many at once
-
-
-def save_all(both, *args, **options):
-    return both(
-        lambda: (replicate_rs.asave_all if both.is_async else replicate_rs.save_all)(
-            *args, **options
-        )
-    )
-
-
-def test_every_file_of_an_output_is_saved(both, tmp_path):
-    with Wire(lambda seen: reply(seen.path.encode(), kind="image/png")) as wire:
-        client = both.client("https://x.test")
-
-        def at(path):
-            return FileOutput(wire.origin + path, client)
-
-        output = {
-            "images": [at("/1/out.png"), at("/2/out.png"), at("/3/OUT.png")],
-            "text": "no file",
-            "more": {"mask": at("/mask.png")},
-        }
-        output["inline"] = (FileOutput("data:text/plain,hi", client), None, 5)
-        with pytest.warns(UserWarning, match=r"left out .*: output\['text'\] \(text: 'no file'\)$"):
-            paths = save_all(both, output, tmp_path / "new" / "folder")
-        del output["text"]
-        assert [path.name for path in paths] == [
-            "out.png",
-            "out-2.png",
-            "OUT-3.png",
-            "mask.png",
-            "output.txt",
-        ]
-        assert [path.read_text() for path in paths] == [
-            "/1/out.png",
-            "/2/out.png",
-            "/3/OUT.png",
-            "/mask.png",
-            "hi",
-        ]
-        assert output["images"][0].size == 10
-        asked = len(wire.seen)
-        with pytest.raises(exceptions.FileError, match=r"out\.png.*overwrite is False"):
-            save_all(both, output, tmp_path / "new" / "folder", overwrite=False)
-        assert len(wire.seen) == asked
-        assert save_all(both, output, str(tmp_path / "new" / "folder")) == paths
-
-
-def test_a_file_that_is_there_is_kept_if_asked(both, tmp_path, monkeypatch):
-    """Of either kind, also one that comes to be there after it was looked for."""
-    with Wire(lambda seen: reply(b"new", kind="text/plain")) as wire:
-        client = both.client("https://x.test")
-        files = {
-            "inline": FileOutput("data:text/plain,new", client),
-            "remote": FileOutput(f"{wire.origin}/output.txt", client),
-        }
-        for kind, file in files.items():
-            folder = tmp_path / kind
-            folder.mkdir()
-            (folder / "output.txt").write_text("old")
-            with pytest.raises(exceptions.FileError, match="overwrite is False"):
-                save_all(both, [file], folder, overwrite=False)
-            assert (folder / "output.txt").read_text() == "old"
-        # Another program is quicker.
-        monkeypatch.setattr(Path, "exists", lambda _: False)
-        for kind, file in files.items():
-            with pytest.raises(exceptions.FileError, match="output"):
-                save_all(both, [file], tmp_path / kind, overwrite=False)
-            assert (tmp_path / kind / "output.txt").read_text() == "old"
-
-
-def test_they_are_fetched_sixteen_at_a_time(both, tmp_path):
-    go = threading.Event()
-
-    def held(connection):
-        go.wait(10)
-        return reply(b"x")
-
-    with Wire(lambda _: held) as wire:
-        client = both.client("https://x.test")
-        outputs = [FileOutput(f"{wire.origin}/{n}", client) for n in range(40)]
-
-        def watch():
-            wire.until(lambda: len(wire.seen) == 16)
-            most.append(len(wire.seen))
-            go.set()
-
-        most = []
-        watcher = threading.Thread(target=watch)
-        watcher.start()
-        assert len(save_all(both, outputs, tmp_path)) == 40
-        watcher.join()
-        assert most == [16]
-
-
-def test_one_that_fails_ends_the_others(both, tmp_path):
-    waits = sending(reply(b"", length=10), hang_up=False)
-    with Wire(
-        lambda seen: (
-            reply(b"", 404) if seen.path == "/5" else waits if seen.path > "/5" else reply(b"x")
-        )
-    ) as wire:
-        client = both.client("https://x.test")
-        outputs = [FileOutput(f"{wire.origin}/{n}", client) for n in range(10)]
-        with pytest.raises(exceptions.NotFoundError):
-            save_all(both, outputs, tmp_path)
-        wire.until(lambda: wire.open_now <= 6)
-    # Each of the others is whole or not there.
-    until(lambda: not [*tmp_path.glob(".*")])
-    assert {each.name for each in tmp_path.iterdir()} <= {"0", "1", "2", "3", "4"}
-    assert all(each.read_bytes() == b"x" for each in tmp_path.iterdir())
-
-
-def test_a_folder_that_cannot_be_made_is_an_error(both, tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(exceptions.FileError, match="file"):
-        save_all(both, FileOutput("data:,x", both.client("https://x.test")), tmp_path / "file")

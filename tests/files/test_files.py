@@ -8,7 +8,7 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs import FileOutput, exceptions
-from replicate_rs._files.output import is_file
+from replicate_rs._files.urls import is_file_url
 from support.wire import Wire, prediction, reply
 
 
@@ -224,7 +224,7 @@ def test_a_file_output_is_a_value():
     ],
 )
 def test_only_a_whole_address_is_a_file(text, expected):
-    assert is_file(text) is expected
+    assert is_file_url(text) is expected
 
 
 def test_use_file_output_is_honoured(both, local):

@@ -1,5 +1,6 @@
-"""The decoder of event streams: the rules of WHATWG HTML, §9.2.6, wherever the bytes are cut, and
-beside another's parser.
+"""The decoder of event streams follows WHATWG HTML, §9.2.6, wherever the bytes are cut.
+
+It is compared with another parser, too.
 """
 
 import base64
@@ -20,7 +21,7 @@ NODE = Path(__file__).parents[1] / "node"
 
 
 def read(pieces):
-    """All that can be seen of a stream: its events, the last id, and the time to wait."""
+    """Return a stream's events, its last id, and its retry time."""
     decoder = EventDecoder()
     events = [event for piece in pieces for event in decoder.feed(piece)]
     return events, decoder.last_event_id, decoder.retry
@@ -135,7 +136,7 @@ def test_an_event_comes_with_the_byte_that_ends_it():
         decoder = EventDecoder()
         assert decoder.feed(b"data: a" + end[:-1]) == []
         assert decoder.feed(end[-1:]) == [message("a")]
-        # An LF that is still to come belongs to the CR.
+        # An LF that follows belongs to the CR.
         assert decoder.feed(b"\ndata: b\n\n") == [message("b")]
 
 
@@ -269,7 +270,7 @@ def test_any_cut_of_the_same_bytes_is_refused_or_none(stream, places, limit):
     )
 
 
-# Another's parser
+# Another parser
 
 
 if shutil.which("node") is None:
@@ -281,11 +282,11 @@ else:
 
 
 class Streams(random.Random):
-    """Streams at random, half of them well-formed for the most part.
+    """Random streams, half of them mostly well-formed.
 
-    Two things are left out, where JavaScript's parser departs from the standard: `ï»¿` at the
-    beginning, which it takes for a mark, and numbers over 2**53. (Ours leaves the time as it is for
-    one over 2**64.)
+    They lack two things in which the JavaScript parser departs from the standard: `ï»¿` at the
+    beginning, which it takes for a byte order mark, and numbers over 2**53. (This library's parser
+    ignores times over 2**64.)
     """
 
     FIELDS = (

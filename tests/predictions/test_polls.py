@@ -1,4 +1,4 @@
-"""How often predictions are asked for, over all that a client waits for."""
+"""How often a client polls, for all predictions that it waits for together."""
 
 import asyncio
 import itertools
@@ -7,6 +7,7 @@ import statistics
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ from support.wire import HEAD, Wire, numbered, prediction, reply
 
 
 class Predictions(Wire):
-    """Predictions that end in their own time, and the list of them."""
+    """A server of predictions that end after so many seconds each, and of their list."""
 
     def __init__(self, ends, *, page=100, listed=True, headers="", links=None):
         self.start = time.monotonic()
@@ -74,33 +75,32 @@ def waiting_for(client, wire, ids):
 
 
 def test_three_hundred_that_wait_stay_below_the_api_s_limit_and_hear_soon():
-    """Row 21: under 2,400 GET a minute, and half of them hear within a second."""
+    """Under 2,400 GET requests a minute; half of the ends are noticed within a second."""
     ends = {f"p{n}": 1.5 + 4.0 * n / 300 for n in range(300)}
     with Predictions(ends) as wire:
         client = replicate.Replicate("r8_x", base_url=wire.base_url)
         done = waiting_for(client, wire, ends)
         seconds = wire.age()
     assert all(each.status == "succeeded" for each in done)
-    # One request for each that ended is the least; the others are what asking costs.
+    # Each prediction needs one request at its end; the others are the cost of polling.
     asking = wire.gets - len(ends)
     assert asking / seconds * 60 < 2400 - len(ends)
     assert statistics.median(wire.told.values()) < 1.0
 
 
 def test_without_a_list_they_share_a_rate():
-    """Row 21."""
     ends = {f"p{n}": 1.0 for n in range(60)}
     with Predictions(ends, listed=False) as wire:
         client = replicate.Replicate("r8_x", base_url=wire.base_url)
         assert len(waiting_for(client, wire, ends)) == 60
-        # Beside the one request for each that has ended.
+        # Beside one request for each that has ended.
         assert (wire.gets - 60) / wire.age() * 60 < 2400
-    # A list that is not there is not asked for again and again.
+    # A missing list is not requested again.
     assert len(wire.lists) == 1
 
 
 class Watched(Predictions):
-    """A crowd of predictions that end together, when each was asked for by itself so many times."""
+    """Many predictions, which end together when each was fetched so many times."""
 
     def __init__(self, times):
         self.times = times
@@ -135,7 +135,7 @@ async def increments_of(view, _):
 
 
 async def rest_of_stream_of(view, _):
-    """Its connection breaks, and there is no other."""
+    """The connection breaks, and another one is refused."""
     assert await view.async_stream(timeout=40).collect() == "a"
 
 
@@ -143,7 +143,7 @@ async def rest_of_stream_of(view, _):
     ("watch", "times"), [(progress_of, 1), (increments_of, 1), (rest_of_stream_of, 2)]
 )
 def test_what_is_watched_is_asked_for_itself_in_a_crowd(watch, times):
-    """The list tells no more than that a prediction has ended."""
+    """The list shows only that a prediction has ended, and neither progress nor output."""
 
     async def main():
         async with replicate.AsyncReplicate("r8_x", base_url=wire.base_url) as client:
@@ -156,7 +156,6 @@ def test_what_is_watched_is_asked_for_itself_in_a_crowd(watch, times):
 
 
 def test_threads_share_the_pace_too():
-    """Row 21."""
     ends = {f"p{n}": 2.0 for n in range(40)}
     with Predictions(ends) as wire:
         client = replicate.Replicate("r8_x", base_url=wire.base_url)
@@ -173,7 +172,7 @@ def test_threads_share_the_pace_too():
         for thread in threads:
             thread.join()
     assert done == ["succeeded"] * 40
-    # 40 at the end, and no more than the shared rate before.
+    # 40 at the end, and the shared rate before.
     assert wire.gets < 40 + 30 * 4
     assert wire.lists
 
@@ -187,7 +186,7 @@ def test_one_alone_is_asked_for_itself(both):
 
 
 def test_the_caller_s_interval_is_obeyed_exactly(both):
-    """Row 21: what the caller says comes before what the client finds."""
+    """It takes precedence over the client's own pacing."""
     states = iter(["processing"] * 3 + ["succeeded"])
     moments = []
 
@@ -205,7 +204,7 @@ def test_the_caller_s_interval_is_obeyed_exactly(both):
 
 
 def test_a_server_that_has_little_left_is_asked_little(both):
-    """Row 21: `ratelimit-remaining` and `ratelimit-reset`."""
+    """By `ratelimit-remaining` and `ratelimit-reset`."""
     with Predictions(
         {"p1": 0.1}, headers="ratelimit-remaining: 0\r\nratelimit-reset: 2\r\n"
     ) as wire:
@@ -220,7 +219,7 @@ def test_a_server_that_has_little_left_is_asked_little(both):
 
 
 def test_a_link_of_the_list_leads_nowhere_else():
-    """Row 4: only its query is used."""
+    """Only the link's query is used."""
     ends = {f"p{n}": 1.5 for n in range(40)}
     with (
         Wire(lambda seen: reply({})) as elsewhere,
@@ -236,7 +235,7 @@ def test_waiting_survives_a_fork_while_another_leads():
     done = script(
         """
         import os, sys, threading, time
-        sys.path[:0] = [sys.argv[1], f"{sys.argv[1]}/predictions"]
+        sys.path[:0] = sys.argv[1:]
         from test_polls import Predictions
         import replicate_rs as replicate
 
@@ -254,6 +253,6 @@ def test_waiting_survives_a_fork_while_another_leads():
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
         os._exit(0)
         """,
-        str(pytest.importorskip("pathlib").Path(__file__).parents[1]),
+        *map(str, Path(__file__).parents[:2]),
     )
     assert done.stdout == "0\n", done.stderr

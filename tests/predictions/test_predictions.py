@@ -1,4 +1,4 @@
-"""`client.predictions`, and the record it gives."""
+"""`client.predictions`, and its records."""
 
 import copy
 import pickle
@@ -220,7 +220,7 @@ def test_errors_are_picklable():
 
 @pytest.mark.parametrize("held", ["the first request", "the polls", "a poll"])
 def test_wait_by_id_takes_a_signal_and_a_timeout(both, held):
-    """Over both of its parts: the prediction is fetched, and then polled."""
+    """Both limit the first fetch and the polls together."""
     started = threading.Event()
 
     def answer(seen):
@@ -292,7 +292,7 @@ def test_the_last_bar_counts(logs, expected):
 
 def test_logs_of_any_size_are_read_from_their_end():
     class Counted(str):
-        """Text that tells how much of it was copied."""
+        """Text that counts how much of it is copied."""
 
         copied = 0
 

@@ -1,6 +1,4 @@
-"""A model's events as bytes, for somebody else: through FastAPI and uvicorn, through WSGI, and by
-hand.
-"""
+"""Relays: a model's events as bytes, through FastAPI and uvicorn, through WSGI, and by hand."""
 
 import asyncio
 import gc
@@ -30,7 +28,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def frames(both, client, **options):
-    """Every byte of a relay."""
+    """Return all bytes of a relay."""
 
     async def read():
         return b"".join([frame async for frame in await client.relay("acme/x", {}, **options)])

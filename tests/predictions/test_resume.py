@@ -1,6 +1,4 @@
-"""A stream whose connection breaks: nothing is lost, nothing comes twice, and nothing is taken for
-complete that is not.
-"""
+"""Streams whose connection breaks: no event is lost or repeated, and no end is invented."""
 
 import asyncio
 import socket
@@ -15,7 +13,7 @@ from support.wire import HEAD, Wire, done, hang, numbered, output, prediction, r
 
 WORDS = [f"w{n} " for n in range(30)]
 TEXT = "".join(WORDS)
-# How a server says that it has had nothing to send.
+# What a server sends before it closes a silent stream.
 SILENT = b":408: 408 Request Timeout\n\n"
 
 
@@ -26,10 +24,10 @@ def reset(connection):
 
 
 def resuming(*cuts, kind="resume", poll=None):
-    """A server that cuts its stream after so many bytes, in turn, and then sends the rest.
+    """Return a server that cuts its stream after so many bytes each, and then sends the rest.
 
     `kind` is what it does with a `Last-Event-ID`: ``resume`` after it, ``replay`` from the
-    beginning, or ``live``: go on with what it would have sent next, whatever the client has.
+    beginning, or ``live``: continue where the cut was, whatever the client has received.
     """
     whole = [*[numbered(text, first=n) for n, text in enumerate(WORDS)], done()]
     left = [*cuts]
@@ -63,8 +61,8 @@ def text_of(both, wire, **options):
 
 @pytest.mark.parametrize("kind", ["resume", "replay"])
 def test_cut_anywhere_the_text_is_the_same(both, kind):
-    """After every event, and at some places in the middle of each; all at once, since each waits a
-    little before it goes on.
+    """After every event, and at some places within each; all at once, because each reconnects after
+    a pause.
     """
     size = len(numbered("w10 ", first=10))
     wires = [
@@ -117,7 +115,7 @@ def _after(seen, stream):
 
 @pytest.mark.parametrize("status", ["succeeded", "processing"])
 def test_what_a_server_leaves_out_comes_from_the_prediction(both, status):
-    """It goes on where it is, not where the client was: nothing of that is taken."""
+    """The server continues elsewhere, so none of its events are used."""
     polls = [prediction(status, output=WORDS[:20])] * (status == "processing") + [
         prediction("succeeded", output=WORDS)
     ]
@@ -199,7 +197,7 @@ def test_a_prediction_that_has_failed_meanwhile_raises_that(both, status, error)
 
 
 def test_an_end_without_done_is_no_end(both):
-    """The server closes, cleanly, again and again: the prediction knows better."""
+    """The server closes cleanly, again and again, while the prediction still runs."""
     polls = [prediction("processing", output=["a"])] * 3 + [
         prediction("succeeded", output=["a", "b"])
     ]
@@ -220,7 +218,7 @@ def test_after_six_connections_that_bring_nothing_the_prediction_is_asked_for_th
 
 
 def test_connections_that_bring_something_are_not_counted(both):
-    """Ten that break off after one more event each."""
+    """Ten connections, each of which breaks after one more event."""
     events = [b"retry: 1\n" + numbered(text, first=n) for n, text in enumerate(WORDS[:10])]
     with streaming(*events[:-1], events[-1] + done(), poll=prediction("processing")) as wire:
         assert text_of(both, wire) == "".join(WORDS[:10])
@@ -284,7 +282,7 @@ def test_an_api_that_is_gone_too_is_an_interruption(both):
 
 
 def test_silence_is_asked_about_and_outlived(both):
-    """After the server's own word for it, and after ours."""
+    """Whether the server reports the silence, or the client's `idle` limit ends it."""
     quiet = numbered("a") + SILENT
     polls = [prediction("processing", output=None)] * 2 + [
         prediction("succeeded", output=["a", "b"])
@@ -298,7 +296,7 @@ def test_silence_is_asked_about_and_outlived(both):
 
 
 def test_silence_is_not_counted(both):
-    """A model may be silent for as long as it likes."""
+    """A model may be silent for any time."""
     with streaming(*[SILENT] * 7, numbered("a") + done(), poll=prediction("processing")) as wire:
         assert (
             both(lambda: both.client(wire.base_url).text_stream("acme/x", {}, timeout=30).collect())
@@ -308,7 +306,7 @@ def test_silence_is_not_counted(both):
 
 
 def test_the_server_s_retry_is_obeyed(both):
-    """Until it is over, nothing is asked; the deadline does not wait for it."""
+    """The client does not reconnect before; its deadline still ends the stream."""
     with streaming(b"retry: 30000\n" + numbered("a"), poll=prediction("processing")) as wire:
         with pytest.raises(replicate.PredictionTimeout):
             both(

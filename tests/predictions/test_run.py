@@ -1,4 +1,4 @@
-"""`run` and `wait`: when a run is done, how it ends, and what happens when the caller leaves."""
+"""`run` and `wait`: when a run is done, how it ends, and what cancels it."""
 
 import asyncio
 import itertools
@@ -13,7 +13,7 @@ from support.wire import Wire, hang, prediction, reply
 
 
 def scripted(*states, create=None):
-    """A server whose prediction goes through `states`, one per poll."""
+    """Return a server whose prediction goes through `states`, one per poll."""
     polls = iter(states)
 
     def script(seen):
@@ -56,7 +56,7 @@ def test_block_mode_asks_once_and_returns_the_output(both, client, local):
         ({"prefer": "wait"}, "wait=3"),
         ({"prefer": "wait=2"}, "wait=2"),
         ({"timeout": 30}, "wait=3"),
-        # An answer that comes at the deadline would come too late.
+        # The create must be answered before the deadline.
         ({"timeout": 3.5}, "wait=2"),
         ({"timeout": 2}, "wait=1"),
         ({"timeout": 1.9}, None),
@@ -201,12 +201,10 @@ def test_wait_returns_the_prediction_or_raises(both, client):
 def test_the_deadline_is_over_everything_and_cancels(both):
     with running_forever() as wire:
         client = both.client(wire.base_url, poll_interval=0.01)
-        start = time.monotonic()
         with pytest.raises(
             replicate.PredictionTimeout, match="p1 is still processing after 0.2 s"
         ) as caught:
             both(lambda: client.run("acme/x", {}, wait=False, timeout=0.2))
-        assert 0.15 < time.monotonic() - start < 2
         assert isinstance(caught.value, TimeoutError)
         assert caught.value.prediction.id == "p1"
         wire.until(lambda: wire.routes.count("POST /v1/predictions/p1/cancel") == 1)
@@ -268,18 +266,16 @@ def test_an_aborted_signal_ends_the_run_and_cancels_once(both):
         client = both.client(wire.base_url, poll_interval=0.01)
         with pytest.raises(replicate.AbortError):
             both(lambda: client.run("acme/x", {}, wait=False, signal=controller.signal))
-        wire.until(lambda: "POST /v1/predictions/p1/cancel" in wire.routes)
-        time.sleep(0.05)
+        both(client.aclose if both.is_async else client.close)
         assert wire.routes.count("POST /v1/predictions/p1/cancel") == 1
 
 
 def test_a_signal_interrupts_a_long_interval(both):
     with running_forever() as wire:
         client = both.client(wire.base_url, poll_interval=60)
-        start = time.monotonic()
         with pytest.raises(replicate.AbortError) as caught:
             both(lambda: client.run("acme/x", {}, wait=False, signal=AbortSignal.timeout(0.1)))
-        assert time.monotonic() - start < 5
+        assert "GET /v1/predictions/p1" not in wire.routes
         assert isinstance(caught.value.reason, TimeoutError)
 
 
@@ -291,17 +287,16 @@ def test_a_signal_interrupts_a_long_interval(both):
     ],
 )
 def test_a_pause_that_the_server_asks_for_ends_with_the_call(both, options, error):
-    """A limit of requests that is used up lasts for a minute."""
+    """The rate limit is used up for a minute."""
     used_up = "ratelimit-remaining: 0\r\nratelimit-reset: 60\r\n"
     with Wire(lambda seen: reply(prediction("processing"), headers=used_up)) as wire:
-        start = time.monotonic()
         with pytest.raises(error):
             both(
                 lambda: both.client(wire.base_url).run(
                     "acme/x", {}, wait=False, **{name: of() for name, of in options.items()}
                 )
             )
-        assert time.monotonic() - start < 30
+        assert wire.routes.count("GET /v1/predictions/p1") == 1
 
 
 def test_a_prediction_that_ended_is_left_alone_when_its_client_is_closed(both):
@@ -320,8 +315,7 @@ def test_a_cancelled_task_cancels_its_prediction_once():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.to_thread(wire.until, lambda: "POST /v1/predictions/p1/cancel" in wire.routes)
-        await asyncio.sleep(0.05)
+        await client.aclose()
         assert wire.routes.count("POST /v1/predictions/p1/cancel") == 1
 
     with running_forever() as wire:
@@ -333,7 +327,7 @@ def test_cancel_on_exit_can_be_turned_off(both):
         client = both.client(wire.base_url, poll_interval=0.01)
         with pytest.raises(replicate.PredictionTimeout):
             both(lambda: client.run("acme/x", {}, wait=False, timeout=0.1, cancel_on_exit=False))
-        time.sleep(0.05)
+        both(client.aclose if both.is_async else client.close)
         assert "POST /v1/predictions/p1/cancel" not in wire.routes
 
 

@@ -1,4 +1,4 @@
-"""A server of creates, whose answers stand still at a moment, and which counts what is cancelled."""
+"""A server that delays responses to creates at a chosen point, and counts cancels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from support.leaving import PATIENCE
 from support.wire import HEAD, Answer, Seen, Wire, hang, output, prediction, reply
 
-# Where the answer to a create stands still until it is told to go on.
+# How many bytes of an answer are sent before the pause.
 MOMENTS: dict[str, Callable[[bytes], int]] = {
     "before it": lambda _: 0,
     "in its head": lambda answer: answer.index(b"\r\n\r\n"),
@@ -26,15 +26,13 @@ def now() -> datetime:
 
 
 class Creates(Wire):
-    """A server whose answers to creates stand still at a moment; it counts what is made and what is
-    cancelled.
-    """
+    """A server that pauses its answers to creates, and counts what is created and cancelled."""
 
     def __init__(
         self, moment: str = "before it", *, pause: float | None = None, ended: bool = False
     ) -> None:
         self.moment = MOMENTS[moment]
-        # Seconds; otherwise until it is told to go on.
+        # Seconds of the pause; None: until `go_on` is set.
         self.pause = pause
         self.status = "succeeded" if ended else "processing"
         self.made: list[str] = []
@@ -85,7 +83,7 @@ class Creates(Wire):
         return hold
 
     def _described(self, id: str, seen: Seen) -> dict[str, Any]:
-        """What the list says of a prediction."""
+        """Return a prediction as the list of predictions has it."""
         kind, *name = seen.path.removeprefix("/v1/").split("/")
         body, named = json.loads(seen.body), "/".join(name[:2])
         about = {
@@ -102,7 +100,7 @@ class Creates(Wire):
         }
 
     def listing(self) -> bytes:
-        """Answer with the recent predictions, newest first."""
+        """Return the answer with the recent predictions, newest first."""
         found = [
             each | ({"status": "canceled"} if f"predictions/{each['id']}" in self.cancelled else {})
             for each in self.listed
@@ -117,12 +115,13 @@ class Creates(Wire):
         hang(connection)
 
     def wait(self) -> None:
-        """Wait until the first create has come to its moment."""
+        """Wait until an answer is paused."""
         assert self.reached.wait(PATIENCE)
 
-    def check(self, client: Any = None) -> None:
-        """Let the creates be answered; each prediction is cancelled once, and no connection is
-        left.
+    def assert_all_cancelled(self, client: Any = None) -> None:
+        """Answer the creates; assert that each prediction is cancelled once.
+
+        Then no connection may be left; a client that is passed is closed before that.
         """
         self.go_on.set()
         self.until(lambda: len(self.cancelled) >= len(self.made), 5)
@@ -130,3 +129,11 @@ class Creates(Wire):
             client.close()
         self.until(lambda: self.open_now == 0, 5)
         assert sorted(self.cancelled) == sorted(self.made)
+
+    def assert_kept(self, client: Any) -> None:
+        """Answer a create that was left; assert that it was read, and its prediction kept."""
+        assert self.open_now == 1
+        self.go_on.set()
+        client.close(5)
+        self.until(lambda: self.open_now == 0, 5)
+        assert (len(self.made), self.cancelled) == (1, [])

@@ -144,8 +144,8 @@ class Scene:
     def use_again(self) -> None:
         assert self.both(lambda: self.client.predictions.get("good")).status == "succeeded"
 
-    def gone(self) -> None:
-        """Check that nothing is left, on either side."""
+    def assert_nothing_left(self) -> None:
+        """Assert that nothing is left, on either side."""
         for function in self._release:
             function()
         cancelled = "POST /v1/predictions/p1/cancel"

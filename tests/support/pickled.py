@@ -170,11 +170,11 @@ def error(kind: Any) -> BaseException:
         return kind("what is wrong")
     if not issubclass(kind, exceptions.ReplicateError):
         return kind("what is wrong")
-    made = kind(detail="what is wrong")
-    made.request_id, made.prediction = "r1", prediction
-    if isinstance(made, exceptions.APIError):
-        made.method, made.url, made.body = "GET", BASE_URL, b"{}"
-    return made
+    failure = kind(detail="what is wrong")
+    failure.request_id, failure.prediction = "r1", prediction
+    if isinstance(failure, exceptions.APIError):
+        failure.method, failure.url, failure.body = "GET", BASE_URL, b"{}"
+    return failure
 
 
 def samples() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Webhooks signed as Replicate signs them, and their receivers."""
+"""Webhooks for tests: signed ones, a server that receives them, and the example receivers."""
 
 import importlib.util
 import queue
@@ -13,6 +13,23 @@ from replicate_rs import sign_webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
+# A webhook of the tests of Standard Webhooks, signed with `SECRET`.
+BODY = '{"test": 2432232314}'
+SIGNATURE = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+PARTS = {
+    "id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+    "timestamp": "1614265330",
+    "signature": SIGNATURE,
+}
+HEADERS = {f"Webhook-{name.title()}": value for name, value in PARTS.items()}
+
+
+def lowercase_headers(**changes):
+    """Return the headers of the webhook in lower case; None leaves a header out."""
+    return {
+        f"webhook-{name}": value for name, value in (PARTS | changes).items() if value is not None
+    }
+
 
 def signed(body, *, id="msg_1", age=0, secret=SECRET):
     """Return the headers of a webhook that was sent `age` seconds ago."""
@@ -26,17 +43,17 @@ def signed(body, *, id="msg_1", age=0, secret=SECRET):
 
 @cache
 def example(name):
-    """Return an example as a module; importing it sends no request."""
+    """Return one of the examples as a module; its import needs no token and no server."""
     path = Path(__file__).parents[2] / "examples" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(name, path)
-    # Django looks up its routes by the module's name.
+    # Django imports its routes from the module by name.
     sys.modules[name] = module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 class Receiver(ThreadingHTTPServer):
-    """A receiver of webhooks, which answers with the given statuses, and then with 204."""
+    """A server that stores webhooks; it answers with the given statuses, then with 204."""
 
     daemon_threads = True
 

@@ -35,10 +35,8 @@ def reply(
         body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     )
     size = len(content) if length is None else length
-    return (
-        f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n{headers}\r\n".encode()
-        + content
-    )
+    head = f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n"
+    return f"{head}{headers}\r\n".encode() + content
 
 
 def prediction(status: str = "succeeded", **more: Any) -> dict[str, Any]:

@@ -37,13 +37,18 @@ from replicate_rs import (
     use,
     validate_webhook,
 )
-from replicate_rs._predictions.output_iterator import AsyncOutputIterator, OutputIterator
 from replicate_rs._predictions.progress import Progress
-from replicate_rs._predictions.relay import Relay
 from replicate_rs.deployment import Release
 from replicate_rs.file import File, FilePage
-from replicate_rs.stream import AsyncStream, EventDecoder, EventType, Stream
-from replicate_rs.use import AsyncFunction, AsyncRun, Function, Run
+from replicate_rs.stream import AsyncStream, EventDecoder, EventType, Relay, Stream
+from replicate_rs.use import (
+    AsyncFunction,
+    AsyncOutputIterator,
+    AsyncRun,
+    Function,
+    OutputIterator,
+    Run,
+)
 from replicate_rs.webhook import WebhookSigningSecret
 
 

@@ -1,6 +1,4 @@
-"""Webhooks judged at another time than the system's: one that is given, or Python's own where a
-test has changed it.
-"""
+"""The time of a verification: the system clock, a given time, or a changed Python clock."""
 
 import asyncio
 import datetime
@@ -14,10 +12,11 @@ import pytest
 import time_machine
 
 import replicate_rs as replicate
+from conftest import script
 from replicate_rs import WebhookVerifier
 from replicate_rs.local import LocalReplicate
 from replicate_rs.webhook import InvalidTimestampError
-from support.webhooks import SECRET
+from support.webhooks import SECRET, Receiver
 
 STAMP = 1_600_000_000
 BODY = b'{"id": "p1"}'
@@ -33,7 +32,7 @@ LARGE_HEADERS = HEADERS | {
 
 
 def checks(**options):
-    """Every way to check a webhook; each says whether it was accepted."""
+    """Yield for every way to verify the webhook whether it was accepted."""
     verifier = WebhookVerifier(SECRET)
 
     def accepted(call, *arguments):
@@ -154,7 +153,6 @@ def mocked():
 
 @pytest.mark.parametrize("change", [frozen, ticking, travelled, standing, mocked])
 def test_python_s_clock_counts_where_a_test_has_changed_it(change):
-    # asyncio's own clock stops too: see below for the event loop.
     verifier = WebhookVerifier(SECRET)
     with pytest.raises(InvalidTimestampError):
         verifier.verify(HEADERS, BODY)
@@ -167,12 +165,12 @@ def test_python_s_clock_counts_where_a_test_has_changed_it(change):
             replicate.webhooks.validate(headers=HEADERS, body=BODY, secret=SECRET, tolerance=300)
             is None
         )
-        # What a call was given counts more.
+        # The time of the call has precedence.
         with pytest.raises(InvalidTimestampError):
             verifier.verify(HEADERS, BODY, now=STAMP + 301)
     with pytest.raises(InvalidTimestampError):
         verifier.verify(HEADERS, BODY)
-    # What was made under the changed clock is not bound to it.
+    # A verifier that was created under the changed clock is not bound to it.
     with change():
         verifier = WebhookVerifier(SECRET)
     with pytest.raises(InvalidTimestampError):
@@ -196,8 +194,6 @@ def test_time_goes_by_where_it_is_moved_on():
 
 
 def test_a_package_that_is_imported_under_a_changed_clock_is_not_bound_to_it():
-    from conftest import script
-
     done = script(f"""
     import freezegun
     with freezegun.freeze_time("2020-09-13 12:26:40"):
@@ -227,9 +223,7 @@ def test_a_verifier_and_its_clock_are_collected():
 
 @pytest.mark.parametrize("change", [frozen, travelled])
 def test_the_local_server_s_webhooks_are_good_under_a_changed_clock(change):
-    """It lives on, and stamps them by the clock that the receiver in the same process has."""
-    from support.webhooks import Receiver
-
+    """The server goes on, and takes timestamps from the clock of the receiver's process."""
     before = set(threading.enumerate())
     for outside in (False, True):
         server = LocalReplicate()
@@ -256,6 +250,5 @@ def test_the_local_server_s_webhooks_are_good_under_a_changed_clock(change):
         else:
             with change(), server:
                 run()
-        assert not [
-            each for each in {*threading.enumerate()} - before if each.name == "replicate-local"
-        ]
+        started = {*threading.enumerate()} - before
+        assert not [thread for thread in started if thread.name == "replicate-local"]

@@ -1,11 +1,21 @@
-"""`webhooks.validate` is 1.0.7's: what it refuses, in which order, and in which words."""
+"""`webhooks.validate` checks in the order of 1.0.7, and raises its errors and messages."""
 
 import time
 
+import httpx
 import pytest
 
 import replicate_rs
 from replicate_rs import sign_webhook
+from replicate_rs.webhook import (
+    InvalidSecretKeyError,
+    InvalidSignatureError,
+    InvalidTimestampError,
+    WebhookSigningSecret,
+)
+from support.webhooks import BODY as EXAMPLE_BODY
+from support.webhooks import HEADERS, PARTS, lowercase_headers
+from support.webhooks import SECRET as EXAMPLE_SECRET
 
 official = pytest.importorskip("replicate")
 
@@ -78,12 +88,12 @@ def test_it_answers_as_1_0_7_does(case):
 def test_a_wrong_secret_is_not_shown():
     headers, body, _, _ = CASES["genuine"]
     wrong = "whsec_secret_with_parts"
-    kind, words = outcome(replicate_rs, headers, body, wrong, None)
+    kind, message = outcome(replicate_rs, headers, body, wrong, None)
     assert (kind, "Invalid secret key format") == (
         outcome(official, headers, body, wrong, None)[0],
-        words.partition(":")[0],
+        message.partition(":")[0],
     )
-    assert "with_parts" not in words
+    assert "with_parts" not in message
 
 
 def test_there_is_one_request_or_its_parts_and_a_secret():
@@ -106,7 +116,7 @@ def test_there_is_one_request_or_its_parts_and_a_secret():
 
 
 def test_validate_webhook_keeps_its_own_order():
-    # Who cannot sign does not learn what the clock says.
+    # A sender without the secret does not learn the receiver's time.
     assert (
         replicate_rs.validate_webhook(headers=signed(OLD, OTHER), body=BODY, secret=SECRET) is False
     )
@@ -114,3 +124,70 @@ def test_validate_webhook_keeps_its_own_order():
         replicate_rs.WebhookVerifier(SECRET).verify(signed(OLD, OTHER), BODY)
     with pytest.raises(replicate_rs.InvalidTimestampError):
         replicate_rs.WebhookVerifier(SECRET).verify(signed(OLD), BODY)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"headers": HEADERS},
+        {"headers": lowercase_headers(signature=f"v1,AAAA {PARTS['signature']}")},
+        {"headers": lowercase_headers(signature=f"  {PARTS['signature']}  ")},
+        {"headers": lowercase_headers(), "body": "other"},
+        {"headers": lowercase_headers(), "body": ""},
+        {"headers": lowercase_headers(), "body": None},
+        {"headers": {}},
+        {"headers": None},
+        *(
+            {"headers": lowercase_headers(**{name: None})}
+            for name in ("id", "timestamp", "signature")
+        ),
+        {"headers": lowercase_headers(), "tolerance": 300},
+        {"headers": lowercase_headers(), "secret": None},
+        {"headers": lowercase_headers(), "secret": WebhookSigningSecret(key="whsec_AAAA")},
+        {"request": True},
+        {"request": True, "headers": lowercase_headers()},
+    ],
+)
+def test_validate_judges_and_speaks_as_1_0_7(case):
+    request = httpx.Request("POST", "http://test/", headers=HEADERS, content=EXAMPLE_BODY)
+    given = {
+        "secret": WebhookSigningSecret(key=EXAMPLE_SECRET),
+        **({} if "request" in case else {"body": EXAMPLE_BODY}),
+        **case,
+    }
+    if "request" in given:
+        given["request"] = request
+
+    def outcome(validate):
+        try:
+            return validate(**given)
+        except ValueError as error:
+            return type(error).__name__, str(error)
+
+    assert outcome(replicate_rs.webhooks.validate) == outcome(official.webhooks.validate)
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [f"v2,{PARTS['signature'][3:]}", "nonsense", "v1,!", "v1a,xyz", PARTS["signature"][3:]],
+)
+def test_validate_is_stricter_where_1_0_7_lets_through_or_breaks(signature):
+    secret = WebhookSigningSecret(key=EXAMPLE_SECRET)
+    with pytest.raises(InvalidSignatureError):
+        replicate_rs.webhooks.validate(
+            headers=lowercase_headers(signature=signature), body=EXAMPLE_BODY, secret=secret
+        )
+    with pytest.raises(InvalidTimestampError):
+        replicate_rs.webhooks.validate(
+            headers=lowercase_headers(timestamp="1e9"), body=EXAMPLE_BODY, secret=secret
+        )
+    with pytest.raises(InvalidSecretKeyError):
+        replicate_rs.webhooks.validate(
+            headers=lowercase_headers(), body=EXAMPLE_BODY, secret="foo_bar"
+        )
+    assert (
+        replicate_rs.webhooks.validate(
+            headers=lowercase_headers(), body=EXAMPLE_BODY.encode(), secret=EXAMPLE_SECRET
+        )
+        is None
+    )

@@ -1,4 +1,4 @@
-"""Requests of every framework are judged, and none of the frameworks is imported."""
+"""Verification of the requests of web frameworks, none of which the library imports."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ from replicate_rs import avalidate_webhook, validate_webhook
 from replicate_rs.webhook import MissingWebhookHeaderError
 from support.webhooks import SECRET, example, signed
 
-# Django wants settings, once for a process.
+# Configures Django, which is possible once in a process.
 example("webhook_django")
 
 URL = "http://test/webhooks"
@@ -33,7 +33,7 @@ URL = "http://test/webhooks"
 @contextmanager
 def of_flask(headers, body):
     with flask.Flask(__name__).test_request_context("/", method="POST", headers=headers, data=body):
-        # The proxy, as views have it.
+        # The proxy that views use.
         yield flask.request, {}
 
 
@@ -73,9 +73,7 @@ def of_requests(headers, body):
 
 
 def cases():
-    """A webhook that is genuine, one that is not, and one that lacks a header; with what is to be
-    said of them.
-    """
+    """Yield genuine, forged and incomplete webhooks with the expected outcome."""
     body = b'{"id": "p1"}'
     headers = signed(body)
     yield headers, body, True
@@ -88,7 +86,7 @@ def cases():
         )
 
 
-def verdict(validate):
+def outcome(validate):
     try:
         return validate()
     except ValueError as error:
@@ -101,17 +99,17 @@ def verdict(validate):
 def test_a_request_is_judged(given):
     for headers, body, expected in cases():
         with given(headers, body) as (request, more):
-            assert verdict(lambda: validate_webhook(request, SECRET, **more)) is expected
+            assert outcome(lambda: validate_webhook(request, SECRET, **more)) is expected
             assert (
-                verdict(lambda: asyncio.run(avalidate_webhook(request, SECRET, **more))) is expected
+                outcome(lambda: asyncio.run(avalidate_webhook(request, SECRET, **more))) is expected
             )
 
 
-async def judge(request):
-    """What both functions say of a request whose body has to be awaited."""
+async def outcome_of_awaited(request):
+    """Return the outcome for a request whose body has to be awaited."""
     with pytest.raises(TypeError, match="await avalidate_webhook"):
         validate_webhook(request, SECRET)
-    # A coroutine that was left behind would warn now.
+    # Python would warn now of a coroutine that was not awaited.
     gc.collect(0)
     try:
         return str(await avalidate_webhook(request, SECRET))
@@ -122,7 +120,7 @@ async def judge(request):
 def of_starlette():
     async def endpoint(request):
         assert type(request) is starlette.requests.Request
-        return starlette.responses.PlainTextResponse(await judge(request))
+        return starlette.responses.PlainTextResponse(await outcome_of_awaited(request))
 
     return starlette.applications.Starlette(
         routes=[starlette.routing.Route("/webhooks", endpoint, methods=["POST"])]
@@ -134,7 +132,7 @@ def of_fastapi():
 
     @app.post("/webhooks", response_class=starlette.responses.PlainTextResponse)
     async def endpoint(request: fastapi.Request) -> str:
-        return await judge(request)
+        return await outcome_of_awaited(request)
 
     return app
 
@@ -142,7 +140,7 @@ def of_fastapi():
 def of_litestar():
     @litestar.post("/webhooks", media_type=litestar.MediaType.TEXT)
     async def endpoint(request: litestar.Request) -> str:
-        return await judge(request)
+        return await outcome_of_awaited(request)
 
     return litestar.Litestar([endpoint], openapi_config=None)
 
@@ -163,7 +161,7 @@ def test_a_request_of_an_asgi_framework_is_judged(app):
 
 def test_a_request_of_aiohttp_is_judged():
     async def endpoint(request):
-        return aiohttp.web.Response(text=await judge(request))
+        return aiohttp.web.Response(text=await outcome_of_awaited(request))
 
     async def ask():
         app = aiohttp.web.Application()
@@ -183,8 +181,10 @@ def test_a_request_of_aiohttp_is_judged():
 def test_the_library_imports_no_framework():
     done = script("""
         import sys
-        import replicate_rs.webhook, replicate_rs._webhooks.requests, replicate_rs._webhooks.verifier
-        frameworks = "aiohttp", "django", "fastapi", "flask", "httpx", "litestar", "requests", "starlette", "werkzeug"
+        import replicate_rs.webhook
+        import replicate_rs._webhooks.requests, replicate_rs._webhooks.verifier
+        frameworks = ("aiohttp", "django", "fastapi", "flask", "httpx", "litestar", "requests")
+        frameworks += ("starlette", "werkzeug")
         print([name for name in frameworks if name in sys.modules])
     """)
     assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -1,4 +1,4 @@
-"""The verifier that a service keeps: unwrapping, many at once, replays, threads."""
+"""`WebhookVerifier` and `SeenWebhooks`: unwrapping, many at once, replays, threads."""
 
 import contextlib
 import copy
@@ -102,7 +102,7 @@ def test_what_was_signed_but_is_no_object_is_refused(body):
 
 
 def test_a_body_is_parsed_as_it_was_verified():
-    """A buffer that changes in between must not smuggle anything in."""
+    """A buffer that another thread changes must not pass unverified bytes."""
     genuine, forged = (json.dumps({**PREDICTION, "id": id}).encode() for id in ("good", "evil"))
     verifier, headers, body, stop = (
         WebhookVerifier(SECRET),
@@ -172,7 +172,7 @@ def test_a_replay_is_refused_and_a_forgery_is_not_remembered():
 
 
 def test_what_is_no_object_is_not_remembered():
-    """It was not handled, and may come again when the receiver knows what to make of it."""
+    """It was not handled, so it must be accepted when it is sent again."""
     seen = SeenWebhooks()
     for _ in range(2):
         with pytest.raises(InvalidWebhookBodyError):
@@ -258,8 +258,8 @@ def test_other_threads_run_while_much_is_hashed():
             target=lambda: (verifier.verify(headers, body), moments.append("hashed"))
         )
         hashing.start()
-        # It is this thread's turn only because the other gave up the GIL: nobody takes it from it
-        # within the test.
+        # This thread runs only because the other one released the GIL: the switch interval is
+        # longer than the test.
         moments.append("meanwhile")
         hashing.join()
         return moments == ["meanwhile", "hashed"]
@@ -267,7 +267,7 @@ def test_other_threads_run_while_much_is_hashed():
     interval = sys.getswitchinterval()
     sys.setswitchinterval(30)
     try:
-        # On a machine with much to do this thread may be late, now and then.
+        # On a busy machine this thread may sometimes be too late.
         assert any(runs_meanwhile() for _ in range(20))
     finally:
         sys.setswitchinterval(interval)

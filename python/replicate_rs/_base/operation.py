@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     # be passed on.
     Form: TypeAlias = Literal["events", "text", "frames"]
 
-    # What a host says of a file: its media type, its length in bytes, the header that may have its
-    # name, and its `ETag` or date.
-    Said: TypeAlias = tuple[str | None, int | None, str | None, str | None]
+    # What a host says of a file: its media type, its length in bytes, its `Content-Disposition`, and
+    # its `ETag` or `Last-Modified`.
+    FileInfo: TypeAlias = tuple[str | None, int | None, str | None, str | None]
 
     Function, Method = types.FunctionType, types.MethodType
 else:

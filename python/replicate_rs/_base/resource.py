@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from .._core import Expect
 from .checks import limit
+from .cleanup import install_exit_handler
 from .describe import wrong_type
 from .encoding import encode_query, merge_headers, to_json
 from .session import Async, Sync
-from .transport import attend_the_end
 from .typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Resource(Generic[M]):
             unknown = options.keys() - OPTIONS.keys()
             raise TypeError(f"unexpected keyword argument {unknown.pop()!r}")
         if creates is not None:
-            attend_the_end()
+            install_exit_handler()
         if (extra_body := options.get("extra_body")) is not None:
             body = {**(body or {}), **extra_body}
         if extra_query := options.get("extra_query"):

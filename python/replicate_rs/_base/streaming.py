@@ -1,8 +1,8 @@
-"""Answers that come in parts, stated once like other operations.
+"""Operations whose answers come in parts, stated once for both clients.
 
-A streaming operation is an ``async def`` generator of *batches*: lists of what is ready at a time.
-Its caller gets the items one by one, as a `Stream` or an `AsyncStream`. So an item costs one step
-of a plain generator, and only a batch the way through the layers below, in either mode.
+A streaming operation is an ``async def`` generator of *batches*: lists of the items that are ready
+at a time. Its caller iterates over the items, with a `Stream` or an `AsyncStream`. So an item costs
+one step of a plain generator, and only a batch passes through the layers below.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from typing import Any, Concatenate, Self
 
     from .._core import ServerSentEvent
-    from ..prediction import Prediction
     from .resource import Resource
 
 P = ParamSpec("P")
@@ -40,31 +39,42 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Streamed(Protocol[T_co]):
-        """What a streaming operation returns, where it has more to tell than its parts."""
+        """The result of a streaming operation that is more than a generator of batches."""
 
         @property
-        def prediction(self) -> Prediction[Any]:
-            """The prediction that streams, once it is known."""
+        def prediction(self) -> Any:
+            """The prediction whose events these are, once it was created."""
             ...
 
         def in_mode(self, mode: type[Sync | Async]) -> None:
-            """Go on in this mode."""
+            """Read the rest in this mode."""
             ...
 
         def batches(self) -> AsyncGenerator[Sequence[T_co], None]:
-            """Return its parts."""
+            """Yield the items in batches."""
             ...
 
 
-class Stream(Generic[T]):
-    """An iterator over what arrives. Left early, or at the end of a ``with``, it closes its
-    connection.
+class _HasPrediction:
+    __slots__ = ("_origin",)
 
-    On an event loop, ``async for`` does the same without blocking. It is read once, in one of the
-    two ways.
+    _origin: object
+
+    # Typed as `Any`, since this package knows no predictions.
+    @property
+    def prediction(self) -> Any:
+        """The `Prediction` that streams; None before it was created, and for files."""
+        return getattr(self._origin, "prediction", None)
+
+
+class Stream(_HasPrediction, Generic[T]):
+    """An iterator over items as they arrive.
+
+    Leaving it early, or the end of a ``with``, closes its connection. On an event loop, ``async
+    for`` reads it without blocking. It is read once, in one of the two ways.
     """
 
-    __slots__ = ("_begin", "_blocking", "_origin", "_suspending")
+    __slots__ = ("_begin", "_blocking", "_suspending")
 
     def __init__(
         self,
@@ -76,18 +86,11 @@ class Stream(Generic[T]):
         self._blocking: Generator[T, None, None] | None = None
         self._suspending: AsyncGenerator[T, None] | None = None
 
-    @property
-    def prediction(self) -> Prediction[Any] | None:
-        """The prediction that streams, as far as is known here; None before it was created, and for
-        a file.
-        """
-        return getattr(self._origin, "prediction", None)
-
     def _items(self) -> Generator[T, None, None]:
         if self._blocking is None:
             if self._suspending is not None:
                 raise RuntimeError("this stream is read by `async for` already: make another one")
-            self._blocking = spread(self._begin(Sync))
+            self._blocking = flatten(self._begin(Sync))
         return self._blocking
 
     def __iter__(self) -> Iterator[T]:
@@ -97,14 +100,14 @@ class Stream(Generic[T]):
         if self._suspending is None:
             if self._blocking is not None:
                 raise RuntimeError("this stream is read by `for` already: make another one")
-            self._suspending = spread_async(self._begin(Async))
+            self._suspending = flatten_async(self._begin(Async))
         return self._suspending
 
     def __next__(self) -> T:
         return next(self._items())
 
     def close(self) -> None:
-        """Leave it."""
+        """Close the stream and its connection."""
         if self._suspending is None:
             self._items().close()
 
@@ -120,29 +123,22 @@ class Stream(Generic[T]):
         self.close()
 
     def collect(self: Stream[str] | Stream[ServerSentEvent]) -> str:
-        """Give the whole text that is still to come."""
+        """Read to the end, and return the text, joined."""
         return "".join(map(str, self))
 
 
-class AsyncStream(Generic[T]):
-    """An iterator over what arrives, for ``async for``, with or without an `await` before it: 1.0.7
-    asks for one.
+class AsyncStream(_HasPrediction, Generic[T]):
+    """An async iterator over items as they arrive.
 
-    Left early, or at the end of an ``async with``, it closes its connection.
+    Leaving it early, or the end of an ``async with``, closes its connection. It may be awaited
+    before the ``async for``, as in 1.0.7.
     """
 
-    __slots__ = ("_items", "_origin")
+    __slots__ = ("_items",)
 
     def __init__(self, items: AsyncGenerator[T, None], origin: object) -> None:
         self._items = items
         self._origin = origin
-
-    @property
-    def prediction(self) -> Prediction[Any] | None:
-        """The prediction that streams, as far as is known here; None before it was created, and for
-        a file.
-        """
-        return getattr(self._origin, "prediction", None)
 
     def __await__(self) -> Generator[None, None, Self]:
         yield from ()
@@ -155,7 +151,7 @@ class AsyncStream(Generic[T]):
         return self._items.__anext__()
 
     def aclose(self) -> Awaitable[None]:
-        """Leave it."""
+        """Close the stream and its connection."""
         return self._items.aclose()
 
     async def __aenter__(self) -> Self:
@@ -170,12 +166,12 @@ class AsyncStream(Generic[T]):
         await self._items.aclose()
 
     async def collect(self: AsyncStream[str] | AsyncStream[ServerSentEvent]) -> str:
-        """Give the whole text that is still to come."""
+        """Read to the end, and return the text, joined."""
         return "".join([str(item) async for item in self])
 
 
-def spread(batches: AsyncGenerator[Sequence[T], None]) -> Generator[T, None, None]:
-    """Give the items of batches that come without suspending."""
+def flatten(batches: AsyncGenerator[Sequence[T], None]) -> Generator[T, None, None]:
+    """Yield the items of batches that a blocking transport brings."""
     try:
         while True:
             yield from run_blocking(batches.__anext__())
@@ -185,8 +181,8 @@ def spread(batches: AsyncGenerator[Sequence[T], None]) -> Generator[T, None, Non
         run_blocking(batches.aclose())
 
 
-async def spread_async(batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[T, None]:
-    """Give the items of batches."""
+async def flatten_async(batches: AsyncGenerator[Sequence[T], None]) -> AsyncGenerator[T, None]:
+    """Yield the items of batches."""
     try:
         async for batch in batches:
             for item in batch:
@@ -195,56 +191,77 @@ async def spread_async(batches: AsyncGenerator[Sequence[T], None]) -> AsyncGener
         await batches.aclose()
 
 
-def parts(
-    made: AsyncGenerator[Sequence[T], None] | Streamed[T],
+def _get_batches(
+    result: AsyncGenerator[Sequence[T], None] | Streamed[T],
 ) -> AsyncGenerator[Sequence[T], None]:
     """Return the batches of what a streaming operation returned."""
-    source: Any = made
+    source: Any = result
     batches: AsyncGenerator[Sequence[T], None] = (
         source.batches() if hasattr(source, "batches") else source
     )
     return batches
 
 
-def batches(
-    method: Callable[P, Stream[T]], *args: P.args, **kwargs: P.kwargs
-) -> AsyncGenerator[Sequence[T], None]:
-    """Return the batches of a streaming operation, as another operation reads them: its arguments
-    are not checked again.
-    """
-    return parts(method.__wrapped__(*args, **kwargs))  # type: ignore[attr-defined] # `ResourceMethod` set it
-
-
 def _returning(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a streaming method's function as one that returns a `kind` of what is in its batches."""
-    written = texts(function)
-    _, _, item = written["return"].removesuffix("]").partition("[")
+    """Return a copy of a function that is annotated to return a `kind` of its batches' items."""
+    annotations = texts(function)
+    _, _, item = annotations["return"].removesuffix("]").partition("[")
     if item.endswith("], None"):
-        # Of an AsyncGenerator[list[…], None].
+        # From AsyncGenerator[list[…], None].
         item = item.removeprefix("list[").removesuffix("], None")
-    twin: Any = Function(
+    copy: Any = Function(
         function.__code__,
         function.__globals__,
         function.__name__,
         function.__defaults__,
         function.__closure__,
     )
-    twin.__kwdefaults__ = function.__kwdefaults__
-    twin.__doc__ = function.__doc__
-    twin.__annotations__ = {**written, "return": f"{kind}[{item}]"}
-    return twin  # type: ignore[no-any-return]  # as above
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__doc__ = function.__doc__
+    copy.__annotations__ = {**annotations, "return": f"{kind}[{item}]"}
+    return copy  # type: ignore[no-any-return]  # it is a function
 
 
-class streaming(ResourceMethod, Generic[P, T]):  # noqa: N801 - reads as a decorator
-    """A method whose answer comes in parts: any async generator of batches, or something that
-    returns one.
-    """
+class _StreamingMethod(ResourceMethod, Generic[P, T]):
+    """What the decorators of streaming methods share."""
 
     def __init__(
         self,
         function: Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None] | Streamed[T]],
     ) -> None:
         super().__init__(function)
+
+    def _make_suspending(self) -> Callable[..., Any]:
+        function, check = self.function, checker(self.function, RULES)
+
+        def call(resource: Resource[Any], *args: Any, **kwargs: Any) -> AsyncStream[Any]:
+            adapter = resource._session.adapter
+            if adapter is not None:
+                resource = adapter.prepare(function, resource, kwargs)
+            args = check((resource, *args), kwargs)[1:]
+            result = function(resource, *args, **kwargs)
+            batches = _get_batches(result)
+            if adapter is None:
+                return AsyncStream(flatten_async(batches), result)
+            stream: Any = AsyncStream(flatten_async(adapter.batches(batches, resource)), result)
+            return adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
+
+        self._suspending = self._wrap(call, _returning("AsyncStream", self.function))
+        return self._suspending
+
+    def _make_unbound(self) -> Callable[..., Any]:
+        kind = "AsyncStream" if self._is_awaited else "Stream"
+        self._unbound = self._wrap(self._make_caller(), _returning(kind, self.function))
+        return self._unbound
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether the method gives an `AsyncStream` when it is called through its class."""
+        return True
+
+
+class streaming(_StreamingMethod[P, T]):  # noqa: N801 - reads as a decorator
+    """A method whose answer comes in parts: any async generator of batches, or a `Streamed`."""
 
     @overload
     def __get__(
@@ -273,38 +290,30 @@ class streaming(ResourceMethod, Generic[P, T]):  # noqa: N801 - reads as a decor
             if adapter is not None:
                 resource = adapter.prepare(function, resource, kwargs)
             args = check((resource, *args), kwargs)[1:]
-            made: Any = function(resource, *args, **kwargs)
+            result: Any = function(resource, *args, **kwargs)
 
             def begin(mode: type[Sync | Async]) -> AsyncGenerator[Sequence[T], None]:
-                source = made
-                if hasattr(made, "batches"):
-                    made.in_mode(mode)
+                source = result
+                if hasattr(result, "batches"):
+                    result.in_mode(mode)
                 elif mode is not Sync:
                     source = function(resource._in(mode), *args, **kwargs)
-                return (
-                    parts(source) if adapter is None else adapter.batches(parts(source), resource)
-                )
+                batches: AsyncGenerator[Sequence[T], None] = _get_batches(source)
+                return batches if adapter is None else adapter.batches(batches, resource)
 
-            stream: Any = Stream(begin, made)
+            stream: Any = Stream(begin, result)
             return stream if adapter is None else adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
 
         self._blocking = self._wrap(call, _returning("Stream", self.function))
         return self._blocking
 
-    def _make_suspending(self) -> Callable[..., Any]:
-        self._suspending = self._wrap(
-            _awaited(self.function), _returning("AsyncStream", self.function)
-        )
-        return self._suspending
-
-    def _make_unbound(self) -> Callable[..., Any]:
-        kind = "AsyncStream" if getattr(self.owner, "mode", None) is Async else "Stream"
-        self._unbound = self._wrap(self._make_caller(), _returning(kind, self.function))
-        return self._unbound
+    @property
+    def _is_awaited(self) -> bool:
+        return getattr(self.owner, "mode", None) is Async
 
 
-class async_streaming(ResourceMethod, Generic[P, T]):  # noqa: N801 - reads as a decorator
-    """The ``async_`` twin of a streaming method, on whatever client."""
+class async_streaming(_StreamingMethod[P, T]):  # noqa: N801 - reads as a decorator
+    """The ``async_`` twin of a streaming method, on either client."""
 
     def __init__(self, twin: streaming[P, T]) -> None:
         super().__init__(twin.function)
@@ -319,33 +328,6 @@ class async_streaming(ResourceMethod, Generic[P, T]):  # noqa: N801 - reads as a
         if resource is None:
             return self._unbound or self._make_unbound()
         return Method(self._suspending or self._make_suspending(), resource._in(Async))
-
-    def _make_suspending(self) -> Callable[..., Any]:
-        self._suspending = self._wrap(
-            _awaited(self.function), _returning("AsyncStream", self.function)
-        )
-        return self._suspending
-
-    def _make_unbound(self) -> Callable[..., Any]:
-        self._unbound = self._wrap(self._make_caller(), _returning("AsyncStream", self.function))
-        return self._unbound
-
-
-def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:
-    check = checker(function, RULES)
-
-    def call(resource: Resource[Any], *args: Any, **kwargs: Any) -> AsyncStream[Any]:
-        adapter = resource._session.adapter
-        if adapter is not None:
-            resource = adapter.prepare(function, resource, kwargs)
-        args = check((resource, *args), kwargs)[1:]
-        made = function(resource, *args, **kwargs)
-        if adapter is None:
-            return AsyncStream(spread_async(parts(made)), made)
-        stream: Any = AsyncStream(spread_async(adapter.batches(parts(made), resource)), made)
-        return adapter.stream(function, stream)  # type: ignore[no-any-return] # in the caller's form
-
-    return call
 
 
 defer_annotations(globals())

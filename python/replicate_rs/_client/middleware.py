@@ -7,8 +7,9 @@ itself, or pass it on to `send`.
 
 from __future__ import annotations
 
+from .._base.cleanup import EXIT_REQUEST_TIMEOUT, ExitRequests
 from .._base.credentials import Secret, revealed
-from .._base.transport import PARTING, LastRequests, wait
+from .._base.transport import wait
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations, is_object
 from .._core import Expect, Place, Response, write_file
 from .._predictions.job import TERMINAL
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Literal
 
-    from .._base.operation import Form, Said
+    from .._base.operation import FileInfo, Form
     from .._core import AbortSignal, Core, Pending, Source
     from ..exceptions import APIResponseValidationError
     from .types import AsyncSend as AsyncSend
@@ -37,7 +38,7 @@ class Middleware:
     def __init__(self, core: Core, fetch: Fetch, *, is_async: bool) -> None:
         self._core = core
         self._fetch: Any = fetch
-        self._last = LastRequests(is_async=is_async)
+        self._exit_requests = ExitRequests(is_async=is_async)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._core, name)
@@ -151,7 +152,7 @@ class Middleware:
     ) -> FetchedSource:
         sources: list[Source[Any]] = []
         opened: list[Source[Any]] = []
-        answers: list[Said] = []
+        answers: list[FileInfo] = []
 
         def begin(request: Request) -> _Then[None, Response]:
             source = start(request)
@@ -186,13 +187,13 @@ class Middleware:
         overwrite: bool = True,
         total: float | None = None,
         signal: AbortSignal | None = None,
-    ) -> Fetched[Said]:
+    ) -> Fetched[FileInfo]:
         """Save a file; an answer of the caller's own is written instead."""
         request = Request("GET", self._core.address(url))
-        saved: list[Said] = []
+        saved: list[FileInfo] = []
 
-        def start(request: Request) -> _Then[Said, Response]:
-            def done(said: Said) -> Response:
+        def start(request: Request) -> _Then[FileInfo, Response]:
+            def done(said: FileInfo) -> Response:
                 saved[:] = [said]
                 return Response(200, url=request.url)
 
@@ -203,7 +204,7 @@ class Middleware:
                 done,
             )
 
-        def finish(response: Response) -> Said:
+        def finish(response: Response) -> FileInfo:
             if saved:
                 return saved[0]
             body, headers = _succeeded(self._core, request, response).body, response.headers
@@ -213,7 +214,7 @@ class Middleware:
 
     def download_all(
         self, files: Sequence[tuple[str, str | PathLike[str]]], most: int, **options: Any
-    ) -> _OneByOne[Said]:
+    ) -> _OneByOne[FileInfo]:
         """Save many files, one after another: how many at a time is for the caller's function to
         say.
         """
@@ -228,14 +229,14 @@ class Middleware:
         """Send a request that nobody waits for, through the caller's function too: on this loop, or
         else on a thread.
         """
-        self._last.send(self.send(method, target, Expect.STATUS, total=total, last=True))
+        self._exit_requests.spawn(self.send(method, target, Expect.STATUS, total=total, last=True))
 
     @property
     def unattended(self) -> int:
         """How many requests nobody waits for: those that the core has, and those that the caller's
         function still has.
         """
-        return self._last.outside_core + self._core.unattended
+        return self._exit_requests.outside_core + self._core.unattended
 
 
 class Fetched(Generic[T]):
@@ -361,7 +362,7 @@ class Created(Fetched[T]):
             and isinstance(id := made.get("id"), str)
             and made.get("status") not in TERMINAL
         ):
-            self._middleware.detach("POST", (self._collection, id, "cancel"), PARTING)
+            self._middleware.detach("POST", (self._collection, id, "cancel"), EXIT_REQUEST_TIMEOUT)
 
 
 class _OneByOne(Generic[T]):
@@ -418,7 +419,7 @@ class FetchedSource:
     """A stream that is opened when something of it is waited for."""
 
     def __init__(
-        self, opening: Fetched[Source[Any]], sources: list[Source[Any]], answers: list[Said]
+        self, opening: Fetched[Source[Any]], sources: list[Source[Any]], answers: list[FileInfo]
     ) -> None:
         self._opening = opening
         # What the caller's own answer says of a file.
@@ -438,7 +439,7 @@ class FetchedSource:
         return None if self._opened is None else self._opened.ended
 
     @property
-    def said(self) -> Said | None:
+    def said(self) -> FileInfo | None:
         """What the host said of a file."""
         if self._answers:
             return self._answers[-1]
@@ -526,7 +527,7 @@ def _unexpected(
     return from_unexpected(problem, response.status, request.method, request.url, headers, body)
 
 
-def _part(response: Response, start: int) -> tuple[bytes, Said]:
+def _part(response: Response, start: int) -> tuple[bytes, FileInfo]:
     """Return what an answer of the caller's own has of a file from `start` on, and what it says of
     the file.
     """
@@ -542,7 +543,7 @@ def _part(response: Response, start: int) -> tuple[bytes, Said]:
     return body, _said(headers, length)
 
 
-def _said(headers: dict[str, str], length: int | None) -> Said:
+def _said(headers: dict[str, str], length: int | None) -> FileInfo:
     return (
         headers.get("content-type"),
         length,

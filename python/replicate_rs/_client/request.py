@@ -61,13 +61,13 @@ async def request(
     elif isinstance(data, (bytes, bytearray)):
         body, kind = bytes(data), kind or "application/octet-stream"
     elif data is not None:
-        from .._files.encode import plain
+        from .._files.encode import to_plain
 
-        value, files = plain(data, "data")
+        value, files = to_plain(data, "data")
         if files:
-            from .._files.form import as_form
+            from .._files.multipart import encode_data_as_form
 
-            body, kind = await as_form(client, value, kind)
+            body, kind = await encode_data_as_form(client, value, kind)
         else:
             body, kind = to_json(value), kind or "application/json"
     return await client._transport.finish(

@@ -1,24 +1,20 @@
-"""Pictures of PIL as PNG, upright and in a mode that PNG has."""
+"""PIL images as PNG: upright, and in a mode that PNG supports."""
 
 from __future__ import annotations
 
-from sys import modules
-
-from .._base.typing import TYPE_CHECKING, defer_annotations
+from .._base.typing import TYPE_CHECKING
 from ..exceptions import file_error
 
 if TYPE_CHECKING:
-    from typing import Any, TypeGuard
-
-    from .types import Image as Image
+    from typing import Any
 
 
-# How PNG can store the pixels of an image
+# Modes that PNG can store
 # (https://pillow.readthedocs.io/en/stable/handbook/image-file-formats.html#png).
 PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")
-# Integers of 32 bits, or of 16 bits in another order.
-INTEGERS = ("I", "I;16B", "I;16L", "I;16N")
-CONVERTED = {
+# Integers of 32 bits, and of 16 bits in another byte order.
+INTEGER_MODES = ("I", "I;16B", "I;16L", "I;16N")
+CONVERSIONS = {
     "CMYK": "RGB",
     "HSV": "RGB",
     "PA": "RGBA",
@@ -27,29 +23,24 @@ CONVERTED = {
     "La": "LA",
     "YCbCr": "RGB",
 }
-# The tag of EXIF that says how a camera was held; 1 is upright.
+# The EXIF tag of the camera's orientation; 1 is upright.
 ORIENTATION = 0x0112
 
 
-def is_image(value: object) -> TypeGuard[Image]:
-    """Return whether a value is an image of PIL, which may not have been imported."""
-    return isinstance(value, getattr(modules.get("PIL.Image"), "Image", ()))
-
-
 def to_png(image: Any) -> bytes:
-    """Return an image as PNG; the image stays as it is.
+    """Return an image as PNG, and leave the image unchanged.
 
     Raises:
-        FileError: Its file is truncated or damaged.
-        TypeError: PNG cannot store its mode, and no conversion keeps what it shows.
-        ValueError: It has no pixels, or some that PNG cannot store, or is closed.
+        FileError: The image's file is truncated or damaged.
+        TypeError: PNG cannot store the image's mode, and no conversion keeps its look.
+        ValueError: The image is closed, or has no pixels, or some that PNG cannot store.
 
     """
     width, height = image.size
     if not width or not height:
         raise ValueError(f"the picture has no pixels ({width} by {height})")
     try:
-        # Before its EXIF is looked at: formats that turn their pixels themselves do it here.
+        # Before EXIF is read: formats that rotate their pixels themselves do it in load().
         image.load()
     except ValueError:
         raise
@@ -57,28 +48,28 @@ def to_png(image: Any) -> bytes:
         raise file_error(
             f"the picture cannot be read: {error}", getattr(error, "errno", None)
         ) from error
-    picture = _in_png_mode(_upright(image))
+    image = _to_png_mode(_to_upright(image))
     try:
-        return _written(picture)
-    except Exception:  # noqa: BLE001 - what is said of the pixels may not fit them any more, and they are sound without it
-        picture = picture.copy()
-        picture.info.clear()
-        return _written(picture)
+        return _save(image)
+    except Exception:  # noqa: BLE001 - metadata may not fit the converted pixels; PNG does not need it
+        image = image.copy()
+        image.info.clear()
+        return _save(image)
 
 
-def _written(picture: Any) -> bytes:
+def _save(image: Any) -> bytes:
     from io import BytesIO
 
     buffer = BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def _upright(image: Any) -> Any:
-    """Return an image with its pixels turned as its EXIF says, which PNG does not keep."""
+def _to_upright(image: Any) -> Any:
+    """Rotate an image as its EXIF orientation says, which PNG does not keep."""
     try:
         orientation = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - damaged EXIF raises anything, and the pixels are sound without it
+    except Exception:  # noqa: BLE001 - damaged EXIF raises anything; the pixels are good without it
         return image
     if orientation not in range(2, 9):
         return image
@@ -87,11 +78,11 @@ def _upright(image: Any) -> Any:
     return ImageOps.exif_transpose(image)
 
 
-def _in_png_mode(image: Any) -> Any:
+def _to_png_mode(image: Any) -> Any:
     mode = image.mode
     if mode in PNG_MODES:
         return image
-    if mode in INTEGERS:
+    if mode in INTEGER_MODES:
         wide = image.convert("I")
         low, high = wide.getextrema()
         if low < 0 or high >= 1 << 16:
@@ -100,8 +91,8 @@ def _in_png_mode(image: Any) -> Any:
                 " convert it"
             )
         return wide.convert("I;16")
-    if mode in CONVERTED:
-        converted = image.convert(CONVERTED[mode])
+    if mode in CONVERSIONS:
+        converted = image.convert(CONVERSIONS[mode])
     elif mode == "LAB":
         converted = _from_lab(image)
     else:
@@ -110,7 +101,7 @@ def _in_png_mode(image: Any) -> Any:
             " io.BytesIO"
         )
     if mode in ("CMYK", "LAB"):
-        # It is about other colours.
+        # The profile describes the old colour space.
         converted.info.pop("icc_profile", None)
     return converted
 
@@ -118,9 +109,6 @@ def _in_png_mode(image: Any) -> Any:
 def _from_lab(image: Any) -> Any:
     from importlib import import_module
 
-    colours: Any = import_module("PIL.ImageCms")
-    lab, rgb = colours.createProfile("LAB"), colours.createProfile("sRGB")
-    return colours.applyTransform(image, colours.buildTransform(lab, rgb, "LAB", "RGB"))
-
-
-defer_annotations(globals())
+    cms: Any = import_module("PIL.ImageCms")
+    lab, rgb = cms.createProfile("LAB"), cms.createProfile("sRGB")
+    return cms.applyTransform(image, cms.buildTransform(lab, rgb, "LAB", "RGB"))

@@ -1,4 +1,4 @@
-"""What a file that a model made is called on this machine, and how a notebook shows it."""
+"""Names for output files on this machine, and temporary paths for copies of them."""
 
 from __future__ import annotations
 
@@ -8,49 +8,43 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-# Bytes that a name may have on the file systems in use.
-LONGEST = 255
-# What Windows allows in no name; other systems allow it, but their users would have to quote it.
+# Bytes of a name that all common file systems allow.
+MAX_NAME = 255
+# Characters that Windows does not allow in names, and shells need quoted.
 FORBIDDEN = '<>:"|?*\\/'
-_REPLACED = str.maketrans(FORBIDDEN, "_" * len(FORBIDDEN))
-# Media types whose ending `mimetypes` does not know before Python 3.13.
-ENDINGS = {
+_REPLACEMENTS = str.maketrans(FORBIDDEN, "_" * len(FORBIDDEN))
+# Media types without an extension in `mimetypes` before Python 3.13.
+EXTENSIONS = {
     "image/webp": ".webp",
     "audio/wav": ".wav",
     "audio/x-wav": ".wav",
     "audio/mp4": ".m4a",
     "model/gltf-binary": ".glb",
 }
-# How a notebook shows what begins with one of these.
-ELEMENTS = {
-    "image/": '<img src="{}">',
-    "audio/": '<audio controls src="{}"></audio>',
-    "video/": '<video controls src="{}"></video>',
-}
 
 
-def name_of(url: str, disposition: str | None = None, content_type: str | None = None) -> str:
-    """Give a name for a file: its host's, else the last part of its URL, else "output"; without a
-    folder, never empty.
+def get_file_name(url: str, disposition: str | None = None, content_type: str | None = None) -> str:
+    """Return a name for a file, without a folder and never empty.
+
+    Args:
+        url: The file's URL, whose last part is used if the host gives no name.
+        disposition: The host's header ``Content-Disposition``.
+        content_type: The media type, for the extension of a name without one.
+
     """
-    given = _given(disposition) if disposition else None
-    if given is None and url[:5].lower() != "data:":
-        given = (
-            url.partition("#")[0]
-            .partition("?")[0]
-            .partition("://")[2]
-            .partition("/")[2]
-            .rpartition("/")[2]
-        )
-        if "%" in given:
+    name = _get_disposition_name(disposition) if disposition else None
+    if name is None and url[:5].lower() != "data:":
+        path = url.partition("#")[0].partition("?")[0].partition("://")[2].partition("/")[2]
+        name = path.rpartition("/")[2]
+        if "%" in name:
             from urllib.parse import unquote
 
-            given = unquote(given)
-    name = safe(given or "")
-    return name if "." in name else safe(name, _ending(content_type))
+            name = unquote(name)
+    name = to_safe_name(name or "")
+    return name if "." in name else to_safe_name(name, _get_extension(content_type))
 
 
-def _given(disposition: str) -> str | None:
+def _get_disposition_name(disposition: str) -> str | None:
     from email.message import Message
 
     header = Message()
@@ -58,93 +52,88 @@ def _given(disposition: str) -> str | None:
     return header.get_filename()
 
 
-def _ending(content_type: str | None) -> str:
+def _get_extension(content_type: str | None) -> str:
     from mimetypes import guess_extension
 
     kind = (content_type or "").partition(";")[0].strip().lower()
-    # A host that knows nothing says this.
+    # These are what hosts send for an unknown type.
     if kind in ("", "application/octet-stream", "binary/octet-stream"):
         return ""
-    return guess_extension(kind) or ENDINGS.get(kind, "")
+    return guess_extension(kind) or EXTENSIONS.get(kind, "")
 
 
-def safe(name: str, ending: str = "") -> str:
-    """Give a name that is one on every system: no path, nothing hidden, no control characters, not
-    too long.
+def to_safe_name(name: str, extension: str = "") -> str:
+    """Return a name that every system allows: without a folder, visible, printable, not too long.
+
+    Args:
+        name: Any text; "output" takes the place of nothing.
+        extension: Added to a name that has none.
+
     """
-    name = name.replace("\\", "/").rpartition("/")[2].translate(_REPLACED)
+    name = name.replace("\\", "/").rpartition("/")[2].translate(_REPLACEMENTS)
     if not name.isprintable():
         name = "".join(each for each in name if each.isprintable())
-    # Windows drops these from the end of names.
+    # Windows drops dots and spaces at the end of names.
     name = name.lstrip(".").strip(" .") or "output"
-    stem, suffix = _cut(name)
-    return _fitting(stem, suffix or ending)
+    stem, own_extension = _split_extension(name)
+    return _shorten(stem, own_extension or extension)
 
 
-def _cut(name: str) -> tuple[str, str]:
-    """Give a name's stem, and its ending with the dot."""
-    stem, dot, ending = name.rpartition(".")
-    return (stem, dot + ending) if dot else (name, "")
+def _split_extension(name: str) -> tuple[str, str]:
+    """Return a name's stem, and its extension with the dot."""
+    stem, dot, extension = name.rpartition(".")
+    return (stem, dot + extension) if dot else (name, "")
 
 
-def _fitting(stem: str, ending: str) -> str:
-    """Give as much of both as a name may have, in bytes of UTF-8."""
-    if 4 * (len(stem) + len(ending)) <= LONGEST:
-        return stem + ending
-    ending = ending.encode()[: LONGEST - 1].decode(errors="ignore")
-    return stem.encode()[: LONGEST - len(ending.encode())].decode(errors="ignore") + ending
+def _shorten(stem: str, extension: str) -> str:
+    """Return a name of at most `MAX_NAME` bytes in UTF-8; the stem is cut first."""
+    if 4 * (len(stem) + len(extension)) <= MAX_NAME:
+        return stem + extension
+    extension = extension.encode()[: MAX_NAME - 1].decode(errors="ignore")
+    return stem.encode()[: MAX_NAME - len(extension.encode())].decode(errors="ignore") + extension
 
 
-def apart(names: Iterable[str]) -> list[str]:
-    """Tell equal names apart by numbers; names that differ in case only are equal on some systems."""
+def to_unique_names(names: Iterable[str]) -> list[str]:
+    """Return names with numbers added to equal ones; some systems ignore the case of names."""
     taken: set[str] = set()
-    # Where the search for each name's next number begins: many may be equal.
+    # The last number used for each name, so that many equal names take linear time.
     numbers: dict[str, int] = {}
     result: list[str] = []
     for name in names:
-        stem, ending = _cut(name)
-        number, new = numbers.get(name, 1), name
-        while new.casefold() in taken:
+        stem, extension = _split_extension(name)
+        number, unique = numbers.get(name, 1), name
+        while unique.casefold() in taken:
             number += 1
-            new = _fitting(stem, f"-{number}{ending}")
+            unique = _shorten(stem, f"-{number}{extension}")
         numbers[name] = number
-        taken.add(new.casefold())
-        result.append(new)
+        taken.add(unique.casefold())
+        result.append(unique)
     return result
 
 
-def html_of(url: str, content_type: str | None) -> str | None:
-    """Give the element that shows a file, or None if it is nothing to be shown."""
-    from html import escape
+def make_temporary_path(name: str) -> Path:
+    """Create a folder that only this user can read, and return a path in it.
 
-    for kind, element in ELEMENTS.items():
-        if (content_type or "").lower().startswith(kind):
-            return element.format(escape(url))
-    return None
-
-
-def new_place(name: str) -> Path:
-    """Give a path for a copy: a folder that only this user can read, and that goes when this
-    process ends.
+    The folder is removed when this process ends.
     """
     from pathlib import Path
     from tempfile import mkdtemp
 
-    return Path(mkdtemp(dir=_folder())) / name
+    return Path(mkdtemp(dir=_get_temporary_folder())) / name
 
 
-def _folder() -> str:
+def _get_temporary_folder() -> str:
     from os import getpid
     from tempfile import mkdtemp
 
-    global _own
-    # A forked child has one of its own: what the parent's copies are in is not its to remove.
-    if _own is None or _own[0] != getpid():
+    global _temporary_folder
+    # A forked process needs its own folder: its parent removes the other one.
+    if _temporary_folder is None or _temporary_folder[0] != getpid():
         from atexit import register
 
-        _own = getpid(), mkdtemp(prefix="replicate-")
-        register(_remove, *_own)
-    return _own[1]
+        _temporary_folder = getpid(), mkdtemp(prefix="replicate-")
+        register(_remove, *_temporary_folder)
+    return _temporary_folder[1]
 
 
 def _remove(owner: int, folder: str) -> None:
@@ -155,4 +144,5 @@ def _remove(owner: int, folder: str) -> None:
         rmtree(folder, ignore_errors=True)
 
 
-_own: tuple[int, str] | None = None
+# The process that made the folder, and the folder.
+_temporary_folder: tuple[int, str] | None = None

@@ -1,4 +1,4 @@
-"""The methods by which a file that a model made is an open file to whoever takes one."""
+"""The methods that make an output file an open binary file for the code that takes one."""
 
 from __future__ import annotations
 
@@ -14,99 +14,96 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, NoReturn, Self
 
     from .._base.checks import Limit
-    from .._base.operation import Said
+    from .._base.operation import FileInfo
     from .._core import AbortSignal
     from .reader import FileCursor
 
 
-class FileFacts:
-    """What is known of a file, once something was asked for."""
+class FileMetadata:
+    """What a file's host has said of it so far, and the path of its copy."""
 
     content_type: str | None = None
     size: int | None = None
     disposition: str | None = None
     copy: Path | None = None
 
-    def note(self, said: Said | None) -> None:
-        """Take over what its host says."""
-        if said is not None:
-            self.content_type, self.size, self.disposition = said[:3]
+    def update(self, info: FileInfo | None) -> None:
+        """Take over what a response says, if there was one."""
+        if info is not None:
+            self.content_type, self.size, self.disposition = info[:3]
 
-    def duplicate(self) -> FileFacts:
-        """Return another with the same facts."""
-        twin = FileFacts()
+    def duplicate(self) -> FileMetadata:
+        """Return an independent copy."""
+        twin = FileMetadata()
         twin.__dict__.update(self.__dict__)
         return twin
 
 
 class OpenFile(Resource[M]):
-    """One open file: it is opened when something of it is read, and read in order from there on."""
+    """A file at a URL with one position; the first read opens it."""
 
-    __slots__ = ("_known", "_opened", "url")
+    __slots__ = ("_cursors", "_metadata", "url")
 
     url: str
     mode: ClassVar[str] = "rb"
-    _known: FileFacts
-    # The same for this file in another mode, and another for a copy.
-    _opened: dict[str, FileCursor]
+    _metadata: FileMetadata
+    # Has the cursor once the file is open. Shared with the same file in the other mode.
+    _cursors: dict[str, FileCursor]
 
     @property
     def _cursor(self) -> FileCursor:
         try:
-            return self._opened["cursor"]
+            return self._cursors["cursor"]
         except KeyError:
-            from .reader import FileCursor
+            # Of two threads, both get the cursor of the first.
+            return self._cursors.setdefault("cursor", self._make_cursor())
 
-            # Of two threads, both get that of the first.
-            return self._opened.setdefault("cursor", FileCursor(self._core, self.url))
+    def _make_cursor(self) -> FileCursor:
+        from .reader import FileCursor
+
+        return FileCursor(self._core, self.url, self._metadata.update)
 
     @property
-    def _is_read_on(self) -> bool:
-        """Whether a `read()` without a size goes on from the position."""
-        cursor = self._opened.get("cursor")
+    def _reads_from_position(self) -> bool:
+        """Whether a `read()` without a size begins at the position."""
+        cursor = self._cursors.get("cursor")
         return (
-            cursor is not None and not cursor.closed and (cursor.reads_on or cursor.has_read_ahead)
+            cursor is not None
+            and not cursor.closed
+            and (cursor.reads_from_position or cursor.has_read_ahead)
         )
 
-    async def _read_on(
+    async def _read_from_position(
         self, size: int | None, signal: AbortSignal | None, timeout: Limit | None
     ) -> bytes:
-        cursor = self._cursor
-        part = await cursor.read(
-            self._transport, size, signal=signal, total=limit("timeout", timeout)
-        )
-        self._known.note(cursor.said)
-        return part
+        total = limit("timeout", timeout)
+        return await self._cursor.read(self._transport, size, signal=signal, total=total)
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Return what there is of the next `size` bytes; `io.TextIOWrapper` reads by this."""
+        """Return what has arrived of the next `size` bytes, for `io.TextIOWrapper`."""
         self._check_blocking()
-        cursor = self._cursor
-        part = run_blocking(cursor.read(Sync.transport, None if size < 0 else size, once=True))
-        self._known.note(cursor.said)
-        return part
+        return run_blocking(
+            self._cursor.read(Sync.transport, None if size < 0 else size, once=True)
+        )
 
     @operation
     async def readinto(self, buffer: Any) -> int:
-        """Fill a writable buffer with the next bytes, and return how many they are: fewer than fit
-        only at the end.
+        """Fill a writable buffer with the next bytes, and return their number.
+
+        It is less than the buffer's length only at the end of the file.
         """
-        cursor = self._cursor
-        count = await cursor.readinto(self._transport, buffer)
-        self._known.note(cursor.said)
-        return count
+        return await self._cursor.readinto(self._transport, buffer)
 
     @operation
     async def readline(self, size: int | None = -1) -> bytes:
-        """Return the next line with its end, at most `size` bytes of it; nothing at the end."""
-        cursor = self._cursor
-        line = await cursor.readline(self._transport, -1 if size is None or size < 0 else size)
-        self._known.note(cursor.said)
-        return line
+        """Return the next line with its end, at most `size` bytes; nothing at the end."""
+        return await self._cursor.readline(
+            self._transport, -1 if size is None or size < 0 else size
+        )
 
     @operation
     async def readlines(self, size: int | None = -1) -> list[bytes]:
-        """Return the lines that are left, or as many as have `size` bytes together."""
+        """Return the lines that follow, or the first of them that have `size` bytes together."""
         lines: list[bytes] = []
         total = 0
         while line := await unchecked(OpenFile[M].readline)(self):
@@ -118,41 +115,38 @@ class OpenFile(Resource[M]):
 
     @operation
     async def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to a position, and return it: from the beginning, from the position (`whence` 1) or
-        from the end (2).
+        """Set the position, and return it. After it, `read()` without a size begins there.
 
-        Nothing is fetched, unless the length has to be known. After it, `read()` without a size
-        reads from there to the end.
+        Args:
+            offset: Bytes from the beginning, from the position (`whence` 1) or from the end (2,
+                which may send a request for the size).
+            whence: 0, 1 or 2.
+
         """
-        cursor = self._cursor
-        position = await cursor.seek(self._transport, offset, whence)
-        self._known.note(cursor.said)
-        return position
+        return await self._cursor.seek(self._transport, offset, whence)
 
     def tell(self) -> int:
-        """Return the position: how many bytes `read(n)`, `readline` and their like have read, or
-        where `seek` went.
-        """
+        """Return the position, in bytes; a `read()` of the whole file does not change it."""
         return self._cursor.tell()
 
     def readable(self) -> bool:
-        """Return whether it can be read: True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Return whether it can be read from anywhere: True."""
+        """Return True."""
         return True
 
     def writable(self) -> bool:
-        """Return whether it can be written: False."""
+        """Return False."""
         return False
 
     def isatty(self) -> bool:
-        """Return whether it is a terminal: False."""
+        """Return False."""
         return False
 
     def fileno(self) -> NoReturn:
-        """Raise `io.UnsupportedOperation`: it is no file of this machine."""
+        """Raise `io.UnsupportedOperation`: the file is not on this machine."""
         from io import UnsupportedOperation
 
         raise UnsupportedOperation(
@@ -160,25 +154,23 @@ class OpenFile(Resource[M]):
         )
 
     def flush(self) -> None:
-        """Do nothing: there is nothing to write."""
+        """Do nothing, since the file is not writable."""
 
     @property
     def closed(self) -> bool:
-        """Whether `close` was called.
-
-        All but what reads from the position can be used all the same.
-        """
-        cursor = self._opened.get("cursor")
+        """Whether `close` was called, after which nothing can be read from the position."""
+        cursor = self._cursors.get("cursor")
         return cursor is not None and cursor.closed
 
     def close(self) -> None:
-        """Close the open file, and its connection if there is one; `read()`, `save`, `open` and
-        ``for`` go on to work.
+        """Close the open file and its connection.
+
+        `read()` of the whole file, `save`, `open` and ``for`` still work.
         """
         self._cursor.close()
 
     async def aclose(self) -> None:
-        """Close the file, as `close` does."""
+        """Close the file; see `close`."""
         self.close()
 
     def __enter__(self) -> Self:

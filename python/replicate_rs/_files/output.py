@@ -1,4 +1,4 @@
-"""Files that a model made."""
+"""`FileOutput`: a file in a model's output."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from .._base.resource import M, Resource, check_resource
 from .._base.session import Async, Sync
 from .._base.streaming import async_streaming, streaming
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
-from .errors import fetched, without_secrets
-from .open_file import FileFacts, OpenFile
-from .text import Caller, URLText, refuse_dict, tell_fastapi
-from .text import get_path_url as get_path_url
-from .text import is_file as is_file
+from .interop import CallSite, URLText, refuse_dict, register_with_fastapi
+from .open_file import FileMetadata, OpenFile
+from .urls import await_file, is_file_url, without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
@@ -26,46 +24,44 @@ if TYPE_CHECKING:
 
     from .._base.checks import Limit
     from .._base.session import Session
-    from .._core import AbortSignal, Source
+    from .._core import AbortSignal
 
-# Bytes that are set aside for a file whose host says that it has as many.
-MOST_AHEAD = 1 << 30
-# Bytes from which on it is worth what `ctypes` takes to import to have memory in large pages.
-LARGE = 8 << 20
-# Bytes that an open file reads at a time.
-BUFFER = 256 << 10
+# Bytes that the file of `open()` reads at a time.
+BUFFER_SIZE = 256 << 10
+# Characters of a URL in a repr.
+MAX_URL = 200
 
 
 class FileOutput(OpenFile[M], URLText):
-    """A file that a model made: nothing is fetched before it is asked for, and it can be read again
-    and again.
+    """A file in a model's output: fetched when it is read, as often as it is read.
 
     `read`, `save`, `open` and ``for`` block; those of an `AsyncReplicate` are awaited, and read
     with ``async for``. `aread`, `asave`, `aopen` and ``async for`` are awaited with either client.
-    What takes a file reads it as an open one (`read(n)`, `seek`, `readline`, …); what takes text
-    gets its URL. It is also an `os.PathLike`: what takes a path gets that of a copy on this
-    machine, which blocks. The API token goes to no other host than the API's.
+
+    It is also an open file (`read(n)`, `seek`, `readline`, …); its URL, where text is expected; and
+    an `os.PathLike`, whose path is that of a local copy and blocks until the file is fetched. The
+    API token is sent to no host but the API's.
     """
 
-    __slots__ = ("_keys_asked_at",)
+    __slots__ = ("_keys_call_site",)
 
     url: str
     """An ``https:`` URL (``http:`` on this machine), or a ``data:`` URI."""
-    _keys_asked_at: Caller
+    _keys_call_site: CallSite
 
     def __init__(self, url: str, session: Session | Resource[Any]) -> None:
-        # As a resource's, without one more call for each file.
+        # As `Resource.__init__`, without the call: outputs may have many files.
         self._session = session._session if isinstance(session, Resource) else session
         self._mode = mode = self._session.mode
         self._transport = mode.transport
         self.url = url
-        self._known = FileFacts()
-        self._opened = {}
+        self._metadata = FileMetadata()
+        self._cursors = {}
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         twin = type(self).__new__(type(self))
         twin._session, twin._mode, twin._transport = self._session, mode, mode.transport
-        twin.url, twin._known, twin._opened = self.url, self._known, self._opened
+        twin.url, twin._metadata, twin._cursors = self.url, self._metadata, self._cursors
         return twin
 
     @operation
@@ -76,70 +72,45 @@ class FileOutput(OpenFile[M], URLText):
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
     ) -> bytes:
-        """Return the whole content, each time; with a `size`, the next bytes, as of an open file.
+        """Return the whole content, each time; with a `size`, the next bytes, as an open file does.
 
         Args:
-            size: How many bytes to read from the position on; fewer come at the end only. Without
-                one, all of the file is read, wherever the position is; but directly after a `seek`,
-                what is left from there on.
-            signal: Stops it.
-            timeout: Seconds for this call.
+            size: Bytes to read from the position; fewer are returned only at the end. Without it,
+                the whole file is read, wherever the position is; directly after a `seek`, what
+                follows the position.
+            signal: Stops the request.
+            timeout: Seconds for the call, retries included.
+
+        Returns:
+            The bytes.
 
         Raises:
-            APIStatusError: The file's host refuses it.
-            APIConnectionError: It cannot be fetched, or is not what the host says of it.
+            APIStatusError: The file's host answers with an error.
+            APIConnectionError: The file cannot be fetched, or is not what its host announced.
 
         """
         if size is not None and size >= 0:
-            return await self._read_on(size, signal, timeout)
-        if self._is_read_on:
-            return await self._read_on(None, signal, timeout)
+            return await self._read_from_position(size, signal, timeout)
+        if self._reads_from_position:
+            return await self._read_from_position(None, signal, timeout)
         if not self.url.startswith("https:") and self._is_inline:
-            return (await self._inline())[1]
+            return await self._get_inline_content()
 
         source = self._core.pieces(
             self.url, ahead=False, total=limit("timeout", timeout), signal=signal
         )
         try:
-            pieces = await fetched(self._transport.finish(source.whole()))
-            self._known.note(source.said)
-            return (
-                b"".join(pieces)
-                if source.ended is not None
-                else await self._gathered(source, pieces)
-            )
+            pieces = await await_file(self._transport.finish(source.whole()))
+            self._metadata.update(source.said)
+            if source.ended is not None:
+                return b"".join(pieces)
+            from .buffer import read_rest
+
+            return await read_rest(self._transport, source, pieces, self._metadata.size)
         finally:
             source.close()
 
     aread: Final = async_operation(read)
-
-    async def _gathered(self, source: Source[bytes], pieces: list[bytes]) -> bytes:
-        """Return the whole content, of which these are the first pieces; awaits the transport and
-        nothing else.
-        """
-        from io import BytesIO
-
-        finish = self._transport.finish
-        length = self.size
-        # Memory that is not touched is not taken; and what nobody else has, a buffer gives away
-        # without a copy.
-        whole = BytesIO(bytes(min(length or 0, MOST_AHEAD)))
-        whole.writelines(pieces)
-        del pieces
-        if length is not None and whole.tell() < length <= MOST_AHEAD:
-            at = whole.tell()
-            with whole.getbuffer() as view:
-                if length >= LARGE:
-                    from .large_pages import ask_for_large_pages
-
-                    ask_for_large_pages(view)
-                while at < length and (count := await finish(source.fill(view, at))):
-                    at += count
-            whole.seek(at)
-        while pieces := await finish(source.next()):
-            whole.writelines(pieces)
-        whole.truncate(whole.tell())
-        return whole.getvalue()
 
     @operation
     async def save(
@@ -150,25 +121,24 @@ class FileOutput(OpenFile[M], URLText):
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
     ) -> Path:
-        """Write the content to `path`, without passing it through Python; the path is either as
-        before or complete.
+        """Save the file, without passing its content through Python.
 
-        After a break the rest is fetched. The length, and the checksum if the host gives one, are
-        those of what was written.
+        The path is either complete or as before. A broken connection is resumed. The content is
+        checked by its length, and by its checksum if the host gives one.
 
         Args:
-            path: A file's path, in a folder that exists.
-            overwrite: Replace a file that is there; else that is an error.
-            signal: Stops it.
-            timeout: Seconds for all of it.
+            path: A file's path, in an existing folder.
+            overwrite: Replace an existing file; if False, that is an error.
+            signal: Stops the download.
+            timeout: Seconds for the download, retries included.
 
         Returns:
             The path.
 
         Raises:
             FileError: The path cannot be written.
-            APIStatusError: The file's host refuses it.
-            APIConnectionError: It cannot be fetched, or is not what the host says of it.
+            APIStatusError: The file's host answers with an error.
+            APIConnectionError: The file cannot be fetched, or is not what its host announced.
 
         """
         from pathlib import Path
@@ -177,7 +147,7 @@ class FileOutput(OpenFile[M], URLText):
 
         target = Path(path)
         if self._is_inline:
-            content = (await self._inline())[1]
+            content = await self._get_inline_content()
             await self._transport.call(lambda: write_file(target, content, overwrite=overwrite))
         else:
             download = self._core.download(
@@ -187,7 +157,7 @@ class FileOutput(OpenFile[M], URLText):
                 total=limit("timeout", timeout),
                 signal=signal,
             )
-            self._known.note(await fetched(self._transport.finish(download)))
+            self._metadata.update(await await_file(self._transport.finish(download)))
         return target
 
     asave: Final = async_operation(save)
@@ -196,15 +166,21 @@ class FileOutput(OpenFile[M], URLText):
     async def chunks(
         self, *, signal: AbortSignal | None = None, timeout: Limit | None = None
     ) -> AsyncGenerator[list[bytes], None]:
-        """Give the content in pieces of 64 KiB and more as they arrive; the last may be smaller."""
+        """Yield the content as it arrives, in pieces of 64 KiB or more; the last may be smaller.
+
+        Args:
+            signal: Stops the request.
+            timeout: Seconds for the whole file.
+
+        """
         if self._is_inline:
-            yield [(await self._inline())[1]]
+            yield [await self._get_inline_content()]
             return
 
         source = self._core.pieces(self.url, total=limit("timeout", timeout), signal=signal)
         try:
-            while pieces := await fetched(self._transport.finish(source.next())):
-                self._known.note(source.said)
+            while pieces := await await_file(self._transport.finish(source.next())):
+                self._metadata.update(source.said)
                 yield pieces
         finally:
             source.close()
@@ -212,9 +188,9 @@ class FileOutput(OpenFile[M], URLText):
     achunks: Final = async_streaming(chunks)
 
     def __iter__(self: FileOutput[Sync]) -> Iterator[bytes]:
-        asked = getattr(self, "_keys_asked_at", None)
-        if asked is not None and asked.is_at(_getframe(1)):
-            # Who asks for keys and for items in one instruction is making a dict.
+        call_site = getattr(self, "_keys_call_site", None)
+        if call_site is not None and call_site.is_at(_getframe(1)):
+            # dict() asks for `keys` and iterates in a single instruction.
             refuse_dict()
         self._check_blocking()
         return iter(self.chunks())
@@ -227,89 +203,82 @@ class FileOutput(OpenFile[M], URLText):
     @overload
     def open(self: FileOutput[Async]) -> Coroutine[Any, Any, BufferedReader]: ...
     def open(self: FileOutput[Any]) -> BufferedReader | Coroutine[Any, Any, BufferedReader]:
-        """Open it for reading and seeking, as a file: what is read is fetched, and nothing else.
+        """Open the file for reading and seeking: only what is read is fetched.
 
-        Reading on needs one connection; going elsewhere, a new one. Its `fileno` is none. With an
-        `AsyncReplicate` it is awaited, and does what `aopen` does: an open file can only be read by
-        blocking, so the whole is fetched first.
+        Reading in order uses one connection; a position elsewhere needs another. The file has no
+        `fileno`. With an `AsyncReplicate` this is `aopen`, and awaited.
         """
         if self._mode is Async:
             return self.aopen()
         from io import BufferedReader, BytesIO
 
         if self._is_inline:
-            return BufferedReader(BytesIO(self._inline_content))
+            return BufferedReader(BytesIO(self._decode()[1]))
         from .reader import FileReader
 
-        return BufferedReader(FileReader(self), BUFFER)
+        return BufferedReader(FileReader(self.filename, self._make_cursor()), BUFFER_SIZE)
 
     @operation
-    async def _opened_copy(self) -> BufferedReader:
-        """Fetch it, and open the copy: reading that does not wait for the network."""
-        path = await unchecked(FileOutput._copied)(self)
+    async def _open_copy(self) -> BufferedReader:
+        """Fetch the whole file, and open the copy: reading it does not wait for the network."""
+        path = await unchecked(FileOutput._make_copy)(self)
         return await self._transport.call(path.open, "rb")
 
-    aopen: Final = async_operation(_opened_copy)
+    aopen: Final = async_operation(_open_copy)
 
     @operation
-    async def _copied(self) -> Path:
-        """Give the path of a copy, which is made once, and is there until this process ends."""
-        known = self._known
-        if known.copy is None or not known.copy.exists():
-            from .names import new_place
+    async def _make_copy(self) -> Path:
+        """Return the path of a copy, which is made once and removed when this process ends."""
+        metadata = self._metadata
+        if metadata.copy is None or not metadata.copy.exists():
+            from .names import make_temporary_path
 
-            place = await self._transport.call(new_place, self.filename)
-            known.copy = await unchecked(FileOutput.save)(self, place)
-        return known.copy
+            path = await self._transport.call(make_temporary_path, self.filename)
+            metadata.copy = await unchecked(FileOutput.save)(self, path)
+        return metadata.copy
 
     def __fspath__(self) -> str:
-        # It cannot be awaited, so it blocks with either client.
-        return str(run_blocking(unchecked(FileOutput._copied)(self._in(Sync))))
+        # Nobody awaits it, so it blocks with either client.
+        return str(run_blocking(unchecked(FileOutput._make_copy)(self._in(Sync))))
 
     @property
     def content_type(self) -> str | None:
-        """The media type: what the host said when it was first asked, until then a guess by the
-        name; None: not known.
-        """
+        """The media type; a guess by the name until the host was asked; None if unknown."""
         if self._is_inline:
             from .._core import read_data_uri
 
             return read_data_uri(self.url.partition(",")[0] + ",")[0]
-        if self._known.content_type:
-            return self._known.content_type
+        if self._metadata.content_type:
+            return self._metadata.content_type
         from mimetypes import guess_type
 
         return guess_type(self.filename)[0]
 
     @property
     def size(self) -> int | None:
-        """The length in bytes; None before the file was asked for, or if its host does not say."""
-        if self._is_inline:
-            return len(self._inline_content)
-        return self._known.size
+        """The length in bytes; None until the host was asked, or if it does not say."""
+        return len(self._decode()[1]) if self._is_inline else self._metadata.size
 
     @property
     def filename(self) -> str:
-        """A name to save it under: its host's, else the last part of its URL; without a folder."""
-        from .names import name_of
+        """A name to save the file under, without a folder: from its host, else from its URL."""
+        from .names import get_file_name
 
-        return name_of(
-            self.url,
-            self._known.disposition,
-            self.content_type if self._is_inline else self._known.content_type,
-        )
+        metadata = self._metadata
+        content_type = self.content_type if self._is_inline else metadata.content_type
+        return get_file_name(self.url, metadata.disposition, content_type)
 
     @property
     def name(self) -> str:
-        """The same as `filename`, under the name that open files have for it."""
+        """The `filename`, as open files call it."""
         return self.filename
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of a response with it as its body, as far as known:
-        ``StreamingResponse(output, headers=output.headers)``.
+        """Headers for a response with this file as its body, as far as they are known.
 
-        Its media type, or a guess by its name, and its length once it was asked for.
+        They are the media type, or a guess by the name, and the length once the host was asked:
+        ``StreamingResponse(output, headers=output.headers)``.
         """
         kind, size = self.content_type, self.size
         headers = {"content-type": kind} if kind and kind.isascii() and kind.isprintable() else {}
@@ -319,20 +288,20 @@ class FileOutput(OpenFile[M], URLText):
     def _is_inline(self) -> bool:
         return self.url[:5].lower() == "data:"
 
-    @property
-    def _inline_content(self) -> bytes:
+    def _decode(self) -> tuple[str, bytes]:
         from .._core import read_data_uri
 
-        return read_data_uri(self.url)[1]
+        return read_data_uri(self.url)
 
-    async def _inline(self) -> tuple[str, bytes]:
-        from .reader import decoded
+    async def _get_inline_content(self) -> bytes:
+        from .reader import decode_data_uri
 
-        return await decoded(self._transport, self.url)
+        return (await decode_data_uri(self._transport, self.url))[1]
 
     def __repr__(self) -> str:
-        # A repr ends up in logs.
-        return f"FileOutput({without_secrets(self.url if len(self.url) <= 200 else f'{self.url[:100]}…')!r})"
+        # Without credentials, since a repr ends up in logs.
+        url = self.url if len(self.url) <= MAX_URL else f"{self.url[: MAX_URL // 2]}…"
+        return f"FileOutput({without_credentials(url)!r})"
 
     def __eq__(self, other: object) -> bool:
         return self.url == other.url if isinstance(other, FileOutput) else NotImplemented
@@ -341,9 +310,9 @@ class FileOutput(OpenFile[M], URLText):
         return hash(self.url)
 
     def __copy__(self) -> Self:
-        # Pickling forgets the client, and with it the mode; a copy has both. It is not open yet.
+        # Unlike a pickled file, a copy keeps the client and the mode. It is not open.
         twin = self._in(self._mode)
-        twin._known, twin._opened = self._known.duplicate(), {}
+        twin._metadata, twin._cursors = self._metadata.duplicate(), {}
         return twin
 
     def __deepcopy__(self, _known: object) -> Self:
@@ -359,9 +328,9 @@ class FileOutput(OpenFile[M], URLText):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Bind files that were unpickled to the default client."""
+            """Bind unpickled files to the default client when it is needed."""
             if name == "keys":
-                self._keys_asked_at = Caller(_getframe(1))
+                self._keys_call_site = CallSite(_getframe(1))
             if name != "_session":
                 raise AttributeError(f"'FileOutput' object has no attribute {name!r}")
             from .._base.package import default_client
@@ -371,24 +340,22 @@ class FileOutput(OpenFile[M], URLText):
 
         @property
         def __class__(self) -> type:
-            # Who asks whether it is an `io.IOBase` is going to read it by blocking. FastAPI asks
-            # for several classes before it looks for an encoder.
-            tell_fastapi(modules, FileOutput)
+            # Code that asks whether this is an `io.IOBase` is about to block in `read`. FastAPI
+            # asks for other classes before it looks for an encoder.
+            register_with_fastapi(modules, FileOutput)
             return BlockingFileOutput if self._mode is Sync else FileOutput
 
     @classmethod
-    def _validated(cls, value: object) -> FileOutput[Any]:
+    def _validate(cls, value: object) -> FileOutput[Any]:
         if is_file_output(value):
             return value
-        if isinstance(value, str) and is_file(value):
+        if isinstance(value, str) and is_file_url(value):
             return _detached(value)
         raise ValueError("must be a FileOutput, or the URL of a file")
 
 
 class BlockingFileOutput(FileOutput[Sync]):
-    """What a file of a blocking client is an instance of, beside `FileOutput`, since only it can be
-    read as an `io.RawIOBase`.
-    """
+    """The `__class__` of a blocking client's files, which can be read as an `io.RawIOBase`."""
 
     __slots__ = ()
 
@@ -397,39 +364,36 @@ RawIOBase.register(BlockingFileOutput)
 
 
 def _detached(url: str, session: Session | None = None) -> FileOutput:
-    """Return a file that was pickled: with its client's options, but for secrets.
-
-    Its methods block.
-    """
+    """Return a file that was pickled, with its client's options but for secrets; it blocks."""
     output: FileOutput = FileOutput.__new__(FileOutput)
     if session is not None:
         output._session = session.in_mode(Sync)
     output._mode = Sync
     output._transport = Sync.transport
     output.url = url
-    output._known = FileFacts()
-    output._opened = {}
+    output._metadata = FileMetadata()
+    output._cursors = {}
     return output
 
 
 def is_file_output(value: object) -> TypeGuard[FileOutput[Any]]:
-    """Whether a value is a file that a model made."""
+    """Return whether a value is a `FileOutput`."""
     return isinstance(value, FileOutput)
 
 
 def transform_output(value: object, client: Resource[Any]) -> Any:
-    """Give a model's output with its files as `FileOutput`; 1.0.7 has it in `helpers`."""
-    return outputs(value, check_resource("client", client)._session)
+    """Return a model's output with a `FileOutput` for each file's URL; 1.0.7's helper."""
+    return wrap_files(value, check_resource("client", client)._session)
 
 
-def outputs(value: object, session: Session) -> Any:
-    """Give a model's output with every file in it, at any depth, as a `FileOutput`."""
+def wrap_files(value: object, session: Session) -> Any:
+    """Return a model's output with a `FileOutput` for each file's URL, at any depth."""
     if isinstance(value, str):
-        return FileOutput(value, session) if is_file(value) else value
+        return FileOutput(value, session) if is_file_url(value) else value
     if is_array(value):
-        return [outputs(each, session) for each in value]
+        return [wrap_files(each, session) for each in value]
     if is_object(value):
-        return {key: outputs(each, session) for key, each in value.items()}
+        return {key: wrap_files(each, session) for key, each in value.items()}
     return value
 
 

@@ -1,4 +1,4 @@
-"""Reading a file that a model made from any position: what is read is fetched, and nothing else."""
+"""Read a file at a host from any position: what is read is fetched, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,58 +8,68 @@ from threading import Lock
 
 from .._base.operation import run_blocking
 from .._base.transport import Blocking
-from .._base.typing import TYPE_CHECKING
+from .._base.typing import TYPE_CHECKING, TypeVar
 from .._core import read_data_uri
-from .errors import changed, fetched
+from .urls import await_file, changed_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
-    from .._base.operation import Said
+    from .._base.operation import FileInfo
     from .._base.transport import Transport
-    from .._core import AbortSignal, Core, Source
-    from .output import FileOutput
+    from .._core import AbortSignal, Core, Pending, Source
 
-# Bytes that are read and dropped rather than asked for anew, when a position lies so far ahead.
+T = TypeVar("T")
+
+# Bytes that are read and dropped, rather than sending a new request, to get to a later position.
 MAX_SKIP = 256 << 10
-# Seconds between two tries to get at a file that another thread or task is reading.
-TURN = 0.001
-# Characters of a `data:` URI that are decoded where they are; longer ones would hold an event loop
-# up.
-MAX_DECODED_INLINE = 256 << 10
+# Seconds between two attempts to lock a file that another thread or task is reading.
+LOCK_INTERVAL = 0.001
+# Characters of a `data:` URI that are decoded in the caller's thread; longer ones would block an
+# event loop.
+MAX_DECODED_HERE = 256 << 10
 
 
 class FileCursor:
-    """A position in a file, and what has been fetched from there on.
+    """A position in a file, and the content fetched from there on.
 
-    Its ``async`` methods await the transport and nothing else. One of them runs at a time: threads
-    and tasks wait for each other. A connection serves all that is read in order; another is made
-    for a position elsewhere. All answers must be of the same version of the file.
+    Its ``async`` methods await the transport and nothing else. They run one at a time: threads and
+    tasks wait for each other. Reading in order uses one connection; a position elsewhere needs
+    another. All responses must be of the same version of the file.
     """
 
-    def __init__(self, core: Core, url: str) -> None:
-        self.at: int = 0
+    def __init__(self, core: Core, url: str, on_info: Callable[[FileInfo], object]) -> None:
+        """Create a cursor at the file's beginning.
+
+        Args:
+            core: Fetches the file.
+            url: Where the file is.
+            on_info: Called with what the file's host says of it.
+
+        """
+        self.position: int = 0
         self.size: int | None = None
-        self.said: Said | None = None
         self.closed: bool = False
-        # Whether the position is where `read()` without a size begins: for one time after a `seek`,
-        # and always for those who use `read1`, since they keep to themselves what it gave.
-        self.reads_on: bool = False
+        # Whether `read()` without a size begins at the position: once after a `seek`, and always
+        # after `read1`, since whoever calls that has a buffer with what was read.
+        self.reads_from_position: bool = False
         self.has_read_ahead: bool = False
         self._core = core
         self._url = url
+        self._on_info = on_info
         self._lock = Lock()
         self._process = getpid()
         self._source: Source[bytes] | None = None
-        # Where the source was opened, what of it is here, and the position of the first byte of
-        # that.
-        self._opened_at = 0
+        # The position where the source was opened, the pieces that have come from it, and the
+        # position of the first of these.
+        self._source_start = 0
         self._pieces: list[bytes] = []
-        self._start = 0
-        # The validator and the length that the first answer gave.
+        self._pieces_start = 0
+        # The validator and the size in the first response.
         self._version: tuple[str | None, int | None] | None = None
         self._has_changed = False
-        # Of a `data:` URI.
+        # The content of a `data:` URI.
         self._content: bytes | None = None
 
     async def read(
@@ -71,8 +81,9 @@ class FileCursor:
         signal: AbortSignal | None = None,
         total: float | None = None,
     ) -> bytes:
-        """Return the next `size` bytes, or fewer at the end; all that are left if it is None; with
-        `once`, what is there.
+        """Return the next `size` bytes, fewer at the end, or all that follow if it is None.
+
+        With `once`, return what one piece of the response has of these.
         """
         lock = await self._acquire(transport)
         limits = (
@@ -80,22 +91,22 @@ class FileCursor:
         )
         try:
             if limits is not None:
-                # A source has the limits that it was opened with.
+                # An open source has the limits of an earlier call.
                 self._drop()
             parts: list[bytes] = []
-            at, left = self.at, size
+            position, left = self.position, size
             while left is None or left > 0:
-                found = await self._piece(transport, at, limits)
+                found = await self._piece_at(transport, position, limits)
                 if found is None:
                     break
                 piece, offset = found
                 part = piece[offset:] if left is None else piece[offset : offset + left]
                 parts.append(part)
-                at += len(part)
+                position += len(part)
                 left = None if left is None else left - len(part)
                 if once:
                     break
-            self.at, self.reads_on = at, False
+            self.position, self.reads_from_position = position, False
             self.has_read_ahead |= once
             return b"".join(parts)
         finally:
@@ -104,20 +115,20 @@ class FileCursor:
             lock.release()
 
     async def readinto(self, transport: type[Transport], buffer: Any, *, once: bool = False) -> int:
-        """Fill a buffer, or as much of it as there is; return how many bytes that were."""
+        """Fill a buffer, and return the number of bytes; with `once`, copy one piece at most."""
         target = memoryview(buffer).cast("B")
         lock = await self._acquire(transport)
         try:
             filled = 0
             while filled < len(target) and not (once and filled):
-                found = await self._piece(transport, self.at + filled)
+                found = await self._piece_at(transport, self.position + filled)
                 if found is None:
                     break
                 piece, offset = found
                 count = min(len(piece) - offset, len(target) - filled)
                 target[filled : filled + count] = memoryview(piece)[offset : offset + count]
                 filled += count
-            self.at, self.reads_on = self.at + filled, False
+            self.position, self.reads_from_position = self.position + filled, False
             return filled
         finally:
             lock.release()
@@ -127,9 +138,9 @@ class FileCursor:
         lock = await self._acquire(transport)
         try:
             parts: list[bytes] = []
-            at, left = self.at, size
+            position, left = self.position, size
             while left:
-                found = await self._piece(transport, at)
+                found = await self._piece_at(transport, position)
                 if found is None:
                     break
                 piece, offset = found
@@ -137,35 +148,32 @@ class FileCursor:
                 end = piece.find(b"\n", offset, last) + 1
                 part = piece[offset : end or last]
                 parts.append(part)
-                at += len(part)
+                position += len(part)
                 left = left if left < 0 else left - len(part)
                 if end:
                     break
-            self.at, self.reads_on = at, False
+            self.position, self.reads_from_position = position, False
             return b"".join(parts)
         finally:
             lock.release()
 
     async def seek(self, transport: type[Transport], offset: int, whence: int = SEEK_SET) -> int:
-        """Go to a position, and return it; nothing is fetched, but for the length of the file if it
-        has to be known.
-        """
+        """Set the position, and return it; only `SEEK_END` may need a request, for the size."""
         lock = await self._acquire(transport)
         try:
             if whence == SEEK_CUR:
-                offset += self.at
+                offset += self.position
             elif whence == SEEK_END:
-                offset += await self._length(transport)
+                offset += await self._get_size(transport)
             elif whence != SEEK_SET:
                 raise ValueError(f"whence must be 0, 1 or 2, not {whence!r}")
             if offset < 0:
-                # An `OSError` and a `ValueError`: files on a disk raise the one, those in memory
-                # the other.
+                # Both an `OSError`, as files on a disk raise, and a `ValueError`, as BytesIO does.
                 raise UnsupportedOperation(f"cannot seek to {offset}, before the beginning")
             if offset == 0 and self._has_changed:
-                # Whoever was told reads the new version, from its beginning.
+                # The caller got the error, and begins to read the new version.
                 self.size, self._version, self._has_changed = None, None, False
-            self.at, self.reads_on = offset, offset > 0
+            self.position, self.reads_from_position = offset, offset > 0
             return offset
         finally:
             lock.release()
@@ -173,10 +181,10 @@ class FileCursor:
     def tell(self) -> int:
         """Return the position."""
         self._check_open()
-        return self.at
+        return self.position
 
     def close(self) -> None:
-        """Close the connection; nothing more can be read."""
+        """Close the connection, and refuse further reads."""
         self.closed = True
         self._drop()
         self._content = None
@@ -190,12 +198,12 @@ class FileCursor:
 
     async def _acquire(self, transport: type[Transport]) -> Lock:
         if self._process != getpid():
-            # The lock and the connection are the parent's; the position is not.
+            # A forked process keeps the position, but not its parent's lock and connection.
             self._process, self._lock, self._source = getpid(), Lock(), None
             self._drop()
         lock = self._lock
         while not lock.acquire(blocking=False):
-            await transport.finish(self._core.sleep(TURN))
+            await transport.finish(self._core.sleep(LOCK_INTERVAL))
         try:
             self._check_open()
         except ValueError:
@@ -203,69 +211,69 @@ class FileCursor:
             raise
         return lock
 
-    async def _piece(
-        self, transport: type[Transport], at: int, limits: dict[str, Any] | None = None
+    async def _piece_at(
+        self, transport: type[Transport], position: int, limits: dict[str, Any] | None = None
     ) -> tuple[bytes, int] | None:
-        """Return the piece that holds the byte `at`, and where in it that is; None at the end."""
-        if self._url[:5].lower() == "data:":
-            content = await self._inline(transport)
-            return (content, at) if at < len(content) else None
+        """Return the piece with the byte at a position, and its offset there; None at the end."""
+        if self._is_inline:
+            content = await self._get_inline_content(transport)
+            return (content, position) if position < len(content) else None
         if self._has_changed:
-            raise changed(self._url)
-        if at < self._start:
+            raise changed_error(self._url)
+        if position < self._pieces_start:
             self._drop()
-        while not self._holds(at):
-            if self.size is not None and at >= self.size:
+        while not self._has_piece_at(position):
+            if self.size is not None and position >= self.size:
                 return None
-            if self._source is None or at - self._start > MAX_SKIP:
-                self._open(at, limits)
-            self._pieces = await self._next(transport)
+            if self._source is None or position - self._pieces_start > MAX_SKIP:
+                self._open(position, limits)
+            self._pieces = await self._fetch_pieces(transport)
             if not self._pieces:
                 self._end()
                 return None
-        return self._pieces[0], at - self._start
+        return self._pieces[0], position - self._pieces_start
 
-    def _holds(self, at: int) -> bool:
-        """Drop the pieces that end before the byte `at`; whether one is left, which begins no
-        later.
-        """
-        while self._pieces and self._start + len(self._pieces[0]) <= at:
-            self._start += len(self._pieces.pop(0))
+    def _has_piece_at(self, position: int) -> bool:
+        """Drop the pieces before a position, and return whether any is left."""
+        while self._pieces and self._pieces_start + len(self._pieces[0]) <= position:
+            self._pieces_start += len(self._pieces.pop(0))
         return bool(self._pieces)
 
     def _end(self) -> None:
-        """Take what has come for all that there is."""
-        # Another thread may have closed it meanwhile.
+        """Take the end of the response for the end of the file."""
+        # Another thread may have closed the file.
         self._check_open()
-        if self.size is None and (self._start > self._opened_at or self._opened_at == 0):
-            self.size = self._start
+        has_content = self._pieces_start > self._source_start
+        if self.size is None and (has_content or self._source_start == 0):
+            self.size = self._pieces_start
         self._drop()
 
-    def _open(self, at: int, limits: dict[str, Any] | None = None) -> Source[bytes]:
+    def _open(self, start: int, limits: dict[str, Any] | None = None) -> Source[bytes]:
         self._drop()
-        self._start = self._opened_at = at
-        self._source = self._core.pieces(self._url, start=at, **(limits or {}))
+        self._pieces_start = self._source_start = start
+        self._source = self._core.pieces(self._url, start=start, **(limits or {}))
         return self._source
 
-    async def _next(self, transport: type[Transport]) -> list[bytes]:
+    async def _fetch_pieces(self, transport: type[Transport]) -> list[bytes]:
         source = self._source
-        if source is None:
-            return []
+        return [] if source is None else await self._finish(transport, source, source.next())
+
+    async def _finish(
+        self, transport: type[Transport], source: Source[bytes], pending: Pending[T]
+    ) -> T:
+        """Wait for a source, and check that the file is the same as before."""
         try:
-            pieces = await fetched(transport.finish(source.next()))
-            self._note(source.said)
+            result = await await_file(transport.finish(pending))
+            if source.said is not None:
+                self._check_info(source.said)
         except BaseException:
-            # The next attempt is one of its own.
+            # A later read opens another source.
             self._drop()
             raise
-        return pieces
+        return result
 
-    def _note(self, said: Said | None) -> None:
-        """Take over what an answer says of the file, which must be the same file as before."""
-        if said is None:
-            return
-        self.said = said
-        version = (said[3], said[1])
+    def _check_info(self, info: FileInfo) -> None:
+        version = (info[3], info[1])
         if self._version is None:
             self._version = version
         elif any(
@@ -273,28 +281,28 @@ class FileCursor:
             for pair in zip(self._version, version, strict=True)
         ):
             self._has_changed = True
-            raise changed(self._url)
-        self.size = said[1] if self.size is None else self.size
+            raise changed_error(self._url)
+        self.size = info[1] if self.size is None else self.size
+        self._on_info(info)
 
-    async def _inline(self, transport: type[Transport]) -> bytes:
+    @property
+    def _is_inline(self) -> bool:
+        return self._url[:5].lower() == "data:"
+
+    async def _get_inline_content(self, transport: type[Transport]) -> bytes:
         if self._content is None:
-            self._content = (await decoded(transport, self._url))[1]
+            self._content = (await decode_data_uri(transport, self._url))[1]
             self.size = len(self._content)
         return self._content
 
-    async def _length(self, transport: type[Transport]) -> int:
-        if self._url[:5].lower() == "data:":
-            return len(await self._inline(transport))
+    async def _get_size(self, transport: type[Transport]) -> int:
+        if self._is_inline:
+            return len(await self._get_inline_content(transport))
         if self._has_changed:
-            raise changed(self._url)
+            raise changed_error(self._url)
         if self.size is None:
-            source = self._source or self._open(self.at)
-            try:
-                await fetched(transport.finish(source.opened()))
-                self._note(source.said)
-            except BaseException:
-                self._drop()
-                raise
+            source = self._source or self._open(self.position)
+            await self._finish(transport, source, source.opened())
         if self.size is None:
             raise UnsupportedOperation(
                 "the file's host does not say how long it is: save() it, and open the copy"
@@ -302,49 +310,44 @@ class FileCursor:
         return self.size
 
     def _drop(self) -> None:
-        """Close the connection, and forget what has come."""
+        """Close the connection, and drop what was fetched."""
         source, self._source = self._source, None
         if source is not None:
             source.close()
         self._pieces = []
-        self._start = self.at
+        self._pieces_start = self.position
 
 
-async def decoded(transport: type[Transport], uri: str) -> tuple[str, bytes]:
+async def decode_data_uri(transport: type[Transport], uri: str) -> tuple[str, bytes]:
     """Return the media type and the content of a `data:` URI."""
-    if len(uri) <= MAX_DECODED_INLINE:
+    if len(uri) <= MAX_DECODED_HERE:
         return read_data_uri(uri)
     return await transport.call(read_data_uri, uri)
 
 
 class FileReader(RawIOBase):
-    """An open file of its own, for what buffers it."""
+    """A raw file object with its own cursor, to be buffered."""
 
-    def __init__(self, output: FileOutput) -> None:
-        self.name: str = output.filename
+    def __init__(self, name: str, cursor: FileCursor) -> None:
+        self.name: str = name
         self.mode: str = "rb"
-        self._output = output
-        self._cursor = FileCursor(output._core, output.url)
+        self._cursor = cursor
 
     def readable(self) -> bool:
-        """Whether it can be read."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Whether it can be read from anywhere."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Read what there is, at most as much as fits."""
-        count = run_blocking(self._cursor.readinto(Blocking, buffer, once=True))
-        self._output._known.note(self._cursor.said)
-        return count
+        """Copy one piece of the file into a buffer, and return the number of bytes."""
+        return run_blocking(self._cursor.readinto(Blocking, buffer, once=True))
 
     def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
-        """Go somewhere; nothing is fetched, but for the length of the file if it has to be known."""
-        position = run_blocking(self._cursor.seek(Blocking, offset, whence))
-        self._output._known.note(self._cursor.said)
-        return position
+        """Set the position, and return it; only `SEEK_END` may need a request, for the size."""
+        return run_blocking(self._cursor.seek(Blocking, offset, whence))
 
     def tell(self) -> int:
         """Return the position."""

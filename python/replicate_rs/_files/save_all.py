@@ -1,4 +1,4 @@
-"""Every file of an output, saved at once."""
+"""Save every file of an output at once."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from .._base.resource import Namespace, Resource, check_resource
 from .._base.session import Async, Sync
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
 from ..exceptions import FileError
-from .errors import fetched
-from .names import apart
+from .names import to_unique_names
 from .output import FileOutput, is_file_output
-from .text import is_file
+from .urls import await_file, is_file_url
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -23,12 +22,10 @@ if TYPE_CHECKING:
     from .._core import AbortSignal, Core
     from .types import FileNames as FileNames
 
-    # A name for each file, in order, or a function of a file's index and the file that returns one.
-
-# Files that are fetched at a time.
-MOST = 16
-# What was left out that a warning tells of, and the characters of text that it shows.
-MAX_TOLD = 5
+# Concurrent downloads.
+MAX_DOWNLOADS = 16
+# Values that a message lists, and the characters of each.
+MAX_LISTED = 5
 MAX_EXCERPT = 60
 
 
@@ -44,32 +41,32 @@ def save_all(
 ) -> list[Path]:
     """Save every file in an output, at any depth, several at a time.
 
-    Each is called as its host or its URL calls it; equal names are told apart by a number
-    (``out.png``, ``out-2.png``). Text that is a file's address, as in a prediction's `output`, is a
-    file too. Other text, and exceptions, are left out with a warning that says where they were.
+    Each file has the name that its host or its URL gives; equal names get a number (``out.png``,
+    ``out-2.png``). Text that is a file's URL, as in a prediction's `output`, is a file too. A
+    warning lists other text and exceptions, which are left out.
 
     Args:
-        output: What a model gave: a `FileOutput`, or lists and dicts with some of them.
-        folder: Where to; it is made if it does not exist.
-        overwrite: Replace files that are there; else that is an error, and nothing is fetched.
+        output: A `FileOutput`, or lists and dicts with some in them.
+        folder: Created if it does not exist.
+        overwrite: Replace existing files; if False, they are an error, and nothing is fetched.
         names: A name for each file, in the order of the output; or a function of a file's index and
-            the file that returns one.
-        client: Whose connections fetch what is there as text; without it, the default client's.
-        signal: Stops it.
+            the file that returns its name.
+        client: Fetches the files whose URL is text; by default the default client.
+        signal: Stops the downloads.
         timeout: Seconds for each file.
 
     Returns:
-        Their paths, in the order of the output.
+        The paths, in the order of the output.
 
     Raises:
         ValueError: There is no file in the output.
         FileError: The folder, or a file in it, cannot be written.
-        APIStatusError: A file's host refuses it.
-        APIConnectionError: A file cannot be fetched. Those under way are given up; each of the
-            others is whole or not there.
+        APIStatusError: A file's host answers with an error.
+        APIConnectionError: A file cannot be fetched. The other downloads are stopped; each file is
+            complete or absent.
 
     """
-    return run_blocking(_saved(Sync, output, folder, overwrite, names, client, signal, timeout))
+    return run_blocking(_save_all(Sync, output, folder, overwrite, names, client, signal, timeout))
 
 
 async def asave_all(
@@ -82,11 +79,11 @@ async def asave_all(
     signal: AbortSignal | None = None,
     timeout: Limit | None = None,
 ) -> list[Path]:
-    """Do the same as `save_all`, on an event loop."""
-    return await _saved(Async, output, folder, overwrite, names, client, signal, timeout)
+    """Save every file in an output, on an event loop; see `save_all`."""
+    return await _save_all(Async, output, folder, overwrite, names, client, signal, timeout)
 
 
-async def _saved(
+async def _save_all(
     mode: type[Sync | Async],
     output: object,
     folder: str | PathLike[str],
@@ -98,35 +95,35 @@ async def _saved(
 ) -> list[Path]:
     file_path("folder", folder)
     flag("overwrite", overwrite)
-    signal, total = (
-        None if signal is None else abort_signal("signal", signal),
-        limit("timeout", timeout),
-    )
-    found = _Found(None if client is None else check_resource("client", client))
-    found.look_through(output, "output")
-    files = found.files
+    if signal is not None:
+        signal = abort_signal("signal", signal)
+    total = limit("timeout", timeout)
+    search = _Search(None if client is None else check_resource("client", client))
+    search.add(output, "output")
+    files = search.files
     if not files:
-        raise found.nothing(output)
-    paths = await mode.transport.call(_places, _names(files, names), folder, overwrite)
-    by_client: dict[Core, list[tuple[FileOutput, Path]]] = {}
+        raise search.no_files_error(output)
+    paths = await mode.transport.call(_get_paths, _get_names(files, names), folder, overwrite)
+    by_core: dict[Core, list[tuple[FileOutput, Path]]] = {}
     for file, path in zip(files, paths, strict=True):
         if file._is_inline:
             await unchecked(FileOutput.save)(file._in(mode), path, overwrite)
         else:
-            by_client.setdefault(file._core, []).append((file, path))
-    for core, some in by_client.items():
-        targets = [(file.url, path) for file, path in some]
-        download = core.download_all(targets, MOST, overwrite=overwrite, total=total, signal=signal)
-        for (file, _), said in zip(
-            some, await fetched(mode.transport.finish(download)), strict=True
-        ):
-            file._known.note(said)
-    found.warn(5 if mode is Sync else 4)
+            by_core.setdefault(file._core, []).append((file, path))
+    for core, items in by_core.items():
+        targets = [(file.url, path) for file, path in items]
+        download = core.download_all(
+            targets, MAX_DOWNLOADS, overwrite=overwrite, total=total, signal=signal
+        )
+        infos = await await_file(mode.transport.finish(download))
+        for (file, _), info in zip(items, infos, strict=True):
+            file._metadata.update(info)
+    search.warn(5 if mode is Sync else 4)
     return paths
 
 
-class _Found:
-    """The files of an output, in order, and what else was in it."""
+class _Search:
+    """Finds the files of an output, in order, and remembers what else is in it."""
 
     def __init__(self, client: Resource[Any] | None) -> None:
         self.files: list[FileOutput[Any]] = []
@@ -134,57 +131,57 @@ class _Found:
         self._left_out: list[str] = []
         self._error: BaseException | None = None
 
-    def look_through(self, value: Any, where: str) -> None:
-        """Find the files in a value, which is at a place in the output."""
+    def add(self, value: Any, path: str) -> None:
+        """Find the files in a value at a path in the output."""
         if is_file_output(value):
             self.files.append(value)
         elif isinstance(value, str):
-            if is_file(value):
-                self.files.append(FileOutput(value, self._owner))
+            if is_file_url(value):
+                self.files.append(FileOutput(value, self._get_client()))
             else:
-                self._left_out.append(f"{where} (text: {_excerpt(value)})")
+                self._left_out.append(f"{path} (text: {_shorten(value)})")
         elif isinstance(value, BaseException):
             self._error = self._error or value
-            self._left_out.append(f"{where} ({type(value).__name__}: {_excerpt(str(value))})")
+            self._left_out.append(f"{path} ({type(value).__name__}: {_shorten(str(value))})")
         elif is_object(value):
             for key, each in value.items():
-                self.look_through(each, f"{where}[{key!r}]")
+                self.add(each, f"{path}[{key!r}]")
         elif is_array(value):
             for index, each in enumerate(value):
-                self.look_through(each, f"{where}[{index}]")
+                self.add(each, f"{path}[{index}]")
 
-    @property
-    def _owner(self) -> Resource[Any]:
+    def _get_client(self) -> Resource[Any]:
         if self._client is None:
             self._client = default_client()
         return self._client
 
-    def nothing(self, output: object) -> ValueError:
+    def no_files_error(self, output: object) -> ValueError:
         """Return the error for an output without a file."""
-        what = "; ".join(self._left_out[:MAX_TOLD]) or f"it is {repr(output)[:MAX_EXCERPT]}"
+        content = "; ".join(self._left_out[:MAX_LISTED]) or f"it is {repr(output)[:MAX_EXCERPT]}"
         hint = ": pass prediction.files()" if isinstance(output, Resource) else ""
-        error = ValueError(f"the output holds no file to save{hint} ({what})")
+        error = ValueError(f"the output holds no file to save{hint} ({content})")
         error.__cause__ = self._error
         return error
 
-    def warn(self, level: int) -> None:
-        """Tell what was left out, to the caller that is so many frames away."""
+    def warn(self, stacklevel: int) -> None:
+        """Warn of what was left out."""
         if self._left_out:
             from warnings import warn
 
-            more = len(self._left_out) - MAX_TOLD
-            told = ", ".join(self._left_out[:MAX_TOLD]) + (f" and {more} more" if more > 0 else "")
-            warn(f"save_all left out what is no file: {told}", stacklevel=level)
+            more = len(self._left_out) - MAX_LISTED
+            listed = ", ".join(self._left_out[:MAX_LISTED])
+            listed += f" and {more} more" if more > 0 else ""
+            warn(f"save_all left out what is no file: {listed}", stacklevel=stacklevel)
 
 
-def _excerpt(text: str) -> str:
+def _shorten(text: str) -> str:
     return repr(text if len(text) <= MAX_EXCERPT else f"{text[:MAX_EXCERPT]}…")
 
 
-def _names(files: list[FileOutput[Any]], names: FileNames | None) -> list[str]:
-    """Return what the files are called in their folder."""
+def _get_names(files: list[FileOutput[Any]], names: FileNames | None) -> list[str]:
+    """Return the files' names in their folder."""
     if names is None:
-        return apart(file.filename for file in files)
+        return to_unique_names(file.filename for file in files)
     if callable(names):
         chosen: list[Any] = [names(index, file) for index, file in enumerate(files)]
     elif is_array(names):
@@ -198,13 +195,13 @@ def _names(files: list[FileOutput[Any]], names: FileNames | None) -> list[str]:
         raise ValueError(
             f"names must have one for each of the {len(files)} files, not {len(chosen)}"
         )
-    taken: dict[str, int] = {}
+    indices: dict[str, int] = {}
     for index, name in enumerate(chosen):
         if not isinstance(name, str):
             raise TypeError(f"names[{index}] must be a str, not {type(name).__name__}")
         if name in ("", ".", "..") or any(each in name for each in "/\\\0"):
             raise ValueError(f"names[{index}] must be a file's name without a folder, not {name!r}")
-        first = taken.setdefault(name.casefold(), index)
+        first = indices.setdefault(name.casefold(), index)
         if first != index:
             raise ValueError(
                 f"names[{index}] must be another name than names[{first}], {chosen[first]!r}"
@@ -212,15 +209,16 @@ def _names(files: list[FileOutput[Any]], names: FileNames | None) -> list[str]:
     return chosen
 
 
-def _places(names: list[str], folder: str | PathLike[str], overwrite: bool) -> list[Path]:
+def _get_paths(names: list[str], folder: str | PathLike[str], overwrite: bool) -> list[Path]:
+    """Create the folder, and return the files' paths in it."""
     from pathlib import Path
 
-    place = Path(folder)
+    parent = Path(folder)
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise FileError(detail=f"{place}: {error.strerror or error}") from error
-    paths = [place / name for name in names]
+        raise FileError(detail=f"{parent}: {error.strerror or error}") from error
+    paths = [parent / name for name in names]
     if not overwrite:
         for path in paths:
             if path.exists():

@@ -1,8 +1,7 @@
-"""What callers give as a file: a path, an open file of any kind, bytes, an image; and where its
-content is.
+"""Where the content of a caller's file is, and what the file is called.
 
-What is on the disk stays there until it is sent. Nothing of the caller's is closed, and open files
-stand where they stood.
+The content of a file on the disk stays there until it is sent. Files of the caller are not closed,
+and open files keep their position.
 """
 
 from __future__ import annotations
@@ -10,192 +9,188 @@ from __future__ import annotations
 from .._base.typing import TYPE_CHECKING, defer_annotations
 from .._core import Part
 from ..exceptions import FileError, file_error
-from .content import (
-    BLOCK,
-    Drain,
-    Turn,
-    content_of,
-    has_async_read,
-    has_own_content,
-    is_async,
-    is_bytes,
-    is_readable,
-    pieces_of,
-)
-from .images import is_image, to_png
+from .content import BLOCK_SIZE, ContentBuffer, FileLock, read_async, read_content
+from .detect import has_async_read, is_async, is_bytes, is_image, is_readable, is_virtual_path
 
 if TYPE_CHECKING:
-    from typing import Any, Self
+    from typing import Any, NoReturn, Self
 
     from .._base.transport import Transport
-    from .types import AsyncReadable as AsyncReadable
     from .types import FileLike as FileLike
-    from .types import Image as Image
     from .types import NamedFile as NamedFile
-    from .types import Readable as Readable
+
+# What messages call a file without a name.
+UNNAMED = "the file"
 
 
-class Source:
-    """Where a file's content is, and what it is called."""
+class FileSlot:
+    """A file in an input, and the text that takes its place."""
+
+    __slots__ = ("file", "path", "text")
+
+    def __init__(self, file: Any, path: str) -> None:
+        self.file: Any = file
+        self.path: str = path
+        self.text: str | None = None
+
+
+class FileSource:
+    """The content, the name and the media type of a file to send."""
 
     __slots__ = ("content_type", "name", "part")
 
     def __init__(self, part: Part, name: str, content_type: str | None = None) -> None:
         self.part: Part = part
         self.name: str = name
-        self.content_type: str = content_type or _guess(name)
+        self.content_type: str = content_type or _guess_type(name)
 
     @classmethod
     async def of(cls, transport: type[Transport], file: FileLike | NamedFile) -> Self:
-        """Find a caller's file. Awaits the transport and nothing else.
+        """Return the source of a caller's file. Awaits the transport and nothing else.
 
         Raises:
-            FileError: It cannot be read.
-            TypeError: It is no file, or an async one that this client cannot read.
-            ValueError: It is closed, or was read before and cannot be rewound.
+            FileError: The file cannot be read.
+            TypeError: The value is not a file, or is an async one and the client is not.
+            ValueError: The file is closed, or was read before and cannot be rewound.
 
         """
         if isinstance(file, tuple):
-            return await cls._named(transport, file)
+            return await cls._of_tuple(transport, file)
         if is_async(file):
-            return await cls._awaited(transport, file)
-        return await transport.call(cls.at_hand, file)
+            return await cls._of_async(transport, file)
+        return await transport.call(cls.of_sync, file)
 
     @classmethod
-    async def _named(cls, transport: type[Transport], given: tuple[Any, ...]) -> Self:
-        """Find the file of a tuple, as 2.0 and httpx take them: a name, the file, its type."""
+    async def _of_tuple(cls, transport: type[Transport], file: tuple[Any, ...]) -> Self:
+        """Return the source of ``(name, file)`` or ``(name, file, type)``, as httpx takes them."""
         if (
-            not 2 <= len(given) <= 4
-            or not isinstance(given[0], (str, type(None)))
-            or isinstance(given[1], tuple)
+            not 2 <= len(file) <= 4
+            or not isinstance(file[0], (str, type(None)))
+            or isinstance(file[1], tuple)
         ):
             raise TypeError("a tuple for a file is (name, file) or (name, file, type)")
-        if len(given) == 4 and given[3]:
+        if len(file) == 4 and file[3]:
             raise TypeError("headers of a file's own are not sent: give (name, file, type)")
-        source = await cls.of(transport, given[1])
-        return source.named(given[0], given[2] if len(given) > 2 else None)
+        source = await cls.of(transport, file[1])
+        return source.renamed(file[0], file[2] if len(file) > 2 else None)
 
     @classmethod
-    async def _awaited(cls, transport: type[Transport], file: Any) -> Self:
-        """Find a file that is read by await."""
-        kind = getattr(file, "content_type", None)
-        what = (
-            f"the read() of a {type(file).__name__}"
+    async def _of_async(cls, transport: type[Transport], file: Any) -> Self:
+        content_type = getattr(file, "content_type", None)
+        # An async file is asked for a number of bytes; an iterable chooses its own.
+        what, max_length = (
+            (f"the read() of a {type(file).__name__}", BLOCK_SIZE)
             if has_async_read(file)
-            else "an async iterable for a file"
+            else ("an async iterable for a file", None)
         )
-        name = "the file"
+        name = UNNAMED
         try:
-            # What is sent to a service has the name that it had on any system.
-            name = _name_of(file, "filename", "\\") or _name_of(file, "name", "\\") or name
-            # A reader is asked for so much at a time.
-            most = BLOCK if has_async_read(file) else None
-            with Drain(what, encoding=None) as drain:
+            # The name of an uploaded file may come from any system.
+            name = _get_name(file, "filename", "\\") or _get_name(file, "name", "\\") or name
+            with ContentBuffer(what, encoding=None) as buffer:
                 await transport.each(
-                    pieces_of(file), lambda piece: drain.take(piece, most), holder=file
+                    read_async(file), lambda piece: buffer.write(piece, max_length), holder=file
                 )
-                part = await transport.call(drain.part)
-        except Exception as error:
-            told = _unreadable(error, name)
-            if told is error:
-                raise
-            raise told from error
+                part = await transport.call(buffer.to_part)
+        except Exception as error:  # noqa: BLE001 - raised again
+            _raise_read_error(error, name)
         return cls(
             part.named(name),
-            "file" if name == "the file" else name,
-            kind if isinstance(kind, str) else None,
+            "file" if name == UNNAMED else name,
+            content_type if isinstance(content_type, str) else None,
         )
 
     @classmethod
-    def at_hand(cls, file: Any) -> Self:
-        """Find a file that needs no await. May block, where the file does."""
-        name = "the file"
+    def of_sync(cls, file: Any) -> Self:
+        """Return the source of a file that can be read without an event loop; may block."""
+        name = UNNAMED
         try:
             if is_bytes(file):
                 return cls(Part(bytes(file)), "file")
             if is_image(file):
-                with Turn(file):
+                from .images import to_png
+
+                with FileLock(file):
                     return cls(Part(to_png(file)), "image.png")
             if isinstance(file, str) or hasattr(file, "__fspath__") or not is_readable(file):
-                part, name = _at(file)
-                return cls(part, name)
-            # The uploads of Werkzeug have the name of their form's field too.
-            name = (
-                _base_name(getattr(file, "__dict__", {}).get("filename")) or _name_of(file) or name
-            )
-            part = content_of(file).named(name)
-        except Exception as error:
-            told = _unreadable(error, name)
-            if told is error:
-                raise
-            raise told from error
-        return cls(part, "file" if name == "the file" else name)
+                return cls(*_read_path(file))
+            # Werkzeug's FileStorage has the name of the form's field as its `name`.
+            filename = getattr(file, "__dict__", {}).get("filename")
+            name = _get_base_name(filename) or _get_name(file) or name
+            part = read_content(file).named(name)
+        except Exception as error:  # noqa: BLE001 - raised again
+            _raise_read_error(error, name)
+        return cls(part, "file" if name == UNNAMED else name)
 
-    def named(self, name: str | None, content_type: str | None) -> Self:
-        """Return the same content under another name or type."""
+    def renamed(self, name: str | None, content_type: str | None) -> Self:
+        """Return the same content with another name or media type."""
         if name is None and content_type is None:
             return self
         return type(self)(self.part, self.name if name is None else name, content_type)
 
-    def within(self, path: str) -> Self:
-        """Return the same with errors that name its place in an input."""
+    def at_path(self, path: str) -> Self:
+        """Return the same file with errors that begin with its path in an input."""
         return type(self)(
             self.part.named(f"{path}: {self.part.name}"), self.name, self.content_type
         )
 
     @property
     def data_uri_head(self) -> str:
-        """A `data:` URI of it, up to the content."""
+        """The file's `data:` URI up to the content."""
         return f"data:{self.content_type};base64,"
 
+    def to_data_uri(self) -> str:
+        """Read the file, and return its `data:` URI."""
+        return self.data_uri_head + self.part.read_base64()
 
-def _at(file: Any) -> tuple[Part, str]:
-    """Return the content of a path, and its name."""
+
+def _read_path(file: Any) -> tuple[Part, str]:
+    """Return the content and the name of a path."""
     from os import fsdecode
     from pathlib import Path
 
-    if isinstance(file, str) or (hasattr(file, "__fspath__") and not has_own_content(file)):
+    if isinstance(file, str) or (hasattr(file, "__fspath__") and not is_virtual_path(file)):
         file = Path(fsdecode(file))
-        # Tests with a file system of their own have other paths, of which the core knows nothing.
-        # An empty part is false, and read again: what the system makes up has no length.
+        # The core knows nothing of pyfakefs, whose paths are of another module. An empty part is
+        # false and read through Python: files in /proc have content and a length of 0.
         if type(file).__module__.partition(".")[0] == "pathlib" and (part := Part(file)):
             return part, file.name
     try:
         shown = str(file)
-    except Exception:  # noqa: BLE001 - it is for messages only, and paths into archives without a name have none
-        shown = _name_of(file) or type(file).__name__
+    except Exception:  # noqa: BLE001 - for messages only; zipfile.Path fails without a file name
+        shown = _get_name(file) or type(file).__name__
     try:
-        content: object = _read_itself(file)
+        content: object = _read_virtual_path(file)
     except OSError as error:
         raise file_error(
-            f"{shown}: {_reason(error)}", _errno_of(error), error.filename or shown
+            f"{shown}: {_get_reason(error)}", _get_errno(error), error.filename or shown
         ) from error
     if not isinstance(content, bytes):
         raise TypeError(f"a {type(file).__name__} must give bytes, not {type(content).__name__}")
-    return Part(content).named(shown), _name_of(file) or _name_of(file, "path") or "file"
+    return Part(content).named(shown), _get_name(file) or _get_name(file, "path") or "file"
 
 
-def _read_itself(file: Any) -> object:
+def _read_virtual_path(file: Any) -> object:
     if callable(getattr(file, "read_bytes", None)):
         return file.read_bytes()
     if not callable(getattr(file, "open", None)):
         raise TypeError(f"file must be a path, an open file or bytes, not {type(file).__name__}")
-    # What is opened without saying how is what fsspec has.
     try:
         opened = file.open("rb")
     except TypeError:
+        # The open() of an fsspec.OpenFile takes no mode.
         opened = file.open()
     with opened as readable:
         return readable.read()
 
 
-def _name_of(file: object, attribute: str = "name", separator: str = "/") -> str | None:
-    """Return the name that an open file has; one that was opened by its number has that for a name."""
+def _get_name(file: object, attribute: str = "name", separator: str = "/") -> str | None:
+    """Return an open file's name without its folder; None if it was opened by its descriptor."""
     from os import fsdecode
 
     try:
         name: Any = getattr(file, attribute, None)
-    except Exception:  # noqa: BLE001 - a name is not needed
+    except Exception:  # noqa: BLE001 - a file may have no name
         return None
     if name is None or isinstance(name, int):
         return None
@@ -203,39 +198,40 @@ def _name_of(file: object, attribute: str = "name", separator: str = "/") -> str
         raise TypeError(
             f"the {attribute} of a {type(file).__name__} must be text, not {type(name).__name__}"
         )
-    return _base_name(fsdecode(name).replace(separator, "/"))
+    return _get_base_name(fsdecode(name).replace(separator, "/"))
 
 
-def _base_name(name: object) -> str | None:
+def _get_base_name(name: object) -> str | None:
     from pathlib import PurePath
 
     return (PurePath(name).name or None) if isinstance(name, str) else None
 
 
-def _unreadable(error: Exception, name: str) -> Exception:
-    """Return the error of this library for whatever reading a caller's file raised."""
-    if isinstance(error, FileError):
-        return error
+def _raise_read_error(error: Exception, name: str) -> NoReturn:
+    """Raise the error for an exception from reading a caller's file."""
     if isinstance(error, UnicodeDecodeError):
-        return file_error(f"{name} is not text ({error}): open it in binary mode, 'rb'")
+        raise file_error(f"{name} is not text ({error}): open it in binary mode, 'rb'") from error
+    if isinstance(error, FileError):
+        raise error
+    # Before ValueError: `io.UnsupportedOperation` is both.
     if isinstance(error, OSError):
-        return file_error(
-            f"{name} cannot be read: {_reason(error)}", _errno_of(error), error.filename
-        )
+        raise file_error(
+            f"{name} cannot be read: {_get_reason(error)}", _get_errno(error), error.filename
+        ) from error
     if isinstance(error, (TypeError, ValueError)):
-        return error
-    return file_error(f"{name} cannot be read: {type(error).__name__}: {error}")
+        raise error
+    raise file_error(f"{name} cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _reason(error: OSError) -> str:
+def _get_reason(error: OSError) -> str:
     from os import strerror
 
-    errno = _errno_of(error)
+    errno = _get_errno(error)
     return error.strerror or (str(error) if errno is None else strerror(errno))
 
 
-def _errno_of(error: OSError) -> int | None:
-    """Return the number of an error; those that Python code raises have only its class."""
+def _get_errno(error: OSError) -> int | None:
+    """Return an error's number, or that of its class: Python code often raises without one."""
     import errno
 
     numbers = {
@@ -249,25 +245,12 @@ def _errno_of(error: OSError) -> int | None:
     )
 
 
-def is_file(value: object) -> bool:
-    """Return whether a value among a model's inputs stands for its content."""
-    return (
-        hasattr(value, "__fspath__")
-        or is_bytes(value)
-        or is_readable(value)
-        or is_image(value)
-        or is_async(value)
-        or has_own_content(value)
-    )
-
-
 def base64_encode_file(file: FileLike) -> str:
-    """Write a file, from its beginning, as a ``data:`` URI; 1.0.7 has it in `helpers`."""
-    source = Source.at_hand(file)
-    return source.data_uri_head + source.part.read_base64()
+    """Return a file's content, from its beginning, as a ``data:`` URI; 1.0.7's helper."""
+    return FileSource.of_sync(file).to_data_uri()
 
 
-def _guess(name: str) -> str:
+def _guess_type(name: str) -> str:
     from mimetypes import guess_type
 
     return guess_type(name)[0] or "application/octet-stream"

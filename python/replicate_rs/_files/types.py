@@ -1,4 +1,4 @@
-"""Types of files, as callers give them and name them."""
+"""Types of the files and the file names that callers pass."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from .output import FileOutput
 
 @runtime_checkable
 class Readable(Protocol):
-    """Anything with a `read` that gives bytes or text."""
+    """An object with a `read` that returns bytes or text."""
 
     def read(self) -> bytes | str:
-        """Return the rest."""
+        """Return the content that follows the position."""
         ...
 
 
 @runtime_checkable
 class ReadsBytes(Protocol):
-    """A path that is read through Python, as those of `zipfile` and of `importlib.resources` are."""
+    """A path that reads its content itself, as `zipfile.Path` and `importlib.resources` do."""
 
     def read_bytes(self) -> bytes:
-        """Return its content."""
+        """Return the content."""
         ...
 
 
 @runtime_checkable
 class AsyncReadable(Protocol):
-    """Anything with an async `read` that gives bytes."""
+    """An object with an async `read` that returns bytes."""
 
     async def read(self, size: int, /) -> bytes:
-        """Return so many bytes, or fewer; none at the end."""
+        """Return at most `size` bytes; none at the end."""
         ...
 
 
 @runtime_checkable
 class Image(Protocol):
-    """An image of PIL."""
+    """A PIL image."""
 
     @property
     def mode(self) -> str:
-        """How its pixels are stored."""
+        """The format of a pixel, such as ``RGB``."""
         ...
 
     def save(self, fp: IO[bytes], format: str, /) -> object:
-        """Write it."""
+        """Write the image."""
         ...
 
 
@@ -67,6 +67,6 @@ FileLike: TypeAlias = Annotated[
     AsItIs(),
 ]
 NamedFile: TypeAlias = tuple[str | None, FileLike] | tuple[str | None, FileLike, str | None]
-# Of files that are saved: a name for each, or a function of its index and the file.
+# A name for each file to save, or a function of a file's index and the file.
 FileNames: TypeAlias = Sequence[str] | Annotated[Callable[[int, FileOutput[Any]], str], AsItIs()]
 OnSent: TypeAlias = Annotated[Callable[[int, int], object], AsItIs()]

@@ -1,203 +1,123 @@
-"""Files among a model's inputs: uploaded, or written into the request as `data:` URIs."""
+"""Send files: as uploads, or within the JSON body of a request as `data:` URIs."""
 
 from __future__ import annotations
 
 from time import monotonic
 
-from .._base.checks import limit
-from .._base.checks import strategy as checked_strategy
-from .._base.operation import run_blocking
-from .._base.resource import check_resource
-from .._base.session import Async
-from .._base.typing import TYPE_CHECKING, defer_annotations
-from .._core import Upload, is_plain
+from .._base.encoding import to_json
+from .._base.typing import TYPE_CHECKING
+from .._core import Expect, Upload
 from ..exceptions import (
     APIConnectionError,
     APIResponseValidationError,
     APITimeoutError,
-    FileError,
     InternalServerError,
-    file_error,
 )
-from ..file import REPORTING, File, Files, check
-from .content import is_async, is_readable
-from .encode import fill, plain
-from .sources import Source
+from .content import MAX_BYTES
+from .multipart import check_file, encode_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, Unpack
 
     from .._base.resource import Options, Resource
-    from .._base.types import FileEncodingStrategy
     from .._core import AbortSignal, Part, Pending
-    from ..client import Replicate
-    from ..file import OnSent
-    from .encode import Slot
+    from .sources import FileSlot, FileSource
+    from .types import OnSent as OnSent
 
 # Bytes of all files together that are sent inline when they could not be uploaded (the Node
 # client's limit).
-MOST_INLINE = 10_000_000
-# Uploads of one call that are under way at a time.
-MOST_UPLOADS = 8
+MAX_INLINE = 10_000_000
+# Concurrent uploads of one input.
+MAX_UPLOADS = 8
+# Seconds between two calls of a progress function.
+PROGRESS_INTERVAL = 0.05
 
 
 def seconds_until(deadline: float | None) -> float | None:
-    """Give what is left until a moment of the monotonic clock; never 0, which would not be a limit."""
+    """Return the seconds until a time of the monotonic clock; 1 ms or more, since 0 is no limit."""
     return None if deadline is None else max(deadline - monotonic(), 0.001)
 
 
-async def encoded(
+def check_upload(source: FileSource) -> None:
+    """Raise `ValueError` if the API would refuse a file for its size or its name."""
+    if len(source.part) > MAX_BYTES:
+        raise ValueError(
+            f"{source.name} has {len(source.part):,} bytes, and Replicate takes files of at most"
+            " 100 MB: put it where the model can fetch it, and pass its URL"
+        )
+    check_file(source)
+
+
+def begin_upload(
     resource: Resource[Any],
-    value: object,
-    inlined: Inlined,
-    *,
-    strategy: FileEncodingStrategy | None = None,
-    progress: OnSent | None = None,
-    signal: AbortSignal | None = None,
-    deadline: float | None = None,
-) -> Any:
-    """Give `value` as JSON can carry it, with every file in it, at any depth, replaced by something
-    the API takes.
-
-    What is plain already is given as it is, and not copied. The same file is uploaded once, and
-    none before all of `value` is known to be sound. Nothing of the caller's is changed beyond being
-    read.
-
-    Args:
-        resource: Whose uploads these are.
-        value: What the caller gave.
-        inlined: Takes the files that are sent within the request.
-        strategy: How files are sent; the client's if not given.
-        progress: Called with the bytes that were sent, and those of all uploads that have begun.
-        signal: Stops the uploads.
-        deadline: On the monotonic clock.
-
-    Raises:
-        FileError: A file cannot be read.
-        TypeError: Something in it has no JSON of its own; the message has its path.
-        ValueError: JSON cannot carry something in it (the message has its path), the strategy is
-            unknown, or a file is too large.
-
-    """
-    strategy = strategy or resource._session.file_encoding_strategy
-    if is_plain(value):
-        return value
-    result, slots = plain(value)
-    if not slots:
-        return result
-    # What can be read only once comes last: it is lost when another file is missing.
-    found = {slot: await _source(resource, slot) for slot in sorted(slots, key=_is_read)}
-    sources = [found[slot] for slot in slots]
-    if strategy in ("data-uri", "base64"):
-        for slot, source in zip(slots, sources, strict=True):
-            slot.text = inlined.data_uri(source)
-        return fill(result)
-    uploads = _Uploads(
-        resource, inlined if strategy == "default" else None, progress, signal, deadline
-    )
-    try:
-        for slot, source in zip(slots, sources, strict=True):
-            _check(source, slot.path)
-        for slot in slots:
-            await uploads.begin(slot, sources.pop(0))
-        await uploads.finish()
-    finally:
-        # When one fails, those that are still under way end here.
-        for _, _, pending in uploads.under_way:
-            pending.give_up()
-    return fill(result)
+    source: FileSource,
+    metadata: Mapping[str, Any] | None = None,
+    **options: Unpack[Options],
+) -> tuple[Upload, Pending[dict[str, Any]]]:
+    """Return an upload's body and its request, which is not begun; see `Files.create`."""
+    check_upload(source)
+    extra: dict[str, object] = {**(options.pop("extra_body", None) or {})}
+    if metadata:
+        extra.setdefault("metadata", metadata)
+    fields = [
+        (name, value if isinstance(value, str) else to_json(value).decode())
+        for name, value in extra.items()
+    ]
+    form = encode_form([*fields, ("content", source)])
+    return form[0], resource._send("POST", ("files",), Expect.RECORD, options, form=form)
 
 
-async def put_input(
+async def upload(
     resource: Resource[Any],
-    body: dict[str, Any],
-    value: object,
-    own: Mapping[str, Any],
-    others: Options,
-) -> Inlined:
-    """Put a model's inputs into a request's body; files among them are uploaded within the
-    request's time.
-
-    Args:
-        resource: Whose request it is.
-        body: Takes them.
-        value: What the caller gave.
-        own: What was said of the prediction.
-        others: What was said of the request, whose time gets shorter.
-
-    Returns:
-        The files that are sent within the request.
-
-    """
-    total = limit("timeout", others.get("timeout"))
-    deadline = None if total is None else monotonic() + total
-    inlined = Inlined()
-    body["input"] = await encoded(
-        resource,
-        value,
-        inlined,
-        strategy=own.get("file_encoding_strategy"),
-        progress=own.get("upload_progress"),
-        signal=others.get("signal"),
-        deadline=deadline,
-    )
-    if deadline is not None:
-        others["timeout"] = seconds_until(deadline)
-    return inlined
-
-
-async def _source(resource: Resource[Any], slot: Slot) -> Source:
-    """Find the file of a slot; its errors, also those while it is sent, name its place in the
-    input.
-    """
+    source: FileSource,
+    metadata: Mapping[str, Any] | None,
+    progress: OnSent | None,
+    options: Options,
+) -> dict[str, Any]:
+    """Upload a file, and return its record; see `Files.create`."""
+    transport, core = resource._transport, resource._core
+    body, pending = begin_upload(resource, source, metadata, **options)
+    if progress is None:
+        return await transport.finish(pending)
+    pending.begin()
+    signal = options.get("signal")
     try:
-        source = await Source.of(resource._transport, slot.file)
-    except FileError as error:
-        told = file_error(f"{slot.path}: {error.detail}", error.errno, error.filename)
-        raise told from error.__cause__ or error
-    except TypeError as error:
-        raise TypeError(f"{slot.path}: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{slot.path}: {error}") from error
-    return source.within(slot.path)
+        while (
+            await transport.finish(core.first([pending], limit=PROGRESS_INTERVAL, signal=signal))
+            is None
+        ):
+            progress(body.sent, len(body))
+    except BaseException:
+        pending.give_up()
+        raise
+    data = await transport.finish(pending)
+    progress(len(body), len(body))
+    return data
 
 
-def _is_read(slot: Slot) -> bool:
-    return is_readable(slot.file) or is_async(slot.file)
-
-
-def _check(source: Source, path: str) -> None:
-    try:
-        check(source)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-
-
-class Inlined:
-    """Files that are sent within a request's JSON: a mark stands there for the content of each,
-    until it is sent.
-    """
+class InlineFiles:
+    """Files within a request's JSON: a mark stands for each file's content until it is sent."""
 
     def __init__(self) -> None:
         self._mark = ""
         self._parts: list[Part] = []
 
-    def data_uri(self, source: Source) -> str:
-        """Give the `data:` URI of a file, with a mark for its content."""
+    def add(self, source: FileSource) -> str:
+        """Add a file, and return its `data:` URI with a mark for the content."""
         if not self._mark:
             from os import urandom
 
-            # What nobody who gave a part of the input can know.
+            # Random, so that no text of the input can contain it.
             self._mark = urandom(16).hex()
         self._parts.append(source.part)
         return f"{source.data_uri_head}{self._mark}{len(self._parts) - 1};"
 
-    def body(self, json: bytes) -> bytes | Upload:
-        """Give a request's body with the files in it."""
+    def body(self, encoded: bytes, /) -> bytes | Upload:
+        """Return a request's body, with the files' content in place of the marks."""
         if not self._parts:
-            return json
-        first, *others = json.split(self._mark.encode())
+            return encoded
+        first, *others = encoded.split(self._mark.encode())
         pieces: list[bytes | Part] = [first]
         for each in others:
             number, _, rest = each.partition(b";")
@@ -205,117 +125,99 @@ class Inlined:
         return Upload(pieces)
 
 
-class Written(Inlined):
-    """The same as text, at once."""
+class DataURIs(InlineFiles):
+    """Files that are read at once, each into the text of its `data:` URI."""
 
-    def data_uri(self, source: Source) -> str:
-        """Give all of a file."""
-        return source.data_uri_head + source.part.read_base64()
+    def add(self, source: FileSource) -> str:
+        """Read a file, and return its `data:` URI."""
+        return source.to_data_uri()
 
 
-class _Uploads:
-    """One request's uploads, several at a time."""
+class Uploads:
+    """The uploads of one input, several at a time."""
 
     def __init__(
         self,
         resource: Resource[Any],
-        inlined: Inlined | None,
+        fallback: InlineFiles | None,
         progress: OnSent | None,
         signal: AbortSignal | None,
         deadline: float | None,
     ) -> None:
-        self.resource = resource
-        # Takes those that fail on the server's side.
-        self.inlined = inlined
-        self.progress = progress
-        self.signal = signal
-        self.deadline = deadline
-        self.begun: list[Upload] = []
-        self.under_way: list[tuple[Slot, Source, Pending[dict[str, Any]]]] = []
-        # Bytes of those that are sent inline.
-        self.inline = 0
+        self._resource = resource
+        # Gets the files that the server or the network failed to upload.
+        self._fallback = fallback
+        self._fallback_size = 0
+        self._progress = progress
+        self._signal = signal
+        self._deadline = deadline
+        self._begun: list[Upload] = []
+        self._pending: list[tuple[FileSlot, FileSource, Pending[dict[str, Any]]]] = []
 
-    async def begin(self, slot: Slot, source: Source) -> None:
-        if len(self.under_way) == MOST_UPLOADS:
-            await self.finish_one()
-        files: Files[Any] = Files(self.resource._session, self.resource._mode)
-        upload, pending = files.begin(
-            source, signal=self.signal, timeout=seconds_until(self.deadline)
+    async def begin(self, slot: FileSlot, source: FileSource) -> None:
+        """Begin to upload a file, once there are fewer than `MAX_UPLOADS`."""
+        if len(self._pending) == MAX_UPLOADS:
+            await self._finish_one()
+        upload, pending = begin_upload(
+            self._resource, source, signal=self._signal, timeout=seconds_until(self._deadline)
         )
         pending.begin()
-        self.begun.append(upload)
-        self.under_way.append((slot, source, pending))
+        self._begun.append(upload)
+        self._pending.append((slot, source, pending))
 
     async def finish(self) -> None:
-        while self.under_way:
-            await self.finish_one()
+        """Wait until all uploads have ended."""
+        while self._pending:
+            await self._finish_one()
 
-    async def finish_one(self) -> None:
-        transport, core = self.resource._transport, self.resource._core
-        pendings = [pending for _, _, pending in self.under_way]
-        limit = None if self.progress is None else REPORTING
+    def cancel(self) -> None:
+        """Cancel the uploads that have not ended."""
+        for _, _, pending in self._pending:
+            pending.give_up()
+
+    async def _finish_one(self) -> None:
+        transport, core = self._resource._transport, self._resource._core
+        pendings = [pending for _, _, pending in self._pending]
+        interval = None if self._progress is None else PROGRESS_INTERVAL
         while (
-            index := await transport.finish(core.first(pendings, limit=limit, signal=self.signal))
+            index := await transport.finish(
+                core.first(pendings, limit=interval, signal=self._signal)
+            )
         ) is None:
-            if self.progress is not None:
-                self.progress(sum(each.sent for each in self.begun), sum(map(len, self.begun)))
-        slot, source, pending = self.under_way.pop(index)
+            self._report(sum(each.sent for each in self._begun))
+        slot, source, pending = self._pending.pop(index)
         try:
-            uploaded: File = File._of(await transport.finish(pending), self.resource._session)
+            file = await transport.finish(pending)
         except (APIConnectionError, InternalServerError) as error:
-            late = isinstance(error, APITimeoutError) and error.is_deadline
-            if self.inlined is None or late:
-                # The upload was sent, but not the request that the file is for.
-                error._sent = False
-                raise
-            self.inline += len(source.part)
-            if self.inline > MOST_INLINE:
-                error.add_note(
-                    f"(Files of {MOST_INLINE:,} bytes together would have been sent inline; these"
-                    " are larger.)"
-                )
-                raise
-            slot.text = self.inlined.data_uri(source)
+            slot.text = self._add_to_fallback(source, error)
         else:
-            slot.text = (uploaded.urls or {}).get("get")
+            urls: dict[str, str] = file.get("urls") or {}
+            slot.text = urls.get("get")
             if slot.text is None:
                 raise APIResponseValidationError(
-                    detail=f"the answer to an upload has no URL: {uploaded!r}"
+                    detail=f"the answer to an upload has no URL: {file!r}"
                 )
-        if self.progress is not None and not self.under_way:
-            self.progress(*(sum(map(len, self.begun)),) * 2)
+        if not self._pending:
+            self._report(sum(map(len, self._begun)))
 
+    def _report(self, sent: int) -> None:
+        if self._progress is not None:
+            self._progress(sent, sum(map(len, self._begun)))
 
-def encode_json(
-    obj: object, client: Replicate, file_encoding_strategy: FileEncodingStrategy | None = None
-) -> Any:
-    """Do what is done to a model's inputs; 1.0.7 has it in `helpers`."""
-    from copy import deepcopy
-
-    return deepcopy(
-        run_blocking(
-            encoded(
-                check_resource("client", client),
-                obj,
-                Written(),
-                strategy=_strategy(file_encoding_strategy),
+    def _add_to_fallback(
+        self, source: FileSource, error: APIConnectionError | InternalServerError
+    ) -> str:
+        """Return the inline text of a file that was not uploaded, or raise the error."""
+        is_late = isinstance(error, APITimeoutError) and error.is_deadline
+        if self._fallback is None or is_late:
+            # The upload was sent, but not the request that needs the file.
+            error._sent = False
+            raise error
+        self._fallback_size += len(source.part)
+        if self._fallback_size > MAX_INLINE:
+            error.add_note(
+                f"(Files of {MAX_INLINE:,} bytes together would have been sent inline; these"
+                " are larger.)"
             )
-        )
-    )
-
-
-async def async_encode_json(
-    obj: object, client: Resource[Any], file_encoding_strategy: FileEncodingStrategy | None = None
-) -> Any:
-    """Do what is done to a model's inputs; 1.0.7 has it in `helpers`."""
-    from copy import deepcopy
-
-    twin = check_resource("client", client)._in(Async)
-    return deepcopy(await encoded(twin, obj, Written(), strategy=_strategy(file_encoding_strategy)))
-
-
-def _strategy(given: FileEncodingStrategy | None) -> FileEncodingStrategy | None:
-    return None if given is None else checked_strategy("file_encoding_strategy", given)
-
-
-defer_annotations(globals())
+            raise error
+        return self._fallback.add(source)

@@ -1,11 +1,13 @@
-"""One prediction's events, over as many connections as it takes."""
+"""One prediction's stream of events, over as many connections as needed."""
 
 from __future__ import annotations
 
-from .._base.transport import PARTING, Suspending
-from .._base.typing import TYPE_CHECKING, TypeVar, is_object
+from .._base.cleanup import EXIT_REQUEST_TIMEOUT, unregister
+from .._base.transport import Suspending
+from .._base.typing import TYPE_CHECKING, Generic, TypeVar, is_object
 from .._core import Expect, Place, ServerSentEvent
-from .._files.output import FileOutput, is_file
+from .._files.output import FileOutput
+from .._files.urls import is_file_url
 from ..exceptions import (
     APIConnectionError,
     APIError,
@@ -17,8 +19,8 @@ from ..exceptions import (
     StreamError,
     StreamInterrupted,
 )
-from ..prediction import Prediction
-from .polling import Course, give_up, items_of, raise_if_failed
+from .job import CANCELED, Job
+from .polling import Poller, output_items, raise_if_failed, raise_timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -29,127 +31,131 @@ if TYPE_CHECKING:
     from .._base.session import Async, Sync
     from .._core import AbortSignal, Pending, Source
 
+J = TypeVar("J", bound="Job[Any]")
 T = TypeVar("T")
 
-CANCELED = ("canceled", "aborted")
-# Connections in a row that brought nothing, after which the prediction itself is asked for the
-# rest.
-MOST_FRUITLESS = 5
+# Connections in a row without an event, after which the rest is taken from the prediction itself.
+MAX_EMPTY_CONNECTIONS = 5
 
 
-class Watch:
-    """One prediction's events, up to its end.
+class EventStream(Generic[J]):
+    """The events of one prediction, from the first to the last.
 
-    A connection that ends before the stream is done is followed by another, which goes on after the
-    last event. Where the server cannot prove that it does, or has the stream no more, the rest is
-    what the prediction's output has beyond what was given.
+    When a connection ends before the stream does, the next one continues after the last event. If
+    the server cannot prove that it does, or no longer has the stream, the rest is what the
+    prediction's output has beyond the events received so far.
     """
 
-    prediction: Prediction[Any]
-    """As far as is known here; there is none before it was started."""
+    prediction: J
+    """As last seen; not set before the prediction was created."""
 
     def __init__(
         self,
-        course: Course,
-        start: Prediction[Any] | Callable[[], Awaitable[Prediction[Any]]],
+        poller: Poller,
+        prediction: J | Callable[[], Awaitable[J]],
         form: Form,
         *,
         files: bool = False,
     ) -> None:
-        self.course = course
+        self.poller = poller
         self.form: Form = form
         self.files: bool = files
-        self.place: Place = Place()
-        self._core = course.client._core
-        self._start: Callable[[], Awaitable[Prediction[Any]]] | None = None
+        self.position: Place = Place()
+        self._core = poller.client._core
+        self._create: Callable[[], Awaitable[J]] | None = None
         self._source: Source[Any] | None = None
-        self._is_first = True
-        self._has_begun = False
+        self._is_first_connection = True
+        self._is_started = False
         self._url = ""
-        if isinstance(start, Prediction):
-            self.prediction = start
+        if isinstance(prediction, Job):
+            self.prediction = prediction  # pyright: ignore[reportAttributeAccessIssue] - it is a J, as mypy knows
         else:
-            self._start = start
+            self._create = prediction
 
     def in_mode(self, mode: type[Sync | Async]) -> None:
-        """Go on in this mode."""
-        self.course.client = self.course.client._in(mode)
+        """Read the rest in this mode."""
+        self.poller.client = self.poller.client._in(mode)
 
-    async def begin(self) -> None:
-        """Open the stream, and see that it is one, before anything is asked of it."""
+    async def open(self) -> None:
+        """Create the prediction, and open its stream."""
         try:
-            await self._begin()
-            source = self._source = self._open()
+            await self._start()
+            source = self._source = self._connect()
             try:
                 await self._finish(source.opened())
             except APITimeoutError as error:
-                give_up(error, self.course.timeout, self.prediction)
+                raise_timeout(error, self.poller.timeout, self.prediction)
         except BaseException as error:
             if self._source is not None:
                 self._source.close()
-            self.leave(error)
+            self.on_exit(error)
             raise
 
-    async def _begin(self) -> None:
-        """Create the prediction, if it has to be; from then on, whoever leaves cancels it."""
-        if self._has_begun:
+    async def _start(self) -> None:
+        """Create the prediction, unless there is one, and have it cancelled at exit."""
+        if self._is_started:
             return
-        self._has_begun = True
-        self.course.start()
-        if self._start is not None:
+        self._is_started = True
+        self.poller.start_clock()
+        if self._create is not None:
             try:
-                self.prediction = await self._start()
+                self.prediction = await self._create()
             except APITimeoutError as error:
-                give_up(
-                    error, self.course.timeout, error.prediction, is_cancelled=self.course.cancels
+                raise_timeout(
+                    error,
+                    self.poller.timeout,
+                    error.prediction,
+                    cancel_on_exit=self.poller.cancel_on_exit,
                 )
-        self.course.hold(self.prediction)
-        self._url = self._stream_url(self.prediction)
+        self.poller.register(self.prediction)
+        self._url = self._get_url()
         # Text that looks like a URL is text; only streams under this path carry files.
-        self.files = self.files and self._url.partition("://")[2].partition("/")[2].startswith(
-            "v1/files/"
-        )
+        path = self._url.partition("://")[2].partition("/")[2]
+        self.files = self.files and path.startswith("v1/files/")
 
-    def _stream_url(self, prediction: Prediction[Any]) -> str:
-        urls: object = prediction.urls
+    def _get_url(self) -> str:
+        urls: object = self.prediction.urls
         url: object = urls.get("stream") if is_object(urls) else None
         if url is None:
-            raise StreamError("this model does not support streaming", prediction)
+            raise StreamError("this model does not support streaming", self.prediction)
         if not isinstance(url, str):
-            raise StreamError(
-                f"the API gave a stream address that is not a URL: {url!r}", prediction
-            )
+            raise self._bad_url(repr(url))
         return url
 
+    def _bad_url(self, problem: str) -> StreamError:
+        return StreamError(
+            f"the API gave a stream address that is not a URL: {problem}", self.prediction
+        )
+
     async def batches(self) -> AsyncGenerator[list[Any], None]:
-        """Give everything, in lists of what is ready at a time; cancels the prediction if that is
-        left early, and asked for.
+        """Yield events in lists of those that are ready at a time.
+
+        With `cancel_on_exit`, leaving early cancels the prediction.
         """
-        fruitless, finish = 0, self.course.client._transport.finish
+        empty_connections = 0
         try:
-            await self._begin()
+            await self._start()
             while True:
-                count = self.place.count
-                source = self._source or self._open()
+                count = self.position.count
+                source = self._source or self._connect()
                 try:
-                    while batch := await finish(source.next()):
+                    while batch := await self._finish(source.next()):
                         yield self._with_files(batch) if self.files else batch
-                    ended: str | None = source.ended
+                    ending: str | None = source.ended
                 except APIError as error:
-                    ended = self._broken(error, source)
+                    ending = self._classify(error, source)
                 finally:
                     source.close()
-                if ended == "complete":
-                    await self._conclude()
+                if ending == "complete":
+                    await self._raise_failure()
                     return
-                self._source, self._is_first = None, False
-                fruitless = 0 if self.place.count > count else fruitless + (ended != "silent")
-                if await self._is_over(ended, fruitless):
+                self._source, self._is_first_connection = None, False
+                is_empty = self.position.count == count
+                empty_connections = empty_connections + (ending != "silent") if is_empty else 0
+                if await self._is_over(ending, empty_connections):
                     break
-                pause = self.place.pause(fruitless)
-                if pause is None:
+                if not await self._pause(empty_connections):
                     break
-                await self._sleep(pause)
             rest = self._rest()
             try:
                 async for batch in rest:
@@ -157,204 +163,214 @@ class Watch:
             finally:
                 await rest.aclose()
         except BaseException as error:
-            self.leave(error)
+            self.on_exit(error)
             raise
         finally:
-            self.course.release()
+            unregister(self.poller)
 
-    def leave(self, error: BaseException) -> None:
-        """Do what is to be done when nobody wants more; a forked child leaves it to its parent.
+    def on_exit(self, error: BaseException) -> None:
+        """Cancel the prediction of a reader who leaves, or of a stream that cannot be read further.
 
-        A stream that cannot be read, or not any further, is left too: nobody gets what the
-        prediction still makes.
+        A forked child leaves the prediction to its parent.
         """
-        prediction: Prediction[Any] | None = getattr(self, "prediction", None)
+        prediction: J | None = getattr(self, "prediction", None)
         # In a forked child, a thread of the parent may have held the position's lock, which is then
-        # held for ever.
-        if prediction is None or self.course.is_inherited:
+        # locked for ever.
+        if prediction is None or self.poller.is_inherited:
             return
         if isinstance(error, ReplicateError) and error.prediction is None:
             error.prediction = prediction
-        self.course.release()
-        if self.place.end is None and not prediction.is_done and not isinstance(error, ModelError):
-            self.course.cancel(prediction, self.course.client._transport)
+        unregister(self.poller)
+        if (
+            self.position.end is None
+            and not prediction.is_done
+            and not isinstance(error, ModelError)
+        ):
+            self.poller.cancel(prediction, self.poller.client._transport)
 
     def abandon(self) -> None:
-        """Leave what was begun, and not read; without waiting for anything, since this may be a
-        destructor.
-        """
+        """Cancel a stream that was not read, without waiting: this may be a destructor."""
         if self._source is not None:
             self._source.close()
-        self.course.release()
-        self.course.cancel(self.prediction, Suspending)
+        unregister(self.poller)
+        self.poller.cancel(self.prediction, Suspending)
 
     def _finish(self, pending: Pending[T]) -> Awaitable[T]:
-        return self.course.client._transport.finish(pending)
+        return self.poller.client._transport.finish(pending)
 
-    def _open(self) -> Source[Any]:
-        left, signal = self.course.left(self.prediction), self.course.signal
+    def _connect(self) -> Source[Any]:
+        remaining, signal = self.poller.remaining(self.prediction), self.poller.signal
         try:
-            return self._core.events(self._url, self.form, self.place, total=left, signal=signal)
+            return self._core.events(
+                self._url, self.form, self.position, total=remaining, signal=signal
+            )
         except ValueError as error:
-            raise StreamError(
-                f"the API gave a stream address that is not a URL: {error}", self.prediction
-            ) from error
+            raise self._bad_url(str(error)) from error
 
-    def _broken(self, error: APIError, source: Source[Any]) -> str:
-        """Say how a connection ended that did not end well; raises if that is for the caller to
-        know.
-        """
+    def _classify(self, error: APIError, source: Source[Any]) -> str:
+        """Classify a failed connection; raise if the caller must handle it."""
         if isinstance(error, APITimeoutError) and error.is_deadline:
-            give_up(error, self.course.timeout, self.prediction)
+            raise_timeout(error, self.poller.timeout, self.prediction)
         if not isinstance(error, (APIConnectionError, APIStatusError)) or (
-            self._is_first and not source.is_open
+            self._is_first_connection and not source.is_open
         ):
             raise error
         return "closed" if source.is_open else "refused"
 
-    async def _is_over(self, ended: str | None, fruitless: int) -> bool:
-        """Whether the stream will bring no more; of one that is silent, the prediction knows."""
-        if ended in ("unproven", "refused") or fruitless > MOST_FRUITLESS:
+    async def _is_over(self, ending: str | None, empty_connections: int) -> bool:
+        """Whether another connection would bring nothing.
+
+        The prediction tells if the server was silent, or sent no event.
+        """
+        if ending in ("unproven", "refused") or empty_connections > MAX_EMPTY_CONNECTIONS:
             return True
-        if ended != "silent" and not fruitless:
+        if ending != "silent" and not empty_connections:
             return False
-        self.prediction = await self._present()
+        await self._fetch()
         return self.prediction.is_done
 
-    async def _sleep(self, seconds: float) -> None:
-        left = self.course.left(self.prediction)
-        await self.course.sleep(seconds if left is None else min(seconds, left))
+    async def _pause(self, empty_connections: int) -> bool:
+        """Wait before the next connection; return False if the server asks for too long a wait."""
+        seconds = self.position.pause(empty_connections)
+        if seconds is None:
+            return False
+        remaining = self.poller.remaining(self.prediction)
+        await self.poller.sleep(seconds if remaining is None else min(seconds, remaining))
+        return True
 
-    async def _present(self) -> Prediction[Any]:
+    async def _fetch(self) -> None:
+        """Fetch the prediction's present state."""
         try:
-            return await self.course.fetch(self.prediction)
+            self.prediction = await self.poller.fetch(self.prediction)
         except APIError as error:
-            self._interrupted("and the prediction cannot be fetched", error)
+            self._raise_interrupted("and the prediction cannot be fetched", error)
 
     async def _rest(self) -> AsyncGenerator[list[Any], None]:
-        """Give what the prediction has that the stream did not bring, until it has ended."""
-        self.prediction = await self._present()
+        """Yield what the prediction has beyond the events received, until it has ended."""
+        await self._fetch()
         while True:
-            if events := self._beyond(self.prediction):
+            if events := self._missing_events():
                 yield events
             if self.prediction.is_done:
                 break
-            await self.course.pause(self.prediction)
-            self.prediction = await self._present()
+            await self.poller.wait_interval(self.prediction)
+            await self._fetch()
         if self.prediction.status != "failed":
-            yield self._made(
-                [("done", '{"reason": "canceled"}' if self.prediction.status in CANCELED else "{}")]
-            )
+            reason = '{"reason": "canceled"}' if self.prediction.status in CANCELED else "{}"
+            yield self._create_events([("done", reason)])
         raise_if_failed(self.prediction)
 
-    def _beyond(self, prediction: Prediction[Any]) -> list[Any]:
-        items = items_of(prediction)
-        texts = [item for item in items if isinstance(item, str)]
-        rest = (
-            self.place.rest_of_output(texts)
-            if len(texts) == len(items) and not prediction.data_removed
-            else None
-        )
+    def _missing_events(self) -> list[Any]:
+        prediction: Any = self.prediction
+        items = output_items(prediction)
+        rest = None
+        if not prediction.data_removed and all(isinstance(item, str) for item in items):
+            rest = self.position.rest_of_output(items)
         if rest is None:
             if prediction.is_done and prediction.status != "failed":
-                self._interrupted(
+                self._raise_interrupted(
                     "and the prediction's output does not begin with what came before", None
                 )
             return []
-        logs = self.place.rest_of_logs(prediction.logs or "")
-        return self._made(
-            [*([("logs", logs)] if logs else []), *(("output", text) for text in rest)]
-        )
+        logs = self.position.rest_of_logs(prediction.logs or "")
+        events = [("logs", logs)] if logs else []
+        return self._create_events([*events, *(("output", text) for text in rest)])
 
-    def _made(self, parts: list[tuple[str, str]]) -> list[Any]:
-        """Give events that the stream did not bring, in this watch's form."""
+    def _create_events(self, fields: list[tuple[str, str]]) -> list[Any]:
+        """Return events that the stream did not bring, in this stream's form."""
         if self.form == "text":
-            return [data for name, data in parts if name == "output"]
-        events = [ServerSentEvent(name, data) for name, data in parts]
+            return [data for name, data in fields if name == "output"]
+        events = [ServerSentEvent(name, data) for name, data in fields]
         if self.form == "frames":
             return [event.encode() for event in events]
         return self._with_files(events) if self.files else events
 
     def _with_files(self, events: list[ServerSentEvent]) -> list[ServerSentEvent]:
-        session = self.course.client._session
+        session = self.poller.client._session
         return [
             ServerSentEvent(event.event, FileOutput(data, session), event.id, event.retry)
-            if event.event == "output" and is_file(data := str(event.data))
+            if event.event == "output" and is_file_url(data := str(event.data))
             else event
             for event in events
         ]
 
-    def _interrupted(self, why: str, cause: ReplicateError | None) -> NoReturn:
-        last = self.place.last_event_id
-        after = "before the first event" if self.place.count == 0 else f"after the event {last!r}"
+    def _raise_interrupted(self, reason: str, cause: ReplicateError | None) -> NoReturn:
+        last_id = self.position.last_event_id
+        place = (
+            "before the first event" if self.position.count == 0 else f"after the event {last_id!r}"
+        )
         raise StreamInterrupted(
-            f"the stream broke off {after}, {why}", self.prediction, last
+            f"the stream broke off {place}, {reason}", self.prediction, last_id
         ) from cause
 
-    async def _conclude(self) -> None:
-        """Raise if the stream's last word was not one of success."""
-        if self.place.end is None or self.form == "frames":
+    async def _raise_failure(self) -> None:
+        """Raise if the stream's last events report a failure or a cancellation."""
+        if self.position.end is None or self.form == "frames":
             return
-        name, data = self.place.end
-        said = _said(data)
+        name, data = self.position.end
+        fields = _parse(data)
         if name == "error":
-            await self._fail("failed", str(said.get("detail", data)))
-        elif said.get("reason") == "canceled":
+            await self._fail("failed", str(fields.get("detail", data)))
+        elif fields.get("reason") == "canceled":
             await self._fail("canceled", None)
-        elif said.get("reason") == "error":
+        elif fields.get("reason") == "error":
             await self._fail("failed", None)
 
     async def _fail(self, status: str, error: str | None) -> NoReturn:
-        """Raise what the stream said; with the prediction, for its logs, which the API may be
-        slower to know.
+        """Raise what the stream reported, with the prediction as fetched, for its logs.
+
+        The API may not show the end yet; then the stream's report is filled in.
         """
         path = ("predictions", self.prediction.id)
         try:
-            data = await self._finish(
-                self._core.send("GET", path, Expect.OBJECT, total=PARTING, retries=0)
+            fetched = await self._finish(
+                self._core.send("GET", path, Expect.OBJECT, total=EXIT_REQUEST_TIMEOUT, retries=0)
             )
         except ReplicateError:
-            data = {}
-        prediction = self.prediction.copy(update=data)
+            fetched = {}
+        prediction: Any = self.prediction.copy(update=fetched)
         if error and prediction.status == "succeeded":
             raise StreamError(error, prediction)
-        said: dict[str, Any] = {} if prediction.is_done else {"status": status}
+        update: dict[str, Any] = {} if prediction.is_done else {"status": status}
         if error:
-            said["error"] = error
-        prediction = prediction.copy(update=said)
+            update["error"] = error
+        prediction = prediction.copy(update=update)
         raise (PredictionCanceled if prediction.status in CANCELED else ModelError)(prediction)
 
 
-def watched(
-    resource: Resource[Any],
-    start: Prediction[Any] | Callable[[], Awaitable[Prediction[Any]]],
+def open_stream(
+    client: Resource[Any],
+    prediction: J | Callable[[], Awaitable[J]],
     form: Form,
     *,
     files: bool = False,
-    cancel_on_exit: bool,
-    signal: AbortSignal | None,
-    timeout: float | None,
-) -> Watch:
-    """Watch a prediction, or one that is started when it is first asked for something; the deadline
-    is over both.
+    cancel_on_exit: bool = False,
+    signal: AbortSignal | None = None,
+    timeout: float | None = None,
+) -> EventStream[J]:
+    """Return the stream of a prediction, or of one that is created when the stream is first read.
+
+    Args:
+        client: What requests go through.
+        prediction: The prediction, or a function that creates it.
+        form: What the stream yields.
+        files: Whether to yield files as `FileOutput`.
+        cancel_on_exit: Whether leaving early cancels the prediction.
+        signal: Stops the stream.
+        timeout: Seconds for the create and the stream together.
+
     """
-    course = Course(
-        resource,
-        None,
-        None,
-        cancel_on_exit=cancel_on_exit,
-        signal=signal,
-        timeout=timeout,
-        watched=True,
+    poller = Poller(
+        client, cancel_on_exit=cancel_on_exit, signal=signal, timeout=timeout, is_watched=True
     )
-    return Watch(course, start, form, files=files)
+    return EventStream(poller, prediction, form, files=files)
 
 
-def _said(data: str) -> dict[str, Any]:
+def _parse(data: str) -> dict[str, Any]:
     from json import loads
 
     try:
-        said: object = loads(data)
+        fields: object = loads(data)
     except ValueError:
         return {}
-    return said if is_object(said) else {}
+    return fields if is_object(fields) else {}

@@ -1,31 +1,27 @@
-"""What predictions and trainings have in common: they start, run, and end."""
+"""The record that predictions and trainings share."""
 
 from __future__ import annotations
 
-from .._base.checks import limit
 from .._base.operation import async_operation, operation
 from .._base.record import Record, timestamp_property
 from .._base.resource import M
 from .._base.typing import TYPE_CHECKING, defer_annotations
 from .._core import Expect
-from .polling import Course
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar, Final, Literal, Unpack
 
-    from .._base.checks import Limit
     from .._base.resource import Options
     from .._base.session import Session
-    from .._core import AbortSignal
     from ..exceptions import ReplicateError
     from .params import WebhookEvent
     from .progress import Progress
     from .types import Status as Status
 
 
-TERMINAL = ("succeeded", "failed", "canceled", "aborted")
-# A status that is in neither list, such as one that the API invents tomorrow, says nothing:
-# `completed_at` decides then.
+CANCELED = ("canceled", "aborted")
+TERMINAL = ("succeeded", "failed", *CANCELED)
+# For a status in neither list, which the API may add later, `completed_at` decides.
 RUNNING = ("starting", "processing")
 
 
@@ -35,7 +31,7 @@ class Job(Record[M]):
     __slots__ = ()
 
     _path: ClassVar[str]
-    # Whether the list of recent predictions tells of it, and callers are told of its progress.
+    # Whether it is in the list of recent predictions, and reported to `progress=` functions.
     _is_prediction: ClassVar[bool] = False
 
     id: str
@@ -45,9 +41,9 @@ class Job(Record[M]):
     """64 hexadecimal digits; ``hidden`` for official models."""
     status: Status
     input: dict[str, Any] | None
-    """As given: defaults are not filled in."""
+    """As passed: defaults are not filled in."""
     output: Any
-    """What the model decides; None until there is some."""
+    """Of the type that the model declares; None until there is output."""
     logs: str | None
     error: str | None
     """Why it failed."""
@@ -70,61 +66,50 @@ class Job(Record[M]):
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended, one way or another."""
+        """Whether it has ended: succeeded, failed, canceled or aborted."""
         status = self.status
         return status in TERMINAL or (status not in RUNNING and self.completed_at is not None)
 
     @property
     def progress(self) -> Progress | None:
-        """How far the model says it is, in its logs."""
+        """The last progress bar in its logs; None if there is none."""
         from .progress import Progress
 
         return Progress.parse(self.logs)
 
     @operation
     async def reload(self, **options: Unpack[Options]) -> None:
-        """Fetch the present state into this object."""
-        self._update(
-            await self._transport.finish(
-                self._send("GET", (self._path, self.id), Expect.RECORD, options)
-            )
-        )
+        """Fetch the present state into this object.
+
+        See https://replicate.com/docs/reference/http#predictions.get and ``#trainings.get``.
+
+        Raises:
+            NotFoundError: It does not exist.
+
+        """
+        pending = self._send("GET", (self._path, self.id), Expect.RECORD, options)
+        self._update(await self._transport.finish(pending))
 
     async_reload: Final = async_operation(reload)
 
     @operation
     async def cancel(self, **options: Unpack[Options]) -> None:
-        """Stop it, and take over the answer."""
+        """Cancel it, and update this object from the answer.
+
+        See https://replicate.com/docs/reference/http#predictions.cancel and ``#trainings.cancel``.
+
+        Raises:
+            NotFoundError: It does not exist.
+
+        """
         pending = self._send("POST", (self._path, self.id, "cancel"), Expect.RECORD, options)
         self._update(await self._transport.finish(pending))
 
     async_cancel: Final = async_operation(cancel)
 
-    @operation
-    async def wait(
-        self, *, signal: AbortSignal | None = None, timeout: Limit | None = None
-    ) -> None:
-        """Poll until it has ended; does not raise if it failed.
 
-        Args:
-            signal: Stops the waiting, not the prediction.
-            timeout: Seconds for all of it.
-
-        Raises:
-            PredictionTimeout: `timeout` passed first.
-
-        """
-        course = Course(
-            self, None, None, cancel_on_exit=False, signal=signal, timeout=limit("timeout", timeout)
-        )
-        done = await course.follow(self._as_given())
-        self._update(done.dict())
-
-    async_wait: Final = async_operation(wait)
-
-
-def note_created(error: ReplicateError, kind: type[Job[Any]], session: Session) -> None:
-    """Add to the error of a create what was made all the same; the core has cancelled it then."""
+def add_created(error: ReplicateError, kind: type[Job[Any]], session: Session) -> None:
+    """Add what a failed create made all the same to its error; the core has cancelled it."""
     if error._created is not None:
         error.prediction = kind._of(error._created, session)
 

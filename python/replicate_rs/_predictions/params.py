@@ -1,4 +1,4 @@
-"""What creating a prediction or a training takes, and what of it goes where in the request."""
+"""Parameters of the requests that create predictions and trainings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .._base.typing import TYPE_CHECKING, TypeVar
 from ..identifier import owner_and_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any
 
     from .._base.resource import Options
@@ -20,23 +20,20 @@ if TYPE_CHECKING:
     from .types import WebhookEvent as WebhookEvent
 
 
-Given = TypeVar("Given", bound="CreateOptions")
+CreateOptionsT = TypeVar("CreateOptionsT", bound="CreateOptions")
 
-# Those that go into the request's body as they are.
-ABOUT_WEBHOOKS = frozenset(("webhook", "webhook_events_filter", "webhook_completed"))
-
-# Seconds: the longest hold the API documents
+# Seconds that the API holds a create request open for, at most
 # (https://replicate.com/docs/topics/predictions/create-a-prediction#sync-mode).
-LONGEST_HOLD = 60
-# Seconds that an answer may take beyond the hold that was asked for.
-MARGIN = 30.0
+MAX_WAIT = 60
+# Seconds that its answer may take beyond that.
+WAIT_MARGIN = 30.0
 
-# Seconds that the API lets a prediction live, at least and at most
+# Seconds that the API takes for `Cancel-After`
 # (https://replicate.com/docs/topics/predictions/lifecycle#prediction-deadlines).
-SHORTEST_LIFE = 5
-LONGEST_LIFE = 24 * 60 * 60
+MIN_CANCEL_AFTER = 5
+MAX_CANCEL_AFTER = 24 * 60 * 60
 
-_OF_TRAININGS = {
+_TRAINING_HELP = {
     "webhook": "An https URL to be told of changes.",
     "webhook_events_filter": (
         "Which changes: a list of ``start``, ``output``, ``logs`` and ``completed``."
@@ -48,63 +45,86 @@ _OF_TRAININGS = {
         " few times a second."
     ),
 }
-_OF_RUNS = {
+_RUN_HELP = {
     "cancel_after": (
         "Seconds, or a duration as ``1h30m``, after which the API cancels the prediction."
     ),
     "stream": "Older than streams that every prediction has; sent if given.",
 }
-_OF_PREDICTIONS = {
+_PREDICTION_HELP = {
     "wait": "Seconds to hold the request open until there is output (True: 60, the most).",
     "prefer": "The same as a header value, ``wait`` or ``wait=5``.",
 }
-HELP["TrainingOptions"] = _OF_TRAININGS | HELP["Options"]
-HELP["CreateOptions"] = _OF_RUNS | HELP["TrainingOptions"]
-HELP["PredictionOptions"] = _OF_PREDICTIONS | HELP["CreateOptions"]
+HELP["TrainingOptions"] = _TRAINING_HELP | HELP["Options"]
+HELP["CreateOptions"] = _RUN_HELP | HELP["TrainingOptions"]
+HELP["PredictionOptions"] = _PREDICTION_HELP | HELP["CreateOptions"]
 
-CREATE_OPTIONS = frozenset((*_OF_TRAININGS, *_OF_RUNS, *_OF_PREDICTIONS))
+CREATE_OPTIONS = frozenset((*_TRAINING_HELP, *_RUN_HELP, *_PREDICTION_HELP))
+_WEBHOOK_FIELDS = ("webhook", "webhook_completed", "webhook_events_filter")
 
 
-def split(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
-    """Part what is said of a prediction from what is said of its request.
+def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
+    """Split prediction parameters from request options.
 
     Raises:
         TypeError: An option does not exist.
 
     """
-    own: dict[str, Any] = {}
-    others: Options = {}
+    params: dict[str, Any] = {}
+    request_options: Options = {}
     for name, value in options.items():
         if name in CREATE_OPTIONS:
-            own[name] = value
+            params[name] = value
         elif name in OPTIONS:
-            others[name] = value  # type: ignore[literal-required]  # it was looked up just now
+            request_options[name] = value  # type: ignore[literal-required]  # it was looked up just now
+        elif name in ("api_token", "auth", "bearer_token"):
+            raise _unexpected(name, f"a token belongs to a client: client.with_options({name}=…)")
         else:
-            raise TypeError(f"unexpected keyword argument {name!r}: {_instead(name)}")
-    return own, others
+            raise _unexpected(name, f"pass a model's inputs as input={{{name!r}: …}}")
+    return params, request_options
 
 
-def _instead(name: str) -> str:
-    """Return what to write instead of a keyword that does not exist."""
-    if name in ("api_token", "auth", "bearer_token"):
-        return f"a token belongs to a client: client.with_options({name}=…)"
-    return f"pass a model's inputs as input={{{name!r}: …}}"
+def _unexpected(name: str, hint: str) -> TypeError:
+    return TypeError(f"unexpected keyword argument {name!r}: {hint}")
 
 
-def headers(own: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Give the headers that say how long to hold the request, and how long the prediction may take."""
-    wait, prefer, cancel_after = own.get("wait"), own.get("prefer"), own.get("cancel_after")
+def create_headers(params: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the `Prefer` and `Cancel-After` headers."""
+    wait, prefer, cancel_after = (
+        params.get("wait"),
+        params.get("prefer"),
+        params.get("cancel_after"),
+    )
     if wait and prefer:
         raise TypeError("cannot mix and match prefer and wait: give one")
-    found = [("Prefer", prefer)] if (prefer := prefer or hold(wait)) else []
+    headers = [("Prefer", prefer)] if (prefer := prefer or prefer_header(wait)) else []
     if cancel_after is not None:
-        found.append(("Cancel-After", str(cancel_after)))
-    return found
+        headers.append(("Cancel-After", str(cancel_after)))
+    return headers
 
 
-def guarded(options: Given, *, cancel_on_exit: bool) -> Given:
-    """Return options with which the API itself ends a prediction soon after the caller's deadline,
-    if nobody else can.
+def prefer_header(wait: bool | float | None) -> str | None:
+    """Return the `Prefer` header for a `wait=` argument, None if the request is not held open.
+
+    Raises:
+        ValueError: `wait` is negative.
+
+    """
+    if wait is None or wait is False or wait == 0:
+        return None
+    if wait is True:
+        return "wait"
+    if not isinstance(wait, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
+        raise TypeError(f"wait must be a bool or a number of seconds, not {type(wait).__name__}")
+    if not wait > 0:
+        raise ValueError(f"wait must be a number of seconds above 0, not {wait!r}")
+    return f"wait={int(min(-(-wait // 1), MAX_WAIT))}"
+
+
+def with_cancel_after(options: CreateOptionsT, *, cancel_on_exit: bool) -> CreateOptionsT:
+    """Return options that have the API cancel a prediction soon after the caller's deadline.
+
+    It does so even if the caller's process is gone by then.
     """
     asked: CreateOptions = options
     timeout = limit("timeout", asked.get("timeout"))
@@ -112,24 +132,24 @@ def guarded(options: Given, *, cancel_on_exit: bool) -> Given:
         timeout is None
         or not cancel_on_exit
         or options.get("cancel_after") is not None
-        or timeout >= LONGEST_LIFE
+        or timeout >= MAX_CANCEL_AFTER
     ):
         return options
-    # Later than the caller's own deadline, so that it is the caller who is told.
-    limited = options.copy()
-    limited["cancel_after"] = max(SHORTEST_LIFE, int(timeout) + 2)
-    return limited
+    # Later than the caller's own deadline, so that the caller gets `PredictionTimeout`.
+    changed = options.copy()
+    changed["cancel_after"] = max(MIN_CANCEL_AFTER, int(timeout) + 2)
+    return changed
 
 
-def target(
+def create_path(
     version: str | None,
     model: Ref | tuple[str, str] | None,
     deployment: Ref | tuple[str, str] | None,
 ) -> tuple[str, ...]:
-    """Give the path of the endpoint that starts what was named.
+    """Return the path of the endpoint that creates a prediction.
 
     Raises:
-        ValueError: Not exactly one was.
+        ValueError: Not exactly one of the three was given.
 
     """
     if (version is not None) + (model is not None) + (deployment is not None) != 1:
@@ -141,27 +161,6 @@ def target(
     return ("predictions",)
 
 
-def hold(wait: bool | float | None) -> str | None:
-    """Give the `Prefer` header for what was given as `wait=`.
-
-    Raises:
-        ValueError: It is below 0.
-
-    """
-    if wait is None or wait is False or wait == 0:
-        return None
-    if wait is True:
-        return "wait"
-    if not isinstance(wait, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
-        raise TypeError(f"wait must be a bool or a number of seconds, not {type(wait).__name__}")
-    if not wait > 0:
-        raise ValueError(f"wait must be a number of seconds above 0, not {wait!r}")
-    return f"wait={int(min(-(-wait // 1), LONGEST_HOLD))}"
-
-
-def webhooks(
-    webhook: str | None, events: Sequence[str] | None, completed: str | None = None
-) -> dict[str, Any]:
-    """Give the request's fields about webhooks."""
-    fields = {"webhook": webhook, "webhook_completed": completed, "webhook_events_filter": events}
-    return {name: value for name, value in fields.items() if value is not None}
+def webhook_fields(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the request's body that are about webhooks."""
+    return {name: params[name] for name in _WEBHOOK_FIELDS if params.get(name) is not None}

@@ -1,11 +1,14 @@
-"""A prediction's way to its end, as seen by polling."""
+"""Polling of predictions and trainings until they end."""
 
 from __future__ import annotations
 
 from os import getpid
 from time import monotonic
 
-from .._base.transport import Suspending, hold, release
+from .._base.checks import interval as check_interval
+from .._base.checks import limit
+from .._base.cleanup import register, send_on_exit, unregister
+from .._base.transport import Suspending
 from .._base.typing import TYPE_CHECKING, TypeVar, cast, is_array
 from .._core import Expect
 from ..exceptions import (
@@ -17,265 +20,311 @@ from ..exceptions import (
     PredictionTimeout,
     ReplicateError,
 )
+from .job import CANCELED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from typing import Any, NoReturn
 
+    from .._base.checks import Limit, Seconds
     from .._base.resource import Resource
     from .._base.transport import Transport
     from .._core import AbortSignal
-    from ..prediction import Prediction
     from .job import Job
 
 
 J = TypeVar("J", bound="Job[Any]")
 
-# Seconds below which a poll is not worth its own round trip; also what keeps `interval=0` from
-# flooding the API.
-SHORTEST_INTERVAL = 0.001
+# Seconds. A shorter interval is not worth its round trip, and `interval=0` must not flood the API.
+MIN_INTERVAL = 0.001
 
 
-class Course:
-    """A prediction's way to its end, as seen by polling."""
+class Poller:
+    """Polls a prediction or training until it ends, within its caller's deadline and signal.
+
+    With `cancel_on_exit` it is cancelled when its caller leaves first.
+    """
 
     def __init__(
         self,
         client: Resource[Any],
-        interval: float | None,
-        progress: Callable[[Any], object] | None,
         *,
-        cancel_on_exit: bool,
-        signal: AbortSignal | None,
-        timeout: float | None,
-        watched: bool = False,
-        began: float | None = None,
+        interval: float | None = None,
+        progress: Callable[[Any], object] | None = None,
+        cancel_on_exit: bool = False,
+        signal: AbortSignal | None = None,
+        timeout: float | None = None,
+        is_watched: bool = False,
+        started_at: float | None = None,
     ) -> None:
         interval = client._session.poll_interval if interval is None else interval
         self.client = client
-        # The caller's own, which is obeyed; without it the core paces all that this client waits
-        # for.
-        self.interval: float | None = None if interval is None else max(interval, SHORTEST_INTERVAL)
-        self.watched: bool = watched or progress is not None
-        # On the monotonic clock; `timeout` is from then on.
-        self.began: float = monotonic() if began is None else began
+        # Without an interval of the caller's, the core paces all polls of this client.
+        self.interval: float | None = None if interval is None else max(interval, MIN_INTERVAL)
+        self.is_watched: bool = is_watched or progress is not None
         self.process: int = getpid()
         self.progress = progress
-        self.cancels: bool = cancel_on_exit
-        # Taken by whoever cancels first: a caller that leaves, or a client that is closed in
-        # another thread.
-        self._cancel: list[None] = [None] if cancel_on_exit else []
+        self.cancel_on_exit: bool = cancel_on_exit
+        # Emptied by whichever thread cancels first: the caller's, or one that closes the client.
+        self._cancels: list[None] = [None] if cancel_on_exit else []
         self.signal = signal
         self.timeout = timeout
-        self.deadline: float | None = None if timeout is None else self.began + timeout
+        self.start_clock(started_at)
+
+    def start_clock(self, started_at: float | None = None) -> None:
+        """Count `timeout` from now on, or from a time of the monotonic clock."""
+        self.started_at: float = monotonic() if started_at is None else started_at
+        self.deadline: float | None = (
+            None if self.timeout is None else self.started_at + self.timeout
+        )
 
     @property
     def is_inherited(self) -> bool:
-        """Whether this was begun by the process that this one was forked from."""
+        """Whether this was created before the process was forked."""
         return self.process != getpid()
 
-    async def follow(self, prediction: J) -> J:
-        """Poll until the prediction has ended."""
-        self.hold(prediction)
+    async def run_until_done(self, job: J) -> J:
+        """Poll until the job has ended."""
+        self.register(job)
         try:
-            await self.report(prediction)
-            while not prediction.is_done:
-                prediction = await self.poll(prediction)
-                await self.report(prediction)
+            await self.notify(job)
+            while not job.is_done:
+                job = await self.poll(job)
+                await self.notify(job)
         except BaseException as error:
-            self.leave(error, prediction, done=prediction.is_done)
+            self.on_exit(error, job)
             raise
         finally:
-            self.release()
-        return prediction
+            unregister(self)
+        return job
 
-    def start(self) -> None:
-        """Let the time begin to count."""
-        self.began = monotonic()
-        self.deadline = None if self.timeout is None else self.began + self.timeout
+    def register(self, job: Job[Any]) -> None:
+        """Have the job cancelled if its client is closed or the program ends before it is done."""
+        if self._cancels and not job.is_done:
+            register(self, self.client._core, lambda: self.cancel(job, Suspending))
 
-    def hold(self, job: Job[Any]) -> None:
-        """Have the job cancelled if its client is closed first, or the program ends, in a thread
-        that nobody waits for, say.
-        """
-        if self._cancel and not job.is_done:
-            hold(self, self.client._core, lambda: self.cancel(job, Suspending))
-
-    def release(self) -> None:
-        """Leave the job alone when the program ends."""
-        release(self)
-
-    def leave(self, error: BaseException, job: Job[Any], *, done: bool) -> None:
-        """Cancel what the caller no longer wants, on the way out."""
-        if isinstance(error, ReplicateError) and error.prediction is None:
-            error.prediction = job
-        if isinstance(error, ReplicateError) and not isinstance(
-            error, (AbortError, PredictionTimeout, ClientClosedError)
-        ):
-            # The way to the API failed, or the model, and not the caller: the prediction may well
-            # be wanted.
-            return
-        if not done:
+    def on_exit(self, error: BaseException, job: Job[Any]) -> None:
+        """Cancel the job if its caller left; add the job to the error."""
+        if isinstance(error, ReplicateError):
+            if error.prediction is None:
+                error.prediction = job
+            if not isinstance(error, (AbortError, PredictionTimeout, ClientClosedError)):
+                # The API or the model failed. The caller may still want the prediction.
+                return
+        if not job.is_done:
             self.cancel(job, self.client._transport)
 
     def cancel(self, job: Job[Any], transport: type[Transport]) -> None:
-        """Cancel what the caller leaves, once, if that is wanted; a forked child that ends leaves
-        its parent's alone.
+        """Cancel the job once, if that was asked for.
+
+        A forked child does not cancel what its parent runs.
         """
         if self.is_inherited:
             return
         try:
-            self._cancel.pop()
+            self._cancels.pop()
         except IndexError:
             return
-        transport.part(self.client._core, "POST", (job._path, job.id, "cancel"))
+        send_on_exit(transport, self.client._core, "POST", (job._path, job.id, "cancel"))
 
-    async def report(self, job: Job[Any]) -> None:
-        """Tell the caller how far it is, if that was asked for."""
+    async def notify(self, job: Job[Any]) -> None:
+        """Call the caller's progress function, if there is one."""
         if self.progress is not None and job._is_prediction:
-            answer: Any = self.progress(job)
-            if hasattr(answer, "__await__"):
-                await answer
+            result: Any = self.progress(job)
+            if hasattr(result, "__await__"):
+                await result
 
-    async def poll(self, prediction: J) -> J:
-        """Wait for an interval, and fetch the prediction's present state."""
-        await self.pause(prediction)
-        return await self.fetch(prediction)
+    async def poll(self, job: J) -> J:
+        """Wait for an interval, and fetch the job's present state."""
+        await self.wait_interval(job)
+        return await self.fetch(job)
 
-    async def pause(self, job: Job[Any]) -> None:
-        """Wait for an interval: the caller's, or until the core finds that it is worth asking
-        again.
-        """
-        left = self.left(job)
+    async def wait_interval(self, job: Job[Any]) -> None:
+        """Wait for the caller's interval, or until the core's pacing allows the next poll."""
+        remaining = self.remaining(job)
         if self.interval is None:
-            listed, age = job._is_prediction, monotonic() - self.began
-            core, signal = self.client._core, self.signal
-            turn = core.turn(
-                job.id, age=age, watched=self.watched, list=listed, limit=left, signal=signal
+            turn = self.client._core.turn(
+                job.id,
+                age=monotonic() - self.started_at,
+                watched=self.is_watched,
+                list=job._is_prediction,
+                limit=remaining,
+                signal=self.signal,
             )
             await self.client._transport.finish(turn)
         else:
-            await self.sleep(self.interval if left is None else min(left, self.interval))
-        self.left(job)
+            await self.sleep(self.interval if remaining is None else min(remaining, self.interval))
+        self.remaining(job)
 
-    async def fetch(self, prediction: J) -> J:
-        """Fetch the prediction's present state."""
-        left = (
-            None if self.deadline is None else max(self.deadline - monotonic(), SHORTEST_INTERVAL)
-        )
-        path = (prediction._path, prediction.id)
+    async def fetch(self, job: J) -> J:
+        """Fetch the job's present state."""
         if getattr(self.client, "_namespaces", None):
             from .._base.replacements import replaced
 
-            if (get := replaced(self.client, prediction._path, "get")) is not None:
-                answer: Any = get(prediction.id)
+            if (get := replaced(self.client, job._path, "get")) is not None:
+                answer: Any = get(job.id)
                 return cast("J", await answer if hasattr(answer, "__await__") else answer)
-        pending = self.client._core.send("GET", path, Expect.RECORD, total=left, signal=self.signal)
+        total = None if self.deadline is None else max(self.deadline - monotonic(), MIN_INTERVAL)
+        pending = self.client._core.send(
+            "GET", (job._path, job.id), Expect.RECORD, total=total, signal=self.signal
+        )
         try:
             data = await self.client._transport.finish(pending)
         except APITimeoutError as error:
-            give_up(error, self.timeout, prediction)
-        return type(prediction)._of(data, self.client._session)
+            raise_timeout(error, self.timeout, job)
+        return type(job)._of(data, self.client._session)
 
     async def sleep(self, seconds: float) -> None:
-        """Let some time pass."""
+        """Wait for so many seconds, or until the signal is aborted."""
         await self.client._transport.finish(self.client._core.sleep(seconds, signal=self.signal))
 
-    def left(self, job: Job[Any] | None) -> float | None:
-        """Give the seconds that are left; raises if there are none."""
+    def remaining(self, job: Job[Any] | None) -> float | None:
+        """Return the seconds until the deadline, None without one.
+
+        Raises:
+            PredictionTimeout: The deadline has passed.
+
+        """
         if self.deadline is None:
             return None
-        left = self.deadline - monotonic()
-        if left <= 0:
-            raise too_late(self.timeout, job)
-        return left
+        seconds = self.deadline - monotonic()
+        if seconds <= 0:
+            raise deadline_error(self.timeout, job)
+        return seconds
+
+
+async def wait_until_done(
+    job: Job[Any], *, signal: AbortSignal | None = None, timeout: Limit | None = None
+) -> None:
+    """Poll until it has ended, and update this object; does not raise if it failed.
+
+    Args:
+        signal: Stops the waiting, and does not cancel.
+        timeout: Seconds for the whole call.
+
+    Raises:
+        PredictionTimeout: `timeout` seconds passed first.
+        AbortError: The signal was aborted.
+
+    """
+    poller = Poller(job, signal=signal, timeout=limit("timeout", timeout))
+    done = await poller.run_until_done(job._as_given())
+    job._update(done.dict())
+
+
+async def wait_for(
+    client: Resource[Any],
+    prediction: J,
+    *,
+    interval: Seconds | None = None,
+    progress: Callable[[Any], object] | None = None,
+    cancel_on_exit: bool = False,
+    signal: AbortSignal | None = None,
+    timeout: Limit | None = None,
+) -> J:
+    """Poll until a prediction has ended, as `client.wait` does, and raise if it failed."""
+    poller = Poller(
+        client,
+        interval=None if interval is None else check_interval("interval", interval),
+        progress=progress,
+        cancel_on_exit=cancel_on_exit,
+        signal=signal,
+        timeout=limit("timeout", timeout),
+    )
+    prediction = await poller.run_until_done(prediction)
+    raise_if_failed(prediction)
+    return prediction
 
 
 async def increments(
     client: Resource[Any],
-    prediction: Prediction[Any],
+    prediction: Job[Any],
     *,
-    signal: AbortSignal | None,
-    timeout: float | None,
+    signal: AbortSignal | None = None,
+    timeout: float | None = None,
 ) -> AsyncGenerator[list[Any], None]:
-    """Poll, and give what the output's list has more each time."""
-    course = Course(
-        client, None, None, cancel_on_exit=False, signal=signal, timeout=timeout, watched=True
-    )
-    seen = len(items_of(prediction))
-    while True:
-        items = items_of(prediction)
-        if fresh := items[seen:]:
+    """Poll, and yield the items that each poll adds to the output's list."""
+    poller = Poller(client, signal=signal, timeout=timeout, is_watched=True)
+    count = len(output_items(prediction))
+    while not prediction.is_done:
+        prediction = await poller.poll(prediction)
+        items = output_items(prediction)
+        if added := items[count:]:
             if client._session.use_file_output:
-                from .._files.output import outputs
+                from .._files.output import wrap_files
 
-                fresh = outputs(fresh, client._session)
-            yield fresh
-        seen = max(seen, len(items))
-        if prediction.is_done:
-            break
-        prediction = await course.poll(prediction)
+                added = wrap_files(added, client._session)
+            yield added
+        count = max(count, len(items))
     raise_if_failed(prediction)
 
 
-def give_up(
+def output_items(prediction: Job[Any]) -> list[Any]:
+    """Return an output as a list: its items, itself alone, or nothing."""
+    output = prediction.output
+    if is_array(output):
+        return output
+    return [] if output is None else [output]
+
+
+def raise_if_failed(prediction: Job[Any]) -> None:
+    """Raise `ModelError` or `PredictionCanceled` if a prediction ended without success."""
+    record: Any = prediction
+    if record.status in CANCELED:
+        raise PredictionCanceled(record)
+    if record.status == "failed":
+        raise ModelError(record)
+
+
+def raise_timeout(
     error: APITimeoutError,
     timeout: float | None,
     job: Job[Any] | None,
     *,
-    is_cancelled: bool = True,
+    cancel_on_exit: bool = True,
 ) -> NoReturn:
-    """Raise what a request's timeout means: it may be the caller's own, over all of it, that has
-    passed.
-    """
+    """Raise `PredictionTimeout` if a request ended at its caller's deadline, else the error."""
     if error.is_deadline and timeout is not None:
-        raise too_late(
-            timeout, job, was_sent=error._sent, is_cancelled=is_cancelled, last=error._last
+        raise deadline_error(
+            timeout,
+            job,
+            was_sent=error._sent,
+            cancel_on_exit=cancel_on_exit,
+            last_failure=error._last,
         ) from error
     raise error
 
 
-def items_of(prediction: Prediction[Any]) -> list[Any]:
-    """Give an output as a list of its parts."""
-    return (
-        prediction.output
-        if is_array(prediction.output)
-        else [prediction.output]
-        if prediction.output is not None
-        else []
-    )
-
-
-def raise_if_failed(prediction: Prediction[Any]) -> None:
-    """Raise what a prediction's end means, unless it is success."""
-    status = prediction.status
-    if status in ("canceled", "aborted"):
-        raise PredictionCanceled(prediction)
-    if status == "failed":
-        raise ModelError(prediction)
-
-
-def too_late(
+def deadline_error(
     timeout: float | None,
     job: Job[Any] | None,
     *,
     was_sent: bool = False,
-    is_cancelled: bool = True,
-    last: str | None = None,
+    cancel_on_exit: bool = True,
+    last_failure: str | None = None,
 ) -> PredictionTimeout:
-    """Return the error for a deadline that has passed; `last` is what ended the last attempt of a
-    request that was repeated.
+    """Return the error for a deadline that has passed.
+
+    Args:
+        timeout: Seconds.
+        job: What was waited for, if it was created.
+        was_sent: Whether the request to create it was sent.
+        cancel_on_exit: Whether what is created later is cancelled.
+        last_failure: What ended the last attempt of a request that was repeated.
+
     """
     if job is not None:
-        what = f"the {type(job).__name__.lower()} {job.id} is still {job.status} after {timeout} s"
+        text = f"the {type(job).__name__.lower()} {job.id} is still {job.status} after {timeout} s"
     elif was_sent:
-        then = (
-            "is cancelled as soon as there is one" if is_cancelled else "goes on, as was asked for"
+        outcome = (
+            "is cancelled as soon as there is one"
+            if cancel_on_exit
+            else "goes on, as was asked for"
         )
-        what = f"the create has no answer after {timeout} s: what it makes {then}"
+        text = f"the create has no answer after {timeout} s: what it makes {outcome}"
     else:
-        what = (
+        text = (
             f"the prediction was not created after {timeout} s: nothing was sent, or nothing was"
             " accepted"
         )
-    return PredictionTimeout(what if last is None else f"{what} ({last})", job)
+    return PredictionTimeout(text if last_failure is None else f"{text} ({last_failure})", job)

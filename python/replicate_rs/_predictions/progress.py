@@ -1,4 +1,4 @@
-"""How far a model is, by its logs."""
+"""Progress bars in the logs of predictions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .._base.typing import defer_annotations
 
 
 class Progress:
-    """How far a model says it is, in its logs."""
+    """A progress bar, as tqdm draws it in a model's logs."""
 
     __slots__ = ("current", "percentage", "total")
 
@@ -18,50 +18,46 @@ class Progress:
 
     @classmethod
     def parse(cls, logs: str | None) -> Progress | None:
-        """Read the last progress bar (as tqdm draws it) of some logs."""
+        """Return the last progress bar in these logs, None if there is none."""
         text = logs or ""
-        end, feed, back = len(text), len(text), len(text)
-        # From the end on, and only where a bar may be, so that megabytes of logs cost nothing.
+        end, newline, carriage_return = len(text), len(text), len(text)
+        # Search backwards, and only lines with a "|", so that megabytes of logs cost nothing.
         while (at := text.rfind("|", 0, end)) >= 0:
-            # Where the line before ends; each is looked for again only where it is passed.
-            feed = text.rfind("\n", 0, at) if feed >= at else feed
-            back = text.rfind("\r", 0, at) if back >= at else back
-            start = max(feed, back) + 1
+            # Search again for a line end only where the last one found lies after the "|".
+            newline = text.rfind("\n", 0, at) if newline >= at else newline
+            carriage_return = text.rfind("\r", 0, at) if carriage_return >= at else carriage_return
+            start = max(newline, carriage_return) + 1
             stops = [stop for mark in "\n\r" if (stop := text.find(mark, at, end)) >= 0]
             line = text[start : min(stops, default=end)]
-            if "%" in line and (progress := cls._of(line)) is not None:
+            if "%" in line and (progress := cls._from_line(line)) is not None:
                 return progress
             end = start
         return None
 
     @classmethod
-    def _of(cls, line: str) -> Progress | None:
+    def _from_line(cls, line: str) -> Progress | None:
         percentage, percent, rest = line.strip().partition("%")
         bar, _, counts = rest.strip().removeprefix("|").partition("|")
         current, slash, tail = counts.strip().partition("/")
         total = tail[: len(tail) - len(tail.lstrip("0123456789"))]
-        digits = (percentage, current, total)
         if (
             not percent
             or not rest.strip().startswith("|")
             or not bar
             or not slash
-            or not all(map(_is_number, digits))
+            or not all(map(_is_number, (percentage, current, total)))
         ):
             return None
         return cls(int(percentage) / 100, int(current), int(total))
 
+    def _key(self) -> tuple[float, int, int]:
+        return (self.percentage, self.current, self.total)
+
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Progress):
-            return NotImplemented
-        return (self.percentage, self.current, self.total) == (
-            other.percentage,
-            other.current,
-            other.total,
-        )
+        return self._key() == other._key() if isinstance(other, Progress) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((self.percentage, self.current, self.total))
+        return hash(self._key())
 
     def __repr__(self) -> str:
         return (
@@ -71,7 +67,7 @@ class Progress:
 
 
 def _is_number(text: str) -> bool:
-    # What is longer counts nothing, and Python reads no more than 4,300 digits.
+    # Longer ones are no counts, and Python's `int` refuses more than 4,300 digits.
     return text.isascii() and text.isdigit() and len(text) < 19
 
 

@@ -1,5 +1,6 @@
-"""A webhook's headers and raw body, from a request of whatever framework: told by its shape, so
-that none has to be imported.
+"""The headers and the raw body of a webhook, from the request of any web framework.
+
+The framework is recognized by the attributes of its requests, so that none has to be imported.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def headers_of(request: Request) -> Headers:
-    """Give a request's headers.
+    """Return the headers of a request.
 
     Raises:
-        TypeError: It has none.
+        TypeError: The request has no headers.
 
     """
     headers: Headers | None = getattr(request, "headers", None)
@@ -39,7 +40,7 @@ def headers_of(request: Request) -> Headers:
 
 
 def is_mapping(request: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether a request is an environ or a scope."""
+    """Return whether a request is a WSGI environment or an ASGI scope."""
     return hasattr(request, "keys") and hasattr(request, "get")
 
 
@@ -52,45 +53,44 @@ def _of_wsgi(environ: Mapping[str, Any]) -> Headers:
 
 
 def body_of(request: Request) -> Body | Awaitable[Body] | None:
-    """Give a request's raw body, to be awaited where the framework reads it that way; None if it
-    has none.
+    """Return the raw body of a request, or an awaitable of it; None if the request has no body.
 
     Raises:
-        TypeError: It cannot be told where the body is.
+        TypeError: The body is under no known attribute.
 
     """
     # Werkzeug; Django, Starlette, Litestar and requests; httpx; aiohttp, whose `content` is a
     # stream.
     for name in ("get_data", "body", "content", "read"):
-        part: object = getattr(request, name, _ABSENT)
-        if part is None or _is_body(part):
-            return part
-        if callable(part):
-            content: Body | Awaitable[Body] = part()  # pyright: ignore[reportAssignmentType] - whatever it is, it is looked at
-            return content
+        attribute: object = getattr(request, name, _ABSENT)
+        if attribute is None or _is_body(attribute):
+            return attribute
+        if callable(attribute):
+            body: Body | Awaitable[Body] = attribute()  # pyright: ignore[reportAssignmentType] - callers check it
+            return body
     raise TypeError(
-        f"the raw body cannot be had from this {type(request).__name__}: give it as `body=`"
+        f"the raw body cannot be read from this {type(request).__name__}: give it as `body=`"
     )
 
 
 _ABSENT = object()
 
 
-def _is_body(part: object) -> TypeIs[Body]:
-    return isinstance(part, (bytes, bytearray, memoryview, str))
+def _is_body(value: object) -> TypeIs[Body]:
+    return isinstance(value, (bytes, bytearray, memoryview, str))
 
 
 def read(request: Request) -> Body | None:
-    """Give a request's raw body where that takes no waiting.
+    """Return the raw body of a request that is read without awaiting.
 
     Raises:
-        TypeError: It has to be awaited.
+        TypeError: The body has to be awaited.
 
     """
     body = body_of(request)
     if body is None or _is_body(body):
         return body
-    # A coroutine that nobody awaits would warn of it.
+    # Python would warn of a coroutine that is never awaited.
     close = getattr(body, "close", None)
     if close is not None:
         close()
@@ -101,7 +101,7 @@ def read(request: Request) -> Body | None:
 
 
 async def aread(request: Request) -> Body | None:
-    """Give a request's raw body, awaited if need be."""
+    """Return the raw body of a request; await it if necessary."""
     body = body_of(request)
     return body if body is None or _is_body(body) else await body
 

@@ -1,6 +1,4 @@
-"""What a service that receives webhooks keeps: its keys, prepared once, and the webhooks it has
-seen.
-"""
+"""What a receiver of webhooks keeps: prepared keys, and the ids of the webhooks it has seen."""
 
 from __future__ import annotations
 
@@ -26,27 +24,25 @@ if TYPE_CHECKING:
 
 
 class WebhookVerifier(Verifier):
-    """Tells genuine webhooks from others; one for all threads.
-
-    Its methods take `now=` too, which is the time for one call.
+    """Verifies webhooks with keys that are prepared once; safe for use by several threads.
 
     ``verify(headers, body)`` raises a `WebhookValidationError` unless the webhook is genuine.
-    ``verify_many(webhooks)`` takes pairs of these, lets other threads run meanwhile, and gives a
-    list: None for each that is genuine, or the error.
+    ``read(headers, body)`` does the same and returns the decoded body. ``verify_many(webhooks)``
+    takes pairs of headers and body, lets other threads run meanwhile, and returns a list with None
+    for each genuine webhook, or its error. All methods take `now=`, the current time of the call.
 
     Args:
-        secrets: From `client.webhooks.default.secret.get()`, or its text; several while keys are
-            rotated.
-        tolerance: Seconds between a webhook's timestamp and now that are accepted, one way or the
-            other; None for any.
-        seen: Asked with the id of each webhook that is genuine and recent: whether it has been
-            there before; and to remember it. `SeenWebhooks`, or a function that asks a store which
-            several processes have.
-        now: The time that timestamps are compared with, for tests: seconds since 1970, a
-            `datetime`, or a function that returns one; None for the clock.
+        secrets: The result of `client.webhooks.default.secret.get()`, or its text; several while
+            the secret is rotated.
+        tolerance: Seconds that a timestamp may differ from the current time; None for no limit.
+        seen: A function of a genuine and recent webhook's id. It returns whether the id was seen
+            before, and stores it: `SeenWebhooks`, or a function of a store that processes share.
+        now: The current time, for tests: seconds since 1970, a `datetime`, or a function that
+            returns one; None for the clock.
 
     Raises:
-        InvalidSecretKeyError: A secret is missing, or is not one.
+        InvalidSecretKeyError: A secret is missing or malformed.
+        TypeError: An argument has the wrong type.
 
     """
 
@@ -65,8 +61,8 @@ class WebhookVerifier(Verifier):
         now: Now | None = None,
     ) -> Self:
         """Prepare the keys."""
+        # Error reports show the locals of frames.
         hidden, secrets = Secret(secrets), None
-        # Reports of errors show the locals of frames.
         verifier = super().__new__(cls, revealed(hidden), tolerance, seen=seen, now=now)
         verifier._tolerance, verifier._seen, verifier._now = tolerance, seen, now
         return verifier
@@ -83,16 +79,15 @@ class WebhookVerifier(Verifier):
     def unwrap(
         self, headers: Headers, body: Body | None, *, now: Now | None = None
     ) -> Prediction | Training:
-        """Verify a webhook, and give the prediction or training that it tells of; it belongs to the
-        default client.
+        """Verify a webhook, and return its prediction or training, of the default client.
 
         Args:
             headers: The request's headers: a mapping, or pairs.
-            body: The raw body, as it came.
-            now: The time for this call.
+            body: The raw body.
+            now: The current time of this call.
 
         Raises:
-            WebhookValidationError: One of its subclasses says what is wrong.
+            WebhookValidationError: The webhook is not genuine; the subclass tells why.
 
         """
         data = self.read(headers, body, now=now)
@@ -101,11 +96,11 @@ class WebhookVerifier(Verifier):
 
 
 class _WithoutSecret(WebhookVerifier):
-    """A verifier that was pickled: its secrets were not, and without them no webhook is genuine."""
+    """A verifier that was unpickled: it has no secrets, and refuses every webhook."""
 
     __slots__ = ()
 
-    def verify(self, headers: Headers, body: Body | None, *, now: Now | None = None) -> NoReturn:  # noqa: ARG002 - as the others have it
+    def verify(self, headers: Headers, body: Body | None, *, now: Now | None = None) -> NoReturn:  # noqa: ARG002 - the signature of the base class
         raise _lost_secret()
 
     def read(self, headers: Headers, body: Body | None, *, now: Now | None = None) -> NoReturn:  # noqa: ARG002 - as above
@@ -122,7 +117,7 @@ class _WithoutSecret(WebhookVerifier):
 
 def _lost_secret() -> InvalidSecretKeyError:
     return InvalidSecretKeyError(
-        "this verifier was unpickled, and secrets are not pickled: make one where it is used,"
+        "this verifier was unpickled, and secrets are not pickled: create it where it is used,"
         " WebhookVerifier(secrets)"
     )
 
@@ -130,18 +125,16 @@ def _lost_secret() -> InvalidSecretKeyError:
 def _restored(
     tolerance: Seconds | None, seen: Callable[[str], bool] | None, now: Now | None = None
 ) -> WebhookVerifier:
-    # It needs some secret to be made.
+    # The constructor requires a secret.
     return _WithoutSecret("whsec_" + "A" * 32, tolerance, seen=seen, now=now)
 
 
 def _is_training(data: Mapping[str, Any]) -> bool:
-    """Tell the two apart, which are otherwise alike: by its own address, or by what only a training
-    puts out.
-    """
+    """Return whether an object is a training, by its URL or by its output."""
     urls, output = data.get("urls"), data.get("output")
     if is_object(urls) and "/trainings/" in str(urls.get("get")):
         return True
-    # The API answers some requests with a training's address as that of a prediction.
+    # The API gives some trainings the URL of a prediction.
     return (
         is_object(output)
         and set(output) == {"version", "weights"}
@@ -150,15 +143,19 @@ def _is_training(data: Mapping[str, Any]) -> bool:
 
 
 class SeenWebhooks:
-    """Remembers webhooks by their id, the latest ones; for all threads of one process.
+    """Stores the ids of the latest webhooks; safe for use by the threads of one process.
 
-    Replicate sends the last webhook of a prediction again, under the same id, until it is answered
-    with success. So that none is lost, say how the handling of each ended (`settle`), and answer
-    one that came before with success only if `is_settled`.
+    Replicate sends the last webhook of a prediction again, with the same id, until a response
+    reports success. To lose none, call `settle` after each webhook is handled, and report success
+    for a webhook that was seen before only if `is_settled` returns True.
 
     Args:
-        size: How many: as many as come in twice the tolerance, and are handled at a time. What is
-            forgotten sooner is accepted again.
+        size: The number of ids to store: at least as many as arrive within twice the tolerance. A
+            webhook whose id was dropped is accepted again.
+
+    Raises:
+        TypeError: `size` is not a whole number.
+        ValueError: `size` is below 1.
 
     """
 
@@ -166,7 +163,7 @@ class SeenWebhooks:
 
     def __init__(self, size: int = 10_000) -> None:
         self.size: int = integer("size", size, 1)
-        # Whether each was handled with success; the oldest first.
+        # Whether each webhook was handled with success, the oldest first.
         self._ids: dict[str, bool] = {}
         self._lock = allocate_lock()
 
@@ -178,7 +175,7 @@ class SeenWebhooks:
         self._ids = state["_ids"]
 
     def __call__(self, id: str) -> bool:
-        """Whether a webhook has been seen; from now on it has."""
+        """Return whether a webhook was seen before, and store its id."""
         text("id", id)
         with self._lock:
             if id in self._ids:
@@ -189,9 +186,12 @@ class SeenWebhooks:
             return False
 
     def settle(self, id: str, *, succeeded: bool) -> None:
-        """Say how the handling of a webhook ended.
+        """Store how the handling of a webhook ended.
 
-        One that failed is forgotten, and accepted when it comes again.
+        Args:
+            id: The webhook's id.
+            succeeded: False drops the id, so that the webhook is accepted when it is sent again.
+
         """
         text("id", id)
         flag("succeeded", succeeded)
@@ -202,7 +202,7 @@ class SeenWebhooks:
                 self._ids[id] = True
 
     def is_settled(self, id: str) -> bool:
-        """Whether a webhook has been handled with success."""
+        """Return whether a webhook was handled with success."""
         return self._ids.get(text("id", id), False)
 
     def __len__(self) -> int:

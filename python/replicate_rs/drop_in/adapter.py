@@ -12,7 +12,7 @@ from .._base.operation import run_blocking
 from .._base.resource import OPTIONS
 from .._client.options import normalized
 from .._files.output import FileOutput
-from .._predictions.params import CREATE_OPTIONS, LONGEST_HOLD
+from .._predictions.params import CREATE_OPTIONS, MAX_WAIT
 from ..client import BaseClient
 from ..exceptions import RequestError
 from ..run import run_model
@@ -55,7 +55,7 @@ class Adapter:
     __slots__ = ("_kind",)
 
     # Seconds: the longest hold of a run's create. In 1.0.7 that is as long as the API allows.
-    first_hold: int = LONGEST_HOLD
+    first_hold: int = MAX_WAIT
 
     def __init__(self, kind: type[BaseClient[Any]]) -> None:
         self._kind = kind

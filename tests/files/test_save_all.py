@@ -1,11 +1,14 @@
-"""`save_all`: what it takes for a file, what it calls it, and what it says of the rest."""
+"""`save_all`: which files it finds, their names, and warnings of what it leaves out."""
 
 import asyncio
+import threading
+from pathlib import Path
 
 import pytest
 
 import replicate_rs
-from replicate_rs import FileOutput, ModelError, Prediction
+from replicate_rs import FileOutput, ModelError, Prediction, exceptions
+from support.hosts import sending, until
 from support.wire import Wire, prediction, reply
 
 
@@ -135,3 +138,112 @@ def test_a_warning_names_the_caller_s_line_on_an_event_loop(wire, tmp_path):
         assert told[0].filename == __file__
 
     asyncio.run(main())
+
+
+def test_every_file_of_an_output_is_saved(both, tmp_path):
+    with Wire(lambda seen: reply(seen.path.encode(), kind="image/png")) as wire:
+        client = both.client("https://x.test")
+
+        def at(path):
+            return FileOutput(wire.origin + path, client)
+
+        output = {
+            "images": [at("/1/out.png"), at("/2/out.png"), at("/3/OUT.png")],
+            "text": "no file",
+            "more": {"mask": at("/mask.png")},
+        }
+        output["inline"] = (FileOutput("data:text/plain,hi", client), None, 5)
+        with pytest.warns(UserWarning, match=r"left out .*: output\['text'\] \(text: 'no file'\)$"):
+            paths = save_all(both, output, tmp_path / "new" / "folder")
+        del output["text"]
+        assert [path.name for path in paths] == [
+            "out.png",
+            "out-2.png",
+            "OUT-3.png",
+            "mask.png",
+            "output.txt",
+        ]
+        assert [path.read_text() for path in paths] == [
+            "/1/out.png",
+            "/2/out.png",
+            "/3/OUT.png",
+            "/mask.png",
+            "hi",
+        ]
+        assert output["images"][0].size == 10
+        asked = len(wire.seen)
+        with pytest.raises(exceptions.FileError, match=r"out\.png.*overwrite is False"):
+            save_all(both, output, tmp_path / "new" / "folder", overwrite=False)
+        assert len(wire.seen) == asked
+        assert save_all(both, output, str(tmp_path / "new" / "folder")) == paths
+
+
+def test_a_file_that_is_there_is_kept_if_asked(both, tmp_path, monkeypatch):
+    """Of either kind, also one that comes to be there after it was looked for."""
+    with Wire(lambda seen: reply(b"new", kind="text/plain")) as wire:
+        client = both.client("https://x.test")
+        files = {
+            "inline": FileOutput("data:text/plain,new", client),
+            "remote": FileOutput(f"{wire.origin}/output.txt", client),
+        }
+        for kind, file in files.items():
+            folder = tmp_path / kind
+            folder.mkdir()
+            (folder / "output.txt").write_text("old")
+            with pytest.raises(exceptions.FileError, match="overwrite is False"):
+                save_all(both, [file], folder, overwrite=False)
+            assert (folder / "output.txt").read_text() == "old"
+        # Another program is quicker.
+        monkeypatch.setattr(Path, "exists", lambda _: False)
+        for kind, file in files.items():
+            with pytest.raises(exceptions.FileError, match="output"):
+                save_all(both, [file], tmp_path / kind, overwrite=False)
+            assert (tmp_path / kind / "output.txt").read_text() == "old"
+
+
+def test_they_are_fetched_sixteen_at_a_time(both, tmp_path):
+    go = threading.Event()
+
+    def held(connection):
+        go.wait(10)
+        return reply(b"x")
+
+    with Wire(lambda _: held) as wire:
+        client = both.client("https://x.test")
+        outputs = [FileOutput(f"{wire.origin}/{n}", client) for n in range(40)]
+
+        def watch():
+            wire.until(lambda: len(wire.seen) == 16)
+            most.append(len(wire.seen))
+            go.set()
+
+        most = []
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        assert len(save_all(both, outputs, tmp_path)) == 40
+        watcher.join()
+        assert most == [16]
+
+
+def test_one_that_fails_ends_the_others(both, tmp_path):
+    waits = sending(reply(b"", length=10), hang_up=False)
+    with Wire(
+        lambda seen: (
+            reply(b"", 404) if seen.path == "/5" else waits if seen.path > "/5" else reply(b"x")
+        )
+    ) as wire:
+        client = both.client("https://x.test")
+        outputs = [FileOutput(f"{wire.origin}/{n}", client) for n in range(10)]
+        with pytest.raises(exceptions.NotFoundError):
+            save_all(both, outputs, tmp_path)
+        wire.until(lambda: wire.open_now <= 6)
+    # Each of the others is whole or not there.
+    until(lambda: not [*tmp_path.glob(".*")])
+    assert {each.name for each in tmp_path.iterdir()} <= {"0", "1", "2", "3", "4"}
+    assert all(each.read_bytes() == b"x" for each in tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(both, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(exceptions.FileError, match="file"):
+        save_all(both, FileOutput("data:,x", both.client("https://x.test")), tmp_path / "file")

@@ -1,0 +1,158 @@
+"""How other libraries see an output file: as its URL, in text, JSON, pydantic and notebooks."""
+
+from __future__ import annotations
+
+from .._base.typing import TYPE_CHECKING, defer_annotations
+
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, NoReturn
+
+# HTML elements by the beginning of a media type.
+ELEMENTS = {
+    "image/": '<img src="{}">',
+    "audio/": '<audio controls src="{}"></audio>',
+    "video/": '<video controls src="{}"></video>',
+}
+# Characters with a meaning in HTML, percent-encoded.
+URL_ESCAPES = str.maketrans({'"': "%22", "'": "%27", "<": "%3C", ">": "%3E"})
+
+
+class URLText:
+    """An object that is written as its `url`."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        url: str
+
+        @property
+        def content_type(self) -> str | None:
+            """The media type."""
+            ...
+
+    @property
+    def __url__(self) -> str:
+        """The `url`, for `get_path_url` of replicate 2.0."""
+        return self.url
+
+    def __str__(self) -> str:
+        return self.url
+
+    def __format__(self, form: str) -> str:
+        return format(self.url, form)
+
+    def __add__(self, other: str) -> str:
+        return self.url + other
+
+    def __radd__(self, other: str) -> str:
+        return other + self.url
+
+    def __contains__(self, text: object) -> bool:
+        if not isinstance(text, str):
+            raise TypeError(
+                f"'in' looks for text in the file's URL, not for {type(text).__name__}: read()"
+                " gives its content"
+            )
+        return text in self.url
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002 - IPython's
+        """Show images, audio and video in notebooks, by their URL."""
+        bundle = {"text/plain": repr(self)}
+        html = to_html(self.url, self.content_type)
+        return bundle if html is None else {**bundle, "text/html": html}
+
+    def tolist(self) -> str:
+        """Return the URL.
+
+        JSON encoders for NumPy values, such as Django REST framework's, call this method.
+        """
+        return self.url
+
+    def __html__(self) -> str:
+        # Flask's JSON encoder writes the result. Templates insert it without escaping, so it must
+        # not end an attribute or begin an element.
+        return self.url.translate(URL_ESCAPES)
+
+    # The following are called by pydantic, and by FastAPI, only.
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            cls._validate, serialization=_as_str("json-unless-none")
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: object, _handler: object) -> dict[str, Any]:
+        return {"type": "string", "format": "uri"}
+
+    @classmethod
+    def _validate(cls, value: object) -> Any:
+        raise NotImplementedError
+
+    @property
+    def __pydantic_serializer__(self) -> Any:
+        # For a value in a field of another type, such as Any.
+        from pydantic_core import SchemaSerializer, core_schema
+
+        return SchemaSerializer(core_schema.any_schema(serialization=_as_str("json")))
+
+
+def _as_str(when_used: Any) -> Any:
+    from pydantic_core import core_schema
+
+    return core_schema.plain_serializer_function_ser_schema(
+        str, return_schema=core_schema.str_schema(), when_used=when_used
+    )
+
+
+def to_html(url: str, content_type: str | None) -> str | None:
+    """Return the HTML element that shows a file, or None for other media types."""
+    from html import escape
+
+    for media_type, element in ELEMENTS.items():
+        if (content_type or "").lower().startswith(media_type):
+            return element.format(escape(url))
+    return None
+
+
+def register_with_fastapi(modules: dict[str, Any], kind: type) -> None:
+    """Let FastAPI, if it is imported, write values of a type as text.
+
+    Without this it would iterate over them, and so read the file.
+    """
+    encoders = getattr(modules.get("fastapi.encoders"), "ENCODERS_BY_TYPE", None)
+    if encoders is not None:
+        encoders.setdefault(kind, str)
+
+
+class CallSite:
+    """The instruction at which a running function is."""
+
+    __slots__ = ("_code", "_frame", "_instruction")
+
+    def __init__(self, frame: FrameType) -> None:
+        # Another frame may have the same address later, but not at the same instruction of the same
+        # function.
+        self._frame, self._code, self._instruction = id(frame), frame.f_code, frame.f_lasti
+
+    def is_at(self, frame: FrameType) -> bool:
+        """Return whether a frame is at this instruction."""
+        return (self._frame, self._code, self._instruction) == (
+            id(frame),
+            frame.f_code,
+            frame.f_lasti,
+        )
+
+
+def refuse_dict() -> NoReturn:
+    """Raise the error for ``dict(output)``."""
+    raise TypeError(
+        "a FileOutput is no mapping: str(output) is its URL, output.read() its content,"
+        " output.headers a dict about it"
+    )
+
+
+defer_annotations(globals())
