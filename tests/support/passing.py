@@ -1,4 +1,4 @@
-"""Run the tests with a `fetch=` that passes every request on: `THROUGH_FETCH=1` (`make test-fetch`).
+"""Run the tests with a `fetch=` that passes requests on: `THROUGH_FETCH=1` (`make test-fetch`).
 
 A client with a `fetch` must behave as one without, except for `DIFFERENCES`.
 """
