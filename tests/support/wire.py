@@ -190,11 +190,11 @@ def streaming(
         else:
             turns.append((stream, None))
     polls = poll if isinstance(poll, list) else [poll]
-    asked = {"stream": 0, "poll": 0}
+    counts = {"stream": 0, "poll": 0}
 
     def turn(name: str, of: list[Any]) -> Any:
-        asked[name] += 1
-        return of[min(asked[name], len(of)) - 1]
+        counts[name] += 1
+        return of[min(counts[name], len(of)) - 1]
 
     def script(seen: Seen) -> Answer | None:
         if seen.path == path:
