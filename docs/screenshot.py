@@ -123,7 +123,7 @@ def main() -> None:
             take(
                 driver,
                 "local-list.png",
-                f"{loaded} && /[2-9].%/.test(document.querySelector('.runs .number').innerText)",
+                f"{loaded} && /[2-9].%/.test(document.querySelector('.predictions .number').innerText)",
             )
         driver.get("about:blank")
 

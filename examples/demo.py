@@ -1,8 +1,7 @@
-"""The main job, without an account: a photograph, several at once, a stream of tokens, and a signed
-webhook.
+"""A tour without an account: run a model, stream tokens, receive a webhook, run several at once.
 
-``make demo``, or ``make demo PHOTO=path``. Everything goes through the public API; only the server
-is on this machine.
+Start it with ``make demo``, or ``make demo PHOTO=path``. It uses the library's public API, with a
+server on this machine.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ OUTPUT = HERE.parent / "output"
 
 @contextmanager
 def step(title: str) -> Generator[None, None, None]:
-    """Say what is done, and how long it took."""
+    """Print the title of a step, and how long it took."""
     print(f"\n{title}")
     start = perf_counter()
     yield
     print(f"  done in {perf_counter() - start:.2f} s")
 
 
-def show(prediction: replicate.Prediction) -> None:
-    """Draw the model's progress."""
+def print_progress(prediction: replicate.Prediction) -> None:
+    """Print the model's progress."""
     if (progress := prediction.progress) is not None:
         print(
             f"\r  {prediction.status:<11} {progress.percentage:4.0%} of {progress.total} steps",
@@ -44,21 +43,21 @@ def show(prediction: replicate.Prediction) -> None:
         )
 
 
-def one_photograph(client: replicate.Replicate) -> None:
-    """Run a model on a photograph, and save what it makes."""
+def run_model(client: replicate.Replicate) -> None:
+    """Run a model on a photograph, and save its output."""
     with step(f"acme/sketch on {PHOTO.name}"):
         output = client.run(
             "acme/sketch",
             input={"image": PHOTO},
             wait={"mode": "poll", "interval": 0.05},
-            progress=show,
+            progress=print_progress,
         )
         print(f"\n  saved {output.save(OUTPUT / 'sketch.png')}")
 
 
-async def several_at_once(client: replicate.AsyncReplicate) -> None:
-    """Run the model on several inputs at once."""
-    with step("the same three times at once, asynchronously"):
+async def run_several(client: replicate.AsyncReplicate) -> None:
+    """Run a model on several inputs at once."""
+    with step("three runs of acme/sketch at once, asynchronously"):
         strengths = (1.0, 3.0, 6.0)
         outputs = await asyncio.gather(
             *(
@@ -70,7 +69,7 @@ async def several_at_once(client: replicate.AsyncReplicate) -> None:
             print(f"  saved {await output.asave(OUTPUT / f'sketch-{strength:.0f}.png')}")
 
 
-def tokens(client: replicate.Replicate) -> None:
+def stream_tokens(client: replicate.Replicate) -> None:
     """Stream a language model's output, token by token."""
     with step("acme/storyteller, token by token"):
         print("  ", end="")
@@ -80,54 +79,56 @@ def tokens(client: replicate.Replicate) -> None:
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Takes one webhook."""
+    """Receives one webhook."""
 
     received: tuple[dict[str, str], bytes] | None = None
 
     def do_POST(self) -> None:
-        """Keep it, and say so."""
+        """Store the webhook, and acknowledge it."""
         Receiver.received = dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(204)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
-def webhook(client: replicate.Replicate) -> None:
-    """Receive a signed webhook, and check the signature."""
+def receive_webhook(client: replicate.Replicate) -> None:
+    """Receive a signed webhook, and verify its signature."""
     with step("a signed webhook"), HTTPServer(("127.0.0.1", 0), Receiver) as receiver:
-        waiting = Thread(target=receiver.handle_request)
-        waiting.start()
+        thread = Thread(target=receiver.handle_request)
+        thread.start()
         url = f"http://127.0.0.1:{receiver.server_port}/replicate"
         client.run(
             "acme/shout", input={"text": "hello"}, webhook=url, webhook_events_filter=["completed"]
         )
-        waiting.join(10)
+        thread.join(10)
         if Receiver.received is None:
-            sys.exit("no webhook came")
+            sys.exit("no webhook arrived")
         headers, body = Receiver.received
         secret = client.webhooks.default.secret.get()
-        genuine = replicate.validate_webhook(headers=headers, body=body, secret=secret)
-        forged = replicate.validate_webhook(headers=headers, body=body + b" ", secret=secret)
-        print(f"  {len(body)} bytes; genuine: {genuine}; with one byte added: {forged}")
+        is_genuine = replicate.validate_webhook(headers=headers, body=body, secret=secret)
+        is_altered_genuine = replicate.validate_webhook(
+            headers=headers, body=body + b" ", secret=secret
+        )
+        print(
+            f"  {len(body)} bytes; genuine: {is_genuine}; with one byte added: {is_altered_genuine}"
+        )
 
 
 def main() -> None:
-    """Do it all."""
+    """Run all steps."""
     if not PHOTO.is_file():
         sys.exit(f"{PHOTO} is not a file: make demo PHOTO=path/to/a/picture")
     OUTPUT.mkdir(exist_ok=True)
     with server:
         print(f"a local Replicate listens on {server.base_url}")
         with replicate.Replicate(api_token=server.token, base_url=server.base_url) as client:
-            one_photograph(client)
-            tokens(client)
-            webhook(client)
+            run_model(client)
+            stream_tokens(client)
+            receive_webhook(client)
         asyncio.run(
-            several_at_once(
-                replicate.AsyncReplicate(api_token=server.token, base_url=server.base_url)
-            )
+            run_several(replicate.AsyncReplicate(api_token=server.token, base_url=server.base_url))
         )
 
 

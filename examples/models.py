@@ -1,5 +1,6 @@
-"""A Replicate with three small models, which run on this machine: ``python -m replicate_rs.local
-examples/models.py``.
+"""A local Replicate server with three small models.
+
+python -m replicate_rs.local examples/models.py
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ STEPS = 8
 
 @server.model("acme/sketch")
 def sketch(image: Path, strength: Annotated[float, Input(ge=0.5, le=10)] = 3.0) -> Image.Image:
-    """Turn a photograph into a pencil sketch, slowly enough to watch."""
+    """Turn a photograph into a pencil sketch, in steps that take time."""
     grey = ImageOps.grayscale(Image.open(image))
     drawing = grey
     for step in range(1, STEPS + 1):
@@ -31,11 +32,12 @@ def sketch(image: Path, strength: Annotated[float, Input(ge=0.5, le=10)] = 3.0) 
 
 
 def _dodge(front: Image.Image, back: Image.Image) -> Image.Image:
-    table = front.tobytes(), back.tobytes()
-    mixed = bytes(
-        min(255, light * 255 // max(1, 255 - dark)) for light, dark in zip(*table, strict=True)
+    """Brighten `front` where `back` is bright (the blend mode "color dodge")."""
+    pixels = bytes(
+        min(255, light * 255 // max(1, 255 - dark))
+        for light, dark in zip(front.tobytes(), back.tobytes(), strict=True)
     )
-    return Image.frombytes("L", front.size, mixed)
+    return Image.frombytes("L", front.size, pixels)
 
 
 @server.model("acme/storyteller", stream=True)
@@ -52,5 +54,5 @@ def storyteller(prompt: str, words: int = 24) -> Iterator[str]:
 
 @server.model("acme/shout")
 def shout(text: str) -> str:
-    """Say it louder."""
+    """Return the text in upper case."""
     return text.upper()

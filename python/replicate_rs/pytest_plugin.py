@@ -1,7 +1,4 @@
-"""The pytest plugin: the fixture `replicate_local`, a local Replicate for one test.
-
-pytest finds it by itself.
-"""
+"""The pytest plugin with the fixture `replicate_local`. pytest loads it by its entry point."""
 
 from __future__ import annotations
 
@@ -15,6 +12,9 @@ if TYPE_CHECKING:
 
     from .local import LocalReplicate
 
+# Requests in the message about unused faults.
+MAX_REQUESTS = 20
+
 _SERVER = pytest.StashKey["LocalReplicate"]()
 
 
@@ -22,27 +22,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the setting `replicate_local`."""
     parser.addini(
         "replicate_local",
-        "the server of the fixture replicate_local: app.py, beside the ini file, or module:name",
+        "the models of the fixture replicate_local: app.py, beside the ini file, or module:name",
         default="",
     )
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail a test that has passed without meeting the faults that it asked for."""
+    """Fail a test that passed although one of its faults did not strike."""
     result = yield
     server = item.stash.get(_SERVER, None)
-    unused = [] if server is None else server.unused_faults
-    if server is not None and unused:
-        pytest.fail(_unused(server), pytrace=False)
+    if server is not None and server.unused_faults:
+        pytest.fail(_describe_unused_faults(server), pytrace=False)
     return result
 
 
-def _unused(server: LocalReplicate) -> str:
-    met = [f"{each.method} {each.path}" for each in server.requests]
+def _describe_unused_faults(server: LocalReplicate) -> str:
+    requests = [f"{each.method} {each.path}" for each in server.requests[-MAX_REQUESTS:]]
     lines = ["faults that have not struck:", *(f"  {each}" for each in server.unused_faults)]
-    lines += ["the requests of this test:", *(f"  {each}" for each in (met[-20:] or ["none"]))]
-    return "\n".join([*lines, "a fault that may be left out is told so: fault(..., optional=True)"])
+    lines += ["the requests of this test:", *(f"  {each}" for each in requests or ["none"])]
+    return "\n".join([*lines, "if a fault need not strike, use fault(..., optional=True)"])
 
 
 @pytest.fixture(scope="session")
@@ -66,18 +65,16 @@ def replicate_local(
     _replicate_local_app: LocalReplicate | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[LocalReplicate]:
-    """Return a local Replicate that runs for this test; clients that were not given an address find
-    it.
+    """Return a local Replicate that runs during the test.
 
-    It has the models of the file or module that the setting `replicate_local` names, and those that
-    the test adds. A test whose faults have not struck fails.
+    Clients without a `base_url` of their own use it. It has the models of the file or module in the
+    setting `replicate_local`; a test may add others, which later tests do not see. A test fails if
+    one of its faults has not struck.
     """
     from .local import LocalReplicate
 
-    # A server of the test's own: what one test adds, the next does not see.
-    with (
-        LocalReplicate() if _replicate_local_app is None else _replicate_local_app.copy() as server
-    ):
+    app = _replicate_local_app
+    with LocalReplicate() if app is None else app.copy() as server:
         request.node.stash[_SERVER] = server
         monkeypatch.setenv("REPLICATE_BASE_URL", server.origin)
         monkeypatch.setenv("REPLICATE_API_TOKEN", server.token or "any")

@@ -1,6 +1,4 @@
-"""By whatever address a client reaches the local Replicate, the URLs in its answers begin with that
-one.
-"""
+"""URLs in the local server's answers begin with the address of the request."""
 
 import http.client
 import json
@@ -77,7 +75,7 @@ def run(server, model, host, input=None):
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "localhost"])
 def test_a_client_gets_urls_that_it_can_use(server, host):
-    """Nobody can connect to 0.0.0.0 from another machine; who asks has an address that works."""
+    """They have the address of the request, because a client cannot connect to 0.0.0.0."""
     client = replicate.Replicate(
         api_token=server.token, base_url=f"http://{host}:{server.port}", poll_interval=0.01
     )
@@ -100,15 +98,15 @@ def test_a_client_gets_urls_that_it_can_use(server, host):
     }
     upload = client.files.create(b"uploaded", filename="a.bin")
     assert upload.urls["get"].startswith(f"http://{host}:{server.port}/v1/files/")
-    # A file of the server's is one, by whatever name.
+    # The server finds its own file, by whichever host name.
     assert client.run("acme/file", {"content": upload.urls["get"]}).read() == b"uploaded"
 
 
 def own_address():
-    """An address of this machine that is not its loopback; None if it has none."""
+    """Return an address of this machine other than the loopback, or None."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            # Nothing is sent.
+            # Connecting a UDP socket sends nothing.
             probe.connect(("192.0.2.1", 9))
         except OSError:
             return None
@@ -116,7 +114,7 @@ def own_address():
 
 
 def test_another_machine_can_fetch_files_and_streams(both, server):
-    """Over http, as it asks the API."""
+    """They are fetched over plain HTTP from the host of an API that uses plain HTTP."""
     address = own_address()
     if address is None or address.startswith("127."):
         pytest.skip("this machine has no address but its loopback")
@@ -129,7 +127,7 @@ def test_another_machine_can_fetch_files_and_streams(both, server):
     assert both(lambda: output.aread() if both.is_async else output.read()) == b"xyz"
     events = both(lambda: client.stream("acme/shout", {"text": "hi"}))
     assert [each.data for each in events if each.event == "output"] == ["hi"]
-    # What is asked over https does not lead there.
+    # A client that reaches its API over HTTPS does not fetch it.
     output = replicate.FileOutput(str(url), both.client("https://x.test"))
     with pytest.raises(replicate.APIConnectionError, match="is not fetched"):
         both(lambda: output.aread() if both.is_async else output.read())
@@ -163,7 +161,7 @@ def test_every_url_begins_with_the_host_that_was_asked_for(server, host):
         found = origins(ask(port, "GET", path, host=host))
         assert found <= {api, output}, path
         assert api in found, path
-    # Streams are asked for at the other port.
+    # Streams are on the output port.
     stream = made["urls"]["stream"].removeprefix(output)
     assert origins(ask(server.output_port, "GET", stream, host=f"{name}:{server.output_port}")) == {
         output
@@ -174,7 +172,7 @@ def test_every_url_begins_with_the_host_that_was_asked_for(server, host):
         server.output_port, "GET", pairs["urls"]["stream"].removeprefix(output), host=f"{name}:1234"
     )
     assert origins(frames) == {f"http://{name}:1234"}
-    # The next who asks has an address of its own.
+    # Each request has its own address.
     assert origins(ask(port, "GET", f"/v1/predictions/{made['id']}", host="other:1")) == {
         "http://other:1",
         f"http://other:{server.output_port}",
@@ -270,7 +268,7 @@ def test_behind_something_else_the_public_addresses_count(options, api, output):
         assert f'"{api}/v1/predictions/{made["id"]}"' in text
         assert all(each.startswith(f"{output}/pbxt/") for each in made["output"])
         assert made["urls"]["stream"].startswith(output)
-        # One of these files is taken as an input.
+        # An output file is accepted as an input.
         again = run(server, "acme/file", "some:1", {"content": made["output"][0]})
         assert ask(server.output_port, "GET", again["output"].removeprefix(output)) == "ABC"
 

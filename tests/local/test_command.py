@@ -1,4 +1,4 @@
-"""The command, and the pytest plugin."""
+"""The command `python -m replicate_rs.local`, and the pytest plugin."""
 
 import contextlib
 import itertools
@@ -15,6 +15,7 @@ import time
 import pytest
 
 import replicate_rs as replicate
+from support.conditions import until
 
 APP = """
 from replicate_rs.local import LocalReplicate
@@ -41,7 +42,7 @@ def app(tmp_path):
 
 
 class Command:
-    """`python -m replicate_rs.local`, running."""
+    """A running `python -m replicate_rs.local`."""
 
     def __init__(self, *arguments, folder):
         self.process = subprocess.Popen(
@@ -58,13 +59,13 @@ class Command:
         return self
 
     def __exit__(self, *_):
-        # With what it has started: that holds the pipes too.
+        # Its child processes too, because they keep the pipes open.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
 
-    def announced(self):
-        """The two lines to export."""
+    def exported(self):
+        """Return the two variables that it tells users to export."""
         lines = {}
         for line in self.process.stdout:
             if match := re.match(r"export (\w+)=(\S+)$", line):
@@ -85,46 +86,46 @@ def client_of(lines):
     )
 
 
-@contextlib.contextmanager
-def changing(path):
-    """The supervisor takes its first look a while after it has started a server: the file changes
-    until that is seen.
-    """
-    over = threading.Event()
+class Reloads:
+    """Reads the errors of a command that restarts when a file changes."""
 
-    def main():
+    def __init__(self, command):
+        self.lines = []
+        self.process = command.process
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        self.lines.extend(self.process.stderr)
+
+    def said(self, text):
+        return any(text in line for line in self.lines)
+
+    def cause(self, path):
+        """Change a file's modification time until the supervisor notices.
+
+        It first reads the times some time after it has started the server.
+        """
+        self.lines.clear()
         for seconds in itertools.count(1):
             moment = time.time() + seconds
             os.utime(path, (moment, moment))
-            if over.wait(0.5):
+            with contextlib.suppress(TimeoutError):
+                until(lambda: self.said("detected changes"), timeout=1)
                 break
-
-    thread = threading.Thread(target=main)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def answer(client):
     try:
         return client.run("acme/shout", {"text": "hi"})
     except replicate.ReplicateError:
-        # It was just being replaced.
+        # The server is just being replaced.
         return None
-
-
-def until(condition):
-    while not condition():
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_told_to_stop_also_while_a_model_runs(app, number):
     with Command("app.py", "--port", "0", "--token", "r8_mine", folder=app.parent) as command:
-        lines = command.announced()
+        lines = command.exported()
         assert lines["REPLICATE_API_TOKEN"] == "r8_mine"
         client = client_of(lines)
         assert client.run("acme/shout", {"text": "hi"}) == "HI"
@@ -144,11 +145,11 @@ def test_it_says_where_others_find_it(app):
         "http://gw:9000/v1/",
         "--output-port",
     ]
-    # Of those that nobody gets who asks for a free one.
+    # Outside of the range from which the system chooses free ports.
     port = random.randrange(10_000, 30_000)
     with Command(*arguments, str(port), folder=app.parent) as command:
-        assert command.announced()["REPLICATE_BASE_URL"] == "http://gw:9000"
-        # Something answers at the port that was asked for.
+        assert command.exported()["REPLICATE_BASE_URL"] == "http://gw:9000"
+        # The output port accepts connections.
         socket.create_connection(("127.0.0.1", port)).close()
         assert command.stop()[::2] == (0, "")
 
@@ -173,7 +174,7 @@ def test_on_all_addresses_it_names_one_that_works(app):
         assert command.process.stdout.readline().startswith(
             f"elsewhere: http://{socket.gethostname()}:"
         )
-        lines = command.announced()
+        lines = command.exported()
         assert lines["REPLICATE_BASE_URL"].startswith("http://127.0.0.1:")
         other = lines["REPLICATE_BASE_URL"].replace("127.0.0.1", "127.0.0.2")
         for address in (lines["REPLICATE_BASE_URL"], other):
@@ -186,23 +187,23 @@ def test_on_all_addresses_it_names_one_that_works(app):
 
 def test_a_module_is_served_too(app):
     with Command("app:server", "--port", "0", folder=app.parent) as command:
-        lines = command.announced()
+        lines = command.exported()
         assert client_of(lines).run("acme/shout", {"text": "hi"}) == "HI"
         assert command.stop()[::2] == (0, "")
 
 
 def test_it_starts_again_when_the_file_changes_also_after_a_mistake(app):
     with Command("app.py", "--port", "0", "--reload", folder=app.parent) as command:
-        client = client_of(command.announced())
+        client = client_of(command.exported())
         threading.Thread(target=command.process.stdout.read, daemon=True).start()
         assert client.run("acme/shout", {"text": "hi"}) == "HI"
+        reloads = Reloads(command)
         app.write_text("def (")
-        with changing(app):
-            assert any("cannot be imported: SyntaxError" in line for line in command.process.stderr)
-        threading.Thread(target=command.process.stderr.read, daemon=True).start()
+        reloads.cause(app)
+        until(lambda: reloads.said("cannot be imported: SyntaxError"))
         app.write_text(APP.replace("upper", "title"))
-        with changing(app):
-            until(lambda: answer(client) == "Hi")
+        reloads.cause(app)
+        until(lambda: answer(client) == "Hi")
         assert command.stop()[0] == 0
 
 
@@ -246,7 +247,7 @@ def test_what_is_wrong_is_said_in_a_line(app, content, arguments, says):
 
 def test_a_port_in_use_is_said_in_a_line(app):
     with Command("app.py", "--port", "0", folder=app.parent) as first:
-        port = first.announced()["REPLICATE_BASE_URL"].rpartition(":")[2]
+        port = first.exported()["REPLICATE_BASE_URL"].rpartition(":")[2]
         with Command("app.py", "--port", port, folder=app.parent) as second:
             err = second.process.communicate(timeout=20)[1]
         assert (
@@ -293,7 +294,7 @@ def run_pytest(folder, *arguments, program=("-m", "pytest")):
     return done.stdout + done.stderr
 
 
-# What pytest's own command does: the working directory is not on the path.
+# As pytest's own command: without the working directory on the path.
 BARE = ("-c", "import sys, pytest; sys.path.remove(''); sys.exit(pytest.main(sys.argv[1:]))")
 
 
@@ -306,7 +307,7 @@ def test_the_setting_is_resolved_beside_the_ini_file(app, reference):
         (project / folder).mkdir()
     (project / "models" / "app.py").write_text(APP)
     (project / "tests" / "test_it.py").write_text(PLUGIN)
-    # One of the same name where pytest is run is not meant.
+    # A file of the same name in the working directory is not used.
     (project / "tests" / "app.py").write_text("raise RuntimeError('the wrong one')")
     (project / "pytest.ini").write_text(
         f"[pytest]\nreplicate_local = {reference.format(folder=project)}\n"
@@ -371,7 +372,7 @@ def test_after(monkeypatch):
 
 
 def test_the_fixture_reaches_programs_that_imported_functions_by_name(app):
-    """Their client was made before there was a server."""
+    """Their client was created before the server."""
     (app.parent / "program.py").write_text(PROGRAM)
     (app.parent / "test_it.py").write_text(BY_NAME)
     (app.parent / "pytest.ini").write_text("[pytest]\nreplicate_local = app.py\n")
@@ -411,13 +412,14 @@ import sys
 def test_it(replicate_local):
     from app import server
     assert server.models == replicate_local.models
-    assert [name for name in sys.modules if name.endswith("app") and not name.startswith("replicate_rs")] == ["app"]
+    names = [name for name in sys.modules if name.endswith("app")]
+    assert [name for name in names if not name.startswith("replicate_rs")] == ["app"]
 """)
     assert "1 passed" in (told := run_pytest(app.parent)), told
 
 
 def test_a_module_that_comes_later_is_not_hidden(app):
-    """The program has a package of the name that the file has."""
+    """A package of the program has the name of the file."""
     project = app.parent
     (project / "tests").mkdir()
     app.rename(project / "tests" / "app.py")
@@ -442,7 +444,7 @@ def test_the_command_takes_a_file_of_any_name(app, name):
     (app.parent / "models").mkdir()
     app.rename(app.parent / name)
     with Command(name, "--port", "0", folder=app.parent) as command:
-        assert client_of(command.announced()).run("acme/shout", {"text": "hi"}) == "HI"
+        assert client_of(command.exported()).run("acme/shout", {"text": "hi"}) == "HI"
         assert command.stop()[::2] == (0, "")
 
 

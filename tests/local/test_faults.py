@@ -1,6 +1,4 @@
-"""The local Replicate's other half: faults, limits, the clock, webhooks, streams and the request
-log.
-"""
+"""Faults, rate limits, the clock, webhooks, streams, output files and the request log."""
 
 import http.client
 import json
@@ -15,6 +13,7 @@ import pytest
 import replicate_rs as replicate
 from replicate_rs import exceptions
 from replicate_rs.local import LocalReplicate, RateLimits, Settings, sleep
+from support.conditions import until
 from support.webhooks import Receiver
 
 
@@ -97,11 +96,6 @@ def get(url, **headers):
         connection.close()
 
 
-def until(condition):
-    while not condition():
-        threading.Event().wait(0.005)
-
-
 # Faults
 
 
@@ -113,7 +107,7 @@ def test_a_fault_strikes_as_often_as_it_was_told_and_where(server, client):
             client.predictions.get(prediction.id)
         assert caught.value.status == 503
     assert client.predictions.get(prediction.id).status == "succeeded"
-    assert (fault.hits, fault.left) == (2, 0)
+    assert (fault.hits, fault.remaining) == (2, 0)
     patient = replicate.Replicate(api_token=server.token, base_url=server.base_url, max_retries=2)
     server.fault("GET /v1/predictions/*", status=500)
     assert patient.predictions.get(prediction.id).status == "succeeded"
@@ -247,8 +241,8 @@ def test_a_pattern_that_some_request_fits_is_taken(server, pattern):
 
 
 def test_every_operation_can_be_asked_for_by_its_own_path(server):
-    from replicate_rs.local.operations import operations
-    from replicate_rs.local.patterns import Pattern
+    from replicate_rs.local.api.operations import operations
+    from replicate_rs.local.traffic.patterns import Pattern
 
     assert len(operations()) == 40
     for each in operations():
@@ -310,7 +304,10 @@ def test_a_fault_counts_when_it_has_struck_and_not_when_an_answer_was_over_befor
     assert ask(server, "GET", "/v1/hardware")[0] == 200
     status, _, body = get(prediction.urls["stream"])
     assert (status, body.count(b"event: done")) == (200, 1)
-    assert [(each.met, each.hits, each.left) for each in (long, late)] == [(1, 0, 0), (1, 0, 0)]
+    assert [(each.met, each.hits, each.remaining) for each in (long, late)] == [
+        (1, 0, 0),
+        (1, 0, 0),
+    ]
     assert server.unused_faults == [long, late]
     short = server.fault("GET /hardware", truncate=3)
     soon = server.fault("GET /streams/*", drop_stream=1)
@@ -487,7 +484,7 @@ def test_webhooks_are_filtered_and_signed(server, client):
         )
         received = [receiver.received.get(timeout=10) for _ in range(3)]
         until(lambda: all(each.is_delivered for each in server.deliveries))
-    # Two of them run side by side, and may overtake each other.
+    # Webhooks are sent concurrently, so that their order may differ.
     assert sorted(each.event for each in server.deliveries) == ["completed", "completed", "start"]
     for path, headers, body in received:
         assert path == "/hook?customer=1"

@@ -1,4 +1,4 @@
-"""Models of the local Replicate: functions, their schemas, their logs, and how they are stopped."""
+"""Models: functions and their schemas, inputs and outputs, logs, cancellation."""
 
 import asyncio
 import contextlib
@@ -14,6 +14,7 @@ from PIL import Image
 import replicate_rs as replicate
 from replicate_rs import exceptions
 from replicate_rs.local import Input, LocalReplicate, cancelled, check_cancelled, progress, sleep
+from support.conditions import until
 
 
 class Pair(TypedDict):
@@ -54,7 +55,7 @@ def test_annotations_become_the_schema(server):
     schemas = server.openapi_schema("acme/all")["components"]["schemas"]
     given = schemas["Input"]
     assert given["required"] == ["text"]
-    # As Cog writes it: what a model does not have is ignored.
+    # As in Cog's schemas: unknown inputs are ignored.
     assert "additionalProperties" not in given
     properties = {
         name: {k: v for k, v in each.items() if k not in ("title",)}
@@ -329,7 +330,7 @@ def test_an_output_of_one_model_is_an_input_of_another_and_so_is_any_url(server,
 
     assert client.run("acme/size", {"file": client.run("acme/make", {})}) == 4
     assert client.run("acme/size", {"file": f"{server.origin}/"}) > 100
-    with pytest.raises(exceptions.ModelError, match="input file .* cannot be had"):
+    with pytest.raises(exceptions.ModelError, match="input file .* cannot be fetched"):
         client.run("acme/size", {"file": "http://127.0.0.1:1/x"})
     with pytest.raises(exceptions.ModelError, match="does not exist, or has expired"):
         client.run("acme/size", {"file": f"{server.base_url}/files/nope"})
@@ -535,8 +536,3 @@ def test_a_server_is_started_again_with_its_models_only():
         server.advance(hours=1)
     with pytest.raises(RuntimeError, match="was never started"):
         LocalReplicate().requests
-
-
-def until(condition):
-    while not condition():
-        threading.Event().wait(0.005)

@@ -1,4 +1,4 @@
-"""The official clients, as they are published, against the local server."""
+"""The published official clients with the local server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from replicate.webhook import InvalidSignatureError, Webhooks
 from replicate_rs.local import LocalReplicate, Settings, progress, sleep
 
 NODE = Path(__file__).parents[1] / "node"
-# More than a page of the API has.
+# More than a page of the API.
 MANY_PREDICTIONS, MANY_MODELS = 101, 26
 
 
@@ -127,7 +127,7 @@ def receiver() -> Iterator[tuple[str, queue.Queue[tuple[dict[str, str], bytes]]]
 
 
 class Official:
-    """1.0.7 in either mode: what is async has a name of its own."""
+    """A client of 1.0.7, whose async methods have the prefix `async_`."""
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
@@ -142,12 +142,12 @@ class Official:
         self.clients.append(client)
         return client
 
-    def method(self, room: Any, name: str) -> Any:
-        return getattr(room, f"async_{name}" if self.runner else name)
+    def method(self, namespace: Any, name: str) -> Any:
+        return getattr(namespace, f"async_{name}" if self.runner else name)
 
-    def __call__(self, room: Any, name: str, /, *args: Any, **options: Any) -> Any:
-        """What a method gives; an iterator of either kind becomes a tuple."""
-        return self.finish(lambda: self.method(room, name)(*args, **options))
+    def __call__(self, namespace: Any, name: str, /, *args: Any, **options: Any) -> Any:
+        """Return the result of a method; an iterator becomes a tuple."""
+        return self.finish(lambda: self.method(namespace, name)(*args, **options))
 
     def read(self, file: FileOutput) -> bytes:
         return self.finish(file.aread if self.runner else file.read)
@@ -168,7 +168,7 @@ class Official:
         return self.runner.run(main())
 
     def close(self) -> None:
-        # 1.0.7 cannot be closed; these tests are run with this library under its name too.
+        # Clients of 1.0.7 have no `close`; this library, with which the tests run too, has it.
         for client in self.clients:
             if hasattr(client, "close"):
                 client.close()
@@ -180,7 +180,7 @@ class Official:
             self.runner.close()
 
 
-# A client of its own for each test would spend its time on reading certificates.
+# For a module, because each client of 1.0.7 reads the system's certificates.
 @pytest.fixture(scope="module", params=["sync", "async"])
 def official(request: pytest.FixtureRequest) -> Iterator[Official]:
     official = Official(request.param)
@@ -233,7 +233,7 @@ def test_run_takes_files_as_paths_and_handles(official, client, tmp_path):
 
 
 def test_files_that_a_model_made_can_be_read(official, client):
-    # 1.0.7 knows a file by `https:` or `data:`.
+    # 1.0.7 makes a FileOutput only of `https:` and `data:`.
     url = official(client, "run", "acme/reverse", {"file": io.BytesIO(b"abc")})
     assert (
         official.read(FileOutput(url, client)) == official.chunks(FileOutput(url, client)) == b"cba"
@@ -419,7 +419,7 @@ def test_versions_are_listed_and_deleted(official):
         newest, oldest = official(versions, "list")
         assert official(versions, "get", newest.id) == newest
         assert official(client, "run", f"acme/mine:{oldest.id}", {"text": "hi"}) == "HI"
-        # The API accepts with 202; 1.0.7 takes only 204 for a yes.
+        # The API answers 202, but 1.0.7 accepts only 204.
         assert official(versions, "delete", oldest.id) is False
         assert [each.id for each in official(versions, "list")] == [newest.id]
 
@@ -545,7 +545,7 @@ node_client = pytest.mark.skipif(bool(missing), reason=missing)
 
 
 def node(server: LocalReplicate, job: str, **given: Any) -> Any:
-    """What one job of `client.mjs` saw."""
+    """Return the output of a job of `client.mjs`."""
     given = {"baseUrl": server.base_url, "token": server.token} | given
     done = subprocess.run(
         ["node", NODE / "client.mjs", job],

@@ -1,4 +1,4 @@
-"""What goes wrong only if two things happen at once."""
+"""Race conditions in the local server."""
 
 import asyncio
 import gc
@@ -7,11 +7,11 @@ import weakref
 
 import pytest
 
-from replicate_rs.local.endpoints.delivery import Delivery
-from replicate_rs.local.job import capture, release
-from replicate_rs.local.model import Definition
+from replicate_rs.local.api.output import OutputEndpoints
+from replicate_rs.local.models.capture import capture_output, restore_output
+from replicate_rs.local.models.model import Definition
+from replicate_rs.local.models.signature import Signature
 from replicate_rs.local.settings import Settings
-from replicate_rs.local.signature import Signature
 from replicate_rs.local.state import State
 
 
@@ -27,20 +27,20 @@ def state():
 
 
 @pytest.fixture
-def run(state):
+def prediction(state):
     model = state.register(
         Definition(name="acme/say", function=say, signature=Signature("acme/say", say))
     )
-    return state.add_run("predictions", model, model.versions[-1], {})
+    return state.add_prediction("predictions", model, model.versions[-1], {})
 
 
-def test_what_happens_while_events_are_sent_is_sent_too(state, run):
+def test_what_happens_while_events_are_sent_is_sent_too(state, prediction):
     async def main():
-        events = Delivery(state)._events(run, 0)
-        run.start(1.0)
-        run.log("line\n")
+        events = OutputEndpoints(state).events(prediction, 0)
+        prediction.start(1.0)
+        prediction.log("line\n")
         sent = [await anext(events), await anext(events)]
-        run.fail(2.0, "OOM")
+        prediction.fail(2.0, "OOM")
         return sent, [each async for each in events]
 
     (greeting, log), rest = asyncio.run(main())
@@ -53,15 +53,15 @@ def test_what_happens_while_events_are_sent_is_sent_too(state, run):
 
 
 @pytest.mark.parametrize("steps", range(5))
-def test_no_event_is_missed_whenever_it_comes(state, run, steps):
+def test_no_event_is_missed_whenever_it_comes(state, prediction, steps):
     async def main():
-        events = Delivery(state)._events(run, 0)
+        events = OutputEndpoints(state).events(prediction, 0)
         await anext(events)
-        run.start(1.0)
+        prediction.start(1.0)
         pending = asyncio.ensure_future(anext(events))
         for _ in range(steps):
             await asyncio.sleep(0)
-        run.succeed(2.0, "said")
+        prediction.succeed(2.0, "said")
         sent = [await asyncio.wait_for(pending, 1), *[each async for each in events]]
         return b"".join(sent)
 
@@ -69,12 +69,12 @@ def test_no_event_is_missed_whenever_it_comes(state, run, steps):
 
 
 def test_what_a_model_prints_to_outlives_the_print():
-    capture()
+    capture_output()
     stream = weakref.ref(sys.stdout)
-    release()
+    restore_output()
     gc.collect()
     assert stream() is not None
     assert stream() is not sys.stdout
-    capture()
+    capture_output()
     assert stream() is sys.stdout
-    release()
+    restore_output()

@@ -1,4 +1,4 @@
-"""The local Replicate's start and stop, and what may be changed while it runs."""
+"""The local server's start and stop, and changes while it runs."""
 
 import socket
 import threading
@@ -7,7 +7,8 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs import exceptions
-from replicate_rs.local import LocalReplicate, RateLimits, Settings, running, state
+from replicate_rs.local import LocalReplicate, RateLimits, Settings, server_thread, state
+from support.conditions import until
 
 
 def is_refused(port):
@@ -16,11 +17,6 @@ def is_refused(port):
     except ConnectionRefusedError:
         return True
     return False
-
-
-def until(condition):
-    while not condition():
-        threading.Event().wait(0.005)
 
 
 def fails(*_, **__):
@@ -35,34 +31,34 @@ async def returns(*_, **__):
     pass
 
 
-# A thread that ended without a word would make pytest complain.
+# pytest fails a test whose thread ends with an unhandled exception.
 @pytest.mark.parametrize(
     ("place", "failing", "error", "says"),
     [
-        ((running, "api"), fails, OSError, "no templates"),
-        ((running, "Execution"), fails, OSError, "no templates"),
-        ((running.uvicorn, "Config"), fails, OSError, "no templates"),
-        ((running.uvicorn.Server, "startup"), fails, OSError, "no templates"),
+        ((server_thread, "create_api_app"), fails, OSError, "no templates"),
+        ((server_thread, "Execution"), fails, OSError, "no templates"),
+        ((server_thread.uvicorn, "Config"), fails, OSError, "no templates"),
+        ((server_thread.uvicorn.Server, "startup"), fails, OSError, "no templates"),
         (
-            (running.uvicorn.Server, "startup"),
+            (server_thread.uvicorn.Server, "startup"),
             ends,
             RuntimeError,
             "the server ended before it had started: SystemExit",
         ),
         (
-            (running.uvicorn.Server, "startup"),
+            (server_thread.uvicorn.Server, "startup"),
             returns,
             RuntimeError,
             "the server ended before it had started",
         ),
         (
-            (running.uvicorn.Server, "serve"),
+            (server_thread.uvicorn.Server, "serve"),
             returns,
             RuntimeError,
             "the server ended before it had started",
         ),
-        ((running.asyncio, "Runner"), fails, OSError, "no templates"),
-        ((running.threading.Thread, "start"), fails, OSError, "no templates"),
+        ((server_thread.asyncio, "Runner"), fails, OSError, "no templates"),
+        ((server_thread.threading.Thread, "start"), fails, OSError, "no templates"),
         ((state.tempfile, "mkdtemp"), fails, OSError, "no templates"),
     ],
 )
@@ -85,7 +81,7 @@ def test_what_ends_a_server_at_its_start_is_raised_there(
     ]
     with pytest.raises(RuntimeError, match="never started"):
         _ = server.requests
-    # Nothing of the failure is left.
+    # The failure has no effect on the next start.
     with server:
         assert (
             replicate.Replicate(api_token=server.token, base_url=server.base_url)
@@ -111,10 +107,10 @@ def test_a_server_that_dies_refuses_connections_and_calls(monkeypatch):
 
     async def main_loop(self):
         while not alive.is_set():
-            await running.asyncio.sleep(0.001)
+            await server_thread.asyncio.sleep(0.001)
         raise OSError("too many open files")
 
-    monkeypatch.setattr(running.uvicorn.Server, "main_loop", main_loop)
+    monkeypatch.setattr(server_thread.uvicorn.Server, "main_loop", main_loop)
     with server:
         assert not is_refused(server.port)
         alive.set()

@@ -1,4 +1,4 @@
-"""A Replicate that runs on your machine: models are Python functions, the HTTP API is the real one.
+"""A Replicate server on your machine, whose models are Python functions.
 
     from replicate_rs.local import LocalReplicate
 
@@ -15,20 +15,35 @@
 Needs the extra: ``pip install replicate-rs[local]``. See ``docs/local.md``.
 """
 
+import sys
+
 try:
-    # starlette asks for this one only when a form arrives.
+    # Starlette imports it only when a form arrives.
     __import__("python_multipart")
-    from .faults import Fault
-    from .job import Cancelled, cancelled, check_cancelled, progress, sleep
+    from . import request_log
+    from .models import call, schema
+    from .models.call import Cancelled, cancelled, check_cancelled, progress, sleep
+    from .models.schema import Input
+    from .request_log import LoggedRequest
+    from .runs import webhooks
+    from .runs.webhooks import Delivery
     from .server import LocalReplicate
     from .settings import RateLimits, Settings
-    from .signature import Input
-    from .traffic_log import LoggedRequest
-    from .webhooks import Delivery
+    from .traffic.faults import Fault
 except ModuleNotFoundError as _error:
     raise ImportError(
         f"replicate_rs.local needs {_error.name}: pip install 'replicate-rs[local]'"
     ) from _error
+
+# Pickles of earlier versions refer to these modules.
+sys.modules.update(
+    {
+        f"{__name__}.job": call,
+        f"{__name__}.signature": schema,
+        f"{__name__}.traffic_log": request_log,
+        f"{__name__}.webhooks": webhooks,
+    }
+)
 
 __all__ = [
     "Cancelled",

@@ -1,4 +1,4 @@
-"""``python -m replicate_rs.local``."""
+"""Runs the command ``python -m replicate_rs.local``."""
 
 import sys
 

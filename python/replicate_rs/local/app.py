@@ -1,60 +1,25 @@
-"""The API's origin as an ASGI application: the 37 operations, and the web page."""
+"""The application of the API's origin: the API and the web page."""
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.routing import Route
 
-from .endpoints.catalogue import Catalogue
-from .endpoints.common import Gate
-from .endpoints.deployments import Deployments
-from .endpoints.files import Files
-from .endpoints.models import Models
-from .endpoints.predictions import Predictions
-from .endpoints.trainings import Trainings
+from .api.resources import create_routes
 from .execution import Execution
-from .page import Page
-from .problem import Problem, on_crash, on_http_exception, on_problem
+from .page.web_page import WebPage
+from .problem import HANDLERS
 from .state import State
 
 
-class Resource(Protocol):
-    """Some of the endpoints."""
-
-    routes: list[Route]
-
-
-def resources(state: State, execution: Execution) -> tuple[Resource, ...]:
-    """Return the endpoints of the API."""
-    gate = Gate(state)
-    return (
-        Predictions(state, execution, gate),
-        Trainings(state, execution, gate),
-        Models(state, gate),
-        Deployments(state, gate),
-        Files(state, gate),
-        Catalogue(state, gate),
-    )
-
-
-def api(state: State, execution: Execution) -> Starlette:
+def create_api_app(state: State, execution: Execution) -> Starlette:
     """Return the application."""
     app = Starlette(
-        routes=[
-            route for each in (*resources(state, execution), Page(state)) for route in each.routes
-        ],
+        routes=[*create_routes(state, execution), *WebPage(state).routes],
         middleware=[Middleware(GZipMiddleware, minimum_size=1024, compresslevel=1)],
-        exception_handlers={
-            Problem: on_problem,
-            HTTPException: on_http_exception,
-            Exception: on_crash,
-        },
+        exception_handlers=HANDLERS,
     )
-    # The API has no trailing slashes, and no redirects.
+    # In the API, a path with a trailing slash is unknown.
     app.router.redirect_slashes = False
     return app

@@ -1,4 +1,4 @@
-"""Tells any number of waiters that something has changed."""
+"""A notification that any number of tasks can wait for."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import asyncio
 
 
 class Broadcast:
-    """A change that can be waited for; belongs to the server's own thread."""
+    """Wakes all waiting tasks on each change. For the server's thread only."""
+
+    __slots__ = ("_event",)
 
     def __init__(self) -> None:
-        self._next: asyncio.Event | None = None
+        self._event: asyncio.Event | None = None
 
     def notify(self) -> None:
-        """Wake all who wait."""
-        if self._next is not None:
-            self._next.set()
-            self._next = None
+        """Wake all tasks that wait now."""
+        if self._event is not None:
+            self._event.set()
+            self._event = None
 
-    async def changed(self) -> None:
-        """Wait for the next change."""
-        if self._next is None:
-            self._next = asyncio.Event()
-        await self._next.wait()
+    async def wait(self) -> None:
+        """Wait for the next `notify`."""
+        if self._event is None:
+            self._event = asyncio.Event()
+        await self._event.wait()

@@ -1,4 +1,4 @@
-"""The command ``python -m replicate_rs.local app.py``: serve the models of a file."""
+"""The command ``python -m replicate_rs.local app.py``, which serves the models of a file."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from ..local import LocalReplicate
-from .address import WILDCARDS, authority
+from . import LocalReplicate
+from .addresses import WILDCARDS, to_authority
 from .loading import LoadError, load
 
-PORT = 8787
+DEFAULT_PORT = 8787
 
 
-class Place(NamedTuple):
-    """Where the server is, and for whom."""
+class Options(NamedTuple):
+    """Options of the command that replace those of the server in the file."""
 
     host: str
     token: str | None
@@ -30,29 +30,30 @@ class Place(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until Ctrl-C. Gives the exit status."""
-    options = _parser().parse_args(arguments)
+    """Serve until Ctrl-C, and return the exit status."""
+    parsed = _parser().parse_args(arguments)
     try:
-        # Once before anything listens: what is wrong with the file is said at once.
-        server = None if options.reload else load(options.app, Path(), is_alone=True)
-        asked = LocalReplicate(
-            host=options.host,
-            port=options.port,
-            output_port=options.output_port,
-            public_url=options.public_url,
-            public_output_url=options.public_output_url,
+        # Loading before listening reports errors in the file at once.
+        server = None if parsed.reload else load(parsed.app, Path(), is_alone=True)
+        # A server without models checks the addresses and opens the sockets.
+        listener = LocalReplicate(
+            host=parsed.host,
+            port=parsed.port,
+            output_port=parsed.output_port,
+            public_url=parsed.public_url,
+            public_output_url=parsed.public_output_url,
         )
-        listeners = asked.listen()
+        sockets = listener.listen()
     except (LoadError, OSError, ValueError) as error:
         text = error.strerror if isinstance(error, OSError) else error
         print(f"replicate_rs.local: {text}", file=sys.stderr)  # noqa: T201 - a command
         return 1
-    place = Place(asked.host, options.token, asked.public_url, asked.public_output_url)
-    serve = partial(_serve, options.app, place)
+    options = Options(listener.host, parsed.token, listener.public_url, listener.public_output_url)
     if server is None:
-        _reload(serve, listeners)
-        return 0
-    return _run(server, place, listeners)
+        _serve_with_reload(partial(_load_and_serve, parsed.app, options), sockets)
+    else:
+        _serve(server, options, sockets)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -60,12 +61,17 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m replicate_rs.local",
         description="Serve models, which are Python functions, through Replicate's API.",
     )
-    parser.add_argument("app", help="a file with a LocalReplicate, such as app.py, or module:name")
+    parser.add_argument(
+        "app", help="a file with a LocalReplicate, such as app.py, or a module; or either :name"
+    )
     parser.add_argument(
         "--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)"
     )
     parser.add_argument(
-        "--port", type=int, default=PORT, help="the port; 0: a free one (default: %(default)s)"
+        "--port",
+        type=int,
+        default=DEFAULT_PORT,
+        help="the port of the API and the web page; 0: a free one (default: %(default)s)",
     )
     parser.add_argument(
         "--output-port",
@@ -76,44 +82,39 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--public-url",
         metavar="URL",
-        help="the address of the API in the URLs of answers (default: as it is asked)",
+        help="the API's address in the URLs of responses (default: that of the request)",
     )
     parser.add_argument(
-        "--public-output-url", metavar="URL", help="the same for output files and streams"
+        "--public-output-url",
+        metavar="URL",
+        help="the address of output files and streams in the URLs of responses",
     )
-    parser.add_argument("--token", help="the API token to ask for (default: the server's own)")
-    parser.add_argument(
-        "--reload", action="store_true", help="start again when a Python file changes"
-    )
+    parser.add_argument("--token", help="the API token to accept (default: the server's own)")
+    parser.add_argument("--reload", action="store_true", help="restart when a Python file changes")
     return parser
 
 
-def _run(server: LocalReplicate, place: Place, listeners: list[socket.socket]) -> int:
-    server.host = place.host
-    if place.token is not None:
-        server.tokens = [place.token]
-    if place.public_url is not None:
-        server.public_url = place.public_url
-    if place.public_output_url is not None:
-        server.public_output_url = place.public_output_url
+def _serve(server: LocalReplicate, options: Options, sockets: list[socket.socket]) -> None:
+    server.host = options.host
+    if options.token is not None:
+        server.tokens = [options.token]
+    if options.public_url is not None:
+        server.public_url = options.public_url
+    if options.public_output_url is not None:
+        server.public_output_url = options.public_output_url
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server.start(listeners)
+    server.start(sockets)
     with contextlib.suppress(KeyboardInterrupt):
-        _announce(server)
+        _print_addresses(server)
         threading.Event().wait()
     server.stop()
-    return 0
 
 
-def _announce(server: LocalReplicate) -> None:
-    everywhere = server.host in WILDCARDS and server.public_url is None
-    lines = [
-        f"local Replicate: {server.origin}",
-        *(
-            [f"elsewhere: http://{authority(socket.gethostname(), server.port)}"]
-            if everywhere
-            else []
-        ),
+def _print_addresses(server: LocalReplicate) -> None:
+    lines = [f"local Replicate: {server.origin}"]
+    if server.host in WILDCARDS and server.public_url is None:
+        lines.append(f"elsewhere: http://{to_authority(socket.gethostname(), server.port)}")
+    lines += [
         *(f"  {name}" for name in server.models),
         "",
         f"export REPLICATE_BASE_URL={server.origin}",
@@ -122,23 +123,23 @@ def _announce(server: LocalReplicate) -> None:
     print("\n".join(lines), flush=True)  # noqa: T201 - a command
 
 
-def _reload(serve: partial[None], listeners: list[socket.socket]) -> None:
+def _serve_with_reload(serve: partial[None], sockets: list[socket.socket]) -> None:
     from uvicorn import Config
     from uvicorn.supervisors import ChangeReload
 
-    # The supervisor watches the files of the working directory; what it runs is not an application
-    # of its own.
+    # Of uvicorn, only the supervisor is used, which watches the working directory and runs `serve`
+    # in a process. The application in the configuration is not loaded.
     config = Config("replicate_rs.local", reload=True, log_level="warning")
-    ChangeReload(config, target=serve, sockets=listeners).run()
+    ChangeReload(config, target=serve, sockets=sockets).run()
 
 
-def _serve(app: str, place: Place, sockets: list[socket.socket]) -> None:
+def _load_and_serve(app: str, options: Options, sockets: list[socket.socket]) -> None:
     """Serve in a process that is replaced when a file changes."""
     try:
         server = load(app, Path(), is_alone=True)
     except LoadError as error:
-        # The next change may mend it.
+        # The next change may fix it.
         print(f"replicate_rs.local: {error}", file=sys.stderr, flush=True)  # noqa: T201 - a command
         threading.Event().wait()
         return
-    _run(server, place, sockets)
+    _serve(server, options, sockets)

@@ -1,4 +1,4 @@
-"""Finds the server that a file or a module holds."""
+"""Loading the server that is defined in a file or a module."""
 
 from __future__ import annotations
 
@@ -12,62 +12,61 @@ from types import ModuleType
 
 from .server import LocalReplicate
 
-_OWN = (str(Path(__file__).parent), "<frozen ", importlib.__file__)
+# Files whose lines in a traceback are not the user's.
+_OWN_FILES = (str(Path(__file__).parent), "<frozen ", importlib.__file__)
 
 
 class LoadError(Exception):
-    """There is no server to be had; the message says why in a line."""
+    """The server cannot be loaded; the message is a line that says why."""
 
 
 def load(reference: str, folder: Path, *, is_alone: bool) -> LocalReplicate:
-    """Return the server of ``path/to/app.py``, ``path/to/app.py:name``, ``module`` or
-    ``module:name``.
+    """Return the server in a file or module.
 
     Args:
-        reference: The file or the module.
-        folder: Where a relative path and a module are looked for.
-        is_alone: Nothing else runs in this process: what is beside the file is imported before
-            anything else of its name.
+        reference: ``path/to/app.py``, ``path/to/app.py:name``, ``module`` or ``module:name``.
+        folder: The folder of a relative path, and of the module.
+        is_alone: Whether the process runs nothing else. The file's folder then comes first on
+            Python's path, otherwise last.
 
     Raises:
-        LoadError: There is none, or its module fails.
+        LoadError: There is no such server, or importing its module fails.
 
     """
-    place, _, name = reference.partition(":")
+    source, _, name = reference.partition(":")
     try:
         module = (
-            _file(folder / place, is_alone=is_alone)
-            if place.endswith(".py")
-            else _module(place, folder, is_alone=is_alone)
+            _import_file(folder / source, is_alone=is_alone)
+            if source.endswith(".py")
+            else _import_module(source, folder, is_alone=is_alone)
         )
     except LoadError:
         raise
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        # Where in the user's own code.
         frames = [
             each
             for each in traceback.extract_tb(error.__traceback__)
-            if not each.filename.startswith(_OWN)
+            if not each.filename.startswith(_OWN_FILES)
         ]
         where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
         raise LoadError(
-            f"{place} cannot be imported: {type(error).__name__}: {error}{where}"
+            f"{source} cannot be imported: {type(error).__name__}: {error}{where}"
         ) from error
-    return _server(module, place, name)
+    return _find_server(module, source, name)
 
 
-def _file(path: Path, *, is_alone: bool) -> ModuleType:
+def _import_file(path: Path, *, is_alone: bool) -> ModuleType:
     if not path.is_file():
         raise LoadError(f"there is no file {path}")
     path = path.resolve()
-    # What is beside the file can be imported, as when the file is run.
-    _look_in(path.parent, is_alone=is_alone)
-    if _is_module(path):
-        # A program that imports it too has the same one.
+    # The file can import modules beside it, as when it is run as a script.
+    _add_to_path(path.parent, is_alone=is_alone)
+    if _is_importable(path):
+        # Other code that imports the module gets the same one.
         return importlib.import_module(path.stem)
-    # The name of the file is another module's.
+    # The file's name is that of another module.
     name = f"_replicate_local_{path.stem}"
     if name in sys.modules and sys.modules[name].__file__ == str(path):
         return sys.modules[name]
@@ -75,38 +74,38 @@ def _file(path: Path, *, is_alone: bool) -> ModuleType:
     if spec is None or spec.loader is None:
         raise LoadError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    before = sys.modules.get(name)
+    previous = sys.modules.get(name)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
-        if before is not None:
-            sys.modules[name] = before
+        if previous is not None:
+            sys.modules[name] = previous
         raise
     return module
 
 
-def _is_module(path: Path) -> bool:
-    """Return whether importing a file's name gives this file."""
+def _is_importable(path: Path) -> bool:
+    """Return whether importing the name of a file imports this file."""
     spec = None
-    # A module that is loaded already may have no spec.
+    # `find_spec` raises for a module that is loaded and has no spec.
     with contextlib.suppress(ValueError):
         spec = importlib.util.find_spec(path.stem) if path.stem.isidentifier() else None
     return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == path
 
 
-def _look_in(folder: Path, *, is_alone: bool) -> None:
+def _add_to_path(folder: Path, *, is_alone: bool) -> None:
     importlib.invalidate_caches()
-    place = str(folder.resolve())
+    entry = str(folder.resolve())
     if is_alone:
-        sys.path.insert(0, place)
-    elif place not in sys.path:
-        sys.path.append(place)
+        sys.path.insert(0, entry)
+    elif entry not in sys.path:
+        sys.path.append(entry)
 
 
-def _module(name: str, folder: Path, *, is_alone: bool) -> ModuleType:
-    _look_in(folder, is_alone=is_alone)
+def _import_module(name: str, folder: Path, *, is_alone: bool) -> ModuleType:
+    _add_to_path(folder, is_alone=is_alone)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -117,25 +116,27 @@ def _module(name: str, folder: Path, *, is_alone: bool) -> ModuleType:
         raise
 
 
-def _server(module: ModuleType, place: str, name: str) -> LocalReplicate:
-    found = {key: value for key, value in vars(module).items() if isinstance(value, LocalReplicate)}
+def _find_server(module: ModuleType, source: str, name: str) -> LocalReplicate:
+    servers = {
+        key: value for key, value in vars(module).items() if isinstance(value, LocalReplicate)
+    }
     if name:
-        if name not in found:
+        if name not in servers:
             raise LoadError(
-                f"{place} has no LocalReplicate named {name!r}; it has:"
-                f" {', '.join(found) or 'none'}"
+                f"{source} has no LocalReplicate named {name!r}; it has:"
+                f" {', '.join(servers) or 'none'}"
             )
-        return found[name]
-    if "server" in found:
-        return found["server"]
-    if len(set(map(id, found.values()))) == 1:
-        return next(iter(found.values()))
-    if not found:
+        return servers[name]
+    if "server" in servers:
+        return servers["server"]
+    if len(set(map(id, servers.values()))) == 1:
+        return next(iter(servers.values()))
+    if not servers:
         raise LoadError(
-            f"{place} has no server: write `server = LocalReplicate()`, and @server.model(...) over"
-            " your functions"
+            f"{source} has no server: write `server = LocalReplicate()`, and @server.model(...)"
+            " over your functions"
         )
     raise LoadError(
-        f"{place} has several servers ({', '.join(found)}): say which, as"
-        f" {place}:{next(iter(found))}"
+        f"{source} has several servers ({', '.join(servers)}): say which, as"
+        f" {source}:{next(iter(servers))}"
     )

@@ -1,9 +1,9 @@
-"""The API's errors: problem documents, as RFC 7807 has them and as the service fills them in."""
+"""Error responses: RFC 7807 problem documents, filled in as Replicate's API does."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 
 class Problem(Exception):
-    """An answer that is an error."""
+    """An error response."""
 
     def __init__(
         self,
@@ -22,18 +22,18 @@ class Problem(Exception):
         *,
         title: str | None = None,
         headers: Mapping[str, str] | None = None,
-        **more: Any,
+        **fields: Any,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.headers = headers
         self.body: dict[str, Any] = (
-            {"detail": detail, "status": status} | ({"title": title} if title else {}) | more
+            {"detail": detail, "status": status} | ({"title": title} if title else {}) | fields
         )
 
     def response(self) -> Response:
-        """Give the answer."""
-        # In ASCII: what came with half a surrogate pair can be named.
+        """Return the response."""
+        # ASCII JSON can carry a lone surrogate that came with the request.
         return Response(
             json.dumps(self.body, separators=(",", ":")).encode(),
             self.status,
@@ -43,38 +43,57 @@ class Problem(Exception):
 
 
 def not_found(detail: str = "The requested resource could not be found.") -> Problem:
-    """Give the answer for something that is not there."""
+    """Return a 404."""
     return Problem(404, detail)
 
 
-def invalid(fields: list[dict[str, str]]) -> Problem:
-    """Give the answer for a body that does not fit its schema."""
+def bad_request(detail: str) -> Problem:
+    """Return a 400."""
+    return Problem(400, detail, title="Bad request")
+
+
+def unprocessable(detail: str, *, title: str = "Input validation failed", **fields: Any) -> Problem:
+    """Return a 422."""
+    return Problem(422, detail, title=title, **fields)
+
+
+def invalid_fields(fields: list[dict[str, str]]) -> Problem:
+    """Return a 422 that lists invalid fields, each with `type`, `field` and `description`."""
     lines = (
         f"- {each['field']}: {each['description']}\n"
         if each["field"]
         else f"- {each['description']}\n"
         for each in fields
     )
-    return Problem(422, "".join(lines), title="Input validation failed", invalid_fields=fields)
+    return unprocessable("".join(lines), invalid_fields=fields)
 
 
-async def on_problem(_: Request, error: Exception) -> Response:
-    """Answer with a problem that an endpoint raised."""
-    return error.response() if isinstance(error, Problem) else await on_crash(_, error)
+def invalid_field(type: str, field: str, description: str) -> Problem:
+    """Return a 422 for one invalid field; an empty `field` is the whole body."""
+    return invalid_fields([{"type": type, "field": field, "description": description}])
 
 
-async def on_http_exception(_: Request, error: Exception) -> Response:
-    """Answer in the API's shape where Starlette has one of its own: unknown paths and methods,
-    broken forms.
-    """
+async def _on_problem(request: Request, error: Exception) -> Response:
+    return error.response() if isinstance(error, Problem) else await _on_crash(request, error)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """Replace Starlette's own errors: unknown paths and methods, broken forms."""
     if not isinstance(error, HTTPException):
-        return await on_crash(_, error)
-    details = {404: str(not_found()), 405: f'Method "{_.method}" not allowed.'}
+        return await _on_crash(request, error)
+    details = {404: str(not_found()), 405: f'Method "{request.method}" not allowed.'}
     title = None if error.status_code == 404 else HTTPStatus(error.status_code).phrase.capitalize()
     detail = details.get(error.status_code, error.detail)
     return Problem(error.status_code, detail, title=title, headers=error.headers).response()
 
 
-async def on_crash(_: Request, error: Exception) -> Response:
-    """Answer for a mistake of this server's own."""
+async def _on_crash(_: Request, error: Exception) -> Response:
     return Problem(500, f"replicate_rs.local failed: {type(error).__name__}: {error}").response()
+
+
+# The exception handlers of both applications.
+HANDLERS: dict[Any, Callable[[Request, Exception], Coroutine[Any, Any, Response]]] = {
+    Problem: _on_problem,
+    HTTPException: _on_http_exception,
+    Exception: _on_crash,
+}

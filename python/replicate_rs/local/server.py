@@ -1,4 +1,4 @@
-"""The local Replicate, as its users see it."""
+"""The local Replicate."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Literal, Self
 
-from .address import Addresses, addresses, listen, public
-from .endpoints.files import sign
-from .faults import Fault
-from .job import release
-from .model import Definition
-from .operations import operations
-from .patterns import Pattern
-from .registry import Registry
-from .running import Running
+from .addresses import Addresses, create_addresses, listen, parse_public_url
+from .api.files import sign_download
+from .api.operations import operations
+from .models.capture import restore_output
+from .models.model import Definition
+from .models.registry import Registry
+from .request_log import LoggedRequest
+from .runs.webhooks import Delivery
+from .server_thread import ServerThread
 from .settings import Advice, Settings
 from .state import State
-from .traffic_log import LoggedRequest
-from .webhooks import Delivery as WebhookDelivery
+from .traffic.faults import Fault
+from .traffic.patterns import Pattern
 
 
 class LocalReplicate(Registry):
-    """A Replicate that runs on your machine.
+    """A Replicate server on your machine.
 
-    Start it with `start` or as a context manager. A server that was stopped can be started again,
-    with the same models and nothing else. Everything here may be used from any thread.
+    Start it with `start` or as a context manager. After `stop` it can be started again, with the
+    same models and without its earlier data. It may be used from any thread.
 
     Args:
-        token: The API token or tokens it asks for; None: any, or none.
+        token: The API token or tokens that it accepts; None: any request is accepted.
         host: The address to listen on.
         port: The port of the API and the web page; 0: a free one.
-        output_port: The port of output files and streams, which are another origin; 0: a free one.
+        output_port: The port of output files and streams; 0: a free one.
         username: The account that the tokens belong to.
-        settings: How it behaves; may be changed while it runs.
-        public_url: The API's address for its clients, if they reach it through something else, such
-            as a gateway or a published port. Without it, the URLs in answers begin with the address
-            by which a client has asked.
-        public_output_url: The same for output files; without it, the host of `public_url`, and
-            `output_port`.
+        settings: Limits and behaviour, which may be changed while the server runs.
+        public_url: The API's address for clients, if they reach it through something else, such as
+            a gateway or a published port. Without it, URLs in a response begin with the address of
+            its request.
+        public_output_url: The address of output files and streams for clients. Without it, the host
+            of `public_url` and `output_port`.
 
     """
 
@@ -63,51 +63,53 @@ class LocalReplicate(Registry):
         self.port: int = port
         self.output_port: int = output_port
         self.username = username
-        self.public_url: str | None = public("public_url", public_url)
-        self.public_output_url: str | None = public("public_output_url", public_output_url)
+        self.public_url: str | None = parse_public_url("public_url", public_url)
+        self.public_output_url: str | None = parse_public_url(
+            "public_output_url", public_output_url
+        )
         self.faults: list[Fault] = []
-        self._running: Running | None = None
-        # What a stopped server had seen stays readable.
-        self._seen: State | None = None
+        self._thread: ServerThread | None = None
+        # The state of the last start, which stays readable after `stop`.
+        self._last_state: State | None = None
         self.settings = settings or Settings()
 
     @property
     def settings(self) -> Settings:
-        """How it behaves.
+        """Limits and behaviour.
 
-        Its fields may be changed, and all of it be replaced, while the server runs.
+        They may be changed or replaced while the server runs.
         """
         return self._settings
 
     @settings.setter
     def settings(self, settings: Settings) -> None:
-        if not isinstance(settings, Settings):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
+        if not isinstance(settings, Settings):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may be untyped
             raise TypeError(f"settings must be a Settings, not {type(settings).__name__}")
         self._settings: Settings = settings
-        if self._running is not None:
-            self._running.state.settings = settings
+        if self._thread is not None:
+            self._thread.state.settings = settings
 
     @property
     def tokens(self) -> list[str]:
-        """The API tokens it accepts; if there are none, any.
+        """The API tokens that it accepts; if empty, any request is accepted.
 
-        May be changed while the server runs.
+        They may be changed or replaced while the server runs.
         """
         return self._tokens
 
     @tokens.setter
     def tokens(self, tokens: Sequence[str]) -> None:
         self._tokens = [tokens] if isinstance(tokens, str) else list(tokens)
-        if self._running is not None:
-            self._running.state.tokens = self._tokens
+        if self._thread is not None:
+            self._thread.state.tokens = self._tokens
 
-    def _registered(self, definition: Definition) -> None:
-        if self._running is not None:
-            state = self._running.state
-            self._running.call(lambda: state.register(definition))
+    def _on_register(self, definition: Definition) -> None:
+        if self._thread is not None:
+            state = self._thread.state
+            self._thread.call(lambda: state.register(definition))
 
     def copy(self) -> LocalReplicate:
-        """Give another server with the same models, token and settings, on free ports."""
+        """Return a server with the same models, tokens and settings, on free ports."""
         other = LocalReplicate(
             token=self._tokens or None,
             host=self.host,
@@ -115,63 +117,61 @@ class LocalReplicate(Registry):
             settings=copy.deepcopy(self._settings),
         )
         other._definitions = list(self._definitions)
-        other._trainers = dict(self._trainers)
+        other._trainings = dict(self._trainings)
         other._collections = dict(self._collections)
         return other
 
-    # Where it is
+    # Addresses
 
     @property
     def token(self) -> str | None:
-        """A token that it accepts; None: any."""
+        """The first token that it accepts; None: any request is accepted."""
         return self.tokens[0] if self.tokens else None
 
     @property
     def origin(self) -> str:
-        """Where the web page is."""
+        """The origin of the API and the web page."""
         return self._addresses.own.api
 
     @property
     def base_url(self) -> str:
-        """What to pass to a client."""
+        """The API's URL, for a client's `base_url`."""
         return f"{self.origin}/v1"
 
     @property
     def output_origin(self) -> str:
-        """Where output files and streams are."""
+        """The origin of output files and streams."""
         return self._addresses.own.output
 
     @property
     def _addresses(self) -> Addresses:
-        return addresses(
+        return create_addresses(
             self.host, (self.port, self.output_port), self.public_url, self.public_output_url
         )
 
-    # What it has seen
+    # Records
 
     @property
     def requests(self) -> list[LoggedRequest]:
-        """The last 10,000 requests, on both origins, in the order of arrival; those for the web
-        page do not count.
-        """
+        """The last 10,000 requests to both origins, except those of the web page, in order."""
         return list(self._state.requests)
 
     @property
-    def deliveries(self) -> list[WebhookDelivery]:
-        """The last 10,000 webhooks, in the order they were first sent."""
+    def deliveries(self) -> list[Delivery]:
+        """The last 10,000 webhooks, in the order in which they were first sent."""
         return list(self._state.webhooks.deliveries)
 
     @property
     def running(self) -> int:
-        """How many predictions and trainings have not ended."""
-        return sum(not run.is_done for run in list(self._state.runs.values()))
+        """The number of predictions and trainings that have not ended."""
+        return sum(not each.is_done for each in list(self._state.predictions.values()))
 
     @property
     def webhook_secret(self) -> str:
-        """What webhooks are signed with."""
+        """The secret that webhooks are signed with."""
         return self._state.webhooks.secret
 
-    # What can be done to it
+    # Control
 
     def fault(
         self,
@@ -190,35 +190,39 @@ class LocalReplicate(Registry):
         advice: tuple[Advice, ...] | None = None,
         optional: bool = False,
     ) -> Fault:
-        """Let requests meet a fault. The first fault that fits a request strikes, and the others
-        wait for their turn.
+        """Add a fault to requests that match a pattern.
+
+        To each request, the first fault applies that matches it and is not used up.
 
         Args:
-            pattern: Which requests: a method and a path, with `*` for anything: ``GET
-                /predictions/*``, ``* /pbxt/*``.
-            times: How often it strikes; None: always.
-            status: Answer with this status, and do nothing else.
-            body: Answer with this body.
-            headers: Answer with these headers too.
-            bad_json: Answer with half a JSON document.
-            delay: Seconds to wait first, of real time.
-            reset: Reset the connection; ``"after"``: when the request was carried out, in the place
-                of the answer.
-            truncate: Close the connection after this many bytes of the answer's body.
-            drop_stream: Close the connection after this many events of a stream.
-            retry_after: Answer 429, or `status`, with this many seconds as advice.
-            advice: How to give it; None: as the settings say.
-            optional: The fixture `replicate_local` does not fail a test in which this has never
-                struck.
+            pattern: A method and a path with `*` as a wildcard, such as ``GET /predictions/*`` or
+                ``* /pbxt/*``.
+            times: The number of requests that it applies to; None: all.
+            status: The status code of a response that replaces the server's own.
+            body: The body of a response that replaces the server's own.
+            headers: Headers of a response that replaces the server's own.
+            bad_json: Whether to respond with an incomplete JSON document.
+            delay: Seconds of real time to wait first.
+            reset: Whether to reset the connection; ``"after"``: after the request was carried out,
+                instead of the response.
+            truncate: The number of bytes of the response's body after which to close the
+                connection.
+            drop_stream: The number of events of a stream after which to close the connection.
+            retry_after: Seconds until a retry, for a 429 response or one with `status`.
+            advice: Where that response states `retry_after`; None: as in the settings.
+            optional: Whether a test may pass in which the fault has not struck.
+
+        Returns:
+            The fault, with the counts `met` and `hits`.
 
         Raises:
-            TypeError: An argument is of another kind.
-            ValueError: No request can meet the fault, or it has no effect.
+            TypeError: An argument is of the wrong type.
+            ValueError: No request can match the pattern, or the fault has no effect.
 
         """
-        chosen = Pattern.parse(pattern)
-        found = chosen.choose(operations())
-        if drop_stream is not None and not any(each.is_stream for each in found):
+        parsed = Pattern.parse(pattern)
+        matching = parsed.choose(operations())
+        if drop_stream is not None and not any(each.is_stream for each in matching):
             raise ValueError(
                 "drop_stream is for streams ('GET /v1/streams/*', 'GET /v1/files/local-*'), not"
                 f" {pattern!r}"
@@ -233,8 +237,8 @@ class LocalReplicate(Registry):
                 raise ValueError("bad_json is a body: leave out body, or bad_json")
             content, status = b'{"id": "', status or 200
         fault = Fault(
-            pattern=chosen,
-            left=times,
+            pattern=parsed,
+            remaining=times,
             status=status,
             body=content,
             headers=headers,
@@ -251,52 +255,59 @@ class LocalReplicate(Registry):
 
     @property
     def unused_faults(self) -> list[Fault]:
-        """The faults that have not struck, but for the optional ones."""
+        """The faults that have not struck and are not optional."""
         return [each for each in self.faults if not each.hits and not each.optional]
 
     def advance(self, *, hours: float = 0.0, minutes: float = 0.0, seconds: float = 0.0) -> None:
-        """Move the server's clock on; what comes due on the way has happened when this returns.
+        """Move the server's clock forward, and do what becomes due before returning.
 
-        It tells when files expire, data is removed, deadlines are over, webhooks are sent again and
-        limits refill. Webhooks are stamped with real time, since receivers hold that against their
-        own clock.
+        The clock governs the expiry of files and data, deadlines, cold starts, retries of webhooks
+        and rate limits. Timestamps in webhooks are real time, because receivers compare them with
+        their own clock.
         """
-        running = self._started
-        running.call(lambda: running.state.clock.advance(3600 * hours + 60 * minutes + seconds))
+        thread = self._running_thread
+        thread.call(lambda: thread.state.clock.advance(3600 * hours + 60 * minutes + seconds))
 
     def rotate_webhook_secret(self) -> str:
-        """Replace the webhook secret, and give the new one; for a day webhooks are signed with
-        both.
-        """
-        running = self._started
-        running.call(running.state.webhooks.rotate)
+        """Create and return a webhook secret; for a day, the old one signs webhooks too."""
+        thread = self._running_thread
+        thread.call(thread.state.webhooks.rotate_secret)
         return self.webhook_secret
 
     def signed_download(self, id: str, *, seconds: float = 3600.0) -> dict[str, str]:
-        """Give the query that a download of an uploaded file needs: `owner`, `expiry` and
-        `signature`.
+        """Return the query parameters for the download of an uploaded file.
+
+        Args:
+            id: The file's id.
+            seconds: For how long they are valid.
+
+        Returns:
+            A dict with `owner`, `expiry` and `signature`.
+
         """
         state = self._state
         expiry = str(int(state.clock.time() + seconds))
         return {
             "owner": self.username,
             "expiry": expiry,
-            "signature": sign(state.files_signing_secret, self.username, id, expiry),
+            "signature": sign_download(state.files_signing_secret, self.username, id, expiry),
         }
 
-    # Its life
+    # Start and stop
 
     def start(self, sockets: Sequence[socket.socket] | None = None) -> Self:
-        """Listen, and return when requests are answered.
+        """Start serving, and return when the server accepts requests.
 
         Args:
-            sockets: Listening sockets for the API and for output files; None: new ones.
+            sockets: Two listening sockets, for the API and for output files; None: new ones.
 
         Raises:
-            OSError: The port is taken.
+            OSError: A port is taken.
+            RuntimeError: The server runs already.
+            ValueError: `sockets` are not two.
 
         """
-        if self._running is not None:
+        if self._thread is not None:
             raise RuntimeError("this server runs already")
         listeners = list(sockets) if sockets is not None else self.listen()
         ports = self.port, self.output_port
@@ -307,32 +318,32 @@ class LocalReplicate(Registry):
                     f" {len(listeners)}"
                 )
             self.port, self.output_port = (int(each.getsockname()[1]) for each in listeners)
-            self._running = Running(self._fresh_state(), self.faults, listeners)
+            self._thread = ServerThread(self._create_state(), self.faults, listeners)
         except BaseException:
             self.port, self.output_port = ports
             for each in listeners:
                 each.close()
             raise
-        self._seen = self._running.state
+        self._last_state = self._thread.state
         return self
 
-    def _fresh_state(self) -> State:
+    def _create_state(self) -> State:
         state = State(self.settings, self.username, self.tokens, addresses=self._addresses)
         for definition in self._definitions:
             state.register(definition)
-        state.trainers, state.collections = self._trainers, self._collections
+        state.trainings, state.collections = self._trainings, self._collections
         return state
 
     def listen(self) -> list[socket.socket]:
-        """Take the two ports. Raises `OSError` if one is taken."""
+        """Return listening sockets for the two ports. Raises `OSError` if a port is taken."""
         return listen(self.host, {"port": self.port, "output_port": self.output_port})
 
     def stop(self) -> None:
-        """Stop listening, and cancel what runs."""
-        running, self._running = self._running, None
-        if running is not None:
-            running.stop()
-            release()
+        """Cancel all predictions, and stop serving."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.stop()
+            restore_output()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -341,13 +352,13 @@ class LocalReplicate(Registry):
         self.stop()
 
     @property
-    def _started(self) -> Running:
-        if self._running is None:
+    def _running_thread(self) -> ServerThread:
+        if self._thread is None:
             raise RuntimeError("the server does not run: use `with server:`, or start()")
-        return self._running
+        return self._thread
 
     @property
     def _state(self) -> State:
-        if self._seen is None:
+        if self._last_state is None:
             raise RuntimeError("the server was never started: use `with server:`, or start()")
-        return self._seen
+        return self._last_state

@@ -1,23 +1,22 @@
-"""What can be turned on a server, also while it runs."""
+"""Settings of a server, which may be changed while it runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .run import Shape
-
 Advice = Literal["seconds", "date", "body", "text"]
+Shape = Literal["documented", "edge", "web"]
 
 
 @dataclass(kw_only=True, slots=True)
 class RateLimits:
-    """Requests per minute; each limit may be used up in one burst.
+    """Requests per minute. A client may use up a limit in one burst.
 
     Args:
-        create: For creating predictions.
-        get: For reading one prediction.
-        other: For everything else.
+        create: Limit for creating predictions.
+        get: Limit for reading a single prediction.
+        other: Limit for all other requests.
 
     """
 
@@ -28,29 +27,28 @@ class RateLimits:
 
 @dataclass(kw_only=True, slots=True)
 class Settings:
-    """How the server behaves where the service itself has been seen to behave in more than one way,
-    or has a limit.
+    """Limits, and choices where Replicate's own API has been observed to vary.
 
     Args:
-        shape: What predictions look like: ``documented``; ``edge`` (keys that are not set are
-            missing) and ``web`` (they are null) are the two shapes that were recorded.
-        held: What a create with ``Prefer: wait`` answers when there is output in time:
+        shape: The form of prediction objects: ``documented``, or one of two that were recorded from
+            the service: ``edge`` (unset keys are missing) and ``web`` (unset keys are null).
+        held: The response to a create with ``Prefer: wait`` whose output is ready in time:
             ``processing`` with the output, as recorded; ``succeeded``; or ``empty``, which is
-            ``processing`` without it.
-        files: How output files are given: as a ``url``; or as ``data``, which was recorded too. The
-            official clients give a ``FileOutput`` for ``https:`` and ``data:`` only, and an
-            ``http:`` URL of this machine as a string.
-        created: The status of a create.
+            ``processing`` without the output.
+        files: Output files as ``url``, or as ``data`` URIs. The official clients make a
+            ``FileOutput`` of ``https:`` and ``data:`` only, and leave an ``http:`` URL of this
+            machine a string.
+        created: The status code of a create.
         idle: Seconds without an event after which a stream ends with a ``408`` comment.
-        max_upload: Bytes that an uploaded file may have.
-        max_body: Bytes that any other body may have.
-        rate_limits: Requests per minute; None: any number.
-        advice: How an answer 429 says when to come back.
+        max_upload: Maximum size of an uploaded file, in bytes.
+        max_body: Maximum size of any other request body, in bytes.
+        rate_limits: Requests per minute; None: unlimited.
+        advice: Where a 429 response states when to retry.
         webhook_copies: How often each webhook is delivered.
-        retention: Seconds after its end that a prediction keeps its data.
-        concurrency: How many models run at once; further predictions stay ``starting``.
-        unknown_inputs: What is done with inputs that a model does not have: ``drop`` them with a
-            line in the logs, as the service does; or ``refuse`` them with a 422.
+        retention: Seconds from the end of a prediction until its data is removed.
+        concurrency: How many models run at once. Further predictions stay ``starting``.
+        unknown_inputs: What to do with inputs that a model does not have: ``drop`` them with a line
+            in the logs, as the service does, or ``refuse`` the prediction with a 422.
 
     """
 

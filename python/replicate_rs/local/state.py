@@ -1,6 +1,6 @@
-"""What the server remembers.
+"""The state of a running server: models, predictions, files, deployments, webhooks.
 
-All of it belongs to the server's own thread, but for registering models.
+For the server's thread only, except that models may be registered from any thread before it starts.
 """
 
 from __future__ import annotations
@@ -14,93 +14,47 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-from .address import Addresses, Origins
+from .addresses import Addresses, Origins
 from .broadcast import Broadcast
-from .clock import Clock, text
-from .model import Definition, Model, Version, parts
-from .run import Change, Kind, Run, view
+from .clock import Clock
+from .files import UPLOAD_LIFETIME, StoredFile
+from .models.collection import Collection
+from .models.deployment import Deployment
+from .models.model import Definition, Model, Version, split_name
+from .request_log import LoggedRequest
+from .runs.prediction import Change, Kind, StoredPrediction
+from .runs.view import to_json
+from .runs.webhooks import Webhooks
 from .settings import Settings
-from .stored import LIFETIME, Stored
-from .traffic_log import LoggedRequest
-from .webhooks import Webhooks
 
-_FILE = re.compile(r"/(pbxt|v1/files)/([^/?#]+)")
-
-
-@dataclass(kw_only=True, slots=True)
-class Collection:
-    """Models that belong together."""
-
-    slug: str
-    name: str
-    description: str
-    models: list[str]
-
-    def item(self) -> dict[str, Any]:
-        """Give the API's object, as lists have it."""
-        return {"name": self.name, "slug": self.slug, "description": self.description}
-
-
-@dataclass(kw_only=True, slots=True)
-class Deployment:
-    """A model kept ready under a name."""
-
-    owner: str
-    name: str
-    number: int
-    model: Model
-    version: Version
-    hardware: str
-    min_instances: int
-    max_instances: int
-    released: float
-    # When a prediction was last created.
-    used: float = float("-inf")
-
-    def describe(self, account: dict[str, Any]) -> dict[str, Any]:
-        """Give the API's object."""
-        return {
-            "owner": self.owner,
-            "name": self.name,
-            "current_release": {
-                "number": self.number,
-                "model": self.model.full_name,
-                "version": self.version.id,
-                "created_at": text(self.released),
-                "created_by": account,
-                "configuration": {
-                    "hardware": self.hardware,
-                    "min_instances": self.min_instances,
-                    "max_instances": self.max_instances,
-                },
-            },
-        }
+_FILE_PATH = re.compile(r"/(pbxt|v1/files)/([^/?#]+)")
 
 
 @dataclass
 class State:
-    """The world of one server, from its start to its stop."""
+    """All that a server stores from its start to its stop."""
 
     settings: Settings
     username: str
     tokens: Sequence[str]
     clock: Clock = field(default_factory=Clock)
     addresses: Addresses = field(default=Addresses(Origins("", "")))
-    stopping: bool = False
+    is_stopping: bool = False
     models: dict[str, Model] = field(default_factory=dict[str, Model])
-    trainers: dict[str, Definition] = field(default_factory=dict[str, Definition])
+    trainings: dict[str, Definition] = field(default_factory=dict[str, Definition])
     collections: dict[str, Collection] = field(default_factory=dict[str, Collection])
     deployments: dict[str, Deployment] = field(default_factory=dict[str, Deployment])
-    runs: dict[str, Run] = field(default_factory=dict[str, Run])
-    uploads: dict[str, Stored] = field(default_factory=dict[str, Stored])
-    outputs: dict[str, Stored] = field(default_factory=dict[str, Stored])
+    # Predictions and trainings, by id, in the order of creation.
+    predictions: dict[str, StoredPrediction] = field(default_factory=dict[str, StoredPrediction])
+    uploads: dict[str, StoredFile] = field(default_factory=dict[str, StoredFile])
+    outputs: dict[str, StoredFile] = field(default_factory=dict[str, StoredFile])
     requests: deque[LoggedRequest] = field(
         default_factory=lambda: deque[LoggedRequest](maxlen=10_000)
     )
+    # Notified of every change that the web page shows.
     changes: Broadcast = field(default_factory=Broadcast)
     files_signing_secret: str = field(
         default_factory=lambda: b64encode(secrets.token_bytes(24)).decode()
@@ -111,11 +65,10 @@ class State:
         self.webhooks: Webhooks = Webhooks(
             self.clock, lambda: self.settings.webhook_copies, self.changes
         )
-        self._numbers = count()
 
     @property
     def account(self) -> dict[str, Any]:
-        """The account that every token belongs to."""
+        """The API's object for the account that all tokens belong to."""
         return {
             "type": "user",
             "username": self.username,
@@ -125,107 +78,115 @@ class State:
         }
 
     @property
-    def api(self) -> str:
-        """Where the API is, with `/v1`, for who asks now."""
+    def origin(self) -> str:
+        """The origin of the API and the web page, for the current request."""
+        return self.addresses.current.api
+
+    @property
+    def api_url(self) -> str:
+        """The API's URL with `/v1`, for the current request."""
         return f"{self.origin}/v1"
 
     @property
-    def delivery(self) -> str:
-        """The origin of output files and streams, for who asks now."""
-        return self.addresses.here.output
-
-    @property
-    def origin(self) -> str:
-        """The API's origin, which is the web page's too, for who asks now."""
-        return self.addresses.here.api
+    def output_origin(self) -> str:
+        """The origin of output files and streams, for the current request."""
+        return self.addresses.current.output
 
     def register(self, definition: Definition) -> Model:
-        """Add a function as a model, or as a further version of one."""
-        owner, name = parts(definition.name)
+        """Add a model, or a version to a model of that name."""
+        owner, name = split_name(definition.name)
         now = self.clock.time()
-        model = self.models.setdefault(definition.name, Model(owner=owner, name=name, created=now))
-        model.description = (definition.function.__doc__ or "").strip().partition("\n")[
-            0
-        ] or model.description
+        model = self.models.setdefault(
+            definition.name, Model(owner=owner, name=name, created_at=now)
+        )
+        summary = (definition.function.__doc__ or "").strip().partition("\n")[0]
+        model.description = summary or model.description
         model.visibility, model.hardware = definition.visibility, definition.hardware
         model.readme = definition.readme or model.readme
-        version = Version(id=definition.id, created=now, definition=definition)
+        version = Version(id=definition.version_id, created_at=now, definition=definition)
         model.versions = [each for each in model.versions if each.id != version.id] + [version]
         if definition.examples:
             model.examples = [
-                partial(self._view_example, run)
-                for run in self._examples(model, version, definition)
+                partial(self._example_to_json, prediction)
+                for prediction in self._examples(model, version, definition)
             ]
         return model
 
-    def _examples(self, model: Model, version: Version, definition: Definition) -> Iterator[Run]:
-        for each in definition.examples:
+    def _examples(
+        self, model: Model, version: Version, definition: Definition
+    ) -> Iterator[StoredPrediction]:
+        for example in definition.examples:
             now = self.clock.time()
-            run = Run(
+            prediction = StoredPrediction(
                 "predictions",
-                -1,
                 model,
                 version,
                 now,
-                each.get("input", {}),
-                lambda _run, _change: None,
+                example.get("input", {}),
+                lambda _prediction, _change: None,
             )
-            run.start(now)
-            run.succeed(now, each.get("output"))
-            run.data["output"] = each.get("output")
-            yield run
+            prediction.start(now)
+            prediction.succeed(now, example.get("output"))
+            prediction.data["output"] = example.get("output")
+            yield prediction
 
-    def _view_example(self, run: Run) -> dict[str, Any]:
-        return view(run, "documented", self.addresses.here, self.addresses.own)
+    def _example_to_json(self, prediction: StoredPrediction) -> dict[str, Any]:
+        return to_json(prediction, "documented", self.addresses.current, self.addresses.own)
 
-    def add_run(self, kind: Kind, model: Model, version: Version, given: dict[str, Any]) -> Run:
-        """Remember a new prediction or training."""
-        run = Run(kind, next(self._numbers), model, version, self.clock.time(), given, self._tell)
-        run.made_at = self.addresses.here
-        self.runs[run.id] = run
+    def add_prediction(
+        self, kind: Kind, model: Model, version: Version, input: dict[str, Any]
+    ) -> StoredPrediction:
+        """Store a new prediction or training."""
+        prediction = StoredPrediction(
+            kind, model, version, self.clock.time(), input, self._on_change
+        )
+        prediction.created_via = self.addresses.current
+        self.predictions[prediction.id] = prediction
         model.run_count += 1
-        return run
+        return prediction
 
-    def view(self, run: Run, origins: Origins | None = None) -> dict[str, Any]:
-        """Return the API's object for a prediction or training, for who asks now or at other
-        origins.
+    def to_json(
+        self, prediction: StoredPrediction, origins: Origins | None = None
+    ) -> dict[str, Any]:
+        """Return the API's object for a prediction or training.
+
+        Its URLs are for the current request, unless `origins` are passed.
         """
-        return view(run, self.settings.shape, origins or self.addresses.here, self.addresses.own)
-
-    def output(self, run: Run) -> Any:
-        """Return the output of a prediction or training, for who asks now."""
-        return (
-            self.addresses.here.located(run.data["output"], self.addresses.own)
-            if run.files
-            else run.data["output"]
+        return to_json(
+            prediction,
+            self.settings.shape,
+            origins or self.addresses.current,
+            self.addresses.own,
         )
 
-    def _tell(self, run: Run, change: Change) -> None:
-        # Who created it knows the server by a name that works.
-        self.webhooks.tell(run, change, lambda run: self.view(run, run.made_at))
+    def output(self, prediction: StoredPrediction) -> Any:
+        """Return the output of a prediction or training, with URLs for the current request."""
+        output = prediction.data["output"]
+        if not prediction.file_ids:
+            return output
+        return self.addresses.current.rewrite_urls(output, self.addresses.own)
+
+    def _on_change(self, prediction: StoredPrediction, change: Change) -> None:
+        # A webhook's URLs have the host name by which the prediction's creator reaches the server.
+        self.webhooks.on_change(
+            prediction, change, lambda each: self.to_json(each, each.created_via)
+        )
         self.changes.notify()
-        if change == "completed" and run.kind == "predictions":
-            # From its end, whether or not its model has noticed.
+        if change == "completed" and prediction.kind == "predictions":
             self.clock.call_at(
-                self.clock.time() + self.settings.retention, lambda: self.forget(run)
+                self.clock.time() + self.settings.retention, lambda: self.remove_data(prediction)
             )
 
     def find_version(self, reference: str) -> tuple[Model, Version] | None:
-        """Give what `owner/name`, `owner/name:id` or a bare id names."""
-        name, _, id = reference.rpartition(":")
-        models = (
-            [self.models[name]]
-            if name in self.models
-            else []
-            if name
-            else list(self.models.values())
-        )
+        """Return the version for `owner/name`, `owner/name:id` or an id."""
         if reference in self.models:
-            return (
-                (self.models[reference], self.models[reference].versions[-1])
-                if self.models[reference].versions
-                else None
-            )
+            model = self.models[reference]
+            return (model, model.versions[-1]) if model.versions else None
+        name, _, id = reference.rpartition(":")
+        if name:
+            models = [self.models[name]] if name in self.models else []
+        else:
+            models = list(self.models.values())
         return next(
             (
                 (model, version)
@@ -236,47 +197,42 @@ class State:
             None,
         )
 
-    def live_uploads(self) -> Iterator[Stored]:
-        """Give the uploaded files that have not expired."""
-        return (
-            each
-            for each in list(self.uploads.values())
-            if self.clock.time() < each.created + LIFETIME
-        )
+    def live_uploads(self) -> list[StoredFile]:
+        """Return the uploaded files that have not expired."""
+        return [each for each in self.uploads.values() if self._is_live(each)]
 
-    def upload(self, id: str) -> Stored | None:
-        """Give an uploaded file that has not expired."""
-        stored = self.uploads.get(id)
-        return (
-            stored if stored is not None and self.clock.time() < stored.created + LIFETIME else None
-        )
+    def find_upload(self, id: str) -> StoredFile | None:
+        """Return an uploaded file, unless it has expired."""
+        file = self.uploads.get(id)
+        return file if file is not None and self._is_live(file) else None
 
-    def stored_at(self, url: str) -> Stored | None:
-        """Return the file of this server's that a URL leads to, whatever the server is called in
-        it.
-        """
-        # Nobody else has a file with this id.
-        match = _FILE.search(url)
+    def _is_live(self, upload: StoredFile) -> bool:
+        return self.clock.time() < upload.created_at + UPLOAD_LIFETIME
+
+    def find_file(self, url: str) -> StoredFile | None:
+        """Return the file of this server that a URL refers to, by whichever host name."""
+        # The id is random: no other server has a file with it.
+        match = _FILE_PATH.search(url)
         if match is None:
             return None
-        return self.outputs.get(match[2]) if match[1] == "pbxt" else self.upload(match[2])
+        return self.outputs.get(match[2]) if match[1] == "pbxt" else self.find_upload(match[2])
 
-    def forget(self, run: Run) -> None:
-        """Remove a prediction's data, and the files it made."""
-        for id in run.files:
-            stored = self.outputs.pop(id, None)
-            if stored is not None:
-                stored.path.unlink(missing_ok=True)
-        run.remove_data()
+    def remove_data(self, prediction: StoredPrediction) -> None:
+        """Remove a prediction's data and its output files."""
+        for id in prediction.file_ids:
+            file = self.outputs.pop(id, None)
+            if file is not None:
+                file.path.unlink(missing_ok=True)
+        prediction.remove_data()
         self.changes.notify()
 
     def stop(self) -> None:
-        """End everything that runs, and forget what is on disk."""
-        self.stopping = True
-        for run in list(self.runs.values()):
-            run.cancel(self.clock.time())
+        """Cancel all predictions and trainings."""
+        self.is_stopping = True
+        for prediction in list(self.predictions.values()):
+            prediction.cancel(self.clock.time())
         self.changes.notify()
 
     def close(self) -> None:
-        """Forget what is on disk."""
+        """Delete all files."""
         shutil.rmtree(self.folder, ignore_errors=True)

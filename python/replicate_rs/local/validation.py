@@ -1,4 +1,4 @@
-"""Whether a body fits its JSON schema, in the API's words."""
+"""JSON schema validation with the API's error messages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 from jsonschema_rs import Draft4Validator, ValidationError
 
-from .problem import invalid
+from .problem import invalid_fields
 
-# What the service calls a broken rule, and how it says so, by the JSON schema's keyword.
-_WORDS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+# The API's error type and message for each JSON schema keyword.
+_MESSAGES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "minimum": ("number_gte", lambda rule: f"Must be greater than or equal to {rule['limit']}"),
     "maximum": ("number_lte", lambda rule: f"Must be less than or equal to {rule['limit']}"),
     "minLength": (
@@ -39,68 +39,68 @@ _JSON_TYPES: dict[type, str] = {
 
 
 class Schema:
-    """A JSON schema that bodies are held against."""
+    """A JSON schema to validate values against.
+
+    Args:
+        schema: The schema.
+        root: The name of the value in the `field` of errors; empty for a request body.
+
+    """
 
     def __init__(self, schema: dict[str, Any], root: str = "") -> None:
         self.root = root
         self._validator = Draft4Validator(schema, validate_formats=True)
 
-    def problems(self, value: object) -> list[dict[str, str]]:
-        """Give what is wrong with a value, as `invalid_fields` has it."""
+    def find_errors(self, value: object) -> list[dict[str, str]]:
+        """Return the errors in a value, as items of `invalid_fields`."""
         try:
-            return self._problems(value)
+            return self._find_errors(value)
         except UnicodeEncodeError:
-            # The validator speaks UTF-8, which has nothing for half a surrogate pair.
-            return self._problems(
+            # The validator needs UTF-8, which cannot encode a lone surrogate.
+            return self._find_errors(
                 json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
             )
 
     def check(self, value: object) -> None:
-        """Raise the API's 422 unless the value fits."""
-        if problems := self.problems(value):
-            raise invalid(problems)
+        """Raise the API's 422 if the value is invalid."""
+        if errors := self.find_errors(value):
+            raise invalid_fields(errors)
 
-    def _problems(self, value: object) -> list[dict[str, str]]:
-        # The service names what is missing first, and an object's own problems before those of what
-        # is in it.
+    def _find_errors(self, value: object) -> list[dict[str, str]]:
+        # In the API's order: missing fields first, and an object's own errors before those of its
+        # members.
         errors = sorted(
             self._validator.iter_errors(value),
             key=lambda error: (len(error.instance_path), error.kind.name != "required"),
         )
-        return [each for error in errors for each in self._described(error)]
+        return [each for error in errors for each in self._to_fields(error)]
 
-    def _described(self, error: ValidationError) -> list[dict[str, str]]:
-        name, rule = error.kind.name, error.kind.as_dict()
-        field = ".".join(
-            [self.root, *map(str, error.instance_path)]
-            if self.root
-            else map(str, error.instance_path)
-        )
-        if name == "required":
-            found = [("required", f"{rule['property']} is required")]
-        elif name == "additionalProperties":
-            found = [
+    def _to_fields(self, error: ValidationError) -> list[dict[str, str]]:
+        keyword, rule = error.kind.name, error.kind.as_dict()
+        root = [self.root] if self.root else []
+        field = ".".join([*root, *map(str, error.instance_path)])
+        if keyword == "required":
+            messages = [("required", f"{rule['property']} is required")]
+        elif keyword == "additionalProperties":
+            messages = [
                 ("additional_property_not_allowed", f"Additional property {each} is not allowed")
                 for each in rule["unexpected"]
             ]
-        elif name == "enum":
-            allowed = ", ".join(
+        elif keyword == "enum":
+            choices = ", ".join(
                 f'"{each}"' if isinstance(each, str) else str(each) for each in rule["options"]
             )
-            found = [("enum", f"{field} must be one of the following: {allowed}")]
-        elif name == "type":
-            given = _JSON_TYPES.get(type(error.instance), "unknown")
-            found = [
-                (
-                    "invalid_type",
-                    f"Invalid type. Expected: {'/'.join(rule['types'])}, given: {given}",
-                )
-            ]
-        elif name in _WORDS:
-            found = [(_WORDS[name][0], _WORDS[name][1](rule))]
+            messages = [("enum", f"{field} must be one of the following: {choices}")]
+        elif keyword == "type":
+            actual = _JSON_TYPES.get(type(error.instance), "unknown")
+            expected = "/".join(rule["types"])
+            messages = [("invalid_type", f"Invalid type. Expected: {expected}, given: {actual}")]
+        elif keyword in _MESSAGES:
+            error_type, to_message = _MESSAGES[keyword]
+            messages = [(error_type, to_message(rule))]
         else:
-            found = [(name, error.message)]
+            messages = [(keyword, error.message)]
         return [
-            {"type": type_, "field": field, "description": description}
-            for type_, description in found
+            {"type": error_type, "field": field, "description": description}
+            for error_type, description in messages
         ]

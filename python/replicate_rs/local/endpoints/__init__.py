@@ -1,1 +1,0 @@
-"""The 37 operations of the API, a module for each resource."""

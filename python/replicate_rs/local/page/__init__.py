@@ -1,0 +1,1 @@
+"""The web page: predictions, webhooks and requests, as they happen."""

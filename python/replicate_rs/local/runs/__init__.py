@@ -1,0 +1,1 @@
+"""Predictions and trainings as the server stores them, their API objects and their webhooks."""
