@@ -27,16 +27,16 @@ from starlette.datastructures import Headers, UploadFile
 
 from support.wire import Seen, Wire, prediction, reply
 
-# Has each byte, what ends a line of a form, and what is special in JSON.
+# Every byte, the end of a line of a form, and characters that JSON escapes.
 DATA = bytes(range(256)) * 2 + b'\r\n--replicate-rs-\r\n"\\'
 TEXT = 'Grüße, 世界 \N{PARTY POPPER}: "x"\\\n'
 
 
-# More than a block, and not a multiple of three.
+# More than a block; not a multiple of three, for base64.
 LARGE = DATA * 2000
 
 
-# More than the buffers of two sockets hold.
+# Bytes that exceed the buffers of both sockets.
 HUGE = 12 << 20
 OCTETS = "application/octet-stream"
 
@@ -91,8 +91,9 @@ def upload_response(seen: Seen) -> bytes:
 
 
 class Uploads(Wire):
-    """Takes files and creates predictions, except where `first` has another answer: to all uploads
-    alike, or to each content.
+    """A server of uploads and predictions.
+
+    `first` returns the answer to an upload, or `...` for the usual one.
     """
 
     def __init__(self, first: Callable[[Seen], Any] = lambda _: ...) -> None:
@@ -115,7 +116,7 @@ class Uploads(Wire):
 
     @property
     def body(self) -> Any:
-        """What arrived of the prediction."""
+        """The body of the request that created the prediction."""
         (seen,) = (each for each in self.seen if each.path != "/v1/files")
         assert int(seen.headers["content-length"]) == len(seen.body)
         body = json.loads(seen.body)
@@ -124,16 +125,14 @@ class Uploads(Wire):
 
 
 class Early(Wire):
-    """Gives `act` the connection when the first request's head is there, and nothing of it has been
-    read.
-    """
+    """A server that calls `act` with the connection before it reads the first request."""
 
     def __init__(self, act: Callable[[socket.socket], object]) -> None:
         self.act = act
-        # Bytes of that request, if it is whole.
+        # The length of the whole request.
         self.expected = 0
         super().__init__(lambda _: reply(prediction(), 201))
-        # Else the system takes all of a body, and the sender never waits.
+        # Otherwise the system buffers the whole body, and the sender never waits.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
 
     def _serve(self, connection: socket.socket) -> None:
@@ -150,7 +149,7 @@ class Early(Wire):
 
 
 def drain(connection: socket.socket) -> int:
-    """Read to the end; how many bytes came."""
+    """Read to the end; return the number of bytes."""
     count = 0
     try:
         while part := connection.recv(1 << 20):
@@ -169,7 +168,7 @@ class Pathlike:
 
 
 class OnlyRead:
-    """Knows no position, no name, and no end but that it has nothing more."""
+    """A reader without `seek` and name, which ends with empty content."""
 
     def __init__(self, *content):
         self.content = list(content)
@@ -186,7 +185,7 @@ class Case(NamedTuple):
 
 
 class Maker:
-    """Makes files that are closed when their test is over."""
+    """Creates files, which are closed at the end of the test."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
@@ -202,7 +201,7 @@ class Maker:
     def open(
         self, opener: Any, *args: Any, skip: int = 0, write: Any = None, **options: Any
     ) -> Any:
-        """What an opener gives: written and rewound, if so asked, and then read a little."""
+        """Open a file; write to it and rewind it if `write` is set, then read `skip` bytes."""
         file = self.stack.enter_context(opener(*args, **options))
         if write is not None:
             file.write(write)
@@ -297,7 +296,7 @@ KINDS: dict[str, Callable[[Maker], Case]] = {
     ),
     "binary, unlinked": lambda m: Case(m.unlinked(), DATA, "gone"),
     "binary, replaced": lambda m: Case(m.replaced(), DATA, "replaced"),
-    # The system makes these up when they are read, and says that they are empty.
+    # The system generates these when they are read; their size is 0.
     "binary, of unknown size": lambda m: Case(
         m.open(MADE_UP.open, "rb"), MADE_UP.read_bytes(), "ostype"
     ),
@@ -371,7 +370,7 @@ class Pieces:
 
 
 class Reader:
-    """Gives less than it is asked for, as a connection does."""
+    """A reader that returns less than requested, as a connection does."""
 
     name = "C:\\in\\a.png"
 
@@ -389,7 +388,7 @@ def starlette_upload(content, **headers):
 
 
 class ProgressLog:
-    """A `progress=` that keeps what it is told."""
+    """A `progress=` function that stores its arguments."""
 
     def __init__(self):
         self.calls = []
@@ -433,7 +432,7 @@ def named(name: object) -> io.BytesIO:
 
 
 def make_memory_file(path: str) -> Any:
-    """Make a file in memory, whose path only Python can read."""
+    """Create a file in memory, whose path only Python can read."""
     file = upath.UPath(f"memory:/{path}")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(DATA)
