@@ -1,4 +1,4 @@
-"""Servers of files, correct and faulty ones."""
+"""Hosts of files: well-behaved and otherwise."""
 
 from __future__ import annotations
 
@@ -14,16 +14,9 @@ CONTENT = bytes(range(256)) * 1000
 
 
 class Host(Wire):
-    """A server that answers every request with one file.
+    """A host of one file at every path; it may hang up early, and have ranges or not.
 
-    Args:
-        content: The file.
-        cuts: The positions in the file at which the first connections break, one each, in order.
-        etag: The value of the header `ETag`.
-        parts: Whether `Range` is supported.
-        headers: More header lines, each with CRLF at its end.
-        kind: The media type.
-
+    `cuts` are the positions in the file at which a connection breaks, one each, in order.
     """
 
     def __init__(
@@ -48,34 +41,34 @@ class Host(Wire):
         start, status, more = 0, 200, self._headers
         if self.etag is not None:
             more += f"ETag: {self.etag}\r\n"
-        requested = re.fullmatch(r"bytes=(\d+)-", seen.headers.get("range", ""))
-        if requested and self._parts and seen.headers.get("if-range", self.etag) == self.etag:
-            start = int(requested[1])
+        asked = re.fullmatch(r"bytes=(\d+)-", seen.headers.get("range", ""))
+        if asked and self._parts and seen.headers.get("if-range", self.etag) == self.etag:
+            start = int(asked[1])
             if start >= len(self.content):
                 return reply(b"", 416, headers=f"Content-Range: bytes */{len(self.content)}\r\n")
             status = 206
             more += f"Content-Range: bytes {start}-{len(self.content) - 1}/{len(self.content)}\r\n"
-        response = reply(self.content[start:], status, headers=more, kind=self._kind)
+        whole = reply(self.content[start:], status, headers=more, kind=self._kind)
         if not self._cuts:
-            return response
+            return whole
         end = self._cuts.pop(0) - start
-        head = len(response) - len(self.content[start:])
-        return sending(response[: head + end], hang_up=True)
+        head = len(whole) - len(self.content[start:])
+        return sending(whole[: head + end], hang_up=True)
 
     @property
     def ranges(self) -> list[tuple[str | None, str | None]]:
-        """Return the headers `Range` and `If-Range` of each request."""
+        """The `Range` and the `If-Range` of each request."""
         return [(each.headers.get("range"), each.headers.get("if-range")) for each in self.seen]
 
     def file(self, client: Any, path: str = "/file.bin") -> Any:
-        """Return the file as a model's output."""
+        """Return the file as a `FileOutput`."""
         from replicate_rs import FileOutput
 
         return FileOutput(f"{self.origin}{path}", client)
 
 
 def sending(content: bytes, *, hang_up: bool) -> Callable[[socket.socket], bytes | None]:
-    """Return an answer that sends these bytes, and then nothing more."""
+    """Return a script that sends these bytes and then nothing."""
 
     def send(connection: socket.socket) -> None:
         connection.sendall(content)
@@ -87,7 +80,7 @@ def sending(content: bytes, *, hang_up: bool) -> Callable[[socket.socket], bytes
 
 
 def without_length(content: bytes) -> Callable[[socket.socket], None]:
-    """Return an answer without a length, which ends with its connection."""
+    """Return a script for a response that ends with its connection."""
 
     def send(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n" + content)
@@ -96,7 +89,7 @@ def without_length(content: bytes) -> Callable[[socket.socket], None]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition, at most 10 s."""
+    """Wait until a condition is true."""
     end = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < end

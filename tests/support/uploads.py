@@ -27,16 +27,16 @@ from starlette.datastructures import Headers, UploadFile
 
 from support.wire import Seen, Wire, prediction, reply
 
-# Every byte, the end of a line of a form, and characters that JSON escapes.
+# Every byte, the end of a line in a form, and special characters of JSON.
 DATA = bytes(range(256)) * 2 + b'\r\n--replicate-rs-\r\n"\\'
 TEXT = 'Grüße, 世界 \N{PARTY POPPER}: "x"\\\n'
 
 
-# More than a block; not a multiple of three, for base64.
+# More than one block, and no multiple of three bytes.
 LARGE = DATA * 2000
 
 
-# Bytes that exceed the buffers of both sockets.
+# More than fits into the buffers of two sockets.
 HUGE = 12 << 20
 OCTETS = "application/octet-stream"
 
@@ -91,10 +91,7 @@ def upload_response(seen: Seen) -> bytes:
 
 
 class Uploads(Wire):
-    """A server of uploads and predictions.
-
-    `first` returns the answer to an upload, or `...` for the usual one.
-    """
+    """A server for uploads and predictions; `first` may answer an upload in another way."""
 
     def __init__(self, first: Callable[[Seen], Any] = lambda _: ...) -> None:
         self.first = first
@@ -116,7 +113,7 @@ class Uploads(Wire):
 
     @property
     def body(self) -> Any:
-        """The body of the request that created the prediction."""
+        """The JSON body of the prediction's request."""
         (seen,) = (each for each in self.seen if each.path != "/v1/files")
         assert int(seen.headers["content-length"]) == len(seen.body)
         body = json.loads(seen.body)
@@ -129,10 +126,10 @@ class Early(Wire):
 
     def __init__(self, act: Callable[[socket.socket], object]) -> None:
         self.act = act
-        # The length of the whole request.
+        # The length of that request, if it is complete.
         self.expected = 0
         super().__init__(lambda _: reply(prediction(), 201))
-        # Otherwise the system buffers the whole body, and the sender never waits.
+        # With a large buffer the system would take all of the body.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
 
     def _serve(self, connection: socket.socket) -> None:
@@ -149,7 +146,7 @@ class Early(Wire):
 
 
 def drain(connection: socket.socket) -> int:
-    """Read to the end; return the number of bytes."""
+    """Read to the end, and return the number of bytes."""
     count = 0
     try:
         while part := connection.recv(1 << 20):
@@ -168,7 +165,7 @@ class Pathlike:
 
 
 class OnlyRead:
-    """A reader without `seek` and name, which ends with empty content."""
+    """A file with a `read` and no other method."""
 
     def __init__(self, *content):
         self.content = list(content)
@@ -185,7 +182,7 @@ class Case(NamedTuple):
 
 
 class Maker:
-    """Creates files, which are closed at the end of the test."""
+    """Makes files that are closed when their test is over."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
@@ -201,7 +198,7 @@ class Maker:
     def open(
         self, opener: Any, *args: Any, skip: int = 0, write: Any = None, **options: Any
     ) -> Any:
-        """Open a file; write to it and rewind it if `write` is set, then read `skip` bytes."""
+        """Open a file, write to it and rewind it, and read `skip` bytes, if so asked."""
         file = self.stack.enter_context(opener(*args, **options))
         if write is not None:
             file.write(write)
@@ -296,7 +293,7 @@ KINDS: dict[str, Callable[[Maker], Case]] = {
     ),
     "binary, unlinked": lambda m: Case(m.unlinked(), DATA, "gone"),
     "binary, replaced": lambda m: Case(m.replaced(), DATA, "replaced"),
-    # The system generates these when they are read; their size is 0.
+    # Files of the kernel, which have content and a length of 0.
     "binary, of unknown size": lambda m: Case(
         m.open(MADE_UP.open, "rb"), MADE_UP.read_bytes(), "ostype"
     ),
@@ -370,7 +367,7 @@ class Pieces:
 
 
 class Reader:
-    """A reader that returns less than requested, as a connection does."""
+    """Returns fewer bytes than asked for, like a connection."""
 
     name = "C:\\in\\a.png"
 
@@ -388,7 +385,7 @@ def starlette_upload(content, **headers):
 
 
 class ProgressLog:
-    """A `progress=` function that stores its arguments."""
+    """A function for `progress=` that keeps its arguments."""
 
     def __init__(self):
         self.calls = []
@@ -432,7 +429,7 @@ def named(name: object) -> io.BytesIO:
 
 
 def make_memory_file(path: str) -> Any:
-    """Create a file in memory, whose path only Python can read."""
+    """Make a file in memory, whose path only Python can read."""
     file = upath.UPath(f"memory:/{path}")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(DATA)

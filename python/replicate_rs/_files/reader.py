@@ -40,14 +40,7 @@ class FileCursor:
     """
 
     def __init__(self, core: Core, url: str, on_info: Callable[[FileInfo], object]) -> None:
-        """Create a cursor at the file's beginning.
-
-        Args:
-            core: Fetches the file.
-            url: Where the file is.
-            on_info: Called with what the file's host says of it.
-
-        """
+        """Create a cursor at the file's beginning; `on_info` gets what the file's host says."""
         self.position: int = 0
         self.size: int | None = None
         self.closed: bool = False
