@@ -291,7 +291,7 @@ def test_methods_are_called_what_they_are():
         assert at(one, path).__module__ == "replicate_rs.client"
     assert one.predictions.create.__qualname__ == "Predictions.create"
     assert one.predictions.async_create.__qualname__ == "Predictions.async_create"
-    assert replicate.Prediction(id="p").async_wait.__qualname__ == "Job.async_wait"
+    assert replicate.Prediction(id="p").async_wait.__qualname__ == "Prediction.async_wait"
 
 
 @pytest.mark.parametrize(
