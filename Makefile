@@ -9,7 +9,7 @@ RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 CARGO_FUZZ := fuzz/target/bin/cargo-fuzz
 CARGO_DENY := fuzz/target/bin/cargo-deny
 CARGO_MUTANTS := fuzz/target/bin/cargo-mutants
-MUTATED := retry resume webhook pace
+MUTATED := retry stream/resume webhook predictions/pace
 SECONDS := 15
 TASKS := 1000000
 
@@ -104,7 +104,7 @@ $(CARGO_MUTANTS):
 # which counts as noticed.
 mutants: $(CARGO_MUTANTS)
 	$(CARGO_MUTANTS) mutants --no-default-features -C --lib --minimum-test-timeout 10 -o target $(MUTATED:%=-f src/%.rs) \
-		-- -- $(MUTATED:%=%::) || [ $$? -eq 3 ]
+		-- -- $(addsuffix ::,$(notdir $(MUTATED))) || [ $$? -eq 3 ]
 
 $(CARGO_DENY):
 	cargo install --quiet --root fuzz/target --locked cargo-deny@0.20.2
