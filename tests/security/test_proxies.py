@@ -151,7 +151,7 @@ def test_socks_proxies_with_and_without_names(
             get(both, "https://localhost", proxy=where, ssl_cert_file=certificates.authority).id
             == "p1"
         )
-    assert [kind for kind, _ in proxy.asked] == [asked]
+    assert [kind for kind, _ in proxy.targets] == [asked]
     assert b"r8_secret" not in proxy.passed
     assert PASSWORD not in str(origin.seen)
 
@@ -159,7 +159,7 @@ def test_socks_proxies_with_and_without_names(
 def test_a_socks_proxy_knows_names_that_this_machine_does_not(both, certificates):
     with SecureWire(answering, None) as origin, SocksProxy(to=origin) as proxy:
         assert get(both, "http://api.invalid", proxy=address(proxy, "socks5h")).id == "p1"
-    assert proxy.asked == [("name", "api.invalid:80")]
+    assert proxy.targets == [("name", "api.invalid:80")]
 
 
 def test_a_socks_proxy_that_wants_a_password_is_an_error_without(both, origin, certificates):
@@ -173,7 +173,7 @@ def test_a_socks_proxy_that_wants_a_password_is_an_error_without(both, origin, c
                     ssl_cert_file=certificates.authority,
                 )
             assert "wrong-secret" not in "".join(traceback.format_exception(caught.value))
-    assert proxy.asked == []
+    assert proxy.targets == []
 
 
 @pytest.mark.parametrize("status", [403, 407, 502])
@@ -378,7 +378,7 @@ def test_the_environment_s_socks_proxy(monkeypatch, origin, certificates):
     with SocksProxy(credentials=f"me:{PASSWORD}", to=origin) as proxy:
         monkeypatch.setenv("ALL_PROXY", address(proxy, "socks5h", f"me:{PASSWORD}@"))
         assert calls("https://api.invalid") == ""
-    assert proxy.asked == [("name", "api.invalid:443")]
+    assert proxy.targets == [("name", "api.invalid:443")]
 
 
 def test_a_proxy_for_one_scheme_is_none_for_the_other(monkeypatch):
