@@ -36,7 +36,14 @@ INTERNAL = {
 # Packages with classes and functions that the package itself exports.
 PACKAGES = ("client", "files", "predictions", "webhooks")
 # Whose types are for the package itself.
-INNER = ("_core", "_base.transport", "_base.operation", "_base.resource", "_base.streaming")
+INNER = (
+    "_core",
+    "_base.transport",
+    "_base.operation",
+    "_base.resource",
+    "_base.streaming",
+    "_files.reader",
+)
 CLIENTS = {"sync": replicate.Replicate("r8_x"), "async": replicate.AsyncReplicate("r8_x")}
 FUNCTIONS = [
     *(
