@@ -177,68 +177,78 @@ class BaseClient(Configurable[M]):
         """The account that the token belongs to."""
         from .account import Accounts
 
-        return self._namespace("accounts", Accounts)
+        namespace: Accounts[M] = self._namespace("accounts", Accounts)
+        return namespace
 
     @property
     def account(self) -> Accounts[M]:
         """Alias of `accounts`, from 2.0."""
         from .account import Accounts
 
-        return self._namespace("account", Accounts)
+        namespace: Accounts[M] = self._namespace("account", Accounts)
+        return namespace
 
     @property
     def collections(self) -> Collections[M]:
         """Collections of models."""
         from .collection import Collections
 
-        return self._namespace("collections", Collections)
+        namespace: Collections[M] = self._namespace("collections", Collections)
+        return namespace
 
     @property
     def deployments(self) -> Deployments[M]:
         """Deployments: models with instances of their own."""
         from .deployment import Deployments
 
-        return self._namespace("deployments", Deployments)
+        namespace: Deployments[M] = self._namespace("deployments", Deployments)
+        return namespace
 
     @property
     def files(self) -> Files[M]:
         """Uploaded files."""
         from .file import Files
 
-        return self._namespace("files", Files)
+        namespace: Files[M] = self._namespace("files", Files)
+        return namespace
 
     @property
     def hardware(self) -> Hardwares[M]:
         """The hardware that models can run on."""
         from .hardware import Hardwares
 
-        return self._namespace("hardware", Hardwares)
+        namespace: Hardwares[M] = self._namespace("hardware", Hardwares)
+        return namespace
 
     @property
     def models(self) -> Models[M]:
         """Models, their versions, readmes and examples."""
         from .model import Models
 
-        return self._namespace("models", Models)
+        namespace: Models[M] = self._namespace("models", Models)
+        return namespace
 
     @property
     def predictions(self) -> Predictions[M]:
         """Predictions: runs of models."""
-        return self._namespace("predictions", Predictions)
+        namespace: Predictions[M] = self._namespace("predictions", Predictions)
+        return namespace
 
     @property
     def trainings(self) -> Trainings[M]:
         """Trainings: runs that create new versions of models."""
         from .training import Trainings
 
-        return self._namespace("trainings", Trainings)
+        namespace: Trainings[M] = self._namespace("trainings", Trainings)
+        return namespace
 
     @property
     def webhooks(self) -> Webhooks[M]:
         """The account's webhook secret."""
         from .webhook import Webhooks
 
-        return self._namespace("webhooks", Webhooks)
+        namespace: Webhooks[M] = self._namespace("webhooks", Webhooks)
+        return namespace
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         twin = type(self).__new__(type(self))

@@ -29,7 +29,7 @@ from replicate_rs import (
 from replicate_rs._base.operation import operation
 from replicate_rs._base.streaming import AsyncStream, Stream
 from replicate_rs._client.search import SearchResult
-from support.asgi import asked
+from support.asgi import send_request
 from support.wire import Wire, prediction, reply
 
 INLINE = "data:text/plain;base64,aGVsbG8="
@@ -497,7 +497,7 @@ def test_a_fastapi_response_model_may_name_the_mode():
         async def one() -> Prediction[Async]:
             return await AsyncReplicate("r8_secret", base_url=wire.base_url).predictions.get("p1")
 
-        assert asked(app, "GET", "/one") == (
+        assert send_request(app, "GET", "/one") == (
             200,
             prediction(urls={"stream": "https://127.0.0.1:1/x"}),
         )

@@ -1,4 +1,4 @@
-"""What an import costs, what the package depends on, and that what users are shown works."""
+"""The dependencies of the crate, the cost of an import, the demo, and the isolation of tests."""
 
 import os
 import subprocess
@@ -9,6 +9,18 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "python" / "replicate_rs"
 
 
+def test_clippy_denies_panics():
+    manifest = (ROOT / "Cargo.toml").read_text()
+    for lint in (
+        'unsafe_code = "forbid"',
+        'unwrap_used = "deny"',
+        'expect_used = "deny"',
+        'panic = "deny"',
+        'indexing_slicing = "deny"',
+    ):
+        assert lint in manifest
+
+
 def fresh(code):
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], capture_output=True, text=True, timeout=30, check=False
@@ -17,7 +29,7 @@ def fresh(code):
     return done.stdout.split()
 
 
-def test_an_import_starts_nothing_and_pulls_nothing_in():
+def test_an_import_starts_no_thread_and_imports_little():
     code = """
 import sys; before = set(sys.modules)
 import os, replicate_rs
@@ -27,7 +39,7 @@ print(len(os.listdir("/proc/self/task")), *sorted(new))
 """
     threads, *modules = fresh(code)
     assert threads == "1"
-    few = {
+    allowed = {
         "__future__",
         "_imp",
         "_xxsubinterpreters",
@@ -37,10 +49,10 @@ print(len(os.listdir("/proc/self/task")), *sorted(new))
         "time",
         "warnings",
     }
-    assert set(modules) <= few
+    assert set(modules) <= allowed
 
 
-def test_the_package_needs_nothing():
+def test_the_package_has_no_dependencies():
     text = (ROOT / "pyproject.toml").read_text()
     assert "\ndependencies = []\n" in text
 
@@ -66,17 +78,17 @@ def test_the_version_is_the_same_everywhere():
     assert f"replicate-rs/{replicate_rs.__version__}" == USER_AGENT
 
 
-def test_the_tests_see_nothing_of_the_developer_s_surroundings():
-    nowhere = "http://127.0.0.1:9"
-    theirs = {
-        "HTTP_PROXY": nowhere,
-        "https_proxy": nowhere,
+def test_tests_do_not_depend_on_the_developer_s_environment():
+    unreachable = "http://127.0.0.1:9"
+    variables = {
+        "HTTP_PROXY": unreachable,
+        "https_proxy": unreachable,
         "ALL_PROXY": "socks5://127.0.0.1:9",
         "NO_PROXY": "example.com",
         "REPLICATE_LOG": "trace",
         "REPLICATE_POLL_INTERVAL": "often",
         "REPLICATE_API_TOKEN": "r8_theirs",
-        "REPLICATE_BASE_URL": nowhere,
+        "REPLICATE_BASE_URL": unreachable,
         "SSL_CERT_FILE": "/nowhere",
         "SSL_CERT_DIR": "/nowhere",
         "REQUEST_METHOD": "GET",
@@ -96,7 +108,7 @@ def test_the_tests_see_nothing_of_the_developer_s_surroundings():
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env=os.environ | theirs,
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         timeout=50,

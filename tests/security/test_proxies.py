@@ -11,7 +11,7 @@ import replicate_rs as replicate
 from conftest import script
 from replicate_rs import exceptions
 from support.certificates import Certificates, SecureWire
-from support.proxies import HttpProxy, ResettingProxy, SocksProxy, stalling
+from support.proxies import HttpProxy, ResettingProxy, SocksProxy, stalling_proxy
 from support.wire import Wire, prediction, reply
 
 PASSWORD = "hunter2"
@@ -147,7 +147,7 @@ def test_socks_proxies_with_and_without_names(
             get(both, "https://localhost", proxy=where, ssl_cert_file=certificates.authority).id
             == "p1"
         )
-    assert [kind for kind, _ in proxy.asked] == [asked]
+    assert [kind for kind, _ in proxy.targets] == [asked]
     assert b"r8_secret" not in proxy.passed
     assert PASSWORD not in str(origin.seen)
 
@@ -155,7 +155,7 @@ def test_socks_proxies_with_and_without_names(
 def test_a_socks_proxy_knows_names_that_this_machine_does_not(both, certificates):
     with SecureWire(answering, None) as origin, SocksProxy(to=origin) as proxy:
         assert get(both, "http://api.invalid", proxy=address(proxy, "socks5h")).id == "p1"
-    assert proxy.asked == [("name", "api.invalid:80")]
+    assert proxy.targets == [("name", "api.invalid:80")]
 
 
 def test_a_socks_proxy_that_wants_a_password_is_an_error_without(both, origin, certificates):
@@ -169,7 +169,7 @@ def test_a_socks_proxy_that_wants_a_password_is_an_error_without(both, origin, c
                     ssl_cert_file=certificates.authority,
                 )
             assert "wrong-secret" not in "".join(traceback.format_exception(caught.value))
-    assert proxy.asked == []
+    assert proxy.targets == []
 
 
 @pytest.mark.parametrize("status", [403, 407, 502])
@@ -236,7 +236,7 @@ def test_a_proxy_that_is_down_or_hangs_up_is_a_connection_error(both, certificat
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 def test_a_proxy_that_stalls_ends_at_the_connect_timeout(both, certificates, scheme):
     limits = replicate.Timeout(connect=0.2)
-    with stalling() as proxy:
+    with stalling_proxy() as proxy:
         where = address(proxy, scheme, f"me:{PASSWORD}@")
         with pytest.raises(exceptions.APITimeoutError, match="connecting") as caught:
             get(
@@ -372,7 +372,7 @@ def test_the_environment_s_socks_proxy(monkeypatch, origin, certificates):
     with SocksProxy(credentials=f"me:{PASSWORD}", to=origin) as proxy:
         monkeypatch.setenv("ALL_PROXY", address(proxy, "socks5h", f"me:{PASSWORD}@"))
         assert calls("https://api.invalid") == ""
-    assert proxy.asked == [("name", "api.invalid:443")]
+    assert proxy.targets == [("name", "api.invalid:443")]
 
 
 def test_a_proxy_for_one_scheme_is_none_for_the_other(monkeypatch):

@@ -100,7 +100,7 @@ class Middleware:
             result: T = _to_expected(self._core, request, response, expect)
             return result
 
-        undo = None
+        undo: Callable[[], None] | None = None
         if creates is not None and not keeps:
 
             def undo() -> None:
