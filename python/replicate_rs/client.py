@@ -177,68 +177,78 @@ class BaseClient(Configurable[M]):
         """The account that the token belongs to."""
         from .account import Accounts
 
-        return self._namespace("accounts", Accounts)
+        resource: Accounts[M] = self._namespace("accounts", Accounts)
+        return resource
 
     @property
     def account(self) -> Accounts[M]:
         """Alias of `accounts`, from 2.0."""
         from .account import Accounts
 
-        return self._namespace("account", Accounts)
+        resource: Accounts[M] = self._namespace("account", Accounts)
+        return resource
 
     @property
     def collections(self) -> Collections[M]:
         """Collections of models."""
         from .collection import Collections
 
-        return self._namespace("collections", Collections)
+        resource: Collections[M] = self._namespace("collections", Collections)
+        return resource
 
     @property
     def deployments(self) -> Deployments[M]:
         """Deployments: models with instances of their own."""
         from .deployment import Deployments
 
-        return self._namespace("deployments", Deployments)
+        resource: Deployments[M] = self._namespace("deployments", Deployments)
+        return resource
 
     @property
     def files(self) -> Files[M]:
         """Uploaded files."""
         from .file import Files
 
-        return self._namespace("files", Files)
+        resource: Files[M] = self._namespace("files", Files)
+        return resource
 
     @property
     def hardware(self) -> Hardwares[M]:
         """The hardware that models can run on."""
         from .hardware import Hardwares
 
-        return self._namespace("hardware", Hardwares)
+        resource: Hardwares[M] = self._namespace("hardware", Hardwares)
+        return resource
 
     @property
     def models(self) -> Models[M]:
         """Models, their versions, readmes and examples."""
         from .model import Models
 
-        return self._namespace("models", Models)
+        resource: Models[M] = self._namespace("models", Models)
+        return resource
 
     @property
     def predictions(self) -> Predictions[M]:
         """Predictions: runs of models."""
-        return self._namespace("predictions", Predictions)
+        resource: Predictions[M] = self._namespace("predictions", Predictions)
+        return resource
 
     @property
     def trainings(self) -> Trainings[M]:
         """Trainings: runs that create new versions of models."""
         from .training import Trainings
 
-        return self._namespace("trainings", Trainings)
+        resource: Trainings[M] = self._namespace("trainings", Trainings)
+        return resource
 
     @property
     def webhooks(self) -> Webhooks[M]:
         """The account's webhook secret."""
         from .webhook import Webhooks
 
-        return self._namespace("webhooks", Webhooks)
+        resource: Webhooks[M] = self._namespace("webhooks", Webhooks)
+        return resource
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         twin = type(self).__new__(type(self))

@@ -177,7 +177,7 @@ class Namespace(Resource[M]):
     # replaces stays replaced.
     _namespaces: dict[tuple[str, type[Sync | Async]], Any]
 
-    def _namespace(self, name: str, kind: Callable[[Session, Any], T]) -> T:
+    def _namespace(self, name: str, kind: Callable[[Session, Any], Any]) -> Any:
         """Return a namespace within this one; create it with `kind` at first."""
         try:
             namespaces = self._namespaces
@@ -185,10 +185,9 @@ class Namespace(Resource[M]):
             namespaces = self._namespaces = {}
         key = (name, self._mode)
         try:
-            namespace: T = namespaces[key]
+            return namespaces[key]
         except KeyError:
-            namespace = namespaces.setdefault(key, kind(self._session, self._mode))
-        return namespace
+            return namespaces.setdefault(key, kind(self._session, self._mode))
 
     def __copy__(self) -> Self:
         return self
