@@ -75,7 +75,7 @@ def verify(
     """Return a genuine, new webhook.
 
     Raises:
-        HTTPException: The webhook is refused; this is the response.
+        HTTPException: The response to a webhook that is not genuine or not new.
 
     """
     try:
@@ -118,9 +118,10 @@ async def receive(webhook: Webhook) -> None:
 
 
 class VerifiedWebhooks:
-    """ASGI middleware that passes genuine, new webhooks to an application, and no other requests.
+    """ASGI middleware that verifies the webhooks below a path.
 
-    The application finds the webhook as ``request.state.webhook``.
+    The application receives genuine, new webhooks only, as ``request.state.webhook``. Requests to
+    other paths pass unchanged.
 
     Args:
         app: The application.
@@ -155,7 +156,7 @@ class VerifiedWebhooks:
         has_response = False
 
         async def receive_body() -> Message:
-            # The application can read the body again.
+            # The application may read the body again.
             if unread_bodies:
                 return {"type": "http.request", "body": unread_bodies.pop()}
             return await receive()

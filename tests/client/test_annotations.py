@@ -185,7 +185,7 @@ def test_names_for_type_checkers_are_the_types_that_are_evaluated():
                     if home.__name__.removeprefix("replicate_rs.") in INNER:
                         continue
                     for each in node.names:
-                        known = types.evaluated(each.asname or each.name, module.__name__, None)
+                        known = types.evaluate(each.asname or each.name, module.__name__, None)
                         assert known == getattr(home, each.name, None) or known == getattr(
                             types, each.name, None
                         ), each.name
