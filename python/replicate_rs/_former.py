@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _PACKAGE = __name__.rpartition(".")[0]
 # By module and name; after a colon is the name today, where it is another one.
 _HOMES = {
-    "_operation": {"Async": "_base.operation", "Sync": "_base.operation"},
+    "_operation": {"Async": "_base.session", "Sync": "_base.session"},
     "_record": {"_restored": "_base.record"},
     "_transport": {"Blocking": "_base.transport", "Suspending": "_base.transport"},
     "configurable": {"_restored": "_client.configurable"},

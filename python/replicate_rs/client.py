@@ -309,7 +309,7 @@ class BaseClient(Configurable[M]):
         cancel_on_exit: bool = True,
         use_file_output: bool | None = None,
         **options: Unpack[PredictionOptions],
-    ) -> Streamed[ServerSentEvent[M]]:
+    ) -> Streamed[ServerSentEvent[M], Prediction[M]]:
         """Run a model and give its events as they happen, up to and with ``done``.
 
         A connection that breaks is made again, and goes on where it was; where the server cannot do

@@ -75,7 +75,7 @@ class Page(ModelMethods, Generic[T]):
             each.dict(exclude_none=without_none) if isinstance(each, ModelMethods) else each
             for each in self.results
         ]
-        return {"previous": self.previous, "next": self.next, "results": results}
+        return {**self.__dict__, "results": results}
 
     def _twin(self, data: Mapping[str, Any]) -> Self:
         twin = self._alone(data)
@@ -108,9 +108,7 @@ class Page(ModelMethods, Generic[T]):
         results = (
             [deepcopy(each) for each in self.results] if flag("deep", deep) else [*self.results]
         )
-        return self._twin(
-            {"previous": self.previous, "next": self.next, "results": results, **(update or {})}
-        )
+        return self._twin({**self.__dict__, "results": results, **(update or {})})
 
     def __copy__(self) -> Self:
         return self.copy(deep=False)
@@ -118,9 +116,7 @@ class Page(ModelMethods, Generic[T]):
     def __deepcopy__(self, known: Any) -> Self:
         from copy import deepcopy
 
-        return self._twin(
-            {"previous": self.previous, "next": self.next, "results": deepcopy(self.results, known)}
-        )
+        return self._twin({**self.__dict__, "results": deepcopy(self.results, known)})
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not hasattr(self, "_source"):
@@ -309,11 +305,8 @@ def paginate(
         TypeError: `list_method` is not a method, or is an async one.
 
     """
-    list_method, signal = _with_signal(sync_function("list_method", list_method), signal)
-    first = _check_page(list_method())
-    if _has_source(first):
-        return iterate_blocking(pages(first, Blocking, signal))
-    return _list_by_cursor(first, list_method)
+    call, signal = _with_signal(sync_function("list_method", list_method), signal)
+    return iterate_blocking(_all_pages(_check_page(call()), call, signal, Blocking))
 
 
 def async_paginate(
@@ -331,7 +324,38 @@ def async_paginate(
         raise TypeError(
             "list_method must be an async one, of an AsyncReplicate, or with async_ before its name"
         )
-    return _async_pages(*_with_signal(list_method, signal))
+    return _all_pages(None, *_with_signal(list_method, signal), Suspending)
+
+
+async def _all_pages(
+    page: Page[Any] | None,
+    list_method: Callable[..., Any],
+    signal: AbortSignal | None,
+    transport: type[Transport],
+) -> AsyncGenerator[Page[Any], None]:
+    """Yield a page, or the first one, and all that follow.
+
+    After a page without a source, such as a test makes, the list method is called for each page.
+    """
+    if page is None:
+        page = await _fetch_page(list_method)
+    if page.next is not None and not hasattr(page, "_source"):
+        yield page
+        while page.next is not None:
+            page = await _fetch_page(list_method, page.next)
+            yield page
+        return
+    following = pages(page, transport, signal)
+    try:
+        async for page in following:
+            yield page
+    finally:
+        await following.aclose()
+
+
+async def _fetch_page(list_method: Callable[..., Any], *cursor: str) -> Page[Any]:
+    page = list_method(*cursor)
+    return _check_page(await page if hasattr(page, "__await__") else page)
 
 
 def _with_signal(
@@ -350,42 +374,6 @@ def _with_signal(
         return list_method(*cursor, **options)
 
     return call, signal
-
-
-def _has_source(page: Page[Any]) -> bool:
-    return page.next is None or hasattr(page, "_source")
-
-
-def _list_by_cursor(
-    page: Page[Any], list_method: Callable[..., Any]
-) -> Generator[Page[Any], None, None]:
-    """Yield the pages of a method, such as that of a test, that makes pages without a source."""
-    yield page
-    while page.next is not None:
-        page = _check_page(list_method(page.next))
-        yield page
-
-
-async def _async_pages(
-    list_method: Callable[..., Any], signal: AbortSignal | None
-) -> AsyncGenerator[Page[Any], None]:
-    page = _check_page(await _await_if_needed(list_method()))
-    if not _has_source(page):
-        yield page
-        while page.next is not None:
-            page = _check_page(await _await_if_needed(list_method(page.next)))
-            yield page
-        return
-    following = pages(page, Suspending, signal)
-    try:
-        async for page in following:
-            yield page
-    finally:
-        await following.aclose()
-
-
-async def _await_if_needed(page: Any) -> Any:
-    return await page if hasattr(page, "__await__") else page
 
 
 def _check_page(page: object) -> Page[Any]:
@@ -496,19 +484,7 @@ async def page_of(
     text: str | None = None,
     page_class: type[Page[Any]] = Page,
 ) -> Page[R]:
-    """Fetch a page of a list.
-
-    Args:
-        resource: Sends the request.
-        kind: The class of the records.
-        target: The endpoint's path.
-        cursor: Which page; by default the first.
-        options: The options of the request.
-        query: Parameters of the first page.
-        text: The text to search for.
-        page_class: The class of the page and of all that follow.
-
-    """
+    """Fetch the page at a cursor, or the first one: with a query, or of a search for a text."""
     source = _PageSource(resource, kind, target, options, text)
     request = source.request(cursor if isinstance(cursor, str) else None, query)
     return source.to_page(await resource._transport.finish(request), page_class)

@@ -76,7 +76,7 @@ class Prediction(Job[M]):
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
-    ) -> Streamed[ServerSentEvent[M]]:
+    ) -> Streamed[ServerSentEvent[M], Prediction[M]]:
         """Iterate over its events as they happen, from the first to ``done``.
 
         A connection that breaks is replaced by another, which continues after the last event. See
@@ -316,7 +316,7 @@ class Predictions(Namespace[M]):
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
-    ) -> Streamed[ServerSentEvent[M]]:
+    ) -> Streamed[ServerSentEvent[M], Prediction[M]]:
         """Yield the events of a prediction from the first on; see `Prediction.stream`.
 
         API: https://replicate.com/docs/topics/predictions/streaming

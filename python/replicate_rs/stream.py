@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
     from typing import Any, ClassVar, Unpack
 
-    from ._base.operation import Form
     from ._base.resource import Namespace, Resource
-    from ._base.streaming import Streamed
+    from ._base.streaming import Form, Streamed
     from ._predictions.events import EventStream
     from ._predictions.params import PredictionOptions
     from .identifier import Ref
@@ -87,7 +86,7 @@ def stream_model(
     cancel_on_exit: bool = True,
     use_file_output: bool | None = None,
     **options: Unpack[PredictionOptions],
-) -> Streamed[ServerSentEvent]:
+) -> Streamed[ServerSentEvent, Prediction]:
     """Run a model and return its stream of events; see `client.stream`."""
     files = client._session.use_file_output if use_file_output is None else use_file_output
     return _run(client, ref, input, "events", options, files=files, cancel_on_exit=cancel_on_exit)
@@ -100,7 +99,7 @@ def stream_text(
     *,
     cancel_on_exit: bool = True,
     **options: Unpack[PredictionOptions],
-) -> Streamed[str]:
+) -> Streamed[str, Prediction]:
     """Run a model and iterate over the pieces of its text as they come.
 
     ``collect()`` returns the whole text. The pieces of a file stream are the files' URLs. See

@@ -36,7 +36,14 @@ INTERNAL = {
 # Packages with classes and functions that the package itself exports.
 PACKAGES = ("client", "files", "predictions", "webhooks")
 # Whose types are for the package itself.
-INNER = ("_core", "_base.transport", "_base.operation", "_base.resource", "_base.streaming")
+INNER = (
+    "_core",
+    "_base.transport",
+    "_base.operation",
+    "_base.resource",
+    "_base.streaming",
+    "_files.reader",
+)
 CLIENTS = {"sync": replicate.Replicate("r8_x"), "async": replicate.AsyncReplicate("r8_x")}
 FUNCTIONS = [
     *(
@@ -291,7 +298,7 @@ def test_methods_are_called_what_they_are():
         assert at(one, path).__module__ == "replicate_rs.client"
     assert one.predictions.create.__qualname__ == "Predictions.create"
     assert one.predictions.async_create.__qualname__ == "Predictions.async_create"
-    assert replicate.Prediction(id="p").async_wait.__qualname__ == "Job.async_wait"
+    assert replicate.Prediction(id="p").async_wait.__qualname__ == "Prediction.async_wait"
 
 
 @pytest.mark.parametrize(

@@ -325,8 +325,8 @@ def test_a_hold_raises_the_limit_of_the_answer(both, timeout):
 @pytest.mark.parametrize("timeout", [10, Timeout(read=10), Timeout(read=None)])
 def test_a_hold_never_lowers_the_limit_of_the_answer(both, timeout, monkeypatch):
     """Row 1; P5."""
-    monkeypatch.setattr("replicate_rs.prediction.LONGEST_HOLD", 0.05)
-    monkeypatch.setattr("replicate_rs.prediction.MARGIN", 0.05)
+    monkeypatch.setattr("replicate_rs.prediction.MAX_WAIT", 0.05)
+    monkeypatch.setattr("replicate_rs.prediction.WAIT_MARGIN", 0.05)
     with late(0.4) as wire:
         assert (
             both(

@@ -267,7 +267,7 @@ def test_both_timeouts_say_what_they_limit():
     assert "each part of each request" in inspect.getdoc(replicate.Replicate.__init__)
     assert "call's own `timeout`" in inspect.getdoc(replicate.Replicate.__init__)
     run = " ".join(inspect.getdoc(replicate.Replicate().run).split())
-    assert "`timeout` is in seconds, and limits all of the run" in run
+    assert "`timeout` is in seconds, and limits the whole run" in run
     assert "client's `timeout` limits each part of each request" in run
 
 

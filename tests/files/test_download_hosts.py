@@ -68,7 +68,7 @@ def test_a_checksum_is_compared(assert_download_refused, both, header, tmp_path)
         assert_download_refused(
             host.file(client), exceptions.APIConnectionError, "not what its host's checksum says"
         )
-        # Of a part, nothing can be said.
+        # The checksum says nothing of a part.
         assert read(both, host.file(client), 5) == CONTENT[:5]
 
 
@@ -77,8 +77,8 @@ def test_a_checksum_is_compared(assert_download_refused, both, header, tmp_path)
     "header", ["", f"Repr-Digest: sha-256=:{SHA256}:\r\n", "x-goog-hash: crc32c=XSfxjQ==\r\n"]
 )
 def test_a_host_that_compresses_unasked_is_understood(both, way, header, tmp_path):
-    """Storage gives a file that is kept compressed as it is; its digest and its length are of what
-    is sent (RFC 9530, 2).
+    """Storage services send files as they are stored, with the digest of the compressed bytes
+    (RFC 9530, section 2).
     """
     packed = gzip.compress(CONTENT)
     digest = base64.b64encode(hashlib.sha256(packed).digest()).decode()
@@ -95,7 +95,7 @@ def test_a_host_that_compresses_unasked_is_understood(both, way, header, tmp_pat
 
 
 def test_a_part_of_a_compressed_file_is_counted_in_what_it_holds(both, tmp_path):
-    """Its host gives parts of what is sent, which are parts of nothing else."""
+    """The host's ranges are of the compressed bytes, and useless for a position in the file."""
     packed = gzip.compress(CONTENT)
 
     def script(seen):
@@ -122,7 +122,7 @@ def test_a_compression_that_nobody_asked_for_is_an_error(assert_download_refused
 
 
 def test_a_digest_of_a_file_that_is_sent_as_it_is_kept_is_compared(assert_download_refused, both):
-    """It was not where the answer said ``identity``."""
+    """The coding ``identity`` is no compression."""
     with Host(headers=f"Content-Encoding: identity\r\nRepr-Digest: sha-256=:{SHA256}:\r\n") as host:
         client = both.client("https://x.test")
         assert read(both, host.file(client)) == CONTENT
@@ -193,7 +193,7 @@ def test_private_addresses_can_be_forbidden(assert_download_refused, both):
                 FileOutput(url, client), exceptions.APIConnectionError, "its address is private"
             )
         assert not host.seen
-        # The API's own origin is the caller's choice.
+        # The API's own origin may be private: the caller chose it.
         assert (
             read(both, host.file(both.client(host.origin, block_private_addresses=True))) == CONTENT
         )

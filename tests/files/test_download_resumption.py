@@ -50,7 +50,7 @@ def test_a_host_that_gives_parts_only_at_times_loses_nothing(both, way, tmp_path
         if len(seen_by.seen) == 1:
             return sending(whole[:-100_000], hang_up=True)
         if len(seen_by.seen) == 2:
-            # From its beginning, and not even as far as before.
+            # The whole file again, cut off earlier than before.
             return sending(whole[:50_000], hang_up=True)
         start = int(seen.headers["range"].strip("bytes=-"))
         range_ = f"Content-Range: bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}\r\n"
@@ -89,10 +89,9 @@ def test_what_cannot_be_told_from_another_file_is_saved_from_its_beginning(both,
     ("status", "range_"), [(416, "*"), (206, f"{len(CONTENT)}-{len(CONTENT) - 1}")]
 )
 def test_a_file_that_breaks_off_after_its_last_byte_is_whole(both, way, status, range_, tmp_path):
-    """What is missing is only the mark of the end; the host says that there is nothing from there
-    on.
+    """All content has arrived, but not the end of the response: the rest of the file is empty.
 
-    Some do so with a part of no bytes: https://github.com/rust-lang/crates.io/issues/13159.
+    Some hosts answer with an empty part: https://github.com/rust-lang/crates.io/issues/13159.
     """
 
     def script(seen):
@@ -163,8 +162,8 @@ def test_a_file_whose_checksum_is_wrong_at_such_an_end_is_an_error(assert_downlo
     [("10:01:00", True), ("10:00:30", False), ("10:00:00", False), (None, False)],
 )
 def test_a_date_tells_a_version_only_if_it_had_settled(both, date, is_used, tmp_path):
-    """RFC 9110, 13.1.5 and 8.8.2.2: within its second, or between two clocks, a file may change and
-    keep its date.
+    """A file may change twice within a second, or clocks differ: such a date is no validator
+    (RFC 9110, sections 13.1.5 and 8.8.2.2).
     """
     changed = "Tue, 24 Nov 2026 10:00:00 GMT"
     dates = f"Last-Modified: {changed}\r\n" + (

@@ -1,4 +1,4 @@
-"""A file that a model made where text is wanted: it is its URL, and nothing is fetched."""
+"""An output file where text is expected: it is its URL, and nothing is fetched."""
 
 import asyncio
 import html

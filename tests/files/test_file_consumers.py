@@ -1,4 +1,4 @@
-"""Libraries that take an open file, given one that a model made: each gets exactly its bytes."""
+"""Libraries that take an open file get the exact bytes of an output file."""
 
 import asyncio
 import codecs
@@ -41,11 +41,11 @@ from support.hosts import Host
 from support.webhooks import example
 from support.wire import Wire, reply
 
-# Django wants settings, once for a process.
+# Django needs settings, once per process.
 example("webhook_django")
 
 SIZES = [0, 1, 204_800, 5_000_000]
-# How a file may be where it is.
+# Where a file may be, and what its host supports.
 KINDS = ["https", "without parts", "data:", "fetch="]
 
 
@@ -65,7 +65,7 @@ def content_of(size):
 
 @pytest.fixture(params=KINDS)
 def made(request):
-    """A function that gives content as a file that a model made."""
+    """A function that makes an output file with the given content."""
     hosts = []
     options = {"fetch": lambda request, send: send(request)} if request.param == "fetch=" else {}
     client = Replicate("r8_secret", base_url="https://x.test", **options)
@@ -86,13 +86,13 @@ def made(request):
 
 @pytest.fixture
 def sink():
-    """A server that keeps what it is sent."""
+    """A server that keeps the bodies that it receives."""
     with Wire(lambda _: reply({})) as wire:
         yield wire
 
 
 def chunks_of(read, size=65_536):
-    """What a loop over `read` with a size gives: it must end."""
+    """Read in a loop, which must end."""
     parts = []
     while part := read(size):
         parts.append(part)
@@ -192,7 +192,7 @@ CONSUMERS = {
 @pytest.mark.parametrize("consumer", CONSUMERS)
 def test_it_gets_the_bytes(made, consumer, size, tmp_path):
     if consumer == "io.TextIOWrapper, in parts":
-        # Text has its own empty value.
+        # The end of text is "".
         wrapper = io.TextIOWrapper(made(content_of(size)), "latin-1", newline="")
         assert "".join(iter(lambda: wrapper.read(50_000), "")).encode("latin-1") == content_of(size)
         return
@@ -203,7 +203,7 @@ def test_it_gets_the_bytes(made, consumer, size, tmp_path):
 
 
 def multipart(wire):
-    """The content of the one file of a form."""
+    """Return the content of the only file of a form."""
     return unchunked(wire.seen[-1]).partition(b"\r\n\r\n")[2].rpartition(b"\r\n--")[0]
 
 
@@ -308,7 +308,7 @@ def test_a_response_has_its_type_and_length(made):
     response.close()
 
 
-# What is in the files
+# Contents
 
 
 @pytest.mark.parametrize("rows", [0, 1, 20_000])

@@ -1,4 +1,4 @@
-"""What an output file is to the rest of a program: an open file, a path, a body, a value."""
+"""An output file as an open file, a path, the body of a response, and a value."""
 
 import asyncio
 import base64
@@ -144,7 +144,7 @@ def test_what_its_host_refuses_cannot_be_read(client):
 
 @pytest.fixture(scope="module")
 def hosts():
-    """The same file, from a host that gives parts and from one that does not."""
+    """The same file, at a host with ranges and at one without."""
     with Host(CONTENT[:3000]) as parts, Host(CONTENT[:3000], parts=False) as whole:
         yield parts, whole
 
@@ -172,7 +172,7 @@ def test_wherever_it_is_read_it_gives_what_is_there(hosts, steps, has_parts):
                     getattr(file, name)(*arguments)
                 continue
             if name == "seek" and arguments[1] and wanted == 0 and expected.tell() == 0:
-                # A BytesIO stops at the beginning where files refuse to go beyond it.
+                # A BytesIO clips some negative positions to 0; files refuse them.
                 file.seek(0)
                 continue
             assert getattr(file, name)(*arguments) == wanted

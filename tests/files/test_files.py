@@ -1,4 +1,4 @@
-"""Files that go in, and files that come out."""
+"""Files as inputs and outputs, end to end with the local server."""
 
 import copy
 import io
@@ -84,7 +84,7 @@ def test_inputs_are_uploaded_at_any_depth_and_once(both, client, local, path):
 
 
 def test_the_data_uri_strategies_upload_nothing(both, client, local):
-    """J4: what is posted is the input, and not the client with its token."""
+    """The file is in the input of the prediction's request."""
     for strategy in ("data-uri", "base64"):
         before = len(local.requests)
         output = both(
@@ -137,8 +137,6 @@ def test_an_output_file_is_lazy_and_read_again(both, client, local):
         assert b"".join(both(output.chunks if not both.is_async else output.achunks)) == b"cba"
     fetches = [each for each in local.requests[before:] if each.path.startswith("/pbxt/")]
     assert len(fetches) == 4
-    # The local server's files are on the API's own origin; on another one there is no token
-    # (test_errors.py).
     assert all(each.headers["accept-encoding"] == "identity" for each in fetches)
 
 

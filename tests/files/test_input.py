@@ -76,7 +76,7 @@ class AsyncFile:
 
 
 class Answer:
-    """As the `Response` of requests."""
+    """Like the `Response` of requests."""
 
     url = "https://x.test/private"
 
@@ -85,7 +85,7 @@ class Answer:
 
 
 class Tensor:
-    """As torch has it."""
+    """Like a tensor of torch."""
 
     def __array__(self):
         raise AssertionError("it may be on another device")
@@ -103,14 +103,14 @@ class SomeUrl:
 
 
 class NotATime(datetime.datetime):
-    """As pandas has it."""
+    """Like NaT of pandas."""
 
     def __ne__(self, other):
         return True
 
 
 class Pairs(collections.UserDict):
-    """As multidict has it."""
+    """Like a multidict, with a key twice."""
 
     def keys(self):
         return ["a", "a"]
@@ -208,7 +208,7 @@ def test_what_must_be_awaited_is_refused(both, send):
         return asyncio.get_running_loop().create_future()
 
     if both.is_async:
-        # A future can be iterated over too.
+        # A future is iterable too.
         send.assert_refused(TypeError, "input.value is a _asyncio.Future: await it", both(future))
 
 
@@ -305,7 +305,7 @@ def test_a_caller_that_is_deep_itself_gets_a_value_error(both, send):
         if levels:
             descend(levels - 1)
         else:
-            # The tuple is what Python has to look at.
+            # The tuple makes this an input that Rust leaves to Python.
             send([nested(490), ()])
 
     with pytest.raises(

@@ -80,7 +80,7 @@ class Link(pydantic.BaseModel):
 
 
 class Bag:
-    """An iterable that is nothing else."""
+    """An iterable with no other method."""
 
     def __iter__(self):
         return iter((1, "a"))
@@ -97,14 +97,14 @@ def row():
 
 UTC = datetime.UTC
 ENCODED = [
-    # JSON's own.
+    # JSON types.
     ("text", "text"),
     ("ü 😀 \x00 \u2028", "ü 😀 \x00 \u2028"),
     ([0, -1, 1.5, -0.0, True, False, None, ""], [0, -1, 1.5, -0.0, True, False, None, ""]),
     (10**400, 10**400),
     (sys.float_info.max, sys.float_info.max),
     ({"a": {"b": [{}, []]}}, {"a": {"b": [{}, []]}}),
-    # Subclasses of them: what the base type holds.
+    # Subclasses of these: the value of the base type.
     ([Loud("x"), Count(5), Ratio(0.5)], ["x", 5, 0.5]),
     (
         [Mode.FAST, Level.HIGH, Style.BOLD, Old.A, Flags.X | Flags.Y, Mode.SIZES],
@@ -147,7 +147,7 @@ ENCODED = [
     (decimal.Decimal("12345678901234567890123.0"), 12345678901234567890123),
     (decimal.Decimal("1E+400"), 10**400),
     (decimal.Decimal("1E-999999"), 0.0),
-    # Records of several makers.
+    # Models and dataclasses.
     (
         Box([1, Point(1, 2)], kind=Box(2)),
         {"size": [1, [1, 2]], "label": "b", "kind": {"size": 2, "label": "b", "kind": None}},
@@ -183,7 +183,7 @@ ENCODED = [
     (np.ma.array([1, 2], mask=[0, 1]), [1, None]),
     (np.datetime64("2026-01-02T03:04:05.000000006"), "2026-01-02T03:04:05.000000006"),
     (np.array(["2026-01-02"], dtype="datetime64[D]"), ["2026-01-02"]),
-    # Other objects at a URL.
+    # Objects with a URL.
     (Asset(), "https://x.test/asset"),
     (pydantic.HttpUrl("https://x.test/"), "https://x.test/"),
 ]
@@ -191,7 +191,7 @@ ENCODED = [
 
 @pytest.mark.parametrize(("value", "expected"), ENCODED, ids=lambda value: type(value).__name__)
 def test_what_has_one_sensible_encoding_gets_it(send, value, expected):
-    # Text tells True from 1 and 1.0 from 1.
+    # As text, since True == 1 == 1.0.
     assert json.dumps(send(value)) == json.dumps(expected)
     assert json.dumps(send([{"deep": value}])) == json.dumps([{"deep": expected}])
 
@@ -241,9 +241,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_what_is_plain_is_written_as_python_would(value):
-    """P16: without a copy, and without Python's encoder; what text cannot be UTF-8 is Python's to
-    refuse.
-    """
+    """Rust writes plain values; text that is not UTF-8 is left to Python, which refuses it."""
     try:
         expected = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
@@ -253,7 +251,7 @@ def test_what_is_plain_is_written_as_python_would(value):
         assert is_plain(value)
         written = write_json(value)
         assert json.loads(written) == json.loads(expected) == value
-        # Floats may have their exponent written in another way.
+        # Exponents of floats may be written in another way.
         assert written == expected or "e" in str(value)
 
 
@@ -301,7 +299,7 @@ def test_files_are_found_in_whatever_holds_them_and_uploaded_once(send, tmp_path
         "bytes": three,
     }
     bodies = [each.body for each in send.wire.seen if each.path == "/v1/files"]
-    # They come in any order.
+    # Uploads arrive in any order.
     assert [
         sum(content in body for body in bodies) for content in (b"handle", b"path", b"numpy")
     ] == [1] * 3
@@ -330,7 +328,7 @@ def test_an_output_file_of_any_client_is_its_url(send):
     from replicate.helpers import FileOutput as Official
 
     class URLPath:
-        """As 2.0 has it."""
+        """Like the class of replicate 2.0."""
 
         def __init__(self):
             self.__url__ = "https://x.test/2"

@@ -1,6 +1,4 @@
-"""A file that a model made, as an open file: one position, its connection, its version, and who may
-read it at a time.
-"""
+"""An output file as an open file: its position, its connection, its version, and its lock."""
 
 import asyncio
 import copy
@@ -67,7 +65,7 @@ def test_it_has_what_open_files_have(both):
 
 
 def test_a_closed_one_gives_its_content_all_the_same(both, tmp_path):
-    # More than what is read ahead.
+    # More than is read ahead.
     content = CONTENT * 60
     with Host(content) as host:
         output = host.file(both.client("https://x.test"))
@@ -133,9 +131,6 @@ def test_an_async_one_is_no_blocking_file():
         io.TextIOWrapper(output).readline()
     with pytest.raises(TypeError, match="await"):
         iter(output)
-
-
-# One after another
 
 
 @pytest.mark.parametrize("parts", [True, False])
@@ -229,9 +224,6 @@ def test_a_forked_child_reads_on_by_itself():
         assert (done.returncode, done.stderr) == (0, "")
 
 
-# Which file
-
-
 def test_a_file_that_changes_is_not_mixed(both):
     content = CONTENT * 20
     with Host(content) as host:
@@ -266,7 +258,7 @@ def test_it_is_known_by_what_its_host_says(client, before, after):
 
 @pytest.mark.parametrize("parts", [True, False])
 def test_any_way_through_it_gives_what_is_there(both, parts):
-    """Against a file in memory, from a host that knows ranges and one that does not."""
+    """Compared with a file in memory, at a host with ranges and at one without."""
     dice = random.Random(7)
     with Host(CONTENT[:5000], parts=parts) as host:
         for _ in range(15):
@@ -281,9 +273,6 @@ def test_any_way_through_it_gives_what_is_there(both, parts):
                 else:
                     assert both(lambda size=size: output.read(size)) == expected.read(size)
                 assert output.tell() == expected.tell()
-
-
-# Through a caller's own function
 
 
 @pytest.mark.parametrize("knows_ranges", [True, False])
@@ -320,9 +309,6 @@ def test_a_function_s_own_answer_is_an_open_file(both, knows_ranges):
     assert both(lambda: output.seek(1000)) == 1000
     assert both(lambda: output.read(10)) == CONTENT[1000:1010]
     assert output.size == len(CONTENT)
-
-
-# What is gone
 
 
 def test_a_file_that_is_gone_is_said_to_be_removed_after_an_hour(both, tmp_path):

@@ -50,7 +50,7 @@ def test_a_dict_with_files_is_sent_as_a_form(both, local, tmp_path):
     )
     kinds = {each.headers["content-type"].partition(";")[0] for each in local.requests[before:]}
     assert kinds == {"multipart/form-data"}
-    # An output's file is at its URL already, which is text.
+    # An output file is sent as its URL, which is text.
     output = FileOutput("https://example.com/a.png", client)
     form = {"content": b"abc", "metadata": {"image": output}}
     assert both(lambda: client.request("/files", method="POST", data=form)).json()["metadata"] == {

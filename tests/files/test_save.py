@@ -71,7 +71,7 @@ def test_a_folder_that_is_not_the_caller_s_is_an_error(both, tmp_path):
 
 
 def test_a_file_goes_where_its_path_led_when_it_was_begun(both, tmp_path, monkeypatch):
-    """The program may go to another folder meanwhile."""
+    """The current folder may change during the download."""
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "here")

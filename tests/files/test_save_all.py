@@ -40,7 +40,7 @@ def test_addresses_in_a_prediction_s_output_are_files(both, wire, tmp_path, monk
     ):
         assert [path.name for path in paths] == ["1.png", "2.png", "output.txt"]
         assert [path.read_bytes() for path in paths] == [b"/1.png", b"/2.png", b"hi"]
-    # Without a client, it is the default one.
+    # The default client fetches them too.
     monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_secret")
     assert save_all(both, f"{wire.origin}/3.png", tmp_path)[0].read_bytes() == b"/3.png"
 
@@ -179,7 +179,7 @@ def test_every_file_of_an_output_is_saved(both, tmp_path):
 
 
 def test_a_file_that_is_there_is_kept_if_asked(both, tmp_path, monkeypatch):
-    """Of either kind, also one that comes to be there after it was looked for."""
+    """Also a file that is created after the check."""
     with Wire(lambda seen: reply(b"new", kind="text/plain")) as wire:
         client = both.client("https://x.test")
         files = {
@@ -193,7 +193,7 @@ def test_a_file_that_is_there_is_kept_if_asked(both, tmp_path, monkeypatch):
             with pytest.raises(exceptions.FileError, match="overwrite is False"):
                 save_all(both, [file], folder, overwrite=False)
             assert (folder / "output.txt").read_text() == "old"
-        # Another program is quicker.
+        # Another program creates the file first.
         monkeypatch.setattr(Path, "exists", lambda _: False)
         for kind, file in files.items():
             with pytest.raises(exceptions.FileError, match="output"):
@@ -237,7 +237,7 @@ def test_one_that_fails_ends_the_others(both, tmp_path):
         with pytest.raises(exceptions.NotFoundError):
             save_all(both, outputs, tmp_path)
         wire.until(lambda: wire.open_now <= 6)
-    # Each of the others is whole or not there.
+    # Each of the other files is complete or absent.
     until(lambda: not [*tmp_path.glob(".*")])
     assert {each.name for each in tmp_path.iterdir()} <= {"0", "1", "2", "3", "4"}
     assert all(each.read_bytes() == b"x" for each in tmp_path.iterdir())

@@ -34,7 +34,7 @@ async def generator():
 ASYNC = {
     "pieces": (lambda: Pieces(DATA, TEXT.encode()), Form("file", OCTETS, DATA + TEXT.encode())),
     "no pieces": (lambda: Pieces(), Form("file", OCTETS, b"")),
-    # Too large to be kept in memory.
+    # Too large for the buffer in memory.
     "large pieces": (lambda: Pieces(LARGE, LARGE), Form("file", OCTETS, LARGE * 2)),
     "generator": (generator, Form("file", OCTETS, b"abcdef")),
     "reader": (lambda: Reader(LARGE), Form("a.png", "image/png", LARGE)),
@@ -153,7 +153,7 @@ def test_an_async_file_that_fails_stands_where_it_was(both, send_image, server, 
 
 
 class Lingering:
-    """An async file that takes its time."""
+    """An async file whose second read never ends."""
 
     def __init__(self, content):
         self.file = io.BytesIO(content)
@@ -164,7 +164,7 @@ class Lingering:
         self.reads += 1
         if self.reads == 2:
             self.half.set()
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()
         await asyncio.sleep(0)
         return self.file.read(min(size, 200_000))
 

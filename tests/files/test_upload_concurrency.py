@@ -17,7 +17,7 @@ pytest_plugins = ["support.file_fixtures"]
 
 
 class Gate:
-    """Lets no upload be answered before so many have arrived, and counts those that are open."""
+    """Answers uploads once a number of them have arrived, and counts the open ones."""
 
     def __init__(self, wanted):
         self.wanted = wanted
@@ -31,7 +31,7 @@ class Gate:
             self.most = max(self.most, self.now)
         self.server.until(lambda: len(self.server.uploads) >= self.wanted)
         with self.lock:
-            # Before the answer: the next one may come as soon as it is out.
+            # Before the answer, after which the next upload may begin.
             self.now -= 1
         return ...
 
@@ -73,7 +73,7 @@ def test_when_one_is_refused_the_others_are_given_up(create, bad):
     files = [f"file {n}".encode() for n in range(3)]
 
     def answer(seen):
-        # All have to be there, for those that are not begun cannot be given up.
+        # All must have begun to be canceled.
         server.until(lambda: len(server.uploads) == 3)
         return (
             reply({"detail": "no"}, 422, headers="Connection: close\r\n")

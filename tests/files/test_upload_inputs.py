@@ -34,7 +34,7 @@ pytest_plugins = ["support.file_fixtures"]
 
 
 def get_position(file):
-    """Where an open file stands; None if it does not tell."""
+    """Return the position of an open file, or None."""
     try:
         return file.tell()
     except (AttributeError, OSError):
@@ -64,7 +64,7 @@ def test_a_buffer_keeps_its_content(create, server):
     buffer, mutable = io.BytesIO(DATA), bytearray(DATA)
     create(server, [buffer, mutable])
     assert (buffer.getvalue(), mutable) == (DATA, DATA)
-    # Nobody holds on to it.
+    # Both can be changed: nothing refers to their memory.
     mutable.append(1)
     buffer.truncate(0)
 

@@ -69,7 +69,7 @@ def test_a_file_system_of_a_test_s_own_is_the_one_that_counts(both, server):
     with Patcher() as patcher:
         assert patcher.fs is not None
         patcher.fs.create_file("/in/cat.png", contents=DATA)
-        # There is one on the disk too.
+        # This path exists on the disk too.
         patcher.fs.create_file("/etc/passwd", contents=b"fake")
         for file in (pathlib.Path("/in/cat.png"), Path("/etc/passwd")):
             both(lambda file=file: client.predictions.create("v", {"image": file}))

@@ -50,7 +50,7 @@ SEEKABLE = {
 
 
 class Slow(io.BytesIO):
-    """Gives other threads and tasks the chance to read in between."""
+    """Lets other threads run during each read."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         threading.Event().wait(0.0001)
@@ -226,7 +226,7 @@ class OnlyRead:
 
 
 class Telling(OnlyRead):
-    """Knows how much it gave, as the bodies of boto3 do."""
+    """Tells its position and cannot seek, like the bodies of boto3."""
 
     given = 0
 
@@ -243,7 +243,7 @@ class Telling(OnlyRead):
 
 
 def unpacked_pipe(maker):
-    """Says that it can be rewound, and cannot."""
+    """Make a file that claims to be seekable, and is not."""
     return gzip.open(maker.pipe(gzip.compress(DATA)))
 
 
@@ -300,7 +300,7 @@ def test_what_gives_all_it_has_each_time_is_sent_each_time(send_image, server):
 
 def test_what_cannot_be_rewound_is_forgotten_when_it_is_gone(send_image, server):
     for _ in range(100):
-        # The next one may have the identity of the last one.
+        # The next object may have the same id().
         send_image(OnlyRead(b"ab"))
     assert get_contents(server) == [b"ab"] * 100
 

@@ -1,4 +1,4 @@
-"""The functions that are told the progress of uploads."""
+"""Functions that report the progress of uploads."""
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_a_progress_that_fails_ends_the_uploads(both):
 
         return fail
 
-    # Kept, as a log may keep them: what ends the uploads is not that their frames end.
+    # Keeping the errors keeps their frames: the uploads must not end only with these.
     errors = []
     with Uploads(lambda _: hang) as server:
         client = both.client(server.base_url)

@@ -97,7 +97,7 @@ def test_the_path_of_such_a_read_is_named(assert_upload_refused):
 def test_a_file_that_is_too_large_is_refused_before_it_is_sent(both, create, server, maker):
     path = make_sparse_file(maker, (100 << 20) + 1)
     handle = maker.open(path.open, "rb")
-    # More than go together, so that one would be over before the last begins.
+    # With the large file, more than are uploaded at a time.
     small = [bytes([n]) for n in range(8)]
     for file in (path, handle):
         for way in (
@@ -127,7 +127,7 @@ class NonBlocking(io.RawIOBase):
 
 
 class Unlike:
-    """Fails whatever it is asked."""
+    """Raises for every attribute."""
 
     def __getattr__(self, name):
         raise RuntimeError("no context")

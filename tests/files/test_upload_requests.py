@@ -36,7 +36,7 @@ def test_a_boundary_is_new_each_time_and_not_in_the_content(both, server):
     content, boundaries = DATA, set()
     for _ in range(4):
         both(lambda: client.files.create(content, metadata={"ü": TEXT}))
-        # As if somebody knew what the last one was.
+        # The next content has the last boundary in it.
         content = server.seen[-1].body
         boundaries.add(server.seen[-1].headers["content-type"])
     assert len(boundaries) == 4
@@ -100,7 +100,7 @@ def test_a_file_that_changes_its_size_while_it_is_sent_is_an_error(both, maker, 
         with pytest.raises(exceptions.FileError, match="changed its size"):
             both(lambda: SENDERS[sender](client, path, handle))
         server.until(lambda: server.closed == 1)
-    # Neither a body that looks whole, nor another attempt.
+    # The body is not complete, and not sent again.
     assert received[0] < server.expected
     assert (server.opened, server.seen) == (1, [])
 
@@ -153,7 +153,7 @@ def test_any_content_under_any_name_arrives_or_is_refused(content, name):
 
 
 def test_any_content_under_any_name_is_kept_by_the_local_server(local):
-    # Its parser reads backslashes as RFC 7578 leaves it open to, and others do not.
+    # The local server's parser unescapes backslashes, which RFC 7578 neither demands nor forbids.
     @settings(often, max_examples=30)
     @given(st.binary(max_size=2000), NAMES.filter(lambda name: "\\" not in name))
     def check(content, name):
@@ -174,7 +174,7 @@ def test_a_file_that_is_removed_before_its_turn_is_a_missing_file(both, maker):
     paths = [maker.path(f"{n}.txt", b"x") for n in range(9)]
 
     def answer(_):
-        # Eight go together: the last one waits for another to end.
+        # Eight are uploaded at a time: the last one has not begun.
         paths[-1].unlink(missing_ok=True)
         return ...
 

@@ -24,7 +24,7 @@ pytest_plugins = ["support.file_fixtures"]
 
 
 def failing(status):
-    """What an upload's server does: hangs up, or answers a status."""
+    """Return a script for uploads: answer with a status, or hang up."""
     return (lambda _: None) if status is None else (lambda _: reply({"detail": "no"}, status))
 
 

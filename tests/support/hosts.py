@@ -14,7 +14,7 @@ CONTENT = bytes(range(256)) * 1000
 
 
 class Host(Wire):
-    """A host of one file, whatever is asked for; it may hang up early, and know parts or not.
+    """A host of one file at every path; it may hang up early, and have ranges or not.
 
     `cuts` are the positions in the file at which a connection breaks, one each, in order.
     """
@@ -57,18 +57,18 @@ class Host(Wire):
 
     @property
     def ranges(self) -> list[tuple[str | None, str | None]]:
-        """What was asked for: `Range` and `If-Range` of each request."""
+        """The `Range` and the `If-Range` of each request."""
         return [(each.headers.get("range"), each.headers.get("if-range")) for each in self.seen]
 
     def file(self, client: Any, path: str = "/file.bin") -> Any:
-        """The file as a model's output."""
+        """Return the file as a `FileOutput`."""
         from replicate_rs import FileOutput
 
         return FileOutput(f"{self.origin}{path}", client)
 
 
 def sending(content: bytes, *, hang_up: bool) -> Callable[[socket.socket], bytes | None]:
-    """Send these bytes, and then nothing more."""
+    """Return a script that sends these bytes and then nothing."""
 
     def send(connection: socket.socket) -> None:
         connection.sendall(content)
@@ -80,7 +80,7 @@ def sending(content: bytes, *, hang_up: bool) -> Callable[[socket.socket], bytes
 
 
 def without_length(content: bytes) -> Callable[[socket.socket], None]:
-    """A whole answer whose end is the end of its connection."""
+    """Return a script for a response that ends with its connection."""
 
     def send(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n" + content)
@@ -89,7 +89,7 @@ def without_length(content: bytes) -> Callable[[socket.socket], None]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for what this machine does in its own time."""
+    """Wait until a condition is true."""
     end = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < end

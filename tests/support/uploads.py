@@ -27,16 +27,16 @@ from starlette.datastructures import Headers, UploadFile
 
 from support.wire import Seen, Wire, prediction, reply
 
-# Has each byte, what ends a line of a form, and what is special in JSON.
+# Every byte, the end of a line in a form, and special characters of JSON.
 DATA = bytes(range(256)) * 2 + b'\r\n--replicate-rs-\r\n"\\'
 TEXT = 'Grüße, 世界 \N{PARTY POPPER}: "x"\\\n'
 
 
-# More than a block, and not a multiple of three.
+# More than one block, and no multiple of three bytes.
 LARGE = DATA * 2000
 
 
-# More than the buffers of two sockets hold.
+# More than fits into the buffers of two sockets.
 HUGE = 12 << 20
 OCTETS = "application/octet-stream"
 
@@ -91,9 +91,7 @@ def upload_response(seen: Seen) -> bytes:
 
 
 class Uploads(Wire):
-    """Takes files and creates predictions, except where `first` has another answer: to all uploads
-    alike, or to each content.
-    """
+    """A server for uploads and predictions; `first` may answer an upload in another way."""
 
     def __init__(self, first: Callable[[Seen], Any] = lambda _: ...) -> None:
         self.first = first
@@ -115,7 +113,7 @@ class Uploads(Wire):
 
     @property
     def body(self) -> Any:
-        """What arrived of the prediction."""
+        """The JSON body of the prediction's request."""
         (seen,) = (each for each in self.seen if each.path != "/v1/files")
         assert int(seen.headers["content-length"]) == len(seen.body)
         body = json.loads(seen.body)
@@ -124,16 +122,14 @@ class Uploads(Wire):
 
 
 class Early(Wire):
-    """Gives `act` the connection when the first request's head is there, and nothing of it has been
-    read.
-    """
+    """A server that calls `act` with the connection before it reads the first request."""
 
     def __init__(self, act: Callable[[socket.socket], object]) -> None:
         self.act = act
-        # Bytes of that request, if it is whole.
+        # The length of that request, if it is complete.
         self.expected = 0
         super().__init__(lambda _: reply(prediction(), 201))
-        # Else the system takes all of a body, and the sender never waits.
+        # With a large buffer the system would take all of the body.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
 
     def _serve(self, connection: socket.socket) -> None:
@@ -150,7 +146,7 @@ class Early(Wire):
 
 
 def drain(connection: socket.socket) -> int:
-    """Read to the end; how many bytes came."""
+    """Read to the end, and return the number of bytes."""
     count = 0
     try:
         while part := connection.recv(1 << 20):
@@ -169,7 +165,7 @@ class Pathlike:
 
 
 class OnlyRead:
-    """Knows no position, no name, and no end but that it has nothing more."""
+    """A file with a `read` and no other method."""
 
     def __init__(self, *content):
         self.content = list(content)
@@ -202,7 +198,7 @@ class Maker:
     def open(
         self, opener: Any, *args: Any, skip: int = 0, write: Any = None, **options: Any
     ) -> Any:
-        """What an opener gives: written and rewound, if so asked, and then read a little."""
+        """Open a file, write to it and rewind it, and read `skip` bytes, if so asked."""
         file = self.stack.enter_context(opener(*args, **options))
         if write is not None:
             file.write(write)
@@ -297,7 +293,7 @@ KINDS: dict[str, Callable[[Maker], Case]] = {
     ),
     "binary, unlinked": lambda m: Case(m.unlinked(), DATA, "gone"),
     "binary, replaced": lambda m: Case(m.replaced(), DATA, "replaced"),
-    # The system makes these up when they are read, and says that they are empty.
+    # Files of the kernel, which have content and a length of 0.
     "binary, of unknown size": lambda m: Case(
         m.open(MADE_UP.open, "rb"), MADE_UP.read_bytes(), "ostype"
     ),
@@ -371,7 +367,7 @@ class Pieces:
 
 
 class Reader:
-    """Gives less than it is asked for, as a connection does."""
+    """Returns fewer bytes than asked for, like a connection."""
 
     name = "C:\\in\\a.png"
 
@@ -389,7 +385,7 @@ def starlette_upload(content, **headers):
 
 
 class ProgressLog:
-    """A `progress=` that keeps what it is told."""
+    """A function for `progress=` that keeps its arguments."""
 
     def __init__(self):
         self.calls = []

@@ -83,13 +83,14 @@ def sync(client: Replicate, output: FileOutput) -> None:
     assert_type(client.predictions.list(), Page[Prediction])
     assert_type(client.predictions.cancel("x", signal=AbortController().signal), Prediction)
     assert_type(client.wait(one, interval=1, timeout=5), Prediction)
-    assert_type(client.stream("o/n", input={}), Stream[ServerSentEvent])
+    assert_type(client.stream("o/n", input={}), Stream[ServerSentEvent, Prediction])
+    assert_type(client.stream("o/n").prediction, Prediction | None)
     assert_type([event.data for event in client.predictions.stream("x")], list[str | FileOutput])
-    assert_type(one.stream(cancel_on_exit=True), Stream[ServerSentEvent])
-    assert_type(one.async_stream(), AsyncStream[ServerSentEvent])
-    assert_type(client.text_stream("o/n", {}, timeout=5), Stream[str])
+    assert_type(one.stream(cancel_on_exit=True), Stream[ServerSentEvent, Prediction])
+    assert_type(one.async_stream(), AsyncStream[ServerSentEvent, Prediction])
+    assert_type(client.text_stream("o/n", {}, timeout=5), Stream[str, Prediction])
     assert_type(client.text_stream("o/n").collect(), str)
-    assert_type(client.async_text_stream("o/n"), AsyncStream[str])
+    assert_type(client.async_text_stream("o/n"), AsyncStream[str, Prediction])
     with client.stream("o/n") as events:
         assert_type(next(events).event, EventType)
     assert_type(list(client.relay("o/n")), list[bytes])
@@ -164,7 +165,9 @@ async def asynchronous(client: AsyncReplicate, old: Replicate, output: FileOutpu
     assert_type(await client.predictions.create("v", input={}), Prediction[Async])
     assert_type(await client.predictions.list(), Page[Prediction[Async]])
     assert_type(await client.wait(one), Prediction[Async])
-    assert_type(client.stream("o/n", input={}), AsyncStream[ServerSentEvent[Async]])
+    assert_type(
+        client.stream("o/n", input={}), AsyncStream[ServerSentEvent[Async], Prediction[Async]]
+    )
     assert_type([event.id async for event in client.stream("o/n")], list[str | None])
     assert_type([event.id async for event in await client.stream("o/n")], list[str | None])
     assert_type(await client.text_stream("o/n").collect(), str)
@@ -214,7 +217,7 @@ async def records_of_an_async_client(client: AsyncReplicate) -> None:
     assert_type(await one.async_reload(), None)
     assert_type([event.data async for event in one.stream()], list[str | FileOutput[Async]])
     assert_type([each async for each in one.output_iterator()], list[Any])
-    assert_type(one.async_stream(), AsyncStream[ServerSentEvent[Async]])
+    assert_type(one.async_stream(), AsyncStream[ServerSentEvent[Async], Prediction[Async]])
     assert_type([event.data async for event in client.stream("o/n")], list[str | FileOutput[Async]])
     assert_type(
         [event.data async for event in client.predictions.stream("x")],

@@ -216,7 +216,9 @@ class ModelMethods:
 
     @classmethod
     def schema(
-        cls, by_alias: bool = True, ref_template: str = "#/definitions/{model}"
+        cls,
+        by_alias: bool = True,  # noqa: ARG003 - pydantic's signature
+        ref_template: str = "#/definitions/{model}",
     ) -> JSONObject:
         """Return a JSON schema of the documented fields.
 

@@ -32,15 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import types
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-    from typing import Any, Concatenate, Literal, Self, TypeAlias
-
-    # What a stream of events is turned into: events, the text of those that are output, or bytes to
-    # be passed on.
-    Form: TypeAlias = Literal["events", "text", "frames"]
-
-    # What a host says of a file: its media type, its length in bytes, its `Content-Disposition`, and
-    # its `ETag` or `Last-Modified`.
-    FileInfo: TypeAlias = tuple[str | None, int | None, str | None, str | None]
+    from typing import Any, Concatenate, Self
 
     Function, Method = types.FunctionType, types.MethodType
 else:

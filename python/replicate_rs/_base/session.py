@@ -1,4 +1,4 @@
-"""What the parts of one client share: its settings, its mode, and an adapter of its calls."""
+"""What the resources of one client share: its settings, its mode, an adapter of its calls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .types import FileEncodingStrategy
 
     class Settings(Protocol):
-        """What a client is made with at the moment, and the core that is made of it."""
+        """The options of a client, and the core that has them."""
 
         options: dict[str, Any]
         mode: type[Sync | Async]
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 
         @property
         def core(self) -> Core:
-            """The core that requests go through now."""
+            """The core that sends requests now."""
             ...
 
         @property
         def poll_interval(self) -> float | None:
-            """Seconds between polls; None leaves it to the core."""
+            """Seconds between polls; None if the core chooses."""
             ...
 
         @property
         def is_plain_default(self) -> bool:
-            """Whether the settings are the default client's, with nothing assigned."""
+            """Whether the settings are the default client's, without assigned options."""
             ...
 
         def reduced(self, mode: type[Sync | Async]) -> tuple[Any, ...]:
-            """Return what `__reduce__` of a session returns."""
+            """Return the result of a session's `__reduce__`."""
             ...
 
     class Adapter(Protocol):
-        """What calls of a client under the official client's name differ in; `drop_in` has one."""
+        """Adapts calls to the official client's behavior; `drop_in` has one."""
 
         first_hold: int
-        """Seconds: the longest hold of a run's create."""
+        """The longest time that a run's create request may block, in seconds."""
 
         def call(
             self,
@@ -70,17 +70,17 @@ if TYPE_CHECKING:
         def prepare(
             self, function: Callable[..., Any], resource: Any, kwargs: dict[str, Any]
         ) -> Any:
-            """Put keywords in this library's form, and return the resource to call."""
+            """Convert keywords to this library's, and return the resource to call."""
             ...
 
         def adapt(self, error: Exception, resource: Any) -> None:
-            """Turn an error into what callers expect."""
+            """Turn an error into the one that callers expect."""
             ...
 
         def batches(
             self, batches: AsyncGenerator[Sequence[Any], None], resource: Any
         ) -> AsyncGenerator[Sequence[Any], None]:
-            """Return the parts of a streamed answer."""
+            """Return the batches of a stream."""
             ...
 
         def stream(self, function: Callable[..., Any], stream: Any) -> Any:
@@ -104,27 +104,26 @@ class Async:
 
 
 class Session:
-    """What the parts of one client share, in a mode."""
+    """The settings and the mode that the resources of one client share."""
 
     __slots__ = ("adapter", "mode", "settings")
 
     def __init__(self, settings: Settings, mode: type[Sync | Async]) -> None:
-        # What the client is made with at the moment.
         self.settings: Settings = settings
-        # Of a client under another library's name.
+        # Only clients under the official client's name have one.
         self.adapter: Adapter | None = None
-        # The client's, and so that of the records, pages and files that it gives, whichever of its
-        # methods gave them.
+        # The client's mode, and the mode of the records, pages and files that it returns, from its
+        # `async_` methods too.
         self.mode: type[Sync | Async] = mode
 
     @property
     def core(self) -> Core:
-        """What requests go through now."""
+        """The core that sends requests now."""
         return self.settings.core
 
     @property
     def poll_interval(self) -> float | None:
-        """Seconds between polls; None leaves it to the core."""
+        """Seconds between polls; None if the core chooses."""
         return self.settings.poll_interval
 
     @property
@@ -135,7 +134,7 @@ class Session:
 
     @property
     def use_file_output(self) -> bool:
-        """Whether files of an output are given as `FileOutput`."""
+        """Whether files in an output become `FileOutput` objects."""
         return bool(self.settings.options["use_file_output"])
 
     def in_mode(self, mode: type[Sync | Async]) -> Session:

@@ -25,24 +25,29 @@ if TYPE_CHECKING:
         Sequence,
     )
     from types import TracebackType
-    from typing import Any, Concatenate, Self
+    from typing import Any, Concatenate, Literal, Self, TypeAlias
 
     from .._core import ServerSentEvent
     from .resource import Resource
 
+    # The items of a stream: events, the text of the output events, or encoded events to relay.
+    Form: TypeAlias = Literal["events", "text", "frames"]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+# The prediction that streams. This package knows no predictions: who states a method names its type.
+R = TypeVar("R", covariant=True, default="Any")
 
 
 if TYPE_CHECKING:
     from typing import Protocol
 
-    class Streamed(Protocol[T_co]):
+    class Streamed(Protocol[T_co, R]):
         """The result of a streaming operation that is more than a generator of batches."""
 
         @property
-        def prediction(self) -> Any:
+        def prediction(self) -> R:
             """The prediction whose events these are, once it was created."""
             ...
 
@@ -55,19 +60,19 @@ if TYPE_CHECKING:
             ...
 
 
-class _HasPrediction:
+class _HasPrediction(Generic[R]):
     __slots__ = ("_origin",)
 
     _origin: object
 
-    # Typed as `Any`, since this package knows no predictions.
     @property
-    def prediction(self) -> Any:
+    def prediction(self) -> R | None:
         """The `Prediction` that streams; None before it was created, and for files."""
-        return getattr(self._origin, "prediction", None)
+        prediction: R | None = getattr(self._origin, "prediction", None)
+        return prediction
 
 
-class Stream(_HasPrediction, Generic[T]):
+class Stream(_HasPrediction[R], Generic[T, R]):
     """An iterator over items as they arrive.
 
     Leaving it early, or the end of a ``with``, closes its connection. On an event loop, ``async
@@ -127,7 +132,7 @@ class Stream(_HasPrediction, Generic[T]):
         return "".join(map(str, self))
 
 
-class AsyncStream(_HasPrediction, Generic[T]):
+class AsyncStream(_HasPrediction[R], Generic[T, R]):
     """An async iterator over items as they arrive.
 
     Leaving it early, or the end of an ``async with``, closes its connection. It may be awaited
@@ -222,12 +227,12 @@ def _returning(kind: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return copy  # type: ignore[no-any-return]  # it is a function
 
 
-class _StreamingMethod(ResourceMethod, Generic[P, T]):
+class _StreamingMethod(ResourceMethod, Generic[P, T, R]):
     """What the decorators of streaming methods share."""
 
     def __init__(
         self,
-        function: Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None] | Streamed[T]],
+        function: Callable[Concatenate[Any, P], AsyncGenerator[Sequence[T], None] | Streamed[T, R]],
     ) -> None:
         super().__init__(function)
 
@@ -260,21 +265,23 @@ class _StreamingMethod(ResourceMethod, Generic[P, T]):
         return True
 
 
-class streaming(_StreamingMethod[P, T]):  # noqa: N801 - reads as a decorator
+class streaming(_StreamingMethod[P, T, R]):  # noqa: N801 - reads as a decorator
     """A method whose answer comes in parts: any async generator of batches, or a `Streamed`."""
 
     @overload
     def __get__(
         self, resource: None, owner: type[Resource[Async]]
-    ) -> Callable[Concatenate[Any, P], AsyncStream[T]]: ...
+    ) -> Callable[Concatenate[Any, P], AsyncStream[T, R]]: ...
     @overload
     def __get__(
         self, resource: None, owner: object
-    ) -> Callable[Concatenate[Any, P], Stream[T]]: ...
+    ) -> Callable[Concatenate[Any, P], Stream[T, R]]: ...
     @overload
-    def __get__(self, resource: Resource[Sync], owner: object) -> Callable[P, Stream[T]]: ...
+    def __get__(self, resource: Resource[Sync], owner: object) -> Callable[P, Stream[T, R]]: ...
     @overload
-    def __get__(self, resource: Resource[Async], owner: object) -> Callable[P, AsyncStream[T]]: ...
+    def __get__(
+        self, resource: Resource[Async], owner: object
+    ) -> Callable[P, AsyncStream[T, R]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
             return self._unbound or self._make_unbound()
@@ -285,7 +292,7 @@ class streaming(_StreamingMethod[P, T]):  # noqa: N801 - reads as a decorator
     def _make_blocking(self) -> Callable[..., Any]:
         function, check = self.function, checker(self.function, RULES)
 
-        def call(resource: Resource[Any], *args: Any, **kwargs: Any) -> Stream[T]:
+        def call(resource: Resource[Any], *args: Any, **kwargs: Any) -> Stream[T, R]:
             adapter = resource._session.adapter
             if adapter is not None:
                 resource = adapter.prepare(function, resource, kwargs)
@@ -312,18 +319,18 @@ class streaming(_StreamingMethod[P, T]):  # noqa: N801 - reads as a decorator
         return getattr(self.owner, "mode", None) is Async
 
 
-class async_streaming(_StreamingMethod[P, T]):  # noqa: N801 - reads as a decorator
+class async_streaming(_StreamingMethod[P, T, R]):  # noqa: N801 - reads as a decorator
     """The ``async_`` twin of a streaming method, on either client."""
 
-    def __init__(self, twin: streaming[P, T]) -> None:
+    def __init__(self, twin: streaming[P, T, R]) -> None:
         super().__init__(twin.function)
 
     @overload
     def __get__(
         self, resource: None, owner: object
-    ) -> Callable[Concatenate[Any, P], AsyncStream[T]]: ...
+    ) -> Callable[Concatenate[Any, P], AsyncStream[T, R]]: ...
     @overload
-    def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, AsyncStream[T]]: ...
+    def __get__(self, resource: Resource[Any], owner: object) -> Callable[P, AsyncStream[T, R]]: ...
     def __get__(self, resource: Resource[Any] | None, owner: object) -> Callable[..., Any]:
         if resource is None:
             return self._unbound or self._make_unbound()

@@ -1,8 +1,8 @@
-"""The only place where blocking and suspending differ.
+"""How operations wait: on the calling thread, or on an event loop.
 
-Every verb of the core gives a `Pending`. `Blocking` waits for it on this thread; `Suspending` lets
-the event loop go on. Both have one async-shaped face, `Transport`, so that an endpoint is stated
-once.
+Every method of the core that sends a request returns a `Pending`. `Blocking` waits for it on this
+thread, `Suspending` lets the event loop go on. Both have the async interface `Transport`, so that
+each operation is written once.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     T_co = TypeVar("T_co", covariant=True)
 
     class Waitable(Protocol[T_co]):
-        """What can be waited for on a thread."""
+        """What a thread can wait for."""
 
         def wait(self) -> T_co:
-            """Wait for it."""
+            """Wait, and return the result."""
             ...
 
     class Transport(Protocol):
@@ -33,28 +33,29 @@ if TYPE_CHECKING:
 
         @staticmethod
         def finish(pending: Pending[T]) -> Awaitable[T]:
-            """Wait for an answer of the core."""
+            """Wait for a result of the core."""
             ...
 
         @staticmethod
         def call(function: Callable[..., T], *args: object) -> Awaitable[T]:
-            """Run a function that may block (a caller's file, a disk) where it disturbs nobody."""
+            """Run a function that may block (on a caller's file, or a disk)."""
             ...
 
         @staticmethod
         def each(
             items: AsyncGenerator[T, None], function: Callable[[T], object], *, holder: object
         ) -> Awaitable[None]:
-            """Run a function that may block on each item of a caller's async iterator, for one task
-            at a time per holder.
+            """Run a function that may block on each item of an async iterator.
+
+            Tasks with the same `holder` do so one after another.
             """
             ...
 
 
 def wait(pending: Waitable[T]) -> T:
-    """Wait on this thread; where greenlets share it, the others run meanwhile."""
-    # gevent and eventlet both import it, at any time. What goes through a caller's `fetch` waits
-    # for others in turn.
+    """Wait on this thread; with gevent or eventlet, other greenlets run meanwhile."""
+    # Both import `greenlet`, at any time. A request through a caller's `fetch` is no `Pending`; it
+    # waits for one in turn.
     if "greenlet" in modules and isinstance(pending, Pending):
         from .greenlets import running_hub
 
@@ -66,7 +67,7 @@ def wait(pending: Waitable[T]) -> T:
 
 
 class Blocking:
-    """Async in form only: no await in here ever suspends."""
+    """Waits on the calling thread: these coroutines never suspend."""
 
     @staticmethod
     async def finish(pending: Pending[T]) -> T:
@@ -75,17 +76,17 @@ class Blocking:
 
     @staticmethod
     async def call(function: Callable[..., T], *args: object) -> T:
-        """Call it right here."""
+        """Call the function on this thread."""
         return function(*args)
 
     @staticmethod
     async def each(
-        items: AsyncGenerator[T, None],  # noqa: ARG004 - as `Awaited.each` has it
+        items: AsyncGenerator[T, None],  # noqa: ARG004 - as in `Transport`
         function: Callable[[T], object],  # noqa: ARG004
         *,
         holder: object,  # noqa: ARG004
     ) -> None:
-        """Refuse: there is nobody to await them."""
+        """Raise `TypeError`: blocking code cannot await."""
         raise TypeError(
             "an async file needs an AsyncReplicate or an async_ method: or pass its content as"
             " bytes"
@@ -93,16 +94,16 @@ class Blocking:
 
 
 class Suspending:
-    """For event loops."""
+    """Waits on an event loop."""
 
     @staticmethod
     def finish(pending: Pending[T]) -> Pending[T]:
-        """Wait without blocking the loop: the core's awaitable itself."""
+        """Return the core's awaitable, which does not block the loop."""
         return pending
 
     @staticmethod
     async def call(function: Callable[..., T], *args: object) -> T:
-        """Call it on a thread of the loop's executor."""
+        """Call the function on a thread of the loop's executor."""
         from asyncio import to_thread
 
         return await to_thread(function, *args)
@@ -111,14 +112,14 @@ class Suspending:
     async def each(
         items: AsyncGenerator[T, None], function: Callable[[T], object], *, holder: object
     ) -> None:
-        """Call it on a thread of the loop's executor."""
+        """Call the function for each item on a thread of the loop's executor."""
         from asyncio import Lock, get_running_loop
 
         key = (id(get_running_loop()), id(holder))
         while True:
             lock = _turns.setdefault(key, Lock())
             await lock.acquire()
-            # Whoever had it before has taken it away.
+            # The task that held the lock may have removed it.
             if _turns.get(key) is lock:
                 break
             lock.release()
@@ -127,11 +128,11 @@ class Suspending:
                 await Suspending.call(function, item)
         finally:
             try:
-                # However this ended, the iterator puts its file back before the next task has it.
+                # The iterator must restore its file before the next task reads it.
                 await items.aclose()
             finally:
                 _turns.pop(key).release()
 
 
-# Who reads a caller's async file, by its loop and its identity.
+# Locks of callers' async files, by the ids of the loop and the file.
 _turns: dict[tuple[int, int], Lock] = {}

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import Any, Literal
 
-    from .._base.operation import FileInfo, Form
+    from .._base.streaming import Form
     from .._core import AbortSignal, Core, Pending, Source
+    from .._files.reader import FileInfo
     from ..exceptions import APIResponseValidationError
     from .types import AsyncSend as AsyncSend
     from .types import Fetch as Fetch

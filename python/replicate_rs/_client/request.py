@@ -1,4 +1,4 @@
-"""Any request to the API, for what this library has no method for."""
+"""Requests to any endpoint of the API, for those that this library has no method for."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ async def request(
     signal: AbortSignal | None = None,
     timeout: Limit | None = None,
 ) -> Response:
-    """Ask the API for anything, with the client's token, retries and errors.
+    """Send a request to any endpoint, with the client's token, retries and errors.
 
     Args:
-        route: A path under the client's base URL, such as ``/models``, or a whole URL. Another
-            origin gets no token.
-        method: The HTTP method. `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE` and `QUERY` are repeated
-            after a failure that may pass, any other only if the server did not take it.
+        route: A path under the client's base URL, such as ``/models``, or a complete URL. Another
+            origin does not get the token.
+        method: The HTTP method. `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE` and `QUERY` are retried
+            after a temporary failure, other methods only if the server did not accept the request.
         params: The query; None is left out, lists are joined by commas.
-        headers: Sent with it, over the client's own: a mapping, or pairs, of which several may have
-            one name.
+        headers: Headers of this request, a mapping or pairs; they replace the client's of the same
+            name.
         data: The body: bytes and text as they are; a dict with files among its values, or a list of
             names and values, as a form (``multipart/form-data``); anything else as JSON, by the
             rules of a model's input.
         signal: Stops the request.
-        timeout: Seconds for all of it, retries included.
+        timeout: Seconds for the whole request, retries included, or a `timedelta`.
 
     Returns:
-        The response, read to its end: `status`, `headers`, `body`, `text`, `json()`.
+        The complete response: `status`, `headers`, `body`, `text`, `json()`.
 
     Raises:
-        APIStatusError: The answer has a status of 400 or more.
-        TypeError: Something in `data` has no JSON of its own.
-        ValueError: JSON cannot carry something in `data`, or the method is `CONNECT` or `TRACE`.
+        APIStatusError: The response has a status of 400 or more.
+        TypeError: JSON has no form for a value in `data`.
+        ValueError: JSON cannot carry a value in `data`, or the method is `CONNECT` or `TRACE`.
 
     """
-    kind = next(
+    media_type = next(
         (value for name, value in header_pairs(headers) if name.lower() == "content-type"), None
     )
     body: bytes | Upload | None = None
     if isinstance(data, str):
-        body, kind = data.encode(), kind or "text/plain"
+        body, media_type = data.encode(), media_type or "text/plain"
     elif isinstance(data, (bytes, bytearray)):
-        body, kind = bytes(data), kind or "application/octet-stream"
+        body, media_type = bytes(data), media_type or "application/octet-stream"
     elif data is not None:
         from .._files.encode import to_plain
 
@@ -67,9 +67,9 @@ async def request(
         if files:
             from .._files.multipart import encode_data_as_form
 
-            body, kind = await encode_data_as_form(client, value, kind)
+            body, media_type = await encode_data_as_form(client, value, media_type)
         else:
-            body, kind = to_json(value), kind or "application/json"
+            body, media_type = to_json(value), media_type or "application/json"
     return await client._transport.finish(
         client._core.send(
             method.upper(),
@@ -77,8 +77,8 @@ async def request(
             Expect.RESPONSE,
             query=encode_query(params or {}),
             body=body,
-            content_type=kind,
-            # In no local, since reports of errors show these.
+            content_type=media_type,
+            # Not in a local variable: error reports show these.
             headers=[
                 (name, value)
                 for name, value in header_pairs(headers)

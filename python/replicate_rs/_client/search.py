@@ -1,4 +1,4 @@
-"""Search among models, collections and documentation."""
+"""Search in models, collections and documentation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FoundModel(Record[M]):
-    """A model, and why it was found."""
+    """A model that matches a query, and its relevance."""
 
     __slots__ = ()
 
@@ -25,38 +25,38 @@ class FoundModel(Record[M]):
 
     @property
     def model(self) -> Model[M]:
-        """The model."""
+        """The model that was found."""
         return self._view("model", Model[M]) or Model._of({}, self._session)
 
 
 class SearchResult(Record[M]):
-    """What was found (https://replicate.com/docs/reference/http#search)."""
+    """The result of a search (https://replicate.com/docs/reference/http#search)."""
 
     __slots__ = ()
 
     query: str
     pages: list[dict[str, str]]
-    """Documentation: ``name`` and ``href`` each."""
+    """Pages of the documentation, each with ``name`` and ``href``."""
 
     @property
     def models(self) -> list[FoundModel[M]]:
-        """Models."""
+        """The models that were found."""
         return self._views("models", FoundModel[M])
 
     @property
     def collections(self) -> list[Collection[M]]:
-        """Collections; the API gives no more of their models than owner and name."""
+        """The collections that were found; of their models the API gives owner and name only."""
         return self._views("collections", Collection[M])
 
 
 async def search(
     client: Resource[M], query: str, *, limit: int | None = None, **options: Unpack[Options]
 ) -> SearchResult[M]:
-    """Do what `client.search` does."""
-    found = client._send(
+    """Search for models, collections and pages of the documentation; see `client.search`."""
+    pending = client._send(
         "GET", ("search",), Expect.OBJECT, options, query={"query": query, "limit": limit}
     )
-    return SearchResult._of(await client._transport.finish(found), client._session)
+    return SearchResult._of(await client._transport.finish(pending), client._session)
 
 
 defer_annotations(globals())

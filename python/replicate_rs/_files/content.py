@@ -6,6 +6,7 @@ while it is sent. All others are read through Python.
 
 from __future__ import annotations
 
+from .._base.operation import run_blocking
 from .._base.typing import TYPE_CHECKING
 from .._core import Part
 from ..exceptions import FileError
@@ -32,13 +33,7 @@ class ContentBuffer:
     """The content read so far, in memory or in a temporary file."""
 
     def __init__(self, source: str, *, encoding: str | None) -> None:
-        """Create an empty buffer.
-
-        Args:
-            source: Where the content comes from, for error messages.
-            encoding: Encodes text; with None, text is refused.
-
-        """
+        """Create an empty buffer for the content of `source`; text needs an encoding."""
         from tempfile import SpooledTemporaryFile
 
         self.length: int = 0
@@ -56,13 +51,7 @@ class ContentBuffer:
         self._file.close()
 
     def write(self, piece: object, max_length: int | None = None) -> bool:
-        """Add the next piece, and return whether it was not empty.
-
-        Args:
-            piece: Bytes, or text if there is an encoding.
-            max_length: The bytes or characters that were asked for.
-
-        """
+        """Add a piece of at most `max_length` bytes or characters; return whether it has any."""
         is_text = False
         if isinstance(piece, str) and self._encoding is not None:
             content, is_text = piece.encode(self._encoding), True
@@ -157,20 +146,30 @@ def _read_text(file: Any) -> Part:
             )
         return part
     file.flush()
-    with FileLock(file), _Rewound(file.buffer):
-        content = file.buffer.read()
+    with FileLock(file):
+        content = run_blocking(_read_all(file.buffer))
     content.decode(file.encoding, file.errors or "strict")
     return Part(content)
+
+
+async def _read_all(file: Any) -> bytes:
+    async with _Rewound(file):
+        content: bytes = file.read()
+    return content
 
 
 def _read(file: Any) -> Part:
     """Read a file through Python."""
     source = f"the read() of a {type(file).__name__}"
-    with (
-        FileLock(file),
-        ContentBuffer(source, encoding=getattr(file, "encoding", None) or "utf-8") as buffer,
-        _Rewound(file) as rewound,
-    ):
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    with FileLock(file), ContentBuffer(source, encoding=encoding) as buffer:
+        run_blocking(_read_into(file, buffer))
+        return buffer.to_part()
+
+
+async def _read_into(file: Any, buffer: ContentBuffer) -> None:
+    """Read a file without async methods, which never suspends."""
+    async with _Rewound(file) as rewound:
         if not rewound.is_at_start:
             mark_read(file)
         try:
@@ -183,7 +182,6 @@ def _read(file: Any) -> Part:
                 piece = file.read(BLOCK_SIZE)
         if not rewound.is_at_start and not buffer.length:
             raise already_read_error(file)
-        return buffer.to_part()
 
 
 def _read_without_size(file: Any, buffer: ContentBuffer) -> None:
@@ -199,45 +197,49 @@ def _read_without_size(file: Any, buffer: ContentBuffer) -> None:
 
 
 class _Rewound:
-    """Rewinds a file if possible, and restores its position at the end."""
+    """Rewinds a file, async or not, if that is possible, and restores its position at the end."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
 
-    def __enter__(self) -> Self:
-        self._position = _get_position(self._file)
-        self.is_at_start = _rewind(self._file)
+    async def __aenter__(self) -> Self:
+        self._position = await self._get_position()
+        self.is_at_start = await self._rewind()
         if not self.is_at_start and self._position:
             raise already_read_error(self._file)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._position is None or not self.is_at_start:
             return
         from contextlib import suppress
 
         # A file that fails here was at its beginning and cannot seek: the next read refuses it.
         with suppress(Exception):
-            self._file.seek(self._position)
+            await _await_if_needed(self._file.seek(self._position))
 
+    async def _get_position(self) -> int | None:
+        # Starlette's and Litestar's UploadFile have no tell(); the file within does.
+        file: Any = self._file if hasattr(self._file, "tell") else getattr(self._file, "file", None)
+        try:
+            position = await _await_if_needed(file.tell())
+        except Exception:  # noqa: BLE001 - a file without a position may still be readable
+            return None
+        return position if type(position) is int else None
 
-def _get_position(file: Any) -> int | None:
-    try:
-        position = file.tell()
-    except Exception:  # noqa: BLE001 - a file without a position may still be readable
-        return None
-    return position if type(position) is int else None
-
-
-def _rewind(file: Any) -> bool:
-    seekable = getattr(file, "seekable", None)
-    try:
-        if callable(seekable) and not seekable():
+    async def _rewind(self) -> bool:
+        seekable = getattr(self._file, "seekable", None)
+        try:
+            if callable(seekable) and not await _await_if_needed(seekable()):
+                return False
+            await _await_if_needed(self._file.seek(0))
+        except Exception:  # noqa: BLE001 - as above
             return False
-        file.seek(0)
-    except Exception:  # noqa: BLE001 - as above
-        return False
-    return _get_position(file) in (0, None)
+        return await self._get_position() in (0, None)
+
+
+async def _await_if_needed(result: Any) -> Any:
+    return await result if hasattr(result, "__await__") else result
 
 
 class FileLock:
@@ -314,44 +316,12 @@ async def _read_async_iterable(file: Any) -> AsyncGenerator[object, None]:
 
 
 async def _read_async_file(file: Any) -> AsyncGenerator[object, None]:
-    position = await _get_async_position(file)
-    is_at_start = await _async_rewind(file)
-    if not is_at_start:
-        if position:
-            raise already_read_error(file)
-        mark_read(file)
     is_empty = True
-    try:
+    async with _Rewound(file) as rewound:
+        if not rewound.is_at_start:
+            mark_read(file)
         while piece := await file.read(BLOCK_SIZE):
             is_empty = False
             yield piece
-    finally:
-        if is_at_start and position is not None:
-            await _await_if_needed(file.seek(position))
-    if is_empty and not is_at_start:
+    if is_empty and not rewound.is_at_start:
         raise already_read_error(file)
-
-
-async def _get_async_position(file: Any) -> int | None:
-    # Starlette's and Litestar's UploadFile have no tell(); the file within does.
-    tell: Any = getattr(file, "tell", None) or getattr(getattr(file, "file", None), "tell", None)
-    try:
-        position = await _await_if_needed(tell())
-    except Exception:  # noqa: BLE001 - as above
-        return None
-    return position if type(position) is int else None
-
-
-async def _async_rewind(file: Any) -> bool:
-    seekable = getattr(file, "seekable", None)
-    try:
-        if callable(seekable) and not await _await_if_needed(seekable()):
-            return False
-        await _await_if_needed(file.seek(0))
-    except Exception:  # noqa: BLE001 - as above
-        return False
-    return await _get_async_position(file) in (0, None)
-
-
-async def _await_if_needed(result: Any) -> Any:
-    return await result if hasattr(result, "__await__") else result

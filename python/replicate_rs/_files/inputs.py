@@ -49,7 +49,7 @@ async def encode_input(
         resource: Sends the uploads.
         value: The caller's value.
         inline: Collects the files that are sent within the request.
-        strategy: How files are sent; None for the client's strategy.
+        strategy: None for the client's strategy.
         progress: Called with the bytes sent and the bytes of all uploads begun so far.
         signal: Stops the uploads.
         deadline: Seconds of the monotonic clock.
@@ -94,18 +94,9 @@ async def put_input(
     params: Mapping[str, Any],
     request_options: Options,
 ) -> InlineFiles:
-    """Put a model's input into a request's body, and upload its files within the request's time.
+    """Put a model's input into a request's body; return the files to send within the request.
 
-    Args:
-        resource: Sends the request.
-        body: Gets the field ``input``.
-        value: The caller's input.
-        params: The caller's parameters of the prediction.
-        request_options: The options of the request; the uploads' time is taken off its timeout.
-
-    Returns:
-        The files to send within the request.
-
+    The time of the uploads is taken off the request's timeout, in `request_options`.
     """
     total = limit("timeout", request_options.get("timeout"))
     deadline = None if total is None else monotonic() + total

@@ -128,23 +128,12 @@ def register_with_fastapi(modules: dict[str, Any], kind: type) -> None:
         encoders.setdefault(kind, str)
 
 
-class CallSite:
-    """The instruction at which a running function is."""
+def get_call_site(frame: FrameType) -> tuple[int, object, int]:
+    """Return the instruction at which a running function is.
 
-    __slots__ = ("_code", "_frame", "_instruction")
-
-    def __init__(self, frame: FrameType) -> None:
-        # Another frame may have the same address later, but not at the same instruction of the same
-        # function.
-        self._frame, self._code, self._instruction = id(frame), frame.f_code, frame.f_lasti
-
-    def is_at(self, frame: FrameType) -> bool:
-        """Return whether a frame is at this instruction."""
-        return (self._frame, self._code, self._instruction) == (
-            id(frame),
-            frame.f_code,
-            frame.f_lasti,
-        )
+    Another frame may have the same address later, but not at the same instruction of its function.
+    """
+    return id(frame), frame.f_code, frame.f_lasti
 
 
 def refuse_dict() -> NoReturn:

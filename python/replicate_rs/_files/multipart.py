@@ -66,16 +66,11 @@ def _escape(name: str) -> str:
 async def encode_data_as_form(
     client: Resource[Any], data: object, content_type: str | None
 ) -> tuple[Upload, str]:
-    """Return data with files as a form's body, and the media type.
-
-    Args:
-        client: Sends the request.
-        data: A dict, or pairs of names and values, as `encode.to_plain` returns it.
-        content_type: The caller's media type.
+    """Return the result of `encode.to_plain`, a dict or pairs, as a form's body and media type.
 
     Raises:
         FileError: A file cannot be read.
-        TypeError: A file is within the value of a field, or the media type is another one.
+        TypeError: A file is within the value of a field, or the caller's media type is another one.
 
     """
     if content_type is not None and (

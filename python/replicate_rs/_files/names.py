@@ -24,13 +24,9 @@ EXTENSIONS = {
 
 
 def get_file_name(url: str, disposition: str | None = None, content_type: str | None = None) -> str:
-    """Return a name for a file, without a folder and never empty.
+    """Return a safe name: that of ``Content-Disposition``, else the last part of the URL.
 
-    Args:
-        url: The file's URL, whose last part is used if the host gives no name.
-        disposition: The host's header ``Content-Disposition``.
-        content_type: The media type, for the extension of a name without one.
-
+    A name without an extension gets that of the media type.
     """
     name = _get_disposition_name(disposition) if disposition else None
     if name is None and url[:5].lower() != "data:":
@@ -65,10 +61,7 @@ def _get_extension(content_type: str | None) -> str:
 def to_safe_name(name: str, extension: str = "") -> str:
     """Return a name that every system allows: without a folder, visible, printable, not too long.
 
-    Args:
-        name: Any text; "output" takes the place of nothing.
-        extension: Added to a name that has none.
-
+    `extension` is added to a name that has none.
     """
     name = name.replace("\\", "/").rpartition("/")[2].translate(_REPLACEMENTS)
     if not name.isprintable():

@@ -14,9 +14,8 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar, NoReturn, Self
 
     from .._base.checks import Limit
-    from .._base.operation import FileInfo
     from .._core import AbortSignal
-    from .reader import FileCursor
+    from .reader import FileCursor, FileInfo
 
 
 class FileMetadata:

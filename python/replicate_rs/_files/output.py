@@ -11,7 +11,7 @@ from .._base.resource import M, Resource, check_resource
 from .._base.session import Async, Sync
 from .._base.streaming import async_streaming, streaming
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
-from .interop import CallSite, URLText, refuse_dict, register_with_fastapi
+from .interop import URLText, get_call_site, refuse_dict, register_with_fastapi
 from .open_file import FileMetadata, OpenFile
 from .urls import await_file, is_file_url, without_credentials
 
@@ -47,7 +47,7 @@ class FileOutput(OpenFile[M], URLText):
 
     url: str
     """An ``https:`` URL (``http:`` on this machine), or a ``data:`` URI."""
-    _keys_call_site: CallSite
+    _keys_call_site: tuple[int, object, int]
 
     def __init__(self, url: str, session: Session | Resource[Any]) -> None:
         # As `Resource.__init__`, without the call: outputs may have many files.
@@ -189,7 +189,7 @@ class FileOutput(OpenFile[M], URLText):
 
     def __iter__(self: FileOutput[Sync]) -> Iterator[bytes]:
         call_site = getattr(self, "_keys_call_site", None)
-        if call_site is not None and call_site.is_at(_getframe(1)):
+        if call_site is not None and call_site == get_call_site(_getframe(1)):
             # dict() asks for `keys` and iterates in a single instruction.
             refuse_dict()
         self._check_blocking()
@@ -330,7 +330,7 @@ class FileOutput(OpenFile[M], URLText):
         def __getattr__(self, name: str) -> Any:
             """Bind unpickled files to the default client when it is needed."""
             if name == "keys":
-                self._keys_call_site = CallSite(_getframe(1))
+                self._keys_call_site = get_call_site(_getframe(1))
             if name != "_session":
                 raise AttributeError(f"'FileOutput' object has no attribute {name!r}")
             from .._base.package import default_client

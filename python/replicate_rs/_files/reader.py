@@ -14,11 +14,14 @@ from .urls import await_file, changed_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeAlias
 
-    from .._base.operation import FileInfo
     from .._base.transport import Transport
     from .._core import AbortSignal, Core, Pending, Source
+
+    # What a host says of a file: its media type, its length in bytes, its `Content-Disposition`, and
+    # its `ETag` or `Last-Modified`.
+    FileInfo: TypeAlias = tuple[str | None, int | None, str | None, str | None]
 
 T = TypeVar("T")
 
@@ -40,14 +43,7 @@ class FileCursor:
     """
 
     def __init__(self, core: Core, url: str, on_info: Callable[[FileInfo], object]) -> None:
-        """Create a cursor at the file's beginning.
-
-        Args:
-            core: Fetches the file.
-            url: Where the file is.
-            on_info: Called with what the file's host says of it.
-
-        """
+        """Create a cursor at the file's beginning; `on_info` gets what the file's host says."""
         self.position: int = 0
         self.size: int | None = None
         self.closed: bool = False

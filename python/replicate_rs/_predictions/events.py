@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from typing import Any, NoReturn
 
-    from .._base.operation import Form
     from .._base.resource import Resource
     from .._base.session import Async, Sync
+    from .._base.streaming import Form
     from .._core import AbortSignal, Pending, Source
 
 J = TypeVar("J", bound="Job[Any]")

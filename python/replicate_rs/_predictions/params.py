@@ -34,26 +34,25 @@ MIN_CANCEL_AFTER = 5
 MAX_CANCEL_AFTER = 24 * 60 * 60
 
 _TRAINING_HELP = {
-    "webhook": "An https URL to be told of changes.",
+    "webhook": "An https URL that the API sends events to.",
     "webhook_events_filter": (
-        "Which changes: a list of ``start``, ``output``, ``logs`` and ``completed``."
+        "Which events: a list of ``start``, ``output``, ``logs`` and ``completed``."
     ),
-    "webhook_completed": "The same for the end only; older than `webhook`.",
-    "file_encoding_strategy": "How files are sent; the client's if not given.",
+    "webhook_completed": "An https URL for the ``completed`` event only; older than `webhook`.",
+    "file_encoding_strategy": "How files are sent; as the client's option says if not given.",
     "upload_progress": (
-        "Called with the bytes of files that were sent, and those of all uploads that have begun, a"
-        " few times a second."
+        "Called a few times a second with the bytes sent, and the bytes of all uploads begun."
     ),
 }
 _RUN_HELP = {
     "cancel_after": (
         "Seconds, or a duration as ``1h30m``, after which the API cancels the prediction."
     ),
-    "stream": "Older than streams that every prediction has; sent if given.",
+    "stream": "Sent to the API if given; models stream without it.",
 }
 _PREDICTION_HELP = {
-    "wait": "Seconds to hold the request open until there is output (True: 60, the most).",
-    "prefer": "The same as a header value, ``wait`` or ``wait=5``.",
+    "wait": "Seconds to hold the request open until there is output; True for 60, the maximum.",
+    "prefer": "The `Prefer` header, ``wait`` or ``wait=5``, in place of `wait`.",
 }
 HELP["TrainingOptions"] = _TRAINING_HELP | HELP["Options"]
 HELP["CreateOptions"] = _RUN_HELP | HELP["TrainingOptions"]

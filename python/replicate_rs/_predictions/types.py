@@ -1,4 +1,4 @@
-"""Types of predictions and trainings: their status, their webhook events, what creates take."""
+"""Types of predictions and trainings: their status, webhook events, and options."""
 
 from __future__ import annotations
 
@@ -13,38 +13,36 @@ WebhookEvent: TypeAlias = Literal["start", "output", "logs", "completed"]
 
 
 class TrainingOptions(Options, total=False):
-    """What `trainings.create` takes."""
+    """Options of `trainings.create`."""
 
     webhook: str | None
-    """An https URL to be told of changes."""
+    """An https URL that the API sends events to."""
     webhook_events_filter: Sequence[WebhookEvent] | None
-    """Which changes: a list of ``start``, ``output``, ``logs`` and ``completed``."""
+    """Which events: a list of ``start``, ``output``, ``logs`` and ``completed``."""
     webhook_completed: str | None
-    """The same for the end only; older than `webhook`."""
+    """An https URL for the ``completed`` event only; older than `webhook`."""
     file_encoding_strategy: FileEncodingStrategy | None
-    """How files are sent; the client's if not given."""
+    """How files are sent; as the client's option says if not given."""
     upload_progress: OnSent | None
-    """Called with the bytes of files that were sent, and those of all uploads that have begun, a
-    few times a second.
-    """
+    """Called a few times a second with the bytes sent, and the bytes of all uploads begun."""
 
 
 class CreateOptions(TrainingOptions, total=False):
-    """What `run` takes too."""
+    """Options of `run`."""
 
     cancel_after: str | Seconds | None
     """Seconds, or a duration as ``1h30m``, after which the API cancels the prediction."""
     stream: bool | None
-    """Older than streams that every prediction has; sent if given."""
+    """Sent to the API if given; models stream without it."""
 
 
 class PredictionOptions(CreateOptions, total=False):
-    """What `predictions.create` and `stream` take."""
+    """Options of `predictions.create` and `stream`."""
 
     wait: bool | Seconds | None
-    """Seconds to hold the request open until there is output (True: 60, the most)."""
+    """Seconds to hold the request open until there is output; True for 60, the maximum."""
     prefer: str | None
-    """The same as a header value, ``wait`` or ``wait=5``."""
+    """The `Prefer` header, ``wait`` or ``wait=5``, in place of `wait`."""
 
 
 class WaitOptions(TypedDict, total=False):
@@ -55,7 +53,7 @@ class WaitOptions(TypedDict, total=False):
     interval: Seconds
     """Seconds between polls."""
     timeout: Seconds
-    """Seconds to hold the first request open; 3 at most, and if not given."""
+    """Seconds to hold the first request open; 3 is the maximum, and the default."""
 
 
 Wait: TypeAlias = bool | Seconds | WaitOptions

@@ -1,4 +1,4 @@
-"""Types of webhooks, as frameworks keep them, and of what verifies them."""
+"""Types of the requests, secrets and times that the verification of webhooks accepts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .._base.types import AsItIs
 
 @runtime_checkable
 class HasKey(Protocol):
-    """The account's signing secret, of this library or of 1.0.7."""
+    """A signing secret of this library or of 1.0.7."""
 
     @property
     def key(self) -> str:
@@ -21,24 +21,22 @@ class HasKey(Protocol):
 
 @runtime_checkable
 class HasHeaders(Protocol):
-    """A request of Starlette, FastAPI, Django, Flask, aiohttp, Litestar, httpx, requests, or of one
-    that looks like them.
-    """
+    """A request of Starlette, FastAPI, Django, Flask, aiohttp, Litestar, httpx, requests, …"""
 
     @property
-    def headers(self) -> Any:  # Each has a class of its own for them.
-        """Its headers."""
+    def headers(self) -> Any:  # Each framework has a class of its own.
+        """The headers of the request."""
         ...
 
 
 Secret: TypeAlias = str | HasKey
-# Several while keys are rotated.
+# Several while the secret is rotated.
 Secrets: TypeAlias = Secret | Iterable[Secret]
-# Seconds since 1970, or a time with its zone.
+# Seconds since 1970, or a `datetime`.
 Moment: TypeAlias = float | datetime
 Now: TypeAlias = Moment | Callable[[], Moment]
 _Text: TypeAlias = str | bytes
-# A request, a WSGI environ or an ASGI scope.
+# A request, a WSGI environment or an ASGI scope.
 WebhookRequest: TypeAlias = HasHeaders | Mapping[str, Any]
 WebhookHeaders: TypeAlias = (
     Mapping[str, str] | Mapping[str, _Text] | Mapping[bytes, bytes] | Iterable[tuple[_Text, _Text]]
