@@ -54,8 +54,8 @@ class Adapter:
 
     __slots__ = ("_kind",)
 
-    # Seconds: the longest hold of a run's create. In 1.0.7 that is as long as the API allows.
-    first_hold: int = MAX_WAIT
+    # As in 1.0.7, a run's first request may block for as long as the API allows, in seconds.
+    max_first_wait: int = MAX_WAIT
 
     def __init__(self, kind: type[BaseClient[Any]]) -> None:
         self._kind = kind
