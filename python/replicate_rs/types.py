@@ -189,7 +189,7 @@ class _Names(dict[str, Any]):
         for names in (globals(), self._module, *map(vars, _LIBRARIES)):
             if name in names and not isinstance(names[name], types.ModuleType):
                 return names[name]
-        package: str = __package__
+        package = __name__.rpartition(".")[0]
         for module in (package, *(f"{package}.{path}" for path in _MODULES)):
             found = getattr(import_module(module), name, None)
             if isinstance(found, type):
