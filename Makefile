@@ -1,4 +1,4 @@
-# Every check has its one definition here; CI and the README call these targets.
+# Every check is defined here; CI calls these targets.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,42 +9,46 @@ RUST := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 CARGO_FUZZ := fuzz/target/bin/cargo-fuzz
 CARGO_DENY := fuzz/target/bin/cargo-deny
 CARGO_MUTANTS := fuzz/target/bin/cargo-mutants
-MUTATED := retry resume webhook pace
+MUTATED := retry stream/resume webhook predictions/pace
 SECONDS := 15
 TASKS := 1000000
 
 .PHONY: help setup demo test test-rust test-python test-fetch test-third-parties stress fuzz mutants deny chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
-	@echo 'make demo       run a model on a photograph, without an account (PHOTO=path for your own)'
-	@echo 'make test       every test, Rust and Python'
-	@echo 'make test-fetch the tests of clients once more, through a fetch= that passes every request on'
-	@echo 'make test-third-parties  programs and libraries of other people, against the local server'
-	@echo 'make stress     a million tasks that are cancelled as their answers arrive (TASKS=1000000)'
-	@echo 'make fuzz       what reads bytes from outside, fed with made-up ones (SECONDS=15 each)'
-	@echo 'make mutants    whether the tests notice errors that are put into the code (MUTATED="retry pace")'
-	@echo 'make chaos      what becomes of a call under every fault, here and in replicate 1.0.7'
-	@echo 'make deny       licences, bans and sources of the crates'
-	@echo 'make lint       format and lint, both languages'
-	@echo 'make typecheck  mypy, pyright, and the stub against the binary'
-	@echo 'make bench      speed beside other libraries (JOB=name, QUICK=1)'
-	@echo 'make performance docs/performance.md and its plots, from the last make bench'
-	@echo 'make bench-counts  instructions per operation, compared with the committed ones (UPDATE=1 writes them)'
-	@echo 'make migration  docs/migration.md, from tools/surfaces.py'
-	@echo 'make screenshot the pictures in the docs (needs chromium and chromium-driver)'
+	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
+	@echo 'make test                run all tests, Rust and Python'
+	@echo 'make test-fetch          run the tests of clients with every request passing through a fetch= function'
+	@echo 'make test-third-parties  run libraries and programs that use the official client, with this package'
+	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000)'
+	@echo 'make fuzz                fuzz the parsers of bytes from outside (SECONDS=15 for each)'
+	@echo 'make mutants             check that tests notice errors in the code (MUTATED="retry stream/sse")'
+	@echo 'make chaos               call this library and replicate 1.0.7 under every fault; writes docs/reliability.md'
+	@echo 'make deny                check licences, bans and sources of the crates'
+	@echo 'make lint                check formatting, lints and layers, both languages'
+	@echo 'make format              format both languages'
+	@echo 'make typecheck           run mypy and pyright; compare the stub with the binary'
+	@echo 'make bench               measure speed beside other libraries (JOB=name, QUICK=1)'
+	@echo 'make performance         write docs/performance.md and its plots from the last make bench'
+	@echo 'make bench-counts        count instructions per operation, compare with the committed counts (UPDATE=1 writes them)'
+	@echo 'make bench-local         measure the throughput of the local server'
+	@echo 'make bench-holds         measure how much later a run returns than a create request that waits'
+	@echo 'make migration           write docs/migration.md from tools/surfaces.py'
+	@echo 'make screenshot          take the pictures in docs/ (needs chromium and chromium-driver)'
+	@echo 'make clean               delete everything that these commands created'
 
-# A virtual environment with what the project's own files name.
+# A virtual environment with the tools that build, test and check the project.
 $(VENV)/.tools: pyproject.toml tools/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/requirements.txt
 	@touch $@
 
-# The release build of the extension, in place; made again only when the Rust changed.
+# The release build of the extension, in place; built again only when the Rust code changed.
 $(BUILT): $(VENV)/.tools $(RUST)
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
 	@touch $@
 
-# Node's official client, for the tests; where there is no npm, those are skipped.
+# The official Node client, for tests that are skipped without npm.
 $(NODE)/.installed: tests/node/package.json tests/node/package-lock.json
 	npm ci --prefix tests/node --no-audit --no-fund --loglevel error
 	@touch $@
@@ -59,16 +63,16 @@ test: test-rust test-python
 test-rust:
 	cargo test --quiet --no-default-features --lib
 
-# Most tests wait for sockets most of the time: more of them at once than there are cores.
+# Most tests wait for sockets, so more run at once than there are cores.
 test-python: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
 	$(BIN)/python -X dev -W error -m pytest --tx '4*popen//python=$(BIN)/python -X dev -W error' --dist loadgroup $(ARGS)
 
-# What is not about clients is left out.
+# Without the tests that are not about clients.
 test-fetch: setup
 	THROUGH_FETCH=1 $(BIN)/python -X dev -W error -m pytest --tx '4*popen//python=$(BIN)/python -X dev -W error' --dist loadgroup \
 		--ignore=tests/local --ignore=tests/webhooks --ignore=tests/project $(ARGS)
 
-# Programs and libraries of other people live in an environment of their own, which sees this checkout and not the official client.
+# Third-party libraries have an environment of their own, with this checkout and without the official client.
 .third-parties/.tools: tools/requirements-third-parties.txt tools/requirements-third-parties-bare.txt
 	$(PYTHON) -m venv --clear .third-parties
 	.third-parties/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -r $<
@@ -79,14 +83,14 @@ test-fetch: setup
 test-third-parties: setup .third-parties/.tools
 	.third-parties/bin/python -m pytest tests/third_parties -n 3 --dist loadfile $(ARGS)
 
-# The race of the suite's quick version, for longer.
+# The race between cancellation and responses, for longer than in the suite.
 stress: setup
 	STRESS_TASKS=$(TASKS) $(BIN)/python -m pytest tests/client/test_awaitable.py -k cancelled_as_their_answers --timeout 1800
 
 $(CARGO_FUZZ):
 	cargo install --quiet --root fuzz/target --locked cargo-fuzz@0.13.2
 
-# libFuzzer's flags are not stable yet: RUSTC_BOOTSTRAP has the stable compiler take them. What is found is kept in fuzz/artifacts.
+# RUSTC_BOOTSTRAP lets the stable compiler accept libFuzzer's unstable flags. Inputs that fail are in fuzz/artifacts.
 fuzz: $(CARGO_FUZZ)
 	for target in sse webhook retry data_uri address; do \
 		RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --sanitizer none $$target -- \
@@ -96,10 +100,11 @@ fuzz: $(CARGO_FUZZ)
 $(CARGO_MUTANTS):
 	cargo install --quiet --root fuzz/target --locked cargo-mutants@27.1.0
 
-# What no test notices is in target/mutants.out/missed.txt. The exit code 3 is for changes that make a test run for ever, which it notices.
+# Mutants that no test notices are in target/mutants.out/missed.txt. Exit code 3 means that some ran into the time limit,
+# which counts as noticed.
 mutants: $(CARGO_MUTANTS)
 	$(CARGO_MUTANTS) mutants --no-default-features -C --lib --minimum-test-timeout 10 -o target $(MUTATED:%=-f src/%.rs) \
-		-- -- $(MUTATED:%=%::) || [ $$? -eq 3 ]
+		-- -- $(addsuffix ::,$(notdir $(MUTATED))) || [ $$? -eq 3 ]
 
 $(CARGO_DENY):
 	cargo install --quiet --root fuzz/target --locked cargo-deny@0.20.2
@@ -108,7 +113,7 @@ deny: $(CARGO_DENY)
 	cargo fetch --quiet --locked
 	$(CARGO_DENY) --offline --log-level error check licenses bans sources
 
-# Every fault, with both clients and with 1.0.7, into docs/reliability.md and docs/reliability-faults.md.
+# Writes docs/reliability.md and docs/reliability-faults.md.
 chaos: setup
 	$(BIN)/python tests/chaos
 
@@ -131,7 +136,7 @@ typecheck: setup
 	PYTHONPATH=python $(BIN)/pyright --pythonpath $(BIN)/python --verifytypes replicate_rs --ignoreexternal | grep 'score: 100%'
 	$(BIN)/python -m mypy.stubtest replicate_rs._core --mypy-config-file pyproject.toml
 
-# The peers live in an environment of their own.
+# The libraries to compare with have an environment of their own.
 .bench/.tools: benches/requirements.txt benches/requirements-beta.txt
 	$(PYTHON) -m venv .bench
 	.bench/bin/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.14,<2' -r benches/requirements.txt
@@ -143,7 +148,7 @@ bench: .bench/.tools $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed
 	cargo build --release --quiet --no-default-features --example bench_server --example bench_parser --example bench_webhook
 	.bench/bin/python benches/bench.py $(if $(JOB),--job $(JOB)) $(if $(QUICK),--quick)
 
-# Counts instructions with valgrind, so that other load on the machine does not matter.
+# Instructions, counted with valgrind, do not depend on other load.
 bench-counts: setup
 	@command -v valgrind >/dev/null || { echo 'valgrind is missing: apt-get install valgrind'; exit 1; }
 	cargo build --release --quiet --no-default-features --example bench_server --example bench_counts
@@ -152,19 +157,18 @@ bench-counts: setup
 bench-local: setup
 	$(BIN)/python benches/local.py
 
-# How much later a run learns of its end than a create that waits for it.
 bench-holds: setup
 	$(BIN)/python benches/holds.py
 
-# The pages, plots and targets, from the last `make bench`; needs only the standard library.
+# Needs only the standard library.
 performance:
 	$(PYTHON) benches/performance.py
 
-# When names were added, here or there.
+# To be run when this library or an official client has new names.
 migration:
 	$(PYTHON) tools/migration.py
 
-# By hand, when the web page has changed.
+# To be run by hand when the web page has changed.
 screenshot: setup
 	PYTHONPATH=examples $(BIN)/python docs/screenshot.py
 

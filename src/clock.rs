@@ -1,16 +1,16 @@
-//! Points in time that cannot overflow.
+//! Arithmetic with points in time that cannot overflow.
 
 use std::time::{Duration, Instant};
 
-/// Longer than any program runs, and short enough for every clock.
-const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+/// Longer than any program runs, and within the range of every clock.
+const MAX_WAIT: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-/// Returns the time that is `after` from `now`, at most thirty years.
+/// Return the time `after` from `now`, at most thirty years.
 ///
-/// `now + after` panics where a caller or a server gives a number that no clock can hold.
-pub fn deadline<T: From<Instant> + Into<Instant>>(now: T, after: Duration) -> T {
+/// `now + after` would panic for a duration from a caller or a server that no clock can represent.
+pub(crate) fn deadline<T: From<Instant> + Into<Instant>>(now: T, after: Duration) -> T {
     let now = now.into();
-    now.checked_add(after.min(FAR)).unwrap_or(now).into()
+    now.checked_add(after.min(MAX_WAIT)).unwrap_or(now).into()
 }
 
 #[cfg(test)]
@@ -24,10 +24,10 @@ mod tests {
             deadline(now, Duration::from_secs(1)),
             now + Duration::from_secs(1)
         );
-        assert_eq!(deadline(now, Duration::MAX), now + FAR);
+        assert_eq!(deadline(now, Duration::MAX), now + MAX_WAIT);
         assert_eq!(
             deadline(tokio::time::Instant::from_std(now), Duration::MAX).into_std(),
-            now + FAR
+            now + MAX_WAIT
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong between a call and its answer, without Python.
+//! Errors of the core, without Python.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use crate::response::Response;
 
-/// The part of an exchange in which time ran out.
+/// The part of a call during which a timeout occurred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Waiting for one of the client's `max_connections`.
     Pool,
-    /// Resolving the name, opening the socket, or the TLS handshake.
+    /// Name resolution, opening the socket, and the TLS handshake.
     Connect,
-    /// The request's body is on its way.
+    /// Sending the request body.
     Sending,
-    /// The request was sent, and the answer's head has not come.
+    /// Waiting for the head of the response after the request was sent.
     Response,
-    /// Between two parts of the answer's body.
+    /// Waiting for the next part of the response body.
     Body,
-    /// Between two attempts.
+    /// Waiting before a retry.
     Pause,
-    /// The caller's deadline over everything, retries included.
+    /// The caller's deadline for the whole call, retries included.
     Total,
 }
 
@@ -40,62 +40,62 @@ impl fmt::Display for Phase {
     }
 }
 
-/// The kinds of failure; each becomes one class of the Python tree.
+/// The kinds of failure. Each becomes one exception class in Python.
 #[derive(Debug)]
 pub enum Kind {
-    /// The caller asked for something that cannot be sent.
+    /// The caller's arguments cannot be sent.
     Invalid,
-    /// No connection could be made: nothing was sent.
+    /// No connection could be made, so nothing was sent.
     Connect,
-    /// The server could not show that it is who it should be: nothing was sent.
+    /// The server's certificate was refused, so nothing was sent.
     Untrusted,
-    /// The connection broke while a request was under way.
+    /// The connection broke during a request.
     Disconnected,
-    /// Time ran out.
+    /// A timeout expired.
     Timeout(Phase, Duration),
-    /// The peer did not speak HTTP as expected.
+    /// The peer violated HTTP or the API's protocol.
     Protocol,
-    /// The body is larger than the limit, in bytes.
+    /// The response body exceeds the limit, in bytes.
     TooLarge(usize),
-    /// One event of a stream is larger than the limit.
+    /// One event of a stream exceeds the limit.
     EventTooLarge,
     /// The server answered with a status of 400 or more.
     Status(Box<Response>),
-    /// The caller gave up.
+    /// The caller cancelled the call.
     Aborted,
     /// A local file could not be read or written.
     File,
-    /// Another task waits for the same part of a stream.
+    /// Another task or thread is already waiting for the same stream.
     Busy,
     /// The client was closed.
     Closed,
-    /// This library failed.
+    /// A bug in this library.
     Internal,
 }
 
-/// One failed call.
+/// The failure of one call.
 #[derive(Debug)]
 pub struct Error {
     /// What went wrong.
     pub kind: Kind,
-    /// One line for people; never holds a header's value.
+    /// One line for people. Never contains the value of a header.
     pub message: String,
-    /// The operating system's error number, where it gave one.
+    /// The operating system's error number, if it gave one.
     pub errno: Option<i32>,
-    /// The local file that failed.
+    /// The local file that could not be read or written.
     pub path: Option<Box<Path>>,
-    /// Whether a byte of the request may have left this machine.
+    /// Whether a byte of the request may have been sent.
     pub sent: bool,
-    /// Whether a connection from an earlier request broke before an answer began: a server may have closed it as idle.
+    /// Whether a reused connection broke before a response began, as when a server closes it as idle.
     pub stale: bool,
-    /// What the server calls the request, where it said so before the failure.
+    /// The server's id for the request, if it sent one before the failure.
     pub request_id: Option<Box<str>>,
-    /// What ended the attempt before the one in which time ran out.
+    /// The failure of the attempt before the one that timed out.
     pub last: Option<Box<str>>,
 }
 
 impl Error {
-    /// A failure before anything was sent.
+    /// Create an error that occurred before anything was sent.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -109,22 +109,46 @@ impl Error {
         }
     }
 
-    /// The caller's mistake.
+    /// Create an error for an invalid argument.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(Kind::Invalid, message)
     }
 
-    /// Time ran out in `phase` after `limit`.
+    /// Create an error for a peer that violates the protocol.
+    pub fn protocol(message: impl Into<String>) -> Self {
+        Self::new(Kind::Protocol, message)
+    }
+
+    /// Create an error for a connection that broke during a request.
+    pub fn disconnected(message: impl Into<String>) -> Self {
+        Self::new(Kind::Disconnected, message).sent()
+    }
+
+    /// Create an error for a task that panicked or was dropped by its runtime.
+    pub fn internal() -> Self {
+        let message = "an internal error ended the request: please report it";
+        Self::new(Kind::Internal, message).sent()
+    }
+
+    /// Create an error for a response with a status of 400 or more.
+    pub fn status(response: Response) -> Self {
+        let message = format!("the server answered {}", response.status);
+        Self::new(Kind::Status(Box::new(response)), message).sent()
+    }
+
+    /// Create an error for `limit` having passed in one phase of an attempt.
     pub fn timeout(phase: Phase, limit: Duration) -> Self {
         let message = format!("timed out after {}, {phase}", seconds(limit));
+        let error = Self::new(Kind::Timeout(phase, limit), message);
         Self {
             sent: !matches!(phase, Phase::Pool | Phase::Connect),
-            ..Self::new(Kind::Timeout(phase, limit), message)
+            ..error
         }
     }
 
-    /// The deadline over everything passed while `phase` was under way; `last` is what ended the attempt before.
-    pub fn late(limit: Duration, phase: Phase, last: Option<Box<str>>) -> Self {
+    /// Create an error for the deadline of the whole call having passed during `phase`. `last` is the
+    /// failure of the attempt before.
+    pub fn deadline(limit: Duration, phase: Phase, last: Option<Box<str>>) -> Self {
         let mut message = format!(
             "timed out after {} over all attempts, {phase}",
             seconds(limit)
@@ -133,7 +157,7 @@ impl Error {
             message.push_str("; ");
             message.push_str(last);
         }
-        // What waits for another attempt was not taken by the one before.
+        // A call that waits for a retry was not accepted by the attempt before.
         let sent = !matches!(phase, Phase::Pool | Phase::Connect | Phase::Pause);
         Self {
             sent,
@@ -142,9 +166,9 @@ impl Error {
         }
     }
 
-    /// A local file failed; `what` says what was being done to which path.
+    /// Create an error for a local file; `what` names the file or the operation.
     pub fn file(what: impl fmt::Display, error: &std::io::Error) -> Self {
-        // What was found out without the system has its number all the same.
+        // Checks of our own have no error number, but callers compare the one that the system would give.
         let errno = error.raw_os_error().or(match error.kind() {
             ErrorKind::AlreadyExists => Some(17),
             ErrorKind::IsADirectory => Some(21),
@@ -156,7 +180,12 @@ impl Error {
         }
     }
 
-    /// The same error, with the path of the file.
+    /// Note that a byte of the request may have been sent.
+    pub fn sent(self) -> Self {
+        Self { sent: true, ..self }
+    }
+
+    /// Add the path of the file.
     pub fn at(self, path: &Path) -> Self {
         Self {
             path: Some(path.into()),
@@ -165,7 +194,7 @@ impl Error {
     }
 }
 
-/// To the millisecond: what was left of a caller's deadline has more digits than anybody wants to read.
+/// Format a duration to the millisecond: the rest of a deadline has more digits than are of use.
 fn seconds(limit: Duration) -> String {
     let limit = if limit < Duration::from_millis(1) {
         limit

@@ -1,75 +1,77 @@
 //! The Rust core of replicate-rs: HTTP, server-sent events, files and webhooks.
 //!
-//! Dependencies point one way: `clock, response ← error ← sse, webhook, retry, url, data_uri, disk, proxy, tls ← resume, reach, pace,
-//! checksum, upload, stats ← stage ← pool ← http ← download, polls ← py`. Only `py` knows Python.
+//! Only `python` depends on Python, and nothing in `http` on predictions. Dependencies form no circle:
+//! `tests/project/test_rust_layers.py` has the order.
+//!
+//! Modules are public for benchmarks; the API of this library is the Python package.
 
-pub mod checksum;
-pub mod clock;
-pub mod create;
-pub mod create_lookup;
-pub mod data_uri;
-pub mod disk;
-pub mod download;
+#![cfg_attr(
+    not(feature = "python"),
+    allow(
+        dead_code,
+        reason = "without the binding nothing uses the core but its tests"
+    )
+)]
+
+pub mod address;
+pub mod base64;
+mod clock;
 pub mod error;
+pub mod files;
 pub mod http;
-pub mod pace;
-pub mod polls;
-pub mod pool;
-pub mod proxy;
-pub mod reach;
+mod lock;
+mod off_thread;
+pub mod predictions;
+mod redact;
 pub mod response;
-pub mod resume;
 pub mod retry;
-pub mod sse;
-pub mod stage;
-pub mod stats;
-pub mod sync;
-pub mod tls;
-pub mod upload;
-pub mod url;
+pub mod stream;
+mod sync;
 pub mod webhook;
 
 #[cfg(feature = "python")]
-mod py;
+mod python;
 
 #[cfg(feature = "python")]
 #[pyo3::pymodule]
 mod _core {
     use pyo3::prelude::*;
+    use pyo3::types::IntoPyDict;
 
     #[pymodule_export]
-    use crate::py::abort::{AbortController, AbortSignal};
+    use crate::python::abort::{PyAbortController, PyAbortSignal};
     #[pymodule_export]
-    use crate::py::bridge::Pending;
+    use crate::python::client::PyCore;
     #[pymodule_export]
-    use crate::py::client::Core;
+    use crate::python::event::{PyEventDecoder, PyServerSentEvent};
     #[pymodule_export]
-    use crate::py::event::{EventDecoder, ServerSentEvent};
+    use crate::python::files::{PyPart, PyUpload, read_data_uri, write_file};
     #[pymodule_export]
-    use crate::py::files::{Part, Upload, read_data_uri, write_file};
+    use crate::python::json::{is_plain, write_json};
     #[pymodule_export]
-    use crate::py::hub::HubPort;
+    use crate::python::pending::PyPending;
     #[pymodule_export]
-    use crate::py::json::{is_plain, write_json};
+    use crate::python::port::PyHubPort;
     #[pymodule_export]
-    use crate::py::response::{Expect, Response, retry_after};
+    use crate::python::process::finish_detached;
     #[pymodule_export]
-    use crate::py::runtime::finish_detached;
+    use crate::python::response::{PyExpect, PyResponse, retry_after};
     #[pymodule_export]
-    use crate::py::source::{Place, Source};
+    use crate::python::source::{PyResponseStream, PyStreamPosition};
     #[pymodule_export]
-    use crate::py::webhook::{Verifier, sign_webhook};
+    use crate::python::webhook::{PyVerifier, sign_webhook};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
-        crate::py::runtime::process();
-        let forked = pyo3::wrap_pyfunction!(crate::py::runtime::after_fork_in_child, py)?;
+        crate::python::process::process();
+        let after_fork = pyo3::wrap_pyfunction!(crate::python::process::after_fork_in_child, py)?;
         if let Ok(register) = py.import("os")?.getattr("register_at_fork") {
-            register.call((), Some(&[("after_in_child", forked)].into_py_dict(py)?))?;
+            register.call(
+                (),
+                Some(&[("after_in_child", after_fork)].into_py_dict(py)?),
+            )?;
         }
         Ok(())
     }
-
-    use pyo3::types::IntoPyDict;
 }

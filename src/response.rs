@@ -1,14 +1,14 @@
-//! An answer that has been read to its end.
+//! A response that was read to its end.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// A response that has been read to its end.
+/// A response that was read to its end.
 #[derive(Clone, Debug)]
 pub struct Response {
-    /// The status.
+    /// The status code.
     pub status: u16,
-    /// Where it came from, after redirects.
+    /// The URL that answered, after redirects.
     pub url: String,
     /// The headers.
     pub headers: HeaderMap,
@@ -16,28 +16,29 @@ pub struct Response {
     pub body: Bytes,
 }
 
-/// Headers that say which request an answer belongs to.
+/// Headers in which servers give the id of a request.
 const REQUEST_IDS: [&str; 2] = ["x-request-id", "cf-ray"];
 
-/// What the server calls a request, by the headers of its answer.
+/// Return the server's id for a request.
 pub fn request_id(headers: &HeaderMap) -> Option<String> {
     let value = REQUEST_IDS.into_iter().find_map(|name| headers.get(name))?;
     value.to_str().ok().map(ToOwned::to_owned)
 }
 
 impl Response {
-    /// A response made by hand, for tests and for callers that answer themselves.
+    /// Create a response for tests.
     pub fn new(status: u16, body: &str) -> Self {
+        let body = Bytes::copy_from_slice(body.as_bytes());
         Self {
             status,
             url: String::new(),
             headers: HeaderMap::new(),
-            body: Bytes::copy_from_slice(body.as_bytes()),
+            body,
         }
     }
 
-    /// Lets go of the connection's read buffer, which body and headers are slices of: the next answer is then read into memory
-    /// that is still warm. Only the request's id is kept of the headers.
+    /// Copy the body and the request id, and drop the other headers, to release the connection's read
+    /// buffer: the next response is then read into memory that is still in the processor's cache.
     pub fn compact(&mut self) {
         self.body = Bytes::copy_from_slice(&self.body);
         let ids = REQUEST_IDS.into_iter().filter_map(|name| {

@@ -1,198 +1,190 @@
-//! Wait how long before the next attempt, or give up.
+//! Whether a failed attempt is repeated, and after how long.
 //!
-//! What is idempotent (RFC 9110 §9.2.2), and `QUERY`, which is safe, may be repeated. Any other request (POST, PATCH) is sent again only
-//! where no byte of it left, or where the server says that it did not take it (429).
+//! Idempotent methods (RFC 9110 §9.2.2) and `QUERY`, which is safe, may be repeated. Any other request (POST, PATCH)
+//! is repeated only if no byte of it was sent, or if the server says that it did not accept it (429).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::Method;
 use http::header::{DATE, RETRY_AFTER};
 
 use crate::error::{Error, Kind, Phase};
+use crate::lock::lock;
 
-/// The longest advice of a server that is obeyed; a longer one is the caller's to decide.
-pub(crate) const LONGEST_ADVICE: Duration = Duration::from_secs(60);
-const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(8);
+/// The longest delay that is waited when a server asks for it; a longer one is left to the caller.
+pub const MAX_SERVER_DELAY: Duration = Duration::from_secs(60);
+const MIN_BACKOFF: Duration = Duration::from_millis(250);
+const MAX_BACKOFF: Duration = Duration::from_secs(8);
 
-/// Attempts after the first that all calls of a client may make at once, and those that it may make per second from then on.
+/// Retries that all calls of a client may make at once, and how many per second after that.
 const BURST: f64 = 500.0;
 const RATE: f64 = 50.0;
-/// The longest wait for an attempt's turn; beyond it the failure is the caller's to know.
-const LONGEST_TURN: f64 = 30.0;
+/// The longest wait for a retry, in seconds; the error is raised where it would be longer.
+const MAX_BUDGET_WAIT: f64 = 30.0;
 
-/// What attempts after the first cost, over all calls of a client: however many callers wait for a server that is down, it is asked
-/// again no faster than this.
+/// The retry budget of a client: however many callers wait for a server that is down, its retries come at a limited rate.
 #[derive(Debug)]
-pub struct Budget(Mutex<Spent>);
+pub struct Budget(Mutex<Bucket>);
 
+/// A token bucket. A negative count means tokens that were promised for later.
 #[derive(Debug)]
-struct Spent {
-    /// Below 0 are turns that were given for later.
-    left: f64,
-    at: Option<Instant>,
+struct Bucket {
+    tokens: f64,
+    updated: Option<Instant>,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Mutex::new(Spent {
-            left: BURST,
-            at: None,
+        Self(Mutex::new(Bucket {
+            tokens: BURST,
+            updated: None,
         }))
     }
 }
 
 impl Budget {
-    /// How long to wait for a turn, or None where too many wait already.
-    pub fn turn(&self, now: Instant) -> Option<Duration> {
-        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = spent
-            .at
-            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        let left = (spent.left + passed.as_secs_f64() * RATE).min(BURST) - 1.0;
-        let wait = (-left).max(0.0) / RATE;
-        (spent.at, spent.left) = (
-            Some(now),
-            if wait > LONGEST_TURN {
-                left + 1.0
-            } else {
-                left
-            },
-        );
-        if wait > LONGEST_TURN {
-            None
-        } else {
-            seconds(wait)
+    /// Take a token; return how long to wait for it, or None if too many calls wait already.
+    pub fn take(&self, now: Instant) -> Option<Duration> {
+        let mut bucket = lock(&self.0);
+        let passed = bucket
+            .updated
+            .map_or(Duration::ZERO, |time| now.saturating_duration_since(time));
+        bucket.tokens = (bucket.tokens + passed.as_secs_f64() * RATE).min(BURST);
+        bucket.updated = Some(now);
+        let wait = (1.0 - bucket.tokens).max(0.0) / RATE;
+        if wait > MAX_BUDGET_WAIT {
+            return None;
         }
+        bucket.tokens -= 1.0;
+        to_duration(wait)
     }
 }
 
 /// The attempts of one call.
+#[derive(Debug)]
 pub struct Attempts {
-    left: u32,
-    made: u32,
-    repeatable: bool,
+    retries_left: u32,
+    failed: u32,
+    is_repeatable: bool,
 }
 
 impl Attempts {
-    /// `retries` attempts may follow the first.
+    /// Create the state of a call that may be repeated `retries` times.
     pub fn new(method: &Method, retries: u32) -> Self {
+        let is_repeatable = method.is_idempotent() || method.as_str() == "QUERY";
         Self {
-            left: retries,
-            made: 0,
-            repeatable: method.is_idempotent() || method.as_str() == "QUERY",
+            retries_left: retries,
+            failed: 0,
+            is_repeatable,
         }
     }
 
-    /// How many attempts came before the one that is under way.
-    pub fn made(&self) -> u32 {
-        self.made
+    /// Return how many attempts failed before the current one.
+    pub fn failed(&self) -> u32 {
+        self.failed
     }
 
-    /// Whether the next attempt is the first after the first.
-    pub fn is_first(&self) -> bool {
-        self.made <= 1
-    }
-
-    /// How long to wait before the next attempt, or None to give up.
+    /// Return how long to wait before the next attempt, or None to give up.
     ///
     /// `jitter` is a random number from 0 to 1 (full jitter).
-    pub fn after(&mut self, error: &Error, jitter: f64, budget: &Budget) -> Option<Duration> {
-        let repeat = match &error.kind {
+    pub fn next_delay(&mut self, error: &Error, jitter: f64, budget: &Budget) -> Option<Duration> {
+        if !self.may_repeat(error) {
+            return None;
+        }
+        self.retries_left = self.retries_left.checked_sub(1)?;
+        // A server that closes idle connections is healthy: the first retry waits only for the budget.
+        let backoff = if error.stale && self.failed == 0 {
+            Duration::ZERO
+        } else {
+            backoff(self.failed, jitter)
+        };
+        self.failed = self.failed.saturating_add(1);
+        let Kind::Status(response) = &error.kind else {
+            return Some(backoff.max(budget.take(Instant::now())?));
+        };
+        let text = |name| {
+            response
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let delay = match server_delay(text(RETRY_AFTER), text(DATE), &response.body) {
+            Some(delay) if delay > MAX_SERVER_DELAY => return None,
+            // Spread over a tenth, so that callers with the same answer do not return together.
+            Some(delay) => delay + delay.mul_f64(jitter.clamp(0.0, 1.0) / 10.0),
+            None => backoff,
+        };
+        if response.status == 429 {
+            // The server limits its own load.
+            return Some(delay);
+        }
+        Some(delay.max(budget.take(Instant::now())?))
+    }
+
+    fn may_repeat(&self, error: &Error) -> bool {
+        match &error.kind {
             Kind::Status(response) => match response.status {
                 429 => true,
-                408 | 500..=599 => self.repeatable,
+                408 | 500..=599 => self.is_repeatable,
                 _ => false,
             },
             Kind::Connect | Kind::Timeout(Phase::Connect, _) => true,
             Kind::Disconnected
             | Kind::Timeout(Phase::Sending | Phase::Response | Phase::Body, _) => {
-                self.repeatable || !error.sent
+                self.is_repeatable || !error.sent
             }
             _ => false,
-        };
-        self.left = if repeat {
-            self.left.checked_sub(1)?
-        } else {
-            return None;
-        };
-        // A server that closes idle connections is well: the first repetition needs no pause, only its turn.
-        let backoff = if error.stale && self.made == 0 {
-            Duration::ZERO
-        } else {
-            backoff(self.made, jitter)
-        };
-        self.made = self.made.saturating_add(1);
-        let advised = match &error.kind {
-            Kind::Status(response) => {
-                let text = |name| {
-                    response
-                        .headers
-                        .get(name)
-                        .and_then(|value| value.to_str().ok())
-                };
-                advice(text(RETRY_AFTER), text(DATE), &response.body)
-            }
-            _ => None,
-        };
-        let wait = match advised {
-            Some(wait) if wait > LONGEST_ADVICE => return None,
-            // Spread over a tenth, so that callers told the same do not come back together.
-            Some(wait) => wait + wait.mul_f64(jitter.clamp(0.0, 1.0) / 10.0),
-            None => backoff,
-        };
-        // A server that says 429 sees to its load itself.
-        let is_throttled = matches!(&error.kind, Kind::Status(response) if response.status == 429);
-        Some(if is_throttled {
-            wait
-        } else {
-            wait.max(budget.turn(Instant::now())?)
-        })
+        }
     }
 }
 
-/// How long to wait after so many failures before this one; `jitter` is a random number from 0 to 1.
+/// Return how long to wait after `failures` earlier failures; `jitter` is a random number from 0 to 1.
 pub fn backoff(failures: u32, jitter: f64) -> Duration {
-    let longest = FIRST_BACKOFF
-        .saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX))
-        .min(LONGEST_BACKOFF);
-    longest.mul_f64(jitter.clamp(0.0, 1.0))
+    let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
+    MIN_BACKOFF
+        .saturating_mul(factor)
+        .min(MAX_BACKOFF)
+        .mul_f64(jitter.clamp(0.0, 1.0))
 }
 
-/// What the server said about when to come back: `Retry-After` (RFC 9110 §10.2.3), else `retry_after` in a problem document, else
-/// what its `detail` says in words.
+/// Return the delay that a server asks for: in `Retry-After` (RFC 9110 §10.2.3), else in `retry_after` of a problem
+/// document, else in the words of its `detail`.
 ///
-/// A `Retry-After` that is a date is compared with the answer's own `Date`: the server's clock and this machine's may differ.
-pub fn advice(retry_after: Option<&str>, date: Option<&str>, body: &[u8]) -> Option<Duration> {
+/// A `Retry-After` that is a date is compared with the response's own `Date`, since clocks differ.
+pub fn server_delay(
+    retry_after: Option<&str>,
+    date: Option<&str>,
+    body: &[u8],
+) -> Option<Duration> {
     if let Some(text) = retry_after.map(str::trim) {
-        if let Some(wait) = text.parse().ok().and_then(seconds) {
-            return Some(wait);
+        if let Some(delay) = text.parse().ok().and_then(to_duration) {
+            return Some(delay);
         }
         if let Ok(due) = httpdate::parse_http_date(text) {
-            let now = date
-                .and_then(|date| httpdate::parse_http_date(date.trim()).ok())
-                .unwrap_or_else(SystemTime::now);
-            return Some(due.duration_since(now).unwrap_or_default());
+            let now = date.and_then(|date| httpdate::parse_http_date(date.trim()).ok());
+            return Some(
+                due.duration_since(now.unwrap_or_else(SystemTime::now))
+                    .unwrap_or_default(),
+            );
         }
     }
     let problem: serde_json::Value = serde_json::from_slice(body).ok()?;
     let number = problem
         .get("retry_after")
-        .and_then(|number| number.as_f64().and_then(seconds));
-    number.or_else(|| words(problem.get("detail")?.as_str()?))
+        .and_then(|number| to_duration(number.as_f64()?));
+    number.or_else(|| delay_in_words(problem.get("detail")?.as_str()?))
 }
 
-/// "Your rate limit resets in ~5s.", "Expected available in 1 second."
-fn words(detail: &str) -> Option<Duration> {
-    let (_, wait) = ["resets in", "available in"]
+/// Read "Your rate limit resets in ~5s." and "Expected available in 1 second."
+fn delay_in_words(detail: &str) -> Option<Duration> {
+    let phrases = ["resets in", "available in"];
+    let (_, delay) = phrases
         .iter()
         .find_map(|phrase| detail.split_once(phrase))?;
-    let wait = wait.trim_start_matches([' ', '~']);
-    let (number, unit) = wait.split_at(
-        wait.find(|each: char| !each.is_ascii_digit() && each != '.')
-            .unwrap_or(wait.len()),
-    );
+    let delay = delay.trim_start_matches([' ', '~']);
+    let is_number = |each: char| each.is_ascii_digit() || each == '.';
+    let (number, unit) = delay.split_at(delay.find(|each| !is_number(each)).unwrap_or(delay.len()));
     let unit: String = unit
         .trim_start()
         .chars()
@@ -205,11 +197,11 @@ fn words(detail: &str) -> Option<Duration> {
         "h" | "hour" | "hours" => 3600.0,
         _ => return None,
     };
-    seconds(number.parse::<f64>().ok()? * unit)
+    to_duration(number.parse::<f64>().ok()? * unit)
 }
 
-fn seconds(number: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(number).ok()
+fn to_duration(seconds: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 #[cfg(test)]
@@ -223,23 +215,21 @@ mod tests {
         if let Some(text) = retry_after {
             response.headers.insert(RETRY_AFTER, text.parse().unwrap());
         }
-        Error {
-            sent: true,
-            ..Error::new(Kind::Status(Box::new(response)), "")
-        }
+        Error::status(response)
     }
 
     fn disconnected(sent: bool) -> Error {
         Error {
             sent,
-            ..Error::new(Kind::Disconnected, "")
+            ..Error::disconnected("")
         }
     }
 
     #[test]
     fn a_create_is_repeated_only_when_it_was_not_taken() {
-        let after =
-            |error: &Error| Attempts::new(&Method::POST, 5).after(error, 0.5, &Budget::default());
+        let after = |error: &Error| {
+            Attempts::new(&Method::POST, 5).next_delay(error, 0.5, &Budget::default())
+        };
         assert!(after(&status(429, None, "")).is_some());
         assert!(after(&Error::new(Kind::Connect, "")).is_some());
         assert!(after(&disconnected(false)).is_some());
@@ -250,8 +240,9 @@ mod tests {
 
     #[test]
     fn a_fetch_is_repeated_on_passing_faults_only() {
-        let after =
-            |error: &Error| Attempts::new(&Method::GET, 5).after(error, 0.5, &Budget::default());
+        let after = |error: &Error| {
+            Attempts::new(&Method::GET, 5).next_delay(error, 0.5, &Budget::default())
+        };
         assert!(after(&status(500, None, "")).is_some());
         assert!(after(&status(408, None, "")).is_some());
         assert!(after(&disconnected(true)).is_some());
@@ -262,27 +253,25 @@ mod tests {
     #[test]
     fn attempts_are_counted_and_waits_grow() {
         let mut attempts = Attempts::new(&Method::GET, 3);
-        let waits: Vec<_> =
-            std::iter::from_fn(|| attempts.after(&disconnected(true), 1.0, &Budget::default()))
-                .collect();
+        let waits: Vec<_> = std::iter::from_fn(|| {
+            attempts.next_delay(&disconnected(true), 1.0, &Budget::default())
+        })
+        .collect();
         assert_eq!(waits, [250, 500, 1000].map(Duration::from_millis));
         let mut attempts = Attempts::new(&Method::GET, 3);
         let counts = std::iter::from_fn(|| {
-            let count = (attempts.made(), attempts.is_first());
+            let count = attempts.failed();
             attempts
-                .after(&disconnected(true), 1.0, &Budget::default())
+                .next_delay(&disconnected(true), 1.0, &Budget::default())
                 .map(|_| count)
         });
-        assert_eq!(
-            counts.collect::<Vec<_>>(),
-            [(0, true), (1, true), (2, false)]
-        );
-        assert_eq!(attempts.made(), 3);
+        assert_eq!(counts.collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(attempts.failed(), 3);
     }
 
     #[test]
     fn advice_comes_in_all_its_forms() {
-        let wait = |header: Option<&str>, body: &str| advice(header, None, body.as_bytes());
+        let wait = |header: Option<&str>, body: &str| server_delay(header, None, body.as_bytes());
         assert_eq!(wait(Some("2"), ""), Some(Duration::from_secs(2)));
         assert_eq!(wait(Some("1.5"), ""), Some(Duration::from_millis(1500)));
         assert_eq!(
@@ -341,21 +330,24 @@ mod tests {
                 httpdate::fmt_http_date(server),
             );
             assert_eq!(
-                advice(Some(&due), Some(&date), b""),
+                server_delay(Some(&due), Some(&date), b""),
                 Some(Duration::from_secs(2))
             );
             // What is over is over by the same clock.
-            assert_eq!(advice(Some(&date), Some(&due), b""), Some(Duration::ZERO));
+            assert_eq!(
+                server_delay(Some(&date), Some(&due), b""),
+                Some(Duration::ZERO)
+            );
             let mut limited = status(429, Some(&due), "");
             if let Kind::Status(response) = &mut limited.kind {
                 response.headers.insert(DATE, date.parse().unwrap());
             }
-            let wait = Attempts::new(&Method::GET, 1).after(&limited, 0.0, &Budget::default());
+            let wait = Attempts::new(&Method::GET, 1).next_delay(&limited, 0.0, &Budget::default());
             assert_eq!(wait, Some(Duration::from_secs(2)));
         }
         let due = httpdate::fmt_http_date(now + Duration::from_secs(20));
         assert!(
-            advice(Some(&due), Some("today"), b"")
+            server_delay(Some(&due), Some("today"), b"")
                 .is_some_and(|wait| wait > Duration::from_secs(18))
         );
     }
@@ -376,7 +368,7 @@ mod tests {
         ] {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             for error in [disconnected(true), status(503, None, "")] {
-                let wait = Attempts::new(&method, 5).after(&error, 0.5, &Budget::default());
+                let wait = Attempts::new(&method, 5).next_delay(&error, 0.5, &Budget::default());
                 assert_eq!(wait.is_some(), is_repeated, "{method}");
             }
         }
@@ -389,24 +381,27 @@ mod tests {
             ..disconnected(true)
         };
         let (budget, mut attempts) = (Budget::default(), Attempts::new(&Method::GET, 5));
-        assert_eq!(attempts.after(&stale(), 1.0, &budget), Some(Duration::ZERO));
         assert_eq!(
-            attempts.after(&stale(), 1.0, &budget),
+            attempts.next_delay(&stale(), 1.0, &budget),
+            Some(Duration::ZERO)
+        );
+        assert_eq!(
+            attempts.next_delay(&stale(), 1.0, &budget),
             Some(Duration::from_millis(500))
         );
         // It has its turn like any other, and a create is not repeated.
         assert!((0..=600).any(|_| {
             budget
-                .turn(Instant::now())
+                .take(Instant::now())
                 .is_none_or(|wait| !wait.is_zero())
         }));
         assert!(
             Attempts::new(&Method::GET, 5)
-                .after(&stale(), 1.0, &budget)
+                .next_delay(&stale(), 1.0, &budget)
                 .is_some_and(|wait| !wait.is_zero())
         );
         assert_eq!(
-            Attempts::new(&Method::POST, 5).after(&stale(), 1.0, &Budget::default()),
+            Attempts::new(&Method::POST, 5).next_delay(&stale(), 1.0, &Budget::default()),
             None
         );
     }
@@ -414,8 +409,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_advice_is_a_wait_or_none(header in ".{0,12}", body: Vec<u8>, detail in ".*(resets|available) in ~?[0-9.]*.*") {
-            let _ = advice(Some(&header), Some(&header), &body);
-            let _ = advice(None, None, serde_json::json!({ "detail": detail }).to_string().as_bytes());
+            let _ = server_delay(Some(&header), Some(&header), &body);
+            let _ = server_delay(None, None, serde_json::json!({ "detail": detail }).to_string().as_bytes());
         }
     }
 
@@ -423,27 +418,27 @@ mod tests {
     fn advice_above_the_cap_is_not_slept_through() {
         assert!(
             Attempts::new(&Method::GET, 5)
-                .after(&status(429, Some("86400"), ""), 0.0, &Budget::default())
+                .next_delay(&status(429, Some("86400"), ""), 0.0, &Budget::default())
                 .is_none()
         );
-        let wait = Attempts::new(&Method::GET, 5).after(
+        let wait = Attempts::new(&Method::GET, 5).next_delay(
             &status(429, Some("2"), ""),
             0.0,
             &Budget::default(),
         );
         assert_eq!(wait, Some(Duration::from_secs(2)));
-        let longest = Attempts::new(&Method::GET, 5).after(
+        let longest = Attempts::new(&Method::GET, 5).next_delay(
             &status(429, Some("60"), ""),
             0.0,
             &Budget::default(),
         );
-        assert_eq!(longest, Some(LONGEST_ADVICE));
+        assert_eq!(longest, Some(MAX_SERVER_DELAY));
     }
 
     #[test]
     fn callers_that_are_told_the_same_come_back_within_a_tenth_of_it() {
         for (jitter, millis) in [(0.0, 20_000), (0.5, 21_000), (1.0, 22_000)] {
-            let wait = Attempts::new(&Method::GET, 5).after(
+            let wait = Attempts::new(&Method::GET, 5).next_delay(
                 &status(429, Some("20"), ""),
                 jitter,
                 &Budget::default(),
@@ -455,7 +450,7 @@ mod tests {
     #[test]
     fn an_outage_is_not_multiplied() {
         let (budget, now) = (Budget::default(), Instant::now());
-        let turns: Vec<_> = (0..5000).filter_map(|_| budget.turn(now)).collect();
+        let turns: Vec<_> = (0..5000).filter_map(|_| budget.take(now)).collect();
         let at_once = turns.iter().filter(|wait| wait.is_zero()).count();
         assert_eq!(at_once, 500);
         // The others come one after the other, and none later than in half a minute.
@@ -465,13 +460,13 @@ mod tests {
                 .last()
                 .is_some_and(|wait| (29..=30).contains(&wait.as_secs()))
         );
-        assert_eq!(budget.turn(now), None);
-        assert!(budget.turn(now + Duration::from_secs(1)).is_some());
+        assert_eq!(budget.take(now), None);
+        assert!(budget.take(now + Duration::from_secs(1)).is_some());
         // After a calm there is as much as in the beginning.
         let calm = now + Duration::from_secs(60);
         assert_eq!(
             (0..600)
-                .filter(|_| budget.turn(calm).is_some_and(|wait| wait.is_zero()))
+                .filter(|_| budget.take(calm).is_some_and(|wait| wait.is_zero()))
                 .count(),
             500
         );
@@ -481,15 +476,15 @@ mod tests {
     fn a_server_that_throttles_costs_nothing() {
         let budget = Budget::default();
         let (now, limited) = (Instant::now(), status(429, Some("1"), ""));
-        assert!((0..=2000).any(|_| budget.turn(now).is_none()));
+        assert!((0..=2000).any(|_| budget.take(now).is_none()));
         assert!(
             Attempts::new(&Method::GET, 5)
-                .after(&limited, 0.0, &budget)
+                .next_delay(&limited, 0.0, &budget)
                 .is_some()
         );
         assert!(
             Attempts::new(&Method::GET, 5)
-                .after(&disconnected(true), 0.0, &budget)
+                .next_delay(&disconnected(true), 0.0, &budget)
                 .is_none()
         );
     }

@@ -1,4 +1,4 @@
-"""One test body for both clients: they differ only in who drives the coroutine."""
+"""Fixtures for all tests: both clients, a local server, and a clean environment."""
 
 from __future__ import annotations
 
@@ -22,26 +22,25 @@ from replicate_rs._base.streaming import AsyncStream, Stream
 from replicate_rs.local import LocalReplicate, sleep
 from support import passing
 
-# What this library, Python, the servers and the other clients of the tests read from the
-# environment.
-READ = re.compile(
+# Environment variables that this library, Python, and the servers and clients of the tests read.
+READ_VARIABLES = re.compile(
     r"""(?: REPLICATE_.* | (?:HTTPS?|ALL|NO|FTP|WSS?)_PROXY | REQUEST_METHOD
     | SSL_CERT_(?:FILE|DIR) | SSLKEYLOGFILE | REQUESTS_CA_BUNDLE | CURL_CA_BUNDLE | NETRC
     | PYTHON(?!HOME$|PYCACHEPREFIX$|DONTWRITEBYTECODE$).*
-    | (?:UVICORN|GRANIAN|CELERY|HTTPX|NODE)_.* | GUNICORN_CMD_ARGS | WEB_CONCURRENCY | FORWARDED_ALLOW_IPS
-    | DJANGO_SETTINGS_MODULE | (?:NO|FORCE)_COLOR | CLICOLOR(?:_FORCE)? | COLUMNS | TZ )""",
+    | (?:UVICORN|GRANIAN|CELERY|HTTPX|NODE)_.* | GUNICORN_CMD_ARGS | WEB_CONCURRENCY
+    | FORWARDED_ALLOW_IPS | DJANGO_SETTINGS_MODULE | (?:NO|FORCE)_COLOR | CLICOLOR(?:_FORCE)?
+    | COLUMNS | TZ )""",
     re.IGNORECASE | re.VERBOSE,
 )
 
 
-def inherited() -> list[str]:
-    """The variables of the developer's environment that would change what tests see."""
-    return [name for name in os.environ if READ.fullmatch(name)]
+def read_variables() -> list[str]:
+    """Return the variables in the environment that could change the results of tests."""
+    return [name for name in os.environ if READ_VARIABLES.fullmatch(name)]
 
 
-# Here, so that modules of tests, fixtures of a session and all processes that tests start have none
-# of them either.
-for _name in inherited():
+# Removed at import, so that test modules, session fixtures and child processes do not see them.
+for _name in read_variables():
     del os.environ[_name]
 time.tzset()
 if passing.IS_ON:
@@ -55,15 +54,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the developer's surroundings, or what another test has left in them."""
-    for name in inherited():
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove variables, and the default client, that other tests or the developer have set."""
+    for name in read_variables():
         monkeypatch.delenv(name)
     vars(replicate).pop("default_client", None)
 
 
 class Both:
-    """A client of either kind, and a way to get a result out of it."""
+    """One of the two clients, so that one test body serves both."""
 
     def __init__(self, mode: str) -> None:
         self.is_async = mode == "async"
@@ -74,7 +73,7 @@ class Both:
         return self.kind(base_url=base_url, **({"api_token": "r8_secret"} | options))
 
     def __call__(self, call: Callable[[], Any]) -> Any:
-        """What `call` gives; a coroutine is run, an iterator of either kind is listed."""
+        """Return the result of a call: of a coroutine when it is done, of an iterator as a list."""
         if self.runner is None:
             result = call()
             return (
@@ -91,16 +90,16 @@ class Both:
 
         return self.runner.run(finish())
 
-    def fill(self, given: list[Any], call: Callable[[], Any]) -> None:
-        """Put what a stream gives into a list, as it comes: what came before an error is there."""
+    def fill(self, items: list[Any], call: Callable[[], Any]) -> None:
+        """Append the items of a stream to a list, so that those before an error remain."""
         if self.runner is None:
-            given.extend(call())
+            items.extend(call())
             return
 
         async def fill() -> None:
             stream = call()
             async for each in await stream if inspect.iscoroutine(stream) else stream:
-                given.append(each)  # noqa: PERF401 - not all at the end
+                items.append(each)  # noqa: PERF401 - one by one, as they arrive
 
         self.runner.run(fill())
 
@@ -114,14 +113,13 @@ def both(request: pytest.FixtureRequest) -> Iterator[Both]:
     both = Both(request.param)
     yield both
     both.close()
-    # What a test leaves behind is found in that test; what has survived is not looked through again
-    # and again.
+    # Collect the garbage of this test within it, and do not examine the rest again in later tests.
     gc.collect()
     gc.freeze()
 
 
 def both_ways(test: Callable[..., Any]) -> Callable[..., Any]:
-    """A test of async code that both clients have."""
+    """Run an async test with both clients."""
 
     @pytest.mark.parametrize("kind", [replicate.Replicate, replicate.AsyncReplicate])
     def run(kind: Any, local: LocalReplicate) -> None:
@@ -192,9 +190,9 @@ def script(code, *arguments, timeout=30, **options):
     return done
 
 
-def without_slowness(told: str) -> str:
-    """Leave out what asyncio's debug mode tells of a machine that has much to do."""
-    return re.sub(r"^Executing <.* took [\d.]+ seconds\n", "", told, flags=re.MULTILINE)
+def without_slowness(text: str) -> str:
+    """Remove warnings of asyncio's debug mode about slow callbacks, which busy machines cause."""
+    return re.sub(r"^Executing <.* took [\d.]+ seconds\n", "", text, flags=re.MULTILINE)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use _core::sse::Parser;
+use _core::stream::sse::Parser;
 
 /// Bytes that a socket gives at once.
 pub const PIECE: usize = 16 << 10;

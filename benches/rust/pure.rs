@@ -5,12 +5,14 @@ mod inputs;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use _core::data_uri::{BASE64, DataUri};
-use _core::pace::Pace;
-use _core::resume::Place;
-use _core::retry::advice;
-use _core::sse::{Event, Parser};
-use _core::url::Base;
+use _core::address::BaseUrl;
+use _core::base64::BASE64;
+use _core::files::data_uri::DataUri;
+use _core::http::rate_limit::RateLimit;
+use _core::predictions::pace::Pace;
+use _core::retry::server_delay;
+use _core::stream::resume::StreamPosition;
+use _core::stream::sse::{Event, Parser};
 use _core::webhook::{Key, Webhook, verify};
 use base64::Engine;
 use divan::counter::{BytesCount, ItemsCount};
@@ -60,15 +62,15 @@ fn admit(bencher: Bencher, connections: usize) {
     bencher
         .counter(ItemsCount::new(EVENTS * connections))
         .bench_local(|| {
-            let mut place = Place::default();
+            let mut position = StreamPosition::default();
             for _ in 0..connections {
-                place.connect();
+                position.connect();
                 let fed = Parser::new(64 << 20).feed(black_box(&stream), |event| {
-                    black_box(place.admit(&event));
+                    black_box(position.admit(&event));
                 });
                 black_box(fed.is_ok());
             }
-            place.count()
+            position.count()
         });
 }
 
@@ -87,19 +89,19 @@ fn webhook(bencher: Bencher) {
 }
 
 #[divan::bench]
-fn advice_in_a_header() -> Option<Duration> {
-    advice(black_box(Some("2")), None, black_box(b""))
+fn delay_in_a_header() -> Option<Duration> {
+    server_delay(black_box(Some("2")), None, black_box(b""))
 }
 
 #[divan::bench]
-fn advice_as_a_date(bencher: Bencher) {
+fn delay_as_a_date(bencher: Bencher) {
     let date = httpdate::fmt_http_date(SystemTime::now());
-    bencher.bench_local(|| advice(black_box(Some(&date)), None, b""));
+    bencher.bench_local(|| server_delay(black_box(Some(&date)), None, b""));
 }
 
 #[divan::bench]
-fn advice_in_words() -> Option<Duration> {
-    advice(None, None, black_box(br#"{"detail": "Request was throttled. Your rate limit resets in ~5s.", "status": 429}"#))
+fn delay_in_words() -> Option<Duration> {
+    server_delay(None, None, black_box(br#"{"detail": "Request was throttled. Your rate limit resets in ~5s.", "status": 429}"#))
 }
 
 #[divan::bench]
@@ -115,7 +117,7 @@ fn data_uri(bencher: Bencher) {
 
 #[divan::bench]
 fn url_join(bencher: Bencher) {
-    let Ok(base) = Base::parse("https://api.replicate.com") else {
+    let Ok(base) = BaseUrl::parse("https://api.replicate.com") else {
         return;
     };
     bencher.bench_local(|| {
@@ -130,17 +132,17 @@ fn url_join(bencher: Bencher) {
 /// How often to ask for one of so many that are waited for.
 #[divan::bench(args = [1, 300])]
 fn pace_interval(bencher: Bencher, waiting: usize) {
-    let (pace, now) = (Pace::default(), Instant::now());
+    let pace = Pace::default();
     let names: Vec<_> = (0..waiting).map(|n| n.to_string()).collect();
     let _turns: Vec<_> = names.iter().map(|name| pace.join(name)).collect();
-    bencher.bench_local(|| pace.interval(black_box(Duration::from_secs(5)), 0.5, now));
+    bencher.bench_local(|| pace.interval(black_box(Duration::from_secs(5)), None, 0.5));
 }
 
 #[divan::bench]
-fn pace_observe(bencher: Bencher) {
-    let (pace, now, mut headers) = (Pace::default(), Instant::now(), HeaderMap::new());
+fn rate_limit_update(bencher: Bencher) {
+    let (limit, now, mut headers) = (RateLimit::default(), Instant::now(), HeaderMap::new());
     for (name, value) in [("ratelimit-remaining", "2999"), ("ratelimit-reset", "1")] {
         headers.insert(name, http::HeaderValue::from_static(value));
     }
-    bencher.bench_local(|| pace.observe(black_box(&headers), now));
+    bencher.bench_local(|| limit.update(black_box(&headers), now));
 }

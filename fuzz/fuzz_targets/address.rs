@@ -3,33 +3,36 @@
 #![no_main]
 #![allow(dead_code, reason = "a target uses a part of the files that it includes")]
 
-use address::{Base, quoted, shown, unsigned};
+use address::BaseUrl;
 use libfuzzer_sys::fuzz_target;
+use redact::{quote, without_credentials, without_query};
 use url::Url;
 
 #[path = "../../src/error.rs"]
 mod error;
+#[path = "../../src/redact.rs"]
+mod redact;
 #[path = "../../src/response.rs"]
 mod response;
 // The files themselves, and not the crate: nothing of what the crate needs has to be built.
-#[path = "../../src/url.rs"]
+#[path = "../../src/address.rs"]
 mod address;
 
 fuzz_target!(|given: (&str, &str, &str)| {
     let (text, route, name) = given;
     if let Ok(url) = Url::parse(text) {
-        for shown in [shown(&url), unsigned(&url)] {
+        for shown in [without_credentials(&url), without_query(&url)] {
             let shown = Url::parse(&shown).expect("what is shown is a URL");
             assert!(shown.username().is_empty() && shown.password().is_none());
         }
     }
-    if let Err(error) = Base::parse(text) {
+    if let Err(error) = BaseUrl::parse(text) {
         // What may hold a password is not repeated.
         assert!(!text.contains('@') || !error.message.contains(text));
     }
-    assert!(!text.contains('@') || !quoted(text).contains(text));
+    assert!(!text.contains('@') || !quote(text).contains(text));
     for base in ["https://api.replicate.com", "http://gate.local/replicate/v2"] {
-        let base = Base::parse(base).expect("it is well-formed");
+        let base = BaseUrl::parse(base).expect("it is well-formed");
         let home = base.as_str();
         if let Ok(url) = base.resolve(route) {
             let is_absolute = route.to_ascii_lowercase().starts_with("http://") || route.to_ascii_lowercase().starts_with("https://");

@@ -3,13 +3,16 @@
 #![no_main]
 #![allow(dead_code, reason = "a target uses a part of the files that it includes")]
 
-use base64::Engine;
-use data_uri::{BASE64, DataUri};
+use ::base64::Engine;
+use base64::BASE64;
+use data_uri::DataUri;
 use libfuzzer_sys::fuzz_target;
 
 // The files themselves, and not the crate: nothing of what the crate needs has to be built.
-#[path = "../../src/data_uri.rs"]
+#[path = "../../src/files/data_uri.rs"]
 mod data_uri;
+#[path = "../../src/base64.rs"]
+mod base64;
 #[path = "../../src/error.rs"]
 mod error;
 #[path = "../../src/response.rs"]

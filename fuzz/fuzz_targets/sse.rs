@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use sse::{Event, Parser, TooLarge};
 
 // The file itself, and not the crate: nothing of what the crate needs has to be built, and no other code is counted as covered.
-#[path = "../../src/sse.rs"]
+#[path = "../../src/stream/sse.rs"]
 mod sse;
 
 type Known = (String, String, Option<String>, bool, Option<u64>);

@@ -2,16 +2,16 @@
 
     import replicate_rs as replicate
 
-    output = replicate.run("black-forest-labs/flux-schnell", input={"prompt": "an iguana on the
-    beach"})
+    output = replicate.run(
+        "black-forest-labs/flux-schnell", input={"prompt": "an iguana on the beach"}
+    )
 
-Names are imported when they are first used, so that importing the package costs next to nothing.
+Names are imported on first use, so that importing the package takes next to no time.
 
-For pytest, which warns of packages with a plugin that were imported before it: PYTEST_DONT_REWRITE
+PYTEST_DONT_REWRITE: keeps pytest from warning that a package with a plugin was imported before it.
 """
 
-# Without `from __future__ import annotations`, which would be a fifth of what the package's import
-# costs.
+# Without `from __future__ import annotations`, which would be a fifth of the package's import time.
 import sys
 
 TYPE_CHECKING = False
@@ -22,10 +22,10 @@ def _is_main_interpreter() -> bool:
         return True
     try:
         try:
-            from _thread import _is_main_interpreter as is_main  # type: ignore[attr-defined] # its stub has it not
+            from _thread import _is_main_interpreter as is_main  # type: ignore[attr-defined] # missing in its stub
         except ImportError:
-            # Before 3.13.
-            from _xxsubinterpreters import get_current, get_main  # type: ignore[import-not-found] # it has no stub
+            # Before Python 3.13.
+            from _xxsubinterpreters import get_current, get_main  # type: ignore[import-not-found] # has no stub
 
             return get_current() == get_main()
     except ImportError:
@@ -33,7 +33,7 @@ def _is_main_interpreter() -> bool:
     return is_main()
 
 
-# Before anything of Rust is loaded, which is once for all interpreters of a process.
+# Checked before the Rust core is loaded, which all interpreters of a process share.
 if not _is_main_interpreter():
     raise ImportError(
         "replicate_rs works in a process's main interpreter only, not in a subinterpreter: use"
@@ -52,10 +52,9 @@ if TYPE_CHECKING:
     from ._base.session import Sync as Sync
     from ._base.types import FileEncodingStrategy, Headers
     from ._client.http import Request as Request
-    from ._client.options import Certificate, Token
-    from ._client.options import Timeout as Timeout
     from ._client.search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues]
-    from ._client.types import Fetch
+    from ._client.timeout import Timeout as Timeout
+    from ._client.types import Certificate, Fetch, Token
     from ._core import AbortController as AbortController
     from ._core import AbortSignal as AbortSignal
     from ._core import Response as Response
@@ -66,42 +65,14 @@ if TYPE_CHECKING:
     from ._webhooks.verifier import SeenWebhooks as SeenWebhooks
     from ._webhooks.verifier import WebhookVerifier as WebhookVerifier
 
-    # The client's properties below have the names of these modules, which pyright takes for
-    # assignments.
+    # The client's properties below have the names of these modules, which pyright reports as
+    # assignments to the modules.
     from .account import Account as Account  # pyright: ignore[reportGeneralTypeIssues]
     from .client import AsyncReplicate as AsyncReplicate
     from .client import Replicate as Replicate
     from .collection import Collection as Collection
     from .deployment import Deployment as Deployment
-    from .exceptions import AbortError as AbortError
-    from .exceptions import APIConnectionError as APIConnectionError
-    from .exceptions import APIError as APIError
-    from .exceptions import APIResponseValidationError as APIResponseValidationError
-    from .exceptions import APIStatusError as APIStatusError
-    from .exceptions import APITimeoutError as APITimeoutError
-    from .exceptions import AuthenticationError as AuthenticationError
-    from .exceptions import BadRequestError as BadRequestError
-    from .exceptions import ClientClosedError as ClientClosedError
-    from .exceptions import ConflictError as ConflictError
-    from .exceptions import EventTooLarge as EventTooLarge
-    from .exceptions import FileError as FileError
-    from .exceptions import ForkedError as ForkedError
-    from .exceptions import InsufficientCreditError as InsufficientCreditError
-    from .exceptions import InternalServerError as InternalServerError
-    from .exceptions import MissingTokenError as MissingTokenError
-    from .exceptions import ModelError as ModelError
-    from .exceptions import NotFoundError as NotFoundError
-    from .exceptions import PayloadTooLargeError as PayloadTooLargeError
-    from .exceptions import PermissionDeniedError as PermissionDeniedError
-    from .exceptions import PredictionCanceled as PredictionCanceled
-    from .exceptions import PredictionTimeout as PredictionTimeout
-    from .exceptions import RateLimitError as RateLimitError
-    from .exceptions import ReplicateError as ReplicateError
-    from .exceptions import ReplicateException as ReplicateException
-    from .exceptions import RequestError as RequestError
-    from .exceptions import StreamError as StreamError
-    from .exceptions import StreamInterrupted as StreamInterrupted
-    from .exceptions import UnprocessableEntityError as UnprocessableEntityError
+    from .exceptions import *  # noqa: F403 - all of them
     from .file import File as File
     from .hardware import Hardware as Hardware  # pyright: ignore[reportGeneralTypeIssues]
     from .identifier import ModelVersionIdentifier as ModelVersionIdentifier
@@ -178,86 +149,55 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Where each public name lives.
-_HOMES = {
-    "AbortController": "_core",
-    "AbortSignal": "_core",
-    "Response": "_core",
-    "Async": "_base.session",
-    "Sync": "_base.session",
-    "Account": "account",
-    "AsyncReplicate": "client",
-    "Replicate": "client",
-    "Timeout": "_client.options",
-    "Collection": "collection",
-    "Deployment": "deployment",
-    "APIConnectionError": "exceptions",
-    "APIError": "exceptions",
-    "APIResponseValidationError": "exceptions",
-    "APIStatusError": "exceptions",
-    "APITimeoutError": "exceptions",
-    "AbortError": "exceptions",
-    "AuthenticationError": "exceptions",
-    "BadRequestError": "exceptions",
-    "ClientClosedError": "exceptions",
-    "ConflictError": "exceptions",
-    "EventTooLarge": "exceptions",
-    "FileError": "exceptions",
-    "ForkedError": "exceptions",
-    "InsufficientCreditError": "exceptions",
-    "InternalServerError": "exceptions",
-    "MissingTokenError": "exceptions",
-    "ModelError": "exceptions",
-    "NotFoundError": "exceptions",
-    "PayloadTooLargeError": "exceptions",
-    "PermissionDeniedError": "exceptions",
-    "PredictionCanceled": "exceptions",
-    "PredictionTimeout": "exceptions",
-    "RateLimitError": "exceptions",
-    "ReplicateError": "exceptions",
-    "ReplicateException": "exceptions",
-    "RequestError": "exceptions",
-    "StreamError": "exceptions",
-    "StreamInterrupted": "exceptions",
-    "UnprocessableEntityError": "exceptions",
-    "File": "file",
-    "FileOutput": "_files.output",
-    "get_path_url": "_files.urls",
-    "Hardware": "hardware",
-    "ModelVersionIdentifier": "identifier",
-    "Request": "_client.http",
-    "Model": "model",
-    "Page": "pagination",
-    "async_paginate": "pagination",
-    "paginate": "pagination",
-    "Prediction": "prediction",
-    "parse_progress_from_logs": "prediction",
-    "asave_all": "_files.save_all",
-    "save_all": "_files.save_all",
-    "SearchResult": "_client.search",
-    "ServerSentEvent": "stream",
-    "Training": "training",
-    "use": "use",
-    "Version": "version",
-    "WebhookSigningSecret": "webhook",
-    "WebhookValidationError": "webhook",
-    "avalidate_webhook": "webhook",
-    "sign_webhook": "webhook",
-    "validate_webhook": "webhook",
-    "InvalidSecretKeyError": "webhook",
-    "InvalidSignatureError": "webhook",
-    "InvalidTimestampError": "webhook",
-    "InvalidWebhookBodyError": "webhook",
-    "MissingWebhookBodyError": "webhook",
-    "MissingWebhookHeaderError": "webhook",
-    "ReplayedWebhookError": "webhook",
-    "SeenWebhooks": "_webhooks.verifier",
-    "WebhookVerifier": "_webhooks.verifier",
+# The module of each public name.
+_EXPORTS = {
+    name: module
+    for module, names in {
+        "_core": "AbortController AbortSignal Response",
+        "_base.session": "Async Sync",
+        "account": "Account",
+        "client": "AsyncReplicate Replicate",
+        "_client.timeout": "Timeout",
+        "collection": "Collection",
+        "deployment": "Deployment",
+        "exceptions": (
+            "APIConnectionError APIError APIResponseValidationError APIStatusError "
+            "APITimeoutError AbortError AuthenticationError BadRequestError ClientClosedError "
+            "ConflictError EventTooLarge FileError ForkedError InsufficientCreditError "
+            "InternalServerError MissingTokenError ModelError NotFoundError PayloadTooLargeError "
+            "PermissionDeniedError PredictionCanceled PredictionTimeout RateLimitError "
+            "ReplicateError ReplicateException RequestError StreamError StreamInterrupted "
+            "UnprocessableEntityError"
+        ),
+        "file": "File",
+        "_files.output": "FileOutput",
+        "_files.urls": "get_path_url",
+        "hardware": "Hardware",
+        "identifier": "ModelVersionIdentifier",
+        "_client.http": "Request",
+        "model": "Model",
+        "pagination": "Page async_paginate paginate",
+        "prediction": "Prediction parse_progress_from_logs",
+        "_files.save_all": "asave_all save_all",
+        "_client.search": "SearchResult",
+        "stream": "ServerSentEvent",
+        "training": "Training",
+        "use": "use",
+        "version": "Version",
+        "webhook": (
+            "WebhookSigningSecret WebhookValidationError avalidate_webhook sign_webhook "
+            "validate_webhook InvalidSecretKeyError InvalidSignatureError InvalidTimestampError "
+            "InvalidWebhookBodyError MissingWebhookBodyError MissingWebhookHeaderError "
+            "ReplayedWebhookError"
+        ),
+        "_webhooks.verifier": "SeenWebhooks WebhookVerifier",
+    }.items()
+    for name in names.split()
 }
 _ALIASES = {"Client": "Replicate", "AsyncClient": "AsyncReplicate"}
 
-# What the default client lends to the module.
-_LENT = (
+# Methods and namespaces of the default client that are functions and attributes of this module.
+_CLIENT_METHODS = (
     "run",
     "async_run",
     "stream",
@@ -283,8 +223,8 @@ _LENT = (
     "webhooks",
 )
 
-# Modules that 1.0.7 has as attributes once it is imported; `run`, `stream`, `hardware` and
-# `account` mean something else.
+# Submodules that are attributes of the package, as in 1.0.7. `run`, `stream`, `hardware` and
+# `account` are not among them: these names belong to the default client.
 _SUBMODULES = (
     "__about__",
     "client",
@@ -305,9 +245,8 @@ _SUBMODULES = (
     "webhook",
 )
 
-# Options of the default client, under the names that 1.0.7 and 2.0 have for them too: one that is
-# assigned counts from its next request on.
-_SETTINGS = {
+# Options of the default client that may be assigned to this module, and their canonical names.
+_OPTIONS = {
     "api_token": "api_token",
     "auth": "api_token",
     "bearer_token": "api_token",
@@ -333,9 +272,9 @@ _SETTINGS = {
 __all__ = [
     "exceptions",
     "default_client",
-    *_HOMES,
+    *_EXPORTS,
     *_ALIASES,
-    *_LENT,
+    *_CLIENT_METHODS,
 ]  # pyright: ignore[reportUnsupportedDunderAll] - one list, kept by a test
 
 
@@ -343,93 +282,95 @@ def __getattr__(name: str) -> object:
     if name == "default_client":
         from .client import Replicate
 
-        # Of two threads that come here first, both get the one that was kept; a client costs
-        # nothing until it is used.
-        client = Replicate(**_assigned(globals()))
-        client._session.settings.is_default = True
+        # If two threads create it at once, both get the same one. The other has not connected.
+        client = Replicate(**_get_options(globals()))
+        client._session.config.is_default = True
         client = globals().setdefault(name, client)
         globals()["_own_client"] = client
         return client
-    if name in _LENT:
+    if name in _CLIENT_METHODS:
         return getattr(__getattr__("default_client"), name)
-    if name in _SETTINGS:
+    if name in _OPTIONS:
         return None
     if name in _ALIASES:
         return __getattr__(_ALIASES[name])
-    if name in _HOMES or name in _SUBMODULES:
-        path = f"{__name__}.{_HOMES.get(name, name)}"
-        # Not by `importlib`, which would be imported for this alone, and `warnings` with it.
+    if name in _EXPORTS or name in _SUBMODULES:
+        path = f"{__name__}.{_EXPORTS.get(name, name)}"
+        # Not with `importlib`, whose import would take longer than the rest.
         __import__(path)
         module = sys.modules[path]
-        return globals().setdefault(name, getattr(module, name) if name in _HOMES else module)
+        return globals().setdefault(name, getattr(module, name) if name in _EXPORTS else module)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_SETTINGS])
+    return sorted([*__all__, *_OPTIONS])
 
 
 if TYPE_CHECKING:
     from types import ModuleType
 else:
-    # Importing `types` for one name would double what this module costs.
+    # Importing `types` would double this module's import time.
     ModuleType = type(sys)
 
 
-def _assigned(values: "Mapping[str, object]") -> "dict[str, Any]":
-    """Return the options that were assigned to the module, by their own names; of two names for
-    one, the latest counts.
+def _get_options(values: "Mapping[str, object]") -> "dict[str, Any]":
+    """Return the options among the module's variables, by their canonical names.
+
+    If an option was assigned under two names, the later assignment counts.
     """
     return {
-        _SETTINGS[name]: value
+        _OPTIONS[name]: value
         for name, value in list(values.items())
-        if name in _SETTINGS and value is not None
+        if name in _OPTIONS and value is not None
     }
 
 
 class _Package(ModuleType):
     """The class of this module.
 
-    `run`, `stream` and `use` are functions, though submodules have these names too. Options that
-    are assigned are those of the default client, which stays the same object, so that functions
-    that were imported by name follow too.
+    It keeps submodules from replacing the functions `run`, `stream` and `use`, which have the same
+    names, and passes options that are assigned on to the default client. That stays the same
+    object, so the options also apply to functions that were imported by name.
     """
 
     def __setattr__(self, name: str, value: object) -> None:
-        if isinstance(value, ModuleType) and (name in _LENT or _HOMES.get(name) == name):
+        if isinstance(value, ModuleType) and (
+            name in _CLIENT_METHODS or _EXPORTS.get(name) == name
+        ):
             return
-        if name in _SETTINGS:
+        if name in _OPTIONS:
             try:
-                # At the end, as the latest.
-                _take_over(
+                # The option comes last, as the latest.
+                _set_options(
                     {**{each: old for each, old in globals().items() if each != name}, name: value},
                     name,
                 )
             except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
-                from ._base.credentials import without_frames
+                from ._base.credentials import strip_frames
 
-                # Reports of errors show the locals of frames.
+                # Error reports show local variables, and this may be a secret.
                 value = None
-                raise without_frames(error) from error.__cause__
+                raise strip_frames(error) from error.__cause__
             globals().pop(name, None)
-        elif name in _LENT and _is_own(name, value):
-            # A test puts back what it has replaced.
+        elif name in _CLIENT_METHODS and _is_own(name, value):
+            # A test restores what it has replaced.
             globals().pop(name, None)
             return
         elif not (name.startswith("_") or isinstance(value, ModuleType) or hasattr(self, name)):
-            from ._client.configurable import unknown_option
+            from ._client.attributes import describe_unknown_option
 
             value = None
-            raise AttributeError(unknown_option(f"module {__name__!r}", name))
+            raise AttributeError(describe_unknown_option(f"module {__name__!r}", name))
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:
-        if name in _SETTINGS and name in globals():
-            _take_over({each: value for each, value in globals().items() if each != name}, name)
+        if name in _OPTIONS and name in globals():
+            _set_options({each: value for each, value in globals().items() if each != name}, name)
         replaced = name == "default_client" and globals().get(name) is not _own_client
         super().__delattr__(name)
         if replaced and _own_client is not None:
-            # What was put in its place is taken away.
+            # A test removes its replacement.
             globals()[name] = _own_client
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -438,31 +379,35 @@ class _Package(ModuleType):
         return import_module, (__name__,)
 
 
-def _take_over(values: "Mapping[str, object]", name: str) -> None:
-    """Have the default client be as if made with what is assigned to the module; `name` was
-    assigned or deleted last.
+def _set_options(values: "Mapping[str, object]", name: str) -> None:
+    """Set the default client's options to those that are assigned to the module.
+
+    Args:
+        values: The module's variables.
+        name: The option that was assigned or deleted.
+
     """
     client: Any = globals().get("default_client")
     if client is None:
         from .client import Replicate
 
-        # What is wrong is told where it is assigned.
-        Replicate(**_assigned(values))
+        # Raises if the option is invalid.
+        Replicate(**_get_options(values))
     elif client is _own_client:
-        client._remake(_assigned(values))
+        client._set_initial_options(_get_options(values))
     else:
-        # A program's own, made with options of its own.
-        setattr(client, _SETTINGS[name], values.get(name))
+        # A client that the program has put in place of the default client.
+        setattr(client, _OPTIONS[name], values.get(name))
 
 
-# The default client that this module has made, whatever is in its place.
+# The default client that this module has created; a program may have replaced it.
 _own_client: "Any" = None
 
 
 def _is_own(name: str, value: object) -> bool:
     client: Any = globals().get("default_client")
     own = None if client is None else getattr(client, name)
-    # The wrappers of tracers say that they are equal to what they wrap.
+    # Wrappers of tracers compare equal to what they wrap.
     return type(value) is type(own) and bool(value == own)
 
 

@@ -25,10 +25,10 @@ __all__ = [
     "HubPort",
     "Part",
     "Pending",
-    "Place",
     "Response",
+    "ResponseStream",
     "ServerSentEvent",
-    "Source",
+    "StreamPosition",
     "Upload",
     "Verifier",
     "finish_detached",
@@ -173,41 +173,41 @@ class Core:
         self,
         url: str,
         form: Literal["events"],
-        place: Place,
+        place: StreamPosition,
         *,
         total: float | None = None,
         signal: AbortSignal | None = None,
-    ) -> Source[ServerSentEvent]: ...
+    ) -> ResponseStream[ServerSentEvent]: ...
     @overload
     def events(
         self,
         url: str,
         form: Literal["text"],
-        place: Place,
+        place: StreamPosition,
         *,
         total: float | None = None,
         signal: AbortSignal | None = None,
-    ) -> Source[str]: ...
+    ) -> ResponseStream[str]: ...
     @overload
     def events(
         self,
         url: str,
         form: Literal["frames"],
-        place: Place,
+        place: StreamPosition,
         *,
         total: float | None = None,
         signal: AbortSignal | None = None,
-    ) -> Source[bytes]: ...
+    ) -> ResponseStream[bytes]: ...
     @overload
     def events(
         self,
         url: str,
         form: _Form,
-        place: Place,
+        place: StreamPosition,
         *,
         total: float | None = None,
         signal: AbortSignal | None = None,
-    ) -> Source[Any]: ...
+    ) -> ResponseStream[Any]: ...
     def pieces(
         self,
         url: str,
@@ -216,10 +216,10 @@ class Core:
         ahead: bool = True,
         total: float | None = None,
         signal: AbortSignal | None = None,
-    ) -> Source[bytes]: ...
+    ) -> ResponseStream[bytes]: ...
     def recorded(
-        self, body: bytes, form: _Form | Literal["bytes"], place: Place
-    ) -> Source[Any]: ...
+        self, body: bytes, form: _Form | Literal["bytes"], place: StreamPosition
+    ) -> ResponseStream[Any]: ...
     def detach(self, method: str, target: _Target, total: float) -> None: ...
     def shown(self, response: Response) -> tuple[bytes, list[tuple[str, str]]]: ...
     def url(self, target: _Target, query: _Pairs | None = None) -> str: ...
@@ -248,7 +248,7 @@ class Core:
     def stats(self) -> tuple[int, int, int, int, int, int]: ...
 
 @final
-class Place:
+class StreamPosition:
     """The position in a stream of events, across all of its connections."""
 
     def __new__(cls) -> Self: ...
@@ -263,7 +263,7 @@ class Place:
     def rest_of_logs(self, logs: str) -> str | None: ...
 
 @final
-class Source(Generic[_T_co]):
+class ResponseStream(Generic[_T_co]):
     """A response that arrives in parts. Dropping or closing it closes its connection."""
 
     @property

@@ -17,11 +17,11 @@ _MOVED = {
     "_operation": {"Async": "_base.session", "Sync": "_base.session"},
     "_record": {"_restored": "_base.record"},
     "_transport": {"Blocking": "_base.transport", "Suspending": "_base.transport"},
-    "configurable": {"_restored": "_client.configurable"},
+    "configurable": {"_restored": "_client.attributes"},
     "file_output": {"FileOutput": "_files.output", "_detached": "_files.output"},
     "file_text": {"get_path_url": "_files.urls"},
     "middleware": {"Request": "_client.http"},
-    "options": {"Stats": "_client.options", "Timeout": "_client.options"},
+    "options": {"Stats": "_client.stats", "Timeout": "_client.timeout"},
     "output_iterator": {
         "AsyncOutputIterator": "use",
         "OutputIterator": "use",
@@ -30,7 +30,7 @@ _MOVED = {
     "relay": {"Relay": "stream"},
     "saving": {"asave_all": "_files.save_all", "save_all": "_files.save_all"},
     "search": {"FoundModel": "_client.search", "SearchResult": "_client.search"},
-    "settings": {"_restored_session": "_client.settings", "lost_token": "_client.settings"},
+    "settings": {"_restored_session": "_client.config", "lost_token": "_client.token"},
     "webhook_verifier": {
         "SeenWebhooks": "_webhooks.verifier",
         "WebhookVerifier": "_webhooks.verifier",

@@ -1,18 +1,18 @@
-"""The two clients."""
+"""The clients: `Replicate`, whose calls block, and `AsyncReplicate`, whose calls are awaited."""
 
 from __future__ import annotations
 
 from ._base.checks import function
 from ._base.cleanup import EXIT_REQUEST_TIMEOUT, cancel_registered, count_registered, drain
-from ._base.credentials import without_frames
+from ._base.credentials import strip_frames
 from ._base.operation import ResourceMethod, async_operation, operation, run_blocking
 from ._base.resource import M
 from ._base.session import Async, Sync
 from ._base.streaming import async_streaming, streaming
 from ._base.transport import Blocking, Suspending
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
-from ._client.configurable import Configurable
-from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, Stats, normalized, only
+from ._client.attributes import Configurable
+from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, normalize, resolve_alias
 from ._client.request import request as request_any
 from ._predictions.polling import wait_for
 from .prediction import Prediction, Predictions
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from ._base.resource import Options
     from ._base.streaming import Streamed
     from ._base.types import FileEncodingStrategy, Headers
-    from ._client.options import Certificate, Token
     from ._client.search import SearchResult
-    from ._client.types import Fetch, OnProgress
+    from ._client.stats import Stats
+    from ._client.types import Certificate, Fetch, OnProgress, Token
     from ._core import AbortSignal, Core, ServerSentEvent
     from ._predictions.params import PredictionOptions
     from .account import Accounts
@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 class BaseClient(Configurable[M]):
-    """What both clients are made of."""
+    """What both clients have in common."""
 
     __slots__ = ()
 
@@ -80,60 +80,64 @@ class BaseClient(Configurable[M]):
         cert: Certificate | None = None,
         fetch: Fetch | None = None,
     ) -> None:
-        """Create a client; nothing is connected, and neither token nor address read from the
-        environment, before a request.
+        """Create a client. It reads the environment and connects when a request is made.
 
-        Each option is an attribute, too; one that is assigned counts from the next request on.
+        Each option is an attribute too; an assignment takes effect with the next request.
 
         Args:
-            api_token: The API token, as text or as a `SecretStr`, or a function that returns it,
-                asked at each request (an async one on an `AsyncReplicate` only). Without it: the
-                scope of a running cog model, else `REPLICATE_API_TOKEN`.
-            auth: The same, under the Node client's name.
-            bearer_token: The same, under the 2.0 client's name.
-            base_url: The API's address, with or without ``/v1``; without it `REPLICATE_BASE_URL`,
-                else Replicate's.
-            timeout: Seconds for each part of each request (to connect, to send, until the answer
-                begins, between its parts), or a `Timeout`, or one of httpx. It does not limit a
-                whole call, such as a run: that is the call's own `timeout`.
+            api_token: The API token: text, a `SecretStr`, or a function that returns it, called
+                before each request (on an `AsyncReplicate` it may be async). Default: the token in
+                the scope of a running cog model, else `REPLICATE_API_TOKEN`.
+            auth: Alias of `api_token`, from the Node client.
+            bearer_token: Alias of `api_token`, from 2.0.
+            base_url: The API's URL, with or without ``/v1``. Default: `REPLICATE_BASE_URL`, else
+                ``https://api.replicate.com/v1``.
+            timeout: Limits each part of each request, in seconds (connecting, sending, waiting for the
+                response, waiting between two chunks of it), or a `Timeout`, or one of httpx. It
+                does not limit a whole call, such as a run: that is the call's own `timeout`.
             max_retries: Attempts after the first, for requests that may be repeated.
-            max_connections: Requests at a time; further ones wait. Without it there is no limit.
-            max_response_bytes: The largest answer, decompressed, and the largest event of a stream.
-                Files have no limit.
-            headers: Sent with every request to the API, and nowhere else: a mapping, or pairs, for
-                several of one name.
-            default_headers: The same, under the 2.0 client's name.
-            user_agent: Replaces this library's.
-            poll_interval: Seconds between polls; without it `REPLICATE_POLL_INTERVAL`. Without
-                either the client finds its own: often at first, at most every two seconds for a
-                few, and for many together below the API's limits.
-            file_encoding_strategy: ``default``: upload files, or send them inline if that fails on
-                the server's side;
-                ``upload`` (``url``); or ``data-uri`` (``base64``): always inline.
-            use_file_output: Give files of an output as `FileOutput`, or as text.
-            block_private_addresses: Fetch no files or streams from private networks or this
-                machine, whatever a model's output says; but from the API's own origin. Behind a
-                proxy the proxy looks names up, and has to keep to that itself.
-            proxy: The way to all servers: ``http://``, ``https://``, ``socks5://`` or
-                ``socks5h://``, with ``user:password@`` if need be. Without it `HTTPS_PROXY`,
-                `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment say, in which ``host``,
-                ``.domain``, ``host:port``, addresses and networks may be listed, or ``*``.
-            verify: False believes every server, which is for tests. A path is the same as
-                `ssl_cert_file`.
-            ssl_cert_file: A PEM file of the authorities to trust instead of the system's (or those
-                of `SSL_CERT_FILE`).
-            cert: The client's own certificate: a PEM file with its key in it, or a pair of files.
-            fetch: A function ``fetch(request, send)`` around every request, which returns a
-                `Response`: its own, or ``send(request)``, which raises for a status of 400 or more.
-                An `AsyncReplicate`'s is async, and awaits `send`.
+            max_connections: The number of requests at a time; others wait. Default: no limit.
+            max_response_bytes: Bytes of the largest response, decompressed, and of the largest
+                event of a stream. Files are not limited.
+            headers: Headers of every request to the API: a mapping, or pairs, of which several may
+                have the same name. They are not sent to other hosts.
+            default_headers: Alias of `headers`, from 2.0.
+            user_agent: Replaces this library's ``User-Agent``.
+            poll_interval: Seconds between polls. Default: `REPLICATE_POLL_INTERVAL`, else adaptive:
+                from 0.25 to 2 seconds for a few predictions, slower for many, to stay below the
+                API's rate limits.
+            file_encoding_strategy: How to send files: ``default`` uploads them, or sends them
+                inline if the server fails to take the upload; ``upload`` (or ``url``) always
+                uploads; ``data-uri`` (or ``base64``) always sends them inline.
+            use_file_output: Whether files of an output are `FileOutput` objects or URLs as text.
+            block_private_addresses: Whether to refuse files and streams from private networks and
+                this machine, except from the API's own origin. With a proxy, the proxy resolves
+                host names, and has to refuse these itself.
+            proxy: The URL of the proxy for all requests: ``http://``, ``https://``, ``socks5://``
+                or ``socks5h://``, optionally with ``user:password@``. Default: `HTTPS_PROXY`,
+                `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`; the last may list ``host``, ``.domain``,
+                ``host:port``, addresses, networks, or ``*``.
+            verify: Whether to verify the certificates of servers; False is for tests. A path has
+                the meaning of `ssl_cert_file`.
+            ssl_cert_file: A PEM file of the authorities to trust. Default: `SSL_CERT_FILE`, else
+                the system's.
+            cert: The client's certificate: a PEM file that contains the key too, or a pair of
+                files, certificate and key.
+            fetch: A function ``fetch(request, send)`` around every request. It returns a
+                `Response`: its own, or that of ``send(request)``, which raises for a status of 400
+                or more. On an `AsyncReplicate` it is async, and awaits `send`.
+
+        Raises:
+            TypeError: An option has the wrong type.
+            ValueError: An option has an invalid value.
 
         """
         try:
             self._set_up(
-                normalized(
+                normalize(
                     self.mode,
                     {
-                        "api_token": only(
+                        "api_token": resolve_alias(
                             auth=auth, bearer_token=bearer_token, api_token=api_token
                         ),
                         "base_url": base_url,
@@ -141,7 +145,7 @@ class BaseClient(Configurable[M]):
                         "max_retries": max_retries,
                         "max_connections": max_connections,
                         "max_response_bytes": max_response_bytes,
-                        "headers": only(headers=headers, default_headers=default_headers),
+                        "headers": resolve_alias(headers=headers, default_headers=default_headers),
                         "user_agent": user_agent,
                         "poll_interval": poll_interval,
                         "file_encoding_strategy": file_encoding_strategy,
@@ -156,99 +160,99 @@ class BaseClient(Configurable[M]):
                 )
             )
         except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
-            # Reports of errors show the locals of frames, and these hold the token.
+            # Error reports show local variables, and these may be secrets.
             api_token = auth = bearer_token = headers = default_headers = proxy = base_url = None
-            raise without_frames(error) from error.__cause__
+            raise strip_frames(error) from error.__cause__
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "mode" in vars(cls):
-            # Each client's methods are shown under its own name.
+            # Documentation tools show the methods under the name of the class that has them.
             for name, method in vars(BaseClient).items():
                 if isinstance(method, ResourceMethod):
                     setattr(cls, name, method.of(cls))
 
     @property
     def accounts(self) -> Accounts[M]:
-        """The token's account."""
+        """The account that the token belongs to."""
         from .account import Accounts
 
-        resource: Accounts[M] = self._namespace("accounts", Accounts)
-        return resource
+        namespace: Accounts[M] = self._namespace("accounts", Accounts)
+        return namespace
 
     @property
     def account(self) -> Accounts[M]:
-        """The same as `accounts`; 2.0 has it."""
+        """Alias of `accounts`, from 2.0."""
         from .account import Accounts
 
-        resource: Accounts[M] = self._namespace("account", Accounts)
-        return resource
+        namespace: Accounts[M] = self._namespace("account", Accounts)
+        return namespace
 
     @property
     def collections(self) -> Collections[M]:
-        """Models that belong together."""
+        """Collections of models."""
         from .collection import Collections
 
-        resource: Collections[M] = self._namespace("collections", Collections)
-        return resource
+        namespace: Collections[M] = self._namespace("collections", Collections)
+        return namespace
 
     @property
     def deployments(self) -> Deployments[M]:
-        """Models kept ready."""
+        """Deployments: models with instances of their own."""
         from .deployment import Deployments
 
-        resource: Deployments[M] = self._namespace("deployments", Deployments)
-        return resource
+        namespace: Deployments[M] = self._namespace("deployments", Deployments)
+        return namespace
 
     @property
     def files(self) -> Files[M]:
         """Uploaded files."""
         from .file import Files
 
-        resource: Files[M] = self._namespace("files", Files)
-        return resource
+        namespace: Files[M] = self._namespace("files", Files)
+        return namespace
 
     @property
     def hardware(self) -> Hardwares[M]:
-        """What models can run on."""
+        """The hardware that models can run on."""
         from .hardware import Hardwares
 
-        resource: Hardwares[M] = self._namespace("hardware", Hardwares)
-        return resource
+        namespace: Hardwares[M] = self._namespace("hardware", Hardwares)
+        return namespace
 
     @property
     def models(self) -> Models[M]:
         """Models, their versions, readmes and examples."""
         from .model import Models
 
-        resource: Models[M] = self._namespace("models", Models)
-        return resource
+        namespace: Models[M] = self._namespace("models", Models)
+        return namespace
 
     @property
     def predictions(self) -> Predictions[M]:
-        """Runs of models."""
-        resource: Predictions[M] = self._namespace("predictions", Predictions)
-        return resource
+        """Predictions: runs of models."""
+        namespace: Predictions[M] = self._namespace("predictions", Predictions)
+        return namespace
 
     @property
     def trainings(self) -> Trainings[M]:
-        """New versions of models in the making."""
+        """Trainings: runs that create new versions of models."""
         from .training import Trainings
 
-        resource: Trainings[M] = self._namespace("trainings", Trainings)
-        return resource
+        namespace: Trainings[M] = self._namespace("trainings", Trainings)
+        return namespace
 
     @property
     def webhooks(self) -> Webhooks[M]:
         """The account's webhook secret."""
         from .webhook import Webhooks
 
-        resource: Webhooks[M] = self._namespace("webhooks", Webhooks)
-        return resource
+        namespace: Webhooks[M] = self._namespace("webhooks", Webhooks)
+        return namespace
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         twin = type(self).__new__(type(self))
-        twin._made_with, twin._namespaces = self._made_with, self._namespaces
+        twin._initial_options, twin._namespaces = self._initial_options, self._namespaces
         super(Configurable, twin).__init__(self._session, mode)
         return twin
 
@@ -266,27 +270,26 @@ class BaseClient(Configurable[M]):
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
     ) -> Prediction[M]:
-        """Poll until a prediction has ended.
+        """Poll a prediction until it ends.
 
         Args:
-            prediction: What to wait for; it is not changed.
-            interval: Seconds between polls; the client's `poll_interval` if not given; without
-                either, the client finds its own.
+            prediction: The prediction; it is not changed.
+            interval: Seconds between polls. Default: the client's `poll_interval`.
             progress: Called with the prediction after each poll.
-            cancel_on_exit: Cancel the prediction when this call ends before it.
-            signal: Stops the call.
-            timeout: Seconds for all of it.
+            cancel_on_exit: Whether to cancel the prediction if this call ends before it.
+            signal: Aborts the call.
+            timeout: Seconds for the whole call.
 
         Returns:
-            The prediction as it ended.
+            The prediction in its final state.
 
         Raises:
-            ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
+            ModelError: The model failed; `PredictionCanceled` if the prediction was canceled.
             PredictionTimeout: `timeout` passed first.
             AbortError: The signal was aborted.
 
         """
-        done: Prediction[Any] = await wait_for(
+        final: Prediction[Any] = await wait_for(
             self,
             prediction,
             interval=interval,
@@ -295,8 +298,10 @@ class BaseClient(Configurable[M]):
             signal=signal,
             timeout=timeout,
         )
-        # One that had ended before may be another client's.
-        return done if done._session is self._session else Prediction._of(done._data, self._session)
+        # A prediction that had ended already is returned as it is, and may be another client's.
+        if final._session is self._session:
+            return final
+        return Prediction._of(final._data, self._session)
 
     async_wait: Final = async_operation(wait)
 
@@ -310,24 +315,29 @@ class BaseClient(Configurable[M]):
         use_file_output: bool | None = None,
         **options: Unpack[PredictionOptions],
     ) -> Streamed[ServerSentEvent[M], Prediction[M]]:
-        """Run a model and give its events as they happen, up to and with ``done``.
+        """Run a model and iterate over its events as they happen, up to and including ``done``.
 
-        A connection that breaks is made again, and goes on where it was; where the server cannot do
-        that, the rest comes from the prediction itself.
+        A broken connection is reconnected, and resumes where it was. If the server cannot resume
+        it, the remaining events are made from the prediction itself.
 
         Args:
             ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version
                 object.
-            input: The model's inputs; files in it are uploaded.
-            cancel_on_exit: Cancel the prediction when the loop over its events ends before it.
-            use_file_output: Give files of file streams as `FileOutput` (the default), or as text.
-            options: What every prediction takes; `timeout` is over all of it.
+            input: The model's inputs; files in them are uploaded.
+            cancel_on_exit: Whether to cancel the prediction if the loop over its events ends first.
+            use_file_output: Whether files of file streams are `FileOutput` objects or URLs as text.
+                Default: the client's option.
+            options: The options of every prediction, listed below; `timeout` limits the whole
+                stream.
+
+        Returns:
+            An iterator over events; on an `AsyncReplicate` an async one.
 
         Raises:
-            ModelError: The model failed; `PredictionCanceled` if it was canceled.
+            ModelError: The model failed; `PredictionCanceled` if the prediction was canceled.
             StreamError: The model cannot stream; `StreamInterrupted` if the stream broke off and
-                nothing can tell its rest.
-            PredictionTimeout: `timeout` seconds passed first.
+                cannot be resumed.
+            PredictionTimeout: `timeout` passed first.
             AbortError: The signal was aborted.
 
         """
@@ -353,10 +363,15 @@ class BaseClient(Configurable[M]):
     ) -> SearchResult[M]:
         """Search models, collections and documentation.
 
+        See https://replicate.com/docs/reference/http#search.
+
         Args:
-            query: What to look for.
-            limit: How many models, 1 to 50; the API gives 20 if not told.
-            options: What every operation takes.
+            query: The text to search for.
+            limit: The number of models, 1 to 50. Default: the API's, 20.
+            options: The options of every operation, listed below.
+
+        Returns:
+            The models, collections and pages found.
 
         """
         from ._client.search import search
@@ -368,28 +383,29 @@ class BaseClient(Configurable[M]):
     async_request: Final = async_operation(request)
 
     def stats(self) -> Stats:
-        """Return what this client, and those that share its connections, have done so far in this
-        process.
+        """Return counters of this client and of those that share its connections, in this process.
 
-        Streams and predictions are this client's own.
+        `streams` and `predictions` count those of this client alone.
         """
-        core, *former = self._settings.cores()
+        from ._client.stats import Stats
+
+        core, *former = self._config.get_cores()
         return Stats(*core.stats(), sum(map(count_registered, (core, *former))))
 
     def close(self, timeout: float | None = None) -> int:
-        """Close the client: refuse further calls, and cancel the predictions that it runs, streams
-        or relays.
+        """Close the client: refuse further calls, and cancel the predictions of calls in progress.
 
-        Predictions that are to go on when their caller leaves (``cancel_on_exit=False``) go on.
-        Calls that hold no prediction, such as a download, go on to their end; runs end in
-        `ClientClosedError`, and streams as their predictions do.
+        Calls with ``cancel_on_exit=False`` leave their predictions running. Runs in progress raise
+        `ClientClosedError`, and streams end as their predictions do. Calls without a prediction,
+        such as downloads, run to their end.
 
         Args:
-            timeout: Seconds to wait for the requests that cancel. A `Replicate` waits for 5 if not
-                told, and an `AsyncReplicate` not at all: use `aclose`.
+            timeout: Seconds to wait for the cancel requests. Default: 5 on a `Replicate`; 0 on an
+                `AsyncReplicate`, which has `aclose` to wait.
 
-        Returns: How many of these requests were not answered in time. They go on, as long as the
-            program does.
+        Returns:
+            The number of cancel requests without a response in time. They continue until the
+            program ends.
 
         """
         if timeout is None:
@@ -399,8 +415,14 @@ class BaseClient(Configurable[M]):
         )
 
     async def aclose(self, timeout: float | None = None) -> int:
-        """Do what `close` does, from async code: wait for 5 seconds if not told otherwise, without
-        blocking the event loop.
+        """Close the client, as `close` does, without blocking the event loop.
+
+        Args:
+            timeout: Seconds to wait for the cancel requests. Default: 5.
+
+        Returns:
+            The number of cancel requests without a response in time.
+
         """
         if timeout is None:
             timeout = EXIT_REQUEST_TIMEOUT
@@ -409,7 +431,7 @@ class BaseClient(Configurable[M]):
         )
 
     def _stop(self) -> list[Core]:
-        cores = list(self._settings.cores())
+        cores = list(self._config.get_cores())
         for core in cores:
             core.close()
             cancel_registered(core)
@@ -418,7 +440,7 @@ class BaseClient(Configurable[M]):
     @property
     def is_closed(self) -> bool:
         """Whether the client was closed."""
-        return self._settings.is_closed
+        return self._config.is_closed
 
     def __enter__(self) -> Self:
         return self
@@ -443,19 +465,16 @@ class BaseClient(Configurable[M]):
         await self.aclose()
 
     def __repr__(self) -> str:
-        # One that could not be made has no session; error reports show it all the same.
-        made = hasattr(self, "_session")
-        return (
-            f"{type(self).__name__}(base_url={self.base_url!r})"
-            if made
-            else f"<{type(self).__name__} that was not made>"
-        )
+        # Error reports show a client whose constructor raised, and which has no session.
+        if not hasattr(self, "_session"):
+            return f"<{type(self).__name__} without options>"
+        return f"{type(self).__name__}(base_url={self.base_url!r})"
 
 
 class Replicate(BaseClient[Sync]):
-    """A client whose calls block; each has an ``async_`` twin.
+    """A client whose calls block; each method has an async one, ``async_…``.
 
-    Safe in threads, in any event loop, and across forks.
+    It may be used from several threads and event loops, and after a fork.
     """
 
     __slots__ = ()
@@ -465,14 +484,19 @@ class Replicate(BaseClient[Sync]):
     def paginate(
         self, list_method: Callable[..., Page[T]], *, signal: AbortSignal | None = None
     ) -> Generator[Page[T], None, None]:
-        """Give the pages of a list method: ``for page in
-        client.paginate(client.predictions.list)``.
+        """Iterate over the pages of a list method.
 
-        To go over all items instead: ``client.predictions.list().auto()``.
+            for page in client.paginate(client.predictions.list):
+                ...
+
+        To iterate over all items instead: ``client.predictions.list().auto()``.
 
         Args:
             list_method: A method that returns a page.
-            signal: Stops the requests for pages, with an `AbortError`.
+            signal: Aborts the requests for pages.
+
+        Raises:
+            AbortError: The signal was aborted.
 
         """
         from .pagination import paginate
@@ -482,7 +506,7 @@ class Replicate(BaseClient[Sync]):
     def async_paginate(
         self, list_method: Callable[..., Awaitable[Page[T]]], *, signal: AbortSignal | None = None
     ) -> AsyncGenerator[Page[T], None]:
-        """Give the pages of an ``async_`` list method."""
+        """Iterate over the pages of an ``async_`` list method; see `paginate`."""
         from .pagination import async_paginate
 
         return async_paginate(list_method, signal=signal)
@@ -506,17 +530,19 @@ class Replicate(BaseClient[Sync]):
     def use(
         self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False
     ) -> Function[..., Any]:
-        """Give a model as a function that runs it; nothing is sent before it is called.
+        """Return a function that runs a model. Nothing is sent before it is called.
 
         Args:
             ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version
                 object.
-            hint: A function whose parameters and result are the model's, for type checkers and
-                editors.
-            streaming: Give the output as an iterator over its parts as they come.
+            hint: A function with the model's parameters and result, for type checkers and editors.
+            streaming: Whether the function returns an iterator over the output as it grows.
+
+        Returns:
+            A function whose keyword arguments are the model's inputs.
 
         Raises:
-            ValueError: `ref` is not a reference.
+            ValueError: `ref` is not a valid reference.
 
         """
         from .use import Function
@@ -529,7 +555,7 @@ class Replicate(BaseClient[Sync]):
 class AsyncReplicate(BaseClient[Async]):
     """A client whose calls are awaited.
 
-    Safe in threads, in any number of event loops, and across forks.
+    It may be used from several threads and event loops, and after a fork.
     """
 
     __slots__ = ()
@@ -539,14 +565,19 @@ class AsyncReplicate(BaseClient[Async]):
     def paginate(
         self, list_method: Callable[..., Awaitable[Page[T]]], *, signal: AbortSignal | None = None
     ) -> AsyncGenerator[Page[T], None]:
-        """Give the pages of a list method: ``async for page in
-        client.paginate(client.predictions.list)``.
+        """Iterate over the pages of a list method.
 
-        To go over all items instead: ``(await client.predictions.list()).auto()``.
+            async for page in client.paginate(client.predictions.list):
+                ...
+
+        To iterate over all items instead: ``(await client.predictions.list()).auto()``.
 
         Args:
-            list_method: A method that returns a page when it is awaited.
-            signal: Stops the requests for pages, with an `AbortError`.
+            list_method: A method that returns a page when awaited.
+            signal: Aborts the requests for pages.
+
+        Raises:
+            AbortError: The signal was aborted.
 
         """
         from .pagination import async_paginate
@@ -574,7 +605,7 @@ class AsyncReplicate(BaseClient[Async]):
     def use(
         self, ref: Usable, *, hint: Callable[..., Any] | None = None, streaming: bool = False
     ) -> AsyncFunction[..., Any]:
-        """Give a model as a function to be awaited; see `Replicate.use`."""
+        """Return an async function that runs a model; see `Replicate.use`."""
         from .use import AsyncFunction
 
         if hint is not None:
@@ -582,7 +613,7 @@ class AsyncReplicate(BaseClient[Async]):
         return AsyncFunction(ref, client=self, streaming=streaming)
 
 
-# 1.0.7 and 2.0 have the clients under these names too.
+# The names of the clients in 1.0.7 and 2.0.
 Client = Replicate
 AsyncClient = AsyncReplicate
 

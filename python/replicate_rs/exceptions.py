@@ -1,37 +1,45 @@
-"""Everything this library raises for what goes wrong outside the program.
+"""The errors that this library raises for what goes wrong outside the program.
 
     ReplicateException                          the root
     └── ReplicateError                          any of the following
-        ├── RequestError                        an error of the API or of the way to it │   ├──
-        MissingTokenError               no API token, and the API is not on this machine │   ├──
-        APIError │   │   ├── APIStatusError              the API answered with a status of 400 or
-        more │   │   │   ├── BadRequestError         400 │   │   │   ├── AuthenticationError     401
-        │   │   │   ├── InsufficientCreditError 402 │   │   │   ├── PermissionDeniedError   403 │
-        │   │   ├── NotFoundError           404 │   │   │   ├── ConflictError           409 │   │
-        │   ├── PayloadTooLargeError    413 │   │   │   ├── UnprocessableEntityError 422 │   │   │
-        ├── RateLimitError          429 │   │   │   └── InternalServerError     500 and above │   │
-        ├── APIConnectionError          (also a ConnectionError) no answer: no connection, or a
-        broken one │   │   │   └── APITimeoutError         (also a TimeoutError) no answer in time │
-        │   └── APIResponseValidationError  an answer that is not what the endpoint promises │   ├──
-        PredictionTimeout               (also a TimeoutError) the caller's deadline passed first │
-        ├── StreamError                     a stream cannot be read │   │   ├── StreamInterrupted
-        a stream broke off, and nothing can tell its rest │   │   └── EventTooLarge
-        one event of a stream is larger than the limit │   ├── FileError                       (also
-        an OSError, such as FileNotFoundError) a local file failed │   ├── ClientClosedError
-        (also a RuntimeError) the client was closed │   ├── ForkedError                     (also a
-        RuntimeError) the call was begun before the process was forked │   └── AbortError
-        the caller's signal was aborted └── ModelError                          the prediction
-        failed
+        ├── RequestError                        an error of the API or of the connection to it
+        │   ├── MissingTokenError               no API token, and the API is not on this machine
+        │   ├── APIError
+        │   │   ├── APIStatusError              the API answered with a status of 400 or more
+        │   │   │   ├── BadRequestError         400
+        │   │   │   ├── AuthenticationError     401
+        │   │   │   ├── InsufficientCreditError 402
+        │   │   │   ├── PermissionDeniedError   403
+        │   │   │   ├── NotFoundError           404
+        │   │   │   ├── ConflictError           409
+        │   │   │   ├── PayloadTooLargeError    413
+        │   │   │   ├── UnprocessableEntityError 422
+        │   │   │   ├── RateLimitError          429
+        │   │   │   └── InternalServerError     500 and above
+        │   │   ├── APIConnectionError          no connection, or a broken one [ConnectionError]
+        │   │   │   └── APITimeoutError         no answer in time [TimeoutError]
+        │   │   └── APIResponseValidationError  an answer that breaks the endpoint's contract
+        │   ├── PredictionTimeout               the caller's deadline passed [TimeoutError]
+        │   ├── StreamError                     a stream cannot be read
+        │   │   ├── StreamInterrupted           a stream broke off and cannot be resumed
+        │   │   └── EventTooLarge               one event of a stream exceeds the limit
+        │   ├── FileError                       a local file failed [OSError, FileNotFoundError, …]
+        │   ├── ClientClosedError               the client was closed [RuntimeError]
+        │   ├── ForkedError                     the process was forked meanwhile [RuntimeError]
+        │   └── AbortError                      the caller's signal was aborted
+        └── ModelError                          the prediction failed
             └── PredictionCanceled              the prediction was canceled or aborted
 
-Under the name `replicate` (`replicate_rs.drop_in`), `ReplicateError` is `RequestError`: in 1.0.7 a
-`ModelError` is not one.
+In brackets: Python's own class that the error is an instance of too.
 
-Mistakes of the caller (a malformed reference, a wrong keyword) are `ValueError` and `TypeError`.
-Webhook refusals are `ValueError`s too, as in `replicate` 1.0.7; `replicate_rs.webhook` has them.
+Under the name `replicate` (`replicate_rs.drop_in`), `ReplicateError` is `RequestError`, because in
+1.0.7 a `ModelError` is not a `ReplicateError`.
 
-Every error carries what is known of `status`, `detail`, `request_id`, `prediction` and
-`retry_after` (seconds).
+Mistakes of the caller (a malformed reference, an unknown keyword) are `ValueError` and `TypeError`.
+So are webhooks that fail verification, as in 1.0.7: see `replicate_rs.webhook`.
+
+Every error has `status`, `detail`, `request_id`, `prediction` and `retry_after` (seconds); each is
+None if it is not known.
 """
 
 from __future__ import annotations
@@ -79,8 +87,8 @@ __all__ = [
     "UnprocessableEntityError",
 ]
 
-# Bytes of an answer that an error message shows.
-EXCERPT = 200
+# Bytes of a response body that an error message shows.
+MAX_EXCERPT = 200
 
 
 class ReplicateException(Exception):
@@ -88,20 +96,18 @@ class ReplicateException(Exception):
 
 
 class ReplicateError(ReplicateException):
-    """Any error of a call, with the fields of the API's problem document (RFC 9457), as far as they
-    are known.
-    """
+    """An error of a call, with the known fields of the API's problem document (RFC 9457)."""
 
     prediction: Job[Any] | None = None
     request_id: str | None = None
     retry_after: float | None = None
-    # What a create has made although it ended in this error; set by the core.
+    # The record that a create call made although it ended in this error; set by the core.
     _created: dict[str, Any] | None = None
-    # Whether a server may have taken the request.
+    # Whether the server may have processed the request.
     _sent: bool = False
-    # What ended the attempt before the one in which time ran out; set by the core.
+    # Why the attempt before the one that timed out had failed; set by the core.
     _last: str | None = None
-    # What the request was about, where the API does not say.
+    # The resource that was requested, such as "model acme/x", if the API does not name it.
     _subject: str = ""
 
     def __init__(
@@ -121,8 +127,11 @@ class ReplicateError(ReplicateException):
 
     @classmethod
     def from_response(cls, response: Any) -> ReplicateError:
-        """Create the error for a response of httpx, or one that looks like it, with a status of 400
-        or more; as in 1.0.7.
+        """Create the error for an httpx response with a status of 400 or more, as in 1.0.7.
+
+        Args:
+            response: The response, or an object with the same attributes.
+
         """
         request = getattr(response, "_request", None)
         method, url = ("", "") if request is None else (request.method, str(request.url))
@@ -131,54 +140,47 @@ class ReplicateError(ReplicateException):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the problem document's fields that are known."""
-        fields = {
-            name: getattr(self, name) for name in ("type", "title", "status", "detail", "instance")
-        }
-        return {name: value for name, value in fields.items() if value is not None}
+        """Return the fields of the problem document that are known."""
+        return self._get_fields("type", "title", "status", "detail", "instance")
+
+    def _get_fields(self, *names: str) -> dict[str, Any]:
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
     def __str__(self) -> str:
         subject = f" ({_printable(self._subject, keep='')})" if self._subject else ""
         if self.title is None and self.status is None:
-            return _in_one_line(str(self.detail or self.type or "")) + subject
-        fields = {
-            name: getattr(self, name) for name in ("type", "title", "status", "instance", "detail")
-        }
+            return _to_line(str(self.detail or self.type or "")) + subject
+        fields = self._get_fields("type", "title", "status", "instance", "detail")
         return (
-            ", ".join(
-                f"{name}: {_in_one_line(str(value))}"
-                for name, value in fields.items()
-                if value is not None
-            )
-            + subject
+            ", ".join(f"{name}: {_to_line(str(value))}" for name, value in fields.items()) + subject
         )
 
 
 class RequestError(ReplicateError):
-    """An error of the API or of the way to it: any but a model's."""
+    """An error of the API, of the connection to it, or of the caller's side; not of a model."""
 
 
 class MissingTokenError(RequestError):
-    """There is no API token, and the API is not on this machine; nothing was sent."""
+    """There is no API token, and the API is not on this machine. Nothing was sent."""
 
 
 class APIError(RequestError):
-    """A request that brought no usable answer."""
+    """A request without a usable response."""
 
     method: str = ""
     url: str = ""
     body: bytes = b""
     headers: Mapping[str, str] = {}
-    """By lower-case name; none if there was no answer."""
+    """The response headers by lower-case name; empty if there was no response."""
 
     @property
     def status_code(self) -> int | None:
-        """The HTTP status, under the name of 2.0."""
+        """The HTTP status, under its 2.0 name."""
         return self.status
 
     @property
     def message(self) -> str:
-        """The error as text, under the name of 2.0."""
+        """The error as text, under its 2.0 name."""
         return str(self)
 
 
@@ -211,7 +213,7 @@ class ConflictError(APIStatusError):
 
 
 class PayloadTooLargeError(APIStatusError):
-    """Status 413: the file is larger than the API takes."""
+    """Status 413: the file is larger than the API accepts."""
 
 
 class UnprocessableEntityError(APIStatusError):
@@ -219,7 +221,7 @@ class UnprocessableEntityError(APIStatusError):
 
 
 class RateLimitError(APIStatusError):
-    """Status 429: too many requests; `retry_after` says when to come back, in seconds."""
+    """Status 429: too many requests; repeat after `retry_after` seconds."""
 
 
 class InternalServerError(APIStatusError):
@@ -227,41 +229,41 @@ class InternalServerError(APIStatusError):
 
 
 class APIConnectionError(APIError, ConnectionError):
-    """No answer came: there was no connection, or it broke.
+    """No response: the connection could not be opened, or it broke.
 
-    `errno` and `__cause__` have the system's error, if there was one.
+    `errno` and `__cause__` are those of the operating system's error, if there was one.
     """
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """No answer came in time; the message names the phase."""
+    """No response in time; the message names the phase."""
 
     is_deadline: bool = False
 
 
 class APIResponseValidationError(APIError):
-    """An answer that is not what the endpoint promises."""
+    """A response that does not match what the endpoint documents."""
 
 
 class ModelError(ReplicateError):
-    """The prediction failed; its message is the model's."""
+    """The prediction failed; the message is the model's."""
 
     prediction: Prediction[Any]
 
     def __init__(self, prediction: Prediction[Any] | str) -> None:
-        """Create an error from the prediction that failed, or, as tests do, from a message alone."""
+        """Create the error from the failed prediction, or, for tests, from a message alone."""
         if isinstance(prediction, str):
             message = prediction
         elif hasattr(prediction, "status"):
             message = prediction.error or f"the prediction {prediction.id} {prediction.status}"
-            self.prediction = prediction  # pyright: ignore[reportIncompatibleVariableOverride]  # here there is one
+            self.prediction = prediction  # pyright: ignore[reportIncompatibleVariableOverride]  # never None here
         else:
             raise wrong_type("prediction", "a Prediction, or a message", prediction)
         super().__init__(detail=message)
         self.args: tuple[Any, ...] = (message,)
 
     def __str__(self) -> str:
-        # A model's own words, which may be a traceback.
+        # The model's message, which may be a traceback.
         return _printable(str(self.detail or ""))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -273,8 +275,9 @@ class PredictionCanceled(ModelError):
 
 
 class PredictionTimeout(RequestError, TimeoutError):
-    """The caller's deadline passed before the prediction was done; `prediction` is how far it was,
-    if it was created.
+    """The caller's deadline passed before the prediction ended.
+
+    `prediction` is its last known state, or None if it was not created.
     """
 
     def __init__(self, detail: str, prediction: Job[Any] | None = None) -> None:
@@ -297,8 +300,9 @@ class StreamError(RequestError):
 
 
 class StreamInterrupted(StreamError):
-    """A stream broke off, and nothing can tell its rest; `last_event_id` is the last that came, if
-    events had ids.
+    """A stream broke off, and the rest cannot be fetched in another way.
+
+    `last_event_id` is the id of the last event received, if events had ids.
     """
 
     def __init__(
@@ -312,16 +316,15 @@ class StreamInterrupted(StreamError):
 
 
 class EventTooLarge(StreamError):
-    """One event of a stream is larger than `max_response_bytes`, or what an `EventDecoder` was
-    given.
-    """
+    """One event of a stream is larger than `max_response_bytes` or an `EventDecoder`'s limit."""
 
 
 class FileError(RequestError, OSError):
     """A local file could not be read or written.
 
-    With the `errno` and the `filename` of the system's error, and of its class too: a file that is
-    missing is a `FileNotFoundError`, one that may not be read a `PermissionError`.
+    It has the `errno` and `filename` of the operating system's error, and is an instance of that
+    error's class too: `FileNotFoundError` for a missing file, `PermissionError` for one that may
+    not be read.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -331,7 +334,7 @@ class FileError(RequestError, OSError):
 class ClientClosedError(RequestError, RuntimeError):
     """The client was closed.
 
-    `prediction` is what it held for this call, if it is known; closing has cancelled it.
+    `prediction` is the one that this call had created, if it is known; closing has cancelled it.
     """
 
     def __init__(self, detail: str) -> None:
@@ -342,7 +345,7 @@ class ClientClosedError(RequestError, RuntimeError):
 
 
 class ForkedError(RequestError, RuntimeError):
-    """The call was begun before the process was forked, and has to be made again in this process."""
+    """The call began before the process was forked; repeat it in this process."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail=detail)
@@ -352,7 +355,7 @@ class ForkedError(RequestError, RuntimeError):
 
 
 class AbortError(RequestError):
-    """The caller's signal was aborted; `reason` is what was given to `abort()`."""
+    """The caller's signal was aborted; `reason` is the argument of `abort()`."""
 
     def __init__(self, reason: object = None) -> None:
         super().__init__(
@@ -392,12 +395,12 @@ _BY_FAILURE: dict[str, type[ReplicateError]] = {
 }
 
 
-# A class is created when it is first wanted: classes of errors are what this module costs.
+# Classes are created on first use: creating error classes is most of this module's import time.
 _FILE_ERRORS: dict[type[OSError], type[FileError]] = {}
 
 
 def _file_error_class(kind: type[OSError]) -> type[FileError]:
-    """Return the class of errors of local files that is a class of Python's too."""
+    """Return the subclass of `FileError` that is also a subclass of `kind`."""
     if kind not in (
         FileExistsError,
         FileNotFoundError,
@@ -409,15 +412,15 @@ def _file_error_class(kind: type[OSError]) -> type[FileError]:
     try:
         return _FILE_ERRORS[kind]
     except KeyError:
-        made = type(
+        both = type(
             "FileError", (FileError, kind), {"__module__": __name__, "__doc__": FileError.__doc__}
         )
-        # Of two threads, both get that of the first.
-        return _FILE_ERRORS.setdefault(kind, made)
+        # If two threads create it at once, both use the first.
+        return _FILE_ERRORS.setdefault(kind, both)
 
 
 def file_error(detail: str, errno: int | None = None, filename: object = None) -> FileError:
-    """Return the error for a local file, of the class that Python has for `errno` too."""
+    """Create the error for a local file; it is an instance of Python's class for `errno` too."""
     error = _file_error_class(type(OSError(errno or 0, "")))(detail=detail)
     if errno is not None:
         from os import strerror
@@ -428,11 +431,11 @@ def file_error(detail: str, errno: int | None = None, filename: object = None) -
     return error
 
 
-# What follows is called by the core, with what it knows of a failure.
+# The core calls the following functions to create its errors.
 
 
 def missing_token(base_url: str) -> MissingTokenError:
-    """Make the error for a request without a token."""
+    """Create the error for a request without a token."""
     return MissingTokenError(
         detail=(
             f"no API token for {base_url}: set REPLICATE_API_TOKEN, or pass api_token= to the"
@@ -450,21 +453,32 @@ def from_failure(
     request_id: str | None,
     filename: str | None = None,
 ) -> ReplicateError:
-    """Make the error for a request without an answer."""
+    """Create the error for a request without a response.
+
+    Args:
+        kind: The kind of failure, as the core names it.
+        message: What happened.
+        request: Method and URL; None if the failure does not concern a request.
+        errno: The operating system's error number, if there is one.
+        sent: Whether the server may have processed the request.
+        request_id: The id under which the API knows the request.
+        filename: The local file that failed.
+
+    """
     method, url = request or ("", "")
     if kind == "file":
-        # The body of its request is not whole, so the server has not taken it.
-        failed = file_error(message, errno, filename)
-        failed.request_id, failed._sent = request_id, sent
-        return failed
+        # The request body is incomplete, so the server has not processed the request.
+        failure = file_error(message, errno, filename)
+        failure.request_id, failure._sent = request_id, sent
+        return failure
     detail = f"{method} {url}: {message}" if request else message
     if sent and method == "POST":
         detail += (
             ". The server may have taken this request: before you repeat it, look for what it"
-            f" made{_where(url)}"
+            f" created{_get_lookup_hint(url)}"
         )
-    make: Any = _BY_FAILURE[kind]
-    error: ReplicateError = make(detail=detail)
+    error_class: Any = _BY_FAILURE[kind]
+    error: ReplicateError = error_class(detail=detail)
     error.request_id, error._sent = request_id, sent
     if isinstance(error, APIError):
         error.method, error.url = method, url
@@ -477,7 +491,7 @@ def from_failure(
     return error
 
 
-def _where(url: str) -> str:
+def _get_lookup_hint(url: str) -> str:
     path = url.partition("?")[0]
     if path.endswith("/predictions"):
         return " (client.predictions.list() has the newest first, and it can be cancelled)"
@@ -489,31 +503,29 @@ def _where(url: str) -> str:
 def from_response(
     status: int, method: str, url: str, headers: list[tuple[str, str]], body: bytes
 ) -> APIStatusError:
-    """Make the error for a status of 400 or more, from a problem document or whatever else came."""
-    body = _without_secrets(body)
+    """Create the error for a status of 400 or more, from a problem document or any other body."""
+    body = _redact(body)
     error = _BY_STATUS.get(status, InternalServerError if status >= 500 else APIStatusError)()
-    problem = _problem(body)
+    problem = _read_problem(body)
     detail = problem.get("detail")
     if detail is None:
         detail = f"{method} {url}: {excerpt(body)}"
     error.type, error.title, error.instance = (
-        _text(problem.get(name)) for name in ("type", "title", "instance")
+        _to_text(problem.get(name)) for name in ("type", "title", "instance")
     )
-    error.status, error.detail = status, _text(detail)
+    error.status, error.detail = status, _to_text(detail)
     error.args = (error.type, error.title, error.status, error.detail, error.instance)
-    _add(error, method, url, headers, body)
+    _set_response(error, method, url, headers, body)
     if status in (404, 422):
-        error._subject = _subject(status, method, url)
+        error._subject = _get_subject(status, method, url)
     error.retry_after = retry_after(
         error.headers.get("retry-after"), error.headers.get("date"), body
     )
     return error
 
 
-def _subject(status: int, method: str, url: str) -> str:
-    """Return what a request was about, by its path, such as ``model acme/x``; nothing for other
-    paths.
-    """
+def _get_subject(status: int, method: str, url: str) -> str:
+    """Name the resource that a path addresses, such as ``model acme/x``; empty if unknown."""
     from urllib.parse import unquote
 
     kind, *names = [unquote(each) for each in url.partition("?")[0].partition("/v1/")[2].split("/")]
@@ -535,25 +547,25 @@ def _subject(status: int, method: str, url: str) -> str:
 def from_unexpected(
     problem: str, status: int, method: str, url: str, headers: list[tuple[str, str]], body: bytes
 ) -> APIResponseValidationError:
-    """Make the error for an answer that is not what the endpoint promises."""
-    body = _without_secrets(body)
+    """Create the error for a response that does not match what the endpoint documents."""
+    body = _redact(body)
     error = APIResponseValidationError(
         status=status, detail=f"the answer to {method} {url} {problem}: {excerpt(body)}"
     )
-    _add(error, method, url, headers, body)
+    _set_response(error, method, url, headers, body)
     return error
 
 
 def excerpt(body: bytes) -> str:
-    """Show the beginning of a body, with control characters escaped."""
+    """Return the beginning of a body as text, with control characters escaped."""
     if not body:
         return "(empty)"
-    shown = _printable(body[:EXCERPT].decode("utf-8", "replace"), keep="")
-    return shown + (f"… ({len(body)} bytes)" if len(body) > EXCERPT else "")
+    start = _printable(body[:MAX_EXCERPT].decode("utf-8", "replace"), keep="")
+    return start + (f"… ({len(body)} bytes)" if len(body) > MAX_EXCERPT else "")
 
 
-def _in_one_line(text: str) -> str:
-    """Join the lines of a text, and escape what a terminal would obey."""
+def _to_line(text: str) -> str:
+    """Join the lines of a text, and escape control characters."""
     if text.isprintable():
         return text
     return _printable(
@@ -562,9 +574,7 @@ def _in_one_line(text: str) -> str:
 
 
 def _printable(text: str, keep: str = "\n\t") -> str:
-    """Escape what a terminal would obey: what servers and models say is not to be trusted with
-    that.
-    """
+    """Escape control characters: a terminal would obey those that a server or a model sends."""
     if text.isprintable():
         return text
     return "".join(
@@ -577,7 +587,7 @@ def _printable(text: str, keep: str = "\n\t") -> str:
     )
 
 
-def _add(
+def _set_response(
     error: APIError, method: str, url: str, headers: list[tuple[str, str]], body: bytes
 ) -> None:
     error.method, error.url, error.body = method, url, body
@@ -585,14 +595,12 @@ def _add(
     error.request_id = error.headers.get("x-request-id") or error.headers.get("cf-ray")
 
 
-def _text(value: object) -> str | None:
+def _to_text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _without_secrets(body: bytes) -> bytes:
-    """Take the account's webhook secret out of a body that an error will show; an answer with it
-    may be cut short.
-    """
+def _redact(body: bytes) -> bytes:
+    """Remove the account's webhook secret from a body that an error will show."""
     if b"whsec_" not in body:
         return body
     from re import sub
@@ -600,7 +608,7 @@ def _without_secrets(body: bytes) -> bytes:
     return sub(rb"whsec_[\w+/=-]*", b"[REDACTED]", body)
 
 
-def _problem(body: bytes) -> dict[str, Any]:
+def _read_problem(body: bytes) -> dict[str, Any]:
     from json import loads
 
     try:

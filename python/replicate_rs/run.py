@@ -195,11 +195,11 @@ async def create_prediction(
     version, model = target_of(ref)
     replacement = None
     if getattr(client, "_namespaces", None):
-        from ._base.replacements import replaced
+        from ._base.replacements import get_replacement
 
         if model is not None:
-            replacement = replaced(client, "models.predictions", "create")
-        replacement = replacement or replaced(client, "predictions", "create")
+            replacement = get_replacement(client, "models.predictions", "create")
+        replacement = replacement or get_replacement(client, "predictions", "create")
     answer: Any
     if replacement is None:
         answer = unchecked(Predictions.create)(

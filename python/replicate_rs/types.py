@@ -136,8 +136,8 @@ A = TypeVar("A")
 JSONObject: TypeAlias = dict[str, Any]
 # Types that are more precise for type checkers.
 _INTERNAL: dict[str, Any] = {
-    "Form": str,
     "FileInfo": tuple,
+    "Form": str,
     "Pending": collections.abc.Awaitable,
     "Streamed": collections.abc.AsyncIterable,
     "Transport": Any,
@@ -168,6 +168,7 @@ _MODULES = (
     "_base.resource",
     "_base.session",
     "_base.streaming",
+    "_client.stats",
     "_files.reader",
     "_files.sources",
     "_predictions.events",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ._base.checks import integer, interval, text
 from ._base.credentials import Secret as Hidden
-from ._base.credentials import revealed
+from ._base.credentials import reveal
 from ._base.operation import async_operation, operation
 from ._base.record import Record, fetch
 from ._base.resource import M, Namespace
@@ -212,7 +212,7 @@ def _is_genuine(
     headers: Headers, body: Body | None, secret: Hidden, tolerance: Seconds | None, now: Now | None
 ) -> bool:
     try:
-        Verifier(revealed(secret), tolerance, now=now).verify(headers, body)
+        Verifier(reveal(secret), tolerance, now=now).verify(headers, body)
     except (InvalidSignatureError, InvalidTimestampError):
         return False
     return True
@@ -234,7 +234,7 @@ def sign_webhook(secret: Secrets, id: str, timestamp: int | str, body: Body) -> 
     """
     hidden, secret = Hidden(secret), ""
     seconds = timestamp if isinstance(timestamp, str) else integer("timestamp", timestamp)
-    return sign(revealed(hidden), text("id", id), text("timestamp", str(seconds)), body)
+    return sign(reveal(hidden), text("id", id), text("timestamp", str(seconds)), body)
 
 
 class DefaultSecret(Namespace[M]):
@@ -368,7 +368,7 @@ def _validate(
         if abs(int(time()) - int(_header(headers, "webhook-timestamp"))) > limit:
             raise refused("tolerance", f"{limit:g}")
     try:
-        verifier = Verifier(revealed(secret), None)
+        verifier = Verifier(reveal(secret), None)
     except InvalidSecretKeyError as error:
         raise InvalidSecretKeyError(f"Invalid secret key format: {error}") from None
     try:

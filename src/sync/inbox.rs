@@ -1,10 +1,11 @@
-//! What a reader has brought and nobody has taken yet, and who waits for it: a task, a thread, or a thread that drives the reader.
+//! What a reader has received and the consumer has not taken. A task waits for it, a thread, or a thread that drives the
+//! reader.
 //!
-//! Rules this file keeps:
-//! * whoever takes gets everything that is there at that moment;
-//! * a wait that is given up loses nothing, since nothing leaves the inbox before it is taken;
+//! Rules of this file:
+//! * taking returns everything that has arrived so far;
+//! * an abandoned wait loses nothing, since nothing leaves the inbox before it is taken;
 //! * one task or thread waits at a time: a second one is refused, and never replaces the first;
-//! * the reader waits while the inbox is full, and is told when there is room.
+//! * the reader waits while the inbox is full, and is woken when there is space.
 
 use std::future::poll_fn;
 use std::mem;
@@ -14,19 +15,19 @@ use std::time::Duration;
 
 use super::{Condvar, Mutex, locked};
 
-/// What an inbox holds.
-pub trait Contents {
+/// The contents of an inbox.
+pub(crate) trait Contents {
     /// Return whether nothing can be taken.
     fn is_empty(&self) -> bool;
-    /// Return whether the reader has to wait.
+    /// Return whether the reader must wait.
     fn is_full(&self) -> bool;
-    /// Note that nothing more will come.
+    /// Note that nothing more will arrive.
     fn close(&mut self);
 }
 
 /// A task that waits.
-pub trait Waiter {
-    /// Return whether it has given up.
+pub(crate) trait Waiter {
+    /// Return whether it has stopped waiting.
     fn is_gone(&self) -> bool;
     /// Wake it.
     fn notify(self);
@@ -34,79 +35,79 @@ pub trait Waiter {
 
 /// How a stream's connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// By the stream's own word: its last event said so.
+pub(crate) enum Ended {
+    /// The last event said so.
     Complete,
-    /// Without one.
+    /// Without such an event.
     Closed,
-    /// It was silent for too long.
-    Silent,
-    /// It cannot be told whether it went on where the one before had ended.
+    /// It was idle for too long.
+    Idle,
+    /// It may not continue where the connection before it ended.
     Unproven,
 }
 
-/// What somebody waits for.
+/// What a consumer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum For {
-    /// The head of the answer.
+pub(crate) enum WaitFor {
+    /// The head of the response.
     Head,
     /// Parts, or the end.
     Parts,
-    /// As many parts as wait at most, or the end: fewer turns, for those who want everything.
-    Much,
+    /// A full buffer, or the end: fewer wake-ups for a consumer that wants everything.
+    FullBuffer,
 }
 
-/// What became of a task's or a thread's wish to wait.
+/// The result of an attempt to wait.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Subscribed {
-    /// It is notified when there is something.
+pub(crate) enum Subscribed {
+    /// The waiter will be notified.
     Waits,
-    /// There is something already.
+    /// There is nothing to wait for.
     Ready,
     /// Another task or thread waits already.
     Refused,
 }
 
-/// What was found when something was to be taken.
+/// The result of an attempt to take.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Taken<T> {
-    /// This.
+pub(crate) enum Taken<T> {
+    /// The contents.
     All(T),
-    /// It was to be much, and is not there as a whole: nothing was taken.
-    NotAll,
-    /// Nothing any more: somebody else was faster.
+    /// The whole was wanted, and the end has not arrived: nothing was taken.
+    Incomplete,
+    /// Nothing: another consumer was faster.
     Nothing,
 }
 
 struct State<C, E, W> {
     contents: C,
     has_head: bool,
-    /// An error stays until it was raised.
+    /// An error stays until it is raised.
     ended: Option<Result<Ended, E>>,
-    waiter: Option<(For, W)>,
-    /// A thread waits, or is about to.
+    waiter: Option<(WaitFor, W)>,
+    /// A thread waits, or is about to wait.
     has_thread: bool,
-    /// A thread moves the bytes itself meanwhile.
-    driver: Option<(For, Waker)>,
-    /// A thread waits, and nobody is on the way to tell it.
-    blocked: Option<For>,
-    /// Whether anything was taken: the first part waits for no other.
-    has_given: bool,
-    /// The reader, while it waits for room.
+    /// A thread that waits and drives the reader meanwhile.
+    driver: Option<(WaitFor, Waker)>,
+    /// A thread waits, and was not woken yet.
+    blocked: Option<WaitFor>,
+    /// Whether anything was taken. The first part is delivered without delay.
+    has_delivered: bool,
+    /// The reader, while it waits for space.
     reader: Option<Waker>,
 }
 
 impl<C: Contents, E, W> State<C, E, W> {
-    fn has(&self, what: For) -> bool {
+    fn has(&self, what: WaitFor) -> bool {
         self.ended.is_some()
             || match what {
-                For::Head => self.has_head,
-                For::Parts => !self.contents.is_empty(),
-                For::Much => self.contents.is_full(),
+                WaitFor::Head => self.has_head,
+                WaitFor::Parts => !self.contents.is_empty(),
+                WaitFor::FullBuffer => self.contents.is_full(),
             }
     }
 
-    /// Return whether somebody waits who has not given up.
+    /// Return whether a consumer is waiting.
     fn is_awaited(&self) -> bool
     where
         W: Waiter,
@@ -118,7 +119,16 @@ impl<C: Contents, E, W> State<C, E, W> {
                 .is_some_and(|(_, waiter)| !waiter.is_gone())
     }
 
-    /// Take the error, if everything before it was taken.
+    /// Take the reader if it has space again.
+    fn take_reader(&mut self) -> Option<Waker> {
+        if self.contents.is_full() {
+            None
+        } else {
+            self.reader.take()
+        }
+    }
+
+    /// Take the error if everything before it was taken.
     fn error(&mut self) -> Option<E> {
         if !self.contents.is_empty() || !matches!(self.ended, Some(Err(_))) {
             return None;
@@ -127,15 +137,15 @@ impl<C: Contents, E, W> State<C, E, W> {
     }
 }
 
-/// Parts that wait, and who waits for them.
-pub struct Inbox<C, E, W> {
+/// The contents, and the consumer that waits for them.
+pub(crate) struct Inbox<C, E, W> {
     state: Mutex<State<C, E, W>>,
     filled: Condvar,
 }
 
 impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
     /// Create an inbox that holds `contents`.
-    pub fn new(contents: C) -> Self {
+    pub(crate) fn new(contents: C) -> Self {
         let state = State {
             contents,
             has_head: false,
@@ -144,7 +154,7 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
             has_thread: false,
             driver: None,
             blocked: None,
-            has_given: false,
+            has_delivered: false,
             reader: None,
         };
         Self {
@@ -153,21 +163,21 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         }
     }
 
-    // What the reader does.
+    // For the reader.
 
-    /// Note that the answer's head is there.
-    pub fn begin(&self, wake: impl FnOnce(bool)) {
+    /// Note that the head of the response has arrived.
+    pub(crate) fn begin(&self, wake: impl FnOnce(bool)) {
         self.change(|state| state.has_head = true, wake);
     }
 
-    /// Change the contents. `wake` has to call `wake_blocked`, for a thread that waits: at once, or if its argument is true, after
-    /// everything else that is ready on this worker.
-    pub fn fill<T>(&self, fill: impl FnOnce(&mut C) -> T, wake: impl FnOnce(bool)) -> T {
+    /// Change the contents. `wake` must call `wake_blocked`: at once, or, if its argument is true, after the other tasks
+    /// that are ready on this worker.
+    pub(crate) fn fill<T>(&self, fill: impl FnOnce(&mut C) -> T, wake: impl FnOnce(bool)) -> T {
         self.change(|state| fill(&mut state.contents), wake)
     }
 
-    /// Note that nothing more will come. Only the first end counts.
-    pub fn end(&self, how: Result<Ended, E>, wake: impl FnOnce(bool)) {
+    /// Note the end of the stream. Only the first call counts.
+    pub(crate) fn end(&self, how: Result<Ended, E>, wake: impl FnOnce(bool)) {
         let refused = self.change(
             |state| {
                 state.contents.close();
@@ -182,8 +192,8 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         drop(refused);
     }
 
-    /// Wait until what is there has been taken, if it is much.
-    pub async fn room(&self) {
+    /// Wait while the inbox is full.
+    pub(crate) async fn has_space(&self) {
         poll_fn(|context| {
             let mut state = locked(&self.state);
             if !state.contents.is_full() {
@@ -214,7 +224,7 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
             Some(what) if state.has(what) => state.blocked.take(),
             _ => None,
         };
-        let has_given = state.has_given;
+        let has_delivered = state.has_delivered;
         drop(state);
         if let Some((_, waiter)) = waiter {
             waiter.notify();
@@ -223,25 +233,25 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
             waker.wake();
         }
         if blocked.is_some() {
-            wake(has_given);
+            wake(has_delivered);
         }
         changed
     }
 
     /// Wake threads that wait.
-    pub fn wake_blocked(&self) {
+    pub(crate) fn wake_blocked(&self) {
         self.filled.notify_all();
     }
 
-    // What the consumer does.
+    // For the consumer.
 
-    /// Return whether there is something.
-    pub fn has(&self, what: For) -> bool {
+    /// Return whether there is nothing to wait for.
+    pub(crate) fn has(&self, what: WaitFor) -> bool {
         locked(&self.state).has(what)
     }
 
-    /// Have a task notified when there is something. `waiter` is made only if it has to wait.
-    pub fn subscribe(&self, what: For, waiter: impl FnOnce() -> W) -> Subscribed {
+    /// Register a task to be notified. `waiter` is only called if the task has to wait.
+    pub(crate) fn subscribe(&self, what: WaitFor, waiter: impl FnOnce() -> W) -> Subscribed {
         let mut state = locked(&self.state);
         if state.has(what) {
             return Subscribed::Ready;
@@ -255,8 +265,8 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         Subscribed::Waits
     }
 
-    /// Have this thread be the one that waits, until `leave` is called; it is not, unless the answer is `Waits`.
-    pub fn enter(&self, what: For) -> Subscribed {
+    /// Make this thread the one that waits, until `leave` is called, if the result is `Waits`.
+    pub(crate) fn enter(&self, what: WaitFor) -> Subscribed {
         let mut state = locked(&self.state);
         if state.has(what) {
             return Subscribed::Ready;
@@ -268,14 +278,14 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         Subscribed::Waits
     }
 
-    /// Note that the thread that had entered waits no more.
-    pub fn leave(&self) {
+    /// Note that the thread that entered has stopped waiting.
+    pub(crate) fn leave(&self) {
         let mut state = locked(&self.state);
         (state.has_thread, state.blocked) = (false, None);
     }
 
-    /// Wait on this thread, at most for `limit`; return whether there is something.
-    pub fn wait(&self, what: For, limit: Option<Duration>) -> bool {
+    /// Block this thread, at most for `limit`; return whether there is nothing more to wait for.
+    pub(crate) fn wait(&self, what: WaitFor, limit: Option<Duration>) -> bool {
         let mut state = locked(&self.state);
         if state.has(what) {
             return true;
@@ -296,8 +306,8 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         state.has(what)
     }
 
-    /// Wait in the turns of a thread that drives the reader meanwhile.
-    pub async fn until(&self, what: For) {
+    /// Wait on a thread that drives the reader meanwhile.
+    pub(crate) async fn until(&self, what: WaitFor) {
         poll_fn(|context| {
             let mut state = locked(&self.state);
             if state.has(what) {
@@ -309,13 +319,13 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         .await;
     }
 
-    /// Return whether there was a head.
-    pub fn is_open(&self) -> bool {
+    /// Return whether the head of the response has arrived.
+    pub(crate) fn is_open(&self) -> bool {
         locked(&self.state).has_head
     }
 
-    /// Return the error, if there was no head.
-    pub fn head(&self) -> Result<(), E> {
+    /// Return the error of a stream without a head.
+    pub(crate) fn head(&self) -> Result<(), E> {
         let mut state = locked(&self.state);
         let has_head = state.has_head;
         match &mut state.ended {
@@ -324,8 +334,12 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         }
     }
 
-    /// Take something of the contents by `take`. The reader goes on at once.
-    pub fn take<T>(&self, what: For, take: impl FnOnce(&mut C) -> T) -> Result<Taken<T>, E> {
+    /// Take contents with `take`. The reader continues at once.
+    pub(crate) fn take<T>(
+        &self,
+        what: WaitFor,
+        take: impl FnOnce(&mut C) -> T,
+    ) -> Result<Taken<T>, E> {
         let mut state = locked(&self.state);
         if let Some(error) = state.error() {
             return Err(error);
@@ -333,26 +347,20 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         if !state.has(what) {
             return Ok(Taken::Nothing);
         }
-        if what == For::Much && state.ended.is_none() {
-            return Ok(Taken::NotAll);
+        if what == WaitFor::FullBuffer && state.ended.is_none() {
+            return Ok(Taken::Incomplete);
         }
-        state.has_given = true;
+        state.has_delivered = true;
         let taken = take(&mut state.contents);
-        let reader = if state.contents.is_full() {
-            None
-        } else {
-            state.reader.take()
-        };
+        let reader = state.take_reader();
         drop(state);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
+        reader.into_iter().for_each(Waker::wake);
         Ok(Taken::All(taken))
     }
 
-    /// Take something by `take`, and give it by `give`; None where somebody else was faster. The reader goes on when `give` has let
-    /// go of it: it can use the memory again then, and new memory costs more than a copy.
-    pub fn lend<T, U>(
+    /// Take contents with `take` and pass them to `give`; None if another consumer was faster. The reader continues after
+    /// `give` has dropped them: it reuses their memory, and new memory costs more than a copy.
+    pub(crate) fn lend<T, U>(
         &self,
         take: impl FnOnce(&mut C) -> T,
         give: impl FnOnce(T) -> U,
@@ -365,21 +373,15 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
             return Ok(None);
         }
         let taken = take(&mut state.contents);
-        let reader = if state.contents.is_full() {
-            None
-        } else {
-            state.reader.take()
-        };
+        let reader = state.take_reader();
         drop(state);
-        let given = give(taken);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
-        Ok(Some(given))
+        let result = give(taken);
+        reader.into_iter().for_each(Waker::wake);
+        Ok(Some(result))
     }
 
-    /// Return how it ended, once everything was taken.
-    pub fn ended(&self) -> Option<Ended> {
+    /// Return how the stream ended, once everything was taken.
+    pub(crate) fn ended(&self) -> Option<Ended> {
         let state = locked(&self.state);
         match &state.ended {
             Some(Ok(ended)) if state.contents.is_empty() => Some(*ended),
@@ -400,7 +402,7 @@ mod tests {
     use super::super::OnDrop;
     use super::*;
 
-    /// Numbers, of which one at a time is much.
+    /// Numbers, of which one fills the inbox.
     #[derive(Default)]
     struct Numbers(Vec<u32>);
 
@@ -448,9 +450,9 @@ mod tests {
     }
 
     fn taken(inbox: &Parts) -> Vec<u32> {
-        match inbox.take(For::Parts, |numbers| mem::take(&mut numbers.0)) {
+        match inbox.take(WaitFor::Parts, |numbers| mem::take(&mut numbers.0)) {
             Ok(Taken::All(numbers)) => numbers,
-            Ok(Taken::NotAll | Taken::Nothing) | Err(_) => Vec::new(),
+            Ok(Taken::Incomplete | Taken::Nothing) | Err(_) => Vec::new(),
         }
     }
 
@@ -465,7 +467,7 @@ mod tests {
                     end(&inbox);
                 })
             };
-            let waits = inbox.subscribe(For::Parts, || task.clone());
+            let waits = inbox.subscribe(WaitFor::Parts, || task.clone());
             assert_ne!(waits, Subscribed::Refused);
             reader.join().unwrap();
             assert_eq!(
@@ -484,11 +486,11 @@ mod tests {
         loom::model(|| {
             let (inbox, first, second) = (new(), Task::default(), Task::default());
             assert_eq!(
-                inbox.subscribe(For::Parts, || first.clone()),
+                inbox.subscribe(WaitFor::Parts, || first.clone()),
                 Subscribed::Waits
             );
             assert_eq!(
-                inbox.subscribe(For::Parts, || second.clone()),
+                inbox.subscribe(WaitFor::Parts, || second.clone()),
                 Subscribed::Refused
             );
             let reader = {
@@ -497,7 +499,7 @@ mod tests {
             };
             // One that has given up makes room for the next.
             first.is_gone.store(true, Ordering::SeqCst);
-            let waits = inbox.subscribe(For::Parts, || second.clone());
+            let waits = inbox.subscribe(WaitFor::Parts, || second.clone());
             reader.join().unwrap();
             let woken = [&first, &second].map(|task| task.woken.load(Ordering::SeqCst));
             assert_eq!(
@@ -525,7 +527,7 @@ mod tests {
             };
             let mut sum = 0;
             while inbox.ended().is_none() {
-                while !inbox.wait(For::Parts, None) {}
+                while !inbox.wait(WaitFor::Parts, None) {}
                 sum += taken(&inbox).into_iter().sum::<u32>();
             }
             reader.join().unwrap();
@@ -541,7 +543,7 @@ mod tests {
             let reader = {
                 let inbox = inbox.clone();
                 thread::spawn(move || {
-                    block_on(inbox.room());
+                    block_on(inbox.has_space());
                     fill(&inbox, 2);
                 })
             };
@@ -564,7 +566,7 @@ mod tests {
                 let inbox = inbox.clone();
                 thread::spawn(move || inbox.end(Err("broken"), |_| inbox.wake_blocked()))
             };
-            block_on(inbox.until(For::Head));
+            block_on(inbox.until(WaitFor::Head));
             other.join().unwrap();
             assert_eq!(inbox.head(), Err("broken"));
             end(&inbox);
@@ -578,22 +580,25 @@ mod tests {
             let (inbox, task) = (new(), Task::default());
             let other = {
                 let (inbox, task) = (inbox.clone(), task.clone());
-                thread::spawn(move || inbox.subscribe(For::Parts, || task))
+                thread::spawn(move || inbox.subscribe(WaitFor::Parts, || task))
             };
-            let entered = inbox.enter(For::Parts);
+            let entered = inbox.enter(WaitFor::Parts);
             let subscribed = other.join().unwrap();
             let waits = [&entered, &subscribed]
                 .into_iter()
                 .filter(|each| **each == Subscribed::Waits)
                 .count();
-            assert_eq!((waits, inbox.enter(For::Parts)), (1, Subscribed::Refused));
+            assert_eq!(
+                (waits, inbox.enter(WaitFor::Parts)),
+                (1, Subscribed::Refused)
+            );
             fill(&inbox, 1);
             assert_eq!(
                 task.woken.load(Ordering::SeqCst),
                 usize::from(subscribed == Subscribed::Waits)
             );
             inbox.leave();
-            assert_eq!(inbox.enter(For::Parts), Subscribed::Ready);
+            assert_eq!(inbox.enter(WaitFor::Parts), Subscribed::Ready);
         });
     }
 
@@ -607,7 +612,7 @@ mod tests {
                 thread::spawn(move || taken(&inbox))
             };
             let here = inbox
-                .take(For::Parts, |numbers| mem::take(&mut numbers.0))
+                .take(WaitFor::Parts, |numbers| mem::take(&mut numbers.0))
                 .unwrap();
             let there = other.join().unwrap();
             assert!(matches!(
@@ -620,7 +625,7 @@ mod tests {
             );
             end(&inbox);
             assert_eq!(
-                inbox.take(For::Parts, |numbers| numbers.0.len()),
+                inbox.take(WaitFor::Parts, |numbers| numbers.0.len()),
                 Ok(Taken::All(0))
             );
         });
@@ -631,7 +636,7 @@ mod tests {
         loom::model(|| {
             let (inbox, task) = (new(), Task::default());
             assert_eq!(
-                inbox.subscribe(For::Much, || task.clone()),
+                inbox.subscribe(WaitFor::FullBuffer, || task.clone()),
                 Subscribed::Waits
             );
             let reader = {
@@ -646,7 +651,7 @@ mod tests {
             assert_eq!(task.woken.load(Ordering::SeqCst), 1);
             assert_eq!(taken(&inbox), [1]);
             // The first end counts; an error is told once.
-            let end = inbox.take(For::Parts, |numbers| numbers.0.len());
+            let end = inbox.take(WaitFor::Parts, |numbers| numbers.0.len());
             assert!(matches!(end, Ok(Taken::All(0)) | Err("broken")));
             assert_eq!(inbox.ended(), Some(Ended::Closed));
         });
@@ -669,12 +674,12 @@ mod tests {
                     drop(catch_unwind(AssertUnwindSafe(read)));
                 })
             };
-            assert_ne!(inbox.enter(For::Much), Subscribed::Refused);
-            while !inbox.wait(For::Much, None) {}
+            assert_ne!(inbox.enter(WaitFor::FullBuffer), Subscribed::Refused);
+            while !inbox.wait(WaitFor::FullBuffer, None) {}
             inbox.leave();
             reader.join().unwrap();
             assert_eq!(taken(&inbox), [1]);
-            assert_eq!(inbox.take(For::Parts, |_| ()), Err("lost"));
+            assert_eq!(inbox.take(WaitFor::Parts, |_| ()), Err("lost"));
         });
     }
 }

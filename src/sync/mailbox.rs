@@ -1,9 +1,9 @@
-//! What waits to be taken to one event loop, and whether the loop has to be told.
+//! Items on their way to one event loop, and whether the loop must be woken for them.
 //!
-//! Rules this file keeps:
-//! * the bell is rung once for everything that is put in before the loop takes it;
-//! * a bell that could not be rung is rung again by whoever puts something in next;
-//! * nothing that was put in is dropped while the lock is held.
+//! Rules of this file:
+//! * the loop is woken once for all items that are added before it takes them;
+//! * after a failed wake-up, the next item wakes the loop again;
+//! * no item is dropped while the lock is held.
 
 use std::mem;
 
@@ -11,12 +11,12 @@ use super::{Mutex, locked};
 
 /// Items on their way to an event loop.
 #[derive(Debug)]
-pub struct Mailbox<S>(Mutex<State<S>>);
+pub(crate) struct Mailbox<S>(Mutex<State<S>>);
 
 #[derive(Debug)]
 struct State<S> {
     items: Vec<S>,
-    is_rung: bool,
+    is_woken: bool,
     is_open: bool,
 }
 
@@ -24,15 +24,15 @@ impl<S> Default for Mailbox<S> {
     fn default() -> Self {
         Self(Mutex::new(State {
             items: Vec::new(),
-            is_rung: false,
+            is_woken: false,
             is_open: true,
         }))
     }
 }
 
 impl<S> Mailbox<S> {
-    /// Put items in; return whether the bell has to be rung for them.
-    pub fn push(&self, items: impl IntoIterator<Item = S>) -> bool {
+    /// Add items; return whether the loop must be woken.
+    pub(crate) fn push(&self, items: impl IntoIterator<Item = S>) -> bool {
         let mut items = items.into_iter().peekable();
         let mut state = locked(&self.0);
         if !state.is_open {
@@ -44,36 +44,36 @@ impl<S> Mailbox<S> {
             return false;
         }
         state.items.extend(items);
-        !mem::replace(&mut state.is_rung, true)
+        !mem::replace(&mut state.is_woken, true)
     }
 
-    /// Take everything. What is put in from now on rings again.
-    pub fn take(&self) -> Vec<S> {
+    /// Take all items. Later ones wake the loop again.
+    pub(crate) fn take(&self) -> Vec<S> {
         let mut state = locked(&self.0);
-        state.is_rung = false;
+        state.is_woken = false;
         mem::take(&mut state.items)
     }
 
-    /// Note that the bell could not be rung; return whether something waits for it.
-    pub fn ring_failed(&self) -> bool {
+    /// Note that the loop could not be woken; return whether items are waiting.
+    pub(crate) fn wake_failed(&self) -> bool {
         let mut state = locked(&self.0);
-        state.is_rung = false;
+        state.is_woken = false;
         !state.items.is_empty()
     }
 
-    /// Note that the bell is about to be rung once more; return whether it still has to be.
-    pub fn ring_again(&self) -> bool {
+    /// Return whether the loop must be woken again, and note that it will be.
+    pub(crate) fn must_wake_again(&self) -> bool {
         let mut state = locked(&self.0);
-        state.is_open && !state.items.is_empty() && !mem::replace(&mut state.is_rung, true)
+        state.is_open && !state.items.is_empty() && !mem::replace(&mut state.is_woken, true)
     }
 
-    /// Return whether items are still taken.
-    pub fn is_open(&self) -> bool {
+    /// Return whether items are accepted.
+    pub(crate) fn is_open(&self) -> bool {
         locked(&self.0).is_open
     }
 
-    /// Take no more items; return those that nobody took.
-    pub fn close(&self) -> Vec<S> {
+    /// Accept no more items; return those that were not taken.
+    pub(crate) fn close(&self) -> Vec<S> {
         let mut state = locked(&self.0);
         state.is_open = false;
         mem::take(&mut state.items)
@@ -88,39 +88,39 @@ mod tests {
 
     use super::*;
 
-    /// A loop that takes what is there each time the bell rings, as long as something is missing.
+    /// A loop that takes all items at each wake-up until it has all.
     #[test]
-    fn a_loop_that_listens_to_the_bell_gets_everything() {
+    fn a_loop_that_takes_at_each_wake_up_gets_everything() {
         loom::model(|| {
             let mailbox = Arc::new(Mailbox::default());
-            let bell = Arc::new((Mutex::new(0_usize), Condvar::new()));
+            let wakeups = Arc::new((Mutex::new(0_usize), Condvar::new()));
             let workers: Vec<_> = [1, 2]
                 .into_iter()
                 .map(|item| {
-                    let (mailbox, bell) = (mailbox.clone(), bell.clone());
+                    let (mailbox, wakeups) = (mailbox.clone(), wakeups.clone());
                     thread::spawn(move || {
                         if mailbox.push([item]) {
-                            *bell.0.lock().unwrap() += 1;
-                            bell.1.notify_one();
+                            *wakeups.0.lock().unwrap() += 1;
+                            wakeups.1.notify_one();
                         }
                     })
                 })
                 .collect();
-            let (mut sum, mut rings) = (0, 0);
+            let (mut sum, mut woken) = (0, 0);
             while sum < 3 {
-                let mut rung = bell.0.lock().unwrap();
-                while *rung == 0 {
-                    rung = bell.1.wait(rung).unwrap();
+                let mut count = wakeups.0.lock().unwrap();
+                while *count == 0 {
+                    count = wakeups.1.wait(count).unwrap();
                 }
-                rings += mem::take(&mut *rung);
-                drop(rung);
+                woken += mem::take(&mut *count);
+                drop(count);
                 sum += mailbox.take().into_iter().sum::<usize>();
             }
             for worker in workers {
                 worker.join().unwrap();
             }
             assert_eq!(sum, 3);
-            assert!(rings <= 2);
+            assert!(woken <= 2);
             assert!(mailbox.take().is_empty());
         });
     }
@@ -140,25 +140,25 @@ mod tests {
                 thread::spawn(move || mailbox.push([item]))
             };
             let left = mailbox.close().len();
-            let rings = worker.join().unwrap();
+            let woken = worker.join().unwrap();
             assert!(!mailbox.is_open());
             assert_eq!(dropped.load(Ordering::SeqCst), 1);
-            assert!(left == 0 || rings);
+            assert!(left == 0 || woken);
             assert!(!mailbox.push([Counted(dropped.clone())]));
         });
     }
 
     #[test]
-    fn a_bell_that_failed_is_rung_again() {
+    fn a_failed_wake_up_is_repeated() {
         loom::model(|| {
             let mailbox = Mailbox::default();
             assert!(mailbox.push([1]));
             assert!(!mailbox.push([2]));
-            assert!(mailbox.ring_failed());
-            assert!(mailbox.ring_again());
-            assert!(!mailbox.ring_again());
+            assert!(mailbox.wake_failed());
+            assert!(mailbox.must_wake_again());
+            assert!(!mailbox.must_wake_again());
             assert_eq!(mailbox.take(), [1, 2]);
-            assert!(!mailbox.ring_again());
+            assert!(!mailbox.must_wake_again());
             assert!(!mailbox.push([]));
             assert!(mailbox.push([3]));
         });

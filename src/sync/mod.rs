@@ -1,25 +1,24 @@
-//! Primitives where threads meet.
+//! Synchronisation primitives.
 //!
-//! They know neither Python nor a runtime, so that `cargo test` can check them with loom: every order in which their users' steps
-//! can come is tried. Outside of these checks they are built on the standard library.
+//! They depend neither on Python nor on a runtime, so that `cargo test` can check them with loom, which tries every order of
+//! the steps of their users. Otherwise they use the standard library.
 
-pub mod inbox;
-pub mod mailbox;
-pub mod slot;
+pub(crate) mod inbox;
+pub(crate) mod mailbox;
+pub(crate) mod slot;
 
 #[cfg(all(test, not(feature = "python")))]
-pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+use loom::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(not(all(test, not(feature = "python"))))]
-pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard};
 
 use std::sync::PoisonError;
 
-/// Does something when it goes: at the end of what holds it, by a panic too.
-pub struct OnDrop<F: FnOnce()>(Option<F>);
+/// Calls a function when it is dropped, by a panic too.
+pub(crate) struct OnDrop<F: FnOnce()>(Option<F>);
 
 impl<F: FnOnce()> OnDrop<F> {
-    /// Create a guard that does this.
-    pub fn new(end: F) -> Self {
+    pub(crate) fn new(end: F) -> Self {
         Self(Some(end))
     }
 }
@@ -32,7 +31,7 @@ impl<F: FnOnce()> Drop for OnDrop<F> {
     }
 }
 
-/// Locks a mutex. A panic of another holder does not matter: each holder leaves the value consistent.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Lock a mutex, as `crate::lock` does, with loom's types in its checks.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,9 @@
-//! Where a worker leaves the outcome of some work, and where those who wait for it are found.
+//! The outcome of some work, and those who wait for it.
 //!
-//! Rules this file keeps:
-//! * each decision is made under one lock: an outcome that arrives while the wait is cancelled is either delivered, or handed
-//!   back to the worker;
-//! * nothing that a caller stored is dropped while the lock is held, since a destructor may come back here.
+//! Rules of this file:
+//! * each decision is made under one lock: an outcome that arrives during a cancellation is either delivered, or returned to
+//!   the worker;
+//! * nothing that a caller stored is dropped while the lock is held, since its destructor may use the slot.
 
 use std::mem;
 use std::sync::Arc;
@@ -12,23 +12,20 @@ use super::{Mutex, locked};
 
 /// An outcome `T`, and waiters `W`.
 #[derive(Debug)]
-pub struct Slot<T, W>(Mutex<State<T, W>>);
+pub(crate) struct Slot<T, W>(Mutex<State<T, W>>);
 
 #[derive(Debug)]
 enum State<T, W> {
-    /// The work goes on.
     Working(Waiters<W>),
-    /// The outcome is there. Its waiters have to be woken.
+    /// The outcome has arrived; its waiters must be woken.
     Done(Waiters<W>, T),
-    /// The outcome was taken.
     Taken(Waiters<W>),
-    /// The wait was cancelled.
     Cancelled,
 }
 
-/// Who waits. There is one waiter nearly always.
+/// Waiters. Nearly always there is one, which needs no allocation.
 #[derive(Debug)]
-pub struct Waiters<W> {
+pub(crate) struct Waiters<W> {
     first: Option<W>,
     more: Vec<W>,
 }
@@ -52,11 +49,11 @@ impl<W> Waiters<W> {
         }
     }
 
-    /// Removes those that `is_meant` names; returns them.
-    fn remove(&mut self, is_meant: impl Fn(&W) -> bool) -> Vec<W> {
+    /// Remove and return the waiters for which `matches` is true.
+    fn remove(&mut self, matches: impl Fn(&W) -> bool) -> Vec<W> {
         let (removed, mut kept): (Vec<_>, Vec<_>) = mem::replace(self, Self::none())
             .into_iter()
-            .partition(is_meant);
+            .partition(matches);
         kept.reverse();
         self.first = kept.pop();
         kept.reverse();
@@ -64,8 +61,8 @@ impl<W> Waiters<W> {
         removed
     }
 
-    /// Each of them, in the order in which they came.
-    pub fn iter(&self) -> impl Iterator<Item = &W> {
+    /// Iterate in the order of subscription.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &W> {
         self.first.iter().chain(&self.more)
     }
 }
@@ -88,27 +85,23 @@ impl<W> IntoIterator for Waiters<W> {
     }
 }
 
-/// What became of a subscription.
+/// The result of a subscription.
 #[derive(Debug)]
-pub enum Subscribed<W> {
-    /// The waiter is woken when the outcome is there.
+pub(crate) enum Subscribed<W> {
+    /// The waiter will be woken.
     Waits,
-    /// The outcome is there already: somebody has to call for the waiters.
+    /// The outcome has arrived: the caller must see that waiters are woken.
     IsDone,
-    /// The wait was cancelled before. The waiter is handed back.
+    /// The wait was cancelled. The waiter is returned.
     Refused(W),
 }
 
-/// Where the work stands.
+/// The state of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stand {
-    /// The work goes on.
+pub(crate) enum Status {
     Working,
-    /// The outcome is there.
     Done,
-    /// The outcome was taken.
     Taken,
-    /// The wait was cancelled.
     Cancelled,
 }
 
@@ -119,18 +112,17 @@ impl<T, W> Default for Slot<T, W> {
 }
 
 impl<T, W> Slot<T, W> {
-    /// Return where the work stands.
-    pub fn stand(&self) -> Stand {
+    pub(crate) fn status(&self) -> Status {
         match &*locked(&self.0) {
-            State::Working(_) => Stand::Working,
-            State::Done(..) => Stand::Done,
-            State::Taken(_) => Stand::Taken,
-            State::Cancelled => Stand::Cancelled,
+            State::Working(_) => Status::Working,
+            State::Done(..) => Status::Done,
+            State::Taken(_) => Status::Taken,
+            State::Cancelled => Status::Cancelled,
         }
     }
 
-    /// Leave the outcome; return whether somebody has to be woken. An outcome that nobody wants is handed back.
-    pub fn finish(&self, outcome: T) -> Result<bool, T> {
+    /// Store the outcome; return whether waiters must be woken. The outcome of a cancelled wait is returned.
+    pub(crate) fn finish(&self, outcome: T) -> Result<bool, T> {
         let mut state = locked(&self.0);
         let State::Working(waiters) = &mut *state else {
             return Err(outcome);
@@ -142,7 +134,7 @@ impl<T, W> Slot<T, W> {
     }
 
     /// Add a waiter.
-    pub fn subscribe(&self, waiter: W) -> Subscribed<W> {
+    pub(crate) fn subscribe(&self, waiter: W) -> Subscribed<W> {
         match &mut *locked(&self.0) {
             State::Working(waiters) => {
                 waiters.push(waiter);
@@ -156,8 +148,8 @@ impl<T, W> Slot<T, W> {
         }
     }
 
-    /// Look at each waiter.
-    pub fn waiters<U>(&self, look: impl FnMut(&W) -> U) -> Vec<U> {
+    /// Map all waiters.
+    pub(crate) fn waiters<U>(&self, look: impl FnMut(&W) -> U) -> Vec<U> {
         match &*locked(&self.0) {
             State::Working(waiters) | State::Done(waiters, _) | State::Taken(waiters) => {
                 waiters.iter().map(look).collect()
@@ -166,18 +158,18 @@ impl<T, W> Slot<T, W> {
         }
     }
 
-    /// Remove those waiters that `is_meant` names; return them.
-    pub fn unsubscribe(&self, is_meant: impl Fn(&W) -> bool) -> Vec<W> {
+    /// Remove and return the waiters for which `matches` is true.
+    pub(crate) fn unsubscribe(&self, matches: impl Fn(&W) -> bool) -> Vec<W> {
         match &mut *locked(&self.0) {
             State::Working(waiters) | State::Done(waiters, _) | State::Taken(waiters) => {
-                waiters.remove(is_meant)
+                waiters.remove(matches)
             }
             State::Cancelled => Vec::new(),
         }
     }
 
-    /// Return those who have to be woken, once each: the outcome is there.
-    pub fn call_waiters(&self) -> Waiters<W> {
+    /// Return the waiters that must be woken, once each, when the outcome has arrived.
+    pub(crate) fn call_waiters(&self) -> Waiters<W> {
         match &mut *locked(&self.0) {
             State::Done(waiters, _) | State::Taken(waiters) => {
                 mem::replace(waiters, Waiters::none())
@@ -186,8 +178,8 @@ impl<T, W> Slot<T, W> {
         }
     }
 
-    /// Take the outcome, if it is there. Waiters that were not woken yet still have to be.
-    pub fn take(&self) -> Option<T> {
+    /// Take the outcome if it has arrived. Waiters that were not woken must still be.
+    pub(crate) fn take(&self) -> Option<T> {
         let mut state = locked(&self.0);
         let State::Done(waiters, _) = &mut *state else {
             return None;
@@ -199,8 +191,8 @@ impl<T, W> Slot<T, W> {
         }
     }
 
-    /// Cancel the wait, unless the outcome is there; return those who have to be told.
-    pub fn cancel(&self) -> Option<Waiters<W>> {
+    /// Cancel the wait unless the outcome has arrived; return the waiters, which must be woken.
+    pub(crate) fn cancel(&self) -> Option<Waiters<W>> {
         let mut state = locked(&self.0);
         let State::Working(waiters) = &mut *state else {
             return None;
@@ -210,8 +202,8 @@ impl<T, W> Slot<T, W> {
         Some(waiters)
     }
 
-    /// End everything, for a holder that goes away; return an outcome that nobody has taken, and who waited.
-    pub fn close(&self) -> (Option<T>, Waiters<W>) {
+    /// Close the slot; return an outcome that was not taken, and the waiters.
+    pub(crate) fn close(&self) -> (Option<T>, Waiters<W>) {
         match mem::replace(&mut *locked(&self.0), State::Cancelled) {
             State::Working(waiters) | State::Taken(waiters) => (None, waiters),
             State::Done(waiters, outcome) => (Some(outcome), waiters),
@@ -219,8 +211,11 @@ impl<T, W> Slot<T, W> {
         }
     }
 
-    /// Look at each waiter without waiting for the lock.
-    pub fn try_each_waiter<E>(&self, look: impl FnMut(&W) -> Result<(), E>) -> Result<(), E> {
+    /// Visit all waiters, unless the slot is locked.
+    pub(crate) fn try_each_waiter<E>(
+        &self,
+        look: impl FnMut(&W) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Ok(state) = self.0.try_lock() else {
             return Ok(());
         };
@@ -233,17 +228,17 @@ impl<T, W> Slot<T, W> {
     }
 }
 
-/// Leaves an outcome in a slot, whatever becomes of the work that should bring it.
-pub struct Finish<T, W, A: FnOnce(Arc<Slot<T, W>>)> {
+/// Stores an outcome in a slot even if the work panics.
+pub(crate) struct Finish<T, W, A: FnOnce(Arc<Slot<T, W>>)> {
     slot: Arc<Slot<T, W>>,
-    /// Tells those who wait; None once there is an outcome.
+    /// Wakes the waiters; None after the outcome was stored.
     arrive: Option<A>,
     lost: fn() -> T,
 }
 
 impl<T, W, A: FnOnce(Arc<Slot<T, W>>)> Finish<T, W, A> {
-    /// Create a guard that calls `arrive` if somebody has to be woken, and leaves `lost` where the work leaves nothing.
-    pub fn new(slot: Arc<Slot<T, W>>, arrive: A, lost: fn() -> T) -> Self {
+    /// Create a guard that calls `arrive` if waiters must be woken, and stores `lost` if the work stores nothing.
+    pub(crate) fn new(slot: Arc<Slot<T, W>>, arrive: A, lost: fn() -> T) -> Self {
         Self {
             slot,
             arrive: Some(arrive),
@@ -251,8 +246,8 @@ impl<T, W, A: FnOnce(Arc<Slot<T, W>>)> Finish<T, W, A> {
         }
     }
 
-    /// Leave the outcome; one that nobody wants is handed back.
-    pub fn finish(&mut self, outcome: T) -> Result<(), T> {
+    /// Store the outcome; that of a cancelled wait is returned.
+    pub(crate) fn finish(&mut self, outcome: T) -> Result<(), T> {
         let arrive = self.arrive.take();
         if self.slot.finish(outcome)?
             && let Some(arrive) = arrive
@@ -266,7 +261,7 @@ impl<T, W, A: FnOnce(Arc<Slot<T, W>>)> Finish<T, W, A> {
 impl<T, W, A: FnOnce(Arc<Slot<T, W>>)> Drop for Finish<T, W, A> {
     fn drop(&mut self) {
         if self.arrive.is_some() {
-            // The work was aborted, and nobody waits; or it panicked.
+            // The work panicked, or was aborted after a cancellation.
             drop(self.finish((self.lost)()));
         }
     }
@@ -342,7 +337,7 @@ mod tests {
                 (1, 1)
             );
             assert_eq!(slot.take(), Some("answer"));
-            assert_eq!((slot.take(), slot.stand()), (None, Stand::Taken));
+            assert_eq!((slot.take(), slot.status()), (None, Status::Taken));
         });
     }
 
@@ -445,7 +440,7 @@ mod tests {
                 (first.load(Ordering::SeqCst), second.load(Ordering::SeqCst)),
                 (1, 1)
             );
-            assert_eq!((slot.stand(), slot.take()), (Stand::Cancelled, None));
+            assert_eq!((slot.status(), slot.take()), (Status::Cancelled, None));
             assert!(slot.cancel().is_none());
         });
     }

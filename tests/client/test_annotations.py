@@ -17,6 +17,8 @@ from replicate_rs import types
 PACKAGE = Path(replicate.__file__).parent
 # What no program imports.
 INTERNAL = {
+    "_client.background",
+    "_client.deferred",
     "_client.middleware",
     "_files.buffer",
     "_files.content",

@@ -243,9 +243,9 @@ def test_a_method_of_a_client_or_a_namespace_can_be_replaced(both):
 
 
 def test_httpx_s_timeouts_are_taken():
-    from replicate_rs._client.options import timeouts
+    from replicate_rs._client.timeout import to_timeout
 
     httpx = pytest.importorskip("httpx")
-    assert timeouts(httpx.Timeout(5.0, read=None)) == replicate.Timeout(5.0, read=None)
+    assert to_timeout(httpx.Timeout(5.0, read=None)) == replicate.Timeout(5.0, read=None)
     with pytest.raises(TypeError, match="timeout must be a number of seconds"):
         replicate.Replicate(timeout="5")

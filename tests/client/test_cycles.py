@@ -146,11 +146,19 @@ CIRCLES = {
         of_what_is_filled,
     ],
     "ServerSentEvent": [of_an_event_s_file],
-    "Source": [of_a_source, of_what_a_source_has_next],
+    "ResponseStream": [of_a_source, of_what_a_source_has_next],
     "Verifier": [of_a_verifier, of_a_verifier_s_own_kind],
 }
 # They hold numbers, text, and bytes objects, which lead nowhere.
-WITHOUT_OBJECTS = {"EventDecoder", "Expect", "HubPort", "Part", "Place", "Response", "Upload"}
+WITHOUT_OBJECTS = {
+    "EventDecoder",
+    "Expect",
+    "HubPort",
+    "Part",
+    "StreamPosition",
+    "Response",
+    "Upload",
+}
 
 
 @pytest.mark.parametrize("make", [each for makers in CIRCLES.values() for each in makers])

@@ -81,7 +81,6 @@ def memory_of(pid):
 
 
 def test_two_thousand_runs_at_once_and_what_each_takes():
-    """Row 6."""
     code = f"""
         import asyncio, sys
         import replicate_rs as replicate
@@ -108,7 +107,6 @@ def test_two_thousand_runs_at_once_and_what_each_takes():
 
 
 def test_five_hundred_calls_share_ten_connections(both):
-    """Row 6."""
     lock, busy = threading.Lock(), {"now": 0, "most": 0}
 
     def answer(_):
@@ -153,7 +151,6 @@ def forget_the_crowd():
 
 
 def test_a_hundred_loops_one_after_another_with_blocking_calls_between():
-    """Row 5, P13."""
     forget_the_crowd()
     with Wire(lambda _: reply(prediction())) as wire:
         client = replicate.Replicate(base_url=wire.base_url)
@@ -165,7 +162,6 @@ def test_a_hundred_loops_one_after_another_with_blocking_calls_between():
 
 
 def test_many_loops_in_many_threads_on_one_client():
-    """Row 5."""
     counts, lock = [], threading.Lock()
 
     async def some(client):
@@ -193,7 +189,7 @@ STREAMS, EVENTS = 300, 200
 
 
 def test_three_hundred_streams_do_not_stall_a_loop():
-    """Row 14: the streams are in a process of their own, as the threads of the server would stall
+    """The streams are in a process of their own, as the threads of the server would stall
     it too.
     """
     code = f"""
@@ -340,10 +336,7 @@ ROUND = 84
 
 @pytest.mark.timeout(60 + SOAK // 200)
 def test_a_soak_leaves_nothing_behind(tmp_path):
-    """Row 18.
-
-    Memory is given 5 MB, whatever the number of requests; `SOAK=100000` is what the bar is set for.
-    """
+    """Memory is given 5 MB, whatever the number of requests; `SOAK=100000` is what the bar is set for."""
     rounds = max(SOAK // ROUND, 1)
     target = str(tmp_path / "file")
     with (
@@ -371,7 +364,7 @@ def test_a_soak_leaves_nothing_behind(tmp_path):
 
 @pytest.mark.parametrize("way", ["stream", "file", "both drivers"])
 def test_the_last_reference_to_a_client_is_the_last_of_its_sockets(way):
-    """Row 18: whatever it was used for, and whichever of its two sets of connections they belong
+    """Whatever it was used for, and whichever of its two sets of connections they belong
     to.
     """
     forget_the_crowd()
@@ -395,7 +388,6 @@ def test_the_last_reference_to_a_client_is_the_last_of_its_sockets(way):
 
 
 def test_a_client_that_is_dropped_while_it_is_called_finishes_first():
-    """Row 18."""
     with Crowd() as wire:
         given = []
         thread = threading.Thread(

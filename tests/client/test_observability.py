@@ -259,7 +259,7 @@ def test_a_failure_and_one_that_is_under_way_are_counted():
 
 
 def test_a_derived_client_shares_connections_and_counts(both):
-    """Row 16: cheap clients for many tenants."""
+    """Cheap clients for many tenants."""
     with Wire(lambda seen: reply({"type": "user", "username": "x"})) as wire:
         client = both.client(wire.base_url)
         other = client.with_options(api_token="r8_other", max_retries=1)
@@ -294,7 +294,6 @@ def test_a_derived_client_with_another_network_has_its_own_connections(both):
 
 @pytest.mark.parametrize("id_header", ["x-request-id", "cf-ray"])
 def test_every_error_after_a_head_has_the_request_s_id(both, id_header):
-    """Row 10."""
     more = f"{id_header}: abc\r\n"
     answers = {
         "status": reply({"detail": "no"}, 422, headers=more),

@@ -9,7 +9,7 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs import Hardware, Model, Page, Prediction
-from support.asgi import asked
+from support.asgi import send_request
 from support.wire import Wire, reply
 
 LISTS = {
@@ -73,7 +73,7 @@ def test_every_list_is_walked_in_every_way(both, client, name):
     if not both.is_async:
         assert [each.name for each in first.auto()] == ["n0", "n1", "n2"]
     # A blocking `fetch=` cannot be awaited.
-    if both.is_async or client._options["fetch"] is None:
+    if both.is_async or client.fetch is None:
         assert [each.name for each in asyncio.run(walked())] == ["n0", "n1", "n2"]
     assert [
         page[0].dict()["name"]
@@ -185,11 +185,14 @@ def test_a_page_is_an_answer_of_fastapi():
     app.get("/empty")(_returns(Page([]), None))
     app.get("/dict", response_model=Page)(_returns(page.dict(), None))
     for path in ("/annotated", "/bare", "/dict"):
-        assert asked(app, "GET", path) == (200, page.dict()), path
+        assert send_request(app, "GET", path) == (200, page.dict()), path
     for path in ("/two", "/two-bare"):
-        assert asked(app, "GET", path) == (200, two.dict()), path
-    assert asked(app, "GET", "/empty") == (200, {"previous": None, "next": None, "results": []})
-    assert asked(app, "GET", "/openapi.json")[0] == 200
+        assert send_request(app, "GET", path) == (200, two.dict()), path
+    assert send_request(app, "GET", "/empty") == (
+        200,
+        {"previous": None, "next": None, "results": []},
+    )
+    assert send_request(app, "GET", "/openapi.json")[0] == 200
 
 
 def _returns(value, kind):

@@ -10,7 +10,7 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs import Collection, Deployment, Model, Prediction, Training, Version
-from support.asgi import asked
+from support.asgi import send_request
 from support.wire import Wire, prediction, reply
 
 WHOLE = prediction(
@@ -130,11 +130,11 @@ def test_a_fastapi_response_model_without_this_package_importing_pydantic(record
         assert isinstance(given, Prediction)
         return given
 
-    assert asked(app, "GET", "/one") == (200, WHOLE)
-    assert asked(app, "GET", "/many") == (200, [WHOLE, WHOLE])
-    assert asked(app, "POST", "/echo", WHOLE) == (200, WHOLE)
-    assert asked(app, "POST", "/echo", [1])[0] == 422
-    assert "Prediction" in json.dumps(asked(app, "GET", "/openapi.json")[1])
+    assert send_request(app, "GET", "/one") == (200, WHOLE)
+    assert send_request(app, "GET", "/many") == (200, [WHOLE, WHOLE])
+    assert send_request(app, "POST", "/echo", WHOLE) == (200, WHOLE)
+    assert send_request(app, "POST", "/echo", [1])[0] == 422
+    assert "Prediction" in json.dumps(send_request(app, "GET", "/openapi.json")[1])
 
 
 def test_a_pydantic_model_may_hold_records(record):

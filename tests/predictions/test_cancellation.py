@@ -210,7 +210,7 @@ async def adrop(items):
 def test_an_iterator_that_is_left_leaves_nothing(both, scene, leave):
     """By `close`, or by dropping the last reference."""
     items = scene.call()
-    scene.given(next(items))
+    scene.add_item(next(items))
     scene.wait()
     leave(items)
     del items
@@ -224,7 +224,7 @@ def test_an_async_iterator_that_is_left_leaves_nothing(both, scene, leave):
 
     async def main():
         items = scene.call()
-        scene.given(await anext(items))
+        scene.add_item(await anext(items))
         await arrival(scene)
         await leave(items)
         del items
@@ -240,7 +240,7 @@ def test_an_async_iterator_goes_with_its_loop(both, scene):
 
     async def main():
         kept.append(scene.call())
-        scene.given(await anext(kept[0]))
+        scene.add_item(await anext(kept[0]))
         await arrival(scene)
 
     kept = []

@@ -13,7 +13,7 @@ import pytest
 import replicate_rs as replicate
 from conftest import both_ways, script
 from replicate_rs import ServerSentEvent
-from replicate_rs._core import Place
+from replicate_rs._core import StreamPosition
 from support.wire import HEAD, Wire, done, hang, output, prediction, reply, streaming
 
 
@@ -159,7 +159,7 @@ def test_a_wait_that_is_given_up_loses_nothing():
 
     async def main(wire):
         client = replicate.AsyncReplicate(base_url=wire.base_url)
-        source = client._core.events(f"{wire.origin}/stream", "text", Place())
+        source = client._core.events(f"{wire.origin}/stream", "text", StreamPosition())
         assert await source.next() == ["a"]
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
@@ -208,7 +208,7 @@ def test_many_streams_at_once_in_many_threads_and_loops_keep_apart(local):
 def test_a_part_is_awaited_once():
     async def main(wire):
         client = replicate.AsyncReplicate(base_url=wire.base_url)
-        part = client._core.events(f"{wire.origin}/stream", "text", Place()).next()
+        part = client._core.events(f"{wire.origin}/stream", "text", StreamPosition()).next()
         assert await part == ["a"]
         with pytest.raises(RuntimeError, match="awaited already"):
             await part

@@ -199,14 +199,13 @@ BEGUN = {
 
 @pytest.mark.parametrize("what", BEGUN.values(), ids=BEGUN)
 def test_a_program_ends_silently_that_still_holds(what, tmp_path):
-    """Row 18: what a variable of a module holds goes when the interpreter is half gone."""
+    """What a variable of a module holds goes when the interpreter is half gone."""
     with Holding() as wire:
         assert wire.run(what, tmp_path) == (0, "", "")
 
 
 @pytest.mark.parametrize("name", ["a stream", "a text", "a relay"])
 def test_the_end_of_a_program_cancels_what_it_still_reads(name, tmp_path):
-    """Row 7."""
     with Holding() as wire:
         wire.run(BEGUN[name], tmp_path)
         assert cancels(wire) == ["POST /v1/predictions/p1/cancel"]
@@ -217,7 +216,6 @@ SLOW = {name: BLOCKING[name] for name in ("a wait between polls", "a stream", "a
 
 @pytest.mark.parametrize("call", SLOW.values(), ids=SLOW)
 def test_the_end_of_a_program_cancels_what_a_daemon_thread_waits_for(call, tmp_path):
-    """Row 7."""
     with Holding() as wire:
         wire.run(
             f"threading.Thread(target=lambda: {call}, daemon=True).start(); until_held()", tmp_path
@@ -226,7 +224,6 @@ def test_the_end_of_a_program_cancels_what_a_daemon_thread_waits_for(call, tmp_p
 
 
 def test_the_end_of_a_forked_child_leaves_its_parents_alone(tmp_path):
-    """Rows 7 and 13."""
     code = """
         kept = client.stream('acme/x', {})
         next(kept)
@@ -307,7 +304,6 @@ def cancels(wire):
 
 @pytest.mark.parametrize("call", SLOW.values(), ids=SLOW)
 def test_a_handler_of_sigterm_that_exits_cancels_the_prediction_once(call, tmp_path):
-    """Rows 7 and 14."""
     code = f"""
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
         {call}
@@ -328,7 +324,6 @@ HELD = {
 
 @pytest.mark.parametrize("call", HELD.values(), ids=HELD)
 def test_a_handler_of_sigterm_that_exits_ends_every_call(call, tmp_path):
-    """Row 14."""
     code = f"""
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
         {call}
@@ -343,7 +338,6 @@ def test_a_handler_of_sigterm_that_exits_ends_every_call(call, tmp_path):
 
 
 def test_a_handler_that_returns_leaves_the_call_alone(tmp_path):
-    """Row 14."""
     code = """
         signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b"handled\\n"))
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
@@ -362,7 +356,6 @@ def test_a_handler_that_returns_leaves_the_call_alone(tmp_path):
 
 
 def test_a_loops_own_handler_of_ctrl_c_cancels_a_task_and_its_prediction(tmp_path):
-    """Rows 7 and 14."""
     code = """
         async def main():
             task = asyncio.create_task(client.async_run('acme/slow', {}, wait=False))
@@ -383,7 +376,7 @@ def test_a_loops_own_handler_of_ctrl_c_cancels_a_task_and_its_prediction(tmp_pat
 
 
 def test_ctrl_c_in_an_awaited_run_without_a_handler(tmp_path):
-    """Rows 7 and 14: `asyncio.run` cancels its main task."""
+    """`asyncio.run` cancels its main task."""
     code = """
         try:
             asyncio.run(client.async_run('acme/slow', {}, wait=False))
@@ -399,7 +392,7 @@ def test_ctrl_c_in_an_awaited_run_without_a_handler(tmp_path):
 
 
 def test_a_wakeup_descriptor_is_written_to_while_a_call_blocks(tmp_path):
-    """Row 14: event loops and supervisors learn of signals this way, and the handler runs although
+    """Event loops and supervisors learn of signals this way, and the handler runs although
     the call is in Rust.
     """
     code = """

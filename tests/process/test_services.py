@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.creates import Creates
-from support.serving import LONGEST, started
+from support.serving import MAX_WAIT, started
 
 ASGI = """
 import contextlib
@@ -91,7 +91,7 @@ def get(path, route):
     """
     connection = socket.socket(socket.AF_UNIX)
     try:
-        connection.settimeout(LONGEST)
+        connection.settimeout(MAX_WAIT)
         connection.connect(str(path))
         connection.sendall(f"GET {route} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         told = b""
@@ -119,7 +119,7 @@ def readers(path, route, count, wire):
     with ThreadPoolExecutor(count) as pool, contextlib.ExitStack() as stack:
         for connection in pool.map(lambda _: get(path, route), range(count)):
             stack.enter_context(connection)
-        wire.until(lambda: len(wire.made) == count, LONGEST)
+        wire.until(lambda: len(wire.made) == count, MAX_WAIT)
         yield
 
 

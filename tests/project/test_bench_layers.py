@@ -1,11 +1,11 @@
-"""benches/: which module may import which, imports within functions and for types included."""
+"""Imports of benches/, those within functions and for type checkers included."""
 
 import ast
 import graphlib
 from pathlib import Path
 
 BENCHES = Path(__file__).parents[2] / "benches"
-# The packages, and what each may import besides its own modules. What lies on top may import all.
+# What the modules of each package may import besides their own; modules on top may import all.
 ALLOWED = {
     "machine": set(),
     "contenders": {"machine"},
@@ -23,7 +23,7 @@ MODULES = {name_of(path): path for path in BENCHES.rglob("*.py")}
 
 
 def imported(name):
-    """The modules of the benchmarks that a module imports, wherever the statement stands."""
+    """Return the modules of the benchmarks that a module imports, anywhere in it."""
     for node in ast.walk(ast.parse(MODULES[name].read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in MODULES)
@@ -38,7 +38,7 @@ def test_no_imports_form_a_circle():
     graphlib.TopologicalSorter({name: {*imported(name)} for name in MODULES}).prepare()
 
 
-def test_packages_import_only_those_below_them():
+def test_packages_import_only_lower_ones():
     for name in MODULES:
         package = name.partition(".")[0]
         for used in imported(name) if package in ALLOWED else ():

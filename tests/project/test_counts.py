@@ -1,4 +1,4 @@
-"""The arithmetic of `make bench-counts`; valgrind is not needed for it."""
+"""The arithmetic of `make bench-counts`, without valgrind."""
 
 import sys
 from pathlib import Path
@@ -10,13 +10,13 @@ sys.path.append(str(Path(__file__).parents[2] / "benches"))
 from counts import COUNTS, MARGIN, Count, table, worse
 
 
-def test_what_a_start_takes_does_not_count():
+def test_the_start_of_the_program_does_not_count():
     count = Count("x", [], "x", few=10, many=30, operations=100)
     assert count.cost(1_000_000 + 10 * 700, 1_000_000 + 30 * 700) == 7
 
 
 @pytest.mark.parametrize(("now", "expected"), [(104.9, []), (105.1, ["a"]), (50, [])])
-def test_only_more_than_the_margin_is_worse(now, expected):
+def test_a_count_above_the_margin_is_worse(now, expected):
     assert MARGIN == 0.05
     assert worse({"a": 100, "b": 9}, {"a": now, "b": 9}) == expected
 

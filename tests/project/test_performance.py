@@ -75,7 +75,7 @@ FIRST = section(
     unit="us",
     more_is_better=False,
 )
-# In flight, CPU of ours and of the peer.
+# CPU time of replicate-rs and of 1.0.7, by requests in flight.
 FLIGHT = {1: (90, 100), 64: (40, 100), 512: (45, 100), 4096: (51, 130)}
 FLIGHTS = [
     section(
@@ -93,8 +93,8 @@ def result(*sections):
 
 
 @pytest.fixture
-def made(tmp_path, capsys, monkeypatch):
-    """Both pages and the targets of a made-up result, their plots, and the warnings."""
+def example(tmp_path, capsys, monkeypatch):
+    """Return the text of both pages and the targets of an example, the plots, the warnings."""
     headlines = [Headline("get_sync", "*", "Get"), Headline("sse_first", "*", "First")]
     monkeypatch.setattr("report.summary.HEADLINES", headlines)
     path = tmp_path / "result.json"
@@ -112,8 +112,8 @@ def test_a_result_is_read_as_it_was_written(tmp_path):
     assert results.read(path) == written
 
 
-def test_what_was_to_be_reached_is_told_with_what_stopped_it(made):
-    text, _, told = made
+def test_targets_are_listed_with_reasons(example):
+    text, _, warnings = example
     lines = [line for line in text.splitlines() if ": at least" in line or ": at most" in line]
     assert lines == [
         "| get_sync: one \\| another: at least 9 x, 1.0.7 | 10 x | met | 40 x (curl) | |",
@@ -128,11 +128,11 @@ def test_what_was_to_be_reached_is_told_with_what_stopped_it(made):
         ),
         "| scale_flight, 64 to 512, CPU: at most 1.1 x | 1.12 x | **missed** | | not analysed |",
     ]
-    assert "at most 40 µs/op of CPU: missed, and targets.toml has no reason" in told
-    assert "primp: missed" not in told
+    assert "at most 40 µs/op of CPU: missed, and targets.toml has no reason" in warnings
+    assert "primp: missed" not in warnings
 
 
-def test_a_section_is_a_table_with_the_limits_apart(made):
+def test_a_section_is_a_table_with_separate_limits(example):
     assert r"""
 ### predictions.get, blocking: one | another
 
@@ -152,18 +152,18 @@ Limits:
 | curl | 4,000 | 4,000 .. 4,000 | 10 | 0.25 x | |
 
 httpx failed: TimeoutError: &lt;no answer&gt;
-""" in made[0]
+""" in example[0]
 
 
-def test_the_summary_has_what_is_lost_too(made):
-    assert "| Get | 1,000 ops/s | 100 ops/s | 10 x | 2,000 ops/s | 0.5 x | primp |" in made[0]
-    assert "| First | 11 µs | | | 10 µs | 0.909 x | by hand |" in made[0]
-    assert "This run did not measure: runs, relay, files, webhooks, start, memory." in made[0]
-    assert "| versions | replicate 1.0.7 |" in made[0]
+def test_the_summary_shows_better_libraries(example):
+    assert "| Get | 1,000 ops/s | 100 ops/s | 10 x | 2,000 ops/s | 0.5 x | primp |" in example[0]
+    assert "| First | 11 µs | | | 10 µs | 0.909 x | by hand |" in example[0]
+    assert "This run did not measure: runs, relay, files, webhooks, start, memory." in example[0]
+    assert "| versions | replicate 1.0.7 |" in example[0]
 
 
-def test_every_loss_is_listed_with_its_reason_or_without(made):
-    text, _, told = made
+def test_every_better_library_is_listed(example):
+    text, _, warnings = example
     after = text.partition("## Where another")[2].partition("## How it is measured")[0]
     assert [line for line in after.splitlines() if line.startswith("| ")][1:] == [
         (
@@ -173,21 +173,21 @@ def test_every_loss_is_listed_with_its_reason_or_without(made):
         "| stream: warm, async | by hand | 11 µs | 10 µs | 0.909 x | overlap | not analysed |",
     ]
     assert "1 other comparisons have no ratio" in after
-    assert "sse_first: warm, async: by hand is better, and reasons.toml has no reason\n" in told
+    assert "sse_first: warm, async: by hand is better, and reasons.toml has no reason\n" in warnings
 
 
-def test_costs_are_linear_up_to_where_they_leave_the_reference(made):
+def test_growth_is_linear_up_to_a_size(example):
     assert (
         "* replicate-rs: linear up to 512 (40 µs/op at 64); at 4,096 an operation takes 1.27 x that"
-        " CPU time.\n" in made[0]
+        " CPU time.\n" in example[0]
     )
     assert (
         "* 1.0.7: linear up to 512 (100 µs/op at 64); at 4,096 an operation takes 1.3 x that CPU"
-        " time.\n" in made[0]
+        " time.\n" in example[0]
     )
 
 
-def test_the_cost_of_larger_operations_has_a_power():
+def test_growth_beyond_has_a_power():
     def sentence(costs):
         pages = [
             section("scale_page", str(size), {"replicate-rs": ([1], cpu)}, size)
@@ -208,7 +208,7 @@ def test_the_cost_of_larger_operations_has_a_power():
     assert sentence({1: None}) == "replicate-rs: no CPU time was measured."
 
 
-def test_a_limit_is_no_peer_and_ours_is_neither():
+def test_limits_and_this_library_are_no_peers():
     names = [
         "replicate-rs",
         "replicate-rs, async",
@@ -228,7 +228,7 @@ def test_a_limit_is_no_peer_and_ours_is_neither():
     ]
 
 
-def test_axes_are_written_short():
+def test_labels_of_axes_are_short():
     assert [short(value) for value in (0.5, 64, 5000, 16384, 8 << 20, 3e9)] == [
         "0.5",
         "64",
@@ -239,7 +239,7 @@ def test_axes_are_written_short():
     ]
 
 
-def test_one_point_is_a_plot_too():
+def test_a_plot_of_one_point():
     assert_sound(
         line_plot(
             "<one> & only",
@@ -249,7 +249,7 @@ def test_one_point_is_a_plot_too():
 
 
 def assert_sound(plot):
-    """The plot is an image with a title, and has no script, no link and no small text."""
+    """Assert that a plot has a title, and no script, link or small text."""
     root = ElementTree.fromstring(plot)
     assert root[0].tag == "{http://www.w3.org/2000/svg}title"
     assert root[0].text
@@ -260,20 +260,20 @@ def assert_sound(plot):
     assert len(plot.encode()) < 30_000
 
 
-def test_plots_are_sound(made):
-    assert [*made[1]] == ["summary.svg", "requests.svg", "streams.svg", "scale_flight.svg"]
-    for plot in made[1].values():
+def test_plots_are_valid(example):
+    assert [*example[1]] == ["summary.svg", "requests.svg", "streams.svg", "scale_flight.svg"]
+    for plot in example[1].values():
         assert_sound(plot)
     assert {">ops/s, more is better<", ">limits: no client library<", ">1,500 (noisy)<"} <= set(
-        re.findall(">[^<]+<", made[1]["requests.svg"])
+        re.findall(">[^<]+<", example[1]["requests.svg"])
     )
     assert {">requests in flight<", ">ops/s<", ">µs/op<", ">4,096<"} <= set(
-        re.findall(">[^<]+<", made[1]["scale_flight.svg"])
+        re.findall(">[^<]+<", example[1]["scale_flight.svg"])
     )
 
 
-def test_the_page_is_what_the_result_gives(tmp_path):
-    """`make performance` was run after the last `make bench`."""
+def test_the_pages_are_up_to_date(tmp_path):
+    """`make performance` must be run after `make bench`."""
     folder, readme = tmp_path / "performance", tmp_path / "README.md"
     folder.mkdir()
     (folder / "of-an-earlier-run.svg").touch()

@@ -56,7 +56,6 @@ def get(both, wire, **options):
 
 
 def test_ssl_cert_file_says_whom_to_trust(both, certificates):
-    """Row 17."""
     with serving(certificates) as wire:
         for path in (certificates.authority, pathlib.Path(certificates.authority)):
             assert get(both, wire, ssl_cert_file=path).id == "p1"
@@ -93,7 +92,6 @@ def test_a_bad_certificate_is_refused_by_what_the_system_trusts_too(both, certif
 
 @pytest.mark.parametrize("kind", ["good", *BAD])
 def test_verify_false_accepts_any_certificate(both, certificates, kind):
-    """Row 17."""
     with serving(certificates, kind) as wire:
         assert get(both, wire, verify=False).id == "p1"
 
@@ -145,7 +143,7 @@ def test_files_are_fetched_by_the_same_trust(both, certificates):
 
 
 def test_a_redirect_from_https_to_http_is_refused(both, certificates):
-    """Row 4: what was asked for in secret is not fetched in the open."""
+    """What was asked for in secret is not fetched in the open."""
     with serving(certificates) as wire, Wire(answering) as plain:
         wire.script = lambda _: reply(status=302, headers=f"Location: {plain.origin}/there\r\n")
         with pytest.raises(exceptions.APIConnectionError, match="redirects from https to http"):
@@ -264,7 +262,6 @@ def test_options_of_another_type_are_refused(both, option, wrong):
 
 
 def test_a_client_certificate_is_shown_to_a_server_that_asks(both, certificates):
-    """Row 17."""
     with serving(certificates, asks_for_clients=True) as wire:
         for certificate in (
             certificates.client,
@@ -322,14 +319,13 @@ def calls(*base_urls):
 
 
 def test_the_environment_s_certificates_in_a_file(monkeypatch, certificates):
-    """Row 17."""
     with serving(certificates) as wire, serving(certificates, "unknown authority") as other:
         monkeypatch.setenv("SSL_CERT_FILE", certificates.authority)
         assert calls(wire.base_url, other.base_url) == ["ok", "refused"]
 
 
 def test_the_environment_s_certificates_in_a_folder(monkeypatch, certificates, tmp_path):
-    """Row 17. OpenSSL has such folders, with names that are hashes."""
+    """OpenSSL has such folders, with names that are hashes."""
     (tmp_path / "0123abcd.0").write_bytes(pathlib.Path(certificates.authority).read_bytes())
     with serving(certificates) as wire:
         monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
@@ -340,7 +336,7 @@ def test_the_environment_s_certificates_in_a_folder(monkeypatch, certificates, t
 def test_a_machine_without_certificates_has_http_and_refuses_strangers(
     monkeypatch, certificates, tmp_path, file
 ):
-    """Row 17: a bare container."""
+    """A bare container."""
     with serving(certificates) as wire, Wire(answering) as plain:
         monkeypatch.setenv("SSL_CERT_FILE", file)
         monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
@@ -409,7 +405,7 @@ def test_an_empty_variable_is_named_too(monkeypatch, certificates):
 
 
 def test_the_option_overrides_the_environment_s_certificates(monkeypatch, both, certificates):
-    """Row 17. Unlike the environment, which a process reads once, it is each client's."""
+    """Unlike the environment, which a process reads once, it is each client's."""
     monkeypatch.setenv("SSL_CERT_FILE", certificates.stranger)
     with serving(certificates) as wire:
         assert get(both, wire, ssl_cert_file=certificates.authority).id == "p1"
@@ -421,7 +417,6 @@ def descriptors():
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="descriptors are counted in /proc")
 def test_a_thousand_clients_share_what_is_large_and_free_their_descriptors():
-    """Row 15."""
     with Wire(answering) as wire:
         replicate.Replicate("r8_secret", base_url=wire.base_url).predictions.get("x")
         until(lambda: wire.open_now == 0)

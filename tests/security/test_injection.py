@@ -106,7 +106,6 @@ def attempt(both, wire, call):
 
 @pytest.mark.parametrize("path", SEGMENTS)
 def test_an_id_or_a_name_is_one_segment(both, wire, client, path):
-    """P29, J15."""
     taken = 0
     for text in NASTY:
         seen = attempt(both, wire, lambda text=text: SEGMENTS[path](client, text))
@@ -135,7 +134,6 @@ def one_for_all():
     text=st.text(st.characters(exclude_categories=()), max_size=40),
 )
 def test_any_text_is_refused_or_arrives_as_one_segment(one_for_all, path, text):
-    """P29."""
     wire, client = one_for_all
     before = len(wire.seen)
     try:

@@ -59,7 +59,6 @@ def moved(target, status=302):
 
 @pytest.mark.parametrize("status", REDIRECTS)
 def test_a_redirect_elsewhere_and_back_again(both, home, elsewhere, status):
-    """Row 4, P11."""
     home.script = lambda seen: (
         reply(prediction())
         if seen.path.endswith("/back")
@@ -116,7 +115,6 @@ def test_one_address_has_many_spellings(both, home):
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/predictions/p1/cancel"])
 def test_a_whole_address_elsewhere_gets_no_token(both, home, elsewhere, path):
-    """J15."""
     client = client_of(both, home)
     both(lambda: client.request(f"{elsewhere.origin}{path}"))
     both(lambda: client.request(f"{elsewhere.origin}{path}", method="POST", data={"a": 1}))
@@ -127,7 +125,6 @@ def test_a_whole_address_elsewhere_gets_no_token(both, home, elsewhere, path):
 
 @pytest.mark.parametrize("way", ["list", "paginate", "auto", "get_next_page"])
 def test_a_next_link_elsewhere_is_asked_at_home(both, home, elsewhere, way):
-    """Row 4, J15, P11."""
     first = {"results": [prediction()], "next": f"{elsewhere.base_url}/predictions?cursor=2"}
     home.script = lambda seen: reply(
         {"results": [prediction(id="p2")], "next": None} if "cursor" in seen.path else first
@@ -163,7 +160,7 @@ def listed(both, items):
 
 
 def test_a_prediction_s_urls_elsewhere_get_no_token(both, home, elsewhere):
-    """Row 4: what is polled and canceled is at home, whatever an answer says."""
+    """What is polled and canceled is at home, whatever an answer says."""
     urls = {name: f"{elsewhere.origin}/{name}" for name in ("get", "cancel", "web")}
     home.script = lambda _: reply(prediction("processing", urls=urls))
     client = client_of(both, home)
@@ -178,7 +175,6 @@ def test_a_prediction_s_urls_elsewhere_get_no_token(both, home, elsewhere):
 
 @pytest.mark.parametrize("way", ["client", "prediction"])
 def test_a_stream_elsewhere_gets_no_token(both, home, elsewhere, way):
-    """Row 4, P11."""
     elsewhere.script = lambda _: reply(output("a") + done(), kind="text/event-stream")
     home.script = lambda _: reply(
         prediction("succeeded", urls={"stream": f"{elsewhere.origin}/stream"})
@@ -208,7 +204,6 @@ def test_a_stream_that_is_redirected_elsewhere_gets_no_token(both, home, elsewhe
 
 @pytest.mark.parametrize("way", ["read", "save", "chunks", "open", "save_all", "path"])
 def test_files_elsewhere_are_fetched_without_the_token(both, home, elsewhere, tmp_path, way):
-    """Row 4, P11."""
     elsewhere.script = lambda _: reply(b"file", kind="image/png")
     home.script = lambda _: reply(prediction(output=[f"{elsewhere.origin}/file.png"]))
     client = client_of(both, home)
@@ -307,7 +302,7 @@ def test_a_netrc_is_not_read(monkeypatch, tmp_path, home, elsewhere):
 
 
 def test_two_clients_never_share_a_token(both, home):
-    """P10: a dict of headers is read, not kept, and not written to."""
+    """A dict of headers is read, not kept, and not written to."""
     headers = {"X-Tenant": "one"}
     first = both.client(home.base_url, api_token="r8_first", headers=headers)
     second = both.client(home.base_url, api_token="r8_second", headers=headers)
@@ -330,7 +325,6 @@ def test_two_clients_never_share_a_token(both, home):
 
 
 def test_a_token_that_is_asked_for_is_each_request_s_own(both, home):
-    """Row 16."""
     tokens = iter(["r8_first", "r8_second", None, "r8_first"])
     client = both.client(home.base_url, api_token=lambda: next(tokens))
     for _ in range(4):
@@ -340,7 +334,7 @@ def test_a_token_that_is_asked_for_is_each_request_s_own(both, home):
 
 
 def test_threads_of_many_tenants_send_each_their_own_token(home):
-    """Row 16: by clients of their own, and by one that asks which thread it is in."""
+    """By clients of their own, and by one that asks which thread it is in."""
     home.script = lambda seen: reply(prediction(id=seen.headers["authorization"]))
     here = threading.local()
     shared = replicate.Replicate(lambda: here.token, base_url=home.base_url)

@@ -11,7 +11,7 @@ import replicate_rs as replicate
 from conftest import script
 from replicate_rs import exceptions
 from support.certificates import Certificates, SecureWire
-from support.proxies import HttpProxy, ResettingProxy, SocksProxy, stalling
+from support.proxies import HttpProxy, ResettingProxy, SocksProxy, stalling_proxy
 from support.wire import Wire, prediction, reply
 
 PASSWORD = "hunter2"
@@ -69,7 +69,6 @@ def hears_only_its_own(proxy):
 def test_https_goes_through_a_tunnel_whose_proxy_sees_nothing_of_ours(
     both, origin, certificates, credentials
 ):
-    """Row 17."""
     with HttpProxy(credentials=credentials, to=origin) as proxy:
         where = address(proxy, user=f"{credentials}@" if credentials else "")
         assert (
@@ -84,7 +83,6 @@ def test_https_goes_through_a_tunnel_whose_proxy_sees_nothing_of_ours(
 
 
 def test_http_goes_to_the_proxy_in_absolute_form(both):
-    """Row 17."""
     with HttpProxy(answering, credentials=f"me:{PASSWORD}") as proxy:
         assert (
             get(both, "http://api.invalid:8080", proxy=address(proxy, user=f"me:{PASSWORD}@")).id
@@ -110,7 +108,6 @@ def test_credentials_with_escaped_characters_are_sent_unescaped(both):
 
 
 def test_a_proxy_may_be_spoken_to_over_tls(both, origin, certificates):
-    """Row 17."""
     with HttpProxy(
         answering, credentials=f"me:{PASSWORD}", to=origin, context=certificates.server()
     ) as proxy:
@@ -144,14 +141,13 @@ def test_a_proxy_whose_certificate_is_not_trusted_gets_no_credentials(both, orig
 def test_socks_proxies_with_and_without_names(
     both, origin, certificates, scheme, asked, credentials
 ):
-    """Row 17."""
     with SocksProxy(credentials=credentials, to=origin) as proxy:
         where = address(proxy, scheme, f"{credentials}@" if credentials else "")
         assert (
             get(both, "https://localhost", proxy=where, ssl_cert_file=certificates.authority).id
             == "p1"
         )
-    assert [kind for kind, _ in proxy.asked] == [asked]
+    assert [kind for kind, _ in proxy.targets] == [asked]
     assert b"r8_secret" not in proxy.passed
     assert PASSWORD not in str(origin.seen)
 
@@ -159,7 +155,7 @@ def test_socks_proxies_with_and_without_names(
 def test_a_socks_proxy_knows_names_that_this_machine_does_not(both, certificates):
     with SecureWire(answering, None) as origin, SocksProxy(to=origin) as proxy:
         assert get(both, "http://api.invalid", proxy=address(proxy, "socks5h")).id == "p1"
-    assert proxy.asked == [("name", "api.invalid:80")]
+    assert proxy.targets == [("name", "api.invalid:80")]
 
 
 def test_a_socks_proxy_that_wants_a_password_is_an_error_without(both, origin, certificates):
@@ -173,7 +169,7 @@ def test_a_socks_proxy_that_wants_a_password_is_an_error_without(both, origin, c
                     ssl_cert_file=certificates.authority,
                 )
             assert "wrong-secret" not in "".join(traceback.format_exception(caught.value))
-    assert proxy.asked == []
+    assert proxy.targets == []
 
 
 @pytest.mark.parametrize("status", [403, 407, 502])
@@ -240,7 +236,7 @@ def test_a_proxy_that_is_down_or_hangs_up_is_a_connection_error(both, certificat
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 def test_a_proxy_that_stalls_ends_at_the_connect_timeout(both, certificates, scheme):
     limits = replicate.Timeout(connect=0.2)
-    with stalling() as proxy:
+    with stalling_proxy() as proxy:
         where = address(proxy, scheme, f"me:{PASSWORD}@")
         with pytest.raises(exceptions.APITimeoutError, match="connecting") as caught:
             get(
@@ -355,7 +351,6 @@ def calls(*base_urls, **options):
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
 def test_the_environment_s_proxy_for_http(monkeypatch, name):
-    """Row 17, P12."""
     with HttpProxy(answering, credentials=f"me:{PASSWORD}") as proxy:
         monkeypatch.setenv(name, address(proxy, user=f"me:{PASSWORD}@"))
         assert calls("http://api.invalid") == ""
@@ -364,7 +359,6 @@ def test_the_environment_s_proxy_for_http(monkeypatch, name):
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"])
 def test_the_environment_s_proxy_for_https(monkeypatch, origin, certificates, name):
-    """Row 17, P12."""
     monkeypatch.setenv("SSL_CERT_FILE", certificates.authority)
     with HttpProxy(credentials=f"me:{PASSWORD}", to=origin) as proxy:
         monkeypatch.setenv(name, address(proxy, user=f"me:{PASSWORD}@"))
@@ -378,7 +372,7 @@ def test_the_environment_s_socks_proxy(monkeypatch, origin, certificates):
     with SocksProxy(credentials=f"me:{PASSWORD}", to=origin) as proxy:
         monkeypatch.setenv("ALL_PROXY", address(proxy, "socks5h", f"me:{PASSWORD}@"))
         assert calls("https://api.invalid") == ""
-    assert proxy.asked == [("name", "api.invalid:443")]
+    assert proxy.targets == [("name", "api.invalid:443")]
 
 
 def test_a_proxy_for_one_scheme_is_none_for_the_other(monkeypatch):
@@ -406,9 +400,7 @@ def test_a_proxy_for_one_scheme_is_none_for_the_other(monkeypatch):
     ],
 )
 def test_no_proxy_names_hosts_domains_addresses_and_all(monkeypatch, exceptions_, direct, through):
-    """Row 17.
-
-    Where nobody listens, or no name exists, going there directly is an error, and the proxy has not
+    """Where nobody listens, or no name exists, going there directly is an error, and the proxy has not
     heard of it.
     """
     with HttpProxy(answering) as proxy:
@@ -420,7 +412,6 @@ def test_no_proxy_names_hosts_domains_addresses_and_all(monkeypatch, exceptions_
 
 
 def test_the_option_overrides_the_environment(monkeypatch):
-    """Row 17."""
     with HttpProxy(answering) as wrong, HttpProxy(answering) as proxy:
         monkeypatch.setenv("HTTP_PROXY", address(wrong))
         monkeypatch.setenv("ALL_PROXY", address(wrong))

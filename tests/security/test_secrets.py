@@ -84,7 +84,6 @@ def quiet(caplog):
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 413, 418, 422, 429, 500, 503])
 def test_an_error_of_the_api(both, status):
-    """Row 4, J15."""
     with Wire(lambda _: reply({"detail": "no"}, status)) as wire:
         client = client_of(both, wire.base_url)
         for call in (
@@ -219,7 +218,6 @@ def made(both, wire):
 
 
 def test_what_a_client_makes_is_shown_stored_and_copied_without(both):
-    """Row 4."""
     with Wire(
         lambda seen: reply(
             {"results": [prediction()]} if seen.path.endswith("predictions") else prediction()

@@ -1,1 +1,1 @@
-"""What tests share: servers that misbehave, programs that leave, processes, signed webhooks."""
+"""Helpers that tests share: servers, programs, processes, webhooks."""

@@ -1,23 +1,23 @@
-"""Requests to ASGI applications, without a server."""
+"""Requests to ASGI applications without a server."""
 
 import asyncio
 import json
 
 
-def asked(app, method, path, body=None):
-    """What an ASGI application answers."""
+def send_request(app, method, path, body=None):
+    """Return the status and the decoded JSON body of an application's response."""
     sent = []
-    given = b"" if body is None else json.dumps(body).encode()
+    content = b"" if body is None else json.dumps(body).encode()
 
     async def receive():
-        return {"type": "http.request", "body": given}
+        return {"type": "http.request", "body": content}
 
     async def send(message):
         sent.append(message)
 
     headers = [
         (b"content-type", b"application/json"),
-        (b"content-length", str(len(given)).encode()),
+        (b"content-length", str(len(content)).encode()),
     ]
     scope = {
         "type": "http",

@@ -1,6 +1,4 @@
-"""Certificates of an authority that exists for one test run, good ones and bad ones, and a server
-that shows them.
-"""
+"""Valid and invalid certificates of a temporary authority, and a TLS server that uses them."""
 
 from __future__ import annotations
 
@@ -18,16 +16,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from support.wire import Answer, Seen, Wire
 
 NAMES = ("127.0.0.1", "localhost", "api.invalid")
-LONG_AGO = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
-LONG_TO_COME = datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC)
+DISTANT_PAST = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
+FAR_FUTURE = datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
 
 BAD = ("expired", "not yet valid", "wrong name", "self-signed", "unknown authority")
 
 
 class Certificates:
-    """An authority, and servers' contexts by what is wrong with their certificates; `folder` gets
-    the files.
+    """An authority, and TLS contexts of servers with valid and invalid certificates.
+
+    The files are written to `folder`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,19 +34,19 @@ class Certificates:
         self._authority = trustme.CA()
         self._stranger = trustme.CA()
         self.authority = self._write("authority.pem", self._authority.cert_pem.bytes())
-        """What a client that trusts the good certificate has to trust: a path."""
+        """The path of the certificate that a client must trust."""
         self.stranger = self._write("stranger.pem", self._stranger.cert_pem.bytes())
-        """Another authority, which vouched for the server "unknown authority" only."""
-        # One for all: servers in several threads read it.
+        """The path of another authority, which signed the certificate "unknown authority"."""
+        # One for all servers, which read it in several threads.
         self._self_signed = self._write("self-signed.pem", _self_signed())
-        owner = self._authority.issue_cert("client@example.com")
-        self.client_certificate = self._write("client.pem", owner.cert_chain_pems[0].bytes())
-        self.client_key = self._write("client-key.pem", owner.private_key_pem.bytes())
-        self.client = self._write("client-both.pem", owner.private_key_and_cert_chain_pem.bytes())
-        """A client's certificate and key in one file."""
+        leaf = self._authority.issue_cert("client@example.com")
+        self.client_certificate = self._write("client.pem", leaf.cert_chain_pems[0].bytes())
+        self.client_key = self._write("client-key.pem", leaf.private_key_pem.bytes())
+        self.client = self._write("client-both.pem", leaf.private_key_and_cert_chain_pem.bytes())
+        """The path of a client's certificate and key in one file."""
 
     def server(self, kind: str = "good", *, asks_for_clients: bool = False) -> ssl.SSLContext:
-        """A server's side of TLS, with a certificate for `NAMES` that is "good" or one of `BAD`."""
+        """Return a server's TLS context, whose certificate is "good" or one of `BAD`."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if kind == "self-signed":
             context.load_cert_chain(self._self_signed)
@@ -64,11 +63,11 @@ class Certificates:
                 return self._authority.issue_cert(*NAMES)
             case "expired":
                 return self._authority.issue_cert(
-                    *NAMES, not_before=LONG_AGO, not_after=LONG_AGO + DAY
+                    *NAMES, not_before=DISTANT_PAST, not_after=DISTANT_PAST + DAY
                 )
             case "not yet valid":
                 return self._authority.issue_cert(
-                    *NAMES, not_before=LONG_TO_COME, not_after=LONG_TO_COME + DAY
+                    *NAMES, not_before=FAR_FUTURE, not_after=FAR_FUTURE + DAY
                 )
             case "wrong name":
                 return self._authority.issue_cert("elsewhere.example.com")
@@ -113,7 +112,7 @@ def _address(text: str) -> x509.IPAddress:
 
 
 class SecureWire(Wire):
-    """A `Wire` that is spoken to over TLS; without a context it is a plain one."""
+    """A `Wire` with TLS; without a context it has none."""
 
     def __init__(
         self, script: Callable[[Seen], Answer | None], context: ssl.SSLContext | None
@@ -129,6 +128,6 @@ class SecureWire(Wire):
             try:
                 connection = self._context.wrap_socket(connection, server_side=True)
             except OSError:
-                # A refused handshake is what is tested; `super` sees a connection that is over.
+                # The client refused the certificate; `super` then sees a closed connection.
                 connection.close()
         super()._serve(connection)

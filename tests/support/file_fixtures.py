@@ -14,7 +14,7 @@ from support.wire import Wire
 
 @pytest.fixture
 def maker(tmp_path):
-    """Makes files that are closed when their test is over."""
+    """Create files, which are closed at the end of the test."""
     with ExitStack() as stack:
         yield Maker(tmp_path, stack)
 

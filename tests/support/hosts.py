@@ -1,4 +1,4 @@
-"""Hosts of files: well-behaved and otherwise."""
+"""Servers of files, correct and faulty ones."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class Host(Wire):
         start, status, more = 0, 200, self._headers
         if self.etag is not None:
             more += f"ETag: {self.etag}\r\n"
-        asked = re.fullmatch(r"bytes=(\d+)-", seen.headers.get("range", ""))
-        if asked and self._parts and seen.headers.get("if-range", self.etag) == self.etag:
-            start = int(asked[1])
+        requested = re.fullmatch(r"bytes=(\d+)-", seen.headers.get("range", ""))
+        if requested and self._parts and seen.headers.get("if-range", self.etag) == self.etag:
+            start = int(requested[1])
             if start >= len(self.content):
                 return reply(b"", 416, headers=f"Content-Range: bytes */{len(self.content)}\r\n")
             status = 206
             more += f"Content-Range: bytes {start}-{len(self.content) - 1}/{len(self.content)}\r\n"
-        whole = reply(self.content[start:], status, headers=more, kind=self._kind)
+        response = reply(self.content[start:], status, headers=more, kind=self._kind)
         if not self._cuts:
-            return whole
+            return response
         end = self._cuts.pop(0) - start
-        head = len(whole) - len(self.content[start:])
-        return sending(whole[: head + end], hang_up=True)
+        head = len(response) - len(self.content[start:])
+        return sending(response[: head + end], hang_up=True)
 
     @property
     def ranges(self) -> list[tuple[str | None, str | None]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from support.wire import Seen, Wire, prediction, reply
 
-# The content of the files that tests send; each gets the URL of its number here.
+# Contents of the files that tests send; the index of each is in its URL.
 CONTENTS = [b"handle", b"path", b"numpy"]
 
 JSON_VALUES = st.recursive(

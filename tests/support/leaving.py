@@ -1,6 +1,4 @@
-"""Scenes of a caller who leaves: a client, a server that keeps it waiting, and what must be left of
-both afterwards.
-"""
+"""A caller that leaves: a client, a server that keeps it waiting, and checks of what remains."""
 
 from __future__ import annotations
 
@@ -18,16 +16,19 @@ from replicate_rs import FileOutput, Prediction
 from replicate_rs._base.session import Async, Sync
 from support.wire import Answer, Seen, Wire, hang, prediction, reply
 
-# More than the buffers of both sockets take.
+# Bytes that exceed the buffers of both sockets.
 LARGE = 8 << 20
+# Seconds.
 PATIENCE = 10
 
 
 class Unread(Wire):
-    """Leaves the request on its first connection unread until it is told to read on."""
+    """A server that can leave a request unread until `read_on` is set."""
 
-    def __init__(self, script: Callable[[Seen], Answer | None], come: Callable[[], object]) -> None:
-        self.come = come
+    def __init__(
+        self, script: Callable[[Seen], Answer | None], on_arrival: Callable[[], object]
+    ) -> None:
+        self.on_arrival = on_arrival
         self.leaves_unread = False
         self.read_on = threading.Event()
         super().__init__(script)
@@ -37,13 +38,13 @@ class Unread(Wire):
         if self.leaves_unread:
             self.leaves_unread = False
             connection.recv(1, socket.MSG_PEEK)
-            self.come()
+            self.on_arrival()
             self.read_on.wait(PATIENCE)
         super()._serve(connection)
 
 
 def full_port() -> tuple[int, list[socket.socket]]:
-    """A port at which nobody accepts a connection, and the sockets that keep it full."""
+    """Return a port at which no connection is accepted, and the sockets that keep it full."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=0)
     sockets = [listener]
     for _ in range(4):
@@ -65,10 +66,10 @@ class Scene:
         self.pauses = False
         self.is_half_sent = self.is_known = False
         self.items: list[object] = []
-        self.answer: Callable[[Seen], Answer | None] = lambda _: self.stuck()
+        self.answer: Callable[[Seen], Answer | None] = lambda _: self.stall()
         self.wire = Unread(self._script, self.arrived.set)
         self.client = both.client(self.wire.base_url, **({"poll_interval": 0.01} | point.options))
-        # What a process, a client or a loop makes once is there before anything is counted.
+        # Create first what a process, a client or a loop has once.
         self.use_again()
         self._release: list[Callable[[], object]] = [self.wire.read_on.set]
         self.full: list[socket.socket] = []
@@ -81,14 +82,14 @@ class Scene:
             return reply(prediction("canceled"))
         return hang if seen.path.endswith("/held") else self.answer(seen)
 
-    # What points are made of
+    # Used by points
 
     def leave_unread(self) -> None:
-        """Let what comes next be sent only as far as the sockets' buffers go."""
+        """Leave the next request unread, so that only the sockets' buffers are filled."""
         self.is_half_sent = self.wire.leaves_unread = True
 
-    def stuck(self, before: bytes = b"", *, is_arrival: bool = True) -> Answer:
-        """An answer of which no more comes than this."""
+    def stall(self, before: bytes = b"", *, is_arrival: bool = True) -> Answer:
+        """Return an answer that stops after these bytes."""
 
         def answer(connection: socket.socket) -> None:
             connection.sendall(before)
@@ -98,44 +99,44 @@ class Scene:
 
         return answer
 
-    def known(self, **more: Any) -> Prediction:
-        """A running prediction."""
+    def running_prediction(self, **more: Any) -> Prediction:
+        """Return a running prediction of the client."""
         self.is_known = True
         data = prediction("processing", urls={"stream": f"{self.wire.origin}/stream"}, **more)
         return Prediction._of(data, self.client._session)._in(Async if self.both.is_async else Sync)
 
     def file(self, name: str, url: str | None = None) -> Callable[..., Any]:
-        """A method of a file, in the scene's mode."""
-        made = FileOutput(url or f"{self.wire.origin}/file", self.client)
-        return getattr(made, f"a{name}" if self.both.is_async else name)
+        """Return a method of an output file, in the scene's mode."""
+        output = FileOutput(url or f"{self.wire.origin}/file", self.client)
+        return getattr(output, f"a{name}" if self.both.is_async else name)
 
     def arrives_when(self, condition: Callable[[], bool]) -> None:
-        """Say so when the server has seen something."""
+        """Set `arrived` when a condition on the server holds."""
 
         def wait() -> None:
-            # Who leaves before that is not waited for.
+            # A caller may leave earlier.
             with contextlib.suppress(AssertionError):
                 self.wire.until(condition, PATIENCE)
                 self.arrived.set()
 
         threading.Thread(target=wait, daemon=True).start()
 
-    def given(self, item: object) -> None:
-        """Take an item of what is iterated over."""
+    def add_item(self, item: object) -> None:
+        """Add an item of the iteration."""
         with self.wire._change:
             self.items.append(item)
             self.wire._change.notify_all()
 
     async def pause(self) -> None:
-        """Be busy with an item."""
+        """Process an item for a long time."""
         self.arrived.set()
         await asyncio.sleep(PATIENCE)
 
-    def release(self, let_go: Callable[[], object]) -> None:
-        """Do this when the caller has left."""
-        self._release.append(let_go)
+    def release(self, function: Callable[[], object]) -> None:
+        """Call a function when the caller has left."""
+        self._release.append(function)
 
-    # What becomes of them
+    # Used by tests
 
     def wait(self) -> None:
         assert self.arrived.wait(PATIENCE), self.wire.routes
@@ -145,17 +146,16 @@ class Scene:
 
     def assert_nothing_left(self) -> None:
         """Assert that nothing is left, on either side."""
-        for let_go in self._release:
-            let_go()
+        for function in self._release:
+            function()
         cancelled = "POST /v1/predictions/p1/cancel"
         self.wire.until(lambda: self.wire.routes.count(cancelled) >= self.cancels)
         self.use_again()
         self.client.close()
-        # Idle connections are closed with the client: any other would be one that was not given up.
+        # Closing the client closes idle connections. Any other was not given up.
         self.wire.until(lambda: self.wire.open_now == 0)
         assert self.wire.routes.count(cancelled) == self.cancels
-        # What was left half sent must not come whole after all: it would be run, and paid for, for
-        # nobody.
+        # A partly sent request must not be completed: its prediction would run for nobody.
         assert not self.is_half_sent or not any(
             each.startswith("POST") for each in self.wire.routes
         )
@@ -168,7 +168,7 @@ class Scene:
 
 
 class Point(NamedTuple):
-    """Where a caller may leave, and what is to be sent then."""
+    """A point in a call at which the caller may leave, and the cancels that must follow."""
 
     prepare: Callable[[Scene], Callable[..., Any]]
     cancels: int
@@ -189,7 +189,7 @@ def point(
     is_iterated: bool = False,
     **options: Any,
 ) -> Callable[[Callable[[Scene], Callable[..., Any]]], None]:
-    """`cancels` is how many predictions are known to run, and are to be cancelled."""
+    """Add a point; `cancels` is the number of predictions that must be cancelled."""
 
     def add(prepare: Callable[[Scene], Callable[..., Any]]) -> None:
         POINTS[prepare.__name__] = Point(
@@ -200,27 +200,27 @@ def point(
 
 
 async def consume(scene: Scene, call: Callable[..., Any], **options: Any) -> None:
-    """Take what a call gives, and everything in it."""
-    thing = call(**options)
+    """Make a call, and iterate over its result."""
+    result = call(**options)
     try:
-        if inspect.isawaitable(thing):
-            thing = await thing
-        if hasattr(thing, "__aiter__"):
-            async for item in thing:
-                scene.given(item)
+        if inspect.isawaitable(result):
+            result = await result
+        if hasattr(result, "__aiter__"):
+            async for item in result:
+                scene.add_item(item)
                 if scene.pauses:
                     await scene.pause()
     finally:
         # A traceback keeps variables alive.
-        del thing
+        del result
 
 
 def consume_blocking(scene: Scene, call: Callable[..., Any], **options: Any) -> None:
-    """Do the same without an event loop."""
-    thing = call(**options)
+    """Make a blocking call, and iterate over its result."""
+    result = call(**options)
     try:
-        if hasattr(thing, "__iter__") and not isinstance(thing, bytes):
-            for item in thing:
-                scene.given(item)
+        if hasattr(result, "__iter__") and not isinstance(result, bytes):
+            for item in result:
+                scene.add_item(item)
     finally:
-        del thing
+        del result

@@ -1,6 +1,4 @@
-"""Points in calls from which a caller may leave, each as a scene that has come so far when
-`arrived` is set.
-"""
+"""Points in calls at which a caller may leave: each sets `arrived` when the call has reached it."""
 
 from __future__ import annotations
 
@@ -15,14 +13,14 @@ from support.wire import HEAD, Answer, Seen, output, prediction, reply
 
 
 def running(scene: Scene, then: Callable[[Seen], Answer | None]) -> None:
-    """A prediction that is created, and then is asked after."""
+    """Let the server create a prediction, and answer the requests after that with `then`."""
     created = prediction("processing", urls={"stream": f"{scene.wire.origin}/stream"})
     scene.answer = lambda seen: reply(created, 201) if seen.method == "POST" else then(seen)
 
 
 def streams(scene: Scene, events: bytes, *, is_arrival: bool = False) -> None:
-    """A prediction whose stream has these events, and is silent then."""
-    running(scene, lambda _: scene.stuck(HEAD + events, is_arrival=is_arrival))
+    """Let the server stream these events of a prediction, and then nothing."""
+    running(scene, lambda _: scene.stall(HEAD + events, is_arrival=is_arrival))
     if not is_arrival:
         scene.arrives_when(lambda: bool(scene.items))
 
@@ -137,13 +135,13 @@ def between_polls(scene):
 
 @point(1)
 def in_a_poll(scene):
-    running(scene, lambda _: scene.stuck())
+    running(scene, lambda _: scene.stall())
     return lambda **options: scene.client.run("acme/x", {}, wait=False, **options)
 
 
 @point(0)
 def in_a_poll_of_a_run_that_is_not_cancelled(scene):
-    running(scene, lambda _: scene.stuck())
+    running(scene, lambda _: scene.stall())
     return lambda **options: scene.client.run(
         "acme/x", {}, wait=False, cancel_on_exit=False, **options
     )
@@ -151,31 +149,33 @@ def in_a_poll_of_a_run_that_is_not_cancelled(scene):
 
 @point(1, takes_signal=False)
 def in_a_poll_of_a_function(scene):
-    running(scene, lambda _: scene.stuck())
+    running(scene, lambda _: scene.stall())
     return lambda: scene.client.use("acme/x")()
 
 
 @point(1)
 def waiting_if_it_cancels(scene):
-    return lambda **options: scene.client.wait(scene.known(), cancel_on_exit=True, **options)
+    return lambda **options: scene.client.wait(
+        scene.running_prediction(), cancel_on_exit=True, **options
+    )
 
 
 @point()
 def waiting(scene):
-    return lambda **options: scene.client.wait(scene.known(), **options)
+    return lambda **options: scene.client.wait(scene.running_prediction(), **options)
 
 
 @point()
 def waiting_by_the_prediction(scene):
-    return lambda **options: scene.known().wait(**options)
+    return lambda **options: scene.running_prediction().wait(**options)
 
 
 @point(is_iterated=True)
 def polling_for_increments(scene):
     polls = iter([reply(prediction("processing", output=["a"]))])
-    scene.answer = lambda _: next(polls, None) or scene.stuck(is_arrival=False)
+    scene.answer = lambda _: next(polls, None) or scene.stall(is_arrival=False)
     scene.arrives_when(lambda: bool(scene.items))
-    return lambda **options: scene.known().output_iterator(**options)
+    return lambda **options: scene.running_prediction().output_iterator(**options)
 
 
 # Streams
@@ -183,7 +183,7 @@ def polling_for_increments(scene):
 
 @point(1)
 def opening_a_stream(scene):
-    running(scene, lambda _: scene.stuck())
+    running(scene, lambda _: scene.stall())
     return lambda **options: scene.client.stream("acme/x", {}, **options)
 
 
@@ -208,7 +208,7 @@ def between_events_of_a_stream_that_is_not_cancelled(scene):
 @point(is_iterated=True)
 def between_events_of_a_prediction(scene):
     streams(scene, output("a"))
-    return lambda **options: scene.known().stream(**options)
+    return lambda **options: scene.running_prediction().stream(**options)
 
 
 @point(1, is_iterated=True)
@@ -242,7 +242,7 @@ def before_a_reconnect(scene):
 @point(1, modes=("async",))
 def busy_with_an_event(scene):
     scene.pauses = True
-    running(scene, lambda _: scene.stuck(HEAD + output("a", "b"), is_arrival=False))
+    running(scene, lambda _: scene.stall(HEAD + output("a", "b"), is_arrival=False))
     return lambda **options: scene.client.stream("acme/x", {}, **options)
 
 
@@ -256,7 +256,7 @@ def two_pages(scene):
         "previous": None,
     }
     scene.answer = lambda seen: (
-        scene.stuck(is_arrival=False) if "cursor" in seen.path else reply(page)
+        scene.stall(is_arrival=False) if "cursor" in seen.path else reply(page)
     )
     scene.arrives_when(
         lambda: bool(scene.items) and "GET /v1/predictions?cursor=2" in scene.wire.routes
@@ -293,7 +293,7 @@ def busy_with_an_item_of_a_page(scene):
 
 
 def half_a_file(scene):
-    scene.answer = lambda _: scene.stuck(reply(bytes(300_000), length=600_000))
+    scene.answer = lambda _: scene.stall(reply(bytes(300_000), length=600_000))
 
 
 @point()
@@ -309,7 +309,7 @@ def reading_a_file(scene):
 
 @point(is_iterated=True)
 def between_pieces_of_a_file(scene):
-    scene.answer = lambda _: scene.stuck(reply(bytes(300_000), length=600_000), is_arrival=False)
+    scene.answer = lambda _: scene.stall(reply(bytes(300_000), length=600_000), is_arrival=False)
     scene.arrives_when(lambda: bool(scene.items))
     return scene.file("chunks")
 
@@ -323,7 +323,7 @@ def saving_a_file(scene):
 
 @point()
 def saving_files(scene):
-    scene.answer = lambda _: scene.stuck(reply(bytes(300_000), length=600_000), is_arrival=False)
+    scene.answer = lambda _: scene.stall(reply(bytes(300_000), length=600_000), is_arrival=False)
     scene.arrives_when(lambda: len(scene.wire.seen) == 3)
     files = [FileOutput(f"{scene.wire.origin}/{name}", scene.client) for name in "ab"]
     save = asave_all if scene.both.is_async else save_all

@@ -1,4 +1,4 @@
-"""Programs that run in a new process, in which both `replicate` and `replicate_rs` are imported."""
+"""Programs in a new process that has imported both `replicate` and `replicate_rs`."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def raised(call):
 
 @pytest.fixture
 def run(local, monkeypatch):
-    """Run a program in a new process that has imported both names; warnings are errors there."""
+    """Return a function that runs a program, with warnings as errors, and returns its output."""
     monkeypatch.setenv("REPLICATE_BASE_URL", local.base_url)
     monkeypatch.setenv("REPLICATE_API_TOKEN", local.token)
 

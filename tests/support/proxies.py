@@ -1,4 +1,4 @@
-"""Proxies over raw sockets that write down what they see."""
+"""Proxies over raw sockets that record what passes through them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from support.wire import Answer, Seen, hang, reply
 
 
 class HttpProxy(SecureWire):
-    """An HTTP proxy: it passes tunnels on, and answers plain requests itself, by `answer`.
+    """An HTTP proxy that opens tunnels, and answers requests for http URLs itself.
 
     Args:
-        answer: What to answer to requests for http URLs, which come in absolute form.
-        credentials: ``user:password`` that it asks for.
-        refuse: The status of its answer to each ``CONNECT``, instead of a tunnel.
-        to: Where all tunnels lead, whatever was asked for: names need not exist.
-        context: TLS, to be spoken to over https.
+        answer: Returns the answer to a request for an http URL.
+        credentials: The ``user:password`` that it requires.
+        refuse: A status with which it refuses each ``CONNECT``.
+        to: The server that all tunnels lead to, whatever their target.
+        context: TLS between client and proxy.
 
     """
 
@@ -42,12 +42,12 @@ class HttpProxy(SecureWire):
         self._refuse = refuse
         self._to = to
         self.passed = bytearray()
-        """What went through tunnels, in both directions."""
+        """The bytes that went through tunnels, in both directions."""
         super().__init__(self._proxied, context)
 
     @property
     def tunnels(self) -> list[str]:
-        """Where tunnels were asked to lead."""
+        """The requested targets of tunnels."""
         return [each.path for each in self.seen if each.method == "CONNECT"]
 
     def _proxied(self, seen: Seen) -> Answer | None:
@@ -75,15 +75,13 @@ class HttpProxy(SecureWire):
 
 
 class SocksProxy(SecureWire):
-    """A SOCKS5 proxy (RFC 1928); with `credentials`, ``user:password``, it asks for these (RFC
-    1929).
-    """
+    """A SOCKS5 proxy (RFC 1928), which may require a ``user:password`` (RFC 1929)."""
 
     def __init__(self, *, credentials: str | None = None, to: SecureWire | None = None) -> None:
         self._credentials = credentials
         self._to = to
-        self.asked: list[tuple[str, str]] = []
-        """What each connection was asked for: ``name`` or ``address``, and where to."""
+        self.targets: list[tuple[str, str]] = []
+        """The requested targets: ``name`` or ``address``, and the host and port."""
         self.passed = bytearray()
         super().__init__(lambda _: None, None)
 
@@ -101,37 +99,37 @@ class SocksProxy(SecureWire):
                 self._change.notify_all()
 
     def _greet(self, connection: socket.socket) -> socket.socket | None:
-        methods = _exactly(connection, _exactly(connection, 2)[1])
+        methods = _receive(connection, _receive(connection, 2)[1])
         wanted = 0 if self._credentials is None else 2
         if wanted not in methods:
             connection.sendall(b"\x05\xff")
             return None
         connection.sendall(bytes([5, wanted]))
         if self._credentials is not None:
-            user = _exactly(connection, _exactly(connection, 2)[1])
-            password = _exactly(connection, _exactly(connection, 1)[0])
+            user = _receive(connection, _receive(connection, 2)[1])
+            password = _receive(connection, _receive(connection, 1)[0])
             is_right = f"{user.decode()}:{password.decode()}" == self._credentials
             connection.sendall(b"\x01\x00" if is_right else b"\x01\x01")
             if not is_right:
                 return None
-        kind = _exactly(connection, 4)[3]
+        kind = _receive(connection, 4)[3]
         match kind:
             case 1:
-                host = socket.inet_ntop(socket.AF_INET, _exactly(connection, 4))
+                host = socket.inet_ntop(socket.AF_INET, _receive(connection, 4))
             case 4:
-                host = socket.inet_ntop(socket.AF_INET6, _exactly(connection, 16))
+                host = socket.inet_ntop(socket.AF_INET6, _receive(connection, 16))
             case _:
-                host = _exactly(connection, _exactly(connection, 1)[0]).decode()
-        port = int.from_bytes(_exactly(connection, 2))
+                host = _receive(connection, _receive(connection, 1)[0]).decode()
+        port = int.from_bytes(_receive(connection, 2))
         with self._change:
-            self.asked.append(("name" if kind == 3 else "address", f"{host}:{port}"))
+            self.targets.append(("name" if kind == 3 else "address", f"{host}:{port}"))
         server = _connect(self._to, host, port)
         connection.sendall(b"\x05\x00\x00\x01\x00\x00\x00\x00\x00\x00")
         return server
 
 
 class ResettingProxy(SecureWire):
-    """A proxy of any kind that hangs up as soon as it is spoken to."""
+    """A proxy that closes each connection after its first byte."""
 
     def __init__(self) -> None:
         super().__init__(lambda _: None, None)
@@ -141,8 +139,8 @@ class ResettingProxy(SecureWire):
             connection.recv(1)
 
 
-def stalling() -> SecureWire:
-    """A proxy that never answers."""
+def stalling_proxy() -> SecureWire:
+    """Return a proxy that never answers."""
     return SecureWire(lambda _: hang, None)
 
 
@@ -153,7 +151,7 @@ def _connect(to: SecureWire | None, host: str, port: int) -> socket.socket:
     return socket.create_connection((host, port), timeout=10)
 
 
-def _exactly(connection: socket.socket, count: int) -> bytes:
+def _receive(connection: socket.socket, count: int) -> bytes:
     data = b""
     while len(data) < count:
         part = connection.recv(count - len(data))
@@ -164,7 +162,7 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
 
 
 def _pump(client: socket.socket, server: socket.socket, passed: bytearray) -> None:
-    """Pass everything on until either side has ended."""
+    """Pass bytes on in both directions until one side has ended."""
     with server, selectors.DefaultSelector() as selector:
         selector.register(client, selectors.EVENT_READ, server)
         selector.register(server, selectors.EVENT_READ, client)

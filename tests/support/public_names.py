@@ -40,7 +40,7 @@ MODULES = {
 }
 
 
-# Attributes that no user needs, though their names begin with no underscore.
+# Attributes that are not for users, although their names have no underscore.
 INTERNAL = {
     "client.files.begin",
     *(f"replicate_rs.{name}.mode" for name in ("AsyncClient", "Client")),

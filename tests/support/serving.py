@@ -1,4 +1,4 @@
-"""Programs that the tests start as their users would: servers behind a Unix socket, and workers."""
+"""Programs that tests start as users do: servers at a Unix socket, and workers."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pathlib import Path
 
 import replicate_rs as replicate
 
-# No wait of these tests is longer, however slow the machine.
-LONGEST = 30.0
+# Seconds; generous, for slow machines.
+MAX_WAIT = 30.0
 
 
 def environment(base_url: str, *folders: Path) -> dict[str, str]:
-    """What a program needs to find this package, the modules in `folders`, and the server."""
+    """Return the environment with which a program finds this package, `folders` and the server."""
     package = Path(replicate.__file__).parents[1]
     return {
         **os.environ,
@@ -34,7 +34,7 @@ def environment(base_url: str, *folders: Path) -> dict[str, str]:
 
 
 class Program:
-    """A program that runs until it is told to end."""
+    """A program that runs until SIGTERM."""
 
     def __init__(self, command: Sequence[str], folder: Path, base_url: str) -> None:
         self.log = folder / "log"
@@ -48,16 +48,16 @@ class Program:
             )
 
     def until(self, condition) -> None:
-        end = time.monotonic() + LONGEST
+        end = time.monotonic() + MAX_WAIT
         while not condition():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.01)
 
     def end(self) -> tuple[int, str]:
-        """Ask it to end, and give its exit code and what it wrote."""
+        """Send SIGTERM; return the exit code and the log."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(LONGEST), self.log.read_text()
+        return self.process.wait(MAX_WAIT), self.log.read_text()
 
 
 @contextmanager
@@ -72,10 +72,10 @@ def started(command: Sequence[str], folder: Path, base_url: str) -> Iterator[Pro
 
 
 class Connection(http.client.HTTPConnection):
-    """To a server behind a Unix socket."""
+    """A connection to a server at a Unix socket."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=LONGEST)
+        super().__init__("localhost", timeout=MAX_WAIT)
         self.path = path
 
     def connect(self) -> None:
@@ -85,7 +85,7 @@ class Connection(http.client.HTTPConnection):
 
 
 def ask(path: Path, text: str) -> tuple[str, int]:
-    """Ask a server to shout; its answer, and the process that gave it."""
+    """Send a text to a server; return its answer and its process id."""
     connection = Connection(path)
     try:
         connection.request("GET", f"/{text}")
@@ -107,14 +107,17 @@ def answers(path: Path) -> bool:
 
 
 def asked_of_all(path: Path, workers: int) -> set[int]:
-    """Ask many things at once, until so many processes have answered; all answers are right."""
+    """Send many requests at once until this many processes have answered; return their ids.
+
+    Every answer must be right.
+    """
     pids: set[int] = set()
-    end = time.monotonic() + LONGEST
+    end = time.monotonic() + MAX_WAIT
     with ThreadPoolExecutor(8) as threads:
         while len(pids) < workers:
             assert time.monotonic() < end, f"only {pids} ever answered"
             texts = [f"n{n}" for n in range(24)]
-            given = list(threads.map(lambda text: ask(path, text), texts))
-            assert [answer for answer, _ in given] == [text.upper() for text in texts]
-            pids |= {pid for _, pid in given}
+            results = list(threads.map(lambda text: ask(path, text), texts))
+            assert [answer for answer, _ in results] == [text.upper() for text in texts]
+            pids |= {pid for _, pid in results}
     return pids

@@ -1,4 +1,4 @@
-"""The keywords of public callables: options of `**options` and other spellings included."""
+"""The keywords of public callables, with those of `**options` and other spellings."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from replicate_rs._base.typing import texts
 
 
 def parameters(function: Any) -> dict[str, str] | None:
-    """The keywords of a callable and their annotations as they are written; None if it takes any.
+    """Return the keywords of a callable and their annotations; None if it takes any keyword.
 
-    Another spelling of an argument may be None, which is the same as to leave it out.
+    Other spellings of an argument accept None, which means that they are left out.
     """
     found: dict[str, str] = {}
     written = _written(function)

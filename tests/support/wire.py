@@ -1,4 +1,4 @@
-"""A scripted HTTP server over raw sockets, for what a well-behaved server would never do."""
+"""A scripted HTTP server over raw sockets, which can misbehave in every way."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Self
 
 
 class Seen(NamedTuple):
+    """A request that was received."""
+
     method: str
     path: str
     headers: dict[str, str]
@@ -28,7 +30,7 @@ def reply(
     kind: str = "application/json",
     length: int | None = None,
 ) -> bytes:
-    """A whole response; `headers` are extra lines that end in CRLF."""
+    """Return a response; `headers` are more lines, each with CRLF at its end."""
     content = (
         body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     )
@@ -43,14 +45,15 @@ def prediction(status: str = "succeeded", **more: Any) -> dict[str, Any]:
 
 
 def hang(connection: socket.socket) -> None:
-    """Answer nothing until the client goes away."""
+    """Answer nothing until the client closes the connection."""
     while connection.recv(4096):
         pass
 
 
 class Wire:
-    """Answers each request with what `script` gives: bytes, None to close, or a function of the
-    socket.
+    """A server that answers each request as `script` says.
+
+    `script` returns the bytes of the answer, a function of the socket, or None to close it.
     """
 
     def __init__(self, script: Callable[[Seen], Answer | None]) -> None:
@@ -79,10 +82,10 @@ class Wire:
         return [f"{each.method} {each.path}" for each in self.seen]
 
     def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> float:
-        """Wait for a condition on this server; how long it took."""
+        """Wait for a condition on this server; return the seconds it took."""
         start = time.monotonic()
         with self._change:
-            assert self._change.wait_for(condition, seconds), f"never came; seen: {self.routes}"
+            assert self._change.wait_for(condition, seconds), f"timed out; requests: {self.routes}"
         return time.monotonic() - start
 
     def _accept(self) -> None:
@@ -131,16 +134,18 @@ def _read(connection: socket.socket) -> Seen | None:
     for name, _, value in (line.partition(":") for line in lines):
         before = headers.get(name.lower())
         headers[name.lower()] = value.strip() if before is None else f"{before}, {value.strip()}"
-    whole, length = bytearray(body), int(headers.get("content-length", 0))
+    content, length = bytearray(body), int(headers.get("content-length", 0))
     is_chunked = headers.get("transfer-encoding") == "chunked"
-    # The last chunk is empty; a form within the body may end a line with a zero too.
-    while not (b"\r\n" + whole).endswith(b"\r\n0\r\n\r\n") if is_chunked else len(whole) < length:
+    # The last chunk is empty. A form in the body may also end a line with a zero.
+    while (
+        not (b"\r\n" + content).endswith(b"\r\n0\r\n\r\n") if is_chunked else len(content) < length
+    ):
         part = connection.recv(1 << 20)
         if not part:
             return None
-        whole += part
+        content += part
     method, path, _ = first.split(" ")
-    return Seen(method, path, headers, bytes(whole))
+    return Seen(method, path, headers, bytes(content))
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
@@ -148,12 +153,12 @@ CHUNKED = HEAD[:-2] + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 def output(*texts: str) -> bytes:
-    """Events of output, without ids."""
+    """Return events of output without ids."""
     return b"".join(f"event: output\ndata: {text}\n\n".encode() for text in texts)
 
 
 def numbered(*texts: str, first: int = 0) -> bytes:
-    """Events of output with the ids that Replicate gives them."""
+    """Return events of output with ids like those of Replicate."""
     return b"".join(
         f"id: 1690212292:{n}\nevent: output\ndata: {text}\n\n".encode()
         for n, text in enumerate(texts, first)
@@ -167,12 +172,16 @@ def done(reason: str | None = None) -> bytes:
 def streaming(
     *streams: Any, path: str = "/stream", poll: Any = None, chunked: bool = False
 ) -> Wire:
-    """A server of one prediction, whose stream is each of `streams` in turn, and then the last
-    again.
+    """Return a server of one prediction, which answers requests for its stream with `streams`.
 
-    A stream is the bytes of its events, or a function of the request; a function of the socket may
-    follow bytes, to go on. `poll` is what the prediction is like when it is fetched, or a list of
-    that.
+    Args:
+        streams: The answers in their order; the last one is repeated. Each is the bytes of events
+            or a function of the request. A function of the `connection` continues the bytes
+            before it.
+        path: The path of the stream.
+        poll: The prediction when it is fetched, or a list of its states in their order.
+        chunked: Whether the stream is sent in chunks.
+
     """
     turns: list[tuple[Any, Any]] = []
     for stream in streams:
@@ -181,11 +190,11 @@ def streaming(
         else:
             turns.append((stream, None))
     polls = poll if isinstance(poll, list) else [poll]
-    asked = {"stream": 0, "poll": 0}
+    counts = {"stream": 0, "poll": 0}
 
     def turn(name: str, of: list[Any]) -> Any:
-        asked[name] += 1
-        return of[min(asked[name], len(of)) - 1]
+        counts[name] += 1
+        return of[min(counts[name], len(of)) - 1]
 
     def script(seen: Seen) -> Answer | None:
         if seen.path == path:

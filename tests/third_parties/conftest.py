@@ -1,8 +1,8 @@
-"""Programs and libraries of other people, unmodified, against the local Replicate.
+"""Unmodified third-party programs and libraries, against the local Replicate.
 
-The official client is not installed where these run: what they import as `replicate` is this
-package. For the tests in this process `install()` is called before anything else; programs are
-started with `python -m replicate_rs.drop_in`.
+The official client is not installed in the environment of these tests: `import replicate` imports
+this package. Tests in this process call `install()` first; programs are started with
+`python -m replicate_rs.drop_in`.
 """
 
 from __future__ import annotations
@@ -22,21 +22,20 @@ import replicate_rs.drop_in
 from replicate_rs.local import LocalReplicate, LoggedRequest, sleep
 
 replicate_rs.drop_in.install()
-# What child processes find `replicate` by; the fixture `surroundings` of all tests takes it out of
-# the environment.
+# With this, child processes find `replicate`. The fixture `clean_environment` removes it.
 PYTHONPATH = os.environ.get("PYTHONPATH")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave other people's warnings to them; what this package warns of is an error, as everywhere."""
+    """Ignore warnings of third parties; warnings of this package are errors, as in all tests."""
     config.addinivalue_line("filterwarnings", "default")
     config.addinivalue_line("filterwarnings", r"error:::replicate_rs(\.|$)")
 
 
 class Replicate(LocalReplicate):
-    """A local Replicate that tells what was really asked of it."""
+    """A local Replicate that lists the successful requests of each kind."""
 
-    def _answered(self, *ends: str) -> list[LoggedRequest]:
+    def _successful(self, *ends: str) -> list[LoggedRequest]:
         return [
             each
             for each in self.requests
@@ -45,18 +44,18 @@ class Replicate(LocalReplicate):
 
     @property
     def created(self) -> list[LoggedRequest]:
-        """The requests that created predictions."""
-        return self._answered("/predictions")
+        """Requests that created predictions."""
+        return self._successful("/predictions")
 
     @property
     def cancelled(self) -> list[LoggedRequest]:
-        """The requests that cancelled them."""
-        return self._answered("/cancel")
+        """Requests that cancelled predictions."""
+        return self._successful("/cancel")
 
     @property
     def uploaded(self) -> list[LoggedRequest]:
-        """The requests that uploaded files."""
-        return self._answered("/files")
+        """Requests that uploaded files."""
+        return self._successful("/files")
 
 
 def shout(prompt: str) -> str:
@@ -66,13 +65,13 @@ def shout(prompt: str) -> str:
 def llama(
     prompt: str, temperature: float = 0.5, top_p: float = 1.0, max_length: int = 100
 ) -> Iterator[str]:
-    """Say the last line of the prompt again, word by word."""
+    """Yield the words of the prompt's last line."""
     for word in prompt.strip().splitlines()[-1].split():
         yield f"{word} "
 
 
 def talker(prompt: str, temperature: float = 0.5, max_length: int = 100) -> Iterator[str]:
-    """Speak until somebody cancels it."""
+    """Repeat the prompt until the prediction is cancelled."""
     while True:
         yield f"{prompt} "
         sleep(0.02)
@@ -83,7 +82,7 @@ def broken(prompt: str) -> str:
 
 
 def painter(prompt: str) -> Image.Image:
-    """Return a small picture in one colour."""
+    """Return a small image in one colour."""
     return Image.new("RGB", (4, 3), prompt)
 
 
@@ -92,13 +91,13 @@ def album(prompt: str) -> list[Image.Image]:
 
 
 def look(image: bytes, question: str = "") -> str:
-    """Tell what a file is."""
+    """Describe a file."""
     return f"{question}{len(image)} bytes, {sum(image)} in all"
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, surroundings: None) -> Iterator[Replicate]:
-    """A local Replicate for one test, to which the environment leads."""
+def server(monkeypatch: pytest.MonkeyPatch, clean_environment: None) -> Iterator[Replicate]:
+    """A local Replicate for one test, set in the environment."""
     server = Replicate(token="r8_third")
     for model in (shout, llama, talker, broken, painter, album, look):
         server.model(f"acme/{model.__name__}", stream=model in {llama, talker})(model)
@@ -114,8 +113,9 @@ def server(monkeypatch: pytest.MonkeyPatch, surroundings: None) -> Iterator[Repl
 
 @pytest.fixture
 def program(server: Replicate, tmp_path: Path) -> Callable[..., str]:
-    """Run a program, or `-m` and a module, with this package in the official client's place, and
-    return what it prints.
+    """Return a function that runs a program, or `-m` and a module, and returns its output.
+
+    `import replicate` imports this package there.
     """
 
     def run(
@@ -124,8 +124,7 @@ def program(server: Replicate, tmp_path: Path) -> Callable[..., str]:
         if code is not None:
             (tmp_path / name).write_text(textwrap.dedent(code))
             arguments = (tmp_path / name, *arguments)
-        # What finds this package in the child is the alias it is started with, nothing that this
-        # process left.
+        # The child must find this package through `drop_in`, not through this process's variable.
         environment = {
             key: value for key, value in (os.environ | environment).items() if key != "PYTHONPATH"
         }

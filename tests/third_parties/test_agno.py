@@ -13,7 +13,7 @@ from PIL import Image
 
 @pytest.fixture
 def call(server):
-    """Call the tool as an agent does, after a model asked for it."""
+    """Return a function that calls the tool as an agent does."""
 
     def call(model, **arguments):
         tools = ReplicateTools(api_key="r8_third", model=model)
@@ -44,7 +44,7 @@ def test_several_pictures(server, call):
     assert len(server.created) == 1
 
 
-def test_what_is_no_file(server, call):
+def test_an_output_that_is_not_a_file(server, call):
     assert call("acme/shout", prompt="red").content == "Unexpected output type: <class 'str'>"
 
 

@@ -1,6 +1,4 @@
-"""What these tests stand on: the official client is nowhere, and what asks for it is content with
-this package.
-"""
+"""The environment of these tests: this package in place of the official client."""
 
 from __future__ import annotations
 
@@ -27,13 +25,13 @@ def test_the_official_client_is_not_installed():
     assert OURS in Path(str(metadata.distribution("replicate").locate_file("replicate"))).parents
 
 
-def test_what_asks_for_it_is_content():
-    asked = {}
+def test_requirements_of_the_official_client_are_met():
+    requirements = {}
     for distribution in metadata.distributions():
         for text in distribution.requires or []:
             requirement = Requirement(text)
             if requirement.name == "replicate":
-                asked[distribution.metadata["Name"]] = requirement.specifier
-    assert {"genblaze-replicate", "llm-replicate", "universal-mcp-replicate"} <= {*asked}
+                requirements[distribution.metadata["Name"]] = requirement.specifier
+    assert {"genblaze-replicate", "llm-replicate", "universal-mcp-replicate"} <= {*requirements}
     version = metadata.version("replicate")
-    assert [name for name, specifier in asked.items() if version not in specifier] == []
+    assert [name for name, specifier in requirements.items() if version not in specifier] == []

@@ -1,6 +1,4 @@
-"""Other people's libraries that take files, given one that a model made: each gets exactly its
-bytes, or shows its URL.
-"""
+"""Third-party libraries read exactly the bytes of a `FileOutput`, or show its URL."""
 
 import asyncio
 import base64
@@ -25,7 +23,7 @@ SIZES = [0, 1, 204_800, 5_000_000]
 
 
 class Host(http.server.BaseHTTPRequestHandler):
-    """A host of files that knows ranges, and keeps what it is sent."""
+    """A host of one file that supports ranges, and stores the body of the last request."""
 
     protocol_version = "HTTP/1.1"
     content = b""
@@ -79,15 +77,15 @@ def origin():
 
 
 @pytest.fixture
-def made(origin):
-    """A function that gives content as a file that a model made."""
+def output_file(origin):
+    """Return a function that creates an output file with some content."""
     client = Replicate("r8_secret", base_url="https://x.test")
 
-    def give(content, name="out.bin"):
+    def create(content, name="out.bin"):
         Host.content = content
         return FileOutput(f"{origin}/{name}", client)
 
-    yield give
+    yield create
     client.close()
 
 
@@ -96,60 +94,60 @@ def content(request):
     return random.Random(request.param).randbytes(request.param)
 
 
-def test_boto3_stores_it(made, content, monkeypatch):
+def test_boto3_stores_it(output_file, content, monkeypatch):
     moto = pytest.importorskip("moto")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    output = made(content)
+    output = output_file(content)
     with moto.mock_aws():
         s3 = boto3.client("s3", region_name="us-east-1")
         s3.create_bucket(Bucket="bucket")
         s3.upload_fileobj(output, "bucket", "fileobj")
-        s3.put_object(Bucket="bucket", Key="body", Body=made(content))
-        # In parts.
+        s3.put_object(Bucket="bucket", Key="body", Body=output_file(content))
+        # A multipart upload.
         small = boto3.s3.transfer.TransferConfig(
             multipart_threshold=5 << 20, multipart_chunksize=5 << 20
         )
-        s3.upload_fileobj(made(content * 3), "bucket", "parts", Config=small)
+        s3.upload_fileobj(output_file(content * 3), "bucket", "parts", Config=small)
         assert [
             s3.get_object(Bucket="bucket", Key=key)["Body"].read() for key in ("fileobj", "body")
         ] == [content] * 2
         assert s3.get_object(Bucket="bucket", Key="parts")["Body"].read() == content * 3
 
 
-def test_httpx_sends_it(made, origin, content):
-    httpx.post(origin, content=made(content))
+def test_httpx_sends_it(output_file, origin, content):
+    httpx.post(origin, content=output_file(content))
     assert Host.received == content
-    httpx.post(origin, files={"f": made(content)})
+    httpx.post(origin, files={"f": output_file(content)})
     assert content in Host.received
     assert b'filename="out.bin"' in Host.received
-    assert httpx.get(str(made(content))).content == content
+    assert httpx.get(str(output_file(content))).content == content
 
 
-def test_fsspec_copies_it(made, content, tmp_path):
+def test_fsspec_copies_it(output_file, content, tmp_path):
     memory = fsspec.filesystem("memory")
-    output = made(content)
+    output = output_file(content)
     with memory.open("/kept", "wb") as file:
         shutil.copyfileobj(output, file)
     assert memory.cat("/kept") == content
     memory.put_file(output, "/put")
     assert memory.cat("/put") == content
     with fsspec.open(str(tmp_path / "x"), "wb") as file:
-        file.writelines(made(content))
+        file.writelines(output_file(content))
     assert (tmp_path / "x").read_bytes() == content
 
 
 @pytest.mark.parametrize("rows", [1, 10, 200_000])
-def test_pandas_and_yaml_read_it(made, rows):
+def test_pandas_and_yaml_read_it(output_file, rows):
     table = pandas.DataFrame({"a": range(rows), "b": [f"text {n}" for n in range(rows)]})
     text = table.to_csv(index=False).encode()
-    assert pandas.read_csv(made(text, "a.csv")).equals(table)
-    assert pandas.read_csv(io.TextIOWrapper(made(text), "utf-8")).equals(table)
-    assert pandas.read_csv(made(text).open()).equals(table)
+    assert pandas.read_csv(output_file(text, "a.csv")).equals(table)
+    assert pandas.read_csv(io.TextIOWrapper(output_file(text), "utf-8")).equals(table)
+    assert pandas.read_csv(output_file(text).open()).equals(table)
     lines = b"\n".join(json.dumps({"a": n}).encode() for n in range(rows))
-    assert len(pandas.read_json(made(lines, "a.json"), lines=True)) == rows
+    assert len(pandas.read_json(output_file(lines, "a.json"), lines=True)) == rows
     value = {"rows": list(range(min(rows, 3000)))}
-    assert yaml.safe_load(made(yaml.safe_dump(value).encode())) == value
+    assert yaml.safe_load(output_file(yaml.safe_dump(value).encode())) == value
 
 
 def test_django_rest_framework_answers_with_its_url():
@@ -205,20 +203,20 @@ def app(address):
     st.download_button("Download", output, file_name=output.name)
 
 
-def test_streamlit_shows_it(made):
+def test_streamlit_shows_it(output_file):
     testing = pytest.importorskip("streamlit.testing.v1")
-    output = made(picture(), "out.png")
+    output = output_file(picture(), "out.png")
     run = testing.AppTest.from_function(app, args=(output.url,), default_timeout=60).run()
     assert not run.exception, run.exception
-    # What it is given to be shown is what it is given to be downloaded.
+    # The bytes that the download button offers.
     from streamlit.runtime.download_data_util import convert_data_to_bytes_and_infer_mime
 
     assert convert_data_to_bytes_and_infer_mime(output, ValueError())[0] == Host.content
 
 
-def test_notebooks_show_it(made):
+def test_notebooks_show_it(output_file):
     display = pytest.importorskip("IPython.display")
-    output = made(picture(), "out.png")
+    output = output_file(picture(), "out.png")
     encoded = base64.b64encode(Host.content).decode()
     assert (
         display.Image(output.read())._repr_mimebundle_()[0]["image/png"].replace("\n", "")
@@ -233,27 +231,27 @@ def test_notebooks_show_it(made):
     assert display.Audio(output.read(), rate=None).data == Host.content
     from IPython.core.formatters import DisplayFormatter
 
-    shown, _ = DisplayFormatter().format(output)
-    assert shown["text/html"] == f'<img src="{output.url}">'
+    formatted, _ = DisplayFormatter().format(output)
+    assert formatted["text/html"] == f'<img src="{output.url}">'
 
 
-def test_gradio_takes_it(made, monkeypatch):
+def test_gradio_takes_it(output_file, monkeypatch):
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
     gr = pytest.importorskip("gradio")
     from pathlib import Path
 
-    output = made(picture(), "out.png")
+    output = output_file(picture(), "out.png")
     assert gr.Image().postprocess(str(output)).path == output.url
     assert Path(gr.Image().postprocess(Path(output)).path).read_bytes() == Host.content
     assert gr.Audio().postprocess(output.read()) is not None
     assert Path(gr.File().postprocess(str(Path(output))).path).read_bytes() == Host.content
 
 
-def test_an_event_loop_goes_on_while_it_is_sent(made, origin):
+def test_httpx_sends_it_on_an_event_loop(output_file, origin):
     async def send(output):
         async with httpx.AsyncClient() as web:
             await web.post(origin, content=output.achunks())
 
     content = random.Random(1).randbytes(5_000_000)
-    asyncio.run(send(made(content)))
+    asyncio.run(send(output_file(content)))
     assert Host.received == content

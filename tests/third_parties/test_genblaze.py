@@ -18,7 +18,7 @@ URL = "https://replicate.delivery/pbxt/one/cat.png"
 
 @pytest.fixture
 def provider(server):
-    # genblaze takes assets from https: addresses only, which the local server's files have not.
+    # genblaze accepts https URLs only, which files of the local server do not have.
     @server.model("acme/files")
     def files(prompt: str, seed: int = 0) -> list[str]:
         return [URL, URL.replace("png", "webp")]

@@ -11,7 +11,7 @@ from gptcache.utils.error import CacheError
 
 @pytest.fixture
 def cached(server, tmp_path):
-    """The adapter, as programs import it, and a cache on the disk."""
+    """Return a function that runs models through the adapter, with a cache on the disk."""
     from gptcache.adapter import replicate
 
     cache = Cache()
@@ -30,19 +30,19 @@ def cached(server, tmp_path):
     return run
 
 
-def test_the_second_time_it_comes_out_of_the_cache(server, cached, tmp_path):
+def test_the_second_answer_is_from_the_cache(server, cached, tmp_path):
     path = tmp_path / "cat.png"
     path.write_bytes(bytes(range(200)))
-    told = f"what? {200} bytes, {sum(range(200))} in all"
-    assert cached("acme/look", path, "what? ") == told
+    answer = f"what? {200} bytes, {sum(range(200))} in all"
+    assert cached("acme/look", path, "what? ") == answer
     assert len(server.created) == 1
-    assert cached("acme/look", path, "what? ") == told
+    assert cached("acme/look", path, "what? ") == answer
     assert len(server.created) == 1
     assert cached("acme/look", path, "who? ").startswith("who? 200 bytes")
     assert len(server.created) == 2
 
 
-def test_failures_are_not_kept(server, cached, tmp_path):
+def test_failures_are_not_cached(server, cached, tmp_path):
     path = tmp_path / "cat.png"
     path.write_bytes(b"meow")
 

@@ -27,9 +27,10 @@ import replicate
 
 if __name__ == "__main__":
     with joblib.Parallel(n_jobs=2, backend=sys.argv[1]) as parallel:
-        told = parallel(joblib.delayed(shout)(f"prompt {number}") for number in range(6))
+        answers = parallel(joblib.delayed(shout)(f"prompt {number}") for number in range(6))
         files = parallel(joblib.delayed(read)(color) for color in ("red", "lime"))
-    print(json.dumps([os.getpid() in {pid for pid, _ in told}, [text for _, text in told], files]))
+    pids, texts = zip(*answers)
+    print(json.dumps([os.getpid() in pids, texts, files]))
 """
 
 
@@ -42,8 +43,8 @@ def test_parallel(server, program, tmp_path, backend, place):
         code = MAIN % "from work import read, shout"
     else:
         code = MAIN % (client + WORK)
-    shown = json.loads(program(backend, code=code, name="main.py"))
-    is_here, texts, files = shown
+    printed = json.loads(program(backend, code=code, name="main.py"))
+    is_here, texts, files = printed
     assert is_here is (backend == "threading")
     assert texts == [f"PROMPT {number}" for number in range(6)]
     colors = [Image.open(io.BytesIO(bytes.fromhex(file))).getpixel((3, 2)) for file in files]

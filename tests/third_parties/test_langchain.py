@@ -32,7 +32,7 @@ def test_invoke_a_version_with_inputs(server):
     }
 
 
-def test_a_model_that_gives_one_text(server):
+def test_a_model_that_returns_one_text(server):
     assert Replicate(model="acme/shout").invoke("hello") == "HELLO"
 
 
@@ -42,7 +42,7 @@ def test_stream(server):
     assert server.cancelled == []
 
 
-def test_stream_comes_as_it_is_made(server):
+def test_a_stream_is_not_buffered(server):
     stream = Replicate(model="acme/talker").stream("la", stop=["never"])
     assert next(stream).startswith("la ")
     assert next(stream)
@@ -74,7 +74,7 @@ def test_a_stop_sequence_ends_it(server, streaming):
     assert llm.invoke("to be or not") == "to be "
 
 
-def test_a_stop_sequence_cancels_what_still_runs(server):
+def test_a_stop_sequence_cancels_the_prediction(server):
     llm = Replicate(model="acme/talker", streaming=True)
     assert llm.invoke("la", stop=["la la la"]) in {"", "la ", "la la "}
     assert len(server.created) == len(server.cancelled) == 1
@@ -91,7 +91,7 @@ def test_in_a_chain_and_copied(server):
     assert (PromptTemplate.from_template("dear {name}") | llm).invoke(
         {"name": "Ann"}
     ) == "dear Ann "
-    # It keeps the model's version, which is a record of ours.
+    # It stores the model's version, a record of this package.
     assert copy.deepcopy(llm).invoke("to be") == "to be "
     assert llm.model_copy(deep=True).with_config(tags=["copy"]).invoke("or not") == "or not "
     assert len(server.created) == 3

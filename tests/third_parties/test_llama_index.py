@@ -44,7 +44,7 @@ def test_chat(server):
         ChatMessage(role=MessageRole.SYSTEM, content="Be brief."),
         ChatMessage(role=MessageRole.USER, content="to be?"),
     ]
-    # llama-index makes one prompt of the messages, whose last line is for the answer.
+    # llama-index joins the messages; the last line of the prompt is for the answer.
     assert llm.chat(messages).message.content == "assistant: "
     assert "".join(part.delta for part in llm.stream_chat(messages)) == "assistant: "
     assert [

@@ -16,20 +16,18 @@ import replicate_rs.drop_in
 
 @pytest.fixture
 def llm(server, program, tmp_path):
-    """Run `llm`, which knows a model of the local server; its settings and its log are in a folder
-    of the test.
-    """
+    """Return a function that runs `llm` with a model of the local server."""
 
     @server.model("acme/parrot")
     def parrot(prompt: str) -> Iterator[str]:
-        """Say again what the user said last."""
-        said = prompt.removesuffix("\nAssistant:").rpartition("User: ")[2]
-        yield from (f"{word} " for word in said.split())
+        """Repeat the user's last message."""
+        message = prompt.removesuffix("\nAssistant:").rpartition("User: ")[2]
+        yield from (f"{word} " for word in message.split())
 
     def llm(*arguments):
         return program("-m", "llm", *arguments, LLM_USER_PATH=str(tmp_path))
 
-    # What `llm replicate add` writes, which asks the service itself.
+    # As `llm replicate add` writes it, which sends requests to the service.
     added = {
         "model": "acme/parrot",
         "model_id": "acme-parrot",
@@ -67,7 +65,7 @@ def test_the_command(server, llm, tmp_path):
 
 
 def test_the_command_as_it_is_installed(server, llm, tmp_path, monkeypatch):
-    """Nothing but `PYTHONPATH` leads it to this package."""
+    """It finds this package through `PYTHONPATH` only."""
     monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", replicate_rs.drop_in.path())
     command = [Path(sys.executable).with_name("llm"), "-m", "parrot", "to be"]
@@ -85,7 +83,7 @@ def test_a_conversation_without_streaming(server, llm, tmp_path):
     ]
 
 
-def test_the_key_that_llm_keeps(server, llm, tmp_path, monkeypatch):
+def test_the_key_in_the_settings_of_llm(server, llm, tmp_path, monkeypatch):
     monkeypatch.delenv("REPLICATE_API_TOKEN")
     (tmp_path / "keys.json").write_text(json.dumps({"replicate": "r8_third"}))
     assert llm("-m", "parrot", "to be") == "to be \n"

@@ -1,6 +1,4 @@
-"""opentelemetry-instrumentation-replicate, which asks for the official client's distribution
-metadata.
-"""
+"""opentelemetry-instrumentation-replicate, which requires the official client's metadata."""
 
 from __future__ import annotations
 
@@ -26,15 +24,16 @@ ReplicateInstrumentor(exception_logger=fail).instrument(tracer_provider=provider
 import replicate
 
 def spans():
-    "Return what has ended so far, by name: model, prompt, and what was answered."
-    told = []
+    "Return the finished spans: name, model, prompt, completions and status."
+    finished = []
     for span in exporter.get_finished_spans():
         attributes = dict(span.attributes)
-        texts = [text for key, text in sorted(attributes.items()) if key.startswith("gen_ai.completion.")]
-        asked = attributes.get("gen_ai.request.model"), attributes.get("gen_ai.prompt.0.user")
-        told.append([span.name, *asked, texts, span.status.status_code.name])
+        keys = sorted(key for key in attributes if key.startswith("gen_ai.completion."))
+        texts = [attributes[key] for key in keys]
+        request = attributes.get("gen_ai.request.model"), attributes.get("gen_ai.prompt.0.user")
+        finished.append([span.name, *request, texts, span.status.status_code.name])
     exporter.clear()
-    return told
+    return finished
 
 def show(*values):
     print(json.dumps(values))
@@ -43,15 +42,16 @@ def show(*values):
 
 @pytest.fixture
 def traced(program):
-    """Run a program whose calls are instrumented, and return what it shows."""
+    """Return a function that runs an instrumented program, and returns the lines that it prints."""
     return lambda code: [json.loads(line) for line in program(code=PRELUDE + code).splitlines()]
 
 
 def test_run(server, traced):
-    (shown,) = traced("""
-show(replicate.run("acme/llama", input={"prompt": "to be"}), replicate.run("acme/shout", input={"prompt": "hi"}), spans())
+    (printed,) = traced("""
+output = replicate.run("acme/llama", input={"prompt": "to be"})
+show(output, replicate.run("acme/shout", input={"prompt": "hi"}), spans())
 """)
-    output, text, spans = shown
+    output, text, spans = printed
     assert (output, text) == (["to ", "be "], "HI")
     assert spans == [
         ["replicate.run", "acme/llama", "to be", ["to ", "be "], "OK"],
@@ -61,13 +61,13 @@ show(replicate.run("acme/llama", input={"prompt": "to be"}), replicate.run("acme
 
 
 def test_a_span_lasts_until_its_stream_ends(server, traced):
-    (shown,) = traced("""
+    (printed,) = traced("""
 stream = replicate.stream("acme/llama", input={"prompt": "to be or not"})
 first = next(stream)
 before = spans()
 show(before, "".join([str(first), *map(str, stream)]), spans())
 """)
-    assert shown == [
+    assert printed == [
         [],
         "to be or not ",
         [["replicate.stream", "acme/llama", "to be or not", ["to be or not "], "OK"]],
@@ -76,56 +76,57 @@ show(before, "".join([str(first), *map(str, stream)]), spans())
 
 
 def test_predictions_create(server, traced):
-    (shown,) = traced("""
+    (printed,) = traced("""
 version = replicate.models.get("acme/shout").latest_version
 prediction = replicate.predictions.create(version=version, input={"prompt": "hi"})
 prediction.wait()
 show(prediction.output, spans())
 """)
-    assert shown == [
+    assert printed == [
         "HI",
         [["replicate.predictions.create", server.version("acme/shout"), "hi", [], "OK"]],
     ]
     assert len(server.created) == 1
 
 
-def test_what_one_call_does_is_one_span(server, traced):
-    (shown,) = traced("""
+def test_a_call_of_several_requests_is_one_span(server, traced):
+    (printed,) = traced("""
 ref = "acme/llama:" + replicate.models.get("acme/llama").latest_version.id
 show(list(replicate.run(ref, input={"prompt": "to be"})), [name for name, *_ in spans()])
 """)
-    assert shown == [["to ", "be "], ["replicate.run"]]
+    assert printed == [["to ", "be "], ["replicate.run"]]
     assert len(server.created) == 1
 
 
-def test_async_calls_go_on(server, traced):
-    (shown,) = traced("""
+def test_async_calls_work(server, traced):
+    (printed,) = traced("""
 async def main():
     text = await replicate.async_run("acme/shout", input={"prompt": "hi"})
-    words = [str(event) async for event in await replicate.async_stream("acme/llama", input={"prompt": "to be"})]
+    stream = await replicate.async_stream("acme/llama", input={"prompt": "to be"})
+    words = [str(event) async for event in stream]
     prediction = await replicate.predictions.async_create("acme/shout", {"prompt": "ho"})
     await prediction.async_wait()
     return text, "".join(words), prediction.output
 
 show(asyncio.run(main()), spans())
 """)
-    # It wraps the blocking functions only, in the official client too.
-    assert shown == [["HI", "to be ", "HO"], []]
+    # It instruments the blocking functions only, of the official client too.
+    assert printed == [["HI", "to be ", "HO"], []]
     assert len(server.created) == 3
 
 
 def test_a_failure_passes_through(server, traced):
-    (shown,) = traced("""
+    (printed,) = traced("""
 try:
     replicate.run("acme/broken", input={"prompt": "hi"})
 except replicate.exceptions.ModelError as error:
     show(str(error), error.prediction.status)
 """)
-    assert shown == ["out of memory", "failed"]
+    assert printed == ["out of memory", "failed"]
 
 
 def test_events(server, program):
-    shown = program(
+    printed = program(
         code="""
 import json
 from opentelemetry.sdk._logs import LoggerProvider
@@ -141,12 +142,13 @@ import replicate
 list(replicate.run("acme/llama", input={"prompt": "hi"}))
 list(replicate.stream("acme/llama", input={"prompt": "to be"}))
 replicate.predictions.create("acme/shout", input={"prompt": "ho"})
-print(json.dumps([[log.log_record.event_name, dict(log.log_record.body)] for log in exporter.get_finished_logs()]))
+records = [log.log_record for log in exporter.get_finished_logs()]
+print(json.dumps([[record.event_name, dict(record.body)] for record in records]))
 """
     )
     assert [
         [name, body.get("content") or body["message"]["content"]]
-        for name, body in json.loads(shown)
+        for name, body in json.loads(printed)
     ] == [
         ["gen_ai.user.message", "hi"],
         ["gen_ai.choice", "hi "],
@@ -158,11 +160,11 @@ print(json.dumps([[log.log_record.event_name, dict(log.log_record.body)] for log
 
 
 def test_uninstrument(server, traced):
-    (shown,) = traced("""
+    (printed,) = traced("""
 replicate.run("acme/shout", input={"prompt": "hi"})
 before = len(spans())
 ReplicateInstrumentor().uninstrument()
 text = "".join(map(str, replicate.stream("acme/llama", input={"prompt": "to be"})))
 show(before, replicate.run("acme/shout", input={"prompt": "hi"}), text, spans())
 """)
-    assert shown == [1, "HI", "to be ", []]
+    assert printed == [1, "HI", "to be ", []]

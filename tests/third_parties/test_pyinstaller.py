@@ -1,4 +1,4 @@
-"""A program that PyInstaller has built: with this library alone, and with the local server in it."""
+"""Programs built with PyInstaller, with this library alone and with the local server."""
 
 import os
 import subprocess
@@ -36,7 +36,8 @@ async def awaited(client):
     return await client.run("acme/shout", {"text": "awaited"})
 
 with server:
-    os.environ["REPLICATE_BASE_URL"], os.environ["REPLICATE_API_TOKEN"] = server.origin, server.token
+    os.environ["REPLICATE_BASE_URL"] = server.origin
+    os.environ["REPLICATE_API_TOKEN"] = server.token
     print(replicate.run("acme/shout", {"text": "run"}))
     print(replicate.run("acme/reverse", {"content": b"abc"}).read().decode())
     print(*(str(event) for event in replicate.stream("acme/words", {"text": "a b"})))
@@ -49,11 +50,13 @@ with server:
     for path in ("/", "/-/requests", "/-/webhooks"):
         page = urllib.request.urlopen(server.origin + path).read().decode()
         print("<html" in page, "<style>" in page)
-    print(replicate.validate_webhook(headers={}, body="", secret="whsec_AAAA") if len(sys.argv) > 1 else "done")
+    if len(sys.argv) > 1:
+        replicate.validate_webhook(headers={}, body="", secret="whsec_AAAA")
+    print("done")
 """.replace('"Iterator[str]"', "Iterator[str]").replace(
     "import asyncio", "import asyncio\nfrom collections.abc import Iterator", 1
 )
-# Names of the library that are imported when they are first used.
+# Uses names that are imported on first use.
 ALONE = """
 import replicate_rs as replicate
 
@@ -76,14 +79,15 @@ replicate_rs.drop_in.install()
 import replicate as alias
 from replicate.exceptions import ModelError
 
-print(alias.__version__, metadata.version("replicate"), alias is not replicate, ModelError is replicate.exceptions.ModelError)
+is_shared = ModelError is replicate.exceptions.ModelError
+print(alias.__version__, metadata.version("replicate"), alias is not replicate, is_shared)
 """
 
 
 def build(folder: Path, code: str) -> Path:
-    """Build a one-folder program as a user does whose environment has this package installed."""
+    """Build a program in one folder, as in an environment with this package installed."""
     (folder / "program.py").write_text(code)
-    # The package itself comes from this checkout; its entry points are those of its distribution.
+    # The package is this checkout; the distribution only has its entry points.
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     metadata = folder / "site" / "replicate_rs-0.1.0.dist-info"
     metadata.mkdir(parents=True)
@@ -119,7 +123,7 @@ def build(folder: Path, code: str) -> Path:
 
 
 def run(program: Path) -> subprocess.CompletedProcess[str]:
-    # Nothing of the environment that built it.
+    # Without the environment in which it was built.
     return subprocess.run(
         [program], cwd="/", env={}, capture_output=True, text=True, timeout=60, check=False
     )
@@ -145,7 +149,7 @@ def test_a_program_with_the_local_server_in_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_program_without_the_server_is_small_and_whole(tmp_path: Path) -> None:
+def test_a_program_without_the_server_leaves_out_its_libraries(tmp_path: Path) -> None:
     program = build(tmp_path, ALONE)
     done = run(program)
     assert (done.returncode, done.stderr, done.stdout) == (

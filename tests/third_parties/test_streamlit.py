@@ -1,4 +1,4 @@
-"""A Streamlit app, driven by Streamlit's own AppTest."""
+"""A Streamlit app in Streamlit's AppTest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def shout(prompt):
 
 @st.cache_data
 def paint(color):
-    """Return a file, which the cache pickles."""
+    """Return a file; Streamlit's cache pickles it."""
     return replicate.run("acme/painter", input={"prompt": color})
 
 
@@ -42,7 +42,8 @@ if st.button("Paint"):
 
 if prompt := st.chat_input("Say something"):
     with st.chat_message("assistant"):
-        text = st.write_stream(str(event) for event in replicate.stream("acme/llama", input={"prompt": prompt}))
+        events = replicate.stream("acme/llama", input={"prompt": prompt})
+        text = st.write_stream(str(event) for event in events)
     st.session_state.setdefault("messages", []).append(text)
     st.code(shout(prompt))
 
@@ -75,7 +76,7 @@ def test_a_chat(server, app):
     assert app.code[0].value == "TO BE OR NOT"
     app.chat_input[0].set_value("to be or not").run()
     assert app.session_state.messages == ["to be or not ", "to be or not "]
-    # Streamed twice; the other answer was kept.
+    # Streams are not cached, and the other answer is.
     assert [each.path.split("/")[4] for each in server.created] == ["llama", "shout", "llama"]
 
 

@@ -1,6 +1,4 @@
-"""Functions that are wrapped as tracers do it, with wrapt, whose wrappers are equal to what they
-wrap.
-"""
+"""Functions wrapped with wrapt, as tracers do; its wrappers equal the functions that they wrap."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ def seen():
 
 @pytest.fixture
 def note(seen):
-    """A wrapper that notes the calls that it passes on."""
+    """Return a wrapper that records calls and makes them."""
 
     def note(wrapped, instance, args, kwargs):
         seen.append(wrapped.__name__)
@@ -37,7 +35,7 @@ def test_functions_of_the_module(server, monkeypatch, seen, note, module, name):
     vars(replicate_rs).pop("default_client", None)
     *path, last = name.split(".")
     owner = getattr(module, path[0]) if path else module
-    # It is put back after the test.
+    # Restores the function after the test.
     monkeypatch.setattr(owner, last, getattr(owner, last))
     wrap_function_wrapper(module, name, note)
     calls = {
@@ -86,8 +84,7 @@ def test_functions_of_a_class(server, monkeypatch, seen, note, module, name):
     assert len(seen) >= 1
 
 
-# As respan-instrumentation-replicate does: a plain function in the place of what the class has,
-# which calls that.
+# respan-instrumentation-replicate replaces methods of classes by plain functions that call them.
 BLOCKING = [
     "Client.run",
     "Client.stream",
@@ -109,7 +106,7 @@ AWAITED += ["Predictions.async_cancel", "Prediction.async_wait", "Prediction.asy
 
 @pytest.fixture(params=[replicate, replicate_rs], ids=["replicate", "replicate_rs"])
 def patched(request, server, monkeypatch, seen):
-    """A client of classes all of whose methods are replaced."""
+    """Return a client whose classes have replaced methods."""
     module = request.param
     classes = {
         "Client": module.Client,
@@ -135,7 +132,7 @@ def patched(request, server, monkeypatch, seen):
 
         if label == "Prediction.async_stream":
             awaited = streamed
-        # What is put back afterwards is what the class had itself.
+        # Restores the class's own attribute after the test.
         monkeypatch.setattr(owner, name, vars(owner).get(name, original), raising=False)
         setattr(owner, name, awaited if name.startswith("async_") else blocking)
 

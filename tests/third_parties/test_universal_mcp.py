@@ -1,4 +1,4 @@
-"""universal-mcp-replicate: the tools, called through its MCP server."""
+"""The tools of universal-mcp-replicate, called through an MCP server."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 @pytest.fixture
 def call(server, tmp_path, monkeypatch):
-    """Call a tool as an MCP client does."""
-    # It makes a folder at home when it is imported, and tells its makers what is called.
+    """Return a function that calls a tool as an MCP client does."""
+    # It creates a folder in the home directory when it is imported, and sends telemetry.
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TELEMETRY_DISABLED", "true")
     monkeypatch.setenv("REPLICATE_API_KEY", server.token)
@@ -26,7 +26,7 @@ def call(server, tmp_path, monkeypatch):
         integration=ApiKeyIntegration(name="REPLICATE_API_KEY", store=EnvironmentStore())
     )
     mcp = SingleMCPServer(app_instance=app)
-    # One event loop for all calls, as in a server; its client keeps its connections.
+    # One event loop for all calls, as in a server, so that the client keeps its connections.
     with asyncio.Runner() as runner:
 
         def call(name: str, **arguments: Any) -> Any:
@@ -99,7 +99,7 @@ def test_cancel(server, call, refused):
     with refused("was canceled"):
         call("fetch_prediction_output", prediction_id=id)
     assert len(server.cancelled) == 1
-    # What is over is not cancelled again.
+    # A prediction that has ended is not cancelled.
     call("cancel_prediction", prediction_id=id)
     assert len(server.cancelled) == 1
 

@@ -1,4 +1,4 @@
-"""uvicorn with two workers, which are processes of their own."""
+"""uvicorn with two worker processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ async def app(scope, receive, send):
                 return
     text = await replicate.async_run("acme/shout", input={"prompt": scope["path"]})
     body = json.dumps({"pid": os.getpid(), "text": text, "version": replicate.__version__}).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+    headers = [(b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 """
 
@@ -62,12 +63,12 @@ def service(server, tmp_path):
 
 
 def fetch(port, path, process, log):
-    """Ask the service, as soon as it listens."""
+    """Send a request to the service once it listens."""
     until = time.monotonic() + 30
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-                return json.load(answer)
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as response:
+                return json.load(response)
         except OSError:
             if process.poll() is not None or time.monotonic() > until:
                 raise AssertionError(log.read_text()[-2000:]) from None
@@ -75,12 +76,12 @@ def fetch(port, path, process, log):
 
 
 def test_both_workers_answer(server, service):
-    pids, asked = set(), 0
+    pids, count = set(), 0
     until = time.monotonic() + 30
     while len(pids) < 2:
         assert time.monotonic() < until, "only one worker answers"
-        told = service(f"/{asked}")
-        assert told == {"pid": told["pid"], "text": f"/{asked}", "version": "1.0.7"}
-        pids.add(told["pid"])
-        asked += 1
-    assert len(server.created) == asked
+        answer = service(f"/{count}")
+        assert answer == {"pid": answer["pid"], "text": f"/{count}", "version": "1.0.7"}
+        pids.add(answer["pid"])
+        count += 1
+    assert len(server.created) == count

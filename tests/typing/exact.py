@@ -1,4 +1,4 @@
-"""What users see. Checked by mypy and pyright, never run."""
+"""The exact types of the public API. Checked by mypy and pyright, never run."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -119,12 +119,12 @@ def sync(client: Replicate, output: FileOutput) -> None:
 
 
 def flux(prompt: str, *, seed: int = 0) -> FileOutput:
-    """A model, as its author would write it."""
+    """A model."""
     raise NotImplementedError
 
 
 def claude(prompt: str) -> str:
-    """A model that writes."""
+    """A model that streams text."""
     raise NotImplementedError
 
 
@@ -249,7 +249,7 @@ async def records_of_an_async_client(client: AsyncReplicate) -> None:
 
 
 def plain_progress(prediction: Prediction) -> None:
-    """As it was written before records had a mode."""
+    """Annotations without a mode mean the blocking records."""
 
 
 async def awaited_progress(prediction: Prediction[Async]) -> None:
@@ -278,7 +278,7 @@ async def errors(client: AsyncReplicate) -> None:
     try:
         await client.run("o/n")
     except ModelError as error:
-        # Whichever client's it is: the names that are awaited with both are known to be.
+        # The mode is not known; `async_` methods are async in both.
         assert_type(await error.prediction.async_reload(), None)
         assert_type(error.prediction.logs, str | None)
         plain_progress(error.prediction)

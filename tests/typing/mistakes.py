@@ -1,4 +1,4 @@
-"""Each marked line must be an error: an ignore that is not needed fails the check."""
+"""Mistakes that type checkers must find: an ignore that is not needed is an error."""
 
 from replicate_rs import Async, AsyncReplicate, FileOutput, Prediction, Replicate
 
@@ -20,10 +20,10 @@ def mistakes(client: Replicate, aclient: AsyncReplicate) -> None:
 
 
 def blocking(prediction: Prediction) -> None:
-    """Code that calls its methods."""
+    """Use a prediction of a blocking client."""
 
 
-async def of_the_other_mode(
+async def mistakes_of_mode(
     client: Replicate, aclient: AsyncReplicate, output: FileOutput[Async]
 ) -> None:
     blocking(await aclient.predictions.get("x"))  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]

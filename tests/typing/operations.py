@@ -1,4 +1,4 @@
-"""What every operation gives, on both clients. Checked by mypy and pyright, never run."""
+"""The types that operations return, with both clients. Checked by mypy and pyright, never run."""
 
 from collections.abc import AsyncGenerator, Generator
 from typing import Any, assert_type

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from .._core import AbortSignal
 from . import checks
-from .credentials import Secret, without_frames
+from .credentials import Secret, strip_frames
 from .typing import TYPE_CHECKING, texts
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def _check_keywords(annotations: Mapping[str, str], kwargs: dict[str, Any], rule
         # same arguments.
         value = headers = None
         kwargs.clear()
-        raise without_frames(error) from error.__cause__
+        raise strip_frames(error) from error.__cause__
 
 
 def _resolve_aliases(

@@ -10,7 +10,7 @@ No message shows a value that may be secret: a header, a token, or any value of 
 from __future__ import annotations
 
 from .._core import AbortController, AbortSignal, is_plain
-from .credentials import revealed
+from .credentials import reveal
 from .describe import shown, wrong_type, wrong_value
 from .typing import TYPE_CHECKING, is_array, is_object
 
@@ -457,7 +457,7 @@ def http_method(name: str, value: object) -> str:
 
 def headers(name: str, value: object) -> list[tuple[str, str]]:
     """Return headers as pairs; no message shows their values, which may be secrets."""
-    value = revealed(value)
+    value = reveal(value)
     items: Any = value if is_array(value) else mapping(name, value).items()
     return [_header(name, item) for item in items]
 

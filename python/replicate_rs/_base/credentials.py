@@ -1,6 +1,4 @@
-"""What is secret: how it is kept, what a token may consist of, and how an error leaves this package
-without it.
-"""
+"""Secrets: how they are stored, how tokens are read, and how they are kept out of errors."""
 
 from __future__ import annotations
 
@@ -20,14 +18,12 @@ PACKAGE = __name__.partition(".")[0]
 
 
 class Secret:
-    """A value that is kept, and not shown: no repr, no copy of an object's attributes and no pickle
-    has it.
-    """
+    """A value that neither a repr, nor a dump of an object's attributes, nor a pickle shows."""
 
     __slots__ = ("get_secret_value",)
 
     def __init__(self, value: object) -> None:
-        # In a function's cell, where tools that print the attributes of objects do not find it.
+        # Stored in a closure: tools that print the attributes of objects do not look there.
         self.get_secret_value: Callable[[], Any] = lambda: value
 
     def __repr__(self) -> str:
@@ -53,55 +49,57 @@ class Secret:
         raise TypeError("cannot pickle a secret")
 
 
-def revealed(value: Any) -> Any:
-    """Return what a `Secret` keeps; any other value as it is."""
+def reveal(value: Any) -> Any:
+    """Return the value in a `Secret`, or any other value unchanged."""
     return value.get_secret_value() if isinstance(value, Secret) else value
 
 
-def is_secret_text(value: object) -> bool:
-    """Whether a value keeps text that it does not show, as `SecretStr` of pydantic does."""
+def is_secret_str(value: object) -> bool:
+    """Return whether a value is a `SecretStr` of pydantic, or has its method."""
     return callable(getattr(value, "get_secret_value", None))
 
 
 def read_token(source: str, value: Any) -> str | None:
-    """Return a token without the white space around it; None if there is none.
+    """Return a token without surrounding white space, or None if it is blank.
+
+    Args:
+        source: What the error messages call the token.
+        value: A str, a `SecretStr`, or None.
 
     Raises:
-        TypeError: It is no text.
-        ValueError: It holds what no token does. The message does not show it.
+        TypeError: The token is not text.
+        ValueError: The token has characters that no token has. The message does not show it.
 
     """
-    if is_secret_text(value):
+    if is_secret_str(value):
         value = value.get_secret_value()
     if value is None:
         return None
     if not isinstance(value, str):
         kind = type(value).__name__
-        # Error reports show the locals of frames.
+        # Error reports show local variables.
         del value
         raise TypeError(f"{source} must be a str, not {kind}")
     value = value.strip()
     if not (value.isascii() and value.isprintable()):
-        from .token_text import problem_of
+        from .token_text import describe_problem
 
-        problem = problem_of(value)
+        problem = describe_problem(value)
         del value
         raise ValueError(f"{source} holds {problem}")
     return value or None
 
 
-def token_from_surroundings() -> str | None:
-    """Return the API token where none was given: from the scope of a running cog model, else from
-    the environment.
-    """
-    found = tokens_of_scope()
-    if found and (token := read_token("the API token of cog's scope", found[0])):
+def find_token() -> str | None:
+    """Return the API token of a running cog model's scope, else that of the environment."""
+    tokens = get_cog_tokens()
+    if tokens and (token := read_token("the API token of cog's scope", tokens[0])):
         return token
     return read_token("the API token in REPLICATE_API_TOKEN", os.environ.get("REPLICATE_API_TOKEN"))
 
 
-def tokens_of_scope() -> list[Any]:
-    """Return the API tokens in the scope of a running cog model, as they are: none without a scope."""
+def get_cog_tokens() -> list[Any]:
+    """Return the API tokens in the scope of a running cog model, unchecked; usually one or none."""
     cog = sys.modules.get("cog")
     if cog is None:
         return []
@@ -112,34 +110,35 @@ def tokens_of_scope() -> list[Any]:
         return []
 
 
-def without_frames(error: E) -> E:
-    """Return an error without this package's frames, and without what it hides: their locals may
-    hold secrets.
+def strip_frames(error: E) -> E:
+    """Remove this package's frames and suppressed contexts from an error, and return it.
+
+    The local variables of these frames may hold secrets, and error reports show them.
     """
     seen: set[int] = set()
-    rest: list[BaseException] = [error]
-    while rest:
-        each = rest.pop()
+    errors: list[BaseException] = [error]
+    while errors:
+        each = errors.pop()
         if id(each) in seen:
             continue
         seen.add(id(each))
-        each.__traceback__ = _of_others(each.__traceback__)
+        each.__traceback__ = _strip_traceback(each.__traceback__)
         if each.__suppress_context__:
             each.__context__ = None
-        rest += [other for other in (each.__cause__, each.__context__) if other is not None]
+        errors += [other for other in (each.__cause__, each.__context__) if other is not None]
     return error
 
 
-def _of_others(trace: TracebackType | None) -> TracebackType | None:
-    """Return the entries of a traceback that are in other packages."""
-    kept: list[TracebackType] = []
+def _strip_traceback(trace: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without its entries for this package."""
+    entries: list[TracebackType] = []
     while trace is not None:
         if str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] != PACKAGE:
-            kept.append(trace)
+            entries.append(trace)
         trace = trace.tb_next
-    for entry, following in zip(kept, [*kept[1:], None], strict=False):
+    for entry, following in zip(entries, [*entries[1:], None], strict=False):
         entry.tb_next = following
-    return kept[0] if kept else None
+    return entries[0] if entries else None
 
 
 defer_annotations(globals())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._core import write_json
-from .credentials import revealed
+from .credentials import reveal
 from .typing import TYPE_CHECKING, cast, is_array
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _text(value: object) -> str:
 
 def header_pairs(headers: Headers | None) -> list[tuple[str, str]]:
     """Return headers, a mapping or pairs, as pairs."""
-    headers = revealed(headers)
+    headers = reveal(headers)
     items: Callable[[], Iterable[tuple[str, str]]] | None = getattr(headers, "items", None)
     return list(cast("Sequence[tuple[str, str]]", headers or ()) if items is None else items())
 

@@ -1,7 +1,7 @@
-"""gevent's and eventlet's hubs as event loops, so that other greenlets run while one waits.
+"""Use gevent's and eventlet's hubs as event loops, so that other greenlets run while one waits.
 
-`_transport.wait` loads this module where a process may have greenlets. It imports neither library:
-the one that has patched the socket module is there.
+`_base.transport.wait` loads this module in a process that may have greenlets. It imports neither
+library: the one that has patched the socket module is loaded already.
 """
 
 from __future__ import annotations
@@ -22,47 +22,43 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-# Seconds after which a greenlet lets the others run once, even if what it asks for is there
-# already.
-TURN = 0.01
-# The attribute of a hub that keeps its `EventLoop`.
-NAME = "_replicate_rs_loop"
+# Seconds that a greenlet may run before it yields to others, even if it never has to wait.
+MAX_TURN = 0.01
+# The attribute of a hub that holds its `EventLoop`.
+LOOP_ATTRIBUTE = "_replicate_rs_loop"
 
 MODULES: dict[str, Any] = sys.modules
 
 
 def is_patched() -> bool:
-    """Return whether the socket module is patched: whether greenlets do here what threads do
-    elsewhere.
+    """Return whether gevent or eventlet has patched the socket module."""
+    return _find_loop_class() is not None
+
+
+def find_event_loop() -> EventLoop | None:
+    """Return this thread's hub as an event loop, or None if a call may block the thread.
+
+    A call may block if the socket module is not patched, on threads without a hub, in the hub
+    itself, on Windows, and while Python shuts down.
     """
-    return _patched_kind() is not None
-
-
-def running_hub() -> EventLoop | None:
-    """Return the hub that this greenlet must give way to, as an event loop; None where a wait may
-    block.
-
-    A wait may block where the socket module is not patched, on threads without a hub, in the hub
-    itself, on Windows, and when Python ends.
-    """
-    kind = _patched_kind()
-    # Windows cannot watch what the core wakes a hub by.
-    if kind is None or sys.platform == "win32" or sys.is_finalizing():
+    loop_class = _find_loop_class()
+    # On Windows a hub cannot watch the file descriptor by which the core wakes it.
+    if loop_class is None or sys.platform == "win32" or sys.is_finalizing():
         return None
-    hub = kind.find_hub()
+    hub = loop_class.find_hub()
     if hub is None:
         return None
-    loop: EventLoop | None = getattr(hub, NAME, None)
+    loop: EventLoop | None = getattr(hub, LOOP_ATTRIBUTE, None)
     if loop is None or loop.process != getpid():
-        loop = kind(hub, loop)
-        setattr(hub, NAME, loop)
+        loop = loop_class(hub, loop)
+        setattr(hub, LOOP_ATTRIBUTE, loop)
     return loop
 
 
-def _patched_kind() -> type[EventLoop] | None:
+def _find_loop_class() -> type[EventLoop] | None:
     gevent: Any = MODULES.get("gevent.monkey")
     eventlet: Any = MODULES.get("eventlet.patcher")
-    # Another thread may be importing them just now.
+    # Another thread may be importing them right now.
     if hasattr(gevent, "is_module_patched") and gevent.is_module_patched("socket"):
         return GeventLoop
     if hasattr(eventlet, "is_monkey_patched") and eventlet.is_monkey_patched("socket"):
@@ -71,26 +67,27 @@ def _patched_kind() -> type[EventLoop] | None:
 
 
 class EventLoop:
-    """A hub with what the core asks of an event loop, and a way to wait."""
+    """A hub with the methods of an event loop that the core calls, and a method to wait."""
 
     def __init__(self, hub: Any, inherited: EventLoop | None) -> None:
         self.hub = hub
         self.process: int = getpid()
-        # The parent's, in a forked child. It is kept and never touched: the parent's threads may
-        # have held its locks.
+        # In a forked child, the loop of the parent. It is never used nor freed: the parent's
+        # threads may have held its locks.
         self.inherited = inherited
         self.waiting: set[Pending[Any]] = set()
-        # When other greenlets could last run.
-        self.turned: float = monotonic()
+        # When this thread last switched greenlets.
+        self.last_switch: float = monotonic()
         self.port: HubPort = HubPort(self)
 
     def wait(self, pending: Pending[T]) -> T:
-        """Wait for an answer while other greenlets run; an exception that is thrown into this
-        greenlet ends the work.
+        """Wait for a result while other greenlets run.
+
+        An exception that is thrown into this greenlet cancels the work.
         """
-        if monotonic() - self.turned > TURN:
-            self.let_others_run()
-            self.turned = monotonic()
+        if monotonic() - self.last_switch > MAX_TURN:
+            self.yield_to_others()
+            self.last_switch = monotonic()
         pending.start_on(self, self.port)
         try:
             next(pending)
@@ -101,65 +98,62 @@ class EventLoop:
                 self.start_listening()
                 while True:
                     sleep()
-                    self.turned = monotonic()
+                    self.last_switch = monotonic()
                     next(pending)
             finally:
                 self.waiting.discard(pending)
                 if not self.waiting:
                     self.stop_listening()
         except StopIteration as end:
-            answer: T = end.value
-            return answer
+            result: T = end.value
+            return result
         except BaseException:
             pending.cancel()
             raise
 
     def on_readable(self, *_: object) -> None:
-        """Hand out the answers that have come."""
+        """Deliver the results that are ready."""
         if self.process == getpid():
             self.callback()
         else:
-            # A forked child must not take its parent's.
+            # A forked child must not take its parent's results.
             self.stop_listening()
 
     callback: Callable[[], object]
 
     @staticmethod
     def find_hub() -> Any:
-        """Return this thread's hub; None if it has none, or is running it just now."""
+        """Return this thread's hub, or None if it has none or the hub itself is running."""
         raise NotImplementedError
 
     def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
-        """Have `callback` called when there is something to read, for as long as a greenlet waits."""
+        """Call `callback` when `fd` is readable, while a greenlet waits."""
         raise NotImplementedError
 
     def call_soon(
         self, callback: Callable[..., object], *args: object, context: object = None
     ) -> None:
-        """Have `callback` called by the hub."""
+        """Call `callback` from the hub."""
         raise NotImplementedError
 
-    def let_others_run(self) -> None:
-        """Switch to the hub for one turn."""
+    def yield_to_others(self) -> None:
+        """Let the other greenlets run once."""
         raise NotImplementedError
 
     def waiter(self) -> tuple[Callable[[object], object], Callable[[], object]]:
-        """Return a function that has this greenlet woken, and one that sleeps until then.
+        """Return a function that wakes this greenlet, and one that sleeps until then.
 
-        The first is called by the core and must not switch: PyO3 counts how often its thread has
-        entered.
+        The core calls the first, which must not switch greenlets: PyO3 counts per thread how deep
+        calls into Python are nested.
         """
         raise NotImplementedError
 
     def start_listening(self) -> None:
-        """Watch the file descriptor, if it is not watched.
-
-        While it is, the hub has something to wait for.
-        """
+        """Start to watch the file descriptor, which keeps the hub running."""
         raise NotImplementedError
 
     def stop_listening(self) -> None:
-        """Watch the file descriptor no more, if it is watched."""
+        """Stop watching the file descriptor."""
         raise NotImplementedError
 
 
@@ -170,10 +164,7 @@ class GeventLoop(EventLoop):
 
     @staticmethod
     def find_hub() -> Any:
-        """Return this thread's hub.
-
-        The main thread gets one: its first call may come before anything else that needs it.
-        """
+        """Return this thread's hub; create it on the main thread, whose first call this may be."""
         local = MODULES["gevent._hub_local"]
         hub = local.get_hub_if_exists()
         if hub is None:
@@ -183,7 +174,7 @@ class GeventLoop(EventLoop):
         return None if hub is MODULES["greenlet"].getcurrent() else hub
 
     def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
-        """Have `callback` called when there is something to read, for as long as a greenlet waits."""
+        """Call `callback` when `fd` is readable, while a greenlet waits."""
         self.callback = callback
         self.watcher = self.hub.loop.io(fd, 1)
 
@@ -193,28 +184,25 @@ class GeventLoop(EventLoop):
         *args: object,
         context: object = None,  # noqa: ARG002
     ) -> None:
-        """Have `callback` called by the hub."""
+        """Call `callback` from the hub."""
         self.hub.loop.run_callback(callback, *args)
 
-    def let_others_run(self) -> None:
-        """Switch to the hub for one turn."""
+    def yield_to_others(self) -> None:
+        """Let the other greenlets run once."""
         MODULES["gevent.hub"].sleep(0)
 
     def waiter(self) -> tuple[Callable[[object], object], Callable[[], object]]:
-        """Return a function that has this greenlet woken, and one that sleeps until then."""
+        """Return a function that wakes this greenlet, and one that sleeps until then."""
         waiter = MODULES["gevent.hub"].Waiter(self.hub)
         return lambda pending: self.call_soon(waiter.switch, pending), waiter.get
 
     def start_listening(self) -> None:
-        """Watch the file descriptor, if it is not watched.
-
-        While it is, the hub has something to wait for.
-        """
+        """Start to watch the file descriptor, which keeps the hub running."""
         if not self.watcher.active:
             self.watcher.start(self.on_readable)
 
     def stop_listening(self) -> None:
-        """Watch the file descriptor no more, if it is watched."""
+        """Stop watching the file descriptor."""
         self.watcher.stop()
 
 
@@ -226,15 +214,15 @@ class EventletLoop(EventLoop):
 
     @staticmethod
     def find_hub() -> Any:
-        """Return this thread's hub; patching has made the main thread's."""
+        """Return this thread's hub; on the main thread, patching has created it."""
         hub = getattr(MODULES["eventlet.hubs"]._threadlocal, "hub", None)
         return None if hub is None or hub.greenlet is MODULES["greenlet"].getcurrent() else hub
 
     def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
-        """Have `callback` called when there is something to read, for as long as a greenlet waits."""
+        """Call `callback` when `fd` is readable, while a greenlet waits."""
         self.callback = callback
         self.fd = fd
-        # The hub may know the number from another file, which was closed without its knowledge.
+        # The number may belong to a file that was closed without the hub's knowledge.
         self.hub.mark_as_reopened(fd)
 
     def call_soon(
@@ -243,27 +231,27 @@ class EventletLoop(EventLoop):
         *args: object,
         context: object = None,  # noqa: ARG002
     ) -> None:
-        """Have `callback` called by the hub."""
+        """Call `callback` from the hub."""
         self.hub.schedule_call_global(0, callback, *args)
 
-    def let_others_run(self) -> None:
-        """Switch to the hub for one turn."""
+    def yield_to_others(self) -> None:
+        """Let the other greenlets run once."""
         MODULES["eventlet.greenthread"].sleep(0)
 
     def waiter(self) -> tuple[Callable[[object], object], Callable[[], object]]:
-        """Return a function that has this greenlet woken, and one that sleeps until then."""
+        """Return a function that wakes this greenlet, and one that sleeps until then."""
         event = MODULES["eventlet.event"].Event()
         return event.send, event.wait
 
     def start_listening(self) -> None:
-        """Watch the file descriptor, if it is not watched."""
+        """Start to watch the file descriptor, which keeps the hub running."""
         if self.listener is None:
             self.listener = self.hub.add(
                 self.hub.READ, self.fd, self.on_readable, self.on_readable, None
             )
 
     def stop_listening(self) -> None:
-        """Watch the file descriptor no more, if it is watched."""
+        """Stop watching the file descriptor."""
         listener, self.listener = self.listener, None
         if listener is not None:
             self.hub.remove(listener)

@@ -1,8 +1,7 @@
-"""One line per attempt for `logging`, under the name ``replicate_rs``; off unless somebody turns it
-on.
+"""Log each attempt of a request through `logging`, to the logger ``replicate_rs``.
 
-Attempts are logged at level DEBUG, those that are followed by another at INFO. No line holds a
-token, a body, a header, or the query of a URL, which may be a signature.
+Attempts are logged at level DEBUG; those that will be repeated, at INFO. No line contains a token,
+a body, a header, or the query of a URL, which may be a signature.
 """
 
 from __future__ import annotations
@@ -19,7 +18,10 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 def turn_on(level: str) -> None:
-    """Have lines written to standard error, as ``REPLICATE_LOG`` says.
+    """Write log lines to standard error.
+
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``error``, as ``REPLICATE_LOG`` says.
 
     Raises:
         ValueError: There is no such level.
@@ -34,15 +36,25 @@ def turn_on(level: str) -> None:
         logger.addHandler(handler)
 
 
-# The core asks before each request, with `LEAST`, whether anybody wants lines.
+# Before each request, the core calls `is_enabled_for(MIN_LEVEL)` to find out whether to log at all.
 is_enabled_for: Final = logger.isEnabledFor
-LEAST: Final = logging.INFO
+MIN_LEVEL: Final = logging.INFO
 
 
 def write(
     method: str, url: str, outcome: str, attempt: int, milliseconds: float, wait: float | None
 ) -> None:
-    """Write a line; called by the core."""
+    """Log an attempt; called by the core.
+
+    Args:
+        method: The HTTP method.
+        url: The URL without its query.
+        outcome: A status or an error.
+        attempt: The number of the attempt, from 1.
+        milliseconds: How long it took.
+        wait: Seconds until the next attempt, or None if there is none.
+
+    """
     line = {
         "method": method,
         "url": url,

@@ -177,7 +177,7 @@ class Record(ModelMethods, Resource[M]):
             session: Session = object.__getattribute__(self, "_session")
         except AttributeError:
             return type(self).parse_obj, (data,)
-        if session.settings.is_plain_default:
+        if session.config.is_plain_default:
             return type(self).parse_obj, (data,)
         return _restored, (type(self), data, session)
 

@@ -1,4 +1,4 @@
-"""What programs, tests most likely, have put in the place of a client's methods."""
+"""Find what tests have put in place of a client's methods."""
 
 from __future__ import annotations
 
@@ -14,34 +14,39 @@ if TYPE_CHECKING:
 
 
 def is_namespace(value: object) -> bool:
-    """Whether a value is a group of operations that belong to a client, and nothing that a test has
-    put in its place.
-    """
-    # By its type: a proxy around a namespace says that it is of that class.
+    """Return whether a value is a client's own namespace, not a test's replacement for it."""
+    # `isinstance` would accept a proxy around a namespace, which claims its class.
     return issubclass(type(value), Namespace)
 
 
-def replaced(client: Resource[Any], path: str, method: str) -> Callable[..., Any] | None:
-    """Return what is in the place of a method of a client's namespace; None if that is its own."""
-    spaces: Any = getattr(client, "_namespaces", None)
-    for mode in (client._mode, Sync) if spaces else ():
+def get_replacement(client: Resource[Any], path: str, method: str) -> Callable[..., Any] | None:
+    """Return what replaces a method of a client's namespace, or None if it is not replaced.
+
+    Args:
+        client: The client.
+        path: The namespace, such as ``models.predictions``.
+        method: The method's name, without ``async_``.
+
+    """
+    namespaces: Any = getattr(client, "_namespaces", None)
+    for mode in (client._mode, Sync) if namespaces else ():
         name = method if mode is client._mode else f"async_{method}"
         first, *others = path.split(".")
-        space: Any = spaces.get((first, mode))
-        for part in others:
+        space: Any = namespaces.get((first, mode))
+        for attribute in others:
             space = (
-                getattr(space, "_namespaces", {}).get((part, mode))
+                getattr(space, "_namespaces", {}).get((attribute, mode))
                 if is_namespace(space)
-                else getattr(space, part, None)
+                else getattr(space, attribute, None)
             )
-        found: Any = space.__dict__.get(name) if is_namespace(space) else getattr(space, name, None)
-        # Its own is what a test puts back when it ends, and what a tracer has wrapped with wrapt: a
-        # run is one call to trace.
-        if found is not None and not (
-            is_namespace(space) and getattr(found, "__self__", None) is space
-        ):
-            answer: Callable[..., Any] = found
-            return answer
+        if not is_namespace(space):
+            found: Any = getattr(space, name, None)
+        elif getattr(found := space.__dict__.get(name), "__self__", None) is space:
+            # The namespace's own method, which a test has put back or a tracer has wrapped with
+            # wrapt: the tracer is to see a run as one call.
+            continue
+        if found is not None:
+            return found  # type: ignore[no-any-return] # callable
     return None
 
 

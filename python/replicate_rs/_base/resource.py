@@ -64,7 +64,7 @@ class Resource(Generic[M]):
     @property
     def _core(self) -> Core:
         """The core that sends requests now; assigning an option of the client replaces it."""
-        return self._session.settings.core
+        return self._session.config.core
 
     def _in(self, mode: type[Sync | Async]) -> Self:
         """Return the same resource in another mode."""

@@ -1,4 +1,4 @@
-"""What the resources of one client share: its settings, its mode, an adapter of its calls."""
+"""What the resources of one client share: its config, its mode, an adapter of its calls."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from .transport import Transport
     from .types import FileEncodingStrategy
 
-    class Settings(Protocol):
+    class Config(Protocol):
         """The options of a client, and the core that has them."""
 
         options: dict[str, Any]
         mode: type[Sync | Async]
         is_default: bool
-        """Whether the settings are those of the package's default client."""
+        """Whether this is the config of the package's default client."""
 
         @property
         def core(self) -> Core:
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
         @property
         def is_plain_default(self) -> bool:
-            """Whether the settings are the default client's, without assigned options."""
+            """Whether this is the default client's config, without assigned options."""
             ...
 
-        def reduced(self, mode: type[Sync | Async]) -> tuple[Any, ...]:
+        def reduce_session(self, mode: type[Sync | Async]) -> tuple[Any, ...]:
             """Return the result of a session's `__reduce__`."""
             ...
 
@@ -104,12 +104,12 @@ class Async:
 
 
 class Session:
-    """The settings and the mode that the resources of one client share."""
+    """The config and the mode that the resources of one client share."""
 
-    __slots__ = ("adapter", "mode", "settings")
+    __slots__ = ("adapter", "config", "mode")
 
-    def __init__(self, settings: Settings, mode: type[Sync | Async]) -> None:
-        self.settings: Settings = settings
+    def __init__(self, config: Config, mode: type[Sync | Async]) -> None:
+        self.config: Config = config
         # Only clients under the official client's name have one.
         self.adapter: Adapter | None = None
         # The client's mode, and the mode of the records, pages and files that it returns, from its
@@ -119,29 +119,29 @@ class Session:
     @property
     def core(self) -> Core:
         """The core that sends requests now."""
-        return self.settings.core
+        return self.config.core
 
     @property
     def poll_interval(self) -> float | None:
         """Seconds between polls; None if the core chooses."""
-        return self.settings.poll_interval
+        return self.config.poll_interval
 
     @property
     def file_encoding_strategy(self) -> FileEncodingStrategy:
         """How files among a model's inputs are sent."""
-        strategy: FileEncodingStrategy = self.settings.options["file_encoding_strategy"]
+        strategy: FileEncodingStrategy = self.config.options["file_encoding_strategy"]
         return strategy
 
     @property
     def use_file_output(self) -> bool:
         """Whether files in an output become `FileOutput` objects."""
-        return bool(self.settings.options["use_file_output"])
+        return bool(self.config.options["use_file_output"])
 
     def in_mode(self, mode: type[Sync | Async]) -> Session:
         """Return this session, or one like it whose records are in another mode."""
         if mode is self.mode:
             return self
-        twin = Session(self.settings, mode)
+        twin = Session(self.config, mode)
         twin.adapter = self.adapter
         return twin
 
@@ -152,4 +152,4 @@ class Session:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self.settings.reduced(self.mode)
+        return self.config.reduce_session(self.mode)

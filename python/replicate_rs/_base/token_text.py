@@ -1,10 +1,10 @@
-"""What a token may not consist of, and where such characters come from."""
+"""Explain characters that no token has, and where they come from."""
 
 from __future__ import annotations
 
-# What takes the place of a token's characters when it is copied, and why.
+# Characters that get into a token when it is copied, and how.
 CAUSES = {
-    "\u2026": "an ellipsis (…): it was copied from where it is shown in part only",
+    "\u2026": "an ellipsis (…): it was copied from a page that shows only part of it",
     **dict.fromkeys(
         "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a",
         "a typographic quote: a word processor or a chat has put it in",
@@ -15,7 +15,7 @@ CAUSES = {
     ),
     **dict.fromkeys(
         "\u2022\u2023\u25cf\u25e6\u2219\u22c5\u00b7\u2217",
-        "a bullet: it was copied from where it is masked",
+        "a bullet: it was copied from a page that masks it",
     ),
     **dict.fromkeys(
         "\u200b\u200c\u200d\u2060\u00ad\u200e\u200f",
@@ -23,15 +23,15 @@ CAUSES = {
     ),
     **dict.fromkeys(
         "\u00a0\u202f\u2007\u2009",
-        "a space that is none of ASCII: it was copied from a web page or a document",
+        "a non-ASCII space: it was copied from a web page or a document",
     ),
     "\ufeff": "a byte order mark: it was read from a file that begins with one",
     "\ufffd": "a replacement character: it was decoded with the wrong encoding",
 }
 
 
-def problem_of(token: str) -> str:
-    """Return what is wrong with a token's characters, in words that say where it comes from."""
+def describe_problem(token: str) -> str:
+    """Describe what is wrong with a token's characters, and how they got there."""
     if any(character < " " or character == "\x7f" for character in token):
         return "a line break or another control character; remove it"
     cause = next(

@@ -15,24 +15,28 @@ TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from asyncio import Lock
-    from collections.abc import AsyncGenerator, Awaitable, Callable
-    from typing import Protocol, TypeVar
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from typing import Any, Protocol, TypeVar
 
     T = TypeVar("T")
     T_co = TypeVar("T_co", covariant=True)
 
     class Waitable(Protocol[T_co]):
-        """What a thread can wait for."""
+        """A result that can be waited for on a thread, or awaited; most often a `Pending`."""
 
         def wait(self) -> T_co:
-            """Wait, and return the result."""
+            """Wait on this thread, and return the result."""
+            ...
+
+        def __await__(self) -> Generator[Any, Any, T_co]:
+            """Wait on an event loop."""
             ...
 
     class Transport(Protocol):
         """How an operation waits."""
 
         @staticmethod
-        def finish(pending: Pending[T]) -> Awaitable[T]:
+        def finish(pending: Waitable[T]) -> Awaitable[T]:
             """Wait for a result of the core."""
             ...
 
@@ -57,12 +61,12 @@ def wait(pending: Waitable[T]) -> T:
     # Both import `greenlet`, at any time. A request through a caller's `fetch` is no `Pending`; it
     # waits for one in turn.
     if "greenlet" in modules and isinstance(pending, Pending):
-        from .greenlets import running_hub
+        from .greenlets import find_event_loop
 
-        hub = running_hub()
-        if hub is not None:
-            answer: T = hub.wait(pending)
-            return answer
+        loop = find_event_loop()
+        if loop is not None:
+            result: T = loop.wait(pending)
+            return result
     return pending.wait()
 
 
@@ -70,7 +74,7 @@ class Blocking:
     """Waits on the calling thread: these coroutines never suspend."""
 
     @staticmethod
-    async def finish(pending: Pending[T]) -> T:
+    async def finish(pending: Waitable[T]) -> T:
         """Wait on this thread."""
         return pending.wait() if "greenlet" not in modules else wait(pending)
 
@@ -97,7 +101,7 @@ class Suspending:
     """Waits on an event loop."""
 
     @staticmethod
-    def finish(pending: Pending[T]) -> Pending[T]:
+    def finish(pending: Waitable[T]) -> Waitable[T]:
         """Return the core's awaitable, which does not block the loop."""
         return pending
 

@@ -1,4 +1,4 @@
-"""The request that a `fetch=` function is given."""
+"""The request that a `fetch` function receives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 class Request:
     """A request that is about to be sent.
 
-    The client adds the token and its own headers when it is.
+    The token and the client's own headers are added when it is sent.
+
+    Args:
+        method: The HTTP method.
+        url: The whole URL.
+        headers: The headers of this request; they override the client's own.
+        body: The body; None if there is none, and for uploads of files, which are streamed.
+
     """
 
     __slots__ = ("_upload", "body", "headers", "method", "url")
@@ -31,11 +38,9 @@ class Request:
         self.headers: dict[str, str] = (
             {} if headers is None else dict(checked_headers("headers", headers))
         )
-        """What this request has besides the client's own headers; a header given here wins."""
         if body is not None and not isinstance(body, bytes):  # pyright: ignore[reportUnnecessaryIsInstance] - what callers pass is not always typed
             raise wrong_type("body", "bytes", body)
         self.body: bytes | None = body
-        """None if there is none, and for uploads of files, which are streamed."""
         self._upload: Upload | None = None
 
     def __repr__(self) -> str:

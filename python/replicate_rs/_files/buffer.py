@@ -9,7 +9,7 @@ from .._base.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .._base.transport import Transport
-    from .._core import Source
+    from .._core import ResponseStream
 
 # Bytes that are allocated for a file because its host gives that length.
 MAX_ALLOCATED = 1 << 30
@@ -20,7 +20,7 @@ MADV_HUGEPAGE = 14
 
 
 async def read_rest(
-    transport: type[Transport], source: Source[bytes], pieces: list[bytes], size: int | None
+    transport: type[Transport], source: ResponseStream[bytes], pieces: list[bytes], size: int | None
 ) -> bytes:
     """Return a whole file, of which these are the first pieces and its host gave this size.
 

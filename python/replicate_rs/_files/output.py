@@ -323,7 +323,7 @@ class FileOutput(OpenFile[M], URLText):
             session: Session = object.__getattribute__(self, "_session")
         except AttributeError:
             return _detached, (self.url,)
-        return _detached, (self.url,) if session.settings.is_plain_default else (self.url, session)
+        return _detached, (self.url,) if session.config.is_plain_default else (self.url, session)
 
     if not TYPE_CHECKING:
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from .._base.transport import Transport
-    from .._core import AbortSignal, Core, Pending, Source
+    from .._core import AbortSignal, Core, Pending, ResponseStream
 
     # What a host says of a file: its media type, its length in bytes, its `Content-Disposition`, and
     # its `ETag` or `Last-Modified`.
@@ -56,7 +56,7 @@ class FileCursor:
         self._on_info = on_info
         self._lock = Lock()
         self._process = getpid()
-        self._source: Source[bytes] | None = None
+        self._source: ResponseStream[bytes] | None = None
         # The position where the source was opened, the pieces that have come from it, and the
         # position of the first of these.
         self._source_start = 0
@@ -244,7 +244,7 @@ class FileCursor:
             self.size = self._pieces_start
         self._drop()
 
-    def _open(self, start: int, limits: dict[str, Any] | None = None) -> Source[bytes]:
+    def _open(self, start: int, limits: dict[str, Any] | None = None) -> ResponseStream[bytes]:
         self._drop()
         self._pieces_start = self._source_start = start
         self._source = self._core.pieces(self._url, start=start, **(limits or {}))
@@ -255,7 +255,7 @@ class FileCursor:
         return [] if source is None else await self._finish(transport, source, source.next())
 
     async def _finish(
-        self, transport: type[Transport], source: Source[bytes], pending: Pending[T]
+        self, transport: type[Transport], source: ResponseStream[bytes], pending: Pending[T]
     ) -> T:
         """Wait for a source, and check that the file is the same as before."""
         try:

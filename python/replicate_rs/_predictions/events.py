@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._base.cleanup import EXIT_REQUEST_TIMEOUT, unregister
 from .._base.transport import Suspending
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, is_object
-from .._core import Expect, Place, ServerSentEvent
+from .._core import Expect, ServerSentEvent, StreamPosition
 from .._files.output import FileOutput
 from .._files.urls import is_file_url
 from ..exceptions import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .._base.resource import Resource
     from .._base.session import Async, Sync
     from .._base.streaming import Form
-    from .._core import AbortSignal, Pending, Source
+    from .._core import AbortSignal, Pending, ResponseStream
 
 J = TypeVar("J", bound="Job[Any]")
 T = TypeVar("T")
@@ -60,10 +60,10 @@ class EventStream(Generic[J]):
         self.poller = poller
         self.form: Form = form
         self.files: bool = files
-        self.position: Place = Place()
+        self.position: StreamPosition = StreamPosition()
         self._core = poller.client._core
         self._create: Callable[[], Awaitable[J]] | None = None
-        self._source: Source[Any] | None = None
+        self._source: ResponseStream[Any] | None = None
         self._is_first_connection = True
         self._is_started = False
         self._url = ""
@@ -198,7 +198,7 @@ class EventStream(Generic[J]):
     def _finish(self, pending: Pending[T]) -> Awaitable[T]:
         return self.poller.client._transport.finish(pending)
 
-    def _connect(self) -> Source[Any]:
+    def _connect(self) -> ResponseStream[Any]:
         remaining, signal = self.poller.remaining(self.prediction), self.poller.signal
         try:
             return self._core.events(
@@ -207,7 +207,7 @@ class EventStream(Generic[J]):
         except ValueError as error:
             raise self._bad_url(str(error)) from error
 
-    def _classify(self, error: APIError, source: Source[Any]) -> str:
+    def _classify(self, error: APIError, source: ResponseStream[Any]) -> str:
         """Classify a failed connection; raise if the caller must handle it."""
         if isinstance(error, APITimeoutError) and error.is_deadline:
             raise_timeout(error, self.poller.timeout, self.prediction)

@@ -159,9 +159,9 @@ class Poller:
     async def fetch(self, job: J) -> J:
         """Fetch the job's present state."""
         if getattr(self.client, "_namespaces", None):
-            from .._base.replacements import replaced
+            from .._base.replacements import get_replacement
 
-            if (get := replaced(self.client, job._path, "get")) is not None:
+            if (get := get_replacement(self.client, job._path, "get")) is not None:
                 answer: Any = get(job.id)
                 return cast("J", await answer if hasattr(answer, "__await__") else answer)
         total = None if self.deadline is None else max(self.deadline - monotonic(), MIN_INTERVAL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from _thread import allocate_lock
 
 from .._base.checks import flag, integer, text
-from .._base.credentials import Secret, revealed
+from .._base.credentials import Secret, reveal
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_object
 from .._core import Verifier
 from ..prediction import Prediction
@@ -63,7 +63,7 @@ class WebhookVerifier(Verifier):
         """Prepare the keys."""
         # Error reports show the locals of frames.
         hidden, secrets = Secret(secrets), None
-        verifier = super().__new__(cls, revealed(hidden), tolerance, seen=seen, now=now)
+        verifier = super().__new__(cls, reveal(hidden), tolerance, seen=seen, now=now)
         verifier._tolerance, verifier._seen, verifier._now = tolerance, seen, now
         return verifier
 

@@ -1,21 +1,20 @@
-"""The official client's name for this package: ``import replicate``, and libraries that do so, get
-replicate_rs.
+"""Let ``import replicate`` import this package in place of the official client.
 
     import replicate_rs.drop_in
     replicate_rs.drop_in.install()
 
     import some_library_that_imports_replicate
 
-Or, without a change to a program: ``python -m replicate_rs.drop_in program.py arguments…``, and
-likewise with ``-m module``, ``-c code`` and ``-``. The official client may be installed or not; it
+Or, without changing the program: ``python -m replicate_rs.drop_in program.py arguments…``, or with
+``-m module``, ``-c code`` or ``-``, as for Python itself. The official client may be installed; it
 must not have been imported before.
 
-What `install` puts on the path is a folder with a package `replicate` and the metadata of 1.0.7, so
-that processes that the program starts find it too. ``python -m replicate_rs.drop_in --path`` prints
-the folder, to be set as `PYTHONPATH`.
+`install` puts a folder on the path that contains a package `replicate` and the metadata of 1.0.7.
+Processes that the program starts find it too. ``python -m replicate_rs.drop_in --path`` prints the
+folder, to be set as `PYTHONPATH`.
 
-Under the name `replicate`, calls follow the rules of 1.0.7 where these differ; `replicate_rs` keeps
-its own in the same process.
+Calls through `replicate` follow the rules of 1.0.7 where these differ; calls through `replicate_rs`
+in the same process do not.
 """
 
 from __future__ import annotations
@@ -32,36 +31,36 @@ NAME = "replicate"
 
 
 def path() -> str:
-    """Return the folder that has the package `replicate` and its metadata."""
+    """Return the folder that contains the package `replicate` and its metadata."""
     from pathlib import Path
 
     return str(Path(__file__).resolve().parent / "site")
 
 
 def install() -> None:
-    """Let ``import replicate`` find this package, in this process and in those that it starts.
-    Repeated calls do nothing more.
+    """Make ``import replicate`` import this package, here and in processes that this one starts.
+
+    Repeated calls have no further effect.
 
     Raises:
-        RuntimeError: The official client was imported already: what imported it has its classes,
-            which are not these.
+        RuntimeError: The official client was imported already, and other modules have its classes.
 
     """
     from importlib import import_module
 
     folder = path()
-    present = sys.modules.get(NAME)
-    if present is not None and imported() is None:
-        where = getattr(present, "__file__", None) or "nowhere"
+    official = sys.modules.get(NAME)
+    if official is not None and imported() is None:
+        where = getattr(official, "__file__", None) or "an unknown place"
         raise RuntimeError(
             f"the module 'replicate' was imported already, from {where}: call"
             " replicate_rs.drop_in.install() before, at the very top of the program"
         )
     first, *rest = [each for each in sys.path if each != folder] or [folder]
-    # Whatever comes first, it is this package's that is imported here.
+    # First during the import, so that it finds this package.
     sys.path[:] = [folder, first, *rest]
     import_module(NAME)
-    # Programs look for their own files in the folder that is first.
+    # Then second: programs expect their own folder to be the first.
     sys.path[:] = [first, folder, *rest]
     inherited = os.environ.get("PYTHONPATH")
     others = [each for each in inherited.split(os.pathsep) if each != folder] if inherited else []
@@ -69,13 +68,13 @@ def install() -> None:
 
 
 def load() -> ModuleType:
-    """Return the module `replicate`, installed if it is not yet: what a pickle of it calls."""
+    """Install the module `replicate` and return it; pickles of the module call this function."""
     install()
     return sys.modules[NAME]
 
 
 def imported() -> ModuleType | None:
-    """Return the module `replicate` if it was imported and is this package's."""
+    """Return the module `replicate` if it was imported from this package."""
     from pathlib import Path
 
     module = sys.modules.get(NAME)

@@ -1,6 +1,4 @@
-"""Run a program, a module or code with this package under the name `replicate`, as Python itself
-would run it.
-"""
+"""Run a program, a module or code as Python does, with this package as `replicate`."""
 
 from __future__ import annotations
 
@@ -14,7 +12,12 @@ usage: python -m replicate_rs.drop_in (program.py | -m module | -c code | -) [ar
 
 
 def main(arguments: list[str]) -> None:
-    """Run what the arguments name."""
+    """Run the program that the arguments name.
+
+    Args:
+        arguments: The command line without the name of the module.
+
+    """
     match arguments:
         case ["--path"]:
             sys.stdout.write(path() + "\n")
@@ -63,9 +66,7 @@ def _run_code(code: str, name: str, arguments: list[str]) -> None:
 
 
 def _replace_first_path(folder: str) -> None:
-    """Put the folder of what is run first on the path, in place of the one that Python put there
-    for this module.
-    """
+    """Put the program's folder first on the path, where Python has put that of this module."""
     if not sys.flags.safe_path:
         sys.path[0] = folder
 

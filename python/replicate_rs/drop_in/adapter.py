@@ -1,16 +1,14 @@
-"""How calls under the name `replicate` differ: keywords, errors and results as programs for 1.0.7
-expect them.
-"""
+"""Adapt keywords, errors and results of calls through `replicate` to those of 1.0.7."""
 
 from __future__ import annotations
 
 import sys
 
 from .._base.arguments import aliases_of
-from .._base.credentials import without_frames
+from .._base.credentials import strip_frames
 from .._base.operation import run_blocking
 from .._base.resource import OPTIONS
-from .._client.options import normalized
+from .._client.options import normalize
 from .._files.output import FileOutput
 from .._predictions.params import CREATE_OPTIONS, MAX_WAIT
 from ..client import BaseClient
@@ -29,8 +27,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-# The functions of 1.0.7 that take any keyword and ignore those that they do not know: module, class
-# and method here.
+# The functions of 1.0.7 that ignore unknown keywords: module, class and method in this package.
 _LENIENT = (
     ("client", "BaseClient", "run"),
     ("client", "BaseClient", "stream"),
@@ -43,18 +40,18 @@ _LENIENT = (
     ("model", "Models", "get"),
     ("model", "Models", "delete"),
 )
-# What each knows, by the function; None for those that refuse what they do not know.
+# The keywords of each function; None for functions that refuse unknown ones.
 _known: dict[Callable[..., Any], frozenset[str] | None] = {}
-# Methods that are generators in 1.0.7.
+# Methods that return generators in 1.0.7.
 _GENERATORS = ("stream", "stream_model", "output_iterator")
 
 
 class Adapter:
-    """Adapts the calls of one client, and of all that it gives."""
+    """Adapts the calls of one client, and of its namespaces and records."""
 
     __slots__ = ("_kind",)
 
-    # As in 1.0.7, a run's first request may block for as long as the API allows, in seconds.
+    # Seconds that a run's create request may wait for the output: as in 1.0.7, the API's maximum.
     max_first_wait: int = MAX_WAIT
 
     def __init__(self, kind: type[BaseClient[Any]]) -> None:
@@ -93,15 +90,15 @@ class Adapter:
         return _result(function, result)
 
     def prepare(self, function: Callable[..., Any], resource: Any, kwargs: dict[str, Any]) -> Any:
-        """Take out keywords that 1.0.7 ignores, with a warning; return the resource to call, which
-        an `api_token` changes.
+        """Remove keywords that 1.0.7 ignores, with a warning, and return the resource to call.
+
+        That is another resource if `api_token` is among the keywords.
         """
-        known = _known_by(function) if kwargs else None
+        known = _get_known(function) if kwargs else None
         if known is None or known.issuperset(kwargs):
             return resource
         if "model_version" in kwargs and "ref" in known and "ref" not in kwargs:
-            # The name of `ref` in early versions, which libraries that were written for those still
-            # use.
+            # The name of `ref` in early versions, which older libraries still use.
             kwargs["ref"] = kwargs.pop("model_version")
         if "api_token" in kwargs:
             resource = self._with_token(resource, kwargs)
@@ -109,22 +106,20 @@ class Adapter:
         for name in unknown:
             del kwargs[name]
         if unknown:
-            warn_of(
+            warn_ignored(
                 unknown, f"{type(resource).__name__}.{function.__name__.removesuffix('_model')}"
             )
         return resource
 
     def adapt(self, error: Exception, resource: Resource[Any]) -> None:
-        """Turn an error of the network, or a status that a file was answered with, into an error of
-        httpx too.
-        """
+        """Make a network error, or the error status of a file's host, an httpx error too."""
         if isinstance(error, RequestError):
             adapt(error, is_of_file=isinstance(resource, FileOutput))
 
     async def batches(
         self, batches: AsyncGenerator[Sequence[T], None], resource: Resource[Any]
     ) -> AsyncGenerator[Sequence[T], None]:
-        """Return the parts of a streamed answer, with its errors adapted."""
+        """Iterate over the batches of a stream, and adapt its errors."""
         try:
             async for batch in batches:
                 yield batch
@@ -135,13 +130,12 @@ class Adapter:
             await batches.aclose()
 
     def stream(self, function: Callable[..., Any], stream: Any) -> Any:
-        """Return a stream as the generator that it is in 1.0.7."""
+        """Convert a stream to the generator that it is in 1.0.7."""
         if function.__name__ not in _GENERATORS:
             return stream
         if hasattr(stream, "__await__"):
             items: Any = stream._items
-            # A client's method is awaited for its generator in 1.0.7, and those of a prediction are
-            # not.
+            # In 1.0.7 a client's method has to be awaited, and those of a prediction have not.
             return (
                 AsyncEvents(items)
                 if function is _function("client", "BaseClient", "stream")
@@ -150,49 +144,44 @@ class Adapter:
         return stream._items()
 
     def _with_token(self, resource: Any, kwargs: dict[str, Any]) -> Any:
-        """Take `api_token` out of keywords; return the same resource of a client with this token
-        and the same connections.
+        """Remove `api_token` from keywords; return the resource of a client with this token.
+
+        The client shares the connections of the resource's client.
         """
         token = kwargs.pop("api_token")
         if token is None:
             return resource
-        settings = resource._session.settings
+        config = resource._session.config
         client: Any = self._kind.__new__(self._kind)
         try:
-            client._set_up(
-                normalized(settings.mode, {**settings.options, "api_token": token}), settings
-            )
+            client._set_up(normalize(config.mode, {**config.options, "api_token": token}), config)
         except (ValueError, TypeError) as error:
-            # Reports of errors show the locals of frames.
+            # Error reports show local variables.
             token = None
-            raise without_frames(error) from None
-        other = (
-            client
-            if isinstance(resource, BaseClient)
-            else type(resource)(client._session, client._mode)
-        )
-        return other._in(resource._mode)
+            raise strip_frames(error) from None
+        if not isinstance(resource, BaseClient):
+            client = type(resource)(client._session, client._mode)
+        return client._in(resource._mode)
 
 
 def _result(function: Callable[..., Any], result: Any) -> Any:
-    """Return an output that may grow in a form that is an iterator too."""
+    """Convert an output that is a list to one that is an iterator too."""
     make: Any = Output
     return make(result) if function is run_model and type(result) is list else result
 
 
 def _function(module: str, kind: str, method: str) -> Callable[..., Any] | None:
-    """Return the function of an operation, if its module was imported: a call comes from one that
-    was.
-    """
-    found = sys.modules.get(f"replicate_rs.{module}")
-    if found is None:
+    """Return the function of an operation, or None if its module was not imported."""
+    imported = sys.modules.get(f"replicate_rs.{module}")
+    if imported is None:
         return None
-    owner: type[Any] = vars(found)[kind]
+    owner: type[Any] = vars(imported)[kind]
     function: Callable[..., Any] = vars(owner)[method].function
     return function
 
 
-def _known_by(function: Callable[..., Any]) -> frozenset[str] | None:
+def _get_known(function: Callable[..., Any]) -> frozenset[str] | None:
+    """Return the keywords that a function knows, or None if it refuses unknown ones."""
     try:
         return _known[function]
     except KeyError:
@@ -207,13 +196,19 @@ def _known_by(function: Callable[..., Any]) -> frozenset[str] | None:
         return _known.setdefault(function, extras.union(names) if is_lenient else None)
 
 
-# The flag of a function that takes any keyword
+# The flag of a function with a parameter ``**kwargs``
 # (https://docs.python.org/3/library/inspect.html#code-objects-bit-flags).
 CO_VARKEYWORDS = 8
 
 
-def warn_of(names: list[str], where: str) -> None:
-    """Warn of keywords that are ignored, where the caller has them."""
+def warn_ignored(names: list[str], where: str) -> None:
+    """Warn of ignored keywords, at the line of the caller.
+
+    Args:
+        names: The keywords.
+        where: The method that ignores them.
+
+    """
     from warnings import warn
 
     frame, level = sys._getframe(), 1
@@ -222,10 +217,10 @@ def warn_of(names: list[str], where: str) -> None:
         and frame.f_globals.get("__name__", "").partition(".")[0] == __name__.partition(".")[0]
     ):
         frame, level = frame.f_back, level + 1
-    listed = ", ".join(f"{name}=" for name in names)
+    keywords = ", ".join(f"{name}=" for name in names)
     hint = "" if where == "Client()" else "; a model's inputs go into input={…}"
     warn(
-        f"{where} ignores {listed}, as the official client does{hint}",
+        f"{where} ignores {keywords}, as the official client does{hint}",
         UserWarning,
         stacklevel=level,
     )

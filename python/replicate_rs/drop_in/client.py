@@ -1,4 +1,4 @@
-"""The client under the name `replicate`."""
+"""The module `replicate.client`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from .._base.typing import TYPE_CHECKING
 from ..client import AsyncReplicate as AsyncReplicate
 from ..client import BaseClient
 from ..client import Replicate as _Replicate
-from .adapter import Adapter, warn_of
+from .adapter import Adapter, warn_ignored
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from .._client.settings import Settings
+    from .._client.config import Config
 
 _CODE = BaseClient.__init__.__code__
 _OPTIONS = frozenset(_CODE.co_varnames[1 : _CODE.co_argcount + _CODE.co_kwonlyargcount])
 
 
 class Client(_Replicate):
-    """A client whose calls block; each has an ``async_`` twin.
+    """A client whose calls block; each method has an async one, ``async_…``.
 
     Calls follow the rules of 1.0.7 where these differ.
     """
@@ -26,42 +26,46 @@ class Client(_Replicate):
     __slots__ = ()
 
     def __init__(self, api_token: Any = None, **options: Any) -> None:
-        """Create a client; takes what `replicate_rs.Replicate` takes, and `transport`.
+        """Create a client.
 
-        What else 1.0.7 gives httpx is ignored.
+        Args:
+            api_token: The API token.
+            options: The options of `replicate_rs.Replicate`, and `transport`, a transport of httpx.
+                Other options, which 1.0.7 passes to httpx, are ignored with a warning.
+
         """
         transport = options.pop("transport", None)
         if transport is not None and options.get("fetch") is None:
-            from ._transport import fetch_through
+            from .httpx_transport import fetch_through
 
-            # A test that has one must not send real requests.
+            # Tests set a transport so that no real requests are sent.
             options["fetch"] = fetch_through(transport)
         unknown = [name for name in options if name not in _OPTIONS]
         for name in unknown:
             del options[name]
         if unknown:
-            warn_of(unknown, "Client()")
+            warn_ignored(unknown, "Client()")
         try:
             super().__init__(api_token, **options)
         except (ValueError, TypeError) as error:
-            # Reports of errors show the locals of frames, and these hold the token.
+            # Error reports show local variables, and these contain the token.
             api_token = None
             options.clear()
             raise error.with_traceback(None) from None
 
     def _request(self, method: str, path: str, **options: Any) -> Any:
-        """Send a request as 1.0.7 does; return its response as one of httpx."""
-        from ..drop_in import any_request
+        """Send a request and return its response, with options and response of httpx."""
+        from . import httpx_request
 
-        return any_request.send(self, method, path, **options)
+        return httpx_request.send(self, method, path, **options)
 
     async def _async_request(self, method: str, path: str, **options: Any) -> Any:
-        """Send a request as 1.0.7 does; return its response as one of httpx."""
-        from ..drop_in import any_request
+        """Send a request and return its response, with options and response of httpx."""
+        from . import httpx_request
 
-        return await any_request.async_send(self, method, path, **options)
+        return await httpx_request.async_send(self, method, path, **options)
 
-    def _set_up(self, options: dict[str, Any], share: Settings | None = None) -> None:
+    def _set_up(self, options: dict[str, Any], share: Config | None = None) -> None:
         super()._set_up(options, share)
         self._session.adapter = Adapter(type(self))
 

@@ -1,6 +1,4 @@
-"""Errors of the network as errors of httpx too, which 1.0.7 lets through; only in programs that
-have imported httpx.
-"""
+"""Make network errors httpx errors too, which 1.0.7 raises, if the program has imported httpx."""
 
 from __future__ import annotations
 
@@ -20,40 +18,44 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Part of the message of a timeout, and the class of httpx for it.
+# A part of a timeout's message, and the class of httpx for it.
 _PHASES = (
     ("waiting for a free connection", "PoolTimeout"),
     ("connecting", "ConnectTimeout"),
     ("sending the request", "WriteTimeout"),
 )
-# A class of this library and its counterpart, and the class that is both.
+# A class of this library and its counterpart in httpx, and the class that is both.
 _both: dict[tuple[type[RequestError], type[Any]], type[Any]] = {}
 
 
 def adapt(error: RequestError, *, is_of_file: bool) -> None:
-    """Turn an error of the network, or the status of a file's host, into an instance of its
-    counterpart in httpx too.
+    """Make an error an instance of its counterpart in httpx too, if it has one.
+
+    Args:
+        error: The error; its class is changed.
+        is_of_file: Whether it concerns a file of an output.
+
     """
     httpx: Any = sys.modules.get("httpx")
-    # It may be half imported, by another thread.
+    # Another thread may be importing it.
     base: type[Any] | None = getattr(httpx, "HTTPError", None)
-    name = _counterpart(error, is_of_file=is_of_file)
+    name = _find_counterpart(error, is_of_file=is_of_file)
     if base is None or name is None or isinstance(error, base):
         return
     kind: Any = type(error)
-    error.__class__ = _class_of(kind, getattr(httpx, name))
-    given: Any = error
-    # What `error.request` and `error.response` return.
-    given._request = _request(httpx, error)
+    error.__class__ = _combine(kind, getattr(httpx, name))
+    adapted: Any = error
+    # httpx returns these as `error.request` and `error.response`.
+    adapted._request = _to_request(httpx, error)
     if isinstance(error, APIStatusError):
         headers = {key: value for key, value in error.headers.items() if key != "content-encoding"}
-        given.response = httpx.Response(
-            error.status, headers=headers, content=error.body, request=given._request
+        adapted.response = httpx.Response(
+            error.status, headers=headers, content=error.body, request=adapted._request
         )
 
 
-def _request(httpx: Any, error: RequestError) -> Any:
-    """Return the request of an error, or None if httpx has no such addresses."""
+def _to_request(httpx: Any, error: RequestError) -> Any:
+    """Return the request of an error, or None if httpx cannot represent its URL."""
     if not isinstance(error, APIError) or not error.url:
         return None
     try:
@@ -62,8 +64,8 @@ def _request(httpx: Any, error: RequestError) -> Any:
         return None
 
 
-def _counterpart(error: RequestError, *, is_of_file: bool) -> str | None:
-    """Return the name of what 1.0.7 raises instead, or None if that is none of httpx."""
+def _find_counterpart(error: RequestError, *, is_of_file: bool) -> str | None:
+    """Return the name of the httpx error that 1.0.7 raises, or None if it raises another error."""
     if isinstance(error, APITimeoutError):
         detail = error.detail or ""
         return next((name for phase, name in _PHASES if phase in detail), "ReadTimeout")
@@ -74,22 +76,24 @@ def _counterpart(error: RequestError, *, is_of_file: bool) -> str | None:
     return "HTTPStatusError" if is_of_file and isinstance(error, APIStatusError) else None
 
 
-def _class_of(kind: type[RequestError], base: type[Any]) -> type[Any]:
-    found = _both.get((kind, base))
-    if found is None:
+def _combine(kind: type[RequestError], base: type[Any]) -> type[Any]:
+    """Return a class that is a subclass of both."""
+    both = _both.get((kind, base))
+    if both is None:
         members: dict[str, Any] = {
             "__module__": kind.__module__,
             "__qualname__": kind.__qualname__,
             "__doc__": kind.__doc__,
         }
-        members["__reduce__"] = _reduced(kind)
-        found = _both.setdefault((kind, base), type(kind.__name__, (kind, base), members))
-    return found
+        members["__reduce__"] = _make_reduce(kind)
+        both = _both.setdefault((kind, base), type(kind.__name__, (kind, base), members))
+    return both
 
 
-def _reduced(kind: type[RequestError]) -> Any:
-    """Return the `__reduce__` that pickles an error as this library's own: the process that reads
-    it may not have httpx.
+def _make_reduce(kind: type[RequestError]) -> Any:
+    """Return a `__reduce__` that pickles an error as one of this library's class.
+
+    The process that unpickles it may not have httpx.
     """
 
     def reduce(error: RequestError) -> tuple[Any, ...]:

@@ -1,13 +1,11 @@
-"""Names of 1.0.7 that have no use in this library, for programs that mention them; loaded when one
-is asked for.
-"""
+"""Names of 1.0.7 that this library does not use, for programs that import them."""
 
 from __future__ import annotations
 
 import os
 from typing import Any, Literal, NotRequired, TypedDict
 
-from .._base.credentials import tokens_of_scope
+from .._base.credentials import get_cog_tokens
 from .._files.output import transform_output
 from ..exceptions import ModelError
 from ..model import Model
@@ -20,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 FileEncodingStrategy = Literal["base64", "url"]
-# `Models.model` is this class.
+# 1.0.7 has this class as `Models.model`.
 model = Model
 
 
 class CreateFileParams(TypedDict):
-    """What `files.create` of 1.0.7 takes."""
+    """Parameters of `files.create` in 1.0.7."""
 
     filename: NotRequired[str]
     content_type: NotRequired[str]
@@ -33,7 +31,7 @@ class CreateFileParams(TypedDict):
 
 
 class CreateModelParams(TypedDict):
-    """What `models.create` of 1.0.7 takes."""
+    """Parameters of `models.create` in 1.0.7."""
 
     hardware: str
     visibility: Literal["public", "private"]
@@ -45,7 +43,7 @@ class CreateModelParams(TypedDict):
 
 
 class CreateDeploymentParams(TypedDict):
-    """What `deployments.create` of 1.0.7 takes."""
+    """Parameters of `deployments.create` in 1.0.7."""
 
     name: str
     model: str
@@ -56,7 +54,7 @@ class CreateDeploymentParams(TypedDict):
 
 
 class UpdateDeploymentParams(TypedDict, total=False):
-    """What `deployments.update` of 1.0.7 takes."""
+    """Parameters of `deployments.update` in 1.0.7."""
 
     version: str
     hardware: str
@@ -65,7 +63,7 @@ class UpdateDeploymentParams(TypedDict, total=False):
 
 
 class CreatePredictionParams(TypedDict):
-    """What `predictions.create`, `run` and `stream` of 1.0.7 take."""
+    """Parameters of `predictions.create`, `run` and `stream` in 1.0.7."""
 
     webhook: NotRequired[str]
     webhook_completed: NotRequired[str]
@@ -76,7 +74,7 @@ class CreatePredictionParams(TypedDict):
 
 
 class CreateTrainingParams(TypedDict):
-    """What `trainings.create` of 1.0.7 takes."""
+    """Parameters of `trainings.create` in 1.0.7."""
 
     destination: Any
     webhook: NotRequired[str]
@@ -86,31 +84,29 @@ class CreateTrainingParams(TypedDict):
 
 
 class CreatePredictionRequestParams(TypedDict):
-    """What 1.0.7 says of the request that creates a prediction."""
+    """Options of the request that creates a prediction in 1.0.7."""
 
     headers: NotRequired[dict[str, str] | None]
     timeout: NotRequired[Any]
 
 
 def _get_api_token_from_environment() -> str | None:  # pyright: ignore[reportUnusedFunction] - `replicate.client` has it
-    """Return the API token as 1.0.7 finds it: that of cog's scope even if it is blank, else that of
-    the environment.
-    """
-    found = tokens_of_scope()
-    return found[0] if found else os.environ.get("REPLICATE_API_TOKEN")
+    """Return the API token of cog's scope, even if it is blank, or that of the environment."""
+    tokens = get_cog_tokens()
+    return tokens[0] if tokens else os.environ.get("REPLICATE_API_TOKEN")
 
 
 class EventSource:
-    """The events of a response of httpx, for programs that have one."""
+    """Iterates over the events in a response of httpx."""
 
     class Decoder:
-        """Decodes a stream line by line."""
+        """Decodes an event stream line by line."""
 
         def __init__(self) -> None:
             self._decoder = EventDecoder()
 
         def decode(self, line: str) -> ServerSentEvent | None:
-            """Take a line, without its end, and return the event that it completes, if it does."""
+            """Decode a line without its line break; return the event that it completes, or None."""
             return next(iter(self._decoder.feed(f"{line}\n".encode())), None)
 
     def __init__(self, client: Any, response: Any, *, use_file_output: bool | None = True) -> None:
@@ -140,7 +136,7 @@ class EventSource:
                     return
 
     def _read(self, event: ServerSentEvent) -> ServerSentEvent:
-        """Return an event with its file, if it has one; raises what an error event says."""
+        """Convert the file in an output event to a `FileOutput`; raise for an error event."""
         if event.event == "error":
             failed = Prediction.parse_obj({"status": "failed", "error": str(event.data)})
             raise ModelError(failed)

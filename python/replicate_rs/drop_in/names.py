@@ -1,4 +1,4 @@
-"""Names of 1.0.7 that modules of this package do not have, and the modules that they come from."""
+"""Names that 1.0.7's modules have and this package's do not, and where to find them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ _RESOURCE = {"Resource": "resource"}
 _PAGE = {"Page": "pagination"}
 _STRATEGY = {"FileEncodingStrategy": "drop_in.legacy"}
 
-# After a colon is the name there, where it is another one.
+# By module: each name, and the module that it comes from; after a colon, its name there.
 REEXPORTED: dict[str, dict[str, str]] = {
     "account": _RESOURCE
     | dict.fromkeys(("get", "async_get", "current", "async_current"), "default_client"),
@@ -20,7 +20,7 @@ REEXPORTED: dict[str, dict[str, str]] = {
         "Models": "model",
         "Predictions": "prediction",
         "ReplicateError": "exceptions",
-        "RetryTransport": "drop_in._retry_transport",
+        "RetryTransport": "drop_in.retry_transport",
         "Trainings": "training",
         "Webhooks": "webhook",
         "_get_api_token_from_environment": "drop_in.legacy",
@@ -67,8 +67,7 @@ REEXPORTED: dict[str, dict[str, str]] = {
     "webhook": _RESOURCE,
 }
 
-# What classes of 1.0.7 have as attributes, and nobody needs: modules, classes, and names in
-# `legacy`.
+# Unused attributes of 1.0.7's classes: by module, the class and the names in `legacy`.
 MEMBERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "deployment": ("Deployments", ("CreateDeploymentParams", "UpdateDeploymentParams")),
     "file": ("Files", ("CreateFileParams",)),

@@ -1,4 +1,4 @@
-"""Results that are iterators in 1.0.7."""
+"""Results of calls that are iterators in 1.0.7."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ T = TypeVar("T")
 
 
 class Output(list[T]):
-    """An output that is a list, complete, and an iterator over its items too: 1.0.7 gives one for
-    outputs that grow.
+    """A complete output that is a list, and an iterator over its items, as in 1.0.7.
 
-    ``next()`` takes items off for later iteration, as it does from an iterator; the list itself
-    stays whole.
+    ``next()`` advances later iterations, as it does for an iterator; the list does not change.
     """
 
     __slots__ = ("_rest",)
@@ -44,9 +42,7 @@ class Output(list[T]):
 
 
 class AsyncEvents(Generic[T]):
-    """What `async_stream` of a client returns: awaited, as 1.0.7 asks for, it gives an async
-    generator; it can be left out.
-    """
+    """The result of a client's `async_stream`: an async iterable that may also be awaited."""
 
     __slots__ = ("_items",)
 

@@ -1,4 +1,4 @@
-"""The module `stream` under the name `replicate`."""
+"""The module `replicate.stream`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ if TYPE_CHECKING:
 
 
 def async_stream(client: Any, ref: Any, input: Any = None, **options: Any) -> Any:
-    """Return what `client.async_stream` does; in 1.0.7 this function is not awaited."""
+    """Return the events of `client.async_stream`; as in 1.0.7, this function is not awaited."""
     events: Any = _async_stream(client, ref, input, **options)
     return events._items if hasattr(events, "__await__") else events

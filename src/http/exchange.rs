@@ -1,0 +1,528 @@
+//! Sending a request and receiving its response: attempts, redirects, timeouts and size limits over reqwest.
+//!
+//! Rules of this file:
+//! * the token and the client's default headers are added per hop, and only on the API's origin;
+//! * only GET and HEAD follow redirects, and none leads from https to http;
+//! * outside of the API, the fetch policy is checked at every hop;
+//! * every wait has a timeout: for a free connection, the head, each part of the body, and the whole call.
+
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, LOCATION, RANGE};
+use reqwest::{Method, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::connect::ClientKind;
+use super::fetch_policy::FetchPolicy;
+use super::pool::Pool;
+use super::request::{Body, Request};
+use super::stats::{ActiveCall, Attempt};
+use super::timing;
+use crate::clock;
+use crate::error::{Error, Kind, Phase};
+use crate::response::{Response, request_id};
+use crate::retry::Attempts;
+
+const MAX_REDIRECTS: usize = 10;
+/// The most bytes that are read of an error response.
+const MAX_ERROR_BODY: usize = 1 << 20;
+/// How long the body of an error response may take if the caller set no read timeout. A read timeout limits the whole
+/// body here, not each part.
+const MAX_ERROR_TIME: Duration = Duration::from_secs(60);
+/// The largest buffer that is allocated because of a `Content-Length` alone, in bytes.
+const MAX_TRUSTED_LENGTH: usize = 16 << 20;
+
+/// A response whose body is still arriving. Dropping it closes the connection.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    response: reqwest::Response,
+    read_timeout: Option<Duration>,
+    deadline: Option<(Instant, Duration)>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Incoming {
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// Return whether it is a part of the resource (206).
+    pub(crate) fn is_partial(&self) -> bool {
+        self.response.status() == StatusCode::PARTIAL_CONTENT
+    }
+
+    /// Return whether the body is compressed (RFC 9110 §8.4). reqwest removes the header when it decompresses.
+    pub(crate) fn is_encoded(&self) -> bool {
+        let encoding = self.headers().get(CONTENT_ENCODING);
+        encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+    }
+
+    /// Return the length that the server announced, in bytes; None if the body was compressed.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.response.content_length()
+    }
+
+    /// Return the next part of the body, or None at its end, without any timeout.
+    pub(crate) async fn next_unlimited(&mut self) -> Result<Option<Bytes>, Error> {
+        self.response
+            .chunk()
+            .await
+            .map_err(|error| self.with_id(error.into()))
+    }
+
+    /// Return the next part of the body, or None at its end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let (read_timeout, deadline) = (self.read_timeout, self.deadline);
+        let part = {
+            let next = pin!(async { self.response.chunk().await.map_err(Error::from) });
+            let next = limited(read_timeout, Phase::Body, next);
+            match deadline {
+                Some((time, limit)) => timeout_at(time, next)
+                    .await
+                    .unwrap_or_else(|_| Err(Error::deadline(limit, Phase::Body, None))),
+                None => next.await,
+            }
+        };
+        part.map_err(|error| self.with_id(error))
+    }
+
+    /// Add to an error that the request was sent, and its id.
+    fn with_id(&self, error: Error) -> Error {
+        let id = request_id(self.response.headers()).map(Into::into);
+        Error {
+            sent: true,
+            request_id: id,
+            ..error
+        }
+    }
+
+    /// Read the whole body, at most `limit` bytes.
+    async fn read(mut self, limit: usize) -> Result<Response, Error> {
+        let too_large = || {
+            let message = format!("the response is larger than {limit} bytes");
+            Error::new(Kind::TooLarge(limit), message)
+        };
+        let length = self
+            .length()
+            .and_then(|length| usize::try_from(length).ok())
+            .unwrap_or(0);
+        if length > limit {
+            return Err(self.with_id(too_large()));
+        }
+        let first = self.next().await?.unwrap_or_default();
+        let is_whole = !first.is_empty() && first.len() == length;
+        let second = if is_whole { None } else { self.next().await? };
+        let body = match second {
+            // One part needs no copy.
+            None => first,
+            Some(second) => {
+                let size = length
+                    .min(MAX_TRUSTED_LENGTH)
+                    .max(first.len() + second.len());
+                let mut body = BytesMut::with_capacity(size);
+                body.extend_from_slice(&first);
+                let mut next = Some(second);
+                while let Some(part) = next {
+                    if body.len() + part.len() > limit {
+                        return Err(self.with_id(too_large()));
+                    }
+                    body.extend_from_slice(&part);
+                    next = self.next().await?;
+                }
+                body.freeze()
+            }
+        };
+        if body.len() > limit {
+            return Err(self.with_id(too_large()));
+        }
+        Ok(self.into_response(body))
+    }
+
+    /// Read at most 1 MiB of an error response. A truncated error body is still reported.
+    async fn error_response(mut self) -> Response {
+        let mut body = BytesMut::new();
+        let end = clock::deadline(Instant::now(), self.read_timeout.unwrap_or(MAX_ERROR_TIME));
+        while let Ok(Ok(Some(part))) = timeout_at(end, self.next()).await {
+            let left = MAX_ERROR_BODY.saturating_sub(body.len());
+            body.extend_from_slice(part.get(..left).unwrap_or(&part));
+            if body.len() >= MAX_ERROR_BODY {
+                break;
+            }
+        }
+        self.into_response(body.freeze())
+    }
+
+    fn into_response(mut self, body: Bytes) -> Response {
+        Response {
+            status: self.response.status().as_u16(),
+            url: self.response.url().to_string(),
+            headers: std::mem::take(self.response.headers_mut()),
+            body,
+        }
+    }
+}
+
+/// Send a request and read the whole response. A status of 400 or more is an error.
+pub(crate) async fn send(pool: &Pool, request: &Request) -> Result<Response, Error> {
+    let call = pin!(async {
+        let mut call = Call::new(pool, request);
+        loop {
+            let attempt = async { exchange(pool, request).await?.read(request.max_bytes).await };
+            match attempt.await {
+                Ok(response) => {
+                    call.finish(response.status);
+                    return Ok(response);
+                }
+                Err(error) => call.wait_to_retry(error).await?,
+            }
+        }
+    });
+    timing::with_deadline(request.timeouts.total, call).await
+}
+
+/// Send a request and return when the head of the response has arrived. A status of 400 or more is an error.
+pub(crate) async fn open(pool: &Pool, request: &Request) -> Result<Incoming, Error> {
+    let total = request.timeouts.total;
+    let deadline = total.map(|limit| (clock::deadline(Instant::now(), limit), limit));
+    let call = pin!(async {
+        let mut call = Call::new(pool, request);
+        loop {
+            match exchange(pool, request).await {
+                Ok(incoming) => {
+                    call.finish(incoming.response.status().as_u16());
+                    return Ok(Incoming {
+                        deadline,
+                        ..incoming
+                    });
+                }
+                Err(error) => call.wait_to_retry(error).await?,
+            }
+        }
+    });
+    timing::with_deadline(total, call).await
+}
+
+/// The attempts of one call, which are counted and observed.
+struct Call<'a> {
+    pool: &'a Pool,
+    request: &'a Request,
+    attempts: Attempts,
+    attempt_start: Instant,
+    _active: ActiveCall<'a>,
+}
+
+impl<'a> Call<'a> {
+    fn new(pool: &'a Pool, request: &'a Request) -> Self {
+        let attempts = Attempts::new(&request.method, request.retries);
+        let active = pool.shared.counters.enter();
+        Self {
+            pool,
+            request,
+            attempts,
+            attempt_start: Instant::now(),
+            _active: active,
+        }
+    }
+
+    fn observe(&self, number: u32, outcome: Result<u16, &Error>, next_delay: Option<Duration>) {
+        if let Some(observer) = &self.request.observer {
+            let duration = self.attempt_start.elapsed();
+            observer.on_attempt(&Attempt {
+                number,
+                outcome,
+                duration,
+                next_delay,
+            });
+        }
+    }
+
+    fn finish(self, status: u16) {
+        self.observe(self.attempts.failed() + 1, Ok(status), None);
+    }
+
+    /// Wait until the next attempt, or return the error if there is none.
+    async fn wait_to_retry(&mut self, error: Error) -> Result<(), Error> {
+        let shared = &self.pool.shared;
+        let number = self.attempts.failed() + 1;
+        let abandoned = self.request.abandoned.as_ref();
+        let delay = if abandoned.is_some_and(CancellationToken::is_cancelled) {
+            None
+        } else {
+            self.attempts
+                .next_delay(&error, fastrand::f64(), &shared.budget)
+        };
+        let outcome = match &error.kind {
+            Kind::Status(response) => Ok(response.status),
+            _ => Err(&error),
+        };
+        self.observe(number, outcome, delay);
+        let Some(delay) = delay else {
+            shared.counters.failures.increment();
+            return Err(error);
+        };
+        shared.counters.retries.increment();
+        timing::note_failure(&error);
+        timing::enter_phase(Phase::Pause);
+        sleep(delay).await;
+        self.attempt_start = Instant::now();
+        Ok(())
+    }
+}
+
+/// Make one attempt, redirects included.
+async fn exchange(pool: &Pool, request: &Request) -> Result<Incoming, Error> {
+    timing::enter_phase(Phase::Pool);
+    let permit = match &pool.shared.permits {
+        Some(permits) => {
+            let permit = pin!(async {
+                let permit = permits.clone().acquire_owned().await;
+                permit.map_err(|error| Error::new(Kind::Connect, error.to_string()))
+            });
+            Some(limited(request.timeouts.pool, Phase::Pool, permit).await?)
+        }
+        None => None,
+    };
+    let mut target = None;
+    for _ in 0..=MAX_REDIRECTS {
+        let response = hop(pool, request, target.as_ref().unwrap_or(&request.url)).await?;
+        let status = response.status();
+        if request.method == Method::GET && request.api.origin.contains(response.url()) {
+            pool.shared
+                .rate_limit
+                .update(response.headers(), std::time::Instant::now());
+        }
+        if let Some(next) = redirect_target(request, &response)? {
+            target = Some(next);
+            continue;
+        }
+        timing::enter_phase(Phase::Body);
+        let read_timeout = request.timeouts.read;
+        let incoming = Incoming {
+            response,
+            read_timeout,
+            deadline: None,
+            _permit: permit,
+        };
+        if status.as_u16() >= 400 {
+            return Err(Error::status(incoming.error_response().await));
+        }
+        let has_range = [&request.headers, &request.own_headers]
+            .into_iter()
+            .any(|headers| headers.contains_key(RANGE));
+        if incoming.is_partial() && !has_range {
+            let message = format!("the server answered {status}, where the whole was asked for");
+            return Err(incoming.with_id(Error::protocol(message)));
+        }
+        return Ok(incoming);
+    }
+    Err(Error::protocol(format!("more than {MAX_REDIRECTS} redirects")).sent())
+}
+
+/// Send one HTTP request and return the head of its response.
+async fn hop(pool: &Pool, request: &Request, url: &Url) -> Result<reqwest::Response, Error> {
+    let is_api = request.api.origin.contains(url);
+    if !is_api {
+        request.fetch_policy.check(url, &request.api.origin)?;
+    }
+    let is_public_only = request.fetch_policy == FetchPolicy::Public && !is_api;
+    let kind = ClientKind {
+        is_public_only,
+        is_raw: request.is_raw,
+    };
+    let client = pool.client(url, kind).await?;
+    let mut sent = reqwest::Request::new(request.method.clone(), url.clone());
+    *sent.headers_mut() = request.headers_for(url);
+    let mut progress = None;
+    *sent.body_mut() = match &request.body {
+        Body::Empty => None,
+        Body::Bytes(bytes) => Some(timing::tracked_body(bytes.clone())),
+        Body::Upload(upload) => {
+            sent.headers_mut()
+                .insert(CONTENT_LENGTH, upload.length().into());
+            let (body, upload_progress) = upload.body();
+            progress = Some(upload_progress);
+            Some(body)
+        }
+    };
+    timing::enter_phase(Phase::Response);
+    timing::begin_request();
+    let response = pin!(async {
+        client.execute(sent).await.map_err(|error| {
+            let mut error = pool.describe(url, error);
+            error.stale =
+                matches!(error.kind, Kind::Disconnected) && timing::is_connection_reused();
+            error
+        })
+    });
+    let (read, write) = (request.timeouts.read, request.timeouts.write);
+    match (progress, read) {
+        (Some(progress), _) => {
+            timing::note_upload(&progress);
+            let timed_out = pin!(timing::upload_timeout(&progress, write, read));
+            let response = tokio::select! {
+                response = response => response,
+                timed_out = timed_out => Err(timed_out),
+            };
+            response.map_err(|error| progress.failure().unwrap_or(error))
+        }
+        (None, Some(limit)) => tokio::select! {
+            biased;
+            response = response => response,
+            () = timing::read_timeout(limit) => Err(Error::timeout(Phase::Response, limit)),
+        },
+        (None, None) => response.await,
+    }
+}
+
+/// Return the URL that a response redirects to; None if it is not a redirect.
+fn redirect_target(request: &Request, response: &reqwest::Response) -> Result<Option<Url>, Error> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let refused = |why: &str| Error::protocol(format!("the server redirects {why}")).sent();
+    let Some(location) = response.headers().get(LOCATION) else {
+        return Err(refused("without a Location"));
+    };
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        return Err(refused(&format!(
+            "a {}, which is not followed",
+            request.method
+        )));
+    }
+    // In UTF-8: many servers do not percent-encode the characters of a path.
+    let location = std::str::from_utf8(location.as_bytes()).ok();
+    let target = location.and_then(|text| response.url().join(text).ok());
+    let target = target.ok_or_else(|| refused("to something that is not a URL"))?;
+    let (from, to) = (response.url().scheme(), target.scheme());
+    if to == "https" || (to == "http" && from == "http") {
+        Ok(Some(target))
+    } else {
+        Err(refused(&format!("from {from} to {to}")))
+    }
+}
+
+/// Run work under a timeout. The work is pinned: moving a whole exchange costs more than the timer.
+async fn limited<T, F>(limit: Option<Duration>, phase: Phase, work: Pin<&mut F>) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    match limit {
+        Some(limit) => timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(Error::timeout(phase, limit))),
+        None => work.await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connect::ConnectOptions;
+    use super::super::test_server::{get, pool, run, serve};
+    use super::*;
+
+    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    const UNAVAILABLE: &str = "HTTP/1.1 503 X\r\nContent-Length: 4\r\nx-request-id: r1\r\n\r\nbusy";
+
+    #[test]
+    fn a_response_is_read_after_retries() {
+        run(async {
+            let (url, _requests) = serve(vec![UNAVAILABLE, OK]).await;
+            let pool = pool(ConnectOptions::default());
+            let response = send(&pool, &get(url)).await.unwrap();
+            assert_eq!((response.status, &*response.body), (200, &b"hello"[..]));
+            let counters = &pool.shared.counters;
+            assert_eq!((counters.retries.get(), counters.failures.get()), (1, 0));
+            assert_eq!((counters.requests.get(), counters.finished.get()), (1, 1));
+        });
+    }
+
+    #[test]
+    fn an_error_response_is_an_error_with_its_body() {
+        run(async {
+            let (url, _requests) = serve(vec![UNAVAILABLE]).await;
+            let request = Request {
+                retries: 0,
+                ..get(url)
+            };
+            let error = send(&pool(ConnectOptions::default()), &request)
+                .await
+                .unwrap_err();
+            let Kind::Status(response) = error.kind else {
+                panic!("{error:?}")
+            };
+            assert_eq!((response.status, &*response.body), (503, &b"busy"[..]));
+        });
+    }
+
+    #[test]
+    fn a_redirect_to_another_origin_does_not_receive_the_token() {
+        run(async {
+            let (target, mut redirected) = serve(vec![OK]).await;
+            let response =
+                format!("HTTP/1.1 302 X\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n");
+            let (url, mut requests) = serve(vec![response.leak()]).await;
+            send(&pool(ConnectOptions::default()), &get(url))
+                .await
+                .unwrap();
+            assert!(requests.recv().await.unwrap().contains("Bearer secret"));
+            assert!(!redirected.recv().await.unwrap().contains("secret"));
+        });
+    }
+
+    #[test]
+    fn a_body_over_the_limit_is_refused_with_and_without_a_length() {
+        run(async {
+            let chunked =
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+            for response in [OK, chunked] {
+                let (url, _requests) = serve(vec![response]).await;
+                let request = Request {
+                    max_bytes: 4,
+                    ..get(url)
+                };
+                let error = send(&pool(ConnectOptions::default()), &request)
+                    .await
+                    .unwrap_err();
+                assert!(matches!(error.kind, Kind::TooLarge(4)), "{error:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_part_that_was_not_asked_for_is_refused() {
+        run(async {
+            let partial = "HTTP/1.1 206 X\r\nContent-Length: 5\r\n\r\nhello";
+            let (url, _requests) = serve(vec![partial]).await;
+            let error = send(&pool(ConnectOptions::default()), &get(url))
+                .await
+                .unwrap_err();
+            assert!(matches!(error.kind, Kind::Protocol), "{error:?}");
+        });
+    }
+
+    #[test]
+    fn a_wait_for_a_free_connection_has_a_timeout() {
+        run(async {
+            let (url, _requests) = serve(vec![OK, OK]).await;
+            let pool = pool(ConnectOptions {
+                max_connections: Some(1),
+                ..ConnectOptions::default()
+            });
+            let mut request = get(url);
+            request.timeouts.pool = Some(Duration::from_millis(10));
+            let open = open(&pool, &request).await.unwrap();
+            let error = send(&pool, &request).await.unwrap_err();
+            assert!(
+                matches!(error.kind, Kind::Timeout(Phase::Pool, _)),
+                "{error:?}"
+            );
+            drop(open);
+            send(&pool, &request).await.unwrap();
+        });
+    }
+}

@@ -1,0 +1,22 @@
+//! Locks: a mutex in spite of a panic, a cell whose initialiser may fail.
+
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Lock a mutex. Poisoning is ignored: every holder leaves the value consistent, a panicking one too.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Initialise a cell whose initialiser may fail.
+pub(crate) fn get_or_try_init<T, E>(
+    cell: &OnceLock<T>,
+    init: impl FnOnce() -> Result<T, E>,
+) -> Result<&T, E> {
+    match cell.get() {
+        Some(value) => Ok(value),
+        None => {
+            let value = init()?;
+            Ok(cell.get_or_init(|| value))
+        }
+    }
+}
