@@ -92,9 +92,9 @@ class BaseClient(Configurable[M]):
             bearer_token: Alias of `api_token`, from 2.0.
             base_url: The API's URL, with or without ``/v1``. Default: `REPLICATE_BASE_URL`, else
                 ``https://api.replicate.com/v1``.
-            timeout: Limits each part of each request, in seconds (connecting, sending, waiting for the
-                response, waiting between two chunks of it), or a `Timeout`, or one of httpx. It
-                does not limit a whole call, such as a run: that is the call's own `timeout`.
+            timeout: Seconds for each part of each request (to connect, to send, until the response
+                begins, between two chunks of it), or a `Timeout`, or one of httpx. A whole call,
+                such as a run, is limited by the call's own `timeout`.
             max_retries: Attempts after the first, for requests that may be repeated.
             max_connections: The number of requests at a time; others wait. Default: no limit.
             max_response_bytes: Bytes of the largest response, decompressed, and of the largest

@@ -143,7 +143,8 @@ class Configurable(Namespace[M]):
             return self._clone(normalize(self.mode, options))
         except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
             # Error reports show local variables, and these may be secrets.
-            changes, options = {}, {}
+            changes = {}
+            options = {}
             raise strip_frames(error) from error.__cause__
 
     copy = with_options

@@ -68,7 +68,7 @@ class Middleware:
         request = Request(method, self._core.url(target, query), reveal(headers), content)
         if content_type is not None:
             request.headers.setdefault("Content-Type", content_type)
-        upload = None if content is not None else body
+        upload: Any = None if content is not None else body
         request._upload = upload
         # A list that both closures share. A reference between them would be a cycle, which would
         # keep the client's connections open.
@@ -100,10 +100,8 @@ class Middleware:
             result: T = _to_expected(self._core, request, response, expect)
             return result
 
-        undo: Callable[[], None] | None = None
-        if creates is not None and not keeps:
-
-            def undo() -> None:
+        def undo() -> None:
+            if creates is not None and not keeps:
                 self._cancel_created(creates, responses)
 
         return FetchedResponse(self._fetch, request, send, convert, undo)
