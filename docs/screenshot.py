@@ -1,4 +1,4 @@
-"""The pictures of the local server's web page: ``make screenshot``.
+"""Create the docs' screenshots of the local server's web pages, for ``make screenshot``.
 
 Needs Debian's chromium and chromium-driver.
 """
@@ -24,107 +24,99 @@ from models import server
 DOCS = Path(__file__).parent
 PHOTO = DOCS.parent / "examples" / "photo" / "astronaut.jpg"
 WIDTH = 1200
-# The sketch and the photograph have few colours; this halves the file.
-COLOURS = 256
+HEIGHT = 800
+# The pages show few colours: a palette halves the size of the file.
+MAX_COLOURS = 256
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Takes webhooks."""
+    """Accepts webhooks."""
 
     def do_POST(self) -> None:
-        """Take one."""
+        """Accept a webhook."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(204)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Do not log requests."""
 
 
 @contextmanager
 def receiver() -> Generator[str, None, None]:
-    """Listen for webhooks."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as http:
-        Thread(target=http.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{http.server_port}/replicate"
-        http.shutdown()
+    """Serve a receiver of webhooks; yield its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as receiver_server:
+        Thread(target=receiver_server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{receiver_server.server_port}/replicate"
+        receiver_server.shutdown()
 
 
 @contextmanager
 def chromium() -> Generator[webdriver.Chrome, None, None]:
-    """Start a browser, as wide as the pictures."""
+    """Start a browser, with the width of the screenshots."""
     options = webdriver.ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
-    for each in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
-        options.add_argument(each)
+    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(flag)
     driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    resize(driver, 800)
+    resize(driver, HEIGHT)
     yield driver
     driver.quit()
 
 
 def resize(driver: webdriver.Chrome, height: int) -> None:
-    """Give the page a height."""
+    """Set the height of the page, in pixels."""
     size = {"width": WIDTH, "height": height, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
-def take(driver: webdriver.Chrome, name: str, condition: str) -> None:
-    """Save a picture of the whole page, as soon as it shows what it should."""
+def save_screenshot(driver: webdriver.Chrome, name: str, condition: str) -> None:
+    """Save a screenshot of the whole page, as soon as a JavaScript condition holds."""
     WebDriverWait(driver, 10, 0.02).until(
         lambda driver: driver.execute_script(f"return {condition}")
     )
     resize(driver, driver.execute_script("return document.body.offsetHeight"))
-    picture = (
-        Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB").quantize(COLOURS)
-    )
-    picture.save(DOCS / name, optimize=True)
-    resize(driver, 800)
-    print(
-        f"{DOCS / name}: {picture.width} x {picture.height},"
-        f" {(DOCS / name).stat().st_size // 1000} kB"
-    )
+    image = Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")
+    path = DOCS / name
+    image.quantize(MAX_COLOURS).save(path, optimize=True)
+    resize(driver, HEIGHT)
+    print(f"{path}: {image.width} x {image.height}, {path.stat().st_size // 1000} kB")
 
 
-def run(client: replicate.Replicate, webhook: str) -> str:
-    """Run some predictions; give the address of the one to show."""
+def run_predictions(client: replicate.Replicate, webhook: str) -> str:
+    """Run some predictions, one of which fails; return the URL of the page of the last one."""
     client.run(
         "acme/shout", input={"text": "hello"}, webhook=webhook, webhook_events_filter=["completed"]
     )
     client.run("acme/storyteller", input={"prompt": "a very small crab", "words": 40})
-    with tempfile.TemporaryDirectory() as folder:
-        notes = Path(folder) / "notes.txt"
-        notes.write_text("not a picture")
+    with tempfile.TemporaryDirectory() as directory:
+        notes = Path(directory) / "notes.txt"
+        notes.write_text("not an image")
         client.predictions.create(model="acme/sketch", input={"image": notes}).wait()
-    shown = client.predictions.create(
+    prediction = client.predictions.create(
         model="acme/sketch",
         input={"image": PHOTO, "strength": 6.0},
         webhook=webhook,
         webhook_events_filter=["start", "completed"],
     )
-    shown.wait()
-    return str((shown.urls or {})["web"])
+    prediction.wait()
+    return str((prediction.urls or {})["web"])
 
 
 def main() -> None:
-    """Take both."""
+    """Save the screenshots of a prediction's page and of the list."""
     with server, receiver() as webhook, chromium() as driver:
         with replicate.Replicate(api_token=server.token, base_url=server.base_url) as client:
-            page = run(client, webhook)
-            loaded = "[...document.images].every(each => each.complete && each.naturalWidth)"
-            driver.get(page)
-            take(
-                driver,
-                "local-page.png",
-                f"{loaded} && document.querySelectorAll('tbody tr').length == 2",
-            )
+            has_images = "[...document.images].every(image => image.complete && image.naturalWidth)"
+            driver.get(run_predictions(client, webhook))
+            has_both_webhooks = "document.querySelectorAll('tbody tr').length == 2"
+            save_screenshot(driver, "local-page.png", f"{has_images} && {has_both_webhooks}")
             driver.get(server.origin)
             client.predictions.create(model="acme/sketch", input={"image": PHOTO})
-            take(
-                driver,
-                "local-list.png",
-                f"{loaded} && /[2-9].%/.test(document.querySelector('.predictions .number').innerText)",
+            has_progress = (
+                "/[2-9].%/.test(document.querySelector('.predictions .number').innerText)"
             )
+            save_screenshot(driver, "local-list.png", f"{has_images} && {has_progress}")
         driver.get("about:blank")
 
 

@@ -1,7 +1,6 @@
-"""A tour without an account: run a model, stream tokens, receive a webhook, run several at once.
+"""A tour of the library that needs no account: its models run on a local server.
 
-Start it with ``make demo``, or ``make demo PHOTO=path``. It uses the library's public API, with a
-server on this machine.
+Start it with ``make demo``, or ``make demo PHOTO=path``.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from time import perf_counter
 import replicate_rs as replicate
 from models import server
 
-HERE = Path(__file__).parent
-PHOTO = Path(os.environ.get("PHOTO") or HERE / "photo" / "astronaut.jpg")
-OUTPUT = HERE.parent / "output"
+EXAMPLES = Path(__file__).parent
+PHOTO = Path(os.environ.get("PHOTO") or EXAMPLES / "photo" / "astronaut.jpg")
+OUTPUT = EXAMPLES.parent / "output"
 
 
 @contextmanager
@@ -34,13 +33,10 @@ def step(title: str) -> Generator[None, None, None]:
 
 
 def print_progress(prediction: replicate.Prediction) -> None:
-    """Print the model's progress."""
+    """Print the model's progress, over the previous line."""
     if (progress := prediction.progress) is not None:
-        print(
-            f"\r  {prediction.status:<11} {progress.percentage:4.0%} of {progress.total} steps",
-            end="",
-            flush=True,
-        )
+        text = f"{prediction.status:<11} {progress.percentage:4.0%} of {progress.total} steps"
+        print(f"\r  {text}", end="", flush=True)
 
 
 def run_model(client: replicate.Replicate) -> None:
@@ -59,11 +55,9 @@ async def run_several(client: replicate.AsyncReplicate) -> None:
     """Run a model on several inputs at once."""
     with step("three runs of acme/sketch at once, asynchronously"):
         strengths = (1.0, 3.0, 6.0)
+        inputs = [{"image": PHOTO, "strength": strength} for strength in strengths]
         outputs = await asyncio.gather(
-            *(
-                client.run("acme/sketch", input={"image": PHOTO, "strength": strength})
-                for strength in strengths
-            )
+            *(client.run("acme/sketch", input=input) for input in inputs)
         )
         for strength, output in zip(strengths, outputs, strict=True):
             print(f"  saved {await output.asave(OUTPUT / f'sketch-{strength:.0f}.png')}")
@@ -79,7 +73,7 @@ def stream_tokens(client: replicate.Replicate) -> None:
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Receives one webhook."""
+    """Stores one webhook."""
 
     received: tuple[dict[str, str], bytes] | None = None
 
@@ -90,7 +84,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Log nothing."""
+        """Do not log requests."""
 
 
 def receive_webhook(client: replicate.Replicate) -> None:
@@ -107,22 +101,18 @@ def receive_webhook(client: replicate.Replicate) -> None:
             sys.exit("no webhook arrived")
         headers, body = Receiver.received
         secret = client.webhooks.default.secret.get()
-        is_genuine = replicate.validate_webhook(headers=headers, body=body, secret=secret)
-        is_altered_genuine = replicate.validate_webhook(
-            headers=headers, body=body + b" ", secret=secret
-        )
-        print(
-            f"  {len(body)} bytes; genuine: {is_genuine}; with one byte added: {is_altered_genuine}"
-        )
+        for title, content in (("as received", body), ("with one byte added", body + b" ")):
+            is_genuine = replicate.validate_webhook(headers=headers, body=content, secret=secret)
+            print(f"  {len(content)} bytes, {title}: {'genuine' if is_genuine else 'refused'}")
 
 
 def main() -> None:
     """Run all steps."""
     if not PHOTO.is_file():
-        sys.exit(f"{PHOTO} is not a file: make demo PHOTO=path/to/a/picture")
+        sys.exit(f"{PHOTO} is not a file: use make demo PHOTO=path/to/a/picture")
     OUTPUT.mkdir(exist_ok=True)
     with server:
-        print(f"a local Replicate listens on {server.base_url}")
+        print(f"the local server listens on {server.base_url}")
         with replicate.Replicate(api_token=server.token, base_url=server.base_url) as client:
             run_model(client)
             stream_tokens(client)

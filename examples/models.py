@@ -1,6 +1,6 @@
-"""A local Replicate server with three small models.
+"""A local server with three small models.
 
-python -m replicate_rs.local examples/models.py
+Start it with ``python -m replicate_rs.local examples/models.py``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STEPS = 8
 
 @server.model("acme/sketch")
 def sketch(image: Path, strength: Annotated[float, Input(ge=0.5, le=10)] = 3.0) -> Image.Image:
-    """Turn a photograph into a pencil sketch, in steps that take time."""
+    """Turn a photograph into a pencil sketch, in slow steps that report progress."""
     grey = ImageOps.grayscale(Image.open(image))
     drawing = grey
     for step in range(1, STEPS + 1):

@@ -1,11 +1,11 @@
-"""A service that passes a language model on to browsers, token by token, without looking at the
-tokens.
+"""A FastAPI service that relays a language model's stream to browsers, token by token.
 
-    REPLICATE_API_TOKEN=r8_… uvicorn --app-dir examples --timeout-graceful-shutdown 3
-    streaming_service:app curl -N 'http://127.0.0.1:8000/chat?prompt=Write+a+haiku+about+llamas'
+    export REPLICATE_API_TOKEN=r8_…
+    uvicorn --app-dir examples --timeout-graceful-shutdown 3 streaming_service:app
+    curl -N 'http://127.0.0.1:8000/chat?prompt=Write+a+haiku+about+llamas'
 
-In a browser: ``new EventSource("/chat?prompt=…")``, and close it at the event ``done``. A reader
-who leaves stops the model.
+In a browser, use ``new EventSource("/chat?prompt=…")``, and close it at the event ``done``. A
+browser that disconnects cancels the prediction.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from replicate_rs import AsyncReplicate, ReplicateError
 
 MODEL = os.environ.get("MODEL", "meta/meta-llama-3-8b-instruct")
 
-# One client for all requests: it keeps the connections.
+# One client for all requests, which share its connections.
 client = AsyncReplicate()
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
-    """When the service stops, stop the models that still run for somebody."""
+    """Cancel the predictions that still run when the service stops."""
     yield
     await client.aclose()
 
@@ -41,12 +41,12 @@ async def chat(prompt: str) -> StreamingResponse:
     try:
         relay = await client.relay(MODEL, {"prompt": prompt})
     except ReplicateError as error:
-        # Nothing was sent yet, so the reader can be told in the ordinary way.
+        # No part of the response was sent yet, so it can still have an error status.
         raise HTTPException(error.status or 502, error.detail) from error
     return StreamingResponse(relay, headers=relay.headers)
 
 
 @app.get("/answer")
 async def answer(prompt: str) -> str:
-    """Give the whole answer at once."""
+    """Return the whole answer at once."""
     return await client.text_stream(MODEL, {"prompt": prompt}).collect()

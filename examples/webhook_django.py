@@ -1,10 +1,12 @@
-"""Receives Replicate's webhooks with Django, in views of both kinds.
+"""Receive Replicate's webhooks with Django, in blocking and in async views.
 
     REPLICATE_API_TOKEN=r8_… python examples/webhook_django.py
 
-Predictions made with ``webhook="https://…/webhooks/replicate"`` are then handled in `handle`. Set
-``REPLICATE_WEBHOOK_SECRET`` to do without asking Replicate for the secret when the first one comes.
-In a project of yours, take what is above `urlpatterns`.
+`handle` processes the webhooks of predictions created with
+``webhook="https://…/webhooks/replicate"``. The signing secret is ``REPLICATE_WEBHOOK_SECRET``;
+without it, the secret is fetched from Replicate when the first webhook arrives.
+
+In a project that has settings of its own, use the part above `urlpatterns`.
 """
 
 from __future__ import annotations
@@ -31,80 +33,82 @@ import replicate_rs as replicate
 from replicate_rs import Prediction, SeenWebhooks, Training, WebhookValidationError, WebhookVerifier
 from replicate_rs.webhook import ReplayedWebhookError
 
-# Bytes of a body. What a model puts out as text, or as `data:` URIs, is in it.
-LIMIT = 16 << 20
+# A body contains the model's output: long texts, and files as `data:` URIs.
+MAX_BODY_BYTES = 16 << 20
 
-# Those that were accepted. For several processes keep them where all can see them.
+# The ids of accepted webhooks. Several processes need a store that they share.
 seen = SeenWebhooks()
 
 
 def handle(webhook: Prediction | Training) -> None:
-    """Do here what is to be done.
+    """Process a webhook: your code goes here.
 
-    If it raises, Replicate sends the webhook of the end again, several times within a minute.
+    If it raises, Replicate sends the last webhook of a prediction again, several times within a
+    minute.
     """
     print(f"{webhook.id} {webhook.status}")
 
 
 @cache
 def verifier() -> WebhookVerifier:
-    """Prepare the keys, once; what raises is tried again with the next request."""
+    """Return the verifier, created once; after an error the next request tries again."""
     secret = os.environ.get("REPLICATE_WEBHOOK_SECRET") or replicate.webhooks.default.secret.get()
     return WebhookVerifier(secret, seen=seen)
 
 
-def accept(verifier: WebhookVerifier, request: HttpRequest) -> Prediction | Training | HttpResponse:
-    """Give a webhook that is to be handled now, or the answer to any other."""
-    # No further than to the limit: nobody has proved anything yet. (`request.body` has Django's
-    # limit, which is lower.) Under ASGI Django has taken all of it by now, to a temporary file:
-    # there a server in front has to keep to a limit.
+def verify(verifier: WebhookVerifier, request: HttpRequest) -> Prediction | Training | HttpResponse:
+    """Return a genuine, new webhook, or the response to any other request."""
+    # The sender is not verified yet, so read no more than the limit. (`request.body` has Django's
+    # own limit of 2.5 MB.) Under ASGI, Django has stored the whole body in a temporary file by now:
+    # the server in front must limit its size.
     try:
-        body = request.read(LIMIT + 1)
+        body = request.read(MAX_BODY_BYTES + 1)
     except UnreadablePostError:
-        return answer("The body is not complete", 400)
-    if len(body) > LIMIT:
-        return answer("The body is too large", 413)
+        return text_response("the body is incomplete", 400)
+    if len(body) > MAX_BODY_BYTES:
+        return text_response("the body is too large", 413)
     try:
         return verifier.unwrap(request.headers, body)
     except ReplayedWebhookError as error:
-        # Only a success ends the repetitions, and it must not be told before there is one.
-        return answer(str(error), 200 if seen.is_settled(request.headers["webhook-id"]) else 409)
+        # Replicate repeats a webhook until a response has a 2xx status. Such a response, sent while
+        # the first copy is still handled, would lose the webhook if that handling failed.
+        status = 200 if seen.is_settled(request.headers["webhook-id"]) else 409
+        return text_response(str(error), status)
     except WebhookValidationError as error:
-        return answer(str(error), 400)
+        return text_response(str(error), 400)
 
 
-def answer(text: str, status: int) -> HttpResponse:
-    """Make an answer of plain text."""
+def text_response(text: str, status: int) -> HttpResponse:
+    """Return a response of plain text."""
     return HttpResponse(text, "text/plain", status)
 
 
 def settle(request: HttpRequest, status: int) -> None:
-    """End the handling of a webhook.
+    """Store whether the handling of a webhook succeeded.
 
-    What is not answered with success comes again, and is then accepted again.
+    Replicate sends a webhook again whose handling failed; it must be accepted then.
     """
     seen.settle(request.headers["webhook-id"], succeeded=200 <= status < 300)
 
 
-# The loop keeps tasks only weakly.
-underway: set[asyncio.Task[HttpResponseBase]] = set()
+# An event loop has only weak references to its tasks.
+running_tasks: set[asyncio.Task[HttpResponseBase]] = set()
 
-# Of either kind; what Django calls is of the same kind.
 View = Callable[..., Any]
 
 
 def verified_webhook(verifier: Callable[[], WebhookVerifier]) -> Callable[[View], View]:
-    """Give a view, of either kind, genuine and new webhooks only; others are answered here.
+    """Call a blocking or an async view with genuine, new webhooks only.
 
     Args:
-        verifier: Gives the verifier, when the first request comes.
+        verifier: Returns the verifier; called for each request.
 
     """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def receive(request: HttpRequest) -> HttpResponseBase:
-            webhook = accept(verifier(), request)
+            webhook = verify(verifier(), request)
             if isinstance(webhook, HttpResponse):
                 return webhook
             status = 500
@@ -117,18 +121,20 @@ def verified_webhook(verifier: Callable[[], WebhookVerifier]) -> Callable[[View]
 
         @wraps(view)
         async def areceive(request: HttpRequest) -> HttpResponseBase:
-            # The first time it waits for Replicate's answer.
-            webhook = accept(await asyncio.to_thread(verifier), request)
+            # The first call of `verifier` fetches the secret, and blocks meanwhile.
+            webhook = verify(await asyncio.to_thread(verifier), request)
             if isinstance(webhook, HttpResponse):
                 return webhook
-            # Django cancels the view of a sender who hangs up, whose webhook comes again: what has
-            # begun is finished first.
-            task = asyncio.create_task(finish(request, webhook))
-            underway.add(task)
-            task.add_done_callback(underway.discard)
+            # Django cancels a view when the sender disconnects, and Replicate repeats the webhook
+            # then. A task of its own completes the view, so that the webhook is handled once.
+            task = asyncio.create_task(call_view(request, webhook))
+            running_tasks.add(task)
+            task.add_done_callback(running_tasks.discard)
             return await asyncio.shield(task)
 
-        async def finish(request: HttpRequest, webhook: Prediction | Training) -> HttpResponseBase:
+        async def call_view(
+            request: HttpRequest, webhook: Prediction | Training
+        ) -> HttpResponseBase:
             status = 500
             try:
                 response: HttpResponseBase = await view(request, webhook)
@@ -137,7 +143,7 @@ def verified_webhook(verifier: Callable[[], WebhookVerifier]) -> Callable[[View]
                 settle(request, status)
             return response
 
-        # Replicate's requests have a signature for a token.
+        # Replicate's requests have a signature in place of a CSRF token.
         return csrf_exempt(require_POST(areceive if iscoroutinefunction(view) else receive))
 
     return decorate
@@ -145,21 +151,21 @@ def verified_webhook(verifier: Callable[[], WebhookVerifier]) -> Callable[[View]
 
 @verified_webhook(verifier)
 def receive(_: HttpRequest, webhook: Prediction | Training) -> HttpResponse:
-    """Handle a webhook."""
+    """Handle a webhook in a blocking view."""
     handle(webhook)
     return HttpResponse(status=204)
 
 
 @verified_webhook(verifier)
 async def areceive(_: HttpRequest, webhook: Prediction | Training) -> HttpResponse:
-    """Handle a webhook in a view that awaits."""
+    """Handle a webhook in an async view."""
     await asyncio.to_thread(handle, webhook)
     return HttpResponse(status=204)
 
 
 urlpatterns = [path("webhooks/replicate", receive), path("async/webhooks/replicate", areceive)]
 
-# Requests are known by their signature, not by the host they name.
+# The signature identifies a webhook, whatever its `Host` header is.
 settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"])
 wsgi = get_wsgi_application()
 asgi = get_asgi_application()

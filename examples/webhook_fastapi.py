@@ -1,10 +1,10 @@
-"""Receives Replicate's webhooks with FastAPI: as a dependency of a route, or in a middleware for
-any ASGI application.
+"""Receive Replicate's webhooks with FastAPI, or with a middleware for any ASGI application.
 
     REPLICATE_API_TOKEN=r8_… uvicorn --app-dir examples webhook_fastapi:app
 
-Predictions made with ``webhook="https://…/webhooks/replicate"`` are then handled in `handle`. Set
-``REPLICATE_WEBHOOK_SECRET`` to start without asking Replicate for the secret.
+`handle` processes the webhooks of predictions created with
+``webhook="https://…/webhooks/replicate"``. The signing secret is ``REPLICATE_WEBHOOK_SECRET``;
+without it, the secret is fetched from Replicate when the application starts.
 """
 
 from __future__ import annotations
@@ -30,26 +30,25 @@ from replicate_rs import (
 )
 from replicate_rs.webhook import ReplayedWebhookError
 
-# Bytes of a body. What a model puts out as text, or as `data:` URIs, is in it.
-LIMIT = 16 << 20
+# A body contains the model's output: long texts, and files as `data:` URIs.
+MAX_BODY_BYTES = 16 << 20
 
-# Those that were accepted. For several processes keep them where all can see them.
+# The ids of accepted webhooks. Several processes need a store that they share.
 seen = SeenWebhooks()
 
 
 async def handle(webhook: Prediction | Training) -> None:
-    """Do here what is to be done.
+    """Process a webhook: your code goes here.
 
-    If it raises, Replicate sends the webhook of the end again, several times within a minute.
+    If it raises, Replicate sends the last webhook of a prediction again, several times within a
+    minute.
     """
     print(f"{webhook.id} {webhook.status}")
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
-    """Prepare the keys, before the first request comes: each request has what this gives in its
-    `state`.
-    """
+    """Create the verifier at startup; requests find it as ``request.state.verifier``."""
     secret = os.environ.get("REPLICATE_WEBHOOK_SECRET")
     if not secret:
         async with AsyncReplicate() as client:
@@ -58,52 +57,55 @@ async def lifespan(_: FastAPI) -> AsyncGenerator[dict[str, Any]]:
 
 
 async def read(request: Request) -> bytes:
-    """Read a body, no further than to the limit: nobody has proved anything yet."""
+    """Read the body, up to the limit: the sender is not verified yet."""
     body = bytearray()
     try:
-        async for part in request.stream():
-            body += part
-            if len(body) > LIMIT:
-                raise HTTPException(413, "The body is too large")
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise HTTPException(413, "the body is too large")
     except ClientDisconnect as error:
-        raise HTTPException(400, "The body is not complete") from error
+        raise HTTPException(400, "the body is incomplete") from error
     return bytes(body)
 
 
-def accept(
+def verify(
     verifier: WebhookVerifier, headers: Mapping[str, str], body: bytes
 ) -> Prediction | Training:
-    """Give a webhook that is to be handled now; what is raised is the answer to any other."""
+    """Return a genuine, new webhook.
+
+    Raises:
+        HTTPException: The response to a webhook that is not genuine or not new.
+
+    """
     try:
         return verifier.unwrap(headers, body)
     except ReplayedWebhookError as error:
-        # Only a success ends the repetitions, and it must not be told before there is one.
-        raise HTTPException(
-            200 if seen.is_settled(headers["webhook-id"]) else 409, str(error)
-        ) from error
+        # Replicate repeats a webhook until a response has a 2xx status. Such a response, sent while
+        # the first copy is still handled, would lose the webhook if that handling failed.
+        status = 200 if seen.is_settled(headers["webhook-id"]) else 409
+        raise HTTPException(status, str(error)) from error
     except WebhookValidationError as error:
         raise HTTPException(400, str(error)) from error
 
 
-# A route's dependency.
-
-
 async def receive_webhook(request: Request) -> AsyncGenerator[Prediction | Training]:
-    """Give a route its webhook.
+    """Yield a verified webhook to a route; the handling fails if the route raises.
 
-    A route fails by raising: a response that it returns is not seen from here.
+    A dependency does not see the status of a response that the route returns.
     """
-    webhook = accept(request.state.verifier, request.headers, await read(request))
+    webhook = verify(request.state.verifier, request.headers, await read(request))
     succeeded = False
     try:
         yield webhook
         succeeded = True
     finally:
-        # What is not answered with success comes again, and is then accepted again.
+        # Replicate sends a webhook again whose handling failed; it must be accepted then.
         seen.settle(request.headers["webhook-id"], succeeded=succeeded)
 
 
-# Within the function, so that it is settled when the answer is sent.
+# The scope "function" settles the webhook before the response is sent: Replicate may repeat the
+# webhook as soon as it has the response.
 Webhook = Annotated[Prediction | Training, Depends(receive_webhook, scope="function")]
 
 app = FastAPI(lifespan=lifespan)
@@ -111,21 +113,20 @@ app = FastAPI(lifespan=lifespan)
 
 @app.post("/webhooks/replicate")
 async def receive(webhook: Webhook) -> None:
-    """Handle a webhook."""
+    """Handle a webhook that the dependency has verified."""
     await handle(webhook)
 
 
-# The same for everything under a path, whatever the application is made with.
-
-
 class VerifiedWebhooks:
-    """Lets only genuine, new webhooks through to an ASGI application: they are in the request's
-    state as ``webhook``.
+    """ASGI middleware that verifies the webhooks below a path.
+
+    The application receives genuine, new webhooks only, as ``request.state.webhook``. Requests to
+    other paths pass unchanged.
 
     Args:
         app: The application.
-        verifier: If it is not given, the request's state has it: see `lifespan`.
-        path: This path and what is below it is guarded.
+        verifier: The verifier; without it, ``request.state.verifier``, which `lifespan` sets.
+        path: The path to protect, with all paths below it.
 
     """
 
@@ -137,8 +138,8 @@ class VerifiedWebhooks:
         self.path = path.strip("/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
-        # As routes are told: without what a proxy, or a mount, has in front.
+        """Verify a request, then call the application or send an error response."""
+        # Like the router, ignore the prefix of a proxy or a mount.
         path = f"{scope.get('path')}/".removeprefix(f"{scope.get('root_path', '')}/").lstrip("/")
         if scope["type"] != "http" or not path.startswith(f"{self.path}/"):
             await self.app(scope, receive, send)
@@ -146,31 +147,33 @@ class VerifiedWebhooks:
         request = Request(scope, receive)
         try:
             body = await read(request)
-            webhook = accept(self.verifier or request.state.verifier, request.headers, body)
-        except HTTPException as refusal:
-            await PlainTextResponse(refusal.detail, refusal.status_code)(scope, receive, send)
+            webhook = verify(self.verifier or request.state.verifier, request.headers, body)
+        except HTTPException as error:
+            await PlainTextResponse(error.detail, error.status_code)(scope, receive, send)
             return
         id = request.headers["webhook-id"]
-        unread = [body]
-        answered = False
+        unread_bodies = [body]
+        has_response = False
 
-        async def replay() -> Message:
-            return {"type": "http.request", "body": unread.pop()} if unread else await receive()
+        async def receive_body() -> Message:
+            # The application may read the body again.
+            if unread_bodies:
+                return {"type": "http.request", "body": unread_bodies.pop()}
+            return await receive()
 
-        async def watch(message: Message) -> None:
-            nonlocal answered
-            # Before the answer is sent, since the webhook may come again at once.
+        async def settle_and_send(message: Message) -> None:
+            nonlocal has_response
             if message["type"] == "http.response.start":
-                answered = True
+                # Replicate may repeat the webhook as soon as it has the response.
+                has_response = True
                 seen.settle(id, succeeded=200 <= message["status"] < 300)
             await send(message)
 
+        state = {**scope.get("state", {}), "webhook": webhook}
         try:
-            await self.app(
-                {**scope, "state": {**scope.get("state", {}), "webhook": webhook}}, replay, watch
-            )
+            await self.app({**scope, "state": state}, receive_body, settle_and_send)
         finally:
-            if not answered:
+            if not has_response:
                 seen.settle(id, succeeded=False)
 
 

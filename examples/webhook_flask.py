@@ -1,9 +1,10 @@
-"""Receives Replicate's webhooks with Flask.
+"""Receive Replicate's webhooks with Flask.
 
     REPLICATE_API_TOKEN=r8_… python examples/webhook_flask.py
 
-Predictions made with ``webhook="https://…/webhooks/replicate"`` are then handled in `handle`. Set
-``REPLICATE_WEBHOOK_SECRET`` to do without asking Replicate for the secret when the first one comes.
+`handle` processes the webhooks of predictions created with
+``webhook="https://…/webhooks/replicate"``. The signing secret is ``REPLICATE_WEBHOOK_SECRET``;
+without it, the secret is fetched from Replicate when the first webhook arrives.
 """
 
 from __future__ import annotations
@@ -19,39 +20,38 @@ import replicate_rs as replicate
 from replicate_rs import Prediction, SeenWebhooks, Training, WebhookValidationError, WebhookVerifier
 from replicate_rs.webhook import ReplayedWebhookError
 
-# Bytes of a body. What a model puts out as text, or as `data:` URIs, is in it.
-LIMIT = 16 << 20
+# A body contains the model's output: long texts, and files as `data:` URIs.
+MAX_BODY_BYTES = 16 << 20
 
-# Those that were accepted. For several processes keep them where all can see them.
+# The ids of accepted webhooks. Several processes need a store that they share.
 seen = SeenWebhooks()
 
 
 def handle(webhook: Prediction | Training) -> None:
-    """Do here what is to be done.
+    """Process a webhook: your code goes here.
 
-    If it raises, Replicate sends the webhook of the end again, several times within a minute.
+    If it raises, Replicate sends the last webhook of a prediction again, several times within a
+    minute.
     """
     print(f"{webhook.id} {webhook.status}")
 
 
 @cache
 def verifier() -> WebhookVerifier:
-    """Prepare the keys, once; what raises is tried again with the next request."""
+    """Return the verifier, created once; after an error the next request tries again."""
     secret = os.environ.get("REPLICATE_WEBHOOK_SECRET") or replicate.webhooks.default.secret.get()
     return WebhookVerifier(secret, seen=seen)
 
 
-def accept(verifier: WebhookVerifier, body: bytes) -> Prediction | Training | Response:
-    """Give a webhook that is to be handled now, or the answer to any other."""
+def verify(verifier: WebhookVerifier, body: bytes) -> Prediction | Training | Response:
+    """Return a genuine, new webhook, or the response to any other request."""
     try:
         return verifier.unwrap(request.headers, body)
     except ReplayedWebhookError as error:
-        # Only a success ends the repetitions, and it must not be told before there is one.
-        return Response(
-            str(error),
-            200 if seen.is_settled(request.headers["webhook-id"]) else 409,
-            mimetype="text/plain",
-        )
+        # Replicate repeats a webhook until a response has a 2xx status. Such a response, sent while
+        # the first copy is still handled, would lose the webhook if that handling failed.
+        status = 200 if seen.is_settled(request.headers["webhook-id"]) else 409
+        return Response(str(error), status, mimetype="text/plain")
     except WebhookValidationError as error:
         return Response(str(error), 400, mimetype="text/plain")
 
@@ -62,20 +62,20 @@ View = Callable[[Prediction | Training], ResponseReturnValue]
 def verified_webhook(
     verifier: Callable[[], WebhookVerifier],
 ) -> Callable[[View], Callable[[], Response]]:
-    """Give a view genuine, new webhooks only; others are answered here.
+    """Call a view with genuine, new webhooks only.
 
     Args:
-        verifier: Gives the verifier, when the first request comes.
+        verifier: Returns the verifier; called for each request.
 
     """
 
     def decorate(view: View) -> Callable[[], Response]:
         @wraps(view)
         def receive() -> Response:
-            # No further than to the limit: nobody has proved anything yet. Flask answers 413 where
-            # a length was given; a body in chunks ends there, and is not genuine then.
-            request.max_content_length = LIMIT
-            webhook = accept(verifier(), request.get_data())
+            # The sender is not verified yet, so limit the body. Flask answers 413 to a larger
+            # `Content-Length`. It truncates a chunked body, whose signature then does not match.
+            request.max_content_length = MAX_BODY_BYTES
+            webhook = verify(verifier(), request.get_data())
             if isinstance(webhook, Response):
                 return webhook
             status = 500
@@ -83,7 +83,7 @@ def verified_webhook(
                 response = make_response(current_app.ensure_sync(view)(webhook))
                 status = response.status_code
             finally:
-                # What is not answered with success comes again, and is then accepted again.
+                # Replicate sends a webhook again whose handling failed; it must be accepted then.
                 seen.settle(request.headers["webhook-id"], succeeded=200 <= status < 300)
             return response
 

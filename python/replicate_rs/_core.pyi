@@ -1,4 +1,4 @@
-"""The Rust core. Everything that takes time is a `Pending`: `wait()` blocks, `await` does not."""
+"""The Rust core. Operations that take time return a `Pending`, to be awaited or waited for."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from os import PathLike
@@ -46,13 +46,13 @@ _Pairs: TypeAlias = Sequence[tuple[str, str]]
 _Target: TypeAlias = str | tuple[str, ...]
 _Form: TypeAlias = Literal["events", "text", "frames"]
 _Body: TypeAlias = bytes | Upload
-# What a host says of a file: its media type, its length in bytes, its `Content-Disposition`, and its
-# `ETag` or `Last-Modified`.
+# The headers of a file's response: its media type, its length in bytes, its `Content-Disposition`,
+# and its `ETag` or `Last-Modified`.
 _FileInfo: TypeAlias = tuple[str | None, int | None, str | None, str | None]
 
 @final
 class Pending(Generic[_T_co]):
-    """Some work of the core, to be waited for or awaited, once."""
+    """An operation of the core: `wait()` blocks, `await` does not. Either is possible once."""
 
     def begin(self) -> None: ...
     def give_up(self) -> None: ...
@@ -78,14 +78,14 @@ class Pending(Generic[_T_co]):
 
 @final
 class HubPort:
-    """The way from the core to a hub of gevent's or eventlet's."""
+    """Passes completed operations from the core to a hub of gevent or eventlet."""
 
     def __new__(cls, event_loop: Any) -> Self:
-        """Have `event_loop` watch it."""
+        """Create a port, and register it with `event_loop`."""
 
 @final
 class Expect(Generic[_T_co]):
-    """What an endpoint answers with."""
+    """The form of an endpoint's response."""
 
     OBJECT: ClassVar[Expect[dict[str, Any]]]
     RECORD: ClassVar[Expect[dict[str, Any]]]
@@ -249,7 +249,7 @@ class Core:
 
 @final
 class StreamPosition:
-    """How far a stream of events has come, over all of its connections."""
+    """The position in a stream of events, across all of its connections."""
 
     def __new__(cls) -> Self: ...
     @property
@@ -264,7 +264,7 @@ class StreamPosition:
 
 @final
 class ResponseStream(Generic[_T_co]):
-    """An answer that arrives in parts. Dropping or closing it closes its connection."""
+    """A response that arrives in parts. Dropping or closing it closes its connection."""
 
     @property
     def is_open(self) -> bool: ...
@@ -280,7 +280,7 @@ class ResponseStream(Generic[_T_co]):
 
 @final
 class ServerSentEvent(Generic[_M_co]):
-    """One event of a stream; ``str()`` gives the text of an output, and nothing for other events."""
+    """An event of a stream; ``str()`` returns the text of an output, empty for other events."""
 
     EventType: ClassVar[type[_EventType]]
     __match_args__: ClassVar[tuple[str, ...]] = ("event", "data", "id", "retry")
@@ -294,22 +294,22 @@ class ServerSentEvent(Generic[_M_co]):
     ) -> Self: ...
     @property
     def event(self) -> _EventType:
-        """``output``, ``logs``, ``error``, ``done``, or what the API invents."""
+        """``output``, ``logs``, ``error``, ``done``, or another type that the API sends."""
 
     @property
     def data(self) -> str | FileOutput[_M_co]:
-        """Text; a `FileOutput` if it is an output of a file stream."""
+        """Text; a `FileOutput` for an output of a model that streams files."""
 
     @property
     def id(self) -> str | None:
-        """The last id that the stream has given."""
+        """The last event id of the stream so far."""
 
     @property
     def retry(self) -> int | None:
-        """Milliseconds to wait before reconnecting, if the event said so."""
+        """Milliseconds to wait before reconnecting, if the event has this field."""
 
     def encode(self) -> bytes:
-        """Give the event as it goes over the wire."""
+        """Return the event as it is sent in an event stream."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -319,32 +319,33 @@ class ServerSentEvent(Generic[_M_co]):
 
 @final
 class EventDecoder:
-    """The parser of event streams (WHATWG HTML, §9.2.6), for those who have the bytes from
-    elsewhere.
-    """
+    """A parser of event streams (WHATWG HTML, §9.2.6) for bytes of any source."""
 
     def __new__(cls, *, max_bytes: int = ...) -> Self:
-        """Make one that raises `EventTooLarge` for an event of more than `max_bytes` bytes, 64 MiB
-        if not given.
+        """Create a decoder.
+
+        Args:
+            max_bytes: A larger event raises `EventTooLarge`; 64 MiB by default.
+
         """
 
     def feed(self, bytes: bytes | bytearray | memoryview) -> list[ServerSentEvent]:
-        """Take the next bytes, cut wherever they may be, and give the events that they complete."""
+        """Parse the next bytes of the stream, and return the events that they complete."""
 
     @property
     def last_event_id(self) -> str | None:
-        """The last id of an event that has ended; None if there was none."""
+        """The last id of a complete event; None without one."""
 
     @property
     def retry(self) -> int | None:
-        """Milliseconds to wait before reconnecting, as the stream last said; None if it did not."""
+        """Milliseconds to wait before reconnecting: the last `retry` field; None without one."""
 
     def close(self) -> None:
-        """Be at the end: an event that has not ended is dropped, and no more bytes are taken."""
+        """End the stream: drop an incomplete event, and refuse further bytes."""
 
 @final
 class Response:
-    """A response that has been read to its end, or one made by hand."""
+    """A response with its whole body: from the API, or created by a program."""
 
     def __new__(
         cls,
@@ -368,9 +369,9 @@ class Response:
 
 @final
 class AbortSignal:
-    """Tells a call to stop.
+    """Stops the calls that receive it as `signal=`.
 
-    Get one from an `AbortController`, or from `AbortSignal.timeout(seconds)`.
+    Create one with an `AbortController`, or with `AbortSignal.timeout(seconds)`.
     """
 
     @staticmethod
@@ -385,7 +386,7 @@ class AbortSignal:
 
 @final
 class AbortController:
-    """Aborts the calls that were given its `signal`."""
+    """Aborts the calls that receive its `signal`."""
 
     def __new__(cls) -> Self: ...
     @property
@@ -394,9 +395,7 @@ class AbortController:
 
 @final
 class Part:
-    """A piece of a request's body: bytes, or a file from some offset on, which is read while it is
-    sent.
-    """
+    """A part of a request's body: bytes, or a file that is read from an offset while it is sent."""
 
     def __new__(
         cls, content: bytes | str | PathLike[str], *, offset: int = 0, at_once: bool = False
@@ -410,7 +409,7 @@ class Part:
 
 @final
 class Upload:
-    """A request's body in pieces."""
+    """A request's body, in parts."""
 
     def __new__(cls, parts: Sequence[bytes | Part]) -> Self: ...
     @property
@@ -420,10 +419,7 @@ class Upload:
 
 @disjoint_base
 class Verifier:
-    """Accepts webhooks that one of its keys has signed.
-
-    The keys are prepared once, and wiped in the end.
-    """
+    """Verifies webhooks with one or more keys, which are overwritten in memory when it is freed."""
 
     def __new__(
         cls,

@@ -1,4 +1,4 @@
-"""Modules of earlier releases, which pickles and imports name, and where their names are now."""
+"""Modules of earlier releases that pickles and programs name, created when they are imported."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _PACKAGE = __name__.rpartition(".")[0]
-# By module and name; after a colon is the name today, where it is another one.
-_HOMES = {
+# The modules in which names of former modules are defined now.
+_MOVED = {
     "_operation": {"Async": "_base.session", "Sync": "_base.session"},
     "_record": {"_restored": "_base.record"},
     "_transport": {"Blocking": "_base.transport", "Suspending": "_base.transport"},
@@ -40,17 +40,15 @@ _HOMES = {
 
 
 def find_spec(name: str) -> ModuleSpec | None:
-    """Return the spec of a module that an earlier release had."""
-    return ModuleSpec(name, _Loader()) if name.rpartition(".")[2] in _HOMES else None
+    """Return the spec of a former module, or None."""
+    return ModuleSpec(name, _Loader()) if name.rpartition(".")[2] in _MOVED else None
 
 
 class _Loader(Loader):
     def create_module(self, spec: ModuleSpec) -> None:
-        """Leave the module's creation to the import system."""
+        """Let the import system create the module."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Fill the module with the names that pickles ask it for."""
-        for name, home in _HOMES[module.__name__.rpartition(".")[2]].items():
-            path, _, now = home.partition(":")
-            found = getattr(import_module(f".{path}", _PACKAGE), now or name)
-            setattr(module, name, found)
+        """Set the names that pickles look up."""
+        for name, path in _MOVED[module.__name__.rpartition(".")[2]].items():
+            setattr(module, name, getattr(import_module(f".{path}", _PACKAGE), name))

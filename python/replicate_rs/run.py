@@ -117,7 +117,7 @@ async def run_to_end(
     requested, interval = _parse_wait(wait) if prefer is None else (_parse_prefer(prefer), None)
     timeout, started_at = limit("timeout", options.get("timeout")), monotonic()
     adapter = client._session.adapter
-    max_wait = MAX_FIRST_WAIT if adapter is None else adapter.first_hold
+    max_wait = MAX_FIRST_WAIT if adapter is None else adapter.max_first_wait
     first_wait = _first_wait(requested, max_wait, timeout, has_progress=progress is not None)
     if timeout is not None:
         options = with_cancel_after(options, cancel_on_exit=cancel_on_exit)

@@ -1,8 +1,7 @@
-"""The types that the signatures of this package name: aliases, protocols, and dictionaries of
-options.
+"""The types in this package's signatures: aliases, protocols, and dictionaries of options.
 
-The other modules import them for type checkers only. At run time this module is loaded when a
-program imports it, or reads the annotations of a function or a class, as `typing.get_type_hints`,
+Other modules import them for type checkers only. At run time this module is loaded when a program
+imports it, or reads the annotations of a function or a class, as `typing.get_type_hints`,
 `inspect.signature`, pydantic and documentation tools do.
 """
 
@@ -126,7 +125,7 @@ __all__ = [
     "WebhookRequest",
 ]
 
-# For those who read annotations. What only annotations of the package itself name is here too.
+# Names that only annotations of the package use.
 
 E = TypeVar("E", bound=BaseException)
 M = TypeVar("M")
@@ -135,7 +134,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 A = TypeVar("A")
 JSONObject: TypeAlias = dict[str, Any]
-# What only type checkers know more of.
+# Types that are more precise for type checkers.
 _INTERNAL: dict[str, Any] = {
     "FileInfo": tuple,
     "Form": str,
@@ -143,70 +142,43 @@ _INTERNAL: dict[str, Any] = {
     "Streamed": collections.abc.AsyncIterable,
     "Transport": Any,
 }
-# Where a module calls a type by a shorter name.
-_OF_WEBHOOKS = {
+# Modules about webhooks use shorter names for these types.
+_WEBHOOK_NAMES = {
     **_INTERNAL,
     "Body": WebhookBody,
     "Headers": WebhookHeaders,
     "Request": WebhookRequest,
 }
 _LOCAL_NAMES: dict[str, dict[str, Any]] = dict.fromkeys(
-    ("webhook", "_webhooks.requests", "_webhooks.verifier"), _OF_WEBHOOKS
+    ("webhook", "_webhooks.requests", "_webhooks.verifier"), _WEBHOOK_NAMES
 )
-# Where the classes are that annotations name.
 _LIBRARIES = (collections.abc, typing, types, datetime, io, os, pathlib)
-_HOMES = (
-    *(
-        "account",
-        "client",
-        "collection",
-        "_predictions.polling",
-        "deployment",
-        "exceptions",
-        "file",
-        "_files.inputs",
-        "_files.output",
-        "_files.sources",
-    ),
-    *(
-        "hardware",
-        "_files.encode",
-        "_predictions.job",
-        "_client.http",
-        "_client.middleware",
-        "model",
-        "_client.stats",
-        "_client.timeout",
-        "pagination",
-        "prediction",
-        "_predictions.progress",
-    ),
-    *(
-        "run",
-        "_client.search",
-        "stream",
-        "training",
-        "use",
-        "version",
-        "_predictions.events",
-        "webhook",
-        "_webhooks.verifier",
-    ),
-    *("_client.attributes", "_files.reader", "_files.open_file", "_client.config"),
-    *(
-        "_core",
-        "_base.model_api",
-        "_base.operation",
-        "_base.resource",
-        "_base.record",
-        "_base.streaming",
-        "_base.transport",
-    ),
+# The modules of the classes in annotations that are not names of the package itself.
+_MODULES = (
+    "account",
+    "collection",
+    "deployment",
+    "file",
+    "hardware",
+    "model",
+    "training",
+    "use",
+    "webhook",
+    "_base.record",
+    "_base.resource",
+    "_base.session",
+    "_base.streaming",
+    "_client.stats",
+    "_files.reader",
+    "_files.sources",
+    "_predictions.events",
+    "_predictions.job",
+    "_predictions.progress",
 )
 
 
 class _Names(dict[str, Any]):
-    """What the names in a module's annotations stand for."""
+    """The values of the names in a module's annotations."""
 
     def __init__(self, module: str, owner: type | None) -> None:
         super().__init__(_LOCAL_NAMES.get(module.partition(".")[2], _INTERNAL))
@@ -218,55 +190,61 @@ class _Names(dict[str, Any]):
         for names in (globals(), self._module, *map(vars, _LIBRARIES)):
             if name in names and not isinstance(names[name], types.ModuleType):
                 return names[name]
-        for home in _HOMES:
-            found = vars(import_module(f".{home}", __package__)).get(name)
+        package = __name__.rpartition(".")[0]
+        for module in (package, *(f"{package}.{path}" for path in _MODULES)):
+            found = getattr(import_module(module), name, None)
             if isinstance(found, type):
                 return found
         raise KeyError(name)
 
 
-def evaluated(annotation: object, module: str, owner: type | None) -> Any:
-    """Return the type that an annotation of one of the package's modules, and perhaps of a class in
-    it, means.
+def evaluate(annotation: object, module: str, owner: type | None) -> Any:
+    """Return the type that an annotation stands for.
+
+    Args:
+        annotation: Its text, or a value.
+        module: The name of its module.
+        owner: The class that it belongs to.
+
     """
     if not isinstance(annotation, str):
         return annotation
     return eval(annotation, {}, _Names(module, owner))  # noqa: S307 - the package's own annotations
 
 
-def _describe_to_pydantic(kind: Any, check: Callable[[object], bool], wanted: str) -> None:
-    """Let pydantic take values for which `check` is true."""
+def _add_schema(kind: Any, is_valid: Callable[[object], bool], requirement: str) -> None:
+    """Let pydantic accept values for which `is_valid` returns True."""
 
-    def checked(value: object) -> object:
-        if not check(value):
-            raise ValueError(f"must {wanted}")
+    def validate(value: object) -> object:
+        if not is_valid(value):
+            raise ValueError(f"must {requirement}")
         return value
 
     def schema(_source: object, _handler: object) -> Any:
         from pydantic_core import core_schema
 
-        return core_schema.no_info_plain_validator_function(checked)
+        return core_schema.no_info_plain_validator_function(validate)
 
     kind.__get_pydantic_core_schema__ = schema
     kind.__get_pydantic_json_schema__ = _any_json
 
 
-def _describe_protocol(kind: Any) -> None:
+def _add_protocol_schema(kind: Any) -> None:
     members: list[str] = [name for name in dir(kind) if name[0] != "_"]
-    _describe_to_pydantic(
+    _add_schema(
         kind,
         lambda value: all(hasattr(value, name) for name in members),
         f"have {' and '.join(members)}",
     )
-    kind.__get_pydantic_json_schema__ = _omitted
+    kind.__get_pydantic_json_schema__ = _omit
 
 
 def _any_json(_schema: object, _handler: object) -> dict[str, Any]:
     return {}
 
 
-def _omitted(_schema: object, _handler: object) -> NoReturn:
-    # Of several types that a parameter may have, JSON has the others.
+def _omit(_schema: object, _handler: object) -> NoReturn:
+    # A JSON schema shows the parameter's other types only.
     from pydantic_core import PydanticOmit
 
     raise PydanticOmit
@@ -285,9 +263,7 @@ for _kind in (
     AsyncReadable,
     Image,
 ):
-    _describe_protocol(_kind)
-_describe_to_pydantic(Namespace, lambda value: isinstance(value, Namespace), "be a client")
-_describe_to_pydantic(
-    AbortSignal, lambda value: isinstance(value, AbortSignal), "be an AbortSignal"
-)
-_describe_to_pydantic(Response, lambda value: isinstance(value, Response), "be a Response")
+    _add_protocol_schema(_kind)
+_add_schema(Namespace, lambda value: isinstance(value, Namespace), "be a client")
+_add_schema(AbortSignal, lambda value: isinstance(value, AbortSignal), "be an AbortSignal")
+_add_schema(Response, lambda value: isinstance(value, Response), "be a Response")

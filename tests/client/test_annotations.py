@@ -194,7 +194,7 @@ def test_names_for_type_checkers_are_the_types_that_are_evaluated():
                     if home.__name__.removeprefix("replicate_rs.") in INNER:
                         continue
                     for each in node.names:
-                        known = types.evaluated(each.asname or each.name, module.__name__, None)
+                        known = types.evaluate(each.asname or each.name, module.__name__, None)
                         assert known == getattr(home, each.name, None) or known == getattr(
                             types, each.name, None
                         ), each.name
@@ -216,7 +216,8 @@ def test_types_are_loaded_when_they_are_asked_for():
         import sys
         import replicate_rs
         client = replicate_rs.Replicate("r8_x")
-        client.run, client.predictions.create, client.models.get, client.files.create, replicate_rs.validate_webhook
+        client.run, client.predictions.create, client.models.get, client.files.create
+        replicate_rs.validate_webhook
         assert not {"replicate_rs.types", "typing"} & sys.modules.keys()
         import inspect
         assert "ref" in inspect.signature(client.run).parameters
@@ -327,13 +328,17 @@ def test_help_explains_every_option(path):
 def test_options_are_explained_as_their_types_are():
     from replicate_rs._predictions import params
 
-    tree = ast.parse((PACKAGE / "types.py").read_text())
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name in params.HELP:
+    checked = set()
+    for path in ("_base/types.py", "_predictions/types.py"):
+        for node in ast.parse((PACKAGE / path).read_text()).body:
+            if not (isinstance(node, ast.ClassDef) and node.name in params.HELP):
+                continue
             fields = [each for each in node.body if isinstance(each, (ast.AnnAssign, ast.Expr))][1:]
-            said = {
-                one.target.id: " ".join(ast.literal_eval(other.value).split())
-                for one, other in zip(fields[::2], fields[1::2], strict=True)
+            docstrings = {
+                field.target.id: " ".join(ast.literal_eval(docstring.value).split())
+                for field, docstring in zip(fields[::2], fields[1::2], strict=True)
             }
-            assert said.items() <= params.HELP[node.name].items()
+            assert docstrings.items() <= params.HELP[node.name].items()
             assert params.HELP[node.name].keys() == getattr(types, node.name).__annotations__.keys()
+            checked.add(node.name)
+    assert checked == params.HELP.keys()

@@ -66,7 +66,8 @@ def test_the_demo_runs(tmp_path):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "genuine: True; with one byte added: False" in done.stdout
+    assert "as received: genuine" in done.stdout
+    assert "with one byte added: refused" in done.stdout
     assert (ROOT / "output" / "sketch.png").stat().st_size > 10_000
 
 

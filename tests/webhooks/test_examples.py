@@ -205,7 +205,7 @@ def test_a_receiver_reads_no_more_than_its_limit(receiver, service, monkeypatch)
         make_webhook(service.webhook_secret, body=json.dumps({"id": "x" * size}).encode())
         for size in (500, 501)
     )
-    monkeypatch.setattr(receiver.module, "LIMIT", len(fits[1]))
+    monkeypatch.setattr(receiver.module, "MAX_BODY_BYTES", len(fits[1]))
     assert receiver.post(*too_large) == 413
     assert receiver.handled == []
     assert receiver.post(*fits) in (200, 204)

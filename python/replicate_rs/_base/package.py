@@ -1,6 +1,6 @@
-"""What modules below the package's root ask the loaded root for, without importing it.
+"""Access to the package's root from modules that it imports.
 
-The root is in `sys.modules` whenever one of its modules is.
+The root is in `sys.modules` when any of its modules is.
 """
 
 from __future__ import annotations
@@ -21,5 +21,5 @@ def default_client() -> Any:
 
 
 def evaluate(annotation: object, module: str, owner: type | None) -> Any:
-    """Return the type that an annotation of one of the package's modules means."""
-    return sys.modules[_ROOT].types.evaluated(annotation, module, owner)
+    """Return the type that an annotation in one of the package's modules stands for."""
+    return sys.modules[_ROOT].types.evaluate(annotation, module, owner)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     class Adapter(Protocol):
         """Adapts calls to the official client's behavior; `drop_in` has one."""
 
-        first_hold: int
+        max_first_wait: int
         """The longest time that a run's create request may block, in seconds."""
 
         def call(
@@ -97,7 +97,7 @@ class Sync:
 class Async:
     """The mode of an `AsyncReplicate` and of its records: operations are awaited.
 
-    In annotations: `Prediction[Async]`.
+    Annotations use it as a parameter: ``Prediction[Async]``.
     """
 
     transport: type[Transport] = Suspending

@@ -1,4 +1,4 @@
-"""Types that signatures of every package name: durations, headers, options, references."""
+"""Types in the signatures of all packages: durations, headers, options, references."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from typing import TypedDict as TypedDict
 else:
     try:
-        # Before Python 3.12 pydantic takes no other.
+        # Pydantic requires it before Python 3.12.
         from typing_extensions import TypedDict
     except ImportError:
         from typing import TypedDict
 
 
 class AsItIs:
-    """Tells pydantic to pass a value on, which has no JSON: what takes it checks it."""
+    """Tells pydantic to pass a value without validation; the called function validates it."""
 
     def __repr__(self) -> str:
         return "AsItIs"
@@ -33,36 +33,36 @@ class AsItIs:
 
 @runtime_checkable
 class HasTimeouts(Protocol):
-    """A `Timeout`, or one of httpx, as 1.0.7 and 2.0 take."""
+    """A `Timeout` of this library or of httpx, which 1.0.7 and 2.0 accept."""
 
     @property
     def connect(self) -> float | None:
-        """To open a connection."""
+        """Seconds to open a connection."""
         ...
 
     @property
     def read(self) -> float | None:
-        """Between two parts of an answer."""
+        """Seconds between two parts of a response."""
         ...
 
     @property
     def write(self) -> float | None:
-        """For the connection to take a piece of a body."""
+        """Seconds to send a part of a body."""
         ...
 
     @property
     def pool(self) -> float | None:
-        """For a connection to become free."""
+        """Seconds until a connection is free."""
         ...
 
 
 @runtime_checkable
 class HasOwnerAndName(Protocol):
-    """A model, as this library, or anyone, describes it."""
+    """A model: an object with the attributes `owner` and `name`."""
 
     @property
     def owner(self) -> str:
-        """The user or organization."""
+        """The user or organization that owns the model."""
         ...
 
     @property
@@ -73,17 +73,17 @@ class HasOwnerAndName(Protocol):
 
 @runtime_checkable
 class HasId(Protocol):
-    """A version, as this library, or anyone, describes it."""
+    """An object that has an id, such as a version or a prediction."""
 
     @property
     def id(self) -> str:
-        """64 hexadecimal digits."""
+        """The id; a version's has 64 hexadecimal digits."""
         ...
 
 
 @runtime_checkable
 class Named(Protocol):
-    """An object that names a model, as 2.0 takes."""
+    """An object that names a model, which 2.0 accepts."""
 
     @property
     def name(self) -> str:
@@ -93,7 +93,7 @@ class Named(Protocol):
 
 @runtime_checkable
 class SecretText(Protocol):
-    """Text that is not shown, such as `SecretStr` of pydantic."""
+    """Text that `repr` does not show, such as pydantic's `SecretStr`."""
 
     def get_secret_value(self) -> str:
         """Return the text."""
@@ -101,16 +101,15 @@ class SecretText(Protocol):
 
 
 Seconds: TypeAlias = float | timedelta
-# What limits a call: seconds for all of it. Of a `Timeout`, its `total` does, or else its longest
-# part.
+# The maximum duration of a call. Of a `Timeout`, that is `total`, or its longest part without one.
 Limit: TypeAlias = Seconds | HasTimeouts
 Query: TypeAlias = Mapping[str, object]
-# Pairs may have several values of one name.
+# A sequence of pairs may contain several values of one name.
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
 class Options(TypedDict, total=False):
-    """What every operation takes besides its own arguments."""
+    """Options that every operation accepts."""
 
     signal: AbortSignal | None
     """Stops the request."""
@@ -126,17 +125,18 @@ class Options(TypedDict, total=False):
     """Fields added to the JSON body."""
 
 
-# What to take of a record: names, or names and what to take of each; positions in lists.
+# The fields of a record, or the positions of a list, to include or exclude. A mapping selects parts
+# of their values.
 Choice: TypeAlias = AbstractSet[int] | AbstractSet[str] | Mapping[int, Any] | Mapping[str, Any]
-# A `ModelVersionIdentifier` has an owner and a name, too.
+# A `ModelVersionIdentifier` has an owner and a name, so it is a reference, too.
 Ref: TypeAlias = str | HasOwnerAndName
 Usable: TypeAlias = Ref | Named
 Visibility = Literal["public", "private"]
 
 
-# Names of earlier releases. Operations on models and deployments take the same options as others.
+# Names of earlier releases.
 ModelOptions = Options
 DeploymentOptions = Options
 
-# How files among a model's inputs are sent.
+# How files in a model's inputs are sent.
 FileEncodingStrategy: TypeAlias = Literal["default", "upload", "url", "data-uri", "base64"]

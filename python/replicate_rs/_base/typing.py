@@ -1,7 +1,6 @@
-"""Names of `typing` that the package needs while it runs, without the 7 ms that importing `typing`
-costs.
+"""Replacements for names of `typing`, whose import takes 7 ms, and deferred annotations.
 
-Type checkers see the real ones.
+Type checkers see the names of `typing`.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ if TYPE_CHECKING:
     from typing import cast as cast
     from typing import overload as overload
 
-    # It has defaults for type variables (PEP 696), and every type checker brings its stub along.
+    # Its type variables have defaults (PEP 696). Every type checker includes a stub of the module.
     from typing_extensions import TypeVar as TypeVar
 else:
 
     class Generic:
-        """Stands in for `typing.Generic`: a base class that takes parameters and forgets them."""
+        """Replaces `typing.Generic`; ignores type parameters."""
 
         __slots__ = ()
 
@@ -34,11 +33,11 @@ else:
     TypeVar = ParamSpec
 
     def cast(_, value):
-        """Stand in for `typing.cast`."""
+        """Replace `typing.cast`."""
         return value
 
     def overload(function):
-        """Stand in for `typing.overload`."""
+        """Replace `typing.overload`."""
         return function
 
 
@@ -46,62 +45,61 @@ _dict: Any = dict
 _type: Any = type
 
 
-def _evaluating(name: str) -> Callable[..., Any]:
+def _evaluate_first(name: str) -> Callable[..., Any]:
     read: Callable[..., Any] = getattr(_dict, name)
 
-    def call(self: Annotations, *args: Any) -> Any:
+    def method(self: Annotations, *args: Any) -> Any:
         self.evaluate()
         return read(self, *args)
 
-    return call
+    return method
 
 
 class Annotations(dict["str", "Any"]):
     """The annotations of a function or a class, evaluated when they are first read.
 
-    What they name is imported for type checkers only, as long as nobody asks for it: `types` and
-    what it imports cost more than the rest of the package.
+    Modules import the types in annotations for type checkers only: importing `types` takes longer
+    than importing the rest of the package.
     """
 
-    __slots__ = ("written",)
+    __slots__ = ("source",)
 
-    # The annotations as they are written, the name of their module, and the class that they are in.
-    written: tuple[dict[str, Any], str, type | None]
+    # The texts of the annotations, the name of their module, and the class that they belong to.
+    source: tuple[dict[str, Any], str, type | None]
 
     def evaluate(self) -> None:
         """Fill the dictionary."""
-        texts, module, owner = self.written
+        texts, module, owner = self.source
         if _dict.__len__(self) < len(texts):
             from .package import evaluate
 
             self.update({name: evaluate(text, module, owner) for name, text in texts.items()})
 
     if not TYPE_CHECKING:
-        __contains__ = _evaluating("__contains__")
-        __eq__ = _evaluating("__eq__")
-        __getitem__ = _evaluating("__getitem__")
-        __iter__ = _evaluating("__iter__")
-        __len__ = _evaluating("__len__")
-        __or__ = _evaluating("__or__")
-        __repr__ = _evaluating("__repr__")
-        copy = _evaluating("copy")
-        get = _evaluating("get")
-        items = _evaluating("items")
-        keys = _evaluating("keys")
-        values = _evaluating("values")
+        __contains__ = _evaluate_first("__contains__")
+        __eq__ = _evaluate_first("__eq__")
+        __getitem__ = _evaluate_first("__getitem__")
+        __iter__ = _evaluate_first("__iter__")
+        __len__ = _evaluate_first("__len__")
+        __or__ = _evaluate_first("__or__")
+        __repr__ = _evaluate_first("__repr__")
+        copy = _evaluate_first("copy")
+        get = _evaluate_first("get")
+        items = _evaluate_first("items")
+        keys = _evaluate_first("keys")
+        values = _evaluate_first("values")
 
 
 def texts(value: Any) -> dict[str, Any]:
-    """Return annotations as they are written."""
+    """Return the texts of annotations, without evaluating them."""
     annotations = value.__annotations__
-    return annotations.written[0] if type(annotations) is Annotations else annotations
+    return annotations.source[0] if type(annotations) is Annotations else annotations
 
 
 def defer_annotations(namespace: dict[str, Any]) -> None:
-    """Have the annotations of a module's public functions and classes evaluated when they are first
-    read.
+    """Defer the evaluation of annotations in a module's public functions and classes.
 
-    Each module that programs import from calls this at its end.
+    Modules that programs import from call this at their end.
     """
     module: str = namespace["__name__"]
     for name, value in namespace.items():
@@ -115,16 +113,13 @@ def defer_annotations(namespace: dict[str, Any]) -> None:
 
 def _defer_class(owner: type, module: str) -> None:
     members = vars(owner)
-    annotations = members.get("__annotations__")
-    if type(annotations) is Annotations:
-        # It has a second name.
+    if type(members.get("__annotations__")) is Annotations:
+        # The class has a second name.
         return
-    if annotations:
-        deferred = Annotations()
-        deferred.written = annotations, module, owner
-        owner.__annotations__ = deferred
+    if members.get("__annotations__"):
+        defer(owner, module, owner)
     for name, member in members.items():
-        if name[0] != "_" or name in _SHOWN:
+        if name[0] != "_" or name in _DOCUMENTED:
             kind = _type(member)
             if kind is _Function:
                 defer(member, module, owner)
@@ -132,27 +127,27 @@ def _defer_class(owner: type, module: str) -> None:
                 defer(member.__func__, module, owner)
 
 
-# Methods whose names begin with an underscore, but whose signatures are shown.
-_SHOWN = frozenset(("__call__", "__init__", "__new__"))
+# Special methods with signatures that `help()` shows.
+_DOCUMENTED = frozenset(("__call__", "__init__", "__new__"))
 
 
-def defer(function: Any, module: str, owner: type | None = None) -> None:
-    """Have a function's annotations evaluated when they are first read."""
-    annotations = function.__annotations__
+def defer(value: Any, module: str, owner: type | None = None) -> None:
+    """Defer the evaluation of annotations in a function or a class."""
+    annotations = value.__annotations__
     if type(annotations) is dict:
         deferred = Annotations()
-        deferred.written = annotations, module, owner
-        function.__annotations__ = deferred
+        deferred.source = annotations, module, owner
+        value.__annotations__ = deferred
 
 
 _Function = type(texts)
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Whether a JSON value is an object."""
+    """Return whether a JSON value is an object."""
     return isinstance(value, dict)
 
 
 def is_array(value: object) -> TypeGuard[list[Any]]:
-    """Whether a JSON value is an array; tuples count, since JSON writes them as one."""
+    """Return whether a JSON value is an array; JSON encodes tuples as arrays, too."""
     return isinstance(value, (list, tuple))

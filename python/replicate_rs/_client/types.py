@@ -1,4 +1,4 @@
-"""Types of a client's options and of functions that a client calls."""
+"""Types of a client's options, and of the functions that a client calls."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .._core import Response
 from ..prediction import Prediction
 from .http import Request
 
-# Whichever client's: a function that takes a `Prediction` will do.
+# Both clients accept a function of a `Prediction`.
 OnProgress: TypeAlias = Annotated[Callable[[Prediction[Any]], Awaitable[object] | object], AsItIs()]
-# A function may be async on an `AsyncReplicate`.
+# An `AsyncReplicate` accepts an async function, too.
 Token: TypeAlias = (
     str
     | SecretText
@@ -38,7 +38,7 @@ Fetch: TypeAlias = (
 
 
 class ClientOptions(TypedDict, total=False):
-    """What a client is made with; its constructor says what each is."""
+    """Options of a client; the constructor of `Replicate` explains them."""
 
     api_token: Token | None
     auth: Token | None

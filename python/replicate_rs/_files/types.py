@@ -1,4 +1,4 @@
-"""Types of the files and the file names that callers pass."""
+"""Types of files, file names and progress functions that callers pass."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from .output import FileOutput
 
 @runtime_checkable
 class Readable(Protocol):
-    """An object with a `read` that returns bytes or text."""
+    """An object with a `read` method that returns bytes or text."""
 
     def read(self) -> bytes | str:
-        """Return the content that follows the position."""
+        """Return the content from the current position on."""
         ...
 
 
 @runtime_checkable
 class ReadsBytes(Protocol):
-    """A path that reads its content itself, as `zipfile.Path` and `importlib.resources` do."""
+    """A path with a `read_bytes` method, such as those of `zipfile` and `importlib.resources`."""
 
     def read_bytes(self) -> bytes:
-        """Return the content."""
+        """Return the content of the file."""
         ...
 
 
 @runtime_checkable
 class AsyncReadable(Protocol):
-    """An object with an async `read` that returns bytes."""
+    """An object with an async `read` method that returns bytes."""
 
     async def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes; none at the end."""
+        """Return at most `size` bytes; empty at the end."""
         ...
 
 
@@ -43,7 +43,7 @@ class Image(Protocol):
 
     @property
     def mode(self) -> str:
-        """The format of a pixel, such as ``RGB``."""
+        """The pixel format, such as ``RGB``."""
         ...
 
     def save(self, fp: IO[bytes], format: str, /) -> object:
@@ -67,6 +67,6 @@ FileLike: TypeAlias = Annotated[
     AsItIs(),
 ]
 NamedFile: TypeAlias = tuple[str | None, FileLike] | tuple[str | None, FileLike, str | None]
-# A name for each file to save, or a function of a file's index and the file.
+# A name for each file to save, or a function that returns it for an index and a file.
 FileNames: TypeAlias = Sequence[str] | Annotated[Callable[[int, FileOutput[Any]], str], AsItIs()]
 OnSent: TypeAlias = Annotated[Callable[[int, int], object], AsItIs()]

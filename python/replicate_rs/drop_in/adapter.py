@@ -52,7 +52,7 @@ class Adapter:
     __slots__ = ("_kind",)
 
     # Seconds that a run's create request may wait for the output: as in 1.0.7, the API's maximum.
-    first_hold: int = MAX_WAIT
+    max_first_wait: int = MAX_WAIT
 
     def __init__(self, kind: type[BaseClient[Any]]) -> None:
         self._kind = kind
