@@ -107,7 +107,7 @@ def test_a_fault_strikes_as_often_as_it_was_told_and_where(server, client):
             client.predictions.get(prediction.id)
         assert caught.value.status == 503
     assert client.predictions.get(prediction.id).status == "succeeded"
-    assert (fault.hits, fault.remaining) == (2, 0)
+    assert (fault.hits, fault.left) == (2, 0)
     patient = replicate.Replicate(api_token=server.token, base_url=server.base_url, max_retries=2)
     server.fault("GET /v1/predictions/*", status=500)
     assert patient.predictions.get(prediction.id).status == "succeeded"
@@ -304,7 +304,7 @@ def test_a_fault_counts_when_it_has_struck_and_not_when_an_answer_was_over_befor
     assert ask(server, "GET", "/v1/hardware")[0] == 200
     status, _, body = get(prediction.urls["stream"])
     assert (status, body.count(b"event: done")) == (200, 1)
-    assert [(each.met, each.hits, each.remaining) for each in (long, late)] == [
+    assert [(each.met, each.hits, each.left) for each in (long, late)] == [
         (1, 0, 0),
         (1, 0, 0),
     ]

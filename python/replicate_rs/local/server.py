@@ -238,7 +238,7 @@ class LocalReplicate(Registry):
             content, status = b'{"id": "', status or 200
         fault = Fault(
             pattern=parsed,
-            remaining=times,
+            left=times,
             status=status,
             body=content,
             headers=headers,

@@ -75,7 +75,7 @@ class Input:
     regex: str | None = None
     choices: collections.abc.Sequence[str | int | float] | None = None
 
-    def to_schema(self, type: str | None) -> dict[str, Any]:
+    def keywords(self, type: str | None) -> dict[str, Any]:
         """Return the keywords of a JSON schema for a value of this type."""
         is_array = type == "array"
         keywords: dict[str, Any] = {
@@ -108,7 +108,7 @@ def input_schema(model: str, parameter: str, hint: Hint) -> tuple[dict[str, Any]
         )
     for each in metadata:
         if isinstance(each, Input):
-            schema = schema | each.to_schema(schema.get("type"))
+            schema = schema | each.keywords(schema.get("type"))
         elif isinstance(each, str):
             schema = schema | {"description": each}
     if is_nullable:

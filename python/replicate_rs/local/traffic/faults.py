@@ -40,7 +40,7 @@ class Fault:
     """A fault, as `LocalReplicate.fault` creates it.
 
     Args:
-        remaining: How many requests it still applies to; None: any number.
+        left: How many requests it still applies to; None: any number.
         hits: How many requests it has struck.
         met: How many requests it has applied to. `truncate` and `drop_stream` do not strike a
             response that ends before.
@@ -52,7 +52,7 @@ class Fault:
     """
 
     pattern: Pattern
-    remaining: int | None
+    left: int | None
     status: int | None
     body: bytes | None
     headers: Mapping[str, str] | None
@@ -80,17 +80,17 @@ class Fault:
     def matches(self, method: str, path: str) -> bool:
         """Return whether the fault applies to a request."""
         is_applicable = self.drop_stream is None or path.startswith(_STREAM_PATHS)
-        return self.remaining != 0 and is_applicable and self.pattern.matches(method, path)
+        return self.left != 0 and is_applicable and self.pattern.matches(method, path)
 
-    def record_match(self) -> None:
+    def take(self) -> None:
         """Count a request that the fault applies to."""
         self.met += 1
-        if self.remaining is not None:
-            self.remaining -= 1
+        if self.left is not None:
+            self.left -= 1
         if self._strikes_at_once:
             self.hits += 1
 
-    def close(self, transport: asyncio.Transport | None) -> None:
+    def cut(self, transport: asyncio.Transport | None) -> None:
         """Close the connection in the middle of a response."""
         if not self._strikes_at_once:
             self.hits += 1
@@ -100,10 +100,10 @@ class Fault:
 
     @property
     def _strikes_at_once(self) -> bool:
-        return bool(self.replaces_response or self.delay or self.reset)
+        return bool(self.answers or self.delay or self.reset)
 
     @property
-    def replaces_response(self) -> bool:
+    def answers(self) -> bool:
         """Whether the fault answers instead of the server."""
         return not (
             self.status is None
@@ -125,7 +125,7 @@ class Fault:
         if self.reset is True:
             _reset(transport)
             return
-        if self.replaces_response:
+        if self.answers:
             app = self._respond
         elif self.reset == "after":
             await app(scope, receive, _discard)
@@ -169,7 +169,7 @@ class Fault:
 
 # The types of options, in words and as classes.
 _OPTION_TYPES: dict[str, tuple[str, tuple[type, ...]]] = {
-    "remaining": ("a number", (int,)),
+    "left": ("a number", (int,)),
     "status": ("a number", (int,)),
     "body": ("bytes or str", (bytes,)),
     "headers": ("a mapping", (Mapping,)),
@@ -186,12 +186,12 @@ def _check_options(fault: Fault) -> None:
         if value is None:
             continue
         if not isinstance(value, types) or isinstance(value, bool):
-            argument = "times" if name == "remaining" else name
+            argument = "times" if name == "left" else name
             raise TypeError(f"{argument} must be {description}, not {type(value).__name__}")
-        if isinstance(value, (int, float)) and name != "remaining" and not value >= 0:
+        if isinstance(value, (int, float)) and name != "left" and not value >= 0:
             raise ValueError(f"{name} must be at least 0, not {value}")
-    if fault.remaining is not None and fault.remaining < 1:
-        raise ValueError(f"times must be at least 1, or None for always, not {fault.remaining}")
+    if fault.left is not None and fault.left < 1:
+        raise ValueError(f"times must be at least 1, or None for always, not {fault.left}")
     if fault.reset not in (False, True, "after"):
         raise ValueError(f"reset must be True or 'after', not {fault.reset!r}")
     if fault.status is not None and not 200 <= fault.status <= 599:
@@ -204,18 +204,18 @@ def _check_options(fault: Fault) -> None:
 
 def _check_effect(fault: Fault) -> None:
     truncates, drops = fault.truncate is not None, fault.drop_stream is not None
-    if not (fault.replaces_response or fault.delay or fault.reset or truncates or drops):
+    if not (fault.answers or fault.delay or fault.reset or truncates or drops):
         raise ValueError(
             "a fault needs an effect: status, body, headers, bad_json, delay, reset, truncate,"
             " drop_stream or retry_after"
         )
     if fault.status in _BODILESS and fault.body:
         raise ValueError(f"an answer {fault.status} has no body: leave out body, or status")
-    if fault.reset and (fault.replaces_response or truncates or drops):
+    if fault.reset and (fault.answers or truncates or drops):
         raise ValueError("reset leaves no answer: leave out what the answer would be")
     if truncates and drops:
         raise ValueError("truncate and drop_stream are two faults: one or the other")
-    if drops and fault.replaces_response:
+    if drops and fault.answers:
         raise ValueError(
             "drop_stream is for the server's own streams: leave out what the answer would be, or"
             " use truncate"
@@ -245,7 +245,7 @@ class _TruncatingSend:
         await self._send(
             {"type": "http.response.body", "body": body[: self._remaining], "more_body": True}
         )
-        self._fault.close(self._transport)
+        self._fault.cut(self._transport)
 
 
 class _DroppingSend:
@@ -280,7 +280,7 @@ class _DroppingSend:
             }
         )
         if is_limit_reached:
-            self._fault.close(self._transport)
+            self._fault.cut(self._transport)
 
 
 async def _discard(_: Message) -> None:

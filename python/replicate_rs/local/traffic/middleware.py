@@ -94,7 +94,7 @@ class TrafficMiddleware:
             if fault is None:
                 await app(scope, logger.receive, logger.send)
             else:
-                fault.record_match()
+                fault.take()
                 transport = self._connections.transports.get(tuple(scope["client"]))
                 await fault.serve(app, scope, logger.receive, logger.send, transport)
         finally:
