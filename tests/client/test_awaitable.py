@@ -24,7 +24,7 @@ LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 class WithoutReaders(asyncio.SelectorEventLoop):
-    """A loop without `add_reader`, as Windows' proactor loop is, for everybody but the loop itself."""
+    """A loop without `add_reader` for its callers, as the proactor loop of Windows is."""
 
     ready = False
 

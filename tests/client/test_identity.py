@@ -324,7 +324,8 @@ def closed_over():
     client = replicate.Replicate()
     return lambda id: inner.predictions.get(id).id + client.predictions.get(id).id
 
-functions = [global_module, other_name, of_the_alias, by_name, of_a_namespace, of_the_client, closed_over()]
+functions = [global_module, other_name, of_the_alias, by_name, of_a_namespace, of_the_client,
+    closed_over()]
 """
 
 
@@ -374,7 +375,8 @@ def test_joblib_s_processes(tmp_path):
         + textwrap.dedent("""
         if __name__ == "__main__":
             for function in functions:
-                assert set(joblib.Parallel(n_jobs=2)(joblib.delayed(function)("p1") for _ in range(2))) <= {"p1", "p1p1"}
+                assert set(joblib.Parallel(n_jobs=2)(joblib.delayed(function)("p1")
+                    for _ in range(2))) <= {"p1", "p1p1"}
         """)
     )
     with Wire(

@@ -89,7 +89,8 @@ def test_two_thousand_runs_at_once_and_what_each_takes():
             await asyncio.gather(*(client.predictions.get("x") for _ in range(20)))
             print("ready", flush=True)
             sys.stdin.readline()
-            outputs = await asyncio.gather(*(client.run("acme/x", {{"n": n}}) for n in range({RUNS})))
+            outputs = await asyncio.gather(*(client.run("acme/x", {{"n": n}})
+                for n in range({RUNS})))
             assert len(outputs) == {RUNS}
         asyncio.run(main())
     """
@@ -296,7 +297,8 @@ SOAKING = """
         now, before = None, ()
         while now != before:
             time.sleep(0.1)
-            now, before = tuple(len(os.listdir(f"/proc/self/{what}")) for what in ("fd", "task")), now
+            counts = (len(os.listdir(f"/proc/self/{what}")) for what in ("fd", "task"))
+            now, before = tuple(counts), now
         return now
 
     before = left_after(10)
@@ -336,7 +338,7 @@ ROUND = 84
 
 @pytest.mark.timeout(60 + SOAK // 200)
 def test_a_soak_leaves_nothing_behind(tmp_path):
-    """Memory is given 5 MB, whatever the number of requests; `SOAK=100000` is what the bar is set for."""
+    """Memory may grow by 5 MB, whatever the number of requests: try `SOAK=100000` too."""
     rounds = max(SOAK // ROUND, 1)
     target = str(tmp_path / "file")
     with (

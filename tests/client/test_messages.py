@@ -282,7 +282,8 @@ def test_what_dir_shows_is_public():
 
 def test_dir_of_a_fresh_process_is_the_same():
     code = (
-        "import replicate_rs, replicate_rs.local, replicate_rs._client.options; print(dir(replicate_rs) +"
+        "import replicate_rs, replicate_rs.local, replicate_rs._client.options;"
+        " print(dir(replicate_rs) +"
         " dir(replicate_rs.local))"
     )
     shown = subprocess.run(

@@ -152,7 +152,8 @@ def test_a_line_that_was_written_leaves_nothing_behind(kind, local):
             for _ in range(20):
                 await client.accounts.async_current()
         def some():
-            asyncio.run(main()) if sys.argv[2] == "awaited" else [client.accounts.current() for _ in range(20)]
+            asyncio.run(main()) if sys.argv[2] == "awaited" else [client.accounts.current()
+                for _ in range(20)]
         # What a process makes once is there before anything is counted.
         some()
         before = len(os.listdir("/proc/self/task"))

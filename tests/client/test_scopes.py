@@ -1,4 +1,4 @@
-"""anyio's scopes and task groups around every kind of call: each recognises its own cancellation."""
+"""anyio's scopes and task groups around every kind of call: each handles its own cancellation."""
 
 import asyncio
 import threading

@@ -79,7 +79,8 @@ def test_the_environment_is_read_at_the_first_request(early, wire):
     code = f"""
 import os
 {EARLY[early]}
-os.environ.update(REPLICATE_BASE_URL={wire.base_url!r}, REPLICATE_API_TOKEN=" r8_late\\n", REPLICATE_POLL_INTERVAL="0.5")
+os.environ.update(REPLICATE_BASE_URL={wire.base_url!r}, REPLICATE_API_TOKEN=" r8_late\\n",
+    REPLICATE_POLL_INTERVAL="0.5")
 call()
 """
     done = subprocess.run(

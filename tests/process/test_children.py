@@ -42,7 +42,8 @@ def test_children_that_save_into_one_folder_do_not_meet(way, tmp_path):
                     os._exit(1)
                 os._exit(0)
         os.close(go)
-        print(sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0 for child in children), "failures")
+        print(sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
+            for child in children), "failures")
     """
     with Wire(lambda _: reply(b"content")) as wire:
         ran = script(code, f"{wire.origin}/file", str(tmp_path))
@@ -137,7 +138,8 @@ def test_the_limit_of_connections_holds_in_a_child_too():
         pid = os.fork()
         if pid == 0:
             signal.alarm(20)
-            threads = [threading.Thread(target=client.predictions.get, args=("x",)) for _ in range(20)]
+            threads = [threading.Thread(target=client.predictions.get, args=("x",))
+                for _ in range(20)]
             for thread in threads: thread.start()
             for thread in threads: thread.join()
             os._exit(0)
@@ -252,7 +254,8 @@ def test_a_fork_while_an_event_loop_has_calls_under_way():
                 pid = os.fork()
                 if pid == 0:
                     child()
-                assert await asyncio.to_thread(lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])) == 0
+                _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+                assert os.waitstatus_to_exitcode(status) == 0
             assert len(await asyncio.gather(*calls)) == 50
             await client.predictions.async_get("go")
             read += [str(event) async for event in stream]

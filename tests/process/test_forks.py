@@ -75,7 +75,8 @@ WAYS = {
         """
         pending = core.send("GET", ("held",), Expect.STATUS)
         pending.begin()
-        in_child(lambda: (refused(lambda: core.first([pending]).wait()), refused(lambda: run(core.first([pending])))))
+        in_child(lambda: (refused(lambda: core.first([pending]).wait()),
+            refused(lambda: run(core.first([pending])))))
         go_on()
         assert core.first([pending]).wait() == 0
     """
@@ -106,7 +107,8 @@ WAYS = {
         source = core.pieces(f"{origin}/half")
         assert len(b"".join(source.next().wait())) >= 65536
         def check():
-            for take in (source.next, source.whole, source.opened, lambda: source.fill(memoryview(bytearray(9)))):
+            for take in (source.next, source.whole, source.opened,
+                lambda: source.fill(memoryview(bytearray(9)))):
                 refused(lambda: take().wait())
                 refused(lambda: run(take()))
             assert (source.is_open, source.ended) == (False, None)

@@ -159,7 +159,8 @@ def test_a_program_that_ends_while_greenlets_wait(kind, end):
         waiting = [
             spawn(client.run, "acme/run", {{}}, wait=False),
             spawn(lambda: list(client.stream("acme/stream", {{}}))),
-            spawn(lambda: replicate.FileOutput(base_url.removesuffix("/v1") + "/file/read", client).read()),
+            spawn(lambda: replicate.FileOutput(base_url.removesuffix("/v1") + "/file/read",
+                client).read()),
             spawn(client.files.create, bytes(100)),
         ]
         client.predictions.get("ready")

@@ -135,8 +135,12 @@ OPERATIONS = {
     "save all": (lambda client, file: len(save_all([file, file], folder / "all")), 2),
     "upload": (lambda client, file: client.files.create(folder / "upload").id, "f1"),
     "upload with progress": (lambda client, file: uploaded(client)[0] >= 100_000, True),
-    "upload an open file": (lambda client, file: client.files.create(io.BytesIO(bytes(100_000))).id, "f1"),
-    "input with files": (lambda client, file: client.run("acme/x", {"a": folder / "upload", "b": io.BytesIO(b"b")}), ["hello"]),
+    "upload an open file": (
+        lambda client, file: client.files.create(io.BytesIO(bytes(100_000))).id, "f1"),
+    "input with files": (
+        lambda client, file: client.run("acme/x", {"a": folder / "upload", "b": io.BytesIO(b"b")}),
+        ["hello"],
+    ),
     "request": (lambda client, file: client.request("/predictions/p1").json()["id"], "p1"),
     "webhook secret": (lambda client, file: client.webhooks.default.secret.get().key[:6], "whsec_"),
 }
@@ -157,7 +161,8 @@ def check(name, call, client, expected):
 
 other = replicate.Replicate("r8_secret", base_url=base_url)
 for more in ({}, {"fetch": lambda request, send: send(request)}):
-    client = replicate.Replicate("r8_secret", base_url=base_url, poll_interval=0.01, max_retries=0, **more)
+    client = replicate.Replicate("r8_secret", base_url=base_url, poll_interval=0.01,
+        max_retries=0, **more)
     for name, (call, expected) in OPERATIONS.items():
         done.clear()
         join([spawn(check, name, call, client, expected), spawn(go)])

@@ -26,7 +26,8 @@ assert client.run("acme/shout", {"text": "imported"}) == "IMPORTED"
 
 def wsgi(environ, start_response):
     text = environ["PATH_INFO"][1:]
-    given = {client.run("acme/shout", {"text": text}), asyncio.run(client.async_run("acme/shout", {"text": text}))}
+    given = {client.run("acme/shout", {"text": text}),
+        asyncio.run(client.async_run("acme/shout", {"text": text}))}
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{'|'.join(given)} {os.getpid()}".encode()]
 
@@ -37,7 +38,8 @@ async def asgi(scope, receive, send):
     given = {await client.async_run("acme/shout", {"text": scope["path"][1:]})}
     stream = client.async_text_stream("acme/tokens", {"text": scope["path"][1:].upper()})
     given |= {"".join([each async for each in stream]).strip()}
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    headers = [(b"content-type", b"text/plain")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": f"{'|'.join(given)} {os.getpid()}".encode()})
 """
 
@@ -126,7 +128,9 @@ for folder in folders.values():
     os.makedirs(folder, exist_ok=True)
 app = Celery("tasks", broker="filesystem://", backend=f"file://{folders['results']}")
 app.conf.broker_transport_options = {
-    "data_folder_in": folders["queue"], "data_folder_out": folders["queue"], "control_folder": folders["control"]
+    "data_folder_in": folders["queue"],
+    "data_folder_out": folders["queue"],
+    "control_folder": folders["control"],
 }
 client = replicate.Replicate()
 assert client.run("acme/shout", {"text": "imported"}) == "IMPORTED"
@@ -134,7 +138,8 @@ assert client.run("acme/shout", {"text": "imported"}) == "IMPORTED"
 
 @app.task
 def shout(text):
-    given = {client.run("acme/shout", {"text": text}), asyncio.run(client.async_run("acme/shout", {"text": text}))}
+    given = {client.run("acme/shout", {"text": text}),
+        asyncio.run(client.async_run("acme/shout", {"text": text}))}
     return ["|".join(given), os.getpid()]
 """
 
@@ -192,7 +197,8 @@ client = replicate.Replicate()
 
 
 def use(text):
-    given = {client.run("acme/shout", {"text": text}), asyncio.run(client.async_run("acme/shout", {"text": text}))}
+    given = {client.run("acme/shout", {"text": text}),
+        asyncio.run(client.async_run("acme/shout", {"text": text}))}
     assert given == {text.upper()}, given
     return text.upper()
 

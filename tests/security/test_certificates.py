@@ -220,7 +220,8 @@ def test_other_calls_go_on_while_what_the_system_trusts_is_read(
     code = """
         import asyncio, sys, threading
         import replicate_rs as replicate
-        secure, plain = (replicate.Replicate("r8_secret", base_url=url, max_retries=0) for url in sys.argv[2:4])
+        secure, plain = (replicate.Replicate("r8_secret", base_url=url, max_retries=0)
+            for url in sys.argv[2:4])
 
         def write():
             with open(sys.argv[1], "wb") as pipe, open(sys.argv[4], "rb") as file:
@@ -377,7 +378,8 @@ def test_a_variable_that_names_no_certificates_is_named_in_the_error(
         import asyncio, sys
         import replicate_rs as replicate
         client = replicate.Replicate("r8_secret", base_url=sys.argv[1], max_retries=0)
-        for call in (client.predictions.get, lambda id: asyncio.run(client.predictions.async_get(id))):
+        for call in (client.predictions.get,
+            lambda id: asyncio.run(client.predictions.async_get(id))):
             try:
                 call("x")
             except replicate.exceptions.APIConnectionError as error:

@@ -343,7 +343,7 @@ CALLS = """
 
 
 def calls(*base_urls, **options):
-    """Fetch from each in a process of its own, which reads its environment anew; the errors' texts."""
+    """Return the errors of fetches, each in a process of its own that reads its environment."""
     done = script(CALLS, repr(options), *base_urls)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
@@ -400,8 +400,8 @@ def test_a_proxy_for_one_scheme_is_none_for_the_other(monkeypatch):
     ],
 )
 def test_no_proxy_names_hosts_domains_addresses_and_all(monkeypatch, exceptions_, direct, through):
-    """Where nobody listens, or no name exists, going there directly is an error, and the proxy has not
-    heard of it.
+    """Where nobody listens, or no name exists, going there directly is an error, and the proxy has
+    not heard of it.
     """
     with HttpProxy(answering) as proxy:
         monkeypatch.setenv("HTTP_PROXY", address(proxy))

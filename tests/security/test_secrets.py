@@ -1,4 +1,4 @@
-"""What is secret is shown nowhere: not in errors, nor in what is printed, stored, copied or logged."""
+"""Secrets are shown nowhere: not in errors, logs, pickles, copies, or what is printed."""
 
 import copy
 import logging

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-# The prediction that streams. This package knows no predictions: who states a method names its type.
+# The type of the prediction that streams, which a method names: this package knows no predictions.
 R = TypeVar("R", covariant=True, default="Any")
 
 

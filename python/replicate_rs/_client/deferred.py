@@ -1,7 +1,7 @@
 """Requests that a client's `fetch` carries out.
 
-They stand in for the core's `Pending` and `ResponseStream`, but begin only when their result is waited for:
-the caller's function must run on the caller's thread or event loop.
+They stand in for the core's `Pending` and `ResponseStream`, but begin only when their result is
+waited for: the caller's function must run on the caller's thread or event loop.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .._base.transport import Transport
     from .._core import AbortSignal, Core, Pending, ResponseStream
 
-    # What a host says of a file: its media type, its length in bytes, its `Content-Disposition`, and
-    # its `ETag` or `Last-Modified`.
+    # What a host says of a file: its media type, its length in bytes, its `Content-Disposition`,
+    # and its `ETag` or `Last-Modified`.
     FileInfo: TypeAlias = tuple[str | None, int | None, str | None, str | None]
 
 T = TypeVar("T")
