@@ -21,7 +21,7 @@ class HasKey(Protocol):
 
 @runtime_checkable
 class HasHeaders(Protocol):
-    """A request of a web framework or of an HTTP library: Starlette, Django, Flask, httpx, and others."""
+    """A request of a web framework or HTTP library: Starlette, Django, Flask, httpx, and others."""
 
     @property
     def headers(self) -> Any:  # Each framework has a class of its own.
