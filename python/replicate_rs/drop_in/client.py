@@ -36,7 +36,7 @@ class Client(_Replicate):
         """
         transport = options.pop("transport", None)
         if transport is not None and options.get("fetch") is None:
-            from .httpx_transport import fetch_through
+            from ._httpx_transport import fetch_through
 
             # Tests set a transport so that no real requests are sent.
             options["fetch"] = fetch_through(transport)

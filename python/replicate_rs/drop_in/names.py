@@ -20,7 +20,7 @@ REEXPORTED: dict[str, dict[str, str]] = {
         "Models": "model",
         "Predictions": "prediction",
         "ReplicateError": "exceptions",
-        "RetryTransport": "drop_in.retry_transport",
+        "RetryTransport": "drop_in._retry_transport",
         "Trainings": "training",
         "Webhooks": "webhook",
         "_get_api_token_from_environment": "drop_in.legacy",

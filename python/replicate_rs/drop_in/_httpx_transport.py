@@ -11,7 +11,7 @@ from .._base.credentials import find_token, read_token, reveal
 from .._base.encoding import header_pairs
 from .._client.options import USER_AGENT
 from .._core import Response
-from .retry_transport import RetryTransport
+from ._retry_transport import RetryTransport
 
 TYPE_CHECKING = False
 
