@@ -16,7 +16,7 @@ from replicate_rs import exceptions
 from replicate_rs._core import Expect
 from support.wire import Wire, hang, prediction, reply
 
-PATIENCE = 10
+MAX_WAIT = 10
 # `make stress` sets it.
 TASKS = int(os.environ.get("STRESS_TASKS", "20000"))
 
@@ -62,7 +62,7 @@ def run(request):
         asyncio.get_running_loop().set_exception_handler(
             lambda _, context: problems.append(context)
         )
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(MAX_WAIT):
             return await coroutine
 
     with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
@@ -85,7 +85,7 @@ def test_tasks_that_are_cancelled_as_their_answers_arrive_are_all_woken(loop, co
                 await asyncio.sleep(wait)
             for task in tasks:
                 task.cancel("why")
-            done, waiting = await asyncio.wait(tasks, timeout=PATIENCE)
+            done, waiting = await asyncio.wait(tasks, timeout=MAX_WAIT)
             assert not waiting, f"{len(waiting)} of {at_once} were never woken; {kinds}"
             for task in done:
                 kinds["cancelled" if task.cancelled() else "answered"] += 1
@@ -255,7 +255,7 @@ def test_a_callback_that_fails_costs_the_others_nothing(core):
             pending.add_done_callback(told.append)
             pending.add_done_callback(fail)
             pending.add_done_callback(told.append)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(MAX_WAIT):
             while len(told) < 6:  # noqa: ASYNC110 - the callbacks are what is tested
                 await asyncio.sleep(0.001)
 
@@ -316,7 +316,7 @@ async def shielded(pending):
 
 
 async def tool_wait_for(core):
-    assert await asyncio.wait_for(core.sleep(0), PATIENCE) is None
+    assert await asyncio.wait_for(core.sleep(0), MAX_WAIT) is None
     pending = core.sleep(30)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(pending, 0.01)
@@ -376,7 +376,7 @@ def test_a_loop_that_cannot_be_called_for_a_while_is_called_again(failures, core
         loop.ready = True
         await core.sleep(0)
         loop.failures = failures
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(MAX_WAIT):
             await asyncio.gather(*(core.sleep(0.001 * n) for n in range(20)))
             assert loop.failures == 0
             await core.sleep(0)
@@ -475,7 +475,7 @@ def test_a_source_that_is_closed_beside_a_thread_ends_it():
             thread.start()
             is_waiting(source)
             source.close()
-            thread.join(PATIENCE)
+            thread.join(MAX_WAIT)
             assert not thread.is_alive()
             assert len(b"".join(given[0])) <= 70_000 - 65536
         wire.until(lambda: wire.open_now == 0)
@@ -530,7 +530,7 @@ async def all_of(source):
 
 def when_told(go_on):
     def answer(connection):
-        go_on.wait(PATIENCE)
+        go_on.wait(MAX_WAIT)
         return reply(bytes(200_000))
 
     return Wire(lambda _: answer)
@@ -552,7 +552,7 @@ def test_a_task_and_a_thread_beside_a_thread_on_a_source_are_refused(ahead):
         with pytest.raises(exceptions.StreamError, match="one task or thread at a time"):
             source.next().wait()
         with pytest.raises(exceptions.StreamError, match="one task or thread at a time"):
-            asyncio.run(asyncio.wait_for(source.next(), PATIENCE))
+            asyncio.run(asyncio.wait_for(source.next(), MAX_WAIT))
         go_on.set()
         first.join()
     assert b"".join(given) == bytes(200_000)

@@ -11,7 +11,7 @@ import pytest
 from replicate_rs import exceptions
 from support.creates import Creates
 from support.hosts import until
-from support.leaving import PATIENCE
+from support.leaving import MAX_WAIT
 from support.wire import HEAD, Wire, done, hang, output, prediction, reply, streaming
 
 CANCELLED = "POST /v1/predictions/p1/cancel"
@@ -144,7 +144,7 @@ def test_creates_that_are_not_answered_in_time_are_counted(both):
             thread.start()
             wire.wait()
             left = [client.close(0.1)]
-            thread.join(PATIENCE)
+            thread.join(MAX_WAIT)
             wire.go_on.set()
             left = (*left, client.close())
             assert len(failed) == 1
@@ -190,7 +190,7 @@ def test_a_stream_that_would_have_to_connect_again_ends(both, name):
     go_on = threading.Event()
 
     def broken(connection):
-        go_on.wait(PATIENCE)
+        go_on.wait(MAX_WAIT)
 
     with streaming(output("a"), broken, poll=prediction("processing")) as wire:
         client = both.client(wire.base_url)
@@ -228,7 +228,7 @@ def test_a_stream_goes_on_to_its_end_after_the_close(both):
     go_on = threading.Event()
 
     def rest(connection):
-        go_on.wait(PATIENCE)
+        go_on.wait(MAX_WAIT)
         connection.sendall(output("b") + done())
 
     with streaming(output("a"), rest) as wire:

@@ -15,7 +15,7 @@ from replicate_rs._core import Expect
 from support.certificates import Certificates, SecureWire
 from support.wire import Wire, hang, reply
 
-PATIENCE = 10
+MAX_WAIT = 10
 SIZE = 300_000
 
 
@@ -37,7 +37,7 @@ class SlowHandshake(SecureWire):
                 content = bytes(SIZE)
                 whole = reply(content, kind="application/octet-stream")
                 connection.sendall(whole[:-100])
-                self.waits.wait(PATIENCE)
+                self.waits.wait(MAX_WAIT)
                 # The call that waits for the handshake has to be waiting.
                 time.sleep(0.1)
                 return whole[-100:]
@@ -48,7 +48,7 @@ class SlowHandshake(SecureWire):
     def _serve(self, connection):
         if self.opened > 1:
             self.waits.set()
-            self.shake.wait(PATIENCE)
+            self.shake.wait(MAX_WAIT)
         super()._serve(connection)
 
 
@@ -65,7 +65,7 @@ def wire(certificates):
 
 
 def client(certificates, wire, **limits):
-    timeout = replicate.Timeout(**{"connect": PATIENCE, "read": None, "total": None, **limits})
+    timeout = replicate.Timeout(**{"connect": MAX_WAIT, "read": None, "total": None, **limits})
     return replicate.Replicate(
         "r8_x",
         base_url=wire.base_url,

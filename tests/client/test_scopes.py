@@ -17,7 +17,7 @@ import replicate_rs as replicate
 from replicate_rs import FileOutput
 from support.wire import HEAD, Wire, hang, output, prediction, reply
 
-PATIENCE = 10
+MAX_WAIT = 10
 SOON = 0.05
 CANCELLED = "POST /v1/predictions/p1/cancel"
 
@@ -161,7 +161,7 @@ async def in_a_group_whose_host_waits(work):
 
 
 async def nested(work):
-    with anyio.move_on_after(PATIENCE) as outer:
+    with anyio.move_on_after(MAX_WAIT) as outer:
         with anyio.move_on_after(SOON) as inner:
             await work()
         # The outer one goes on.
@@ -186,7 +186,7 @@ WAYS = [
 def test_a_scope_knows_its_own_cancellation(way, call, on_loop, wire, tmp_path):
     async def main():
         client = replicate.AsyncReplicate("r8_x", base_url=wire.base_url, poll_interval=0.01)
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(MAX_WAIT):
             await way(lambda: call(client, tmp_path))
         assert asyncio.current_task().cancelling() == 0
         # The task can wait as before.
@@ -259,7 +259,7 @@ def test_an_app_behind_a_middleware_survives_its_readers(wire):
         asyncio.get_running_loop().set_exception_handler(
             lambda _, context: problems.append(context)
         )
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(MAX_WAIT):
             assert await asyncio.gather(*(reader(app) for _ in range(20))) == [b"a"] * 20
         await client.aclose()
 
@@ -272,7 +272,7 @@ def test_a_call_in_a_worker_thread_of_anyio(wire):
     """A blocking call does not know of the scope, and ends by its own limits."""
 
     async def main():
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(MAX_WAIT):
             client = replicate.Replicate("r8_x", base_url=wire.base_url)
             assert (await anyio.to_thread.run_sync(client.predictions.get, "p1")).id == "p1"
             assert threading.current_thread() is threading.main_thread()

@@ -16,7 +16,7 @@ import replicate_rs as replicate
 from conftest import script
 from replicate_rs import AbortController, AbortSignal, exceptions
 from support.hosts import until
-from support.leaving import PATIENCE, Scene, consume, consume_blocking
+from support.leaving import MAX_WAIT, Scene, consume, consume_blocking
 from support.points import POINTS
 from support.wire import Wire, hang, output, prediction, reply, streaming
 
@@ -50,7 +50,7 @@ async def arrival(scene):
 
 async def settled():
     """Wait until this is the only task: the loop closes forgotten generators in tasks."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(MAX_WAIT):
         # The loop creates such a task in its next turn.
         await asyncio.sleep(0.001)
         while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - no event tells that a task has ended
@@ -298,7 +298,7 @@ def test_a_cancel_that_is_not_answered_does_not_hold_a_task_up(both):
     """The request goes on while the task has ended already."""
 
     async def main():
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(MAX_WAIT):
             with pytest.raises(exceptions.PredictionTimeout):
                 await client.run("acme/x", {}, wait=False, timeout=0.1)
 

@@ -10,7 +10,7 @@ import pytest
 import replicate_rs as replicate
 from replicate_rs import exceptions
 from support.creates import MOMENTS, Creates
-from support.leaving import PATIENCE
+from support.leaving import MAX_WAIT
 from support.leaving_creates import (
     AWAITED,
     BLOCKING,
@@ -40,7 +40,7 @@ def test_an_awaited_create_that_is_left_is_cancelled(name, way):
                 "r8_secret", base_url=wire.base_url, poll_interval=0.01
             )
             with asyncio.Runner() as runner:
-                runner.run(asyncio.wait_for(way(wire, client, CALLS[name]), PATIENCE / 2))
+                runner.run(asyncio.wait_for(way(wire, client, CALLS[name]), MAX_WAIT / 2))
             unfinished.clear()
             wire.assert_all_cancelled(client)
             assert len(wire.made) == 1

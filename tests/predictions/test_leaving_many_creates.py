@@ -13,7 +13,7 @@ from replicate_rs._base.cleanup import drain
 from replicate_rs._base.operation import run_blocking
 from replicate_rs._base.transport import Blocking, Suspending
 from support.creates import Creates
-from support.leaving import PATIENCE, full_port
+from support.leaving import MAX_WAIT, full_port
 from support.leaving_creates import (
     CALLS,
     SPANNING,
@@ -68,7 +68,7 @@ def test_blocking_runs_that_are_aborted_at_every_tenth_of_a_create(tenth):
         time.sleep(0.05 * tenth - 0.02)
         controller.abort()
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(MAX_WAIT)
         wire.until(lambda: len(wire.cancelled) >= len(wire.made) - len(answered), 5)
         client.close()
         wire.until(lambda: wire.open_now == 0, 5)
@@ -149,7 +149,7 @@ def test_readers_of_a_streaming_response_who_leave_during_the_create(name):
         readers = [asyncio.create_task(read(leave)) for _ in range(200)]
         await asyncio.to_thread(wire.until, lambda: len(wire.made) == 200)
         leave.set()
-        await asyncio.wait_for(asyncio.gather(*readers, return_exceptions=True), PATIENCE)
+        await asyncio.wait_for(asyncio.gather(*readers, return_exceptions=True), MAX_WAIT)
 
     with Creates() as wire:
         client = replicate.AsyncReplicate("r8_secret", base_url=wire.base_url)

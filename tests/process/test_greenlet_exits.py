@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from conftest import script
-from support.greenlets import KINDS, PATIENCE, PRELUDE, Endless, environment, greenlets
+from support.greenlets import KINDS, MAX_WAIT, PRELUDE, Endless, environment, greenlets
 from support.wire import Seen, Wire, hang, prediction, reply
 
 
@@ -92,7 +92,7 @@ def test_a_greenlet_that_leaves_need_not_wait_for_the_cancel(kind):
     def answer(seen: Seen) -> Any:
         if seen.path.endswith("/cancel"):
             # Not before the program went on.
-            return lambda _: reply(prediction("canceled")) if told.wait(PATIENCE) else None
+            return lambda _: reply(prediction("canceled")) if told.wait(MAX_WAIT) else None
         if seen.path.endswith("/last"):
             told.set()
             return reply(prediction())

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from conftest import script
-from support.greenlets import KINDS, PATIENCE, SIZE, Endless, greenlets
+from support.greenlets import KINDS, MAX_WAIT, SIZE, Endless, greenlets
 from support.wire import HEAD, Seen, Wire, done, output, prediction, reply
 
 
@@ -36,7 +36,7 @@ class Gate(Wire):
             before = self.opened_gates
             self.held += 1
             self.gate.notify_all()
-            went = self.gate.wait_for(lambda: self.opened_gates > before, PATIENCE)
+            went = self.gate.wait_for(lambda: self.opened_gates > before, MAX_WAIT)
             self.held -= 1
         if not went:
             raise OSError("nobody else could make a request")

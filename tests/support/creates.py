@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
-from support.leaving import PATIENCE
+from support.leaving import MAX_WAIT
 from support.wire import HEAD, Answer, Seen, Wire, hang, output, prediction, reply
 
 # How many bytes of an answer are sent before the pause.
@@ -77,7 +77,7 @@ class Creates(Wire):
             cut = self.moment(answer)
             connection.sendall(answer[:cut])
             self.reached.set()
-            self.go_on.wait(PATIENCE if self.pause is None else self.pause)
+            self.go_on.wait(MAX_WAIT if self.pause is None else self.pause)
             return answer[cut:]
 
         return hold
@@ -116,7 +116,7 @@ class Creates(Wire):
 
     def wait(self) -> None:
         """Wait until an answer is paused."""
-        assert self.reached.wait(PATIENCE)
+        assert self.reached.wait(MAX_WAIT)
 
     def assert_all_cancelled(self, client: Any = None) -> None:
         """Answer the creates; assert that each prediction is cancelled once.

@@ -42,7 +42,7 @@ import replicate_rs as replicate
 client = replicate.Replicate("r8_secret", base_url=base_url, poll_interval=0.01)
 """
 KINDS = ("gevent", "gevent on libuv", "eventlet")
-PATIENCE = 10
+MAX_WAIT = 10
 SIZE = 3 << 20
 
 

@@ -19,7 +19,7 @@ from support.wire import Answer, Seen, Wire, hang, prediction, reply
 # Bytes that exceed the buffers of both sockets.
 LARGE = 8 << 20
 # Seconds.
-PATIENCE = 10
+MAX_WAIT = 10
 
 
 class Unread(Wire):
@@ -39,7 +39,7 @@ class Unread(Wire):
             self.leaves_unread = False
             connection.recv(1, socket.MSG_PEEK)
             self.on_arrival()
-            self.read_on.wait(PATIENCE)
+            self.read_on.wait(MAX_WAIT)
         super()._serve(connection)
 
 
@@ -116,7 +116,7 @@ class Scene:
         def wait() -> None:
             # A caller may leave earlier.
             with contextlib.suppress(AssertionError):
-                self.wire.until(condition, PATIENCE)
+                self.wire.until(condition, MAX_WAIT)
                 self.arrived.set()
 
         threading.Thread(target=wait, daemon=True).start()
@@ -130,7 +130,7 @@ class Scene:
     async def pause(self) -> None:
         """Process an item for a long time."""
         self.arrived.set()
-        await asyncio.sleep(PATIENCE)
+        await asyncio.sleep(MAX_WAIT)
 
     def release(self, function: Callable[[], object]) -> None:
         """Call a function when the caller has left."""
@@ -139,7 +139,7 @@ class Scene:
     # Used by tests
 
     def wait(self) -> None:
-        assert self.arrived.wait(PATIENCE), self.wire.routes
+        assert self.arrived.wait(MAX_WAIT), self.wire.routes
 
     def use_again(self) -> None:
         assert self.both(lambda: self.client.predictions.get("good")).status == "succeeded"

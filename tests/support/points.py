@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from replicate_rs import FileOutput, asave_all, save_all
 from replicate_rs._core import Expect
-from support.leaving import LARGE, PATIENCE, Scene, full_port, point
+from support.leaving import LARGE, MAX_WAIT, Scene, full_port, point
 from support.leaving import POINTS as POINTS
 from support.wire import HEAD, Answer, Seen, output, prediction, reply
 
@@ -98,7 +98,7 @@ def reading_the_source_of_an_upload(scene):
     async def source():
         yield b"x"
         scene.arrived.set()
-        await asyncio.sleep(PATIENCE)
+        await asyncio.sleep(MAX_WAIT)
 
     return lambda: scene.client.files.create(source(), filename="x")
 
