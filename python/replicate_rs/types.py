@@ -138,6 +138,7 @@ JSONObject: TypeAlias = dict[str, Any]
 _INTERNAL: dict[str, Any] = {
     "FileInfo": tuple,
     "Form": str,
+    "OutputFunction": Any,
     "Pending": collections.abc.Awaitable,
     "Streamed": collections.abc.AsyncIterable,
     "Transport": Any,
@@ -162,7 +163,9 @@ _MODULES = (
     "hardware",
     "model",
     "training",
-    "use",
+    "_use.function",
+    "_use.output_iterator",
+    "_use.run",
     "webhook",
     "_base.record",
     "_base.resource",

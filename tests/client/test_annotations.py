@@ -33,10 +33,11 @@ INTERNAL = {
     "_predictions.job",
     "_predictions.params",
     "_predictions.polling",
+    "_use.inputs",
     "pytest_plugin",
 }
 # Packages with classes and functions that the package itself exports.
-PACKAGES = ("client", "files", "predictions", "webhooks")
+PACKAGES = ("client", "files", "predictions", "use", "webhooks")
 # Whose types are for the package itself.
 INNER = (
     "_core",
