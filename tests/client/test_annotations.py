@@ -40,6 +40,7 @@ INTERNAL = {
 PACKAGES = ("client", "files", "predictions", "use", "webhooks")
 # Whose types are for the package itself.
 INNER = (
+    "_use.output_iterator",
     "_core",
     "_base.transport",
     "_base.operation",
