@@ -270,3 +270,9 @@ for _kind in (
 _add_schema(Namespace, lambda value: isinstance(value, Namespace), "be a client")
 _add_schema(AbortSignal, lambda value: isinstance(value, AbortSignal), "be an AbortSignal")
 _add_schema(Response, lambda value: isinstance(value, Response), "be a Response")
+
+# Help and error messages show these classes under this module's name.
+for _name in __all__:
+    _class: object = globals()[_name]
+    if isinstance(_class, type):
+        _class.__module__ = __name__
