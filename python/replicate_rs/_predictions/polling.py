@@ -194,9 +194,11 @@ class Poller:
 
 
 async def wait_until_done(
-    job: Job[Any], *, signal: AbortSignal | None = None, timeout: Limit | None = None
+    self: Job[Any], *, signal: AbortSignal | None = None, timeout: Limit | None = None
 ) -> None:
     """Poll until it has ended, and update this object; does not raise if it failed.
+
+    A method of predictions and of trainings.
 
     Args:
         signal: Stops the waiting, and does not cancel.
@@ -207,9 +209,9 @@ async def wait_until_done(
         AbortError: The signal was aborted.
 
     """
-    poller = Poller(job, signal=signal, timeout=limit("timeout", timeout))
-    done = await poller.run_until_done(job._as_given())
-    job._update(done.dict())
+    poller = Poller(self, signal=signal, timeout=limit("timeout", timeout))
+    done = await poller.run_until_done(self._as_given())
+    self._update(done.dict())
 
 
 async def wait_for(
