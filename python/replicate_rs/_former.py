@@ -30,7 +30,7 @@ _MOVED = {
     "relay": {"Relay": "stream"},
     "saving": {"asave_all": "_files.save_all", "save_all": "_files.save_all"},
     "search": {"FoundModel": "_client.search", "SearchResult": "_client.search"},
-    "settings": {"_restored_session": "_client.config", "lost_token": "_client.token"},
+    "settings": {"_restored_session": "_client.config", "lost_token": "_client.config"},
     "webhook_verifier": {
         "SeenWebhooks": "_webhooks.verifier",
         "WebhookVerifier": "_webhooks.verifier",

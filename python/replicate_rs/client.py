@@ -13,7 +13,6 @@ from ._base.transport import Blocking, Suspending
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
 from ._client.attributes import Configurable
 from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, normalize, resolve_alias
-from ._client.request import request as request_any
 from ._predictions.polling import wait_for
 from .prediction import Prediction, Predictions
 from .run import run_model
@@ -28,11 +27,11 @@ if TYPE_CHECKING:
     from ._base.checks import Limit, Seconds
     from ._base.resource import Options
     from ._base.streaming import Streamed
-    from ._base.types import FileEncodingStrategy, Headers
+    from ._base.types import FileEncodingStrategy, Headers, Query
     from ._client.search import SearchResult
     from ._client.stats import Stats
     from ._client.types import Certificate, Fetch, OnProgress, Token
-    from ._core import AbortSignal, Core, ServerSentEvent
+    from ._core import AbortSignal, Core, Response, ServerSentEvent
     from ._predictions.params import PredictionOptions
     from .account import Accounts
     from .collection import Collections
@@ -379,7 +378,49 @@ class BaseClient(Configurable[M]):
         return await search(self, query, limit=limit, **options)
 
     async_search: Final = async_operation(search)
-    request: Final = operation(request_any)
+
+    @operation
+    async def request(
+        self,
+        route: str,
+        *,
+        method: str = "GET",
+        params: Query | None = None,
+        headers: Headers | None = None,
+        data: object = None,
+        signal: AbortSignal | None = None,
+        timeout: Limit | None = None,
+    ) -> Response:
+        """Send a request to any endpoint, with the client's token, retries and errors.
+
+        Args:
+            route: A path under the client's base URL, such as ``/models``, or a complete URL.
+                Another origin does not get the token.
+            method: The HTTP method. `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE` and `QUERY` are
+                retried after a temporary failure, other methods only if the server did not accept
+                the request.
+            params: The query; None is left out, lists are joined by commas.
+            headers: Headers of this request, a mapping or pairs; they replace the client's of the
+                same name.
+            data: The body: bytes and text as they are; a dict with files among its values, or a
+                list of names and values, as a form (``multipart/form-data``); anything else as
+                JSON, by the rules of a model's input.
+            signal: Stops the request.
+            timeout: Seconds for the whole request, retries included, or a `timedelta`.
+
+        Returns:
+            The complete response: `status`, `headers`, `body`, `text`, `json()`.
+
+        Raises:
+            APIStatusError: The response has a status of 400 or more.
+            TypeError: JSON has no form for a value in `data`.
+            ValueError: JSON cannot carry a value in `data`, or the method is `CONNECT` or `TRACE`.
+
+        """
+        from ._client.request import send_request
+
+        return await send_request(self, route, method, params, headers, data, signal, timeout)
+
     async_request: Final = async_operation(request)
 
     def stats(self) -> Stats:

@@ -44,7 +44,7 @@ None if it is not known.
 
 from __future__ import annotations
 
-from ._base.describe import wrong_type
+from ._base.checks import wrong_type
 from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
 from ._core import retry_after
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ._base.checks import abort_signal, flag, function, is_async_function, sync_function
-from ._base.describe import wrong_type
+from ._base.checks import abort_signal, flag, function, is_async_function, sync_function, wrong_type
 from ._base.model_methods import ModelMethods
 from ._base.operation import iterate_blocking
 from ._base.resource import Resource

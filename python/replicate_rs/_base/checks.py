@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from .._core import AbortController, AbortSignal, is_plain
 from .credentials import reveal
-from .describe import shown, wrong_type, wrong_value
 from .typing import TYPE_CHECKING, is_array, is_object
 
 if TYPE_CHECKING:
@@ -48,6 +47,30 @@ NOT_INPUTS: tuple[type[Any], ...] = (str, bytes, bytearray, int, float, list, tu
 
 
 # Text, flags and numbers.
+
+
+# Characters of a value that an error message shows.
+MAX_SHOWN = 80
+
+
+def wrong_type(name: str, wanted: str, value: object) -> TypeError:
+    """Return the error for an argument of the wrong type; its message does not show the value."""
+    return TypeError(f"{name} must be {wanted}, not {type(value).__name__}")
+
+
+def wrong_value(name: str, wanted: str, value: object) -> ValueError:
+    """Return the error for an argument of the right type with a value that is not allowed."""
+    return ValueError(f"{name} must be {wanted}, not {shown(value)}")
+
+
+def shown(value: object) -> str:
+    """Return a value as an error message shows it."""
+    try:
+        text = ascii(value)
+    except ValueError:
+        # Python converts integers of at most 4,300 digits to text.
+        return "an integer with too many digits to show"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def text(name: str, value: object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
-from .describe import wrong_type
+from .checks import wrong_type
 from .package import evaluate
 from .typing import is_array, is_object, texts
 

@@ -7,7 +7,6 @@ too, and documented fields that the API left out are None.
 from __future__ import annotations
 
 from .._core import Expect
-from .describe import shortened
 from .model_methods import ModelMethods
 from .resource import M, Resource
 from .session import Async, Sync
@@ -28,6 +27,11 @@ if TYPE_CHECKING:
 
 
 R = TypeVar("R", bound="Record[Any]")
+
+
+# Limits of a record's `repr`: characters of a string, items of a list or an object, nested levels,
+# characters of a field.
+MAX_STRING, MAX_ITEMS, MAX_DEPTH, MAX_FIELD = 200, 20, 8, 2000
 
 
 class Record(ModelMethods, Resource[M]):
@@ -240,6 +244,28 @@ def _field(name: str) -> property:
         record._data[name] = value
 
     return property(get, put)
+
+
+def shortened(value: object, depth: int = 0) -> str:
+    """Return the `repr` of a JSON value with long strings, lists and objects cut."""
+    if isinstance(value, (str, bytes)) and len(value) > MAX_STRING:
+        unit = "characters" if isinstance(value, str) else "bytes"
+        return f"{value[:MAX_STRING]!r}… ({len(value):,} {unit})"
+    if not is_object(value) and not (is_array(value) and type(value) is list):
+        return repr(value)
+    if depth == MAX_DEPTH:
+        return "…"
+    items: list[str] = []
+    if is_object(value):
+        first = [*value.items()][:MAX_ITEMS]
+        items = [f"{shortened(key)}: {shortened(item, depth + 1)}" for key, item in first]
+    elif is_array(value):
+        items = [shortened(item, depth + 1) for item in value[:MAX_ITEMS]]
+    if len(value) > MAX_ITEMS:
+        items.append(f"… ({len(value):,} in all)")
+    text = ", ".join(items)
+    text = text if len(text) <= MAX_FIELD else f"{text[:MAX_FIELD]}…"
+    return f"{{{text}}}" if is_object(value) else f"[{text}]"
 
 
 defer_annotations(globals())

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from .._core import Expect
-from .checks import limit
+from .checks import limit, wrong_type
 from .cleanup import install_exit_handler
-from .describe import wrong_type
 from .encoding import encode_query, merge_headers, to_json
 from .session import Async, Sync
 from .typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from .._base.checks import headers as checked_headers
-from .._base.checks import http_method, text
-from .._base.describe import wrong_type
+from .._base.checks import http_method, text, wrong_type
 from .._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:

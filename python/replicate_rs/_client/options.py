@@ -12,10 +12,10 @@ from .._base.checks import (
     is_async_function,
     strategy,
     text,
+    wrong_type,
 )
 from .._base.checks import headers as checked_headers
 from .._base.credentials import Secret, is_secret_str, read_token, reveal
-from .._base.describe import wrong_type
 from .._base.session import Async
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array
 

@@ -16,42 +16,17 @@ if TYPE_CHECKING:
     from .._core import AbortSignal, Response, Upload
 
 
-async def request(
+async def send_request(
     client: Resource[Any],
     route: str,
-    *,
-    method: str = "GET",
-    params: Query | None = None,
-    headers: Headers | None = None,
-    data: object = None,
-    signal: AbortSignal | None = None,
-    timeout: Limit | None = None,
+    method: str,
+    params: Query | None,
+    headers: Headers | None,
+    data: object,
+    signal: AbortSignal | None,
+    timeout: Limit | None,
 ) -> Response:
-    """Send a request to any endpoint, with the client's token, retries and errors.
-
-    Args:
-        route: A path under the client's base URL, such as ``/models``, or a complete URL. Another
-            origin does not get the token.
-        method: The HTTP method. `GET`, `HEAD`, `OPTIONS`, `PUT`, `DELETE` and `QUERY` are retried
-            after a temporary failure, other methods only if the server did not accept the request.
-        params: The query; None is left out, lists are joined by commas.
-        headers: Headers of this request, a mapping or pairs; they replace the client's of the same
-            name.
-        data: The body: bytes and text as they are; a dict with files among its values, or a list of
-            names and values, as a form (``multipart/form-data``); anything else as JSON, by the
-            rules of a model's input.
-        signal: Stops the request.
-        timeout: Seconds for the whole request, retries included, or a `timedelta`.
-
-    Returns:
-        The complete response: `status`, `headers`, `body`, `text`, `json()`.
-
-    Raises:
-        APIStatusError: The response has a status of 400 or more.
-        TypeError: JSON has no form for a value in `data`.
-        ValueError: JSON cannot carry a value in `data`, or the method is `CONNECT` or `TRACE`.
-
-    """
+    """Send the request of `client.request`."""
     media_type = next(
         (value for name, value in header_pairs(headers) if name.lower() == "content-type"), None
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .._base.checks import PARTS, is_timeout, seconds_or_none
-from .._base.describe import wrong_type
+from .._base.checks import PARTS, is_timeout, seconds_or_none, wrong_type
 from .._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
