@@ -21,7 +21,7 @@ use crate::pace::clock;
 const OPENING: usize = 50;
 
 /// The time in which one more must open.
-const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// How often is looked how many there are.
 const TICK: Duration = Duration::from_millis(1);
@@ -119,7 +119,7 @@ pub async fn open(port: u16, count: usize, path: &str) -> usize {
         if opened > before {
             (before, moved) = (opened, Instant::now());
         }
-        if opened >= count || moved.elapsed() > PATIENCE {
+        if opened >= count || moved.elapsed() > MAX_WAIT {
             return opened;
         }
         tokio::time::sleep(TICK).await;
