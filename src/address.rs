@@ -1,6 +1,7 @@
 //! Origins, the API's base URL, and path segments.
 //!
-//! A caller's text becomes exactly one percent-encoded segment, so an id can never reach another endpoint.
+//! A caller's text becomes exactly one percent-encoded segment, so an id can never reach another
+//! endpoint.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::{Host, Url};

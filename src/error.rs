@@ -86,7 +86,8 @@ pub struct Error {
     pub path: Option<Box<Path>>,
     /// Whether a byte of the request may have been sent.
     pub sent: bool,
-    /// Whether a reused connection broke before a response began, as when a server closes it as idle.
+    /// Whether a reused connection broke before a response began, as when a server closes it as
+    /// idle.
     pub stale: bool,
     /// The server's id for the request, if it sent one before the failure.
     pub request_id: Option<Box<str>>,
@@ -146,8 +147,8 @@ impl Error {
         }
     }
 
-    /// Create an error for the deadline of the whole call having passed during `phase`. `last` is the
-    /// failure of the attempt before.
+    /// Create an error for the deadline of the whole call having passed during `phase`. `last` is
+    /// the failure of the attempt before.
     pub fn deadline(limit: Duration, phase: Phase, last: Option<Box<str>>) -> Self {
         let mut message = format!(
             "timed out after {} over all attempts, {phase}",
@@ -168,7 +169,8 @@ impl Error {
 
     /// Create an error for a local file; `what` names the file or the operation.
     pub fn file(what: impl fmt::Display, error: &std::io::Error) -> Self {
-        // Checks of our own have no error number, but callers compare the one that the system would give.
+        // Checks of our own have no error number, but callers compare the one that the system would
+        // give.
         let errno = error.raw_os_error().or(match error.kind() {
             ErrorKind::AlreadyExists => Some(17),
             ErrorKind::IsADirectory => Some(21),

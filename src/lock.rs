@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-/// Lock a mutex. Poisoning is ignored: every holder leaves the value consistent, a panicking one too.
+/// Lock a mutex. Poisoning is ignored: every holder leaves the value consistent, a panicking one
+/// too.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

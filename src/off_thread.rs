@@ -5,7 +5,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::error::{Error, Kind};
 
-/// Return whether the runtime runs on the thread of a blocking call, which may wait for a disk itself.
+/// Return whether the runtime runs on the thread of a blocking call, which may wait for a disk
+/// itself.
 pub(crate) fn is_caller_thread() -> bool {
     Handle::try_current()
         .is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::CurrentThread)

@@ -37,8 +37,9 @@ impl Response {
         }
     }
 
-    /// Copy the body and the request id, and drop the other headers, to release the connection's read
-    /// buffer: the next response is then read into memory that is still in the processor's cache.
+    /// Copy the body and the request id, and drop the other headers, to release the connection's
+    /// read buffer: the next response is then read into memory that is still in the processor's
+    /// cache.
     pub fn compact(&mut self) {
         self.body = Bytes::copy_from_slice(&self.body);
         let ids = REQUEST_IDS.into_iter().filter_map(|name| {

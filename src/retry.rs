@@ -1,7 +1,8 @@
 //! Whether a failed attempt is repeated, and after how long.
 //!
-//! Idempotent methods (RFC 9110 §9.2.2) and `QUERY`, which is safe, may be repeated. Any other request (POST, PATCH)
-//! is repeated only if no byte of it was sent, or if the server says that it did not accept it (429).
+//! Idempotent methods (RFC 9110 §9.2.2) and `QUERY`, which is safe, may be repeated. Any other
+//! request (POST, PATCH) is repeated only if no byte of it was sent, or if the server says that it
+//! did not accept it (429).
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
@@ -23,7 +24,8 @@ const RATE: f64 = 50.0;
 /// The longest wait for a retry, in seconds; the error is raised where it would be longer.
 const MAX_BUDGET_WAIT: f64 = 30.0;
 
-/// The retry budget of a client: however many callers wait for a server that is down, its retries come at a limited rate.
+/// The retry budget of a client: however many callers wait for a server that is down, its retries
+/// come at a limited rate.
 #[derive(Debug)]
 pub struct Budget(Mutex<Bucket>);
 
@@ -93,7 +95,8 @@ impl Attempts {
             return None;
         }
         self.retries_left = self.retries_left.checked_sub(1)?;
-        // A server that closes idle connections is healthy: the first retry waits only for the budget.
+        // A server that closes idle connections is healthy: the first retry waits only for the
+        // budget.
         let backoff = if error.stale && self.failed == 0 {
             Duration::ZERO
         } else {
@@ -139,7 +142,8 @@ impl Attempts {
     }
 }
 
-/// Return how long to wait after `failures` earlier failures; `jitter` is a random number from 0 to 1.
+/// Return how long to wait after `failures` earlier failures; `jitter` is a random number from 0 to
+/// 1.
 pub fn backoff(failures: u32, jitter: f64) -> Duration {
     let factor = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
     MIN_BACKOFF
@@ -148,8 +152,8 @@ pub fn backoff(failures: u32, jitter: f64) -> Duration {
         .mul_f64(jitter.clamp(0.0, 1.0))
 }
 
-/// Return the delay that a server asks for: in `Retry-After` (RFC 9110 §10.2.3), else in `retry_after` of a problem
-/// document, else in the words of its `detail`.
+/// Return the delay that a server asks for: in `Retry-After` (RFC 9110 §10.2.3), else in
+/// `retry_after` of a problem document, else in the words of its `detail`.
 ///
 /// A `Retry-After` that is a date is compared with the response's own `Date`, since clocks differ.
 pub fn server_delay(

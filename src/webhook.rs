@@ -153,8 +153,8 @@ fn is_equal(expected: &DigestText, text: &DigestText) -> bool {
     words(expected).ct_eq(&words(text)).into()
 }
 
-/// Accept a webhook that was signed with one of the keys. The timestamp is compared with the clock only after that: without a key,
-/// nobody learns what the clock says.
+/// Accept a webhook that was signed with one of the keys. The timestamp is compared with the clock
+/// only after that: without a key, nobody learns what the clock says.
 pub fn verify(keys: &[Key], webhook: &Webhook<'_>, window: Option<Window>) -> Result<(), Refusal> {
     let sent = parse_seconds(webhook.timestamp).ok_or(Refusal::Timestamp)?;
     if !keys.iter().any(|key| key.has_signed(webhook)) {
@@ -403,8 +403,9 @@ mod tests {
         assert_eq!(format!("{key:?}"), "Key([REDACTED])");
     }
 
-    /// How sure it is that a comparison takes longer for a signature that is wrong at its end than for one that is wrong at its
-    /// beginning: Welch's t of two samples taken in turn (Reparaz et al., "dude, is my code constant time?", 2017).
+    /// How sure it is that a comparison takes longer for a signature that is wrong at its end than
+    /// for one that is wrong at its beginning: Welch's t of two samples taken in turn (Reparaz et
+    /// al., "dude, is my code constant time?", 2017).
     fn leak(compare: impl Fn(DigestText) -> bool, expected: DigestText) -> f64 {
         let (mut early, mut late) = (expected, expected);
         early[0] ^= 1;
@@ -438,7 +439,8 @@ mod tests {
         let expected = digest_text(GOOD.as_bytes()).unwrap();
         let one_by_one =
             |given: DigestText| (0..LENGTH).all(|n| black_box(given[n]) == expected[n]);
-        // Chance alone passes 10 in no lifetime; but machines are shared, so a leak has to show every time.
+        // Chance alone passes 10 in no lifetime; but machines are shared, so a leak has to show
+        // every time.
         assert!(
             (0..5).any(|_| leak(one_by_one, expected) > 10.0),
             "what leaks must be seen to"
@@ -449,7 +451,8 @@ mod tests {
     #[test]
     fn keys_are_wiped() {
         fn is_wiped<T: zeroize::ZeroizeOnDrop>() {}
-        // A key is two of these, which have swallowed it, and the hmac crate does not say so of itself.
+        // A key is two of these, which have swallowed it, and the hmac crate does not say so of
+        // itself.
         is_wiped::<Sha256>();
     }
 

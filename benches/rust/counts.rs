@@ -1,4 +1,5 @@
-//! One job so many times, for `counts.py` to count its instructions: `bench_counts JOB TIMES`; what else is said is for jobs in Python.
+//! One job so many times, for `counts.py` to count its instructions: `bench_counts JOB TIMES`; what
+//! else is said is for jobs in Python.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod inputs;

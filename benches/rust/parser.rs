@@ -1,7 +1,8 @@
 //! How fast the parser of event streams is, alone: one JSON object on one line.
 //!
-//! Fed in pieces of 16 KiB, as a socket gives them: token events, and events of 1 MB. If the argument asks for `memcpy`, the pieces
-//! are copied to one place and not looked at, which no parser can be faster than that has to keep what it read.
+//! Fed in pieces of 16 KiB, as a socket gives them: token events, and events of 1 MB. If the
+//! argument asks for `memcpy`, the pieces are copied to one place and not looked at, which no
+//! parser can be faster than that has to keep what it read.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod inputs;

@@ -1,4 +1,5 @@
-//! How fast the modules without Python are, each alone: `cargo bench --no-default-features`, and `-- parser` for some.
+//! How fast the modules without Python are, each alone: `cargo bench --no-default-features`, and
+//! `-- parser` for some.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod inputs;
@@ -55,7 +56,8 @@ fn event_written(bencher: Bencher) {
     });
 }
 
-/// The place in a stream that nothing has interrupted, and in one that began anew and gives again what is known.
+/// The place in a stream that nothing has interrupted, and in one that began anew and gives again
+/// what is known.
 #[divan::bench(args = [1, 2])]
 fn admit(bencher: Bencher, connections: usize) {
     let stream = tokens(EVENTS);

@@ -1,7 +1,8 @@
-//! How fast a webhook is checked without Python: one JSON object on one line, microseconds by the body's size.
+//! How fast a webhook is checked without Python: one JSON object on one line, microseconds by the
+//! body's size.
 //!
-//! With the hash the core has, or, if the argument asks for it, with the crate `hmac-sha256`: the choice is looked at again
-//! whenever the crates move.
+//! With the hash the core has, or, if the argument asks for it, with the crate `hmac-sha256`: the
+//! choice is looked at again whenever the crates move.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod inputs;

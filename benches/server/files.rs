@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::body::{self, LAST};
 use crate::{BODY, answer};
 
-/// Bytes after which a file's content repeats itself: no buffer has as many, so that a piece in the wrong place shows. It is also what
-/// one write has.
+/// Bytes after which a file's content repeats itself: no buffer has as many, so that a piece in the
+/// wrong place shows. It is also what one write has.
 const PERIOD: usize = 262_147;
 
 /// Where a prediction's stream is, of those that do not say.

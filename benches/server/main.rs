@@ -1,8 +1,10 @@
-//! A server that is never the bottleneck: it answers every request with the same prediction, the list of predictions with a page of
-//! 100 or of what `limit=` says, what is under `/stream/` with a stream of events, and what is under `/file/` with a file.
+//! A server that is never the bottleneck: it answers every request with the same prediction, the
+//! list of predictions with a page of 100 or of what `limit=` says, what is under `/stream/` with a
+//! stream of events, and what is under `/file/` with a file.
 //!
-//! `bench_server [PORT]` prints the port it listens on, and on the next line that of files and POSTs over TLS. One thread; of a request that is
-//! not about files only the path is read, and its end.
+//! `bench_server [PORT]` prints the port it listens on, and on the next line that of files and
+//! POSTs over TLS. One thread; of a request that is not about files only the path is read, and its
+//! end.
 //!
 //! | path | answer |
 //! |---|---|

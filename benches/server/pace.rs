@@ -1,4 +1,5 @@
-//! Many streams at once, each event at its time: what is due is known before, so that the server's own lateness can be told.
+//! Many streams at once, each event at its time: what is due is known before, so that the server's
+//! own lateness can be told.
 
 use std::io::{ErrorKind, Result, Write as _};
 use std::sync::LazyLock;
@@ -16,7 +17,8 @@ static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// Nanoseconds between the order and the first event, for the answer to arrive before it.
 pub const HEAD_START: u64 = 50_000_000;
 
-/// The time between the last event and the end, so that what it costs to close streams is not measured.
+/// The time between the last event and the end, so that what it costs to close streams is not
+/// measured.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// How often is looked for what is due.
@@ -35,7 +37,8 @@ fn nanoseconds(time: Duration) -> u64 {
 pub enum Order {
     /// One more stream, which waits for the start.
     Join(TcpStream),
-    /// So many events for each, an interval apart; the streams take turns within it. Without an interval, as fast as they are read.
+    /// So many events for each, an interval apart; the streams take turns within it. Without an
+    /// interval, as fast as they are read.
     Start {
         /// When the first of all is due.
         start: u64,
@@ -75,7 +78,8 @@ pub async fn follow(mut orders: mpsc::UnboundedReceiver<Order>) {
     while let Some(order) = orders.recv().await {
         match order {
             Order::Join(socket) => {
-                // Here and not where it was asked for: who has read the opening is among the streams.
+                // Here and not where it was asked for: who has read the opening is among the
+                // streams.
                 if let Ok(stream) = join(socket).await {
                     streams.push(stream);
                 }

@@ -1,6 +1,8 @@
-//! Readers of a service that passes streams on: they cost little, and see that each gets every event, in order, and the end.
+//! Readers of a service that passes streams on: they cost little, and see that each gets every
+//! event, in order, and the end.
 //!
-//! They are in the server's process, so that both share a core, and a clock to say how long an event took from here to here.
+//! They are in the server's process, so that both share a core, and a clock to say how long an
+//! event took from here to here.
 
 use std::io::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -38,7 +40,8 @@ struct Seen {
     opened: AtomicUsize,
     events: AtomicUsize,
     ended: AtomicUsize,
-    /// Of each event with a time, in nanoseconds: how long it was under way, and how late it had left.
+    /// Of each event with a time, in nanoseconds: how long it was under way, and how late it had
+    /// left.
     times: Mutex<(Vec<u64>, Vec<u64>)>,
     wrong: Mutex<String>,
 }
@@ -51,7 +54,8 @@ pub struct Readers {
 }
 
 impl Readers {
-    /// Tells what they have seen so far, as JSON; the times are those of half of the events, and of 99 of 100.
+    /// Tells what they have seen so far, as JSON; the times are those of half of the events, and of
+    /// 99 of 100.
     pub fn told(&self) -> String {
         let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
         let (mut taken, mut late) = self
@@ -88,7 +92,8 @@ fn rank(times: &mut [u64], percent: usize) -> u64 {
     }
 }
 
-/// Opens readers of what a service has at a path; gives how many have an event, when all have, or no more are coming.
+/// Opens readers of what a service has at a path; gives how many have an event, when all have, or
+/// no more are coming.
 pub async fn open(port: u16, count: usize, path: &str) -> usize {
     // Those before are left first: the service must be free of them.
     drop(READERS.lock().map(|mut readers| readers.take()));

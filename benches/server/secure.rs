@@ -22,8 +22,8 @@ const BLOCK: usize = 256 * 1024;
 
 /// Gives what makes TLS of connections.
 ///
-/// It has one version and one cipher, so that all clients do the same work: the first choice of OpenSSL and of rustls, which
-/// BoringSSL takes where there is no other.
+/// It has one version and one cipher, so that all clients do the same work: the first choice of
+/// OpenSSL and of rustls, which BoringSSL takes where there is no other.
 pub fn acceptor() -> Result<TlsAcceptor> {
     let cipher = aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384;
     let provider = CryptoProvider {

@@ -1,7 +1,10 @@
 //! Base addresses, routes, and the names in paths, made up by libFuzzer.
 
 #![no_main]
-#![allow(dead_code, reason = "a target uses a part of the files that it includes")]
+#![allow(
+    dead_code,
+    reason = "a target uses a part of the files that it includes"
+)]
 
 use address::BaseUrl;
 use libfuzzer_sys::fuzz_target;
@@ -31,21 +34,38 @@ fuzz_target!(|given: (&str, &str, &str)| {
         assert!(!text.contains('@') || !error.message.contains(text));
     }
     assert!(!text.contains('@') || !quote(text).contains(text));
-    for base in ["https://api.replicate.com", "http://gate.local/replicate/v2"] {
+    for base in [
+        "https://api.replicate.com",
+        "http://gate.local/replicate/v2",
+    ] {
         let base = BaseUrl::parse(base).expect("it is well-formed");
         let home = base.as_str();
         if let Ok(url) = base.resolve(route) {
-            let is_absolute = route.to_ascii_lowercase().starts_with("http://") || route.to_ascii_lowercase().starts_with("https://");
-            assert!(is_absolute || url.as_str().strip_prefix(home).is_some_and(|rest| rest.starts_with('/')), "{url}");
+            let is_absolute = route.to_ascii_lowercase().starts_with("http://")
+                || route.to_ascii_lowercase().starts_with("https://");
+            assert!(
+                is_absolute
+                    || url
+                        .as_str()
+                        .strip_prefix(home)
+                        .is_some_and(|rest| rest.starts_with('/')),
+                "{url}"
+            );
         }
         match base.join(["predictions", name, "cancel"]) {
             Err(_) => assert!(matches!(name, "" | "." | "..")),
             Ok(url) => {
-                assert!(url.as_str().starts_with(home) && url.query().is_none() && url.fragment().is_none());
+                assert!(
+                    url.as_str().starts_with(home)
+                        && url.query().is_none()
+                        && url.fragment().is_none()
+                );
                 let rest = url.as_str().strip_prefix(home).unwrap_or_default();
                 let parts: Vec<_> = rest.split('/').collect();
                 assert_eq!(parts.len(), 4, "{url}");
-                let back = percent_encoding::percent_decode_str(parts[2]).decode_utf8().expect("it was UTF-8");
+                let back = percent_encoding::percent_decode_str(parts[2])
+                    .decode_utf8()
+                    .expect("it was UTF-8");
                 assert_eq!(back, name);
             }
         }

@@ -1,7 +1,10 @@
 //! What servers say about when to come back, made up by libFuzzer.
 
 #![no_main]
-#![allow(dead_code, reason = "a target uses a part of the files that it includes")]
+#![allow(
+    dead_code,
+    reason = "a target uses a part of the files that it includes"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -35,8 +38,17 @@ fuzz_target!(|given: (&[u8], &str, u16, u8, bool, u64)| {
     }
     let error = Error::status(response);
     let budget = Budget::default();
-    let mut attempts = Attempts::new(if is_create { &Method::POST } else { &Method::GET }, 3);
-    let waits: Vec<_> = std::iter::from_fn(|| attempts.next_delay(&error, f64::from(jitter) / 255.0, &budget)).collect();
+    let mut attempts = Attempts::new(
+        if is_create {
+            &Method::POST
+        } else {
+            &Method::GET
+        },
+        3,
+    );
+    let waits: Vec<_> =
+        std::iter::from_fn(|| attempts.next_delay(&error, f64::from(jitter) / 255.0, &budget))
+            .collect();
     assert!(waits.len() <= 3 && waits.iter().all(|wait| *wait <= MAX_DELAY));
     // What was taken is paid for; only what was refused may be sent again.
     assert!(!is_create || status == 429 || waits.is_empty());

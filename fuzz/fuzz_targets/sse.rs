@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use libfuzzer_sys::fuzz_target;
 use sse::{Event, Parser, TooLarge};
 
-// The file itself, and not the crate: nothing of what the crate needs has to be built, and no other code is counted as covered.
+// The file itself, and not the crate: nothing of what the crate needs has to be built, and no other
+// code is counted as covered.
 #[path = "../../src/stream/sse.rs"]
 mod sse;
 
@@ -24,7 +25,13 @@ struct Seen {
 }
 
 fn known(event: &Event<'_>) -> Known {
-    (event.name.into(), event.data.to_string(), event.id.map(Into::into), event.has_own_id, event.retry)
+    (
+        event.name.into(),
+        event.data.to_string(),
+        event.id.map(Into::into),
+        event.has_own_id,
+        event.retry,
+    )
 }
 
 fn read<'a>(limit: usize, mut pieces: impl Iterator<Item = &'a [u8]>) -> Seen {
@@ -57,7 +64,10 @@ fn survives(event: &Event<'_>) {
     event.write(&mut bytes);
     let (name, data, id, has_own_id, retry) = known(event);
     let data = data.replace("\r\n", "\n").replace('\r', "\n");
-    assert_eq!(read(usize::MAX, [&bytes[..]].into_iter()).events, [(name, data, id, has_own_id, retry)]);
+    assert_eq!(
+        read(usize::MAX, [&bytes[..]].into_iter()).events,
+        [(name, data, id, has_own_id, retry)]
+    );
 }
 
 fuzz_target!(|given: (u8, Vec<u8>, &[u8])| {
@@ -68,8 +78,20 @@ fuzz_target!(|given: (u8, Vec<u8>, &[u8])| {
         assert_eq!(read(limit, bytes.chunks(1)), whole);
         for (name, data, id, _, retry) in &whole.events {
             let (id, has_own_id) = (id.as_deref(), id.is_some());
-            survives(&Event { name, data: Cow::Borrowed(data), id, has_own_id, retry: *retry });
+            survives(&Event {
+                name,
+                data: Cow::Borrowed(data),
+                id,
+                has_own_id,
+                retry: *retry,
+            });
         }
     }
-    survives(&Event { name: "message", data: String::from_utf8_lossy(bytes), id: None, has_own_id: false, retry: None });
+    survives(&Event {
+        name: "message",
+        data: String::from_utf8_lossy(bytes),
+        id: None,
+        has_own_id: false,
+        retry: None,
+    });
 });

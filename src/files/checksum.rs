@@ -20,8 +20,8 @@ enum Hasher {
 }
 
 impl Checksum {
-    /// Read `Repr-Digest` (RFC 9530), or `x-goog-hash` of Google's storage, where Replicate keeps its files. Both are
-    /// digests of the bytes as sent.
+    /// Read `Repr-Digest` (RFC 9530), or `x-goog-hash` of Google's storage, where Replicate keeps
+    /// its files. Both are digests of the bytes as sent.
     pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         // When Google's storage decompresses a file, its digests are of the compressed one.
         let stored = headers.get("x-goog-stored-content-encoding");

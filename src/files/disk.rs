@@ -11,8 +11,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::error::{Error, Kind};
 use crate::off_thread::{is_caller_thread, join};
 
-/// The least that is written at once, and the most that waits for the disk, in bytes. Receiving alternates with writing,
-/// and short turns are slow: blocks of 256 KiB lose a tenth of the rate.
+/// The least that is written at once, and the most that waits for the disk, in bytes. Receiving
+/// alternates with writing, and short turns are slow: blocks of 256 KiB lose a tenth of the rate.
 const BLOCK: usize = 768 << 10;
 const MAX_BUFFERED: usize = 2 << 20;
 
@@ -23,7 +23,8 @@ pub(crate) fn write(target: &Path, content: &[u8], overwrite: bool) -> Result<u6
     file.finish()
 }
 
-/// A temporary file that is renamed to its target when it is complete, and removed when it is dropped before.
+/// A temporary file that is renamed to its target when it is complete, and removed when it is
+/// dropped before.
 #[derive(Debug)]
 pub(crate) struct PartialFile {
     target: PathBuf,
@@ -33,7 +34,8 @@ pub(crate) struct PartialFile {
 }
 
 impl PartialFile {
-    /// Create an empty file in the folder of `target`, with the permissions that `target` has or would get.
+    /// Create an empty file in the folder of `target`, with the permissions that `target` has or
+    /// would get.
     pub(crate) fn create(target: &Path, overwrite: bool) -> Result<Self, Error> {
         let target = resolve_symlinks(target);
         let failed = |error: &io::Error| Error::file(target.display(), error).at(&target);
@@ -112,7 +114,8 @@ impl PartialFile {
             length,
             overwrite,
         } = self;
-        // In the folder of the temporary file, whose path is absolute: the working directory may have changed.
+        // In the folder of the temporary file, whose path is absolute: the working directory may
+        // have changed.
         let path = match target.file_name() {
             Some(name) => file.path().with_file_name(name),
             None => target.clone(),
@@ -166,9 +169,11 @@ fn check_target(target: &Path, existing: Option<&Metadata>, overwrite: bool) -> 
     }
 }
 
-/// Writes a file while the next bytes arrive: on this thread if nothing else runs on it, else on another one.
+/// Writes a file while the next bytes arrive: on this thread if nothing else runs on it, else on
+/// another one.
 ///
-/// Dropped before `finish` has returned, it removes the file at once, even if another thread is still writing to it.
+/// Dropped before `finish` has returned, it removes the file at once, even if another thread is
+/// still writing to it.
 pub(crate) struct FileWriter {
     temporary_path: PathBuf,
     file: Option<PartialFile>,

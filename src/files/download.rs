@@ -1,7 +1,9 @@
-//! Downloads: the bytes of a file in order, over as many connections as needed, or straight to disk.
+//! Downloads: the bytes of a file in order, over as many connections as needed, or straight to
+//! disk.
 //!
 //! Rules of this file:
-//! * after a broken connection the rest is requested, and accepted only if the host shows that it belongs to the same version;
+//! * after a broken connection the rest is requested, and accepted only if the host shows that it
+//!   belongs to the same version;
 //! * the length and the digest that the host announced are compared with what arrived.
 
 use std::path::{Path, PathBuf};
@@ -30,7 +32,8 @@ use crate::retry::Attempts;
 
 /// The most connections for one file, for hosts that send a little and hang up.
 const MAX_CONNECTIONS: u32 = 100;
-/// How long before a response a file must have changed for the date of the change to identify its version.
+/// How long before a response a file must have changed for the date of the change to identify its
+/// version.
 const MIN_AGE: Duration = Duration::from_secs(60);
 
 /// What a host says about a file.
@@ -41,7 +44,8 @@ pub(crate) struct FileInfo {
     pub(crate) length: Option<u64>,
     /// `Content-Disposition`, which may have a file name.
     pub(crate) disposition: Option<String>,
-    /// `ETag`, or the date of the last change. If it differs between two responses, the file has changed.
+    /// `ETag`, or the date of the last change. If it differs between two responses, the file has
+    /// changed.
     pub(crate) validator: Option<String>,
 }
 
@@ -75,7 +79,8 @@ pub(crate) struct Download {
 }
 
 impl Download {
-    /// Request a file from the byte `start` on. The deadline for the whole call is left to the caller.
+    /// Request a file from the byte `start` on. The deadline for the whole call is left to the
+    /// caller.
     pub(crate) async fn open(
         pool: Arc<Pool>,
         request: &Request,
@@ -117,8 +122,9 @@ impl Download {
 
     /// Request the file from the current position on.
     ///
-    /// A host that compresses although it was not asked to is asked again, by a client that decompresses. Lengths,
-    /// digests and ranges are not used then, because they are those of the compressed file.
+    /// A host that compresses although it was not asked to is asked again, by a client that
+    /// decompresses. Lengths, digests and ranges are not used then, because they are those of the
+    /// compressed file.
     async fn connect(&mut self) -> Result<Incoming, Error> {
         let mut incoming = self.request_rest().await?;
         if incoming.is_encoded() && self.request.is_raw {
@@ -180,7 +186,8 @@ impl Download {
         Ok(())
     }
 
-    /// Refuse a web page in place of another kind of file: some hosts send error pages with a status of success.
+    /// Refuse a web page in place of another kind of file: some hosts send error pages with a
+    /// status of success.
     fn refuse_error_page(&self) -> Result<(), Error> {
         let kind = self
             .info
@@ -269,7 +276,8 @@ impl Download {
         Err(Error::protocol("the file that came is not what its host's checksum says").sent())
     }
 
-    /// Request the rest after an error. Return whether the download continues where it was; if not, it restarts.
+    /// Request the rest after an error. Return whether the download continues where it was; if not,
+    /// it restarts.
     async fn resume(&mut self, mut error: Error) -> Result<bool, Error> {
         self.incoming = None;
         let has_progressed = self.position > self.furthest;
@@ -306,7 +314,8 @@ impl Download {
         }
     }
 
-    /// Return whether an error says that the file ends at the current position (``Content-Range: bytes */N``).
+    /// Return whether an error says that the file ends at the current position (``Content-Range:
+    /// bytes */N``).
     fn is_complete(&self, error: &Error) -> bool {
         let Kind::Status(response) = &error.kind else {
             return false;
@@ -361,8 +370,8 @@ fn validator(headers: &HeaderMap) -> Option<String> {
     value.to_str().ok().map(ToOwned::to_owned)
 }
 
-/// Return a value for `If-Range` (RFC 9110 §13.1.5): a strong entity tag, or the date of the last change if it is a strong
-/// validator.
+/// Return a value for `If-Range` (RFC 9110 §13.1.5): a strong entity tag, or the date of the last
+/// change if it is a strong validator.
 fn strong_validator(headers: &HeaderMap) -> Option<HeaderValue> {
     let tag = headers
         .get(ETAG)
@@ -375,8 +384,9 @@ fn strong_validator(headers: &HeaderMap) -> Option<HeaderValue> {
     .cloned()
 }
 
-/// Return whether the last change is long enough before the response that no other change can have the same date
-/// (RFC 9110 §8.8.2.2). One second would do for one clock, but the two dates may come from two machines.
+/// Return whether the last change is long enough before the response that no other change can have
+/// the same date (RFC 9110 §8.8.2.2). One second would do for one clock, but the two dates may come
+/// from two machines.
 fn is_date_strong(headers: &HeaderMap) -> bool {
     let date = |name| httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok();
     let age = date(DATE)
@@ -475,7 +485,8 @@ async fn download_into(
     })
 }
 
-/// Download many files, `max` at a time. When one fails, the others are stopped and nothing of them is left.
+/// Download many files, `max` at a time. When one fails, the others are stopped and nothing of them
+/// is left.
 pub(crate) async fn save_all(
     pool: Arc<Pool>,
     files: Vec<(Request, PathBuf)>,
@@ -497,7 +508,8 @@ pub(crate) async fn save_all(
             }
         });
     let mut failure = None;
-    // All are awaited, also after a failure: each removes its temporary file before the error is raised.
+    // All are awaited, also after a failure: each removes its temporary file before the error is
+    // raised.
     let mut saves = pin!(stream::iter(saves).buffer_unordered(max.max(1)));
     while let Some((index, saved)) = saves.next().await {
         match saved {

@@ -19,7 +19,8 @@ use crate::error::{Error, Kind, Phase};
 use crate::lock::{get_or_try_init, lock};
 use crate::off_thread::{is_caller_thread, join};
 
-/// The size of a block of a file: smaller ones cost more per byte, larger ones exceed the processor's cache.
+/// The size of a block of a file: smaller ones cost more per byte, larger ones exceed the
+/// processor's cache.
 const BLOCK: usize = 256 << 10;
 /// Bytes that fill a block after base64 encoding.
 const BASE64_BLOCK: usize = BLOCK / 4 * 3;
@@ -61,8 +62,8 @@ impl Part {
         }
     }
 
-    /// Create a part of a file from `offset` on, which is read when it is sent. `at_once` opens it now, for a path
-    /// that does not last.
+    /// Create a part of a file from `offset` on, which is read when it is sent. `at_once` opens it
+    /// now, for a path that does not last.
     pub(crate) fn disk(path: &Path, offset: u64, at_once: bool) -> Result<Self, Error> {
         // Checked before it is opened: opening a pipe waits for its writer.
         let metadata = std::fs::metadata(path)
@@ -155,7 +156,8 @@ impl Part {
 pub(crate) struct Upload {
     parts: Vec<Part>,
     length: u64,
-    /// The progress of the latest attempt. An attempt that was abandoned may still send, and has its own.
+    /// The progress of the latest attempt. An attempt that was abandoned may still send, and has
+    /// its own.
     latest: Mutex<Option<Progress>>,
 }
 
@@ -244,7 +246,8 @@ impl Progress {
         self.0.sent.load(Ordering::Relaxed)
     }
 
-    /// Return whether a connection has asked for the body, which it does after it has sent the head.
+    /// Return whether a connection has asked for the body, which it does after it has sent the
+    /// head.
     pub(crate) fn has_begun(&self) -> bool {
         self.0.has_begun.load(Ordering::Acquire)
     }
@@ -265,8 +268,8 @@ impl Progress {
         self.sent() >= self.0.length
     }
 
-    /// Wait until no byte was sent for `write`, or no response began within `read` after the last one, and return the
-    /// error. A limit of None never expires.
+    /// Wait until no byte was sent for `write`, or no response began within `read` after the last
+    /// one, and return the error. A limit of None never expires.
     pub(crate) async fn timed_out(&self, write: Option<Duration>, read: Option<Duration>) -> Error {
         loop {
             let (phase, limit) = if self.is_complete() {
@@ -294,7 +297,8 @@ struct BlockReader {
     offset: u64,
     buffers: BufferPool,
     next: Option<Block>,
-    /// Whether blocks are read on this thread: where nothing else runs on it, another thread would only cost.
+    /// Whether blocks are read on this thread: where nothing else runs on it, another thread would
+    /// only cost.
     reads_here: bool,
     progress: Progress,
 }
@@ -402,7 +406,8 @@ impl FileSlice {
         })
     }
 
-    /// Fill `buffer` from `start` on. The last block checks that the length of the file is still the same.
+    /// Fill `buffer` from `start` on. The last block checks that the length of the file is still
+    /// the same.
     fn read(&self, buffer: &mut [u8], start: u64, is_last: bool, name: &str) -> Result<(), Error> {
         let failed = |error: std::io::Error| Error::file(name, &error).at(&self.path);
         let changed = || {
@@ -438,7 +443,8 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usize
     return std::os::windows::fs::FileExt::seek_read(file, buffer, offset);
 }
 
-/// Buffers of blocks that were sent, to be used again: new memory would have to be cleared each time.
+/// Buffers of blocks that were sent, to be used again: new memory would have to be cleared each
+/// time.
 #[derive(Clone, Debug, Default)]
 struct BufferPool(Arc<Mutex<Vec<Vec<u8>>>>);
 

@@ -16,8 +16,8 @@ use super::timing::TimingLayer;
 use super::tls::{Identity, Trust, certificate_problem};
 use crate::error::{Error, Kind};
 
-/// How long sent data may stay unacknowledged, or the peer's window closed. It limits how long an abandoned request
-/// keeps its socket.
+/// How long sent data may stay unacknowledged, or the peer's window closed. It limits how long an
+/// abandoned request keeps its socket.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Options for the connections of a client.

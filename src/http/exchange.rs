@@ -1,10 +1,12 @@
-//! Sending a request and receiving its response: attempts, redirects, timeouts and size limits over reqwest.
+//! Sending a request and receiving its response: attempts, redirects, timeouts and size limits over
+//! reqwest.
 //!
 //! Rules of this file:
 //! * the token and the client's default headers are added per hop, and only on the API's origin;
 //! * only GET and HEAD follow redirects, and none leads from https to http;
 //! * outside of the API, the fetch policy is checked at every hop;
-//! * every wait has a timeout: for a free connection, the head, each part of the body, and the whole call.
+//! * every wait has a timeout: for a free connection, the head, each part of the body, and the
+//!   whole call.
 
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -31,8 +33,8 @@ use crate::retry::Attempts;
 const MAX_REDIRECTS: usize = 10;
 /// The most bytes that are read of an error response.
 const MAX_ERROR_BODY: usize = 1 << 20;
-/// How long the body of an error response may take if the caller set no read timeout. A read timeout limits the whole
-/// body here, not each part.
+/// How long the body of an error response may take if the caller set no read timeout. A read
+/// timeout limits the whole body here, not each part.
 const MAX_ERROR_TIME: Duration = Duration::from_secs(60);
 /// The largest buffer that is allocated because of a `Content-Length` alone, in bytes.
 const MAX_TRUSTED_LENGTH: usize = 16 << 20;
@@ -56,7 +58,8 @@ impl Incoming {
         self.response.status() == StatusCode::PARTIAL_CONTENT
     }
 
-    /// Return whether the body is compressed (RFC 9110 §8.4). reqwest removes the header when it decompresses.
+    /// Return whether the body is compressed (RFC 9110 §8.4). reqwest removes the header when it
+    /// decompresses.
     pub(crate) fn is_encoded(&self) -> bool {
         let encoding = self.headers().get(CONTENT_ENCODING);
         encoding.is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
@@ -185,7 +188,8 @@ pub(crate) async fn send(pool: &Pool, request: &Request) -> Result<Response, Err
     timing::with_deadline(request.timeouts.total, call).await
 }
 
-/// Send a request and return when the head of the response has arrived. A status of 400 or more is an error.
+/// Send a request and return when the head of the response has arrived. A status of 400 or more is
+/// an error.
 pub(crate) async fn open(pool: &Pool, request: &Request) -> Result<Incoming, Error> {
     let total = request.timeouts.total;
     let deadline = total.map(|limit| (clock::deadline(Instant::now(), limit), limit));

@@ -1,5 +1,5 @@
-//! Which URLs from others may be fetched: https URLs, and http URLs of this machine or of the host of an API that is
-//! itself reached over http. Private networks are excluded on request.
+//! Which URLs from others may be fetched: https URLs, and http URLs of this machine or of the host
+//! of an API that is itself reached over http. Private networks are excluded on request.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -16,8 +16,8 @@ pub(crate) enum FetchPolicy {
     /// All: the caller wrote the URL.
     #[default]
     Anywhere,
-    /// https, and http on this machine or the API's host: a model or a host chose the URL (output files, streams,
-    /// redirects).
+    /// https, and http on this machine or the API's host: a model or a host chose the URL (output
+    /// files, streams, redirects).
     Secure,
     /// As `Secure`, but only public addresses.
     Public,
@@ -88,8 +88,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         return is_public_v4(inner);
     }
     match address.segments() {
-        // IPv4 addresses in IPv6 ones: NAT64 by its well-known prefix (RFC 6052), and 6to4. The other NAT64 prefix
-        // (RFC 8215) is for private use.
+        // IPv4 addresses in IPv6 ones: NAT64 by its well-known prefix (RFC 6052), and 6to4. The
+        // other NAT64 prefix (RFC 8215) is for private use.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
             is_public_v4(embedded(high, low))
         }

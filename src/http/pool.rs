@@ -71,8 +71,8 @@ impl Pool {
         }
     }
 
-    /// Add to an error what the user can check: the timeout and the proxy of a failed connection, and the certificates
-    /// of the environment if the server's was refused.
+    /// Add to an error what the user can check: the timeout and the proxy of a failed connection,
+    /// and the certificates of the environment if the server's was refused.
     pub(crate) fn describe(&self, url: &Url, error: reqwest::Error) -> Error {
         let mut error = match self.options.timeout {
             Some(limit) if error.is_connect() && error.is_timeout() => {
@@ -132,7 +132,8 @@ impl Pool {
             .await
     }
 
-    /// Create a client, off the runtime's thread: reading the system's certificates would delay all other calls.
+    /// Create a client, off the runtime's thread: reading the system's certificates would delay all
+    /// other calls.
     async fn build(
         &self,
         has_tls: bool,

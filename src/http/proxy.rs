@@ -18,12 +18,14 @@ const NO: [&str; 2] = ["NO_PROXY", "no_proxy"];
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Proxy {
     url: Url,
-    /// The environment variable that it comes from; None for an option or the operating system's settings.
+    /// The environment variable that it comes from; None for an option or the operating system's
+    /// settings.
     variable: Option<&'static str>,
 }
 
 impl Proxy {
-    /// Parse the value of the option or variable `name`. Errors do not show the value, which may contain a password.
+    /// Parse the value of the option or variable `name`. Errors do not show the value, which may
+    /// contain a password.
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let wrong = |why: &str| Error::invalid(format!("{name} {why}"));
         if text.contains(|each: char| each.is_control() || each.is_whitespace()) {
@@ -236,7 +238,8 @@ fn domain(host: &str) -> &str {
     host.trim_end_matches('.')
 }
 
-/// Split `host`, `host:port`, `[address]:port` or `http://host:port/`. An IPv6 address contains colons itself.
+/// Split `host`, `host:port`, `[address]:port` or `http://host:port/`. An IPv6 address contains
+/// colons itself.
 fn host_and_port(entry: &str) -> (&str, Option<u16>) {
     let entry = match entry.split_once("://") {
         Some((_, rest)) => rest.split('/').next().unwrap_or_default(),

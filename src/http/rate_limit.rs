@@ -28,7 +28,8 @@ impl RateLimit {
         else {
             return;
         };
-        // Some servers give seconds since 1970. No request of a server to wait is obeyed for longer than a minute.
+        // Some servers give seconds since 1970. No request of a server to wait is obeyed for longer
+        // than a minute.
         let reset = reset.clamp(1.0, MAX_SERVER_DELAY.as_secs_f64());
         let rate = (remaining * SHARE / reset).max(1.0 / reset);
         *lock(&self.0) = Some((rate, deadline(now, Duration::from_secs_f64(reset))));

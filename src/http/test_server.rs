@@ -22,8 +22,8 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     builder.enable_all().build().unwrap().block_on(test)
 }
 
-/// Serve one response per request, in order, each on its own connection, which is then closed; return the base URL and the
-/// received requests.
+/// Serve one response per request, in order, each on its own connection, which is then closed;
+/// return the base URL and the received requests.
 pub(crate) async fn serve(responses: Vec<&'static str>) -> (Url, UnboundedReceiver<String>) {
     serve_on(responses, false).await
 }

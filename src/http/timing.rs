@@ -1,6 +1,7 @@
 //! The phase that a call is in, so that a timeout can name it.
 //!
-//! A task-local holds the state of the call. A layer around reqwest's connector notes when a connection is being made.
+//! A task-local holds the state of the call. A layer around reqwest's connector notes when a
+//! connection is being made.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -57,8 +58,8 @@ tokio::task_local! {
     static TIMING: Arc<Timing>;
 }
 
-/// Do something with the state of the current call. There is none on a task that makes a connection begun by another
-/// call.
+/// Do something with the state of the current call. There is none on a task that makes a connection
+/// begun by another call.
 fn with_current<T>(look: impl FnOnce(&Arc<Timing>) -> T) -> Option<T> {
     TIMING.try_with(look).ok()
 }
@@ -96,8 +97,9 @@ fn is_connecting() -> bool {
     with_current(|timing| timing.current() == Phase::Connect).unwrap_or(false)
 }
 
-/// Return a body that notes when a connection takes it. Until then nothing of the request was sent: hyper asks for the
-/// body after it has written the head, and not at all if the request is dropped before.
+/// Return a body that notes when a connection takes it. Until then nothing of the request was sent:
+/// hyper asks for the body after it has written the head, and not at all if the request is dropped
+/// before.
 pub(crate) fn tracked_body(bytes: Bytes) -> reqwest::Body {
     match with_current(Arc::clone) {
         Some(timing) => reqwest::Body::wrap(TrackedBody {
@@ -240,8 +242,8 @@ where
     }
 }
 
-/// Wait until no response has begun within `limit` after the request could be sent. Making a connection has its own
-/// timeout, and does not count.
+/// Wait until no response has begun within `limit` after the request could be sent. Making a
+/// connection has its own timeout, and does not count.
 pub(crate) async fn read_timeout(limit: Duration) {
     let mut due = deadline(Instant::now(), limit);
     loop {
@@ -261,7 +263,8 @@ pub(crate) async fn read_timeout(limit: Duration) {
     }
 }
 
-/// Wait for `Progress::timed_out`, without the time that making a connection takes, which has its own timeout.
+/// Wait for `Progress::timed_out`, without the time that making a connection takes, which has its
+/// own timeout.
 pub(crate) async fn upload_timeout(
     progress: &Progress,
     write: Option<Duration>,
@@ -326,9 +329,9 @@ where
 
 /// A connection that is being made, and the call that waits for it.
 ///
-/// hyper gives a call whichever connection is free first: the one made for it, or one that another call has released.
-/// In the second case it continues to make the first on another task. This future notices that, and notes that the
-/// call is not connecting any more.
+/// hyper gives a call whichever connection is free first: the one made for it, or one that another
+/// call has released. In the second case it continues to make the first on another task. This
+/// future notices that, and notes that the call is not connecting any more.
 struct Connecting<F> {
     connection: Pin<Box<F>>,
     /// The call that polled this first; None inside once it does not wait any more.

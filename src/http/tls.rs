@@ -23,7 +23,8 @@ pub(crate) use system::environment_problem;
 /// Which server certificates are accepted.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Trust {
-    /// Those signed by an authority that the operating system trusts; in a container without any, Mozilla's list.
+    /// Those signed by an authority that the operating system trusts; in a container without any,
+    /// Mozilla's list.
     #[default]
     System,
     /// Those signed by one of these authorities.
@@ -107,7 +108,8 @@ fn unusable(path: &Path, why: &str) -> Error {
     ))
 }
 
-/// TLS configurations shared by the clients of a process: parsed roots and session caches are large.
+/// TLS configurations shared by the clients of a process: parsed roots and session caches are
+/// large.
 #[derive(Debug, Default)]
 pub(crate) struct Tls {
     system: OnceLock<ClientConfig>,
@@ -127,7 +129,8 @@ impl Tls {
         }
     }
 
-    /// Return a configuration without any trust, for connections that never use TLS: loading the system's roots is slow.
+    /// Return a configuration without any trust, for connections that never use TLS: loading the
+    /// system's roots is slow.
     pub(crate) fn unused(&self) -> Result<ClientConfig, Error> {
         get_or_try_init(&self.unused, || {
             config(&Trust::Only(Arc::new(RootCertStore::empty())), None)
@@ -187,7 +190,8 @@ mod system {
         })
     }
 
-    /// Read the certificates of a `SSL_CERT_FILE` with a byte order mark, because of which the verifier misses the first.
+    /// Read the certificates of a `SSL_CERT_FILE` with a byte order mark, because of which the
+    /// verifier misses the first.
     fn certificates_after_mark() -> Vec<CertificateDer<'static>> {
         // A pipe can be read only once.
         let Some(path) = env::var_os(CERT_FILE)

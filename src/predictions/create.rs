@@ -1,11 +1,13 @@
 //! Requests that create predictions and trainings, which cost money.
 //!
 //! Rules of this file:
-//! * if the caller leaves after the server may have received the request, the request is finished, and what it created is
+//! * if the caller leaves after the server may have received the request, the request is finished,
+//!   and what it created is
 //!   cancelled once, unless it is to be kept;
 //! * if nothing was sent yet, the request is not sent;
 //! * a request whose caller has left is not retried;
-//! * while the response to an abandoned request is held back, its prediction is looked for in the list of recent predictions.
+//! * while the response to an abandoned request is held back, its prediction is looked for in the
+//!   list of recent predictions.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::pin::pin;
@@ -32,7 +34,8 @@ use crate::http::timing::Timing;
 use crate::lock::lock;
 use crate::response::Response;
 
-/// How long the response to an abandoned request is waited for: a little more than the longest hold.
+/// How long the response to an abandoned request is waited for: a little more than the longest
+/// hold.
 const MAX_FINISH: Duration = Duration::from_secs(90);
 /// The same after the client was closed.
 const MAX_FINISH_CLOSED: Duration = Duration::from_secs(5);
@@ -168,7 +171,8 @@ impl Created {
 }
 
 impl Create {
-    /// Create the state of a request. Its deadline ends the caller's wait and not the request, from which it is removed.
+    /// Create the state of a request. Its deadline ends the caller's wait and not the request, from
+    /// which it is removed.
     pub(crate) fn new(
         owner: Owner,
         collection: &'static str,
@@ -202,7 +206,8 @@ impl Create {
         &self.request
     }
 
-    /// Send the request. If the caller leaves meanwhile, continue until the created prediction is cancelled, and return an error.
+    /// Send the request. If the caller leaves meanwhile, continue until the created prediction is
+    /// cancelled, and return an error.
     pub(crate) async fn send(&self, pool: &Pool) -> Result<Response, Error> {
         let caller_left = || Error::new(Kind::Aborted, "the caller has gone");
         if self.abandoned.is_cancelled() {
@@ -248,7 +253,8 @@ impl Create {
         Err(caller_left())
     }
 
-    /// Find the predictions of abandoned requests in the list, that of this one among them; return the ids to cancel.
+    /// Find the predictions of abandoned requests in the list, that of this one among them; return
+    /// the ids to cancel.
     async fn find(&self, pool: &Pool) -> Vec<String> {
         let hold = held_seconds(&self.request.own_headers);
         if self.keep || hold <= MAX_UNSEARCHED_HOLD || self.wanted().is_none() {
@@ -279,7 +285,8 @@ impl Create {
         Some(self.resolve(&page, server_time(&response.headers)?))
     }
 
-    /// Return the ids of running predictions that certainly belong to abandoned requests, and mark these as cancelled.
+    /// Return the ids of running predictions that certainly belong to abandoned requests, and mark
+    /// these as cancelled.
     fn resolve(&self, page: &Page, now: SystemTime) -> Vec<String> {
         let all = self.owner.creates.all();
         let is_unanswered = |create: &&Arc<Self>| {
@@ -367,7 +374,8 @@ impl Create {
         self.record.get_or_init(|| response.body.clone());
     }
 
-    /// Wait for the end of the caller's wait before the response: its deadline, or the end of the client.
+    /// Wait for the end of the caller's wait before the response: its deadline, or the end of the
+    /// client.
     pub(crate) async fn interrupted(&self) -> Error {
         let revoked = self.wait_until(|| self.is_revoked.load(Ordering::Relaxed));
         if let Some(limit) = self.deadline {
@@ -414,8 +422,8 @@ impl Create {
         self.changed.notify_waiters();
     }
 
-    /// Abandon the request because the program ends. The caller continues to wait: an error in a daemon thread would only be
-    /// printed as a traceback.
+    /// Abandon the request because the program ends. The caller continues to wait: an error in a
+    /// daemon thread would only be printed as a traceback.
     pub(crate) fn mute(&self) {
         self.is_muted.store(true, Ordering::Relaxed);
         self.abandon();

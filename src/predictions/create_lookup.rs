@@ -1,7 +1,9 @@
-//! Finding the prediction of a create request that is still held open, in the list of recent predictions.
+//! Finding the prediction of a create request that is still held open, in the list of recent
+//! predictions.
 //!
-//! A prediction is taken to be that of a request only if no other is possible: it has the same model and input, it was created when
-//! the request was sent, by the server's clock, and there are as many such predictions as abandoned requests of this process.
+//! A prediction is taken to be that of a request only if no other is possible: it has the same
+//! model and input, it was created when the request was sent, by the server's clock, and there are
+//! as many such predictions as abandoned requests of this process.
 
 use std::time::{Duration, SystemTime};
 
@@ -32,7 +34,8 @@ struct Body {
 }
 
 impl Wanted {
-    /// Read the URL and the body of a create request; None if its prediction could not be recognised.
+    /// Read the URL and the body of a create request; None if its prediction could not be
+    /// recognised.
     pub(crate) fn of(url: &Url, body: &[u8]) -> Option<Self> {
         let body: Body = serde_json::from_slice(body).ok()?;
         let mut path = url.path_segments()?.rev();
@@ -104,8 +107,8 @@ pub(crate) struct Found {
 }
 
 impl Page {
-    /// Return all predictions that a request may have created that was sent `age` ago; None if the page may not have all of them.
-    /// `now` is the server's time.
+    /// Return all predictions that a request may have created that was sent `age` ago; None if the
+    /// page may not have all of them. `now` is the server's time.
     pub(crate) fn candidates(
         &self,
         wanted: &Wanted,

@@ -1,7 +1,8 @@
 //! How often to poll predictions, over all that a client waits for.
 //!
-//! A few are polled one by one, at first often and then at intervals that grow with their age. Many share a rate below the API's
-//! limit (3,000 requests a minute: <https://replicate.com/docs/topics/predictions/rate-limits>), and the list of recent predictions
+//! A few are polled one by one, at first often and then at intervals that grow with their age. Many
+//! share a rate below the API's limit (3,000 requests a minute:
+//! <https://replicate.com/docs/topics/predictions/rate-limits>), and the list of recent predictions
 //! is read for them, a hundred in one request.
 
 use std::collections::HashMap;
@@ -16,7 +17,8 @@ use crate::lock::lock;
 /// The interval of a prediction that is polled alone.
 const MIN_INTERVAL: Duration = Duration::from_millis(250);
 const MAX_INTERVAL: Duration = Duration::from_secs(2);
-/// The age up to which the interval is the shortest: that of a request that is held open for as long as the API allows.
+/// The age up to which the interval is the shortest: that of a request that is held open for as
+/// long as the API allows.
 const FAST_POLLING: Duration = Duration::from_secs(60);
 /// The part of the age beyond that which is the interval from then on.
 const PART_OF_AGE: f64 = 0.1;
@@ -73,8 +75,8 @@ impl Pace {
         }
     }
 
-    /// Return how long to wait between two polls of a prediction of this age. `allowed` is the rate per second that the server
-    /// allows; `jitter` is a random number from 0 to 1.
+    /// Return how long to wait between two polls of a prediction of this age. `allowed` is the rate
+    /// per second that the server allows; `jitter` is a random number from 0 to 1.
     pub fn interval(&self, age: Duration, allowed: Option<f64>, jitter: f64) -> Duration {
         let state = lock(&self.state);
         let alone = age.saturating_sub(FAST_POLLING).mul_f64(PART_OF_AGE);
@@ -105,7 +107,8 @@ impl Pace {
         (state.awaited.len() >= MIN_FOR_LIST).then(|| state.next_list.unwrap_or(now))
     }
 
-    /// Note the ids of a page of the list, and whether they have ended. Return whether any is waited for.
+    /// Note the ids of a page of the list, and whether they have ended. Return whether any is
+    /// waited for.
     pub fn note_page<'a>(
         &self,
         items: impl Iterator<Item = (&'a str, bool)>,
@@ -131,7 +134,8 @@ impl Pace {
             .any(|awaited| awaited.listed != Some(now))
     }
 
-    /// Note that the list was read. Waiters are notified only now, because the one that read it may be among them.
+    /// Note that the list was read. Waiters are notified only now, because the one that read it may
+    /// be among them.
     pub fn finish_list(&self, helps: bool, now: Instant) {
         let mut state = lock(&self.state);
         for awaited in state.awaited.values().filter(|awaited| awaited.has_ended) {

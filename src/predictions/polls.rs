@@ -1,6 +1,7 @@
 //! Waiting until a prediction should be polled.
 //!
-//! The waiters read the list of recent predictions in turn, one at a time for all of them: a task for it could outlive them.
+//! The waiters read the list of recent predictions in turn, one at a time for all of them: a task
+//! for it could outlive them.
 
 use std::collections::HashSet;
 use std::convert::Infallible;

@@ -46,8 +46,8 @@ use crate::predictions::create::{Create, Owner};
 use crate::predictions::polls::{self, Target};
 use crate::stream::batch::Form;
 
-/// The largest body that is sent in one block, in bytes. A larger one that is abandoned does not go out whole when its connection
-/// closes.
+/// The largest body that is sent in one block, in bytes. A larger one that is abandoned does not go
+/// out whole when its connection closes.
 const MAX_BLOCK: usize = 64 << 10;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
@@ -131,8 +131,8 @@ fn parse_timeout(name: &str, seconds: Option<f64>) -> PyResult<Option<Duration>>
 enum Token {
     /// In the headers of `ApiOrigin`, if there is one.
     Fixed,
-    /// Returned by a function before each request; the last token, and the headers with it. The function is None after the garbage
-    /// collector has cleared this.
+    /// Returned by a function before each request; the last token, and the headers with it. The
+    /// function is None after the garbage collector has cleared this.
     Callable(
         Mutex<Option<Py<PyAny>>>,
         Mutex<Option<(String, Arc<ApiOrigin>)>>,
@@ -278,8 +278,8 @@ impl PyCore {
         self.base.as_str()
     }
 
-    /// Close idle connections and refuse further calls. Create requests that are under way are finished, and what they created is
-    /// cancelled.
+    /// Close idle connections and refuse further calls. Create requests that are under way are
+    /// finished, and what they created is cancelled.
     fn close(&self) {
         if !self.is_closed.swap(true, Ordering::Relaxed) {
             self.closing.cancel();
@@ -386,7 +386,8 @@ impl PyCore {
         Ok(PyPending::new(self.connections.clone(), context, work))
     }
 
-    /// Download many files to their paths, `most` at a time; return what their hosts said, in order.
+    /// Download many files to their paths, `most` at a time; return what their hosts said, in
+    /// order.
     #[pyo3(signature = (files, most, *, overwrite=true, total=None, signal=None))]
     fn download_all(
         &self,
@@ -444,7 +445,8 @@ impl PyCore {
         self.stream(py, request, signal, content, true)
     }
 
-    /// Open a file to be read in pieces from the byte `start` on. With `ahead`, it is read while nothing waits for it.
+    /// Open a file to be read in pieces from the byte `start` on. With `ahead`, it is read while
+    /// nothing waits for it.
     #[pyo3(signature = (url, *, start=0, ahead=true, total=None, signal=None))]
     fn pieces(
         &self,
@@ -513,8 +515,9 @@ impl PyCore {
         Ok(parse_absolute(text)?.into())
     }
 
-    /// Wait until a prediction or a training should be polled, at most for `limit` seconds. `age` is for how many seconds it has been
-    /// waited for; `watched`, whether its progress is wanted; `list`, whether the list of predictions may be read instead.
+    /// Wait until a prediction or a training should be polled, at most for `limit` seconds. `age`
+    /// is for how many seconds it has been waited for; `watched`, whether its progress is wanted;
+    /// `list`, whether the list of predictions may be read instead.
     #[pyo3(signature = (id, *, age, watched, list, limit=None, signal=None))]
     #[allow(clippy::too_many_arguments, reason = "one caller, by keyword")]
     fn turn(
@@ -556,8 +559,9 @@ impl PyCore {
         Ok(self.pending(signal, work))
     }
 
-    /// Return what all clients with these connections have done in this process: requests, requests under way, failures, retries and
-    /// connections; and how many streams and files this client reads.
+    /// Return what all clients with these connections have done in this process: requests, requests
+    /// under way, failures, retries and connections; and how many streams and files this client
+    /// reads.
     fn stats(&self) -> (u64, u64, u64, u64, u64, usize) {
         let shared = self.connections.shared();
         let counters = &shared.counters;
@@ -574,7 +578,8 @@ impl PyCore {
         )
     }
 
-    /// Return the index of the call that is over first, of those that were begun; None if none is within `limit` seconds.
+    /// Return the index of the call that is over first, of those that were begun; None if none is
+    /// within `limit` seconds.
     #[pyo3(signature = (pendings, *, limit=None, signal=None))]
     fn first(
         &self,
@@ -712,7 +717,8 @@ impl PyCore {
         let method = Method::from_bytes(method.as_bytes())
             .map_err(|_| PyValueError::new_err(format!("method {method:?}")))?;
         if matches!(method, Method::CONNECT | Method::TRACE) {
-            // CONNECT is for proxies; TRACE returns the request, token included (RFC 9110 §9.3.6, §9.3.8).
+            // CONNECT is for proxies; TRACE returns the request, token included (RFC 9110 §9.3.6,
+            // §9.3.8).
             let message = format!("method {method} is not for an API: give another");
             return Err(PyValueError::new_err(message));
         }
@@ -735,7 +741,8 @@ impl PyCore {
         })
     }
 
-    /// Create a request for a file or a stream at any origin. It is not to be compressed: files are already, and their length is wanted.
+    /// Create a request for a file or a stream at any origin. It is not to be compressed: files are
+    /// already, and their length is wanted.
     fn fetch(&self, py: Python<'_>, url: &str, total: Option<f64>) -> PyResult<Request> {
         let url = parse_absolute(url)?;
         self.check_open()?;
@@ -749,7 +756,8 @@ impl PyCore {
         Ok(request)
     }
 
-    /// Return the API's origin with the token's header. The token is only asked for if it will be sent.
+    /// Return the API's origin with the token's header. The token is only asked for if it will be
+    /// sent.
     fn api_origin(&self, py: Python<'_>, url: &Url) -> PyResult<Arc<ApiOrigin>> {
         if !self.api.origin.contains(url) {
             return Ok(self.api.clone());

@@ -1,4 +1,5 @@
-//! Create requests that are finished when their caller has left: on the runtime, or on the engine of the thread that waited.
+//! Create requests that are finished when their caller has left: on the runtime, or on the engine
+//! of the thread that waited.
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -18,7 +19,8 @@ use crate::error::{Error, Kind, Phase};
 use crate::http::pool::Pool;
 use crate::predictions::create::Create;
 
-/// How long a caller whose deadline has passed waits for a response that is about to arrive: the error then has the prediction.
+/// How long a caller whose deadline has passed waits for a response that is about to arrive: the
+/// error then has the prediction.
 const MAX_EXTRA_WAIT: Duration = Duration::from_millis(200);
 
 /// Marks a request as finished, also after a panic.
@@ -31,8 +33,8 @@ impl Drop for FinishOnDrop {
     }
 }
 
-/// Run a create request to its end. `deliver` passes the outcome on, and returns whether the caller still waits; if not, the created
-/// prediction is cancelled.
+/// Run a create request to its end. `deliver` passes the outcome on, and returns whether the caller
+/// still waits; if not, the created prediction is cancelled.
 pub(crate) async fn run(
     mut work: Work,
     pool: Arc<Pool>,
@@ -64,7 +66,8 @@ pub(crate) async fn run(
     }
 }
 
-/// Run a create request while this thread waits without the GIL. A signal handler that raises ends the wait, not the request.
+/// Run a create request while this thread waits without the GIL. A signal handler that raises ends
+/// the wait, not the request.
 pub(crate) fn wait(
     py: Python<'_>,
     connections: &Connections,
@@ -179,7 +182,8 @@ fn wait_on_runtime(
     })
 }
 
-/// After the caller's deadline, wait a little longer for the request, so that the error has the prediction.
+/// After the caller's deadline, wait a little longer for the request, so that the error has the
+/// prediction.
 fn wait_longer(
     create: &Create,
     waited: Result<Delivery, Failure>,

@@ -11,10 +11,12 @@ use super::failure::Failure;
 use super::signals::{check_signals, tick};
 use crate::error::Error;
 
-/// Turns after which the connections of an idle engine have noticed that their client or request is gone.
+/// Turns after which the connections of an idle engine have noticed that their client or request is
+/// gone.
 const SETTLING_TURNS: usize = 4;
 
-/// A runtime without a thread of its own. Its connections make progress only while a thread drives it.
+/// A runtime without a thread of its own. Its connections make progress only while a thread drives
+/// it.
 pub(crate) struct Engine(Runtime);
 
 impl Engine {
@@ -22,8 +24,8 @@ impl Engine {
         Builder::new_current_thread().enable_all().build().map(Self)
     }
 
-    /// Run work on this thread. It is a task, because tokio makes a system call for each wake-up of the future that it blocks
-    /// on, but not for those of tasks.
+    /// Run work on this thread. It is a task, because tokio makes a system call for each wake-up of
+    /// the future that it blocks on, but not for those of tasks.
     pub(crate) fn run<T, F>(&self, work: F) -> Result<T, Failure>
     where
         T: Send + 'static,

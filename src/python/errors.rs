@@ -122,7 +122,8 @@ pub(crate) fn unexpected_response(
 /// The body and the headers of a response without the token.
 pub(crate) type Redacted<'py> = (Bound<'py, PyBytes>, Vec<(String, String)>);
 
-/// Return a response without the token, which a server that echoes requests would have an error show.
+/// Return a response without the token, which a server that echoes requests would have an error
+/// show.
 pub(crate) fn redacted<'py>(
     py: Python<'py>,
     api: Option<&ApiOrigin>,

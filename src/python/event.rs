@@ -257,7 +257,8 @@ impl PyEventDecoder {
         lock(&self.parser).last_event_id().map(ToOwned::to_owned)
     }
 
-    /// The last `retry` field of the stream: milliseconds to wait before reconnecting; None if there was none.
+    /// The last `retry` field of the stream: milliseconds to wait before reconnecting; None if
+    /// there was none.
     #[getter]
     fn retry(&self) -> Option<u64> {
         lock(&self.parser).reconnection_time()

@@ -99,7 +99,8 @@ impl PyUpload {
     }
 }
 
-/// What a host says about a file: the media type, the length, `Content-Disposition`, and what identifies the version.
+/// What a host says about a file: the media type, the length, `Content-Disposition`, and what
+/// identifies the version.
 #[derive(IntoPyObject)]
 pub(crate) struct PyFileInfo(Option<String>, Option<u64>, Option<String>, Option<String>);
 
@@ -127,7 +128,8 @@ pub(crate) fn read_data_uri<'py>(
     Ok((media_type, PyBytes::new(py, &content)))
 }
 
-/// Write a file that keeps its old content until the new content is complete; return the number of bytes.
+/// Write a file that keeps its old content until the new content is complete; return the number of
+/// bytes.
 #[pyfunction]
 #[pyo3(signature = (path, content, *, overwrite=true))]
 pub(crate) fn write_file(

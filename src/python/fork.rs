@@ -1,4 +1,5 @@
-//! Forks of the process. A child never touches what it inherits: the threads that held its parent's locks do not exist there.
+//! Forks of the process. A child never touches what it inherits: the threads that held its parent's
+//! locks do not exist there.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

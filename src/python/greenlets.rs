@@ -1,10 +1,12 @@
-//! Greenlets, with which gevent and eventlet replace threads. `_base/greenlets.py` makes waits yield to other greenlets.
+//! Greenlets, with which gevent and eventlet replace threads. `_base/greenlets.py` makes waits
+//! yield to other greenlets.
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
-/// Return whether this process may have greenlets. Both libraries import the package `greenlet`, at any time.
+/// Return whether this process may have greenlets. Both libraries import the package `greenlet`, at
+/// any time.
 pub(crate) fn has_greenlets(py: Python<'_>) -> PyResult<bool> {
     static MODULES: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     MODULES
@@ -12,8 +14,8 @@ pub(crate) fn has_greenlets(py: Python<'_>) -> PyResult<bool> {
         .contains(intern!(py, "greenlet"))
 }
 
-/// Return whether greenlets replace threads. A Python lock may then be held by a greenlet that continues only when its thread
-/// yields, so that no thread of the core must wait for it.
+/// Return whether greenlets replace threads. A Python lock may then be held by a greenlet that
+/// continues only when its thread yields, so that no thread of the core must wait for it.
 pub(crate) fn is_patched(py: Python<'_>) -> PyResult<bool> {
     static IS_PATCHED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     Ok(has_greenlets(py)?

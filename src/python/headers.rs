@@ -38,7 +38,8 @@ pub(crate) fn bearer(token: &str) -> PyResult<HeaderValue> {
     Ok(value)
 }
 
-/// Return names and values for Python. Bytes beyond ASCII are read as Latin-1, as HTTP once specified.
+/// Return names and values for Python. Bytes beyond ASCII are read as Latin-1, as HTTP once
+/// specified.
 pub(crate) fn to_pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect();
     let pairs = headers.iter();

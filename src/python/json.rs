@@ -1,6 +1,7 @@
 //! JSON from and to Python objects.
 //!
-//! Most inputs consist of dicts, lists, texts and numbers, which are written here. Python handles all others.
+//! Most inputs consist of dicts, lists, texts and numbers, which are written here. Python handles
+//! all others.
 
 use jiter::{PythonParse, StringCacheMode};
 use pyo3::prelude::*;
@@ -20,8 +21,8 @@ pub(crate) fn decode<'py>(py: Python<'py>, json: &[u8]) -> Result<Bound<'py, PyA
     value.map_err(|error| format!("is not JSON: {}", error.description(json)))
 }
 
-/// Return whether a value is plain: dicts with text as keys, lists, text, finite numbers of at most 64 bits, booleans and None, nested
-/// at most 500 deep.
+/// Return whether a value is plain: dicts with text as keys, lists, text, finite numbers of at most
+/// 64 bits, booleans and None, nested at most 500 deep.
 #[pyfunction]
 pub(crate) fn is_plain(value: &Bound<'_, PyAny>) -> bool {
     write_value(value, MAX_DEPTH, None).is_some()

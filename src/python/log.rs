@@ -1,7 +1,8 @@
 //! One line per attempt for Python's `logging`.
 //!
-//! Workers never take the GIL. They store lines, which are written when the response is delivered, in the caller's own thread and
-//! context. Lines of a caller that waits, or has left, are written by another thread.
+//! Workers never take the GIL. They store lines, which are written when the response is delivered,
+//! in the caller's own thread and context. Lines of a caller that waits, or has left, are written
+//! by another thread.
 
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The current time for webhooks: an argument, Python's clock if a test has replaced it, or the system's clock.
+//! The current time for webhooks: an argument, Python's clock if a test has replaced it, or the
+//! system's clock.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +9,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyCFunction, PyDict};
 
-/// Return the seconds since 1970 of an argument: a number, a `datetime`, or a function that returns one of these.
+/// Return the seconds since 1970 of an argument: a number, a `datetime`, or a function that returns
+/// one of these.
 pub(crate) fn from_argument(now: &Bound<'_, PyAny>) -> PyResult<u64> {
     if now.is_callable() {
         to_seconds(&now.call0()?)
@@ -54,7 +56,8 @@ pub(crate) fn from_clock(py: Python<'_>) -> PyResult<u64> {
         };
         PyResult::Ok((dict("time", "__dict__")?, dict("sys", "modules")?))
     })?;
-    // Freezegun and mocks replace the function by a Python one. time-machine, which only tests load, changes the function itself.
+    // Freezegun and mocks replace the function by a Python one. time-machine, which only tests
+    // load, changes the function itself.
     if let Some(time) = time_module.bind(py).get_item(intern!(py, "time"))?
         && (!time.is_exact_instance_of::<PyCFunction>()
             || modules.bind(py).contains(intern!(py, "time_machine"))?)

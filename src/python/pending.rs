@@ -1,13 +1,17 @@
 //! Work of the core as a Python object that is waited for or awaited.
 //!
-//! Every method of the core that takes time returns a [`PyPending`]. `wait()` runs it on the calling thread. Awaiting it spawns it on the
-//! runtime; when it is done, the worker adds its slot to the mailbox of the event loop's [`Port`] and wakes the loop. The loop takes all
-//! slots, and steps each waiting task at once, in its own context, which saves a callback handle and a turn of the loop per response.
+//! Every method of the core that takes time returns a [`PyPending`]. `wait()` runs it on the
+//! calling thread. Awaiting it spawns it on the runtime; when it is done, the worker adds its slot
+//! to the mailbox of the event loop's [`Port`] and wakes the loop. The loop takes all slots, and
+//! steps each waiting task at once, in its own context, which saves a callback handle and a turn of
+//! the loop per response.
 //!
 //! Rules of this file:
-//! * workers never take the GIL: they deliver Rust values, which become Python objects on the loop's thread;
+//! * workers never take the GIL: they deliver Rust values, which become Python objects on the
+//!   loop's thread;
 //! * no Python object is dropped while a lock is held, since its destructor may use this object;
-//! * dropping or cancelling the awaitable aborts the work, which closes its connection. A create request is finished instead, and what it
+//! * dropping or cancelling the awaitable aborts the work, which closes its connection. A create
+//!   request is finished instead, and what it
 //!   created is cancelled;
 //! * the slot is always finished, also after a panic, so that nothing waits forever.
 
@@ -41,7 +45,8 @@ use crate::lock::lock;
 use crate::predictions::create::Create;
 use crate::sync::slot::{Finish, Status, Subscribed, Waiters};
 
-/// A source of values that is filled elsewhere, and can be waited for repeatedly without a task for each time.
+/// A source of values that is filled elsewhere, and can be waited for repeatedly without a task for
+/// each time.
 pub(crate) trait Feed: Send + Sync {
     fn is_ready(&self) -> bool;
     /// Have `slot` finished when a value is ready; return false if one is ready now.
@@ -322,7 +327,8 @@ impl PyPending {
     }
 }
 
-/// Return a job that waits for the first of several works to end, and returns its index; None after `limit`.
+/// Return a job that waits for the first of several works to end, and returns its index; None after
+/// `limit`.
 pub(crate) fn first_of(
     pendings: &[Bound<'_, PyPending>],
     limit: Option<Duration>,
@@ -384,7 +390,8 @@ impl PyPending {
         Ok(())
     }
 
-    /// Begin the work on the runtime before it is waited for. It ends if this object is dropped first.
+    /// Begin the work on the runtime before it is waited for. It ends if this object is dropped
+    /// first.
     fn begin(&self, py: Python<'_>) -> PyResult<()> {
         let (job, flag) = (self.take_job(py)?, self.context.flag());
         let runtime = process().runtime()?;
@@ -558,8 +565,9 @@ impl PyPending {
         self.cancelled(py).into_value(py)
     }
 
-    /// While the loop is open, the work keeps its waiter alive, as asyncio's transports do. A loop that was closed with pending tasks leaves
-    /// a reference cycle that only the collector can break.
+    /// While the loop is open, the work keeps its waiter alive, as asyncio's transports do. A loop
+    /// that was closed with pending tasks leaves a reference cycle that only the collector can
+    /// break.
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.context.traverse(&visit)?;
         if let Ok(result) = self.result.try_lock() {
@@ -645,8 +653,9 @@ impl Running {
     }
 }
 
-/// Return the `StopIteration` of an awaitable. A plain value creates no exception object in CPython 3.11; a tuple or an exception must be
-/// wrapped, since it would be taken for the arguments or the exception itself.
+/// Return the `StopIteration` of an awaitable. A plain value creates no exception object in CPython
+/// 3.11; a tuple or an exception must be wrapped, since it would be taken for the arguments or the
+/// exception itself.
 fn stop_iteration(value: Bound<'_, PyAny>) -> PyErr {
     if value.is_instance_of::<PyTuple>() || value.is_instance_of::<PyBaseException>() {
         return PyStopIteration::new_err((value.unbind(),));

@@ -1,8 +1,10 @@
 //! The way from the workers to one event loop: a mailbox, and a wake-up when something was added.
 //!
 //! Rules of this file:
-//! * a loop is woken through a socket that it watches; one that cannot watch sockets gets one `call_soon_threadsafe` per batch;
-//! * a closed loop is never called: it drops its reader, which closes the port. A closed port is never handed out.
+//! * a loop is woken through a socket that it watches; one that cannot watch sockets gets one
+//!   `call_soon_threadsafe` per batch;
+//! * a closed loop is never called: it drops its reader, which closes the port. A closed port is
+//!   never handed out.
 
 use std::cell::RefCell;
 use std::mem;
@@ -33,7 +35,8 @@ pub(crate) struct Port {
 }
 
 enum LoopWaker {
-    /// Both ends are ours, so that a write never meets a closed peer. The loop only watches the second.
+    /// Both ends are ours, so that a write never meets a closed peer. The loop only watches the
+    /// second.
     #[cfg(unix)]
     Socket(
         std::os::unix::net::UnixStream,
@@ -107,7 +110,8 @@ impl Port {
         reader.set_nonblocking(true)?;
         let fd = reader.as_raw_fd();
         let port = Self::with(LoopWaker::Socket(writer, reader));
-        // In an empty context: the loop keeps that in which a reader was added, and a task's would live as long as the loop.
+        // In an empty context: the loop keeps that in which a reader was added, and a task's would
+        // live as long as the loop.
         let add_reader = event_loop.getattr("add_reader")?;
         let args = (add_reader, fd, Drain { port: port.clone() });
         match empty_context(py)?.call_method1("run", args) {
@@ -236,8 +240,8 @@ fn empty_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 pub(crate) struct Arrival(Arc<Port>);
 
 impl Arrival {
-    /// Deliver a finished slot. If others are expected, the loop is woken after the other tasks that are ready on this worker, so that
-    /// one wake-up serves all.
+    /// Deliver a finished slot. If others are expected, the loop is woken after the other tasks
+    /// that are ready on this worker, so that one wake-up serves all.
     pub(crate) fn deliver(self, slot: Arc<Slot>) {
         let port = self.0.clone();
         if !port.mailbox.push([slot]) {
@@ -278,7 +282,8 @@ impl Drain {
         let mut slots = self.port.mailbox.take().into_iter();
         while let Some(slot) = slots.next() {
             if let Err(error) = wake(py, slot.call_waiters()) {
-                // A task ended with KeyboardInterrupt or SystemExit. The others must be woken all the same.
+                // A task ended with KeyboardInterrupt or SystemExit. The others must be woken all
+                // the same.
                 self.port.deliver(slots);
                 return Err(error);
             }
@@ -298,11 +303,11 @@ impl Drop for Drain {
     }
 }
 
-/// The port to a hub of gevent or eventlet. No greenlet is switched from Rust, since PyO3 counts how often its thread has attached;
-/// `_base/greenlets.py` does that.
+/// The port to a hub of gevent or eventlet. No greenlet is switched from Rust, since PyO3 counts
+/// how often its thread has attached; `_base/greenlets.py` does that.
 ///
-/// The hub's `EventLoop` keeps this, not the thread: what a thread keeps is dropped at its end, when PyO3 may still count a greenlet
-/// that never detached.
+/// The hub's `EventLoop` keeps this, not the thread: what a thread keeps is dropped at its end,
+/// when PyO3 may still count a greenlet that never detached.
 #[pyclass(name = "HubPort", frozen, module = "replicate_rs._core")]
 pub(crate) struct PyHubPort(pub(crate) Arc<Port>);
 

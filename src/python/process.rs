@@ -1,9 +1,11 @@
-//! The state of a process: the runtime for awaited calls and streams, the engine of blocking calls, connections, and TLS.
+//! The state of a process: the runtime for awaited calls and streams, the engine of blocking calls,
+//! connections, and TLS.
 //!
 //! Rules of this file:
 //! * nothing starts before the first call;
 //! * a forked child has a new state, and the inherited one is leaked on purpose;
-//! * one blocking call at a time drives its sockets on its own thread, with the engine. Calls that begin meanwhile share the
+//! * one blocking call at a time drives its sockets on its own thread, with the engine. Calls that
+//!   begin meanwhile share the
 //!   runtime's thread with awaited calls. `docs/design.md` has the measurements.
 
 use std::collections::HashMap;
@@ -34,8 +36,9 @@ use crate::predictions::pace::Pace;
 /// How long the end of aborted work is waited for.
 const MAX_ABORT: Duration = Duration::from_secs(1);
 
-/// How many calls use the runtime, after two threads have called at once, before the engine is tried again: when calls overlap, one
-/// thread that moves all bytes is cheaper than many that wake up for their own.
+/// How many calls use the runtime, after two threads have called at once, before the engine is
+/// tried again: when calls overlap, one thread that moves all bytes is cheaper than many that wake
+/// up for their own.
 const CALLS_ON_RUNTIME: usize = 256;
 
 /// The state that a forked child must not use.
@@ -58,7 +61,8 @@ pub(crate) struct Process {
 static FIRST: OnceLock<&'static Process> = OnceLock::new();
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
-/// The state of one client. What its calls share is here because a child must not wait for its parent's calls.
+/// The state of one client. What its calls share is here because a child must not wait for its
+/// parent's calls.
 struct Client {
     shared: Arc<Shared>,
     pace: Arc<Pace>,
@@ -90,7 +94,8 @@ pub(crate) fn after_fork_in_child() {
     process();
 }
 
-/// Abandon the create requests that are under way, and wait at most `seconds` for all background work, at the exit of the interpreter.
+/// Abandon the create requests that are under way, and wait at most `seconds` for all background
+/// work, at the exit of the interpreter.
 #[pyfunction]
 pub(crate) fn finish_detached(py: Python<'_>, seconds: f64) {
     process()
@@ -254,7 +259,8 @@ fn cannot_start(error: &std::io::Error) -> Error {
     }
 }
 
-/// The connections of one client and of those derived from it, on both runtimes. They are closed when the last client is.
+/// The connections of one client and of those derived from it, on both runtimes. They are closed
+/// when the last client is.
 #[derive(Debug)]
 pub(crate) struct Connections {
     number: u64,
@@ -277,7 +283,8 @@ impl Connections {
         self.clients.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Remove a closed client. With the last one, idle connections are closed now, and others after their use.
+    /// Remove a closed client. With the last one, idle connections are closed now, and others after
+    /// their use.
     pub(crate) fn leave(&self) {
         if self.clients.fetch_sub(1, Ordering::Relaxed) == 1 {
             process().disconnect(self);
@@ -319,10 +326,11 @@ impl Drop for Connections {
     }
 }
 
-/// Run work to its end while this thread waits without the GIL. A signal handler that raises aborts it.
+/// Run work to its end while this thread waits without the GIL. A signal handler that raises aborts
+/// it.
 ///
-/// With `on_runtime` the engine is not used: a long request that is aborted while its peer does not read needs a thread that drives its
-/// connection to the end.
+/// With `on_runtime` the engine is not used: a long request that is aborted while its peer does not
+/// read needs a thread that drives its connection to the end.
 pub(crate) fn block_on<T, F>(
     py: Python<'_>,
     connections: &Connections,
@@ -354,7 +362,8 @@ where
     let (sender, receiver) = sync_channel(1);
     let task = runtime.spawn(async move {
         let done = work.await;
-        // After all other tasks that are ready on this worker: the thread that wakes up would take its processor.
+        // After all other tasks that are ready on this worker: the thread that wakes up would take
+        // its processor.
         tokio::task::yield_now().await;
         // After an interruption nobody receives it.
         let _ = sender.send(done);
@@ -363,7 +372,8 @@ where
         Ok(done) => Ok(done.unwrap_or_else(|| Err(Error::internal()))?),
         Err(interrupt) => {
             task.abort();
-            // The program may end now. By then what the work leaves, a temporary file for example, is removed.
+            // The program may end now. By then what the work leaves, a temporary file for example,
+            // is removed.
             let _ = receiver.recv_timeout(MAX_ABORT);
             Err(interrupt.into())
         }

@@ -128,8 +128,8 @@ impl PyExpect {
     }
 }
 
-/// Return how many seconds a response asks to wait, in its header `Retry-After` or in its body. `date` is its header `Date`, with which
-/// a `Retry-After` that is a date is compared.
+/// Return how many seconds a response asks to wait, in its header `Retry-After` or in its body.
+/// `date` is its header `Date`, with which a `Retry-After` that is a date is compared.
 #[pyfunction]
 #[pyo3(signature = (header, date, body))]
 pub(crate) fn retry_after(header: Option<&str>, date: Option<&str>, body: &[u8]) -> Option<f64> {

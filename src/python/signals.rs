@@ -22,7 +22,8 @@ pub(crate) fn tick() -> Option<Duration> {
     (NO_SIGNALS.get() != Some(Generation::current())).then_some(TICK)
 }
 
-/// Run the handlers of signals that have arrived. After the end of the interpreter, wait for the end of the process.
+/// Run the handlers of signals that have arrived. After the end of the interpreter, wait for the
+/// end of the process.
 pub(crate) fn check_signals() -> PyResult<()> {
     loop {
         if let Some(checked) = Python::try_attach(check_signals_attached) {
@@ -45,7 +46,8 @@ fn check_signals_attached(py: Python<'_>) -> PyResult<()> {
     py.check_signals()
 }
 
-/// Wait without the GIL until `wait` returns true; its argument limits each call. A signal handler that raises ends the wait.
+/// Wait without the GIL until `wait` returns true; its argument limits each call. A signal handler
+/// that raises ends the wait.
 pub(crate) fn wait_until(
     py: Python<'_>,
     wait: impl Fn(Option<Duration>) -> bool + Sync,
@@ -58,7 +60,8 @@ pub(crate) fn wait_until(
     })
 }
 
-/// Receive a value without the GIL; None if its sender is gone. A signal handler that raises ends the wait.
+/// Receive a value without the GIL; None if its sender is gone. A signal handler that raises ends
+/// the wait.
 pub(crate) fn receive<T>(receiver: &Receiver<T>) -> PyResult<Option<T>> {
     loop {
         let received = match tick() {

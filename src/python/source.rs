@@ -1,8 +1,9 @@
 //! Responses that are read in parts: server-sent events, or bytes.
 //!
-//! A task reads ahead into an inbox. It lives as long as its `ResponseStream`, or until the last event; then it only reads the rest of the
-//! response, so that the connection can be used again. It runs on the runtime. Where a thread will wait for everything, it runs on the
-//! engine, which that thread drives: that saves two changes of threads per wait.
+//! A task reads ahead into an inbox. It lives as long as its `ResponseStream`, or until the last
+//! event; then it only reads the rest of the response, so that the connection can be used again. It
+//! runs on the runtime. Where a thread will wait for everything, it runs on the engine, which that
+//! thread drives: that saves two changes of threads per wait.
 
 use std::mem;
 use std::pin::{Pin, pin};
@@ -79,13 +80,15 @@ impl PyStreamPosition {
         Some((name, data.to_owned()))
     }
 
-    /// Return how many seconds to wait before the next connection, after so many that brought nothing; None for too long.
+    /// Return how many seconds to wait before the next connection, after so many that brought
+    /// nothing; None for too long.
     fn pause(&self, failures: u32) -> Option<f64> {
         let delay = lock(&self.0).reconnect_delay(failures, fastrand::f64());
         delay.map(|delay| delay.as_secs_f64())
     }
 
-    /// Return the rest of an output after the received part, and record it; None if the output begins differently.
+    /// Return the rest of an output after the received part, and record it; None if the output
+    /// begins differently.
     fn rest_of_output(&self, items: Vec<String>) -> Option<Vec<String>> {
         let items: Vec<_> = items.iter().map(String::as_str).collect();
         lock(&self.0).rest_of_output(&items)
@@ -320,7 +323,8 @@ impl Feed for StreamWait {
         if let Some((target, _)) = &self.target {
             visit.call(target)?;
         }
-        // What has other holders is visited by them. Visited twice, it would be collected while in use.
+        // What has other holders is visited by them. Visited twice, it would be collected while in
+        // use.
         if Arc::strong_count(&self.stream) == 1 {
             self.stream.context.traverse(visit)?;
         }
@@ -346,12 +350,14 @@ impl PyResponseStream {
         self.pending(self.parts.clone())
     }
 
-    /// Return the whole file as a list of one, if it fits into the buffer; else an empty list, and leave it to `fill`.
+    /// Return the whole file as a list of one, if it fits into the buffer; else an empty list, and
+    /// leave it to `fill`.
     fn whole(&self) -> PyPending {
         self.pending(Arc::new(StreamWait::new(&self.inner, WaitFor::FullBuffer)))
     }
 
-    /// Copy the next bytes of a file to a writable memoryview of bytes, from `start` on; return how many, 0 at the end.
+    /// Copy the next bytes of a file to a writable memoryview of bytes, from `start` on; return how
+    /// many, 0 at the end.
     #[pyo3(signature = (target, start=0))]
     fn fill(&self, target: Py<PyMemoryView>, start: usize) -> PyPending {
         let wait = StreamWait::new(&self.inner, WaitFor::FullBuffer);
@@ -361,7 +367,8 @@ impl PyResponseStream {
         }))
     }
 
-    /// How the stream ended, once everything was taken: ``complete``, ``closed``, ``silent`` or ``unproven``.
+    /// How the stream ended, once everything was taken: ``complete``, ``closed``, ``silent`` or
+    /// ``unproven``.
     #[getter]
     fn ended(&self) -> Option<&'static str> {
         if self.inner.is_inherited() {
@@ -375,8 +382,8 @@ impl PyResponseStream {
         })
     }
 
-    /// What the host said about a file, after its response: the media type, the length, `Content-Disposition`, and what identifies the
-    /// version.
+    /// What the host said about a file, after its response: the media type, the length,
+    /// `Content-Disposition`, and what identifies the version.
     #[getter]
     fn said(&self) -> Option<PyFileInfo> {
         self.inner.info.get().cloned().map(Into::into)
@@ -384,7 +391,8 @@ impl PyResponseStream {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let waits = [&self.head, &self.parts].map(Arc::strong_count);
-        // What has other holders is visited by them. Visited twice, it would be collected while in use.
+        // What has other holders is visited by them. Visited twice, it would be collected while in
+        // use.
         if waits == [1, 1] && Arc::strong_count(&self.inner) == 3 {
             self.inner.context.traverse(&visit)?;
         }
@@ -474,7 +482,8 @@ impl PyResponseStream {
             generation,
             info,
         };
-        // A thread that drives the engine cannot yield to greenlets, which may be patched in between two waits.
+        // A thread that drives the engine cannot yield to greenlets, which may be patched in
+        // between two waits.
         if read_ahead || is_patched(py)? {
             inner.start()?;
         }

@@ -18,9 +18,10 @@ use crate::webhook::{BadSecret, Key, Refusal, Webhook, Window, verify};
 
 /// The size of a body from which the GIL is released while it is hashed, in bytes.
 ///
-/// Releasing it costs 0.05 µs, and from 4 KiB on two threads do twice as much work. But if another thread computes, it is taken back only
-/// after 5 ms (`sys.getswitchinterval`): that measured 200 checks per second of any size, against 15,000 of 64 KiB with the GIL. These
-/// take 33 µs, for which the other thread can wait. `verify_many` is for throughput.
+/// Releasing it costs 0.05 µs, and from 4 KiB on two threads do twice as much work. But if another
+/// thread computes, it is taken back only after 5 ms (`sys.getswitchinterval`): that measured 200
+/// checks per second of any size, against 15,000 of 64 KiB with the GIL. These take 33 µs, for
+/// which the other thread can wait. `verify_many` is for throughput.
 const MIN_DETACHED: usize = 64 << 10;
 
 /// The most webhooks that are hashed together without the GIL.
@@ -35,7 +36,8 @@ enum TextOrBytes<'py> {
 }
 
 impl TextOrBytes<'_> {
-    /// Return the bytes, of text as UTF-8. None for text that has no UTF-8, which was never sent and thus never signed.
+    /// Return the bytes, of text as UTF-8. None for text that has no UTF-8, which was never sent
+    /// and thus never signed.
     fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Text(text) => text.to_str().ok().map(str::as_bytes),
@@ -44,8 +46,8 @@ impl TextOrBytes<'_> {
         }
     }
 
-    /// Join the values of a repeated header. Each signature is tried; any other repeated header, even if one value is empty, is not what was
-    /// signed.
+    /// Join the values of a repeated header. Each signature is tried; any other repeated header,
+    /// even if one value is empty, is not what was signed.
     fn join(&self, other: &Self) -> Self {
         Self::Copied(
             [self.bytes(), other.bytes()]
@@ -284,12 +286,14 @@ fn read_key(secret: &Bound<'_, PyAny>) -> PyResult<Option<Key>> {
         .map_err(|problem| refused(py, "secret", &problem.to_string()))
 }
 
-/// Return the exception for a webhook or a secret that was refused. `replicate_rs.webhook` has the classes and messages.
+/// Return the exception for a webhook or a secret that was refused. `replicate_rs.webhook` has the
+/// classes and messages.
 fn refused(py: Python<'_>, reason: &str, detail: &str) -> PyErr {
     exception(py, "replicate_rs.webhook", "refused", (reason, detail))
 }
 
-/// Why a webhook is refused: a reason of `replicate_rs.webhook.refused`, or an exception because of an argument.
+/// Why a webhook is refused: a reason of `replicate_rs.webhook.refused`, or an exception because of
+/// an argument.
 enum Refused {
     Reason(&'static str),
     Error(PyErr),
@@ -352,7 +356,8 @@ pub(crate) struct PyVerifier {
 }
 
 impl PyVerifier {
-    /// Return the accepted timestamps. The current time is that of the call, of the verifier, or of the clock.
+    /// Return the accepted timestamps. The current time is that of the call, of the verifier, or of
+    /// the clock.
     fn window(&self, py: Python<'_>, now: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Window>> {
         let now = now.or_else(|| self.now.as_ref().map(|now| now.bind(py)));
         let now = now.map(now::from_argument).transpose()?;
@@ -491,8 +496,8 @@ impl PyVerifier {
         }
     }
 
-    /// Verify many pairs of headers and body while other threads run; return None or an exception for each. `seen` is called after all
-    /// were verified.
+    /// Verify many pairs of headers and body while other threads run; return None or an exception
+    /// for each. `seen` is called after all were verified.
     #[pyo3(signature = (webhooks, *, now=None))]
     fn verify_many<'py>(
         &self,

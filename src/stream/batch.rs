@@ -70,7 +70,8 @@ impl Batch {
         self.size = self.size.saturating_add(bytes).saturating_add(OVERHEAD);
     }
 
-    /// Add an event. Where events are not relayed, the one that reports an error is raised and not delivered.
+    /// Add an event. Where events are not relayed, the one that reports an error is raised and not
+    /// delivered.
     pub(crate) fn push(&mut self, event: Event<'_>) {
         let bytes = event.data.len();
         match &mut self.parts {

@@ -47,8 +47,8 @@ impl<W: Waiter + Send + 'static> Inbox<W> {
         self.inner.end(how, |later| self.wake_thread(later));
     }
 
-    /// Wake the thread that waits. With `later`, after all other tasks that are ready on this worker: the thread would
-    /// take its processor.
+    /// Wake the thread that waits. With `later`, after all other tasks that are ready on this
+    /// worker: the thread would take its processor.
     fn wake_thread(&self, later: bool) {
         match Handle::try_current() {
             Ok(worker) if later => {
@@ -62,7 +62,8 @@ impl<W: Waiter + Send + 'static> Inbox<W> {
         }
     }
 
-    /// Make this thread the one that waits, while the guard lives; None if nothing has to be waited for.
+    /// Make this thread the one that waits, while the guard lives; None if nothing has to be waited
+    /// for.
     pub(crate) fn enter(&self, what: WaitFor) -> Result<Option<WaitingThread<'_, W>>, Error> {
         match self.inner.enter(what) {
             Subscribed::Ready => Ok(None),

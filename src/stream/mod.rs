@@ -1,4 +1,5 @@
-//! Responses that are read in parts: server-sent events, which can be resumed, and the bytes of files.
+//! Responses that are read in parts: server-sent events, which can be resumed, and the bytes of
+//! files.
 
 pub(crate) mod batch;
 pub(crate) mod inbox;

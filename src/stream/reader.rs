@@ -23,7 +23,8 @@ use crate::lock::lock;
 
 /// How often a relayed stream that is idle sends a comment.
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// How long, and for how many bytes, a server may go on after the last event before its connection is closed.
+/// How long, and for how many bytes, a server may go on after the last event before its connection
+/// is closed.
 const MAX_TAIL_TIME: Duration = Duration::from_secs(1);
 const MAX_TAIL: usize = 64 << 10;
 
@@ -97,7 +98,8 @@ impl<W: Waiter + Send + 'static> EventReader<W> {
             tokio::select! {
                 biased;
                 part = part.as_mut() => return part.map(Some),
-                // The timer of the part before is only reset when it expires: most parts arrive long before.
+                // The timer of the part before is only reset when it expires: most parts arrive
+                // long before.
                 () = timer.as_mut() => {}
             }
             let now = Instant::now();

@@ -1,8 +1,8 @@
 //! Resuming a stream of events: which events of the next connection are new.
 //!
-//! The server is asked to resume after the last id (`Last-Event-ID`). The events that follow show whether it did: the next
-//! number after the last id; or the stream from its beginning, whose known part is skipped and must be the same. Anything else
-//! may have a gap, and none of it is returned.
+//! The server is asked to resume after the last id (`Last-Event-ID`). The events that follow show
+//! whether it did: the next number after the last id; or the stream from its beginning, whose known
+//! part is skipped and must be the same. Anything else may have a gap, and none of it is returned.
 
 use std::time::Duration;
 
@@ -56,7 +56,8 @@ enum ConnectionState {
     InSync,
     /// It has sent no event.
     Unknown,
-    /// It started from the beginning and has not reached the last id: the number of its events, and their output.
+    /// It started from the beginning and has not reached the last id: the number of its events, and
+    /// their output.
     Replaying(u64, SeenText),
     /// It has reached the last id, and so many known events follow.
     CatchingUp(u64),
@@ -80,8 +81,8 @@ impl StreamPosition {
         self.end.as_ref().map(|(end, data)| (*end, &**data))
     }
 
-    /// Return how long to wait before the next connection, after so many that brought nothing; None if the server asks for
-    /// a longer wait than is obeyed.
+    /// Return how long to wait before the next connection, after so many that brought nothing; None
+    /// if the server asks for a longer wait than is obeyed.
     pub fn reconnect_delay(&self, failures: u32, jitter: f64) -> Option<Duration> {
         let delay = backoff(failures, jitter);
         match self.retry {
@@ -201,13 +202,14 @@ impl StreamPosition {
         }
     }
 
-    /// Return the rest of a prediction's output after the received part, and record it; None if the output begins
-    /// differently.
+    /// Return the rest of a prediction's output after the received part, and record it; None if the
+    /// output begins differently.
     pub fn rest_of_output(&mut self, items: &[&str]) -> Option<Vec<String>> {
         self.output.take_rest(items)
     }
 
-    /// Return the rest of the logs in the same way. None too if the stream had no logs: some streams have none.
+    /// Return the rest of the logs in the same way. None too if the stream had no logs: some
+    /// streams have none.
     pub fn rest_of_logs(&mut self, logs: &str) -> Option<String> {
         if self.logs.bytes == 0 {
             return None;

@@ -1,13 +1,17 @@
 //! A parser of server-sent events.
 //!
-//! It follows the WHATWG HTML standard, "Server-sent events", §9.2.6: lines end at CR, LF or CRLF; a blank line dispatches; data
-//! lines are joined with LF; ids with NUL are ignored; an unfinished event at the end is dropped.
+//! It follows the WHATWG HTML standard, "Server-sent events", §9.2.6: lines end at CR, LF or CRLF;
+//! a blank line dispatches; data lines are joined with LF; ids with NUL are ignored; an unfinished
+//! event at the end is dropped.
 //!
 //! Rules of this file:
-//! * every byte is examined once, however the input is cut: an unfinished line is kept and not searched again;
-//! * an event whose lines are in one piece of the input is borrowed from it, without a copy or an allocation;
+//! * every byte is examined once, however the input is cut: an unfinished line is kept and not
+//!   searched again;
+//! * an event whose lines are in one piece of the input is borrowed from it, without a copy or an
+//!   allocation;
 //! * an event takes effect at its blank line: before that, neither its id nor its data are visible;
-//! * functions that every line passes through are inlined by hand: calls were a sixth of an event's 70 ns.
+//! * functions that every line passes through are inlined by hand: calls were a sixth of an event's
+//!   70 ns.
 
 use std::borrow::Cow;
 
@@ -18,7 +22,8 @@ use memchr::memchr2;
 pub struct Event<'a> {
     /// The event type, `message` by default.
     pub name: &'a str,
-    /// The data lines joined with LF. Owned if they arrived in pieces, so that megabytes are not copied again.
+    /// The data lines joined with LF. Owned if they arrived in pieces, so that megabytes are not
+    /// copied again.
     pub data: Cow<'a, str>,
     /// The last id of the stream, which the standard keeps from event to event.
     pub id: Option<&'a str>,
@@ -58,11 +63,13 @@ pub struct TooLarge(pub usize);
 #[derive(Debug, Default)]
 pub struct Parser {
     limit: usize,
-    /// Whether the next byte begins a line, other than the first line, which may have a byte order mark.
+    /// Whether the next byte begins a line, other than the first line, which may have a byte order
+    /// mark.
     is_at_line: bool,
     has_begun: bool,
     after_cr: bool,
-    /// An unfinished line. Of a data line only the value, with the length of the field name before it.
+    /// An unfinished line. Of a data line only the value, with the length of the field name before
+    /// it.
     line: Vec<u8>,
     prefix_length: Option<usize>,
     /// The data of an unfinished event, unless they are in the current piece of the input.
@@ -99,7 +106,8 @@ impl Parser {
         self.reconnection_time
     }
 
-    /// Return whether the last comment was `408`, with which Replicate ends a stream that was idle for too long.
+    /// Return whether the last comment was `408`, with which Replicate ends a stream that was idle
+    /// for too long.
     pub fn timed_out(&self) -> bool {
         self.timed_out
     }
@@ -332,7 +340,8 @@ fn split(line: &[u8]) -> Option<(Field, &[u8])> {
     Some((field, value.strip_prefix(b" ").unwrap_or(value)))
 }
 
-/// Find the end of the line. Most lines are short, for which words are faster than a vectorised search.
+/// Find the end of the line. Most lines are short, for which words are faster than a vectorised
+/// search.
 #[inline(always)]
 fn find_line_end(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;

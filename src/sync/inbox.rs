@@ -1,5 +1,5 @@
-//! What a reader has received and the consumer has not taken. A task waits for it, a thread, or a thread that drives the
-//! reader.
+//! What a reader has received and the consumer has not taken. A task waits for it, a thread, or a
+//! thread that drives the reader.
 //!
 //! Rules of this file:
 //! * taking returns everything that has arrived so far;
@@ -170,8 +170,8 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         self.change(|state| state.has_head = true, wake);
     }
 
-    /// Change the contents. `wake` must call `wake_blocked`: at once, or, if its argument is true, after the other tasks
-    /// that are ready on this worker.
+    /// Change the contents. `wake` must call `wake_blocked`: at once, or, if its argument is true,
+    /// after the other tasks that are ready on this worker.
     pub(crate) fn fill<T>(&self, fill: impl FnOnce(&mut C) -> T, wake: impl FnOnce(bool)) -> T {
         self.change(|state| fill(&mut state.contents), wake)
     }
@@ -358,8 +358,9 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         Ok(Taken::All(taken))
     }
 
-    /// Take contents with `take` and pass them to `give`; None if another consumer was faster. The reader continues after
-    /// `give` has dropped them: it reuses their memory, and new memory costs more than a copy.
+    /// Take contents with `take` and pass them to `give`; None if another consumer was faster. The
+    /// reader continues after `give` has dropped them: it reuses their memory, and new memory costs
+    /// more than a copy.
     pub(crate) fn lend<T, U>(
         &self,
         take: impl FnOnce(&mut C) -> T,

@@ -1,7 +1,7 @@
 //! Synchronisation primitives.
 //!
-//! They depend neither on Python nor on a runtime, so that `cargo test` can check them with loom, which tries every order of
-//! the steps of their users. Otherwise they use the standard library.
+//! They depend neither on Python nor on a runtime, so that `cargo test` can check them with loom,
+//! which tries every order of the steps of their users. Otherwise they use the standard library.
 
 pub(crate) mod inbox;
 pub(crate) mod mailbox;

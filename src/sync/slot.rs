@@ -1,9 +1,11 @@
 //! The outcome of some work, and those who wait for it.
 //!
 //! Rules of this file:
-//! * each decision is made under one lock: an outcome that arrives during a cancellation is either delivered, or returned to
+//! * each decision is made under one lock: an outcome that arrives during a cancellation is either
+//!   delivered, or returned to
 //!   the worker;
-//! * nothing that a caller stored is dropped while the lock is held, since its destructor may use the slot.
+//! * nothing that a caller stored is dropped while the lock is held, since its destructor may use
+//!   the slot.
 
 use std::mem;
 use std::sync::Arc;
@@ -121,7 +123,8 @@ impl<T, W> Slot<T, W> {
         }
     }
 
-    /// Store the outcome; return whether waiters must be woken. The outcome of a cancelled wait is returned.
+    /// Store the outcome; return whether waiters must be woken. The outcome of a cancelled wait is
+    /// returned.
     pub(crate) fn finish(&self, outcome: T) -> Result<bool, T> {
         let mut state = locked(&self.0);
         let State::Working(waiters) = &mut *state else {
@@ -237,7 +240,8 @@ pub(crate) struct Finish<T, W, A: FnOnce(Arc<Slot<T, W>>)> {
 }
 
 impl<T, W, A: FnOnce(Arc<Slot<T, W>>)> Finish<T, W, A> {
-    /// Create a guard that calls `arrive` if waiters must be woken, and stores `lost` if the work stores nothing.
+    /// Create a guard that calls `arrive` if waiters must be woken, and stores `lost` if the work
+    /// stores nothing.
     pub(crate) fn new(slot: Arc<Slot<T, W>>, arrive: A, lost: fn() -> T) -> Self {
         Self {
             slot,
@@ -310,7 +314,8 @@ mod tests {
             let was_cancelled = cancelled.is_some();
             cancelled.into_iter().for_each(wake);
             let refused = worker.join().unwrap();
-            // Woken once, by the worker or by the cancellation; and the answer is where somebody finds it.
+            // Woken once, by the worker or by the cancellation; and the answer is where somebody
+            // finds it.
             assert_eq!(woken.load(Ordering::SeqCst), 1);
             assert_eq!(refused.is_some(), was_cancelled);
             assert_eq!(slot.take().is_some(), !was_cancelled);
