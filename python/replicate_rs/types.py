@@ -38,6 +38,8 @@ from ._base.types import (
     Usable,
     Visibility,
 )
+from ._client.search import FoundModel
+from ._client.stats import Stats
 from ._client.types import AsyncSend, Certificate, ClientOptions, Fetch, OnProgress, Send, Token
 from ._core import AbortSignal, Response
 from ._files.types import (
@@ -50,6 +52,7 @@ from ._files.types import (
     Readable,
     ReadsBytes,
 )
+from ._predictions.progress import Progress
 from ._predictions.types import (
     CreateOptions,
     PredictionOptions,
@@ -86,6 +89,7 @@ __all__ = [
     "FileEncodingStrategy",
     "FileLike",
     "FileNames",
+    "FoundModel",
     "HasHeaders",
     "HasId",
     "HasKey",
@@ -103,6 +107,7 @@ __all__ = [
     "OnSent",
     "Options",
     "PredictionOptions",
+    "Progress",
     "Query",
     "Readable",
     "ReadsBytes",
@@ -112,6 +117,7 @@ __all__ = [
     "SecretText",
     "Secrets",
     "Send",
+    "Stats",
     "Status",
     "Token",
     "TrainingOptions",
@@ -274,5 +280,5 @@ _add_schema(Response, lambda value: isinstance(value, Response), "be a Response"
 # Help and error messages show these classes under this module's name.
 for _name in __all__:
     _class: object = globals()[_name]
-    if isinstance(_class, type):
+    if isinstance(_class, type) and _class.__module__.endswith(".types"):
         _class.__module__ = __name__

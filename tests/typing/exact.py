@@ -37,10 +37,10 @@ from replicate_rs import (
     use,
     validate_webhook,
 )
-from replicate_rs._predictions.progress import Progress
 from replicate_rs.deployment import Release
 from replicate_rs.file import File, FilePage
 from replicate_rs.stream import AsyncStream, EventDecoder, EventType, Relay, Stream
+from replicate_rs.types import Progress
 from replicate_rs.use import (
     AsyncFunction,
     AsyncOutputIterator,

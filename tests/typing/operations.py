@@ -16,11 +16,12 @@ from replicate_rs import (
     Prediction,
     Replicate,
     Response,
+    SearchResult,
     Training,
     Version,
     WebhookSigningSecret,
 )
-from replicate_rs._client.search import FoundModel, SearchResult
+from replicate_rs.types import FoundModel
 
 
 def sync(client: Replicate) -> None:
