@@ -24,7 +24,6 @@ if TYPE_CHECKING:
         Iterator,
         Sequence,
     )
-    from types import TracebackType
     from typing import Any, Concatenate, Literal, Self, TypeAlias
 
     from .._core import ServerSentEvent
@@ -119,12 +118,7 @@ class Stream(_HasPrediction[R], Generic[T, R]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def collect(self: Stream[str] | Stream[ServerSentEvent]) -> str:
@@ -162,12 +156,7 @@ class AsyncStream(_HasPrediction[R], Generic[T, R]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._items.aclose()
 
     async def collect(self: AsyncStream[str] | AsyncStream[ServerSentEvent]) -> str:

@@ -10,7 +10,6 @@ from .._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
     from typing import Any, ClassVar, NoReturn, Self
 
     from .._base.checks import Limit
@@ -175,23 +174,13 @@ class OpenFile(Resource[M]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.close()
 
     def _check_blocking(self) -> None:
