@@ -1,8 +1,8 @@
 //! The benchmark server. It must never be the bottleneck: it has one thread, and sends prepared
 //! responses.
 //!
-//! `bench_server [PORT]` prints the port for plain HTTP, and on the next line the port for TLS. Over
-//! TLS it serves files and POST requests only.
+//! `bench_server [PORT]` prints the port for plain HTTP, and on the next line the port for TLS. The
+//! TLS port serves files and POST requests only.
 //!
 //! | request | response |
 //! |---|---|

@@ -30,7 +30,7 @@ use crate::http::timing::with_deadline;
 use crate::off_thread::off_thread;
 use crate::retry::Attempts;
 
-/// The most connections for one file, for hosts that send a little and hang up.
+/// The maximum number of connections for one file, for hosts that repeatedly send little and close.
 const MAX_CONNECTIONS: u32 = 100;
 /// How long before a response a file must have changed for the date of the change to identify its
 /// version.
@@ -608,7 +608,7 @@ mod tests {
         Step::Bytes(Bytes::from_static(text.as_bytes()))
     }
 
-    /// Its connection is closed after half of the body.
+    /// A response whose connection is closed after half of the body.
     const CLOSED: &str = "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: 6\r\n\r\nabc";
 
     #[test]

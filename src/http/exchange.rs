@@ -31,7 +31,7 @@ use crate::response::{Response, request_id};
 use crate::retry::Attempts;
 
 const MAX_REDIRECTS: usize = 10;
-/// The most bytes that are read of an error response.
+/// The maximum size of an error response that is read, in bytes.
 const MAX_ERROR_BODY: usize = 1 << 20;
 /// How long the body of an error response may take if the caller set no read timeout. A read
 /// timeout limits the whole body here, not each part.

@@ -2,8 +2,7 @@
 //!
 //! Rules of this file:
 //! * if the caller leaves after the server may have received the request, the request is finished,
-//!   and what it created is
-//!   cancelled once, unless it is to be kept;
+//!   and the created prediction is cancelled once, unless it is to be kept;
 //! * if nothing was sent yet, the request is not sent;
 //! * a request whose caller has left is not retried;
 //! * while the response to an abandoned request is held back, its prediction is looked for in the
@@ -242,7 +241,8 @@ impl Create {
                 }
                 () = &mut too_late => break,
                 found = self.find(pool) => {
-                    // Without the other branches: what was found is marked as cancelled already.
+                    // Not raced with the other branches: the predictions are already marked as
+                    // cancelled.
                     join_all(found.iter().map(|id| self.cancel(pool, id))).await;
                     if self.is_cancelled.load(Ordering::Relaxed) {
                         break;
@@ -253,8 +253,8 @@ impl Create {
         Err(caller_left())
     }
 
-    /// Find the predictions of abandoned requests in the list, that of this one among them; return
-    /// the ids to cancel.
+    /// Find the predictions of all abandoned requests in the list, this one's included; return the
+    /// ids to cancel.
     async fn find(&self, pool: &Pool) -> Vec<String> {
         let hold = held_seconds(&self.request.own_headers);
         if self.keep || hold <= MAX_UNSEARCHED_HOLD || self.wanted().is_none() {
@@ -486,7 +486,7 @@ impl Create {
 
     async fn cancel(&self, pool: &Pool, id: &str) {
         if let Ok(url) = self.owner.base.join([self.collection, id, "cancel"]) {
-            // Nobody is left to hear of an error.
+            // A failure is ignored: no caller waits for the result.
             drop(exchange::send(pool, &self.follow_up(url)).await);
         }
     }

@@ -21,9 +21,9 @@ use crate::http::request::Request;
 const MAX_PAGES: usize = 5;
 /// The most bytes of a page. Predictions with large inputs are polled one by one.
 const MAX_PAGE: usize = 4 << 20;
-/// How often waiters check how many they are.
+/// The interval at which a waiter checks the number of waiters.
 const RECOUNT: Duration = Duration::from_millis(500);
-/// How long a prediction is not polled after the list said that it is running.
+/// How long a prediction is not polled after the list showed it as running.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// A page of the list of predictions.
@@ -45,7 +45,7 @@ impl Item {
         match self.status.as_str() {
             "succeeded" | "failed" | "canceled" | "aborted" => true,
             "starting" | "processing" => false,
-            // An unknown status says nothing.
+            // A prediction of unknown status has ended if it has a completion time.
             _ => self.completed_at.is_some(),
         }
     }

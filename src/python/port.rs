@@ -169,7 +169,7 @@ impl Port {
             LoopWaker::Threadsafe(reference) => {
                 match Python::try_attach(|py| self.call_soon(py, reference)) {
                     Some(WakeResult::Woken) => {}
-                    // The interpreter or the loop ends, and nobody waits any more.
+                    // The interpreter or the loop is closing, and no task waits any more.
                     Some(WakeResult::LoopIsClosed) | None => self.close(),
                     Some(WakeResult::Failed) => self.wake_later(),
                 }
@@ -236,7 +236,7 @@ fn empty_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     CONTEXT.import(py, "contextvars", "Context")?.call0()
 }
 
-/// A slot that is expected at a port. Dropped with aborted work, it is not expected any more.
+/// A slot that is expected at a port. Aborted work drops it, and it is no longer expected.
 pub(crate) struct Arrival(Arc<Port>);
 
 impl Arrival {
