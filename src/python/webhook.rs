@@ -24,7 +24,7 @@ use crate::webhook::{BadSecret, Key, Refusal, Webhook, Window, verify};
 /// GIL, each of which delays the other thread by 33 µs. `verify_many` is for throughput.
 const MIN_DETACHED: usize = 64 << 10;
 
-/// The most webhooks that are hashed together without the GIL.
+/// The maximum number of webhooks that are hashed together without the GIL.
 const MAX_BATCH: usize = 256;
 
 /// Text or bytes of a Python object.
@@ -277,7 +277,7 @@ fn read_key(secret: &Bound<'_, PyAny>) -> PyResult<Option<Key>> {
             _ => return Ok(None),
         },
     };
-    // Python's error for text that is not Unicode would show the secret.
+    // Python's error for text that cannot be encoded would show the secret.
     let key = text
         .to_str()
         .map_err(|_| BadSecret::Encoding)
