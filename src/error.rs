@@ -169,8 +169,8 @@ impl Error {
 
     /// Create an error for a local file; `what` names the file or the operation.
     pub fn file(what: impl fmt::Display, error: &std::io::Error) -> Self {
-        // Checks of our own have no error number, but callers compare the one that the system would
-        // give.
+        // Checks in this library have no error number, but callers compare the number that the
+        // system would return.
         let errno = error.raw_os_error().or(match error.kind() {
             ErrorKind::AlreadyExists => Some(17),
             ErrorKind::IsADirectory => Some(21),
@@ -196,7 +196,7 @@ impl Error {
     }
 }
 
-/// Format a duration to the millisecond: the rest of a deadline has more digits than are of use.
+/// Format a duration to the millisecond: the time left before a deadline has needless digits.
 fn seconds(limit: Duration) -> String {
     let limit = if limit < Duration::from_millis(1) {
         limit

@@ -1,7 +1,7 @@
 //! The Rust core of replicate-rs: HTTP, server-sent events, files and webhooks.
 //!
-//! Only `python` depends on Python, and nothing in `http` on predictions. Dependencies form no
-//! circle: `tests/project/test_rust_layers.py` has the order.
+//! Only `python` depends on Python, and nothing in `http` depends on predictions. Dependencies form
+//! no cycle: `tests/project/test_rust_layers.py` defines the order.
 //!
 //! Modules are public for benchmarks; the API of this library is the Python package.
 

@@ -1,4 +1,4 @@
-//! Locks: a mutex in spite of a panic, a cell whose initialiser may fail.
+//! A mutex that ignores poisoning, and a cell with a fallible initialiser.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -8,7 +8,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Initialise a cell whose initialiser may fail.
+/// Initialise a cell with a fallible initialiser.
 pub(crate) fn get_or_try_init<T, E>(
     cell: &OnceLock<T>,
     init: impl FnOnce() -> Result<T, E>,

@@ -13,7 +13,7 @@ use http::header::{DATE, RETRY_AFTER};
 use crate::error::{Error, Kind, Phase};
 use crate::lock::lock;
 
-/// The longest delay that is waited when a server asks for it; a longer one is left to the caller.
+/// The longest delay that is accepted from a server. For a longer one, the error is raised.
 pub const MAX_SERVER_DELAY: Duration = Duration::from_secs(60);
 const MIN_BACKOFF: Duration = Duration::from_millis(250);
 const MAX_BACKOFF: Duration = Duration::from_secs(8);
@@ -119,7 +119,7 @@ impl Attempts {
             None => backoff,
         };
         if response.status == 429 {
-            // The server limits its own load.
+            // The server limits its own load, so that the budget is not needed.
             return Some(delay);
         }
         Some(delay.max(budget.take(Instant::now())?))
@@ -337,7 +337,7 @@ mod tests {
                 server_delay(Some(&due), Some(&date), b""),
                 Some(Duration::from_secs(2))
             );
-            // What is over is over by the same clock.
+            // A date in the past is also relative to the server's clock.
             assert_eq!(
                 server_delay(Some(&date), Some(&due), b""),
                 Some(Duration::ZERO)
@@ -393,7 +393,7 @@ mod tests {
             attempts.next_delay(&stale(), 1.0, &budget),
             Some(Duration::from_millis(500))
         );
-        // It has its turn like any other, and a create is not repeated.
+        // This retry needs the budget like any other, and a create request is not repeated.
         assert!((0..=600).any(|_| {
             budget
                 .take(Instant::now())
@@ -457,7 +457,7 @@ mod tests {
         let turns: Vec<_> = (0..5000).filter_map(|_| budget.take(now)).collect();
         let at_once = turns.iter().filter(|wait| wait.is_zero()).count();
         assert_eq!(at_once, 500);
-        // The others come one after the other, and none later than in half a minute.
+        // The others follow at a fixed rate, for at most half a minute.
         assert_eq!(turns.len(), 500 + 1500);
         assert!(
             turns
@@ -466,7 +466,7 @@ mod tests {
         );
         assert_eq!(budget.take(now), None);
         assert!(budget.take(now + Duration::from_secs(1)).is_some());
-        // After a calm there is as much as in the beginning.
+        // Without retries, the budget is refilled.
         let calm = now + Duration::from_secs(60);
         assert_eq!(
             (0..600)

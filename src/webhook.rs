@@ -154,7 +154,7 @@ fn is_equal(expected: &DigestText, text: &DigestText) -> bool {
 }
 
 /// Accept a webhook that was signed with one of the keys. The timestamp is compared with the clock
-/// only after that: without a key, nobody learns what the clock says.
+/// only after that: otherwise a sender without a key could find out the clock's time.
 pub fn verify(keys: &[Key], webhook: &Webhook<'_>, window: Option<Window>) -> Result<(), Refusal> {
     let sent = parse_seconds(webhook.timestamp).ok_or(Refusal::Timestamp)?;
     if !keys.iter().any(|key| key.has_signed(webhook)) {
@@ -403,9 +403,9 @@ mod tests {
         assert_eq!(format!("{key:?}"), "Key([REDACTED])");
     }
 
-    /// How sure it is that a comparison takes longer for a signature that is wrong at its end than
-    /// for one that is wrong at its beginning: Welch's t of two samples taken in turn (Reparaz et
-    /// al., "dude, is my code constant time?", 2017).
+    /// Return Welch's t for the times of comparing a signature that is wrong at its end, and one
+    /// that is wrong at its beginning, in random order (Reparaz et al., "dude, is my code constant
+    /// time?", 2017).
     fn leak(compare: impl Fn(DigestText) -> bool, expected: DigestText) -> f64 {
         let (mut early, mut late) = (expected, expected);
         early[0] ^= 1;
@@ -420,7 +420,7 @@ mod tests {
             }
             times[class].push(start.elapsed().as_secs_f64() * 1e9);
         }
-        // What the machine did in between is in the upper tail, and alike in both.
+        // The upper tail is noise of the machine, which affects both samples alike.
         let [early, late] = times.map(|mut times| {
             times.sort_by(f64::total_cmp);
             times.truncate(times.len() * 9 / 10);
@@ -439,8 +439,8 @@ mod tests {
         let expected = digest_text(GOOD.as_bytes()).unwrap();
         let one_by_one =
             |given: DigestText| (0..LENGTH).all(|n| black_box(given[n]) == expected[n]);
-        // Chance alone passes 10 in no lifetime; but machines are shared, so a leak has to show
-        // every time.
+        // A t above 10 is practically never chance, but on a shared machine it may be noise. So a
+        // comparison leaks only if every run shows it.
         assert!(
             (0..5).any(|_| leak(one_by_one, expected) > 10.0),
             "what leaks must be seen to"
@@ -451,8 +451,8 @@ mod tests {
     #[test]
     fn keys_are_wiped() {
         fn is_wiped<T: zeroize::ZeroizeOnDrop>() {}
-        // A key is two of these, which have swallowed it, and the hmac crate does not say so of
-        // itself.
+        // The state of a key is two of these. The hmac crate's own type does not implement the
+        // trait.
         is_wiped::<Sha256>();
     }
 

@@ -1,5 +1,5 @@
-//! One job so many times, for `counts.py` to count its instructions: `bench_counts JOB TIMES`; what
-//! else is said is for jobs in Python.
+//! Runs one job repeatedly, for `counts.py` to count its instructions: `bench_counts JOB TIMES`.
+//! Further arguments are ignored; only jobs in Python use them.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod inputs;
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use _core::webhook::{Key, Webhook, verify};
 use inputs::{ID, SECRET, TIMESTAMP, parse, tokens};
 
-/// Tokens of the stream that is parsed each time.
+/// The number of token events in the parsed stream.
 const EVENTS: usize = 1000;
 
 fn parser(times: usize) -> bool {

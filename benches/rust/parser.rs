@@ -1,8 +1,8 @@
-//! How fast the parser of event streams is, alone: one JSON object on one line.
+//! Measures the parser of event streams, and prints one JSON object on one line.
 //!
-//! Fed in pieces of 16 KiB, as a socket gives them: token events, and events of 1 MB. If the
-//! argument asks for `memcpy`, the pieces are copied to one place and not looked at, which no
-//! parser can be faster than that has to keep what it read.
+//! The input arrives in pieces of 16 KiB, as from a socket: token events, and events of 1 MB. With
+//! the argument `memcpy`, the pieces are only copied: the lower bound for a parser that must keep
+//! its input.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod inputs;
@@ -14,7 +14,7 @@ use inputs::{PIECE, parse, tokens};
 
 const ROUNDS: usize = 15;
 
-/// Copies the pieces to one place; gives their bytes.
+/// Copy the pieces to one buffer; return their total size.
 fn copy(stream: &[u8], place: &mut [u8]) -> usize {
     let copied = stream.chunks(PIECE).filter_map(|piece| {
         place
@@ -26,7 +26,7 @@ fn copy(stream: &[u8], place: &mut [u8]) -> usize {
     copied.sum()
 }
 
-/// Of the time that a stream takes; None if it was not read to its end.
+/// Return the median time for a stream; None if it was not read completely.
 fn median(stream: &[u8], events: usize, is_copied: bool) -> Option<Duration> {
     let (mut times, mut place) = (Vec::new(), vec![0; PIECE]);
     for _ in 0..ROUNDS {

@@ -1,5 +1,5 @@
-//! How fast the modules without Python are, each alone: `cargo bench --no-default-features`, and
-//! `-- parser` for some.
+//! Benchmarks of single modules that need no Python: `cargo bench --no-default-features`, with
+//! `-- parser` to select some by name.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod inputs;
@@ -21,9 +21,9 @@ use divan::{Bencher, black_box};
 use http::HeaderMap;
 use inputs::{ID, SECRET, TIMESTAMP, parse, tokens};
 
-/// Tokens of a stream.
+/// The number of token events in a stream.
 const EVENTS: usize = 1000;
-/// How much the content of a data URI has.
+/// The size of the content of the data URI, in bytes.
 const CONTENT: usize = 64 << 10;
 
 fn main() {
@@ -38,7 +38,7 @@ fn parser(bencher: Bencher) {
         .bench_local(|| parse(black_box(&stream)));
 }
 
-/// As a relay writes it.
+/// Serialising an event, as a relay does.
 #[divan::bench]
 fn event_written(bencher: Bencher) {
     let event = Event {
@@ -56,8 +56,8 @@ fn event_written(bencher: Bencher) {
     });
 }
 
-/// The place in a stream that nothing has interrupted, and in one that began anew and gives again
-/// what is known.
+/// The position in a stream over one connection, and over two, of which the second repeats the
+/// events of the first.
 #[divan::bench(args = [1, 2])]
 fn admit(bencher: Bencher, connections: usize) {
     let stream = tokens(EVENTS);
@@ -131,7 +131,7 @@ fn url_join(bencher: Bencher) {
     });
 }
 
-/// How often to ask for one of so many that are waited for.
+/// The poll interval of a prediction, by the number of predictions that are waited for.
 #[divan::bench(args = [1, 300])]
 fn pace_interval(bencher: Bencher, waiting: usize) {
     let pace = Pace::default();

@@ -1,8 +1,8 @@
-//! How fast a webhook is checked without Python: one JSON object on one line, microseconds by the
-//! body's size.
+//! Measures the verification of webhooks without Python, and prints one JSON object on one line:
+//! microseconds by the size of the body.
 //!
-//! With the hash the core has, or, if the argument asks for it, with the crate `hmac-sha256`: the
-//! choice is looked at again whenever the crates move.
+//! With the argument `hmac-sha256`, it uses that crate instead of the core's hash, to review the
+//! choice when new versions appear.
 
 #[allow(dead_code, reason = "each bench uses a part")]
 mod inputs;
@@ -25,18 +25,18 @@ const SIZES: [(&str, usize); 4] = [
 const BLOCKS: usize = 101;
 const BLOCK: Duration = Duration::from_millis(1);
 
-/// Whether a webhook is genuine, as the core tells it.
+/// Verify a webhook with the core.
 fn ours(key: &Key, webhook: &Webhook<'_>) -> bool {
     verify(std::slice::from_ref(key), webhook, None).is_ok()
 }
 
-/// The same with the other crate.
+/// Verify a webhook with the crate `hmac-sha256`.
 fn other(key: &HMAC, webhook: &Webhook<'_>) -> bool {
     let mut mac = key.clone();
     for part in [webhook.id, b".", webhook.timestamp, b".", webhook.body] {
         mac.update(part);
     }
-    // The decoder asks for whole groups of three bytes, of which a digest's last has two.
+    // The decoder needs space for whole groups of three bytes; a digest has 32 bytes.
     let mut bytes = [0; 33];
     let entries = webhook
         .signatures
@@ -57,7 +57,7 @@ fn other(key: &HMAC, webhook: &Webhook<'_>) -> bool {
     false
 }
 
-/// The microseconds of one check; None if its verdicts are wrong.
+/// Return the median time of one verification in microseconds; None if its results are wrong.
 fn median(size: usize, key: &Key, genuine: &dyn Fn(&Webhook<'_>) -> bool) -> Option<f64> {
     let body = vec![b'x'; size];
     let mut changed = body.clone();

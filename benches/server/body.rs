@@ -1,4 +1,4 @@
-//! The bodies of requests: read as fast as they come, and thrown away but for their beginning.
+//! Reads request bodies as fast as they arrive, and keeps the first bytes of the last one.
 
 use std::io::{Error, ErrorKind, Result};
 use std::sync::Mutex;
@@ -7,19 +7,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::files::header;
 
-/// What one read takes, at most.
+/// The maximum size of one read, in bytes.
 const BLOCK: usize = 512 * 1024;
 
-/// What is kept of a body, for clients to see whether it arrived.
+/// How many bytes of a body are kept, for clients to check what arrived.
 const KEPT: usize = 1024 * 1024;
 
-/// The body that came last.
+/// The last body received.
 pub static LAST: Mutex<Received> = Mutex::new(Received {
     size: 0,
     beginning: Vec::new(),
 });
 
-/// What is known of a body.
+/// The size and the first bytes of a body.
 #[derive(Default)]
 pub struct Received {
     size: u64,
@@ -34,7 +34,7 @@ impl Received {
             .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
-    /// Gives it as an answer: the beginning, and a header with the size.
+    /// Return a response with the kept bytes, and the size in the header `Received`.
     pub fn told(&self) -> Vec<u8> {
         let head = format!(
             "HTTP/1.1 200 OK\r\nReceived: {}\r\nContent-Length: {}\r\n\r\n",
@@ -45,7 +45,7 @@ impl Received {
     }
 }
 
-/// Reads a body to its end; `begun` is what came of it with the head. Gives its size.
+/// Read a body to its end and return its size. `begun` holds the bytes that arrived with the head.
 pub async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut S,
     head: &str,
@@ -88,18 +88,18 @@ async fn more<S: AsyncRead + Unpin>(socket: &mut S, buffer: &mut Vec<u8>, most: 
     }
 }
 
-/// The transfer encoding, whose every chunk has its size before it.
+/// An incremental decoder of the chunked transfer encoding.
 #[derive(Default)]
 pub struct Chunks {
-    /// Bytes of this chunk that are still to come.
+    /// Bytes of the current chunk that have not arrived.
     left: usize,
-    /// The line that says how long the next one is, as far as it is there.
+    /// The received part of the line with the size of the next chunk.
     line: Vec<u8>,
     last: bool,
 }
 
 impl Chunks {
-    /// Reads on, and gives away what is the body's; tells whether that was the end.
+    /// Decode the next bytes and pass the content to `body`; return whether the body is complete.
     pub fn feed(&mut self, mut bytes: &[u8], body: &mut impl FnMut(&[u8])) -> bool {
         while !bytes.is_empty() {
             let (data, rest) = bytes.split_at(self.left.min(bytes.len()));
@@ -118,7 +118,7 @@ impl Chunks {
         false
     }
 
-    /// Understands a line; tells whether it was the last.
+    /// Parse a complete line; return whether it ends the body.
     fn end_of_line(&mut self) -> bool {
         let line = String::from_utf8_lossy(&self.line).trim().to_owned();
         self.line.clear();
@@ -128,7 +128,7 @@ impl Chunks {
             self.last = self.left == 0;
             return false;
         }
-        // Blank is the line after a chunk, too.
+        // A blank line also follows the data of each chunk.
         line.is_empty() && self.last
     }
 }

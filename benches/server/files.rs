@@ -1,4 +1,4 @@
-//! Files: what is downloaded, sent as fast as it is read, and the answers to what is uploaded.
+//! Sends files as fast as the client reads them, and answers uploads.
 
 use std::io::Result;
 use std::sync::LazyLock;
@@ -9,22 +9,22 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::body::{self, LAST};
 use crate::{BODY, answer};
 
-/// Bytes after which a file's content repeats itself: no buffer has as many, so that a piece in the
-/// wrong place shows. It is also what one write has.
+/// The period of a file's content, in bytes, and the size of one write. No buffer has this size, so
+/// a misplaced block is detected.
 const PERIOD: usize = 262_147;
 
-/// Where a prediction's stream is, of those that do not say.
+/// The stream URL in `prediction.json`.
 const STREAM: &str = "https://stream.replicate.com/v1/streams/gm3qorzdhgbfurvjtvhg6dckhu";
 
-/// What ends a head.
+/// The end of the head of a request or a response.
 const END: &[u8] = b"\r\n\r\n";
 
-/// The content of every file, from its beginning; `benches/jobs/file_content.py` makes the same.
+/// One period of the content of every file, as `benches/jobs/file_content.py` generates it.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut bytes = Vec::with_capacity(PERIOD + 8);
     while bytes.len() < PERIOD {
-        // Marsaglia's xorshift: a few lines in any language.
+        // Marsaglia's xorshift, which is short in any language.
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
@@ -34,14 +34,15 @@ static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     bytes
 });
 
-/// Reads the head of a request or of an answer, and what came with it; tells whether there is one.
+/// Read the head of a request or a response, and the bytes that arrive with it. Return false if the
+/// connection ended before.
 pub async fn read_head<S: AsyncRead + Unpin>(
     socket: &mut S,
     request: &mut Vec<u8>,
 ) -> Result<bool> {
     request.clear();
     loop {
-        // After the head of a POST, or of an answer, its body may have begun.
+        // The head of a POST or a response may be followed by a part of its body.
         if request.ends_with(END)
             || (!request.starts_with(b"GET ") && memmem::find(request, END).is_some())
         {
@@ -53,7 +54,8 @@ pub async fn read_head<S: AsyncRead + Unpin>(
     }
 }
 
-/// Answers a request that is about files, at a server of this scheme; tells whether it was one.
+/// Answer a request that concerns files, or return false for any other. `scheme` is that of the
+/// server's URL.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut S,
     request: &[u8],
@@ -72,7 +74,7 @@ pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(true)
 }
 
-/// Gives a header's value.
+/// Return the value of a header.
 pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines()
         .filter_map(|line| line.split_once(':'))
@@ -121,7 +123,7 @@ async fn give<S: AsyncWrite + Unpin>(socket: &mut S, head: &str) -> Result<()> {
         left -= u64::try_from(block.len()).unwrap_or_default();
         place = 0;
     }
-    // With TLS, what was written need not have left.
+    // TLS buffers what was written.
     socket.flush().await
 }
 
@@ -157,7 +159,8 @@ async fn take<S: AsyncRead + AsyncWrite + Unpin>(
     socket.flush().await
 }
 
-/// Gives a file's record as Replicate does, but for its size, which is that of the whole body.
+/// Return a file record as Replicate's API does, with the size of the whole request body instead of
+/// the file's.
 fn record(size: u64, host: &str) -> String {
     let when = r#""created_at":"2024-08-22T12:26:51.079Z","expires_at":"2024-08-23T12:26:51.079Z""#;
     let sums = format!(

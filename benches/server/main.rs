@@ -1,33 +1,33 @@
-//! A server that is never the bottleneck: it answers every request with the same prediction, the
-//! list of predictions with a page of 100 or of what `limit=` says, what is under `/stream/` with a
-//! stream of events, and what is under `/file/` with a file.
+//! The benchmark server. It must never be the bottleneck: it has one thread, and sends prepared
+//! responses.
 //!
-//! `bench_server [PORT]` prints the port it listens on, and on the next line that of files and
-//! POSTs over TLS. One thread; of a request that is not about files only the path is read, and its
-//! end.
+//! `bench_server [PORT]` prints the port for plain HTTP, and on the next line the port for TLS. The
+//! TLS port serves files and POST requests only.
 //!
-//! | path | answer |
+//! | request | response |
 //! |---|---|
-//! | `/late/v1/…` | the prediction, 4 ms later |
-//! | `/file/BYTES`, `/file/BYTES/NAME` | so many bytes, or as many as the header `Range: bytes=N-` leaves |
-//! | `POST /v1/files` | the record of a file, after the whole body |
-//! | `POST /v1/models/file/BYTES/predictions` | the prediction, whose output is a file of so many bytes at this server |
-//! | `POST /v1/models/slow/NAME/predictions` | the prediction, which is not done |
-//! | `POST /v1/models/KIND/SIZE/predictions`, else | the prediction, whose stream is `/stream/KIND/SIZE` |
-//! | `POST` of anything else | the prediction, after the whole body |
-//! | `/received` | the beginning of the last body, whose size is in the header `Received` |
-//! | `/clock` | what the server's clock says, in nanoseconds |
-//! | `/stream/blocks/COUNT` | events, as many as fit in a chunk of 64 KiB |
-//! | `/stream/chunks/COUNT` | events, each its own chunk |
-//! | `/stream/sized/BYTES` | events of so many bytes each, 4 MiB of them, in chunks of 64 KiB or more |
-//! | `/stream/first` | a comment and an event, then the end |
-//! | `/stream/big/BYTES` | one event, in chunks of 16 KiB |
-//! | `/stream/idle` | a comment and an event, and then nothing |
-//! | `/stream/paced`, `/stream/paced/0` | a comment and an event, and then what `/pace` says |
-//! | `/pace/MILLISECONDS/EVENTS` | begins now: so many events for every open `/stream/paced`, one each so many milliseconds |
-//! | `/pace/0/EVENTS` | the same, as fast as each is read |
-//! | `/readers/PORT/COUNT/PATH` | opens so many readers of another server's stream; how many have an event, when all have |
-//! | `/read` | what they have seen so far, as JSON |
+//! | `/v1/predictions`, `/v1/predictions?limit=COUNT` | a page of 100 predictions, or of 1, 10, 100 or 1000 |
+//! | `/v1/…` | a prediction, always the same |
+//! | `/late/v1/…` | the prediction, after 4 ms |
+//! | `/file/BYTES`, `/file/BYTES/NAME` | a file of that size, or its rest with the header `Range: bytes=N-` |
+//! | `POST /v1/files` | a file record, after the whole body |
+//! | `POST /v1/models/file/BYTES/predictions` | the prediction, with `/file/BYTES` as its output |
+//! | `POST /v1/models/slow/NAME/predictions` | the prediction, still processing |
+//! | `POST /v1/models/KIND/SIZE/predictions`, other kinds | the prediction, with `/stream/KIND/SIZE` as its stream |
+//! | any other `POST` | the prediction, after the whole body |
+//! | `/received` | the first MiB of the last request body; its size is in the header `Received` |
+//! | `/clock` | nanoseconds since the server's clock started |
+//! | `/stream/blocks/COUNT` | COUNT events, in chunks of up to 64 KiB |
+//! | `/stream/chunks/COUNT` | COUNT events, each in its own chunk |
+//! | `/stream/sized/BYTES` | events with BYTES of data each, 4 MiB in total, in chunks of about 64 KiB or more |
+//! | `/stream/first` | a comment, an event, and the end |
+//! | `/stream/big/BYTES` | one event with BYTES of data, in chunks of 16 KiB |
+//! | `/stream/idle` | a comment and an event; the stream stays open |
+//! | `/stream/paced`, `/stream/paced/0` | a comment and an event; `/pace` starts the rest |
+//! | `/pace/MILLISECONDS/EVENTS` | starts sending EVENTS events to every open `/stream/paced` at this interval; returns the start time |
+//! | `/pace/0/EVENTS` | the same, as fast as the client reads |
+//! | `/readers/PORT/COUNT/PATH` | opens COUNT readers of another server's stream; returns how many have received an event |
+//! | `/read` | the readers' counts and latencies so far, as JSON |
 
 mod body;
 mod files;
@@ -48,13 +48,13 @@ use readers::{READERS, Readers};
 
 const BODY: &str = include_str!("prediction.json");
 
-/// Bytes of logs that each prediction of the page has, so that the page has 200 KB.
+/// The size that logs give each prediction of a page, in bytes: a page of 100 has 200 KB.
 const LOGS: usize = 2000;
 
-/// After this, a client has nothing to do but to wait.
+/// The delay of `/late`, after which a client is idle.
 const LATE: Duration = Duration::from_millis(4);
 
-/// What any connection needs.
+/// The state shared by all connections.
 struct Site {
     one: Vec<u8>,
     /// Of 1, 10, 100 and 1,000 predictions.
@@ -94,7 +94,7 @@ async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()
             let [_, _, usual, _] = &site.pages;
             socket.write_all(usual).await?;
         } else if let Some(rest) = request.strip_prefix(b"GET /v1/predictions?limit=") {
-            // 1, 10, 100 or 1000: the number of its digits tells which.
+            // The limit is 1, 10, 100 or 1000: its number of digits selects the page.
             let digits = rest.iter().take_while(|each| each.is_ascii_digit()).count();
             let Some(page) = site.pages.get(digits.saturating_sub(1)) else {
                 return Ok(());

@@ -1,5 +1,5 @@
-//! Many streams at once, each event at its time: what is due is known before, so that the server's
-//! own lateness can be told.
+//! Many streams at once, with each event at a scheduled time. Each event contains the time at which
+//! it was due, so that the server's own delay can be measured.
 
 use std::io::{ErrorKind, Result, Write as _};
 use std::sync::LazyLock;
@@ -14,17 +14,17 @@ use crate::streams;
 
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Nanoseconds between the order and the first event, for the answer to arrive before it.
+/// Nanoseconds from a start to its first event, so that the response arrives before the event.
 pub const HEAD_START: u64 = 50_000_000;
 
-/// The time between the last event and the end, so that what it costs to close streams is not
-/// measured.
+/// The pause between the last event and the end of the streams, so that the cost of closing them is
+/// not measured.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// How often is looked for what is due.
+/// The interval at which the schedule is checked.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Nanoseconds since the server's beginning.
+/// Return the nanoseconds since the clock's first use.
 pub fn clock() -> u64 {
     nanoseconds(BEGAN.elapsed())
 }
@@ -33,14 +33,14 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What the connections ask for.
+/// A command from a connection.
 pub enum Order {
-    /// One more stream, which waits for the start.
+    /// Add a stream, which waits for the start.
     Join(TcpStream),
-    /// So many events for each, an interval apart; the streams take turns within it. Without an
-    /// interval, as fast as they are read.
+    /// Send `events` events to each stream at this interval, evenly spread over the streams. If the
+    /// interval is zero, send them as fast as the clients read.
     Start {
-        /// When the first of all is due.
+        /// When the first event is due.
         start: u64,
         interval: Duration,
         events: u64,
@@ -49,13 +49,13 @@ pub enum Order {
 
 struct Stream {
     socket: TcpStream,
-    /// What the socket did not take yet.
+    /// Bytes that the socket has not accepted yet.
     waiting: Vec<u8>,
     left: bool,
 }
 
 impl Stream {
-    /// Writes what waits, as far as the socket takes it.
+    /// Write as many waiting bytes as the socket accepts.
     fn write(&mut self) {
         while !self.left && !self.waiting.is_empty() {
             match self.socket.try_write(&self.waiting) {
@@ -66,20 +66,21 @@ impl Stream {
         }
     }
 
-    /// Tells whether the client is there; it sends nothing after its request.
+    /// Return whether the client is still connected. It sends nothing after its request, so a read
+    /// that does not block means the end of the connection.
     fn is_open(&self) -> bool {
         matches!(self.socket.try_read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 }
 
-/// Does what is ordered, for as long as the server runs.
+/// Execute commands for as long as the server runs.
 pub async fn follow(mut orders: mpsc::UnboundedReceiver<Order>) {
     let mut streams = Vec::new();
     while let Some(order) = orders.recv().await {
         match order {
             Order::Join(socket) => {
-                // Here and not where it was asked for: who has read the opening is among the
-                // streams.
+                // The opening is sent here and not by the connection: a client that has received it
+                // is then certainly included in the next start.
                 if let Ok(stream) = join(socket).await {
                     streams.push(stream);
                 }
@@ -132,7 +133,7 @@ async fn run(streams: &mut [Stream], start: u64, interval: u64, events: u64) -> 
     let mut payload = Vec::new();
     let due = |turn: u64, place: u64| start + turn * interval + place * interval / count;
     for turn in 0..events {
-        // Late or not, the runtime must learn which sockets take more.
+        // Even when events are late, the runtime must poll which sockets are writable.
         tokio::task::yield_now().await;
         for (place, stream) in (0..).zip(streams.iter_mut()) {
             let due = due(turn, place);

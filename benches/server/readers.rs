@@ -1,8 +1,8 @@
-//! Readers of a service that passes streams on: they cost little, and see that each gets every
-//! event, in order, and the end.
+//! Readers of a service that relays streams. They use little CPU time, and check that each receives
+//! every event, in order, and the end.
 //!
-//! They are in the server's process, so that both share a core, and a clock to say how long an
-//! event took from here to here.
+//! They run in the server's process: both share a core, and one clock measures how long an event
+//! takes from the server to a reader.
 
 use std::io::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,43 +19,42 @@ use crate::body::Chunks;
 use crate::files::read_head;
 use crate::pace::clock;
 
-/// Readers that are being opened at a time.
+/// How many readers connect at a time.
 const OPENING: usize = 50;
 
-/// The time in which one more must open.
+/// How long to wait for the next reader to open.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// How often is looked how many there are.
+/// The interval at which open readers are counted.
 const TICK: Duration = Duration::from_millis(1);
 
-/// What one read takes, at most.
+/// The size of a read buffer, in bytes.
 const BLOCK: usize = 64 * 1024;
 
-/// Those that were opened last; making others ends these.
+/// The current readers. Opening others ends them.
 pub static READERS: Mutex<Option<Readers>> = Mutex::new(None);
 
-/// What a service's readers have seen.
+/// The counts and times of all readers.
 #[derive(Default)]
 struct Seen {
     opened: AtomicUsize,
     events: AtomicUsize,
     ended: AtomicUsize,
-    /// Of each event with a time, in nanoseconds: how long it was under way, and how late it had
-    /// left.
+    /// The latency and the server's delay of each event with a time, in nanoseconds.
     times: Mutex<(Vec<u64>, Vec<u64>)>,
     wrong: Mutex<String>,
 }
 
-/// Connections to a service.
+/// The readers of one service.
 pub struct Readers {
     seen: Arc<Seen>,
-    /// They end when this is dropped.
+    /// Dropping this ends the readers.
     _tasks: JoinSet<()>,
 }
 
 impl Readers {
-    /// Tells what they have seen so far, as JSON; the times are those of half of the events, and of
-    /// 99 of 100.
+    /// Return the counts so far as JSON, with the 50th and 99th percentile of the latency and the
+    /// 99th percentile of the server's delay.
     pub fn told(&self) -> String {
         let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
         let (mut taken, mut late) = self
@@ -82,7 +81,7 @@ impl Readers {
     }
 }
 
-/// Gives the number that so many of a hundred do not exceed.
+/// Return a percentile.
 fn rank(times: &mut [u64], percent: usize) -> u64 {
     let place = times.len() * percent / 100;
     if place >= times.len() {
@@ -92,10 +91,10 @@ fn rank(times: &mut [u64], percent: usize) -> u64 {
     }
 }
 
-/// Opens readers of what a service has at a path; gives how many have an event, when all have, or
-/// no more are coming.
+/// Open readers of a path of a service. Return how many have received an event, once all have or
+/// no further one has within `MAX_WAIT`.
 pub async fn open(port: u16, count: usize, path: &str) -> usize {
-    // Those before are left first: the service must be free of them.
+    // The previous readers are closed first, so that they put no load on the service.
     drop(READERS.lock().map(|mut readers| readers.take()));
     let seen = Arc::new(Seen::default());
     let turns = Arc::new(Semaphore::new(OPENING));
@@ -107,7 +106,7 @@ pub async fn open(port: u16, count: usize, path: &str) -> usize {
                 && let Ok(mut wrong) = seen.wrong.lock()
                 && wrong.is_empty()
             {
-                // What follows the first may be its consequence.
+                // Only the first error is kept: later ones may be its consequence.
                 *wrong = error.to_string().replace('"', "'");
             }
         });
@@ -131,7 +130,7 @@ pub async fn open(port: u16, count: usize, path: &str) -> usize {
     }
 }
 
-/// Reads one stream to its end.
+/// Read one stream to its end.
 async fn read(port: u16, path: &str, seen: &Seen, turns: &Semaphore) -> Result<()> {
     let mut turn = turns.acquire().await.ok();
     let mut socket = TcpStream::connect(("127.0.0.1", port)).await?;
@@ -181,18 +180,18 @@ async fn read(port: u16, path: &str, seen: &Seen, turns: &Semaphore) -> Result<(
     Ok(())
 }
 
-/// One stream, as far as it was read.
+/// The state of one stream.
 #[derive(Default)]
 struct Reader {
-    /// What is not a whole event yet.
+    /// The bytes of an incomplete event.
     rest: Vec<u8>,
-    /// How many events there were.
+    /// How many events were received.
     place: u64,
     is_done: bool,
 }
 
 impl Reader {
-    /// Takes the events that are there; tells whether they were the next ones.
+    /// Process the complete events; return whether they are the expected ones.
     fn take(&mut self, seen: &Seen) -> bool {
         let mut begin = 0;
         let rest = std::mem::take(&mut self.rest);
@@ -201,7 +200,7 @@ impl Reader {
             .and_then(|rest| rest.get(..memmem::find(rest, b"\n\n")?))
         {
             begin += block.len() + 2;
-            // A comment says that the connection lives.
+            // Comments only keep the connection alive.
             if !block.starts_with(b":") && !self.is_next(&String::from_utf8_lossy(block), seen) {
                 return false;
             }
@@ -229,7 +228,7 @@ impl Reader {
             self.is_done = true;
             return (id, data) == ("end", "{}");
         }
-        // The opening of a stream that waits is not one of those that are counted there.
+        // After the opening event, numbers start at 0 again.
         let number = id
             .rsplit(':')
             .next()
@@ -239,7 +238,7 @@ impl Reader {
     }
 }
 
-/// Notes when an event left, if it says so.
+/// Record the latency of an event and the delay of the server, if the event has its times.
 fn note(seen: &Seen, data: &str) -> Option<()> {
     let (left, due) = data.split_once(' ')?;
     let (left, due): (u64, u64) = (left.parse().ok()?, due.parse().ok()?);

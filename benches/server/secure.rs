@@ -1,4 +1,4 @@
-//! The files, and what is posted, over TLS.
+//! Files and POST requests over TLS.
 
 use std::io::{Error, Result};
 use std::sync::Arc;
@@ -13,17 +13,17 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::files;
 
-/// What the tests trust; `benches/machine.py` tells clients so.
+/// The certificate of the tests; `benches/machine.py` makes clients trust it.
 const CERTIFICATE: &[u8] = include_bytes!("../../tests/security/tls/cert.pem");
 const KEY: &[u8] = include_bytes!("../../tests/security/tls/key.pem");
 
-/// Bytes that are encrypted before they are written.
+/// The limit of the TLS write buffer, in bytes.
 const BLOCK: usize = 256 * 1024;
 
-/// Gives what makes TLS of connections.
+/// Return the TLS configuration of the server.
 ///
-/// It has one version and one cipher, so that all clients do the same work: the first choice of
-/// OpenSSL and of rustls, which BoringSSL takes where there is no other.
+/// It has one protocol version and one cipher suite, so that all clients do the same work. OpenSSL
+/// and rustls prefer this suite, and BoringSSL accepts it.
 pub fn acceptor() -> Result<TlsAcceptor> {
     let cipher = aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384;
     let provider = CryptoProvider {
@@ -43,7 +43,7 @@ pub fn acceptor() -> Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Serves for as long as the server runs.
+/// Accept connections for as long as the server runs.
 pub async fn listen(listener: TcpListener, acceptor: TlsAcceptor) -> Result<()> {
     loop {
         let (socket, _) = listener.accept().await?;

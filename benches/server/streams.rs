@@ -1,4 +1,4 @@
-//! Streams that are sent as fast as they are read.
+//! Streams that are sent as fast as the client reads.
 
 use std::io::{Result, Write as _};
 use std::sync::{Arc, Mutex};
@@ -9,16 +9,16 @@ use tokio::net::TcpStream;
 const HEAD: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// What one write has, at most.
+/// The approximate size of one write, in bytes.
 const BLOCK: usize = 64 * 1024;
-/// What one chunk of a big event has.
+/// The size of a chunk of a big event, in bytes.
 const PIECE: usize = 16 * 1024;
-/// Bytes of all events of a stream of sized ones.
+/// The total size of the data of a `sized` stream, in bytes.
 const TOGETHER: u64 = 4 << 20;
-/// Room for the last event of a block.
+/// Space for the last event of a block, in bytes.
 const SPARE: usize = 256;
 
-/// Appends a chunk of the transfer encoding.
+/// Append a chunk of the chunked transfer encoding.
 pub fn chunk(out: &mut Vec<u8>, payload: &[u8]) -> Result<()> {
     write!(out, "{:x}\r\n", payload.len())?;
     out.extend_from_slice(payload);
@@ -26,14 +26,14 @@ pub fn chunk(out: &mut Vec<u8>, payload: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Appends the last event, and the end of the body.
+/// Append the last event and the end of the body.
 pub fn end(out: &mut Vec<u8>) -> Result<()> {
     chunk(out, b"id: end\nevent: done\ndata: {}\n\n")?;
     out.extend_from_slice(b"0\r\n\r\n");
     Ok(())
 }
 
-/// Gives what a stream that waits begins with, as one write.
+/// Return the head, the comment and the first event of a stream that waits, for a single write.
 pub fn opening() -> Result<Vec<u8>> {
     let mut out = Vec::from(HEAD);
     chunk(&mut out, b": hi\n\n")?;
@@ -50,7 +50,7 @@ fn event(out: &mut Vec<u8>, number: u64) -> Result<()> {
     )
 }
 
-/// Answers with a stream of a kind; `size` is in events or in bytes.
+/// Send a stream of a kind. `size` is in events or in bytes, depending on the kind.
 pub async fn send(socket: &mut TcpStream, kind: &str, size: u64) -> Result<()> {
     match kind {
         "blocks" => send_blocks(socket, size, event).await,
@@ -72,7 +72,7 @@ pub async fn send(socket: &mut TcpStream, kind: &str, size: u64) -> Result<()> {
         }
         _ => {
             socket.write_all(&opening()?).await?;
-            // Until the client leaves.
+            // Keep the stream open until the client closes it.
             let _ = socket.read_u8().await?;
             Ok(())
         }
@@ -101,7 +101,7 @@ async fn send_blocks(
             payload.clear();
         }
     }
-    // An empty chunk would be the end.
+    // An empty chunk would end the body.
     if !payload.is_empty() {
         chunk(&mut out, &payload)?;
     }
@@ -113,7 +113,7 @@ async fn send_chunks(socket: &mut TcpStream, count: u64) -> Result<()> {
     send_rest(socket, count).await
 }
 
-/// Sends events, each its own chunk, and the end.
+/// Send events, each in its own chunk, and the end.
 pub async fn send_rest(socket: &mut TcpStream, count: u64) -> Result<()> {
     let mut out = Vec::with_capacity(BLOCK + SPARE);
     let mut payload = Vec::with_capacity(SPARE);
@@ -130,7 +130,7 @@ pub async fn send_rest(socket: &mut TcpStream, count: u64) -> Result<()> {
 }
 
 async fn send_big(socket: &mut TcpStream, size: usize) -> Result<()> {
-    // Made once: what it costs to make is not to be measured.
+    // Cached, so that the cost of creating it is not measured.
     static MADE: Mutex<Option<(usize, Arc<Vec<u8>>)>> = Mutex::new(None);
     let known = MADE
         .lock()
@@ -153,7 +153,7 @@ async fn send_big(socket: &mut TcpStream, size: usize) -> Result<()> {
     Ok(())
 }
 
-/// A big event in chunks, as it goes over the wire.
+/// Return a whole response with one big event, in chunks.
 fn big(size: usize) -> Result<Vec<u8>> {
     let mut payload = Vec::from("id: 1690212292:0\nevent: output\ndata: ");
     payload.resize(payload.len() + size, b'x');

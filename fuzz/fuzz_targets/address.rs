@@ -1,4 +1,4 @@
-//! Base addresses, routes, and the names in paths, made up by libFuzzer.
+//! Fuzzes base URLs, routes, and path segments.
 
 #![no_main]
 #![allow(
@@ -17,7 +17,7 @@ mod error;
 mod redact;
 #[path = "../../src/response.rs"]
 mod response;
-// The files themselves, and not the crate: nothing of what the crate needs has to be built.
+// Only these files are included, so that the crate's dependencies need not be built.
 #[path = "../../src/address.rs"]
 mod address;
 
@@ -30,7 +30,7 @@ fuzz_target!(|given: (&str, &str, &str)| {
         }
     }
     if let Err(error) = BaseUrl::parse(text) {
-        // What may hold a password is not repeated.
+        // An error must not show text that may contain a password.
         assert!(!text.contains('@') || !error.message.contains(text));
     }
     assert!(!text.contains('@') || !quote(text).contains(text));

@@ -1,4 +1,4 @@
-//! `data:` URIs, made up by libFuzzer.
+//! Fuzzes the parser of `data:` URIs.
 
 #![no_main]
 #![allow(
@@ -11,7 +11,7 @@ use base64::BASE64;
 use data_uri::DataUri;
 use libfuzzer_sys::fuzz_target;
 
-// The files themselves, and not the crate: nothing of what the crate needs has to be built.
+// Only these files are included, so that the crate's dependencies need not be built.
 #[path = "../../src/base64.rs"]
 mod base64;
 #[path = "../../src/files/data_uri.rs"]

@@ -1,4 +1,4 @@
-//! What servers say about when to come back, made up by libFuzzer.
+//! Fuzzes the retry delays that servers ask for, in headers and in bodies.
 
 #![no_main]
 #![allow(
@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 use response::Response;
 use retry::{Attempts, Budget, server_delay};
 
-// The files themselves, and not the crate: nothing of what the crate needs has to be built.
+// Only these files are included, so that the crate's dependencies need not be built.
 #[path = "../../src/error.rs"]
 mod error;
 #[path = "../../src/lock.rs"]
@@ -50,7 +50,7 @@ fuzz_target!(|given: (&[u8], &str, u16, u8, bool, u64)| {
         std::iter::from_fn(|| attempts.next_delay(&error, f64::from(jitter) / 255.0, &budget))
             .collect();
     assert!(waits.len() <= 3 && waits.iter().all(|wait| *wait <= MAX_DELAY));
-    // What was taken is paid for; only what was refused may be sent again.
+    // A create request that was accepted costs money: only a refused one (429) is repeated.
     assert!(!is_create || status == 429 || waits.is_empty());
     if let Some(later) = Instant::now().checked_add(Duration::from_secs(later)) {
         assert!(budget.take(later).is_some());

@@ -1,4 +1,4 @@
-//! The parser of event streams, fed with whatever libFuzzer makes up.
+//! Fuzzes the parser of event streams.
 
 #![no_main]
 
@@ -7,14 +7,14 @@ use std::borrow::Cow;
 use libfuzzer_sys::fuzz_target;
 use sse::{Event, Parser, TooLarge};
 
-// The file itself, and not the crate: nothing of what the crate needs has to be built, and no other
-// code is counted as covered.
+// Only what is tested is included: the crate's dependencies need not be built, and no other code is
+// counted as covered.
 #[path = "../../src/stream/sse.rs"]
 mod sse;
 
 type Known = (String, String, Option<String>, bool, Option<u64>);
 
-/// All that can be seen of a parser: its events, whether one was too large, and what it remembers.
+/// The observable results of a parser: events, errors, and the state that it keeps.
 #[derive(Debug, PartialEq)]
 struct Seen {
     events: Vec<Known>,
@@ -46,7 +46,7 @@ fn read<'a>(limit: usize, mut pieces: impl Iterator<Item = &'a [u8]>) -> Seen {
     }
 }
 
-/// Pieces of the lengths that are given, and then the rest.
+/// Split bytes into pieces of these lengths, and the rest.
 fn pieces<'a>(mut bytes: &'a [u8], lengths: &[u8]) -> Vec<&'a [u8]> {
     let mut pieces = Vec::new();
     for length in lengths {
@@ -58,7 +58,7 @@ fn pieces<'a>(mut bytes: &'a [u8], lengths: &[u8]) -> Vec<&'a [u8]> {
     pieces
 }
 
-/// An event that is written reads the same; only the kind of its line breaks is lost.
+/// Check that a serialised event is parsed to the same event, except that line breaks become LF.
 fn survives(event: &Event<'_>) {
     let mut bytes = Vec::new();
     event.write(&mut bytes);

@@ -1,12 +1,12 @@
-//! The headers of webhooks, and the secrets they are verified with, made up by libFuzzer.
+//! Fuzzes the verification of webhooks: headers, bodies and secrets.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use webhook::{Key, Refusal, Webhook, Window, verify};
 
-// The file itself, and not the crate: nothing of what the crate needs has to be built, and no other
-// code is counted as covered.
+// Only what is tested is included: the crate's dependencies need not be built, and no other code is
+// counted as covered.
 #[path = "../../src/base64.rs"]
 mod base64;
 #[path = "../../src/webhook.rs"]
@@ -21,7 +21,7 @@ fuzz_target!(|given: (&str, &[u8], &[u8], &[u8], &[u8], usize, u8)| {
     let is_number =
         !timestamp.is_empty() && timestamp.iter().all(|byte| (b'0'..=b'9').contains(byte));
     let good = key.sign(id, timestamp, body).into_bytes();
-    // There are two ways to write a signature, with padding and without, and no third.
+    // A signature has exactly two valid encodings: with and without padding.
     let is_good = |entry: &[u8]| entry == good || Some(entry) == good.strip_suffix(b"=");
     let judge = |signatures: &[u8]| {
         verify(

@@ -11,8 +11,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::error::{Error, Kind};
 use crate::off_thread::{is_caller_thread, join};
 
-/// The least that is written at once, and the most that waits for the disk, in bytes. Receiving
-/// alternates with writing, and short turns are slow: blocks of 256 KiB lose a tenth of the rate.
+/// The minimum size of a write, and the maximum that waits for the disk, in bytes. Receiving
+/// alternates with writing, and small writes are slow: blocks of 256 KiB lose a tenth of the rate.
 const BLOCK: usize = 768 << 10;
 const MAX_BUFFERED: usize = 2 << 20;
 
@@ -169,11 +169,11 @@ fn check_target(target: &Path, existing: Option<&Metadata>, overwrite: bool) -> 
     }
 }
 
-/// Writes a file while the next bytes arrive: on this thread if nothing else runs on it, else on
-/// another one.
+/// Writes a file while the next bytes arrive: on this thread if nothing else runs on it, otherwise
+/// on another one.
 ///
-/// Dropped before `finish` has returned, it removes the file at once, even if another thread is
-/// still writing to it.
+/// If it is dropped before `finish` has returned, it removes the file at once, even if another
+/// thread is still writing to the file.
 pub(crate) struct FileWriter {
     temporary_path: PathBuf,
     file: Option<PartialFile>,
@@ -226,7 +226,7 @@ impl FileWriter {
 
     /// Return the file when everything that was handed to another thread is written.
     async fn take_file(&mut self) -> Result<PartialFile, Error> {
-        // The task stays in its field until it is over, since this future may be dropped.
+        // The task stays in its field until it ends, since this future may be dropped.
         if let Some(writing) = &mut self.writing {
             let file = join(writing).await;
             self.writing = None;
@@ -276,7 +276,7 @@ impl FileWriter {
 impl Drop for FileWriter {
     fn drop(&mut self) {
         if self.writing.is_some() || self.finishing.is_some() {
-            // Nobody is left to hear of an error.
+            // An error is ignored: a destructor cannot return it.
             let _ = fs::remove_file(&self.temporary_path);
         }
     }
@@ -327,7 +327,7 @@ mod tests {
     fn what_exists_is_kept_where_that_was_asked_for() {
         let folder = Folder::new();
         let target = folder.0.join("out");
-        // One that comes while the content is on its way too.
+        // A file that appears during the download is kept too.
         let partial = PartialFile::create(&target, false).unwrap();
         write(&target, b"first", false).unwrap();
         assert!(matches!(partial.finish().unwrap_err().kind, Kind::File));
@@ -349,7 +349,7 @@ mod tests {
             .build()
             .unwrap();
         runtime.block_on(async {
-            // Nothing that is handed to another thread begins before this ends.
+            // This occupies the only blocking thread: no other blocking work starts before it ends.
             let (release, held) = std::sync::mpsc::channel::<()>();
             spawn_blocking(move || held.recv());
             let sink = || FileWriter::new(PartialFile::create(&target, true).unwrap());

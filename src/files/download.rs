@@ -30,13 +30,13 @@ use crate::http::timing::with_deadline;
 use crate::off_thread::off_thread;
 use crate::retry::Attempts;
 
-/// The most connections for one file, for hosts that send a little and hang up.
+/// The maximum number of connections for one file, for hosts that repeatedly send little and close.
 const MAX_CONNECTIONS: u32 = 100;
 /// How long before a response a file must have changed for the date of the change to identify its
 /// version.
 const MIN_AGE: Duration = Duration::from_secs(60);
 
-/// What a host says about a file.
+/// The metadata of a file from its host.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileInfo {
     pub(crate) content_type: Option<String>,
@@ -122,9 +122,9 @@ impl Download {
 
     /// Request the file from the current position on.
     ///
-    /// A host that compresses although it was not asked to is asked again, by a client that
-    /// decompresses. Lengths, digests and ranges are not used then, because they are those of the
-    /// compressed file.
+    /// If a host compresses the file although the request does not allow it, the request is
+    /// repeated with a client that decompresses. Lengths, digests and ranges are then ignored,
+    /// because they refer to the compressed file.
     async fn connect(&mut self) -> Result<Incoming, Error> {
         let mut incoming = self.request_rest().await?;
         if incoming.is_encoded() && self.request.is_raw {
@@ -264,7 +264,7 @@ impl Download {
     /// Compare length and digest at the end of a response.
     fn end(&mut self) -> Result<(), Error> {
         self.incoming = None;
-        // Bytes that were to be skipped and did not arrive are beyond the end.
+        // Bytes to skip that did not arrive are beyond the end of the file.
         let end = self.position - self.skip;
         if let Some(length) = self.info.length.filter(|length| *length != end) {
             let message = format!("the file ended after {end} of {length} bytes");
@@ -298,7 +298,7 @@ impl Download {
                 Some(delay) => sleep(delay).await,
             }
             if self.version.is_none() {
-                // A rest could not be recognised.
+                // The version is unknown, so the rest cannot be matched to it.
                 self.restart();
             }
             match self.connect().await {
@@ -341,7 +341,7 @@ impl Download {
             if !ContentRange::parse(headers).is_some_and(is_rest) {
                 return Err(other_range());
             }
-            // The response before may have restarted, and broken before it reached new bytes.
+            // The previous response may have restarted, and failed before it reached new bytes.
             self.skip = 0;
         } else if self.position > 0
             && self.version.is_some()
@@ -485,8 +485,8 @@ async fn download_into(
     })
 }
 
-/// Download many files, `max` at a time. When one fails, the others are stopped and nothing of them
-/// is left.
+/// Download many files, `max` at a time. When one fails, the others are stopped and their temporary
+/// files removed.
 pub(crate) async fn save_all(
     pool: Arc<Pool>,
     files: Vec<(Request, PathBuf)>,
@@ -608,7 +608,7 @@ mod tests {
         Step::Bytes(Bytes::from_static(text.as_bytes()))
     }
 
-    /// Its connection is closed after half of the body.
+    /// A response whose connection is closed after half of the body.
     const CLOSED: &str = "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nContent-Length: 6\r\n\r\nabc";
 
     #[test]

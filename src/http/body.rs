@@ -246,8 +246,8 @@ impl Progress {
         self.0.sent.load(Ordering::Relaxed)
     }
 
-    /// Return whether a connection has asked for the body, which it does after it has sent the
-    /// head.
+    /// Return whether a connection has begun to read the body, which happens after the head is
+    /// sent.
     pub(crate) fn has_begun(&self) -> bool {
         self.0.has_begun.load(Ordering::Acquire)
     }
@@ -258,7 +258,7 @@ impl Progress {
         shown
     }
 
-    /// Take the error because of which the body could not be read.
+    /// Take the error of reading the body.
     pub(crate) fn failure(&self) -> Option<Error> {
         lock(&self.0.failure).take()
     }
@@ -297,8 +297,8 @@ struct BlockReader {
     offset: u64,
     buffers: BufferPool,
     next: Option<Block>,
-    /// Whether blocks are read on this thread: where nothing else runs on it, another thread would
-    /// only cost.
+    /// Whether blocks are read on this thread: if nothing else runs on it, another thread would
+    /// only add cost.
     reads_here: bool,
     progress: Progress,
 }
@@ -594,14 +594,14 @@ mod tests {
             assert_eq!(upload.sent(), BLOCK as u64);
             let next = upload.begin_attempt();
             assert_eq!((upload.sent(), next.has_begun()), (0, false));
-            // Its connection takes the rest of it all the same.
+            // The connection of the abandoned attempt still takes the rest of the body.
             left.try_next().await.unwrap();
             assert!(given_up.is_complete());
             assert_eq!(
                 (upload.sent(), next.is_complete(), next.has_begun()),
                 (0, false, false)
             );
-            // What it fails of is not what the next one fails of.
+            // A failure of the abandoned attempt does not affect the next one.
             given_up.fail(Error::invalid("gone".to_owned()));
             assert!(next.failure().is_none());
         });

@@ -25,7 +25,7 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) struct ConnectOptions {
     /// The timeout for opening a connection, TLS included.
     pub(crate) timeout: Option<Duration>,
-    /// The most requests at a time.
+    /// The maximum number of concurrent requests.
     pub(crate) max_connections: Option<usize>,
     /// The proxy for all URLs. Without one, the environment decides.
     pub(crate) proxy: Option<Proxy>,
@@ -123,7 +123,7 @@ impl From<reqwest::Error> for Error {
             errno = io.and_then(std::io::Error::raw_os_error).or(errno);
             is_broken |= io.is_some() || inner.downcast_ref().is_some_and(is_disconnection);
             is_tunnel |= inner.is::<TunnelError>() && inner.source().is_none();
-            // An io::Error does not give what it wraps as its source.
+            // An `io::Error` does not return the error it wraps as its source.
             cause = match io.and_then(std::io::Error::get_ref) {
                 Some(wrapped) => Some(wrapped),
                 None => inner.source(),

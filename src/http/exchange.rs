@@ -31,10 +31,10 @@ use crate::response::{Response, request_id};
 use crate::retry::Attempts;
 
 const MAX_REDIRECTS: usize = 10;
-/// The most bytes that are read of an error response.
+/// The maximum size of an error response that is read, in bytes.
 const MAX_ERROR_BODY: usize = 1 << 20;
-/// How long the body of an error response may take if the caller set no read timeout. A read
-/// timeout limits the whole body here, not each part.
+/// The timeout for the body of an error response if the caller set no read timeout. Here a read
+/// timeout limits the whole body, not each part.
 const MAX_ERROR_TIME: Duration = Duration::from_secs(60);
 /// The largest buffer that is allocated because of a `Content-Length` alone, in bytes.
 const MAX_TRUSTED_LENGTH: usize = 16 << 20;
@@ -398,7 +398,7 @@ fn redirect_target(request: &Request, response: &reqwest::Response) -> Result<Op
             request.method
         )));
     }
-    // In UTF-8: many servers do not percent-encode the characters of a path.
+    // Read as UTF-8: many servers do not percent-encode the characters of a path.
     let location = std::str::from_utf8(location.as_bytes()).ok();
     let target = location.and_then(|text| response.url().join(text).ok());
     let target = target.ok_or_else(|| refused("to something that is not a URL"))?;

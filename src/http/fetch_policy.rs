@@ -1,5 +1,5 @@
-//! Which URLs from others may be fetched: https URLs, and http URLs of this machine or of the host
-//! of an API that is itself reached over http. Private networks are excluded on request.
+//! Which URLs outside the API may be fetched: https URLs, and http URLs of this machine or of the
+//! API's host if the API itself is reached over http. Private networks are excluded on request.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

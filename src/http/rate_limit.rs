@@ -28,14 +28,14 @@ impl RateLimit {
         else {
             return;
         };
-        // Some servers give seconds since 1970. No request of a server to wait is obeyed for longer
-        // than a minute.
+        // Some servers send seconds since 1970 instead. A longer wait than a minute is never
+        // accepted from a server.
         let reset = reset.clamp(1.0, MAX_SERVER_DELAY.as_secs_f64());
         let rate = (remaining * SHARE / reset).max(1.0 / reset);
         *lock(&self.0) = Some((rate, deadline(now, Duration::from_secs_f64(reset))));
     }
 
-    /// Return how many requests per second the server allows, if it has said so lately.
+    /// Return how many requests per second the server allows, if it has announced that lately.
     pub fn per_second(&self, now: Instant) -> Option<f64> {
         lock(&self.0)
             .filter(|(_, until)| now < *until)

@@ -58,7 +58,7 @@ pub(crate) struct Request {
     pub(crate) body: Body,
     pub(crate) api: Arc<ApiOrigin>,
     pub(crate) timeouts: Timeouts,
-    /// The most attempts after the first.
+    /// The maximum number of attempts after the first.
     pub(crate) retries: u32,
     /// The largest decompressed response body, in bytes.
     pub(crate) max_bytes: usize,
@@ -90,7 +90,7 @@ impl Request {
 /// Replace headers of the same names. A header may have several values.
 fn replace(headers: &mut HeaderMap, others: &HeaderMap) {
     let mut last = None;
-    // A `HeaderMap` yields the values of one name one after the other.
+    // A `HeaderMap` yields all values of a name in succession.
     for (name, value) in others {
         if last == Some(name) {
             headers.append(name, value.clone());

@@ -58,8 +58,8 @@ tokio::task_local! {
     static TIMING: Arc<Timing>;
 }
 
-/// Do something with the state of the current call. There is none on a task that makes a connection
-/// begun by another call.
+/// Call a function with the state of the current call. A task that finishes a connection begun by
+/// another call has no such state.
 fn with_current<T>(look: impl FnOnce(&Arc<Timing>) -> T) -> Option<T> {
     TIMING.try_with(look).ok()
 }
@@ -329,12 +329,12 @@ where
 
 /// A connection that is being made, and the call that waits for it.
 ///
-/// hyper gives a call whichever connection is free first: the one made for it, or one that another
-/// call has released. In the second case it continues to make the first on another task. This
-/// future notices that, and notes that the call is not connecting any more.
+/// hyper gives a call the first connection that is free: the new one, or one that another call has
+/// released. In the second case hyper moves the new connection to another task. This future detects
+/// the move, and notes that the call is no longer connecting.
 struct Connecting<F> {
     connection: Pin<Box<F>>,
-    /// The call that polled this first; None inside once it does not wait any more.
+    /// The call that polled this first; None inside when that call no longer waits for it.
     caller: Option<Option<Arc<Timing>>>,
 }
 

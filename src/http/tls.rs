@@ -86,7 +86,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
 
 /// Larger than any list of certificates. A device such as `/dev/zero` has no end.
 const MAX_FILE: u64 = 64 << 20;
-/// Some editors put it before UTF-8 text. PEM parsers do not know it.
+/// The byte order mark that some editors put before UTF-8 text. PEM parsers do not accept it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Read a file into memory that is wiped when dropped, since it may hold a key.
@@ -190,8 +190,8 @@ mod system {
         })
     }
 
-    /// Read the certificates of a `SSL_CERT_FILE` with a byte order mark, because of which the
-    /// verifier misses the first.
+    /// Read the certificates of a `SSL_CERT_FILE` with a byte order mark, which makes the verifier
+    /// skip the first certificate.
     fn certificates_after_mark() -> Vec<CertificateDer<'static>> {
         // A pipe can be read only once.
         let Some(path) = env::var_os(CERT_FILE)
@@ -210,7 +210,7 @@ mod system {
         found
     }
 
-    /// Describe why the certificates named by the environment cannot be used, if that is so.
+    /// Return why the certificates named by the environment cannot be used; None if they can.
     pub(crate) fn environment_problem() -> Option<String> {
         file_problem().or_else(folder_problem)
     }

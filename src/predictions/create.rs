@@ -2,8 +2,7 @@
 //!
 //! Rules of this file:
 //! * if the caller leaves after the server may have received the request, the request is finished,
-//!   and what it created is
-//!   cancelled once, unless it is to be kept;
+//!   and the created prediction is cancelled once, unless it is to be kept;
 //! * if nothing was sent yet, the request is not sent;
 //! * a request whose caller has left is not retried;
 //! * while the response to an abandoned request is held back, its prediction is looked for in the
@@ -34,20 +33,20 @@ use crate::http::timing::Timing;
 use crate::lock::lock;
 use crate::response::Response;
 
-/// How long the response to an abandoned request is waited for: a little more than the longest
+/// How long to wait for the response to an abandoned request: a little longer than the longest
 /// hold.
 const MAX_FINISH: Duration = Duration::from_secs(90);
-/// The same after the client was closed.
+/// The same wait after the client was closed.
 const MAX_FINISH_CLOSED: Duration = Duration::from_secs(5);
 /// The timeout of the request that cancels.
 const MAX_CANCEL: Duration = Duration::from_secs(5);
 /// The hold of `Prefer: wait` without a number, in seconds.
 const MAX_HOLD: u64 = 60;
-/// The longest hold, in seconds, whose response is simply waited for.
+/// The longest hold for which the list is not searched, in seconds.
 const MAX_UNSEARCHED_HOLD: u64 = 4;
 /// The interval at which the list is read, over all requests of a process.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(1);
-/// The most bytes of a page of the list.
+/// The maximum size of a page of the list, in bytes.
 const MAX_PAGE: usize = 8 << 20;
 
 /// The create requests of a process that are not finished.
@@ -100,9 +99,9 @@ pub(crate) struct Create {
     timing: Arc<Timing>,
     /// Cancelled when the caller has left. The request has it too.
     abandoned: CancellationToken,
-    /// Whether the client was closed while the caller waits.
+    /// Whether the client was closed while the caller was waiting.
     is_revoked: AtomicBool,
-    /// Whether the program ends, and the caller, in a daemon thread, receives nothing any more.
+    /// Whether the program is ending, so that the caller, in a daemon thread, receives no result.
     is_muted: AtomicBool,
     state: Mutex<State>,
     /// Notified when the state changes or the request is revoked.
@@ -171,8 +170,8 @@ impl Created {
 }
 
 impl Create {
-    /// Create the state of a request. Its deadline ends the caller's wait and not the request, from
-    /// which it is removed.
+    /// Create the state of a request. The deadline is removed from the request, because it ends
+    /// only the caller's wait.
     pub(crate) fn new(
         owner: Owner,
         collection: &'static str,
@@ -242,7 +241,8 @@ impl Create {
                 }
                 () = &mut too_late => break,
                 found = self.find(pool) => {
-                    // Without the other branches: what was found is marked as cancelled already.
+                    // Not raced with the other branches: the predictions are already marked as
+                    // cancelled.
                     join_all(found.iter().map(|id| self.cancel(pool, id))).await;
                     if self.is_cancelled.load(Ordering::Relaxed) {
                         break;
@@ -253,8 +253,8 @@ impl Create {
         Err(caller_left())
     }
 
-    /// Find the predictions of abandoned requests in the list, that of this one among them; return
-    /// the ids to cancel.
+    /// Find the predictions of all abandoned requests in the list, this one's included; return the
+    /// ids to cancel.
     async fn find(&self, pool: &Pool) -> Vec<String> {
         let hold = held_seconds(&self.request.own_headers);
         if self.keep || hold <= MAX_UNSEARCHED_HOLD || self.wanted().is_none() {
@@ -361,7 +361,7 @@ impl Create {
         request
     }
 
-    /// Wait until the response to an abandoned request is not waited for any longer.
+    /// Wait for the time limit of the response to an abandoned request.
     async fn too_late(&self) {
         let closed = async {
             self.owner.closing.cancelled().await;
@@ -374,8 +374,8 @@ impl Create {
         self.record.get_or_init(|| response.body.clone());
     }
 
-    /// Wait for the end of the caller's wait before the response: its deadline, or the end of the
-    /// client.
+    /// Wait until the caller stops waiting for the response: at its deadline, or when the client is
+    /// closed.
     pub(crate) async fn interrupted(&self) -> Error {
         let revoked = self.wait_until(|| self.is_revoked.load(Ordering::Relaxed));
         if let Some(limit) = self.deadline {
@@ -391,7 +391,7 @@ impl Create {
         )
     }
 
-    /// Wait for a condition whose changes `changed` notifies of.
+    /// Wait for a condition; `changed` is notified when it may have changed.
     async fn wait_until(&self, condition: impl Fn() -> bool) {
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -486,7 +486,7 @@ impl Create {
 
     async fn cancel(&self, pool: &Pool, id: &str) {
         if let Ok(url) = self.owner.base.join([self.collection, id, "cancel"]) {
-            // Nobody is left to hear of an error.
+            // A failure is ignored: no caller waits for the result.
             drop(exchange::send(pool, &self.follow_up(url)).await);
         }
     }

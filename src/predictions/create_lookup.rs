@@ -107,8 +107,8 @@ pub(crate) struct Found {
 }
 
 impl Page {
-    /// Return all predictions that a request may have created that was sent `age` ago; None if the
-    /// page may not have all of them. `now` is the server's time.
+    /// Return all predictions that may have been created by a request sent `age` ago; None if some
+    /// of them may not be on the page. `now` is the server's time.
     pub(crate) fn candidates(
         &self,
         wanted: &Wanted,
@@ -305,7 +305,7 @@ mod tests {
             item("q", &other).replace("a/b", "a/c"),
         ];
         assert_eq!(found(&model, 10, &others, "null"), Some(vec![]));
-        // What says nothing of its time may be the one.
+        // A prediction without a time may belong to the request.
         assert_eq!(
             found(&model, 10, &[item("p", r#""created_at": null"#)], "null")
                 .unwrap()

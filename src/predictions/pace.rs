@@ -17,10 +17,10 @@ use crate::lock::lock;
 /// The interval of a prediction that is polled alone.
 const MIN_INTERVAL: Duration = Duration::from_millis(250);
 const MAX_INTERVAL: Duration = Duration::from_secs(2);
-/// The age up to which the interval is the shortest: that of a request that is held open for as
-/// long as the API allows.
+/// The age up to which the interval is the shortest: the longest time for which the API holds a
+/// request open.
 const FAST_POLLING: Duration = Duration::from_secs(60);
-/// The part of the age beyond that which is the interval from then on.
+/// Beyond that age, the interval is this part of the additional age.
 const PART_OF_AGE: f64 = 0.1;
 /// Requests per second for all predictions together, without and with the list.
 const RATE: f64 = 30.0;
@@ -134,8 +134,8 @@ impl Pace {
             .any(|awaited| awaited.listed != Some(now))
     }
 
-    /// Note that the list was read. Waiters are notified only now, because the one that read it may
-    /// be among them.
+    /// Note that the list was read, and notify the waiters. They are not notified earlier, because
+    /// the waiter that reads the list may be among them.
     pub fn finish_list(&self, helps: bool, now: Instant) {
         let mut state = lock(&self.state);
         for awaited in state.awaited.values().filter(|awaited| awaited.has_ended) {
@@ -149,12 +149,12 @@ impl Pace {
     }
 }
 
-/// One that waits for a prediction.
+/// The wait for one prediction.
 #[derive(Debug)]
 pub struct Waiter<'a> {
     pace: &'a Pace,
     id: String,
-    /// Notified when the list says that the prediction has ended.
+    /// Notified when the list shows that the prediction has ended.
     pub ended: Arc<Notify>,
 }
 
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(pace.interval(YOUNG, None, 1.0), Duration::from_secs(12));
         pace.finish_list(true, Instant::now());
         assert_eq!(pace.interval(YOUNG, None, 0.0), Duration::from_secs(30));
-        // As long as an old one waits alone: nothing has to be spread.
+        // With few predictions the interval is that of a single old one, without jitter.
         let waiters = waiters.into_iter().take(20).collect::<Vec<_>>();
         assert_eq!(
             pace.interval(Duration::from_secs(3600), None, 1.0),

@@ -17,13 +17,13 @@ use crate::http::exchange;
 use crate::http::pool::Pool;
 use crate::http::request::Request;
 
-/// The most pages of a hundred predictions that are read.
+/// The maximum number of pages that are read, of a hundred predictions each.
 const MAX_PAGES: usize = 5;
-/// The most bytes of a page. Predictions with large inputs are polled one by one.
+/// The maximum size of a page, in bytes. Predictions with large inputs are polled one by one.
 const MAX_PAGE: usize = 4 << 20;
-/// How often waiters check how many they are.
+/// The interval at which a waiter checks the number of waiters.
 const RECOUNT: Duration = Duration::from_millis(500);
-/// How long a prediction is not polled after the list said that it is running.
+/// How long a prediction is not polled after the list showed it as running.
 const FRESH: Duration = Duration::from_secs(5);
 
 /// A page of the list of predictions.
@@ -45,7 +45,7 @@ impl Item {
         match self.status.as_str() {
             "succeeded" | "failed" | "canceled" | "aborted" => true,
             "starting" | "processing" => false,
-            // An unknown status says nothing.
+            // A prediction of unknown status has ended if it has a completion time.
             _ => self.completed_at.is_some(),
         }
     }
@@ -72,7 +72,7 @@ pub(crate) async fn wait_for_turn(pool: &Pool, pace: &Pace, target: &Target) {
             let allowed = pool.shared.rate_limit.per_second(now);
             let due = deadline(start, pace.interval(target.age, allowed, jitter));
             if now < due {
-                // Not to the end: with fewer waiters the interval becomes shorter.
+                // Waits in steps, since the interval becomes shorter when there are fewer waiters.
                 sleep_until(due.min(now + RECOUNT).into()).await;
             } else if target.has_progress || !is_fresh(&waiter) || pace.next_list(now).is_none() {
                 return;

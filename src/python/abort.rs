@@ -83,7 +83,7 @@ impl PyAbortSignal {
 
     fn set(&self, py: Python<'_>, reason: Option<Py<PyAny>>) {
         if !self.flag.is_set() {
-            // Of two threads that abort at once, the first gives the reason.
+            // If two threads abort at the same time, the reason of the first is kept.
             lock(&self.reason).get_or_insert_with(|| reason.unwrap_or_else(|| py.None()));
             self.flag.token.cancel();
         }

@@ -46,8 +46,8 @@ use crate::predictions::create::{Create, Owner};
 use crate::predictions::polls::{self, Target};
 use crate::stream::batch::Form;
 
-/// The largest body that is sent in one block, in bytes. A larger one that is abandoned does not go
-/// out whole when its connection closes.
+/// The largest body that is sent in one block, in bytes. A larger body is sent in several, so that
+/// not all of it is sent if the request is abandoned.
 const MAX_BLOCK: usize = 64 << 10;
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
@@ -366,7 +366,7 @@ impl PyCore {
         Ok(if last { pending.lasting() } else { pending })
     }
 
-    /// Download to a path; return what the host said about the file, with its length.
+    /// Download to a path; return the file's metadata from the host, and its length.
     #[pyo3(signature = (url, path, *, overwrite=true, total=None, signal=None))]
     fn download(
         &self,
@@ -386,7 +386,7 @@ impl PyCore {
         Ok(PyPending::new(self.connections.clone(), context, work))
     }
 
-    /// Download many files to their paths, `most` at a time; return what their hosts said, in
+    /// Download many files to their paths, `most` at a time; return the metadata of each, in
     /// order.
     #[pyo3(signature = (files, most, *, overwrite=true, total=None, signal=None))]
     fn download_all(
@@ -461,7 +461,7 @@ impl PyCore {
         self.stream(py, request, signal, StreamContent::File { start }, ahead)
     }
 
-    /// Create a stream whose content is known.
+    /// Create a stream of content that is already known.
     fn recorded(
         &self,
         body: &[u8],
@@ -484,7 +484,7 @@ impl PyCore {
         set_timeouts(&mut request, Some(total), None)?;
         let pool = self.connections.on_runtime();
         let send = async move {
-            // Nobody is left to hear of an error.
+            // A failure is ignored: no caller waits for the result.
             let _ = exchange::send(&pool, &request).await;
         };
         Ok(process().run_unattended(process().unattended(&self.unattended), send)?)
@@ -516,8 +516,8 @@ impl PyCore {
     }
 
     /// Wait until a prediction or a training should be polled, at most for `limit` seconds. `age`
-    /// is for how many seconds it has been waited for; `watched`, whether its progress is wanted;
-    /// `list`, whether the list of predictions may be read instead.
+    /// is how long the caller has waited for it, in seconds. `watched` is whether its progress is
+    /// wanted. `list` is whether the list of predictions may be read instead.
     #[pyo3(signature = (id, *, age, watched, list, limit=None, signal=None))]
     #[allow(clippy::too_many_arguments, reason = "one caller, by keyword")]
     fn turn(
@@ -559,9 +559,9 @@ impl PyCore {
         Ok(self.pending(signal, work))
     }
 
-    /// Return what all clients with these connections have done in this process: requests, requests
-    /// under way, failures, retries and connections; and how many streams and files this client
-    /// reads.
+    /// Return the counts of all clients with these connections in this process (requests, active
+    /// requests, failures, retries and connections), and how many streams and files this client is
+    /// reading.
     fn stats(&self) -> (u64, u64, u64, u64, u64, usize) {
         let shared = self.connections.shared();
         let counters = &shared.counters;
@@ -578,8 +578,8 @@ impl PyCore {
         )
     }
 
-    /// Return the index of the call that is over first, of those that were begun; None if none is
-    /// within `limit` seconds.
+    /// Return the index of the first of several running calls to end; None if none ends within
+    /// `limit` seconds.
     #[pyo3(signature = (pendings, *, limit=None, signal=None))]
     fn first(
         &self,
@@ -741,8 +741,8 @@ impl PyCore {
         })
     }
 
-    /// Create a request for a file or a stream at any origin. It is not to be compressed: files are
-    /// already, and their length is wanted.
+    /// Create a request for a file or a stream at any origin. The response must not be compressed:
+    /// most files are already, and their length is needed.
     fn fetch(&self, py: Python<'_>, url: &str, total: Option<f64>) -> PyResult<Request> {
         let url = parse_absolute(url)?;
         self.check_open()?;
@@ -756,8 +756,8 @@ impl PyCore {
         Ok(request)
     }
 
-    /// Return the API's origin with the token's header. The token is only asked for if it will be
-    /// sent.
+    /// Return the API's origin with the token's header. The token's function is called only if the
+    /// token will be sent.
     fn api_origin(&self, py: Python<'_>, url: &Url) -> PyResult<Arc<ApiOrigin>> {
         if !self.api.origin.contains(url) {
             return Ok(self.api.clone());
@@ -811,14 +811,14 @@ fn set_timeouts(request: &mut Request, total: Option<f64>, read: Option<f64>) ->
     if total.is_some() {
         request.timeouts.total = parse_timeout("timeout", total)?;
     }
-    // A response that is held back needs a longer timeout than others, never a shorter one.
+    // A response that the server holds back needs a longer timeout, never a shorter one.
     if let (Some(own), Some(read)) = (request.timeouts.read, parse_timeout("read", read)?) {
         request.timeouts.read = Some(own.max(read));
     }
     Ok(())
 }
 
-/// Return the exception for a path whose segments are not all text.
+/// Return the exception for a path with a segment that is not text.
 fn invalid_segments(segments: &Bound<'_, PyTuple>) -> PyErr {
     let others = segments
         .iter()

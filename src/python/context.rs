@@ -1,4 +1,4 @@
-//! What is known of a call before its response: for errors, logging and cancellation.
+//! The context of a call, for errors, logging and cancellation.
 
 use std::any::Any;
 use std::sync::Arc;

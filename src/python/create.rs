@@ -1,5 +1,5 @@
-//! Create requests that are finished when their caller has left: on the runtime, or on the engine
-//! of the thread that waited.
+//! Create requests, which are finished even when their caller has left: on the runtime, or on the
+//! engine of the thread that waited.
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -19,8 +19,8 @@ use crate::error::{Error, Kind, Phase};
 use crate::http::pool::Pool;
 use crate::predictions::create::Create;
 
-/// How long a caller whose deadline has passed waits for a response that is about to arrive: the
-/// error then has the prediction.
+/// How much longer a caller waits after its deadline for a response that is about to arrive, so
+/// that the error contains the prediction.
 const MAX_EXTRA_WAIT: Duration = Duration::from_millis(200);
 
 /// Marks a request as finished, also after a panic.
@@ -97,7 +97,7 @@ pub(crate) fn wait(
     })
 }
 
-/// Cancel in the background what was created if the caller has not received it.
+/// Cancel the created prediction in the background if the caller has not received it.
 pub(crate) fn cancel_orphan(connections: &Connections, create: Arc<Create>) {
     if create.is_orphaned() {
         let (pool, count) = (connections.on_runtime(), create.owner.unattended.clone());
@@ -182,8 +182,8 @@ fn wait_on_runtime(
     })
 }
 
-/// After the caller's deadline, wait a little longer for the request, so that the error has the
-/// prediction.
+/// After the caller's deadline, wait a little longer for the request, so that the error contains
+/// the prediction.
 fn wait_longer(
     create: &Create,
     waited: Result<Delivery, Failure>,

@@ -11,8 +11,8 @@ use super::failure::Failure;
 use super::signals::{check_signals, tick};
 use crate::error::Error;
 
-/// Turns after which the connections of an idle engine have noticed that their client or request is
-/// gone.
+/// After this number of turns, the connections of an idle engine have noticed that their client or
+/// request is gone.
 const SETTLING_TURNS: usize = 4;
 
 /// A runtime without a thread of its own. Its connections make progress only while a thread drives
@@ -76,7 +76,7 @@ impl Engine {
         })
     }
 
-    /// Let connections notice that their client is gone, or their request.
+    /// Let connections notice that their client or request is gone.
     pub(crate) fn settle(&self) {
         self.0.block_on(async {
             for _ in 0..SETTLING_TURNS {

@@ -84,7 +84,7 @@ pub(crate) fn to_py_err(py: Python<'_>, error: Error, context: &CallContext) -> 
     error
 }
 
-/// Return the exception of a failed call, whose context is only needed for errors of the core.
+/// Return the exception of a failed call. `context` is only needed for errors of the core.
 pub(crate) fn failure_to_py_err(py: Python<'_>, failure: Failure, context: &CallContext) -> PyErr {
     match failure {
         Failure::Core(error) => to_py_err(py, error, context),
@@ -106,7 +106,7 @@ fn from_response(py: Python<'_>, context: &CallContext, response: &Response) -> 
     exception(py, EXCEPTIONS, "from_response", args)
 }
 
-/// Return the exception for a response that is not what the endpoint promises.
+/// Return the exception for a response that cannot be converted, as `problem` describes.
 pub(crate) fn unexpected_response(
     py: Python<'_>,
     request: &Request,
@@ -122,8 +122,8 @@ pub(crate) fn unexpected_response(
 /// The body and the headers of a response without the token.
 pub(crate) type Redacted<'py> = (Bound<'py, PyBytes>, Vec<(String, String)>);
 
-/// Return a response without the token, which a server that echoes requests would have an error
-/// show.
+/// Return the body and the headers of a response without the token, which an error would otherwise
+/// show if the server echoes requests.
 pub(crate) fn redacted<'py>(
     py: Python<'py>,
     api: Option<&ApiOrigin>,

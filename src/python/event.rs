@@ -49,7 +49,7 @@ impl PyServerSentEvent {
     }
 }
 
-/// The most characters of an event's data in its `repr`.
+/// The maximum number of characters of an event's data in its `repr`.
 const MAX_SHOWN: usize = 200;
 
 fn truncate(text: String) -> String {
@@ -62,7 +62,7 @@ fn truncate(text: String) -> String {
     }
 }
 
-/// Return the member of `EventType` for a name. That of outputs is looked up once.
+/// Return the member of `EventType` for a name. The member for outputs is cached.
 fn event_type<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     static OUTPUT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();

@@ -99,8 +99,8 @@ impl PyUpload {
     }
 }
 
-/// What a host says about a file: the media type, the length, `Content-Disposition`, and what
-/// identifies the version.
+/// The metadata of a file from its host: media type, length, `Content-Disposition`, and an
+/// identifier of the version.
 #[derive(IntoPyObject)]
 pub(crate) struct PyFileInfo(Option<String>, Option<u64>, Option<String>, Option<String>);
 

@@ -1,5 +1,5 @@
-//! Forks of the process. A child never touches what it inherits: the threads that held its parent's
-//! locks do not exist there.
+//! Forks of the process. A child never uses inherited state: its locks may be held by threads that
+//! exist only in the parent.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,12 +7,12 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 static FORKS: AtomicUsize = AtomicUsize::new(0);
 
-/// The number of forks between the first process and the one that something belongs to.
+/// The number of forks between the first process and the owner of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Generation(pub usize);
 
 impl Generation {
-    /// Return that of this process.
+    /// Return the generation of this process.
     pub(crate) fn current() -> Self {
         Self(FORKS.load(Ordering::Relaxed))
     }
@@ -22,7 +22,7 @@ impl Generation {
         FORKS.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Return whether it is that of a parent process.
+    /// Return whether this generation is that of a parent process.
     pub(crate) fn is_inherited(self) -> bool {
         self != Self::current()
     }
@@ -48,7 +48,7 @@ impl TaskHandle {
         self.generation.is_inherited()
     }
 
-    /// Abort the task, unless it is that of a parent process.
+    /// Abort the task, unless it belongs to a parent process.
     pub(crate) fn abort(&self) {
         if !self.is_inherited() {
             self.task.abort();

@@ -16,7 +16,7 @@ pub(crate) fn checked<'py>(
         .call1((name, value))
 }
 
-/// Return the exception that a function or a class creates, or the one that it raises.
+/// Return the exception that a function or a class returns or raises.
 pub(crate) fn exception<'py>(
     py: Python<'py>,
     module: &str,

@@ -56,8 +56,8 @@ pub(crate) fn subscribe(
     }
 }
 
-/// Return all parts as a list, which is empty at the end. If the whole is wanted and the end has
-/// not arrived, nothing is taken.
+/// Return all parts as a list, which is empty at the end. If the consumer wants the whole and the
+/// end has not arrived, nothing is taken.
 pub(crate) fn take_list<'py>(
     py: Python<'py>,
     inbox: &Inbox,

@@ -11,8 +11,7 @@
 //!   loop's thread;
 //! * no Python object is dropped while a lock is held, since its destructor may use this object;
 //! * dropping or cancelling the awaitable aborts the work, which closes its connection. A create
-//!   request is finished instead, and what it
-//!   created is cancelled;
+//!   request is finished instead, and the created prediction is cancelled;
 //! * the slot is always finished, also after a panic, so that nothing waits forever.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,9 +52,9 @@ pub(crate) trait Feed: Send + Sync {
     fn subscribe(&self, slot: &Arc<Slot>, arrival: Arrival) -> Result<bool, Error>;
     /// Block this thread until a value is ready.
     fn wait(&self, py: Python<'_>) -> Result<(), Failure>;
-    /// Take what is ready.
+    /// Take the values that are ready.
     fn take(&self, py: Python<'_>) -> Result<Py<PyAny>, Failure>;
-    /// Return whether it belongs to a parent process.
+    /// Return whether the source belongs to a parent process.
     fn is_inherited(&self) -> bool;
     fn context(&self) -> &CallContext;
     /// Visit objects that nothing else visits.
@@ -122,7 +121,7 @@ impl PyPending {
         this
     }
 
-    /// Have the work continue without its caller once it has begun.
+    /// Let the work continue without its caller once it has begun.
     pub(crate) fn lasting(self) -> Self {
         let mut this = self;
         this.is_lasting = true;
@@ -158,7 +157,7 @@ impl PyPending {
         }
     }
 
-    /// Raise if the work belongs to a parent process, where its result would arrive.
+    /// Raise if the work belongs to a parent process, which would receive the result.
     fn check_process(&self, py: Python<'_>) -> PyResult<()> {
         let is_inherited = self.running.get().is_some_and(Running::is_inherited)
             || self
@@ -242,7 +241,7 @@ impl PyPending {
         }))
     }
 
-    /// Spawn the job, whose outcome is delivered at `port`.
+    /// Spawn the job. Its outcome is delivered at `port`.
     fn spawn(&self, py: Python<'_>, port: &Arc<Port>) -> PyResult<TaskHandle> {
         let (job, flag) = (self.take_job(py)?, self.context.flag());
         let runtime = process().runtime()?;
@@ -282,7 +281,7 @@ impl PyPending {
         }
     }
 
-    /// Return the result, and keep it for the one that awaits this.
+    /// Return the result, and keep it for a later `await`.
     fn peek(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.check_process(py)?;
         let copy = |result: &Result<Py<PyAny>, Py<PyBaseException>>| match result {
@@ -433,7 +432,7 @@ impl PyPending {
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let this = slf.get();
-        // It may have begun for a callback.
+        // A callback may have started the work.
         this.ensure_started(slf.py())?;
         if this.is_awaited.swap(true, Ordering::Relaxed) {
             return Err(awaited_already());
@@ -506,7 +505,7 @@ impl PyPending {
                 Ok(())
             }
             (Subscribed::IsDone, None) => {
-                // It was done before it had to be waited for, and has no loop yet.
+                // The work ended before anything waited for it, so there is no loop yet.
                 let (event_loop, _) = Port::of_running_loop(py)?;
                 schedule(py, this.slot.call_waiters(), &event_loop)
             }
@@ -548,7 +547,7 @@ impl PyPending {
         match result {
             Ok(_) => Ok(None),
             Err(error) if has_result => Ok(Some(error.into_value(py).into_any())),
-            // It was cancelled, is not ready, or was taken.
+            // The work was cancelled, is not done, or its result was taken.
             Err(error) => Err(error),
         }
     }

@@ -22,7 +22,7 @@ use super::process::process;
 use super::slot::{Slot, wake};
 use crate::sync::mailbox::Mailbox;
 
-/// How long after a failed wake-up the next one is tried.
+/// The delay before a failed wake-up is repeated.
 const WAKE_RETRY: Duration = Duration::from_millis(20);
 
 /// The way from the workers to one event loop.
@@ -110,8 +110,8 @@ impl Port {
         reader.set_nonblocking(true)?;
         let fd = reader.as_raw_fd();
         let port = Self::with(LoopWaker::Socket(writer, reader));
-        // In an empty context: the loop keeps that in which a reader was added, and a task's would
-        // live as long as the loop.
+        // In an empty context: the loop keeps the context in which a reader was added, which
+        // would keep a task's context alive.
         let add_reader = event_loop.getattr("add_reader")?;
         let args = (add_reader, fd, Drain { port: port.clone() });
         match empty_context(py)?.call_method1("run", args) {
@@ -169,7 +169,7 @@ impl Port {
             LoopWaker::Threadsafe(reference) => {
                 match Python::try_attach(|py| self.call_soon(py, reference)) {
                     Some(WakeResult::Woken) => {}
-                    // The interpreter or the loop ends, and nobody waits any more.
+                    // The interpreter or the loop is closing, and no task waits any more.
                     Some(WakeResult::LoopIsClosed) | None => self.close(),
                     Some(WakeResult::Failed) => self.wake_later(),
                 }
@@ -236,7 +236,7 @@ fn empty_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     CONTEXT.import(py, "contextvars", "Context")?.call0()
 }
 
-/// A slot that is expected at a port. Dropped with aborted work, it is not expected any more.
+/// A slot that is expected at a port. Aborted work drops it, and it is no longer expected.
 pub(crate) struct Arrival(Arc<Port>);
 
 impl Arrival {
@@ -282,8 +282,8 @@ impl Drain {
         let mut slots = self.port.mailbox.take().into_iter();
         while let Some(slot) = slots.next() {
             if let Err(error) = wake(py, slot.call_waiters()) {
-                // A task ended with KeyboardInterrupt or SystemExit. The others must be woken all
-                // the same.
+                // A task ended with KeyboardInterrupt or SystemExit. The others must still be
+                // woken.
                 self.port.deliver(slots);
                 return Err(error);
             }

@@ -5,8 +5,8 @@
 //! * nothing starts before the first call;
 //! * a forked child has a new state, and the inherited one is leaked on purpose;
 //! * one blocking call at a time drives its sockets on its own thread, with the engine. Calls that
-//!   begin meanwhile share the
-//!   runtime's thread with awaited calls. `docs/design.md` has the measurements.
+//!   begin meanwhile share the runtime's thread with awaited calls. `docs/design.md` has the
+//!   measurements.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -33,12 +33,12 @@ use crate::lock::{get_or_try_init, lock};
 use crate::predictions::create::{Creates, Unattended};
 use crate::predictions::pace::Pace;
 
-/// How long the end of aborted work is waited for.
+/// How long to wait for the end of aborted work.
 const MAX_ABORT: Duration = Duration::from_secs(1);
 
-/// How many calls use the runtime, after two threads have called at once, before the engine is
-/// tried again: when calls overlap, one thread that moves all bytes is cheaper than many that wake
-/// up for their own.
+/// After two threads have called at the same time, how many calls use the runtime before the engine
+/// is tried again. For overlapping calls, one thread that does all I/O is cheaper than one thread
+/// per call that wakes up for its own.
 const CALLS_ON_RUNTIME: usize = 256;
 
 /// The state that a forked child must not use.
@@ -52,7 +52,7 @@ pub(crate) struct Process {
     calls_on_runtime: AtomicUsize,
     clients: Mutex<HashMap<u64, Client>>,
     tls: Arc<Tls>,
-    /// Background work, for whose end the exit of the interpreter waits.
+    /// Background work. The interpreter waits for its end at exit.
     unattended: Arc<AtomicUsize>,
     pub(crate) creates: Arc<Creates>,
     child: OnceLock<&'static Process>,
@@ -61,8 +61,8 @@ pub(crate) struct Process {
 static FIRST: OnceLock<&'static Process> = OnceLock::new();
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
-/// The state of one client. What its calls share is here because a child must not wait for its
-/// parent's calls.
+/// The state of one client in this process. It is not shared with a forked child, which must not
+/// wait for its parent's calls.
 struct Client {
     shared: Arc<Shared>,
     pace: Arc<Pace>,
@@ -89,7 +89,7 @@ pub(crate) fn process() -> &'static Process {
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
     Generation::advance();
-    // Otherwise all children draw the same random numbers, for file names and jitter.
+    // Otherwise all children would use the same random file names and jitter.
     fastrand::seed(RandomState::new().hash_one((std::process::id(), SystemTime::now())));
     process();
 }
@@ -205,7 +205,7 @@ impl Process {
         });
         let is_on_engine = pools.1.is_some();
         drop(pools);
-        // A busy engine notices by itself; an idle one has to be driven, without the lock.
+        // A busy engine closes its connections itself; an idle one is driven here, unlocked.
         let idle = if is_on_engine {
             lock(&self.engine).take()
         } else {
@@ -283,8 +283,8 @@ impl Connections {
         self.clients.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Remove a closed client. With the last one, idle connections are closed now, and others after
-    /// their use.
+    /// Remove a closed client. After the last one, idle connections are closed at once, and others
+    /// after their use.
     pub(crate) fn leave(&self) {
         if self.clients.fetch_sub(1, Ordering::Relaxed) == 1 {
             process().disconnect(self);
@@ -305,7 +305,7 @@ impl Connections {
         process().borrow_engine()
     }
 
-    /// Return what all connections share in this process.
+    /// Return the state that all connections share in this process.
     pub(crate) fn shared(&self) -> Arc<Shared> {
         process().with_client(self, |state| state.shared.clone())
     }
@@ -365,15 +365,15 @@ where
         // After all other tasks that are ready on this worker: the thread that wakes up would take
         // its processor.
         tokio::task::yield_now().await;
-        // After an interruption nobody receives it.
+        // There is no receiver after an interruption.
         let _ = sender.send(done);
     });
     match receive(&receiver) {
         Ok(done) => Ok(done.unwrap_or_else(|| Err(Error::internal()))?),
         Err(interrupt) => {
             task.abort();
-            // The program may end now. By then what the work leaves, a temporary file for example,
-            // is removed.
+            // The program may end now, so wait until the work has cleaned up, for example removed
+            // its temporary file.
             let _ = receiver.recv_timeout(MAX_ABORT);
             Err(interrupt.into())
         }

@@ -45,7 +45,7 @@ pub(crate) enum PyExpect {
     Response,
 }
 
-/// Why a response is not what was expected.
+/// Why a response cannot be converted.
 enum Unexpected {
     Problem(String),
     Error(PyErr),
@@ -118,7 +118,7 @@ fn are_objects(list: &Bound<'_, PyList>) -> bool {
 
 #[pymethods]
 impl PyExpect {
-    /// Convert a response; raise ValueError if it is not what is expected.
+    /// Convert a response; raise ValueError if it has another type.
     fn of(&self, py: Python<'_>, response: &Bound<'_, PyResponse>) -> PyResult<Py<PyAny>> {
         self.convert(py, &response.get().inner)
             .map_err(|unexpected| match unexpected {
@@ -129,7 +129,7 @@ impl PyExpect {
 }
 
 /// Return how many seconds a response asks to wait, in its header `Retry-After` or in its body.
-/// `date` is its header `Date`, with which a `Retry-After` that is a date is compared.
+/// `date` is its header `Date`, the reference for a `Retry-After` that is a date.
 #[pyfunction]
 #[pyo3(signature = (header, date, body))]
 pub(crate) fn retry_after(header: Option<&str>, date: Option<&str>, body: &[u8]) -> Option<f64> {

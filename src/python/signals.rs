@@ -13,7 +13,7 @@ use super::greenlets::has_greenlets;
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 thread_local! {
-    /// Set on threads that receive no signals, in the process in which that was found.
+    /// Set on threads that receive no signals: the process in which this was detected.
     static NO_SIGNALS: Cell<Option<Generation>> = const { Cell::new(None) };
 }
 

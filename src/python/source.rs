@@ -80,8 +80,8 @@ impl PyStreamPosition {
         Some((name, data.to_owned()))
     }
 
-    /// Return how many seconds to wait before the next connection, after so many that brought
-    /// nothing; None for too long.
+    /// Return how many seconds to wait before the next connection, after this number of connections
+    /// without a new event; None if the server asks for too long a wait.
     fn pause(&self, failures: u32) -> Option<f64> {
         let delay = lock(&self.0).reconnect_delay(failures, fastrand::f64());
         delay.map(|delay| delay.as_secs_f64())
@@ -100,7 +100,7 @@ impl PyStreamPosition {
     }
 }
 
-/// A request whose response is read in parts.
+/// A request with a response that is read in parts.
 pub(crate) struct StreamRequest {
     pub(crate) request: Arc<Request>,
     pub(crate) signal: Option<Py<PyAbortSignal>>,
@@ -129,19 +129,19 @@ pub(crate) struct PyResponseStream {
     parts: Arc<StreamWait>,
 }
 
-/// What a stream shares with those who wait for its parts.
+/// The state that a stream shares with its waiters.
 struct StreamInner {
     inbox: Arc<Inbox>,
     context: CallContext,
     connections: Arc<Connections>,
     reader: Mutex<Reader>,
-    /// None for a stream whose content is complete, which a forked child may use.
+    /// None for a stream with complete content, which a forked child may use.
     generation: Option<Generation>,
     /// Set for a file.
     info: Arc<OnceLock<FileInfo>>,
 }
 
-/// Creates the reader on the runtime or on the engine, whose connections are its argument.
+/// Creates the reader with the connections of the runtime or of the engine.
 type Start = Box<dyn FnOnce(Arc<Pool>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
 enum Reader {
@@ -382,8 +382,8 @@ impl PyResponseStream {
         })
     }
 
-    /// What the host said about a file, after its response: the media type, the length,
-    /// `Content-Disposition`, and what identifies the version.
+    /// The file's metadata from the response: media type, length, `Content-Disposition`, and an
+    /// identifier of the version.
     #[getter]
     fn said(&self) -> Option<PyFileInfo> {
         self.inner.info.get().cloned().map(Into::into)
@@ -461,13 +461,13 @@ impl PyResponseStream {
                     info_of_reader,
                 )),
             };
-            // After a panic. Only the first end counts.
+            // Takes effect only after a panic, since only the first end counts.
             let inbox_at_drop = inbox.clone();
             let at_drop = OnDrop::new(move || inbox_at_drop.end(Err(Error::internal())));
             Box::pin(async move {
                 let _at_drop = at_drop;
                 let ended = with_deadline(limit, pin!(unless_aborted(flag, read))).await;
-                // Before the end, so that whoever sees the end finds the stream no longer counted.
+                // Update the count first, so that it is correct when the consumer sees the end.
                 drop(counted);
                 inbox.end(ended);
             })
@@ -490,7 +490,7 @@ impl PyResponseStream {
         Ok(Self::new(inner))
     }
 
-    /// Create a stream whose content is known.
+    /// Create a stream of content that is already known.
     pub(crate) fn recorded(
         connections: Arc<Connections>,
         form: Form,

@@ -18,13 +18,13 @@ use crate::webhook::{BadSecret, Key, Refusal, Webhook, Window, verify};
 
 /// The size of a body from which the GIL is released while it is hashed, in bytes.
 ///
-/// Releasing it costs 0.05 µs, and from 4 KiB on two threads do twice as much work. But if another
-/// thread computes, it is taken back only after 5 ms (`sys.getswitchinterval`): that measured 200
-/// checks per second of any size, against 15,000 of 64 KiB with the GIL. These take 33 µs, for
-/// which the other thread can wait. `verify_many` is for throughput.
+/// Releasing the GIL costs 0.05 µs, and from 4 KiB on two threads do twice as much work. But while
+/// another thread computes, the GIL is acquired again only after 5 ms (`sys.getswitchinterval`).
+/// This limited the rate to 200 checks per second of any size, against 15,000 of 64 KiB with the
+/// GIL, each of which delays the other thread by 33 µs. `verify_many` is for throughput.
 const MIN_DETACHED: usize = 64 << 10;
 
-/// The most webhooks that are hashed together without the GIL.
+/// The maximum number of webhooks that are hashed together without the GIL.
 const MAX_BATCH: usize = 256;
 
 /// Text or bytes of a Python object.
@@ -36,8 +36,8 @@ enum TextOrBytes<'py> {
 }
 
 impl TextOrBytes<'_> {
-    /// Return the bytes, of text as UTF-8. None for text that has no UTF-8, which was never sent
-    /// and thus never signed.
+    /// Return the bytes; text is encoded as UTF-8. None for text that cannot be encoded, which was
+    /// never sent and thus never signed.
     fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Text(text) => text.to_str().ok().map(str::as_bytes),
@@ -46,8 +46,8 @@ impl TextOrBytes<'_> {
         }
     }
 
-    /// Join the values of a repeated header. Each signature is tried; any other repeated header,
-    /// even if one value is empty, is not what was signed.
+    /// Join the values of a repeated header. Each signature is tried; any other header is never
+    /// signed with several values, even if one of them is empty.
     fn join(&self, other: &Self) -> Self {
         Self::Copied(
             [self.bytes(), other.bytes()]
@@ -277,7 +277,7 @@ fn read_key(secret: &Bound<'_, PyAny>) -> PyResult<Option<Key>> {
             _ => return Ok(None),
         },
     };
-    // Python's error for text that is not Unicode would show the secret.
+    // Python's error for text that cannot be encoded would show the secret.
     let key = text
         .to_str()
         .map_err(|_| BadSecret::Encoding)

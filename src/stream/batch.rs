@@ -9,7 +9,7 @@ use compact_str::CompactString;
 use super::sse::Event;
 use crate::sync::inbox::Contents;
 
-/// The most bytes that wait before the socket is not read any further, for events and for files.
+/// How many bytes may wait before the socket is no longer read, for events and for files.
 const MAX_EVENTS: usize = 64 << 10;
 const MAX_FILE: usize = 768 << 10;
 /// The size of a piece of a file, but for the last. Hosts send smaller ones.
@@ -70,8 +70,8 @@ impl Batch {
         self.size = self.size.saturating_add(bytes).saturating_add(OVERHEAD);
     }
 
-    /// Add an event. Where events are not relayed, the one that reports an error is raised and not
-    /// delivered.
+    /// Add an event. An event that reports an error is delivered only if events are relayed;
+    /// otherwise it is raised.
     pub(crate) fn push(&mut self, event: Event<'_>) {
         let bytes = event.data.len();
         match &mut self.parts {

@@ -62,7 +62,7 @@ impl<W: Waiter + Send + 'static> Inbox<W> {
         }
     }
 
-    /// Make this thread the one that waits, while the guard lives; None if nothing has to be waited
+    /// Register this thread as the waiter while the guard lives; None if there is nothing to wait
     /// for.
     pub(crate) fn enter(&self, what: WaitFor) -> Result<Option<WaitingThread<'_, W>>, Error> {
         match self.inner.enter(what) {

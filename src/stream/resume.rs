@@ -25,7 +25,7 @@ pub enum Verdict {
 /// The event that ended a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The prediction succeeded or was canceled; the data tell which.
+    /// The prediction succeeded or was canceled, as the data show.
     Done,
     /// The prediction failed.
     Error,
@@ -48,7 +48,7 @@ pub struct StreamPosition {
     state: ConnectionState,
 }
 
-/// What is known about the current connection.
+/// The state of the current connection.
 #[derive(Clone, Debug, Default)]
 enum ConnectionState {
     /// Its events follow the known ones.
@@ -59,7 +59,7 @@ enum ConnectionState {
     /// It started from the beginning and has not reached the last id: the number of its events, and
     /// their output.
     Replaying(u64, SeenText),
-    /// It has reached the last id, and so many known events follow.
+    /// It has reached the last id, and this number of known events follow.
     CatchingUp(u64),
 }
 
@@ -81,8 +81,8 @@ impl StreamPosition {
         self.end.as_ref().map(|(end, data)| (*end, &**data))
     }
 
-    /// Return how long to wait before the next connection, after so many that brought nothing; None
-    /// if the server asks for a longer wait than is obeyed.
+    /// Return how long to wait before the next connection, after this number of connections without
+    /// a new event; None if the server asks for too long a wait.
     pub fn reconnect_delay(&self, failures: u32, jitter: f64) -> Option<Duration> {
         let delay = backoff(failures, jitter);
         match self.retry {
@@ -412,7 +412,8 @@ mod tests {
             verdicts(&mut after(&STREAM[..3]), &STREAM[2..]),
             [Known, New]
         );
-        // An event that is also the first one may begin the stream anew, and has to be the same.
+        // If the last event was also the first, the stream may have restarted, and must repeat the
+        // same event.
         assert_eq!(
             verdicts(&mut after(&STREAM[..1]), &[("output", "x", Some("5:0"))]),
             [Unproven]

@@ -1,5 +1,5 @@
-//! What a reader has received and the consumer has not taken. A task waits for it, a thread, or a
-//! thread that drives the reader.
+//! The parts that a reader has received and the consumer has not taken. The consumer is a task, a
+//! thread, or a thread that drives the reader.
 //!
 //! Rules of this file:
 //! * taking returns everything that has arrived so far;
@@ -27,18 +27,18 @@ pub(crate) trait Contents {
 
 /// A task that waits.
 pub(crate) trait Waiter {
-    /// Return whether it has stopped waiting.
+    /// Return whether the task has stopped waiting.
     fn is_gone(&self) -> bool;
-    /// Wake it.
+    /// Wake the task.
     fn notify(self);
 }
 
 /// How a stream's connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// The last event said so.
+    /// With an event that ends the stream.
     Complete,
-    /// Without such an event.
+    /// Without an event that ends the stream.
     Closed,
     /// It was idle for too long.
     Idle,
@@ -265,7 +265,7 @@ impl<C: Contents, E, W: Waiter> Inbox<C, E, W> {
         Subscribed::Waits
     }
 
-    /// Make this thread the one that waits, until `leave` is called, if the result is `Waits`.
+    /// Register this thread as the waiter. If the result is `Waits`, it must call `leave`.
     pub(crate) fn enter(&self, what: WaitFor) -> Subscribed {
         let mut state = locked(&self.state);
         if state.has(what) {
@@ -419,7 +419,7 @@ mod tests {
         fn close(&mut self) {}
     }
 
-    /// Counts how often it was woken.
+    /// A waiter that counts how often it was woken.
     #[derive(Clone, Default)]
     struct Task {
         woken: Arc<AtomicUsize>,
@@ -498,7 +498,7 @@ mod tests {
                 let inbox = inbox.clone();
                 thread::spawn(move || fill(&inbox, 1))
             };
-            // One that has given up makes room for the next.
+            // A waiter that has stopped waiting may be replaced.
             first.is_gone.store(true, Ordering::SeqCst);
             let waits = inbox.subscribe(WaitFor::Parts, || second.clone());
             reader.join().unwrap();
@@ -651,7 +651,7 @@ mod tests {
             reader.join().unwrap();
             assert_eq!(task.woken.load(Ordering::SeqCst), 1);
             assert_eq!(taken(&inbox), [1]);
-            // The first end counts; an error is told once.
+            // The first end counts; an error is returned once.
             let end = inbox.take(WaitFor::Parts, |numbers| numbers.0.len());
             assert!(matches!(end, Ok(Taken::All(0)) | Err("broken")));
             assert_eq!(inbox.ended(), Some(Ended::Closed));

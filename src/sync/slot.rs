@@ -1,9 +1,8 @@
-//! The outcome of some work, and those who wait for it.
+//! The outcome of some work, and its waiters.
 //!
 //! Rules of this file:
 //! * each decision is made under one lock: an outcome that arrives during a cancellation is either
-//!   delivered, or returned to
-//!   the worker;
+//!   delivered, or returned to the worker;
 //! * nothing that a caller stored is dropped while the lock is held, since its destructor may use
 //!   the slot.
 
@@ -92,7 +91,7 @@ impl<W> IntoIterator for Waiters<W> {
 pub(crate) enum Subscribed<W> {
     /// The waiter will be woken.
     Waits,
-    /// The outcome has arrived: the caller must see that waiters are woken.
+    /// The outcome has arrived: the caller must wake the waiters.
     IsDone,
     /// The wait was cancelled. The waiter is returned.
     Refused(W),
@@ -181,7 +180,7 @@ impl<T, W> Slot<T, W> {
         }
     }
 
-    /// Take the outcome if it has arrived. Waiters that were not woken must still be.
+    /// Take the outcome if it has arrived. The other waiters must still be woken.
     pub(crate) fn take(&self) -> Option<T> {
         let mut state = locked(&self.0);
         let State::Done(waiters, _) = &mut *state else {
@@ -280,7 +279,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts how often it was woken, or told of a cancellation.
+    /// Counts how often a waiter was woken, by the outcome or by a cancellation.
     type Woken = loom::sync::Arc<AtomicUsize>;
 
     fn wake(waiters: Waiters<Woken>) {
@@ -314,8 +313,8 @@ mod tests {
             let was_cancelled = cancelled.is_some();
             cancelled.into_iter().for_each(wake);
             let refused = worker.join().unwrap();
-            // Woken once, by the worker or by the cancellation; and the answer is where somebody
-            // finds it.
+            // The waiter is woken once, by the worker or by the cancellation, and the outcome is
+            // not lost.
             assert_eq!(woken.load(Ordering::SeqCst), 1);
             assert_eq!(refused.is_some(), was_cancelled);
             assert_eq!(slot.take().is_some(), !was_cancelled);
@@ -435,7 +434,7 @@ mod tests {
                     Subscribed::Refused(waiter) => wake(Waiters::from(waiter)),
                 })
             };
-            // Whoever closes has those who wait, and the answer; here they are told.
+            // `close` returns the waiters and the outcome; this thread wakes the waiters.
             let (left, waiters) = slot.close();
             wake(waiters);
             let refused = worker.join().unwrap();
@@ -485,7 +484,7 @@ mod tests {
         });
     }
 
-    /// Work in a thread that may panic, and whose slot one waiter has.
+    /// Run work that may panic in a thread, with one waiter at its slot.
     fn lost_or_found(work: fn() -> &'static str) {
         loom::model(move || {
             let slot = Arc::new(Slot::default());
