@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 import replicate_rs as replicate
+from conftest import script
 from replicate_rs import AbortController, exceptions
 from replicate_rs._core import Expect
 from support.wire import Wire, hang, prediction, reply
@@ -33,11 +34,17 @@ def test_a_hundred_loops_one_after_another_share_a_connection():
 
 
 def test_sync_calls_share_a_connection():
-    with answering() as wire:
-        client = replicate.Replicate(base_url=wire.base_url)
+    """In a process of its own: after calls of several threads, calls use a second driver too."""
+    code = """
+        import replicate_rs as replicate, sys
+        client = replicate.Replicate("r8_x", base_url=sys.argv[1])
         for _ in range(100):
             client.predictions.get("x")
-        assert wire.opened == 1
+    """
+    with answering() as wire:
+        done = script(code, wire.base_url)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (len(wire.seen), wire.opened) == (100, 1)
 
 
 def test_two_loops_in_two_threads_and_sync_calls_on_one_client():
