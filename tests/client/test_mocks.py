@@ -6,22 +6,10 @@ from unittest import mock
 import pytest
 
 import replicate_rs as replicate
-from support.wire import Wire, prediction, reply
+from support import option_fixtures
+from support.wire import prediction, reply
 
-
-@pytest.fixture
-def wire():
-    with Wire(lambda _: reply(prediction(output="x"))) as wire:
-        yield wire
-
-
-@pytest.fixture(autouse=True)
-def module():
-    """The module as it was."""
-    yield
-    for name in [*vars(replicate)]:
-        if name in replicate._OPTIONS:
-            delattr(replicate, name)
+wire, module = option_fixtures.wire, option_fixtures.module
 
 
 # Mocks.

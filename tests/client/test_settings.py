@@ -13,29 +13,13 @@ import pytest
 
 import replicate_rs as replicate
 from replicate_rs import exceptions
-from support.wire import Wire, prediction, reply
+from support import option_fixtures
+from support.wire import Wire, get_authorization, prediction, reply
 
 TOKEN = "r8_secret"
 
 
-def get_authorization(wire):
-    """Return the `Authorization` header of the last request."""
-    return wire.seen[-1].headers.get("authorization")
-
-
-@pytest.fixture
-def wire():
-    with Wire(lambda _: reply(prediction(output="x"))) as wire:
-        yield wire
-
-
-@pytest.fixture(autouse=True)
-def module():
-    """The module as it was."""
-    yield
-    for name in [*vars(replicate)]:
-        if name in replicate._OPTIONS:
-            delattr(replicate, name)
+wire, module = option_fixtures.wire, option_fixtures.module
 
 
 # What a program has before it reads its environment.

@@ -46,8 +46,8 @@ def test_annotations_become_the_schema(server):
         size: Annotated[int, Input(choices=[256, 512])] = 512,
         image: Path | None = None,
         mask: bytes = b"",
-        files: list[Path] = [],  # noqa: B006
-        extra: dict[str, Any] = {},  # noqa: B006
+        files: list[Path] = [],  # noqa: B006 - as users write it
+        extra: dict[str, Any] = {},  # noqa: B006 - as users write it
         anything: Any = None,
     ) -> str:
         return text
@@ -205,7 +205,7 @@ def test_inputs_that_do_not_fit_get_the_api_s_422(server, client):
         prompt: str,
         steps: Annotated[int, Input(ge=1, le=4)] = 1,
         format: Literal["jpg", "png"] = "jpg",
-        tags: list[str] = [],  # noqa: B006
+        tags: list[str] = [],  # noqa: B006 - as users write it
     ) -> str:
         return prompt
 

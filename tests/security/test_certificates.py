@@ -23,20 +23,6 @@ WORDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def surroundings_of_network(monkeypatch):
-    for name in os.environ:
-        if name.lower() in (
-            "http_proxy",
-            "https_proxy",
-            "all_proxy",
-            "no_proxy",
-            "ssl_cert_file",
-            "ssl_cert_dir",
-        ):
-            monkeypatch.delenv(name)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     return Certificates(tmp_path_factory.mktemp("certificates"))

@@ -88,7 +88,7 @@ def client(both, wire):
 
 
 def attempt(both, wire, call):
-    """Make a call: the request that the server saw, or None if the call was refused, and then
+    """Call, and return the request that the server saw, or None if the call was refused, and then
     nothing was sent.
     """
     before = len(wire.seen)

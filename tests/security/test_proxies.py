@@ -1,6 +1,5 @@
 """Proxies: by option and by environment, of every kind, broken ones, and what they get to see."""
 
-import os
 import pickle
 import socket
 import traceback
@@ -16,20 +15,6 @@ from support.wire import Wire, prediction, reply
 
 PASSWORD = "hunter2"
 OPEN = {"max_retries": 0, "headers": {"X-Gateway-Key": "gateway-secret"}}
-
-
-@pytest.fixture(autouse=True)
-def no_proxies(monkeypatch):
-    for name in os.environ:
-        if name.lower() in (
-            "http_proxy",
-            "https_proxy",
-            "all_proxy",
-            "no_proxy",
-            "ssl_cert_file",
-            "ssl_cert_dir",
-        ):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="module")

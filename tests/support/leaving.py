@@ -200,7 +200,7 @@ def point(
 
 
 async def consume(scene: Scene, call: Callable[..., Any], **options: Any) -> None:
-    """Make a call, and iterate over its result."""
+    """Call, and iterate over its result."""
     result = call(**options)
     try:
         if inspect.isawaitable(result):
@@ -216,7 +216,7 @@ async def consume(scene: Scene, call: Callable[..., Any], **options: Any) -> Non
 
 
 def consume_blocking(scene: Scene, call: Callable[..., Any], **options: Any) -> None:
-    """Make a blocking call, and iterate over its result."""
+    """Call on a blocking client, and iterate over its result."""
     result = call(**options)
     try:
         if hasattr(result, "__iter__") and not isinstance(result, bytes):

@@ -168,7 +168,7 @@ def _pump(client: socket.socket, server: socket.socket, passed: bytearray) -> No
         selector.register(server, selectors.EVENT_READ, client)
         while True:
             for key, _ in selector.select():
-                source: socket.socket = key.fileobj  # type: ignore[assignment]
+                source: socket.socket = key.fileobj  # type: ignore[assignment] # only sockets are registered
                 data = source.recv(65536)
                 if not data:
                     return

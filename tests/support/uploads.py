@@ -429,7 +429,7 @@ def named(name: object) -> io.BytesIO:
 
 
 def make_memory_file(path: str) -> Any:
-    """Make a file in memory, whose path only Python can read."""
+    """Create a file in memory, whose path only Python can read."""
     file = upath.UPath(f"memory:/{path}")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(DATA)

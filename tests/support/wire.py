@@ -220,3 +220,8 @@ def streaming(
 
     wire = Wire(script)
     return wire
+
+
+def get_authorization(wire):
+    """Return the `Authorization` header of the last request."""
+    return wire.seen[-1].headers.get("authorization")
