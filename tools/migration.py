@@ -78,7 +78,8 @@ The tables list the names of the three official clients that differ or are missi
 public name of theirs is the same here, which the tests check name by name. `client` is a
 `Replicate`; the methods of an `AsyncReplicate`, and of its records, pages and files, have the same
 names and are awaited. Where the second column is empty, the name is the same (in `replicate_rs`,
-where it begins with `replicate`).
+where it begins with `replicate`). Other names of arguments (`prediction_id`, `model_owner`, …) are
+accepted when a program runs, but type checkers report them.
 """
 
 

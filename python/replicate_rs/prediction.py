@@ -383,7 +383,15 @@ class Predictions(Namespace[M]):
 
 
 def parse_progress_from_logs(logs: str | Prediction[Any] | None) -> Progress | None:
-    """Return the last progress bar in some logs, or in a prediction's, None if there is none."""
+    """Return the last progress bar in some logs; None if they have none.
+
+    Args:
+        logs: The text, or a prediction.
+
+    Raises:
+        TypeError: `logs` is something else.
+
+    """
     from ._predictions.progress import Progress
 
     if isinstance(logs, Prediction):

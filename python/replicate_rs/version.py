@@ -292,6 +292,9 @@ class VersionsOfModel(Namespace[M]):
         Args:
             cursor: The `next` or `previous` of another page.
 
+        Raises:
+            NotFoundError: The model does not exist.
+
         """
         return await unchecked(Versions[M].list)(
             Versions(self._session, self._mode), *self._model, cursor=cursor, **options
@@ -308,6 +311,9 @@ class VersionsOfModel(Namespace[M]):
         Args:
             id: The version's id, or a version.
 
+        Raises:
+            NotFoundError: The version does not exist.
+
         """
         return await unchecked(Versions[M].get)(
             Versions(self._session, self._mode), *self._model, id, **options
@@ -323,6 +329,9 @@ class VersionsOfModel(Namespace[M]):
 
         Args:
             id: The version's id, or a version.
+
+        Raises:
+            NotFoundError: The version does not exist.
 
         """
         return await unchecked(Versions[M].delete)(

@@ -89,19 +89,42 @@ class OpenFile(Resource[M]):
         """Fill a writable buffer with the next bytes, and return their number.
 
         It is less than the buffer's length only at the end of the file.
+
+        Args:
+            buffer: A `bytearray`, or another object with a writable buffer.
+
+        Raises:
+            FileError: The host answers with an error, or the file has changed.
+
         """
         return await self._cursor.readinto(self._transport, buffer)
 
     @operation
     async def readline(self, size: int | None = -1) -> bytes:
-        """Return the next line with its end, at most `size` bytes; nothing at the end."""
+        """Return the next line with its end; nothing at the end of the file.
+
+        Args:
+            size: The number of bytes at most; -1 or None is no limit.
+
+        Raises:
+            FileError: The host answers with an error, or the file has changed.
+
+        """
         return await self._cursor.readline(
             self._transport, -1 if size is None or size < 0 else size
         )
 
     @operation
     async def readlines(self, size: int | None = -1) -> list[bytes]:
-        """Return the lines that follow, or the first of them that have `size` bytes together."""
+        """Return the lines that follow.
+
+        Args:
+            size: The number of bytes after which no further line is read; -1 or None is no limit.
+
+        Raises:
+            FileError: The host answers with an error, or the file has changed.
+
+        """
         lines: list[bytes] = []
         total = 0
         while line := await unchecked(OpenFile[M].readline)(self):
@@ -119,6 +142,10 @@ class OpenFile(Resource[M]):
             offset: Bytes from the beginning, from the position (`whence` 1) or from the end (2,
                 which may send a request for the size).
             whence: 0, 1 or 2.
+
+        Raises:
+            ValueError: The position is before the beginning of the file.
+            FileError: The host answers with an error, or the file has changed.
 
         """
         return await self._cursor.seek(self._transport, offset, whence)

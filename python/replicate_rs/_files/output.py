@@ -172,6 +172,10 @@ class FileOutput(OpenFile[M], URLText):
             signal: Stops the request.
             timeout: Seconds for the whole file.
 
+        Raises:
+            FileError: The host answers with an error, or the file has changed.
+            APIConnectionError: The file cannot be fetched, or is not what its host announced.
+
         """
         if self._is_inline:
             yield [await self._get_inline_content()]

@@ -56,6 +56,10 @@ def get_path_url(path: object) -> str | None:
     """Return the URL of a model's output file, or None for anything else.
 
     replicate 2.0 has this function for its `URLPath`.
+
+    Args:
+        path: A `FileOutput`, or any other value.
+
     """
     url = getattr(path, "__url__", None)
     return url if isinstance(url, str) else None
