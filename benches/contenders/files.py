@@ -37,7 +37,7 @@ POLL_INTERVAL = 0.02
 
 
 def _trust(trusted: str | None) -> None:
-    """Make a library that has no option for it trust a certificate."""
+    """Add a trusted certificate to the TLS context of a library without an option for it."""
     if trusted is not None:
         os.environ["SSL_CERT_FILE"] = trusted
 

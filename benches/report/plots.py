@@ -79,7 +79,7 @@ class Bar(NamedTuple):
     kind: str
     """``ours``, ``peer`` or ``limit``."""
     figure: str
-    """The text behind the bar."""
+    """The text beside the bar."""
 
 
 class Bars(NamedTuple):

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from ._base.session import Sync as Sync
     from ._base.types import FileEncodingStrategy, Headers
     from ._client.http import Request as Request
-    from ._client.search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues]
+    from ._client.search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues] - as above
     from ._client.timeout import Timeout as Timeout
     from ._client.types import Certificate, Fetch, Token
     from ._core import AbortController as AbortController
@@ -67,14 +67,14 @@ if TYPE_CHECKING:
 
     # The client's properties below have the names of these modules, which pyright reports as
     # assignments to the modules.
-    from .account import Account as Account  # pyright: ignore[reportGeneralTypeIssues]
+    from .account import Account as Account  # pyright: ignore[reportGeneralTypeIssues] - as above
     from .client import AsyncReplicate as AsyncReplicate
     from .client import Replicate as Replicate
     from .collection import Collection as Collection
     from .deployment import Deployment as Deployment
     from .exceptions import *  # noqa: F403 - all of them
     from .file import File as File
-    from .hardware import Hardware as Hardware  # pyright: ignore[reportGeneralTypeIssues]
+    from .hardware import Hardware as Hardware  # pyright: ignore[reportGeneralTypeIssues] - as above
     from .identifier import ModelVersionIdentifier as ModelVersionIdentifier
     from .model import Model as Model
     from .pagination import Page as Page
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     from .pagination import paginate as paginate
     from .prediction import Prediction as Prediction
     from .prediction import parse_progress_from_logs as parse_progress_from_logs
-    from .stream import ServerSentEvent as ServerSentEvent  # pyright: ignore[reportGeneralTypeIssues]
+    from .stream import ServerSentEvent as ServerSentEvent  # pyright: ignore[reportGeneralTypeIssues] - as above
     from .training import Training as Training
     from .use import use as use
     from .version import Version as Version

@@ -12,7 +12,7 @@ from ._base.streaming import async_streaming, streaming
 from ._base.transport import Blocking, Suspending
 from ._base.typing import TYPE_CHECKING, ParamSpec, TypeVar, defer_annotations, overload
 from ._client.attributes import Configurable
-from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, normalize, resolve_alias
+from ._client.options import MAX_RESPONSE_BYTES, MAX_RETRIES, normalize, resolve_aliases
 from ._predictions.polling import wait_for
 from .prediction import Prediction, Predictions
 from .run import run_model
@@ -134,27 +134,30 @@ class BaseClient(Configurable[M]):
             self._set_up(
                 normalize(
                     self.mode,
-                    {
-                        "api_token": resolve_alias(
-                            auth=auth, bearer_token=bearer_token, api_token=api_token
-                        ),
-                        "base_url": base_url,
-                        "timeout": timeout,
-                        "max_retries": max_retries,
-                        "max_connections": max_connections,
-                        "max_response_bytes": max_response_bytes,
-                        "headers": resolve_alias(headers=headers, default_headers=default_headers),
-                        "user_agent": user_agent,
-                        "poll_interval": poll_interval,
-                        "file_encoding_strategy": file_encoding_strategy,
-                        "use_file_output": use_file_output,
-                        "block_private_addresses": block_private_addresses,
-                        "proxy": proxy,
-                        "verify": verify,
-                        "ssl_cert_file": ssl_cert_file,
-                        "cert": cert,
-                        "fetch": fetch,
-                    },
+                    resolve_aliases(
+                        {
+                            "auth": auth,
+                            "bearer_token": bearer_token,
+                            "api_token": api_token,
+                            "base_url": base_url,
+                            "timeout": timeout,
+                            "max_retries": max_retries,
+                            "max_connections": max_connections,
+                            "max_response_bytes": max_response_bytes,
+                            "headers": headers,
+                            "default_headers": default_headers,
+                            "user_agent": user_agent,
+                            "poll_interval": poll_interval,
+                            "file_encoding_strategy": file_encoding_strategy,
+                            "use_file_output": use_file_output,
+                            "block_private_addresses": block_private_addresses,
+                            "proxy": proxy,
+                            "verify": verify,
+                            "ssl_cert_file": ssl_cert_file,
+                            "cert": cert,
+                            "fetch": fetch,
+                        }
+                    ),
                 )
             )
         except Exception as error:  # noqa: BLE001 - whatever a caller's object raises
@@ -370,6 +373,9 @@ class BaseClient(Configurable[M]):
 
         Returns:
             The models, collections and pages found.
+
+        Raises:
+            ValueError: `query` is empty, or `limit` is out of range.
 
         """
         from ._client.search import search

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._base.checks import abort_signal, flag, function, is_async_function, sync_function, wrong_type
 from ._base.model_methods import ModelMethods
-from ._base.operation import iterate_blocking
+from ._base.operation import close_unawaited, iterate_blocking
 from ._base.resource import Resource
 from ._base.session import Async
 from ._base.streaming import flatten, flatten_async
@@ -377,10 +377,7 @@ def _with_signal(
 
 def _check_page(page: object) -> Page[Any]:
     if not isinstance(page, Page):
-        # An open coroutine would cause a warning.
-        close = getattr(page, "close", None)
-        if close is not None:
-            close()
+        close_unawaited(page)
         raise wrong_type("what list_method gives", "a Page", page)
     return page  # pyright: ignore[reportUnknownVariableType] - of whatever items
 

@@ -60,7 +60,7 @@ def test_concurrent_calls_share_a_picture_that_is_not_loaded(server):
 
 
 def photo(form, orientation):
-    """Make a photo with an EXIF orientation; a red corner shows which way is up."""
+    """Create a photo with an EXIF orientation; a red corner shows which way is up."""
     picture = PIL.Image.new("RGB", (40, 20), "white")
     picture.paste((255, 0, 0), (0, 0, 10, 10))
     exif = PIL.Image.Exif()

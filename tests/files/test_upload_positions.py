@@ -243,7 +243,7 @@ class Telling(OnlyRead):
 
 
 def unpacked_pipe(maker):
-    """Make a file that claims to be seekable, and is not."""
+    """Create a file that claims to be seekable, and is not."""
     return gzip.open(maker.pipe(gzip.compress(DATA)))
 
 

@@ -7,6 +7,7 @@ library: the one that has patched the socket module is loaded already.
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from os import getpid
 from time import monotonic
 
@@ -66,7 +67,7 @@ def _find_loop_class() -> type[EventLoop] | None:
     return None
 
 
-class EventLoop:
+class EventLoop(ABC):
     """A hub with the methods of an event loop that the core calls, and a method to wait."""
 
     def __init__(self, hub: Any, inherited: EventLoop | None) -> None:
@@ -122,39 +123,39 @@ class EventLoop:
     callback: Callable[[], object]
 
     @staticmethod
+    @abstractmethod
     def find_hub() -> Any:
         """Return this thread's hub, or None if it has none or the hub itself is running."""
-        raise NotImplementedError
 
+    @abstractmethod
     def add_reader(self, fd: int, callback: Callable[[], object]) -> None:
         """Call `callback` when `fd` is readable, while a greenlet waits."""
-        raise NotImplementedError
 
+    @abstractmethod
     def call_soon(
         self, callback: Callable[..., object], *args: object, context: object = None
     ) -> None:
         """Call `callback` from the hub."""
-        raise NotImplementedError
 
+    @abstractmethod
     def yield_to_others(self) -> None:
         """Let the other greenlets run once."""
-        raise NotImplementedError
 
+    @abstractmethod
     def waiter(self) -> tuple[Callable[[object], object], Callable[[], object]]:
         """Return a function that wakes this greenlet, and one that sleeps until then.
 
         The core calls the first, which must not switch greenlets: PyO3 counts per thread how deep
         calls into Python are nested.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def start_listening(self) -> None:
         """Start to watch the file descriptor, which keeps the hub running."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop_listening(self) -> None:
         """Stop watching the file descriptor."""
-        raise NotImplementedError
 
 
 class GeventLoop(EventLoop):
@@ -182,7 +183,7 @@ class GeventLoop(EventLoop):
         self,
         callback: Callable[..., object],
         *args: object,
-        context: object = None,  # noqa: ARG002
+        context: object = None,  # noqa: ARG002 - asyncio's
     ) -> None:
         """Call `callback` from the hub."""
         self.hub.loop.run_callback(callback, *args)
@@ -229,7 +230,7 @@ class EventletLoop(EventLoop):
         self,
         callback: Callable[..., object],
         *args: object,
-        context: object = None,  # noqa: ARG002
+        context: object = None,  # noqa: ARG002 - asyncio's
     ) -> None:
         """Call `callback` from the hub."""
         self.hub.schedule_call_global(0, callback, *args)

@@ -34,21 +34,22 @@ class ModelMethods:
 
     __slots__ = ()
 
-    if not TYPE_CHECKING:
+    if TYPE_CHECKING:
+
+        @classmethod
+        def _alone(cls, data: JSONObject) -> Self:
+            """Return an instance without a client."""
+            ...
+
+        def _twin(self, data: JSONObject) -> Self:
+            """Return an instance with other data, of the same client."""
+            ...
+
+        def _dumpable(self, without_none: bool = False) -> JSONObject:
+            """Return a copy of the data."""
+            ...
+    else:
         __fields__ = model_fields = _FieldsProperty()
-
-    @classmethod
-    def _alone(cls, data: JSONObject) -> Self:
-        """Return an instance without a client."""
-        raise NotImplementedError
-
-    def _twin(self, data: JSONObject) -> Self:
-        """Return an instance with other data, of the same client."""
-        raise NotImplementedError
-
-    def _dumpable(self, without_none: bool = False) -> JSONObject:
-        """Return a copy of the data."""
-        raise NotImplementedError
 
     def dict(
         self,

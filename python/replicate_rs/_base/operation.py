@@ -264,6 +264,13 @@ def _suspended_error(coroutine: Coroutine[Any, Any, Any]) -> RuntimeError:
     return RuntimeError(f"{coroutine!r} suspended under a blocking transport")
 
 
+def close_unawaited(value: object) -> None:
+    """Close what a caller's function returned if it is a coroutine, which would warn otherwise."""
+    close: Callable[[], object] | None = getattr(value, "close", None)
+    if close is not None:
+        close()
+
+
 def iterate_blocking(items: AsyncGenerator[T, None]) -> Generator[T, None, None]:
     """Iterate over an async generator that never suspends."""
     try:

@@ -86,9 +86,9 @@ class Blocking:
     @staticmethod
     async def each(
         items: AsyncGenerator[T, None],  # noqa: ARG004 - as in `Transport`
-        function: Callable[[T], object],  # noqa: ARG004
+        function: Callable[[T], object],  # noqa: ARG004 - as above
         *,
-        holder: object,  # noqa: ARG004
+        holder: object,  # noqa: ARG004 - as above
     ) -> None:
         """Raise `TypeError`: blocking code cannot await."""
         raise TypeError(

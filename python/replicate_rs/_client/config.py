@@ -14,6 +14,7 @@ from os import environ
 from .._base.checks import integer, interval, is_async_function
 from .._base.credentials import Secret, find_token, read_token, reveal
 from .._base.encoding import header_pairs
+from .._base.operation import close_unawaited
 from .._base.session import Async, Session
 from .._base.typing import TYPE_CHECKING, cast, defer_annotations
 from .._core import Core
@@ -312,9 +313,7 @@ def get_token_source(options: dict[str, Any]) -> str | Callable[[], str | None] 
 def _refuse_awaitable(token: Any) -> Any:
     if not hasattr(token, "__await__"):
         return token
-    close = getattr(token, "close", None)
-    if close is not None:
-        close()
+    close_unawaited(token)
     raise TypeError(
         "the function given as api_token returned something to be awaited: on an AsyncReplicate"
         " write it as `async def`, on a Replicate as a plain function"

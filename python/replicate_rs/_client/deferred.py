@@ -6,7 +6,7 @@ waited for: the caller's function must run on the caller's thread or event loop.
 
 from __future__ import annotations
 
-from .._base.operation import run_blocking
+from .._base.operation import close_unawaited, run_blocking
 from .._base.transport import Blocking, Suspending
 from .._base.typing import TYPE_CHECKING, Generic, TypeVar, defer_annotations
 from .._core import Response
@@ -95,7 +95,10 @@ class FetchedResponse(Deferred[T]):
             response = self._fetch(self._request, self._get_send(transport))
             if hasattr(response, "__await__"):
                 if transport is Blocking:
-                    _refuse_awaitable(response)
+                    close_unawaited(response)
+                    raise TypeError(
+                        "an async fetch= needs an AsyncReplicate; a Replicate's is a plain function"
+                    )
                 response = await response
             if not isinstance(response, Response):
                 raise TypeError(
@@ -118,13 +121,6 @@ class FetchedResponse(Deferred[T]):
                 self.is_in_core = False
 
         return send if transport is Suspending else lambda request: run_blocking(send(request))
-
-
-def _refuse_awaitable(response: Any) -> None:
-    close = getattr(response, "close", None)
-    if close is not None:
-        close()
-    raise TypeError("an async fetch= needs an AsyncReplicate; a Replicate's is a plain function")
 
 
 class FetchedStream:

@@ -124,25 +124,18 @@ def resolve_aliases(options: Mapping[str, Any]) -> dict[str, Any]:
 
     """
     resolved: dict[str, Any] = {}
+    names: dict[str, str] = {}
     for name, value in options.items():
-        if resolved.setdefault(ALIASES.get(name, name), value) is not value:
-            raise TypeError(f"{name} is given twice, under two names")
-    if unknown := set(resolved) - set(DEFAULTS):
-        raise TypeError(f"unexpected keyword argument {unknown.pop()!r}")
+        option = ALIASES.get(name, name)
+        if option not in DEFAULTS:
+            raise TypeError(f"unexpected keyword argument {name!r}")
+        if value is None:
+            resolved.setdefault(option, None)
+            continue
+        if option in names:
+            raise TypeError(f"{names[option]} and {name} are the same argument: give one")
+        names[option], resolved[option] = name, value
     return resolved
-
-
-def resolve_alias(**names: Any) -> Any:
-    """Return the value that is given under one of several names, or None.
-
-    Raises:
-        TypeError: Two of them are given.
-
-    """
-    given = {name: value for name, value in names.items() if value is not None}
-    if len(given) > 1:
-        raise TypeError(f"{' and '.join(given)} are the same argument: give one")
-    return next(iter(given.values()), None)
 
 
 def to_trust(

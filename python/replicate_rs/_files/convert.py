@@ -294,7 +294,7 @@ def _convert_members(value: Any) -> Any:
     _refuse_non_lists(value)
     # The rule by which dict() tells a mapping from an iterable of pairs.
     if has_attributes(value, "keys", "__getitem__"):
-        return _to_dict((key, value[key]) for key in value.keys())  # noqa: SIM118
+        return _to_dict((key, value[key]) for key in value.keys())  # noqa: SIM118 - iterating may differ
     return list(value) if has_attributes(value, "__iter__") else _NO_MATCH
 
 

@@ -88,9 +88,10 @@ class URLText:
     def __get_pydantic_json_schema__(cls, _schema: object, _handler: object) -> dict[str, Any]:
         return {"type": "string", "format": "uri"}
 
-    @classmethod
-    def _validate(cls, value: object) -> Any:
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        @classmethod
+        def _validate(cls, value: object) -> Any: ...
 
     @property
     def __pydantic_serializer__(self) -> Any:

@@ -5,6 +5,7 @@ The framework is recognized by the attributes of its requests, so that none has 
 
 from __future__ import annotations
 
+from .._base.operation import close_unawaited
 from .._base.typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
@@ -90,10 +91,7 @@ def read(request: Request) -> Body | None:
     body = body_of(request)
     if body is None or _is_body(body):
         return body
-    # Python would warn of a coroutine that is never awaited.
-    close = getattr(body, "close", None)
-    if close is not None:
-        close()
+    close_unawaited(body)
     raise TypeError(
         "the body of this request has to be awaited: `await avalidate_webhook(request, secret)`, or"
         " give it as `body=`"

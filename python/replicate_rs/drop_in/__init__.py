@@ -38,7 +38,7 @@ def path() -> str:
 
 
 def install() -> None:
-    """Make ``import replicate`` import this package, here and in processes that this one starts.
+    """Have ``import replicate`` import this package, here and in processes that this one starts.
 
     Repeated calls have no further effect.
 

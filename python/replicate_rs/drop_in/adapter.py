@@ -112,7 +112,7 @@ class Adapter:
         return resource
 
     def adapt(self, error: Exception, resource: Resource[Any]) -> None:
-        """Make a network error, or the error status of a file's host, an httpx error too."""
+        """Turn a network error, or an error status of a file's host, into an httpx error."""
         if isinstance(error, RequestError):
             adapt(error, is_of_file=isinstance(resource, FileOutput))
 

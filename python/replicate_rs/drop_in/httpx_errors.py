@@ -1,4 +1,4 @@
-"""Make network errors httpx errors too, which 1.0.7 raises, if the program has imported httpx."""
+"""Turn network errors into httpx errors as well, as 1.0.7 raises, if a program has httpx loaded."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _both: dict[tuple[type[RequestError], type[Any]], type[Any]] = {}
 
 
 def adapt(error: RequestError, *, is_of_file: bool) -> None:
-    """Make an error an instance of its counterpart in httpx too, if it has one.
+    """Change the class of an error to one that is also its counterpart in httpx, if it has one.
 
     Args:
         error: The error; its class is changed.

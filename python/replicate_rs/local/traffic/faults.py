@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -222,8 +223,8 @@ def _check_effect(fault: Fault) -> None:
         )
 
 
-class _TruncatingSend:
-    """Sends the headers and the first bytes of the body, then closes the connection."""
+class _LimitedSend(ABC):
+    """Sends the headers and a part of the body, then closes the connection."""
 
     def __init__(
         self, send: Send, fault: Fault, limit: int, transport: asyncio.Transport | None
@@ -234,9 +235,20 @@ class _TruncatingSend:
         self._transport = transport
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] != "http.response.body":
+        if message["type"] == "http.response.body":
+            await self._send_body(message)
+        else:
             await self._send(message)
-            return
+
+    @abstractmethod
+    async def _send_body(self, message: Message) -> None:
+        """Send a message with a part of the body."""
+
+
+class _TruncatingSend(_LimitedSend):
+    """Sends the first bytes of the body."""
+
+    async def _send_body(self, message: Message) -> None:
         body: bytes = message.get("body", b"")
         if len(body) <= self._remaining:
             self._remaining -= len(body)
@@ -248,21 +260,10 @@ class _TruncatingSend:
         self._fault.cut(self._transport)
 
 
-class _DroppingSend:
-    """Sends the first events of a stream, not counting comments, then closes the connection."""
+class _DroppingSend(_LimitedSend):
+    """Sends the first events of a stream, not counting comments."""
 
-    def __init__(
-        self, send: Send, fault: Fault, limit: int, transport: asyncio.Transport | None
-    ) -> None:
-        self._send = send
-        self._fault = fault
-        self._remaining = limit
-        self._transport = transport
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] != "http.response.body":
-            await self._send(message)
-            return
+    async def _send_body(self, message: Message) -> None:
         frames = (message.get("body", b"") or b"").split(b"\n\n")
         sent: list[bytes] = []
         for frame in frames[:-1]:
