@@ -61,6 +61,8 @@ class Wire:
         self.seen: list[Seen] = []
         self.opened = 0
         self.closed = 0
+        # The last request of each open connection, by its thread, and whether it was answered.
+        self._open: dict[int, str] = {}
         self._change = threading.Condition()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.origin = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -85,7 +87,10 @@ class Wire:
         """Wait for a condition on this server; return the seconds it took."""
         start = time.monotonic()
         with self._change:
-            assert self._change.wait_for(condition, seconds), f"timed out; requests: {self.routes}"
+            assert self._change.wait_for(condition, seconds), (
+                f"timed out; open connections: {[*self._open.values()]}; "
+                f"{len(self.seen)} requests: {self.routes}"
+            )
         return time.monotonic() - start
 
     def _accept(self) -> None:
@@ -100,12 +105,15 @@ class Wire:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
+        thread = threading.get_ident()
+        self._open[thread] = "no request"
         try:
             with connection:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 while (request := _read(connection)) is not None:
                     with self._change:
                         self.seen.append(request)
+                        self._open[thread] = route = f"{request.method} {request.path}"
                         self._change.notify_all()
                     answer = self.script(request)
                     if callable(answer):
@@ -113,11 +121,13 @@ class Wire:
                     if answer is None:
                         return
                     connection.sendall(answer)
+                    self._open[thread] = f"{route}, answered"
         except OSError:
             pass
         finally:
             with self._change:
                 self.closed += 1
+                del self._open[thread]
                 self._change.notify_all()
 
 
