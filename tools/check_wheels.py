@@ -67,7 +67,7 @@ def check_content(wheel: Path) -> None:
         for each in METADATA:
             if not any(name.endswith(f".dist-info/{each}") for name in names):
                 raise SystemExit(f"{wheel.name} lacks {each}")
-        (extension,) = (name for name in names if "/_core." in name and name[-3:] in ("so", "pyd"))
+        (extension,) = (name for name in names if Path(name).suffix in (".so", ".pyd"))
         if found := PATHS.search(archive.read(extension)):
             raise SystemExit(f"{wheel.name} contains a path of the builder: {found[0].decode()}")
         (bill,) = (name for name in names if name.endswith(METADATA[2]))
