@@ -88,8 +88,16 @@ class Folder:
         # Without root, a user namespace allows the mounts.
         user = () if os.geteuid() == 0 else ("--map-root-user",)
         return subprocess.run(
-            ["unshare", *user, "--mount", "/bin/sh", "-ec", "\n".join([*mounts, enter])],
-            env=os.environ | {"HOME": "/root", "PATH": "/usr/sbin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+            [
+                shutil.which("unshare") or "",
+                *user,
+                "--mount",
+                "/bin/sh",
+                "-ec",
+                "\n".join([*mounts, enter]),
+            ],
+            env=os.environ
+            | {"HOME": "/root", "PATH": "/usr/sbin:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
             | variables,
             check=False,
         ).returncode

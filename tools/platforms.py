@@ -1,17 +1,14 @@
-"""Check the Rust core for other platforms, and run its tests there: `make check-platforms`,
-`make test-platforms`.
+"""Check the Rust core for other platforms, and run its tests there.
 
-Compilers are Debian's and zig, in `.platforms`. The standard library of the other platforms is
+These are `make check-platforms` and `make test-platforms`. Compilers are Debian's and zig, in `.platforms`. The standard library of the other platforms is
 compiled from Debian's `rust-src`, because Debian has it in binary form for few.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 from debian import ROOT, Folder, SetupError, output
 
@@ -129,7 +126,10 @@ def options(target: str) -> list[str]:
 
 def check(folder: Folder, target: str) -> int:
     """Compile the package for a target, with clippy's lints; return the exit code."""
-    command = ("cargo", "clippy", "--quiet", *options(target), "--", "-D", "warnings")
+    command = ["cargo", "clippy", "--quiet", *options(target), "--", "-D", "warnings"]
+    if target == "x86_64-pc-windows-gnu":
+        # Does not recognise the `const` that is already there in what `thread_local!` becomes.
+        command += ["-A", "clippy::missing-const-for-thread-local"]
     return folder.run(*command, **variables(target))
 
 
