@@ -1,7 +1,8 @@
 """Check the Rust core for other platforms, and run its tests there.
 
-These are `make check-platforms` and `make test-platforms`. Compilers are Debian's and zig, in `.platforms`. The standard library of the other platforms is
-compiled from Debian's `rust-src`, because Debian has it in binary form for few.
+These are `make check-platforms` and `make test-platforms`. Compilers are Debian's and zig, in
+`.platforms`. The standard library of the other platforms is compiled from Debian's `rust-src`,
+because Debian has it in binary form for few.
 """
 
 from __future__ import annotations
