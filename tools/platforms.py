@@ -33,15 +33,15 @@ PACKAGES = (
 )
 # A C compiler for platforms that Debian has none for.
 ZIG = "ziglang==0.13.0"
-# The C compiler, and how programs are run.
+# The C compiler, and what runs programs of the target, if anything must.
 TARGETS = {
     "x86_64-pc-windows-gnu": ("x86_64-w64-mingw32-gcc-win32", "wine64-stable"),
     "aarch64-unknown-linux-gnu": (
         "aarch64-linux-gnu-gcc",
         "qemu-aarch64 -L /usr/aarch64-linux-gnu",
     ),
-    "x86_64-unknown-linux-musl": ("zig x86_64-linux-musl", ""),
-    "aarch64-apple-darwin": ("zig aarch64-macos", ""),
+    "x86_64-unknown-linux-musl": ("zig x86_64-linux-musl", None),
+    "aarch64-apple-darwin": ("zig aarch64-macos", None),
 }
 # CPython 3.14 without the GIL, on this machine's platform.
 FREE_THREADED = "3.14t"
@@ -106,16 +106,18 @@ def variables(target: str) -> dict[str, str]:
     else:
         archiver = compiler.replace("-gcc", "-ar").removesuffix("-win32")
     name = target.replace("-", "_")
-    return common | {
+    own = {
         f"CC_{name}": compiler,
         f"AR_{name}": archiver,
         f"CARGO_TARGET_{name.upper()}_LINKER": compiler,
-        f"CARGO_TARGET_{name.upper()}_RUNNER": runner,
         # The stable ABI needs no interpreter.
         "PYO3_NO_PYTHON": "1",
         "WINEPREFIX": "/clone/.platforms/wine",
         "WINEDEBUG": "-all",
     }
+    if runner is not None:
+        own[f"CARGO_TARGET_{name.upper()}_RUNNER"] = runner
+    return common | own
 
 
 def options(target: str) -> list[str]:
