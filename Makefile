@@ -11,9 +11,14 @@ CARGO_DENY := fuzz/target/bin/cargo-deny
 CARGO_MUTANTS := fuzz/target/bin/cargo-mutants
 MUTATED := retry stream/resume webhook predictions/pace
 SECONDS := 15
+DIST := dist
+TARGETS := $(shell uname -m)-unknown-linux-gnu $(shell uname -m)-unknown-linux-musl
+PYTHONS := $(PYTHON)
+# Folders in which sources are, and what stands for them in the messages of a panic.
+REMAP := $(or $(CARGO_HOME),$(HOME)/.cargo)=cargo $(CURDIR)=replicate_rs
 TASKS := 1000000
 
-.PHONY: help setup demo test test-rust test-python test-fetch test-third-parties stress fuzz mutants deny chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties stress fuzz mutants deny licenses sdist wheels check-wheels chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
@@ -25,6 +30,10 @@ help:
 	@echo 'make mutants             check that tests notice errors in the code (MUTATED="retry stream/sse")'
 	@echo 'make chaos               call this library and replicate 1.0.7 under every fault; writes docs/reliability.md'
 	@echo 'make deny                check licences, bans and sources of the crates'
+	@echo 'make licenses            write THIRD_PARTY_LICENSES, after a change of crates'
+	@echo 'make sdist               build a source distribution in dist/'
+	@echo 'make wheels              build wheels for this Python and for all, with glibc and with musl, in dist/'
+	@echo 'make check-wheels        check what is in dist/, install each wheel and run a program with it'
 	@echo 'make lint                check formatting, lints and layers, both languages'
 	@echo 'make format              format both languages'
 	@echo 'make typecheck           run mypy and pyright; compare the stub with the binary'
@@ -39,14 +48,22 @@ help:
 
 # A virtual environment with the tools that build, test and check the project.
 $(VENV)/.tools: pyproject.toml tools/requirements.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/requirements.txt
+	@echo 'Installing Python tools into $(VENV) (once, usually half a minute) ...'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/requirements.txt
 	@touch $@
 
-# The release build of the extension, in place; built again only when the Rust code changed.
+# The development build of the extension, in place; built again only when the Rust code changed.
 $(BUILT): $(VENV)/.tools $(RUST)
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
+	@echo 'Compiling the Rust core (the first time usually two minutes, then seconds) ...'
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet
 	@touch $@
+
+# The build that wheels have, in place of the development build: for measurements.
+optimized: $(VENV)/.tools
+	@echo 'Compiling the Rust core with all optimizations (usually three minutes) ...'
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
+	@touch $(BUILT)
 
 # The official Node client, for tests that are skipped without npm.
 $(NODE)/.installed: tests/node/package.json tests/node/package-lock.json
@@ -61,11 +78,13 @@ demo: setup
 test: test-rust test-python
 
 test-rust:
-	cargo test --quiet --no-default-features --lib
+	@echo 'Testing the Rust core (compiled first, usually a minute; the tests take seconds) ...'
+	@cargo test --quiet --no-default-features --lib
 
 # Most tests wait for sockets, so more run at once than there are cores.
 test-python: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
-	$(BIN)/python -X dev -W error -m pytest --tx '4*popen//python=$(BIN)/python -X dev -W error' --dist loadgroup $(ARGS)
+	@echo 'Running the Python tests (usually six minutes on two cores) ...'
+	@$(BIN)/python -X dev -W error -m pytest --tx '4*popen//python=$(BIN)/python -X dev -W error' --dist loadgroup $(ARGS)
 
 # Without the tests that are not about clients.
 test-fetch: setup
@@ -112,6 +131,37 @@ $(CARGO_DENY):
 deny: $(CARGO_DENY)
 	cargo fetch --quiet --locked
 	$(CARGO_DENY) --offline --log-level error check licenses bans sources
+	$(PYTHON) tools/crates.py licenses --check
+
+# Whenever a crate changed: the licences of what the extension contains.
+licenses:
+	cargo fetch --quiet --locked
+	$(PYTHON) tools/crates.py licenses
+
+.wheels/.tools: tools/requirements-wheels.txt
+	$(PYTHON) -m venv --clear .wheels
+	.wheels/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+sdist: .wheels/.tools
+	.wheels/bin/maturin sdist --out $(DIST)
+
+# For each target, a wheel for all versions of Python and one for each version in PYTHONS, whose calls are faster. zig
+# links with glibc 2.17 or with musl, whatever this machine has. No path of this machine is in them.
+wheels: .wheels/.tools
+	cargo fetch --quiet --locked
+	for target in $(TARGETS); do \
+		rustc --print target-libdir --target $$target | xargs test -d || rustup target add $$target || exit 1; \
+		.wheels/bin/python tools/crates.py sbom $$target > .wheels/replicate_rs.cdx.json || exit 1; \
+		for features in '' '--no-default-features --features python --interpreter $(PYTHONS)'; do \
+			RUSTFLAGS='$(REMAP:%=--remap-path-prefix=%)' CFLAGS='$(REMAP:%=-ffile-prefix-map=%)' \
+			.wheels/bin/maturin build --quiet --release --locked --zig --target $$target $$features --out $(DIST) \
+				--sbom-include .wheels/replicate_rs.cdx.json || exit 1; \
+		done; \
+	done
+
+check-wheels: .wheels/.tools
+	.wheels/bin/python tools/check_wheels.py $(DIST)
 
 # Writes docs/reliability.md and docs/reliability-faults.md.
 chaos: setup
@@ -149,15 +199,15 @@ bench: .bench/.tools $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed
 	.bench/bin/python benches/bench.py $(if $(JOB),--job $(JOB)) $(if $(QUICK),--quick)
 
 # Instructions, counted with valgrind, do not depend on other load.
-bench-counts: setup
+bench-counts: optimized
 	@command -v valgrind >/dev/null || { echo 'valgrind is missing: apt-get install valgrind'; exit 1; }
 	cargo build --release --quiet --no-default-features --example bench_server --example bench_counts
 	$(BIN)/python benches/counts.py $(if $(UPDATE),--update)
 
-bench-local: setup
+bench-local: optimized
 	$(BIN)/python benches/local.py
 
-bench-holds: setup
+bench-holds: optimized
 	$(BIN)/python benches/holds.py
 
 # Needs only the standard library.
@@ -173,4 +223,4 @@ screenshot: setup
 	PYTHONPATH=examples $(BIN)/python docs/screenshot.py
 
 clean:
-	rm -rf $(VENV) .bench .third-parties target fuzz/target output $(NODE)
+	rm -rf $(VENV) .bench .third-parties .wheels dist target fuzz/target output $(NODE)

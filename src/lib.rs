@@ -13,6 +13,11 @@
     )
 )]
 
+/// The allocator on musl, whose own is slow. Memory of the interpreter is not allocated with it.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod address;
 pub mod base64;
 mod clock;
@@ -64,6 +69,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         crate::python::process::process();
         let after_fork = pyo3::wrap_pyfunction!(crate::python::process::after_fork_in_child, py)?;
         if let Ok(register) = py.import("os")?.getattr("register_at_fork") {
