@@ -130,7 +130,7 @@ class SmallServer(Handler):
             "webhook-timestamp": now,
             "webhook-signature": replicate.sign_webhook(SECRET, "m", now, body),
         }
-        urllib.request.urlopen(urllib.request.Request(url, body, headers)).close()  # noqa: S310 - the receiver's
+        urllib.request.urlopen(urllib.request.Request(url, body, headers)).close()
 
 
 @contextmanager
@@ -158,7 +158,7 @@ def replicate_server(is_local: bool) -> Generator[tuple[str, str], None, None]:
         with serving(SmallServer) as url:
             yield url, SECRET
         return
-    server = LocalReplicate(token="r8_smoke")  # noqa: S106 - the server's own
+    server = LocalReplicate(token="r8_smoke")
     server.model("acme/shout")(shout)
     server.model("acme/count", stream=True)(count)
     server.model("acme/echo")(echo)
