@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).parents[2] / "tools"))
+
+import release
+
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 USES = re.compile(r"uses: (\S+)(.*)")
-
-sys.path.insert(0, str(ROOT / "tools"))
-
-import release
 
 
 @pytest.fixture
