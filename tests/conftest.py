@@ -43,6 +43,10 @@ def read_variables() -> list[str]:
 for _name in read_variables():
     del os.environ[_name]
 time.tzset()
+# Tests that run pytest in a process of its own do not need these plugins, which start slowly.
+os.environ["PYTEST_ADDOPTS"] = " ".join(
+    f"-p no:{name}" for name in ("faker", "fakefs", "hypothesispytest", "schemathesis")
+)
 if passing.IS_ON:
     passing.install()
 
