@@ -50,6 +50,9 @@ help:
 	@echo 'make screenshot          take the pictures in docs/ (needs chromium and chromium-driver)'
 	@echo 'make clean               delete everything that these commands created'
 
+# maturin and cargo name each download; what they print is shown if they fail.
+QUIETLY = >$(VENV)/.log 2>&1 || { cat $(VENV)/.log; exit 1; }
+
 # A virtual environment with the tools that build, test and check the project.
 $(VENV)/.tools: pyproject.toml tools/requirements.txt
 	@echo 'Installing Python tools into $(VENV) (once, usually half a minute) ...'
@@ -60,13 +63,14 @@ $(VENV)/.tools: pyproject.toml tools/requirements.txt
 # The development build of the extension, in place; built again only when the Rust code changed.
 $(BUILT): $(VENV)/.tools $(RUST)
 	@echo 'Compiling the Rust core (the first time usually two minutes, then seconds) ...'
-	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet
+	@$(BIN)/python tools/build_backend.py
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet $(QUIETLY)
 	@touch $@
 
 # The build that wheels have, in place of the development build: for measurements.
 optimized: $(VENV)/.tools
 	@echo 'Compiling the Rust core with all optimizations (usually three minutes) ...'
-	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet $(QUIETLY)
 	@touch $(BUILT)
 
 # The official Node client, for tests that are skipped without npm.
