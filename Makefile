@@ -17,14 +17,17 @@ PYTHONS := $(PYTHON)
 # Folders in which sources are, and what stands for them in the messages of a panic.
 REMAP := $(or $(CARGO_HOME),$(HOME)/.cargo)=cargo $(CURDIR)=replicate_rs
 TASKS := 1000000
+, := ,
 
-.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties stress fuzz mutants deny licenses sdist wheels check-wheels chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
 	@echo 'make test                run all tests, Rust and Python'
 	@echo 'make test-fetch          run the tests of clients with every request passing through a fetch= function'
 	@echo 'make test-third-parties  run libraries and programs that use the official client, with this package'
+	@echo 'make check-platforms     compile for Windows, macOS, arm64, musl and free-threaded Python (PLATFORMS=name for one)'
+	@echo 'make test-platforms      run the tests of the Rust core for Windows under wine, for arm64 under qemu'
 	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000)'
 	@echo 'make fuzz                fuzz the parsers of bytes from outside (SECONDS=15 for each)'
 	@echo 'make mutants             check that tests notice errors in the code (MUTATED="retry stream/sse")'
@@ -32,9 +35,12 @@ help:
 	@echo 'make deny                check licences, bans and sources of the crates'
 	@echo 'make licenses            write THIRD_PARTY_LICENSES, after a change of crates'
 	@echo 'make sdist               build a source distribution in dist/'
+	@echo 'make check-sdist         build a source distribution, install it, and run a program with it'
 	@echo 'make wheels              build wheels for this Python and for all, with glibc and with musl, in dist/'
 	@echo 'make check-wheels        check what is in dist/, install each wheel and run a program with it'
-	@echo 'make lint                check formatting, lints and layers, both languages'
+	@echo 'make check-release       check that TAG=v1.2.3 is the version everywhere, and that FILES=dist is complete'
+	@echo 'make lint                check formatting, lints, layers and workflows'
+	@echo 'make check-workflows     check the hosted workflows, without the network'
 	@echo 'make format              format both languages'
 	@echo 'make typecheck           run mypy and pyright; compare the stub with the binary'
 	@echo 'make bench               measure speed beside other libraries (JOB=name, QUICK=1)'
@@ -106,6 +112,14 @@ test-fetch: setup
 test-third-parties: setup .third-parties/.tools
 	.third-parties/bin/python -m pytest tests/third_parties -n 3 --dist loadfile $(ARGS)
 
+# Compilers of other platforms are in .platforms. It takes 5 GB, and the first check half an hour on two cores.
+check-platforms: $(VENV)/.tools
+	$(BIN)/python tools/platforms.py check $(or $(PLATFORMS),x86_64-pc-windows-gnu aarch64-unknown-linux-gnu \
+		x86_64-unknown-linux-musl aarch64-apple-darwin 3.14t)
+
+test-platforms: $(VENV)/.tools
+	$(BIN)/python tools/platforms.py test $(or $(PLATFORMS),x86_64-pc-windows-gnu aarch64-unknown-linux-gnu)
+
 # The race between cancellation and responses, for longer than in the suite.
 stress: setup
 	STRESS_TASKS=$(TASKS) $(BIN)/python -m pytest tests/client/test_awaitable.py -k cancelled_as_their_answers --timeout 1800
@@ -150,19 +164,30 @@ licenses:
 sdist: .wheels/.tools
 	.wheels/bin/maturin sdist --out $(DIST)
 
-# For each target, a wheel for all versions of Python and one for each version in PYTHONS, whose calls are faster. zig
+# As by a user for whose system there is no wheel, with the toolchain that RUSTUP_TOOLCHAIN names.
+check-sdist: sdist
+	$(PYTHON) -m venv --clear .wheels/sdist
+	.wheels/sdist/bin/python -m pip install --quiet --disable-pip-version-check $(DIST)/replicate_rs-*.tar.gz
+	cd .wheels && sdist/bin/python ../tools/smoke.py
+
+# For each target, a wheel for all versions of Python and one for each version in PYTHONS, whose calls are faster; if
+# ABI3T names a Python from 3.15, also one for it and all later versions, free-threaded or not. zig
 # links with glibc 2.17 or with musl, whatever this machine has. No path of this machine is in them.
 wheels: .wheels/.tools
 	cargo fetch --quiet --locked
 	for target in $(TARGETS); do \
 		rustc --print target-libdir --target $$target | xargs test -d || rustup target add $$target || exit 1; \
 		.wheels/bin/python tools/crates.py sbom $$target > .wheels/replicate_rs.cdx.json || exit 1; \
-		for features in '' '--no-default-features --features python --interpreter $(PYTHONS)'; do \
+		for features in '' '--no-default-features --features python --interpreter $(PYTHONS)' $(if $(ABI3T),'--no-default-features --features python$(,)abi3t --interpreter $(ABI3T)'); do \
 			RUSTFLAGS='$(REMAP:%=--remap-path-prefix=%)' CFLAGS='$(REMAP:%=-ffile-prefix-map=%)' \
 			.wheels/bin/maturin build --quiet --release --locked --zig --target $$target $$features --out $(DIST) \
 				--sbom-include .wheels/replicate_rs.cdx.json || exit 1; \
 		done; \
 	done
+
+# Needs only the standard library.
+check-release:
+	$(PYTHON) tools/release.py $(TAG) $(FILES)
 
 check-wheels: .wheels/.tools
 	.wheels/bin/python tools/check_wheels.py $(DIST)
@@ -178,6 +203,17 @@ lint: setup
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/lint-imports --no-cache
+	$(MAKE) --no-print-directory check-workflows
+
+.workflows/.tools: tools/requirements-workflows.txt
+	$(PYTHON) -m venv --clear .workflows
+	.workflows/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+check-workflows: .workflows/.tools
+	.workflows/bin/zizmor --offline --quiet .github
+	.workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.workflows/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
 format: setup
 	cargo fmt
@@ -227,4 +263,4 @@ screenshot: setup
 	PYTHONPATH=examples $(BIN)/python docs/screenshot.py
 
 clean:
-	rm -rf $(VENV) .bench .third-parties .wheels dist target fuzz/target output $(NODE)
+	rm -rf $(VENV) .bench .third-parties .platforms .wheels .workflows dist target fuzz/target output $(NODE)

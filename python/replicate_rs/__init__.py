@@ -37,7 +37,15 @@ def _is_main_interpreter() -> bool:
 if not _is_main_interpreter():
     raise ImportError(
         "replicate_rs works in a process's main interpreter only, not in a subinterpreter: use"
-        " threads or processes"
+        " threads or processes; under mod_wsgi, set WSGIApplicationGroup %{GLOBAL}"
+    )
+
+# `zipimport` loads no extension modules, so that the first call would fail without a reason.
+if type(__loader__).__name__ == "zipimporter":
+    raise ImportError(
+        f"replicate_rs cannot be imported from a zip archive ({__file__}): the operating system"
+        " loads its extension module from a file. Unpack the archive, or build it with shiv or pex,"
+        " which unpack it themselves"
     )
 
 if TYPE_CHECKING:
