@@ -12,6 +12,11 @@ use rustls::RootCertStore;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 
+/// The allocator on musl, whose own is slow. Memory of the interpreter is not allocated with it.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Whether the operating system has settings for proxies, beside the environment's.
 pub(crate) const HAS_PROXY_SETTINGS: bool = cfg!(any(target_os = "macos", windows));
 
