@@ -55,15 +55,20 @@ help:
 # maturin and cargo name each download; what they print is shown if they fail.
 QUIETLY = >$(VENV)/.log 2>&1 || { cat $(VENV)/.log; exit 1; }
 
-# A virtual environment with the tools that build, test and check the project.
-$(VENV)/.tools: pyproject.toml tools/requirements.txt
-	@echo 'Installing Python tools into $(VENV) (once, usually half a minute) ...'
+# A virtual environment in which the package can be built and `make demo` runs.
+$(VENV)/.demo: tools/requirements-demo.txt
 	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# The tools that test and check the project, too.
+$(VENV)/.tools: $(VENV)/.demo pyproject.toml tools/requirements.txt
+	@echo 'Installing Python tools into $(VENV) (once, usually half a minute) ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/requirements.txt
 	@touch $@
 
 # The development build of the extension, in place; built again only when the Rust code changed.
-$(BUILT): $(VENV)/.tools $(RUST)
+$(BUILT): $(VENV)/.demo $(RUST)
 	@echo 'Compiling the Rust core (the first time usually two minutes, then seconds) ...'
 	@$(BIN)/python tools/build_backend.py
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet $(QUIETLY)
@@ -80,9 +85,9 @@ $(NODE)/.installed: tests/node/package.json tests/node/package-lock.json
 	npm ci --prefix tests/node --no-audit --no-fund --loglevel error
 	@touch $@
 
-setup: $(BUILT)
+setup: $(VENV)/.tools $(BUILT)
 
-demo: setup
+demo: $(BUILT)
 	@$(BIN)/python examples/demo.py
 
 test: test-rust test-python
