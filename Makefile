@@ -13,7 +13,7 @@ MUTATED := retry stream/resume webhook predictions/pace
 SECONDS := 15
 DIST := dist
 TARGETS := $(shell uname -m)-unknown-linux-gnu $(shell uname -m)-unknown-linux-musl
-PYTHONS := $(PYTHON)
+INTERPRETERS = $(shell $(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 # Folders in which sources are, and what stands for them in the messages of a panic.
 REMAP := $(or $(CARGO_HOME),$(HOME)/.cargo)=cargo $(CURDIR)=replicate_rs
 TASKS := 1000000
@@ -175,7 +175,7 @@ check-sdist: sdist
 	.wheels/sdist/bin/python -m pip install --quiet --disable-pip-version-check $(DIST)/replicate_rs-*.tar.gz
 	cd .wheels && sdist/bin/python ../tools/smoke.py
 
-# For each target, a wheel for all versions of Python and one for each version in PYTHONS, whose calls are faster; if
+# For each target, a wheel for all versions of Python and one for each version in INTERPRETERS, whose calls are faster; if
 # ABI3T names a Python from 3.15, also one for it and all later versions, free-threaded or not. zig
 # links with glibc 2.17 or with musl, whatever this machine has. No path of this machine is in them.
 wheels: .wheels/.tools
@@ -183,7 +183,7 @@ wheels: .wheels/.tools
 	for target in $(TARGETS); do \
 		rustc --print target-libdir --target $$target | xargs test -d || rustup target add $$target || exit 1; \
 		.wheels/bin/python tools/crates.py sbom $$target > .wheels/replicate_rs.cdx.json || exit 1; \
-		for features in '' '--no-default-features --features python --interpreter $(PYTHONS)' $(if $(ABI3T),'--no-default-features --features python$(,)abi3t --interpreter $(ABI3T)'); do \
+		for features in '' '--no-default-features --features python --interpreter $(INTERPRETERS)' $(if $(ABI3T),'--no-default-features --features python$(,)abi3t --interpreter $(ABI3T)'); do \
 			RUSTFLAGS='$(REMAP:%=--remap-path-prefix=%)' CFLAGS='$(REMAP:%=-ffile-prefix-map=%)' \
 			.wheels/bin/maturin build --quiet --release --locked --zig --target $$target $$features --out $(DIST) \
 				--sbom-include .wheels/replicate_rs.cdx.json || exit 1; \
