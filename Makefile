@@ -184,8 +184,9 @@ wheels: .wheels/.tools
 		rustc --print target-libdir --target $$target | xargs test -d || rustup target add $$target || exit 1; \
 		.wheels/bin/python tools/crates.py sbom $$target > .wheels/replicate_rs.cdx.json || exit 1; \
 		for features in '' '--no-default-features --features python --interpreter $(INTERPRETERS)' $(if $(ABI3T),'--no-default-features --features python$(,)abi3t --interpreter $(ABI3T)'); do \
+			PATH="$(abspath .wheels/bin):$$PATH" \
 			RUSTFLAGS='$(REMAP:%=--remap-path-prefix=%)' CFLAGS='$(REMAP:%=-ffile-prefix-map=%)' \
-			.wheels/bin/maturin build --quiet --release --locked --zig --target $$target $$features --out $(DIST) \
+			maturin build --quiet --release --locked --zig --target $$target $$features --out $(DIST) \
 				--sbom-include .wheels/replicate_rs.cdx.json || exit 1; \
 		done; \
 	done
