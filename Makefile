@@ -19,13 +19,15 @@ REMAP := $(or $(CARGO_HOME),$(HOME)/.cargo)=cargo $(CURDIR)=replicate_rs
 TASKS := 1000000
 , := ,
 
-.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
 	@echo 'make test                run all tests, Rust and Python'
 	@echo 'make test-fetch          run the tests of clients with every request passing through a fetch= function'
 	@echo 'make test-third-parties  run libraries and programs that use the official client, with this package'
+	@echo 'make check-platforms     compile for Windows, macOS, arm64, musl and free-threaded Python (PLATFORMS=name for one)'
+	@echo 'make test-platforms      run the tests of the Rust core for Windows under wine, for arm64 under qemu'
 	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000)'
 	@echo 'make fuzz                fuzz the parsers of bytes from outside (SECONDS=15 for each)'
 	@echo 'make mutants             check that tests notice errors in the code (MUTATED="retry stream/sse")'
@@ -109,6 +111,14 @@ test-fetch: setup
 
 test-third-parties: setup .third-parties/.tools
 	.third-parties/bin/python -m pytest tests/third_parties -n 3 --dist loadfile $(ARGS)
+
+# Compilers of other platforms are in .platforms. It takes 5 GB, and the first check half an hour on two cores.
+check-platforms: $(VENV)/.tools
+	$(BIN)/python tools/platforms.py check $(or $(PLATFORMS),x86_64-pc-windows-gnu aarch64-unknown-linux-gnu \
+		x86_64-unknown-linux-musl aarch64-apple-darwin 3.14t)
+
+test-platforms: $(VENV)/.tools
+	$(BIN)/python tools/platforms.py test $(or $(PLATFORMS),x86_64-pc-windows-gnu aarch64-unknown-linux-gnu)
 
 # The race between cancellation and responses, for longer than in the suite.
 stress: setup
@@ -253,4 +263,4 @@ screenshot: setup
 	PYTHONPATH=examples $(BIN)/python docs/screenshot.py
 
 clean:
-	rm -rf $(VENV) .bench .third-parties .wheels .workflows dist target fuzz/target output $(NODE)
+	rm -rf $(VENV) .bench .third-parties .platforms .wheels .workflows dist target fuzz/target output $(NODE)

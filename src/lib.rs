@@ -26,6 +26,7 @@ pub mod files;
 pub mod http;
 mod lock;
 mod off_thread;
+mod platform;
 pub mod predictions;
 mod redact;
 pub mod response;
