@@ -123,7 +123,7 @@ def variables(target: str) -> dict[str, str]:
 def options(target: str) -> list[str]:
     """Return cargo's options for a target."""
     if target == FREE_THREADED:
-        return ["--locked", "--target", HOST]
+        return ["--locked", "--target", HOST, "--no-default-features", "--features", "python"]
     return ["--locked", "--target", target, "-Z", "build-std=std,panic_unwind"]
 
 
