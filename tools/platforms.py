@@ -41,7 +41,8 @@ TARGETS = {
         "qemu-aarch64 -L /usr/aarch64-linux-gnu",
     ),
     "x86_64-unknown-linux-musl": ("zig x86_64-linux-musl", None),
-    "aarch64-apple-darwin": ("zig aarch64-macos", None),
+    # The oldest of these processors has instructions that zig leaves out.
+    "aarch64-apple-darwin": ("zig aarch64-macos -mcpu=apple_m1", None),
 }
 # CPython 3.14 without the GIL, on this machine's platform.
 FREE_THREADED = "3.14t"
@@ -79,7 +80,7 @@ def set_up() -> Folder:
     programs = {"zig-ar": ZIG_AR}
     for target, (compiler, _) in TARGETS.items():
         if compiler.startswith("zig "):
-            programs[f"zig-{target}"] = ZIG_WRAPPER.format(target=compiler.split()[1])
+            programs[f"zig-{target}"] = ZIG_WRAPPER.format(target=compiler.removeprefix("zig "))
     for name, text in programs.items():
         path = folder.root / "usr/bin" / name
         path.write_text(text)
