@@ -41,8 +41,7 @@ TARGETS = {
         "qemu-aarch64 -L /usr/aarch64-linux-gnu",
     ),
     "x86_64-unknown-linux-musl": ("zig x86_64-linux-musl", None),
-    # The oldest of these processors has instructions that zig leaves out.
-    "aarch64-apple-darwin": ("zig aarch64-macos -mcpu=apple_m1", None),
+    "aarch64-apple-darwin": ("zig aarch64-macos", None),
 }
 # CPython 3.14 without the GIL, on this machine's platform.
 FREE_THREADED = "3.14t"
@@ -80,7 +79,7 @@ def set_up() -> Folder:
     programs = {"zig-ar": ZIG_AR}
     for target, (compiler, _) in TARGETS.items():
         if compiler.startswith("zig "):
-            programs[f"zig-{target}"] = ZIG_WRAPPER.format(target=compiler.removeprefix("zig "))
+            programs[f"zig-{target}"] = ZIG_WRAPPER.format(target=compiler.split()[1])
     for name, text in programs.items():
         path = folder.root / "usr/bin" / name
         path.write_text(text)
@@ -116,6 +115,9 @@ def variables(target: str) -> dict[str, str]:
         "WINEPREFIX": "/clone/.platforms/wine",
         "WINEDEBUG": "-all",
     }
+    if target == "aarch64-apple-darwin":
+        # All processors of Apple have instructions that zig leaves out.
+        own[f"CFLAGS_{name}"] = "-mcpu=apple_m1"
     if runner is not None:
         own[f"CARGO_TARGET_{name.upper()}_RUNNER"] = runner
     return common | own
