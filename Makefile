@@ -12,14 +12,16 @@ CARGO_MUTANTS := fuzz/target/bin/cargo-mutants
 MUTATED := retry stream/resume webhook predictions/pace
 SECONDS := 15
 TASKS := 1000000
+PYTHONS := 3.12 3.13 3.14 3.15
 
-.PHONY: help setup demo test test-rust test-python test-fetch test-third-parties stress fuzz mutants deny chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup demo test test-rust test-python test-fetch test-third-parties test-pythons stress fuzz mutants deny chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
 	@echo 'make test                run all tests, Rust and Python'
 	@echo 'make test-fetch          run the tests of clients with every request passing through a fetch= function'
 	@echo 'make test-third-parties  run libraries and programs that use the official client, with this package'
+	@echo 'make test-pythons        run the tests on other versions of Python (PYTHONS="3.12 3.13 3.14 3.15")'
 	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000)'
 	@echo 'make fuzz                fuzz the parsers of bytes from outside (SECONDS=15 for each)'
 	@echo 'make mutants             check that tests notice errors in the code (MUTATED="retry stream/sse")'
@@ -82,6 +84,10 @@ test-fetch: setup
 
 test-third-parties: setup .third-parties/.tools
 	.third-parties/bin/python -m pytest tests/third_parties -n 3 --dist loadfile $(ARGS)
+
+# tools/pythons.py finds the interpreters, and makes their environments in .pythons.
+test-pythons: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
+	$(BIN)/python tools/pythons.py $(PYTHONS) --arguments='$(ARGS)'
 
 # The race between cancellation and responses, for longer than in the suite.
 stress: setup
@@ -173,4 +179,4 @@ screenshot: setup
 	PYTHONPATH=examples $(BIN)/python docs/screenshot.py
 
 clean:
-	rm -rf $(VENV) .bench .third-parties target fuzz/target output $(NODE)
+	rm -rf $(VENV) .bench .third-parties .pythons target fuzz/target output $(NODE)
