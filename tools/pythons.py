@@ -53,6 +53,7 @@ def is_python(path: str | Path, version: str) -> bool:
 
 
 def find(version: str) -> Path:
+    """Return a Python of this version."""
     name = f"python{version}"
     # A command on PATH may be a shim of pyenv, for a version that is not selected.
     if (command := shutil.which(name)) and is_python(command, version):
@@ -113,6 +114,7 @@ def read_suite() -> bool:
 
 
 def apt(command: str, *arguments: str) -> str:
+    """Return what a command of apt prints, run with a state of its own."""
     settings = {
         "Dir::Etc": DEBIAN / "etc",
         "Dir::Etc::sourcelist": DEBIAN / "etc/sources.list",
@@ -178,6 +180,7 @@ def test(version: str, arguments: list[str]) -> str:
 
 
 def main() -> int:
+    """Run the tests with each version."""
     parser = argparse.ArgumentParser(description="Run the tests with other versions of Python.")
     parser.add_argument("versions", nargs="+", metavar="3.X")
     parser.add_argument("--arguments", default="", help="arguments of pytest")
