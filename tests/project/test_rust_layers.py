@@ -11,7 +11,7 @@ LAYERS = [
     {"base64", "clock", "lock", "redact", "response"},
     {"error", "sync", "webhook"},
     {"address", "off_thread", "retry"},
-    {"http"},
+    {"http", "shared_runtime"},
     {"files", "predictions"},
     {"stream"},
     {"python"},
