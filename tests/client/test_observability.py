@@ -227,8 +227,8 @@ def test_a_client_counts_what_it_does(both):
         assert stats.connections == wire.opened <= 2
     assert (stats.requests, stats.in_flight, stats.failures, stats.retries) == (2, 0, 0, 1)
     expected = (
-        f"Stats(connections={wire.opened}, failures=0, in_flight=0, predictions=0, requests=2, retries=1,"
-        " streams=0)"
+        f"Stats(connections={wire.opened}, failures=0, in_flight=0, predictions=0, requests=2,"
+        " retries=1, streams=0)"
     )
     assert repr(stats) == expected
 

@@ -74,7 +74,7 @@ def test_a_fork_while_other_threads_are_in_calls():
         for thread in threads: thread.join()
     """
     with answering() as wire:
-        done = script(code, wire.base_url)
+        done = script(code, wire.base_url, forks_with_threads=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
