@@ -11,10 +11,15 @@ CARGO_DENY := fuzz/target/bin/cargo-deny
 CARGO_MUTANTS := fuzz/target/bin/cargo-mutants
 MUTATED := retry stream/resume webhook predictions/pace
 SECONDS := 15
+DIST := dist
+TARGETS := $(shell uname -m)-unknown-linux-gnu $(shell uname -m)-unknown-linux-musl
+PYTHONS := $(PYTHON)
+# Folders in which sources are, and what stands for them in the messages of a panic.
+REMAP := $(or $(CARGO_HOME),$(HOME)/.cargo)=cargo $(CURDIR)=replicate_rs
 TASKS := 1000000
-PYTHONS := 3.12 3.13 3.14 3.15
+, := ,
 
-.PHONY: help setup demo test test-rust test-python test-fetch test-third-parties test-pythons stress fuzz mutants deny chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
@@ -22,12 +27,21 @@ help:
 	@echo 'make test-fetch          run the tests of clients with every request passing through a fetch= function'
 	@echo 'make test-third-parties  run libraries and programs that use the official client, with this package'
 	@echo 'make test-pythons        run the tests on other versions of Python (PYTHONS="3.12 3.13 3.14 3.15")'
+	@echo 'make check-platforms     compile for Windows, macOS, arm64, musl and free-threaded Python (PLATFORMS=name for one)'
+	@echo 'make test-platforms      run the tests of the Rust core for Windows under wine, for arm64 under qemu'
 	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000)'
 	@echo 'make fuzz                fuzz the parsers of bytes from outside (SECONDS=15 for each)'
 	@echo 'make mutants             check that tests notice errors in the code (MUTATED="retry stream/sse")'
 	@echo 'make chaos               call this library and replicate 1.0.7 under every fault; writes docs/reliability.md'
 	@echo 'make deny                check licences, bans and sources of the crates'
-	@echo 'make lint                check formatting, lints and layers, both languages'
+	@echo 'make licenses            write THIRD_PARTY_LICENSES, after a change of crates'
+	@echo 'make sdist               build a source distribution in dist/'
+	@echo 'make check-sdist         build a source distribution, install it, and run a program with it'
+	@echo 'make wheels              build wheels for this Python and for all, with glibc and with musl, in dist/'
+	@echo 'make check-wheels        check what is in dist/, install each wheel and run a program with it'
+	@echo 'make check-release       check that TAG=v1.2.3 is the version everywhere, and that FILES=dist is complete'
+	@echo 'make lint                check formatting, lints, layers and workflows'
+	@echo 'make check-workflows     check the hosted workflows, without the network'
 	@echo 'make format              format both languages'
 	@echo 'make typecheck           run mypy and pyright; compare the stub with the binary'
 	@echo 'make bench               measure speed beside other libraries (JOB=name, QUICK=1)'
@@ -39,16 +53,28 @@ help:
 	@echo 'make screenshot          take the pictures in docs/ (needs chromium and chromium-driver)'
 	@echo 'make clean               delete everything that these commands created'
 
+# maturin and cargo name each download; what they print is shown if they fail.
+QUIETLY = >$(VENV)/.log 2>&1 || { cat $(VENV)/.log; exit 1; }
+
 # A virtual environment with the tools that build, test and check the project.
 $(VENV)/.tools: pyproject.toml tools/requirements.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/requirements.txt
+	@echo 'Installing Python tools into $(VENV) (once, usually half a minute) ...'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/requirements.txt
 	@touch $@
 
-# The release build of the extension, in place; built again only when the Rust code changed.
+# The development build of the extension, in place; built again only when the Rust code changed.
 $(BUILT): $(VENV)/.tools $(RUST)
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
+	@echo 'Compiling the Rust core (the first time usually two minutes, then seconds) ...'
+	@$(BIN)/python tools/build_backend.py
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet $(QUIETLY)
 	@touch $@
+
+# The build that wheels have, in place of the development build: for measurements.
+optimized: $(VENV)/.tools
+	@echo 'Compiling the Rust core with all optimizations (usually three minutes) ...'
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet $(QUIETLY)
+	@touch $(BUILT)
 
 # The official Node client, for tests that are skipped without npm.
 $(NODE)/.installed: tests/node/package.json tests/node/package-lock.json
@@ -63,11 +89,13 @@ demo: setup
 test: test-rust test-python
 
 test-rust:
-	cargo test --quiet --no-default-features --lib
+	@echo 'Testing the Rust core (compiled first, usually a minute; the tests take seconds) ...'
+	@cargo test --quiet --no-default-features --lib
 
 # Most tests wait for sockets, so more run at once than there are cores.
 test-python: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
-	$(BIN)/python -X dev -W error -m pytest --tx '4*popen//python=$(BIN)/python -X dev -W error' --dist loadgroup $(ARGS)
+	@echo 'Running the Python tests (usually six minutes on two cores) ...'
+	@$(BIN)/python -X dev -W error -m pytest --tx '4*popen//python=$(BIN)/python -X dev -W error' --dist loadgroup $(ARGS)
 
 # Without the tests that are not about clients.
 test-fetch: setup
@@ -86,8 +114,17 @@ test-third-parties: setup .third-parties/.tools
 	.third-parties/bin/python -m pytest tests/third_parties -n 3 --dist loadfile $(ARGS)
 
 # tools/pythons.py finds the interpreters, and makes their environments in .pythons.
+test-pythons: PYTHONS := 3.12 3.13 3.14 3.15
 test-pythons: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
 	$(BIN)/python tools/pythons.py $(PYTHONS) --arguments='$(ARGS)'
+
+# Compilers of other platforms are in .platforms. It takes 5 GB, and the first check half an hour on two cores.
+check-platforms: $(VENV)/.tools
+	$(BIN)/python tools/platforms.py check $(or $(PLATFORMS),x86_64-pc-windows-gnu aarch64-unknown-linux-gnu \
+		x86_64-unknown-linux-musl aarch64-apple-darwin 3.14t)
+
+test-platforms: $(VENV)/.tools
+	$(BIN)/python tools/platforms.py test $(or $(PLATFORMS),x86_64-pc-windows-gnu aarch64-unknown-linux-gnu)
 
 # The race between cancellation and responses, for longer than in the suite.
 stress: setup
@@ -118,6 +155,48 @@ $(CARGO_DENY):
 deny: $(CARGO_DENY)
 	cargo fetch --quiet --locked
 	$(CARGO_DENY) --offline --log-level error check licenses bans sources
+	$(PYTHON) tools/crates.py licenses --check
+
+# Whenever a crate changed: the licences of what the extension contains.
+licenses:
+	cargo fetch --quiet --locked
+	$(PYTHON) tools/crates.py licenses
+
+.wheels/.tools: tools/requirements-wheels.txt
+	$(PYTHON) -m venv --clear .wheels
+	.wheels/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+sdist: .wheels/.tools
+	.wheels/bin/maturin sdist --out $(DIST)
+
+# As by a user for whose system there is no wheel, with the toolchain that RUSTUP_TOOLCHAIN names.
+check-sdist: sdist
+	$(PYTHON) -m venv --clear .wheels/sdist
+	.wheels/sdist/bin/python -m pip install --quiet --disable-pip-version-check $(DIST)/replicate_rs-*.tar.gz
+	cd .wheels && sdist/bin/python ../tools/smoke.py
+
+# For each target, a wheel for all versions of Python and one for each version in PYTHONS, whose calls are faster; if
+# ABI3T names a Python from 3.15, also one for it and all later versions, free-threaded or not. zig
+# links with glibc 2.17 or with musl, whatever this machine has. No path of this machine is in them.
+wheels: .wheels/.tools
+	cargo fetch --quiet --locked
+	for target in $(TARGETS); do \
+		rustc --print target-libdir --target $$target | xargs test -d || rustup target add $$target || exit 1; \
+		.wheels/bin/python tools/crates.py sbom $$target > .wheels/replicate_rs.cdx.json || exit 1; \
+		for features in '' '--no-default-features --features python --interpreter $(PYTHONS)' $(if $(ABI3T),'--no-default-features --features python$(,)abi3t --interpreter $(ABI3T)'); do \
+			RUSTFLAGS='$(REMAP:%=--remap-path-prefix=%)' CFLAGS='$(REMAP:%=-ffile-prefix-map=%)' \
+			.wheels/bin/maturin build --quiet --release --locked --zig --target $$target $$features --out $(DIST) \
+				--sbom-include .wheels/replicate_rs.cdx.json || exit 1; \
+		done; \
+	done
+
+# Needs only the standard library.
+check-release:
+	$(PYTHON) tools/release.py $(TAG) $(FILES)
+
+check-wheels: .wheels/.tools
+	.wheels/bin/python tools/check_wheels.py $(DIST)
 
 # Writes docs/reliability.md and docs/reliability-faults.md.
 chaos: setup
@@ -130,6 +209,17 @@ lint: setup
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/lint-imports --no-cache
+	$(MAKE) --no-print-directory check-workflows
+
+.workflows/.tools: tools/requirements-workflows.txt
+	$(PYTHON) -m venv --clear .workflows
+	.workflows/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+check-workflows: .workflows/.tools
+	.workflows/bin/zizmor --offline --quiet .github
+	.workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.workflows/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
 format: setup
 	cargo fmt
@@ -155,15 +245,15 @@ bench: .bench/.tools $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed
 	.bench/bin/python benches/bench.py $(if $(JOB),--job $(JOB)) $(if $(QUICK),--quick)
 
 # Instructions, counted with valgrind, do not depend on other load.
-bench-counts: setup
+bench-counts: optimized
 	@command -v valgrind >/dev/null || { echo 'valgrind is missing: apt-get install valgrind'; exit 1; }
 	cargo build --release --quiet --no-default-features --example bench_server --example bench_counts
 	$(BIN)/python benches/counts.py $(if $(UPDATE),--update)
 
-bench-local: setup
+bench-local: optimized
 	$(BIN)/python benches/local.py
 
-bench-holds: setup
+bench-holds: optimized
 	$(BIN)/python benches/holds.py
 
 # Needs only the standard library.
@@ -179,4 +269,4 @@ screenshot: setup
 	PYTHONPATH=examples $(BIN)/python docs/screenshot.py
 
 clean:
-	rm -rf $(VENV) .bench .third-parties .pythons target fuzz/target output $(NODE)
+	rm -rf $(VENV) .bench .third-parties .pythons .platforms .wheels .workflows dist target fuzz/target output $(NODE)

@@ -13,6 +13,11 @@
     )
 )]
 
+/// The allocator on musl, whose own is slow. Memory of the interpreter is not allocated with it.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod address;
 pub mod base64;
 mod clock;
@@ -21,6 +26,7 @@ pub mod files;
 pub mod http;
 mod lock;
 mod off_thread;
+mod platform;
 pub mod predictions;
 mod redact;
 pub mod response;
@@ -67,6 +73,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         crate::python::process::process();
         if let Ok(register) = py.import("os")?.getattr("register_at_fork") {
             let hooks = PyDict::new(py);

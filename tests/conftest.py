@@ -12,6 +12,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from support import passing
 READ_VARIABLES = re.compile(
     r"""(?: REPLICATE_.* | (?:HTTPS?|ALL|NO|FTP|WSS?)_PROXY | REQUEST_METHOD
     | SSL_CERT_(?:FILE|DIR) | SSLKEYLOGFILE | REQUESTS_CA_BUNDLE | CURL_CA_BUNDLE | NETRC
-    | PYTHON(?!HOME$|PYCACHEPREFIX$|DONTWRITEBYTECODE$).*
+    | PYTHON(?!_GIL$|HOME$|PYCACHEPREFIX$|DONTWRITEBYTECODE$).*
     | (?:UVICORN|GRANIAN|CELERY|HTTPX|NODE)_.* | GUNICORN_CMD_ARGS | WEB_CONCURRENCY
     | FORWARDED_ALLOW_IPS | DJANGO_SETTINGS_MODULE | (?:NO|FORCE)_COLOR | CLICOLOR(?:_FORCE)?
     | COLUMNS | TZ )""",
@@ -42,9 +43,35 @@ def read_variables() -> list[str]:
 # Removed at import, so that test modules, session fixtures and child processes do not see them.
 for _name in read_variables():
     del os.environ[_name]
-time.tzset()
+if sys.platform != "win32":
+    time.tzset()
+# Tests that run pytest in a process of its own do not need these plugins, which start slowly.
+os.environ["PYTEST_ADDOPTS"] = " ".join(
+    f"-p no:{name}" for name in ("faker", "fakefs", "hypothesispytest", "schemathesis")
+)
 if passing.IS_ON:
     passing.install()
+
+
+# Modules that are left out where what they are about is missing.
+collect_ignore = []
+if sys.platform == "win32":
+    # Forks, signals, uvloop, sockets and files with POSIX's names and permissions.
+    collect_ignore += [
+        *("process", "chaos"),
+        *(f"client/test_{name}.py" for name in ("awaitable", "bridge", "deadlines", "engine")),
+        *(f"client/test_{name}.py" for name in ("load", "observability", "scopes")),
+        "compat/test_drop_in_processes.py",
+        *(f"files/test_{name}.py" for name in ("file_output", "open_file", "save", "upload_paths")),
+        "local/test_command.py",
+        *(f"predictions/test_{name}.py" for name in ("cancellation", "leaving_programs")),
+        *(f"predictions/test_{name}.py" for name in ("polls", "stream")),
+        "project",
+        *("security/test_certificates.py", "security/test_origins.py"),
+    ]
+if find_spec("gevent") is None:
+    # It has no wheel for free-threaded Python.
+    collect_ignore += ["process/test_greenlets.py", "process/test_greenlet_exits.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

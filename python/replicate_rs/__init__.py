@@ -37,7 +37,15 @@ def _is_main_interpreter() -> bool:
 if not _is_main_interpreter():
     raise ImportError(
         "replicate_rs works in a process's main interpreter only, not in a subinterpreter: use"
-        " threads or processes"
+        " threads or processes; under mod_wsgi, set WSGIApplicationGroup %{GLOBAL}"
+    )
+
+# `zipimport` loads no extension modules, so that the first call would fail without a reason.
+if type(__loader__).__name__ == "zipimporter":
+    raise ImportError(
+        f"replicate_rs cannot be imported from a zip archive ({__file__}): the operating system"
+        " loads its extension module from a file. Unpack the archive, or build it with shiv or pex,"
+        " which unpack it themselves"
     )
 
 if TYPE_CHECKING:
@@ -47,6 +55,10 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from . import exceptions as exceptions
+    from ._base import AbortController as AbortController
+    from ._base import AbortSignal as AbortSignal
+    from ._base import Response as Response
+    from ._base import __version__ as __version__
     from ._base.checks import Limit, Seconds
     from ._base.session import Async as Async
     from ._base.session import Sync as Sync
@@ -55,9 +67,6 @@ if TYPE_CHECKING:
     from ._client.search import SearchResult as SearchResult  # pyright: ignore[reportGeneralTypeIssues] - as above
     from ._client.timeout import Timeout as Timeout
     from ._client.types import Certificate, Fetch, Token
-    from ._core import AbortController as AbortController
-    from ._core import AbortSignal as AbortSignal
-    from ._core import Response as Response
     from ._files.output import FileOutput as FileOutput
     from ._files.save_all import asave_all as asave_all
     from ._files.save_all import save_all as save_all
@@ -147,13 +156,11 @@ if TYPE_CHECKING:
     cert: Certificate | None
     fetch: Fetch | None
 
-__version__ = "0.1.0"
-
 # The module of each public name.
 _EXPORTS = {
     name: module
     for module, names in {
-        "_core": "AbortController AbortSignal Response",
+        "_base": "AbortController AbortSignal Response",
         "_base.session": "Async Sync",
         "account": "Account",
         "client": "AsyncReplicate Replicate",
@@ -279,6 +286,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from ._base import __version__ as version
+
+        return globals().setdefault(name, version)
     if name == "default_client":
         from .client import Replicate
 

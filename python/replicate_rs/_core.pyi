@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from os import PathLike
-from typing import Any, ClassVar, Generic, Literal, Self, TypeAlias, TypeVar, final, overload
+from typing import Any, ClassVar, Final, Generic, Literal, Self, TypeAlias, TypeVar, final, overload
 
 from typing_extensions import disjoint_base
 
@@ -31,6 +31,7 @@ __all__ = [
     "StreamPosition",
     "Upload",
     "Verifier",
+    "__version__",
     "finish_detached",
     "is_plain",
     "read_data_uri",
@@ -39,6 +40,8 @@ __all__ = [
     "write_file",
     "write_json",
 ]
+
+__version__: Final[str]
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)

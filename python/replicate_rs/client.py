@@ -117,8 +117,8 @@ class BaseClient(Configurable[M]):
                 ``host:port``, addresses, networks, or ``*``.
             verify: Whether to verify the certificates of servers; False is for tests. A path has
                 the meaning of `ssl_cert_file`.
-            ssl_cert_file: A PEM file of the authorities to trust. Default: `SSL_CERT_FILE`, else
-                the system's.
+            ssl_cert_file: A PEM file of the authorities to trust. Default: those in
+                `SSL_CERT_FILE` and the folders of `SSL_CERT_DIR`, else the system's.
             cert: The client's certificate: a PEM file that contains the key too, or a pair of
                 files, certificate and key.
             fetch: A function ``fetch(request, send)`` around every request. It returns a

@@ -18,6 +18,7 @@ use crate::clock::deadline;
 use crate::error::{Error, Kind, Phase};
 use crate::lock::{get_or_try_init, lock};
 use crate::off_thread::{is_caller_thread, join};
+use crate::platform::read_at;
 
 /// The size of a block of a file: smaller ones cost more per byte, larger ones exceed the
 /// processor's cache.
@@ -434,13 +435,6 @@ impl FileSlice {
         }
         Ok(())
     }
-}
-
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
-    #[cfg(unix)]
-    return std::os::unix::fs::FileExt::read_at(file, buffer, offset);
-    #[cfg(windows)]
-    return std::os::windows::fs::FileExt::seek_read(file, buffer, offset);
 }
 
 /// Buffers of blocks that were sent, to be used again: new memory would have to be cleared each

@@ -15,10 +15,7 @@ use super::proxy::{Proxies, Proxy};
 use super::timing::TimingLayer;
 use super::tls::{Identity, Trust, certificate_problem};
 use crate::error::{Error, Kind};
-
-/// How long sent data may stay unacknowledged, or the peer's window closed. It limits how long an
-/// abandoned request keeps its socket.
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
+use crate::platform::limit_unacknowledged;
 
 /// Options for the connections of a client.
 #[derive(Debug, Default)]
@@ -69,7 +66,7 @@ pub(crate) fn build_client(
     proxies: Arc<Proxies>,
     timing: TimingLayer,
 ) -> Result<Client, Error> {
-    let mut builder = Client::builder()
+    let builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
@@ -77,8 +74,8 @@ pub(crate) fn build_client(
         .no_proxy()
         .connector_layer(timing)
         .tcp_keepalive(Duration::from_secs(15))
-        .tcp_user_timeout(TCP_USER_TIMEOUT)
         .pool_idle_timeout(Duration::from_secs(60));
+    let mut builder = limit_unacknowledged(builder);
     if let Some(limit) = options.timeout {
         builder = builder.connect_timeout(limit);
     }

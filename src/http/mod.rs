@@ -1,5 +1,6 @@
 //! HTTP: requests, their attempts and their responses, over the pooled connections of a client.
 
+pub(crate) mod authorities;
 pub(crate) mod body;
 pub(crate) mod connect;
 pub(crate) mod exchange;

@@ -11,7 +11,7 @@ use super::proxy::Proxies;
 use super::rate_limit::RateLimit;
 use super::stats::Counters;
 use super::timing::{TimingLayer, enter_phase};
-use super::tls::{Tls, Trust, environment_problem};
+use super::tls::Tls;
 use crate::error::{Error, Kind, Phase};
 use crate::lock::get_or_try_init;
 use crate::off_thread::off_thread;
@@ -71,8 +71,7 @@ impl Pool {
         }
     }
 
-    /// Add to an error what the user can check: the timeout and the proxy of a failed connection,
-    /// and the certificates of the environment if the server's was refused.
+    /// Add to an error what the user can check: the timeout and the proxy of a failed connection.
     pub(crate) fn describe(&self, url: &Url, error: reqwest::Error) -> Error {
         let mut error = match self.options.timeout {
             Some(limit) if error.is_connect() && error.is_timeout() => {
@@ -86,11 +85,6 @@ impl Pool {
                     error
                         .message
                         .push_str(&format!(" (by way of proxy {proxy})"));
-                }
-            }
-            Kind::Untrusted if matches!(self.options.trust, Trust::System) => {
-                if let Some(problem) = environment_problem() {
-                    error.message.push_str(&format!(" ({problem})"));
                 }
             }
             _ => {}

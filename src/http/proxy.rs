@@ -7,6 +7,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
 use crate::error::Error;
+use crate::platform::HAS_PROXY_SETTINGS;
 
 /// Environment variables. The first one that is not blank counts.
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
@@ -135,7 +136,7 @@ impl Proxies {
             http: http.or_else(|| all.clone()),
             https: https.or(all),
             direct: direct_hosts(&direct),
-            system: cfg!(any(target_os = "macos", windows)).then(Matcher::from_system),
+            system: HAS_PROXY_SETTINGS.then(Matcher::from_system),
         })
     }
 

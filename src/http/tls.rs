@@ -1,7 +1,5 @@
-//! TLS trust roots and client certificates.
+//! TLS: who is trusted, and client certificates.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -13,18 +11,16 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
     SignatureScheme,
 };
-use zeroize::Zeroizing;
 
+use super::authorities::{PemFile, authorities, certificates, default_verifier, unusable};
 use crate::error::{Error, Kind};
 use crate::lock::get_or_try_init;
-
-pub(crate) use system::environment_problem;
 
 /// Which server certificates are accepted.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Trust {
-    /// Those signed by an authority that the operating system trusts; in a container without any,
-    /// Mozilla's list.
+    /// Those signed by an authority that the environment names, or else the operating system; in a
+    /// container without any, Mozilla's list.
     #[default]
     System,
     /// Those signed by one of these authorities.
@@ -36,12 +32,7 @@ pub(crate) enum Trust {
 impl Trust {
     /// Read the authorities of a PEM file.
     pub(crate) fn file(path: &Path) -> Result<Self, Error> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(certificates(path)?);
-        if roots.is_empty() {
-            return Err(unusable(path, "none of its certificates can be read"));
-        }
-        Ok(Self::Only(Arc::new(roots)))
+        Ok(Self::Only(Arc::new(authorities(path)?)))
     }
 }
 
@@ -56,7 +47,7 @@ impl Identity {
     /// Read two PEM files, which may be the same.
     pub(crate) fn read(certificate: &Path, key: &Path) -> Result<Self, Error> {
         let chain = certificates(certificate)?;
-        let read = PrivateKeyDer::from_pem_slice(without_mark(&read_file(key)?))
+        let read = PrivateKeyDer::from_pem_slice(PemFile::read(key)?.text())
             .map_err(|error| unusable(key, &format!("no private key in it: {error}")))?;
         let identity = Self { chain, key: read };
         // Checks that the two belong together, before the first request.
@@ -72,40 +63,6 @@ impl Identity {
         })?;
         Ok(identity)
     }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    match CertificateDer::pem_slice_iter(without_mark(&read_file(path)?))
-        .collect::<Result<Vec<_>, _>>()
-    {
-        Ok(found) if found.is_empty() => Err(unusable(path, "no certificate in it")),
-        Ok(found) => Ok(found),
-        Err(error) => Err(unusable(path, &error.to_string())),
-    }
-}
-
-/// Larger than any list of certificates. A device such as `/dev/zero` has no end.
-const MAX_FILE: u64 = 64 << 20;
-/// The byte order mark that some editors put before UTF-8 text. PEM parsers do not accept it.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Read a file into memory that is wiped when dropped, since it may hold a key.
-fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let mut content = Zeroizing::new(Vec::new());
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut content));
-    read.map(|_| content)
-        .map_err(|error| unusable(path, &error.to_string()))
-}
-
-fn without_mark(content: &[u8]) -> &[u8] {
-    content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content)
-}
-
-fn unusable(path: &Path, why: &str) -> Error {
-    Error::invalid(format!(
-        "{} is not a usable PEM file: {why}",
-        path.display()
-    ))
 }
 
 /// TLS configurations shared by the clients of a process: parsed roots and session caches are
@@ -147,9 +104,7 @@ fn config(trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, Er
     let verified = match trust {
         Trust::System => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(
-                system::verifier(provider).map_err(broken)?,
-            )),
+            .with_custom_certificate_verifier(default_verifier(provider)?),
         Trust::Only(roots) => builder.with_root_certificates(roots.clone()),
         Trust::Anyone => builder
             .dangerous()
@@ -160,103 +115,6 @@ fn config(trust: &Trust, identity: Option<&Identity>) -> Result<ClientConfig, Er
         Some(own) => verified
             .with_client_auth_cert(own.chain.clone(), own.key.clone_key())
             .map_err(broken),
-    }
-}
-
-/// Trust roots of systems that store them as files.
-#[cfg(all(unix, not(any(target_vendor = "apple", target_os = "android"))))]
-mod system {
-    use std::env;
-    use std::path::{Path, PathBuf};
-    use std::sync::Arc;
-
-    use rustls::RootCertStore;
-    use rustls::crypto::CryptoProvider;
-    use rustls::pki_types::CertificateDer;
-    use rustls_platform_verifier::Verifier;
-
-    use super::{BYTE_ORDER_MARK, Trust, certificates, read_file};
-
-    /// Environment variables, as in OpenSSL.
-    const CERT_FILE: &str = "SSL_CERT_FILE";
-    const CERT_DIR: &str = "SSL_CERT_DIR";
-
-    pub(crate) fn verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
-        Verifier::new_with_extra_roots(certificates_after_mark(), provider.clone()).or_else(|_| {
-            Verifier::new_with_extra_roots(
-                webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned(),
-                provider,
-            )
-        })
-    }
-
-    /// Read the certificates of a `SSL_CERT_FILE` with a byte order mark, which makes the verifier
-    /// skip the first certificate.
-    fn certificates_after_mark() -> Vec<CertificateDer<'static>> {
-        // A pipe can be read only once.
-        let Some(path) = env::var_os(CERT_FILE)
-            .map(PathBuf::from)
-            .filter(|path| path.is_file())
-        else {
-            return Vec::new();
-        };
-        let is_marked = read_file(&path).is_ok_and(|content| content.starts_with(BYTE_ORDER_MARK));
-        let mut found = if is_marked {
-            certificates(&path).unwrap_or_default()
-        } else {
-            Vec::new()
-        };
-        found.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
-        found
-    }
-
-    /// Return why the certificates named by the environment cannot be used; None if they can.
-    pub(crate) fn environment_problem() -> Option<String> {
-        file_problem().or_else(folder_problem)
-    }
-
-    fn file_problem() -> Option<String> {
-        let path = env::var_os(CERT_FILE)?;
-        if path.is_empty() {
-            return Some(format!("{CERT_FILE} is set, but empty"));
-        }
-        let error = Trust::file(Path::new(&path)).err()?;
-        Some(format!("{CERT_FILE}: {}", error.message))
-    }
-
-    fn folder_problem() -> Option<String> {
-        let paths = env::var_os(CERT_DIR)?;
-        if paths.is_empty() {
-            return Some(format!("{CERT_DIR} is set, but empty"));
-        }
-        env::split_paths(&paths).find_map(|path| {
-            let why = match path.read_dir().map(|mut entries| entries.next().is_none()) {
-                Ok(false) => return None,
-                Ok(true) => "it is empty".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            Some(format!(
-                "{CERT_DIR}: {} has no certificates: {why}",
-                path.display()
-            ))
-        })
-    }
-}
-
-/// Trust roots of systems with a service for them, which ignores the environment.
-#[cfg(not(all(unix, not(any(target_vendor = "apple", target_os = "android")))))]
-mod system {
-    use std::sync::Arc;
-
-    use rustls::crypto::CryptoProvider;
-    use rustls_platform_verifier::Verifier;
-
-    pub(crate) fn verifier(provider: Arc<CryptoProvider>) -> Result<Verifier, rustls::Error> {
-        Verifier::new(provider)
-    }
-
-    pub(crate) fn environment_problem() -> Option<String> {
-        None
     }
 }
 

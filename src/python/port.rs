@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use super::fork::Generation;
 use super::process::process;
 use super::slot::{Slot, wake};
+use crate::platform::WakeSocket;
 use crate::sync::mailbox::Mailbox;
 
 /// The delay before a failed wake-up is repeated.
@@ -35,13 +36,7 @@ pub(crate) struct Port {
 }
 
 enum LoopWaker {
-    /// Both ends are ours, so that a write never meets a closed peer. The loop only watches the
-    /// second.
-    #[cfg(unix)]
-    Socket(
-        std::os::unix::net::UnixStream,
-        std::os::unix::net::UnixStream,
-    ),
+    Socket(WakeSocket),
     /// For loops without `add_reader`.
     Threadsafe(Py<PyWeakrefReference>),
 }
@@ -97,41 +92,28 @@ impl Port {
     }
 
     /// Open a port to a loop.
-    #[cfg(unix)]
     fn open(
         event_loop: &Bound<'_, PyAny>,
         reference: &Py<PyWeakrefReference>,
     ) -> PyResult<Arc<Self>> {
-        use std::os::fd::AsRawFd;
-        use std::os::unix::net::UnixStream;
         let py = event_loop.py();
-        let (writer, reader) = UnixStream::pair()?;
-        writer.set_nonblocking(true)?;
-        reader.set_nonblocking(true)?;
-        let fd = reader.as_raw_fd();
-        let port = Self::with(LoopWaker::Socket(writer, reader));
+        let threadsafe = || Self::with(LoopWaker::Threadsafe(reference.clone_ref(py)));
+        let Some(socket) = WakeSocket::open()? else {
+            return Ok(threadsafe());
+        };
+        let descriptor = socket.descriptor();
+        let port = Self::with(LoopWaker::Socket(socket));
         // In an empty context: the loop keeps the context in which a reader was added, which
         // would keep a task's context alive.
         let add_reader = event_loop.getattr("add_reader")?;
-        let args = (add_reader, fd, Drain { port: port.clone() });
+        let args = (add_reader, descriptor, Drain { port: port.clone() });
         match empty_context(py)?.call_method1("run", args) {
             Ok(_) => Ok(port),
             Err(error) if error.is_instance_of::<pyo3::exceptions::PyNotImplementedError>(py) => {
-                Ok(Self::with(LoopWaker::Threadsafe(reference.clone_ref(py))))
+                Ok(threadsafe())
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Open a port to a loop.
-    #[cfg(not(unix))]
-    fn open(
-        event_loop: &Bound<'_, PyAny>,
-        reference: &Py<PyWeakrefReference>,
-    ) -> PyResult<Arc<Self>> {
-        Ok(Self::with(LoopWaker::Threadsafe(
-            reference.clone_ref(event_loop.py()),
-        )))
     }
 
     fn with(waker: LoopWaker) -> Arc<Self> {
@@ -163,9 +145,7 @@ impl Port {
 
     fn wake(self: &Arc<Self>) {
         match &self.waker {
-            // If the socket is full, the loop will wake up in any case.
-            #[cfg(unix)]
-            LoopWaker::Socket(writer, _) => drop(std::io::Write::write(&mut &*writer, b"!")),
+            LoopWaker::Socket(socket) => socket.wake(),
             LoopWaker::Threadsafe(reference) => {
                 match Python::try_attach(|py| self.call_soon(py, reference)) {
                     Some(WakeResult::Woken) => {}
@@ -275,9 +255,8 @@ struct Drain {
 #[pymethods]
 impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
-        #[cfg(unix)]
-        if let LoopWaker::Socket(_, reader) = &self.port.waker {
-            drop(std::io::Read::read(&mut &*reader, &mut [0; 64]));
+        if let LoopWaker::Socket(socket) = &self.port.waker {
+            socket.clear();
         }
         let mut slots = self.port.mailbox.take().into_iter();
         while let Some(slot) = slots.next() {
@@ -295,7 +274,6 @@ impl Drain {
 impl Drop for Drain {
     fn drop(&mut self) {
         // Only the loop holds the reader of a socket: it was closed, or is being collected.
-        #[cfg(unix)]
         if matches!(self.port.waker, LoopWaker::Socket(..)) && !self.port.generation.is_inherited()
         {
             self.port.close();

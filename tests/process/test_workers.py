@@ -316,6 +316,7 @@ def together(local):
     """A model that answers when four have asked it, which one thread can only do if its greenlets
     give way.
     """
+    pytest.importorskip("gevent")
     gate = threading.Barrier(4, timeout=20)
 
     @local.model("acme/together")

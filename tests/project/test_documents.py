@@ -11,6 +11,8 @@ PACKAGE = ROOT / "python" / "replicate_rs"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benches/*.md")])
 # Documents that say where code and tests are, in code spans.
 MAPS = ("CONTRIBUTING.md", "SECURITY.md", "docs/design.md")
+# The package index shows README.md, so that its links are complete.
+REPOSITORY = "https://github.com/replicate-rs/replicate-rs/blob/main/"
 PATH = re.compile(r"`([\w.*-]+(?:/[\w.*-]+)*(?:/|\.(?:py|pyi|rs|toml|md)))`")
 
 
@@ -22,6 +24,15 @@ def without_code(path):
     return re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
+def links(path):
+    """Return the targets of a document's links, those that are stated at its end included."""
+    text = without_code(path)
+    stated = re.findall(r"^\[([^\]]+)\]: (\S+)$", text, re.MULTILINE)
+    for label in re.findall(r"\]\[([^\]]+)\]", text):
+        assert label in dict(stated), label
+    return [*re.findall(r"\]\(([^)\s]+)\)", text), *(target for _, target in stated)]
+
+
 def anchors(path):
     """Return the anchors of a document's headings, as GitHub creates them."""
     headings = re.findall(r"^#+ (.*)$", without_code(path), re.MULTILINE)
@@ -30,13 +41,19 @@ def anchors(path):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=names(DOCUMENTS))
 def test_links_lead_to_files_and_headings(path):
-    for link in re.findall(r"\]\(([^)\s]+)\)", without_code(path)):
+    for link in links(path):
+        folder = ROOT if link.startswith(REPOSITORY) else path.parent
+        link = link.removeprefix(REPOSITORY)
         if link.startswith(("https:", "http:", "mailto:")):
             continue
         name, _, anchor = link.partition("#")
-        target = path.parent / name if name else path
+        target = folder / name if name else path
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+def test_links_of_the_readme_lead_somewhere_on_the_package_index():
+    assert [each for each in links(ROOT / "README.md") if not each.startswith("https:")] == []
 
 
 @pytest.mark.parametrize("name", MAPS)

@@ -71,14 +71,6 @@ def test_the_demo_runs(tmp_path):
     assert (ROOT / "output" / "sketch.png").stat().st_size > 10_000
 
 
-def test_the_version_is_the_same_everywhere():
-    import replicate_rs
-    from replicate_rs._client.options import USER_AGENT
-
-    assert f'\nversion = "{replicate_rs.__version__}"\n' in (ROOT / "Cargo.toml").read_text()
-    assert f"replicate-rs/{replicate_rs.__version__}" == USER_AGENT
-
-
 def test_tests_do_not_depend_on_the_developer_s_environment():
     unreachable = "http://127.0.0.1:9"
     variables = {

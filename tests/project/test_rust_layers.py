@@ -8,7 +8,8 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 # Each package may depend on those before it.
 LAYERS = [
-    {"base64", "clock", "lock", "redact", "response"},
+    {"clock", "lock", "platform", "redact", "response"},
+    {"base64"},
     {"error", "sync", "webhook"},
     {"address", "off_thread", "retry"},
     {"http", "shared_runtime"},
@@ -19,8 +20,8 @@ LAYERS = [
 ]
 # Inside these packages the order matters too: each module may depend on those before it.
 ORDER = {
-    "http": "tls proxy fetch_policy rate_limit stats body timing connect pool request exchange"
-    " test_server",
+    "http": "authorities tls proxy fetch_policy rate_limit stats body timing connect pool request"
+    " exchange test_server",
     "files": "data_uri checksum disk download",
     "stream": "sse resume batch inbox reader",
     "predictions": "pace polls create_lookup create",
@@ -136,6 +137,13 @@ def test_http_knows_neither_predictions_nor_python():
     for module, text in modules().items():
         if module[0] == "http":
             assert not re.search(r"predictions|python", text), module
+
+
+def test_only_one_module_knows_operating_systems_and_processors():
+    for module, text in modules().items():
+        is_platform = module == ("platform",)
+        asked = re.search(r"\bcfg!?\([^]]*\b(?:unix|windows|target_\w+)|\bstd::os::", text)
+        assert is_platform or not asked, module
 
 
 def test_synchronisation_primitives_know_no_runtime():

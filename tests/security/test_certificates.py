@@ -323,7 +323,7 @@ def test_the_environment_s_certificates_in_a_folder(monkeypatch, certificates, t
 def test_a_machine_without_certificates_has_http_and_refuses_strangers(
     monkeypatch, certificates, tmp_path, file
 ):
-    """A bare container."""
+    """Its variables may be set all the same."""
     with serving(certificates) as wire, Wire(answering) as plain:
         monkeypatch.setenv("SSL_CERT_FILE", file)
         monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
@@ -344,16 +344,15 @@ def test_a_byte_order_mark_does_not_hide_the_environment_s_certificates(
     [
         ("SSL_CERT_FILE", None, "No such file"),
         ("SSL_CERT_FILE", b"", "no certificate in it"),
+        ("SSL_CERT_FILE", "folder", "Is a directory"),
         ("SSL_CERT_DIR", None, "No such file"),
-        ("SSL_CERT_DIR", "folder", "it is empty"),
+        ("SSL_CERT_DIR", "folder", "there is no certificate in it"),
     ],
 )
-def test_a_variable_that_names_no_certificates_is_named_in_the_error(
+def test_a_variable_that_names_no_certificates_is_an_error(
     monkeypatch, certificates, tmp_path, name, content, says
 ):
-    """The machine's own are not asked then, so that everybody is a stranger; why is not seen from
-    the certificate.
-    """
+    """No other authorities take their place, and the request is neither sent nor repeated."""
     path = tmp_path / "corporate"
     if content == "folder":
         path.mkdir()
@@ -363,33 +362,51 @@ def test_a_variable_that_names_no_certificates_is_named_in_the_error(
     code = """
         import asyncio, sys
         import replicate_rs as replicate
-        client = replicate.Replicate("r8_secret", base_url=sys.argv[1], max_retries=0)
+        client = replicate.Replicate("r8_secret", base_url=sys.argv[1])
         for call in (client.predictions.get,
             lambda id: asyncio.run(client.predictions.async_get(id))):
             try:
                 call("x")
             except replicate.exceptions.APIConnectionError as error:
                 print(error)
+        client = replicate.Replicate("r8_secret", base_url=sys.argv[1], ssl_cert_file=sys.argv[2])
+        print(client.predictions.get("x").id)
     """
     with serving(certificates) as wire:
-        told = script(code, wire.base_url).stdout.splitlines()
-    assert len(told) == 2
-    for error in told:
-        assert "no authority that is trusted" in error
-        assert f"({name}: {path}" in error
+        *errors, last = script(code, wire.base_url, certificates.authority).stdout.splitlines()
+        assert len(wire.seen) == wire.opened == 1
+    assert last == "p1"
+    assert len(errors) == 2
+    for error in errors:
+        assert f"the certificates of {name} cannot be used: {path}" in error
         assert says in error
 
 
-def test_an_empty_variable_is_named_too(monkeypatch, certificates):
-    monkeypatch.setenv("SSL_CERT_FILE", "")
+def test_one_path_that_does_not_exist_among_others_is_an_error(monkeypatch, certificates, tmp_path):
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    (folder / "authority.pem").write_bytes(pathlib.Path(certificates.authority).read_bytes())
     with serving(certificates) as wire:
-        done = script(
-            CALL.replace(
-                'print("refused" if "certificate" in str(error) else error)', "print(error)"
-            ),
-            wire.base_url,
-        )
-    assert "(SSL_CERT_FILE is set, but empty)" in done.stdout
+        monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(folder), "", str(tmp_path)]))
+        assert calls(wire.base_url) == ["ok"]
+        monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(folder), str(tmp_path / "none")]))
+        assert calls(wire.base_url) == ["refused"]
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_a_blank_variable_counts_as_missing(monkeypatch, certificates, tmp_path, blank):
+    """The system's authorities are asked, who do not know that of these tests."""
+    monkeypatch.setenv("SSL_CERT_FILE", blank)
+    monkeypatch.setenv("SSL_CERT_DIR", blank)
+    code = CALL.replace(
+        'print("refused" if "certificate" in str(error) else error)', "print(error)"
+    )
+    with serving(certificates) as wire:
+        error = script(code, wire.base_url).stdout
+        assert "no authority that is trusted" in error
+        assert "cannot be used" not in error
+        monkeypatch.setenv("SSL_CERT_FILE", certificates.authority)
+        assert calls(wire.base_url) == ["ok"]
 
 
 def test_the_option_overrides_the_environment_s_certificates(monkeypatch, both, certificates):

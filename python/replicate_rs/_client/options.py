@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from .._base import __version__
 from .._base.checks import (
     file_path,
     flag,
@@ -39,7 +40,7 @@ ATTRIBUTE_ALIASES = {
     "_timeout": "timeout",
 }
 DEFAULT_BASE_URL = "https://api.replicate.com/v1"
-USER_AGENT = "replicate-rs/0.1.0"
+USER_AGENT = f"replicate-rs/{__version__}"
 
 # Defaults of `max_retries` and `max_response_bytes`.
 MAX_RETRIES = 5
