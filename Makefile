@@ -29,7 +29,7 @@ help:
 	@echo 'make test-pythons        run the tests on other versions of Python (PYTHONS="3.12 3.13 3.14 3.15")'
 	@echo 'make check-platforms     compile for Windows, macOS, arm64, musl and free-threaded Python (PLATFORMS=name for one)'
 	@echo 'make test-platforms      run the tests of the Rust core for Windows under wine, for arm64 under qemu'
-	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000)'
+	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000); threads that share a client'
 	@echo 'make fuzz                fuzz the parsers of bytes from outside (SECONDS=15 for each)'
 	@echo 'make mutants             check that tests notice errors in the code (MUTATED="retry stream/sse")'
 	@echo 'make chaos               call this library and replicate 1.0.7 under every fault; writes docs/reliability.md'
@@ -126,9 +126,10 @@ check-platforms: $(VENV)/.tools
 test-platforms: $(VENV)/.tools
 	$(BIN)/python tools/platforms.py test $(or $(PLATFORMS),x86_64-pc-windows-gnu aarch64-unknown-linux-gnu)
 
-# The race between cancellation and responses, for longer than in the suite.
+# The race between cancellation and responses, and threads that share a client, for longer than in the suite.
 stress: setup
 	STRESS_TASKS=$(TASKS) $(BIN)/python -m pytest tests/client/test_awaitable.py -k cancelled_as_their_answers --timeout 1800
+	STRESS_SECONDS=60 $(BIN)/python -m pytest tests/process/test_process.py -k switch_often --timeout 1800
 
 $(CARGO_FUZZ):
 	cargo install --quiet --root fuzz/target --locked cargo-fuzz@0.13.2

@@ -40,7 +40,7 @@ pub mod webhook;
 mod python;
 
 #[cfg(feature = "python")]
-#[pyo3::pymodule]
+#[pyo3::pymodule(gil_used = false)]
 mod _core {
     use pyo3::prelude::*;
     use pyo3::types::PyDict;

