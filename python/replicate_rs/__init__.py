@@ -33,6 +33,12 @@ def _is_main_interpreter() -> bool:
     return is_main()
 
 
+# Before the Rust core is looked for, which others than CPython do not find, or cannot use.
+if sys.implementation.name != "cpython":
+    raise ImportError(
+        f"replicate_rs needs CPython 3.11 or newer; this is {sys.implementation.name}"
+    )
+
 # Checked before the Rust core is loaded, which all interpreters of a process share.
 if not _is_main_interpreter():
     raise ImportError(
