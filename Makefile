@@ -28,7 +28,7 @@ help:
 	@echo 'make test-third-parties  run libraries and programs that use the official client, with this package'
 	@echo 'make test-pythons        run the tests on other versions of Python (PYTHONS="3.12 3.13 3.14 3.15")'
 	@echo 'make check-platforms     compile for Windows, macOS, arm64, musl and free-threaded Python (PLATFORMS=name for one)'
-	@echo 'make test-platforms      run the tests of the Rust core for Windows under wine, for arm64 under qemu'
+	@echo 'make test-platforms      try the tests of the Rust core for Windows under wine, for arm64 under qemu'
 	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000); threads that share a client'
 	@echo 'make fuzz                fuzz the parsers of bytes from outside (SECONDS=15 for each)'
 	@echo 'make mutants             check that tests notice errors in the code (MUTATED="retry stream/sse")'
