@@ -13,7 +13,7 @@ MUTATED := retry stream/resume webhook predictions/pace
 SECONDS := 15
 DIST := dist
 TARGETS := $(shell uname -m)-unknown-linux-gnu $(shell uname -m)-unknown-linux-musl
-PYTHONS := $(PYTHON)
+INTERPRETERS = $(shell $(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 # Folders in which sources are, and what stands for them in the messages of a panic.
 REMAP := $(or $(CARGO_HOME),$(HOME)/.cargo)=cargo $(CURDIR)=replicate_rs
 TASKS := 1000000
@@ -56,15 +56,20 @@ help:
 # maturin and cargo name each download; what they print is shown if they fail.
 QUIETLY = >$(VENV)/.log 2>&1 || { cat $(VENV)/.log; exit 1; }
 
-# A virtual environment with the tools that build, test and check the project.
-$(VENV)/.tools: pyproject.toml tools/requirements.txt
-	@echo 'Installing Python tools into $(VENV) (once, usually half a minute) ...'
+# A virtual environment in which the package can be built and `make demo` runs.
+$(VENV)/.demo: tools/requirements-demo.txt
 	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# The tools that test and check the project, too.
+$(VENV)/.tools: $(VENV)/.demo pyproject.toml tools/requirements.txt
+	@echo 'Installing Python tools into $(VENV) (once, usually half a minute) ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tools/requirements.txt
 	@touch $@
 
 # The development build of the extension, in place; built again only when the Rust code changed.
-$(BUILT): $(VENV)/.tools $(RUST)
+$(BUILT): $(VENV)/.demo $(RUST)
 	@echo 'Compiling the Rust core (the first time usually two minutes, then seconds) ...'
 	@$(BIN)/python tools/build_backend.py
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet $(QUIETLY)
@@ -81,9 +86,9 @@ $(NODE)/.installed: tests/node/package.json tests/node/package-lock.json
 	npm ci --prefix tests/node --no-audit --no-fund --loglevel error
 	@touch $@
 
-setup: $(BUILT)
+setup: $(VENV)/.tools $(BUILT)
 
-demo: setup
+demo: $(BUILT)
 	@$(BIN)/python examples/demo.py
 
 test: test-rust test-python
@@ -177,7 +182,7 @@ check-sdist: sdist
 	.wheels/sdist/bin/python -m pip install --quiet --disable-pip-version-check $(DIST)/replicate_rs-*.tar.gz
 	cd .wheels && sdist/bin/python ../tools/smoke.py
 
-# For each target, a wheel for all versions of Python and one for each version in PYTHONS, whose calls are faster; if
+# For each target, a wheel for all versions of Python and one for each version in INTERPRETERS, whose calls are faster; if
 # ABI3T names a Python from 3.15, also one for it and all later versions, free-threaded or not. zig
 # links with glibc 2.17 or with musl, whatever this machine has. No path of this machine is in them.
 wheels: .wheels/.tools
@@ -185,9 +190,10 @@ wheels: .wheels/.tools
 	for target in $(TARGETS); do \
 		rustc --print target-libdir --target $$target | xargs test -d || rustup target add $$target || exit 1; \
 		.wheels/bin/python tools/crates.py sbom $$target > .wheels/replicate_rs.cdx.json || exit 1; \
-		for features in '' '--no-default-features --features python --interpreter $(PYTHONS)' $(if $(ABI3T),'--no-default-features --features python$(,)abi3t --interpreter $(ABI3T)'); do \
+		for features in '' '--no-default-features --features python --interpreter $(INTERPRETERS)' $(if $(ABI3T),'--no-default-features --features python$(,)abi3t --interpreter $(ABI3T)'); do \
+			PATH="$(abspath .wheels/bin):$$PATH" \
 			RUSTFLAGS='$(REMAP:%=--remap-path-prefix=%)' CFLAGS='$(REMAP:%=-ffile-prefix-map=%)' \
-			.wheels/bin/maturin build --quiet --release --locked --zig --target $$target $$features --out $(DIST) \
+			maturin build --quiet --release --locked --zig --target $$target $$features --out $(DIST) \
 				--sbom-include .wheels/replicate_rs.cdx.json || exit 1; \
 		done; \
 	done

@@ -13,11 +13,6 @@
     )
 )]
 
-/// The allocator on musl, whose own is slow. Memory of the interpreter is not allocated with it.
-#[cfg(target_env = "musl")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 pub mod address;
 pub mod base64;
 mod clock;

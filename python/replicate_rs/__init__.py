@@ -47,7 +47,7 @@ if not _is_main_interpreter():
     )
 
 # `zipimport` loads no extension modules, so that the first call would fail without a reason.
-if type(__loader__).__name__ == "zipimporter":
+if type(__spec__.loader).__name__ == "zipimporter":
     raise ImportError(
         f"replicate_rs cannot be imported from a zip archive ({__file__}): the operating system"
         " loads its extension module from a file. Unpack the archive, or build it with shiv or pex,"
