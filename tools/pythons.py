@@ -87,7 +87,9 @@ def environment(version: str) -> Path:
     place = PLACE / version
     python = place / "bin/python"
     installed = place / "requirements.txt"
-    if not installed.exists() or installed.read_text() != REQUIREMENTS.read_text():
+    is_made = installed.exists() and installed.read_text() == REQUIREMENTS.read_text()
+    # Its interpreter may have been removed.
+    if not is_made or not python.exists():
         base = find(version)
         print(f"Python {version}: installing requirements, which takes minutes", flush=True)
         output(base, "-m", "venv", "--without-pip", "--clear", place)
