@@ -19,16 +19,17 @@ REMAP := $(or $(CARGO_HOME),$(HOME)/.cargo)=cargo $(CURDIR)=replicate_rs
 TASKS := 1000000
 , := ,
 
-.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
+.PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
 
 help:
 	@echo 'make demo                run models on a photograph, without an account (PHOTO=path for your own)'
 	@echo 'make test                run all tests, Rust and Python'
 	@echo 'make test-fetch          run the tests of clients with every request passing through a fetch= function'
 	@echo 'make test-third-parties  run libraries and programs that use the official client, with this package'
+	@echo 'make test-pythons        run the tests on other versions of Python (PYTHONS="3.12 3.13 3.14 3.15")'
 	@echo 'make check-platforms     compile for Windows, macOS, arm64, musl and free-threaded Python (PLATFORMS=name for one)'
 	@echo 'make test-platforms      run the tests of the Rust core for Windows under wine, for arm64 under qemu'
-	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000)'
+	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000); threads that share a client'
 	@echo 'make fuzz                fuzz the parsers of bytes from outside (SECONDS=15 for each)'
 	@echo 'make mutants             check that tests notice errors in the code (MUTATED="retry stream/sse")'
 	@echo 'make chaos               call this library and replicate 1.0.7 under every fault; writes docs/reliability.md'
@@ -117,6 +118,11 @@ test-fetch: setup
 test-third-parties: setup .third-parties/.tools
 	.third-parties/bin/python -m pytest tests/third_parties -n 3 --dist loadfile $(ARGS)
 
+# tools/pythons.py finds the interpreters, and makes their environments in .pythons.
+test-pythons: PYTHONS := 3.12 3.13 3.14 3.15
+test-pythons: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
+	$(BIN)/python tools/pythons.py $(PYTHONS) --arguments='$(ARGS)'
+
 # Compilers of other platforms are in .platforms. It takes 5 GB, and the first check half an hour on two cores.
 check-platforms: $(VENV)/.tools
 	$(BIN)/python tools/platforms.py check $(or $(PLATFORMS),x86_64-pc-windows-gnu aarch64-unknown-linux-gnu \
@@ -125,9 +131,10 @@ check-platforms: $(VENV)/.tools
 test-platforms: $(VENV)/.tools
 	$(BIN)/python tools/platforms.py test $(or $(PLATFORMS),x86_64-pc-windows-gnu aarch64-unknown-linux-gnu)
 
-# The race between cancellation and responses, for longer than in the suite.
+# The race between cancellation and responses, and threads that share a client, for longer than in the suite.
 stress: setup
 	STRESS_TASKS=$(TASKS) $(BIN)/python -m pytest tests/client/test_awaitable.py -k cancelled_as_their_answers --timeout 1800
+	STRESS_SECONDS=60 $(BIN)/python -m pytest tests/process/test_process.py -k switch_often --timeout 1800
 
 $(CARGO_FUZZ):
 	cargo install --quiet --root fuzz/target --locked cargo-fuzz@0.13.2
@@ -269,4 +276,4 @@ screenshot: setup
 	PYTHONPATH=examples $(BIN)/python docs/screenshot.py
 
 clean:
-	rm -rf $(VENV) .bench .third-parties .platforms .wheels .workflows dist target fuzz/target output $(NODE)
+	rm -rf $(VENV) .bench .third-parties .pythons .platforms .wheels .workflows dist target fuzz/target output $(NODE)

@@ -26,6 +26,7 @@ pub mod predictions;
 mod redact;
 pub mod response;
 pub mod retry;
+mod shared_runtime;
 pub mod stream;
 mod sync;
 pub mod webhook;
@@ -34,10 +35,12 @@ pub mod webhook;
 mod python;
 
 #[cfg(feature = "python")]
-#[pyo3::pymodule]
+#[pyo3::pymodule(gil_used = false)]
 mod _core {
     use pyo3::prelude::*;
-    use pyo3::types::IntoPyDict;
+    use pyo3::types::PyDict;
+
+    use crate::python::process::{after_fork_in_child, after_fork_in_parent, before_fork};
 
     #[pymodule_export]
     use crate::python::abort::{PyAbortController, PyAbortSignal};
@@ -67,12 +70,15 @@ mod _core {
         let py = module.py();
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         crate::python::process::process();
-        let after_fork = pyo3::wrap_pyfunction!(crate::python::process::after_fork_in_child, py)?;
         if let Ok(register) = py.import("os")?.getattr("register_at_fork") {
-            register.call(
-                (),
-                Some(&[("after_in_child", after_fork)].into_py_dict(py)?),
+            let hooks = PyDict::new(py);
+            hooks.set_item("before", wrap_pyfunction!(before_fork, py)?)?;
+            hooks.set_item(
+                "after_in_parent",
+                wrap_pyfunction!(after_fork_in_parent, py)?,
             )?;
+            hooks.set_item("after_in_child", wrap_pyfunction!(after_fork_in_child, py)?)?;
+            register.call((), Some(&hooks))?;
         }
         Ok(())
     }

@@ -198,14 +198,19 @@ def local() -> Iterator[LocalReplicate]:
         yield server
 
 
-def script(code, *arguments, timeout=30, **options):
-    """Run Python code in a fresh process that treats warnings as errors."""
+def script(code, *arguments, timeout=30, forks_with_threads=False, **options):
+    """Run Python code in a fresh process that treats warnings as errors.
+
+    CPython 3.12 and newer warn of a fork while threads of the program itself run.
+    """
+    ignored = ["-W", "ignore:This process:DeprecationWarning"] if forks_with_threads else []
     command = [
         sys.executable,
         "-X",
         "dev",
         "-W",
         "error",
+        *ignored,
         "-c",
         passing.PRELUDE + textwrap.dedent(code),
         *arguments,

@@ -34,7 +34,9 @@ C = (
 
 
 def check() -> None:
-    """End with a message that names the remedy, if a compiler is missing or too old."""
+    """End with a message that names the remedy, if Python or a compiler does not fit."""
+    if sys.implementation.name != "cpython":
+        sys.exit(f"replicate-rs needs CPython 3.11 or newer; this is {sys.implementation.name}")
     manifest = tomllib.loads((ROOT / "Cargo.toml").read_text("utf-8"))
     needed = manifest["package"]["rust-version"]
     rustc = os.environ.get("RUSTC") or shutil.which("rustc")

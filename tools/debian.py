@@ -59,15 +59,19 @@ class Folder:
             output("dpkg-deb", "-x", archive, new)
             archive.unlink()
         for path in SHARED:
-            target = new / path[1:]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.mkdir(exist_ok=True) if Path(path).is_dir() else target.touch()
+            place = new / path[1:]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if Path(path).is_dir():
+                place.mkdir(exist_ok=True)
+            else:
+                place.touch()
         for name in ("clone", "tmp", "root"):
             (new / name).mkdir(exist_ok=True)
         # Packages leave such links to their installation.
-        for link, target in {"cc": "gcc", "awk": "mawk"}.items():
-            (new / "usr/bin" / link).unlink(missing_ok=True)
-            (new / "usr/bin" / link).symlink_to(target)
+        for name, program in {"cc": "gcc", "awk": "mawk"}.items():
+            link = new / "usr/bin" / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(program)
         (new / "packages").write_text("\n".join(sorted(packages)))
         shutil.rmtree(self.root, ignore_errors=True)
         new.rename(self.root)

@@ -115,6 +115,9 @@ def variables(target: str) -> dict[str, str]:
         "WINEPREFIX": "/clone/.platforms/wine",
         "WINEDEBUG": "-all",
     }
+    if target == "aarch64-apple-darwin":
+        # All processors of Apple have instructions that zig leaves out.
+        own[f"CFLAGS_{name}"] = "-mcpu=apple_m1"
     if runner is not None:
         own[f"CARGO_TARGET_{name.upper()}_RUNNER"] = runner
     return common | own
@@ -123,7 +126,7 @@ def variables(target: str) -> dict[str, str]:
 def options(target: str) -> list[str]:
     """Return cargo's options for a target."""
     if target == FREE_THREADED:
-        return ["--locked", "--target", HOST]
+        return ["--locked", "--target", HOST, "--no-default-features", "--features", "python"]
     return ["--locked", "--target", target, "-Z", "build-std=std,panic_unwind"]
 
 

@@ -33,6 +33,12 @@ def _is_main_interpreter() -> bool:
     return is_main()
 
 
+# Before the Rust core is looked for, which others than CPython do not find, or cannot use.
+if sys.implementation.name != "cpython":
+    raise ImportError(
+        f"replicate_rs needs CPython 3.11 or newer; this is {sys.implementation.name}"
+    )
+
 # Checked before the Rust core is loaded, which all interpreters of a process share.
 if not _is_main_interpreter():
     raise ImportError(
@@ -41,7 +47,7 @@ if not _is_main_interpreter():
     )
 
 # `zipimport` loads no extension modules, so that the first call would fail without a reason.
-if type(__loader__).__name__ == "zipimporter":
+if type(__spec__.loader).__name__ == "zipimporter":
     raise ImportError(
         f"replicate_rs cannot be imported from a zip archive ({__file__}): the operating system"
         " loads its extension module from a file. Unpack the archive, or build it with shiv or pex,"

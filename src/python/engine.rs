@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use pyo3::PyResult;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 use tokio::task::{AbortHandle, JoinHandle, yield_now};
 use tokio::time::timeout;
 
 use super::failure::Failure;
 use super::signals::{check_signals, tick};
 use crate::error::Error;
+use crate::shared_runtime::Threads;
 
 /// After this number of turns, the connections of an idle engine have noticed that their client or
 /// request is gone.
@@ -20,8 +21,8 @@ const SETTLING_TURNS: usize = 4;
 pub(crate) struct Engine(Runtime);
 
 impl Engine {
-    pub(crate) fn new() -> std::io::Result<Self> {
-        Builder::new_current_thread().enable_all().build().map(Self)
+    pub(crate) fn new(threads: &Threads) -> std::io::Result<Self> {
+        threads.runtime().build().map(Self)
     }
 
     /// Run work on this thread. It is a task, because tokio makes a system call for each wake-up of

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use pyo3::prelude::*;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 use super::engine::Engine;
 use super::failure::Failure;
@@ -32,6 +32,7 @@ use crate::http::tls::Tls;
 use crate::lock::{get_or_try_init, lock};
 use crate::predictions::create::{Creates, Unattended};
 use crate::predictions::pace::Pace;
+use crate::shared_runtime::{SharedRuntime, Threads};
 
 /// How long to wait for the end of aborted work.
 const MAX_ABORT: Duration = Duration::from_secs(1);
@@ -44,10 +45,12 @@ const CALLS_ON_RUNTIME: usize = 256;
 /// The state that a forked child must not use.
 #[derive(Default)]
 pub(crate) struct Process {
-    runtime: OnceLock<Runtime>,
+    runtime: OnceLock<SharedRuntime>,
     /// None before the first blocking call, and during one.
     engine: Mutex<Option<Arc<Engine>>>,
     has_engine: AtomicBool,
+    /// The threads of both.
+    threads: Threads,
     /// Blocking calls that will still use the runtime.
     calls_on_runtime: AtomicUsize,
     clients: Mutex<HashMap<u64, Client>>,
@@ -85,6 +88,29 @@ pub(crate) fn process() -> &'static Process {
     process
 }
 
+/// Called before every fork, by `os.register_at_fork`. End the threads of this process.
+#[pyfunction]
+pub(crate) fn before_fork(py: Python<'_>) {
+    let process = process();
+    // A thread may be waiting for the GIL.
+    py.detach(|| {
+        if let Some(runtime) = process.runtime.get() {
+            runtime.pause();
+        }
+        process.threads.wait_for_end();
+    });
+}
+
+/// Called after every fork in the parent, also if it failed, by `os.register_at_fork`.
+#[pyfunction]
+pub(crate) fn after_fork_in_parent() -> Result<(), Failure> {
+    if let Some(runtime) = process().runtime.get() {
+        // After an error the next call tries it again.
+        runtime.resume().map_err(|error| cannot_start(&error))?;
+    }
+    Ok(())
+}
+
 /// Called once in every forked child, by `os.register_at_fork`.
 #[pyfunction]
 pub(crate) fn after_fork_in_child() {
@@ -113,16 +139,13 @@ pub(crate) fn finish_detached(py: Python<'_>, seconds: f64) {
 }
 
 impl Process {
-    /// Return the runtime of awaited calls and streams, which has one worker thread.
+    /// Return the runtime of awaited calls and streams, which has one thread.
     pub(crate) fn runtime(&self) -> Result<&Runtime, Error> {
-        get_or_try_init(&self.runtime, || {
-            Builder::new_multi_thread()
-                .worker_threads(1)
-                .thread_name("replicate_rs")
-                .enable_all()
-                .build()
-                .map_err(|error| cannot_start(&error))
-        })
+        let runtime = get_or_try_init(&self.runtime, || SharedRuntime::new(&self.threads))
+            // Its thread could perhaps not start again after a fork.
+            .and_then(|runtime| runtime.resume().map(|()| runtime))
+            .map_err(|error| cannot_start(&error))?;
+        Ok(runtime)
     }
 
     /// Run background work.
@@ -168,7 +191,7 @@ impl Process {
                 .store(CALLS_ON_RUNTIME, Ordering::Relaxed);
             return Ok(None);
         }
-        let engine = Engine::new().map_err(|error| cannot_start(&error))?;
+        let engine = Engine::new(&self.threads).map_err(|error| cannot_start(&error))?;
         Ok(Some(borrowed(Arc::new(engine))))
     }
 

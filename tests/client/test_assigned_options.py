@@ -137,7 +137,8 @@ def test_connections_are_kept_when_an_option_is_assigned(both, wire):
     for token in ("r8_a", "r8_b", "r8_c"):
         client.api_token = token
         both(lambda: client.predictions.get("x"))
-    assert client.stats().connections == 1
+    # A blocking call that follows simultaneous ones may use a second set of connections.
+    assert client.stats().connections <= 2
 
 
 # The module.

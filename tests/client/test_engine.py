@@ -167,5 +167,5 @@ def test_a_fork_in_the_midst_of_a_read():
     """
 
     with answering() as api, Wire(lambda _: sending(HALF, hang_up=False)) as host:
-        done = script(code, api.base_url, f"{host.origin}/x")
+        done = script(code, api.base_url, f"{host.origin}/x", forks_with_threads=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "succeeded\n", "")

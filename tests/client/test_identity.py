@@ -69,6 +69,8 @@ COPIES = {
     "twice": lambda client: copy.copy(copy.deepcopy(client)),
 }
 PICKLES = {"pickle": through(pickle), "cloudpickle": through(cloudpickle), "dill": through(dill)}
+# dill 0.4.1 reads `co_lnotab` of functions that it stores by value, which 3.15 does not have.
+DILL_STORES_CODE = sys.version_info < (3, 15)
 OPTIONS = {
     "headers": GATEWAY,
     "user_agent": "mine",
@@ -334,7 +336,9 @@ def test_functions_that_use_the_module_go_to_other_processes(tmp_path):
     make.write_text(
         PROGRAM
         + textwrap.dedent("""
-        for name, library in (("cloudpickle", cloudpickle), ("dill", dill)):
+        for name, library in {"cloudpickle": cloudpickle, "dill": dill}.items():
+            if name not in sys.argv[2:]:
+                continue
             with open(sys.argv[1] + "/" + name, "wb") as file:
                 library.dump(functions, file, **({"recurse": True} if name == "dill" else {}))
         """)
@@ -343,7 +347,9 @@ def test_functions_that_use_the_module_go_to_other_processes(tmp_path):
     use.write_text(
         textwrap.dedent("""
         import cloudpickle, dill, sys
-        for name, library in (("cloudpickle", cloudpickle), ("dill", dill)):
+        for name, library in {"cloudpickle": cloudpickle, "dill": dill}.items():
+            if name not in sys.argv[2:]:
+                continue
             with open(sys.argv[1] + "/" + name, "rb") as file:
                 assert {function("p1") for function in library.load(file)} == {"p1", "p1p1"}
         """)
@@ -358,13 +364,14 @@ def test_functions_that_use_the_module_go_to_other_processes(tmp_path):
             "REPLICATE_API_TOKEN": TOKEN,
             "PATH": "/usr/bin:/bin",
         }
+        names = ["cloudpickle", "dill"] if DILL_STORES_CODE else ["cloudpickle"]
         for program in (make, use):
-            command = [sys.executable, "-X", "dev", "-W", "error", str(program), str(tmp_path)]
+            command = [sys.executable, "-X", "dev", "-W", "error", program, tmp_path, *names]
             done = subprocess.run(
                 command, env=env, capture_output=True, text=True, timeout=60, check=False
             )
             assert (done.returncode, done.stderr) == (0, ""), done.stderr
-        assert len(wire.seen) == 16
+        assert len(wire.seen) == 8 * len(names)
         assert {each.headers["authorization"] for each in wire.seen} == {f"Bearer {TOKEN}"}
 
 
@@ -409,5 +416,6 @@ def test_the_module_itself():
 
 def test_a_prediction_that_was_made_by_hand_is_pickled_as_ever():
     record = Prediction(id="x", status="succeeded")
-    for way in PICKLES.values():
-        assert way(record) == record
+    for name, way in PICKLES.items():
+        if name != "dill" or DILL_STORES_CODE:
+            assert way(record) == record

@@ -223,16 +223,12 @@ def test_a_client_counts_what_it_does(both):
         both(lambda: client.predictions.get("p1"))
         both(lambda: client.predictions.get("p1"))
         stats = client.stats()
-    assert (stats.requests, stats.in_flight, stats.failures, stats.retries, stats.connections) == (
-        2,
-        0,
-        0,
-        1,
-        1,
-    )
+        # A blocking call that follows simultaneous ones may use a second set of connections.
+        assert stats.connections == wire.opened <= 2
+    assert (stats.requests, stats.in_flight, stats.failures, stats.retries) == (2, 0, 0, 1)
     expected = (
-        "Stats(connections=1, failures=0, in_flight=0, predictions=0, requests=2, retries=1,"
-        " streams=0)"
+        f"Stats(connections={wire.opened}, failures=0, in_flight=0, predictions=0, requests=2,"
+        " retries=1, streams=0)"
     )
     assert repr(stats) == expected
 

@@ -146,7 +146,7 @@ REFUSED = [
     (VALUE, " has two keys that are '1' in JSON", {1: "a", "1": "b"}),
     (VALUE, " has two keys that are '1' in JSON", {"1": "a", 1: "b"}),
     (VALUE, " has a key twice", Pairs(a=1)),
-    (VALUE, " has NaT", np.datetime64("NaT")),
+    (VALUE, " has NaT", np.datetime64("NaT", "s")),
     (VALUE, " has NaT", np.array(["NaT"], dtype="datetime64[s]")),
     (VALUE, " is NaT", NotATime(2026, 1, 1)),
     (VALUE, " is a closed file", closed()),

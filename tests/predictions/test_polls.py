@@ -254,5 +254,6 @@ def test_waiting_survives_a_fork_while_another_leads():
         os._exit(0)
         """,
         *map(str, Path(__file__).parents[:2]),
+        forks_with_threads=True,
     )
     assert done.stdout == "0\n", done.stderr

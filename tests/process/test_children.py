@@ -125,7 +125,7 @@ def test_a_child_does_not_wait_for_a_connection_that_its_parent_uses(way):
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     """
     with seen_before("/v1/predictions/held") as wire:
-        ran = script(code, wire.base_url)
+        ran = script(code, wire.base_url, forks_with_threads=True)
     assert (ran.stdout, ran.stderr) == ("0\n", "")
 
 
@@ -263,7 +263,7 @@ def test_a_fork_while_an_event_loop_has_calls_under_way():
         asyncio.run(main())
     """
     with paused_stream() as wire:
-        ran = script(code, wire.base_url)
+        ran = script(code, wire.base_url, forks_with_threads=True)
         assert (ran.returncode, ran.stdout, ran.stderr) == (0, "ab\n", "")
 
 

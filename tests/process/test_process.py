@@ -74,7 +74,7 @@ def test_a_fork_while_other_threads_are_in_calls():
         for thread in threads: thread.join()
     """
     with answering() as wire:
-        done = script(code, wire.base_url)
+        done = script(code, wire.base_url, forks_with_threads=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
 
 
@@ -182,3 +182,53 @@ def test_a_cancelled_run_is_cancelled_even_if_the_program_ends_at_once():
         done = script(code, wire.base_url)
         assert (done.returncode, done.stderr) == (0, "")
         assert wire.routes.count("POST /v1/predictions/p1/cancel") == 1
+
+
+@pytest.mark.parametrize("name", ["pypy", "graalpy"])
+def test_other_implementations_are_refused_with_words(name):
+    code = f"""
+        import sys
+        sys.implementation.name = {name!r}
+        import replicate_rs
+    """
+    refused = script(code)
+    assert f"replicate_rs needs CPython 3.11 or newer; this is {name}" in refused.stderr
+
+
+def test_threads_share_a_client_while_they_switch_often():
+    code = """
+        import asyncio, sys, threading, time
+        import replicate_rs as replicate
+        sys.setswitchinterval(1e-6)
+        client = replicate.Replicate("r8_x", base_url=sys.argv[1])
+        asynchronous = replicate.AsyncReplicate("r8_x", base_url=sys.argv[1])
+        shared = client.predictions.get("x")
+        end, failures = time.monotonic() + float(sys.argv[2]), []
+
+        async def awaited():
+            found = await asyncio.gather(*(asynchronous.predictions.get("x") for _ in range(8)))
+            assert {each.id for each in found} == {"p1"}
+
+        def work(number):
+            try:
+                while time.monotonic() < end:
+                    assert client.predictions.get("x").id == shared.id == "p1"
+                    shared.reload()
+                    asyncio.run(awaited())
+                    client.max_retries = number
+                    asynchronous.user_agent = f"thread {number}"
+                    assert client.with_options(max_retries=number).max_retries == number
+                    assert client.stats().failures == 0
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        assert not failures, failures
+        client.close()
+    """
+    seconds = float(os.environ.get("STRESS_SECONDS", "2"))
+    with answering() as wire:
+        done = script(code, wire.base_url, str(seconds), timeout=seconds + 50)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -225,7 +225,9 @@ if __name__ == "__main__":
 def test_pools_and_processes(method, local, tmp_path):
     program = tmp_path / "pools.py"
     program.write_text(POOLS)
-    command = [sys.executable, "-X", "dev", "-W", "error", str(program), method]
+    # On 3.15, asyncio's debug mode warns of the module in which `spawn` runs a program.
+    ignored = ["-W", "ignore:Module globals is missing a __spec__.loader:DeprecationWarning"]
+    command = [sys.executable, "-X", "dev", "-W", "error", *ignored, program, method]
     ran = subprocess.run(
         command, env=environment(local.base_url), capture_output=True, text=True, timeout=50
     )

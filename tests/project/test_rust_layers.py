@@ -12,7 +12,7 @@ LAYERS = [
     {"base64"},
     {"error", "sync", "webhook"},
     {"address", "off_thread", "retry"},
-    {"http"},
+    {"http", "shared_runtime"},
     {"files", "predictions"},
     {"stream"},
     {"python"},
