@@ -8,6 +8,7 @@ them is listed at the end. Needs tools/requirements-wheels.txt.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
 import subprocess
@@ -18,6 +19,7 @@ import venv
 from pathlib import Path
 from zipfile import ZipFile
 
+from elftools.elf.elffile import ELFFile
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
@@ -27,8 +29,8 @@ SMOKE = Path(__file__).with_name("smoke.py").resolve()
 PATHS = re.compile(
     rb"(?:/root/|/home/|/Users/|/work/|/github/|[A-Za-z]:\\\\(?:Users|a)\\\\)[\x21-\x7e]*"
 )
-# The C library and its version; the major versions have been the same since there are such wheels.
-PLATFORM = re.compile(r"\b(manylinux_2|musllinux_1)_(\d+)_")
+# The version of glibc.
+PLATFORM = re.compile(r"\b(manylinux_2)_(\d+)_")
 # What users and their lawyers look for in a wheel's metadata.
 METADATA = ("licenses/LICENSE", "licenses/THIRD_PARTY_LICENSES", "sboms/replicate_rs.cdx.json")
 IN_SDIST = ("CHANGELOG.md", "Cargo.lock", "LICENSE", "THIRD_PARTY_LICENSES", "tests/conftest.py")
@@ -62,11 +64,23 @@ def check_content(wheel: Path) -> None:
                 raise SystemExit(f"{wheel.name} lacks the licence of {crate}")
 
 
+def read_libraries(wheel: Path) -> set[str]:
+    """Return the names of the shared libraries that a wheel's module needs."""
+    with ZipFile(wheel) as archive:
+        (extension,) = (name for name in archive.namelist() if name.endswith(".so"))
+        section = ELFFile(io.BytesIO(archive.read(extension))).get_section_by_name(".dynamic")
+    return {tag.needed for tag in section.iter_tags("DT_NEEDED")}
+
+
 def check_platform(wheel: Path) -> None:
     """Check the symbols that a wheel needs from Python and from the system's libraries."""
     if "-abi3-" in wheel.name:
         run(BIN / "abi3audit", "--strict", wheel)
-    if "linux" in wheel.name:
+    if "musllinux" in wheel.name:
+        # On systems with glibc, auditwheel takes their `libc.so`, which is a text, for musl's.
+        if (needed := read_libraries(wheel)) != {"libc.so"}:
+            raise SystemExit(f"{wheel.name} needs {', '.join(sorted(needed))}")
+    elif "linux" in wheel.name:
         shown = " ".join(run(BIN / "auditwheel", "show", wheel).split())
         named, found = PLATFORM.search(wheel.name), PLATFORM.search(shown)
         # An older version than the name says does as well.
