@@ -36,12 +36,6 @@ USES = {
     "an awaited call": "asyncio.run(asynchronous.predictions.get('p1'))",
     "a stream": "assert ''.join(client.text_stream('acme/x', {})) == 'ab'",
     "a file": "FileOutput(sys.argv[1].removesuffix('/v1') + '/file', client).save(sys.argv[2])",
-    "simultaneous calls": """
-calls = [threading.Thread(target=client.predictions.get, args=("p1",)) for _ in range(4)]
-[each.start() for each in calls]
-[each.join() for each in calls]
-client.predictions.get("p1")
-""",
 }
 
 
