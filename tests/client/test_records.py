@@ -3,6 +3,8 @@
 import copy
 import json
 import pickle
+import sys
+import threading
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -294,3 +296,28 @@ def test_a_repr_cuts_what_is_long():
         repr(replicate.Prediction(**fields))
         == f"Prediction({', '.join(f'{name}={value!r}' for name, value in fields.items())})"
     )
+
+
+def test_threads_find_every_field_while_another_updates():
+    def update():
+        for n in range(100_000):
+            record._update({"id": "p1", "status": "processing", f"field {n % 3}": n})
+
+    def read():
+        while updating.is_alive():
+            seen.add((record.id, record.status is None))
+
+    record, seen = Prediction(id="p1", status="starting"), set()
+    updating = threading.Thread(target=update)
+    threads = [updating, *(threading.Thread(target=read) for _ in range(4))]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert seen <= {("p1", False)}
+    assert record.dict() == {"id": "p1", "status": "processing", "field 0": 99_999}

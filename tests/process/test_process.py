@@ -195,7 +195,6 @@ def test_other_implementations_are_refused_with_words(name):
     assert f"replicate_rs needs CPython 3.11 or newer; this is {name}" in refused.stderr
 
 
-@pytest.mark.xfail(reason="a thread finds None where another assigns options", strict=False)
 def test_threads_share_a_client_while_they_switch_often():
     code = """
         import asyncio, sys, threading, time

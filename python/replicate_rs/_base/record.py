@@ -91,9 +91,10 @@ class Record(ModelMethods, Resource[M]):
     def _update(self, data: Mapping[str, Any]) -> None:
         """Replace the fields by those of a newer response."""
         if data is not self._data:
-            new = dict(data)
-            self._data.clear()
-            self._data.update(new)
+            # No field is missing in between, for other threads that read this record.
+            self._data.update(data)
+            for name in set(self._data).difference(data):
+                self._data.pop(name, None)
 
     if not TYPE_CHECKING:
 
