@@ -8,6 +8,12 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Take an optional value. It is dropped after the mutex is unlocked, because the destructor of a
+/// Python object may run any code.
+pub(crate) fn take<T>(mutex: &Mutex<Option<T>>) -> Option<T> {
+    lock(mutex).take()
+}
+
 /// Initialise a cell with a fallible initialiser.
 pub(crate) fn get_or_try_init<T, E>(
     cell: &OnceLock<T>,

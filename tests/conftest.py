@@ -45,10 +45,6 @@ for _name in read_variables():
     del os.environ[_name]
 if sys.platform != "win32":
     time.tzset()
-# Tests that run pytest in a process of its own do not need these plugins, which start slowly.
-os.environ["PYTEST_ADDOPTS"] = " ".join(
-    f"-p no:{name}" for name in ("faker", "fakefs", "hypothesispytest", "schemathesis")
-)
 if passing.IS_ON:
     passing.install()
 
@@ -72,6 +68,15 @@ if sys.platform == "win32":
 if find_spec("gevent") is None:
     # It has no wheel for free-threaded Python.
     collect_ignore += ["process/test_greenlets.py", "process/test_greenlet_exits.py"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Tests that run pytest in a process of its own do not need these plugins, which start slowly.
+    # The processes of xdist do, and have the environment of the first one.
+    if hasattr(config, "workerinput") or not config.getoption("tx", None):
+        os.environ["PYTEST_ADDOPTS"] = " ".join(
+            f"-p no:{name}" for name in ("faker", "fakefs", "hypothesispytest", "schemathesis")
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

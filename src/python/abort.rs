@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::imports::{checked, exception};
 use crate::clock::deadline;
 use crate::error::{Error, Kind};
-use crate::lock::lock;
+use crate::lock::{lock, take};
 
 /// What a worker watches: set by `abort()`, or at a time.
 #[derive(Clone, Debug, Default)]
@@ -83,8 +83,14 @@ impl PyAbortSignal {
 
     fn set(&self, py: Python<'_>, reason: Option<Py<PyAny>>) {
         if !self.flag.is_set() {
-            // If two threads abort at the same time, the reason of the first is kept.
-            lock(&self.reason).get_or_insert_with(|| reason.unwrap_or_else(|| py.None()));
+            // If two threads abort at the same time, the reason of the first is kept; the other one
+            // is dropped after the mutex is unlocked.
+            let reason = reason.unwrap_or_else(|| py.None());
+            let mut kept = lock(&self.reason);
+            if kept.is_none() {
+                *kept = Some(reason);
+            }
+            drop(kept);
             self.flag.token.cancel();
         }
     }
@@ -165,7 +171,7 @@ impl PyAbortSignal {
     }
 
     fn __clear__(&self) {
-        drop(lock(&self.reason).take());
+        drop(take(&self.reason));
     }
 
     fn __repr__(&self) -> String {

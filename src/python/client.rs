@@ -41,7 +41,7 @@ use crate::http::fetch_policy::FetchPolicy;
 use crate::http::proxy::Proxy;
 use crate::http::request::{ApiOrigin, Body, Request, Timeouts};
 use crate::http::tls::Trust;
-use crate::lock::lock;
+use crate::lock::{lock, take};
 use crate::predictions::create::{Create, Owner};
 use crate::predictions::polls::{self, Target};
 use crate::stream::batch::Form;
@@ -624,7 +624,7 @@ impl PyCore {
 
     fn __clear__(&self) {
         if let Token::Callable(function, _) = &self.token {
-            drop(lock(function).take());
+            drop(take(function));
         }
     }
 

@@ -1,18 +1,17 @@
 //! Server-sent events as Python objects, and a parser for bytes from other sources.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use compact_str::CompactString;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
+use pyo3::sync::{MutexExt, PyOnceLock};
 use pyo3::types::{PyBytes, PyList, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use super::imports::checked;
 use crate::error::Error;
-use crate::lock::lock;
 use crate::stream::batch::EventFields;
 use crate::stream::sse::{Event, Parser};
 
@@ -206,6 +205,15 @@ pub(crate) struct PyEventDecoder {
     is_closed: AtomicBool,
 }
 
+impl PyEventDecoder {
+    /// Lock the parser, and release the GIL while another thread has it.
+    fn lock_parser(&self, py: Python<'_>) -> MutexGuard<'_, Parser> {
+        self.parser
+            .lock_py_attached(py)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[pymethods]
 impl PyEventDecoder {
     #[new]
@@ -235,7 +243,9 @@ impl PyEventDecoder {
             return Err(PyValueError::new_err("this decoder is closed"));
         }
         let mut events = Vec::new();
-        let parsed = lock(&self.parser).feed(bytes.as_bytes(), |event| {
+        // Objects are created while the parser is locked. That may run other threads, which must not
+        // hold the GIL while they wait for the parser.
+        let parsed = self.lock_parser(py).feed(bytes.as_bytes(), |event| {
             let (name, id) = (event.name.into(), event.id.map(Into::into));
             let fields = EventFields {
                 name,
@@ -253,15 +263,15 @@ impl PyEventDecoder {
 
     /// The last id of a finished event; None if there was none.
     #[getter]
-    fn last_event_id(&self) -> Option<String> {
-        lock(&self.parser).last_event_id().map(ToOwned::to_owned)
+    fn last_event_id(&self, py: Python<'_>) -> Option<String> {
+        self.lock_parser(py).last_event_id().map(ToOwned::to_owned)
     }
 
     /// The last `retry` field of the stream: milliseconds to wait before reconnecting; None if
     /// there was none.
     #[getter]
-    fn retry(&self) -> Option<u64> {
-        lock(&self.parser).reconnection_time()
+    fn retry(&self, py: Python<'_>) -> Option<u64> {
+        self.lock_parser(py).reconnection_time()
     }
 
     /// End the stream: an unfinished event is dropped, and no more bytes are accepted.

@@ -40,7 +40,7 @@ use super::slot::{Slot, Waiter, schedule};
 use super::work::{Delivery, Job, deliver, job, ready};
 use crate::error::Error;
 use crate::http::request::Body;
-use crate::lock::lock;
+use crate::lock::{lock, take};
 use crate::predictions::create::Create;
 use crate::sync::slot::{Finish, Status, Subscribed, Waiters};
 
@@ -443,7 +443,7 @@ impl PyPending {
     fn __next__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let (this, py) = (slf.get(), slf.py());
         this.check_process(py)?;
-        if let Some(result) = lock(&this.result).take() {
+        if let Some(result) = take(&this.result) {
             this.set_delivered();
             return Err(match result {
                 Ok(value) => stop_iteration(value.into_bound(py)),
@@ -594,8 +594,8 @@ impl PyPending {
     }
 
     fn __clear__(&self) {
-        drop(lock(&self.result).take());
-        drop(lock(&self.cancel_message).take());
+        drop(take(&self.result));
+        drop(take(&self.cancel_message));
         if self
             .running
             .get()

@@ -3,14 +3,13 @@ all.
 """
 
 import gzip
-import socket
 import time
 
 import pytest
 
 import replicate_rs as replicate
 from replicate_rs import exceptions
-from support.wire import Wire, done, hang, output, prediction, reply, streaming
+from support.wire import Wire, closed_port, done, hang, output, prediction, reply, streaming
 
 
 def get(both, wire, **options):
@@ -101,9 +100,7 @@ def test_an_error_body_may_be_anything(both, body):
 
 
 def test_no_server_is_a_connection_error_with_its_cause(both):
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    listener.close()
+    port = closed_port()
     with pytest.raises(
         exceptions.APIConnectionError, match=f"GET http://127.0.0.1:{port}/v1/predictions/x"
     ) as caught:

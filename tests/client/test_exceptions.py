@@ -1,12 +1,12 @@
 """The tree of errors, and the errors of arguments in the wrong place."""
 
 import pickle
-import socket
 
 import pytest
 
 import replicate_rs
 from replicate_rs import exceptions, webhook
+from support.wire import closed_port
 
 
 def test_every_exception_can_be_imported_from_the_package():
@@ -37,9 +37,7 @@ def test_all_errors_but_a_model_s_are_request_errors():
 
 
 def test_a_connection_that_fails_is_a_connection_error_of_python(both):
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    client = both.client(f"http://127.0.0.1:{port}", max_retries=0)
+    client = both.client(f"http://127.0.0.1:{closed_port()}", max_retries=0)
     with pytest.raises(ConnectionError, match="refused") as caught:
         both(lambda: client.predictions.get("x"))
     error = caught.value

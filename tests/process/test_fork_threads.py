@@ -36,6 +36,14 @@ USES = {
     "an awaited call": "asyncio.run(asynchronous.predictions.get('p1'))",
     "a stream": "assert ''.join(client.text_stream('acme/x', {})) == 'ab'",
     "a file": "FileOutput(sys.argv[1].removesuffix('/v1') + '/file', client).save(sys.argv[2])",
+    # Linux lists a thread for a moment longer than it can be joined.
+    "simultaneous calls": """
+jobs = [threading.Thread(target=client.predictions.get, args=("p1",)) for _ in range(8)]
+[each.start() for each in jobs]
+[each.join() for each in jobs]
+while any(os.path.exists(f"/proc/self/task/{each.native_id}") for each in jobs):
+    pass
+""",
 }
 
 

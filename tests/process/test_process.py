@@ -199,10 +199,11 @@ def test_threads_share_a_client_while_they_switch_often():
     code = """
         import asyncio, sys, threading, time
         import replicate_rs as replicate
+        from replicate_rs.stream import EventDecoder
         sys.setswitchinterval(1e-6)
         client = replicate.Replicate("r8_x", base_url=sys.argv[1])
         asynchronous = replicate.AsyncReplicate("r8_x", base_url=sys.argv[1])
-        shared = client.predictions.get("x")
+        shared, decoder = client.predictions.get("x"), EventDecoder()
         end, failures = time.monotonic() + float(sys.argv[2]), []
 
         async def awaited():
@@ -214,6 +215,8 @@ def test_threads_share_a_client_while_they_switch_often():
                 while time.monotonic() < end:
                     assert client.predictions.get("x").id == shared.id == "p1"
                     shared.reload()
+                    (event,) = decoder.feed(b"event: output\\ndata: x\\n\\n")
+                    assert event.data == "x"
                     asyncio.run(awaited())
                     client.max_retries = number
                     asynchronous.user_agent = f"thread {number}"

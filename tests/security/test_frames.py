@@ -3,7 +3,6 @@ when an error leaves it.
 """
 
 import functools
-import socket
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +13,7 @@ import replicate_rs as replicate
 from replicate_rs import webhook
 from replicate_rs._webhooks.verifier import WebhookVerifier
 from support.proxies import HttpProxy
-from support.wire import Wire, hang, output, prediction, reply, streaming
+from support.wire import Wire, closed_port, hang, output, prediction, reply, streaming
 
 PACKAGE = Path(replicate.__file__).parent
 TOKEN, GATEWAY, PASSWORD = "r8_token_of_frames", "key-of-the-gateway", "hunter2-of-the-proxy"
@@ -267,9 +266,7 @@ def test_calls_that_fail(both, kind, answer):
 
 
 def test_calls_without_an_answer(both, kind):
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    listener.close()
+    port = closed_port()
     for call in calls(kind(f"http://127.0.0.1:{port}"), {"X-Other": GATEWAY}):
         check(lambda call=call: both(call))
 

@@ -1,7 +1,6 @@
 """Proxies: by option and by environment, of every kind, broken ones, and what they get to see."""
 
 import pickle
-import socket
 import traceback
 
 import pytest
@@ -11,7 +10,7 @@ from conftest import script
 from replicate_rs import exceptions
 from support.certificates import Certificates, SecureWire
 from support.proxies import HttpProxy, ResettingProxy, SocksProxy, stalling_proxy
-from support.wire import Wire, prediction, reply
+from support.wire import Wire, closed_port, prediction, reply
 
 PASSWORD = "hunter2"
 OPEN = {"max_retries": 0, "headers": {"X-Gateway-Key": "gateway-secret"}}
@@ -202,9 +201,7 @@ def test_a_create_that_met_a_refused_tunnel_was_not_taken(both, origin, certific
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 def test_a_proxy_that_is_down_or_hangs_up_is_a_connection_error(both, certificates, scheme):
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    listener.close()
+    port = closed_port()
     with ResettingProxy() as proxy:
         for where in (f"127.0.0.1:{port}", proxy.origin.partition("://")[2]):
             with pytest.raises(exceptions.APIConnectionError) as caught:

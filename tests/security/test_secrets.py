@@ -3,7 +3,6 @@
 import copy
 import logging
 import pickle
-import socket
 import traceback
 import warnings
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import replicate_rs as replicate
 from replicate_rs import exceptions
 from replicate_rs._webhooks.verifier import WebhookVerifier
-from support.wire import Wire, hang, output, prediction, reply, streaming
+from support.wire import Wire, closed_port, hang, output, prediction, reply, streaming
 
 PACKAGE = Path(replicate.__file__).parent
 TOKEN = "r8_secret"
@@ -114,9 +113,7 @@ def test_an_answer_that_is_none(both):
 
 
 def test_no_answer(both):
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    listener.close()
+    port = closed_port()
     with pytest.raises(exceptions.APIConnectionError) as caught:
         both(lambda: client_of(both, f"http://127.0.0.1:{port}").predictions.get("x"))
     check(caught.value)

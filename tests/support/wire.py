@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
 
@@ -50,6 +53,35 @@ def hang(connection: socket.socket) -> None:
         pass
 
 
+# Sockets that keep ports of servers that have closed. Otherwise a server of another test might get
+# such a port, and requests of clients that still retry.
+_kept: deque[socket.socket] = deque()
+MAX_KEPT = 256
+
+
+@atexit.register
+def _close_kept() -> None:
+    while _kept:
+        _kept.popleft().close()
+
+
+def _keep(port: int) -> int:
+    """Bind a port without listening at it, so that it refuses connections; return it."""
+    if len(_kept) == MAX_KEPT:
+        _kept.popleft().close()
+    kept = socket.socket()
+    _kept.append(kept)
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.bind(("127.0.0.1", port))
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    return kept.getsockname()[1]
+
+
+def closed_port() -> int:
+    """Return a port that refuses connections."""
+    return _keep(0)
+
+
 class Wire:
     """A server that answers each request as `script` says.
 
@@ -73,7 +105,11 @@ class Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._listener.close()
+        # A test may have closed it, or started another server at this port.
+        with suppress(OSError):
+            port = self._listener.getsockname()[1]
+            self._listener.close()
+            _keep(port)
 
     @property
     def open_now(self) -> int:
