@@ -99,7 +99,8 @@ class Wire:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.origin = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.base_url = f"{self.origin}/v1"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +109,11 @@ class Wire:
         # A test may have closed it, or started another server at this port.
         with suppress(OSError):
             port = self._listener.getsockname()[1]
+            # A thread that still accepted would keep listening at the port.
+            with suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
+            self._accepting.join(1)
             _keep(port)
 
     @property
