@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::abort::{AbortFlag, aborted};
@@ -43,6 +44,9 @@ pub(crate) async fn run(
     mut deliver: impl FnMut(Outcome) -> bool,
 ) {
     let finish = FinishOnDrop(create.clone());
+    // Connections run first, so that one that the server closed meanwhile is not used: a create that
+    // was sent is not repeated.
+    yield_now().await;
     let error = tokio::select! {
         biased;
         error = aborted(flag) => error,
