@@ -20,11 +20,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Whether the operating system has settings for proxies, beside the environment's.
 pub(crate) const HAS_PROXY_SETTINGS: bool = cfg!(any(target_os = "macos", windows));
 
-/// The allocator on musl, whose own is slow. Memory of the interpreter is not allocated with it.
-#[cfg(target_env = "musl")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Limit how long sent data may stay unacknowledged, or the peer's window closed, so that an
 /// abandoned request does not keep its socket. Only Linux has such a limit; elsewhere the
 /// system's own applies, which has no end if the peer only keeps its window closed.

@@ -14,6 +14,8 @@ use libfuzzer_sys::fuzz_target;
 // Only these files are included, so that the crate's dependencies need not be built.
 #[path = "../../src/base64.rs"]
 mod base64;
+#[path = "../platform.rs"]
+mod platform;
 #[path = "../../src/files/data_uri.rs"]
 mod data_uri;
 #[path = "../../src/error.rs"]

@@ -9,6 +9,8 @@ use webhook::{Key, Refusal, Webhook, Window, verify};
 // counted as covered.
 #[path = "../../src/base64.rs"]
 mod base64;
+#[path = "../platform.rs"]
+mod platform;
 #[path = "../../src/webhook.rs"]
 mod webhook;
 
