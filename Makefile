@@ -100,8 +100,8 @@ test-rust:
 # Most tests wait for sockets, so more run at once than there are cores. Python's development mode, which takes half as
 # long again, is on in `make test-pythons`.
 test-python: setup $(if $(shell command -v npm 2>/dev/null),$(NODE)/.installed)
-	@echo 'Running the Python tests (usually five minutes on two cores) ...'
-	@$(BIN)/python -W error -m pytest --tx '6*popen//python=$(BIN)/python -W error' --dist loadgroup $(ARGS)
+	@echo 'Running the Python tests (usually eight minutes on two cores) ...'
+	@$(BIN)/python -W error -m pytest --tx '4*popen//python=$(BIN)/python -W error' --dist loadgroup $(ARGS)
 
 # Without the tests that are not about clients.
 test-fetch: setup
