@@ -327,7 +327,7 @@ def test_a_client_that_is_closed_while_a_prediction_is_cancelled_keeps_no_connec
             client = both.client(wire.base_url, poll_interval=0.005)
             both(main)
             wire.until(lambda n=n: wire.routes.count(CANCELLED) == n)
-            wire.until(lambda: wire.open_now == 0)
+            wire.until(lambda: wire.open_now == 0, 2)
 
 
 def test_a_prediction_that_ended_is_not_cancelled(both):

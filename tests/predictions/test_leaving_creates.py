@@ -97,7 +97,7 @@ def test_what_ended_within_the_create_is_not_cancelled(name):
         asyncio.run(cancel(wire, client, CALLS[name]))
         wire.go_on.set()
         client.close(1)
-        wire.until(lambda: wire.open_now == 0)
+        wire.until(lambda: wire.open_now == 0, 5)
         assert (len(wire.made), wire.cancelled) == (1, [])
 
 

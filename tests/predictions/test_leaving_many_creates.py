@@ -47,7 +47,7 @@ def test_tasks_that_are_cancelled_at_every_tenth_of_a_create(tenth):
         # A call that was answered has returned its prediction to its caller.
         wire.until(lambda: len(wire.cancelled) >= len(wire.made) - answered, 5)
         client.close()
-        wire.until(lambda: wire.open_now == 0)
+        wire.until(lambda: wire.open_now == 0, 5)
         assert len(wire.cancelled) == len(set(wire.cancelled)) == len(wire.made) - answered
 
 
@@ -71,7 +71,7 @@ def test_blocking_runs_that_are_aborted_at_every_tenth_of_a_create(tenth):
             thread.join(MAX_WAIT)
         wire.until(lambda: len(wire.cancelled) >= len(wire.made) - len(answered), 5)
         client.close()
-        wire.until(lambda: wire.open_now == 0)
+        wire.until(lambda: wire.open_now == 0, 5)
         assert len(wire.cancelled) == len(set(wire.cancelled)) == len(wire.made) - len(answered)
 
 

@@ -127,7 +127,7 @@ class Creates(Wire):
         self.until(lambda: len(self.cancelled) >= len(self.made), 5)
         if client is not None:
             client.close()
-        self.until(lambda: self.open_now == 0)
+        self.until(lambda: self.open_now == 0, 5)
         assert sorted(self.cancelled) == sorted(self.made)
 
     def assert_kept(self, client: Any) -> None:
@@ -135,5 +135,5 @@ class Creates(Wire):
         assert self.open_now == 1
         self.go_on.set()
         client.close(5)
-        self.until(lambda: self.open_now == 0)
+        self.until(lambda: self.open_now == 0, 5)
         assert (len(self.made), self.cancelled) == (1, [])
