@@ -138,7 +138,7 @@ class Tqdm:
     """A bar of tqdm."""
 
     def __init__(self, bar: ProgressBar) -> None:
-        from tqdm.auto import tqdm
+        from tqdm.auto import tqdm  # type: ignore[import-untyped] # its stubs are not installed
 
         options: dict[str, Any] = {"unit": f" {bar.unit}"}
         if bar.unit == "B":
@@ -146,7 +146,7 @@ class Tqdm:
         elif bar.unit == "%":
             options = {"bar_format": "{l_bar}{bar}| [{elapsed}{postfix}]"}
         self._bar: Any = tqdm(total=bar.total, desc=bar.label, smoothing=0, **options)
-        # The environment variable TQDM_MININTERVAL sets it; bars disabled by TQDM_DISABLE have none.
+        # TQDM_MININTERVAL in the environment sets it. Bars disabled by TQDM_DISABLE have none.
         self.interval: float = max(INTERVAL, getattr(self._bar, "mininterval", INTERVAL))
 
     def draw(self, bar: ProgressBar) -> None:

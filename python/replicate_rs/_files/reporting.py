@@ -6,7 +6,7 @@ from .._base.typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Self
 
     from .._base.progress_bar import ProgressBar
     from .._base.transport import Transport
@@ -39,7 +39,7 @@ class Reporter:
             self._bar = ProgressBar(None, unit, label)
         self.is_wanted: bool = progress is not None and progress is not False
 
-    def __enter__(self) -> Reporter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -56,8 +56,8 @@ def save_all(
         names: A name for each file, in the order of the output; or a function of a file's index and
             the file that returns its name.
         client: Fetches the files whose URL is text; by default the default client.
-        progress: Called with the files saved and the files in all, when a file is complete. True
-            for a progress bar.
+        progress: Called several times a second and at the end with the files saved and the files
+            in all. True for a progress bar.
         signal: Stops the downloads.
         timeout: Seconds for each file.
 
@@ -72,7 +72,9 @@ def save_all(
             complete or absent.
 
     """
-    return run_blocking(_save_all(Sync, output, folder, overwrite, names, client, progress, signal, timeout))
+    return run_blocking(
+        _save_all(Sync, output, folder, overwrite, names, client, progress, signal, timeout)
+    )
 
 
 async def asave_all(
@@ -87,7 +89,9 @@ async def asave_all(
     timeout: Limit | None = None,
 ) -> list[Path]:
     """Save every file in an output, on an event loop; see `save_all`."""
-    return await _save_all(Async, output, folder, overwrite, names, client, progress, signal, timeout)
+    return await _save_all(
+        Async, output, folder, overwrite, names, client, progress, signal, timeout
+    )
 
 
 async def _save_all(
@@ -126,6 +130,8 @@ async def _save_all(
         counters = DownloadCounters()
 
         def report_files() -> None:
+            from .._base.progress_bar import format_bytes
+
             report(count + counters.files, len(files), received=format_bytes(counters.received))
 
         for core, items in by_core.items():
