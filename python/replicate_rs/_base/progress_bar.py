@@ -24,8 +24,8 @@ if TYPE_CHECKING:
             """Draw the bar's present state."""
             ...
 
-        def close(self) -> None:
-            """Leave the state that was drawn last."""
+        def close(self, bar: ProgressBar) -> None:
+            """Draw the bar's last state, and leave it."""
             ...
 
 
@@ -35,6 +35,8 @@ INTERVAL = 0.25
 MAX_WAIT = 1.0
 # Characters of a label.
 MAX_LABEL = 60
+# Columns of a terminal whose size is not known.
+COLUMNS = 80
 
 # Held while a bar is drawn. Nobody waits for it but a bar's last drawing, for `MAX_WAIT` at most:
 # a signal handler or a forked child may find it held by a thread that does not go on.
@@ -110,9 +112,10 @@ class ProgressBar:
             if display is None:
                 self._is_over = True
                 return
-            display.draw(self)
             if is_last:
-                display.close()
+                display.close(self)
+            else:
+                display.draw(self)
             self._next_drawing = monotonic() + display.interval
         except Exception:  # noqa: BLE001 - a stream of the caller's or tqdm may raise anything
             self._is_over = True
@@ -146,11 +149,21 @@ class Tqdm:
         elif bar.unit == "%":
             options = {"bar_format": "{l_bar}{bar}| [{elapsed}{postfix}]"}
         self._bar: Any = tqdm(total=bar.total, desc=bar.label, smoothing=0, **options)
+        if not self._bar.disable:
+            # Its clock has another zero.
+            self._bar.start_t -= monotonic() - bar.started_at
         # TQDM_MININTERVAL in the environment sets it. Bars disabled by TQDM_DISABLE have none.
         self.interval: float = max(INTERVAL, getattr(self._bar, "mininterval", INTERVAL))
 
     def draw(self, bar: ProgressBar) -> None:
         """Draw the bar's present state."""
+        self._show(bar, is_last=False)
+
+    def close(self, bar: ProgressBar) -> None:
+        """Draw the last state, and leave it; but that of a bar below another one is removed."""
+        self._show(bar, is_last=True)
+
+    def _show(self, bar: ProgressBar, *, is_last: bool) -> None:
         shown = self._bar
         if shown.disable:
             return
@@ -164,17 +177,15 @@ class Tqdm:
                 shown.total = bar.total
             shown.n = bar.done
             shown.set_postfix_str(bar.describe_figures(), refresh=False)
-            shown.refresh()
+            if is_last:
+                shown.leave = shown.pos == 0
+                shown.close()
+            else:
+                shown.refresh()
         except Exception:
             # Its finalizer would draw once more.
             shown.disable = True
             raise
-
-    def close(self) -> None:
-        """Leave the last state, but not that of a bar below another bar."""
-        if not self._bar.disable:
-            self._bar.leave = self._bar.pos == 0
-            self._bar.close()
 
 
 class Line:
@@ -191,15 +202,19 @@ class Line:
         """Draw the bar's present state, unless another bar has the line."""
         if _lines[0] is not self:
             return
-        columns = get_terminal_size(self._stream.fileno()).columns or 80
+        try:
+            columns = get_terminal_size(self._stream.fileno()).columns or COLUMNS
+        except OSError:
+            columns = COLUMNS
         # The last column is left free: some terminals begin a new line after it.
         text = describe(bar)[: columns - 1]
         self._stream.write(f"\r{text.ljust(min(self._width, columns - 1))}")
         self._stream.flush()
         self._width = len(text)
 
-    def close(self) -> None:
-        """Leave the last state, and begin a new line."""
+    def close(self, bar: ProgressBar) -> None:
+        """Draw the last state, and begin a new line."""
+        self.draw(bar)
         _lines.remove(self)
         if self._width:
             self._stream.write("\n")

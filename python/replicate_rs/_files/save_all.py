@@ -129,10 +129,11 @@ async def _save_all(
                 by_core.setdefault(file._core, []).append((file, path))
         counters = DownloadCounters()
 
-        def report_files() -> None:
+        def report_files(*, is_last: bool = False) -> None:
             from .._base.progress_bar import format_bytes
 
-            report(count + counters.files, len(files), received=format_bytes(counters.received))
+            saved = len(files) if is_last else count + counters.files
+            report(saved, len(files), received=format_bytes(counters.received))
 
         for core, items in by_core.items():
             targets = [(file.url, path) for file, path in items]
@@ -151,7 +152,7 @@ async def _save_all(
             )
             for (file, _), info in zip(items, infos, strict=True):
                 file._metadata.update(info)
-        report(len(files), len(files))
+        report_files(is_last=True)
     search.warn(5 if mode is Sync else 4)
     return paths
 
