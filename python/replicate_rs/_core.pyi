@@ -20,6 +20,7 @@ __all__ = [
     "AbortController",
     "AbortSignal",
     "Core",
+    "DownloadCounters",
     "EventDecoder",
     "Expect",
     "HubPort",
@@ -161,6 +162,7 @@ class Core:
         overwrite: bool = True,
         total: float | None = None,
         signal: AbortSignal | None = None,
+        counters: DownloadCounters | None = None,
     ) -> Pending[_FileInfo]: ...
     def download_all(
         self,
@@ -170,6 +172,7 @@ class Core:
         overwrite: bool = True,
         total: float | None = None,
         signal: AbortSignal | None = None,
+        counters: DownloadCounters | None = None,
     ) -> Pending[list[_FileInfo]]: ...
     @overload
     def events(
@@ -409,6 +412,18 @@ class Part:
     def name(self) -> str: ...
     def read_base64(self) -> str: ...
     def __len__(self) -> int: ...
+
+@final
+class DownloadCounters:
+    """What downloads to disk have achieved; read while they go on."""
+
+    def __new__(cls) -> Self: ...
+    @property
+    def received(self) -> int: ...
+    @property
+    def length(self) -> int | None: ...
+    @property
+    def files(self) -> int: ...
 
 @final
 class Upload:

@@ -266,7 +266,7 @@ class BaseClient(Configurable[M]):
         prediction: Prediction[Any],
         *,
         interval: Seconds | None = None,
-        progress: OnProgress | None = None,
+        progress: bool | OnProgress | None = None,
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
@@ -276,7 +276,7 @@ class BaseClient(Configurable[M]):
         Args:
             prediction: The prediction; it is not changed.
             interval: Seconds between polls. Default: the client's `poll_interval`.
-            progress: Called with the prediction after each poll.
+            progress: Called with the prediction after each poll; True for a progress bar.
             cancel_on_exit: Whether to cancel the prediction if this call ends before it.
             signal: Aborts the call.
             timeout: Seconds for the whole call.
