@@ -11,23 +11,26 @@ import csv
 import gzip
 import io
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from errno import EISDIR
 from json import JSONEncoder, loads
 from os import PathLike
+from pathlib import Path
 from secrets import token_hex
 from stat import S_ISDIR, S_ISREG
 from typing import IO, Any, cast
 
 from .._base.checks import file_path, shown, wrong_type
-from .._base.typing import is_array, is_object
+from .._base.typing import is_array
 from .._files.convert import IS_FILE, Unsupported, simplify
 from ..exceptions import file_error
 from .table_sources import import_pyarrow
 
 # Rows of a Parquet file that are held until they are written as one group.
 GROUP = 4096
+# Errors of values that cannot be written.
+REASONS = (Unsupported, TypeError, ValueError, RecursionError)
 
 
 def write_jsonl(rows: Iterable[Mapping[str, object]], path: str | PathLike[str]) -> int:
@@ -47,7 +50,10 @@ def write_jsonl(rows: Iterable[Mapping[str, object]], path: str | PathLike[str])
     count = 0
     with _replace(path) as file:
         for count, row in enumerate(rows, 1):
-            line = _call(_to_json, row, f"row {count - 1}")
+            try:
+                line = _to_json(row)
+            except REASONS as error:
+                raise _at(f"row {count - 1}", error) from error
             file.write(line + b"\n")
     return count
 
@@ -83,11 +89,7 @@ def write_csv(
                 names = _check_columns(list(row))
                 writer.writerow(names)
             _refuse_others(row, names, count - 1)
-            fields = [
-                _call(_to_field, row.get(name), f"row {count - 1}, column {shown(name)}")
-                for name in names
-            ]
-            writer.writerow(fields)
+            writer.writerow(_to_fields(row, names, count - 1))
     return count
 
 
@@ -127,7 +129,7 @@ def write_parquet(
     schema = library.schema([(name, types[kind]) for name, kind in columns.items()])
     count = 0
     with _replace(path) as file, parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        for start, group in _groups(rows, list(columns)):
+        for start, group in _groups(rows, columns):
             arrays = [
                 _to_array(library, schema.field(name).type, kind, name, start, group)
                 for name, kind in columns.items()
@@ -138,7 +140,7 @@ def write_parquet(
 
 
 def _groups(
-    rows: Iterable[Mapping[str, object]], names: list[str]
+    rows: Iterable[Mapping[str, object]], names: Collection[str]
 ) -> Iterator[tuple[int, list[Mapping[str, object]]]]:
     """Yield rows in groups, each with the index of its first row."""
     start = 0
@@ -167,7 +169,10 @@ def _to_array(
         place = f"row {index}, column {shown(name)}"
         value = row.get(name)
         if value is not None and kind is object:
-            value = _call(_to_json, value, place).decode()
+            try:
+                value = _to_json(value).decode()
+            except REASONS as error:
+                raise _at(place, error) from error
         elif value is not None and not _is_of(value, kind):
             raise TypeError(f"{place}: must be {kind.__name__}, not {type(value).__name__}")
         values.append(value)
@@ -186,19 +191,20 @@ def _is_of(value: object, kind: type) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
-def _refuse_others(row: Mapping[str, object], names: list[str], index: int) -> None:
+def _refuse_others(row: Mapping[str, object], names: Collection[str], index: int) -> None:
     """Refuse a row with a column that the file does not have."""
     if not hasattr(row, "keys"):
         raise TypeError(f"row {index} must be a dict, not {type(row).__name__}")
-    for name in row:
-        if name not in names:
-            raise ValueError(
-                f"row {index} has the column {shown(name)}, which the file does not have: name all"
-                " columns in `columns`"
-            )
+    others = [name for name in row if name not in names]
+    if others:
+        raise ValueError(
+            f"row {index} has the column {shown(others[0])}, which the file does not have: name all"
+            " columns in `columns`"
+        )
 
 
-def _check_columns(columns: object) -> list[str]:
+def _check_columns(columns: object) -> dict[str, None]:
+    """Return the names of columns, as keys."""
     if not is_array(columns):
         raise wrong_type("columns", "a list of names", columns)
     for name in columns:
@@ -206,57 +212,64 @@ def _check_columns(columns: object) -> list[str]:
             raise wrong_type("columns", "a list of names", name)
     if not columns or len(set(columns)) != len(columns):
         raise ValueError("columns must have at least one name, and each name once")
-    return [*columns]
+    return dict.fromkeys(columns)
 
 
 def _check_types(columns: object) -> dict[str, type]:
-    if not is_object(columns):
+    if not isinstance(columns, Mapping):
         raise wrong_type("columns", "a dict of names and types", columns)
-    _check_columns(list(columns))
-    return columns
+    result = dict(cast("Mapping[str, type]", columns))
+    _check_columns(list(result))
+    return result
 
 
-def _call(convert: Callable[[Any], Any], value: object, place: str) -> Any:
-    """Convert a value; errors name its place."""
-    try:
-        return convert(value)
-    except Unsupported as error:
-        raise error.kind(f"{place} {error.reason}") from error
-    except UnicodeEncodeError:
-        raise ValueError(
-            f"{place}: has half of a surrogate pair, which UTF-8 cannot carry"
-        ) from None
-    except (TypeError, ValueError, RecursionError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{place}: {error}") from error
+def _at(place: str, error: Exception) -> Exception:
+    """Return the error for a value that cannot be written, with its place."""
+    if isinstance(error, Unsupported):
+        return error.kind(f"{place} {error.reason}")
+    if isinstance(error, UnicodeEncodeError):
+        return ValueError(f"{place} has half of a surrogate pair, which UTF-8 cannot carry")
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    return kind(f"{place}: {error}")
+
+
+def _to_fields(row: Mapping[str, object], names: Iterable[str], index: int) -> list[str]:
+    """Return the fields of a row as text."""
+    fields: list[str] = []
+    for name in names:
+        try:
+            fields.append(_to_field(row.get(name)))
+        except REASONS as error:
+            raise _at(f"row {index}, column {shown(name)}", error) from error
+    return fields
 
 
 def _to_field(value: object) -> str:
-    """Return a value as the text of a field."""
     if value is None:
         return ""
-    if type(value) is str:
-        value.encode()
+    if isinstance(value, str):
+        if not value.isascii():
+            value.encode()
         return value
     text = _encode(value)
     # Dates and paths are text without the quotes of JSON.
-    return loads(text) if text.startswith('"') else text
+    return str(loads(text)) if text.startswith('"') else text
 
 
 def _to_json(value: object) -> bytes:
     return _encode(value).encode()
 
 
-def _simplify(value: Any) -> Any:
+def _simplify(value: Any) -> object:
     if hasattr(value, "__fspath__") and not hasattr(value, "url"):
-        return os.fspath(value)
-    simpler = simplify(value)
+        return str(value)
+    simpler: object = simplify(value)
     if simpler is IS_FILE:
         raise TypeError(f"a {type(value).__name__} is a file, which has no text: pass its path")
     return simpler
 
 
-_encode = JSONEncoder(
+_encode: Callable[[object], str] = JSONEncoder(
     allow_nan=False, default=_simplify, ensure_ascii=False, separators=(",", ":")
 ).encode
 
@@ -295,16 +308,15 @@ class _Output(io.RawIOBase):
 @contextmanager
 def _replace(path: str | PathLike[str]) -> Generator[IO[bytes]]:
     """Open a file beside its target; it replaces the target at the end of the block."""
-    name: str = os.fspath(file_path("path", path))
+    name = str(file_path("path", path))
     # A symbolic link stays one.
-    target = os.path.realpath(name)
+    target = Path(name).resolve()
     with _translate_errors(name):
         # A pipe or a terminal cannot be replaced.
         in_place = _is_special(target)
         # The target's name is not a part of this one, which would become too long.
-        unfinished = f".replicate-{token_hex(16)}.part"
-        temporary = target if in_place else os.path.join(os.path.dirname(target), unfinished)
-        file = open(temporary, "wb" if in_place else "xb")  # noqa: SIM115 - closed below
+        temporary = target if in_place else target.with_name(f".replicate-{token_hex(16)}.part")
+        file = temporary.open("wb" if in_place else "xb")
     output: Any = _Output(file, name)
     try:
         if name.lower().endswith(".gz"):
@@ -318,21 +330,21 @@ def _replace(path: str | PathLike[str]) -> Generator[IO[bytes]]:
                 os.fsync(file.fileno())
             file.close()
             if not in_place:
-                os.replace(temporary, target)
+                temporary.replace(target)
     except BaseException:
         # Closing writes what is left, which fails again on a full disk.
         with suppress(OSError):
             file.close()
         if not in_place:
             with suppress(OSError):
-                os.unlink(temporary)
+                temporary.unlink()
         raise
 
 
-def _is_special(target: str) -> bool:
+def _is_special(target: Path) -> bool:
     """Return whether a path is of a device or a pipe; refuse folders."""
     try:
-        mode = os.stat(target).st_mode
+        mode = target.stat().st_mode
     except FileNotFoundError:
         return False
     if S_ISDIR(mode):

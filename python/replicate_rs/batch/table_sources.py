@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 import zlib
 from contextlib import contextmanager
 from errno import EISDIR
@@ -101,9 +100,8 @@ class Source:
 
 def find_source(source: object) -> Source:
     """Return the source for a value of `read_inputs`."""
-    path: Any = source
-    if hasattr(source, "__fspath__"):
-        path = os.fspath(path)
+    to_path: Any = getattr(type(source), "__fspath__", None)
+    path: object = source if to_path is None else to_path(source)
     if isinstance(path, str):
         return _find_file_source(path)
     if isinstance(path, bytes):
@@ -311,9 +309,7 @@ class Csv(TextSource):
         if "expected after" in problem:
             return f'{problem}: write a quote (") within quotes twice'
         if "new-line character" in problem:
-            return (
-                "a line ends with a carriage return alone: save the file with usual ends of lines"
-            )
+            return "a line ends with a carriage return alone: end lines with line feeds"
         return f"no CSV: {problem}"
 
     def rows(self, columns: list[str] | None) -> Iterator[Row]:  # noqa: ARG002 - a line is read whole
@@ -323,18 +319,17 @@ class Csv(TextSource):
         for number, fields in self._read():
             if is_header:
                 is_header = False
-            elif len(fields) == len(names):
-                row = {name: field for name, field in zip(names, fields, strict=True) if field}
-                # Spreadsheets write empty rows as separators.
-                if row:
-                    yield number, row
-            else:
+                continue
+            if len(fields) != len(names):
+                many = f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
                 raise ValueError(
-                    f"{self.place(number)}: it has {len(fields)} field{'s' * (len(fields) != 1)}, and the"
-                    " first line names"
-                    f" {len(names)} columns: quote a field that has a"
-                    f" {SEPARATORS[self.separator]} in it"
+                    f"{self.place(number)}: it has {many}, and the first line names {len(names)}"
+                    f" columns: quote a field that has a {SEPARATORS[self.separator]} in it"
                 )
+            row = {name: field for name, field in zip(names, fields, strict=True) if field}
+            # Spreadsheets write empty rows as separators.
+            if row:
+                yield number, row
 
 
 class Tsv(Csv):
@@ -359,9 +354,10 @@ class Parquet(FileSource):
             try:
                 with parquet.ParquetFile(raw) as file:
                     yield file
-            except ValueError as error:
-                # Of pyarrow; this package's own name the file already.
-                if is_instance(error, "pyarrow.lib", "ArrowException"):
+            except (OSError, ValueError) as error:
+                # pyarrow reports damage as either; errors of the system have a number.
+                is_its = is_instance(error, "pyarrow.lib", "ArrowException")
+                if is_its or (isinstance(error, OSError) and error.errno is None):
                     raise ValueError(f"{self.name}: no complete Parquet file: {error}") from error
                 raise
 

@@ -22,16 +22,16 @@ BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0":
 URLS = ("http://", "https://", "data:")
 
 
-def to_plain(value: Any) -> Any:
+def to_plain(value: object) -> Any:
     """Return a value without the types of a table's library; None for a missing one."""
-    kind: type[object] = type(value)
+    kind = type(value)
     if value is None or kind is str or kind is int or kind is bool or kind is bytes:
         return value
-    if kind is float:
+    if isinstance(value, float) and kind is float:
         return None if value != value else value
-    if kind is list:
+    if is_array(value):
         return [to_plain(each) for each in value]
-    if kind is dict:
+    if is_object(value):
         return {key: to_plain(each) for key, each in value.items()}
     if _is_missing(value):
         return None

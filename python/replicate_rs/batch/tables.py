@@ -8,7 +8,6 @@ from os import PathLike
 from typing import Any, Generic, TypeVar, overload
 
 from .._base.checks import shown, wrong_type
-from .._base.typing import is_array, is_object
 from .table_sources import SAMPLE, JsonLines, Source, find_source
 from .table_types import Table
 from .table_values import CONVERSIONS, to_file, to_plain
@@ -94,7 +93,8 @@ def read_inputs(
         for name in names:
             if name not in known:
                 raise ValueError(
-                    f"{argument} has {shown(name)}, which is no input: {_suggest(name, known, 'inputs')}"
+                    f"{argument} has {shown(name)}, which is no input:"
+                    f" {_suggest(name, known, 'inputs')}"
                 )
     converters: dict[str, list[Callable[[Any], Any]]] = {}
     for name, kind in chosen.items():
@@ -130,7 +130,8 @@ class TableInputs(Generic[R]):
         return NotImplemented if length is None else length
 
     def __iter__(self) -> Iterator[R]:
-        source, key = self._source, self._key
+        source, key, changed = self._source, self._key, self._converters
+        is_text = source.is_plain
         mapping = None if self._mapping is None else list(self._mapping.items())
         wanted = None
         if self._mapping is not None:
@@ -143,7 +144,8 @@ class TableInputs(Generic[R]):
             values: dict[str, Any] = {}
             for name, column in pairs:
                 value = row.get(column)
-                if value is not None:
+                # Most values of text files need nothing else.
+                if value is not None and (type(value) is not str or not is_text or name in changed):
                     value = self._convert(value, name, column, number)
                 if value is not None:
                     values[name] = value
@@ -193,18 +195,25 @@ def _check_key(key: object) -> None:
         raise wrong_type("key", "the name of a column", key)
 
 
+def _check_dict(argument: str, wanted: str, value: object) -> dict[Any, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise wrong_type(argument, wanted, value)
+    items: Any = value
+    return dict(items)
+
+
 def _check_mapping(columns: object, inputs: Mapping[str, object]) -> dict[str, str]:
-    if columns is not None and not is_object(columns):
-        raise wrong_type("columns", "a dict of inputs and their columns", columns)
+    given = _check_dict("columns", "a dict of inputs and their columns", columns)
     result: dict[str, str] = {}
-    given: dict[Any, Any] = columns or {}
     for name, column in (*given.items(), *inputs.items()):
         if not isinstance(name, str):
             raise wrong_type("columns", "a dict whose keys are names of inputs", name)
         if not isinstance(column, str):
             raise TypeError(
-                f"{name} must be the name of a column, not {type(column).__name__}: a value that all"
-                " rows share is no column"
+                f"{name} must be the name of a column, not {type(column).__name__}: a value that"
+                " all rows share is no column"
             )
         if name in result:
             raise ValueError(f"{name} has two columns: one in `columns` and one as an argument")
@@ -213,24 +222,22 @@ def _check_mapping(columns: object, inputs: Mapping[str, object]) -> dict[str, s
 
 
 def _check_types(types: object) -> dict[str, type]:
-    if types is None:
-        return {}
-    if not is_object(types):
-        raise wrong_type("types", "a dict of inputs and their types", types)
-    for name, kind in types.items():
+    given = _check_dict("types", "a dict of inputs and their types", types)
+    for name, kind in given.items():
         if not isinstance(kind, type) or kind not in CONVERSIONS:
             raise TypeError(
                 f"types[{name!r}] must be int, float, bool, str, list or dict, not {shown(kind)}"
             )
-    return types
+    return given
 
 
-def _check_files(files: Any) -> list[str]:
+def _check_files(files: object) -> list[str]:
     if isinstance(files, str):
         raise TypeError(f"files must be a list of names of inputs, such as [{files!r}], not text")
-    if not is_array(files) and not isinstance(files, (set, frozenset)):
+    if not isinstance(files, Collection):
         raise wrong_type("files", "a list of names of inputs", files)
-    names: list[Any] = [*files]
+    given: Any = files
+    names: list[Any] = [*given]
     for name in names:
         if not isinstance(name, str):
             raise wrong_type("files", "a list of names of inputs", name)
