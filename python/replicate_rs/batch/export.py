@@ -21,7 +21,7 @@ from secrets import token_hex
 from stat import S_ISDIR, S_ISREG
 from typing import IO, Any, cast
 
-from .._base.checks import file_path, shown, wrong_type
+from .._base.checks import encodable, file_path, shown, wrong_type
 from .._base.typing import is_array
 from .._files.convert import IS_FILE, Unsupported, simplify
 from ..exceptions import file_error
@@ -63,7 +63,7 @@ def write_csv(
     path: str | PathLike[str],
     columns: Sequence[str] | None = None,
 ) -> int:
-    """Write rows as CSV in UTF-8, and return how many there were.
+    """Write rows as CSV in UTF-8 (with tabs if the name ends with ``.tsv``), and return how many.
 
     None is an empty field, bools are ``true`` and ``false``, lists and dicts JSON.
 
@@ -79,9 +79,11 @@ def write_csv(
 
     """
     names = None if columns is None else _check_columns(columns)
+    stem = str(file_path("path", path)).lower().removesuffix(".gz")
+    separator = "\t" if stem.endswith(".tsv") else ","
     count = 0
     with _replace(path) as file:
-        writer = csv.writer(_Encoder(file))
+        writer = csv.writer(_Encoder(file), delimiter=separator)
         if names is not None:
             writer.writerow(names)
         for count, row in enumerate(rows, 1):
@@ -210,6 +212,7 @@ def _check_columns(columns: object) -> dict[str, None]:
     for name in columns:
         if not isinstance(name, str):
             raise wrong_type("columns", "a list of names", name)
+        encodable("columns", name)
     if not columns or len(set(columns)) != len(columns):
         raise ValueError("columns must have at least one name, and each name once")
     return dict.fromkeys(columns)
@@ -247,13 +250,11 @@ def _to_fields(row: Mapping[str, object], names: Iterable[str], index: int) -> l
 def _to_field(value: object) -> str:
     if value is None:
         return ""
-    if isinstance(value, str):
-        if not value.isascii():
-            value.encode()
-        return value
-    text = _encode(value)
+    text = value if isinstance(value, str) else _encode(value)
+    if not text.isascii():
+        text.encode()
     # Dates and paths are text without the quotes of JSON.
-    return str(loads(text)) if text.startswith('"') else text
+    return str(loads(text)) if text is not value and text.startswith('"') else text
 
 
 def _to_json(value: object) -> bytes:
