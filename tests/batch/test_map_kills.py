@@ -115,6 +115,7 @@ def test_processes_share_the_inputs_of_one_journal(server, tmp_path):
             stack.enter_context(program)
         until(lambda: len(server.requests) > 60)
         programs[0].send_signal(signal.SIGKILL)
+        programs[0].communicate()
         for program in programs[1:]:
             out, errors = program.communicate(timeout=120)
             assert (out, program.returncode) == ("begun\nended\n", 0), errors

@@ -351,7 +351,7 @@ class Runner:
     def _hold(self, item: Input) -> None:
         """Wait for an input that another process runs, or run it if that process ends."""
         # It takes no room: another process may have more of them than this one may take.
-        self._outstanding -= 1
+        self.made_room(1)
         self._held[item.key] = item
         if len(self._held) == 1:
             self._spawn(self._watch_held())
