@@ -270,7 +270,7 @@ class Runner:
     async def _fill(self, feed: Feed) -> None:
         """Read and claim inputs for the workers that wait."""
         room = AHEAD * self.plan.concurrency + (MAX_JOURNALED if self._is_skipping else 0)
-        while self._outstanding >= room:
+        while not self._pending and self._outstanding >= room:
             self._room.clear()
             await self._room.wait()
         if not self._has_turn:
