@@ -276,7 +276,7 @@ class Runner:
         if not self._has_turn:
             await self.pace.wait_turn()
             self._has_turn = True
-        count = 1 if self.pace.rate is not None else min(CLAIMED, self._hungry, room)
+        count = 1 if self.pace.rate is not None else min(CLAIMED, room)
         if not self._pending:
             items = await feed.read(SKIPPED if self._is_skipping else count)
             if not items:
