@@ -273,13 +273,13 @@ class Runner:
     async def _fill(self, feed: Feed) -> None:
         """Read and claim inputs for the workers that wait."""
         room = AHEAD * self.plan.concurrency + (MAX_JOURNALED if self._is_skipping else 0)
-        while self._outstanding >= room:
+        while not self._pending and self._outstanding >= room:
             self._room.clear()
             await self._room.wait()
         if not self._has_turn:
             await self.pace.wait_turn()
             self._has_turn = True
-        count = 1 if self.pace.rate is not None else min(CLAIMED, self._hungry, room)
+        count = 1 if self.pace.rate is not None else min(CLAIMED, room)
         if not self._pending:
             items = await feed.read(SKIPPED if self._is_skipping else count)
             if not items:
