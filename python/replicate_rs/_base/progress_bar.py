@@ -10,7 +10,7 @@ from os import get_terminal_size, getpid
 from threading import Lock
 from time import monotonic
 
-TYPE_CHECKING = False
+from .typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from typing import Any, Protocol, TextIO
@@ -255,3 +255,6 @@ def format_figure(value: object) -> str:
 def to_printable(text: str) -> str:
     """Return a text without characters that control a terminal."""
     return "".join(each if each.isprintable() else " " for each in text)
+
+
+defer_annotations(globals())

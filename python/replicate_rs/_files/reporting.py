@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._base.typing import TYPE_CHECKING, TypeVar
+from .._base.typing import TYPE_CHECKING, TypeVar, defer_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,3 +73,6 @@ async def finish_reporting(
         pending.give_up()
         raise
     return await transport.finish(pending)
+
+
+defer_annotations(globals())
