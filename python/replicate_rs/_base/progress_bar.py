@@ -148,7 +148,8 @@ class Tqdm:
             options = {"unit": "B", "unit_scale": True}
         elif bar.unit == "%":
             options = {"bar_format": "{l_bar}{bar}| [{elapsed}{postfix}]"}
-        self._bar: Any = tqdm(total=bar.total, desc=bar.label, smoothing=0, **options)
+        # With a delay the constructor does not draw.
+        self._bar: Any = tqdm(total=bar.total, desc=bar.label, smoothing=0, delay=1e-9, **options)
         if not self._bar.disable:
             # Its clock has another zero.
             self._bar.start_t -= monotonic() - bar.started_at
@@ -181,7 +182,9 @@ class Tqdm:
                 shown.leave = shown.pos == 0
                 shown.close()
             else:
-                shown.refresh()
+                # Unlike this, `refresh` keeps the lock if the stream raises an exception.
+                with shown.get_lock():
+                    shown.display()
         except Exception:
             # Its finalizer would draw once more.
             shown.disable = True
