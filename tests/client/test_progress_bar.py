@@ -125,8 +125,8 @@ def test_after_its_end_it_is_silent(has_tqdm, terminal, at_once, request):
     bar.close()
     terminal.stream.flush()
     bar.close()
-    bar.update(5)
-    assert "5" not in "".join(terminal.drawings())
+    bar.update(1, late=True)
+    assert "late" not in "".join(terminal.drawings())
 
 
 def test_without_a_terminal_and_tqdm_nothing_is_printed(without_tqdm, monkeypatch, capsys):

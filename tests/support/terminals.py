@@ -9,6 +9,7 @@ import struct
 import sys
 import termios
 import threading
+from typing import TextIO
 
 
 class Terminal:
@@ -18,13 +19,14 @@ class Terminal:
         self._reader, writer = os.openpty()
         fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.stream = os.fdopen(writer, "w", encoding="utf-8")
+        self._previous: TextIO | None = None
         self._chunks: list[bytes] = []
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
 
     def start(self) -> None:
         """Put it in the place of stderr; within a test, since pytest replaces stderr before one."""
-        sys.stderr = self.stream
+        self._previous, sys.stderr = sys.stderr, self.stream
 
     def _read(self) -> None:
         try:
@@ -36,6 +38,9 @@ class Terminal:
 
     def close(self) -> str:
         """Close the terminal, and return what was written."""
+        if self._previous is not None:
+            sys.stderr = self._previous
+            self._previous = None
         if not self.stream.closed:
             self.stream.close()
             self._thread.join()

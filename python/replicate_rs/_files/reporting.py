@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._base.transport import Blocking
 from .._base.typing import TYPE_CHECKING, TypeVar, defer_annotations
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 # Seconds between two calls of a progress function.
 PROGRESS_INTERVAL = 0.05
+# Seconds that a transfer which is given up may take to end.
+MAX_CLEANUP = 1.0
 
 
 class Reporter:
@@ -71,6 +74,9 @@ async def finish_reporting(
             report()
     except BaseException:
         pending.give_up()
+        if transport is Blocking:
+            # The program may end with this error: let the work remove its temporary files first.
+            await transport.finish(core.first([pending], limit=MAX_CLEANUP))
         raise
     return await transport.finish(pending)
 
