@@ -72,10 +72,11 @@ async def finish_reporting(
             is None
         ):
             report()
-    except BaseException:
+    except BaseException as error:
         pending.give_up()
-        if transport is Blocking:
-            # The program may end with this error: let the work remove its temporary files first.
+        # A coroutine that is cancelled or closed does not wait any more.
+        if transport is Blocking or isinstance(error, Exception):
+            # When the caller sees the error, temporary files are gone.
             await transport.finish(core.first([pending], limit=MAX_CLEANUP))
         raise
     return await transport.finish(pending)
