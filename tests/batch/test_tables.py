@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replicate_rs import FileError
-from replicate_rs.batch import read_inputs, table_sources, write_csv, write_jsonl
-from replicate_rs.batch.table_values import to_plain
+from replicate_rs._batch import table_sources
+from replicate_rs._batch.table_values import to_plain
+from replicate_rs.batch import read_inputs, write_csv, write_jsonl
 
 
 @pytest.fixture
