@@ -69,6 +69,8 @@ class Source:
     # How messages name the table.
     name: str
     columns: list[str]
+    # How messages say that a column is missing.
+    lacks: ClassVar[str] = "has no column"
     # Relative paths in the table begin here.
     folder: Path = Path()
     # How many rows there are, where that is known without reading them.
@@ -100,6 +102,8 @@ class Source:
 
 def find_source(source: object) -> Source:
     """Return the source for a value of `read_inputs`."""
+    if isinstance(source, Source):
+        return source
     to_path: Any = getattr(type(source), "__fspath__", None)
     path: object = source if to_path is None else to_path(source)
     if isinstance(path, str):
@@ -229,6 +233,8 @@ class TextSource(FileSource):
 class JsonLines(TextSource):
     """A file of JSON objects, one a line; fields that a line does not have are missing there."""
 
+    lacks: ClassVar[str] = f"has, in its first {SAMPLE} objects, no field"
+
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         names: dict[str, None] = {}
@@ -261,6 +267,33 @@ class JsonLines(TextSource):
                     f' {{"prompt": "…"}}, not {shown(row)}'
                 )
             yield number, row
+
+
+class JsonStream(JsonLines):
+    """JSON objects, one a line, of an open file such as a pipe; they can be read once.
+
+    Its columns are the fields of the first object: those that follow may come late.
+    """
+
+    lacks: ClassVar[str] = "has, in its first object, no field"
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file = file
+        self.name: str = name
+        self._rows: Iterator[Row] = super().rows(None)
+        first = next(self._rows, None)
+        if first is None:
+            raise ValueError(f"{name}: it has no row: write one JSON object a line")
+        self.columns: list[str] = [*first[1]]
+        self._first: Row = first
+
+    def _open(self) -> BinaryIO:
+        return self._file
+
+    def rows(self, columns: list[str] | None) -> Iterator[Row]:  # noqa: ARG002 - a line is read whole
+        """Yield the objects by the numbers of their lines, all fields included."""
+        yield self._first
+        yield from self._rows
 
 
 class Csv(TextSource):

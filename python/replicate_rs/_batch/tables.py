@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any, Generic, TypeGuard, TypeVar, overload
 
 from .._base.checks import shown, wrong_type
-from .table_sources import SAMPLE, JsonLines, Source, find_source
+from .table_sources import JsonLines, Source, find_source
 from .table_types import Table
 from .table_values import CONVERSIONS, to_file, to_plain
 
@@ -252,13 +252,10 @@ def _check_files(files: object) -> list[str]:
 
 def _check_columns(table: Source, key: str | None, mapping: dict[str, str]) -> list[str]:
     """Refuse columns that are missing; return the names of the inputs."""
-    where = "has no column"
-    if isinstance(table, JsonLines):
-        where = f"has, in its first {SAMPLE} objects, no field"
     for name in (*([] if key is None else [key]), *mapping.values()):
         if name not in table.columns:
             listed = _suggest(name, table.columns, "columns")
-            raise ValueError(f"{table.name} {where} {shown(name)}: {listed}")
+            raise ValueError(f"{table.name} {table.lacks} {shown(name)}: {listed}")
     if mapping:
         return list(mapping)
     names = [name for name in table.columns if name != key]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from .._base.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .._batch.export import write_csv as write_csv
+    from .._batch.export import write_jsonl as write_jsonl
+    from .._batch.export import write_parquet as write_parquet
     from .._batch.journal import Journal as Journal
     from .._batch.journal import Summary as Summary
     from .._batch.map import Results as Results
     from .._batch.progress import MapProgress as MapProgress
     from .._batch.results import Result as Result
-    from .._batch.export import write_csv as write_csv
-    from .._batch.export import write_jsonl as write_jsonl
-    from .._batch.export import write_parquet as write_parquet
     from .._batch.tables import TableInputs as TableInputs
     from .._batch.tables import read_inputs as read_inputs
 
