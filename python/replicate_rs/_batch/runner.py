@@ -10,6 +10,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from .._base.operation import unchecked
+from .._base.session import Async
 from .._core import write_json
 from .._files.inputs import encode_input
 from .._files.upload import DataURIs
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._base.resource import Resource
-    from .._base.session import Async, Session
+    from .._base.session import Session
     from .feed import Feed
     from .handoff import Handoff
     from .plan import Plan
@@ -270,7 +271,8 @@ class Runner:
     async def _fill(self, feed: Feed) -> None:
         """Read and claim inputs for the workers that wait."""
         room = AHEAD * self.plan.concurrency + (MAX_JOURNALED if self._is_skipping else 0)
-        while self._outstanding >= room:
+        # Inputs that were read already, to look for those that are done, need no room.
+        while not self._pending and self._outstanding >= room:
             self._room.clear()
             await self._room.wait()
         if not self._has_turn:

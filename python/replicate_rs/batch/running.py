@@ -213,13 +213,15 @@ class _Run:
             if self._error is None:
                 say(to_line(error))
             return
-        running = statuses.get("running", 0) + statuses.get("sending", 0)
-        words = quote(self._options.words)
+        running = statuses.get("running", 0)
+        text = f"{count_of(running, 'prediction')} run{'s' if running == 1 else ''} on at Replicate"
+        if unknown := statuses.get("sending"):
+            text += f", and {unknown} may do so"
         reads_stdin = getattr(self._options, "inputs", None) == STDOUT
         again = " with the same lines on stdin" if reads_stdin else ""
         say(
-            f"ended early: {self._describe()}; {count_of(running, 'prediction')} of the journal"
-            f" {'goes' if running == 1 else 'go'} on at Replicate. To go on{again}: {words}"
+            f"ended early: {self._describe()}; {text}. To go on{again}:"
+            f" {quote(self._options.words)}"
         )
 
 
