@@ -273,6 +273,7 @@ class Runner:
     async def _fill(self, feed: Feed) -> None:
         """Read and claim inputs for the workers that wait."""
         room = AHEAD * self.plan.concurrency + (MAX_JOURNALED if self._is_skipping else 0)
+        # Inputs that were read already, to look for those that are done, need no room.
         while not self._pending and self._outstanding >= room:
             self._room.clear()
             await self._room.wait()
