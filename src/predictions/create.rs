@@ -180,7 +180,9 @@ impl Create {
     ) -> Self {
         let abandoned = CancellationToken::new();
         let deadline = request.timeouts.total.take();
+        request.timeouts.caller = deadline;
         request.abandoned = Some(abandoned.clone());
+        request.takes_turns = true;
         Self {
             owner,
             deadline,
@@ -352,6 +354,7 @@ impl Create {
             url,
             body: Body::Empty,
             abandoned: None,
+            takes_turns: false,
             ..Request::clone(&self.request)
         };
         request.headers.clear();
