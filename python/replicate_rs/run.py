@@ -66,8 +66,9 @@ async def run_model(
             interrupted or out of time.
         use_file_output: Return files as `FileOutput` (the default), or as text.
         options: What every prediction takes. `timeout` is in seconds, and limits the whole run:
-            uploads, the create, retries, polls, and waits for the API's rate limit. (The client's `timeout` limits each part of each
-            request.) Of a `Timeout`, its `total` counts, or else its longest part.
+            uploads, the create, retries, polls, and waits for the API's rate limit. (The client's
+            `timeout` limits each part of each request.) Of a `Timeout`, its `total` counts, or else
+            its longest part.
 
     Returns:
         The output, as the model declares it; a list if the model is an iterator.

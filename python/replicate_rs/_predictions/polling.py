@@ -300,9 +300,7 @@ def raise_timeout(
     ) from error
 
 
-def limited_error(
-    error: RateLimitError, timeout: float, job: Job[Any] | None
-) -> PredictionTimeout:
+def limited_error(error: RateLimitError, timeout: float, job: Job[Any] | None) -> PredictionTimeout:
     """Return the error for a rate limit that would not be over before the deadline."""
     what = "the prediction was not created" if job is None else f"the state of {job.id} is unknown"
     late = PredictionTimeout(
