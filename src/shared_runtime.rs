@@ -25,7 +25,7 @@ const NAME: &str = "replicate_rs";
 /// for it.
 const KEEP_ALIVE: Duration = Duration::from_millis(10);
 /// How long a fork waits for the end of threads. It goes on without the end of one that is busy.
-const MAX_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_TICK: Duration = Duration::from_micros(100);
 
 /// Where Linux lists the threads of the runtimes. A thread is listed, and counted by CPython, a

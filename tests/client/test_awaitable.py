@@ -500,6 +500,8 @@ def test_a_second_task_on_a_source_is_refused_and_the_first_goes_on(run):
     async def main():
         source = core.pieces(f"{wire.origin}/file")
         first = asyncio.ensure_future(all_of(source))
+        # The request was begun with the source: the task must have begun to read, too.
+        await asyncio.sleep(0)
         await asyncio.to_thread(wire.until, lambda: len(wire.seen) == 1)
         for again in (
             source.next,

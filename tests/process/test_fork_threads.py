@@ -87,10 +87,10 @@ async def stream():
 
 async def main():
     work = asyncio.gather(*(get() for _ in range(32)), *(stream() for _ in range(4)))
-    for _ in range(100):
+    for _ in range(40):
         fork()
         await asyncio.sleep(0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await work
 
 asyncio.run(main())
