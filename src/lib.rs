@@ -49,7 +49,7 @@ mod _core {
     #[pymodule_export]
     use crate::python::event::{PyEventDecoder, PyServerSentEvent};
     #[pymodule_export]
-    use crate::python::files::{PyPart, PyUpload, read_data_uri, write_file};
+    use crate::python::files::{PyDownloadCounters, PyPart, PyUpload, read_data_uri, write_file};
     #[pymodule_export]
     use crate::python::json::{is_plain, write_json};
     #[pymodule_export]

@@ -125,6 +125,7 @@ if TYPE_CHECKING:
     async_text_stream: Final = default_client.async_text_stream
     relay: Final = default_client.relay
     async_relay: Final = default_client.async_relay
+    map: Final = default_client.map
     wait: Final = default_client.wait
     search: Final = default_client.search
     async_search: Final = default_client.async_search
@@ -177,10 +178,10 @@ _EXPORTS = {
             "APIConnectionError APIError APIResponseValidationError APIStatusError "
             "APITimeoutError AbortError AuthenticationError BadRequestError ClientClosedError "
             "ConflictError EventTooLarge FileError ForkedError InsufficientCreditError "
-            "InternalServerError MissingTokenError ModelError NotFoundError PayloadTooLargeError "
+            "InternalServerError JournalError MissingTokenError ModelError NotFoundError PayloadTooLargeError "
             "PermissionDeniedError PredictionCanceled PredictionTimeout RateLimitError "
             "ReplicateError ReplicateException RequestError StreamError StreamInterrupted "
-            "UnprocessableEntityError"
+            "TooManyFailures UnprocessableEntityError"
         ),
         "file": "File",
         "_files.output": "FileOutput",
@@ -219,6 +220,7 @@ _CLIENT_METHODS = (
     "async_text_stream",
     "relay",
     "async_relay",
+    "map",
     "wait",
     "search",
     "async_search",

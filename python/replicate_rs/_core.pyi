@@ -20,6 +20,7 @@ __all__ = [
     "AbortController",
     "AbortSignal",
     "Core",
+    "DownloadCounters",
     "EventDecoder",
     "Expect",
     "HubPort",
@@ -161,6 +162,7 @@ class Core:
         overwrite: bool = True,
         total: float | None = None,
         signal: AbortSignal | None = None,
+        counters: DownloadCounters | None = None,
     ) -> Pending[_FileInfo]: ...
     def download_all(
         self,
@@ -170,6 +172,7 @@ class Core:
         overwrite: bool = True,
         total: float | None = None,
         signal: AbortSignal | None = None,
+        counters: DownloadCounters | None = None,
     ) -> Pending[list[_FileInfo]]: ...
     @overload
     def events(
@@ -411,6 +414,18 @@ class Part:
     def __len__(self) -> int: ...
 
 @final
+class DownloadCounters:
+    """What downloads to disk have achieved; read while they go on."""
+
+    def __new__(cls) -> Self: ...
+    @property
+    def received(self) -> int: ...
+    @property
+    def length(self) -> int | None: ...
+    @property
+    def files(self) -> int: ...
+
+@final
 class Upload:
     """A request's body, in parts."""
 
@@ -443,7 +458,7 @@ class Verifier:
     ) -> list[WebhookValidationError | None]: ...
 
 def is_plain(value: object) -> bool: ...
-def write_json(value: object) -> bytes | None: ...
+def write_json(value: object, *, sort_keys: bool = False) -> bytes | None: ...
 def finish_detached(seconds: float) -> None: ...
 def read_data_uri(uri: str) -> tuple[str, bytes]: ...
 def write_file(path: str | PathLike[str], content: bytes, *, overwrite: bool = True) -> int: ...

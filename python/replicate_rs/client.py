@@ -19,7 +19,15 @@ from .run import run_model
 from .stream import relay_model, stream_model, stream_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        Awaitable,
+        Callable,
+        Generator,
+        Iterable,
+        Mapping,
+    )
     from os import PathLike
     from typing import Any, ClassVar, Final, Literal, Self, Unpack
 
@@ -27,6 +35,10 @@ if TYPE_CHECKING:
     from ._base.resource import Options
     from ._base.streaming import Streamed
     from ._base.types import FileEncodingStrategy, Headers, Query
+    from ._batch.map import Results
+    from ._batch.plan import OnError, OnExit
+    from ._batch.progress import MapProgress
+    from ._batch.results import Result
     from ._client.search import SearchResult
     from ._client.stats import Stats
     from ._client.types import Certificate, Fetch, OnProgress, Token
@@ -34,7 +46,7 @@ if TYPE_CHECKING:
     from ._predictions.params import PredictionOptions
     from .account import Accounts
     from .collection import Collections
-    from .deployment import Deployments
+    from .deployment import Deployment, Deployments
     from .file import Files
     from .hardware import Hardwares
     from .identifier import Ref
@@ -200,7 +212,7 @@ class BaseClient(Configurable[M]):
     @property
     def deployments(self) -> Deployments[M]:
         """Deployments: models with instances of their own."""
-        from .deployment import Deployments
+        from .deployment import Deployment, Deployments
 
         namespace: Deployments[M] = self._namespace("deployments", Deployments)
         return namespace
@@ -266,7 +278,7 @@ class BaseClient(Configurable[M]):
         prediction: Prediction[Any],
         *,
         interval: Seconds | None = None,
-        progress: OnProgress | None = None,
+        progress: bool | OnProgress | None = None,
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
@@ -276,7 +288,7 @@ class BaseClient(Configurable[M]):
         Args:
             prediction: The prediction; it is not changed.
             interval: Seconds between polls. Default: the client's `poll_interval`.
-            progress: Called with the prediction after each poll.
+            progress: Called with the prediction after each poll; True for a progress bar.
             cancel_on_exit: Whether to cancel the prediction if this call ends before it.
             signal: Aborts the call.
             timeout: Seconds for the whole call.
@@ -357,6 +369,104 @@ class BaseClient(Configurable[M]):
     async_text_stream: Final = async_streaming(text_stream)
     relay: Final = operation(relay_model)
     async_relay: Final = async_operation(relay)
+
+    def map(
+        self,
+        ref: Ref | Deployment[Any] | None,
+        inputs: Iterable[Any] | AsyncIterable[Any],
+        *,
+        deployment: Ref | tuple[str, str] | None = None,
+        journal: str | PathLike[str] | None = None,
+        save_to: str | PathLike[str] | None = None,
+        concurrency: int | None = None,
+        rate: float | None = None,
+        ordered: bool = False,
+        on_error: OnError = "return",
+        on_exit: OnExit | None = None,
+        retries: int = 0,
+        retry_if: Callable[[Result], bool] | None = None,
+        retry_failed: bool = False,
+        max_failures: float | None = None,
+        timeout: Limit | None = None,
+        progress: bool | Callable[[MapProgress], object] | None = None,
+        use_file_output: bool | None = None,
+        **options: Unpack[PredictionOptions],
+    ) -> Results[M]:
+        """Run a model on any number of inputs, and iterate over the results as they end.
+
+            results = client.map("acme/painter", inputs, journal="runs.db", save_to="images")
+            for result in results:
+                print(result.key, result.status, result.files)
+
+        Nothing is sent before the first result is asked for. Inputs are taken as they are needed,
+        and no more while results wait to be taken. With a journal, a run that was stopped, killed
+        even, goes on where it was when it is called again, and no input is paid for twice.
+
+        Args:
+            ref: ``owner/name``, ``owner/name:version``, a version's id, a model, version or
+                deployment object.
+            inputs: Dicts of the model's inputs, or pairs of a key and such a dict; any iterable, or
+                an async one. Files in them are uploaded. Equal inputs without keys are one, which
+                is run once.
+            deployment: A deployment in place of `ref`, which is None then.
+            journal: The path of a file that keeps what was sent and what became of it; created if
+                there is none.
+            save_to: A folder for the files of the outputs, or a URL of `fsspec`; they are named by
+                their keys.
+            concurrency: Runs in flight, at most; 64 by default. There are fewer at first, and when
+                the server fails.
+            rate: Predictions created a minute, at most. Default: as many as the API accepts.
+            ordered: Whether results come in the order of the inputs.
+            on_error: ``return``: what fails is a result. ``raise``: it ends the run with its error.
+            on_exit: What happens to predictions that run when the caller leaves: ``leave`` (the
+                default with a journal) or ``cancel`` (the default without).
+            retries: How often an input is run again whose prediction failed.
+            retry_if: Called with a failed result; whether it is run again.
+            retry_failed: Whether inputs that failed in former calls, by the journal, are run again.
+            max_failures: A number of inputs, or a share of those that ended (below 1.0), with more
+                failures than which the run ends.
+            timeout: Seconds for all of it, or a `timedelta`.
+            progress: True for a progress bar, or a function that is called with a `MapProgress` a
+                few times a second, on another thread.
+            use_file_output: Whether files of outputs are `FileOutput` objects or URLs as text.
+                Default: the client's option.
+            options: The options of each prediction, listed below.
+
+        Returns:
+            The results, to iterate over with ``for`` or ``async for``, or to await as a list.
+
+        Raises:
+            JournalError: The journal cannot be used; raised by the iteration, as all below.
+            TooManyFailures: `max_failures` was exceeded.
+            FileError: Files cannot be saved.
+            PredictionTimeout: `timeout` passed first.
+            APIStatusError: The model does not exist, or the token is wrong.
+
+        """
+        from ._batch.map import map_inputs
+
+        results: Results[M] = map_inputs(
+            self,
+            ref,
+            inputs,
+            deployment=deployment,
+            journal=journal,
+            save_to=save_to,
+            concurrency=concurrency,
+            rate=rate,
+            ordered=ordered,
+            on_error=on_error,
+            on_exit=on_exit,
+            retries=retries,
+            retry_if=retry_if,
+            retry_failed=retry_failed,
+            max_failures=max_failures,
+            timeout=timeout,
+            progress=progress,
+            use_file_output=use_file_output,
+            options=options,
+        )
+        return results
 
     @operation
     async def search(

@@ -71,6 +71,7 @@ __all__ = [
     "ForkedError",
     "InsufficientCreditError",
     "InternalServerError",
+    "JournalError",
     "MissingTokenError",
     "ModelError",
     "NotFoundError",
@@ -84,6 +85,7 @@ __all__ = [
     "RequestError",
     "StreamError",
     "StreamInterrupted",
+    "TooManyFailures",
     "UnprocessableEntityError",
 ]
 
@@ -317,6 +319,26 @@ class StreamInterrupted(StreamError):
 
 class EventTooLarge(StreamError):
     """One event of a stream is larger than `max_response_bytes` or an `EventDecoder`'s limit."""
+
+
+class JournalError(RequestError):
+    """The journal of `map` cannot be opened, read or written; the message says why."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail=detail)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.detail,)
+
+
+class TooManyFailures(RequestError):
+    """More inputs of `map` failed than ``max_failures=`` allows."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail=detail)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.detail,)
 
 
 class FileError(RequestError, OSError):

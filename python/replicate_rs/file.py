@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._base.checks import plain_function, resource_id, text
+from ._base.checks import plain_progress, resource_id, text
 from ._base.operation import async_operation, operation
 from ._base.record import Record, fetch
 from ._base.resource import M, Namespace
@@ -74,7 +74,7 @@ class Files(Namespace[M]):
         *,
         filename: str | None = None,
         content_type: str | None = None,
-        progress: OnSent | None = None,
+        progress: bool | OnSent | None = None,
         **options: Unpack[Options],
     ) -> File[M]:
         """Upload a file of at most 100 MB.
@@ -89,7 +89,7 @@ class Files(Namespace[M]):
             filename: The file's name; by default the name of the path or the open file.
             content_type: The media type; by default guessed from the name.
             progress: Called with the bytes sent and the size of the request's body, in bytes, a few
-                times a second and at the end.
+                times a second and at the end. True for a progress bar.
             options: The shared options; `extra_body` adds fields to the form.
 
         Raises:
@@ -101,7 +101,7 @@ class Files(Namespace[M]):
         if file is None:  # pyright: ignore[reportUnnecessaryComparison] - callers' types are not checked
             raise TypeError("file cannot be None: give the file, as file or as content=")
         if progress is not None:
-            plain_function("progress", progress)
+            plain_progress("progress", progress)
         from ._files.sources import FileSource
         from ._files.upload import upload
 

@@ -40,7 +40,7 @@ async def run_model(
     client: Resource[Any],
     ref: Ref,
     input: Mapping[str, Any] | None = None,
-    progress: OnProgress | None = None,
+    progress: bool | OnProgress | None = None,
     *,
     wait: Wait | None = None,
     prefer: str | None = None,
@@ -56,7 +56,8 @@ async def run_model(
         ref: ``owner/name``, ``owner/name:version``, a version's id, or a model or version object.
         input: The model's inputs; files in it are uploaded.
         progress: Called with the prediction when it is created, after each poll, and when it is
-            done; may be async on an async client. The first request is not held open then.
+            done; may be async on an async client. True for a progress bar, of tqdm if it is
+            installed. The first request is not held open then.
         wait: True (the default) or seconds: hold the first request open for the output, for 3
             seconds at most, then poll.
             False: poll. Or a dict of ``mode`` ("block", "poll"), ``interval`` and ``timeout`` in
@@ -104,7 +105,7 @@ async def run_to_end(
     client: Resource[Any],
     ref: Ref,
     input: Mapping[str, Any] | None,
-    progress: OnProgress | None = None,
+    progress: bool | OnProgress | None = None,
     *,
     wait: Wait | None = None,
     prefer: str | None = None,

@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -418,14 +419,27 @@ impl ContentRange {
     }
 }
 
+/// What downloads to disk have achieved; read by other threads while they go on.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Bytes of all files.
+    pub(crate) received: AtomicU64,
+    /// The length of the file whose response came last; 0 if it is unknown.
+    pub(crate) length: AtomicU64,
+    /// Complete files.
+    pub(crate) files: AtomicU64,
+}
+
 /// Download to `target`, which keeps its old content until the new content is complete.
 pub(crate) async fn save(
     pool: Arc<Pool>,
     request: &Request,
     target: &Path,
     overwrite: bool,
+    counters: &Counters,
 ) -> Result<FileInfo, Error> {
-    save_unless_stopped(&CancellationToken::new(), pool, request, target, overwrite).await
+    let stop = CancellationToken::new();
+    save_unless_stopped(&stop, pool, request, target, overwrite, counters).await
 }
 
 /// Download to `target` until `stop` is cancelled.
@@ -435,6 +449,7 @@ async fn save_unless_stopped(
     request: &Request,
     target: &Path,
     overwrite: bool,
+    counters: &Counters,
 ) -> Result<FileInfo, Error> {
     let stopped = || {
         let message = format!(
@@ -451,7 +466,7 @@ async fn save_unless_stopped(
     let file = off_thread(move || PartialFile::create(&path, overwrite)).await?;
     let mut writer = FileWriter::new(file);
     let saved = {
-        let work = pin!(download_into(pool, request, &mut writer));
+        let work = pin!(download_into(pool, request, &mut writer, counters));
         tokio::select! {
             biased;
             () = stop.cancelled() => Err(stopped()),
@@ -469,16 +484,30 @@ async fn download_into(
     pool: Arc<Pool>,
     request: &Request,
     writer: &mut FileWriter,
+    counters: &Counters,
 ) -> Result<FileInfo, Error> {
     let mut download = Box::pin(Download::open(pool, request, 0)).await?;
+    let mut received = 0;
     loop {
+        let length = download.info().length.unwrap_or(0);
+        counters.length.store(length, Ordering::Relaxed);
         match download.next().await? {
-            Step::Bytes(bytes) => writer.write(bytes).await?,
-            Step::Restart => writer.restart().await?,
+            Step::Bytes(bytes) => {
+                let count = bytes.len() as u64;
+                writer.write(bytes).await?;
+                received += count;
+                counters.received.fetch_add(count, Ordering::Relaxed);
+            }
+            Step::Restart => {
+                writer.restart().await?;
+                counters.received.fetch_sub(received, Ordering::Relaxed);
+                received = 0;
+            }
             Step::End => break,
         }
     }
     let length = Some(writer.finish().await?);
+    counters.files.fetch_add(1, Ordering::Relaxed);
     Ok(FileInfo {
         length,
         ..download.info
@@ -492,6 +521,7 @@ pub(crate) async fn save_all(
     files: Vec<(Request, PathBuf)>,
     overwrite: bool,
     max: usize,
+    counters: &Counters,
 ) -> Result<Vec<FileInfo>, Error> {
     let mut infos = vec![FileInfo::default(); files.len()];
     let stop = CancellationToken::new();
@@ -503,7 +533,7 @@ pub(crate) async fn save_all(
             async move {
                 (
                     index,
-                    save_unless_stopped(&stop, pool, &request, &target, overwrite).await,
+                    save_unless_stopped(&stop, pool, &request, &target, overwrite, counters).await,
                 )
             }
         });

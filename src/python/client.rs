@@ -23,7 +23,7 @@ use url::Url;
 use super::abort::PyAbortSignal;
 use super::context::CallContext;
 use super::errors::{Redacted, missing_token, redacted};
-use super::files::{PyFileInfo, PyUpload};
+use super::files::{PyDownloadCounters, PyFileInfo, PyUpload};
 use super::headers::{Pairs, bearer, header, header_map};
 use super::log::Log;
 use super::pending::{PyPending, first_of};
@@ -367,7 +367,8 @@ impl PyCore {
     }
 
     /// Download to a path; return the file's metadata from the host, and its length.
-    #[pyo3(signature = (url, path, *, overwrite=true, total=None, signal=None))]
+    #[pyo3(signature = (url, path, *, overwrite=true, total=None, signal=None, counters=None))]
+    #[allow(clippy::too_many_arguments, reason = "keyword arguments in Python")]
     fn download(
         &self,
         py: Python<'_>,
@@ -376,11 +377,13 @@ impl PyCore {
         overwrite: bool,
         total: Option<f64>,
         signal: Option<Py<PyAbortSignal>>,
+        counters: Option<Bound<'_, PyDownloadCounters>>,
     ) -> PyResult<PyPending> {
         let request = Arc::new(self.fetch(py, url, total)?);
         let context = CallContext::new(&request, signal);
+        let counters = counters.map(|it| it.get().0.clone()).unwrap_or_default();
         let work = job(move |pool| async move {
-            let info = download::save(pool, &request, &path, overwrite).await?;
+            let info = download::save(pool, &request, &path, overwrite, &counters).await?;
             deliver(move |py| PyFileInfo::from(info).into_py_any(py))
         });
         Ok(PyPending::new(self.connections.clone(), context, work))
@@ -388,7 +391,8 @@ impl PyCore {
 
     /// Download many files to their paths, `most` at a time; return the metadata of each, in
     /// order.
-    #[pyo3(signature = (files, most, *, overwrite=true, total=None, signal=None))]
+    #[pyo3(signature = (files, most, *, overwrite=true, total=None, signal=None, counters=None))]
+    #[allow(clippy::too_many_arguments, reason = "keyword arguments in Python")]
     fn download_all(
         &self,
         py: Python<'_>,
@@ -397,13 +401,15 @@ impl PyCore {
         overwrite: bool,
         total: Option<f64>,
         signal: Option<Py<PyAbortSignal>>,
+        counters: Option<Bound<'_, PyDownloadCounters>>,
     ) -> PyResult<PyPending> {
         let requests = files
             .into_iter()
             .map(|(url, path)| Ok((self.fetch(py, &url, total)?, path)));
         let requests = requests.collect::<PyResult<Vec<_>>>()?;
+        let counters = counters.map(|it| it.get().0.clone()).unwrap_or_default();
         let work = job(move |pool| async move {
-            let infos = download::save_all(pool, requests, overwrite, most).await?;
+            let infos = download::save_all(pool, requests, overwrite, most, &counters).await?;
             let infos: Vec<_> = infos.into_iter().map(PyFileInfo::from).collect();
             deliver(move |py| infos.into_py_any(py))
         });

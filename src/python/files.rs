@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use pyo3::prelude::*;
@@ -10,7 +11,7 @@ use pyo3::types::PyBytes;
 
 use crate::files::data_uri::DataUri;
 use crate::files::disk;
-use crate::files::download::FileInfo;
+use crate::files::download::{Counters, FileInfo};
 use crate::http::body::{Part, Upload};
 
 /// A part of a request body: bytes, or a file from an offset on, which is read while it is sent.
@@ -96,6 +97,37 @@ impl PyUpload {
     /// The length of the body in bytes.
     fn __len__(&self) -> PyResult<usize> {
         Ok(usize::try_from(self.0.length())?)
+    }
+}
+
+/// What downloads to disk have achieved; read while they go on.
+#[pyclass(name = "DownloadCounters", frozen, module = "replicate_rs._core")]
+pub(crate) struct PyDownloadCounters(pub(crate) Arc<Counters>);
+
+#[pymethods]
+impl PyDownloadCounters {
+    #[new]
+    fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    /// The bytes of all files.
+    #[getter]
+    fn received(&self) -> u64 {
+        self.0.received.load(Ordering::Relaxed)
+    }
+
+    /// The length of the file whose response came last; None if it is unknown.
+    #[getter]
+    fn length(&self) -> Option<u64> {
+        let length = self.0.length.load(Ordering::Relaxed);
+        (length > 0).then_some(length)
+    }
+
+    /// How many files are complete.
+    #[getter]
+    fn files(&self) -> u64 {
+        self.0.files.load(Ordering::Relaxed)
     }
 }
 

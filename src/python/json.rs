@@ -25,14 +25,21 @@ pub(crate) fn decode<'py>(py: Python<'py>, json: &[u8]) -> Result<Bound<'py, PyA
 /// 64 bits, booleans and None, nested at most 500 deep.
 #[pyfunction]
 pub(crate) fn is_plain(value: &Bound<'_, PyAny>) -> bool {
-    write_value(value, MAX_DEPTH, None).is_some()
+    write_value(value, MAX_DEPTH, false, None).is_some()
 }
 
 /// Return the JSON of a plain value as UTF-8; None for other values.
+///
+/// With `sort_keys`, the keys of all dicts are in the order of their UTF-8, so that equal values
+/// have equal bytes.
 #[pyfunction]
-pub(crate) fn write_json<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, PyBytes>> {
+#[pyo3(signature = (value, *, sort_keys = false))]
+pub(crate) fn write_json<'py>(
+    value: &Bound<'py, PyAny>,
+    sort_keys: bool,
+) -> Option<Bound<'py, PyBytes>> {
     let mut out = Vec::new();
-    write_value(value, MAX_DEPTH, Some(&mut out))?;
+    write_value(value, MAX_DEPTH, sort_keys, Some(&mut out))?;
     Some(PyBytes::new(value.py(), &out))
 }
 
@@ -40,6 +47,7 @@ pub(crate) fn write_json<'py>(value: &Bound<'py, PyAny>) -> Option<Bound<'py, Py
 fn write_value(
     value: &Bound<'_, PyAny>,
     max_depth: usize,
+    sort_keys: bool,
     mut out: Option<&mut Vec<u8>>,
 ) -> Option<()> {
     if let Ok(text) = value.cast_exact::<PyString>() {
@@ -63,18 +71,26 @@ fn write_value(
         return write(&boolean.is_true(), out);
     }
     let max_depth = max_depth.checked_sub(1)?;
-    let push =
-        |out: &mut Option<&mut Vec<u8>>, byte: u8| out.iter_mut().for_each(|out| out.push(byte));
     if let Ok(dict) = value.cast_exact::<PyDict>() {
         push(&mut out, b'{');
-        for (index, (key, item)) in dict.iter().enumerate() {
-            if index > 0 {
-                push(&mut out, b',');
+        if sort_keys {
+            let items: Vec<_> = dict.iter().collect();
+            let mut sorted = Vec::with_capacity(items.len());
+            for (key, item) in &items {
+                let key = key.cast_exact::<PyString>().ok()?;
+                sorted.push((key.to_str().ok()?, item));
             }
-            let key = key.cast_exact::<PyString>().ok()?;
-            write(&key.to_str().ok()?, out.as_deref_mut())?;
-            push(&mut out, b':');
-            write_value(&item, max_depth, out.as_deref_mut())?;
+            sorted.sort_unstable_by_key(|(key, _)| *key);
+            for (index, (key, item)) in sorted.into_iter().enumerate() {
+                write_key(index, key, &mut out)?;
+                write_value(item, max_depth, sort_keys, out.as_deref_mut())?;
+            }
+        } else {
+            for (index, (key, item)) in dict.iter().enumerate() {
+                let key = key.cast_exact::<PyString>().ok()?;
+                write_key(index, key.to_str().ok()?, &mut out)?;
+                write_value(&item, max_depth, sort_keys, out.as_deref_mut())?;
+            }
         }
         push(&mut out, b'}');
         return Some(());
@@ -85,10 +101,25 @@ fn write_value(
         if index > 0 {
             push(&mut out, b',');
         }
-        write_value(&item, max_depth, out.as_deref_mut())?;
+        write_value(&item, max_depth, sort_keys, out.as_deref_mut())?;
     }
     push(&mut out, b']');
     Some(())
+}
+
+fn write_key(index: usize, key: &str, out: &mut Option<&mut Vec<u8>>) -> Option<()> {
+    if index > 0 {
+        push(out, b',');
+    }
+    write(&key, out.as_deref_mut())?;
+    push(out, b':');
+    Some(())
+}
+
+fn push(out: &mut Option<&mut Vec<u8>>, byte: u8) {
+    if let Some(out) = out {
+        out.push(byte);
+    }
 }
 
 fn write(value: &impl Serialize, out: Option<&mut Vec<u8>>) -> Option<()> {

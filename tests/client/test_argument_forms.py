@@ -238,7 +238,7 @@ def test_an_object_without_an_id_is_no_id(both, wire):
 def test_arguments_given_by_position_are_checked_too(both, wire):
     client, before = both.client(wire.base_url), len(wire.seen)
     for call, name in (
-        (lambda: client.run("acme/x", {}, True), "progress"),
+        (lambda: client.run("acme/x", {}, "yes"), "progress"),
         (lambda: client.run("acme/x", "text"), "input"),
         (lambda: client.stream(5), "ref"),
         (lambda: client.predictions.stream("p1", "yes"), "use_file_output"),

@@ -65,6 +65,7 @@ def test_options_that_are_assigned_do_what_they_say(both, wire):
     client.timeout = 0.05
     with pytest.raises(exceptions.APITimeoutError):
         both(lambda: client.predictions.get("x"))
+    client.timeout = 30
     wire.script = lambda _: reply({"detail": "no"}, 500)
     before = len(wire.seen)
     with pytest.raises(exceptions.InternalServerError):

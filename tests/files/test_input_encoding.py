@@ -255,6 +255,33 @@ def test_what_is_plain_is_written_as_python_would(value):
         assert written == expected or "e" in str(value)
 
 
+def reverse_keys(value):
+    if isinstance(value, dict):
+        return {key: reverse_keys(item) for key, item in reversed(value.items())}
+    return [reverse_keys(item) for item in value] if isinstance(value, list) else value
+
+
+@given(JSON)
+def test_with_sorted_keys_equal_values_have_equal_bytes(value):
+    written = write_json(value, sort_keys=True)
+    assert write_json(reverse_keys(value), sort_keys=True) == written
+    if written is None:
+        assert write_json(value) is None
+        return
+    assert json.loads(written) == value
+    expected = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    assert written == expected.encode() or "e" in str(value)
+
+
+def test_keys_are_sorted_at_every_level_as_utf_8():
+    value = {"b": [{"z": 1, "a": {"é": 1, "e": 2, "\U0001f600": 3, "\uffff": 4}}], "B": 0, "": None}
+    expected = '{"":null,"B":0,"b":[{"a":{"e":2,"é":1,"\uffff":4,"\U0001f600":3},"z":1}]}'
+    assert write_json(value, sort_keys=True) == expected.encode()
+    assert list(value) == ["b", "B", ""]
+    assert write_json(value) == write_json(value, sort_keys=False)
+    assert write_json({"b": 1, "a": 2}) == b'{"b":1,"a":2}'
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -275,6 +302,8 @@ def test_what_is_plain_is_written_as_python_would(value):
 def test_what_is_not_plain_is_left_to_python(value):
     assert not is_plain(value)
     assert write_json(value) is None
+    assert write_json(value, sort_keys=True) is None
+    assert write_json([{"b": value, "a": 1}], sort_keys=True) is None
 
 
 def test_files_are_found_in_whatever_holds_them_and_uploaded_once(send, tmp_path):

@@ -116,7 +116,9 @@ REFERENCE = [
 ]
 MODEL = [*REFERENCE, "acme"]
 SIGNAL = [True, 5, "x", Odd(), asyncio.Event, replicate.AbortController, replicate.AbortSignal]
-PROGRESS = [*FUNCTION, is_async]
+PLAIN_FUNCTION = [*FUNCTION, is_async]
+# True is a progress bar, and False is none.
+PROGRESS = [value for value in PLAIN_FUNCTION if value is not True]
 LIMIT = [*SECONDS, (5, 5), replicate.AbortSignal.abort()]
 
 WRONG = {
@@ -192,9 +194,8 @@ WRONG = {
     **{key: [5, True, b"x", Odd(), HALF] for key in ("created_after", "created_before")},
     **dict.fromkeys(("min_instances", "max_instances", "max_bytes", "retry"), WHOLE),
     **{key: [5, True, b"x", [], Odd(), is_async, "a\nb", HALF] for key in TOKENS},
-    **dict.fromkeys(("progress", "list_method"), PROGRESS),
-    "upload_progress": PROGRESS,
-    "seen": PROGRESS,
+    **dict.fromkeys(("progress", "upload_progress"), PROGRESS),
+    **dict.fromkeys(("list_method", "seen"), PLAIN_FUNCTION),
     "hint": FUNCTION,
     "fetch": FUNCTION,
     "ref": [*REFERENCE, "acme"],

@@ -68,8 +68,8 @@ RULES: dict[str, tuple[type | None, Check]] = {
     "cancel_after": (None, checks.cancel_after),
     "webhook_events_filter": (None, checks.events),
     "file_encoding_strategy": (None, checks.strategy),
-    "progress": (None, checks.function),
-    "upload_progress": (None, checks.plain_function),
+    "progress": (None, checks.progress),
+    "upload_progress": (None, checks.plain_progress),
     "prediction": (None, checks.prediction),
     "cursor": (None, checks.cursor),
     "limit": (None, checks.count),
@@ -84,7 +84,7 @@ RULES: dict[str, tuple[type | None, Check]] = {
     "sort_direction": (None, checks.choice("asc", "desc")),
 }
 # The rules of calls that block: these cannot await a caller's function.
-BLOCKING_RULES = {**RULES, "progress": (None, checks.sync_function)}
+BLOCKING_RULES = {**RULES, "progress": (None, checks.sync_progress)}
 
 _MODEL_NAMES = ("model_owner", "model_name")
 _DEPLOYMENT_NAMES = ("deployment_owner", "deployment_name")

@@ -438,6 +438,26 @@ def sync_function(name: str, value: object) -> Any:
     return value
 
 
+def _progress(check: Check) -> Check:
+    """Return a check for a function, True for a progress bar, or False, which means None."""
+
+    def check_progress(name: str, value: object) -> Any:
+        if value is True:
+            return True
+        if value is False:
+            return None
+        if not callable(value):
+            raise wrong_type(name, "True or a function", value)
+        return check(name, value)
+
+    return check_progress
+
+
+progress = _progress(function)
+plain_progress = _progress(plain_function)
+sync_progress = _progress(sync_function)
+
+
 def is_async_function(value: Any) -> bool:
     """Return whether a function, a partial function or a callable object is an ``async def``."""
     if type(value).__name__ == "partial":

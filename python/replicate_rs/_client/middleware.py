@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .._base.streaming import Form
     from .._base.transport import Transport, Waitable
-    from .._core import AbortSignal, Core, Pending, ResponseStream
+    from .._core import AbortSignal, Core, DownloadCounters, Pending, ResponseStream
     from .._files.reader import FileInfo
     from ..exceptions import APIResponseValidationError
     from .types import Fetch
@@ -211,6 +211,7 @@ class Middleware:
         overwrite: bool = True,
         total: float | None = None,
         signal: AbortSignal | None = None,
+        counters: DownloadCounters | None = None,
     ) -> FetchedResponse[FileInfo]:
         """Save a file; the body of a response of the caller's own is saved instead."""
         request = Request("GET", self._core.address(url))
@@ -222,7 +223,12 @@ class Middleware:
                 return Response(200, url=request.url)
 
             pending = self._core.download(
-                request.url, path, overwrite=overwrite, total=total, signal=signal
+                request.url,
+                path,
+                overwrite=overwrite,
+                total=total,
+                signal=signal,
+                counters=counters,
             )
             return convert_result(pending, convert)
 

@@ -14,6 +14,7 @@ from .._core import is_plain
 from ..exceptions import FileError, file_error
 from .detect import is_async, is_readable
 from .encode import fill_slots, to_plain
+from .reporting import Reporter
 from .sources import FileSource
 from .upload import DataURIs, InlineFiles, Uploads, check_upload, seconds_until
 
@@ -35,7 +36,7 @@ async def encode_input(
     inline: InlineFiles,
     *,
     strategy: FileEncodingStrategy | None = None,
-    progress: OnSent | None = None,
+    progress: bool | OnSent | None = None,
     signal: AbortSignal | None = None,
     deadline: float | None = None,
 ) -> Any:
@@ -50,7 +51,8 @@ async def encode_input(
         value: The caller's value.
         inline: Collects the files that are sent within the request.
         strategy: None for the client's strategy.
-        progress: Called with the bytes sent and the bytes of all uploads begun so far.
+        progress: Called with the bytes sent and the bytes of all uploads begun so far; True for a
+            progress bar.
         signal: Stops the uploads.
         deadline: Seconds of the monotonic clock.
 
@@ -73,17 +75,17 @@ async def encode_input(
         for slot in slots:
             slot.text = inline.add(sources[slot])
         return fill_slots(result)
-    uploads = Uploads(
-        resource, inline if strategy == "default" else None, progress, signal, deadline
-    )
-    try:
-        for slot in slots:
-            _check(sources[slot], slot.path)
-        for slot in slots:
-            await uploads.begin(slot, sources.pop(slot))
-        await uploads.finish()
-    finally:
-        uploads.cancel()
+    fallback = inline if strategy == "default" else None
+    with Reporter(progress, "B", "upload") as report:
+        uploads = Uploads(resource, fallback, report, signal, deadline)
+        try:
+            for slot in slots:
+                _check(sources[slot], slot.path)
+            for slot in slots:
+                await uploads.begin(slot, sources.pop(slot))
+            await uploads.finish()
+        finally:
+            uploads.cancel()
     return fill_slots(result)
 
 

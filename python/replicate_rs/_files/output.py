@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import RawIOBase
 from sys import _getframe, modules
 
-from .._base.checks import limit
+from .._base.checks import limit, plain_progress
 from .._base.operation import async_operation, operation, run_blocking, unchecked
 from .._base.resource import M, Resource, check_resource
 from .._base.session import Async, Sync
@@ -13,6 +13,7 @@ from .._base.streaming import async_streaming, streaming
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object, overload
 from .interop import URLText, get_call_site, refuse_dict, register_with_fastapi
 from .open_file import FileMetadata, OpenFile
+from .reporting import Reporter, finish_reporting
 from .urls import await_file, is_file_url, without_credentials
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .._base.checks import Limit
     from .._base.session import Session
     from .._core import AbortSignal
+    from .types import OnReceived as OnReceived
 
 # Bytes that the file of `open()` reads at a time.
 BUFFER_SIZE = 256 << 10
@@ -118,6 +120,7 @@ class FileOutput(OpenFile[M], URLText):
         path: str | PathLike[str],
         overwrite: bool = True,
         *,
+        progress: bool | OnReceived | None = None,
         signal: AbortSignal | None = None,
         timeout: Limit | None = None,
     ) -> Path:
@@ -129,6 +132,8 @@ class FileOutput(OpenFile[M], URLText):
         Args:
             path: A file's path, in an existing folder.
             overwrite: Replace an existing file; if False, that is an error.
+            progress: Called several times a second and at the end with the bytes received and the
+                length of the file, None while it is unknown. True for a progress bar.
             signal: Stops the download.
             timeout: Seconds for the download, retries included.
 
@@ -143,21 +148,38 @@ class FileOutput(OpenFile[M], URLText):
         """
         from pathlib import Path
 
-        from .._core import write_file
+        from .._core import DownloadCounters, write_file
 
-        target = Path(path)
-        if self._is_inline:
-            content = await self._get_inline_content()
-            await self._transport.call(lambda: write_file(target, content, overwrite=overwrite))
-        else:
+        if progress is not None:
+            plain_progress("progress", progress)
+        target, counters = Path(path), DownloadCounters()
+        with Reporter(progress, "B", target.name) as report:
+            if self._is_inline:
+                content = await self._get_inline_content()
+                await self._transport.call(lambda: write_file(target, content, overwrite=overwrite))
+                report(len(content), len(content))
+                return target
             download = self._core.download(
                 self.url,
                 target,
                 overwrite=overwrite,
                 total=limit("timeout", timeout),
                 signal=signal,
+                counters=counters,
             )
-            self._metadata.update(await await_file(self._transport.finish(download)))
+            if not report.is_wanted:
+                self._metadata.update(await await_file(self._transport.finish(download)))
+                return target
+            work = finish_reporting(
+                self._transport,
+                self._core,
+                download,
+                lambda: report(counters.received, counters.length),
+                signal,
+            )
+            self._metadata.update(await await_file(work))
+            size = self._metadata.size or 0
+            report(size, size)
         return target
 
     asave: Final = async_operation(save)

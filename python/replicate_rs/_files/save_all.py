@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from .._base.checks import abort_signal, file_path, flag, limit
+from .._base.checks import abort_signal, file_path, flag, limit, plain_progress
 from .._base.operation import run_blocking, unchecked
 from .._base.package import default_client
 from .._base.resource import Namespace, Resource, check_resource
 from .._base.session import Async, Sync
 from .._base.typing import TYPE_CHECKING, defer_annotations, is_array, is_object
+from .._core import DownloadCounters
 from ..exceptions import FileError
 from .names import to_unique_names
 from .output import FileOutput, is_file_output
+from .reporting import Reporter, finish_reporting
 from .urls import await_file, is_file_url
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from .._base.checks import Limit
     from .._core import AbortSignal, Core
     from .types import FileNames as FileNames
+    from .types import OnSaved as OnSaved
 
 # Concurrent downloads.
 MAX_DOWNLOADS = 16
@@ -36,6 +39,7 @@ def save_all(
     *,
     names: FileNames | None = None,
     client: Namespace[Any] | None = None,
+    progress: bool | OnSaved | None = None,
     signal: AbortSignal | None = None,
     timeout: Limit | None = None,
 ) -> list[Path]:
@@ -52,6 +56,8 @@ def save_all(
         names: A name for each file, in the order of the output; or a function of a file's index and
             the file that returns its name.
         client: Fetches the files whose URL is text; by default the default client.
+        progress: Called several times a second and at the end with the files saved and the files
+            in all. True for a progress bar.
         signal: Stops the downloads.
         timeout: Seconds for each file.
 
@@ -66,7 +72,9 @@ def save_all(
             complete or absent.
 
     """
-    return run_blocking(_save_all(Sync, output, folder, overwrite, names, client, signal, timeout))
+    return run_blocking(
+        _save_all(Sync, output, folder, overwrite, names, client, progress, signal, timeout)
+    )
 
 
 async def asave_all(
@@ -76,11 +84,14 @@ async def asave_all(
     *,
     names: FileNames | None = None,
     client: Namespace[Any] | None = None,
+    progress: bool | OnSaved | None = None,
     signal: AbortSignal | None = None,
     timeout: Limit | None = None,
 ) -> list[Path]:
     """Save every file in an output, on an event loop; see `save_all`."""
-    return await _save_all(Async, output, folder, overwrite, names, client, signal, timeout)
+    return await _save_all(
+        Async, output, folder, overwrite, names, client, progress, signal, timeout
+    )
 
 
 async def _save_all(
@@ -90,11 +101,14 @@ async def _save_all(
     overwrite: bool,
     names: FileNames | None,
     client: Resource[Any] | None,
+    progress: bool | OnSaved | None,
     signal: AbortSignal | None,
     timeout: Limit | None,
 ) -> list[Path]:
     file_path("folder", folder)
     flag("overwrite", overwrite)
+    if progress is not None:
+        plain_progress("progress", progress)
     if signal is not None:
         signal = abort_signal("signal", signal)
     total = limit("timeout", timeout)
@@ -104,20 +118,41 @@ async def _save_all(
     if not files:
         raise search.no_files_error(output)
     paths = await mode.transport.call(_get_paths, _get_names(files, names), folder, overwrite)
-    by_core: dict[Core, list[tuple[FileOutput, Path]]] = {}
-    for file, path in zip(files, paths, strict=True):
-        if file._is_inline:
-            await unchecked(FileOutput.save)(file._in(mode), path, overwrite)
-        else:
-            by_core.setdefault(file._core, []).append((file, path))
-    for core, items in by_core.items():
-        targets = [(file.url, path) for file, path in items]
-        download = core.download_all(
-            targets, MAX_DOWNLOADS, overwrite=overwrite, total=total, signal=signal
-        )
-        infos = await await_file(mode.transport.finish(download))
-        for (file, _), info in zip(items, infos, strict=True):
-            file._metadata.update(info)
+    by_core: dict[Core, list[tuple[FileOutput[Any], Path]]] = {}
+    count = 0
+    with Reporter(progress, "files", "save_all") as report:
+        for file, path in zip(files, paths, strict=True):
+            if file._is_inline:
+                await unchecked(FileOutput.save)(file._in(mode), path, overwrite)
+                count += 1
+            else:
+                by_core.setdefault(file._core, []).append((file, path))
+        counters = DownloadCounters()
+
+        def report_files(*, is_last: bool = False) -> None:
+            from .._base.progress_bar import format_bytes
+
+            saved = len(files) if is_last else count + counters.files
+            report(saved, len(files), received=format_bytes(counters.received))
+
+        for core, items in by_core.items():
+            targets = [(file.url, path) for file, path in items]
+            download = core.download_all(
+                targets,
+                MAX_DOWNLOADS,
+                overwrite=overwrite,
+                total=total,
+                signal=signal,
+                counters=counters,
+            )
+            infos = await await_file(
+                finish_reporting(mode.transport, core, download, report_files, signal)
+                if report.is_wanted
+                else mode.transport.finish(download)
+            )
+            for (file, _), info in zip(items, infos, strict=True):
+                file._metadata.update(info)
+        report_files(is_last=True)
     search.warn(5 if mode is Sync else 4)
     return paths
 

@@ -15,6 +15,7 @@ from ..exceptions import (
 )
 from .content import MAX_BYTES
 from .multipart import check_file, encode_form
+from .reporting import PROGRESS_INTERVAL, Reporter, finish_reporting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 MAX_INLINE = 10_000_000
 # Concurrent uploads of one input.
 MAX_UPLOADS = 8
-# Seconds between two calls of a progress function.
-PROGRESS_INTERVAL = 0.05
 
 
 def seconds_until(deadline: float | None) -> float | None:
@@ -72,27 +71,22 @@ async def upload(
     resource: Resource[Any],
     source: FileSource,
     metadata: Mapping[str, Any] | None,
-    progress: OnSent | None,
+    progress: bool | OnSent | None,
     options: Options,
 ) -> dict[str, Any]:
     """Upload a file, and return its record; see `Files.create`."""
-    transport, core = resource._transport, resource._core
     body, pending = begin_upload(resource, source, metadata, **options)
-    if progress is None:
-        return await transport.finish(pending)
-    pending.begin()
-    signal = options.get("signal")
-    try:
-        while (
-            await transport.finish(core.first([pending], limit=PROGRESS_INTERVAL, signal=signal))
-            is None
-        ):
-            progress(body.sent, len(body))
-    except BaseException:
-        pending.give_up()
-        raise
-    data = await transport.finish(pending)
-    progress(len(body), len(body))
+    with Reporter(progress, "B", source.name) as report:
+        if not report.is_wanted:
+            return await resource._transport.finish(pending)
+        data = await finish_reporting(
+            resource._transport,
+            resource._core,
+            pending,
+            lambda: report(body.sent, len(body)),
+            options.get("signal"),
+        )
+        report(len(body), len(body))
     return data
 
 
@@ -140,7 +134,7 @@ class Uploads:
         self,
         resource: Resource[Any],
         fallback: InlineFiles | None,
-        progress: OnSent | None,
+        report: Reporter,
         signal: AbortSignal | None,
         deadline: float | None,
     ) -> None:
@@ -148,7 +142,7 @@ class Uploads:
         # Gets the files that the server or the network failed to upload.
         self._fallback = fallback
         self._fallback_size = 0
-        self._progress = progress
+        self._report_to = report
         self._signal = signal
         self._deadline = deadline
         self._begun: list[Upload] = []
@@ -178,7 +172,7 @@ class Uploads:
     async def _finish_one(self) -> None:
         transport, core = self._resource._transport, self._resource._core
         pendings = [pending for _, _, pending in self._pending]
-        interval = None if self._progress is None else PROGRESS_INTERVAL
+        interval = PROGRESS_INTERVAL if self._report_to.is_wanted else None
         while (
             index := await transport.finish(
                 core.first(pendings, limit=interval, signal=self._signal)
@@ -201,8 +195,7 @@ class Uploads:
             self._report(sum(map(len, self._begun)))
 
     def _report(self, sent: int) -> None:
-        if self._progress is not None:
-            self._progress(sent, sum(map(len, self._begun)))
+        self._report_to(sent, sum(map(len, self._begun)))
 
     def _add_to_fallback(
         self, source: FileSource, error: APIConnectionError | InternalServerError

@@ -41,7 +41,8 @@ _TRAINING_HELP = {
     "webhook_completed": "An https URL for the ``completed`` event only; older than `webhook`.",
     "file_encoding_strategy": "How files are sent; as the client's option says if not given.",
     "upload_progress": (
-        "Called a few times a second with the bytes sent, and the bytes of all uploads begun."
+        "Called a few times a second with the bytes sent, and the bytes of all uploads begun; True"
+        " for a progress bar."
     ),
 }
 _RUN_HELP = {

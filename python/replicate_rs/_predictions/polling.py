@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from .._base.checks import Limit, Seconds
+    from .._base.progress_bar import ProgressBar
     from .._base.resource import Resource
     from .._base.transport import Transport
     from .._core import AbortSignal
@@ -50,7 +51,7 @@ class Poller:
         client: Resource[Any],
         *,
         interval: float | None = None,
-        progress: Callable[[Any], object] | None = None,
+        progress: bool | Callable[[Any], object] | None = None,
         cancel_on_exit: bool = False,
         signal: AbortSignal | None = None,
         timeout: float | None = None,
@@ -64,6 +65,7 @@ class Poller:
         self.is_watched: bool = is_watched or progress is not None
         self.process: int = getpid()
         self.progress = progress
+        self._bar: ProgressBar | None = None
         self.cancel_on_exit: bool = cancel_on_exit
         # Emptied by whichever thread cancels first: the caller's, or one that closes the client.
         self._cancels: list[None] = [None] if cancel_on_exit else []
@@ -96,6 +98,8 @@ class Poller:
             raise
         finally:
             unregister(self)
+            if self._bar is not None:
+                self._bar.close()
         return job
 
     def register(self, job: Job[Any]) -> None:
@@ -128,11 +132,26 @@ class Poller:
         send_on_exit(transport, self.client._core, "POST", (job._path, job.id, "cancel"))
 
     async def notify(self, job: Job[Any]) -> None:
-        """Call the caller's progress function, if there is one."""
-        if self.progress is not None and job._is_prediction:
+        """Call the caller's progress function, or update the progress bar, if there is one."""
+        if not job._is_prediction:
+            return
+        if self.progress is True:
+            self._draw(job)
+        elif callable(self.progress):
             result: Any = self.progress(job)
             if hasattr(result, "__await__"):
                 await result
+
+    def _draw(self, job: Job[Any]) -> None:
+        if self._bar is None:
+            from .._base.progress_bar import ProgressBar
+
+            self._bar = ProgressBar(100, "%", f"{job.model or job.id}")
+        if job.status == "succeeded":
+            percentage = 1.0
+        else:
+            percentage = 0.0 if (progress := job.progress) is None else progress.percentage
+        self._bar.update(round(percentage * 100), status=job.status)
 
     async def poll(self, job: J) -> J:
         """Wait for an interval, and fetch the job's present state."""
@@ -219,7 +238,7 @@ async def wait_for(
     prediction: J,
     *,
     interval: Seconds | None = None,
-    progress: Callable[[Any], object] | None = None,
+    progress: bool | Callable[[Any], object] | None = None,
     cancel_on_exit: bool = False,
     signal: AbortSignal | None = None,
     timeout: Limit | None = None,

@@ -23,8 +23,9 @@ class TrainingOptions(Options, total=False):
     """An https URL for the ``completed`` event only; older than `webhook`."""
     file_encoding_strategy: FileEncodingStrategy | None
     """How files are sent; as the client's option says if not given."""
-    upload_progress: OnSent | None
-    """Called a few times a second with the bytes sent, and the bytes of all uploads begun."""
+    upload_progress: bool | OnSent | None
+    """Called a few times a second with the bytes sent, and the bytes of all uploads begun; True for
+    a progress bar."""
 
 
 class CreateOptions(TrainingOptions, total=False):

@@ -29,6 +29,10 @@ class _CapturedStream(io.TextIOBase):
         else:
             call.flush()
 
+    def isatty(self) -> bool:
+        """Return whether text is shown on a terminal; a model's goes to its logs."""
+        return current_call.get() is None and self.original.isatty()
+
     def close(self) -> None:
         """Do nothing: other code still prints to the original, which may be gone at exit."""
 

@@ -1,0 +1,1 @@
+"""Runs of a model on many inputs: what `map` consists of."""

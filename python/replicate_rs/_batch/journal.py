@@ -1,0 +1,127 @@
+"""A journal of many runs, to read: what was run, what became of it, and where its files are."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from .results import Result
+from .store import OPEN, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a journal contains, in numbers."""
+
+    target: str
+    """What ran the inputs."""
+    total: int
+    succeeded: int
+    failed: int
+    """Inputs that failed, could not be sent, or were canceled."""
+    open: int
+    """Inputs that run, or wait."""
+    attempts: int
+    """Predictions that were created, or tried."""
+    predict_seconds: float
+    """Seconds that the model ran, in all runs that ended."""
+    workers: int
+    """Calls of `map` that work on it now."""
+    created_at: datetime
+    ended_at: datetime | None
+    """When the last run ended."""
+
+
+class Journal:
+    """A journal that `map` wrote, or is writing.
+
+    Args:
+        path: The journal's file.
+
+    Raises:
+        JournalError: There is none, or it cannot be read.
+
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path: str = os.fspath(path)
+        self._store = Store.open_to_read(self.path)
+
+    def summary(self) -> Summary:
+        """Return what it contains, in numbers."""
+        counts = {status: row for status, *row in self._store.count()}
+        created_at, ended_at = self._store.get_times()
+        total = sum(int(count) for count, _, _ in counts.values())
+        succeeded = int(counts.get("succeeded", [0])[0])
+        unfinished = sum(int(counts[status][0]) for status in OPEN if status in counts)
+        return Summary(
+            target=self._store.target,
+            total=total,
+            succeeded=succeeded,
+            failed=total - succeeded - unfinished,
+            open=unfinished,
+            attempts=sum(int(attempts) for _, _, attempts in counts.values()),
+            predict_seconds=sum(seconds for _, seconds, _ in counts.values()),
+            workers=self._store.count_workers(),
+            created_at=datetime.fromtimestamp(created_at, UTC),
+            ended_at=None if ended_at is None else datetime.fromtimestamp(ended_at, UTC),
+        )
+
+    def results(self, *, failed: bool | None = None) -> Iterator[Result]:
+        """Iterate over the results, those of inputs that are not done too, as inputs were taken.
+
+        Args:
+            failed: True for those that failed, False for those that succeeded.
+
+        """
+        where = "" if failed is None else _WHERE[failed]
+        for row in self._store.iterate(where):
+            yield Result.of_row(row, row.position)
+
+    def to_jsonl(self, path: str | os.PathLike[str]) -> int:
+        """Write the results as JSON Lines; return their number."""
+        from .export import write_jsonl
+
+        return write_jsonl((result.to_dict() for result in self.results()), path)
+
+    def to_parquet(self, path: str | os.PathLike[str]) -> int:
+        """Write the results as Parquet, with `input` and `output` as JSON; return their number.
+
+        Raises:
+            ImportError: `pyarrow` is not installed.
+
+        """
+        from .export import write_parquet
+
+        return write_parquet((result.to_dict() for result in self.results()), path, SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Journal({self.path!r})"
+
+
+_WHERE = {
+    True: "WHERE status NOT IN ('waiting', 'sending', 'running', 'succeeded')",
+    False: "WHERE status = 'succeeded'",
+}

@@ -1,0 +1,177 @@
+"""Look for predictions that were created although no answer to their request arrived.
+
+An input that was sent, and whose prediction is not known, must not be sent again before it is
+certain that it has none: the create may have been accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from .._base.operation import unchecked
+from .._base.typing import is_object
+from ..prediction import Predictions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from .._base.resource import Resource
+    from .._base.session import Async
+    from ..prediction import Prediction
+
+# Seconds after a request was sent, or its process died, until its prediction is in the list of
+# recent predictions at the latest.
+MAX_DELAY = 5.0
+# Seconds between two readings of the list.
+INTERVAL = 1.0
+# Seconds by which the server's clock may differ from this machine's.
+CLOCK_DIFFERENCE = 120.0
+
+
+class Wanted:
+    """A request, and the prediction that it may have created."""
+
+    def __init__(self, input: object, sent_at: float, until: float) -> None:
+        self.input: object = input
+        self.sent_at: float = sent_at
+        """By this machine's clock, in seconds since 1970."""
+        self.until: float = until
+        """When it is certain that there is none, by the monotonic clock."""
+        self.answer: asyncio.Future[Prediction[Async] | None] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+
+class Lookup:
+    """Reads the list of recent predictions for all requests that need it.
+
+    Args:
+        client: The client, in async mode.
+        target: The model, the version and the deployment that the inputs are for; None for those
+            that do not matter.
+        find_known: Returns which of some ids belong to predictions that are known.
+
+    """
+
+    def __init__(
+        self,
+        client: Resource[Async],
+        target: tuple[str | None, str | None, str | None],
+        find_known: Callable[[Iterable[str]], set[str]],
+    ) -> None:
+        self._client = client
+        self._target = target
+        self._find_known = find_known
+        self._wanted: list[Wanted] = []
+        self._given: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def find(
+        self, input: object, sent_at: float, delay: float = MAX_DELAY
+    ) -> Prediction[Async] | None:
+        """Return the prediction of an input that was sent; None if there is certainly none.
+
+        Args:
+            input: The input as it was sent.
+            sent_at: When it was sent at the earliest, in seconds since 1970.
+            delay: Seconds from now on until its prediction is in the list at the latest.
+
+        Raises:
+            ReplicateError: The list cannot be read.
+
+        """
+        wanted = Wanted(input, sent_at, monotonic() + delay)
+        self._wanted.append(wanted)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+        try:
+            return await wanted.answer
+        finally:
+            if wanted in self._wanted:
+                self._wanted.remove(wanted)
+
+    async def _run(self) -> None:
+        try:
+            while self._wanted:
+                begun_at = monotonic()
+                await self._read_list()
+                for wanted in [*self._wanted]:
+                    # Only a list that was asked for after `until` is certain to be complete.
+                    if not wanted.answer.done() and begun_at >= wanted.until:
+                        wanted.answer.set_result(None)
+                self._wanted = [each for each in self._wanted if not each.answer.done()]
+                if self._wanted:
+                    await asyncio.sleep(INTERVAL)
+        except Exception as error:  # noqa: BLE001 - raised to those who wait
+            for wanted in self._wanted:
+                if not wanted.answer.done():
+                    wanted.answer.set_exception(error)
+        finally:
+            self._task = None
+
+    async def _read_list(self) -> None:
+        oldest = min(each.sent_at for each in self._wanted) - CLOCK_DIFFERENCE
+        candidates: list[Prediction[Async]] = []
+        page = await unchecked(Predictions[Async].list)(
+            self._client, created_after=datetime.fromtimestamp(oldest, UTC).isoformat()
+        )
+        async for prediction in page.auto():
+            created_at = _seconds(prediction.created_at)
+            if created_at is not None and created_at < oldest:
+                break
+            if any(self._matches(each, prediction) for each in self._wanted):
+                candidates.append(prediction)
+        known = self._find_known(each.id for each in candidates) | self._given
+        candidates = [each for each in candidates if each.id not in known]
+        for wanted in sorted(self._wanted, key=lambda each: each.sent_at):
+            if wanted.answer.done():
+                continue
+            matching = [each for each in candidates if self._matches(wanted, each)]
+            if not matching:
+                continue
+            found = min(
+                matching, key=lambda each: abs((_seconds(each.created_at) or 0) - wanted.sent_at)
+            )
+            candidates.remove(found)
+            self._given.add(found.id)
+            wanted.answer.set_result(found)
+
+    def _matches(self, wanted: Wanted, prediction: Prediction[Async]) -> bool:
+        model, version, deployment = self._target
+        actual: Any = prediction
+        if (
+            (model is not None and actual.model not in (model, None))
+            or (version is not None and actual.version != version)
+            or (deployment is not None and getattr(actual, "deployment", None) != deployment)
+        ):
+            return False
+        created_at = _seconds(prediction.created_at)
+        if created_at is not None and created_at < wanted.sent_at - CLOCK_DIFFERENCE:
+            return False
+        return is_same_input(wanted.input, prediction.input)
+
+
+def is_same_input(sent: object, kept: object) -> bool:
+    """Return whether the API's copy of an input may be that of one that was sent.
+
+    The API leaves out what the model does not know.
+    """
+    if not is_object(sent) or not is_object(kept):
+        return False
+    return all(name in sent and sent[name] == value for name, value in kept.items()) and (
+        bool(kept) or not sent
+    )
+
+
+def _seconds(timestamp: str | None) -> float | None:
+    """Return a time of the API in seconds since 1970."""
+    if timestamp is None:
+        return None
+    try:
+        return datetime.fromisoformat(timestamp).timestamp()
+    except ValueError:
+        return None

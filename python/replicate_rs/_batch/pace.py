@@ -1,0 +1,139 @@
+"""How many runs are in flight, and how many predictions are created a minute.
+
+Both are found by additive increase and multiplicative decrease, within the caller's limits: the
+rate from refusals (status 429), the number in flight from failures of the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import monotonic
+
+# Runs in flight at the beginning. Each accepted create adds one.
+FIRST_WINDOW = 8.0
+# Factors of the rate after a refusal, and of the runs in flight after a failure of the server.
+RATE_DECREASE = 0.8
+WINDOW_DECREASE = 0.5
+# The rate grows by this part a second, and at most by this part with each accepted create.
+RATE_INCREASE = 0.01
+# Seconds over which the rate is measured that the server accepted before it refused for the first
+# time, and its least.
+MEASURED = 60.0
+MIN_RATE = 1 / 60
+# Seconds that all creates pause after a refusal that names no delay, and after a failure.
+DEFAULT_PAUSE = 1.0
+# The longest pause.
+MAX_PAUSE = 120.0
+
+
+class Pace:
+    """Limits the runs in flight and the creates a second.
+
+    Args:
+        concurrency: Runs in flight, at most.
+        rate: Creates a minute, at most; None for what the server accepts.
+
+    """
+
+    def __init__(self, concurrency: int, rate: float | None = None) -> None:
+        self.concurrency: int = concurrency
+        self.max_rate: float | None = None if rate is None else rate / 60
+        self.rate: float | None = self.max_rate
+        """Creates a second; None until the server has refused one."""
+        self.window: float = min(FIRST_WINDOW, concurrency)
+        """Runs in flight, at most, at present."""
+        self.in_flight: int = 0
+        self.refusals: int = 0
+        self._next_at = 0.0
+        self._accepted: deque[float] = deque(maxlen=4096)
+        self._entering: deque[asyncio.Future[None]] = deque()
+        self._turns = asyncio.Lock()
+        # Refusals until then are answers to creates that were sent before the rate was lowered.
+        self._adapts_at = 0.0
+
+    async def enter(self) -> None:
+        """Wait until another run may be in flight; `leave` ends it."""
+        if not self._entering and self.in_flight < int(self.window):
+            self.in_flight += 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._entering.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Count a run as ended."""
+        self.in_flight -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._entering and self.in_flight < int(self.window):
+            turn = self._entering.popleft()
+            if not turn.done():
+                self.in_flight += 1
+                turn.set_result(None)
+
+    async def wait_turn(self) -> None:
+        """Wait until a create may be sent, first come, first served."""
+        if not self._turns.locked() and self._next_at <= monotonic():
+            self._take_turn()
+            return
+        async with self._turns:
+            # A refusal meanwhile may move it.
+            while (delay := self._next_at - monotonic()) > 0:
+                await asyncio.sleep(delay)
+            self._take_turn()
+
+    def _take_turn(self) -> None:
+        if self.rate is not None:
+            interval = 1 / self.rate
+            # Creates that come late have no claim to the time before them.
+            self._next_at = max(self._next_at + interval, monotonic())
+
+    def accepted(self) -> None:
+        """Count a create that the server accepted."""
+        if self.window < self.concurrency:
+            self.window = min(self.window + 1, self.concurrency)
+            self._admit()
+        if self.rate is None:
+            self._accepted.append(monotonic())
+        elif self.rate != self.max_rate:
+            self.rate *= 1 + min(RATE_INCREASE, RATE_INCREASE / self.rate)
+            if self.max_rate is not None:
+                self.rate = min(self.rate, self.max_rate)
+
+    def refused(self, retry_after: float | None) -> None:
+        """Slow down after a create that the server refused for its rate."""
+        now = monotonic()
+        self.refusals += 1
+        delay = min(DEFAULT_PAUSE if retry_after is None else retry_after, MAX_PAUSE)
+        self._pause(now + delay)
+        if now < self._adapts_at:
+            return
+        self._adapts_at = now + delay + DEFAULT_PAUSE
+        if self.rate is None:
+            recent = [time for time in self._accepted if time > now - MEASURED]
+            seconds = max(now - recent[0], DEFAULT_PAUSE) if recent else DEFAULT_PAUSE
+            self.rate = max(len(recent), 1) / (seconds + delay)
+        self.rate = max(self.rate * RATE_DECREASE, MIN_RATE)
+
+    def failed(self, attempt: int) -> None:
+        """Slow down after a create that failed at the server or on the way."""
+        now = monotonic()
+        self._pause(now + min(DEFAULT_PAUSE * 2**attempt, MAX_PAUSE / 4))
+        if now >= self._adapts_at:
+            self._adapts_at = now + DEFAULT_PAUSE
+            self.window = max(self.window * WINDOW_DECREASE, 1.0)
+
+    def limit(self, remaining: int, reset: float) -> None:
+        """Take account of a server that says how many creates it accepts until its limit resets."""
+        if remaining <= 0:
+            self._pause(monotonic() + min(reset, MAX_PAUSE))
+
+    def _pause(self, until: float) -> None:
+        self._next_at = max(self._next_at, until)

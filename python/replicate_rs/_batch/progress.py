@@ -1,0 +1,103 @@
+"""How far a call of `map` is: a progress bar, or a function of the caller's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from .._base.progress_bar import ProgressBar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .runner import Runner
+
+# Seconds between two calls of a caller's function.
+INTERVAL = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class MapProgress:
+    """How far a call of `map` is."""
+
+    total: int | None
+    """The number of inputs; None if they have no length."""
+    done: int
+    """Inputs with a result: those that failed and those of the journal, too."""
+    failed: int
+    running: int
+    per_minute: float
+    """Inputs that ended in this call, a minute."""
+    seconds_left: float | None
+    """Seconds until the end at this pace; None if that is not known."""
+    predict_seconds: float
+    """Seconds that the model ran in this call, in all runs together."""
+
+
+class Display:
+    """Shows the progress of one call."""
+
+    def __init__(
+        self,
+        function: Callable[[MapProgress], object] | None,
+        total: int | None,
+        label: str,
+    ) -> None:
+        self._function = function
+        self._total = total
+        self._bar = None if function is not None else ProgressBar(total, "inputs", label)
+        self._begun_at = monotonic()
+        self._next_call = 0.0
+
+    @classmethod
+    def of(
+        cls, progress: bool | Callable[[MapProgress], object], total: int | None, label: str
+    ) -> Display | None:
+        """Return the display that ``progress=`` asks for; None for none."""
+        if not progress:
+            return None
+        return cls(None if isinstance(progress, bool) else progress, total, label)
+
+    def update(self, runner: Runner) -> None:
+        """Show the present state, a few times a second."""
+        now = monotonic()
+        if now >= self._next_call:
+            self._next_call = now + INTERVAL
+            self._show(runner)
+
+    def close(self, runner: Runner) -> None:
+        """Show the last state."""
+        self._show(runner)
+        if self._bar is not None:
+            self._bar.close()
+
+    def _show(self, runner: Runner) -> None:
+        state = self._get_state(runner)
+        if self._function is not None:
+            self._function(state)
+        elif self._bar is not None:
+            self._bar.update(
+                state.done,
+                self._total,
+                failed=state.failed or None,
+                running=state.running,
+                per_minute=round(state.per_minute, 1),
+                predict_seconds=round(state.predict_seconds, 1),
+            )
+
+    def _get_state(self, runner: Runner) -> MapProgress:
+        seconds = max(monotonic() - self._begun_at, 1e-3)
+        per_minute = runner.ended / seconds * 60
+        left = None
+        if self._total is not None and per_minute:
+            left = (self._total - runner.done) / per_minute * 60
+        return MapProgress(
+            total=self._total,
+            done=runner.done,
+            failed=runner.failed,
+            running=runner.pace.in_flight,
+            per_minute=per_minute,
+            seconds_left=left,
+            predict_seconds=runner.predict_time,
+        )

@@ -1,0 +1,206 @@
+"""Save the files of outputs, in a folder or in a file system of `fsspec`, named by their keys."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .._base.operation import unchecked
+from .._files.names import make_temporary_path, to_safe_name
+from .._files.output import FileOutput
+from ..exceptions import APIConnectionError, APIStatusError, FileError
+
+if TYPE_CHECKING:
+    from typing import Any, Protocol
+
+    class Place(Protocol):
+        """Where files are saved."""
+
+        async def save(self, file: FileOutput[Any], name: str) -> str:
+            """Save a file, whole or not at all; return its path or its URL."""
+            ...
+
+        def prepare(self) -> None:
+            """Raise `FileError` if no file can be saved here; may block."""
+            ...
+
+
+# Files that are saved at the same time.
+MAX_SAVES = 16
+# Outputs that are saved, or wait for that, while their runs count as ended.
+MAX_OUTPUTS = 64
+# Attempts to save one file, and seconds between the first two.
+ATTEMPTS = 4
+FIRST_PAUSE = 1.0
+# Characters of a key that are part of a file's name.
+MAX_NAME = 120
+# Protocols of `fsspec` whose files are written in place, so that they are renamed when complete.
+# Object stores show an object when all of it has arrived.
+IN_PLACE = ("arrow_hdfs", "ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs")
+LOCAL = ("file", "local")
+
+
+def place_of(target: str | os.PathLike[str]) -> Place:
+    """Return the place that ``save_to=`` names: a folder, or a URL of `fsspec`.
+
+    Raises:
+        ImportError: `fsspec` is needed and is not installed.
+        ValueError: `fsspec` does not know the protocol.
+
+    """
+    text = os.fspath(target)
+    protocol, separator, rest = text.partition("://")
+    if not separator:
+        return Folder(Path(text))
+    if protocol in LOCAL:
+        return Folder(Path(rest))
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise ImportError(
+            f"save_to={text!r} needs the package fsspec: pip install 'replicate-rs[fsspec]'"
+        ) from error
+    system, path = url_to_fs(text)
+    return FileSystem(system, path.rstrip("/"), protocol)
+
+
+class Folder:
+    """A folder of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.expanduser().absolute()
+
+    def prepare(self) -> None:
+        """Create the folder; raise `FileError` if no file can be saved in it."""
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            if not os.access(self._path, os.W_OK | os.X_OK):
+                raise PermissionError(13, "the folder may not be written", str(self._path))
+        except OSError as error:
+            raise FileError(detail=f"save_to: {self._path}: {error.strerror or error}") from error
+
+    async def save(self, file: FileOutput[Any], name: str) -> str:
+        """Save a file, whole or not at all; return its path."""
+        path = self._path / name
+        await unchecked(FileOutput.save)(file, path)
+        return str(path)
+
+
+class FileSystem:
+    """A folder in a file system of `fsspec`."""
+
+    def __init__(self, system: Any, path: str, protocol: str) -> None:
+        self._system = system
+        self._path = path
+        self._is_in_place = protocol in IN_PLACE
+
+    def prepare(self) -> None:
+        """Create the folder; raise `FileError` if it cannot be."""
+        try:
+            self._system.makedirs(self._path, exist_ok=True)
+        except Exception as error:
+            raise FileError(
+                detail=f"save_to: {self._path}: {type(error).__name__}: {error}"
+            ) from error
+
+    async def save(self, file: FileOutput[Any], name: str) -> str:
+        """Save a file, whole or not at all; return its URL."""
+        copy = await asyncio.to_thread(make_temporary_path, name)
+        try:
+            await unchecked(FileOutput.save)(file, copy)
+            return await asyncio.to_thread(self._put, copy, f"{self._path}/{name}")
+        finally:
+            await asyncio.to_thread(_remove, copy)
+
+    def _put(self, copy: Path, path: str) -> str:
+        size = copy.stat().st_size
+        target = f"{path}.part" if self._is_in_place else path
+        try:
+            self._system.put_file(str(copy), target)
+            if (stored := self._system.size(target)) != size:
+                raise FileError(detail=f"{path} has {stored} bytes instead of {size}")
+            if target != path:
+                self._system.mv(target, path)
+        except (FileError, OSError):
+            raise
+        except Exception as error:
+            raise FileError(detail=f"{path}: {type(error).__name__}: {error}") from error
+        return str(self._system.unstrip_protocol(path))
+
+
+def _remove(copy: Path) -> None:
+    copy.unlink(missing_ok=True)
+    copy.parent.rmdir()
+
+
+class Saver:
+    """Saves the files of outputs, a limited number at a time."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._slots = asyncio.Semaphore(MAX_SAVES)
+        self._outputs = asyncio.Semaphore(MAX_OUTPUTS)
+
+    async def prepare(self) -> None:
+        """Raise `FileError` if no file can be saved."""
+        await asyncio.to_thread(self._place.prepare)
+
+    async def enter(self) -> None:
+        """Wait until another output may be saved; `leave` ends it."""
+        await self._outputs.acquire()
+
+    def leave(self) -> None:
+        """Count an output as saved."""
+        self._outputs.release()
+
+    async def save(self, key: str, files: list[FileOutput[Any]]) -> list[str]:
+        """Save the files of one output; return their paths or URLs, in order.
+
+        Raises:
+            FileError: They cannot be written.
+            APIError: They cannot be fetched, for example because they are gone.
+
+        """
+        stem = file_stem(key)
+        jobs = [
+            self._save(
+                file,
+                f"{stem}{_extension(file)}"
+                if len(files) == 1
+                else (f"{stem}-{number}{_extension(file)}"),
+            )
+            for number, file in enumerate(files, 1)
+        ]
+        return list(await asyncio.gather(*jobs))
+
+    async def _save(self, file: FileOutput[Any], name: str) -> str:
+        async with self._slots:
+            for attempt in range(ATTEMPTS):
+                try:
+                    return await self._place.save(file, name)
+                except (APIConnectionError, APIStatusError) as error:
+                    is_lasting = error.status is not None and error.status < 500
+                    if attempt == ATTEMPTS - 1 or (is_lasting and error.status != 429):
+                        raise
+                await asyncio.sleep(FIRST_PAUSE * 2**attempt)
+        raise AssertionError("a loop that returns or raises")
+
+
+def file_stem(key: str) -> str:
+    """Return the name of a key's files, without an extension.
+
+    Keys that differ have names that differ, on systems that ignore the case of names too.
+    """
+    stem = to_safe_name(key.replace("/", "_").replace("\\", "_"))[:MAX_NAME].rstrip(". ")
+    if stem == key and key == key.casefold():
+        return stem
+    return f"{stem}-{blake2b(key.encode(), digest_size=4).hexdigest()}"
+
+
+def _extension(file: FileOutput[Any]) -> str:
+    name = file.filename
+    _, dot, extension = name.rpartition(".")
+    return f".{extension}" if dot else ""

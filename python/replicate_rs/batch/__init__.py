@@ -1,0 +1,47 @@
+"""Many runs of a model: `map`, its journal, inputs from tables, and their export."""
+
+from __future__ import annotations
+
+from .._base.typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .._batch.journal import Journal as Journal
+    from .._batch.journal import Summary as Summary
+    from .._batch.map import Results as Results
+    from .._batch.progress import MapProgress as MapProgress
+    from .._batch.results import Result as Result
+    from .export import write_csv as write_csv
+    from .export import write_jsonl as write_jsonl
+    from .export import write_parquet as write_parquet
+    from .tables import TableInputs as TableInputs
+    from .tables import read_inputs as read_inputs
+
+# The module of each name, which is imported when the name is first used.
+_MODULES = {
+    "Journal": ".._batch.journal",
+    "MapProgress": ".._batch.progress",
+    "Result": ".._batch.results",
+    "Results": ".._batch.map",
+    "Summary": ".._batch.journal",
+    "TableInputs": ".tables",
+    "read_inputs": ".tables",
+    "write_csv": ".export",
+    "write_jsonl": ".export",
+    "write_parquet": ".export",
+}
+
+__all__ = [*_MODULES]  # pyright: ignore[reportUnsupportedDunderAll] - the names above
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(_MODULES[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
