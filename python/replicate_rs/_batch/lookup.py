@@ -71,20 +71,21 @@ class Lookup:
         self._task: asyncio.Task[None] | None = None
 
     async def find(
-        self, input: object, sent_at: float, delay: float = MAX_DELAY
+        self, input: object, sent_at: float, delay: float | None = None
     ) -> Prediction[Async] | None:
         """Return the prediction of an input that was sent; None if there is certainly none.
 
         Args:
             input: The input as it was sent.
             sent_at: When it was sent at the earliest, in seconds since 1970.
-            delay: Seconds from now on until its prediction is in the list at the latest.
+            delay: Seconds from now on until its prediction is in the list at the latest; `MAX_DELAY`
+                by default.
 
         Raises:
             ReplicateError: The list cannot be read.
 
         """
-        wanted = Wanted(input, sent_at, monotonic() + delay)
+        wanted = Wanted(input, sent_at, monotonic() + (MAX_DELAY if delay is None else delay))
         self._wanted.append(wanted)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
