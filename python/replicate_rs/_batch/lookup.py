@@ -128,10 +128,14 @@ class Lookup:
                 candidates.append(prediction)
         known = self._find_known(each.id for each in candidates) | self._given
         candidates = [each for each in candidates if each.id not in known]
-        for wanted in sorted(self._wanted, key=lambda each: each.sent_at):
+        for wanted, is_exact in self._in_order():
             if wanted.answer.done():
                 continue
-            matching = [each for each in candidates if self._matches(wanted, each)]
+            matching = [
+                each
+                for each in candidates
+                if (not is_exact or each.input == wanted.input) and self._matches(wanted, each)
+            ]
             if not matching:
                 continue
             found = min(
@@ -140,6 +144,14 @@ class Lookup:
             candidates.remove(found)
             self._given.add(found.id)
             wanted.answer.set_result(found)
+
+    def _in_order(self) -> list[tuple[Wanted, bool]]:
+        """Return the requests by their time, first to find the very input, then one without parts.
+
+        The prediction of an input may look like that of another one with more parts.
+        """
+        wanted = sorted(self._wanted, key=lambda each: each.sent_at)
+        return [(each, is_exact) for is_exact in (True, False) for each in wanted]
 
     def _matches(self, wanted: Wanted, prediction: Prediction[Async]) -> bool:
         model, version, deployment = self._target
