@@ -122,6 +122,7 @@ CLIENTS = {"sync": replicate.Replicate, "async": replicate.AsyncReplicate}
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.timeout(300)
 def test_every_argument_of_a_client_s_calls(wire, kind):
     client = CLIENTS[kind]("r8_x", base_url=wire.base_url, max_retries=0)
     good = on_clients(client, wire)

@@ -63,6 +63,8 @@ if TYPE_CHECKING:
 # Inputs that are claimed at once, and inputs that are looked up at once while they are done.
 CLAIMED = 64
 SKIPPED = 900
+# Seconds in which the inputs that are claimed at once are sent.
+CLAIM_TIME = 0.1
 # Seconds between two looks at inputs that other processes have.
 HELD_INTERVAL = 1.0
 # Seconds for which requests may fail one after another before the error is raised.
@@ -78,7 +80,7 @@ MIN_SHARE = 20
 class Job:
     """An input that this process runs."""
 
-    __slots__ = ("attempts", "claim", "found", "input", "number", "sent")
+    __slots__ = ("attempts", "claim", "found", "has_turn", "input", "number", "sent")
 
     def __init__(self, item: Input, claim: Claim) -> None:
         self.input = item
@@ -92,6 +94,8 @@ class Job:
             if claim.kind in (UNCERTAIN, CREATED)
             else row.attempts + 1
         )
+        # Whether its create may be sent without waiting for a turn.
+        self.has_turn = False
         # What was found to have been created for it.
         self.found: Prediction[Async] | None = None
         # The input as it is sent, once it is known.
@@ -259,6 +263,8 @@ class Runner:
                 job = await self._get_job(feed)
                 if job is None:
                     return
+                if not job.has_turn:
+                    await self.pace.wait_turn()
                 await self._run(job)
             finally:
                 self.pace.leave()
@@ -287,7 +293,9 @@ class Runner:
         if not self._has_turn:
             await self.pace.wait_turn()
             self._has_turn = True
-        count = 1 if self.pace.rate is not None else min(CLAIMED, room)
+        # More than the workers that wait now, since a claim costs as much as several inputs; but no
+        # more than are sent soon.
+        count = int(min(CLAIMED, room, max(self.pace.limit * CLAIM_TIME, 1)))
         if not self._pending:
             items = await feed.read(SKIPPED if self._is_skipping else count)
             if not items:
@@ -299,8 +307,9 @@ class Runner:
             if self._is_skipping:
                 self._skip_done()
         if self._pending:
-            self._has_turn = False
             self._claim([self._pending.popleft() for _ in range(min(count, len(self._pending)))])
+            if self._ready:
+                self._ready[0].has_turn, self._has_turn = True, False
 
     def _sort_out(self, items: list[Any]) -> list[Input]:
         """Return the inputs that can be sent, and that do not equal one that is not done."""
@@ -473,7 +482,7 @@ class Runner:
                         self._note_created(job, found)
                         return found
             else:
-                self.pace.accepted()
+                self.pace.accepted(self.creator._core.create_rate())
                 self._failing_since = None
                 self._note_created(job, prediction)
                 return prediction
