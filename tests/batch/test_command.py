@@ -311,7 +311,7 @@ def test_too_many_failures_end_the_run(call, server, tmp_path):
     first, last = err.splitlines()
     assert re.fullmatch(
         r"replicate_rs\.batch: ended early: \d+ of 30 inputs are done, \d+ of them failed;"
-        rf" \d+ predictions? runs? on at Replicate(, and \d+ may do so)?\. To go on: .*{PAINTER} .*",
+        rf" \d+ predictions? runs? on at Replicate(, and \d+ may do so)?\. To go on: .*{PAINTER}.*",
         first,
     )
     assert last == "replicate_rs.batch: 4 inputs failed, more than max_failures=3"
