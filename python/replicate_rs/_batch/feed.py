@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncGenerator
 from threading import Condition, Thread
 from typing import TYPE_CHECKING
 
@@ -180,9 +181,20 @@ class AsyncFeed:
 
     def close(self) -> None:
         """Read no more."""
-        if self._next is not None and not self._next.done():
-            try:
-                self._home.call_soon_threadsafe(self._next.cancel)
-            except RuntimeError:
-                # The loop was closed, and its tasks with it.
-                pass
+        ending = self._end()
+        try:
+            asyncio.run_coroutine_threadsafe(ending, self._home)
+        except RuntimeError:
+            # The loop was closed, and its tasks with it.
+            ending.close()
+
+    async def _end(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.wait([self._next])
+            if not self._next.cancelled():
+                # Nobody asks for it any more, and asyncio would report an error in it.
+                self._next.exception()
+        # Another iterator is the caller's, a generator is not.
+        if isinstance(self._inputs, AsyncGenerator):
+            await self._inputs.aclose()

@@ -71,20 +71,21 @@ class Lookup:
         self._task: asyncio.Task[None] | None = None
 
     async def find(
-        self, input: object, sent_at: float, delay: float = MAX_DELAY
+        self, input: object, sent_at: float, delay: float | None = None
     ) -> Prediction[Async] | None:
         """Return the prediction of an input that was sent; None if there is certainly none.
 
         Args:
             input: The input as it was sent.
             sent_at: When it was sent at the earliest, in seconds since 1970.
-            delay: Seconds from now on until its prediction is in the list at the latest.
+            delay: Seconds from now on until its prediction is in the list at the latest; `MAX_DELAY`
+                by default.
 
         Raises:
             ReplicateError: The list cannot be read.
 
         """
-        wanted = Wanted(input, sent_at, monotonic() + delay)
+        wanted = Wanted(input, sent_at, monotonic() + (MAX_DELAY if delay is None else delay))
         self._wanted.append(wanted)
         if self._task is None:
             self._task = asyncio.create_task(self._run())
@@ -127,10 +128,14 @@ class Lookup:
                 candidates.append(prediction)
         known = self._find_known(each.id for each in candidates) | self._given
         candidates = [each for each in candidates if each.id not in known]
-        for wanted in sorted(self._wanted, key=lambda each: each.sent_at):
+        for wanted, is_exact in self._in_order():
             if wanted.answer.done():
                 continue
-            matching = [each for each in candidates if self._matches(wanted, each)]
+            matching = [
+                each
+                for each in candidates
+                if (not is_exact or each.input == wanted.input) and self._matches(wanted, each)
+            ]
             if not matching:
                 continue
             found = min(
@@ -139,6 +144,14 @@ class Lookup:
             candidates.remove(found)
             self._given.add(found.id)
             wanted.answer.set_result(found)
+
+    def _in_order(self) -> list[tuple[Wanted, bool]]:
+        """Return the requests by their time, first to find the very input, then one without parts.
+
+        The prediction of an input may look like that of another one with more parts.
+        """
+        wanted = sorted(self._wanted, key=lambda each: each.sent_at)
+        return [(each, is_exact) for is_exact in (True, False) for each in wanted]
 
     def _matches(self, wanted: Wanted, prediction: Prediction[Async]) -> bool:
         model, version, deployment = self._target

@@ -19,6 +19,7 @@ from .progress import Display
 from .runner import Runner
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
     from types import TracebackType
     from typing import Any, Self
@@ -62,7 +63,7 @@ class Results(Generic[M]):
         self._start(None)
         results = None
         try:
-            while results := self._handoff.take():
+            while results := self._take():
                 count = len(results)
                 while results:
                     yield results.popleft()
@@ -72,6 +73,10 @@ class Results(Generic[M]):
             raise
         finally:
             self.close()
+
+    def _take(self) -> deque[Result]:
+        self._check_process()
+        return self._handoff.take()
 
     async def __aiter__(self) -> AsyncGenerator[Result, None]:
         """Iterate over the results; each is given once."""
@@ -110,7 +115,8 @@ class Results(Generic[M]):
         if self._process != os.getpid():
             return False
         self._is_closed = True
-        loop, task = self._loop, self._task
+        loop, task, self._task = self._loop, self._task, None
+        # A second cancellation would interrupt the ending of the run.
         if loop is not None and task is not None and not self._handoff.has_ended:
             try:
                 loop.call_soon_threadsafe(task.cancel)
@@ -169,11 +175,14 @@ class Results(Generic[M]):
                 " nothing is paid for twice."
             )
 
+    def _check_process(self) -> None:
+        if self._process != os.getpid():
+            raise ForkedError("these results belong to the parent process: call map here")
+
     # The thread.
 
     def _start(self, home: asyncio.AbstractEventLoop | None) -> None:
-        if self._process != os.getpid():
-            raise ForkedError("these results belong to the parent process: call map here")
+        self._check_process()
         if self._thread is not None or self._is_closed:
             if self._is_closed and self._thread is None:
                 raise RuntimeError("these results were closed")

@@ -78,7 +78,7 @@ MIN_SHARE = 20
 class Job:
     """An input that this process runs."""
 
-    __slots__ = ("attempts", "claim", "earlier", "input", "number", "sent")
+    __slots__ = ("attempts", "claim", "found", "input", "number", "sent")
 
     def __init__(self, item: Input, claim: Claim) -> None:
         self.input = item
@@ -92,6 +92,8 @@ class Job:
             if claim.kind in (UNCERTAIN, CREATED)
             else row.attempts + 1
         )
+        # What was found to have been created for it.
+        self.found: Prediction[Async] | None = None
         # The input as it is sent, once it is known.
         self.sent: dict[str, Any] | None = None if item.has_files else item.value
 
@@ -129,12 +131,14 @@ class Runner:
         self._has_all = False
         # Inputs that were read and not claimed yet.
         self._pending: deque[Input] = deque()
-        self._is_skipping = True
+        # Whether the journal may know the next inputs, so that many are looked up at once.
+        self._is_skipping = False
         self._has_turn = False
         # By key, inputs that are not done yet: the one that is run, and those that equal it.
         self._open: dict[str, list[Input]] = {}
         # Those of them that other processes run.
         self._held: dict[str, Input] = {}
+        self._is_watching = False
         # Inputs that were taken, and whose results were not.
         self._outstanding = 0
         self._room = asyncio.Event()
@@ -150,6 +154,8 @@ class Runner:
         self._next_index = 0
         self._error: BaseException | None = None
         self._failing_since: float | None = None
+        self._failed_at = 0.0
+        self._is_ending = False
         self._main: asyncio.Task[None] | None = None
         self.on_progress: Callable[[Runner], object] | None = None
 
@@ -158,6 +164,7 @@ class Runner:
         self._main = asyncio.current_task()
         loop = asyncio.get_running_loop()
         self.store = Store.open(self.plan.journal, self.plan.target.name)
+        self._is_skipping = not self.store.is_empty()
         target = self.plan.target
         model = None if target.model is None else target.model.partition(":")[0]
         self.lookup = Lookup(
@@ -188,6 +195,8 @@ class Runner:
 
     async def _end(self) -> None:
         """Stop what runs, and write what happened."""
+        # What fails from here on must not interrupt this.
+        self._is_ending = True
         tasks = [*self._tasks, *self._background]
         for task in tasks:
             task.cancel()
@@ -215,7 +224,7 @@ class Runner:
 
     def fail(self, error: BaseException) -> None:
         """End the run with an error."""
-        if self._error is None and self._main is not None and not self._main.done():
+        if self._error is None and self._main is not None and not self._is_ending:
             self._error = error
             self._main.cancel()
 
@@ -271,14 +280,14 @@ class Runner:
     async def _fill(self, feed: Feed) -> None:
         """Read and claim inputs for the workers that wait."""
         room = AHEAD * self.plan.concurrency + (MAX_JOURNALED if self._is_skipping else 0)
-        # Inputs that were read already, to look for those that are done, need no room.
+        # Inputs that were read already need no room.
         while not self._pending and self._outstanding >= room:
             self._room.clear()
             await self._room.wait()
         if not self._has_turn:
             await self.pace.wait_turn()
             self._has_turn = True
-        count = 1 if self.pace.rate is not None else min(CLAIMED, self._hungry, room)
+        count = 1 if self.pace.rate is not None else min(CLAIMED, room)
         if not self._pending:
             items = await feed.read(SKIPPED if self._is_skipping else count)
             if not items:
@@ -340,17 +349,20 @@ class Runner:
                 self._reject(item.index, item.key, item.value, _conflict(item, row.position))
             elif claim.kind == HELD:
                 self._hold(item)
+            elif claim.kind == UNCERTAIN:
+                self._spawn(self._run_uncertain(Job(item, claim)))
             else:
-                if claim.kind not in (UNCERTAIN, CREATED):
+                if claim.kind != CREATED:
                     self._unsent.add(claim.number)
                 self._ready.append(Job(item, claim))
 
     def _hold(self, item: Input) -> None:
         """Wait for an input that another process runs, or run it if that process ends."""
         # It takes no room: another process may have more of them than this one may take.
-        self._outstanding -= 1
+        self.made_room(1)
         self._held[item.key] = item
-        if len(self._held) == 1:
+        if not self._is_watching:
+            self._is_watching = True
             self._spawn(self._watch_held())
 
     async def _watch_held(self) -> None:
@@ -363,6 +375,18 @@ class Runner:
             self._claim(items)
             for _ in range(len(self._ready) - claimed):
                 self._spawn(self._run_in_turn(self._ready.pop()))
+        self._is_watching = False
+
+    async def _run_uncertain(self, job: Job) -> None:
+        """Run an input that may have a prediction already: look for it first."""
+        row = job.claim.row
+        # An input with files is in the journal as it was sent; else it was not sent.
+        if row is not None and (row.sent_input is not None or not job.input.has_files):
+            sent = loads(row.sent_input or row.input)
+            job.found = await self._look_up(sent, row.sent_at or self.begun_at)
+            if job.found is not None:
+                self._note_created(job, job.found)
+        await self._run_in_turn(job)
 
     async def _run_in_turn(self, job: Job) -> None:
         await self.pace.enter()
@@ -409,7 +433,7 @@ class Runner:
             job.attempts += 1
             self._write()
             self.store.send_again(job.number)
-            job.claim = job.claim._replace(kind=AGAIN)
+            job.claim, job.found = job.claim._replace(kind=AGAIN), None
             await self.pace.wait_turn()
         await self._finish(job, prediction, error, result)
 
@@ -418,12 +442,8 @@ class Runner:
         kind, row = job.claim.kind, job.claim.row
         if kind == CREATED and row is not None and row.prediction is not None:
             return await self._fetch(row.prediction)
-        if kind == UNCERTAIN and row is not None and (row.sent_input or job.sent is not None):
-            sent = loads(row.sent_input or row.input)
-            found = await self._look_up(sent, row.sent_at or self.begun_at)
-            if found is not None:
-                self._note_created(job, found)
-                return found
+        if job.found is not None:
+            return job.found
         if job.sent is None:
             self._unsent.add(job.number)
             job.sent = await encode_input(self.client, job.input.value, DataURIs())
@@ -440,6 +460,8 @@ class Runner:
                 prediction = await self._send(sent)
             except RateLimitError as error:
                 # It was not accepted.
+                if not attempt:
+                    self._unsent.add(job.number)
                 self.pace.refused(error.retry_after)
             except (APIConnectionError, APIStatusError) as error:
                 self._check_outage(error)
@@ -518,8 +540,10 @@ class Runner:
         if status is not None and status < 500 and status not in (408, 409, 429):
             raise error
         now = monotonic()
-        if self._failing_since is None:
+        if self._failing_since is None or now - self._failed_at > OUTAGE / 2:
+            # None failed for so long: what failed before was another outage.
             self._failing_since = now
+        self._failed_at = now
         if now - self._failing_since > OUTAGE:
             raise error
 
@@ -546,14 +570,17 @@ class Runner:
             )
         metrics = prediction.metrics or {}
         predict_time = metrics.get("predict_time")
-        text = prediction.error
-        if prediction.status == "succeeded" and getattr(prediction, "data_removed", None):
+        status, text = prediction.status, prediction.error
+        if error is not None:
+            # It could not be followed to its end, for example because it was deleted.
+            status, text = "failed", f"{type(error).__name__}: {error}"
+        elif prediction.status == "succeeded" and getattr(prediction, "data_removed", None):
             text = "the API has removed the output, an hour after the prediction ended"
         return Result(
             key=job.input.key,
             index=job.input.index,
             input=job.input.value,
-            status=prediction.status,
+            status=status,
             output=prediction.output,
             error=None if text is None else str(text),
             prediction=prediction.id,
@@ -711,7 +738,10 @@ class Runner:
             self.fail(error)
             return
         if self.on_progress is not None:
-            self.on_progress(self)
+            try:
+                self.on_progress(self)
+            except Exception as error:  # noqa: BLE001 - the caller's function, raised to the caller
+                self.fail(error)
 
     def _write(self) -> None:
         """Write what happened, and hand over the results: they are safe then."""

@@ -7,6 +7,7 @@ import os
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from .._base.operation import unchecked
 from .._base.session import Async
@@ -36,8 +37,10 @@ MAX_OUTPUTS = 64
 # Attempts to save one file, and seconds between the first two.
 ATTEMPTS = 4
 FIRST_PAUSE = 1.0
-# Characters of a key that are part of a file's name.
+# Bytes of a key that are part of a file's name, of an extension, and of a digest of the key.
 MAX_NAME = 120
+MAX_EXTENSION = 32
+DIGEST_SIZE = 8
 # Protocols of `fsspec` whose files are written in place, so that they are renamed when complete.
 # Object stores show an object when all of it has arrived.
 IN_PLACE = ("arrow_hdfs", "ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs")
@@ -165,17 +168,16 @@ class Saver:
             APIError: They cannot be fetched, for example because they are gone.
 
         """
-        stem = file_stem(key)
         jobs = [
-            self._save(
-                file,
-                f"{stem}{_extension(file)}"
-                if len(files) == 1
-                else (f"{stem}-{number}{_extension(file)}"),
-            )
+            self._save(file, file_name(key, _extension(file), None if len(files) == 1 else number))
             for number, file in enumerate(files, 1)
         ]
-        return list(await asyncio.gather(*jobs))
+        # One that fails does not leave the others behind, unattended.
+        saved = await asyncio.gather(*jobs, return_exceptions=True)
+        for each in saved:
+            if isinstance(each, BaseException):
+                raise each
+        return [each for each in saved if isinstance(each, str)]
 
     async def _save(self, file: FileOutput[Any], name: str) -> str:
         async with self._slots:
@@ -190,18 +192,25 @@ class Saver:
         raise AssertionError("a loop that returns or raises")
 
 
-def file_stem(key: str) -> str:
-    """Return the name of a key's files, without an extension.
+def file_name(key: str, extension: str, number: int | None = None) -> str:
+    """Return the name of a file of a key, with a number if there are several.
 
     Keys that differ have names that differ, on systems that ignore the case of names too.
     """
-    stem = to_safe_name(key.replace("/", "_").replace("\\", "_"))[:MAX_NAME].rstrip(". ")
-    if stem == key and key == key.casefold():
-        return stem
-    return f"{stem}-{blake2b(key.encode(), digest_size=4).hexdigest()}"
+    stem = to_safe_name(key.replace("/", "_").replace("\\", "_"))
+    stem = stem.encode()[:MAX_NAME].decode(errors="ignore").rstrip(". ")
+    is_plain = (
+        stem == key
+        and key == normalize("NFC", key).casefold()
+        # It could be the name of a numbered file, or one with an extension, of another key.
+        and not ("." in key and key.rpartition(".")[2].isdigit())
+        and (extension or "." not in key)
+    )
+    if not is_plain:
+        stem = f"{stem}-{blake2b(key.encode(), digest_size=DIGEST_SIZE).hexdigest()}"
+    return f"{stem}{extension}" if number is None else f"{stem}.{number}{extension}"
 
 
 def _extension(file: FileOutput[Any]) -> str:
-    name = file.filename
-    _, dot, extension = name.rpartition(".")
-    return f".{extension}" if dot else ""
+    _, dot, extension = file.filename.rpartition(".")
+    return f".{extension}" if dot and len(extension.encode()) <= MAX_EXTENSION else ""

@@ -156,6 +156,8 @@ class Store:
         self.path = path
         self.worker = 0
         self.renewed_at = 0.0
+        # Whether this worker's lease had expired once, so that others may have its inputs.
+        self._has_expired = False
         self._connection = connection
 
     @classmethod
@@ -255,7 +257,7 @@ class Store:
     def _register(self) -> None:
         cursor = self._connection.execute(
             "INSERT INTO workers (host, pid, seen_at) VALUES (?, ?, ?)",
-            (gethostname(), os.getpid(), time()),
+            (_get_host(), os.getpid(), time()),
         )
         self.worker = cursor.lastrowid or 0
         self.renewed_at = time()
@@ -271,9 +273,10 @@ class Store:
                 self.renewed_at = time()
                 return True
             # Another process has removed it: some inputs may be that one's now.
+            self._has_expired = True
             self._connection.execute(
                 "INSERT INTO workers VALUES (?, ?, ?, ?)",
-                (self.worker, gethostname(), os.getpid(), time()),
+                (self.worker, _get_host(), os.getpid(), time()),
             )
             self.renewed_at = time()
         return False
@@ -299,12 +302,12 @@ class Store:
     @property
     def has_lease(self) -> bool:
         """Whether no other process can have taken this worker's inputs yet."""
-        return time() - self.renewed_at < LEASE - HEARTBEAT
+        return not self._has_expired and time() - self.renewed_at < LEASE - HEARTBEAT
 
     def _dead_workers(self, workers: Iterable[int]) -> set[int]:
         """Return those of some workers that have ended without releasing their inputs."""
         dead: set[int] = set()
-        now, host, pid = time(), gethostname(), os.getpid()
+        now, host, pid = time(), _get_host(), os.getpid()
         for worker in set(workers):
             found = self._connection.execute(
                 "SELECT host, pid, seen_at FROM workers WHERE id = ?", (worker,)
@@ -318,6 +321,11 @@ class Store:
         return dead
 
     # Inputs.
+
+    def is_empty(self) -> bool:
+        """Return whether no input was taken yet."""
+        with self._guarded():
+            return not self._connection.execute("SELECT 1 FROM inputs LIMIT 1").fetchone()
 
     def claim(self, inputs: Sequence[Input], *, retry_before: float | None = None) -> list[Claim]:
         """Claim inputs for this worker, and return what is known of each, in order.
@@ -583,6 +591,18 @@ def _with_earlier(row: Row) -> str | None:
     if row.prediction is None:
         return row.earlier_predictions
     return dumps([*loads(row.earlier_predictions or "[]"), row.prediction])
+
+
+def _get_host() -> str:
+    """Return the name of what process ids belong to: this machine, or a container on it.
+
+    Containers may share a host name, and have the same process ids.
+    """
+    try:
+        return f"{gethostname()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        # Not Linux.
+        return gethostname()
 
 
 def _is_running(pid: int) -> bool:
