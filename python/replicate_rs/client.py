@@ -212,7 +212,7 @@ class BaseClient(Configurable[M]):
     @property
     def deployments(self) -> Deployments[M]:
         """Deployments: models with instances of their own."""
-        from .deployment import Deployment, Deployments
+        from .deployment import Deployments
 
         namespace: Deployments[M] = self._namespace("deployments", Deployments)
         return namespace

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from .._base.operation import unchecked
+from .._base.session import Async
 from .._base.typing import is_object
 from ..prediction import Predictions
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._base.resource import Resource
-    from .._base.session import Async
     from ..prediction import Prediction
 
 # Seconds after a request was sent, or its process died, until its prediction is in the list of

@@ -10,6 +10,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from .._base.operation import unchecked
+from .._base.session import Async
 from .._core import write_json
 from .._files.inputs import encode_input
 from .._files.upload import DataURIs
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._base.resource import Resource
-    from .._base.session import Async, Session
+    from .._base.session import Session
     from .feed import Feed
     from .handoff import Handoff
     from .plan import Plan
