@@ -17,6 +17,7 @@ INTERPRETERS = $(shell $(PYTHON) -c 'import sys; print("python%d.%d" % sys.versi
 # Folders in which sources are, and what stands for them in the messages of a panic.
 REMAP := $(or $(CARGO_HOME),$(HOME)/.cargo)=cargo $(CURDIR)=replicate_rs
 TASKS := 1000000
+KILLS := 200
 , := ,
 
 .PHONY: help setup optimized demo test test-rust test-python test-fetch test-third-parties test-pythons check-platforms test-platforms stress fuzz mutants deny licenses sdist check-sdist wheels check-wheels check-release check-workflows chaos lint format typecheck bench bench-counts bench-local bench-holds performance migration screenshot clean
@@ -29,7 +30,7 @@ help:
 	@echo 'make test-pythons        run the tests on other versions of Python (PYTHONS="3.12 3.13 3.14 3.15")'
 	@echo 'make check-platforms     compile for Windows, macOS, arm64, musl and free-threaded Python (PLATFORMS=name for one)'
 	@echo 'make test-platforms      try the tests of the Rust core for Windows under wine, for arm64 under qemu'
-	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000); threads that share a client'
+	@echo 'make stress              cancel a million tasks while their responses arrive (TASKS=1000000); threads that share a client; map that is killed (KILLS=200)'
 	@echo 'make fuzz                fuzz the parsers of bytes from outside (SECONDS=15 for each)'
 	@echo 'make mutants             check that tests notice errors in the code (MUTATED="retry stream/sse")'
 	@echo 'make chaos               call this library and replicate 1.0.7 under every fault; writes docs/reliability.md'
@@ -136,6 +137,7 @@ test-platforms: $(VENV)/.tools
 stress: setup
 	STRESS_TASKS=$(TASKS) $(BIN)/python -m pytest tests/client/test_awaitable.py -k cancelled_as_their_answers --timeout 1800
 	STRESS_SECONDS=60 $(BIN)/python -m pytest tests/process/test_process.py -k switch_often --timeout 1800
+	STRESS_KILLS=$(KILLS) $(BIN)/python -m pytest tests/batch/test_map_kills.py -k paid_for_once --timeout 3600
 
 $(CARGO_FUZZ):
 	cargo install --quiet --root fuzz/target --locked cargo-fuzz@0.13.2

@@ -89,6 +89,8 @@ pub struct Error {
     /// Whether a reused connection broke before a response began, as when a server closes it as
     /// idle.
     pub stale: bool,
+    /// Whether the server asked for a delay that ends after the caller's deadline.
+    pub is_late: bool,
     /// The server's id for the request, if it sent one before the failure.
     pub request_id: Option<Box<str>>,
     /// The failure of the attempt before the one that timed out.
@@ -105,6 +107,7 @@ impl Error {
             path: None,
             sent: false,
             stale: false,
+            is_late: false,
             request_id: None,
             last: None,
         }

@@ -3,6 +3,9 @@
 //! Idempotent methods (RFC 9110 §9.2.2) and `QUERY`, which is safe, may be repeated. Any other
 //! request (POST, PATCH) is repeated only if no byte of it was sent, or if the server says that it
 //! did not accept it (429).
+//!
+//! A 429 is no failure of the server: it is waited for as long as the caller's deadline allows, and
+//! does not use up the retries.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,9 +15,14 @@ use http::header::{DATE, RETRY_AFTER};
 
 use crate::error::{Error, Kind, Phase};
 use crate::lock::lock;
+use crate::response::Response;
 
 /// The longest delay that is accepted from a server. For a longer one, the error is raised.
 pub const MAX_SERVER_DELAY: Duration = Duration::from_secs(60);
+/// How long one call without a deadline waits because of 429 responses.
+pub const MAX_THROTTLED: Duration = Duration::from_secs(600);
+/// A server that refuses again and again is asked at most this often, whatever it says.
+const MIN_REPEATED_DELAY: Duration = Duration::from_secs(1);
 const MIN_BACKOFF: Duration = Duration::from_millis(250);
 const MAX_BACKOFF: Duration = Duration::from_secs(8);
 
@@ -66,9 +74,13 @@ impl Budget {
 /// The attempts of one call.
 #[derive(Debug)]
 pub struct Attempts {
+    is_retried: bool,
     retries_left: u32,
     failed: u32,
     is_repeatable: bool,
+    deadline: Option<Instant>,
+    /// How long the call has waited because of 429 responses.
+    throttled: Duration,
 }
 
 impl Attempts {
@@ -76,10 +88,19 @@ impl Attempts {
     pub fn new(method: &Method, retries: u32) -> Self {
         let is_repeatable = method.is_idempotent() || method.as_str() == "QUERY";
         Self {
+            is_retried: retries > 0,
             retries_left: retries,
             failed: 0,
             is_repeatable,
+            deadline: None,
+            throttled: Duration::ZERO,
         }
+    }
+
+    /// Set the time when the caller stops waiting. The caller enforces it; here it decides which
+    /// delays of a server are worth waiting for.
+    pub fn until(self, deadline: Option<Instant>) -> Self {
+        Self { deadline, ..self }
     }
 
     /// Return how many attempts failed before the current one.
@@ -87,12 +108,42 @@ impl Attempts {
         self.failed
     }
 
+    /// Note a wait because of a 429 response, beyond the delay that `next_delay` returned.
+    pub fn note_throttled(&mut self, time: Duration) {
+        self.throttled = self.throttled.saturating_add(time);
+    }
+
+    /// Return how much longer the call may wait because of 429 responses; None if only its deadline
+    /// limits that.
+    pub fn throttle_left(&self) -> Option<Duration> {
+        match self.deadline {
+            Some(_) => None,
+            None => Some(MAX_THROTTLED.saturating_sub(self.throttled)),
+        }
+    }
+
+    /// Return whether a response is a 429 whose delay is acceptable, but ends after the deadline.
+    pub fn is_too_late(&self, response: &Response) -> bool {
+        let left = self
+            .deadline
+            .map(|time| time.saturating_duration_since(Instant::now()));
+        let delay = advised_delay(response).filter(|delay| *delay <= MAX_SERVER_DELAY);
+        self.is_retried
+            && response.status == 429
+            && delay.zip(left).is_some_and(|(delay, left)| delay >= left)
+    }
+
     /// Return how long to wait before the next attempt, or None to give up.
     ///
     /// `jitter` is a random number from 0 to 1 (full jitter).
     pub fn next_delay(&mut self, error: &Error, jitter: f64, budget: &Budget) -> Option<Duration> {
-        if !self.may_repeat(error) {
+        if !self.is_retried || !self.may_repeat(error) {
             return None;
+        }
+        if let Kind::Status(response) = &error.kind
+            && response.status == 429
+        {
+            return self.throttle_delay(response, jitter);
         }
         self.retries_left = self.retries_left.checked_sub(1)?;
         // A server that closes idle connections is healthy: the first retry waits only for the
@@ -106,23 +157,44 @@ impl Attempts {
         let Kind::Status(response) = &error.kind else {
             return Some(backoff.max(budget.take(Instant::now())?));
         };
-        let text = |name| {
-            response
-                .headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        let delay = match server_delay(text(RETRY_AFTER), text(DATE), &response.body) {
+        let delay = match advised_delay(response) {
             Some(delay) if delay > MAX_SERVER_DELAY => return None,
-            // Spread over a tenth, so that callers with the same answer do not return together.
-            Some(delay) => delay + delay.mul_f64(jitter.clamp(0.0, 1.0) / 10.0),
+            Some(delay) => delay + spread(delay, jitter),
             None => backoff,
         };
-        if response.status == 429 {
-            // The server limits its own load, so that the budget is not needed.
-            return Some(delay);
-        }
         Some(delay.max(budget.take(Instant::now())?))
+    }
+
+    /// Return how long to wait after a 429, or None to give up. The server limits its own load, so
+    /// that neither the retries nor the budget are needed.
+    fn throttle_delay(&mut self, response: &Response, jitter: f64) -> Option<Duration> {
+        if self.is_too_late(response) {
+            return None;
+        }
+        let delay = match advised_delay(response) {
+            Some(delay) if delay > MAX_SERVER_DELAY => return None,
+            Some(delay) => {
+                let least = if self.failed > 0 {
+                    MIN_REPEATED_DELAY
+                } else {
+                    Duration::ZERO
+                };
+                let delay = delay.max(least);
+                // The deadline shall not end a call that has been told a time before it.
+                let left = self
+                    .deadline
+                    .map(|time| time.saturating_duration_since(Instant::now()));
+                let most = left.map_or(delay, |left| left.saturating_sub(delay) / 2);
+                delay + spread(delay, jitter).min(most)
+            }
+            None => backoff(self.failed, jitter),
+        };
+        if self.throttle_left().is_some_and(|left| delay > left) {
+            return None;
+        }
+        self.failed = self.failed.saturating_add(1);
+        self.note_throttled(delay);
+        Some(delay)
     }
 
     fn may_repeat(&self, error: &Error) -> bool {
@@ -150,6 +222,22 @@ pub fn backoff(failures: u32, jitter: f64) -> Duration {
         .saturating_mul(factor)
         .min(MAX_BACKOFF)
         .mul_f64(jitter.clamp(0.0, 1.0))
+}
+
+/// Return what is added to a server's delay: at most a tenth, so that callers with the same response
+/// do not return together.
+fn spread(delay: Duration, jitter: f64) -> Duration {
+    delay.mul_f64(jitter.clamp(0.0, 1.0) / 10.0)
+}
+
+fn advised_delay(response: &Response) -> Option<Duration> {
+    let text = |name| {
+        response
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    server_delay(text(RETRY_AFTER), text(DATE), &response.body)
 }
 
 /// Return the delay that a server asks for: in `Retry-After` (RFC 9110 §10.2.3), else in
@@ -211,7 +299,6 @@ fn to_duration(seconds: f64) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::response::Response;
     use proptest::prelude::*;
 
     fn status(code: u16, retry_after: Option<&str>, body: &str) -> Error {
@@ -474,6 +561,93 @@ mod tests {
                 .count(),
             500
         );
+    }
+
+    #[test]
+    fn a_429_uses_up_no_retries() {
+        let budget = Budget::default();
+        let mut attempts = Attempts::new(&Method::POST, 1);
+        for _ in 0..20 {
+            let delay = attempts.next_delay(&status(429, Some("2"), ""), 0.0, &budget);
+            assert_eq!(delay, Some(Duration::from_secs(2)));
+        }
+        assert_eq!(attempts.failed(), 20);
+        assert!(
+            attempts
+                .next_delay(&disconnected(false), 0.0, &budget)
+                .is_some()
+        );
+        // The one retry is used up, for all but a 429.
+        assert!(
+            attempts
+                .next_delay(&disconnected(false), 0.0, &budget)
+                .is_none()
+        );
+        assert!(
+            attempts
+                .next_delay(&status(429, None, ""), 0.0, &budget)
+                .is_some()
+        );
+        let mut never = Attempts::new(&Method::GET, 0);
+        assert!(
+            never
+                .next_delay(&status(429, Some("0"), ""), 0.0, &budget)
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn without_a_deadline_429s_are_waited_for_ten_minutes() {
+        for advice in [Some("7"), Some("0"), Some("60"), None] {
+            let (budget, mut attempts) = (Budget::default(), Attempts::new(&Method::GET, 5));
+            let next = || attempts.next_delay(&status(429, advice, ""), 1.0, &budget);
+            let waits: Vec<_> = std::iter::from_fn(next).collect();
+            let waited: Duration = waits.iter().sum();
+            assert!(waited <= MAX_THROTTLED, "{advice:?}: {waited:?}");
+            assert!(waited >= Duration::from_secs(530), "{advice:?}: {waited:?}");
+            // Not more than one request a second, whatever the server says.
+            assert!(waits.len() <= 602, "{advice:?}: {}", waits.len());
+            assert_eq!(
+                attempts.throttle_left(),
+                Some(MAX_THROTTLED.saturating_sub(waited))
+            );
+        }
+        let mut attempts = Attempts::new(&Method::GET, 5);
+        attempts.note_throttled(Duration::from_secs(599));
+        let delay = attempts.next_delay(&status(429, Some("2"), ""), 0.0, &Budget::default());
+        assert_eq!(delay, None);
+    }
+
+    #[test]
+    fn a_deadline_decides_which_429s_are_waited_for() {
+        let budget = Budget::default();
+        let limited = |advice| status(429, Some(advice), "");
+        let within = |seconds| {
+            let deadline = Instant::now() + Duration::from_secs(seconds);
+            Attempts::new(&Method::POST, 5).until(Some(deadline))
+        };
+        let is_late = |attempts: &Attempts, error: &Error| matches!(&error.kind, Kind::Status(response) if attempts.is_too_late(response));
+        let mut attempts = within(20);
+        assert!(is_late(&attempts, &limited("30")));
+        assert_eq!(attempts.next_delay(&limited("30"), 0.0, &budget), None);
+        // Above a minute, the deadline is not the reason.
+        assert!(!is_late(&attempts, &limited("61")));
+        assert_eq!(attempts.next_delay(&limited("61"), 0.0, &budget), None);
+        assert!(!is_late(&attempts, &status(503, Some("30"), "")));
+        // What is added to the delay leaves time for the request.
+        let delay = attempts.next_delay(&limited("19"), 1.0, &budget).unwrap();
+        assert!(delay >= Duration::from_secs(19) && delay <= Duration::from_millis(19_500));
+        // A deadline that is far away is the only limit.
+        let mut attempts = within(3600);
+        assert!((0..40).all(|_| attempts.next_delay(&limited("60"), 0.0, &budget).is_some()));
+        assert_eq!(attempts.throttle_left(), None);
+        // Without advice, the deadline ends the wait.
+        let mut attempts = within(1);
+        assert!((0..20).all(|_| {
+            attempts
+                .next_delay(&status(429, None, ""), 1.0, &budget)
+                .is_some()
+        }));
     }
 
     #[test]

@@ -52,11 +52,13 @@ if passing.IS_ON:
 # Modules that are left out where what they are about is missing.
 collect_ignore = []
 if sys.platform == "win32":
-    # Forks, signals, uvloop, sockets and files with POSIX's names and permissions.
+    # Forks, signals, terminals, uvloop, sockets and files with POSIX's names and permissions.
     collect_ignore += [
         *("process", "chaos"),
         *(f"client/test_{name}.py" for name in ("awaitable", "bridge", "deadlines", "engine")),
         *(f"client/test_{name}.py" for name in ("load", "observability", "scopes")),
+        *(f"client/test_progress_{name}.py" for name in ("arguments", "bar")),
+        "batch/test_export.py",
         "compat/test_drop_in_processes.py",
         *(f"files/test_{name}.py" for name in ("file_output", "open_file", "save", "upload_paths")),
         "local/test_command.py",

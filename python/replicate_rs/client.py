@@ -105,7 +105,9 @@ class BaseClient(Configurable[M]):
             timeout: Seconds for each part of each request (to connect, to send, until the response
                 begins, between two chunks of it), or a `Timeout`, or one of httpx. A whole call,
                 such as a run, is limited by the call's own `timeout`.
-            max_retries: Attempts after the first, for requests that may be repeated.
+            max_retries: Attempts after the first, for requests that may be repeated. Those that the
+                API's rate limit asks for (429) do not count: they go on until the call's `timeout`,
+                or for ten minutes without one. With 0, nothing is repeated.
             max_connections: The number of requests at a time; others wait. Default: no limit.
             max_response_bytes: Bytes of the largest response, decompressed, and of the largest
                 event of a stream. Files are not limited.

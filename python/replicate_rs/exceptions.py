@@ -223,7 +223,12 @@ class UnprocessableEntityError(APIStatusError):
 
 
 class RateLimitError(APIStatusError):
-    """Status 429: too many requests; repeat after `retry_after` seconds."""
+    """Status 429: too many requests; repeat after `retry_after` seconds.
+
+    `is_deadline` says that the call would have waited so long, but for its `timeout`.
+    """
+
+    is_deadline: bool = False
 
 
 class InternalServerError(APIStatusError):
@@ -279,7 +284,8 @@ class PredictionCanceled(ModelError):
 class PredictionTimeout(RequestError, TimeoutError):
     """The caller's deadline passed before the prediction ended.
 
-    `prediction` is its last known state, or None if it was not created.
+    `prediction` is its last known state, or None if it was not created. `retry_after` is known if
+    the API's rate limit would not have been over before the deadline; this is raised at once then.
     """
 
     def __init__(self, detail: str, prediction: Job[Any] | None = None) -> None:
@@ -287,7 +293,7 @@ class PredictionTimeout(RequestError, TimeoutError):
         self.prediction: Job[Any] | None = prediction
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.detail, self.prediction)
+        return type(self), (self.detail, self.prediction), {"retry_after": self.retry_after}
 
 
 class StreamError(RequestError):

@@ -19,7 +19,7 @@ from ._predictions.params import (
     webhook_fields,
 )
 from ._predictions.polling import Poller, increments, raise_timeout, wait_until_done
-from .exceptions import APITimeoutError, ReplicateError
+from .exceptions import APITimeoutError, RateLimitError, ReplicateError
 from .identifier import id_of
 
 TYPE_CHECKING = False
@@ -301,7 +301,7 @@ class Predictions(Namespace[M]):
         poller = Poller(self, signal=signal, timeout=total)
         try:
             prediction = await unchecked(Predictions[M].get)(self, id, signal=signal, timeout=total)
-        except APITimeoutError as error:
+        except (APITimeoutError, RateLimitError) as error:
             raise_timeout(error, total, None)
         return await poller.run_until_done(prediction)
 

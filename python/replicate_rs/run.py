@@ -11,7 +11,7 @@ from ._base.resource import check_resource
 from ._base.typing import TYPE_CHECKING, defer_annotations, is_object
 from ._predictions.params import MAX_WAIT, with_cancel_after
 from ._predictions.polling import Poller, raise_if_failed, raise_timeout
-from .exceptions import APITimeoutError
+from .exceptions import APITimeoutError, RateLimitError
 from .identifier import target_of
 from .prediction import Prediction, Predictions
 
@@ -67,15 +67,19 @@ async def run_model(
             interrupted or out of time.
         use_file_output: Return files as `FileOutput` (the default), or as text.
         options: What every prediction takes. `timeout` is in seconds, and limits the whole run:
-            uploads, the create, retries and polls. (The client's `timeout` limits each part of each
-            request.) Of a `Timeout`, its `total` counts, or else its longest part.
+            uploads, the create, retries, polls, and waits for the API's rate limit. (The client's
+            `timeout` limits each part of each request.) Of a `Timeout`, its `total` counts, or else
+            its longest part.
 
     Returns:
         The output, as the model declares it; a list if the model is an iterator.
 
     Raises:
         ModelError: The model failed; `PredictionCanceled` if it was canceled or aborted.
-        PredictionTimeout: `timeout` seconds passed first.
+        PredictionTimeout: `timeout` seconds passed first, or the API's rate limit would not have
+            been over before.
+        RateLimitError: Without a `timeout`, the API refused for ten minutes, or asked for a delay
+            of more than one.
         AbortError: The signal was aborted; if it was beforehand, nothing was sent.
 
     """
@@ -126,7 +130,7 @@ async def run_to_end(
         prediction = await create_prediction(
             client, ref, input, {"wait": first_wait, **options}, cancel_on_exit=cancel_on_exit
         )
-    except APITimeoutError as error:
+    except (APITimeoutError, RateLimitError) as error:
         raise_timeout(error, timeout, error.prediction, cancel_on_exit=cancel_on_exit)
     # The API may answer with the output while the status is still `processing`. The output is
     # complete then, unless the API answered because the wait was over.

@@ -30,6 +30,7 @@ from ._base.types import (
     Limit,
     ModelOptions,
     Named,
+    OnReceived,
     Options,
     Query,
     Ref,
@@ -48,7 +49,6 @@ from ._files.types import (
     FileNames,
     Image,
     NamedFile,
-    OnReceived,
     OnSaved,
     OnSent,
     Readable,
@@ -146,6 +146,7 @@ A = TypeVar("A")
 JSONObject: TypeAlias = dict[str, Any]
 # Types that are more precise for type checkers.
 _INTERNAL: dict[str, Any] = {
+    "Core": Any,
     "FileInfo": tuple,
     "Form": str,
     "OutputFunction": Any,
@@ -177,12 +178,14 @@ _MODULES = (
     "_use.output_iterator",
     "_use.run",
     "webhook",
+    "_base.progress_bar",
     "_base.record",
     "_base.resource",
     "_base.session",
     "_base.streaming",
     "_client.stats",
     "_files.reader",
+    "_files.reporting",
     "_files.sources",
     "_predictions.events",
     "_predictions.job",

@@ -88,7 +88,7 @@ impl Download {
         start: u64,
     ) -> Result<Self, Error> {
         let mut request = request.clone();
-        request.timeouts.total = None;
+        request.timeouts.caller = request.timeouts.total.take();
         let mut download = Self {
             pool,
             attempts: Attempts::new(&request.method, request.retries),

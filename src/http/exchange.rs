@@ -217,18 +217,23 @@ struct Call<'a> {
     request: &'a Request,
     attempts: Attempts,
     attempt_start: Instant,
+    /// Whether the current attempt was made in turn.
+    had_turn: bool,
     _active: ActiveCall<'a>,
 }
 
 impl<'a> Call<'a> {
     fn new(pool: &'a Pool, request: &'a Request) -> Self {
-        let attempts = Attempts::new(&request.method, request.retries);
+        let limit = request.timeouts.total.or(request.timeouts.caller);
+        let deadline = limit.map(|limit| clock::deadline(std::time::Instant::now(), limit));
+        let attempts = Attempts::new(&request.method, request.retries).until(deadline);
         let active = pool.shared.counters.enter();
         Self {
             pool,
             request,
             attempts,
             attempt_start: Instant::now(),
+            had_turn: false,
             _active: active,
         }
     }
@@ -250,7 +255,7 @@ impl<'a> Call<'a> {
     }
 
     /// Wait until the next attempt, or return the error if there is none.
-    async fn wait_to_retry(&mut self, error: Error) -> Result<(), Error> {
+    async fn wait_to_retry(&mut self, mut error: Error) -> Result<(), Error> {
         let shared = &self.pool.shared;
         let number = self.attempts.failed() + 1;
         let abandoned = self.request.abandoned.as_ref();
@@ -267,14 +272,42 @@ impl<'a> Call<'a> {
         self.observe(number, outcome, delay);
         let Some(delay) = delay else {
             shared.counters.failures.increment();
+            if let Kind::Status(response) = &error.kind {
+                error.is_late = self.attempts.is_too_late(response);
+            }
             return Err(error);
         };
         shared.counters.retries.increment();
         timing::note_failure(&error);
         timing::enter_phase(Phase::Pause);
-        sleep(delay).await;
+        let is_throttled = matches!(&error.kind, Kind::Status(response) if response.status == 429);
+        if is_throttled && self.request.takes_turns {
+            let start = self.attempt_start.into_std();
+            shared.throttle.refuse(start, delay, self.had_turn);
+            sleep(delay).await;
+            self.wait_for_turn(error).await?;
+        } else {
+            sleep(delay).await;
+        }
         self.attempt_start = Instant::now();
         Ok(())
+    }
+
+    /// Wait for the turn to repeat a request that was refused, or return the error if that takes too
+    /// long.
+    async fn wait_for_turn(&mut self, error: Error) -> Result<(), Error> {
+        let (shared, start) = (&self.pool.shared, Instant::now());
+        let turn = pin!(async {
+            shared.throttle.turn().await;
+            Ok(())
+        });
+        let waited = match self.attempts.throttle_left() {
+            Some(left) => timeout(left, turn).await.unwrap_or(Err(error)),
+            None => turn.await,
+        };
+        self.attempts.note_throttled(start.elapsed());
+        self.had_turn = true;
+        waited.inspect_err(|_| shared.counters.failures.increment())
     }
 }
 
@@ -442,6 +475,58 @@ mod tests {
             let counters = &pool.shared.counters;
             assert_eq!((counters.retries.get(), counters.failures.get()), (1, 0));
             assert_eq!((counters.requests.get(), counters.finished.get()), (1, 1));
+        });
+    }
+
+    const LIMITED: &str = "HTTP/1.1 429 X\r\nContent-Length: 0\r\nRetry-After: 0.01\r\n\r\n";
+
+    #[test]
+    fn a_429_is_waited_for_beyond_the_retries() {
+        run(async {
+            let slow = "HTTP/1.1 429 X\r\nContent-Length: 0\r\nRetry-After: 5\r\n\r\n";
+            for (responses, limit, is_accepted) in [
+                (vec![LIMITED, LIMITED, OK], None, true),
+                (vec![LIMITED, LIMITED, OK], Some(60), true),
+                (vec![slow], Some(4), false),
+            ] {
+                for takes_turns in [true, false] {
+                    let (url, _requests) = serve(responses.clone()).await;
+                    let pool = pool(ConnectOptions::default());
+                    let mut request = Request {
+                        retries: 1,
+                        takes_turns,
+                        ..get(url)
+                    };
+                    request.timeouts.caller = limit.map(Duration::from_secs);
+                    match send(&pool, &request).await {
+                        Ok(response) => assert_eq!((response.status, is_accepted), (200, true)),
+                        Err(error) => assert_eq!((error.is_late, is_accepted), (true, false)),
+                    }
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_call_that_waits_for_its_turn_ends_when_it_is_dropped() {
+        run(async {
+            let (url, _requests) = serve(vec![LIMITED, OK]).await;
+            let pool = pool(ConnectOptions::default());
+            let hour = Duration::from_secs(3600);
+            pool.shared
+                .throttle
+                .refuse(std::time::Instant::now(), hour, false);
+            let mut request = Request {
+                takes_turns: true,
+                ..get(url)
+            };
+            request.timeouts.total = Some(Duration::from_millis(100));
+            let error = send(&pool, &request).await.unwrap_err();
+            assert!(
+                matches!(error.kind, Kind::Timeout(Phase::Total, _)) && !error.sent,
+                "{error:?}"
+            );
+            assert_eq!(error.last.as_deref(), Some("last answer: 429"));
         });
     }
 

@@ -12,5 +12,6 @@ pub(crate) mod request;
 pub(crate) mod stats;
 #[cfg(test)]
 pub(crate) mod test_server;
+pub(crate) mod throttle;
 pub(crate) mod timing;
 pub(crate) mod tls;

@@ -10,6 +10,7 @@ use super::connect::{ClientKind, ConnectOptions, build_client};
 use super::proxy::Proxies;
 use super::rate_limit::RateLimit;
 use super::stats::Counters;
+use super::throttle::Throttle;
 use super::timing::{TimingLayer, enter_phase};
 use super::tls::Tls;
 use crate::error::{Error, Kind, Phase};
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     pub(crate) counters: Arc<Counters>,
     pub(crate) rate_limit: RateLimit,
+    pub(crate) throttle: Throttle,
 }
 
 impl Shared {

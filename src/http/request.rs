@@ -25,6 +25,9 @@ pub(crate) struct Timeouts {
     pub(crate) pool: Option<Duration>,
     /// For the whole call, retries included.
     pub(crate) total: Option<Duration>,
+    /// The same where the caller's wait is limited elsewhere: nothing ends at it, but a 429 is only
+    /// waited for until then.
+    pub(crate) caller: Option<Duration>,
 }
 
 /// The API's origin, and the headers that no other origin receives.
@@ -58,7 +61,7 @@ pub(crate) struct Request {
     pub(crate) body: Body,
     pub(crate) api: Arc<ApiOrigin>,
     pub(crate) timeouts: Timeouts,
-    /// The maximum number of attempts after the first.
+    /// The maximum number of attempts after the first, without those that a 429 asked for.
     pub(crate) retries: u32,
     /// The largest decompressed response body, in bytes.
     pub(crate) max_bytes: usize,
@@ -68,6 +71,8 @@ pub(crate) struct Request {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     /// Cancelled when the caller has left, after which nothing is retried.
     pub(crate) abandoned: Option<CancellationToken>,
+    /// Whether it is repeated after a 429 in turns with others of the client.
+    pub(crate) takes_turns: bool,
 }
 
 impl Request {

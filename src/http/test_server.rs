@@ -87,5 +87,6 @@ pub(crate) fn get(url: Url) -> Request {
         fetch_policy: FetchPolicy::Anywhere,
         observer: None,
         abandoned: None,
+        takes_turns: false,
     }
 }

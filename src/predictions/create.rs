@@ -180,7 +180,9 @@ impl Create {
     ) -> Self {
         let abandoned = CancellationToken::new();
         let deadline = request.timeouts.total.take();
+        request.timeouts.caller = deadline;
         request.abandoned = Some(abandoned.clone());
+        request.takes_turns = true;
         Self {
             owner,
             deadline,
@@ -208,7 +210,13 @@ impl Create {
     /// Send the request. If the caller leaves meanwhile, continue until the created prediction is
     /// cancelled, and return an error.
     pub(crate) async fn send(&self, pool: &Pool) -> Result<Response, Error> {
-        let caller_left = || Error::new(Kind::Aborted, "the caller has gone");
+        let caller_left = || {
+            if self.is_revoked.load(Ordering::Relaxed) {
+                closed()
+            } else {
+                Error::new(Kind::Aborted, "the caller has gone")
+            }
+        };
         if self.abandoned.is_cancelled() {
             return Err(caller_left());
         }
@@ -352,6 +360,7 @@ impl Create {
             url,
             body: Body::Empty,
             abandoned: None,
+            takes_turns: false,
             ..Request::clone(&self.request)
         };
         request.headers.clear();
@@ -385,10 +394,7 @@ impl Create {
         } else {
             revoked.await;
         }
-        Error::new(
-            Kind::Closed,
-            "the client was closed before the answer to this create came",
-        )
+        closed()
     }
 
     /// Wait for a condition; `changed` is notified when it may have changed.
@@ -417,8 +423,9 @@ impl Create {
 
     /// End the wait of the caller, because the client is closed.
     pub(crate) fn revoke(&self) {
-        self.abandon();
+        // First, since it decides what the end of an abandoned request is called.
         self.is_revoked.store(true, Ordering::Relaxed);
+        self.abandon();
         self.changed.notify_waiters();
     }
 
@@ -490,6 +497,11 @@ impl Create {
             drop(exchange::send(pool, &self.follow_up(url)).await);
         }
     }
+}
+
+fn closed() -> Error {
+    let message = "the client was closed before the answer to this create came";
+    Error::new(Kind::Closed, message)
 }
 
 /// Return for how many seconds `Prefer: wait` lets the server hold the response.

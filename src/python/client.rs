@@ -109,6 +109,7 @@ impl CoreOptions {
             write: parse_timeout("write", self.write)?,
             pool: parse_timeout("pool", self.pool)?,
             total: parse_timeout("total", self.total)?,
+            caller: None,
         })
     }
 }
@@ -744,6 +745,7 @@ impl PyCore {
             fetch_policy: FetchPolicy::Anywhere,
             observer: observer.map(|log| log as _),
             abandoned: None,
+            takes_turns: false,
         })
     }
 

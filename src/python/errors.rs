@@ -44,7 +44,15 @@ pub(crate) fn to_py_err(py: Python<'_>, error: Error, context: &CallContext) -> 
                 None => PyValueError::new_err(error.message),
             };
         }
-        Kind::Status(response) => return from_response(py, context, &response),
+        Kind::Status(response) => {
+            let exception = from_response(py, context, &response);
+            if error.is_late
+                && let Err(error) = exception.value(py).setattr("is_deadline", true)
+            {
+                return error;
+            }
+            return exception;
+        }
         Kind::Timeout(Phase::Total, _) => "deadline",
         Kind::Timeout(..) => "timeout",
         Kind::Connect | Kind::Untrusted => "connect",

@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replicate_rs import FileError
-from replicate_rs.batch import read_inputs, table_sources, write_csv, write_jsonl
-from replicate_rs.batch.table_values import to_plain
+from replicate_rs._batch import table_sources
+from replicate_rs._batch.table_values import to_plain
+from replicate_rs.batch import read_inputs, write_csv, write_jsonl
 
 
 @pytest.fixture
@@ -391,6 +392,10 @@ def test_files_that_cannot_be_read(tmp_path):
     assert caught.value.filename == str(tmp_path / "a.csv")
     with pytest.raises(IsADirectoryError, match="it is a folder, not a file"):
         read_inputs(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no pipes in folders")
+def test_a_pipe_is_no_table(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(FileError, match="it is no regular file"):
         read_inputs(tmp_path / "pipe.csv")

@@ -333,8 +333,8 @@ FAULTS = [
         "patient-advice",
         "Retry-After asks for a longer wait than the deadline allows",
         reply({}, 429, headers="Retry-After: 30\r\n"),
-        TOTAL,
+        Error("RateLimitError", "429", lambda error: error.retry_after == 30),
         deadline=0.3,
-        lasts=SOON,
+        lasts=(0, 0.9),
     ),
 ]

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from replicate_rs.local import LocalReplicate, RateLimits, Settings
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "python" / "replicate_rs"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benches/*.md")])
@@ -72,6 +74,37 @@ def test_examples_import_names_that_exist(code):
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.ImportFrom) and node.module.startswith("replicate_rs"):
             exec(compile(ast.Module([node], []), "README.md", "exec"), {})
+
+
+def test_many_at_once_survive_a_bad_prompt_and_a_rate_limit(capsys, monkeypatch, tmp_path):
+    """Four of 34 runs wait for the limit, which they share, and one prompt is bad."""
+    server = LocalReplicate(settings=Settings(rate_limits=RateLimits(create=30)))
+
+    @server.model("black-forest-labs/flux-schnell")
+    def draw(prompt: str) -> list[bytes]:
+        if "dragon" in prompt:
+            raise ValueError("there are no dragons")
+        return [prompt.encode()]
+
+    prompts = [f"an iguana, {number}/33" for number in range(1, 34)]
+    prompts.insert(7, "a dragon")
+    (code,) = (each for each in examples() if "gather" in each)
+    code, count = re.subn(r"^prompts = .*$", f"prompts = {prompts!r}", code, flags=re.MULTILINE)
+    assert count == 1
+    monkeypatch.chdir(tmp_path)
+    with server:
+        monkeypatch.setenv("REPLICATE_API_TOKEN", server.token)
+        monkeypatch.setenv("REPLICATE_BASE_URL", server.base_url)
+        exec(code, {})
+    files = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert len(files) == 33
+    assert files["001-an-iguana-1-33.webp"] == "an iguana, 1/33"
+    assert files["034-an-iguana-33-33.webp"] == "an iguana, 33/33"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[7] == "a dragon failed: there are no dragons"
+    assert lines[8] == "an iguana, 8/33 -> 009-an-iguana-8-33.webp"
+    assert len(lines) == 34
+    assert 429 in [request.status for request in server.requests]
 
 
 def test_the_example_with_a_local_server_runs(capsys):

@@ -61,6 +61,10 @@ DIFFERENCES = {
     ),
     "the_progress_of_a_file_grows_to_its_end": "the same",
     "a_progress_that_fails_ends_the_uploads": "the same",
+    "an_aborted_download_closes_its_bar": (
+        "the file is saved within the function, so its progress is reported at its end"
+    ),
+    "a_function_that_fails_ends_the_download": "the same",
     "several_headers_of_one_name": (
         "the function receives headers as a dict, with the values of one name joined"
     ),

@@ -14,7 +14,8 @@ import pytest
 from pyarrow import parquet
 
 from replicate_rs import FileError
-from replicate_rs.batch import read_inputs, table_sources, write_parquet
+from replicate_rs._batch import table_sources
+from replicate_rs.batch import read_inputs, write_parquet
 
 FRAME = pd.DataFrame(
     {

@@ -33,6 +33,7 @@ from replicate_rs import (
     avalidate_webhook,
     get_path_url,
     parse_progress_from_logs,
+    save_all,
     sign_webhook,
     use,
     validate_webhook,
@@ -114,6 +115,11 @@ def sync(client: Replicate, output: FileOutput) -> None:
         wait={"mode": "poll", "interval": 0.5},
         progress=lambda prediction: print(prediction.status),
     )
+    client.run("o/n", progress=True, upload_progress=True)
+    assert_type(client.wait(one, progress=True), Prediction)
+    assert_type(client.files.create("x", progress=True), File)
+    assert_type(output.save("x", progress=lambda received, size: print(received, size)), Path)
+    assert_type(save_all(output, "x", progress=True), list[Path])
     with client as same:
         assert_type(same, Replicate)
 

@@ -10,7 +10,7 @@ from os import get_terminal_size, getpid
 from threading import Lock
 from time import monotonic
 
-TYPE_CHECKING = False
+from .typing import TYPE_CHECKING, defer_annotations
 
 if TYPE_CHECKING:
     from typing import Any, Protocol, TextIO
@@ -148,7 +148,8 @@ class Tqdm:
             options = {"unit": "B", "unit_scale": True}
         elif bar.unit == "%":
             options = {"bar_format": "{l_bar}{bar}| [{elapsed}{postfix}]"}
-        self._bar: Any = tqdm(total=bar.total, desc=bar.label, smoothing=0, **options)
+        # With a delay the constructor does not draw.
+        self._bar: Any = tqdm(total=bar.total, desc=bar.label, smoothing=0, delay=1e-9, **options)
         if not self._bar.disable:
             # Its clock has another zero.
             self._bar.start_t -= monotonic() - bar.started_at
@@ -181,7 +182,9 @@ class Tqdm:
                 shown.leave = shown.pos == 0
                 shown.close()
             else:
-                shown.refresh()
+                # Unlike this, `refresh` keeps the lock if the stream raises an exception.
+                with shown.get_lock():
+                    shown.display()
         except Exception:
             # Its finalizer would draw once more.
             shown.disable = True
@@ -255,3 +258,6 @@ def format_figure(value: object) -> str:
 def to_printable(text: str) -> str:
     """Return a text without characters that control a terminal."""
     return "".join(each if each.isprintable() else " " for each in text)
+
+
+defer_annotations(globals())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from .._core import AbortSignal
 
@@ -106,6 +106,8 @@ Limit: TypeAlias = Seconds | HasTimeouts
 Query: TypeAlias = Mapping[str, object]
 # A sequence of pairs may contain several values of one name.
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
+# A function of the bytes received and the length of a file, None while it is unknown.
+OnReceived: TypeAlias = Annotated[Callable[[int, int | None], object], AsItIs()]
 
 
 class Options(TypedDict, total=False):

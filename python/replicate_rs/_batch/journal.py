@@ -15,6 +15,21 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+# The fields of `Result.to_dict` as columns of a table; `object` stands for values as JSON.
+COLUMNS: dict[str, type] = {
+    "key": str,
+    "index": int,
+    "input": object,
+    "status": str,
+    "output": object,
+    "files": object,
+    "error": str,
+    "prediction": str,
+    "attempts": int,
+    "predict_time": float,
+    "ended_at": str,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -28,6 +43,8 @@ class Summary:
     """Inputs that failed, could not be sent, or were canceled."""
     open: int
     """Inputs that run, or wait."""
+    statuses: dict[str, int]
+    """The number of inputs of each status."""
     attempts: int
     """Predictions that were created, or tried."""
     predict_seconds: float
@@ -67,6 +84,7 @@ class Journal:
             succeeded=succeeded,
             failed=total - succeeded - unfinished,
             open=unfinished,
+            statuses={status: int(row[0]) for status, row in counts.items()},
             attempts=sum(int(attempts) for _, _, attempts in counts.values()),
             predict_seconds=sum(seconds for _, seconds, _ in counts.values()),
             workers=self._store.count_workers(),
@@ -81,8 +99,7 @@ class Journal:
             failed: True for those that failed, False for those that succeeded.
 
         """
-        where = "" if failed is None else _WHERE[failed]
-        for row in self._store.iterate(where):
+        for row in self._store.iterate(WHERE[failed]):
             yield Result.of_row(row, row.position)
 
     def to_jsonl(self, path: str | os.PathLike[str]) -> int:
@@ -91,8 +108,17 @@ class Journal:
 
         return write_jsonl((result.to_dict() for result in self.results()), path)
 
+    def to_csv(self, path: str | os.PathLike[str]) -> int:
+        """Write the results as CSV, with `input`, `output` and `files` as JSON; return their number.
+
+        A name that ends with ``.tsv`` has tabs.
+        """
+        from .export import write_csv
+
+        return write_csv((result.to_dict() for result in self.results()), path, [*COLUMNS])
+
     def to_parquet(self, path: str | os.PathLike[str]) -> int:
-        """Write the results as Parquet, with `input` and `output` as JSON; return their number.
+        """Write the results as Parquet, with `input`, `output` and `files` as JSON; return their number.
 
         Raises:
             ImportError: `pyarrow` is not installed.
@@ -100,7 +126,7 @@ class Journal:
         """
         from .export import write_parquet
 
-        return write_parquet((result.to_dict() for result in self.results()), path, SCHEMA)
+        return write_parquet((result.to_dict() for result in self.results()), path, COLUMNS)
 
     def close(self) -> None:
         """Close the file."""
@@ -121,7 +147,9 @@ class Journal:
         return f"Journal({self.path!r})"
 
 
-_WHERE = {
-    True: "WHERE status NOT IN ('waiting', 'sending', 'running', 'succeeded')",
-    False: "WHERE status = 'succeeded'",
+# Conditions on rows: those that failed, that succeeded, and all.
+WHERE = {
+    True: "status NOT IN ('waiting', 'sending', 'running', 'succeeded')",
+    False: "status = 'succeeded'",
+    None: "TRUE",
 }

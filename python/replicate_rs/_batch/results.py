@@ -147,7 +147,7 @@ class Result:
         return {
             "key": self.key,
             "index": self.index,
-            "input": self.input,
+            "input": _to_plain(self.input),
             "status": self.status,
             "output": _to_plain(self.output),
             "files": None if self.files is None else [str(file) for file in self.files],
@@ -181,4 +181,6 @@ def _to_plain(value: Any) -> Any:
         return {name: _to_plain(each) for name, each in value.items()}  # pyright: ignore[reportUnknownVariableType] - JSON
     if isinstance(value, (list, tuple)):
         return [_to_plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType] - JSON
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"{len(value)} bytes"
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)

@@ -78,7 +78,7 @@ MIN_SHARE = 20
 class Job:
     """An input that this process runs."""
 
-    __slots__ = ("attempts", "claim", "earlier", "input", "number", "sent")
+    __slots__ = ("attempts", "claim", "found", "input", "number", "sent")
 
     def __init__(self, item: Input, claim: Claim) -> None:
         self.input = item
@@ -92,6 +92,8 @@ class Job:
             if claim.kind in (UNCERTAIN, CREATED)
             else row.attempts + 1
         )
+        # What was found to have been created for it.
+        self.found: Prediction[Async] | None = None
         # The input as it is sent, once it is known.
         self.sent: dict[str, Any] | None = None if item.has_files else item.value
 
@@ -285,7 +287,7 @@ class Runner:
         if not self._has_turn:
             await self.pace.wait_turn()
             self._has_turn = True
-        count = 1 if self.pace.rate is not None else min(CLAIMED, self._hungry, room)
+        count = 1 if self.pace.rate is not None else min(CLAIMED, room)
         if not self._pending:
             items = await feed.read(SKIPPED if self._is_skipping else count)
             if not items:
@@ -347,15 +349,17 @@ class Runner:
                 self._reject(item.index, item.key, item.value, _conflict(item, row.position))
             elif claim.kind == HELD:
                 self._hold(item)
+            elif claim.kind == UNCERTAIN:
+                self._spawn(self._run_uncertain(Job(item, claim)))
             else:
-                if claim.kind not in (UNCERTAIN, CREATED):
+                if claim.kind != CREATED:
                     self._unsent.add(claim.number)
                 self._ready.append(Job(item, claim))
 
     def _hold(self, item: Input) -> None:
         """Wait for an input that another process runs, or run it if that process ends."""
         # It takes no room: another process may have more of them than this one may take.
-        self._outstanding -= 1
+        self.made_room(1)
         self._held[item.key] = item
         if not self._is_watching:
             self._is_watching = True
@@ -372,6 +376,17 @@ class Runner:
             for _ in range(len(self._ready) - claimed):
                 self._spawn(self._run_in_turn(self._ready.pop()))
         self._is_watching = False
+
+    async def _run_uncertain(self, job: Job) -> None:
+        """Run an input that may have a prediction already: look for it first."""
+        row = job.claim.row
+        # An input with files is in the journal as it was sent; else it was not sent.
+        if row is not None and (row.sent_input is not None or not job.input.has_files):
+            sent = loads(row.sent_input or row.input)
+            job.found = await self._look_up(sent, row.sent_at or self.begun_at)
+            if job.found is not None:
+                self._note_created(job, job.found)
+        await self._run_in_turn(job)
 
     async def _run_in_turn(self, job: Job) -> None:
         await self.pace.enter()
@@ -418,7 +433,7 @@ class Runner:
             job.attempts += 1
             self._write()
             self.store.send_again(job.number)
-            job.claim = job.claim._replace(kind=AGAIN)
+            job.claim, job.found = job.claim._replace(kind=AGAIN), None
             await self.pace.wait_turn()
         await self._finish(job, prediction, error, result)
 
@@ -427,12 +442,8 @@ class Runner:
         kind, row = job.claim.kind, job.claim.row
         if kind == CREATED and row is not None and row.prediction is not None:
             return await self._fetch(row.prediction)
-        if kind == UNCERTAIN and row is not None and (row.sent_input or job.sent is not None):
-            sent = loads(row.sent_input or row.input)
-            found = await self._look_up(sent, row.sent_at or self.begun_at)
-            if found is not None:
-                self._note_created(job, found)
-                return found
+        if job.found is not None:
+            return job.found
         if job.sent is None:
             self._unsent.add(job.number)
             job.sent = await encode_input(self.client, job.input.value, DataURIs())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from .._base.operation import unchecked
+from .._base.session import Async
 from .._files.names import make_temporary_path, to_safe_name
 from .._files.output import FileOutput
 from ..exceptions import APIConnectionError, APIStatusError, FileError
@@ -88,7 +89,7 @@ class Folder:
     async def save(self, file: FileOutput[Any], name: str) -> str:
         """Save a file, whole or not at all; return its path."""
         path = self._path / name
-        await unchecked(FileOutput.save)(file, path)
+        await unchecked(FileOutput.save)(file._in(Async), path)
         return str(path)
 
 
@@ -113,7 +114,7 @@ class FileSystem:
         """Save a file, whole or not at all; return its URL."""
         copy = await asyncio.to_thread(make_temporary_path, name)
         try:
-            await unchecked(FileOutput.save)(file, copy)
+            await unchecked(FileOutput.save)(file._in(Async), copy)
             return await asyncio.to_thread(self._put, copy, f"{self._path}/{name}")
         finally:
             await asyncio.to_thread(_remove, copy)

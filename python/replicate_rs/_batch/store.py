@@ -475,18 +475,23 @@ class Store:
 
     # Reading.
 
-    def iterate(self, where: str = "") -> Iterator[Row]:
-        """Return all rows in the order in which they were claimed, a few at a time."""
-        with self._guarded():
-            cursor = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM inputs {where} ORDER BY number"  # noqa: S608 - a constant
-            )
+    def iterate(self, where: str = "TRUE") -> Iterator[Row]:
+        """Return rows in the order in which they were claimed, a few at a time.
+
+        No transaction is open in between: it would keep the write-ahead log from being emptied.
+        """
+        last = 0
         while True:
             with self._guarded():
-                rows = cursor.fetchmany(1000)
+                rows = self._connection.execute(
+                    f"SELECT {_COLUMNS} FROM inputs WHERE number > ? AND {where}"  # noqa: S608 - a constant
+                    " ORDER BY number LIMIT 1000",
+                    (last,),
+                ).fetchall()
             if not rows:
                 return
             yield from map(Row._make, rows)
+            last = rows[-1][0]
 
     def count(self) -> list[tuple[str, int, float, int]]:
         """Return of each status the inputs, their predict time in seconds, and their attempts."""

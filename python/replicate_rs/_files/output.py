@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from .._base.checks import Limit
     from .._base.session import Session
+    from .._base.types import OnReceived as OnReceived
     from .._core import AbortSignal
-    from .types import OnReceived as OnReceived
 
 # Bytes that the file of `open()` reads at a time.
 BUFFER_SIZE = 256 << 10

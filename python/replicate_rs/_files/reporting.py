@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .._base.typing import TYPE_CHECKING, TypeVar
+from .._base.transport import Blocking
+from .._base.typing import TYPE_CHECKING, TypeVar, defer_annotations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 # Seconds between two calls of a progress function.
 PROGRESS_INTERVAL = 0.05
+# Seconds that a transfer which is given up may take to end.
+MAX_CLEANUP = 1.0
 
 
 class Reporter:
@@ -69,7 +72,14 @@ async def finish_reporting(
             is None
         ):
             report()
-    except BaseException:
+    except BaseException as error:
         pending.give_up()
+        # A coroutine that is cancelled or closed does not wait any more.
+        if transport is Blocking or isinstance(error, Exception):
+            # When the caller sees the error, temporary files are gone.
+            await transport.finish(core.first([pending], limit=MAX_CLEANUP))
         raise
     return await transport.finish(pending)
+
+
+defer_annotations(globals())

@@ -70,7 +70,5 @@ NamedFile: TypeAlias = tuple[str | None, FileLike] | tuple[str | None, FileLike,
 # A name for each file to save, or a function that returns it for an index and a file.
 FileNames: TypeAlias = Sequence[str] | Annotated[Callable[[int, FileOutput[Any]], str], AsItIs()]
 OnSent: TypeAlias = Annotated[Callable[[int, int], object], AsItIs()]
-# Of a download, the whole length may be unknown.
-OnReceived: TypeAlias = Annotated[Callable[[int, int | None], object], AsItIs()]
 # The files saved, and the files in all.
 OnSaved: TypeAlias = Annotated[Callable[[int, int], object], AsItIs()]

@@ -15,6 +15,7 @@ from ..exceptions import (
     APITimeoutError,
     ModelError,
     PredictionCanceled,
+    RateLimitError,
     ReplicateError,
     StreamError,
     StreamInterrupted,
@@ -83,7 +84,7 @@ class EventStream(Generic[J]):
             source = self._source = self._connect()
             try:
                 await self._finish(source.opened())
-            except APITimeoutError as error:
+            except (APITimeoutError, RateLimitError) as error:
                 raise_timeout(error, self.poller.timeout, self.prediction)
         except BaseException as error:
             if self._source is not None:
@@ -100,7 +101,7 @@ class EventStream(Generic[J]):
         if self._create is not None:
             try:
                 self.prediction = await self._create()
-            except APITimeoutError as error:
+            except (APITimeoutError, RateLimitError) as error:
                 raise_timeout(
                     error,
                     self.poller.timeout,
@@ -209,7 +210,7 @@ class EventStream(Generic[J]):
 
     def _classify(self, error: APIError, source: ResponseStream[Any]) -> str:
         """Classify a failed connection; raise if the caller must handle it."""
-        if isinstance(error, APITimeoutError) and error.is_deadline:
+        if isinstance(error, (APITimeoutError, RateLimitError)) and error.is_deadline:
             raise_timeout(error, self.poller.timeout, self.prediction)
         if not isinstance(error, (APIConnectionError, APIStatusError)) or (
             self._is_first_connection and not source.is_open

@@ -18,6 +18,7 @@ from ..exceptions import (
     ModelError,
     PredictionCanceled,
     PredictionTimeout,
+    RateLimitError,
     ReplicateError,
 )
 from .job import CANCELED
@@ -189,7 +190,7 @@ class Poller:
         )
         try:
             data = await self.client._transport.finish(pending)
-        except APITimeoutError as error:
+        except (APITimeoutError, RateLimitError) as error:
             raise_timeout(error, self.timeout, job)
         return type(job)._of(data, self.client._session)
 
@@ -298,22 +299,36 @@ def raise_if_failed(prediction: Job[Any]) -> None:
 
 
 def raise_timeout(
-    error: APITimeoutError,
+    error: APITimeoutError | RateLimitError,
     timeout: float | None,
     job: Job[Any] | None,
     *,
     cancel_on_exit: bool = True,
 ) -> NoReturn:
     """Raise `PredictionTimeout` if a request ended at its caller's deadline, else the error."""
-    if error.is_deadline and timeout is not None:
-        raise deadline_error(
-            timeout,
-            job,
-            was_sent=error._sent,
-            cancel_on_exit=cancel_on_exit,
-            last_failure=error._last,
-        ) from error
-    raise error
+    if not error.is_deadline or timeout is None:
+        raise error
+    if isinstance(error, RateLimitError):
+        raise limited_error(error, timeout, job) from error
+    raise deadline_error(
+        timeout,
+        job,
+        was_sent=error._sent,
+        cancel_on_exit=cancel_on_exit,
+        last_failure=error._last,
+    ) from error
+
+
+def limited_error(error: RateLimitError, timeout: float, job: Job[Any] | None) -> PredictionTimeout:
+    """Return the error for a rate limit that would not be over before the deadline."""
+    what = "the prediction was not created" if job is None else f"the state of {job.id} is unknown"
+    late = PredictionTimeout(
+        f"{what}: the rate limit resets in {error.retry_after} s, after the {timeout} s that the"
+        " call has",
+        job,
+    )
+    late.retry_after = error.retry_after
+    return late
 
 
 def deadline_error(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from .._base.typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .._batch.export import write_csv as write_csv
+    from .._batch.export import write_jsonl as write_jsonl
+    from .._batch.export import write_parquet as write_parquet
     from .._batch.journal import Journal as Journal
     from .._batch.journal import Summary as Summary
     from .._batch.map import Results as Results
     from .._batch.progress import MapProgress as MapProgress
     from .._batch.results import Result as Result
-    from .export import write_csv as write_csv
-    from .export import write_jsonl as write_jsonl
-    from .export import write_parquet as write_parquet
-    from .tables import TableInputs as TableInputs
-    from .tables import read_inputs as read_inputs
+    from .._batch.tables import TableInputs as TableInputs
+    from .._batch.tables import read_inputs as read_inputs
 
 # The module of each name, which is imported when the name is first used.
 _MODULES = {
@@ -23,11 +23,11 @@ _MODULES = {
     "Result": ".._batch.results",
     "Results": ".._batch.map",
     "Summary": ".._batch.journal",
-    "TableInputs": ".tables",
-    "read_inputs": ".tables",
-    "write_csv": ".export",
-    "write_jsonl": ".export",
-    "write_parquet": ".export",
+    "TableInputs": ".._batch.tables",
+    "read_inputs": ".._batch.tables",
+    "write_csv": ".._batch.export",
+    "write_jsonl": ".._batch.export",
+    "write_parquet": ".._batch.export",
 }
 
 __all__ = [*_MODULES]  # pyright: ignore[reportUnsupportedDunderAll] - the names above

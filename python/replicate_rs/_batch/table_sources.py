@@ -69,6 +69,8 @@ class Source:
     # How messages name the table.
     name: str
     columns: list[str]
+    # How messages say that a column is missing.
+    lacks: ClassVar[str] = "has no column"
     # Relative paths in the table begin here.
     folder: Path = Path()
     # How many rows there are, where that is known without reading them.
@@ -84,7 +86,7 @@ class Source:
 
     def check_columns(self, names: Iterable[object]) -> None:
         """Take over the names of the columns, which must be text and differ."""
-        self.columns = []
+        self.columns: list[str] = []
         for name in names:
             if not isinstance(name, str):
                 raise TypeError(
@@ -100,6 +102,8 @@ class Source:
 
 def find_source(source: object) -> Source:
     """Return the source for a value of `read_inputs`."""
+    if isinstance(source, Source):
+        return source
     to_path: Any = getattr(type(source), "__fspath__", None)
     path: object = source if to_path is None else to_path(source)
     if isinstance(path, str):
@@ -147,10 +151,10 @@ class FileSource(Source):
     """A table in a file, which is opened again for each iteration."""
 
     def __init__(self, path: Path) -> None:
-        self.name = str(path)
+        self.name: str = str(path)
         # The working directory may change before the rows are read.
-        self.path = path.absolute()
-        self.folder = self.path.parent
+        self.path: Path = path.absolute()
+        self.folder: Path = self.path.parent
         with self._translate_errors():
             mode = self.path.stat().st_mode
         if S_ISDIR(mode):
@@ -174,8 +178,8 @@ class FileSource(Source):
 class TextSource(FileSource):
     """A file of lines in UTF-8."""
 
-    unit = "line"
-    is_plain = True
+    unit: ClassVar[str] = "line"
+    is_plain: ClassVar[bool] = True
 
     def lines(self) -> Generator[str]:
         """Yield the lines with their ends."""
@@ -229,6 +233,8 @@ class TextSource(FileSource):
 class JsonLines(TextSource):
     """A file of JSON objects, one a line; fields that a line does not have are missing there."""
 
+    lacks: ClassVar[str] = f"has, in its first {SAMPLE} objects, no field"
+
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         names: dict[str, None] = {}
@@ -238,7 +244,7 @@ class JsonLines(TextSource):
             names.update(dict.fromkeys(row))
         if not has_rows:
             raise ValueError(f"{self.name}: it has no row: write one JSON object a line")
-        self.columns = list(names)
+        self.columns: list[str] = list(names)
 
     def rows(self, columns: list[str] | None) -> Iterator[Row]:  # noqa: ARG002 - a line is read whole
         """Yield the objects by the numbers of their lines, all fields included."""
@@ -261,6 +267,33 @@ class JsonLines(TextSource):
                     f' {{"prompt": "…"}}, not {shown(row)}'
                 )
             yield number, row
+
+
+class JsonStream(JsonLines):
+    """JSON objects, one a line, of an open file such as a pipe; they can be read once.
+
+    Its columns are the fields of the first object: those that follow may come late.
+    """
+
+    lacks: ClassVar[str] = "has, in its first object, no field"
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file = file
+        self.name: str = name
+        self._rows: Iterator[Row] = super().rows(None)
+        first = next(self._rows, None)
+        if first is None:
+            raise ValueError(f"{name}: it has no row: write one JSON object a line")
+        self.columns: list[str] = [*first[1]]
+        self._first: Row = first
+
+    def _open(self) -> BinaryIO:
+        return self._file
+
+    def rows(self, columns: list[str] | None) -> Iterator[Row]:  # noqa: ARG002 - a line is read whole
+        """Yield the objects by the numbers of their lines, all fields included."""
+        yield self._first
+        yield from self._rows
 
 
 class Csv(TextSource):
@@ -335,7 +368,7 @@ class Csv(TextSource):
 class Tsv(Csv):
     """A CSV file with tabs."""
 
-    separator = "\t"
+    separator: ClassVar[str] = "\t"
 
 
 class Parquet(FileSource):
@@ -345,7 +378,7 @@ class Parquet(FileSource):
         super().__init__(path)
         with self._open() as file:
             self.check_columns(file.schema_arrow.names)
-            self.length = file.metadata.num_rows
+            self.length: int | None = file.metadata.num_rows
 
     @contextmanager
     def _open(self) -> Generator[Any]:
@@ -378,7 +411,7 @@ def import_pyarrow(what: str, module: str = "pyarrow") -> Any:
 class Arrow(Source):
     """An Arrow table, a record batch or a reader, of any library."""
 
-    name = "the Arrow table"
+    name: str = "the Arrow table"
 
     def __init__(self, source: object) -> None:
         library = import_pyarrow("Arrow tables")
@@ -391,7 +424,7 @@ class Arrow(Source):
         reader: Any = table if self._is_reader else library.RecordBatchReader.from_stream(table)
         self.check_columns(reader.schema.names)
         rows: Any = getattr(table, "num_rows", None)
-        self.length = rows if isinstance(rows, int) else None
+        self.length: int | None = rows if isinstance(rows, int) else None
 
     def rows(self, columns: list[str] | None) -> Iterator[Row]:  # noqa: ARG002 - columns cost nothing
         """Yield the rows by their indices; a reader has them once."""
@@ -447,12 +480,12 @@ def _column_values(source: Source, column: Any, name: str, start: int) -> list[A
 class Pandas(Source):
     """A DataFrame of pandas."""
 
-    name = "the DataFrame"
+    name: str = "the DataFrame"
 
     def __init__(self, frame: Any) -> None:
         self._frame = frame
         self.check_columns(frame.columns)
-        self.length = len(frame)
+        self.length: int | None = len(frame)
 
     def rows(self, columns: list[str] | None) -> Iterator[Row]:
         """Yield the rows by their positions."""
@@ -468,12 +501,12 @@ class Pandas(Source):
 class Polars(Source):
     """A DataFrame of polars."""
 
-    name = "the DataFrame"
+    name: str = "the DataFrame"
 
     def __init__(self, frame: Any) -> None:
         self._frame = frame
         self.check_columns(frame.columns)
-        self.length = len(frame)
+        self.length: int | None = len(frame)
 
     def rows(self, columns: list[str] | None) -> Iterator[Row]:
         """Yield the rows by their positions."""

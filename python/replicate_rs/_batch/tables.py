@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
 from os import PathLike
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeGuard, TypeVar, overload
 
 from .._base.checks import shown, wrong_type
-from .table_sources import SAMPLE, JsonLines, Source, find_source
+from .table_sources import JsonLines, Source, find_source
 from .table_types import Table
 from .table_values import CONVERSIONS, to_file, to_plain
 
@@ -195,13 +195,20 @@ def _check_key(key: object) -> None:
         raise wrong_type("key", "the name of a column", key)
 
 
+def _is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
+
+
+def _is_collection(value: object) -> TypeGuard[Collection[Any]]:
+    return isinstance(value, Collection)
+
+
 def _check_dict(argument: str, wanted: str, value: object) -> dict[Any, Any]:
     if value is None:
         return {}
-    if not isinstance(value, Mapping):
+    if not _is_mapping(value):
         raise wrong_type(argument, wanted, value)
-    items: Any = value
-    return dict(items)
+    return dict(value)
 
 
 def _check_mapping(columns: object, inputs: Mapping[str, object]) -> dict[str, str]:
@@ -234,10 +241,9 @@ def _check_types(types: object) -> dict[str, type]:
 def _check_files(files: object) -> list[str]:
     if isinstance(files, str):
         raise TypeError(f"files must be a list of names of inputs, such as [{files!r}], not text")
-    if not isinstance(files, Collection):
+    if not _is_collection(files):
         raise wrong_type("files", "a list of names of inputs", files)
-    given: Any = files
-    names: list[Any] = [*given]
+    names = [*files]
     for name in names:
         if not isinstance(name, str):
             raise wrong_type("files", "a list of names of inputs", name)
@@ -246,13 +252,10 @@ def _check_files(files: object) -> list[str]:
 
 def _check_columns(table: Source, key: str | None, mapping: dict[str, str]) -> list[str]:
     """Refuse columns that are missing; return the names of the inputs."""
-    where = "has no column"
-    if isinstance(table, JsonLines):
-        where = f"has, in its first {SAMPLE} objects, no field"
     for name in (*([] if key is None else [key]), *mapping.values()):
         if name not in table.columns:
             listed = _suggest(name, table.columns, "columns")
-            raise ValueError(f"{table.name} {where} {shown(name)}: {listed}")
+            raise ValueError(f"{table.name} {table.lacks} {shown(name)}: {listed}")
     if mapping:
         return list(mapping)
     names = [name for name in table.columns if name != key]
