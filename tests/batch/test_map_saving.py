@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import replicate_rs as replicate
 from replicate_rs import FileError
 from replicate_rs._batch.saving import file_name
 from support.conditions import until
@@ -119,7 +118,7 @@ def file_server(answers):
         if seen.path.startswith("/file"):
             counts["file"] += 1
             answer = answers[min(counts["file"], len(answers)) - 1]
-            return answer(wire) if callable(answer) and answer is not hang else answer
+            return answer
         return reply(
             prediction("succeeded", output=f"{wire.origin}/file.png", completed_at=now()), 201
         )
@@ -135,11 +134,17 @@ def now():
 
 
 CUT = reply(b"half", length=100, kind="image/png")
+
+
+def cut(connection):
+    connection.sendall(CUT)
+
+
 WHOLE = reply(b"whole", kind="image/png")
 
 
 @pytest.mark.parametrize(
-    "failure", [CUT, reply(b"", 500), reply(b"", 503), None], ids=["cut", "500", "503", "closed"]
+    "failure", [cut, reply(b"", 500), reply(b"", 503), None], ids=["cut", "500", "503", "closed"]
 )
 def test_a_broken_download_is_repeated(both, tmp_path, failure):
     with file_server([failure, failure, WHOLE]) as wire:
@@ -162,7 +167,8 @@ def test_files_that_are_gone_leave_a_result_that_says_so(both, tmp_path):
         assert result.error.startswith("its files could not be saved: NotFoundError")
         assert names(folder) == []
         # It is tried again with the journal, and nothing is run again.
-        wire.script, script = lambda seen: WHOLE if "file" in seen.path else script(seen), wire.script
+        script = wire.script
+        wire.script = lambda seen: WHOLE if "file" in seen.path else script(seen)
         (result,) = collect(both, client.map("acme/x", inputs, save_to=folder, journal=journal))
         assert [each.read_bytes() for each in result.files] == [b"whole"]
         assert sum(each.method == "POST" for each in wire.seen) == 1
@@ -296,13 +302,10 @@ def test_killed_between_the_end_and_the_save(both, client, server, tmp_path):
 
 
 def test_leaving_during_a_download_leaves_no_part(both, tmp_path):
-    def begin(wire):
-        def answer(connection):
-            connection.sendall(CUT)
-            begun.set()
-            hang(connection)
-
-        return answer
+    def begin(connection):
+        connection.sendall(CUT)
+        begun.set()
+        hang(connection)
 
     begun = threading.Event()
     with file_server([begin]) as wire:

@@ -17,6 +17,8 @@ from .._files.upload import DataURIs
 from .._predictions.polling import Poller
 from ..exceptions import (
     APIConnectionError,
+    APIError,
+    APIResponseValidationError,
     APIStatusError,
     BadRequestError,
     FileError,
@@ -67,6 +69,8 @@ SKIPPED = 900
 HELD_INTERVAL = 1.0
 # Seconds for which requests may fail one after another before the error is raised.
 OUTAGE = 600.0
+# Failures of the network, of the server or of something between them, which may pass.
+PASSING = (APIConnectionError, APIResponseValidationError, APIStatusError)
 # Results of the journal that wait for their consumer.
 MAX_JOURNALED = 4 * SKIPPED
 # The longest pause between two attempts, in seconds.
@@ -463,7 +467,7 @@ class Runner:
                 if not attempt:
                     self._unsent.add(job.number)
                 self.pace.refused(error.retry_after)
-            except (APIConnectionError, APIStatusError) as error:
+            except PASSING as error:
                 self._check_outage(error)
                 self.pace.failed(attempt)
                 attempt += 1
@@ -501,7 +505,7 @@ class Runner:
         while True:
             try:
                 return await self.lookup.find(sent, sent_at)
-            except (APIConnectionError, APIStatusError) as error:
+            except PASSING as error:
                 self._check_outage(error)
             await asyncio.sleep(_backoff(attempt))
             attempt += 1
@@ -511,7 +515,7 @@ class Runner:
         while True:
             try:
                 return await unchecked(Predictions[Async].get)(self.client, id)
-            except (APIConnectionError, APIStatusError) as error:
+            except PASSING as error:
                 self._check_outage(error)
             await asyncio.sleep(_backoff(attempt))
             attempt += 1
@@ -525,7 +529,7 @@ class Runner:
         while True:
             try:
                 return await poller.run_until_done(prediction)
-            except (APIConnectionError, APIStatusError) as error:
+            except PASSING as error:
                 self._check_outage(error)
             try:
                 await asyncio.sleep(_backoff(attempt))
@@ -534,10 +538,10 @@ class Runner:
                 raise
             attempt += 1
 
-    def _check_outage(self, error: APIConnectionError | APIStatusError) -> None:
+    def _check_outage(self, error: APIError) -> None:
         """Raise an error that will not pass, or that has not passed for `OUTAGE` seconds."""
         status = error.status
-        if status is not None and status < 500 and status not in (408, 409, 429):
+        if status is not None and 400 <= status < 500 and status not in (408, 409, 429):
             raise error
         now = monotonic()
         if self._failing_since is None or now - self._failed_at > OUTAGE / 2:
