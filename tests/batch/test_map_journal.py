@@ -93,7 +93,9 @@ def test_failed_inputs_are_tried_again_if_asked(both, client, server, path):
     again = collect(both, client.map("acme/flaky", inputs, journal=path))
     assert {each.status for each in again} == {"failed"}
     assert server.creates == 3
-    again = by_index(collect(both, client.map("acme/flaky", inputs, journal=path, retry_failed=True)))
+    again = by_index(
+        collect(both, client.map("acme/flaky", inputs, journal=path, retry_failed=True))
+    )
     assert [(each.status, each.attempts, each.from_journal) for each in again] == [
         ("succeeded", 2, False)
     ] * 3
@@ -405,7 +407,9 @@ def test_a_journal_that_is_locked_in_the_middle(both, client, server, path, monk
     results = client.map("acme/some", [*texts(3), {"text": "wait"}], journal=path)
     with pytest.raises(JournalError, match="locked by another program"):
         if both.is_async:
-            take(both, results, 4, lambda: None) if False else both(lambda: _lock_after(results, lock))
+            take(both, results, 4, lambda: None) if False else both(
+                lambda: _lock_after(results, lock)
+            )
         else:
             for number, _ in enumerate(results):
                 if number == 2:

@@ -203,9 +203,7 @@ def test_one_file_of_several_that_is_gone(both, tmp_path):
 
     with Wire(script) as wire:
         client = both.client(wire.base_url, max_retries=0)
-        (result,) = collect(
-            both, client.map("acme/x", [("a", {"text": "x"})], save_to=tmp_path)
-        )
+        (result,) = collect(both, client.map("acme/x", [("a", {"text": "x"})], save_to=tmp_path))
         assert result.files is None
         assert "NotFoundError" in result.error
         assert names(tmp_path) == ["a-2.png"]

@@ -127,7 +127,7 @@ def make_plan(
 
 
 def _path(name: str, value: Any) -> str:
-    path = os.fspath(file_path(name, value))
+    path: str = os.fspath(file_path(name, value))
     if not path:
         # SQLite would keep an unnamed journal until the end only.
         raise wrong_value(name, "a path", value)

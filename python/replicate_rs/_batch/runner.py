@@ -7,7 +7,7 @@ from collections import deque
 from datetime import UTC, datetime
 from json import dumps, loads
 from time import monotonic, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from .._base.operation import unchecked
 from .._base.session import Async
@@ -489,7 +489,7 @@ class Runner:
             options["wait"] = MAX_FIRST_WAIT
         target, cancels = self.plan.target, self.plan.cancels
         if target.deployment is not None:
-            return await unchecked(Predictions[Async].create)(
+            prediction: Any = await unchecked(Predictions[Async].create)(
                 self.creator,
                 None,
                 sent,
@@ -497,6 +497,7 @@ class Runner:
                 cancel_on_exit=cancels,
                 **options,
             )
+            return cast("Prediction[Async]", prediction)
         ref = target.version or target.model or ""
         return await create_prediction(self.creator, ref, sent, options, cancel_on_exit=cancels)
 
@@ -514,9 +515,11 @@ class Runner:
         attempt = 0
         while True:
             try:
-                return await unchecked(Predictions[Async].get)(self.client, id)
+                prediction: Any = await unchecked(Predictions[Async].get)(self.client, id)
             except PASSING as error:
                 self._check_outage(error)
+            else:
+                return cast("Prediction[Async]", prediction)
             await asyncio.sleep(_backoff(attempt))
             attempt += 1
 
