@@ -203,12 +203,12 @@ def file_name(key: str, extension: str, number: int | None = None) -> str:
         stem == key
         and key == normalize("NFC", key).casefold()
         # It could be the name of a numbered file, or one with an extension, of another key.
-        and not (key.rpartition("-")[2].isdigit() and "-" in key)
+        and not ("." in key and key.rpartition(".")[2].isdigit())
         and (extension or "." not in key)
     )
     if not is_plain:
         stem = f"{stem}-{blake2b(key.encode(), digest_size=DIGEST_SIZE).hexdigest()}"
-    return f"{stem}{extension}" if number is None else f"{stem}-{number}{extension}"
+    return f"{stem}{extension}" if number is None else f"{stem}.{number}{extension}"
 
 
 def _extension(file: FileOutput[Any]) -> str:
