@@ -214,7 +214,7 @@ class BaseClient(Configurable[M]):
     @property
     def deployments(self) -> Deployments[M]:
         """Deployments: models with instances of their own."""
-        from .deployment import Deployment, Deployments
+        from .deployment import Deployments
 
         namespace: Deployments[M] = self._namespace("deployments", Deployments)
         return namespace
@@ -389,7 +389,6 @@ class BaseClient(Configurable[M]):
         retry_if: Callable[[Result], bool] | None = None,
         retry_failed: bool = False,
         max_failures: float | None = None,
-        timeout: Limit | None = None,
         progress: bool | Callable[[MapProgress], object] | None = None,
         use_file_output: bool | None = None,
         **options: Unpack[PredictionOptions],
@@ -427,12 +426,12 @@ class BaseClient(Configurable[M]):
             retry_failed: Whether inputs that failed in former calls, by the journal, are run again.
             max_failures: A number of inputs, or a share of those that ended (below 1.0), with more
                 failures than which the run ends.
-            timeout: Seconds for all of it, or a `timedelta`.
             progress: True for a progress bar, or a function that is called with a `MapProgress` a
                 few times a second, on another thread.
             use_file_output: Whether files of outputs are `FileOutput` objects or URLs as text.
                 Default: the client's option.
-            options: The options of each prediction, listed below.
+            options: The options of `predictions.create`, for each prediction; but `timeout`, seconds
+                or a `timedelta`, is for all of it.
 
         Returns:
             The results, to iterate over with ``for`` or ``async for``, or to await as a list.
@@ -463,7 +462,7 @@ class BaseClient(Configurable[M]):
             retry_if=retry_if,
             retry_failed=retry_failed,
             max_failures=max_failures,
-            timeout=timeout,
+            timeout=options.pop("timeout", None),
             progress=progress,
             use_file_output=use_file_output,
             options=options,

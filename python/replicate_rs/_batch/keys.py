@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import blake2b
 from json import dumps
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from .._base.typing import is_object
 from .._core import write_json
@@ -27,7 +28,8 @@ def target_digest(target: str) -> bytes:
     return blake2b(target.encode(), digest_size=DIGEST_SIZE).digest()
 
 
-class Input(NamedTuple):
+@dataclass(slots=True)
+class Input:
     """One input, checked and with its key."""
 
     index: int
@@ -43,7 +45,8 @@ class Input(NamedTuple):
     """Whether `value` contains files, which are uploaded before the input is sent."""
 
 
-class BadInput(NamedTuple):
+@dataclass(slots=True)
+class BadInput:
     """An input that cannot be sent."""
 
     index: int
@@ -92,8 +95,8 @@ def _keyed(
     index: int, key: str | None, target: bytes, json: bytes, value: Any, *, has_files: bool
 ) -> Input:
     if key is None:
-        digest = blake2b(json, digest_size=DIGEST_SIZE, key=target).hexdigest()
-        return Input(index, digest, None, json.decode(), value, has_files)
+        key = blake2b(json, digest_size=DIGEST_SIZE, key=target).hexdigest()
+        return Input(index, key, None, json.decode(), value, has_files)
     digest = blake2b(json, digest_size=DIGEST_SIZE).digest()
     return Input(index, key, digest, json.decode(), value, has_files)
 

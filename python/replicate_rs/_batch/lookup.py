@@ -117,7 +117,7 @@ class Lookup:
     async def _read_list(self) -> None:
         oldest = min(each.sent_at for each in self._wanted) - CLOCK_DIFFERENCE
         candidates: list[Prediction[Async]] = []
-        page = await unchecked(Predictions[Async].list)(
+        page: Any = await unchecked(Predictions[Async].list)(
             self._client, created_after=datetime.fromtimestamp(oldest, UTC).isoformat()
         )
         async for prediction in page.auto():

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from .._base.resource import M
 from .._base.session import Async
@@ -206,7 +206,7 @@ class Results(Generic[M]):
         self._task = asyncio.current_task()
         if self._is_closed:
             return
-        client: Resource[Async] = self._client._in(Async)
+        client = cast("Resource[Async]", self._client._in(Async))
         runner = Runner(client, self._client._session, self._plan, self._handoff)
         total = len(self._inputs) if hasattr(self._inputs, "__len__") else None  # type: ignore[arg-type]  # it has a length
         display = Display.of(self._plan.progress, total, self._plan.target.name)
@@ -216,7 +216,7 @@ class Results(Generic[M]):
         if hasattr(self._inputs, "__aiter__"):
             feed = AsyncFeed(self._inputs, runner.read_item, home or loop)  # type: ignore[arg-type]  # it is async
         else:
-            feed = ThreadFeed(self._inputs, runner.read_item, loop)  # type: ignore[arg-type]  # it is not async
+            feed = ThreadFeed(self._inputs, runner.read_item, loop)
         self._runner = runner
         try:
             await runner.run(feed)

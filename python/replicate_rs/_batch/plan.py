@@ -98,9 +98,10 @@ def make_plan(
     split_options(options)
     if options.get("wait") is not None and options.get("prefer") is not None:
         raise TypeError("cannot mix and match prefer and wait: give one")
-    for name in ("retry_if", "progress"):
-        if choices[name] is not None and not isinstance(choices[name], bool):
-            function(name, choices[name])
+    if choices["retry_if"] is not None:
+        function("retry_if", choices["retry_if"])
+    if choices["progress"] is not None and not isinstance(choices["progress"], bool):
+        function("progress", choices["progress"])
     for name in ("ordered", "retry_failed"):
         flag(name, choices[name])
     choice("return", "raise")("on_error", choices["on_error"])
@@ -112,8 +113,8 @@ def make_plan(
         raise ValueError("on_exit='leave' needs a journal, which says what to collect later")
     return Plan(
         target=Target.of(ref, deployment),
-        journal=None if journal is None else os.fspath(file_path("journal", journal)),
-        save_to=None if save_to is None else file_path("save_to", save_to),
+        journal=None if journal is None else _path("journal", journal),
+        save_to=None if save_to is None else _path("save_to", save_to),
         concurrency=CONCURRENCY
         if concurrency is None
         else integer("concurrency", concurrency, 1, MAX_CONCURRENCY),
@@ -123,6 +124,14 @@ def make_plan(
         options={name: value for name, value in options.items() if value is not None},
         **{**choices, "retries": integer("retries", choices["retries"])},
     )
+
+
+def _path(name: str, value: Any) -> str:
+    path: str = os.fspath(file_path(name, value))
+    if not path:
+        # SQLite would keep an unnamed journal until the end only.
+        raise wrong_value(name, "a path", value)
+    return path
 
 
 def _positive(name: str, value: Any) -> float:
@@ -147,7 +156,7 @@ class Plan:
 
     target: Target
     journal: str | None = None
-    save_to: str | os.PathLike[str] | None = None
+    save_to: str | None = None
     concurrency: int = CONCURRENCY
     rate: float | None = None
     ordered: bool = False

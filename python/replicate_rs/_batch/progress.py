@@ -52,7 +52,7 @@ class Display:
 
     @classmethod
     def of(
-        cls, progress: bool | Callable[[MapProgress], object], total: int | None, label: str
+        cls, progress: bool | Callable[[MapProgress], object] | None, total: int | None, label: str
     ) -> Display | None:
         """Return the display that ``progress=`` asks for; None for none."""
         if not progress:

@@ -7,7 +7,7 @@ from collections import deque
 from datetime import UTC, datetime
 from json import dumps, loads
 from time import monotonic, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from .._base.operation import unchecked
 from .._base.session import Async
@@ -17,6 +17,8 @@ from .._files.upload import DataURIs
 from .._predictions.polling import Poller
 from ..exceptions import (
     APIConnectionError,
+    APIError,
+    APIResponseValidationError,
     APIStatusError,
     BadRequestError,
     FileError,
@@ -69,6 +71,8 @@ CLAIM_TIME = 0.1
 HELD_INTERVAL = 1.0
 # Seconds for which requests may fail one after another before the error is raised.
 OUTAGE = 600.0
+# Failures of the network, of the server or of something between them, which may pass.
+PASSING = (APIConnectionError, APIResponseValidationError, APIStatusError)
 # Results of the journal that wait for their consumer.
 MAX_JOURNALED = 4 * SKIPPED
 # The longest pause between two attempts, in seconds.
@@ -472,7 +476,7 @@ class Runner:
                 if not attempt:
                     self._unsent.add(job.number)
                 self.pace.refused(error.retry_after)
-            except (APIConnectionError, APIStatusError) as error:
+            except PASSING as error:
                 self._check_outage(error)
                 self.pace.failed(attempt)
                 attempt += 1
@@ -494,7 +498,7 @@ class Runner:
             options["wait"] = MAX_FIRST_WAIT
         target, cancels = self.plan.target, self.plan.cancels
         if target.deployment is not None:
-            return await unchecked(Predictions[Async].create)(
+            prediction: Any = await unchecked(Predictions[Async].create)(
                 self.creator,
                 None,
                 sent,
@@ -502,6 +506,7 @@ class Runner:
                 cancel_on_exit=cancels,
                 **options,
             )
+            return cast("Prediction[Async]", prediction)
         ref = target.version or target.model or ""
         return await create_prediction(self.creator, ref, sent, options, cancel_on_exit=cancels)
 
@@ -510,7 +515,7 @@ class Runner:
         while True:
             try:
                 return await self.lookup.find(sent, sent_at)
-            except (APIConnectionError, APIStatusError) as error:
+            except PASSING as error:
                 self._check_outage(error)
             await asyncio.sleep(_backoff(attempt))
             attempt += 1
@@ -519,9 +524,11 @@ class Runner:
         attempt = 0
         while True:
             try:
-                return await unchecked(Predictions[Async].get)(self.client, id)
-            except (APIConnectionError, APIStatusError) as error:
+                prediction: Any = await unchecked(Predictions[Async].get)(self.client, id)
+            except PASSING as error:
                 self._check_outage(error)
+            else:
+                return cast("Prediction[Async]", prediction)
             await asyncio.sleep(_backoff(attempt))
             attempt += 1
 
@@ -534,7 +541,7 @@ class Runner:
         while True:
             try:
                 return await poller.run_until_done(prediction)
-            except (APIConnectionError, APIStatusError) as error:
+            except PASSING as error:
                 self._check_outage(error)
             try:
                 await asyncio.sleep(_backoff(attempt))
@@ -543,10 +550,10 @@ class Runner:
                 raise
             attempt += 1
 
-    def _check_outage(self, error: APIConnectionError | APIStatusError) -> None:
+    def _check_outage(self, error: APIError) -> None:
         """Raise an error that will not pass, or that has not passed for `OUTAGE` seconds."""
         status = error.status
-        if status is not None and status < 500 and status not in (408, 409, 429):
+        if status is not None and 400 <= status < 500 and status not in (408, 409, 429):
             raise error
         now = monotonic()
         if self._failing_since is None or now - self._failed_at > OUTAGE / 2:

@@ -19,7 +19,7 @@ from ..exceptions import JournalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import Any, Self
+    from typing import Self
 
     from .keys import Input
 

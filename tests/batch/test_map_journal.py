@@ -1,0 +1,594 @@
+"""The journal of `map`: going on with it, nothing paid for twice, and journals that are unusable."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import replicate_rs as replicate
+from conftest import script
+from replicate_rs._batch import lookup, runner, store
+from replicate_rs.batch import Journal
+from replicate_rs.exceptions import JournalError, NotFoundError
+from support.conditions import until
+from support.mapping import by_index, collect, no_threads, outputs, take, texts
+
+pytest_plugins = ["support.map_fixtures"]
+
+
+@pytest.fixture
+def client(map_client):
+    return map_client
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "runs.db"
+
+
+def rows(path, columns="*"):
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return connection.execute(f"SELECT {columns} FROM inputs ORDER BY number").fetchall()
+
+
+def change(path, statement, *values):
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement, values)
+
+
+def forget(path, key=None, *, is_sent=True):
+    """Make the journal that of a process that was killed before it knew the predictions' ids."""
+    change(
+        path,
+        "UPDATE inputs SET status = 'sending', prediction = NULL, ended_at = NULL, output = NULL,"
+        " predict_time = NULL, error = NULL, worker = 900" + (" WHERE key = ?" if key else ""),
+        *([key] if key else []),
+    )
+
+
+# Going on.
+
+
+def test_what_is_done_is_given_from_the_journal(both, client, server, path):
+    inputs = [*texts(30), {"text": "bad"}]
+    first = by_index(collect(both, client.map("acme/picky", inputs, journal=path)))
+    assert not any(each.from_journal for each in first)
+    before = len(server.requests)
+    second = by_index(collect(both, client.map("acme/picky", inputs, journal=path)))
+    assert len(server.requests) == before
+    assert all(each.from_journal for each in second)
+    for name in ("key", "index", "input", "status", "output", "error", "prediction", "attempts"):
+        assert [getattr(each, name) for each in first] == [getattr(each, name) for each in second]
+    assert second[0].predict_time == pytest.approx(first[0].predict_time)
+    assert second[0].available_until == first[0].available_until
+
+
+def test_more_inputs_are_added_in_any_order(both, client, server, path):
+    collect(both, client.map("acme/shout", texts(10), journal=path))
+    results = collect(both, client.map("acme/shout", texts(30)[::-1], journal=path, ordered=True))
+    assert [each.output for each in results] == [f"T{n}" for n in reversed(range(30))]
+    assert [each.from_journal for each in results] == [False] * 20 + [True] * 10
+    assert server.creates == 30
+
+
+def test_many_done_inputs_with_a_small_concurrency(both, client, server, path):
+    collect(both, client.map("acme/shout", texts(150), journal=path))
+    results = collect(both, client.map("acme/shout", texts(160), journal=path, concurrency=1))
+    assert outputs(results) == [f"T{n}" for n in range(160)]
+    assert server.creates == 160
+
+
+def test_failed_inputs_are_tried_again_if_asked(both, client, server, path):
+    inputs = texts(3)
+    (first, *_) = by_index(collect(both, client.map("acme/flaky", inputs, journal=path)))
+    assert first.status == "failed"
+    again = collect(both, client.map("acme/flaky", inputs, journal=path))
+    assert {each.status for each in again} == {"failed"}
+    assert server.creates == 3
+    again = by_index(
+        collect(both, client.map("acme/flaky", inputs, journal=path, retry_failed=True))
+    )
+    assert [(each.status, each.attempts, each.from_journal) for each in again] == [
+        ("succeeded", 2, False)
+    ] * 3
+    assert server.creates == 6
+    ((earlier, prediction), *_) = rows(path, "earlier_predictions, prediction")
+    assert json.loads(earlier) == [first.prediction]
+    assert prediction == again[0].prediction
+    collect(both, client.map("acme/flaky", inputs, journal=path, retry_failed=True))
+    assert server.creates == 6
+
+
+def test_what_runs_is_waited_for(both, client, server, path):
+    inputs = [*texts(5), *texts(3, "wait")]
+    take(
+        both,
+        client.map("acme/some", inputs, journal=path, wait=False),
+        5,
+        lambda: until(lambda: server.calls.total() == 8),
+    )
+    no_threads()
+    assert [each for (each,) in rows(path, "status")].count("running") == 3
+    assert {each for (each,) in rows(path, "worker")} == {None}
+    server.gate.set()
+    results = collect(both, client.map("acme/some", inputs, journal=path))
+    assert [each.succeeded for each in results] == [True] * 8
+    assert [each.from_journal for each in by_index(results)] == [True] * 5 + [False] * 3
+    assert server.creates == 8
+
+
+KILLED = """
+import sys, os
+import replicate_rs as replicate
+inputs = [{"text": f"t{n}"} for n in range(5)] + [{"text": f"wait{n}"} for n in range(3)]
+for result in replicate.map("acme/some", inputs, journal=sys.argv[1], wait=sys.argv[2] == "wait"):
+    print(result.index, flush=True)
+"""
+
+
+@pytest.mark.parametrize("wait", ["wait", "poll"])
+def test_killed_with_a_journal(both, client, server, path, wait):
+    """With "wait", the creates have no answer when the process is killed."""
+    env = {
+        **os.environ,
+        "REPLICATE_BASE_URL": server.base_url,
+        "REPLICATE_API_TOKEN": "r8_secret",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(path), wait], env=env, stdout=subprocess.PIPE
+    )
+    with process:
+        done = [process.stdout.readline() for _ in range(5)]
+        assert len(set(done)) == 5
+        until(lambda: server.calls.total() == 8)
+        if wait == "poll":
+            until(lambda: [each for (each,) in rows(path, "status")].count("running") == 3)
+        process.kill()
+    statuses = [each for (each,) in rows(path, "status")]
+    assert statuses.count("sending" if wait == "wait" else "running") == 3
+    server.gate.set()
+    inputs = [*texts(5), *texts(3, "wait")]
+    results = collect(both, client.map("acme/some", inputs, journal=path))
+    assert outputs(results) == [*(f"T{n}" for n in range(5)), *(f"WAIT{n}" for n in range(3))]
+    assert server.creates == 8
+    assert server.calls.total() == 8
+
+
+def test_an_input_without_an_id_is_found_in_the_list(both, client, server, path):
+    inputs = [(f"k{n}", each) for n, each in enumerate(texts(5))]
+    first = by_index(collect(both, client.map("acme/shout", inputs, journal=path)))
+    forget(path)
+    second = by_index(collect(both, client.map("acme/shout", inputs, journal=path)))
+    assert [each.prediction for each in second] == [each.prediction for each in first]
+    assert outputs(second) == outputs(first)
+    assert [each.attempts for each in second] == [1] * 5
+    assert server.creates == 5
+
+
+def test_an_input_that_was_never_accepted_is_sent(both, client, server, path):
+    collect(both, client.map("acme/shout", texts(1), journal=path))
+    forget(path)
+    change(path, "UPDATE inputs SET input = ?, key = ?", '{"text":"new"}', "k")
+    results = collect(both, client.map("acme/shout", [("k", {"text": "new"})], journal=path))
+    # The key is the caller's now, and its digest another.
+    assert "belongs to another input" in results[0].error
+    change(path, "DELETE FROM inputs")
+    change(
+        path,
+        "INSERT INTO inputs (number, key, position, digest, input, status, worker, attempts,"
+        " sent_at) VALUES (1, ?, 0, NULL, ?, 'sending', 900, 1, ?)",
+        replicate_key("acme/shout", {"text": "new"}),
+        '{"text":"new"}',
+        time.time(),
+    )
+    (result,) = collect(both, client.map("acme/shout", [{"text": "new"}], journal=path))
+    assert (result.output, result.attempts) == ("NEW", 1)
+    assert server.creates == 2
+
+
+def replicate_key(target, value):
+    from replicate_rs._batch.keys import read_input, target_digest
+
+    return read_input(value, 0, target_digest(target)).key
+
+
+def test_two_equal_inputs_without_ids_have_a_prediction_each(both, client, server, path):
+    inputs = [("a", {"text": "x"}), ("b", {"text": "x"}), ("c", {"text": "x"})]
+    first = collect(both, client.map("acme/shout", inputs, journal=path))
+    forget(path, "a")
+    forget(path, "b")
+    second = collect(both, client.map("acme/shout", inputs, journal=path))
+    assert {each.prediction for each in first} == {each.prediction for each in second}
+    assert len({each.prediction for each in second}) == 3
+    assert server.creates == 3
+
+
+def test_an_input_is_not_mistaken_for_one_with_less(both, client, server, path):
+    """The API leaves out what a model does not know, so that predictions may look alike."""
+    less, more = ("less", {"text": "x"}), ("more", {"text": "x", "seed": 3})
+    collect(both, client.map("acme/shout", [less], journal=path))
+    collect(both, client.map("acme/shout", [("other", {"text": "y"})], journal=path))
+    forget(path, "less")
+    change(
+        path,
+        "INSERT INTO inputs (number, key, position, digest, input, status, worker, attempts,"
+        " sent_at) VALUES (9, 'more', 1, ?, ?, 'sending', 900, 1, ?)",
+        digest_of(more),
+        '{"seed":3,"text":"x"}',
+        time.time() - 30,
+    )
+    results = by_index(collect(both, client.map("acme/shout", [more, less], journal=path)))
+    inputs = {each.id: each.input for each in server.predictions()}
+    assert [inputs[each.prediction] for each in results] == [
+        {"text": "x", "seed": 3},
+        {"text": "x"},
+    ]
+    assert server.creates == 3
+
+
+def digest_of(item):
+    from replicate_rs._batch.keys import read_input
+
+    return read_input(item, 0, b"").digest
+
+
+def test_a_prediction_that_is_gone_is_a_failed_result(both, client, server, path):
+    collect(both, client.map("acme/shout", texts(1), journal=path))
+    change(path, "UPDATE inputs SET status = 'running', prediction = 'gone', worker = 900")
+    (result,) = collect(both, client.map("acme/shout", texts(1), journal=path))
+    assert (result.status, result.prediction) == ("failed", "gone")
+    assert "NotFoundError" in result.error
+    assert server.creates == 1
+
+
+def test_refused_creates_are_not_looked_up(both, client, server, path):
+    """An input whose create was refused for its rate was not accepted."""
+    server.fault("POST /models/*/predictions", status=429, retry_after=60, times=None)
+    results = client.map("acme/shout", texts(3), journal=path, timeout=0.5)
+    with pytest.raises(replicate.PredictionTimeout):
+        collect(both, results)
+    assert {each for (each,) in rows(path, "status")} <= {"waiting"}
+    assert {each for (each,) in rows(path, "attempts")} <= {0}
+    server.faults.clear()
+    assert outputs(collect(both, client.map("acme/shout", texts(3), journal=path))) == [
+        "T0",
+        "T1",
+        "T2",
+    ]
+    assert server.creates == 3
+    assert server.count("GET", "/predictions") == 1  # that of this test itself
+
+
+# Several at once.
+
+
+def test_two_calls_share_a_journal(both, client, server, path):
+    found = {}
+
+    def run(name, pause):
+        options = {"base_url": server.base_url, "poll_interval": 0.01}
+        with replicate.Replicate("r8_secret", **options) as own:
+            found[name] = list(own.map("acme/shout", texts(40), journal=path, concurrency=3))
+
+    threads = [threading.Thread(target=run, args=(n, 0)) for n in range(2)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(30)
+    assert outputs(found[0]) == outputs(found[1]) == [f"T{n}" for n in range(40)]
+    assert server.creates == 40
+
+
+def test_waiting_for_another_process_takes_one_task(both, server, path, monkeypatch):
+    monkeypatch.setattr(runner, "HELD_INTERVAL", 0.02)
+    client = both.client(server.base_url, poll_interval=0.01)
+    other = replicate.Replicate("r8_secret", base_url=server.base_url, poll_interval=0.01)
+    thread = threading.Thread(
+        target=lambda: list(other.map("acme/gated", texts(3), journal=path)), daemon=True
+    )
+    thread.start()
+    until(lambda: server.calls.total() == 3)
+    results = client.map("acme/gated", texts(3), journal=path)
+    found = []
+    waiting = threading.Thread(target=lambda: found.extend(collect(both, results)))
+    waiting.start()
+    until(lambda: results._runner is not None and results._runner._held)
+    time.sleep(0.3)
+    tasks = [each for each in results._runner._tasks if not each.done()]
+    assert sum(each.get_coro().__name__ == "_watch_held" for each in tasks) == 1
+    server.gate.set()
+    waiting.join(20)
+    thread.join(20)
+    assert outputs(found) == ["T0", "T1", "T2"]
+    assert server.creates == 3
+
+
+def test_an_expired_lease_is_noticed_after_a_heartbeat(path):
+    """The heartbeat of a process that was suspended must not make it forget that."""
+    first = store.Store.open(str(path), "acme/x")
+    from replicate_rs._batch.keys import read_input, target_digest
+
+    item = read_input({"text": "a"}, 0, target_digest("acme/x"))
+    (claim,) = first.claim([item])
+    change(path, "UPDATE workers SET seen_at = seen_at - 100")
+    second = store.Store.open(str(path), "acme/x")
+    (taken,) = second.claim([item])
+    assert taken.kind == store.UNCERTAIN
+    assert first.renew() is False
+    assert not first.has_lease
+    with pytest.raises(JournalError, match="another process has taken"):
+        first.renew_for(claim.number)
+    first.close()
+    second.close()
+
+
+# Unusable journals.
+
+
+def test_a_journal_of_another_model(both, client, server, path):
+    collect(both, client.map("acme/shout", texts(1), journal=path))
+    with pytest.raises(JournalError, match=r"the journal of acme/shout, not of acme/picky"):
+        collect(both, client.map("acme/picky", texts(1), journal=path))
+    assert server.creates == 1
+
+
+def test_a_journal_of_a_newer_version(both, client, server, path):
+    collect(both, client.map("acme/shout", texts(1), journal=path))
+    change(path, "PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match=r"newer version .* \(schema 99"):
+        collect(both, client.map("acme/shout", texts(2), journal=path))
+    with pytest.raises(JournalError, match="schema 99"):
+        Journal(path)
+    assert path.read_bytes() == before
+    assert server.creates == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"prompt\na cat\n" * 100, "no SQLite database"), (None, "another SQLite database")],
+    ids=["text", "database"],
+)
+def test_another_file(both, client, server, path, content, message):
+    if content is None:
+        change(path, "CREATE TABLE mine (a)")
+    else:
+        path.write_bytes(content)
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match=message):
+        collect(both, client.map("acme/shout", texts(1), journal=path))
+    with pytest.raises(JournalError, match=message):
+        Journal(path)
+    assert path.read_bytes() == before
+    assert server.requests == []
+    assert [each.name for each in path.parent.iterdir()] == ["runs.db"]
+
+
+def test_a_damaged_journal(both, client, server, path):
+    collect(both, client.map("acme/shout", texts(200), journal=path))
+    before = server.creates
+    content = bytearray(path.read_bytes())
+    for page in range(1, len(content) // 4096):
+        content[page * 4096 : page * 4096 + 100] = b"\xff" * 100
+    path.write_bytes(content)
+    with pytest.raises(JournalError, match="damaged|not a database|malformed"):
+        collect(both, client.map("acme/shout", texts(201), journal=path))
+    assert server.creates == before
+    no_threads()
+
+
+def test_a_locked_journal(both, client, server, path, monkeypatch):
+    monkeypatch.setattr(store, "BUSY_TIMEOUT", 0.1)
+    collect(both, client.map("acme/shout", texts(1), journal=path))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(JournalError, match="locked by another program"):
+            collect(both, client.map("acme/shout", texts(2), journal=path))
+    assert server.creates == 1
+    assert len(collect(both, client.map("acme/shout", texts(2), journal=path))) == 2
+
+
+def test_a_journal_that_is_locked_in_the_middle(both, client, server, path, monkeypatch):
+    monkeypatch.setattr(store, "BUSY_TIMEOUT", 0.1)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+    def lock():
+        other.execute("BEGIN IMMEDIATE")
+        server.gate.set()
+
+    results = client.map("acme/some", [*texts(3), {"text": "wait"}], journal=path)
+    with pytest.raises(JournalError, match="locked by another program"):
+        if both.is_async:
+            take(both, results, 4, lambda: None) if False else both(
+                lambda: _lock_after(results, lock)
+            )
+        else:
+            for number, _ in enumerate(results):
+                if number == 2:
+                    until(lambda: server.calls.total() == 4)
+                    lock()
+    other.close()
+    # What could not be written is looked for, and not paid for again.
+    inputs = [*texts(3), {"text": "wait"}]
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE inputs SET worker = 900 WHERE worker IS NOT NULL")
+    results = collect(both, client.map("acme/some", inputs, journal=path))
+    assert outputs(results) == ["T0", "T1", "T2", "WAIT"]
+    assert server.creates == 4
+
+
+async def _lock_after(results, lock):
+    number = 0
+    async for _ in results:
+        number += 1
+        if number == 3:
+            lock()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
+def test_a_folder_that_may_not_be_written(both, client, server, tmp_path):
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    folder.chmod(0o500)
+    with pytest.raises(JournalError, match="writable"):
+        collect(both, client.map("acme/shout", texts(1), journal=folder / "runs.db"))
+    assert server.requests == []
+
+
+def test_a_folder_that_does_not_exist(both, client, server, tmp_path):
+    with pytest.raises(JournalError, match="its folder must exist"):
+        collect(both, client.map("acme/shout", texts(1), journal=tmp_path / "no" / "runs.db"))
+    with pytest.raises(JournalError):
+        collect(both, client.map("acme/shout", texts(1), journal=tmp_path))
+    assert server.requests == []
+
+
+def test_a_full_disk(both, client, server, path, monkeypatch):
+    """Nothing is sent for an input that could not be written; the rest goes on later."""
+    set_up = store.Store._set_up
+
+    def limit(self, target):
+        set_up(self, target)
+        self._connection.execute("PRAGMA max_page_count = 40")
+
+    monkeypatch.setattr(store.Store, "_set_up", limit)
+    inputs = [{"text": f"{n} " + "x" * 2000} for n in range(120)]
+    with pytest.raises(JournalError, match="the disk is full"):
+        collect(both, client.map("acme/shout", inputs, journal=path, concurrency=4))
+    no_threads()
+    until(lambda: server.running == 0)
+    made = server.creates
+    assert 0 < made < 120
+    monkeypatch.undo()
+    monkeypatch.setattr(lookup, "MAX_DELAY", 0.2)
+    monkeypatch.setattr(lookup, "INTERVAL", 0.05)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE inputs SET worker = 900 WHERE worker IS NOT NULL")
+    results = collect(both, client.map("acme/shout", inputs, journal=path))
+    assert len(results) == 120
+    assert all(each.succeeded for each in results)
+    assert server.creates == 120
+
+
+def test_a_missing_model_leaves_a_journal_that_goes_on(both, client, server, path):
+    with pytest.raises(NotFoundError):
+        collect(both, client.map("acme/later", texts(3), journal=path))
+
+    @server.model("acme/later")
+    def later(text: str) -> str:
+        return text.upper()
+
+    assert outputs(collect(both, client.map("acme/later", texts(3), journal=path))) == [
+        "T0",
+        "T1",
+        "T2",
+    ]
+    assert server.creates == 3
+
+
+# Reading.
+
+
+def test_the_summary_and_the_results(both, client, server, path):
+    inputs = [("a", {"text": "x"}), ("b", {"text": "bad"}), ("c", {"text": "y"})]
+    collect(both, client.map("acme/picky", inputs, journal=path, concurrency=1))
+    with Journal(path) as journal:
+        summary = journal.summary()
+        assert (summary.target, summary.total, summary.succeeded, summary.failed) == (
+            "acme/picky",
+            3,
+            2,
+            1,
+        )
+        assert (summary.open, summary.attempts, summary.workers) == (0, 3, 0)
+        assert summary.created_at <= summary.ended_at
+        assert [(each.key, each.output) for each in journal.results(failed=False)] == [
+            ("a", "X"),
+            ("c", "Y"),
+        ]
+        (failed,) = journal.results(failed=True)
+        assert (failed.key, failed.status, failed.error) == ("b", "failed", "OOM")
+        assert len([*journal.results()]) == 3
+        assert repr(journal) == f"Journal({str(path)!r})"
+
+
+def test_a_journal_is_read_while_it_is_written(both, client, server, path):
+    seen = []
+
+    def look():
+        until(lambda: server.calls.total() == 7)
+        with Journal(path) as journal:
+            seen.append(journal.summary())
+
+    inputs = [*texts(5), *texts(2, "wait")]
+    take(both, client.map("acme/some", inputs, journal=path), 5, look)
+    (summary,) = seen
+    assert (summary.total, summary.succeeded, summary.open, summary.workers) == (7, 5, 2, 1)
+    with Journal(path) as journal:
+        assert journal.summary().workers == 0
+
+
+def test_no_journal(tmp_path):
+    with pytest.raises(JournalError, match="there is no journal"):
+        Journal(tmp_path / "no.db")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_export(both, client, server, path, tmp_path):
+    collect(both, client.map("acme/shout", [("a", {"text": "x"})], journal=path))
+    with Journal(path) as journal:
+        assert journal.to_jsonl(tmp_path / "out.jsonl") == 1
+    (line,) = (tmp_path / "out.jsonl").read_text().splitlines()
+    data = json.loads(line)
+    assert (data["key"], data["input"], data["output"]) == ("a", {"text": "x"}, "X")
+
+
+def test_the_schema(both, client, server, path):
+    collect(both, client.map("acme/shout", texts(1), journal=path))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA application_id").fetchone() == (0x72727331,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert [name for _, name, *_ in connection.execute("PRAGMA table_info(inputs)")] == (
+            "number key position digest input status worker attempts sent_at sent_input prediction"
+            " earlier_predictions ended_at predict_time output error files"
+        ).split()
+    ((number, status, attempts),) = rows(path, "number, status, attempts")
+    assert (number, status, attempts) == (1, "succeeded", 1)
+
+
+def test_no_token_in_the_journal(both, client, server, path):
+    collect(both, client.map("acme/picky", [*texts(3), {"text": "bad"}], journal=path))
+    for each in path.parent.iterdir():
+        assert b"r8_secret" not in each.read_bytes()
+
+
+def test_an_inputs_limit_on_file_size_is_an_error(server, path):
+    """RLIMIT_FSIZE: the journal cannot grow."""
+    code = f"""
+    import resource, signal
+    import replicate_rs as replicate
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    inputs = [{{"text": f"{{n}} " + "x" * 2000}} for n in range(200)]
+    try:
+        for _ in replicate.map("acme/shout", inputs, journal={str(path)!r}, concurrency=4):
+            pass
+    except replicate.JournalError as error:
+        print(type(error).__name__)
+    """
+    env = {
+        **os.environ,
+        "REPLICATE_BASE_URL": server.base_url,
+        "REPLICATE_API_TOKEN": "r8_secret",
+    }
+    done = script(code, env=env)
+    assert (done.stdout, done.stderr) == ("JournalError\n", "")
