@@ -426,15 +426,6 @@ fn limit_of<'a>(pool: &'a Pool, request: &Request) -> Option<&'a RateLimit> {
     is_create.then_some(&pool.shared.create_limit)
 }
 
-/// Return the rate limit that the response to a request tells of: creates have one of their own.
-fn limit_of<'a>(pool: &'a Pool, request: &Request) -> Option<&'a RateLimit> {
-    if request.method == Method::GET {
-        return Some(&pool.shared.rate_limit);
-    }
-    let is_create = request.method == Method::POST && request.url.path().ends_with("/predictions");
-    is_create.then_some(&pool.shared.create_limit)
-}
-
 /// Return the URL that a response redirects to; None if it is not a redirect.
 fn redirect_target(request: &Request, response: &reqwest::Response) -> Result<Option<Url>, Error> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {

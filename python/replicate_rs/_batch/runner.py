@@ -147,7 +147,7 @@ class Runner:
         # Those of them that other processes run.
         self._held: dict[str, Input] = {}
         self._is_watching = False
-        # Inputs that were taken, and whose results were not.
+        # Inputs that were taken, and whose results were not, or are not counted yet.
         self._outstanding = 0
         self._room = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -255,9 +255,8 @@ class Runner:
         """Check one of the caller's inputs; on the feed's thread."""
         return read_input(item, index, self._target_digest)
 
-    def made_room(self, count: int) -> None:
-        """Take so many more inputs: as many results were taken."""
-        self._outstanding -= count
+    def made_room(self) -> None:
+        """Look again how many results were taken, since that was asked for."""
         self._room.set()
 
     async def _work(self, feed: Feed) -> None:
@@ -292,8 +291,11 @@ class Runner:
         room = AHEAD * self.plan.concurrency + (MAX_JOURNALED if self._is_skipping else 0)
         # Inputs that were read already need no room.
         while not self._pending and self._outstanding >= room:
-            self._room.clear()
-            await self._room.wait()
+            taken = self.handoff.collect_taken()
+            self._outstanding -= taken
+            if not taken:
+                self._room.clear()
+                await self._room.wait()
         if not self._has_turn:
             await self.pace.wait_turn()
             self._has_turn = True
