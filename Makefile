@@ -140,7 +140,7 @@ stress: setup
 	STRESS_KILLS=$(KILLS) $(BIN)/python -m pytest tests/batch/test_map_kills.py -k paid_for_once --timeout 3600
 
 $(CARGO_FUZZ):
-	cargo install --quiet --root fuzz/target --locked cargo-fuzz@0.13.2
+	cargo install --quiet --debug --root fuzz/target --locked cargo-fuzz@0.13.2
 
 # RUSTC_BOOTSTRAP lets the stable compiler accept libFuzzer's unstable flags. Inputs that fail are in fuzz/artifacts.
 fuzz: $(CARGO_FUZZ)
@@ -159,7 +159,7 @@ mutants: $(CARGO_MUTANTS)
 		-- -- $(addsuffix ::,$(notdir $(MUTATED))) || [ $$? -eq 3 ]
 
 $(CARGO_DENY):
-	cargo install --quiet --root fuzz/target --locked cargo-deny@0.20.2
+	cargo install --quiet --debug --root fuzz/target --locked cargo-deny@0.20.2
 
 deny: $(CARGO_DENY)
 	cargo fetch --quiet --locked

@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from shutil import rmtree
+from subprocess import PIPE, Popen, run
 from threading import Thread
 from time import perf_counter
 
@@ -21,6 +24,7 @@ from models import server
 EXAMPLES = Path(__file__).parent
 PHOTO = Path(os.environ.get("PHOTO") or EXAMPLES / "photo" / "astronaut.jpg")
 OUTPUT = EXAMPLES.parent / "output"
+COUNT_AT_KILL = 60
 
 
 @contextmanager
@@ -106,6 +110,36 @@ def receive_webhook(client: replicate.Replicate) -> None:
             print(f"  {len(content)} bytes, {title}: {'genuine' if is_genuine else 'refused'}")
 
 
+def run_many(client: replicate.Replicate) -> None:
+    """Run a model on 200 inputs, in a program that is killed in the middle and started again."""
+    folder = OUTPUT / "many"
+    rmtree(folder, ignore_errors=True)
+    environment = {
+        **os.environ,
+        "REPLICATE_BASE_URL": server.base_url,
+        "REPLICATE_API_TOKEN": server.token or "",
+    }
+    command = [sys.executable, str(EXAMPLES / "many.py"), str(folder)]
+    counts: Counter[str] = Counter()
+    with step("200 inputs, with a journal"):
+        with Popen(command, env=environment, stdout=PIPE, text=True) as program:  # noqa: S603 - the example
+            for line in program.stdout or ():
+                counts[line.split()[0]] += 1
+                if counts.total() == COUNT_AT_KILL:
+                    program.kill()
+                    break
+        print(f"  killed after {counts['run']} results")
+        again = run(command, env=environment, stdout=PIPE, text=True, check=True).stdout  # noqa: S603 - as above
+        counts = Counter(line.split()[0] for line in again.splitlines())
+        print(f"  started again: {counts['journal']} from the journal, {counts['run']} run")
+        tiles = [
+            prediction
+            for prediction in client.predictions.list().auto()
+            if prediction.model == "acme/tile"
+        ]
+        print(f"  {len(tiles)} predictions for {counts.total()} inputs")
+
+
 def main() -> None:
     """Run all steps."""
     if not PHOTO.is_file():
@@ -120,6 +154,8 @@ def main() -> None:
         asyncio.run(
             run_several(replicate.AsyncReplicate(api_token=server.token, base_url=server.base_url))
         )
+        with replicate.Replicate(api_token=server.token, base_url=server.base_url) as client:
+            run_many(client)
 
 
 if __name__ == "__main__":

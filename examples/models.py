@@ -1,4 +1,4 @@
-"""A local server with three small models.
+"""A local server with four small models.
 
 Start it with ``python -m replicate_rs.local examples/models.py``.
 """
@@ -56,3 +56,10 @@ def storyteller(prompt: str, words: int = 24) -> Iterator[str]:
 def shout(text: str) -> str:
     """Return the text in upper case."""
     return text.upper()
+
+
+@server.model("acme/tile")
+def tile(hue: Annotated[int, Input(ge=0, le=255)]) -> Image.Image:
+    """Paint a small tile."""
+    sleep(0.05)
+    return Image.new("HSV", (32, 32), (hue, 160, 220)).convert("RGB")
