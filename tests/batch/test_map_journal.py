@@ -557,10 +557,7 @@ def test_the_schema(both, client, server, path):
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         assert connection.execute("PRAGMA application_id").fetchone() == (0x72727331,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert [name for _, name, *_ in connection.execute("PRAGMA table_info(inputs)")] == (
-            "number key position digest input status worker attempts sent_at sent_input prediction"
-            " earlier_predictions ended_at predict_time output error files"
-        ).split()
+        assert [name for _, name, *_ in connection.execute("PRAGMA table_info(inputs)")] == ["number", "key", "position", "digest", "input", "status", "worker", "attempts", "sent_at", "sent_input", "prediction", "earlier_predictions", "ended_at", "predict_time", "output", "error", "files"]
     ((number, status, attempts),) = rows(path, "number, status, attempts")
     assert (number, status, attempts) == (1, "succeeded", 1)
 

@@ -13,8 +13,8 @@ import replicate_rs as replicate
 from conftest import script
 from replicate_rs import exceptions
 from replicate_rs._core import Expect
-from support.hosts import sending, until
 from support.engine import forget_simultaneous_calls
+from support.hosts import sending, until
 from support.wire import Wire, prediction, reply
 
 

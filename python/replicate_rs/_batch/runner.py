@@ -539,7 +539,11 @@ class Runner:
         """Wait until a prediction has ended."""
         if prediction.is_done:
             return prediction
-        poller = Poller(self.client, cancel_on_exit=self.plan.cancels)
+        poller = Poller(
+            self.client,
+            cancel_on_exit=self.plan.cancels,
+            signal=self.plan.options.get("signal"),
+        )
         attempt = 0
         while True:
             try:
