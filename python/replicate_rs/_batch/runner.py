@@ -374,7 +374,8 @@ class Runner:
     def _hold(self, item: Input) -> None:
         """Wait for an input that another process runs, or run it if that process ends."""
         # It takes no room: another process may have more of them than this one may take.
-        self.made_room(1)
+        self._outstanding -= 1
+        self._room.set()
         self._held[item.key] = item
         if not self._is_watching:
             self._is_watching = True
