@@ -41,6 +41,7 @@ PLOTTED = [
     ("page", "*"),
     ("run_async", "*"),
     ("run_sync", "*"),
+    ("map_run", "*"),
     ("sse_decode", "*"),
     ("sse_blocks", "*, async"),
     ("sse_chunks", "*, async"),

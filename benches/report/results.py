@@ -33,14 +33,13 @@ DIGITS = 7
 # Topics in the order of the page, and their jobs: a job's name, or what it begins with up to "_".
 TOPICS = {
     "Requests": ("get", "page"),
-    "Runs": ("run",),
-    "Many inputs": ("map",),
+    "Runs": ("run", "map"),
     "Streams": ("sse",),
     "Relay": ("relay",),
     "Files": ("files",),
     "Webhooks": ("webhook",),
     "Start": ("import",),
-    "Memory": ("clients", "run_memory", "sse_memory"),
+    "Memory": ("clients", "run_memory", "map_memory", "sse_memory"),
     "Growth": ("scale",),
     "Other": (),
 }

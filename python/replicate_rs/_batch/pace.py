@@ -26,6 +26,8 @@ MIN_RATE = 1 / 60
 DEFAULT_PAUSE = 1.0
 # The longest pause.
 MAX_PAUSE = 120.0
+# Seconds by which a create may be sent before its turn, so that at a high rate one waits for many.
+BURST = 0.02
 
 
 class Pace:
@@ -48,6 +50,7 @@ class Pace:
         self.refusals: int = 0
         self._allowed: float | None = None
         self._next_at = 0.0
+        self._paused_until = 0.0
         self._accepted: deque[float] = deque(maxlen=4096)
         self._entering: deque[asyncio.Future[None]] = deque()
         self._turns = asyncio.Lock()
@@ -82,14 +85,18 @@ class Pace:
 
     async def wait_turn(self) -> None:
         """Wait until a create may be sent, first come, first served."""
-        if not self._turns.locked() and self._next_at <= monotonic():
+        if not self._turns.locked() and self._is_due():
             self._take_turn()
             return
         async with self._turns:
             # A refusal meanwhile may move it.
-            while (delay := self._next_at - monotonic()) > 0:
-                await asyncio.sleep(delay)
+            while not self._is_due():
+                await asyncio.sleep(max(self._next_at, self._paused_until) - monotonic())
             self._take_turn()
+
+    def _is_due(self) -> bool:
+        now = monotonic()
+        return now >= self._paused_until and now >= self._next_at - BURST
 
     @property
     def limit(self) -> float:
@@ -144,4 +151,5 @@ class Pace:
             self.window = max(self.window * WINDOW_DECREASE, 1.0)
 
     def _pause(self, until: float) -> None:
+        self._paused_until = max(self._paused_until, until)
         self._next_at = max(self._next_at, until)

@@ -33,7 +33,7 @@ OnExit: TypeAlias = Literal["leave", "cancel"]
 
 # Defaults: runs in flight, and the inputs that may be taken for each of them before results are.
 CONCURRENCY = 64
-AHEAD = 2
+AHEAD = 4
 MAX_CONCURRENCY = 10_000
 
 

@@ -46,6 +46,7 @@ from .store import (
     DONE,
     HEARTBEAT,
     HELD,
+    NEW,
     UNCERTAIN,
     Outcome,
     Store,
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from .plan import Plan
     from .store import Claim, Row
 
+# Seconds for which what happened is collected, and written in one transaction.
+WRITE_DELAY = 0.02
 # Inputs that are claimed at once, and inputs that are looked up at once while they are done.
 CLAIMED = 64
 SKIPPED = 900
@@ -141,6 +144,8 @@ class Runner:
         self._pending: deque[Input] = deque()
         # Whether the journal may know the next inputs, so that many are looked up at once.
         self._is_skipping = False
+        # Whether the last inputs that were claimed were not in the journal.
+        self._expects_new = True
         self._has_turn = False
         # By key, inputs that are not done yet: the one that is run, and those that equal it.
         self._open: dict[str, list[Input]] = {}
@@ -353,9 +358,11 @@ class Runner:
 
     def _claim(self, items: list[Input]) -> None:
         retry_before = self.begun_at if self.plan.retry_failed else None
-        for item, claim in zip(
-            items, self.store.claim(items, retry_before=retry_before), strict=True
-        ):
+        claims = self.store.claim(
+            items, retry_before=retry_before, expect_new=self._expects_new
+        )
+        self._expects_new = all(claim.kind == NEW for claim in claims)
+        for item, claim in zip(items, claims, strict=True):
             row = claim.row
             if claim.kind == DONE and row is not None:
                 self._give_journaled(item, row)
@@ -748,10 +755,10 @@ class Runner:
     # The journal.
 
     def _touch(self) -> None:
-        """Write what happened at the end of this turn of the loop."""
+        """Write what happened in a moment, together with what happens until then."""
         if not self._has_flush:
             self._has_flush = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            asyncio.get_running_loop().call_later(WRITE_DELAY, self._flush)
 
     def _flush(self) -> None:
         self._has_flush = False

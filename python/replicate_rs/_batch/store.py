@@ -34,6 +34,9 @@ HEARTBEAT = 5.0
 BUSY_TIMEOUT = 30.0
 # Kibibytes of pages that a connection keeps in memory.
 CACHE_SIZE = 16_384
+# Pages of the write-ahead log from which on they are copied to the database: keys are spread over
+# all pages, so a page that is copied less often has more changes.
+MAX_LOG = 4000
 
 WAITING, SENDING, RUNNING = "waiting", "sending", "running"
 OPEN = (WAITING, SENDING, RUNNING)
@@ -143,6 +146,7 @@ _FINISH = (
     "UPDATE inputs SET status = ?, ended_at = ?, predict_time = ?, output = ?, error = ?,"
     " files = ?, worker = NULL, sent_input = NULL WHERE number = ?"
 )
+_CREATE_AND_FINISH = _FINISH.replace("SET status", "SET prediction = ?, status")
 
 # The ids of this process's workers: a worker with this process's number and another id is that of
 # an earlier process of the same number, as containers have.
@@ -213,6 +217,9 @@ class Store:
             # Raises for what is not a database, before anything is written.
             self._check_format(is_new_allowed=True)
             run("PRAGMA journal_mode = WAL")
+            run(f"PRAGMA wal_autocheckpoint = {MAX_LOG}")
+        else:
+            run("PRAGMA journal_mode = MEMORY")
         run("PRAGMA synchronous = NORMAL")
         run(f"PRAGMA cache_size = -{CACHE_SIZE}")
         with self._transaction():
@@ -327,15 +334,25 @@ class Store:
         with self._guarded():
             return not self._connection.execute("SELECT 1 FROM inputs LIMIT 1").fetchone()
 
-    def claim(self, inputs: Sequence[Input], *, retry_before: float | None = None) -> list[Claim]:
+    def claim(
+        self,
+        inputs: Sequence[Input],
+        *,
+        retry_before: float | None = None,
+        expect_new: bool = False,
+    ) -> list[Claim]:
         """Claim inputs for this worker, and return what is known of each, in order.
 
         Args:
             inputs: Inputs with different keys.
             retry_before: Claim failed inputs again that ended before this time.
+            expect_new: Add the inputs without a look at what is known, which is faster if nothing
+                is known of any of them, and slower otherwise.
 
         """
         with self._guarded():
+            if expect_new and (claims := self._add(inputs)) is not None:
+                return claims
             rows = self._select([each.key for each in inputs])
             claims = [self._judge(each, rows.get(each.key), retry_before) for each in inputs]
             if all(claim.kind in (DONE, CONFLICT) for claim in claims):
@@ -345,6 +362,27 @@ class Store:
                 rows = self._select([each.key for each in inputs])
                 claims = [self._judge(each, rows.get(each.key), retry_before) for each in inputs]
                 return self._take(inputs, claims)
+
+    def _add(self, inputs: Sequence[Input]) -> list[Claim] | None:
+        """Claim inputs, all of them new; return None, and claim none, if one is not."""
+        now = time()
+        try:
+            with self._durably(), self._transaction():
+                first = self._last_number() + 1
+                self._connection.executemany(
+                    _INSERT,
+                    [
+                        (number, each.key, each.index, each.digest, each.json, self.worker, now)
+                        for number, each in enumerate(inputs, first)
+                    ],
+                )
+        except sqlite3.IntegrityError:
+            return None
+        return [Claim(NEW, None, number) for number in range(first, first + len(inputs))]
+
+    def _last_number(self) -> int:
+        (last,) = self._connection.execute("SELECT max(number) FROM inputs").fetchone()
+        return last or 0
 
     def _judge(self, item: Input, row: Row | None, retry_before: float | None) -> Claim:
         if row is None:
@@ -365,8 +403,7 @@ class Store:
 
     def _take(self, inputs: Sequence[Input], claims: list[Claim]) -> list[Claim]:
         run, now = self._connection.execute, time()
-        (last,) = run("SELECT max(number) FROM inputs").fetchone()
-        number = last or 0
+        number = self._last_number()
         new: list[tuple[object, ...]] = []
         taken: list[Claim] = []
         for item, (kind, row, _) in zip(inputs, claims, strict=True):
@@ -412,10 +449,17 @@ class Store:
             files: Saved files, as JSON, and the numbers of their inputs.
 
         """
+        # Most predictions end within the request that creates them: one change of the row is enough.
+        ids = {number: id for id, number in created}
+        ended = [(ids.pop(each.number, None), *each[1:], each.number) for each in outcomes]
+        known = [each[1:] for each in ended if each[0] is None]
+        both = [each for each in ended if each[0] is not None] if known else ended
+        running = [(id, number) for number, id in ids.items()]
         with self._guarded(), self._transaction():
             run = self._connection.executemany
-            run("UPDATE inputs SET status = 'running', prediction = ? WHERE number = ?", created)
-            run(_FINISH, [(*each[1:], each.number) for each in outcomes])
+            run("UPDATE inputs SET status = 'running', prediction = ? WHERE number = ?", running)
+            run(_CREATE_AND_FINISH, both)
+            run(_FINISH, known)
             run("UPDATE inputs SET files = ? WHERE number = ?", files)
 
     def set_sent_input(self, number: int, sent_input: str) -> None:
