@@ -178,8 +178,8 @@ _EXPORTS = {
             "APIConnectionError APIError APIResponseValidationError APIStatusError "
             "APITimeoutError AbortError AuthenticationError BadRequestError ClientClosedError "
             "ConflictError EventTooLarge FileError ForkedError InsufficientCreditError "
-            "InternalServerError JournalError MissingTokenError ModelError NotFoundError PayloadTooLargeError "
-            "PermissionDeniedError PredictionCanceled PredictionTimeout RateLimitError "
+            "InternalServerError JournalError MissingTokenError ModelError NotFoundError "
+            "PayloadTooLargeError PermissionDeniedError PredictionCanceled PredictionTimeout RateLimitError "
             "ReplicateError ReplicateException RequestError StreamError StreamInterrupted "
             "TooManyFailures UnprocessableEntityError"
         ),

@@ -430,8 +430,8 @@ class BaseClient(Configurable[M]):
                 few times a second, on another thread.
             use_file_output: Whether files of outputs are `FileOutput` objects or URLs as text.
                 Default: the client's option.
-            options: The options of `predictions.create`, for each prediction; but `timeout`, seconds
-                or a `timedelta`, is for all of it.
+            options: The options of `predictions.create`, for each prediction; but `timeout`,
+                seconds or a `timedelta`, is for all of it.
 
         Returns:
             The results, to iterate over with ``for`` or ``async for``, or to await as a list.

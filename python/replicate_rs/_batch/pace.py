@@ -85,7 +85,7 @@ class Pace:
             return
         async with self._turns:
             # A refusal meanwhile may move it.
-            while (delay := self._next_at - monotonic()) > 0:
+            while (delay := self._next_at - monotonic()) > 0:  # noqa: ASYNC110 - of time itself
                 await asyncio.sleep(delay)
             self._take_turn()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from .._base.arguments import RULES
 from .._base.checks import (
@@ -55,7 +55,7 @@ class Target:
 
         """
         if isinstance(ref, Deployment):
-            ref, deployment = None, ref
+            ref, deployment = None, cast("Deployment[Any]", ref)
         if (ref is None) == (deployment is None):
             raise TypeError("map needs a model, or deployment=, and not both")
         if ref is None:
@@ -122,12 +122,13 @@ def make_plan(
         max_failures=None if max_failures is None else _failures(max_failures),
         timeout=limit("timeout", timeout),
         options={name: value for name, value in options.items() if value is not None},
-        **{**choices, "retries": integer("retries", choices["retries"])},
+        retries=integer("retries", choices["retries"]),
+        **{name: value for name, value in choices.items() if name != "retries"},
     )
 
 
 def _path(name: str, value: Any) -> str:
-    path: str = os.fspath(file_path(name, value))
+    path: str = os.fspath(cast("str | os.PathLike[str]", file_path(name, value)))
     if not path:
         # SQLite would keep an unnamed journal until the end only.
         raise wrong_value(name, "a path", value)
@@ -169,7 +170,7 @@ class Plan:
     timeout: float | None = None
     progress: bool | Callable[[Any], object] | None = None
     use_file_output: bool | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict[str, "Any"])
 
     @property
     def cancels(self) -> bool:

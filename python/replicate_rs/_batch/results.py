@@ -182,5 +182,5 @@ def _to_plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_to_plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType] - JSON
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return f"{len(value)} bytes"
+        return f"{len(value)} bytes"  # pyright: ignore[reportUnknownArgumentType] - of any format
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)

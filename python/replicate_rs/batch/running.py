@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from json import loads
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .._base.typing import is_array, is_object
 from .._batch.journal import Journal
@@ -54,9 +54,10 @@ def run(options: Namespace) -> int:
     for name in (options.journal, options.out):
         _refuse_same(name, options.inputs)
     constants = _to_constants(options)
-    table = read_inputs(
-        JsonStream(_open_stdin(), "stdin") if options.inputs == STDOUT else options.inputs,
-        key=options.key,
+    source: Any = JsonStream(_open_stdin(), "stdin") if options.inputs == STDOUT else options.inputs
+    table: TableInputs[Any] = read_inputs(
+        source,
+        key=cast("str | None", options.key),
         columns=_to_dict("--column", options.column),
         files=[name for name in options.file if name not in constants or _is_column(name, options)],
         types=_to_dict("--type", options.type),
