@@ -179,8 +179,9 @@ _EXPORTS = {
             "APITimeoutError AbortError AuthenticationError BadRequestError ClientClosedError "
             "ConflictError EventTooLarge FileError ForkedError InsufficientCreditError "
             "InternalServerError JournalError MissingTokenError ModelError NotFoundError "
-            "PayloadTooLargeError PermissionDeniedError PredictionCanceled PredictionTimeout RateLimitError "
-            "ReplicateError ReplicateException RequestError StreamError StreamInterrupted "
+            "PayloadTooLargeError PermissionDeniedError PredictionCanceled "
+            "PredictionTimeout RateLimitError ReplicateError ReplicateException "
+            "RequestError StreamError StreamInterrupted "
             "TooManyFailures UnprocessableEntityError"
         ),
         "file": "File",
