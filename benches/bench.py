@@ -31,21 +31,24 @@ from sections import all_sections
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "latest.json"
-# Seconds for a worker to end.
-TIMEOUT = 60
+# Seconds for a worker to end, and for one that is measured once.
+TIMEOUT, LONG_TIMEOUT = 60, 1800
 
 
 def measure(section: Section, rounds: int, common: dict[str, Any]) -> None:
     """Measure a section's contenders; one that fails is left out of further rounds."""
     samples: dict[str, list[Sample]] = {name: [] for name in section.contenders}
     crashes = dict.fromkeys(section.contenders, 0)
-    for _ in range(max(2, (rounds + 1) // 2) if section.slow else rounds):
+    if section.slow:
+        rounds = max(2, (rounds + 1) // 2)
+    timeout = LONG_TIMEOUT if section.once else TIMEOUT
+    for _ in range(1 if section.once else rounds):
         for contender in section.contenders:
             if contender in section.failures:
                 continue
             task = {"job": section.job, "contender": contender, **common, **section.task}
             try:
-                sample, exit_code = run_worker(task)
+                sample, exit_code = run_worker(task, timeout)
             except WorkerError as error:
                 section.failures[contender] = str(error)
                 continue
@@ -61,7 +64,7 @@ class WorkerError(Exception):
     """A worker that printed no sample, or did not end."""
 
 
-def run_worker(task: dict[str, Any]) -> tuple[Sample, int]:
+def run_worker(task: dict[str, Any], timeout: int) -> tuple[Sample, int]:
     """Return the sample of a task, and the worker's exit code; raise WorkerError if it fails."""
     try:
         worker = subprocess.run(
@@ -69,12 +72,12 @@ def run_worker(task: dict[str, Any]) -> tuple[Sample, int]:
             env=clean_environment(),
             capture_output=True,
             text=True,
-            timeout=TIMEOUT,
+            timeout=timeout,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
         what = "its process did not exit" if error.stdout else "no result"
-        raise WorkerError(f"{what} within {TIMEOUT} s") from None
+        raise WorkerError(f"{what} within {timeout} s") from None
     if not worker.stdout:
         # The last line of a traceback is the error.
         output = worker.stderr.strip() or f"exit code {worker.returncode}"
@@ -90,17 +93,17 @@ def job_names(sections: list[Section]) -> list[str]:
 
 def main() -> None:
     """Measure, print each table when it is complete, and write the results file."""
-    sections = all_sections()
     parser = argparse.ArgumentParser(description="Measure speed and memory of client libraries.")
     parser.add_argument(
         "--job",
-        choices=job_names(sections),
+        choices=job_names(all_sections()),
         help="measure only this job, or the jobs whose names begin with it",
     )
     parser.add_argument(
         "--quick", action="store_true", help="measure fewer and shorter rounds (five minutes)"
     )
     arguments = parser.parse_args()
+    sections = all_sections(quick=arguments.quick)
     if arguments.job is not None:
         sections = [section for section in sections if arguments.job in job_names([section])]
     rounds, warm_up, seconds = (2, 0.1, 0.2) if arguments.quick else (3, 0.15, 0.4)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from contenders import BARE_SOCKETS, C_PROGRAM, NODE, OPENSSL_SPEED, OURS, UNVERIFIED
 from contenders.decoders import DECODERS
+from contenders.maps import MAPS
 from contenders.pages import PAGES, SIZED_PAGES
 from contenders.prediction_files import INLINE, SAVE_ALL
 from contenders.predictions import ASYNC, ONE_THREAD, SYNC
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 GB = 1_000_000_000
 
 
-def all_sections() -> list[Section]:
-    """Return every section."""
+def all_sections(*, quick: bool = False) -> list[Section]:
+    """Return every section; `quick` ones take fewer inputs, where a section takes minutes."""
     return [
         *(_rate("get_async", f"{size} in flight", ASYNC, size) for size in (1, 64, 512)),
         _rate("get_sync", "one after another", ONE_THREAD, 1),
@@ -38,6 +39,7 @@ def all_sections() -> list[Section]:
         _rate("page", "100 predictions, 200 KB", PAGES, 1),
         *_startup_sections(),
         *_run_sections(),
+        *_map_sections(20 if quick else 1),
         *_stream_sections(),
         *_relay_sections(),
         *_file_sections(),
@@ -65,6 +67,43 @@ def _run_sections() -> list[Section]:
         *(_rate("run_async", f"{what}, {size} in flight", contenders, size) for size in sizes),
         _rate("run_sync", f"{what}, one after another", [*RUN, NODE], 1),
         Section("run_memory", "1,000 waiting runs", "KB each", [OURS], {"size": 1000}),
+    ]
+
+
+def _map_sections(divisor: int) -> list[Section]:
+    many, million = 20_000 // divisor, 1_000_000 // divisor
+    done = f"{million:,} inputs done"
+    reopened = {"same": f"{done}, and taken again before a new one", "new": f"{done}, a new one"}
+    return [
+        Section(
+            "map_run",
+            f"{many:,} inputs, 64 in flight",
+            "inputs/s",
+            [*MAPS],
+            {"size": many},
+            cpu_unit="us/input",
+            more_is_better=True,
+        ),
+        Section(
+            "map_memory",
+            f"growth over {million:,} inputs of a generator",
+            "MB",
+            [OURS],
+            {"size": million},
+            cpu_unit="us/input",
+            once=True,
+        ),
+        *(
+            Section(
+                "map_reopen",
+                f"{title}, to the first create",
+                "s",
+                [OURS],
+                {"size": million, "variant": variant},
+                once=True,
+            )
+            for variant, title in reopened.items()
+        ),
     ]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.files import data_uri, read, save, save_all, stalls, upload
 from jobs.growth import scale_body, scale_event, scale_page
 from jobs.many_streams import many, memory
+from jobs.maps import map_memory, map_reopen, run_many
 from jobs.predictions import client_memory, get_async, get_sync, page
 from jobs.runs import run_async, run_memory, run_sync
 from jobs.sampling import Sample, Task
@@ -39,6 +40,9 @@ JOBS: dict[str, Callable[[Task], Sample]] = {
     "run_async": run_async,
     "run_sync": run_sync,
     "run_memory": run_memory,
+    "map_run": run_many,
+    "map_memory": map_memory,
+    "map_reopen": map_reopen,
     "scale_flight": get_async,
     "scale_page": scale_page,
     "scale_event": scale_event,

@@ -34,12 +34,15 @@ class Task:
     seconds: float
     """Seconds that are measured. Work that was started within them is completed and counted."""
     size: int = 1
-    """The number of requests in flight, threads, clients or streams; bytes of an event, a file or
-    a webhook.
+    """The number of requests in flight, threads, clients, streams or inputs; bytes of an event, a
+    file or a webhook.
     """
+    in_flight: int = 64
+    """For many inputs: the runs at a time."""
     variant: str = ""
     """For startup: ``import`` or ``first``; for clients: ``used`` or ``unused``; for streams and
-    files: ``sync`` or ``async``; for webhook services: ``standard`` or ``plain``.
+    files: ``sync`` or ``async``; for webhook services: ``standard`` or ``plain``; for a journal
+    that is opened again: ``same`` or ``new``.
     """
     interval: int = 0
     """Milliseconds between a stream's events."""

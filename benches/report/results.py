@@ -34,6 +34,7 @@ DIGITS = 7
 TOPICS = {
     "Requests": ("get", "page"),
     "Runs": ("run",),
+    "Many inputs": ("map",),
     "Streams": ("sse",),
     "Relay": ("relay",),
     "Files": ("files",),
@@ -53,6 +54,9 @@ JOB_LABELS = {
     "run_async": "run, async",
     "run_sync": "run, blocking",
     "run_memory": "memory of a run",
+    "map_run": "map",
+    "map_memory": "memory of map",
+    "map_reopen": "map, with a journal of inputs that are done",
     "sse_parser": "event parser in Rust",
     "sse_decode": "event decoder",
     "sse_blocks": "stream",
@@ -127,6 +131,8 @@ class Section:
     more_is_better: bool = False
     slow: bool = False
     """Whether the job takes long, and so is measured for half of the rounds."""
+    once: bool = False
+    """Whether the job takes minutes, and so is measured in one round."""
     rows: list[Row] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     bare: float | None = None

@@ -34,6 +34,11 @@ impl Received {
             .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
+    /// Return the kept bytes.
+    pub fn beginning(&self) -> &[u8] {
+        &self.beginning
+    }
+
     /// Return a response with the kept bytes, and the size in the header `Received`.
     pub fn told(&self) -> Vec<u8> {
         let head = format!(

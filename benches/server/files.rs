@@ -7,7 +7,7 @@ use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::body::{self, LAST};
-use crate::{BODY, answer};
+use crate::{BODY, answer, echo};
 
 /// The period of a file's content, in bytes, and the size of one write. No buffer has this size, so
 /// a misplaced block is detected.
@@ -147,6 +147,13 @@ async fn take<S: AsyncRead + AsyncWrite + Unpin>(
         ["v1", "models", "file", bytes, ..] => BODY
             .trim_end()
             .replace("hello Alice", &format!("{scheme}://{host}/file/{bytes}")),
+        ["v1", "models", "echo", ..] => {
+            // The body was kept last by this very request: there is one thread, which has not
+            // waited since.
+            LAST.lock()
+                .map(|last| echo::prediction(last.beginning()))
+                .unwrap_or_default()
+        }
         ["v1", "models", "slow", ..] => BODY.trim_end().replace("succeeded", "processing"),
         ["v1", "models", kind, size, "predictions", ..] => BODY.trim_end().replacen(
             STREAM,

@@ -13,6 +13,8 @@
 //! | `POST /v1/files` | a file record, after the whole body |
 //! | `POST /v1/models/file/BYTES/predictions` | the prediction, with `/file/BYTES` as its output |
 //! | `POST /v1/models/slow/NAME/predictions` | the prediction, still processing |
+//! | `POST /v1/models/echo/NAME/predictions` | the prediction with an id of its own, and the input's text `prompt` as its output |
+//! | `/created` | how many predictions of `echo` models were created |
 //! | `POST /v1/models/KIND/SIZE/predictions`, other kinds | the prediction, with `/stream/KIND/SIZE` as its stream |
 //! | any other `POST` | the prediction, after the whole body |
 //! | `/received` | the first MiB of the last request body; its size is in the header `Received` |
@@ -30,6 +32,7 @@
 //! | `/read` | the readers' counts and latencies so far, as JSON |
 
 mod body;
+mod echo;
 mod files;
 mod pace;
 mod readers;
@@ -125,6 +128,11 @@ async fn serve(mut socket: TcpStream, site: &'static Site) -> std::io::Result<()
                         .and_then(|number| number.parse().ok())
                         .unwrap_or_default();
                     streams::send(&mut socket, kind, size).await?;
+                }
+                ["created"] => {
+                    socket
+                        .write_all(&answer("200 OK", &echo::created().to_string()))
+                        .await?
                 }
                 ["clock"] => {
                     socket

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from ._base.streaming import Streamed
     from ._base.types import FileEncodingStrategy, Headers, Query
     from ._batch.map import Results
-    from ._batch.plan import OnError, OnExit
     from ._batch.progress import MapProgress
     from ._batch.results import Result
+    from ._batch.types import OnError, OnExit
     from ._client.search import SearchResult
     from ._client.stats import Stats
     from ._client.types import Certificate, Fetch, OnProgress, Token

@@ -22,6 +22,7 @@ use url::Url;
 use super::connect::ClientKind;
 use super::fetch_policy::FetchPolicy;
 use super::pool::Pool;
+use super::rate_limit::RateLimit;
 use super::request::{Body, Request};
 use super::stats::{ActiveCall, Attempt};
 use super::timing;
@@ -328,10 +329,10 @@ async fn exchange(pool: &Pool, request: &Request) -> Result<Incoming, Error> {
     for _ in 0..=MAX_REDIRECTS {
         let response = hop(pool, request, target.as_ref().unwrap_or(&request.url)).await?;
         let status = response.status();
-        if request.method == Method::GET && request.api.origin.contains(response.url()) {
-            pool.shared
-                .rate_limit
-                .update(response.headers(), std::time::Instant::now());
+        if request.api.origin.contains(response.url())
+            && let Some(limit) = limit_of(pool, request)
+        {
+            limit.update(response.headers(), std::time::Instant::now());
         }
         if let Some(next) = redirect_target(request, &response)? {
             target = Some(next);
@@ -414,6 +415,15 @@ async fn hop(pool: &Pool, request: &Request, url: &Url) -> Result<reqwest::Respo
         },
         (None, None) => response.await,
     }
+}
+
+/// Return the rate limit that the response to a request tells of: creates have one of their own.
+fn limit_of<'a>(pool: &'a Pool, request: &Request) -> Option<&'a RateLimit> {
+    if request.method == Method::GET {
+        return Some(&pool.shared.rate_limit);
+    }
+    let is_create = request.method == Method::POST && request.url.path().ends_with("/predictions");
+    is_create.then_some(&pool.shared.create_limit)
 }
 
 /// Return the URL that a response redirects to; None if it is not a redirect.

@@ -26,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Budget,
     pub(crate) counters: Arc<Counters>,
     pub(crate) rate_limit: RateLimit,
+    /// The rate limit of creates.
+    pub(crate) create_limit: RateLimit,
     pub(crate) throttle: Throttle,
 }
 

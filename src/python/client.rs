@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pyo3::IntoPyObjectExt;
@@ -583,6 +583,13 @@ impl PyCore {
             counters.connections.get(),
             self.streams.load(Ordering::Relaxed),
         )
+    }
+
+    /// Return how many predictions a second may be created, by the latest responses; None if they
+    /// did not say.
+    fn create_rate(&self) -> Option<f64> {
+        let shared = self.connections.shared();
+        shared.create_limit.per_second(Instant::now())
     }
 
     /// Return the index of the first of several running calls to end; None if none ends within

@@ -27,8 +27,8 @@ class Handoff:
         self._has_ended = False
         self._error: BaseException | None = None
         self._wake: Callable[[], object] | None = None
-        self.on_taken: Callable[[int], object] | None = None
-        """Called with the number of results that were taken, in the consumer's thread."""
+        self._taken = 0
+        self._is_room_wanted = False
 
     def put(self, results: list[Result]) -> None:
         """Add results."""
@@ -67,6 +67,20 @@ class Handoff:
                 ready: asyncio.Future[None] = loop.create_future()
                 self._wake = partial(loop.call_soon_threadsafe, _set, ready)
             await ready
+
+    def took(self, count: int) -> bool:
+        """Count results that the consumer is done with; return whether that is waited for."""
+        with self._condition:
+            self._taken += count
+            is_wanted, self._is_room_wanted = self._is_room_wanted, False
+        return is_wanted
+
+    def collect_taken(self) -> int:
+        """Return how many results were taken since the last call; if none, ask to be told."""
+        with self._condition:
+            taken, self._taken = self._taken, 0
+            self._is_room_wanted = not taken
+        return taken
 
     def _take(self) -> deque[Result]:
         results, self._results = self._results, deque()

@@ -225,10 +225,11 @@ class Results(Generic[M]):
 
     def _made_room(self, count: int) -> None:
         loop, runner = self._loop, self._runner
-        if loop is not None and runner is not None and not self._handoff.has_ended:
+        # Each wake-up of the runner's loop costs as much as a part of a run.
+        if self._handoff.took(count) and loop is not None and runner is not None:
             # It may have ended meanwhile.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(runner.made_room, count)
+                loop.call_soon_threadsafe(runner.made_room)
 
 
 def map_inputs(

@@ -7,6 +7,7 @@ rate from refusals (status 429), the number in flight from failures of the serve
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from time import monotonic
 
@@ -45,6 +46,7 @@ class Pace:
         """Runs in flight, at most, at present."""
         self.in_flight: int = 0
         self.refusals: int = 0
+        self._allowed: float | None = None
         self._next_at = 0.0
         self._accepted: deque[float] = deque(maxlen=4096)
         self._entering: deque[asyncio.Future[None]] = deque()
@@ -89,14 +91,25 @@ class Pace:
                 await asyncio.sleep(delay)
             self._take_turn()
 
+    @property
+    def limit(self) -> float:
+        """Creates a second, at most, at present."""
+        return min(self.rate or math.inf, self._allowed or math.inf)
+
     def _take_turn(self) -> None:
-        if self.rate is not None:
-            interval = 1 / self.rate
+        if (limit := self.limit) < math.inf:
+            interval = 1 / limit
             # Creates that come late have no claim to the time before them.
             self._next_at = max(self._next_at + interval, monotonic())
 
-    def accepted(self) -> None:
-        """Count a create that the server accepted."""
+    def accepted(self, allowed: float | None = None) -> None:
+        """Count a create that the server accepted.
+
+        Args:
+            allowed: Creates a second that the server allows at present, if it says so.
+
+        """
+        self._allowed = allowed
         if self.window < self.concurrency:
             self.window = min(self.window + 1, self.concurrency)
             self._admit()
@@ -129,11 +142,6 @@ class Pace:
         if now >= self._adapts_at:
             self._adapts_at = now + DEFAULT_PAUSE
             self.window = max(self.window * WINDOW_DECREASE, 1.0)
-
-    def limit(self, remaining: int, reset: float) -> None:
-        """Take account of a server that says how many creates it accepts until its limit resets."""
-        if remaining <= 0:
-            self._pause(monotonic() + min(reset, MAX_PAUSE))
 
     def _pause(self, until: float) -> None:
         self._next_at = max(self._next_at, until)

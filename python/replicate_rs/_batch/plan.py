@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, cast
 
 from .._base.arguments import RULES
 from .._base.checks import (
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
     from ..identifier import Ref
     from .results import Result
-
-OnError: TypeAlias = Literal["return", "raise"]
-OnExit: TypeAlias = Literal["leave", "cancel"]
+    from .types import OnError, OnExit
 
 # Defaults: runs in flight, and the inputs that may be taken for each of them before results are.
 CONCURRENCY = 64

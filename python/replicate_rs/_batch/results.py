@@ -181,6 +181,6 @@ def _to_plain(value: Any) -> Any:
         return {name: _to_plain(each) for name, each in value.items()}  # pyright: ignore[reportUnknownVariableType] - JSON
     if isinstance(value, (list, tuple)):
         return [_to_plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType] - JSON
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return f"{len(value)} bytes"  # pyright: ignore[reportUnknownArgumentType] - of any format
+    if isinstance(value, (bytes, bytearray)):
+        return f"{len(value)} bytes"
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)

@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 # Inputs that are claimed at once, and inputs that are looked up at once while they are done.
 CLAIMED = 64
 SKIPPED = 900
+# Seconds in which the inputs that are claimed at once are sent.
+CLAIM_TIME = 0.1
 # Seconds between two looks at inputs that other processes have.
 HELD_INTERVAL = 1.0
 # Seconds for which requests may fail one after another before the error is raised.
@@ -82,7 +84,7 @@ MIN_SHARE = 20
 class Job:
     """An input that this process runs."""
 
-    __slots__ = ("attempts", "claim", "found", "input", "number", "sent")
+    __slots__ = ("attempts", "claim", "found", "has_turn", "input", "number", "sent")
 
     def __init__(self, item: Input, claim: Claim) -> None:
         self.input = item
@@ -96,6 +98,8 @@ class Job:
             if claim.kind in (UNCERTAIN, CREATED)
             else row.attempts + 1
         )
+        # Whether its create may be sent without waiting for a turn.
+        self.has_turn = False
         # What was found to have been created for it.
         self.found: Prediction[Async] | None = None
         # The input as it is sent, once it is known.
@@ -143,7 +147,7 @@ class Runner:
         # Those of them that other processes run.
         self._held: dict[str, Input] = {}
         self._is_watching = False
-        # Inputs that were taken, and whose results were not.
+        # Inputs that were taken, and whose results were not, or are not counted yet.
         self._outstanding = 0
         self._room = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -251,9 +255,8 @@ class Runner:
         """Check one of the caller's inputs; on the feed's thread."""
         return read_input(item, index, self._target_digest)
 
-    def made_room(self, count: int) -> None:
-        """Take so many more inputs: as many results were taken."""
-        self._outstanding -= count
+    def made_room(self) -> None:
+        """Look again how many results were taken, since that was asked for."""
         self._room.set()
 
     async def _work(self, feed: Feed) -> None:
@@ -263,6 +266,8 @@ class Runner:
                 job = await self._get_job(feed)
                 if job is None:
                     return
+                if not job.has_turn:
+                    await self.pace.wait_turn()
                 await self._run(job)
             finally:
                 self.pace.leave()
@@ -286,12 +291,17 @@ class Runner:
         room = AHEAD * self.plan.concurrency + (MAX_JOURNALED if self._is_skipping else 0)
         # Inputs that were read already need no room.
         while not self._pending and self._outstanding >= room:
-            self._room.clear()
-            await self._room.wait()
+            taken = self.handoff.collect_taken()
+            self._outstanding -= taken
+            if not taken:
+                self._room.clear()
+                await self._room.wait()
         if not self._has_turn:
             await self.pace.wait_turn()
             self._has_turn = True
-        count = 1 if self.pace.rate is not None else min(CLAIMED, room)
+        # More than the workers that wait now, since a claim costs as much as several inputs; but no
+        # more than are sent soon.
+        count = int(min(CLAIMED, room, max(self.pace.limit * CLAIM_TIME, 1)))
         if not self._pending:
             items = await feed.read(SKIPPED if self._is_skipping else count)
             if not items:
@@ -303,8 +313,9 @@ class Runner:
             if self._is_skipping:
                 self._skip_done()
         if self._pending:
-            self._has_turn = False
             self._claim([self._pending.popleft() for _ in range(min(count, len(self._pending)))])
+            if self._ready:
+                self._ready[0].has_turn, self._has_turn = True, False
 
     def _sort_out(self, items: list[Any]) -> list[Input]:
         """Return the inputs that can be sent, and that do not equal one that is not done."""
@@ -363,7 +374,8 @@ class Runner:
     def _hold(self, item: Input) -> None:
         """Wait for an input that another process runs, or run it if that process ends."""
         # It takes no room: another process may have more of them than this one may take.
-        self.made_room(1)
+        self._outstanding -= 1
+        self._room.set()
         self._held[item.key] = item
         if not self._is_watching:
             self._is_watching = True
@@ -478,7 +490,7 @@ class Runner:
                         self._note_created(job, found)
                         return found
             else:
-                self.pace.accepted()
+                self.pace.accepted(self.creator._core.create_rate())
                 self._failing_since = None
                 self._note_created(job, prediction)
                 return prediction

@@ -12,7 +12,7 @@ from ..client import Replicate
 from ..exceptions import APIStatusError, AuthenticationError, PredictionTimeout
 from .console import FAILED, SUCCEEDED, Errors, count_of, say, show, to_line
 from .running import has_files, to_item
-from .writing import STDOUT, write_results
+from .writing import STREAM, write_results
 
 # Statuses in the order in which they are shown.
 STATUSES = ("succeeded", "failed", "canceled", "aborted", "running", "sending", "waiting")
@@ -56,7 +56,7 @@ def export(options: Namespace) -> int:
     """Write a journal's results to a file."""
     with Journal(options.journal) as journal:
         count = write_results(journal.results(), options.out)
-    if options.out != STDOUT:
+    if options.out != STREAM:
         say(f"{count_of(count, 'result')} written to {options.out}")
     return SUCCEEDED
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from json import loads
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .._base.typing import is_array, is_object
 from .._batch.journal import Journal
@@ -31,7 +31,7 @@ from .console import (
     say,
     to_line,
 )
-from .writing import STDOUT, write_results
+from .writing import STREAM, write_results
 
 if TYPE_CHECKING:
     from .._batch.map import Results
@@ -54,16 +54,19 @@ def run(options: Namespace) -> int:
     for name in (options.journal, options.out):
         _refuse_same(name, options.inputs)
     constants = _to_constants(options)
-    source: Any = JsonStream(_open_stdin(), "stdin") if options.inputs == STDOUT else options.inputs
+    source: Any = options.inputs
+    if source == STREAM:
+        source = JsonStream(_open_stdin(), "stdin")
+    key: str | None = options.key
     table: TableInputs[Any] = read_inputs(
         source,
-        key=cast("str | None", options.key),
+        key=key,
         columns=_to_dict("--column", options.column),
         files=[name for name in options.file if name not in constants or _is_column(name, options)],
         types=_to_dict("--type", options.type),
     )
     inputs = _with_constants(table, constants)
-    if options.inputs != STDOUT:
+    if options.inputs != STREAM:
         # Rows are all read before anything is sent: a malformed one ends the run at no cost.
         inputs = Counted(inputs, sum(1 for _ in table))
     target = {"deployment": options.model} if options.deployment else {"ref": options.model}
@@ -218,7 +221,7 @@ class _Run:
         text = f"{count_of(running, 'prediction')} run{'s' if running == 1 else ''} on at Replicate"
         if unknown := statuses.get("sending"):
             text += f", and {unknown} may do so"
-        reads_stdin = getattr(self._options, "inputs", None) == STDOUT
+        reads_stdin = getattr(self._options, "inputs", None) == STREAM
         again = " with the same lines on stdin" if reads_stdin else ""
         say(
             f"ended early: {self._describe()}; {text}. To go on{again}:"

@@ -14,14 +14,15 @@ from .._batch.journal import COLUMNS
 if TYPE_CHECKING:
     from .._batch.results import Result
 
-STDOUT = "-"
+# Stands for stdin and stdout.
+STREAM = "-"
 FORMATS = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 
 
 def check_format(out: str) -> str:
     """Return the name of a file for results; raise `ValueError` if its end is of no format."""
     ending = _ending(out)
-    if out != STDOUT and (
+    if out != STREAM and (
         ending not in FORMATS or (ending == ".parquet" and out.lower().endswith(".gz"))
     ):
         raise ValueError(
@@ -34,7 +35,7 @@ def check_format(out: str) -> str:
 def write_results(results: Iterable[Result], out: str) -> int:
     """Write results to a file, or to stdout each as it comes; return their number."""
     rows = map(_to_row, results)
-    if out == STDOUT:
+    if out == STREAM:
         return _print(rows)
     ending = _ending(out)
     if ending == ".parquet":
