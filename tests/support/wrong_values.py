@@ -212,7 +212,7 @@ WRONG = {
     "on_error": [5, "ignore", True],
     "on_exit": [5, "stop", "leave", True],
     "retries": [-1, "5", 1.5, True],
-    "retry_if": [5, "x", True],
+    "retry_if": [5, "x", True, is_async],
     "max_failures": [-1, 1.5, "5 %", True, float("nan")],
     **dict.fromkeys(("ordered", "retry_failed"), [5, "yes", 1]),
     "wait": [

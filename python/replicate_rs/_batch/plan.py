@@ -11,9 +11,9 @@ from .._base.checks import (
     choice,
     file_path,
     flag,
-    function,
     integer,
     limit,
+    plain_function,
     wrong_type,
     wrong_value,
 )
@@ -97,9 +97,9 @@ def make_plan(
     if options.get("wait") is not None and options.get("prefer") is not None:
         raise TypeError("cannot mix and match prefer and wait: give one")
     if choices["retry_if"] is not None:
-        function("retry_if", choices["retry_if"])
+        plain_function("retry_if", choices["retry_if"])
     if choices["progress"] is not None and not isinstance(choices["progress"], bool):
-        function("progress", choices["progress"])
+        plain_function("progress", choices["progress"])
     for name in ("ordered", "retry_failed"):
         flag(name, choices[name])
     choice("return", "raise")("on_error", choices["on_error"])
