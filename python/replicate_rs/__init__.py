@@ -178,9 +178,10 @@ _EXPORTS = {
             "APIConnectionError APIError APIResponseValidationError APIStatusError "
             "APITimeoutError AbortError AuthenticationError BadRequestError ClientClosedError "
             "ConflictError EventTooLarge FileError ForkedError InsufficientCreditError "
-            "InternalServerError JournalError MissingTokenError ModelError NotFoundError PayloadTooLargeError "
-            "PermissionDeniedError PredictionCanceled PredictionTimeout RateLimitError "
-            "ReplicateError ReplicateException RequestError StreamError StreamInterrupted "
+            "InternalServerError JournalError MissingTokenError ModelError NotFoundError "
+            "PayloadTooLargeError PermissionDeniedError PredictionCanceled "
+            "PredictionTimeout RateLimitError ReplicateError ReplicateException "
+            "RequestError StreamError StreamInterrupted "
             "TooManyFailures UnprocessableEntityError"
         ),
         "file": "File",

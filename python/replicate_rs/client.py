@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from ._base.streaming import Streamed
     from ._base.types import FileEncodingStrategy, Headers, Query
     from ._batch.map import Results
-    from ._batch.plan import OnError, OnExit
     from ._batch.progress import MapProgress
     from ._batch.results import Result
+    from ._batch.types import OnError, OnExit
     from ._client.search import SearchResult
     from ._client.stats import Stats
     from ._client.types import Certificate, Fetch, OnProgress, Token
@@ -430,8 +430,8 @@ class BaseClient(Configurable[M]):
                 few times a second, on another thread.
             use_file_output: Whether files of outputs are `FileOutput` objects or URLs as text.
                 Default: the client's option.
-            options: The options of `predictions.create`, for each prediction; but `timeout`, seconds
-                or a `timedelta`, is for all of it.
+            options: The options of `predictions.create`, for each prediction; but `timeout`,
+                seconds or a `timedelta`, is for all of it.
 
         Returns:
             The results, to iterate over with ``for`` or ``async for``, or to await as a list.

@@ -39,6 +39,7 @@ from ._base.types import (
     Usable,
     Visibility,
 )
+from ._batch.types import OnError, OnExit
 from ._client.search import FoundModel
 from ._client.stats import Stats
 from ._client.types import AsyncSend, Certificate, ClientOptions, Fetch, OnProgress, Send, Token
@@ -105,6 +106,8 @@ __all__ = [
     "Named",
     "NamedFile",
     "Now",
+    "OnError",
+    "OnExit",
     "OnProgress",
     "OnReceived",
     "OnSaved",
@@ -179,6 +182,9 @@ _MODULES = (
     "_use.run",
     "webhook",
     "_base.progress_bar",
+    "_batch.map",
+    "_batch.progress",
+    "_batch.results",
     "_base.record",
     "_base.resource",
     "_base.session",

@@ -669,7 +669,8 @@ def test_leaving_a_with_statement(both, client, server, tmp_path, journal, on_ex
         both(leave_async if both.is_async else leave)
     (note,) = caught.value.__notes__
     assert "10 inputs done" in note
-    assert ("journal=" in note) and (str(tmp_path / "runs.db") in note) == journal
+    assert "journal=" in note
+    assert (str(tmp_path / "runs.db") in note) == journal
     assert_left(both, client, server, tmp_path, is_cancelled=is_cancelled, journal=journal)
 
 

@@ -117,8 +117,7 @@ def file_server(answers):
     def script(seen):
         if seen.path.startswith("/file"):
             counts["file"] += 1
-            answer = answers[min(counts["file"], len(answers)) - 1]
-            return answer
+            return answers[min(counts["file"], len(answers)) - 1]
         return reply(
             prediction("succeeded", output=f"{wire.origin}/file.png", completed_at=now()), 201
         )

@@ -203,6 +203,18 @@ WRONG = {
     "input": INPUT,
     "signal": SIGNAL,
     "timeout": LIMIT,
+    # Of `map`.
+    "inputs": [None, 5, "x.csv", b"x", {"text": "x"}],
+    "journal": [5, "", True],
+    "save_to": [5, "", True],
+    "concurrency": [0, -1, "5", 1.5, True, 1 << 20],
+    "rate": [0, -1, "5", True, float("inf"), float("nan")],
+    "on_error": [5, "ignore", True],
+    "on_exit": [5, "stop", "leave", True],
+    "retries": [-1, "5", 1.5, True],
+    "retry_if": [5, "x", True, is_async],
+    "max_failures": [-1, 1.5, "5 %", True, float("nan")],
+    **dict.fromkeys(("ordered", "retry_failed"), [5, "yes", 1]),
     "wait": [
         -1,
         "5",
@@ -374,6 +386,7 @@ def on_clients(client, wire):
             key: {"ref": "acme/x", "input": {}} for key in ("run", "stream", "text_stream", "relay")
         },
         "wait": {"prediction": p1},
+        "map": {"ref": "acme/x", "inputs": []},
         "search": {"query": "x"},
         "request": {"route": "/models", "method": "POST"},
         "use": {"ref": "acme/x"},

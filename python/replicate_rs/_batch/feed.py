@@ -197,4 +197,4 @@ class AsyncFeed:
                 self._next.exception()
         # Another iterator is the caller's, a generator is not.
         if isinstance(self._inputs, AsyncGenerator):
-            await self._inputs.aclose()
+            await self._inputs.aclose()  # pyright: ignore[reportUnknownMemberType] - the caller's

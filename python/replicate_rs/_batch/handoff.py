@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
+from functools import partial
 from threading import Condition
 from typing import TYPE_CHECKING
 
@@ -63,7 +65,7 @@ class Handoff:
                     return self._take()
                 loop = get_running_loop()
                 ready: asyncio.Future[None] = loop.create_future()
-                self._wake = lambda: loop.call_soon_threadsafe(_set, ready)
+                self._wake = partial(loop.call_soon_threadsafe, _set, ready)
             await ready
 
     def took(self, count: int) -> bool:
@@ -91,11 +93,9 @@ class Handoff:
         self._condition.notify()
         if self._wake is not None:
             wake, self._wake = self._wake, None
-            try:
+            # The consumer's loop may have been closed.
+            with suppress(RuntimeError):
                 wake()
-            except RuntimeError:
-                # The consumer's loop was closed.
-                pass
 
 
 def _set(ready: asyncio.Future[None]) -> None:

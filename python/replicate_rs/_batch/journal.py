@@ -109,7 +109,7 @@ class Journal:
         return write_jsonl((result.to_dict() for result in self.results()), path)
 
     def to_csv(self, path: str | os.PathLike[str]) -> int:
-        """Write the results as CSV, with `input`, `output` and `files` as JSON; return their number.
+        """Write the results as CSV; return their number. Inputs, outputs and files are JSON.
 
         A name that ends with ``.tsv`` has tabs.
         """
@@ -118,7 +118,7 @@ class Journal:
         return write_csv((result.to_dict() for result in self.results()), path, [*COLUMNS])
 
     def to_parquet(self, path: str | os.PathLike[str]) -> int:
-        """Write the results as Parquet, with `input`, `output` and `files` as JSON; return their number.
+        """Write the results as Parquet; return their number. Inputs, outputs and files are JSON.
 
         Raises:
             ImportError: `pyarrow` is not installed.

@@ -69,7 +69,7 @@ def read_input(item: object, index: int, target: bytes) -> Input | BadInput:
     try:
         if isinstance(item, tuple) and len(item) == 2:  # pyright: ignore[reportUnknownArgumentType] - the caller's
             key, value = _check_key(item[0], index), item[1]  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType] - as above
-        if not is_object(value):
+        if not is_object(value):  # pyright: ignore[reportUnknownArgumentType] - as above
             kind = type(value).__name__  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType] - as above
             raise TypeError(
                 f"inputs[{index}] must be a dict of a model's inputs, or a pair of a key and a"

@@ -78,8 +78,8 @@ class Lookup:
         Args:
             input: The input as it was sent.
             sent_at: When it was sent at the earliest, in seconds since 1970.
-            delay: Seconds from now on until its prediction is in the list at the latest; `MAX_DELAY`
-                by default.
+            delay: Seconds from now on until its prediction is in the list at the latest;
+                `MAX_DELAY` by default.
 
         Raises:
             ReplicateError: The list cannot be read.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING, cast
 
@@ -118,11 +119,9 @@ class Results(Generic[M]):
         loop, task, self._task = self._loop, self._task, None
         # A second cancellation would interrupt the ending of the run.
         if loop is not None and task is not None and not self._handoff.has_ended:
-            try:
+            # It may have ended meanwhile.
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(task.cancel)
-            except RuntimeError:
-                # It has ended meanwhile.
-                pass
         return True
 
     def __enter__(self) -> Self:
@@ -216,7 +215,7 @@ class Results(Generic[M]):
         if hasattr(self._inputs, "__aiter__"):
             feed = AsyncFeed(self._inputs, runner.read_item, home or loop)  # type: ignore[arg-type]  # it is async
         else:
-            feed = ThreadFeed(self._inputs, runner.read_item, loop)
+            feed = ThreadFeed(self._inputs, runner.read_item, loop)  # pyright: ignore[reportArgumentType] - it is not async
         self._runner = runner
         try:
             await runner.run(feed)
@@ -228,11 +227,9 @@ class Results(Generic[M]):
         loop, runner = self._loop, self._runner
         # Each wake-up of the runner's loop costs as much as a part of a run.
         if self._handoff.took(count) and loop is not None and runner is not None:
-            try:
+            # It may have ended meanwhile.
+            with suppress(RuntimeError):
                 loop.call_soon_threadsafe(runner.made_room)
-            except RuntimeError:
-                # It has ended meanwhile.
-                pass
 
 
 def map_inputs(

@@ -90,7 +90,7 @@ class Pace:
             return
         async with self._turns:
             # A refusal meanwhile may move it.
-            while not self._is_due():
+            while not self._is_due():  # noqa: ASYNC110 - of time itself
                 await asyncio.sleep(max(self._next_at, self._paused_until) - monotonic())
             self._take_turn()
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, cast
 
 from .._base.arguments import RULES
 from .._base.checks import (
     choice,
     file_path,
     flag,
-    function,
     integer,
     limit,
+    plain_function,
     wrong_type,
     wrong_value,
 )
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
     from ..identifier import Ref
     from .results import Result
-
-OnError: TypeAlias = Literal["return", "raise"]
-OnExit: TypeAlias = Literal["leave", "cancel"]
+    from .types import OnError, OnExit
 
 # Defaults: runs in flight, and the inputs that may be taken for each of them before results are.
 CONCURRENCY = 64
@@ -55,7 +53,7 @@ class Target:
 
         """
         if isinstance(ref, Deployment):
-            ref, deployment = None, ref
+            ref, deployment = None, cast("Deployment[Any]", ref)
         if (ref is None) == (deployment is None):
             raise TypeError("map needs a model, or deployment=, and not both")
         if ref is None:
@@ -99,9 +97,9 @@ def make_plan(
     if options.get("wait") is not None and options.get("prefer") is not None:
         raise TypeError("cannot mix and match prefer and wait: give one")
     if choices["retry_if"] is not None:
-        function("retry_if", choices["retry_if"])
+        plain_function("retry_if", choices["retry_if"])
     if choices["progress"] is not None and not isinstance(choices["progress"], bool):
-        function("progress", choices["progress"])
+        plain_function("progress", choices["progress"])
     for name in ("ordered", "retry_failed"):
         flag(name, choices[name])
     choice("return", "raise")("on_error", choices["on_error"])
@@ -122,12 +120,13 @@ def make_plan(
         max_failures=None if max_failures is None else _failures(max_failures),
         timeout=limit("timeout", timeout),
         options={name: value for name, value in options.items() if value is not None},
-        **{**choices, "retries": integer("retries", choices["retries"])},
+        retries=integer("retries", choices["retries"]),
+        **{name: value for name, value in choices.items() if name != "retries"},
     )
 
 
 def _path(name: str, value: Any) -> str:
-    path: str = os.fspath(file_path(name, value))
+    path: str = os.fspath(cast("str | os.PathLike[str]", file_path(name, value)))
     if not path:
         # SQLite would keep an unnamed journal until the end only.
         raise wrong_value(name, "a path", value)
@@ -169,7 +168,7 @@ class Plan:
     timeout: float | None = None
     progress: bool | Callable[[Any], object] | None = None
     use_file_output: bool | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict[str, "Any"])
 
     @property
     def cancels(self) -> bool:

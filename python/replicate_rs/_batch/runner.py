@@ -467,11 +467,12 @@ class Runner:
             return await self._fetch(row.prediction)
         if job.found is not None:
             return job.found
-        if job.sent is None:
+        sent = job.sent
+        if sent is None:
             self._unsent.add(job.number)
-            job.sent = await encode_input(self.client, job.input.value, DataURIs())
-            self.store.set_sent_input(job.number, _to_json(job.sent) or "")
-        return await self._create(job, job.sent)
+            sent = job.sent = await encode_input(self.client, job.input.value, DataURIs())
+            self.store.set_sent_input(job.number, _to_json(sent) or "")
+        return await self._create(job, sent)
 
     async def _create(self, job: Job, sent: dict[str, Any]) -> Prediction[Async]:
         attempt, begun_at = 0, time()
@@ -804,4 +805,5 @@ def _backoff(attempt: int) -> float:
 
 def files_in(output: object, client: Resource[Async]) -> list[Any]:
     """Return the files of an output from a journal."""
-    return Prediction[Async]._of({"output": output}, client._session).files()
+    found = cast("Any", Prediction[Async]._of({"output": output}, client._session))
+    return cast("list[Any]", found.files())

@@ -6,7 +6,7 @@ import asyncio
 import os
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from unicodedata import normalize
 
 from .._base.operation import unchecked
@@ -62,12 +62,12 @@ def place_of(target: str | os.PathLike[str]) -> Place:
     if protocol in LOCAL:
         return Folder(Path(rest))
     try:
-        from fsspec.core import url_to_fs
+        from fsspec.core import url_to_fs  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs,reportUnknownVariableType] - it has no types
     except ImportError as error:
         raise ImportError(
             f"save_to={text!r} needs the package fsspec: pip install 'replicate-rs[fsspec]'"
         ) from error
-    system, path = url_to_fs(text)
+    system, path = cast("tuple[Any, str]", url_to_fs(text))
     return FileSystem(system, path.rstrip("/"), protocol)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..exceptions import JournalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from typing import Self
 
     from .keys import Input
@@ -194,7 +194,7 @@ class Store:
             JournalError: It does not exist, or cannot be read.
 
         """
-        if not os.path.isfile(path):
+        if not Path(path).is_file():
             raise JournalError(f"{path}: there is no journal")
         with _Translation(path):
             # Without the right to write, SQLite cannot read what was written last.
@@ -322,9 +322,12 @@ class Store:
             if found is None or not 0 <= now - found[2] + LEASE < 2 * LEASE:
                 dead.add(worker)
                 self._connection.execute("DELETE FROM workers WHERE id = ?", (worker,))
-            elif found[0] == host and worker not in _own_workers:
-                if found[1] == pid or not _is_running(found[1]):
-                    dead.add(worker)
+            elif (
+                found[0] == host
+                and worker not in _own_workers
+                and (found[1] == pid or not _is_running(found[1]))
+            ):
+                dead.add(worker)
         return dead
 
     # Inputs.
@@ -565,7 +568,7 @@ class Store:
             self._connection.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self) -> Generator[None]:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -577,7 +580,7 @@ class Store:
         self._connection.execute("COMMIT")
 
     @contextmanager
-    def _durably(self) -> Iterator[None]:
+    def _durably(self) -> Generator[None]:
         """Have what is committed here survive a loss of power, and not only of the process."""
         if self.path is None:
             yield
@@ -643,7 +646,7 @@ def _get_host() -> str:
     Containers may share a host name, and have the same process ids.
     """
     try:
-        return f"{gethostname()} {os.readlink('/proc/self/ns/pid')}"
+        return f"{gethostname()} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         # Not Linux.
         return gethostname()
