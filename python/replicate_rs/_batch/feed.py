@@ -62,11 +62,10 @@ class ThreadFeed:
                 self._wanted = count
                 self._condition.notify()
                 if self._items:
-                    items = self._items
-                    if len(items) <= count:
-                        self._items = deque()
-                        return list(items)
-                    return [items.popleft() for _ in range(count)]
+                    items = [self._items.popleft() for _ in range(min(len(self._items), count))]
+                    # The rest of what was asked for is read until the next call.
+                    self._wanted -= len(items)
+                    return items
                 if self._error is not None:
                     raise self._error
                 if self._has_ended:

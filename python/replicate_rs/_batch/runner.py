@@ -195,7 +195,7 @@ class Runner:
             await asyncio.gather(*workers)
             while waiting := [each for each in self._tasks if not each.done()]:
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            self._flush()
+            self._write()
         except asyncio.CancelledError:
             if self._error is not None:
                 raise self._error from None
@@ -268,12 +268,16 @@ class Runner:
         while True:
             await self.pace.enter()
             try:
-                job = await self._get_job(feed)
+                job = None if self._error is not None else await self._get_job(feed)
                 if job is None:
                     return
                 if not job.has_turn:
                     await self.pace.wait_turn()
                 await self._run(job)
+            except Exception as error:
+                # Before another worker may send the next input.
+                self.fail(error)
+                raise
             finally:
                 self.pace.leave()
 
@@ -306,7 +310,7 @@ class Runner:
             self._has_turn = True
         # More than the workers that wait now, since a claim costs as much as several inputs; but no
         # more than are sent soon.
-        count = int(min(CLAIMED, room, max(self.pace.limit * CLAIM_TIME, 1)))
+        count = int(max(min(CLAIMED, room - self._outstanding, self.pace.limit * CLAIM_TIME), 1))
         if not self._pending:
             items = await feed.read(SKIPPED if self._is_skipping else count)
             if not items:
