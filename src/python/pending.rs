@@ -291,7 +291,9 @@ impl PyPending {
         if let Some(result) = &*lock(&self.result) {
             return copy(result);
         }
-        match (self.slot.take(), self.slot.status()) {
+        // The status first: the result may arrive between the two.
+        let status = self.slot.status();
+        match (self.slot.take(), status) {
             (Some(outcome), _) => {
                 let result = self.deliver(py, outcome.map_err(Failure::from));
                 let result = result.map_err(|error| error.into_value(py));
@@ -450,7 +452,9 @@ impl PyPending {
                 Err(error) => PyErr::from_value(error.into_bound(py).into_any()),
             });
         }
-        match (this.slot.take(), this.slot.status()) {
+        // The status first: the result may arrive between the two.
+        let status = this.slot.status();
+        match (this.slot.take(), status) {
             (Some(outcome), _) => {
                 let value = this.deliver(py, outcome.map_err(Failure::from))?;
                 this.set_delivered();
