@@ -46,7 +46,7 @@ def test_files_are_named_by_their_keys(both, client, server, tmp_path):
 def test_several_files_of_an_output(both, client, server, tmp_path):
     inputs = [("a", {"text": "x", "count": 3}), ("b", {"text": "y", "count": 1})]
     first, second = by_index(collect(both, client.map("acme/frames", inputs, save_to=tmp_path)))
-    assert [each.name for each in first.files] == ["a-1.png", "a-2.png", "a-3.png"]
+    assert [each.name for each in first.files] == ["a.1.png", "a.2.png", "a.3.png"]
     assert [each.read_bytes() for each in first.files] == [
         PNG + f"x {n}".encode() for n in range(3)
     ]
@@ -80,7 +80,7 @@ def test_keys_that_are_no_names(both, client, server, tmp_path):
     ("one", "other"),
     [
         # A key, an extension and the file's number among several.
-        (("a", ".png", 1), ("a-1", ".png", None)),
+        (("a", ".png", 1), ("a.1", ".png", None)),
         (("a.png", "", None), ("a", ".png", None)),
         (("Cat", ".png", None), ("cat", ".png", None)),
         (("a/b", ".png", None), ("a_b", ".png", None)),
@@ -99,7 +99,7 @@ def test_keys_that_differ_have_names_that_differ(one, other):
 def test_plain_keys_are_names_as_they_are():
     for key in ("cat", "cat_2", "7", "0af3", "a.b", "日本"):
         assert file_name(key, ".png") == f"{key}.png"
-    assert file_name("cat", ".png", 2) == "cat-2.png"
+    assert file_name("cat", ".png", 2) == "cat.2.png"
 
 
 def test_data_uris(both, client, server, tmp_path):
@@ -205,7 +205,7 @@ def test_one_file_of_several_that_is_gone(both, tmp_path):
         (result,) = collect(both, client.map("acme/x", [("a", {"text": "x"})], save_to=tmp_path))
         assert result.files is None
         assert "NotFoundError" in result.error
-        assert names(tmp_path) == ["a-2.png"]
+        assert names(tmp_path) == ["a.2.png"]
 
 
 def test_a_slow_host_does_not_hold_runs_up(both, client, server, tmp_path):

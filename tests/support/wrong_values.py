@@ -214,7 +214,8 @@ WRONG = {
     "retries": [-1, "5", 1.5, True],
     "retry_if": [5, "x", True, is_async],
     "max_failures": [-1, 1.5, "5 %", True, float("nan")],
-    **dict.fromkeys(("ordered", "retry_failed"), [5, "yes", 1]),
+    "ordered": [5, "yes", 1],
+    "retry_failed": [5, "yes", 1],
     "wait": [
         -1,
         "5",

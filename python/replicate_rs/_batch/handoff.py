@@ -65,7 +65,7 @@ class Handoff:
                     return self._take()
                 loop = get_running_loop()
                 ready: asyncio.Future[None] = loop.create_future()
-                self._wake = partial(loop.call_soon_threadsafe, _set, ready)
+                self._wake = partial(_wake, loop, ready)
             await ready
 
     def took(self, count: int) -> bool:
@@ -96,6 +96,10 @@ class Handoff:
             # The consumer's loop may have been closed.
             with suppress(RuntimeError):
                 wake()
+
+
+def _wake(loop: asyncio.AbstractEventLoop, ready: asyncio.Future[None]) -> None:
+    loop.call_soon_threadsafe(_set, ready)
 
 
 def _set(ready: asyncio.Future[None]) -> None:

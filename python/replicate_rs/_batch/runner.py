@@ -362,9 +362,7 @@ class Runner:
 
     def _claim(self, items: list[Input]) -> None:
         retry_before = self.begun_at if self.plan.retry_failed else None
-        claims = self.store.claim(
-            items, retry_before=retry_before, expect_new=self._expects_new
-        )
+        claims = self.store.claim(items, retry_before=retry_before, expect_new=self._expects_new)
         self._expects_new = all(claim.kind == NEW for claim in claims)
         for item, claim in zip(items, claims, strict=True):
             row = claim.row
