@@ -112,6 +112,8 @@ def variables(target: str) -> dict[str, str]:
         f"CARGO_TARGET_{name.upper()}_LINKER": compiler,
         # The stable ABI needs no interpreter.
         "PYO3_NO_PYTHON": "1",
+        # As maturin does: the extension is not linked to libpython.
+        "PYO3_BUILD_EXTENSION_MODULE": "1",
         "WINEPREFIX": "/clone/.platforms/wine",
         "WINEDEBUG": "-all",
     }

@@ -70,6 +70,10 @@ class Lookup:
         self._given: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
+    def has_given(self, id: str) -> bool:
+        """Return whether a prediction was found, and is taken for that of an input."""
+        return id in self._given
+
     async def find(
         self, input: object, sent_at: float, delay: float | None = None
     ) -> Prediction[Async] | None:

@@ -18,6 +18,8 @@ RATE_DECREASE = 0.8
 WINDOW_DECREASE = 0.5
 # The rate grows by this part a second, and at most by this part with each accepted create.
 RATE_INCREASE = 0.01
+# Until a rate that was found so is refused, it grows by this part with each accepted create.
+PROBING_INCREASE = 0.2
 # Seconds over which the rate is measured that the server accepted before it refused for the first
 # time, and its least.
 MEASURED = 60.0
@@ -56,6 +58,8 @@ class Pace:
         self._turns = asyncio.Lock()
         # Refusals until then are answers to creates that were sent before the rate was lowered.
         self._adapts_at = 0.0
+        # Whether the server's rate is not known roughly yet.
+        self._is_probing = False
 
     async def enter(self) -> None:
         """Wait until another run may be in flight; `leave` ends it."""
@@ -123,7 +127,11 @@ class Pace:
         if self.rate is None:
             self._accepted.append(monotonic())
         elif self.rate != self.max_rate:
-            self.rate *= 1 + min(RATE_INCREASE, RATE_INCREASE / self.rate)
+            self.rate *= 1 + (
+                PROBING_INCREASE
+                if self._is_probing
+                else min(RATE_INCREASE, RATE_INCREASE / self.rate)
+            )
             if self.max_rate is not None:
                 self.rate = min(self.rate, self.max_rate)
 
@@ -140,6 +148,9 @@ class Pace:
             recent = [time for time in self._accepted if time > now - MEASURED]
             seconds = max(now - recent[0], DEFAULT_PAUSE) if recent else DEFAULT_PAUSE
             self.rate = max(len(recent), 1) / (seconds + delay)
+            self._is_probing = True
+        else:
+            self._is_probing = False
         self.rate = max(self.rate * RATE_DECREASE, MIN_RATE)
 
     def failed(self, attempt: int) -> None:

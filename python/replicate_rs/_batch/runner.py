@@ -9,6 +9,7 @@ from json import dumps, loads
 from time import monotonic, time
 from typing import TYPE_CHECKING, cast
 
+from .._base.logging import logger
 from .._base.operation import unchecked
 from .._base.session import Async
 from .._core import write_json
@@ -74,6 +75,8 @@ CLAIM_TIME = 0.1
 HELD_INTERVAL = 1.0
 # Seconds for which requests may fail one after another before the error is raised.
 OUTAGE = 600.0
+# Seconds between two warnings meanwhile.
+OUTAGE_WARNING = 60.0
 # Failures of the network, of the server or of something between them, which may pass.
 PASSING = (APIConnectionError, APIResponseValidationError, APIStatusError)
 # Results of the journal that wait for their consumer.
@@ -167,6 +170,7 @@ class Runner:
         self._next_index = 0
         self._error: BaseException | None = None
         self._failing_since: float | None = None
+        self._warned_at = 0.0
         self._failed_at = 0.0
         self._is_ending = False
         self._main: asyncio.Task[None] | None = None
@@ -499,6 +503,9 @@ class Runner:
                         self._note_created(job, found)
                         return found
             else:
+                if self.lookup.has_given(prediction.id):
+                    # An equal input, whose answer was lost, has it. So its own is this one's.
+                    prediction = await self._look_up(sent, begun_at) or prediction
                 self.pace.accepted(self.creator._core.create_rate())
                 self._failing_since = None
                 self._note_created(job, prediction)
@@ -576,6 +583,15 @@ class Runner:
         if self._failing_since is None or now - self._failed_at > OUTAGE / 2:
             # None failed for so long: what failed before was another outage.
             self._failing_since = now
+            self._warned_at = now
+            logger.info("map: a request failed, and is repeated: %s", error)
+        elif now - self._warned_at > OUTAGE_WARNING:
+            self._warned_at = now
+            logger.warning(
+                "map: requests have failed for %.0f s, and are repeated: %s",
+                now - self._failing_since,
+                error,
+            )
         self._failed_at = now
         if now - self._failing_since > OUTAGE:
             raise error
