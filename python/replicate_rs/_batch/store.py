@@ -452,7 +452,7 @@ class Store:
             files: Saved files, as JSON, and the numbers of their inputs.
 
         """
-        # Most predictions end within the request that creates them: one change of the row is enough.
+        # Most predictions end within the request that creates them: one change of the row suffices.
         ids = {number: id for id, number in created}
         ended = [(ids.pop(each.number, None), *each[1:], each.number) for each in outcomes]
         known = [each[1:] for each in ended if each[0] is None]
