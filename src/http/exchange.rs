@@ -422,8 +422,7 @@ fn limit_of<'a>(pool: &'a Pool, request: &Request) -> Option<&'a RateLimit> {
     if request.method == Method::GET {
         return Some(&pool.shared.rate_limit);
     }
-    let is_create = request.method == Method::POST && request.url.path().ends_with("/predictions");
-    is_create.then_some(&pool.shared.create_limit)
+    request.takes_turns.then_some(&pool.shared.create_limit)
 }
 
 /// Return the URL that a response redirects to; None if it is not a redirect.

@@ -89,6 +89,8 @@ class Pace:
 
     async def wait_turn(self) -> None:
         """Wait until a create may be sent, first come, first served."""
+        if self.rate is None and self._allowed is None and self._paused_until <= monotonic():
+            return
         if not self._turns.locked() and self._is_due():
             self._take_turn()
             return

@@ -140,8 +140,10 @@ class Runner:
         # Numbers of claimed inputs for which nothing was sent.
         self._unsent: set[int] = set()
         self._ready: deque[Job] = deque()
-        self._hungry = 0
-        self._filling = asyncio.Lock()
+        self._hungry: deque[asyncio.Future[Job | None]] = deque()
+        self._wanted = asyncio.Event()
+        # Whether all inputs were claimed.
+        self._is_fed = False
         self._has_all = False
         # Inputs that were read and not claimed yet.
         self._pending: deque[Input] = deque()
@@ -195,7 +197,8 @@ class Runner:
             if self.plan.timeout is not None:
                 limit = loop.call_later(self.plan.timeout, self._on_deadline)
             self._spawn(self._beat(), is_background=True)
-            workers = [self._spawn(self._work(feed)) for _ in range(self.plan.concurrency)]
+            self._spawn(self._feed_workers(feed))
+            workers = [self._spawn(self._work()) for _ in range(self.plan.concurrency)]
             await asyncio.gather(*workers)
             while waiting := [each for each in self._tasks if not each.done()]:
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -268,11 +271,11 @@ class Runner:
         """Look again how many results were taken, since that was asked for."""
         self._room.set()
 
-    async def _work(self, feed: Feed) -> None:
+    async def _work(self) -> None:
         while True:
             await self.pace.enter()
             try:
-                job = None if self._error is not None else await self._get_job(feed)
+                job = None if self._error is not None else await self._get_job()
                 if job is None:
                     return
                 if not job.has_turn:
@@ -285,19 +288,34 @@ class Runner:
             finally:
                 self.pace.leave()
 
-    async def _get_job(self, feed: Feed) -> Job | None:
+    async def _get_job(self) -> Job | None:
         """Return a claimed input; None if there are no more."""
-        if not self._ready:
-            self._hungry += 1
-            try:
-                async with self._filling:
-                    while not self._ready:
-                        if self._has_all and not self._pending:
-                            return None
-                        await self._fill(feed)
-            finally:
-                self._hungry -= 1
-        return self._ready.popleft()
+        if self._ready:
+            return self._ready.popleft()
+        if self._is_fed:
+            return None
+        turn: asyncio.Future[Job | None] = asyncio.get_running_loop().create_future()
+        self._hungry.append(turn)
+        self._wanted.set()
+        return await turn
+
+    async def _feed_workers(self, feed: Feed) -> None:
+        """Claim inputs while workers wait for some, until there are no more."""
+        while not self._has_all or self._pending:
+            while not self._hungry:
+                self._wanted.clear()
+                await self._wanted.wait()
+            await self._fill(feed)
+            while self._hungry and self._ready:
+                self._serve(self._ready.popleft)
+        self._is_fed = True
+        while self._hungry:
+            self._serve(lambda: None)
+
+    def _serve(self, get_job: Callable[[], Job | None]) -> None:
+        turn = self._hungry.popleft()
+        if not turn.done():
+            turn.set_result(get_job())
 
     async def _fill(self, feed: Feed) -> None:
         """Read and claim inputs for the workers that wait."""
@@ -635,7 +653,7 @@ class Runner:
             prediction=prediction.id,
             attempts=job.attempts,
             predict_time=predict_time if isinstance(predict_time, (int, float)) else None,
-            ended_at=prediction.completed or datetime.now(UTC),
+            ended_at=_to_time(prediction.completed_at),
             session=self._get_session(),
         )
 
@@ -814,6 +832,15 @@ def _to_json(value: object) -> str | None:
         return None
     plain = write_json(value)
     return dumps(value) if plain is None else plain.decode()
+
+
+def _to_time(timestamp: str | None) -> datetime:
+    """Return when a prediction ended; now, if the API does not say so."""
+    try:
+        time = datetime.fromisoformat(timestamp or "")
+    except ValueError:
+        return datetime.now(UTC)
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def _backoff(attempt: int) -> float:
