@@ -22,7 +22,7 @@ use futures_util::future::select_all;
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -430,6 +430,30 @@ impl PyPending {
         if let Some(begun) = self.begun.get() {
             begun.task.abort();
         }
+    }
+
+    /// Raise an error where the coroutine waits, as Python does when a task is cancelled whose result
+    /// is there already: its caller does not receive it.
+    #[pyo3(signature = (error, value=None, traceback=None))]
+    fn throw(
+        &self,
+        error: Bound<'_, PyAny>,
+        value: Option<Bound<'_, PyAny>>,
+        traceback: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        drop(traceback);
+        if let Some(create) = &self.create {
+            // Not only when this object is dropped: a traceback may hold it for long.
+            create::cancel_orphan(&self.connections, create.clone());
+        }
+        Err(match (error.cast_into::<PyType>(), value) {
+            (Ok(kind), Some(value)) if !value.is_instance(&kind)? => {
+                PyErr::from_type(kind, (value.unbind(),))
+            }
+            (Ok(_), Some(value)) => PyErr::from_value(value),
+            (Ok(kind), None) => PyErr::from_type(kind, ()),
+            (Err(failure), _) => PyErr::from_value(failure.into_inner()),
+        })
     }
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {

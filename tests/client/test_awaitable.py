@@ -6,6 +6,7 @@ import gc
 import os
 import random
 import threading
+import time
 import weakref
 
 import pytest
@@ -579,3 +580,40 @@ def test_what_another_reader_has_taken_is_not_mistaken_for_the_end(run):
     with silent_stream() as wire:
         core = replicate.AsyncReplicate("r8_x", base_url=wire.base_url)._core
         run(main())
+
+
+@pytest.mark.parametrize("keeps_traceback", [False, True])
+def test_a_create_whose_task_is_cancelled_as_its_response_is_there_is_cancelled(keeps_traceback):
+    """The task's exception holds the frames, and with them the call, for as long as it is kept."""
+    kept = []
+
+    async def main(client, wire):
+        task = asyncio.ensure_future(client.predictions.create("v" * 64, {}))
+        await asyncio.to_thread(wire.until, lambda: len(wire.seen) == 1)
+        # The response arrives while this task has the loop, and is not read before the next turn.
+        go_on.set()
+        time.sleep(0.2)
+        asyncio.get_running_loop().call_soon(task.cancel)
+        done, _ = await asyncio.wait([task])
+        if keeps_traceback:
+            kept.extend(done)
+        if task.cancelled():
+            await asyncio.to_thread(
+                wire.until, lambda: "POST /v1/predictions/p1/cancel" in wire.routes
+            )
+
+    go_on = threading.Event()
+
+    def answer(seen):
+        if seen.path.endswith("/cancel"):
+            return reply(prediction("canceled"))
+
+        def later(_):
+            go_on.wait(MAX_WAIT)
+            return reply(prediction("starting"), 201)
+
+        return later
+
+    with Wire(answer) as wire:
+        client = replicate.AsyncReplicate("r8_x", base_url=wire.base_url)
+        asyncio.run(main(client, wire))

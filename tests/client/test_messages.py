@@ -163,9 +163,8 @@ def test_a_create_that_is_not_taken_in_time_tells_why(both):
             lambda c: c.stream("acme/x", {}, timeout=0.5),
         ):
             error = failure(both, wire, call)
-            assert (
-                str(error)
-                == "the prediction was not created: the rate limit resets in 30.0 s, after the 0.5 s"
+            assert str(error) == (
+                "the prediction was not created: the rate limit resets in 30.0 s, after the 0.5 s"
                 " that the call has"
             )
 

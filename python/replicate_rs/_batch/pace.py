@@ -16,13 +16,13 @@ FIRST_WINDOW = 8.0
 # Factors of the rate after a refusal, and of the runs in flight after a failure of the server.
 RATE_DECREASE = 0.8
 WINDOW_DECREASE = 0.5
+# The most by which one refusal lowers the rate, where the server accepted much less.
+MAX_DECREASE = 0.3
 # The rate grows by this part a second, and at most by this part with each accepted create.
-RATE_INCREASE = 0.01
-# Until a rate that was found so is refused, it grows by this part with each accepted create.
-PROBING_INCREASE = 0.2
-# Seconds over which the rate is measured that the server accepted before it refused for the first
-# time, and its least.
-MEASURED = 60.0
+RATE_INCREASE = 0.006
+# Until the first rate that was found is refused, it grows by this part with each accepted create.
+PROBING_INCREASE = 0.05
+# The least rate, in creates a second.
 MIN_RATE = 1 / 60
 # Seconds that all creates pause after a refusal that names no delay, and after a failure.
 DEFAULT_PAUSE = 1.0
@@ -53,7 +53,9 @@ class Pace:
         self._allowed: float | None = None
         self._next_at = 0.0
         self._paused_until = 0.0
-        self._accepted: deque[float] = deque(maxlen=4096)
+        # Creates that were accepted since then.
+        self._accepted = 0
+        self._measured_from = monotonic()
         self._entering: deque[asyncio.Future[None]] = deque()
         self._turns = asyncio.Lock()
         # Refusals until then are answers to creates that were sent before the rate was lowered.
@@ -126,9 +128,8 @@ class Pace:
         if self.window < self.concurrency:
             self.window = min(self.window + 1, self.concurrency)
             self._admit()
-        if self.rate is None:
-            self._accepted.append(monotonic())
-        elif self.rate != self.max_rate:
+        self._accepted += 1
+        if self.rate is not None and self.rate != self.max_rate:
             self.rate *= 1 + (
                 PROBING_INCREASE
                 if self._is_probing
@@ -145,15 +146,19 @@ class Pace:
         self._pause(now + delay)
         if now < self._adapts_at:
             return
-        self._adapts_at = now + delay + DEFAULT_PAUSE
+        # What the server accepted since it refused for the last time, which includes a stock that it
+        # may have had at the beginning.
+        measured = max(self._accepted, 1) / max(now - self._measured_from, DEFAULT_PAUSE)
         if self.rate is None:
-            recent = [time for time in self._accepted if time > now - MEASURED]
-            seconds = max(now - recent[0], DEFAULT_PAUSE) if recent else DEFAULT_PAUSE
-            self.rate = max(len(recent), 1) / (seconds + delay)
+            self.rate = measured * RATE_DECREASE
             self._is_probing = True
         else:
+            lower = max(measured, self.rate * MAX_DECREASE)
+            self.rate = min(self.rate * RATE_DECREASE, lower)
             self._is_probing = False
-        self.rate = max(self.rate * RATE_DECREASE, MIN_RATE)
+        self.rate = max(self.rate, MIN_RATE)
+        self._accepted, self._measured_from = 0, now
+        self._adapts_at = now + delay + DEFAULT_PAUSE
 
     def failed(self, attempt: int) -> None:
         """Slow down after a create that failed at the server or on the way."""

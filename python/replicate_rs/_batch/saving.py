@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from hashlib import blake2b
 from pathlib import Path
@@ -13,7 +14,7 @@ from .._base.operation import unchecked
 from .._base.session import Async
 from .._files.names import make_temporary_path, to_safe_name
 from .._files.output import FileOutput
-from ..exceptions import APIConnectionError, APIStatusError, FileError
+from ..exceptions import APIStatusError, FileError
 
 if TYPE_CHECKING:
     from typing import Any, Protocol
@@ -45,6 +46,8 @@ DIGEST_SIZE = 8
 # Object stores show an object when all of it has arrived.
 IN_PLACE = ("arrow_hdfs", "ftp", "hdfs", "sftp", "smb", "ssh", "webhdfs")
 LOCAL = ("file", "local")
+# Numbers of errors that the next file would end in, too.
+LASTING = (errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS)
 
 
 def place_of(target: str | os.PathLike[str]) -> Place:
@@ -128,8 +131,13 @@ class FileSystem:
                 raise FileError(detail=f"{path} has {stored} bytes instead of {size}")
             if target != path:
                 self._system.mv(target, path)
-        except (FileError, OSError):
+        except FileError:
             raise
+        except OSError as error:
+            if error.errno not in LASTING:
+                # Of the network, most often: it is tried again.
+                raise
+            raise FileError(detail=f"save_to: {path}: {error.strerror or error}") from error
         except Exception as error:
             raise FileError(detail=f"{path}: {type(error).__name__}: {error}") from error
         return str(self._system.unstrip_protocol(path))
@@ -184,9 +192,12 @@ class Saver:
             for attempt in range(ATTEMPTS):
                 try:
                     return await self._place.save(file, name)
-                except (APIConnectionError, APIStatusError) as error:
-                    is_lasting = error.status is not None and error.status < 500
-                    if attempt == ATTEMPTS - 1 or (is_lasting and error.status != 429):
+                except FileError:
+                    raise
+                except (APIStatusError, OSError) as error:
+                    status = getattr(error, "status", None)
+                    is_lasting = status is not None and status < 500 and status != 429
+                    if is_lasting or attempt == ATTEMPTS - 1:
                         raise
                 await asyncio.sleep(FIRST_PAUSE * 2**attempt)
         raise AssertionError("a loop that returns or raises")
