@@ -146,8 +146,8 @@ class Pace:
         self._pause(now + delay)
         if now < self._adapts_at:
             return
-        # What the server accepted since it refused for the last time, which includes a stock that it
-        # may have had at the beginning.
+        # What the server accepted since it refused for the last time; at first, that includes what
+        # it had saved up.
         measured = max(self._accepted, 1) / max(now - self._measured_from, DEFAULT_PAUSE)
         if self.rate is None:
             self.rate = measured * RATE_DECREASE
