@@ -18,7 +18,14 @@ from .writing import check_format
 PROGRAM = "python -m replicate_rs.batch"
 MODEL = "black-forest-labs/flux-schnell"
 # The types of `read_inputs` by the names that `--type` takes.
-TYPES = {"int": int, "float": float, "bool": bool, "str": str, "list": list, "dict": dict}
+TYPES: dict[str, type] = {
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "str": str,
+    "list": list,
+    "dict": dict,
+}
 
 DESCRIPTION = "Run a model on every row of a table, with a journal, so that nothing is paid twice."
 CODES = """exit codes:
