@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 # Seconds between two calls of a caller's function.
 INTERVAL = 0.25
+
+
+def _to_duration(seconds: float) -> str:
+    """Return seconds as text: ``1:02:03``."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ class Display:
                 failed=state.failed or None,
                 running=state.running,
                 per_minute=round(state.per_minute, 1),
+                left=None if state.seconds_left is None else _to_duration(state.seconds_left),
                 predict_seconds=round(state.predict_seconds, 1),
             )
 
