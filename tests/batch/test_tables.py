@@ -277,7 +277,7 @@ MALFORMED = [
     ("a.jsonl", '[\n{"a": 1}\n]', "line 1, column 2: no JSON"),
     ("a.jsonl", "prompt\nhi\n", "line 1, column 1: no JSON: Expecting value"),
     ("a.jsonl", b'{"a": "\xff"}', "line 1, byte 8: the byte 0xff"),
-    ("a.jsonl", '{"a": ' + "[" * 100_000, "line 1: Python cannot read it: maximum recursion"),
+    ("a.jsonl", '{"a": ' + "[" * 100_000, "line 1: Python cannot read it"),
     ("a.jsonl", '{"a": ' + "9" * 5000 + "}", "line 1: Python cannot read it: Exceeds the limit"),
     ("a.xlsx", "", "the format must be told by the name's end: .jsonl, .ndjson, .csv or .tsv"),
     ("a.json", "[]", "write one JSON object a line"),
@@ -457,7 +457,7 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 QUICK = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
