@@ -428,7 +428,7 @@ def test_parquet_files_without_pyarrow_name_the_remedy(table, monkeypatch):
         (np.int64(3), 3),
         (np.float32(0.5), 0.5),
         (np.float64("nan"), None),
-        (np.datetime64("NaT"), None),
+        (np.datetime64("NaT", "s"), None),
         (np.datetime64("2024-01-02"), "2024-01-02"),
         (np.array([1, 2]), [1, 2]),
         (np.bool_(True), True),
