@@ -301,11 +301,9 @@ def test_a_damaged_or_cut_compressed_file(table, name):
     )
     whole = gzip.compress(content.encode())
     for damaged in (whole[:-20], whole[:-6] + b"\0" + whole[-5:], whole[:3000] + b"\xff" * 500):
-        rows = read_inputs(table(f"{name}.gz", damaged))
-        with pytest.raises(
-            ValueError, match=r"gz, line \d+: the compressed file is damaged or cut"
-        ):
-            list(rows)
+        path = table(f"{name}.gz", damaged)
+        with pytest.raises(ValueError, match=r"gz, line \d+: the compressed file is damaged"):
+            list(read_inputs(path))
 
 
 def test_a_line_without_an_end_is_not_read_whole(table, monkeypatch):
