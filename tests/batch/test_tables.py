@@ -278,7 +278,7 @@ MALFORMED = [
     ("a.jsonl", '[\n{"a": 1}\n]', "line 1, column 2: no JSON"),
     ("a.jsonl", "prompt\nhi\n", "line 1, column 1: no JSON: Expecting value"),
     ("a.jsonl", b'{"a": "\xff"}', "line 1, byte 8: the byte 0xff"),
-    ("a.jsonl", '{"a": ' + "[" * 100_000, "line 1: Python cannot read it: maximum recursion"),
+    ("a.jsonl", '{"a": ' + "[" * 100_000, "line 1: Python cannot read it"),
     ("a.jsonl", '{"a": ' + "9" * 5000 + "}", "line 1: Python cannot read it: Exceeds the limit"),
     ("a.xlsx", "", "the format must be told by the name's end: .jsonl, .ndjson, .csv or .tsv"),
     ("a.json", "[]", "write one JSON object a line"),
@@ -302,11 +302,9 @@ def test_a_damaged_or_cut_compressed_file(table, name):
     )
     whole = gzip.compress(content.encode())
     for damaged in (whole[:-20], whole[:-6] + b"\0" + whole[-5:], whole[:3000] + b"\xff" * 500):
-        rows = read_inputs(table(f"{name}.gz", damaged))
-        with pytest.raises(
-            ValueError, match=r"gz, line \d+: the compressed file is damaged or cut"
-        ):
-            list(rows)
+        path = table(f"{name}.gz", damaged)
+        with pytest.raises(ValueError, match=r"gz, line \d+: the compressed file is damaged"):
+            list(read_inputs(path))
 
 
 def test_a_line_without_an_end_is_not_read_whole(table, monkeypatch):
@@ -429,7 +427,7 @@ def test_parquet_files_without_pyarrow_name_the_remedy(table, monkeypatch):
         (np.int64(3), 3),
         (np.float32(0.5), 0.5),
         (np.float64("nan"), None),
-        (np.datetime64("NaT"), None),
+        (np.datetime64("NaT", "s"), None),
         (np.datetime64("2024-01-02"), "2024-01-02"),
         (np.array([1, 2]), [1, 2]),
         (np.bool_(True), True),
@@ -458,7 +456,7 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 QUICK = settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -311,7 +311,7 @@ def _replace(path: str | PathLike[str]) -> Generator[IO[bytes]]:
     """Open a file beside its target; it replaces the target at the end of the block."""
     name = str(file_path("path", path))
     # A symbolic link stays one.
-    target = Path(name).resolve()
+    target = Path(os.path.realpath(name))
     with _translate_errors(name):
         # A pipe or a terminal cannot be replaced.
         in_place = _is_special(target)

@@ -72,7 +72,7 @@ def read_inputs(
         files: The inputs whose text is the path of a file, relative to the folder of the table's
             file. Text that is a URL (http, https, data) stays text.
         types: The type of inputs: ``int``, ``float``, ``bool``, ``str``, or ``list`` and ``dict``
-            for text that is JSON.
+            for text that is JSON. `input_types` returns those of a model.
         **inputs: The column of each input.
 
     Raises:
@@ -101,13 +101,16 @@ def read_inputs(
         converters.setdefault(name, []).append(CONVERSIONS[kind])
     for name in paths:
         converters.setdefault(name, []).append(lambda value: to_file(value, table.folder))
-    return TableInputs(table, key, mapping or None, converters)
+    return TableInputs(table, key, mapping or None, converters, known)
 
 
 class TableInputs(Generic[R]):
     """The rows of a table as a model's inputs; each iteration reads them again."""
 
-    __slots__ = ("_converters", "_key", "_mapping", "_source")
+    __slots__ = ("_converters", "_key", "_mapping", "_source", "names")
+
+    names: list[str]
+    """The names of the inputs; lines of a JSONL file may have others."""
 
     def __init__(
         self,
@@ -115,7 +118,9 @@ class TableInputs(Generic[R]):
         key: str | None,
         mapping: dict[str, str] | None,
         converters: dict[str, list[Callable[[Any], Any]]],
+        names: list[str],
     ) -> None:
+        self.names = names
         self._source = source
         self._key = key
         self._mapping = mapping

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .._batch.export import write_csv as write_csv
     from .._batch.export import write_jsonl as write_jsonl
     from .._batch.export import write_parquet as write_parquet
+    from .._batch.input_types import input_types as input_types
     from .._batch.journal import Journal as Journal
     from .._batch.journal import Summary as Summary
     from .._batch.map import Results as Results
@@ -24,6 +25,7 @@ _MODULES = {
     "Results": ".._batch.map",
     "Summary": ".._batch.journal",
     "TableInputs": ".._batch.tables",
+    "input_types": ".._batch.input_types",
     "read_inputs": ".._batch.tables",
     "write_csv": ".._batch.export",
     "write_jsonl": ".._batch.export",
