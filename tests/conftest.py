@@ -58,7 +58,7 @@ if sys.platform == "win32":
         *(f"client/test_{name}.py" for name in ("awaitable", "bridge", "deadlines", "engine")),
         *(f"client/test_{name}.py" for name in ("load", "observability", "scopes")),
         *(f"client/test_progress_{name}.py" for name in ("arguments", "bar")),
-        *("batch/test_command.py", "batch/test_export.py"),
+        *("batch/test_map_command.py", "batch/test_export.py"),
         "compat/test_drop_in_processes.py",
         *(f"files/test_{name}.py" for name in ("file_output", "open_file", "save", "upload_paths")),
         "local/test_command.py",

@@ -374,8 +374,8 @@ class BaseClient(Configurable[M]):
 
     def map(
         self,
-        ref: Ref | Deployment[Any] | None,
-        inputs: Iterable[Any] | AsyncIterable[Any],
+        ref: Ref | Deployment[Any] | None = None,
+        inputs: Iterable[Any] | AsyncIterable[Any] | None = None,
         *,
         deployment: Ref | tuple[str, str] | None = None,
         journal: str | PathLike[str] | None = None,
@@ -409,7 +409,7 @@ class BaseClient(Configurable[M]):
             inputs: Dicts of the model's inputs, or pairs of a key and such a dict; any iterable, or
                 an async one. Files in them are uploaded. Equal inputs without keys are one, which
                 is run once.
-            deployment: A deployment in place of `ref`, which is None then.
+            deployment: A deployment in place of `ref`.
             journal: The path of a file that keeps what was sent and what became of it; created if
                 there is none.
             save_to: A folder for the files of the outputs, or a URL of `fsspec`; they are named by

@@ -293,7 +293,8 @@ class PredictionTimeout(RequestError, TimeoutError):
         self.prediction: Job[Any] | None = prediction
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.detail, self.prediction), {"retry_after": self.retry_after}
+        state = None if self.retry_after is None else {"retry_after": self.retry_after}
+        return type(self), (self.detail, self.prediction), state
 
 
 class StreamError(RequestError):

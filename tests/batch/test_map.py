@@ -290,7 +290,7 @@ def test_max_failures_as_a_number(both, client, server):
 
 def test_max_failures_as_a_share(both, client, server):
     inputs = [{"text": f"bad{number}" if number % 10 == 0 else f"{number}"} for number in range(60)]
-    results = collect(both, client.map("acme/picky", inputs, max_failures=0.2))
+    results = collect(both, client.map("acme/picky", inputs, max_failures=0.2, concurrency=1))
     assert sum(not each.succeeded for each in results) == 6
     with pytest.raises(TooManyFailures, match="5 inputs failed, more than max_failures=20% of 20"):
         collect(both, client.map("acme/picky", texts(500, "bad"), max_failures=0.2, concurrency=1))
@@ -844,6 +844,8 @@ def test_ctrl_c(server, tmp_path, journal):
     with process:
         assert process.stdout.readline() == "ten\n"
         until(lambda: server.calls.total() == 13)
+        # The loop's body ends, and the next result is waited for.
+        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         begun = time.monotonic()
         _, error = process.communicate(timeout=20)

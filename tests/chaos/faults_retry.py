@@ -262,8 +262,8 @@ FAULTS = [
         reply({"retry_after": 0}, 429),
         Error("RateLimitError", "429"),
         "create",
-        options={"max_retries": 2},
-        posts=3,
+        options={"max_retries": 0},
+        posts=1,
     ),
     Fault(
         "429-then-lost",

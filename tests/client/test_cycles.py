@@ -151,6 +151,7 @@ CIRCLES = {
 }
 # They hold numbers, text, and bytes objects, which lead nowhere.
 WITHOUT_OBJECTS = {
+    "DownloadCounters",
     "EventDecoder",
     "Expect",
     "HubPort",

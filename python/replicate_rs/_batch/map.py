@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from .._base.resource import M
 from .._base.session import Async
 from .._base.typing import Generic
+from .._predictions.params import split_options
 from ..exceptions import ForkedError
 from .feed import AsyncFeed, ThreadFeed
 from .handoff import Handoff
@@ -235,7 +236,7 @@ class Results(Generic[M]):
 def map_inputs(
     client: Resource[M],
     ref: Any,
-    inputs: Iterable[Any] | AsyncIterable[Any],
+    inputs: Iterable[Any] | AsyncIterable[Any] | None,
     *,
     deployment: Any,
     journal: str | os.PathLike[str] | None,
@@ -248,6 +249,7 @@ def map_inputs(
     **choices: Any,
 ) -> Results[M]:
     """Return the results of `map`, whose arguments these are, before anything is sent."""
+    split_options(options)
     if isinstance(inputs, (str, bytes, Mapping)) or not (
         hasattr(inputs, "__iter__") or hasattr(inputs, "__aiter__")
     ):

@@ -17,7 +17,6 @@ from .._base.checks import (
     wrong_type,
     wrong_value,
 )
-from .._predictions.params import split_options
 from ..deployment import Deployment
 from ..identifier import id_of, owner_and_name, target_of
 
@@ -93,7 +92,6 @@ def make_plan(
         # Options of creates are checked by the rules of operations.
         if name in RULES and value is not None:
             RULES[name][1](name, value)
-    split_options(options)
     if options.get("wait") is not None and options.get("prefer") is not None:
         raise TypeError("cannot mix and match prefer and wait: give one")
     if choices["retry_if"] is not None:
