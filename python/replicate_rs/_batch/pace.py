@@ -20,10 +20,13 @@ WINDOW_DECREASE = 0.5
 MAX_DECREASE = 0.3
 # The rate grows by this part a second, and at most by this part with each accepted create.
 RATE_INCREASE = 0.006
-# Until the first rate that was found is refused, it grows by this part with each accepted create.
+# Until the first rate that was found is refused, and after so many creates and seconds without
+# a refusal, it grows by this part with each accepted create.
 PROBING_INCREASE = 0.05
+PROBING_CREATES = 10
+PROBING_TIME = 30.0
 # The least rate, in creates a second.
-MIN_RATE = 1 / 60
+MIN_RATE = 1 / 20
 # Seconds that all creates pause after a refusal that names no delay, and after a failure.
 DEFAULT_PAUSE = 1.0
 # The longest pause.
@@ -132,11 +135,17 @@ class Pace:
         if self.rate is not None and self.rate != self.max_rate:
             self.rate *= 1 + (
                 PROBING_INCREASE
-                if self._is_probing
+                if self._is_probing or self._is_below_limit()
                 else min(RATE_INCREASE, RATE_INCREASE / self.rate)
             )
             if self.max_rate is not None:
                 self.rate = min(self.rate, self.max_rate)
+
+    def _is_below_limit(self) -> bool:
+        """Whether the server has accepted creates for so long that it may accept many more."""
+        return (
+            self._accepted >= PROBING_CREATES and monotonic() - self._measured_from > PROBING_TIME
+        )
 
     def refused(self, retry_after: float | None) -> None:
         """Slow down after a create that the server refused for its rate."""
