@@ -250,8 +250,10 @@ def map_inputs(
 ) -> Results[M]:
     """Return the results of `map`, whose arguments these are, before anything is sent."""
     split_options(options)
-    if isinstance(inputs, (str, bytes, Mapping)) or not (
-        hasattr(inputs, "__iter__") or hasattr(inputs, "__aiter__")
+    if (
+        inputs is None
+        or isinstance(inputs, (str, bytes, Mapping))
+        or not (hasattr(inputs, "__iter__") or hasattr(inputs, "__aiter__"))
     ):
         hint = ": for one input, pass [input]" if isinstance(inputs, Mapping) else ""
         if isinstance(inputs, str):
