@@ -207,6 +207,26 @@ def test_few_requests_are_refused(monkeypatch, tokens, total):
         assert seconds <= 2 * max(total - tokens, 0) / 10 + 10
 
 
+def test_the_rate_is_found_again_after_a_spell_of_refusals(monkeypatch):
+    clock = Clock(monkeypatch)
+
+    async def run():
+        pace = Pace(64)
+        for _ in range(50):
+            clock.now += 5
+            pace.refused(1.0)
+        lowest = pace.rate
+        begun = clock.now
+        while pace.rate < 10:
+            await pace.wait_turn()
+            pace.accepted()
+        return lowest, clock.now - begun
+
+    lowest, seconds = asyncio.run(run())
+    assert lowest == pace_module.MIN_RATE
+    assert seconds < 15 * 60
+
+
 def test_the_window_grows_and_shrinks(monkeypatch):
     monkeypatch.setattr(pace_module, "DEFAULT_PAUSE", 1.0)
     clock = Clock(monkeypatch)
