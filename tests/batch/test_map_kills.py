@@ -17,7 +17,7 @@ from replicate_rs.local import LocalReplicate, sleep
 from support.conditions import until
 
 # `make stress` sets it.
-KILLS = int(os.environ.get("STRESS_KILLS", "4"))
+KILLS = int(os.environ.get("STRESS_KILLS", "3"))
 INPUTS_PER_KILL = 40
 SIZE = 20_000
 
