@@ -25,7 +25,7 @@ if TYPE_CHECKING:
             ...
 
         def close(self, bar: ProgressBar) -> None:
-            """Draw the bar's last state, and leave it."""
+            """Draw the last state of the bar, and end it."""
             ...
 
 
@@ -55,7 +55,7 @@ class ProgressBar:
         total: What `done` grows to; None if it is not known.
         unit: What is counted, in the plural: "files". "B" stands for bytes, and "%" for a
             percentage, whose total is 100.
-        label: What the bar is about.
+        label: The text before the bar.
 
     """
 
@@ -74,7 +74,7 @@ class ProgressBar:
     def update(self, done: float, total: float | None = None, **figures: object) -> None:
         """Set what is done, and the total if it is given.
 
-        Figures are shown after the bar, with their names; they stay until they are given anew, and
+        Figures are shown after the bar, with their names; they stay until they are set again, and
         None removes one.
         """
         self.done = done

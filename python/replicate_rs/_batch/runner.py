@@ -364,7 +364,7 @@ class Runner:
         return good
 
     def _skip_done(self) -> None:
-        """Give the results of inputs that the journal says are done."""
+        """Deliver the results of inputs that are done, as the journal says."""
         rows = self.store.rows([each.key for each in self._pending])
         self._is_skipping = bool(rows)
         retries = self.plan.retry_failed
@@ -737,7 +737,7 @@ class Runner:
         await self._save(saver, number, result, files)
 
     def _reject(self, index: int, key: str | None, value: object, error: Exception) -> None:
-        """Give the result of an input that cannot be sent."""
+        """Deliver the result of an input that cannot be sent."""
         self.ended += 1
         self.failed += 1
         if self.plan.on_error == "raise":
@@ -771,7 +771,7 @@ class Runner:
             )
 
     def _give(self, result: Result) -> None:
-        """Give a result for its input, and for those that equal it."""
+        """Deliver a result for its input, and for those that equal it."""
         same = self._open.pop(result.key or "", ())
         self._deliver(result)
         for item in same:
