@@ -17,7 +17,7 @@ import pytest
 import replicate_rs as replicate
 from conftest import script
 from replicate_rs import FileOutput, ModelError, PredictionTimeout
-from replicate_rs._batch import runner
+from replicate_rs._batch import outage
 from replicate_rs.exceptions import (
     AuthenticationError,
     ClientClosedError,
@@ -883,8 +883,8 @@ def test_a_program_that_ends_meanwhile_cancels_what_runs(server, ends):
 
 def test_an_outage_is_counted_from_its_own_beginning(both, client, server, monkeypatch):
     """Failures long apart, with successes between, are no outage."""
-    monkeypatch.setattr(runner, "OUTAGE", 0.4)
-    monkeypatch.setattr(runner, "MAX_BACKOFF", 0.01)
+    monkeypatch.setattr(outage, "MAX_OUTAGE", 0.4)
+    monkeypatch.setattr(outage, "MAX_BACKOFF", 0.01)
     options = {"max_retries": 0}
     client = client.with_options(**options)
 

@@ -16,7 +16,7 @@ import pytest
 
 import replicate_rs as replicate
 from conftest import script
-from replicate_rs._batch import lookup, runner, store
+from replicate_rs._batch import intake, lookup, store
 from replicate_rs.batch import Journal
 from replicate_rs.exceptions import JournalError, NotFoundError
 from support.conditions import until
@@ -289,7 +289,7 @@ def test_two_calls_share_a_journal(both, client, server, path):
 
 
 def test_waiting_for_another_process_takes_one_task(both, server, path, monkeypatch):
-    monkeypatch.setattr(runner, "HELD_INTERVAL", 0.02)
+    monkeypatch.setattr(intake, "HELD_INTERVAL", 0.02)
     client = both.client(server.base_url, poll_interval=0.01)
     other = replicate.Replicate("r8_secret", base_url=server.base_url, poll_interval=0.01)
     thread = threading.Thread(
@@ -301,9 +301,9 @@ def test_waiting_for_another_process_takes_one_task(both, server, path, monkeypa
     found = []
     waiting = threading.Thread(target=lambda: found.extend(collect(both, results)))
     waiting.start()
-    until(lambda: results._runner is not None and results._runner._held)
+    until(lambda: results._runner is not None and results._runner._intake._held)
     time.sleep(0.3)
-    tasks = [each for each in results._runner._tasks if not each.done()]
+    tasks = [each for each in results._runner._tasks._tasks if not each.done()]
     assert sum(each.get_coro().__name__ == "_watch_held" for each in tasks) == 1
     server.gate.set()
     waiting.join(20)

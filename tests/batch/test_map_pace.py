@@ -128,7 +128,11 @@ def test_a_server_that_is_down_at_first(both, server):
     results = client.map("acme/shout", texts(3))
     thread = threading.Thread(target=lambda: found.extend(collect(both, results)))
     thread.start()
-    until(lambda: results._runner is not None and results._runner._failing_since is not None)
+    until(
+        lambda: (
+            results._runner is not None and results._runner._sender.outage.failing_since is not None
+        )
+    )
     server.start([_listen(port), _listen(0)])
     thread.join(20)
     assert outputs(found) == ["T0", "T1", "T2"]

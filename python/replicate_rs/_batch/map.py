@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +17,7 @@ from .._predictions.params import split_options
 from ..exceptions import ForkedError
 from .feed import AsyncFeed, ThreadFeed
 from .handoff import Handoff
+from .keys import read_input, target_digest
 from .plan import make_plan
 from .progress import Display
 from .runner import Runner
@@ -153,7 +155,10 @@ class Results(Generic[M]):
 
     def __repr__(self) -> str:
         runner = self._runner
-        done = "not begun" if runner is None else f"{runner.done} done, {runner.failed} failed"
+        done = "not begun"
+        if runner is not None:
+            state = runner.get_state()
+            done = f"{state.done} done, {state.failed} failed"
         return f"<Results of {self._plan.target.name}: {done}>"
 
     def _explain(self, error: BaseException) -> None:
@@ -161,18 +166,18 @@ class Results(Generic[M]):
         runner = self._runner
         if runner is None or isinstance(error, GeneratorExit) or hasattr(error, "__notes__"):
             return
-        running = max(runner.pace.in_flight, 0)
+        state = runner.get_state()
         if self._plan.journal is None:
             error.add_note(
-                f"map was left with {runner.done} inputs done. What was running is cancelled; with"
+                f"map was left with {state.done} inputs done. What was running is cancelled; with"
                 " journal= it would be collected later."
             )
         else:
             what = "is cancelled" if self._plan.cancels else "goes on at Replicate"
             error.add_note(
-                f"map was left with {runner.done} inputs done; what was running (at most"
-                f" {running}) {what}. Call it again with journal={self._plan.journal!r} to go on:"
-                " nothing is paid for twice."
+                f"map was left with {state.done} inputs done; what was running (at most"
+                f" {state.running}) {what}. Call it again with journal={self._plan.journal!r} to go"
+                " on: nothing is paid for twice."
             )
 
     def _check_process(self) -> None:
@@ -210,19 +215,20 @@ class Results(Generic[M]):
         runner = Runner(client, self._client._session, self._plan, self._handoff)
         total = len(self._inputs) if hasattr(self._inputs, "__len__") else None  # type: ignore[arg-type]  # it has a length
         display = Display.of(self._plan.progress, total, self._plan.target.name)
-        if display is not None:
-            runner.on_progress = display.update
+        read_item = partial(read_input, target=target_digest(self._plan.target.name))
         feed: Feed
         if hasattr(self._inputs, "__aiter__"):
-            feed = AsyncFeed(self._inputs, runner.read_item, home or loop)  # type: ignore[arg-type]  # it is async
+            feed = AsyncFeed(self._inputs, read_item, home or loop)  # type: ignore[arg-type]  # it is async
         else:
-            feed = ThreadFeed(self._inputs, runner.read_item, loop)  # pyright: ignore[reportArgumentType] - it is not async
+            feed = ThreadFeed(self._inputs, read_item, loop)  # pyright: ignore[reportArgumentType] - it is not async
         self._runner = runner
-        try:
+        if display is None:
             await runner.run(feed)
+            return
+        try:
+            await runner.run(feed, lambda: display.update(runner.get_state))
         finally:
-            if display is not None:
-                display.close(runner)
+            display.close(runner.get_state())
 
     def _made_room(self, count: int) -> None:
         loop, runner = self._loop, self._runner

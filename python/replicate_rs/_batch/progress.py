@@ -12,8 +12,6 @@ from .._base.progress_bar import ProgressBar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .runner import Runner
-
 # Seconds between two calls of a caller's function.
 INTERVAL = 0.25
 
@@ -21,6 +19,19 @@ INTERVAL = 0.25
 def _to_duration(seconds: float) -> str:
     """Return seconds as text: ``1:02:03``."""
     return str(timedelta(seconds=round(seconds)))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a call has done so far, in numbers of inputs."""
+
+    done: int
+    failed: int
+    running: int
+    ended: int
+    """Inputs that ended in this call, and not before."""
+    predict_time: float
+    """Seconds that the model ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,46 +76,47 @@ class Display:
             return None
         return cls(None if isinstance(progress, bool) else progress, total, label)
 
-    def update(self, runner: Runner) -> None:
+    def update(self, get_state: Callable[[], State]) -> None:
         """Show the present state, a few times a second."""
         now = monotonic()
         if now >= self._next_call:
             self._next_call = now + INTERVAL
-            self._show(runner)
+            self._show(get_state())
 
-    def close(self, runner: Runner) -> None:
+    def close(self, state: State) -> None:
         """Show the last state."""
-        self._show(runner)
+        self._show(state)
         if self._bar is not None:
             self._bar.close()
 
-    def _show(self, runner: Runner) -> None:
-        state = self._get_state(runner)
+    def _show(self, state: State) -> None:
+        progress = self._to_progress(state)
         if self._function is not None:
-            self._function(state)
+            self._function(progress)
         elif self._bar is not None:
+            left = progress.seconds_left
             self._bar.update(
-                state.done,
+                progress.done,
                 self._total,
-                failed=state.failed or None,
-                running=state.running,
-                per_minute=round(state.per_minute, 1),
-                left=None if state.seconds_left is None else _to_duration(state.seconds_left),
-                predict_seconds=round(state.predict_seconds, 1),
+                failed=progress.failed or None,
+                running=progress.running,
+                per_minute=round(progress.per_minute, 1),
+                left=None if left is None else _to_duration(left),
+                predict_seconds=round(progress.predict_seconds, 1),
             )
 
-    def _get_state(self, runner: Runner) -> MapProgress:
+    def _to_progress(self, state: State) -> MapProgress:
         seconds = max(monotonic() - self._begun_at, 1e-3)
-        per_minute = runner.ended / seconds * 60
+        per_minute = state.ended / seconds * 60
         left = None
         if self._total is not None and per_minute:
-            left = (self._total - runner.done) / per_minute * 60
+            left = (self._total - state.done) / per_minute * 60
         return MapProgress(
             total=self._total,
-            done=runner.done,
-            failed=runner.failed,
-            running=runner.pace.in_flight,
+            done=state.done,
+            failed=state.failed,
+            running=state.running,
             per_minute=per_minute,
             seconds_left=left,
-            predict_seconds=runner.predict_time,
+            predict_seconds=state.predict_time,
         )
