@@ -315,6 +315,24 @@ impl PyPending {
         }
     }
 
+    /// Give up the call for a caller who has left. A traceback may hold this object for long after
+    /// that, so this does not happen only when it is dropped.
+    fn abandon(&self) {
+        if self.running.get().is_none_or(Running::is_inherited) {
+            return;
+        }
+        let was_working = self.slot.status() == Status::Working;
+        let left = self.slot.close();
+        if was_working {
+            self.leave();
+        }
+        if let Some(create) = &self.create {
+            // The response may have arrived after the caller had left.
+            create::cancel_orphan(&self.connections, create.clone());
+        }
+        drop(left);
+    }
+
     /// Stop the work when its result is not wanted any more.
     fn leave(&self) {
         let Some(running) = self.running.get() else {
@@ -442,10 +460,7 @@ impl PyPending {
         traceback: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         drop(traceback);
-        if let Some(create) = &self.create {
-            // Not only when this object is dropped: a traceback may hold it for long.
-            create::cancel_orphan(&self.connections, create.clone());
-        }
+        self.abandon();
         Err(match (error.cast_into::<PyType>(), value) {
             (Ok(kind), Some(value)) if !value.is_instance(&kind)? => {
                 PyErr::from_type(kind, (value.unbind(),))
@@ -454,6 +469,11 @@ impl PyPending {
             (Ok(kind), None) => PyErr::from_type(kind, ()),
             (Err(failure), _) => PyErr::from_value(failure.into_inner()),
         })
+    }
+
+    /// End the wait of a coroutine that is closed, or is dropped.
+    fn close(&self) {
+        self.abandon();
     }
 
     fn __await__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
@@ -657,19 +677,7 @@ impl PyPending {
 
 impl Drop for PyPending {
     fn drop(&mut self) {
-        if self.running.get().is_none_or(Running::is_inherited) {
-            return;
-        }
-        let was_working = self.slot.status() == Status::Working;
-        let left = self.slot.close();
-        if was_working {
-            self.leave();
-        }
-        if let Some(create) = self.create.take() {
-            // The response may have arrived after the caller had left.
-            create::cancel_orphan(&self.connections, create);
-        }
-        drop(left);
+        self.abandon();
     }
 }
 

@@ -5,6 +5,7 @@ import contextvars
 import gc
 import os
 import random
+import sys
 import threading
 import time
 import weakref
@@ -617,3 +618,37 @@ def test_a_create_whose_task_is_cancelled_as_its_response_is_there_is_cancelled(
     with Wire(answer) as wire:
         client = replicate.AsyncReplicate("r8_x", base_url=wire.base_url)
         asyncio.run(main(client, wire))
+
+
+def test_a_create_whose_coroutine_is_closed_is_cancelled_although_its_frames_are_kept():
+    """A tracer or a traceback may keep them, and with them the call."""
+    frames = []
+
+    async def main(client, wire):
+        coroutine = client.predictions.create("v" * 64, {})
+        sys.setprofile(lambda frame, *_: frames.append(frame))
+        try:
+            coroutine.send(None)
+        finally:
+            sys.setprofile(None)
+        await asyncio.to_thread(wire.until, lambda: len(wire.seen) == 1)
+        coroutine.close()
+        go_on.set()
+        await asyncio.to_thread(wire.until, lambda: "POST /v1/predictions/p1/cancel" in wire.routes)
+
+    go_on = threading.Event()
+
+    def answer(seen):
+        if seen.path.endswith("/cancel"):
+            return reply(prediction("canceled"))
+
+        def later(_):
+            go_on.wait(MAX_WAIT)
+            return reply(prediction("starting"), 201)
+
+        return later
+
+    with Wire(answer) as wire:
+        client = replicate.AsyncReplicate("r8_x", base_url=wire.base_url)
+        asyncio.run(main(client, wire))
+    assert frames
